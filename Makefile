@@ -1,0 +1,68 @@
+# Needs Python 3.11 or newer, pip and make. Everything else comes into .venv by itself.
+SHELL = bash
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip --disable-pip-version-check
+TEST = .venv/bin/python -m pytest
+# Taken as it is typed: no $ in a question is a make variable.
+override Q := $(value Q)
+export Q
+
+.PHONY: help ask chat test test-fast check lint types contracts bench picture constraints package clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+ask: .venv/.installed  ## ask the council: make ask Q="What is 17 + 25?"
+	@.venv/bin/mom ask -- "$$Q"
+
+chat: .venv/.installed  ## talk with the council in the terminal
+	@.venv/bin/mom chat
+
+test: .venv/.developing  ## run all tests, with coverage
+	$(TEST) -n 2 --dist loadfile --cov --cov-report=term:skip-covered --durations=10
+
+test-fast: .venv/.developing  ## run the tests that take no more than a moment
+	$(TEST) -n 2 --dist loadfile -m "not slow"
+
+check: lint types contracts  ## lint, types and import contracts
+
+lint: .venv/.developing
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: .venv/.developing
+	.venv/bin/mypy
+
+contracts: .venv/.developing
+	.venv/bin/lint-imports
+
+bench: .venv/.developing  ## measure what orchestration costs, against a local server
+	.venv/bin/python -m mixture_of_models.tests.bench
+
+picture: .venv/.developing  ## draw the README's graph again
+	.venv/bin/python -m mixture_of_models.tests.picture
+
+constraints: .venv/.developing  ## compile constraints.txt anew
+	.venv/bin/uv pip compile pyproject.toml --quiet --universal --upgrade --python-version 3.11 --all-extras \
+	  --group dev --constraint <(echo "torch==2.13.0") --no-emit-index-url --no-header --no-annotate \
+	  --no-emit-package mixture-of-models --output-file constraints.txt
+
+package: .venv/.developing  ## build the wheel into dist/
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+
+clean:  ## remove the environment and everything that was built
+	rm -rf .venv .typed build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; make PYTHON=/path/to/python3.11")'
+	@echo "Setting up .venv (once, about a minute) ..."
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@$(PIP) install --quiet --upgrade pip
+	@$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.developing: .venv/.installed
+	@echo "Adding what the tests need ..."
+	@$(PIP) install --quiet --constraint constraints.txt --group dev
+	@mkdir -p .typed && ln -sfn .. .typed/mixture_of_models
+	@touch $@

@@ -1,0 +1,72 @@
+"""Mixture of Models: a council of language models that answers one question together.
+
+    from mixture_of_models import council
+
+    answer = council("demo").invoke({"messages": [("user", "What is 17 + 25?")]})
+    answer["messages"][-1].content, answer["status"].verdict
+
+Names are loaded when they are used, so that `import mixture_of_models` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixture_of_models.councils.loader import load_council
+    from mixture_of_models.councils.records import Ballot, Proposal, Status, Verdict
+    from mixture_of_models.councils.schema import Council
+    from mixture_of_models.errors import MixtureError
+    from mixture_of_models.graph.checkpoint import open_checkpointer
+    from mixture_of_models.graph.context import CouncilContext
+    from mixture_of_models.graph.council import build_graph, council
+    from mixture_of_models.graph.events import read_event
+    from mixture_of_models.graph.resume import resume
+
+_HOMES = {
+    "Ballot": "councils.records",
+    "Council": "councils.schema",
+    "CouncilContext": "graph.context",
+    "MixtureError": "errors",
+    "Proposal": "councils.records",
+    "Status": "councils.records",
+    "Verdict": "councils.records",
+    "build_graph": "graph.council",
+    "council": "graph.council",
+    "load_council": "councils.loader",
+    "open_checkpointer": "graph.checkpoint",
+    "read_event": "graph.events",
+    "resume": "graph.resume",
+}
+
+__all__ = [
+    "Ballot",
+    "Council",
+    "CouncilContext",
+    "MixtureError",
+    "Proposal",
+    "Status",
+    "Verdict",
+    "build_graph",
+    "council",
+    "load_council",
+    "open_checkpointer",
+    "read_event",
+    "resume",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted([*globals(), *__all__])

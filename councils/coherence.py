@@ -1,0 +1,115 @@
+"""What holds a council together beyond each field on its own: names that meet, seats taken once.
+
+Pure: given a council whose fields are sound, yields what would keep it from sitting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from mixture_of_models.councils.names import RESERVED, sameness, voter_node
+from mixture_of_models.councils.refusals import Path, Problem, nearest
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.councils.secrecy import shown
+
+
+def problems(council: Council) -> Iterator[Problem]:
+    """Yield every reason why `council` cannot sit as it is written."""
+    for check in CHECKS:
+        yield from check(council)
+
+
+def _models_are_known(council: Council) -> Iterator[Problem]:
+    known = tuple(council.models)
+    for path, name in _pointers(council):
+        if name not in council.models:
+            says = f"{shown(name)} is no key of `models`{nearest(name, known)}"
+            yield Problem(path, says, unknown_name=True)
+
+
+def _pointers(council: Council) -> Iterator[tuple[Path, str]]:
+    for key, model in council.models.items():
+        for index, fallback in enumerate(model.fallbacks):
+            yield ("models", key, "fallbacks", index), fallback
+    for index, character in enumerate(council.characters):
+        yield ("characters", index, "model"), character.model
+    yield ("synthesizer", "model"), council.synthesizer.model
+    for part in ("annotator", "classifier", "painter"):
+        name = getattr(getattr(council, part), "model", None)
+        if name is not None:
+            yield (part, "model"), name
+
+
+def _fallbacks_end(council: Council) -> Iterator[Problem]:
+    told: set[frozenset[str]] = set()
+    done: set[str] = set()
+    for start in council.models:
+        # A walk with its own stack: a chain may be longer than Python likes to recurse.
+        trail, branches = [start], [iter(council.models[start].fallbacks)]
+        while branches:
+            name = next(branches[-1], None)
+            if name is None:
+                branches.pop()
+                done.add(trail.pop())
+            elif name in trail:
+                circle = [*trail[trail.index(name) :], name]
+                if frozenset(circle) not in told:
+                    told.add(frozenset(circle))
+                    turns = " -> ".join(shown(one).strip("'") for one in circle)
+                    says = f"turn in a circle: {turns}; leave one of them out"
+                    yield Problem(("models", circle[-2], "fallbacks"), says)
+            elif name in council.models and name not in done:
+                trail.append(name)
+                branches.append(iter(council.models[name].fallbacks))
+
+
+def _characters_are_distinct(council: Council) -> Iterator[Problem]:
+    nodes = {sameness(name): f"the graph has a node {name!r} of its own" for name in RESERVED}
+    voters = {sameness(voter_node(one.name)): one.name for one in council.characters}
+    for index, name in enumerate(character.name for character in council.characters):
+        path, same = ("characters", index, "name"), sameness(name)
+        if same in nodes:
+            yield Problem(path, f"{shown(name)} is taken: {nodes[same]}; choose another name")
+        elif same in voters:
+            says = f"{shown(name)} is taken: the node in which {shown(voters[same])} votes has it"
+            yield Problem(path, f"{says}; choose another name")
+        nodes.setdefault(same, f"characters[{index}] is called {shown(name)}")
+
+
+def _everyone_has_one_seat(council: Council) -> Iterator[Problem]:
+    if not council.layers:
+        return
+    known = tuple(character.name for character in council.characters)
+    seat: dict[str, str] = {}
+    for row, layer in enumerate(council.layers):
+        if not layer:
+            yield Problem(("layers", row), "is empty; name who speaks in it, or leave it out")
+        for place, name in enumerate(layer):
+            path: Path = ("layers", row, place)
+            if name not in known:
+                says = f"{shown(name)} is no character{nearest(name, known)}"
+                yield Problem(path, says, unknown_name=True)
+            elif name in seat:
+                says = f"{shown(name)} sits in {seat[name]} already; a character has one seat"
+                yield Problem(path, says)
+            seat.setdefault(name, f"layers[{row}][{place}]")
+    for index, name in enumerate(known):
+        if name not in seat:
+            says = f"{shown(name)} sits in no layer; add it to one, or leave out `layers`"
+            yield Problem(("characters", index, "name"), says)
+
+
+def _dropout_leaves_someone(council: Council) -> Iterator[Problem]:
+    chance = council.synthesizer.dropout
+    if chance > 0 and len(council.characters) == 1:
+        says = f"is {chance:g}, which would leave nobody: there is one character; set it to 0"
+        yield Problem(("synthesizer", "dropout"), says)
+
+
+CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
+    _models_are_known,
+    _fallbacks_end,
+    _characters_are_distinct,
+    _everyone_has_one_seat,
+    _dropout_leaves_someone,
+)

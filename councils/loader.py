@@ -1,0 +1,155 @@
+"""From a name, a file or a mapping to a council that can sit, and back to YAML."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from itertools import chain
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mixture_of_models.councils import coherence
+from mixture_of_models.councils.plain import MOST_CHARACTERS, as_plain
+from mixture_of_models.councils.refusals import in_words, nearest, refusal
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.councils.secrecy import shown
+from mixture_of_models.errors import CouncilError, UnknownNameError
+
+_PRESETS = Path(__file__).parent / "presets"
+_START = "start from a preset: `mom councils`"
+
+
+def load_council(source: str | PathLike[str] | Mapping[str, Any] | Council) -> Council:
+    """Load a council from the name of a preset, a path, or a mapping; a `Council` is checked again.
+
+    A string with a slash, or that ends in .yaml, .yml or .json, is a path. Any other is a preset's
+    name, and failing that a file's.
+
+    Raises:
+        CouncilError: there is no such file, or the council in it cannot sit; each line of the
+            message names a place, what stands there, and what would be right.
+        UnknownNameError: there is no such preset, or nothing but unknown names keeps the council
+            from sitting.
+    """
+    if isinstance(source, Council):
+        return _checked(source, f"council {shown(source.name)}")
+    if isinstance(source, Mapping):
+        return _seated(source, "council")
+    if isinstance(source, PathLike):
+        return _from_file(os.fsdecode(source))
+    if not isinstance(source, str):
+        raise CouncilError(
+            f"a council is a preset's name, a path or a mapping, not {shown(source)}"
+        )
+    if "/" in source or os.sep in source or source.lower().endswith((".yaml", ".yml", ".json")):
+        return _from_file(source)
+    if source in preset_names():
+        return council_from_yaml(_read(preset_path(source)), f"preset {source!r}")
+    if source and _is_file(source):
+        return _from_file(source)
+    raise _no_preset(source)
+
+
+def preset_names() -> tuple[str, ...]:
+    """The names of the councils that come with the package, in order."""
+    return tuple(sorted(file.stem for file in _PRESETS.glob("*.yaml")))
+
+
+def preset_path(name: str) -> Path:
+    """Where the preset called `name` is.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in preset_names():
+        raise _no_preset(name)
+    return _PRESETS / f"{name}.yaml"
+
+
+def council_from_yaml(text: str, origin: str = "council") -> Council:
+    """Read a council from the text of a YAML (or JSON) file; `origin` heads what is told of it.
+
+    Raises:
+        CouncilError: see `load_council`.
+    """
+    from mixture_of_models.councils.reading import read_yaml  # PyYAML: not before it is needed
+
+    return _seated(read_yaml(text, origin), origin)
+
+
+def to_yaml(council: Council) -> str:
+    """Write `council` as YAML, defaults left out, that loads to an equal council."""
+    from mixture_of_models.councils.writing import written
+
+    return written(council)
+
+
+def _seated(values: Any, origin: str) -> Council:
+    if values is None or values == {}:
+        raise CouncilError(f"{origin}: is empty; {_START}")
+    if not isinstance(values, Mapping):
+        is_a = f"is {shown(values)}, and a council is a mapping of name, models, characters, ..."
+        raise CouncilError(f"{origin}: {is_a}; {_START}")
+    problems, plain = as_plain(values)
+    if problems:
+        raise refusal(origin, problems)
+    try:
+        # JSON, because pydantic is strict there without refusing a list where we keep a tuple.
+        council = Council.model_validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        raise refusal(origin, in_words(error)) from None
+    return _checked(council, origin)
+
+
+def _checked(council: Council, origin: str) -> Council:
+    problems = coherence.problems(council)
+    if first := next(problems, None):
+        raise refusal(origin, chain([first], problems))
+    return council
+
+
+def _from_file(name: str) -> Council:
+    return council_from_yaml(_read(Path(name)), name)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _read(path: Path) -> str:
+    try:
+        path = path.expanduser()
+        if path.is_dir():
+            raise CouncilError(f"{path}: is a folder; name the council's file in it")
+        if path.exists() and not path.is_file():
+            raise CouncilError(f"{path}: is no regular file; write the council to one")
+        with path.open("rb") as file:
+            content = file.read(MOST_CHARACTERS + 1)
+        return _decoded(content, path)
+    except FileNotFoundError:
+        raise CouncilError(f"{path}: there is no such file; {_START}") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is no path"
+        says = f"cannot be read ({reason}); look at its name and its permissions"
+        raise CouncilError(f"{shown(str(path))}: {says}") from None
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    if len(content) > MOST_CHARACTERS:
+        raise CouncilError(f"{path}: is larger than 1 MB; a council fits on a screen")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CouncilError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+
+
+def _no_preset(name: object) -> UnknownNameError:
+    return UnknownNameError(f"there is no council {shown(name)}{nearest(name, preset_names())}")

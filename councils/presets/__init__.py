@@ -1,0 +1,1 @@
+"""The councils that come with the package, one YAML file each."""

@@ -1,0 +1,210 @@
+"""What a council leaves behind: the frozen records that state, status, traces and exports share.
+
+Pure pydantic: nothing here knows of graphs or models. Every record survives a JSON round trip.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+AbsenceReason = Literal[
+    "failed", "timeout", "late", "empty", "garbled", "dropped", "refused", "budget"
+]
+"""failed: every attempt at the model failed; timeout: it took longer than its limit; late: a quorum
+had been reached and its grace was over; empty: it answered nothing; garbled: its answer is no text
+that can be read; dropped: left out by dropout; refused: the model declined; budget: not asked."""
+
+StopReason = Literal[
+    "decided", "agreed", "stalled", "rounds", "budget", "single", "unvoted", "no_ballots", "heat"
+]
+"""decided: no remaining ballot can change the leader; agreed: the leader's share reached the
+threshold; stalled: another round would repeat this one; rounds: none are left; budget: the
+question's budget is spent; single: there is one proposal; unvoted: the council's method is `none`;
+no_ballots: every voter abstained or was absent; heat: stopped by the thermal watch."""
+
+AnswerKind = Literal["closed", "open", "unknown"]
+
+N = TypeVar("N", int, float)
+
+
+class Record(BaseModel):
+    """A frozen value that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Usage(Record):
+    """Tokens, money and time of one or more calls. What is not known is None, never 0."""
+
+    calls: int = Field(default=0, ge=0, description="requests that were sent, retries included")
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    usd: float | None = Field(default=None, description="price; None when no price is known")
+    seconds: float = Field(
+        default=0.0, ge=0, description="wall time, from asking to the last token"
+    )
+
+    def __add__(self, other: Usage) -> Usage:
+        """Sum two usages; an unknown on one side leaves the known part of the other."""
+        return Usage(
+            calls=self.calls + other.calls,
+            input_tokens=_plus(self.input_tokens, other.input_tokens),
+            output_tokens=_plus(self.output_tokens, other.output_tokens),
+            usd=_plus(self.usd, other.usd),
+            seconds=self.seconds + other.seconds,
+        )
+
+    @property
+    def tokens(self) -> int | None:
+        """Input and output tokens together, None when neither is known."""
+        return _plus(self.input_tokens, self.output_tokens)
+
+
+class Attempt(Record):
+    """One try at one model."""
+
+    model: str = Field(description="the model's key in the council")
+    error: str | None = Field(default=None, description="what went wrong, without any secret")
+    status: int | None = Field(default=None, description="HTTP status, where there was one")
+    timed_out: bool = Field(default=False, description="it was given up for taking too long")
+    seconds: float = 0.0
+
+
+class Segment(Record):
+    """One speaking of one node: what it cost and how long it took."""
+
+    node: str = Field(description="annotator, character, vote, synthesizer, ...")
+    name: str = Field(description="the character's name, or the node's")
+    round: int = 0
+    layer: int = 0
+    model: str = Field(default="", description="the model's key that answered, fallbacks included")
+    usage: Usage = Usage()
+    first_token: float | None = Field(default=None, description="seconds to the first token")
+    cached: bool = False
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Proposal(Record):
+    """What one character answered in one round."""
+
+    character: str
+    text: str
+    reasoning: str = ""
+    model: str = ""
+    round: int = Field(default=1, ge=1)
+    layer: int = Field(default=1, ge=1)
+    weight: float = Field(default=1.0, ge=0)
+    truncated: bool = Field(
+        default=False, description="the model hit its length limit, or broke off"
+    )
+
+    @property
+    def id(self) -> str:
+        """Names the proposal within its question."""
+        return f"{self.character}#{self.round}.{self.layer}"
+
+
+class Ballot(Record):
+    """What one character voted in one round, over that round's proposals.
+
+    Exactly one of `choice`, `ranking`, `approved` and `scores` is filled, as the method asks; all
+    four empty is an abstention. Candidates are named by `Proposal.character`.
+    """
+
+    voter: str
+    round: int = Field(default=1, ge=1)
+    choice: str | None = None
+    ranking: tuple[str, ...] = ()
+    approved: tuple[str, ...] = ()
+    scores: dict[str, float] = Field(default_factory=dict, description="candidate -> 0..10")
+    weight: float = Field(default=1.0, ge=0)
+    reason: str = Field(default="", description="why, in the voter's own words")
+    unread: str = Field(
+        default="", description="the raw reply, where no vote could be read from it"
+    )
+    shown: tuple[str, ...] = Field(default=(), description="candidates in the order it saw them")
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the ballot names nobody."""
+        return not (self.choice or self.ranking or self.approved or self.scores)
+
+
+class Absence(Record):
+    """A character that was to speak or vote, and did not."""
+
+    character: str
+    reason: AbsenceReason
+    detail: str = Field(default="", description="the error in one line, without any secret")
+    stage: Literal["character", "vote"] = "character"
+    round: int = 1
+    layer: int = 1
+
+
+class Option(Record):
+    """Proposals that say the same, counted as one."""
+
+    members: tuple[str, ...] = Field(description="characters, in seat order")
+    answer: str | None = Field(
+        default=None, description="their canonical answer, where there is one"
+    )
+    tally: float = Field(default=0.0, description="weighted votes, points or mean score")
+    share: float = Field(default=0.0, ge=0, le=1, description="of the whole tally")
+
+
+class Verdict(Record):
+    """The count of a round."""
+
+    method: str
+    round: int = 1
+    options: tuple[Option, ...] = Field(default=(), description="best first")
+    leader: str | None = Field(default=None, description="the character whose proposal leads")
+    share: float = Field(default=0.0, ge=0, le=1, description="the leading option's share")
+    confidence: float | None = Field(default=None, description="calibrated, None when it is not")
+    decided: bool = Field(default=False, description="no ballot still out can change the leader")
+    tie: bool = Field(
+        default=False, description="the lead was shared and broken by weight, then seat"
+    )
+    ballots: int = Field(default=0, description="ballots that were counted")
+    abstained: int = 0
+    stop_reason: StopReason | None = Field(default=None, description="None: another round follows")
+
+
+class Annotation(Record):
+    """How the annotator read the question."""
+
+    restated: str = ""
+    kind: AnswerKind = "unknown"
+
+
+class Status(Record):
+    """How an answer came about: the honest label on it."""
+
+    council: str
+    spoke: tuple[str, ...] = ()
+    absent: tuple[Absence, ...] = ()
+    verdict: Verdict | None = None
+    stop_reason: StopReason | None = None
+    dissent: tuple[str, ...] = Field(
+        default=(), description="characters whose last proposal is not in the leading option"
+    )
+    minority_report: str = Field(default="", description="the strongest dissenting proposal")
+    rounds: int = 0
+    degraded: bool = Field(
+        default=False, description="something failed, and the answer came anyway"
+    )
+    notes: tuple[str, ...] = Field(
+        default=(), description="what a reader of the answer should know"
+    )
+    written_by: str = Field(default="", description="model key of the synthesizer, or `vote`")
+    route: Literal["text", "image"] = "text"
+    usage: Usage = Usage()
+    seconds: float = Field(default=0.0, description="wall time of the whole question")
+
+
+def _plus(a: N | None, b: N | None) -> N | None:
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b

@@ -1,0 +1,163 @@
+"""Refusals in words: which place of the council is wrong, what is there, what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from mixture_of_models.councils.schema import Council, Section
+from mixture_of_models.councils.secrecy import HIDDEN, may_be_a_key, names_a_secret, shown
+from mixture_of_models.errors import CouncilError, UnknownNameError
+
+Path = tuple[str | int, ...]
+
+_MOST = 20
+"""Problems told at a time: who has more has mistaken the file, not a line of it."""
+_MOST_NEAR = 500
+"""Names that are compared for a suggestion; comparing is slow."""
+
+_SAYS = {
+    "greater_than": "must be more than {gt:.12g}",
+    "greater_than_equal": "must be at least {ge:.12g}",
+    "less_than": "must be less than {lt:.12g}",
+    "less_than_equal": "must be at most {le:.12g}",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "literal_error": "must be {expected}",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must be one line without / \\ : | and without blanks at its ends",
+}
+"""What each kind of pydantic's errors means to someone who never heard of pydantic."""
+
+
+class Problem(NamedTuple):
+    """One thing that keeps a council from sitting."""
+
+    path: Path
+    says: str
+    unknown_name: bool = False
+
+    def __str__(self) -> str:
+        return f"{where(self.path)}: {self.says}" if self.path else self.says
+
+
+def refusal(origin: str, problems: Iterable[Problem]) -> CouncilError:
+    """Make the error that tells the first of `problems`, headed once by `origin`."""
+    first = list(islice(problems, _MOST + 1))
+    lines = [str(problem) for problem in first[:_MOST]]
+    if len(first) > _MOST:
+        lines.append("... and more of the kind")
+    kind = UnknownNameError if all(problem.unknown_name for problem in first) else CouncilError
+    return kind(f"{origin}: " + "\n".join(lines))
+
+
+def where(path: Path) -> str:
+    """A place in the YAML as people write it: `models.deep.fallbacks[0]`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif may_be_a_key(step):
+            text += f".{HIDDEN}"
+        elif re.fullmatch(r"[\w-]{1,64}", step):
+            text += f".{step}"
+        else:
+            text += f"[{shown(step)}]"
+    return text.removeprefix(".")
+
+
+def nearest(name: object, known: Sequence[str]) -> str:
+    """Suggest what may have been meant, or list what there is."""
+    import difflib  # only a refusal needs it
+
+    plain = {word.casefold(): word for word in known[:_MOST_NEAR]}
+    near = difflib.get_close_matches(str(name)[:64].casefold(), plain, n=1)
+    if near:
+        return f"; did you mean {shown(plain[near[0]])}?"
+    if not known:
+        return ""
+    listed = ", ".join(shown(word) for word in known[:20])
+    return f"; known: {listed}{', ...' if len(known) > 20 else ''}"
+
+
+def in_words(error: ValidationError) -> Iterator[Problem]:
+    """Translate what pydantic found, each finding with its path."""
+    return map(_in_words, error.errors(include_url=False))
+
+
+def _in_words(detail: ErrorDetails) -> Problem:
+    kind, value, facts = detail["type"], detail["input"], detail.get("ctx", {})
+    path: Path = tuple(step for step in detail["loc"] if step != "[key]")
+    if kind == "extra_forbidden":
+        return Problem(path, _unknown_key(str(path[-1]), _keys_at(path[:-1])))
+    if kind == "missing":
+        return Problem(path, f"is missing: {_meaning(path)}")
+    if kind == "value_error":
+        return Problem(path, str(facts["error"]))
+    if kind in ("too_short", "string_too_short"):
+        return Problem(path, "must not be empty")
+    if kind == "too_long":
+        most, actual = facts["max_length"], facts["actual_length"]
+        return Problem(path, f"must have at most {most} entries, has {actual}")
+    says = _SAYS.get(kind, "cannot be read").format(**facts)
+    return Problem(path, f"{says}, is {shown(value)}{_cure(kind, value, facts)}")
+
+
+def _cure(kind: str, value: object, facts: dict[str, Any]) -> str:
+    if kind == "string_type" and isinstance(value, bool | int | float):
+        return "; put it in quotes"
+    if kind == "tuple_type" and isinstance(value, str | int | float):
+        return "; put it in brackets"
+    if kind in ("int_type", "float_type") and isinstance(value, str):
+        return "; write it without quotes" if re.fullmatch(r"[\d.]+", value) else ""
+    if kind == "literal_error":
+        return nearest(value, re.findall(r"'([^']*)'", facts["expected"])).partition("; known")[0]
+    return ""
+
+
+def _unknown_key(key: str, known: Sequence[str]) -> str:
+    if names_a_secret(key) and "api_key_env" in known:
+        return "a key never stands in a council; name its environment variable in 'api_key_env'"
+    return f"is no key that stands here{nearest(key, known)}"
+
+
+def _meaning(path: Path) -> str:
+    *inner, last = path
+    section = _section_at(tuple(inner))
+    field = section.model_fields.get(str(last)) if section else None
+    return (field.description if field else None) or "write it"
+
+
+def _keys_at(path: Path) -> tuple[str, ...]:
+    section = _section_at(path)
+    return tuple(section.model_fields) if section else ()
+
+
+def _section_at(path: Path) -> type[Section] | None:
+    section: type[Section] | None = Council
+    steps = iter(path)
+    for step in steps:
+        field = section.model_fields.get(str(step)) if section else None
+        section = _section_in(field.annotation) if field else None
+        if field and get_origin(field.annotation) in (dict, tuple):
+            next(steps, None)  # the key or the index within
+    return section
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    found = (_section_in(argument) for argument in get_args(annotation))
+    return next((section for section in found if section), None)

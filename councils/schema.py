@@ -1,0 +1,227 @@
+"""The council as it is written: every field of the YAML, typed, bounded and explained.
+
+The descriptions here are what `mom councils check` prints and what LangGraph Studio shows.
+Names that point at other names (a character's model, a fallback) are checked in
+`councils.coherence`; `councils.loader` turns every refusal into one line with its path.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mixture_of_models.councils.secrecy import refuse_secrets
+from mixture_of_models.councils.voices import (
+    Character,
+    Model,
+    Name,
+    Pointer,
+    Price,
+    Section,
+    Weight,
+)
+
+__all__ = [
+    "Annotator",
+    "Budget",
+    "Cache",
+    "Character",
+    "Classifier",
+    "Council",
+    "Deliberation",
+    "Extension",
+    "Method",
+    "Model",
+    "Name",
+    "Painter",
+    "Pointer",
+    "Price",
+    "Rounds",
+    "Section",
+    "Share",
+    "Synthesizer",
+    "Thermal",
+    "Tracing",
+    "Weight",
+]
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+Method = Literal["plurality", "approval", "borda", "score", "answers", "none"]
+
+
+class Rounds(Section):
+    """How often the council may speak and vote."""
+
+    min: int = Field(default=1, ge=1, le=20, description="rounds even when they agree at once")
+    max: int = Field(default=2, ge=1, le=20, description="rounds at the most")
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min must be at most max, is {self.min} with max {self.max}")
+        return self
+
+
+class Deliberation(Section):
+    """How the council votes and when it stops."""
+
+    method: Method = Field(
+        default="plurality",
+        description="plurality, approval, borda, score: ballots; answers: equal answers are "
+        "counted, nobody is asked; none: no vote",
+    )
+    rounds: Rounds = Field(default=Rounds(), description="how many rounds, at least and at most")
+    threshold: Share = Field(default=0.7, description="share of the tally that counts as agreement")
+    quorum: Share = Field(
+        default=0.5,
+        description="share of the seated that must answer; below 1 stragglers are raced",
+    )
+    minimum: int = Field(
+        default=1, ge=1, le=64, description="proposals without which there is no answer"
+    )
+    grace: float = Field(
+        default=20, ge=0, le=3600, description="seconds stragglers get once a quorum has answered"
+    )
+    ballots: Literal["auto", "always"] = Field(
+        default="auto", description="auto: no ballots when all proposals give the same answer"
+    )
+    mode: Literal["independent", "sequential"] = Field(
+        default="independent", description="sequential: each hears those who spoke before it"
+    )
+
+
+class Annotator(Section):
+    """Reads the question before the council does."""
+
+    model: Pointer = Field(description="a key of `models`")
+
+
+class Classifier(Section):
+    """Chooses between a text and an image answer."""
+
+    model: Pointer | None = Field(
+        default=None, description="a key of `models`; unset: keywords alone"
+    )
+
+
+class Synthesizer(Section):
+    """Writes the council's one answer."""
+
+    model: Pointer = Field(description="a key of `models`; its fallbacks are asked in order")
+    personality: str = Field(default="", max_length=20_000, description="who writes")
+    shuffle: bool = Field(default=True, description="proposals in a seeded random order")
+    dropout: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="chance that a seat is left out; never everyone"
+    )
+    anonymous: bool = Field(default=True, description="hide who proposed what")
+
+
+class Painter(Section):
+    """Draws the picture when the question asks for one."""
+
+    model: Pointer = Field(description="a key of `models` that makes images")
+
+
+class Thermal(Section):
+    """When the hardware is too hot, the council waits."""
+
+    limit: float = Field(default=75, ge=20, le=120, description="degrees Celsius that start a wait")
+    resume: float = Field(default=68, ge=10, le=120, description="degrees that end it")
+    poll: float = Field(default=5, gt=0, le=300, description="seconds between two readings")
+    max_wait: float = Field(default=900, ge=0, le=86_400, description="seconds at the most")
+    then: Literal["proceed", "stop"] = Field(default="proceed", description="after max_wait")
+
+    @model_validator(mode="after")
+    def _cools_down(self) -> Self:
+        if self.resume > self.limit:
+            raise ValueError(
+                f"resume must be at most limit, is {self.resume:g} with limit {self.limit:g}"
+            )
+        return self
+
+
+class Budget(Section):
+    """What one question may spend; unset means no limit."""
+
+    calls: int | None = Field(default=None, ge=1, description="requests to models")
+    tokens: int | None = Field(default=None, ge=1, description="input and output together")
+    seconds: float | None = Field(default=None, gt=0, description="wall time")
+    usd: float | None = Field(default=None, gt=0, description="dollars, where prices are known")
+
+
+class Cache(Section):
+    """Answers kept for identical requests."""
+
+    ttl: float = Field(default=86_400, gt=0, description="seconds an answer is good for")
+    megabytes: int = Field(default=256, ge=1, le=100_000, description="size bound on disk")
+
+
+class Extension(Section):
+    """Code of yours that is called around the nodes."""
+
+    use: str = Field(min_length=1, description="module, entry point or folder")
+    settings: dict[str, Any] = Field(default_factory=dict, description="handed to it as they are")
+    timeout: float = Field(default=10, gt=0, le=600, description="seconds for one of its hooks")
+
+    @field_validator("settings")
+    @classmethod
+    def _hold_no_secret(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        return refuse_secrets(settings, "let the extension read it from the environment")
+
+
+class Tracing(Section):
+    """What is written down about a run."""
+
+    local: bool = Field(default=True, description="a trace on this machine, for `mom trace`")
+    langsmith: bool = Field(default=True, description="send to LangSmith, if its key is set")
+    content: bool = Field(default=True, description="keep prompts and replies, not only timings")
+
+
+class Council(Section):
+    """One YAML file: who sits, how they decide, who writes the answer."""
+
+    name: Name = Field(description="the council's name")
+    description: str = Field(default="", max_length=2_000, description="one line for lists")
+    models: dict[Name, Model] = Field(min_length=1, description="the voices, by the key used below")
+    characters: tuple[Character, ...] = Field(min_length=1, max_length=64, description="the seats")
+    layers: tuple[tuple[Pointer, ...], ...] = Field(
+        default=(), max_length=16, description="who speaks together; left out: one layer of all"
+    )
+    annotator: Annotator | None = Field(default=None, description="left out: the question as it is")
+    classifier: Classifier = Field(default=Classifier(), description="text or image")
+    deliberation: Deliberation = Field(default=Deliberation(), description="votes and rounds")
+    synthesizer: Synthesizer = Field(description="who writes the one answer")
+    painter: Painter | None = Field(default=None, description="left out: text answers only")
+    thermal: Thermal | None = Field(default=Thermal(), description="null: no thermal watch")
+    budget: Budget = Field(default=Budget(), description="what one question may spend")
+    cache: Cache | None = Field(default=None, description="left out: every question is asked anew")
+    extensions: tuple[Extension, ...] = Field(default=(), description="code of yours, in order")
+    tracing: Tracing = Field(default=Tracing(), description="what is written down about a run")
+    prompts: str = Field(
+        default="standard",
+        description="standard, short (for very small models), or a folder with templates of yours",
+    )
+    history: int = Field(
+        default=12, ge=0, le=1000, description="earlier messages of the thread that everyone reads"
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="of shuffles, dropout and ballot orders"
+    )
+
+    @property
+    def seats(self) -> tuple[tuple[str, ...], ...]:
+        """The layers, with the default filled in."""
+        return self.layers or (tuple(character.name for character in self.characters),)
+
+    def character(self, name: str) -> Character:
+        """The character called `name`.
+
+        Raises:
+            KeyError: nobody is called that.
+        """
+        for character in self.characters:
+            if character.name == name:
+                return character
+        raise KeyError(name)

@@ -1,0 +1,95 @@
+"""The errors of the council, as one tree.
+
+    MixtureError
+      CouncilError              the council cannot sit as it is written
+        UnknownNameError        a name in it stands for nothing (a near miss is suggested)
+        CapabilityError         a model is asked for what it cannot do
+      ModelError                a model did not answer
+        ProviderNotInstalledError   its provider's package (or key) is missing
+        ModelUnavailableError   every attempt failed; `.attempts` says how
+      DeliberationError         the council could not decide
+        QuorumError             too few answered; `.answered` of `.needed`
+        ThermalError            the hardware stayed too hot
+        BudgetError             the question's budget ran out
+      StorageError              threads, traces or settings cannot be kept where they should be
+
+A message names its things with repr and ends with the cure. It never holds a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mixture_of_models.councils.records import Absence, Attempt
+
+
+class MixtureError(Exception):
+    """Whatever this package raises on purpose."""
+
+
+class CouncilError(MixtureError):
+    """The council cannot sit as it is written."""
+
+
+class UnknownNameError(CouncilError):
+    """A name in the council, or asked for, stands for nothing."""
+
+
+class CapabilityError(CouncilError):
+    """A model is asked for something that it cannot do."""
+
+
+class ModelError(MixtureError):
+    """A model did not answer."""
+
+
+class ProviderNotInstalledError(ModelError):
+    """The package or the key that a provider needs is not here."""
+
+
+class ModelUnavailableError(ModelError):
+    """Every attempt at a model, and at its fallbacks, failed.
+
+    Attributes:
+        attempts: each attempt in order: which model, what went wrong, how long it took.
+    """
+
+    def __init__(self, message: str, attempts: Sequence[Attempt] = ()) -> None:
+        super().__init__(message)
+        self.attempts = tuple(attempts)
+
+
+class DeliberationError(MixtureError):
+    """The council could not decide."""
+
+
+class QuorumError(DeliberationError):
+    """Too few characters answered for the council to go on.
+
+    Attributes:
+        answered: how many proposals there are.
+        needed: how many the quorum asks for.
+        absences: who is missing, each with its reason.
+    """
+
+    def __init__(
+        self, message: str, *, answered: int, needed: int, absences: Sequence[Absence] = ()
+    ) -> None:
+        super().__init__(message)
+        self.answered = answered
+        self.needed = needed
+        self.absences = tuple(absences)
+
+
+class ThermalError(DeliberationError):
+    """The hardware stayed above its limit for as long as the council was willing to wait."""
+
+
+class BudgetError(DeliberationError):
+    """The question's budget of calls, tokens, seconds or money ran out before an answer."""
+
+
+class StorageError(MixtureError):
+    """Threads, traces or downloads cannot be kept where they should be."""

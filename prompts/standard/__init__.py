@@ -1,0 +1,1 @@
+"""The prompts every council speaks unless it says otherwise."""
