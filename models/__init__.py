@@ -1,0 +1,9 @@
+"""The voices: which model is asked, how, and what is done when it does not answer.
+
+speaking    speak(): the one call that nodes make
+registry    a voice in the council -> a chat model, with the right key
+providers/  who can be asked
+retry       what went wrong, and whether to try again
+clients     one event loop's HTTP clients
+lanes       taking turns on shared hardware
+"""
