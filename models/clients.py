@@ -1,0 +1,129 @@
+"""What the calls of one event loop share: HTTP clients, opened models, lanes.
+
+An HTTP client belongs to the loop that it was first used on; a second loop in the same process
+(a test, a notebook cell, a second `asyncio.run`) needs its own. Each loop has a `Room`, closed
+with the loop: `asyncio.run` and its like close the asynchronous generators that still hang, and
+a room keeps one for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import AsyncGenerator, Hashable
+from functools import cache
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from mixture_of_models.models.lanes import Lanes
+
+if TYPE_CHECKING:
+    import httpx2
+    from langchain_core.language_models import BaseChatModel
+
+    from mixture_of_models.models.transport import Sessions
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """The process's one TLS context; making one takes 20 ms."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
+
+
+class Room:
+    """One event loop's clients. Made in a thread or on the loop, used on the loop."""
+
+    def __init__(self) -> None:
+        self.models: dict[Hashable, BaseChatModel] = {}
+        """Opened chat models by everything they were opened with."""
+        self.lanes: Lanes = {}
+        self.opening = asyncio.Lock()
+        """Held while a model is opened, so that two calls do not open the same one twice."""
+        self._sdk: httpx2.AsyncClient | None = None
+        self._sessions: Sessions | None = None
+        self._farewell: AsyncGenerator[None, None] | None = None
+
+    @property
+    def sdk(self) -> httpx2.AsyncClient:
+        """The client that the OpenAI and Anthropic SDKs send through: on aiohttp, unbounded."""
+        if self._sdk is None:
+            import httpx2
+            from openai import DefaultAioHttpClient
+
+            from mixture_of_models.models.transport import CONNECT, KEEP_ALIVE
+
+            self._sdk = DefaultAioHttpClient(
+                verify=tls(),
+                # 0 is "no limit" to aiohttp; left out it would be 100.
+                limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE),
+                timeout=httpx2.Timeout(None, connect=CONNECT),
+            )
+        return self._sdk
+
+    @property
+    def sessions(self) -> Sessions:
+        """What the libraries on httpx send through."""
+        if self._sessions is None:
+            from mixture_of_models.models.transport import Sessions
+
+            self._sessions = Sessions(tls())
+        return self._sessions
+
+    async def open(self) -> None:
+        """Arrange to be closed when the loop is."""
+        self._farewell = _farewell(self)
+        await anext(self._farewell)
+
+    async def close(self) -> None:
+        """Close every client; models opened with them are forgotten."""
+        self.models.clear()
+        sdk, self._sdk = self._sdk, None
+        sessions, self._sessions = self._sessions, None
+        if sdk is not None:
+            await sdk.aclose()
+        if sessions is not None:
+            await sessions.close()
+
+
+_ROOMS: WeakKeyDictionary[asyncio.AbstractEventLoop, Room] = WeakKeyDictionary()
+_DOOR = threading.Lock()
+
+
+async def room() -> Room:
+    """The running loop's room."""
+    loop = asyncio.get_running_loop()
+    found = _ROOMS.get(loop)
+    if found is None:
+        found = Room()
+        with _DOOR:
+            # A client holds its loop, so a loop that nobody closed down would stay here for good.
+            for other in [other for other in _ROOMS if other.is_closed()]:
+                del _ROOMS[other]
+            _ROOMS[loop] = found
+        await found.open()
+    return found
+
+
+async def close_voices() -> None:
+    """Close the running loop's clients; the next call opens new ones.
+
+    For servers that shut down in an orderly way, and for notebooks. Elsewhere the end of
+    `asyncio.run` does it.
+    """
+    with _DOOR:
+        found = _ROOMS.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        await found.close()
+
+
+async def _farewell(room: Room) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        with _DOOR, contextlib.suppress(KeyError, RuntimeError):
+            del _ROOMS[asyncio.get_running_loop()]
+        await room.close()

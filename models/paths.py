@@ -1,0 +1,79 @@
+"""Where this machine keeps what outlives a question: threads, traces, downloaded weights.
+
+`MOM_DATA_DIR` says where; else `XDG_DATA_HOME`; else the system's usual place for such things.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+
+from mixture_of_models.councils.secrecy import shown
+from mixture_of_models.errors import StorageError
+
+VARIABLE = "MOM_DATA_DIR"
+FOLDER = "mixture-of-models"
+
+
+def data_dir(env: Mapping[str, str] = os.environ) -> Path:
+    """The folder everything is kept in; it need not exist yet.
+
+    Raises:
+        StorageError: it depends on a home that cannot be found.
+    """
+    try:
+        if named := env.get(VARIABLE):
+            return Path(named).expanduser().absolute()
+        # A relative XDG_DATA_HOME is void by its specification; platformdirs takes it as it is.
+        if (shared := Path(env.get("XDG_DATA_HOME", ""))).is_absolute():
+            return shared / FOLDER
+        usual = platformdirs.user_data_path(FOLDER, appauthor=False)
+        return usual if usual.is_absolute() else Path.home() / ".local" / "share" / FOLDER
+    except RuntimeError:
+        raise StorageError(
+            f"the home folder cannot be found; set {VARIABLE} to a folder, written in full"
+        ) from None
+
+
+def state_db() -> Path:
+    """The SQLite file of the threads."""
+    return data_dir() / "threads.db"
+
+
+def weights_dir() -> Path:
+    """Where downloaded weights lie."""
+    return data_dir() / "weights"
+
+
+def traces_dir() -> Path:
+    """Where local traces lie."""
+    return data_dir() / "traces"
+
+
+def ensure(folder: Path) -> Path:
+    """Make `folder`, for its owner alone, where it is missing, and see that it can be written to.
+
+    Raises:
+        StorageError: it cannot be made or written to.
+    """
+    try:
+        missing = [place for place in (folder, *folder.parents) if not place.exists()]
+        for place in reversed(missing):
+            place.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error.strerror or type(error).__name__) from None
+    if not folder.is_dir():
+        raise _unusable(folder, "it is no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unusable(folder, "it can only be read")
+    return folder
+
+
+def _unusable(folder: Path, reason: str) -> StorageError:
+    return StorageError(
+        f"nothing can be kept in {shown(str(folder))} ({reason}); "
+        f"set {VARIABLE} to a folder that can be written to"
+    )

@@ -1,0 +1,240 @@
+"""Models of this machine, by llama.cpp: no server to install, no key, no network.
+
+`open_embedded` starts an engine (see `llama_engine`) for some weights and says where it listens
+and with which key: it speaks the OpenAI protocol, on 127.0.0.1 alone, to those who have the key.
+One engine serves every council of this process that asks for the same weights and settings.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mixture_of_models.councils.schema import Model
+from mixture_of_models.councils.secrecy import shown
+from mixture_of_models.errors import ModelUnavailableError, ProviderNotInstalledError
+from mixture_of_models.models.weights import SHIPPED, find_weights
+
+SHIPPED_CONTEXT = 512
+"""Tokens a conversation with the shipped models may have: what they were trained on."""
+CONTEXT = 4096
+"""Tokens for all others where the council does not say; llama.cpp lowers it to what they know."""
+SLOTS = 4
+"""Conversations at a time where the council does not say."""
+START_TIMEOUT = 300.0
+"""Seconds; large weights on a slow disk take minutes."""
+SMALL = 64_000_000
+"""Bytes of weights below which threads cost more to wake than they save."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an engine listens, and the key it asks for, which no other process knows."""
+
+    base_url: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    weights: Path
+    name: str
+    context: int
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    program: subprocess.Popen[str]
+    endpoint: Endpoint
+
+    def runs(self) -> bool:
+        return self.program.poll() is None
+
+    def stop(self) -> None:
+        self.program.kill()
+        _release(self.program)
+
+
+_engines: dict[_Load, Future[_Engine]] = {}
+_lock = threading.Lock()
+
+
+def open_embedded(spec: Model) -> Endpoint:
+    """Have an engine serve the weights that `spec` names, and say where.
+
+    Blocks until it serves (0.1 s for the shipped weights, seconds for gigabytes): call it in a
+    thread. Each slot has `spec.context` tokens, there are `spec.concurrency` slots. An engine that
+    has died is started again.
+
+    Raises:
+        UnknownNameError: there are no weights of that name.
+        CouncilError: the file is missing, or holds no GGUF weights.
+        ProviderNotInstalledError: there is no llama.cpp here.
+        ModelUnavailableError: llama.cpp could not start with these weights.
+    """
+    weights = find_weights(spec.model)
+    usual = SHIPPED_CONTEXT if weights.parent == SHIPPED else CONTEXT
+    load = _Load(weights, spec.model, spec.context or usual, spec.concurrency or SLOTS)
+    with _lock:
+        known = _engines.get(load)
+        if known and known.done() and not known.result().runs():
+            known.result().stop()
+            known = None
+        future = known or Future()
+        _engines[load] = future
+    if known is None:
+        _start_into(future, load)
+    return future.result().endpoint
+
+
+def close_embedded() -> None:
+    """Stop every engine of this process; whoever still reads an answer loses it."""
+    with _lock:
+        stopping = list(_engines.values())
+        _engines.clear()
+    for future in stopping:
+        if future.exception() is None:
+            future.result().stop()
+
+
+def is_installed() -> bool:
+    """Whether llama.cpp is here; it is not loaded to find out."""
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+def _start_into(future: Future[_Engine], load: _Load) -> None:
+    try:
+        engine = _start(load)
+    except BaseException as error:
+        with _lock:
+            if _engines.get(load) is future:
+                del _engines[load]  # so that the next to ask tries again
+        future.set_exception(error)
+        raise
+    future.set_result(engine)
+
+
+def _start(load: _Load) -> _Engine:
+    if not is_installed():
+        raise ProviderNotInstalledError(
+            f"{shown(load.name)} needs llama.cpp, and its package 'xllamacpp' is not installed; "
+            "`pip install xllamacpp` (where it has no wheel, install Ollama instead)"
+        )
+    key = secrets.token_urlsafe(32)
+    program = _launch()
+    clock = threading.Timer(START_TIMEOUT, program.kill)
+    clock.daemon = True
+    clock.start()
+    try:
+        # By its standard input, because command lines and environments can be read by others.
+        answer = _exchange(program, {**_order(load), "key": key})
+    except BaseException:
+        program.kill()
+        _release(program)
+        raise
+    finally:
+        clock.cancel()
+    if "url" not in answer:
+        _release(program)
+        reason = answer.get("error") or _death(program.returncode)
+        raise ModelUnavailableError(
+            f"llama.cpp cannot serve {shown(load.name)}: {reason}; try smaller weights, "
+            "a smaller 'context', or get the file again"
+        )
+    return _Engine(program, Endpoint(f"{answer['url']}/v1", key))
+
+
+def _order(load: _Load) -> dict[str, object]:
+    small = load.weights.stat().st_size < SMALL
+    return {
+        "path": [str(place) for place in sys.path],
+        "weights": str(load.weights),
+        "name": load.name,
+        "context": load.context,
+        "slots": load.slots,
+        "threads": 1 if small else _threads(),
+        "warmup": not small,
+    }
+
+
+def _threads() -> int:
+    """As many as there are cores to compute on; of many processors half are hyperthreads."""
+    try:
+        usable = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        usable = os.cpu_count() or 2
+    return usable if usable <= 4 else max(4, usable // 2)
+
+
+def _launch() -> subprocess.Popen[str]:
+    script = Path(__file__).with_name("llama_engine.py")
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own file, by our own interpreter
+            [sys.executable, "-I", "-S", str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            # Ctrl-C is for the council, which then stops its engines.
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
+    except OSError as error:
+        raise ModelUnavailableError(
+            f"llama.cpp cannot be started ({error.strerror or error}); "
+            "is the Python that runs this still in its place?"
+        ) from None
+
+
+def _exchange(program: subprocess.Popen[str], order: dict[str, object]) -> dict[str, str]:
+    """Hand the order over and read the answer; empty when the program ended without one."""
+    if program.stdin is None or program.stdout is None:
+        raise AssertionError("started with pipes")
+    try:
+        program.stdin.write(json.dumps(order) + "\n")
+        program.stdin.flush()
+        line = program.stdout.readline()
+    except BrokenPipeError:
+        line = ""
+    answer: dict[str, str] = json.loads(line or "{}")
+    return answer
+
+
+def _release(program: subprocess.Popen[str]) -> None:
+    """Close a program's pipes and wait for its end, which is near."""
+    for pipe in (program.stdin, program.stdout):
+        if pipe is not None:
+            pipe.close()
+    program.wait()
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"its engine was ended by signal {-code}, most often for want of memory"
+    return f"its engine ended with code {code}"
+
+
+def _forget() -> None:
+    """In a forked child: the engines are the parent's to stop; the child starts its own."""
+    global _lock
+    _lock = threading.Lock()
+    for future in _engines.values():
+        if future.done() and future.exception() is None:
+            future.result().program.returncode = 0  # it is not the child's to wait for
+    _engines.clear()
+
+
+atexit.register(close_embedded)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

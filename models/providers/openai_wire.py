@@ -1,0 +1,141 @@
+"""OpenAI's protocol, and the many servers that speak it.
+
+LangChain's ChatOpenAI drops the fields that OpenAI's own models do not send (`reasoning_content`,
+`reasoning`) and a streamed `refusal`; here they are kept. The SDK picks up keys and headers from
+the environment; towards anyone but their owner they are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_openai import ChatOpenAI
+from langchain_openai.chat_models.base import BaseChatOpenAI
+from openai import AsyncOpenAI
+
+if TYPE_CHECKING:
+    import httpx2
+    from langchain_core.language_models import BaseChatModel, LanguageModelInput
+    from langchain_core.outputs import ChatGenerationChunk
+
+_KEPT = {
+    "reasoning_content": "reasoning_content",
+    "reasoning": "reasoning_content",
+    "refusal": "refusal",
+}
+"""Fields of a streamed delta, and the name LangChain gives them where it knows them."""
+
+
+class StrictOpenAI(AsyncOpenAI):
+    """An SDK client that sends what it was given, and nothing from OPENAI_* in the environment."""
+
+    def __init__(self, **given: Any) -> None:
+        headers = given.get("default_headers")
+        super().__init__(**given)
+        self.organization = None
+        self.project = None
+        self.admin_api_key = None
+        self._custom_headers = dict(headers or {})
+
+    @property
+    def user_agent(self) -> str:
+        """The SDK's own, which it would make of this class's name."""
+        return f"AsyncOpenAI/Python {self._version}"
+
+
+class _Whole(BaseChatOpenAI):
+    """Keeps the fields of a delta that LangChain drops, and spends less on the request."""
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
+        if messages := payload.get("messages"):
+            # The SDK walks through typed arguments field by field, which takes more than half the
+            # CPU of a call with a long history; the extra body goes into the same JSON as it is.
+            payload["extra_body"] = {**(payload.get("extra_body") or {}), "messages": messages}
+            payload["messages"] = []
+        return payload
+
+    def _convert_chunk_to_generation_chunk(
+        self,
+        chunk: dict[str, Any],
+        default_chunk_class: type,
+        base_generation_info: dict[str, Any] | None,
+    ) -> ChatGenerationChunk | None:
+        made = super()._convert_chunk_to_generation_chunk(
+            chunk, default_chunk_class, base_generation_info
+        )
+        choices = chunk.get("choices")
+        if made is not None and choices and (delta := choices[0].get("delta")):
+            for field, name in _KEPT.items():
+                if isinstance(value := delta.get(field), str) and value:
+                    made.message.additional_kwargs.setdefault(name, value)
+        return made
+
+
+class OpenAIChat(_Whole, ChatOpenAI):
+    """OpenAI itself."""
+
+
+class CompatibleChat(_Whole):
+    """Any other server: the plain protocol (`max_tokens`, the `system` role), no Responses API."""
+
+
+def open_openai(
+    model: str,
+    params: Mapping[str, Any],
+    *,
+    base_url: str,
+    key: str | None,
+    at_home: bool,
+    client: httpx2.AsyncClient,
+) -> BaseChatModel:
+    """A chat model on OpenAI's protocol; `key` None is a server that wants none."""
+    kind: type[BaseChatOpenAI] = OpenAIChat if at_home else CompatibleChat
+    params = dict(params)
+    extra = dict(params.pop("extra_body", None) or {})
+    extra |= {name: params.pop(name) for name in list(params) if name not in _fields(kind)}
+    sdk = (AsyncOpenAI if at_home else StrictOpenAI)(
+        api_key=key or "none",
+        base_url=base_url,
+        max_retries=0,
+        timeout=client.timeout,
+        default_headers=params.pop("default_headers", None),
+        default_query=params.pop("default_query", None),
+        http_client=client,
+    )
+    if not at_home:
+        params.setdefault("use_responses_api", False)
+    return kind(
+        model=model,
+        api_key=key or "none",
+        base_url=base_url,
+        max_retries=0,
+        stream_usage=True,
+        # A timer of its own for every chunk; the whole call has one already.
+        stream_chunk_timeout=None,
+        extra_body=extra or None,
+        **connected(sdk),
+        **params,
+    )
+
+
+def connected(sdk: AsyncOpenAI) -> dict[str, Any]:
+    """The arguments that make a LangChain model use this client instead of building four.
+
+    The synchronous places are filled with it too, because an empty one would be built: nothing
+    here calls them.
+    """
+    return {
+        "root_async_client": sdk,
+        "async_client": sdk.chat.completions,
+        "root_client": sdk,
+        "client": sdk.chat.completions,
+    }
+
+
+def _fields(kind: type[BaseChatOpenAI]) -> set[str]:
+    named = set(kind.model_fields)
+    return named | {field.alias for field in kind.model_fields.values() if field.alias}

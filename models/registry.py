@@ -1,0 +1,184 @@
+"""From a voice in the council to a chat model that can be asked.
+
+LangChain owns the wire. Decided here: which key goes where (to its owner, never to another
+vendor), that nobody but `speaking` retries, and that a model is opened once for each event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from mixture_of_models.councils.schema import Council, Model
+from mixture_of_models.errors import (
+    CouncilError,
+    MixtureError,
+    ProviderNotInstalledError,
+    UnknownNameError,
+)
+from mixture_of_models.models.providers import PROVIDERS, UNLISTED, Provider
+from mixture_of_models.models.redaction import redact
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from mixture_of_models.models.clients import Room
+
+_HAVE_A_PLACE = frozenset(
+    {"model", "model_name", "model_provider", "base_url", "max_retries", "streaming", "stream"}
+)
+"""What `params` may not set, because the voice has a field for it or `speaking` decides it."""
+
+_OPEN_AT_MOST = 256
+"""Opened models kept for one event loop; each set of parameters is one."""
+
+
+async def open_model(
+    room: Room, spec: Model, params: Mapping[str, Any] | None = None
+) -> BaseChatModel:
+    """The chat model of a voice; `params` override those in the council.
+
+    Raises:
+        ProviderNotInstalledError: its package or its key variable is missing.
+        UnknownNameError: nobody knows the provider.
+        CouncilError: `params` hold what they may not, or what the provider does not take.
+    """
+    merged = {**spec.params, **(params or {})}
+    asked = {name: value for name, value in merged.items() if value is not None}
+    base_url: str | None
+    key: str | None
+    if spec.provider == "embedded":
+        # Asked every time: an engine that died is started again, elsewhere.
+        base_url, key = await asyncio.to_thread(_start_engine, spec)
+    else:
+        base_url, key = spec.base_url, key_of(spec)
+    written = json.dumps(asked, sort_keys=True, default=repr)
+    same = (spec.provider, spec.model, base_url, key, spec.context, written)
+    if same not in room.models:
+        async with room.opening:
+            if same not in room.models:
+                # Importing a provider takes a second, and reads files.
+                try:
+                    opened = await asyncio.to_thread(_open, room, spec, base_url, key, asked)
+                except (TypeError, ValueError) as error:
+                    raise CouncilError(
+                        f"{spec.provider} cannot open {spec.model!r} with the params "
+                        f"{[*asked]}: {redact(str(error))}"
+                    ) from None
+                if len(room.models) >= _OPEN_AT_MOST:
+                    del room.models[next(iter(room.models))]
+                room.models[same] = opened
+    return room.models[same]
+
+
+def missing(council: Council) -> list[str]:
+    """What the council's models need and this machine has not: packages, and variables with keys.
+
+    One line for each need. Nothing is asked over the network.
+    """
+    needs: dict[str, None] = {}
+    for spec in council.models.values():
+        try:
+            _check(spec, provider_of(spec), spec.params)
+            key_of(spec)
+        except MixtureError as error:
+            needs[str(error)] = None
+    return [*needs]
+
+
+def provider_of(spec: Model) -> Provider:
+    """The line of the table that stands for the voice's provider."""
+    return PROVIDERS.get(spec.provider, UNLISTED)
+
+
+def key_of(spec: Model) -> str | None:
+    """The key that goes with the voice's address; None where none does.
+
+    Raises:
+        ProviderNotInstalledError: the variable that should hold it is not set.
+    """
+    provider = provider_of(spec)
+    name = spec.api_key_env or (provider.key_env if _at_home(spec, provider) else None)
+    if name is None:
+        return None
+    key = os.environ.get(name, "").strip()
+    if not key:
+        raise ProviderNotInstalledError(
+            f"{spec.provider!r} needs a key for {spec.model!r}: "
+            f"set the environment variable {name!r}, or write it into '.env'"
+        )
+    return key
+
+
+def _start_engine(spec: Model) -> tuple[str, str]:
+    from mixture_of_models.models.providers.embedded import open_embedded
+
+    engine = open_embedded(spec)
+    return engine.base_url, engine.api_key
+
+
+def _at_home(spec: Model, provider: Provider) -> bool:
+    return spec.base_url is None or spec.base_url.rstrip("/") == provider.home
+
+
+def _open(
+    room: Room, spec: Model, base_url: str | None, key: str | None, params: dict[str, Any]
+) -> BaseChatModel:
+    provider = provider_of(spec)
+    _check(spec, provider, params)
+    if spec.provider in ("openai", "embedded"):
+        from mixture_of_models.models.providers.openai_wire import open_openai
+
+        return open_openai(
+            spec.model,
+            params,
+            base_url=base_url or str(provider.home),
+            key=key,
+            at_home=spec.provider == "openai" and _at_home(spec, provider),
+            client=room.sdk,
+        )
+    if spec.provider == "ollama":
+        from mixture_of_models.models.providers.ollama import open_ollama
+
+        return open_ollama(
+            spec.model,
+            params,
+            base_url=base_url,
+            key=key,
+            context=spec.context,
+            sessions=room.sessions,
+        )
+    from mixture_of_models.models.providers.others import open_other
+
+    return open_other(room, spec, provider, key, params)
+
+
+def _check(spec: Model, provider: Provider, params: Mapping[str, Any]) -> None:
+    for name in params:
+        if name in _HAVE_A_PLACE:
+            raise CouncilError(
+                f"{name!r} cannot stand in the params of {spec.model!r}: there is a field for it"
+            )
+    package = provider.package
+    if not package:
+        from langchain.chat_models.base import _BUILTIN_PROVIDERS
+
+        if spec.provider not in _BUILTIN_PROVIDERS:
+            near = get_close_matches(spec.provider, [*PROVIDERS, *_BUILTIN_PROVIDERS], n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else f"; there are {[*PROVIDERS]}"
+            raise UnknownNameError(f"no provider is called {spec.provider!r}{meant}")
+        package = _BUILTIN_PROVIDERS[spec.provider][0].partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        wanted = (
+            f"'mixture-of-models[{provider.extra}]'"
+            if provider.extra
+            else package.replace("_", "-")
+        )
+        raise ProviderNotInstalledError(
+            f"{spec.provider!r} needs a package that is not here: pip install {wanted}"
+        )

@@ -1,0 +1,219 @@
+"""What went wrong with a call, in plain words, and whether another try makes sense.
+
+Errors come from half a dozen libraries wrapped in each other, so they are read by what they carry
+(a status, headers, an errno) along their chain of causes, not by their classes. Nobody else
+retries: the SDKs' own retries are off.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import random
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from mixture_of_models.models.redaction import redact
+
+FIRST_WAIT = 0.5
+"""Seconds, doubled with every further try."""
+LONGEST_WAIT = 20.0
+"""Seconds between two tries, when the server does not say."""
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds; a server that asks for more is not waited for."""
+
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+_WORDS = {
+    400: "the request was refused",
+    401: "the key was not accepted",
+    402: "the account has no credit",
+    403: "not allowed",
+    404: "not found",
+    408: "the server timed out",
+    409: "conflict",
+    413: "the request is too large",
+    422: "the request was refused",
+    429: "rate limited",
+    500: "server error",
+    502: "bad gateway",
+    503: "the server is overloaded",
+    504: "gateway timeout",
+    529: "the server is overloaded",
+}
+_SAID_AT_MOST = 200
+_TRANSIENT = {
+    "ServerDisconnectedError": "the server closed the connection",
+    "RemoteProtocolError": "the server closed the connection",
+    "ClientPayloadError": "the connection broke off",
+    "ReadError": "the connection broke off",
+    "ConnectTimeout": "no connection in time",
+    "ConnectionTimeoutError": "no connection in time",
+    "APITimeoutError": "no connection in time",
+    "APIConnectionError": "the connection failed",
+    "ConnectError": "the connection failed",
+    "JSONDecodeError": "the answer is not JSON",
+    "UnicodeDecodeError": "the answer is not text",
+}
+"""Names of classes, most telling first: what is worth another try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One call that did not work out.
+
+    Attributes:
+        reason: one line for people, without any key.
+        status: the HTTP status, where there was one.
+        again: whether another try may help.
+        wait: seconds that the server asked for.
+        late: whether it was given up for taking too long.
+    """
+
+    reason: str
+    status: int | None = None
+    again: bool = False
+    wait: float | None = None
+    late: bool = False
+
+
+def understand(error: BaseException, *, model: str, provider: str, where: str) -> Failure:
+    """Read an exception; `where` is the address that was asked, for the message."""
+    chain = list(_chain(error))
+    status = next((found for one in chain if (found := _status(one))), None)
+    if status is not None:
+        return _refused(status, chain, model=model, provider=provider)
+    if unreachable := _unreachable(chain, where):
+        return unreachable
+    names = [kind.__name__ for one in chain for kind in type(one).__mro__]
+    for name, words in _TRANSIENT.items():
+        if name in names:
+            return Failure(words, again=True)
+    if any(isinstance(one, OSError) for one in chain):
+        return Failure(_clean(f"the connection failed: {chain[-1]}"), again=True)
+    if "No generation" in str(error):
+        return Failure("the answer is empty or not in the provider's format", again=True)
+    said = _said(chain)
+    if any(name in ("APIError", "ResponseError") for name in names):
+        return Failure(_clean(f"the server broke off with an error: {said}"), again=True)
+    return Failure(_clean(f"{type(error).__name__}: {said}"))
+
+
+def wait_before(tries: int, failure: Failure) -> float | None:
+    """Seconds to wait after so many tries; None when the server wants more than anyone waits."""
+    if failure.wait is not None:
+        if failure.wait > LONGEST_RETRY_AFTER:
+            return None
+        # A little more than was asked: those who were turned away together return apart.
+        return failure.wait * random.uniform(1.0, 1.1)
+    longest = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (tries - 1))
+    return longest * random.uniform(0.5, 1.0)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for, in seconds or as a date."""
+    written = (headers.get("retry-after") or "").strip()
+    if re.fullmatch(r"\d+(\.\d*)?", written):
+        return float(written)
+    try:
+        date = parsedate_to_datetime(written)
+    except (TypeError, ValueError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max((date - (now or datetime.now(UTC))).total_seconds(), 0.0)
+
+
+def _refused(status: int, chain: list[BaseException], *, model: str, provider: str) -> Failure:
+    said = _said(chain)
+    if status == 404 and provider == "ollama":
+        return Failure(f"model {model!r} not found: `ollama pull {model}`", status)
+    words = _WORDS.get(status, "server error" if status >= 500 else "the request was refused")
+    again = status in _RETRIED
+    if status == 429 and "insufficient_quota" in said:
+        words, again = "the account's quota is used up", False
+    more = f": {said}" if said and not said.startswith("<") and status != 429 else ""
+    headers = next((found for one in chain if (found := _headers(one)) is not None), {})
+    return Failure(_clean(f"HTTP {status}, {words}{more}"), status, again, retry_after(headers))
+
+
+def _unreachable(chain: list[BaseException], where: str) -> Failure | None:
+    numbers = {one.errno for one in chain if isinstance(one, OSError)}
+    if errno.ECONNREFUSED in numbers or any(
+        isinstance(one, ConnectionRefusedError) or "Connect call failed" in str(one)
+        for one in chain
+    ):
+        return Failure(_clean(f"connection refused at {where}"))
+    if any(isinstance(one, socket.gaierror) for one in chain):
+        return Failure(_clean(f"the host of {where} is not known"))
+    if any(isinstance(one, ssl.SSLError) for one in chain):
+        return Failure(_clean(f"no TLS connection with {where}: {chain[-1]}"))
+    if errno.ECONNRESET in numbers or errno.EPIPE in numbers:
+        return Failure("the connection was reset", again=True)
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        # Some libraries raise `from None`; the context still has the response and its headers.
+        error = error.__cause__ or error.__context__
+
+
+def _status(error: BaseException) -> int | None:
+    for holder in (error, getattr(error, "response", None)):
+        status = getattr(holder, "status_code", None)
+        if isinstance(status, int) and status >= 400:
+            return status
+    body = getattr(error, "body", None)
+    code = body.get("code") if isinstance(body, Mapping) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else None
+
+
+def _headers(error: BaseException) -> Mapping[str, str] | None:
+    found = getattr(getattr(error, "response", None), "headers", None)
+    if found is None and getattr(error, "status_code", None):
+        found = getattr(error, "headers", None)
+    if not isinstance(found, Mapping):
+        return None
+    return {str(name).lower(): str(value) for name, value in found.items()}
+
+
+def _said(chain: list[BaseException]) -> str:
+    """The server's own words, in one line; an HTML page has none."""
+    for one in chain:
+        body = getattr(one, "body", None) or getattr(one, "error", None)
+        if isinstance(body, str) and body.lstrip().startswith("{"):
+            try:
+                body = json.loads(body)
+            except ValueError:
+                continue
+        if words := _words(body):
+            return words
+    first = str(chain[0])
+    if "<html" in first.lower() or first.startswith("Error code:"):
+        return ""
+    return first
+
+
+def _words(body: Any) -> str:
+    if isinstance(body, Mapping):
+        if isinstance(inner := body.get("error"), Mapping | str):
+            return _words(inner)
+        words = str(body.get("message") or body.get("detail") or "")
+        return f"{words} ({code})" if (code := body.get("code")) and words else words
+    if isinstance(body, str) and "<html" not in body.lower():
+        return body
+    return ""
+
+
+def _clean(text: str) -> str:
+    line = " ".join(redact(text).split())
+    return line if len(line) <= _SAID_AT_MOST else line[: _SAID_AT_MOST - 1] + "…"

@@ -1,0 +1,267 @@
+"""Asking a model, as the council's nodes do: one call of `speak`, whatever happens on the way.
+
+Here, and nowhere else, stands what is done about slow, broken and missing models: time limits,
+retries, fallbacks, taking turns in a lane. An answer is always streamed, because only a cancelled
+stream makes the server stop working, and stop costing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mixture_of_models.councils.records import Attempt, Usage
+from mixture_of_models.councils.schema import Council, Model
+from mixture_of_models.errors import MixtureError, ModelUnavailableError, UnknownNameError
+from mixture_of_models.models.clients import Room, close_voices, room
+from mixture_of_models.models.constraint import Constraint
+from mixture_of_models.models.lanes import lane_of
+from mixture_of_models.models.listening import Ear, Finish, ListenerError
+from mixture_of_models.models.redaction import redact
+from mixture_of_models.models.registry import open_model, provider_of
+from mixture_of_models.models.retry import Failure, understand, wait_before
+from mixture_of_models.models.usage import Meter
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import RunnableConfig
+
+__all__ = ["Reply", "close_voices", "speak"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered, and how it came about."""
+
+    text: str
+    reasoning: str
+    model: str
+    """The key of the model that answered: the one that was asked, or a fallback."""
+    usage: Usage
+    """Of every model that was tried; the seconds leave out waiting for a lane."""
+    first_token: float | None
+    """Seconds from asking to the first piece of text or reasoning, failed tries included."""
+    finish: Finish
+    attempts: tuple[Attempt, ...]
+    """Every try at every model in order; the last one is the answer's own."""
+    cached: bool = False
+    detail: str = ""
+    """Why it is broken, or the words of the refusal."""
+
+
+async def speak(
+    council: Council,
+    key: str,
+    messages: Sequence[BaseMessage],
+    *,
+    on_text: Callable[[str, bool], None] | None = None,
+    schema: dict[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    config: RunnableConfig | None = None,
+) -> Reply:
+    """Ask the model `key`, then its fallbacks in order, until one answers.
+
+    `on_text(piece, is_reasoning)` is called as the answer comes. What it heard of a try that broke
+    off before any text (thoughts alone) comes again with the next try, and a lone closing tag may
+    show afterwards that what it heard as text was thought: `Reply.text` is what counts. `schema`
+    is a JSON schema that the reply is held to where the model can be; the text comes back as it
+    is. `params` override the council's. Cancelling closes the stream at once.
+
+    Raises:
+        ModelUnavailableError: every try at every model failed.
+        ProviderNotInstalledError: no model of the chain can be opened here.
+        CouncilError: none can be opened as it is written: its file, its provider, its params.
+        UnknownNameError: the council has no such model.
+    """
+    here = await room()
+    asking = _Asking(messages, on_text, schema, params, config)
+    try:
+        for name in chain(council, key):
+            async with lane_of(here.lanes, council, name):
+                if reply := await asking.ask(here, name, council.models[name]):
+                    return reply
+    except ListenerError as error:
+        raise error.__cause__ or error from None
+    raise asking.in_vain(key)
+
+
+def chain(council: Council, key: str) -> Iterator[str]:
+    """The model and its fallbacks, theirs included, each once and in the order they are asked.
+
+    Raises:
+        UnknownNameError: a name in it stands for no model.
+    """
+    seen: set[str] = set()
+    rest = [key]
+    while rest:
+        name = rest.pop(0)
+        if name in seen:
+            continue
+        if name not in council.models:
+            raise UnknownNameError(
+                f"council {council.name!r} has no model {name!r}; it has {[*council.models]}"
+            )
+        seen.add(name)
+        yield name
+        rest = [*council.models[name].fallbacks, *rest]
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One question on its way through a chain of models."""
+
+    messages: Sequence[BaseMessage]
+    on_text: Callable[[str, bool], None] | None
+    schema: dict[str, Any] | None
+    params: Mapping[str, Any] | None
+    config: RunnableConfig | None
+    attempts: list[Attempt] = field(default_factory=list)
+    missing: list[MixtureError] = field(default_factory=list)
+    spent: Usage = field(default_factory=Usage)
+    began: float = 0.0
+
+    async def ask(self, here: Room, name: str, spec: Model) -> Reply | None:
+        """Ask one model, as often as its policy allows; None when it does not answer."""
+        now = asyncio.get_running_loop().time
+        deadline: float | None = None
+        meter = Meter(spec.price)
+        constraint = Constraint(spec, self.schema)
+        tries = 0
+        while True:
+            try:
+                chat = await open_model(here, spec, self.params)
+            except MixtureError as error:
+                # No package, no key, no such file: no request was sent.
+                self.attempts.append(Attempt(model=name, error=redact(str(error))))
+                self.missing.append(error)
+                return None
+            began = now()
+            if deadline is None:
+                # Importing its library, or loading its weights, does not count.
+                self.began, deadline = began, began + spec.timeout
+            heard = await self._try(chat, spec, meter, deadline, constraint)
+            failure = heard.failure
+            self.attempts.append(
+                Attempt(
+                    model=name,
+                    error=failure and failure.reason,
+                    status=failure and failure.status,
+                    timed_out=failure is not None and failure.late,
+                    seconds=now() - began,
+                )
+            )
+            if failure is None or heard.ear.text:
+                constraint.answered()
+                self.spent += meter.usage(now() - self.began)
+                return self._reply(name, heard)
+            if constraint.refused_by(failure):
+                continue
+            tries += 1
+            wait = wait_before(tries, failure) if failure.again and tries <= spec.retries else None
+            if wait is None or now() + wait >= deadline:
+                self.spent += meter.usage(now() - self.began)
+                return None
+            await asyncio.sleep(wait)
+
+    async def _try(
+        self,
+        chat: BaseChatModel,
+        spec: Model,
+        meter: Meter,
+        deadline: float,
+        constraint: Constraint,
+    ) -> _Heard:
+        """Send one request and listen to the end of it, or to where it breaks."""
+        now = asyncio.get_running_loop().time
+        heard = _Heard(Ear(self.on_text, meter))
+        first_by = deadline if spec.first_token is None else min(deadline, now() + spec.first_token)
+        limit = asyncio.timeout_at(first_by)
+        more = constraint.arguments(chat)
+        meter.calls += 1
+        try:
+            async with (
+                limit,
+                aclosing(chat.astream(list(self.messages), self.config, **more)) as stream,  # type: ignore[type-var]
+            ):
+                async for chunk in stream:
+                    if heard.ear.hear(chunk) and heard.first is None:
+                        heard.first = self.spent.seconds + now() - self.began
+                        limit.reschedule(deadline)
+        except ListenerError:
+            raise
+        except Exception as error:
+            if limit.expired():
+                heard.failure = _late(spec, heard, out_of_time=now() >= deadline)
+            else:
+                heard.failure = understand(
+                    error, model=spec.model, provider=spec.provider, where=_address(spec)
+                )
+        heard.ear.close()
+        if heard.failure is None and heard.ear.finish is None and provider_of(spec).ends:
+            heard.failure = Failure("the answer was cut off", again=True)
+        return heard
+
+    def _reply(self, name: str, heard: _Heard) -> Reply:
+        ear = heard.ear
+        finish, detail = ear.finish or "stop", ""
+        if heard.failure is not None:
+            finish, detail = "broken", heard.failure.reason
+        elif ear.refusal:
+            finish, detail = "refused", ear.refusal
+        return Reply(
+            text=ear.text,
+            reasoning=ear.reasoning,
+            model=name,
+            usage=self.spent,
+            first_token=heard.first,
+            finish=finish,
+            attempts=tuple(self.attempts),
+            detail=detail,
+        )
+
+    def in_vain(self, key: str) -> MixtureError:
+        """The error that says what became of every model of the chain."""
+        if self.missing and len(self.missing) == len(self.attempts):
+            return self.missing[0]
+        tries: dict[str, list[str]] = {}
+        for attempt in self.attempts:
+            tries.setdefault(attempt.model, []).append(attempt.error or "")
+        told = [
+            f"{name!r}: {errors[-1]}" + (f" (after {len(errors)} tries)" if errors[1:] else "")
+            for name, errors in tries.items()
+        ]
+        whom = "nor any of its fallbacks " if len(tries) > 1 else ""
+        return ModelUnavailableError(
+            f"model {key!r} {whom}did not answer: {'; '.join(told)}", self.attempts
+        )
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What came of one request."""
+
+    ear: Ear
+    failure: Failure | None = None
+    first: float | None = None
+
+
+def _late(spec: Model, heard: _Heard, *, out_of_time: bool) -> Failure:
+    if not out_of_time:
+        return Failure(f"no first token in {spec.first_token:g} s", late=True)
+    what = "no answer" if heard.first is None else "no end of the answer"
+    return Failure(f"{what} in {spec.timeout:g} s", late=True)
+
+
+def _address(spec: Model) -> str:
+    """Where the model was asked, for messages."""
+    usual = os.environ.get("OLLAMA_HOST") or "http://127.0.0.1:11434"
+    return (
+        spec.base_url
+        or provider_of(spec).home
+        or (usual if spec.provider == "ollama" else spec.provider)
+    )

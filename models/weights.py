@@ -1,0 +1,69 @@
+"""Files of model weights: the tiny ones shipped, those downloaded, any GGUF file by its path."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+from mixture_of_models.councils.refusals import nearest
+from mixture_of_models.councils.secrecy import shown
+from mixture_of_models.errors import CouncilError, StorageError, UnknownNameError
+from mixture_of_models.models.paths import weights_dir
+
+SHIPPED = Path(str(files("mixture_of_models"))) / "tiny" / "weights"
+"""The tiny models that come with the package; nothing of `tiny` is imported."""
+
+
+def find_weights(name: str) -> Path:
+    """The file of the weights called `name`: shipped, downloaded, or a path to a .gguf file.
+
+    Raises:
+        UnknownNameError: there are none of that name.
+        CouncilError: the file is missing, or holds no GGUF weights.
+    """
+    if name.lower().endswith(".gguf") or "/" in name or os.sep in name:
+        return _weights_at(name)
+    for folder in (SHIPPED, weights_dir()):
+        if (file := folder / f"{name}.gguf").is_file():
+            return file
+    known = sorted(downloaded_weights() | downloaded_weights(SHIPPED))
+    raise UnknownNameError(
+        f"there are no weights {shown(name)}{nearest(name, known)}; "
+        "give the path of a .gguf file, or get some with `mom download`"
+    )
+
+
+def downloaded_weights(folder: Path | None = None) -> dict[str, Path]:
+    """The weights in the data directory (or in `folder`), by name."""
+    try:
+        where = folder or weights_dir()
+        return {file.stem: file for file in sorted(where.glob("*.gguf")) if file.is_file()}
+    except (OSError, StorageError):
+        return {}
+
+
+def is_gguf(file: Path) -> bool:
+    """Whether `file` begins as GGUF weights do.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with file.open("rb") as opened:
+        return opened.read(4) == b"GGUF"
+
+
+def _weights_at(name: str) -> Path:
+    try:
+        file = Path(name).expanduser().absolute()
+        if is_gguf(file):
+            return file
+        says = "is no GGUF file; llama.cpp reads no other"
+    except IsADirectoryError:
+        says = "is a folder; name the .gguf file in it"
+    except FileNotFoundError:
+        says = "does not exist; look at its path, or get weights with `mom download`"
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is no path"
+        says = f"cannot be read ({reason}); look at its path and its permissions"
+    raise CouncilError(f"the weights file {shown(name)} {says}")

@@ -1,0 +1,438 @@
+"""What the council sits with when nobody named one."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixture_of_models.councils.loader import load_council, preset_names
+from mixture_of_models.errors import UnknownNameError
+from mixture_of_models.models.defaults import KEY_MODELS, choose_models
+from mixture_of_models.models.discovery import (
+    Found,
+    calls_at_most,
+    choose_council,
+    cost_notice,
+    default_council,
+    find_voices,
+)
+from mixture_of_models.models.findings import Weights, is_near, ollama_address
+from mixture_of_models.models.providers import PROVIDERS
+from mixture_of_models.models.weights import SHIPPED
+from mixture_of_models.tests.stage import Stage
+
+SECRET = "sk-proj-0123456789abcdefghijklmnopqrstuv"
+GB = 1_000_000_000
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """An environment in which nothing is installed, and a proxy that would swallow everything."""
+    monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path / "empty"))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    return {"OLLAMA_HOST": f"127.0.0.1:{port}"}
+
+
+class Quiet(ThreadingHTTPServer):
+    """Says nothing of clients that left."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def answering(body: bytes, status: int = 200, seconds: float = 0) -> Iterator[str]:
+    """A server that says the same to everyone, as slowly as it is told."""
+
+    class Same(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            for place in range(0, len(body), 2):
+                time.sleep(seconds)
+                try:
+                    self.wfile.write(body[place : place + 2])
+                except OSError:
+                    return
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with Quiet(("127.0.0.1", 0), Same) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def tags(*cards: dict[str, Any]) -> bytes:
+    return json.dumps({"models": list(cards)}).encode()
+
+
+# Ollama -------------------------------------------------------------------------------------------
+
+
+async def test_a_running_ollama_seats_three_of_its_models(nowhere: dict[str, str]) -> None:
+    with Stage() as stage:
+        stage.model("large", size=9 * GB)
+        stage.model("quick", size=2 * GB)
+        stage.model("deep", size=5 * GB)
+        stage.model("nomic-embed-text", size=GB // 4, capabilities=("embedding",))
+        env = {**nowhere, "OLLAMA_HOST": f"127.0.0.1:{stage.port}", "OPENAI_API_KEY": SECRET}
+        choice = await choose_council(None, env)
+        assert not stage.calls
+    council = choice.council
+    assert choice.source == council.name == "ollama"
+    assert [model.model for model in council.models.values()] == [
+        "quick:latest",
+        "deep:latest",
+        "large:latest",
+    ]
+    assert {model.base_url for model in council.models.values()} == {stage.url}
+    assert {(model.lane, model.concurrency) for model in council.models.values()} == {("gpu", 1)}
+    assert [character.model for character in council.characters] == ["quick", "deep", "large"]
+    assert council.synthesizer.model == "large"
+    assert council.annotator is None
+    assert choice.notice is not None
+    assert "quick:latest, deep:latest, large:latest on Ollama" in choice.notice
+    assert not choice.costs_money
+    assert cost_notice(choice) is None
+
+
+async def test_one_model_speaks_with_three_personas(nowhere: dict[str, str]) -> None:
+    with Stage() as stage:
+        stage.model("only")
+        council, line = default_council(await find_voices(nowhere, ollama_url=stage.url))
+    assert [character.model for character in council.characters] == ["only"] * 3
+    assert len({character.personality for character in council.characters}) == 3
+    assert "A second model, of another family" in line
+
+
+async def test_of_two_models_the_larger_takes_the_third_seat(nowhere: dict[str, str]) -> None:
+    with Stage() as stage:
+        stage.model("small", size=2 * GB)
+        stage.model("big", size=4 * GB)
+        council, _ = default_council(await find_voices(nowhere, ollama_url=stage.url))
+    assert [character.model for character in council.characters] == ["small", "big", "big"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"<html>hello</html>", 200),
+        (b"[]", 200),
+        (b'{"models": null}', 200),
+        (b'{"models": [{"size": "x"}]}', 200),
+        (b'{"models": ["llama"]}', 200),
+        (b'{"models": [{"name": 1, "size": 1}]}', 200),
+        (b'{"models": [{"name": "x", "size": Infinity}]}', 200),
+        (b'{"models": [{"name": "x", "details": "y"}]}', 200),
+        (b'{"models": [{"name": "", "size": 1}]}', 200),
+        (b'{"models":' + b"[" * 100_000, 200),
+        (b"\xff\xfe\x00", 200),
+        (b"{}", 500),
+        (tags({"name": "llama3.2:3b", "size": 1}), 401),
+    ],
+)
+async def test_a_broken_ollama_is_none(nowhere: dict[str, str], body: bytes, status: int) -> None:
+    with answering(body, status) as url:
+        choice = await choose_council(None, {**nowhere, "OLLAMA_API_URL": url})
+    assert choice.source == "demo"
+
+
+@pytest.mark.parametrize("seconds", [0.02, 5])
+async def test_a_slow_ollama_holds_nobody_up(nowhere: dict[str, str], seconds: float) -> None:
+    body = tags({"name": "x" * 2000, "size": 1})
+    with answering(body, seconds=seconds) as url:
+        began = time.monotonic()
+        found = await find_voices(nowhere, ollama_url=url)
+        assert time.monotonic() - began < 2
+    assert found == Found()
+
+
+async def test_looking_around_does_not_hold_up_the_event_loop(nowhere: dict[str, str]) -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    with answering(b"{}", seconds=5) as url:
+        ticking = asyncio.create_task(tick())
+        await find_voices(nowhere, ollama_url=url)
+        ticking.cancel()
+    assert ticks >= 10
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"name": "mxbai-embed-large:latest"},
+        {"name": "x", "details": {"family": "nomic-bert"}},
+        {"name": "x", "capabilities": ["embedding"]},
+        {"name": "all-minilm:22m"},
+        {"name": "gpt-oss:120b-cloud"},
+        {"name": "x", "remote_host": "https://ollama.com:443"},
+    ],
+)
+async def test_what_cannot_chat_or_is_elsewhere_is_left_out(
+    nowhere: dict[str, str], card: dict[str, Any]
+) -> None:
+    with answering(tags({"size": GB, **card})) as url:
+        choice = await choose_council(None, {**nowhere, "OLLAMA_API_URL": url})
+    assert choice.source == "demo"
+    assert "Ollama runs, but has no chat model that fits" in str(choice.notice)
+
+
+async def test_two_names_of_one_model_are_one_model(nowhere: dict[str, str]) -> None:
+    cards = [{"name": name, "size": GB, "digest": "same"} for name in ("a:latest", "a:3b")]
+    with answering(tags(*cards)) as url:
+        assert len((await find_voices(nowhere, ollama_url=url)).ollama) == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "chosen"),
+    [
+        ([40], [40]),
+        ([1, 40], [1]),
+        ([0.3, 2, 3, 4, 5], [2, 3, 4]),
+        ([0.3, 2, 40], [0.3, 2]),
+    ],
+)
+def test_the_chosen_are_neither_tiny_nor_too_large_for_one_gpu(
+    sizes: list[float], chosen: list[float]
+) -> None:
+    known = [Weights(f"m{size}", int(size * GB)) for size in sizes]
+    assert [one.size / GB for one in choose_models(known)] == chosen
+
+
+def test_different_families_come_before_different_sizes() -> None:
+    known = [
+        Weights("a-1", GB, "a"),
+        Weights("a-2", 2 * GB, "a"),
+        Weights("a-3", 3 * GB, "a"),
+        Weights("b-4", 4 * GB, "b"),
+    ]
+    assert [one.name for one in choose_models(known)] == ["a-1", "a-2", "b-4"]
+
+
+@pytest.mark.parametrize(
+    ("env", "address"),
+    [
+        ({}, "http://127.0.0.1:11434"),
+        ({"OLLAMA_HOST": "0.0.0.0"}, "http://127.0.0.1:11434"),
+        ({"OLLAMA_HOST": ":8080"}, "http://127.0.0.1:8080"),
+        ({"OLLAMA_HOST": "box.lan:1234"}, "http://box.lan:1234"),
+        ({"OLLAMA_HOST": "https://far.example"}, "https://far.example:443"),
+        ({"OLLAMA_HOST": "http://far.example/ollama/"}, "http://far.example:80/ollama"),
+        ({"OLLAMA_HOST": "[::1]"}, "http://[::1]:11434"),
+        ({"OLLAMA_API_URL": "http://a:1/api", "OLLAMA_HOST": "b"}, "http://a:1"),
+    ],
+)
+def test_the_address_is_read_as_ollama_reads_it(env: dict[str, str], address: str) -> None:
+    assert ollama_address(env) == address
+
+
+async def test_an_address_that_is_none_is_no_ollama(nowhere: dict[str, str]) -> None:
+    for wrong in ("http://user:word@127.0.0.1:1", "://", "http://[", "a b", "x" * 5000):
+        assert (await find_voices({**nowhere, "OLLAMA_HOST": wrong})).ollama_url is None
+
+
+def test_near_is_this_machine_and_this_house() -> None:
+    near = [
+        "http://127.0.0.1:1",
+        "http://localhost",
+        "http://[::1]:2",
+        "http://box.lan",
+        "http://10.0.0.5",
+    ]
+    far = ["https://api.openai.com/v1", "http://8.8.8.8", "http://[2606:4700::1]:1", "http://["]
+    assert [is_near(url) for url in near + far] == [True] * 5 + [False] * 4
+
+
+# Keys ---------------------------------------------------------------------------------------------
+
+
+async def test_a_key_seats_a_council_that_says_what_it_costs(nowhere: dict[str, str]) -> None:
+    choice = await choose_council(None, {**nowhere, "OPENAI_API_KEY": SECRET})
+    assert choice.source == "keys"
+    assert {model.api_key_env for model in choice.council.models.values()} == {"OPENAI_API_KEY"}
+    assert len(choice.council.characters) == 3
+    assert choice.costs_money
+    line = cost_notice(choice)
+    assert line == (
+        f"This may cost money: {KEY_MODELS['openai']} (openai); at most 13 calls a question."
+    )
+    assert SECRET not in f"{choice!r}{line}"
+
+
+async def test_a_key_without_its_package_is_told_with_the_cure(nowhere: dict[str, str]) -> None:
+    lacking = [name for name in KEY_MODELS if not importlib.util.find_spec(PROVIDERS[name].package)]
+    assert lacking, "the plain install has openai alone"
+    one = PROVIDERS[lacking[0]]
+    env = {**nowhere, str(one.key_env): SECRET}
+    choice = await choose_council(None, env)
+    assert choice.source == "demo"
+    assert f"pip install 'mixture-of-models[{one.extra}]'" in str(choice.notice)
+    both = await choose_council(None, {**env, "OPENAI_API_KEY": SECRET})
+    assert f"{one.key_env} is set too" in str(both.notice)
+
+
+async def test_an_empty_key_is_no_key(nowhere: dict[str, str]) -> None:
+    assert (await find_voices({**nowhere, "OPENAI_API_KEY": "  "})).keys == ()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_any_number_of_vendors_makes_three_seats(count: int) -> None:
+    council, line = default_council(Found(keys=tuple(KEY_MODELS)[:count]))
+    assert len(council.characters) == 3
+    assert len(council.models) == min(count, 3)
+    assert all(str(model.api_key_env) in line for model in council.models.values())
+
+
+def test_every_vendor_with_a_model_is_in_the_table_of_providers() -> None:
+    assert all(PROVIDERS[name].key_env and PROVIDERS[name].home for name in KEY_MODELS)
+
+
+# Weights, and nothing -----------------------------------------------------------------------------
+
+
+def test_downloaded_weights_are_asked_before_the_demo() -> None:
+    found = Found(weights=(Weights("qwen2.5-0.5b-instruct", GB // 2),))
+    council, line = default_council(found)
+    assert {model.provider for model in council.models.values()} == {"embedded"}
+    assert line.startswith("Asking qwen2.5-0.5b-instruct, by llama.cpp on this machine")
+
+
+async def test_weights_in_the_data_directory_are_found(
+    nowhere: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "empty" / "weights"
+    folder.mkdir(parents=True)
+    (folder / "mine.gguf").write_bytes((SHIPPED / "tiny-1.gguf").read_bytes())
+    (folder / "half.gguf.part").write_bytes(b"GGUF")
+    choice = await choose_council(None, nowhere)
+    assert choice.source == "weights"
+    assert [model.model for model in choice.council.models.values()] == ["mine"]
+    assert not choice.costs_money
+
+
+async def test_with_nothing_at_all_the_demo_sits_and_says_what_it_is(
+    nowhere: dict[str, str],
+) -> None:
+    choice = await choose_council(None, nowhere)
+    assert choice.source == choice.council.name == "demo"
+    line = str(choice.notice)
+    assert "\n" not in line
+    assert "1 MB" in line
+    assert "small sums, comparisons and simple facts" in line
+    assert "`ollama pull llama3.2`, or set a key, or run `mom download`" in line
+
+
+async def test_where_there_is_no_llama_cpp_the_demo_says_how_to_get_it(
+    nowhere: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.gguf").write_bytes(b"GGUF")
+    assert (await find_voices(nowhere, weights_dir=tmp_path)).weights
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    assert not (await find_voices(nowhere, weights_dir=tmp_path)).weights
+    choice = await choose_council(None, nowhere)
+    assert "`pip install xllamacpp`" in str(choice.notice)
+
+
+# Named --------------------------------------------------------------------------------------------
+
+
+async def test_the_named_council_comes_before_the_environments(nowhere: dict[str, str]) -> None:
+    env = {**nowhere, "MOM_COUNCIL": "home"}
+    named = await choose_council("cloud", env)
+    assert (named.council.name, named.source, named.notice) == ("cloud", "named", None)
+    assert named.costs_money
+    meant = await choose_council(None, env)
+    assert (meant.council.name, meant.source, meant.costs_money) == ("home", "environment", False)
+
+
+async def test_a_name_that_stands_for_nothing_is_an_error(nowhere: dict[str, str]) -> None:
+    with pytest.raises(UnknownNameError):
+        await choose_council(None, {**nowhere, "MOM_COUNCIL": "elephants"})
+
+
+# What it takes ------------------------------------------------------------------------------------
+
+
+def council_with(**parts: Any) -> Any:
+    whole = {
+        "name": "x",
+        "models": {"m": {"provider": "openai", "model": "m"}},
+        "characters": [{"name": name, "model": "m"} for name in ("A", "B", "C")],
+        "synthesizer": {"model": "m"},
+    }
+    return load_council({**whole, **parts})
+
+
+@pytest.mark.parametrize(
+    ("parts", "calls"),
+    [
+        ({}, 2 * (3 + 3) + 1),
+        ({"annotator": {"model": "m"}, "classifier": {"model": "m"}}, 2 * (3 + 3) + 3),
+        ({"deliberation": {"method": "answers", "rounds": {"max": 3}}}, 3 * 3 + 1),
+        ({"deliberation": {"method": "none", "rounds": {"max": 1}}}, 3 + 1),
+        ({"deliberation": {"rounds": {"max": 1}}, "layers": [["A", "B"], ["C"]]}, 3 + 3 + 1),
+    ],
+)
+def test_calls_are_counted_as_in_the_worst_case(parts: dict[str, Any], calls: int) -> None:
+    assert calls_at_most(council_with(**parts)) == calls
+
+
+@pytest.mark.parametrize(
+    ("model", "costs"),
+    [
+        ({"provider": "openai"}, True),
+        ({"provider": "openai", "price": {"input": 0, "output": 0}}, False),
+        ({"provider": "openai", "base_url": "http://127.0.0.1:8000/v1"}, False),
+        ({"provider": "openai", "base_url": "https://far.example/v1"}, True),
+        ({"provider": "ollama"}, False),
+        ({"provider": "ollama", "price": {"input": 1, "output": 1}}, True),
+        ({"provider": "embedded"}, False),
+        ({"provider": "something-new"}, True),
+    ],
+)
+async def test_what_may_be_billed_is_said_before(
+    tmp_path: Path, model: dict[str, Any], costs: bool
+) -> None:
+    file = tmp_path / "council.json"
+    council = council_with(models={"m": {"model": "m", **model}}, budget={"calls": 5})
+    file.write_text(council.model_dump_json(exclude_unset=True))
+    choice = await choose_council(str(file), {})
+    assert choice.costs_money is costs
+    assert (cost_notice(choice) is not None) is costs
+    if costs:
+        assert "at most 5 calls" in str(cost_notice(choice))
+
+
+def test_the_calls_of_every_preset_can_be_counted() -> None:
+    assert all(calls_at_most(load_council(name)) > 1 for name in preset_names())

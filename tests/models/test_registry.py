@@ -1,0 +1,117 @@
+"""Which provider, which key, which client."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+
+import pytest
+
+from mixture_of_models.councils.schema import Council, Model
+from mixture_of_models.errors import CouncilError, ProviderNotInstalledError, UnknownNameError
+from mixture_of_models.models.clients import close_voices, room
+from mixture_of_models.models.providers import PROVIDERS
+from mixture_of_models.models.registry import key_of, missing, open_model
+
+HERE = "http://127.0.0.1:9/v1"
+
+
+def model(**more) -> Model:
+    return Model.model_validate({"provider": "openai", "model": "m", "base_url": HERE, **more})
+
+
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch):
+    for provider in PROVIDERS.values():
+        if provider.key_env:
+            monkeypatch.delenv(provider.key_env, raising=False)
+
+
+def test_the_usual_key_goes_home_and_nowhere_else(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-usual")
+    assert key_of(model(base_url=None)) == "sk-usual"
+    assert key_of(model(base_url="https://api.openai.com/v1/")) == "sk-usual"
+    assert key_of(model()) is None
+    assert key_of(model(base_url="https://api.openai.com.example.org/v1")) is None
+
+
+def test_a_variable_that_is_named_must_be_set(monkeypatch):
+    monkeypatch.setenv("FAR_KEY", "  ")
+    with pytest.raises(ProviderNotInstalledError, match="'FAR_KEY'"):
+        key_of(model(api_key_env="FAR_KEY"))
+
+
+async def test_a_model_is_opened_once_for_each_set_of_parameters():
+    here = await room()
+    one = await open_model(here, model())
+    assert await open_model(here, model()) is one
+    assert await open_model(here, model(), {"temperature": 0.5}) is not one
+    assert await open_model(here, model(api_key_env=None, timeout=5)) is one
+
+
+async def test_many_at_once_open_one():
+    here = await room()
+    opened = await asyncio.gather(*(open_model(here, model(model="n")) for _ in range(20)))
+    assert len({id(one) for one in opened}) == 1
+
+
+async def test_opened_models_do_not_pile_up():
+    here = await room()
+    for seed in range(300):
+        await open_model(here, model(), {"seed": seed})
+    assert len(here.models) <= 256
+
+
+async def test_each_loop_has_its_own_room():
+    here = await room()
+    assert await room() is here
+    assert await asyncio.to_thread(asyncio.run, room()) is not here
+    await close_voices()
+    assert await room() is not here
+
+
+@pytest.mark.parametrize("name", ["base_url", "max_retries", "streaming"])
+async def test_parameters_do_not_reach_where_a_field_rules(name):
+    with pytest.raises(CouncilError, match=name):
+        await open_model(await room(), model(), {name: 1})
+
+
+async def test_a_provider_nobody_knows_is_refused_with_a_near_miss():
+    with pytest.raises(UnknownNameError, match="'anthropic'"):
+        await open_model(await room(), model(provider="antropic", base_url=None))
+
+
+@pytest.mark.parametrize(
+    ("provider", "cure"),
+    [
+        ("anthropic", "pip install 'mixture-of-models[anthropic]'"),
+        ("mistralai", "pip install 'mixture-of-models[mistral]'"),
+        ("deepseek", "pip install 'mixture-of-models[deepseek]'"),
+        ("cohere", "pip install 'mixture-of-models[cohere]'"),
+        ("groq", "pip install langchain-groq"),
+    ],
+)
+async def test_a_missing_package_is_named_with_its_cure(provider, cure):
+    package = PROVIDERS[provider].package if provider in PROVIDERS else f"langchain_{provider}"
+    if importlib.util.find_spec(package):
+        pytest.skip(f"{package} is installed")
+    with pytest.raises(ProviderNotInstalledError) as caught:
+        await open_model(await room(), model(provider=provider))
+    assert cure in str(caught.value)
+
+
+def test_what_a_council_lacks_is_listed_once():
+    council = Council.model_validate(
+        {
+            "name": "test",
+            "models": {
+                "a": {"provider": "openai", "model": "x"},
+                "b": {"provider": "openai", "model": "x"},
+                "c": {"provider": "ollama", "model": "y"},
+            },
+            "characters": [{"name": "A", "model": "a"}],
+            "synthesizer": {"model": "a"},
+        }
+    )
+    [line] = missing(council)
+    assert "'OPENAI_API_KEY'" in line
