@@ -48,7 +48,7 @@ __all__ = [
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
-Method = Literal["plurality", "approval", "borda", "score", "answers", "none"]
+Method = Literal["plurality", "approval", "borda", "ranked_pairs", "score", "answers", "none"]
 
 
 class Rounds(Section):
@@ -69,8 +69,8 @@ class Deliberation(Section):
 
     method: Method = Field(
         default="plurality",
-        description="plurality, approval, borda, score: ballots; answers: equal answers are "
-        "counted, nobody is asked; none: no vote",
+        description="plurality, approval, borda, ranked_pairs, score: ballots; answers: equal "
+        "answers are counted, nobody is asked; none: no vote",
     )
     rounds: Rounds = Field(default=Rounds(), description="how many rounds, at least and at most")
     threshold: Share = Field(default=0.7, description="share of the tally that counts as agreement")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import yaml
@@ -17,8 +18,12 @@ _WIDTH = 96
 
 def written(council: Council) -> str:
     """Write `council` as YAML that loads to an equal council."""
-    values = council.model_dump(mode="json", exclude_defaults=True)
-    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    return as_yaml(council.model_dump(mode="json", exclude_defaults=True))
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """Write plain values, be they a council yet or not, as YAML that reads to equal values."""
+    text: str = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
     return text
 
 

@@ -1,0 +1,28 @@
+"""Voting: reading ballots and answers, counting them, and knowing when to stop.
+
+`METHODS` is the table of counting methods; a new one is a module and a line here. The method
+`none` of a council has no entry: nothing is counted.
+"""
+
+from __future__ import annotations
+
+from mixture_of_models.councils.voting import (
+    answer_counting,
+    approval,
+    borda,
+    plurality,
+    ranked_pairs,
+    score,
+)
+from mixture_of_models.councils.voting.base import Method
+
+METHODS: dict[str, Method] = {
+    "plurality": plurality,
+    "approval": approval,
+    "borda": borda,
+    "ranked_pairs": ranked_pairs,
+    "score": score,
+    "answers": answer_counting,
+}
+
+__all__ = ["METHODS", "Method"]

