@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from mixture_of_models.councils.records import Absence, Attempt
 
 
-class MixtureError(Exception):
-    """Whatever this package raises on purpose."""
+class MixtureError(RuntimeError):
+    """Whatever this package raises on purpose.
+
+    A RuntimeError, because LangGraph's server shows its callers the messages of built-in errors
+    only, and ours name the cure.
+    """
 
 
 class CouncilError(MixtureError):

@@ -133,6 +133,8 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MOST_CHARACTERS + 1)
         return _decoded(content, path)
+    except CouncilError:
+        raise
     except FileNotFoundError:
         raise CouncilError(f"{path}: there is no such file; {_START}") from None
     except (OSError, RuntimeError, ValueError) as error:

@@ -23,7 +23,9 @@ def written(council: Council) -> str:
 
 def as_yaml(values: Mapping[str, Any]) -> str:
     """Write plain values, be they a council yet or not, as YAML that reads to equal values."""
-    text: str = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    text: str = yaml.dump(
+        dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH
+    )
     return text
 
 
@@ -49,9 +51,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, value: str) -> Node:
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", value, style="|" if "\n" in value else None
-    )
+    # Unicode's own line breaks would be read back as blanks anywhere but in double quotes.
+    odd = any(sign in value for sign in "\r\x85\u2028\u2029")
+    style = '"' if odd else "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 def _number(dumper: _Dumper, value: float) -> Node:

@@ -23,6 +23,7 @@ __all__ = [
     "calls_at_most",
     "choose_council",
     "cost_notice",
+    "costs_money",
     "default_council",
     "find_voices",
 ]
@@ -57,10 +58,10 @@ async def choose_council(named: str | None, env: Mapping[str, str]) -> Choice:
     name = named or env.get(VARIABLE)
     if name:
         council = await asyncio.to_thread(load_council, name)
-        return Choice(council, None, _costs(council), "named" if named else "environment")
+        return Choice(council, None, costs_money(council), "named" if named else "environment")
     found = await find_voices(env)
     council, line = await asyncio.to_thread(default_council, found)
-    return Choice(council, line, _costs(council), cast(Source, council.name))
+    return Choice(council, line, costs_money(council), cast(Source, council.name))
 
 
 def calls_at_most(council: Council) -> int:
@@ -88,7 +89,8 @@ def cost_notice(choice: Choice) -> str | None:
     return f"This may cost money: {', '.join(paid)}; at most {calls} calls a question."
 
 
-def _costs(council: Council) -> bool:
+def costs_money(council: Council) -> bool:
+    """Whether asking this council may send a bill."""
     return any(_may_cost(model) for model in council.models.values())
 
 

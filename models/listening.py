@@ -38,6 +38,7 @@ class Ear:
     Attributes:
         refusal: the model's own words for declining.
         finish: how the answer ended; None while it has not.
+        id: LangChain's own of the message whose chunks are heard.
     """
 
     def __init__(self, on_text: Callable[[str, bool], None] | None, meter: Meter) -> None:
@@ -46,6 +47,7 @@ class Ear:
         self._begun = False
         self.refusal = ""
         self.finish: Finish | None = None
+        self.id = ""
 
     @property
     def text(self) -> str:
@@ -59,6 +61,7 @@ class Ear:
 
     def hear(self, chunk: BaseMessageChunk) -> bool:
         """Take in a chunk; whether the answer has begun."""
+        self.id = chunk.id or self.id
         more = chunk.additional_kwargs
         if more and isinstance(thought := more.get("reasoning_content"), str):
             self._think(thought)

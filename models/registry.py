@@ -153,6 +153,10 @@ def _open(
             context=spec.context,
             sessions=room.sessions,
         )
+    if spec.provider == "replay":
+        from mixture_of_models.models.providers.replay import open_replay
+
+        return open_replay(spec.model, params)
     from mixture_of_models.models.providers.others import open_other
 
     return open_other(room, spec, provider, key, params)

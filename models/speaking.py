@@ -52,6 +52,8 @@ class Reply:
     cached: bool = False
     detail: str = ""
     """Why it is broken, or the words of the refusal."""
+    id: str = ""
+    """LangChain's own of the message whose chunks were streamed."""
 
 
 async def speak(
@@ -222,6 +224,7 @@ class _Asking:
             finish=finish,
             attempts=tuple(self.attempts),
             detail=detail,
+            id=ear.id,
         )
 
     def in_vain(self, key: str) -> MixtureError:

@@ -7,6 +7,7 @@ before it is rendered, so nothing that a user or a model wrote can open a new pa
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,9 +76,16 @@ def _source(name: str, style: str) -> str:
 def _jinja() -> ImmutableSandboxedEnvironment:
     # Sandboxed: a folder of templates may come with a council somebody downloaded.
     # nosec: the output is a prompt, not HTML, so nothing is to be escaped.
-    return ImmutableSandboxedEnvironment(
+    environment = ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["within"] = _within
+    return environment
+
+
+def _within(text: str, tag: str) -> str:
+    """A text that stands between `<tag>` and `</tag>`, and cannot end the tag itself."""
+    return re.sub(rf"<(\s*/\s*{tag})", r"< \1", text, flags=re.IGNORECASE)
 
 
 def _tidy(text: str) -> str:

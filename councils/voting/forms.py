@@ -180,6 +180,8 @@ def _in_words(text: str, most: int) -> Form | None:
     words = text.split()
     if len(words) > most or len(text) > 100 or re.search(r"\w{2,}[.!?]\s|\n", text):
         return None
+    if re.fullmatch(r"[\s`'\"(){}\[\]]*", text):
+        return None  # what is left of a fence or of JSON
     if words[0].lower() in {"the", "a", "an"} and len(words) > 1:
         words = words[1:]
     if words[0].lower() in {"not", "that", "because"}:

@@ -56,6 +56,7 @@ PROVIDERS: dict[str, Provider] = {
     ),
     "cohere": Provider("langchain_cohere", "cohere", "COHERE_API_KEY", "https://api.cohere.com"),
     "huggingface": Provider("langchain_huggingface", "huggingface", ends=False),
+    "replay": Provider("langchain_core"),
 }
 
 UNLISTED = Provider("", ends=False)

@@ -1,0 +1,1 @@
+"""What runs: the state graph of a council, its edges, state, context and checkpoints."""

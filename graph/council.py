@@ -1,0 +1,193 @@
+"""The graph of a council: every node and every edge, on one page."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph._internal._runnable import RunnableCallable
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.councils.names import voter_node
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import CouncilError
+from mixture_of_models.graph.context import UNASKED, CouncilContext, context_of, rules
+from mixture_of_models.graph.edges import (
+    after_classifier,
+    after_consensus,
+    after_quorum,
+    to_speakers,
+)
+from mixture_of_models.graph.race import Races
+from mixture_of_models.graph.state import (
+    CouncilInput,
+    CouncilOutput,
+    CouncilState,
+    CouncilUpdate,
+)
+from mixture_of_models.models.loop import run_in_background_loop
+from mixture_of_models.nodes.annotator import annotator
+from mixture_of_models.nodes.character import character
+from mixture_of_models.nodes.classifier import classifier
+from mixture_of_models.nodes.consensus import consensus
+from mixture_of_models.nodes.painter import painter
+from mixture_of_models.nodes.quorum import quorum
+from mixture_of_models.nodes.seating import seating
+from mixture_of_models.nodes.synthesizer import synthesizer
+from mixture_of_models.nodes.thermal_wait import thermal_wait
+from mixture_of_models.nodes.vote import vote
+
+Graph = StateGraph[CouncilState, CouncilContext, CouncilInput, CouncilOutput]
+Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
+Decide = Callable[[CouncilState, Council], str | list[str]]
+
+
+def build_graph(council: Council | str) -> Graph:
+    """Build the uncompiled graph of a council.
+
+    Compile it as it is for a subgraph or a server; give `compile` a checkpointer for threads.
+
+    Args:
+        council: a `Council`, the name of a preset, or the path of a YAML file.
+
+    Raises:
+        CouncilError: the council cannot sit as it is written.
+    """
+    council = load_council(council)
+    speakers = [c.name for c in council.characters]
+    voters = voters_of(council)
+    races = Races()
+
+    graph: Graph = StateGraph(
+        CouncilState,
+        context_schema=CouncilContext,
+        input_schema=CouncilInput,
+        output_schema=CouncilOutput,
+    )
+    for act in (classifier, annotator, seating, thermal_wait, quorum, consensus, synthesizer):
+        graph.add_node(act.__name__, _serve(act, council))
+    graph.add_node("painter", _serve(painter, council))
+    for name in speakers:
+        graph.add_node(name, _serve(character(name, races), council))
+    for name in voters:
+        graph.add_node(voter_node(name), _serve(vote(name, races), council))
+
+    graph.add_edge(START, "classifier")
+    graph.add_conditional_edges(
+        "classifier", _decide(after_classifier, council), ["painter", "annotator"]
+    )
+    graph.add_edge("painter", END)
+    graph.add_edge("annotator", "seating")
+    graph.add_edge("seating", "thermal_wait")
+    graph.add_conditional_edges(
+        "thermal_wait",
+        _decide(to_speakers, council),
+        [*speakers, *(voter_node(name) for name in voters), "quorum"],
+    )
+    for name in speakers:
+        graph.add_edge(name, "quorum")
+    graph.add_conditional_edges(
+        "quorum",
+        _decide(after_quorum, council),
+        ["seating", "consensus", *(["thermal_wait"] if voters else [])],
+    )
+    for name in voters:
+        graph.add_edge(voter_node(name), "consensus")
+    graph.add_conditional_edges(
+        "consensus", _decide(after_consensus, council), ["seating", "synthesizer"]
+    )
+    graph.add_edge("synthesizer", END)
+    return graph
+
+
+def council(
+    source: Council | str | dict[str, Any] = "demo",
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Open a council: its compiled graph, ready to be invoked, streamed, or added as a node.
+
+    It has no checkpointer of its own: as a subgraph it uses its parent's.
+
+    Example:
+        `council("home").invoke({"messages": [("user", "Is 91 prime?")]})["messages"][-1].content`
+
+    Args:
+        source: the name of a preset, the path of a YAML file, a mapping, or a `Council`.
+
+    Raises:
+        CouncilError: the council cannot sit as it is written.
+    """
+    return compile_council(load_council(source))
+
+
+def compile_council(
+    council: Council, checkpointer: BaseCheckpointSaver[Any] | None = None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Compile a council's graph, with room for its longest deliberation."""
+    graph = build_graph(council).compile(checkpointer=checkpointer, name=council.name)
+    return graph.with_config(recursion_limit=supersteps_at_most(council))
+
+
+async def make_graph(config: RunnableConfig) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The factory that `langgraph.json` names: a run or an assistant chooses its council by name.
+
+    It looks for `council` in the run's configuration or context (the server lays both in
+    `configurable`), then in the environment (MOM_COUNCIL), and else takes the offline demo.
+
+    Raises:
+        CouncilError: there is no such council, it cannot sit, or it is not named by a text.
+    """
+    chosen = (config.get("configurable") or {}).get("council") or os.environ.get("MOM_COUNCIL")
+    if not isinstance(chosen, str | None):
+        # A council written into a request could send this machine's keys to any address.
+        raise CouncilError("`council` is the name of a preset or the path of a file")
+    return await asyncio.to_thread(council, chosen or "demo")  # reads files: off the server's loop
+
+
+def voters_of(council: Council) -> tuple[str, ...]:
+    """Who may be asked for a ballot: nobody, where there is no method that asks, or no choice."""
+    if council.deliberation.method in UNASKED or len(council.characters) < 3:
+        return ()
+    return tuple(c.name for c in council.characters if c.votes)
+
+
+def supersteps_at_most(council: Council) -> int:
+    """The most steps one question can take, with the most rounds that any run may ask for."""
+    turns = len(council.characters) if council.deliberation.mode == "sequential" else 0
+    turns = max(turns, len(council.seats))
+    # Seating, thermal_wait, speaking, quorum; thermal_wait, votes, consensus.
+    a_round = 4 * turns + 3
+    return 20 * a_round + 10
+
+
+def _serve(act: Act, council: Council) -> RunnableCallable:
+    """Make a node of an act: under this run's rules, for async callers and sync ones alike."""
+
+    async def run(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
+        return await act(state, runtime, rules(council, context_of(runtime)))
+
+    def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
+        return run_in_background_loop(run, state, runtime)
+
+    return RunnableCallable(run_sync, run, name=act.__name__, trace=False)
+
+
+def _decide(decision: Decide, council: Council) -> RunnableCallable:
+    """Make an edge of a decision, under this run's rules.
+
+    It is asynchronous too, because LangGraph sends a plain function to a thread at every step.
+    """
+
+    def decide_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
+        return decision(state, rules(council, context_of(runtime)))
+
+    async def decide(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
+        return decide_sync(state, runtime)
+
+    return RunnableCallable(decide_sync, decide, name=decision.__name__, trace=False)

@@ -1,0 +1,227 @@
+"""What a run tells while it runs: one typed event after another.
+
+Nodes write them to LangGraph's custom stream as plain dicts (so they cross HTTP); a reader turns
+them back with `read_event`. Tokens come in pieces of about 40 ms, because each event costs the same
+whatever its length. `mom ask`, the chat page and servers all draw from these.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from langgraph.runtime import Runtime
+from pydantic import Field, TypeAdapter
+
+from mixture_of_models.councils.records import (
+    Absence,
+    Annotation,
+    Ballot,
+    Record,
+    Segment,
+    Status,
+    Verdict,
+)
+
+
+class Speaker(Record):
+    """Who an event is about."""
+
+    node: str = Field(description="annotator, classifier, character, vote, synthesizer, painter")
+    name: str = Field(description="the character's name, or the node's")
+    round: int = 0
+    layer: int = 0
+
+
+class Routed(Record):
+    """The classifier chose a way."""
+
+    kind: Literal["routed"] = "routed"
+    route: Literal["text", "image"]
+    how: Literal["command", "model", "keywords", "default"]
+
+
+class Read(Record):
+    """The annotator read the question."""
+
+    kind: Literal["read"] = "read"
+    annotation: Annotation
+
+
+class Seated(Record):
+    """A layer is about to speak."""
+
+    kind: Literal["seated"] = "seated"
+    round: int
+    rounds: int = Field(description="rounds at the most")
+    layer: int
+    layers: int
+    seated: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+
+
+class Polled(Record):
+    """Voters are about to be asked."""
+
+    kind: Literal["polled"] = "polled"
+    round: int
+    voters: tuple[str, ...]
+
+
+class Heat(Record):
+    """The thermal watch took a reading."""
+
+    kind: Literal["heat"] = "heat"
+    state: Literal["ok", "waiting", "gave_up", "no_sensor"]
+    celsius: float | None = None
+    device: str = ""
+    limit: float
+    resume: float
+    waited: float = 0.0
+    remaining: float = 0.0
+
+
+class Asked(Record):
+    """A model is being asked. `prompt` is filled in debug runs only: (role, text) pairs."""
+
+    kind: Literal["asked"] = "asked"
+    speaker: Speaker
+    model: str
+    prompt: tuple[tuple[str, str], ...] = ()
+
+
+class Said(Record):
+    """Some more text from a speaker."""
+
+    kind: Literal["said"] = "said"
+    speaker: Speaker
+    text: str
+    reasoning: bool = False
+
+
+class Finished(Record):
+    """A speaker is done; `reply` is filled in debug runs only."""
+
+    kind: Literal["finished"] = "finished"
+    speaker: Speaker
+    segment: Segment
+    reply: str = ""
+
+
+class Missed(Record):
+    """A character did not speak, or did not vote."""
+
+    kind: Literal["missed"] = "missed"
+    absence: Absence
+
+
+class Voted(Record):
+    """A ballot was cast."""
+
+    kind: Literal["voted"] = "voted"
+    ballot: Ballot
+
+
+class Counted(Record):
+    """A round was counted."""
+
+    kind: Literal["counted"] = "counted"
+    verdict: Verdict
+    why: str = Field(default="", description="in one sentence")
+
+
+class Noted(Record):
+    """Something a reader should know."""
+
+    kind: Literal["noted"] = "noted"
+    text: str
+
+
+class Answered(Record):
+    """The answer is complete."""
+
+    kind: Literal["answered"] = "answered"
+    text: str
+    status: Status
+
+
+Event = Annotated[
+    Routed
+    | Read
+    | Seated
+    | Polled
+    | Heat
+    | Asked
+    | Said
+    | Finished
+    | Missed
+    | Voted
+    | Counted
+    | Noted
+    | Answered,
+    Field(discriminator="kind"),
+]
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def tell(runtime: Runtime[Any], event: Record) -> None:
+    """Write an event to the run's custom stream."""
+    runtime.stream_writer(event.model_dump(mode="json"))
+
+
+def read_event(written: Any) -> Event | None:
+    """The event that was written, or None for what a parent graph or an extension wrote."""
+    if not isinstance(written, dict) or "kind" not in written:
+        return None
+    try:
+        return _EVENTS.validate_python(written)
+    except ValueError:
+        return None
+
+
+class Telling:
+    """Gathers a speaker's tokens and tells them in pieces.
+
+    Call it with each token; `close` tells what is left.
+    """
+
+    EVERY = 0.04  # seconds; the eye sees no steps, the stream carries a tenth of the events
+
+    def __init__(
+        self,
+        runtime: Runtime[Any],
+        speaker: Speaker,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._runtime = runtime
+        self._speaker = speaker.model_dump(mode="json")
+        self._clock = clock
+        self._held: list[str] = []
+        self._reasoning = False
+        self._last = 0.0
+
+    def __call__(self, text: str, reasoning: bool = False) -> None:
+        """Take some more text."""
+        if reasoning != self._reasoning:
+            self.close()
+            self._reasoning = reasoning
+        self._held.append(text)
+        if self._clock() - self._last >= self.EVERY:
+            self.close()
+
+    def close(self) -> None:
+        """Tell what has been held back."""
+        if not self._held:
+            return
+        self._runtime.stream_writer(
+            {
+                "kind": "said",
+                "speaker": self._speaker,
+                "text": "".join(self._held),
+                "reasoning": self._reasoning,
+            }
+        )
+        self._held.clear()
+        self._last = self._clock()

@@ -1,0 +1,135 @@
+"""The race of a fan-out: once enough have answered, stragglers are let go.
+
+LangGraph's superstep waits for its slowest branch. Here each branch races its own call against the
+branches beside it: with a quorum below 1, the quorum's last answer starts a grace period, and what
+is still running at its end is cancelled, its connection to the model included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.schema import Deliberation
+
+T = TypeVar("T")
+
+
+class TooLate(Exception):  # noqa: N818 - it ends a branch, it is no error
+    """Enough others had answered, and the grace period was over."""
+
+
+class OutOfTime(Exception):  # noqa: N818
+    """The question's own time was over."""
+
+
+class Race:
+    """One fan-out in progress.
+
+    Args:
+        enough: answers that end the waiting; None waits for everyone.
+        grace: seconds that the others get from then on.
+        seats: how many branches there are.
+        ended: called when the last of them is through.
+    """
+
+    def __init__(
+        self,
+        enough: int | None,
+        grace: float,
+        seats: int = 0,
+        ended: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._enough = enough
+        self._grace = grace
+        self._left = seats
+        self._ended = ended
+        self._answers: list[Any] = []
+        self._over = asyncio.Event()
+
+    async def run(
+        self,
+        call: Awaitable[T],
+        *,
+        counts: Callable[[T], bool] = lambda _: True,
+        settles: Callable[[list[T]], bool] = lambda _: False,
+        seconds: float | None = None,
+    ) -> T:
+        """Await `call` unless the race is over first.
+
+        Args:
+            call: the branch's own work.
+            counts: whether its result counts towards enough.
+            settles: whether the results so far end a race at once, without grace.
+            seconds: the question's remaining time, None for no limit.
+
+        Raises:
+            TooLate: the grace period ended before the call did.
+            OutOfTime: `seconds` were over before the call was.
+        """
+        task = asyncio.ensure_future(call)
+        over = asyncio.ensure_future(self._over.wait())
+        try:
+            await asyncio.wait({task, over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise TooLate if self._over.is_set() else OutOfTime
+            result = task.result()
+            if counts(result):
+                self._answer(result, settles)
+            return result
+        finally:
+            over.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})  # until the connection is closed
+            self._left -= 1
+            if self._left == 0:
+                self._ended()
+
+    def _answer(self, result: T, settles: Callable[[list[T]], bool]) -> None:
+        self._answers.append(result)
+        if self._enough is None:
+            return
+        if settles(self._answers):
+            self._over.set()
+        elif len(self._answers) == self._enough:
+            asyncio.get_running_loop().call_later(self._grace, self._over.set)
+
+
+class Races:
+    """The races of a graph, found by the superstep that their branches share."""
+
+    KEPT = 4096  # of a cancelled run, a race is never through
+
+    def __init__(self) -> None:
+        self._races: OrderedDict[tuple[str, ...], Race] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._races)
+
+    def join(self, runtime: Runtime[Any], rules: Deliberation, seats: int) -> Race:
+        """The race of this superstep, begun by whichever branch comes first."""
+        key = _superstep(runtime)
+        race = self._races.get(key)
+        if race is None:
+            needed = max(1, math.ceil(rules.quorum * seats))
+            enough = None if needed >= seats else needed
+            race = Race(enough, rules.grace, seats, lambda: self._races.pop(key, None))
+            self._races[key] = race
+            if len(self._races) > self.KEPT:
+                self._races.popitem(last=False)
+        return race
+
+
+def _superstep(runtime: Runtime[Any]) -> tuple[str, ...]:
+    at = runtime.execution_info
+    if at is None:
+        raise RuntimeError("a race needs LangGraph's execution_info; a node runs in a graph")
+    # A task's namespace ends in the task's own id; its siblings share what stands before it.
+    parent = at.checkpoint_ns.rpartition("|")[0]
+    return (at.thread_id or "", at.run_id or "", parent, at.checkpoint_id)

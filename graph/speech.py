@@ -1,0 +1,141 @@
+"""How a node has a model speak: what is sent, what is told while it comes, what is written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.records import Absence, AbsenceReason, Segment, Usage
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import CouncilError, ModelError, ModelUnavailableError
+from mixture_of_models.graph.context import context_of
+from mixture_of_models.graph.events import Asked, Finished, Speaker, Telling, tell
+from mixture_of_models.models.speaking import Reply, speak
+from mixture_of_models.prompts import Prompt
+
+
+def compose(
+    prompt: Prompt,
+    *,
+    instructions: str = "",
+    conversation: Sequence[AnyMessage] = (),
+    images: Sequence[dict[str, Any]] = (),
+) -> list[AnyMessage]:
+    """The messages of one call: one system message at the most, then the past, then the question.
+
+    Many chat templates refuse a second system message, so the caller's instructions join ours.
+    """
+    system = "\n\n".join(part for part in (prompt.system, instructions) if part)
+    head: list[AnyMessage] = [SystemMessage(system)] if system else []
+    content: Any = [{"type": "text", "text": prompt.user}, *images] if images else prompt.user
+    return [*head, *conversation, HumanMessage(content)]
+
+
+async def utter(
+    council: Council,
+    runtime: Runtime[Any],
+    speaker: Speaker,
+    key: str,
+    messages: Sequence[AnyMessage],
+    *,
+    schema: dict[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> tuple[Reply, Segment]:
+    """Have a model speak, telling its tokens as they come.
+
+    Args:
+        council: the rules of this run.
+        runtime: the run.
+        speaker: who is speaking, for the stream and the trace.
+        key: the model, by its key in the council.
+        messages: what it is sent.
+        schema: a JSON schema for the reply, where the model can be held to one.
+        params: parameters of this call alone, such as a character's temperature.
+
+    Raises:
+        ModelError: the model and all its fallbacks failed.
+    """
+    debug = context_of(runtime).debug
+    prompt = tuple((m.type, m.text) for m in messages) if debug else ()
+    tell(runtime, Asked(speaker=speaker, model=key, prompt=prompt))
+    telling = Telling(runtime, speaker)
+    try:
+        reply = await speak(
+            council,
+            key,
+            messages,
+            on_text=telling,
+            schema=schema,
+            params=params,
+            config=_marked(speaker),
+        )
+    except CouncilError as error:
+        # A voice that cannot be opened as it is written is missed like one that is down.
+        raise ModelUnavailableError(str(error)) from error
+    finally:
+        telling.close()
+    segment = Segment(
+        **speaker.model_dump(),
+        model=reply.model,
+        usage=reply.usage,
+        first_token=reply.first_token,
+        cached=reply.cached,
+        attempts=reply.attempts,
+    )
+    shown = reply.text if debug else ""
+    tell(runtime, Finished(speaker=speaker, segment=segment, reply=shown))
+    return reply, segment
+
+
+def failed(speaker: Speaker, key: str, error: ModelError) -> Segment:
+    """The segment of a call that came to nothing: its requests count all the same."""
+    attempts = error.attempts if isinstance(error, ModelUnavailableError) else ()
+    usage = Usage(calls=len(attempts), seconds=sum(a.seconds for a in attempts))
+    return Segment(**speaker.model_dump(), model=key, usage=usage, attempts=attempts)
+
+
+def cut_off(speaker: Speaker, key: str, began: float) -> Segment:
+    """The segment of a call that was cancelled: its request was sent, and is charged."""
+    return Segment(
+        **speaker.model_dump(),
+        model=key,
+        usage=Usage(calls=1, seconds=max(0.0, time.monotonic() - began)),
+    )
+
+
+def blame(error: ModelError) -> tuple[AbsenceReason, str]:
+    """Why a character is missing whose model failed."""
+    last = (
+        error.attempts[-1] if isinstance(error, ModelUnavailableError) and error.attempts else None
+    )
+    return ("timeout" if last is not None and last.timed_out else "failed"), str(error)
+
+
+def absence(speaker: Speaker, reason: AbsenceReason, detail: str = "") -> Absence:
+    """Write down that a character did not speak, or did not vote."""
+    return Absence(
+        character=speaker.name,
+        reason=reason,
+        detail=detail,
+        stage="vote" if speaker.node == "vote" else "character",
+        round=speaker.round,
+        layer=speaker.layer,
+    )
+
+
+def _marked(speaker: Speaker) -> RunnableConfig:
+    """What the trace and the message stream say about a call."""
+    return {
+        "run_name": speaker.name,
+        "metadata": {
+            "segment": speaker.node,
+            "character": speaker.name,
+            "round": speaker.round,
+            "layer": speaker.layer,
+        },
+    }

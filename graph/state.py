@@ -1,0 +1,94 @@
+"""The state of one question, and how parallel nodes write to it.
+
+Lists are delta channels: a checkpoint holds what a step added, not the whole list again, so a
+thread grows with what was said and not with the square of it. What nodes store here are the
+records of `councils.records`; no client, no secret, no second copy of a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+from langchain_core.messages import AnyMessage
+from langgraph.channels.delta import DeltaChannel
+from langgraph.graph.message import (
+    _messages_delta_reducer,  # the reducer that gives delta messages stable ids
+)
+from typing_extensions import TypedDict
+
+from mixture_of_models.councils.records import (
+    Absence,
+    Annotation,
+    Ballot,
+    Proposal,
+    Record,
+    Segment,
+    Status,
+    Verdict,
+)
+
+T = TypeVar("T")
+
+
+class Seating(Record):
+    """Whose turn it is."""
+
+    round: int = 1
+    layer: int = 1
+    seated: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+def append(old: list[T], writes: Sequence[list[T]]) -> list[T]:
+    """Add what each parallel node wrote, in the order LangGraph applies it."""
+    return [*old, *(item for write in writes for item in write)]
+
+
+Messages = Annotated[list[AnyMessage], DeltaChannel(_messages_delta_reducer)]
+
+
+class CouncilInput(TypedDict):
+    """What a caller gives: a conversation whose last human message is the question."""
+
+    messages: Messages
+
+
+class CouncilOutput(TypedDict):
+    """What a caller gets: the conversation with the answer, and the label on it."""
+
+    messages: Messages
+    status: Status | None
+
+
+class CouncilState(CouncilInput):
+    """The table that every node reads; all but `messages` is cleared for a new question."""
+
+    asked_at: float
+    route: Literal["text", "image"]
+    annotation: Annotation
+    seating: Seating | None
+    proposals: Annotated[list[Proposal], DeltaChannel(append)]
+    ballots: Annotated[list[Ballot], DeltaChannel(append)]
+    absences: Annotated[list[Absence], DeltaChannel(append)]
+    segments: Annotated[list[Segment], DeltaChannel(append)]
+    verdicts: Annotated[list[Verdict], DeltaChannel(append)]
+    notes: Annotated[list[str], DeltaChannel(append)]
+    status: Status | None
+
+
+class CouncilUpdate(TypedDict, total=False):
+    """What a node returns: only the keys that it changes (an `Overwrite` replaces a list)."""
+
+    messages: list[AnyMessage]
+    asked_at: float
+    route: Literal["text", "image"]
+    annotation: Annotation
+    seating: Seating | None
+    proposals: Any
+    ballots: Any
+    absences: Any
+    segments: Any
+    verdicts: Any
+    notes: Any
+    status: Status | None

@@ -1,0 +1,267 @@
+"""What lies on the table: every reading of the state that nodes and edges share. Pure."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
+
+from mixture_of_models.councils.records import Proposal, Usage
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.councils.voting.answers import canonical
+from mixture_of_models.errors import CouncilError
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.state import CouncilState, Seating
+
+COMMAND = re.compile(r"^\s*/(image|text)(?:\s+|$)", re.IGNORECASE)
+"""A person may choose the route with the first word."""
+
+FOR_GOOD = frozenset({"failed", "timeout", "refused"})
+"""Reasons after which a character is not asked again for this question: its model has used up its
+tries, or will say the same again. A late, empty or garbled one may do better in the next round."""
+
+
+def asked(state: CouncilState) -> HumanMessage:
+    """The message that holds the question: the last one a person wrote.
+
+    Raises:
+        CouncilError: there is none, or it is empty.
+    """
+    for message in reversed(state["messages"]):
+        if isinstance(message, HumanMessage):
+            if COMMAND.sub("", message.text).strip() or _pictures(message):
+                return message
+            break
+    raise CouncilError("there is no question; give `messages` whose last human message has text")
+
+
+def question(state: CouncilState) -> str:
+    """The question's text, as it was asked, without the `/text` or `/image` before it."""
+    return COMMAND.sub("", asked(state).text).strip()
+
+
+def command(state: CouncilState) -> str | None:
+    """The explicit route before the question, `image` or `text`, or None."""
+    found = COMMAND.match(asked(state).text)
+    return found[1].lower() if found else None
+
+
+def images(state: CouncilState) -> list[dict[str, Any]]:
+    """The images that came with the question, as content blocks."""
+    return _pictures(asked(state))
+
+
+def _pictures(message: AnyMessage) -> list[dict[str, Any]]:
+    blocks = message.content if isinstance(message.content, list) else []
+    return [b for b in blocks if isinstance(b, dict) and b.get("type") in ("image", "image_url")]
+
+
+def conversation(state: CouncilState, council: Council) -> list[AnyMessage]:
+    """The newest `council.history` messages before the question, without tool traffic."""
+    last = asked(state)
+    before: list[AnyMessage] = []
+    for message in state["messages"]:
+        if message is last or (message.id is not None and message.id == last.id):
+            break
+        if isinstance(message, HumanMessage) and (text := COMMAND.sub("", message.text).strip()):
+            before.append(HumanMessage(text))
+        elif isinstance(message, AIMessage) and (text := message.text.strip()):
+            before.append(AIMessage(text))
+    return before[-council.history :] if council.history else []
+
+
+def instructions(state: CouncilState) -> str:
+    """What the caller told everyone: the texts of its system messages."""
+    return "\n\n".join(m.text for m in state["messages"] if isinstance(m, SystemMessage))
+
+
+def dice(state: CouncilState, council: Council, *purpose: object) -> random.Random:
+    """A generator that gives the same throws for the same council seed, question and purpose."""
+    return random.Random(f"{council.seed}:{zlib.crc32(question(state).encode())}:{purpose}")
+
+
+def seating(state: CouncilState) -> Seating:
+    """Whose turn it is; before the first seating, nobody's."""
+    return state.get("seating") or Seating(round=0, layer=0)
+
+
+def proposals_at(state: CouncilState, round_: int, layer: int) -> list[Proposal]:
+    """The proposals of one layer in one round, in the order the council names its characters."""
+    return [p for p in state.get("proposals", []) if (p.round, p.layer) == (round_, layer)]
+
+
+def heard(state: CouncilState, round_: int, layer: int) -> set[str]:
+    """Who has had a turn in a layer: spoken, or been noted absent."""
+    return {p.character for p in proposals_at(state, round_, layer)} | {
+        a.character
+        for a in state.get("absences", [])
+        if a.stage == "character" and (a.round, a.layer) == (round_, layer)
+    }
+
+
+def pending(state: CouncilState) -> tuple[str, ...]:
+    """The seated who have neither spoken nor been noted absent."""
+    turn = seating(state)
+    done = heard(state, turn.round, turn.layer)
+    return tuple(name for name in turn.seated if name not in done)
+
+
+def dropped(state: CouncilState, council: Council, round_: int, layer: int) -> tuple[str, ...]:
+    """Who dropout leaves out of a layer this round; never everyone."""
+    names = council.seats[layer - 1]
+    throw = dice(state, council, "dropout", round_, layer)
+    out = [name for name in names if throw.random() < council.synthesizer.dropout]
+    if len(out) == len(names):
+        out.remove(throw.choice(out))
+    return tuple(out)
+
+
+def in_line(state: CouncilState, council: Council, round_: int, layer: int) -> tuple[str, ...]:
+    """Who of a layer is still to be seated this round."""
+    without = gone(state) | heard(state, round_, layer) | {*dropped(state, council, round_, layer)}
+    return tuple(name for name in council.seats[layer - 1] if name not in without)
+
+
+def next_layer(state: CouncilState, council: Council) -> int | None:
+    """The layer of this round that has somebody to seat, None when the round has been heard."""
+    turn = seating(state)
+    for layer in range(max(turn.layer, 1), len(council.seats) + 1) if turn.round else ():
+        if in_line(state, council, turn.round, layer):
+            return layer
+    return None
+
+
+def first_layer(state: CouncilState, council: Council, round_: int) -> int | None:
+    """The first layer with somebody to seat in a round to come; None when nobody is left."""
+    for layer in range(1, len(council.seats) + 1):
+        if in_line(state, council, round_, layer):
+            return layer
+    return None
+
+
+def gone(state: CouncilState) -> set[str]:
+    """Characters that are not asked again for this question."""
+    return {a.character for a in state.get("absences", []) if a.reason in FOR_GOOD}
+
+
+def candidates(state: CouncilState, council: Council) -> list[Proposal]:
+    """What can be voted for: the latest round's proposals of the deepest layer that gave any."""
+    return latest(state, council, before=seating(state).round + 1)
+
+
+def latest(state: CouncilState, council: Council, *, before: int) -> list[Proposal]:
+    """What could be voted for when the round `before` began.
+
+    Who missed that round stands by what it proposed last, unless dropout left it out.
+    """
+    for round_ in range(before - 1, 0, -1):
+        for layer in range(len(council.seats), 0, -1):
+            found = proposals_at(state, round_, layer)
+            if found:
+                return in_seat_order(
+                    [*found, *_standing_by(state, council, round_, layer)], council
+                )
+    return []
+
+
+def _standing_by(
+    state: CouncilState, council: Council, round_: int, layer: int
+) -> Iterable[Proposal]:
+    """The last proposals of a layer's characters who were to speak in a round, and did not."""
+    without = {p.character for p in proposals_at(state, round_, layer)}
+    without |= {*dropped(state, council, round_, layer)}
+    last = {
+        p.character: p
+        for p in state.get("proposals", [])
+        if p.layer == layer and p.round < round_ and p.character not in without
+    }
+    return last.values()
+
+
+def below(state: CouncilState, council: Council) -> list[Proposal]:
+    """What the nearest earlier layer of this round that spoke has proposed."""
+    turn = seating(state)
+    for layer in range(turn.layer - 1, 0, -1):
+        found = proposals_at(state, turn.round, layer)
+        if found:
+            return in_seat_order(found, council)
+    return []
+
+
+def in_seat_order(proposals: Iterable[Proposal], council: Council) -> list[Proposal]:
+    """Sorted as the council's file names its characters: the order of ties and of the screen."""
+    place = {character.name: i for i, character in enumerate(council.characters)}
+    return sorted(proposals, key=lambda p: place.get(p.character, len(place)))
+
+
+def same_answer(proposals: Sequence[Proposal], state: CouncilState) -> bool:
+    """Whether all proposals give one and the same final answer."""
+    annotation = state.get("annotation")
+    if annotation is not None and annotation.kind == "open":
+        return False
+    answers = {canonical(p.text) for p in proposals}
+    return len(answers) == 1 and None not in answers
+
+
+def electorate(state: CouncilState, council: Council) -> tuple[str, ...]:
+    """Who votes this round: those who spoke in it, are still here, and have a choice to make.
+
+    Nobody is offered its own proposal, so a voter needs two others: among two proposers a vote
+    would only say that each prefers the other's.
+    """
+    turn = seating(state)
+    standing = candidates(state, council)
+    spoke = {p.character for p in state.get("proposals", []) if p.round == turn.round}
+    lost = gone(state)
+    return tuple(
+        c.name
+        for c in council.characters
+        if c.votes and c.name in spoke - lost and sum(p.character != c.name for p in standing) >= 2
+    )
+
+
+def unvoted(state: CouncilState, council: Council) -> tuple[str, ...]:
+    """Voters whose ballot of this round is neither cast nor given up."""
+    turn = seating(state)
+    done = {b.voter for b in state.get("ballots", []) if b.round == turn.round}
+    done |= {
+        a.character
+        for a in state.get("absences", [])
+        if a.stage == "vote" and a.round == turn.round
+    }
+    return tuple(name for name in electorate(state, council) if name not in done)
+
+
+def spent(state: CouncilState) -> Usage:
+    """What the question has used so far."""
+    return sum((segment.usage for segment in state.get("segments", [])), Usage())
+
+
+def remaining_seconds(
+    state: CouncilState, council: Council, context: CouncilContext
+) -> float | None:
+    """Seconds left of the question's budget, None without a limit. Time asleep is not charged."""
+    if council.budget.seconds is None:
+        return None
+    begun = max(state["asked_at"], context.resumed_at or 0.0)
+    return max(0.0, council.budget.seconds - (time.time() - begun))
+
+
+def overspent(state: CouncilState, council: Council, *, more_calls: int = 0) -> str | None:
+    """Which budget is spent, in words, or None; `more_calls` are those about to be made.
+
+    One call is always kept back for the synthesizer.
+    """
+    budget, used = council.budget, spent(state)
+    if budget.calls is not None and used.calls + more_calls + 1 > budget.calls:
+        return f"{used.calls} of {budget.calls} calls"
+    if budget.tokens is not None and (used.tokens or 0) >= budget.tokens:
+        return f"{used.tokens} of {budget.tokens} tokens"
+    if budget.usd is not None and (used.usd or 0.0) >= budget.usd:
+        return f"{used.usd:.4f} of {budget.usd:.4f} dollars"
+    return None

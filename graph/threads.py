@@ -1,0 +1,206 @@
+"""Threads, as a person asks for them: which there are, what was said in one, and its end.
+
+Works on whatever `open_checkpointer` opens, without a graph: a thread can be read whose council is
+gone. Listing costs two small reads a thread, however long the threads are.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from langchain_core.messages import AnyMessage, HumanMessage, convert_to_messages
+from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.serde.types import ERROR
+from langgraph.graph.message import _messages_delta_reducer
+from pydantic import Field
+
+from mixture_of_models.councils.records import Record, Status
+from mixture_of_models.errors import StorageError
+
+ThreadState = Literal["answered", "interrupted", "failed"]
+"""answered: its last run came to its end; interrupted: it stopped on the way and can be resumed;
+failed: a node raised, and it can be resumed too."""
+
+LONGEST_NAME = 128
+_LONGEST_TITLE = 72
+_ALL = 2**31 - 1
+
+
+class ThreadSummary(Record):
+    """One line of the list of threads."""
+
+    id: str
+    title: str = Field(description="the first question, shortened to one line")
+    turns: int = Field(description="questions that were asked")
+    updated: datetime = Field(description="the newest checkpoint's time, UTC")
+    state: ThreadState
+    council: str = Field(default="", description="empty where nothing says it")
+
+
+class ThreadView(Record):
+    """A thread and what was said in it."""
+
+    summary: ThreadSummary
+    messages: tuple[AnyMessage, ...] = ()
+    status: Status | None = Field(default=None, description="of the last answer")
+
+
+def valid_thread(name: str) -> str:
+    """The name, where it can name a thread.
+
+    Raises:
+        StorageError: it is empty, longer than 128 characters, or holds control characters.
+    """
+    if not name.strip():
+        raise StorageError("a thread needs a name of 1 to 128 characters; this one is empty")
+    if len(name) > LONGEST_NAME:
+        raise StorageError(
+            f"a thread's name has at most {LONGEST_NAME} characters; {name[:20] + '...'!r} has "
+            f"{len(name)}"
+        )
+    # Cc: control characters, Cs: halves of a pair, which no database takes.
+    if odd := [sign for sign in name if unicodedata.category(sign) in ("Cc", "Cs")]:
+        raise StorageError(
+            f"a thread's name is one line of text; {name!r} holds {odd[0]!r}: leave it out"
+        )
+    return name
+
+
+async def list_threads(
+    saver: BaseCheckpointSaver[Any], limit: int | None = None
+) -> list[ThreadSummary]:
+    """The threads, newest first; None for a limit is all of them.
+
+    Raises:
+        StorageError: they cannot be read.
+    """
+    rows = await _rows(saver, _ALL if limit is None else limit)
+    found = [await _summary(saver, *row) for row in rows]
+    return [summary for summary in found if summary is not None]
+
+
+async def show_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> ThreadView | None:
+    """A thread with its conversation; None where there is none of that name.
+
+    Raises:
+        StorageError: the name cannot be one, or the thread cannot be read.
+    """
+    latest = await saver.aget_tuple(_config(valid_thread(thread_id)))
+    if latest is None:
+        return None
+    inputs = [found async for found in saver.alist(_config(thread_id), filter={"source": "input"})]
+    first = inputs[-1] if inputs else latest
+    status = latest.checkpoint["channel_values"].get("status")
+    return ThreadView(
+        summary=_summed(thread_id, len(inputs), first, latest),
+        messages=tuple(await _messages(saver, latest)),
+        status=status if isinstance(status, Status) else None,
+    )
+
+
+async def delete_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> bool:
+    """Forget a thread for good; False where there was none of that name.
+
+    Raises:
+        StorageError: the name cannot be one, or the thread cannot be deleted.
+    """
+    if await saver.aget_tuple(_config(valid_thread(thread_id))) is None:
+        return False
+    await saver.adelete_thread(thread_id)
+    return True
+
+
+async def _rows(saver: Any, limit: int) -> Sequence[tuple[str, int, str, str]]:
+    """Of each thread: name, turns, first question's checkpoint, newest checkpoint; newest first."""
+    if hasattr(saver, "thread_rows"):
+        rows: Sequence[tuple[str, int, str, str]] = await saver.thread_rows(limit)
+        return rows
+    seen: dict[str, list[CheckpointTuple]] = {}
+    async for found in saver.alist(None):
+        asked = found.config["configurable"]
+        if not asked.get("checkpoint_ns"):
+            seen.setdefault(asked["thread_id"], []).append(found)
+    rows = []
+    for thread, checkpoints in seen.items():
+        inputs = [c for c in checkpoints if (c.metadata or {}).get("source") == "input"]
+        ends = (inputs or checkpoints)[-1], checkpoints[0]
+        first, latest = (c.config["configurable"]["checkpoint_id"] for c in ends)
+        rows.append((thread, len(inputs), first, latest))
+    return sorted(rows, key=lambda row: row[3], reverse=True)[:limit]
+
+
+async def _summary(
+    saver: BaseCheckpointSaver[Any], thread: str, turns: int, first: str, latest: str
+) -> ThreadSummary | None:
+    opening = await saver.aget_tuple(_config(thread, first))
+    newest = await saver.aget_tuple(_config(thread, latest))
+    if opening is None or newest is None:  # deleted while we read
+        return None
+    return _summed(thread, turns, opening, newest)
+
+
+def _summed(
+    thread: str, turns: int, first: CheckpointTuple, latest: CheckpointTuple
+) -> ThreadSummary:
+    values = latest.checkpoint["channel_values"]
+    status = values.get("status")
+    told = dict(latest.metadata or {}).get("council")
+    return ThreadSummary(
+        id=thread,
+        title=_title(_start(first)),
+        turns=turns,
+        updated=datetime.fromisoformat(latest.checkpoint["ts"]).astimezone(UTC),
+        state=_state(latest),
+        council=status.council if isinstance(status, Status) else told or "",
+    )
+
+
+def _state(latest: CheckpointTuple) -> ThreadState:
+    if any(channel == ERROR for _, channel, _ in latest.pending_writes or ()):
+        return "failed"
+    # What is still to run is announced by its channel; a run at its end has announced nothing.
+    waiting = ("branch:to:", "__start__", "__pregel_tasks")
+    if any(name.startswith(waiting) for name in latest.checkpoint["channel_values"]):
+        return "interrupted"
+    return "answered"
+
+
+def _start(found: CheckpointTuple) -> list[AnyMessage]:
+    """The messages that a question came with, from the checkpoint of its input."""
+    start = found.checkpoint["channel_values"].get("__start__")
+    messages: Any = start.get("messages", []) if isinstance(start, dict) else []
+    try:
+        given = messages if isinstance(messages, list) else [messages]
+        return cast("list[AnyMessage]", convert_to_messages(given))
+    except (ValueError, TypeError, NotImplementedError):
+        return []
+
+
+def _title(messages: Sequence[AnyMessage]) -> str:
+    asked = [message for message in messages if isinstance(message, HumanMessage)]
+    line = " ".join(str(asked[-1].text).split()) if asked else ""
+    return line if len(line) <= _LONGEST_TITLE else line[: _LONGEST_TITLE - 1].rstrip() + "…"
+
+
+async def _messages(saver: BaseCheckpointSaver[Any], latest: CheckpointTuple) -> list[AnyMessage]:
+    """The conversation, rebuilt as the graph's delta channel rebuilds it."""
+    values = latest.checkpoint["channel_values"]
+    reducer: Any = _messages_delta_reducer
+    channel: DeltaChannel[Any] = DeltaChannel(reducer, list)
+    if "messages" in values:
+        channel = channel.from_checkpoint(values["messages"])
+    else:
+        told = await saver.aget_delta_channel_history(config=latest.config, channels=["messages"])
+        history = told["messages"]
+        channel = channel.from_checkpoint(history.get("seed", []))
+        channel.replay_writes(history["writes"])
+    return [*channel.get(), *_start(latest)]
+
+
+def _config(thread: str, checkpoint: str | None = None) -> Any:
+    asked = {"thread_id": thread, "checkpoint_ns": ""}
+    return {"configurable": asked | ({"checkpoint_id": checkpoint} if checkpoint else {})}

@@ -1,0 +1,70 @@
+"""The annotator: what is really asked, and what kind of answer it wants."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.records import Annotation
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import ModelError
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.events import Noted, Read, Speaker, tell
+from mixture_of_models.graph.speech import compose, failed, utter
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.graph.table import conversation, instructions, question
+from mixture_of_models.prompts import render
+
+READING = {
+    "title": "Annotation",
+    "type": "object",
+    "properties": {
+        "restated": {"type": "string"},
+        "kind": {"type": "string", "enum": ["closed", "open"]},
+    },
+    "required": ["restated", "kind"],
+    "additionalProperties": False,
+}
+
+
+async def annotator(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> CouncilUpdate:
+    """Restate the question in the light of the conversation, and say whether its answer is closed.
+
+    Without an annotator, or when it fails, the question stands as it was asked; it stays in every
+    prompt either way.
+    """
+    if council.annotator is None:
+        return {}
+    speaker = Speaker(node="annotator", name="annotator")
+    key = council.annotator.model
+    prompt = render("annotator", style=council.prompts, question=question(state))
+    messages = compose(
+        prompt, instructions=instructions(state), conversation=conversation(state, council)
+    )
+    try:
+        reply, segment = await utter(council, runtime, speaker, key, messages, schema=READING)
+    except ModelError as error:
+        note = f"The annotator did not answer ({error}); the question stands as it was asked."
+        tell(runtime, Noted(text=note))
+        return {"segments": [failed(speaker, key, error)], "notes": [note]}
+    annotation = read_annotation(reply.text)
+    tell(runtime, Read(annotation=annotation))
+    return {"annotation": annotation, "segments": [segment]}
+
+
+def read_annotation(reply: str) -> Annotation:
+    """The annotation in a reply; what cannot be read is left open rather than guessed."""
+    found = re.search(r"\{.*\}", reply, re.DOTALL)
+    try:
+        read = json.loads(found[0]) if found else {}
+    except (ValueError, RecursionError):
+        read = {}
+    restated, kind = read.get("restated"), read.get("kind")
+    return Annotation(
+        restated=restated.strip() if isinstance(restated, str) else "",
+        kind=kind if kind in ("closed", "open") else "unknown",
+    )

@@ -1,0 +1,153 @@
+"""A character: a persona on a model, answering the question."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.records import AbsenceReason, Proposal
+from mixture_of_models.councils.schema import Character, Council
+from mixture_of_models.errors import ModelError
+from mixture_of_models.graph import table
+from mixture_of_models.graph.context import CouncilContext, context_of
+from mixture_of_models.graph.events import Missed, Speaker, tell
+from mixture_of_models.graph.race import OutOfTime, Races, TooLate
+from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.models.speaking import Reply
+from mixture_of_models.prompts import render
+
+
+def character(name: str, races: Races) -> Any:
+    """Make the node of one character."""
+
+    async def speaks(
+        state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+    ) -> CouncilUpdate:
+        """Answer the question; a failure is an absence with its reason, never an exception."""
+        turn = table.seating(state)
+        who = council.character(name)
+        speaker = Speaker(node="character", name=name, round=turn.round, layer=turn.layer)
+        left = table.remaining_seconds(state, council, context_of(runtime))
+        if left == 0:
+            return _missed(runtime, speaker, "budget", "the question's time was over", [])
+        race = races.join(runtime, council.deliberation, len(turn.seated))
+        began = time.monotonic()
+        try:
+            reply, segment = await race.run(
+                utter(
+                    council,
+                    runtime,
+                    speaker,
+                    who.model,
+                    _messages(who, state, council),
+                    params={} if who.temperature is None else {"temperature": who.temperature},
+                ),
+                counts=lambda spoken: _fault(spoken[0]) is None,
+                seconds=left,
+            )
+        except ModelError as error:
+            return _missed(runtime, speaker, *blame(error), [failed(speaker, who.model, error)])
+        except TooLate:
+            cut = cut_off(speaker, who.model, began)
+            return _missed(runtime, speaker, "late", "a quorum had answered", [cut])
+        except OutOfTime:
+            cut = cut_off(speaker, who.model, began)
+            return _missed(runtime, speaker, "budget", "the question's time was over", [cut])
+        if fault := _fault(reply):
+            return _missed(runtime, speaker, *fault, [segment])
+        proposal = Proposal(
+            character=name,
+            text=reply.text.strip(),
+            reasoning=reply.reasoning,
+            model=reply.model,
+            round=turn.round,
+            layer=turn.layer,
+            weight=who.weight,
+            truncated=reply.finish in ("length", "broken"),
+        )
+        return {"proposals": [proposal], "segments": [segment]}
+
+    return speaks
+
+
+def _messages(who: Character, state: CouncilState, council: Council) -> list[Any]:
+    turn = table.seating(state)
+    earlier, own = _earlier(who, state, council)
+    prompt = render(
+        "character",
+        style=council.prompts,
+        name=who.name,
+        personality=who.personality,
+        speaking_style=who.speaking_style,
+        thought_process=who.thought_process,
+        interests=who.interests,
+        question=table.question(state),
+        restated=state["annotation"].restated,
+        earlier=earlier,
+        own=own,
+        round=turn.round,
+        layer=turn.layer,
+    )
+    return compose(
+        prompt,
+        instructions=table.instructions(state),
+        conversation=table.conversation(state, council),
+        images=table.images(state) if _sees(who, council) else (),
+    )
+
+
+def _earlier(who: Character, state: CouncilState, council: Council) -> tuple[list[str], str]:
+    """What this character reads: the layer before it, the round before it, or those before it.
+
+    Never a proposal of its own round and layer, unless the council speaks one after another. Its
+    own last proposal is told apart; the others are in a seeded order that names nobody.
+    """
+    turn = table.seating(state)
+    read: Sequence[Proposal] = ()
+    if council.deliberation.mode == "sequential":
+        read = table.proposals_at(state, turn.round, turn.layer)
+    if not read and turn.layer > 1:
+        read = table.below(state, council)
+    if not read and turn.round > 1:
+        read = table.candidates(state, council)
+    others = [p.text for p in read if p.character != who.name]
+    table.dice(state, council, "earlier", turn.round, turn.layer, who.name).shuffle(others)
+    own = next((p.text for p in read if p.character == who.name), "")
+    return others, own
+
+
+def _sees(who: Character, council: Council) -> bool:
+    return bool(council.models[who.model].vision if who.vision is None else who.vision)
+
+
+def _fault(reply: Reply) -> tuple[AbsenceReason, str] | None:
+    """Why a reply is no proposal."""
+    if reply.finish in ("refused", "filtered") and not reply.text.strip():
+        return "refused", reply.detail or "the provider withheld the answer"
+    if not reply.text.strip():
+        return "empty", "the model answered nothing"
+    if _garbled(reply.text):
+        return "garbled", "the answer is no readable text"
+    return None
+
+
+def _garbled(text: str) -> bool:
+    """Whether a text is mostly characters that no text has: controls and decoding failures."""
+    bad = sum(1 for c in text if c == "\ufffd" or (ord(c) < 32 and c not in "\t\n\r\f"))
+    return bad * 5 > len(text)
+
+
+def _missed(
+    runtime: Runtime[CouncilContext],
+    speaker: Speaker,
+    reason: AbsenceReason,
+    detail: str,
+    segments: list[Any],
+) -> CouncilUpdate:
+    missed = absence(speaker, reason, detail)
+    tell(runtime, Missed(absence=missed))
+    return {"absences": [missed], "segments": segments}

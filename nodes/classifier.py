@@ -1,0 +1,110 @@
+"""The classifier: words or a picture?"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Literal
+
+from langgraph.runtime import Runtime
+from langgraph.types import Overwrite
+
+from mixture_of_models.councils.records import Annotation, Segment
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import ModelError
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.events import Routed, Speaker, tell
+from mixture_of_models.graph.speech import compose, failed, utter
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.graph.table import command, question
+from mixture_of_models.prompts import render
+
+DRAWING = re.compile(
+    r"^\W*(please\s+|can you\s+|could you\s+)*"
+    r"(draw|paint|sketch|illustrate|"
+    r"(make|create|generate|show|give)\b[^.?!]{0,30}\b(picture|image|drawing|photo|illustration))",
+    re.IGNORECASE,
+)
+Route = Literal["image", "text"]
+LABEL = {
+    "title": "Route",
+    "type": "object",
+    "properties": {"route": {"type": "string", "enum": ["image", "text"]}},
+    "required": ["route"],
+    "additionalProperties": False,
+}
+
+
+async def classifier(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> CouncilUpdate:
+    """Clear the table for a new question and choose its route.
+
+    An explicit command decides; then the model, whose label is checked again here; then keywords;
+    then text. A council without a painter only listens for the command.
+    """
+    text = question(state)
+    cleared: CouncilUpdate = {
+        "asked_at": time.time(),
+        "annotation": Annotation(),
+        "seating": None,
+        "status": None,
+        "proposals": Overwrite([]),
+        "ballots": Overwrite([]),
+        "absences": Overwrite([]),
+        "verdicts": Overwrite([]),
+        "notes": Overwrite([]),
+    }
+    segments: list[Segment] = []
+    if explicit := command(state):
+        routed = Routed(route="image" if explicit == "image" else "text", how="command")
+    elif council.painter is None:
+        routed = Routed(route="text", how="default")
+    else:
+        label, segments = await _ask(text, runtime, council)
+        drawing: Route = "image" if DRAWING.search(text) else "text"
+        routed = Routed(route=label or drawing, how="model" if label else "keywords")
+    tell(runtime, routed)
+    return {**cleared, "route": routed.route, "segments": Overwrite(segments)}
+
+
+async def _ask(
+    text: str, runtime: Runtime[CouncilContext], council: Council
+) -> tuple[Route | None, list[Segment]]:
+    key = council.classifier.model
+    if key is None:
+        return None, []
+    speaker = Speaker(node="classifier", name="classifier")
+    # The head of a long message says what it wants; a small model has a small window.
+    prompt = render("classifier", style=council.prompts, question=text[:2000])
+    try:
+        reply, segment = await utter(
+            council,
+            runtime,
+            speaker,
+            key,
+            compose(prompt),
+            schema=LABEL,
+            params={"temperature": 0.01},
+        )
+    except ModelError as error:
+        return None, [failed(speaker, key, error)]
+    return read_label(reply.text), [segment]
+
+
+def read_label(reply: str) -> Route | None:
+    """The label in a reply: the JSON that was asked for, or a reply that is the label alone.
+
+    A label in passing ("not an image", `{"image": false}`) is none.
+    """
+    if found := re.search(r"\{.*\}", reply, re.DOTALL):
+        try:
+            label = json.loads(found[0]).get("route")
+        except (ValueError, RecursionError):
+            return None
+        return "image" if label == "image" else "text" if label == "text" else None
+    alone = re.fullmatch(r"\W*(?:route\W+(?:is\W+)?)?(image|text)\W*", reply, re.IGNORECASE)
+    if alone is None:
+        return None
+    return "image" if alone[1].lower() == "image" else "text"

@@ -1,0 +1,51 @@
+"""The quorum: the fan-in of a layer, and whether there is enough to go on."""
+
+from __future__ import annotations
+
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import BudgetError, QuorumError
+from mixture_of_models.graph import table
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.edges import another_turn, ballots_wanted
+from mixture_of_models.graph.events import Polled, tell
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+
+
+async def quorum(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> CouncilUpdate:
+    """Go on with those who answered.
+
+    One proposal is worth more than none, so a council answers with whoever is left, and its status
+    says who is missing. `deliberation.minimum` raises that bar.
+
+    Raises:
+        BudgetError: nobody answered, because the question's time was over.
+        QuorumError: fewer proposals than the council's minimum; it says who is missing and why.
+    """
+    answered = len(table.candidates(state, council))
+    needed = council.deliberation.minimum
+    in_progress = another_turn(state, council)
+    if answered < needed and not in_progress:
+        missing = state["absences"]
+        if not answered and missing and all(a.reason == "budget" for a in missing):
+            raise BudgetError(
+                "the question's budget was spent before anybody had answered; raise `budget` in "
+                "the council, or in this run's settings, and resume the thread"
+            )
+        reasons = "; ".join(f"{a.character!r}: {a.detail or a.reason}" for a in missing)
+        raise QuorumError(
+            f"{answered or 'nobody'} of {len(council.characters)} answered and {needed} must. "
+            f"{reasons}. Mend the cause and resume the thread, or ask another council",
+            answered=answered,
+            needed=needed,
+            absences=missing,
+        )
+    if not in_progress and ballots_wanted(state, council):
+        tell(
+            runtime,
+            Polled(round=table.seating(state).round, voters=table.unvoted(state, council)),
+        )
+    return {}

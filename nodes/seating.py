@@ -1,0 +1,72 @@
+"""Seating: whose turn it is."""
+
+from __future__ import annotations
+
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.records import Absence
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import BudgetError
+from mixture_of_models.graph import table
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.events import Missed, Seated, Speaker, tell
+from mixture_of_models.graph.speech import absence
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Seating
+
+
+async def seating(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> CouncilUpdate:
+    """Seat the next layer: this round's next one, or the first one of another round.
+
+    Left out are the characters whose models are gone for this question, a seeded few by dropout
+    (never everyone), and, when the budget does not reach for all, the last in line.
+
+    Raises:
+        BudgetError: nothing has been proposed, and the budget allows no proposal.
+    """
+    turn = table.seating(state)
+    layer, round_ = table.next_layer(state, council), turn.round
+    if layer is None:
+        round_ = turn.round + 1
+        layer = table.first_layer(state, council, round_) or 1
+    ready = table.in_line(state, council, round_, layer)
+    if council.deliberation.mode == "sequential":
+        ready = ready[:1]
+    seated = _affordable(ready, state, council)
+    if not seated:
+        raise BudgetError(
+            f"the budget is spent ({table.overspent(state, council, more_calls=1)}) and leaves "
+            "nothing for a proposal and its answer; raise `budget` in the council"
+        )
+    missed = [_unaffordable(name, round_, layer) for name in ready[len(seated) :]]
+    for one in missed:
+        tell(runtime, Missed(absence=one))
+    out = table.dropped(state, council, round_, layer)
+    tell(
+        runtime,
+        Seated(
+            round=round_,
+            rounds=council.deliberation.rounds.max,
+            layer=layer,
+            layers=len(council.seats),
+            seated=seated,
+            dropped=out,
+        ),
+    )
+    return {
+        "seating": Seating(round=round_, layer=layer, seated=seated, dropped=out),
+        "absences": missed,
+    }
+
+
+def _affordable(ready: tuple[str, ...], state: CouncilState, council: Council) -> tuple[str, ...]:
+    for count in range(len(ready), 0, -1):
+        if table.overspent(state, council, more_calls=count) is None:
+            return ready[:count]
+    return ()
+
+
+def _unaffordable(name: str, round_: int, layer: int) -> Absence:
+    speaker = Speaker(node="character", name=name, round=round_, layer=layer)
+    return absence(speaker, "budget", "the budget does not reach for everyone")

@@ -1,0 +1,255 @@
+"""The synthesizer: the council's one answer, and the honest label on it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Any, NamedTuple
+
+from langchain_core.messages import AIMessage
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.records import Absence, Proposal, Segment, Status, Verdict
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.councils.voting.answers import canonical
+from mixture_of_models.councils.voting.dissent import dissent, minority_report
+from mixture_of_models.errors import ModelError
+from mixture_of_models.graph import table
+from mixture_of_models.graph.context import CouncilContext, context_of
+from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
+from mixture_of_models.graph.speech import compose, cut_off, failed, utter
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.prompts import render
+
+LABEL = "(No synthesizer wrote this: it is the proposal that the council preferred, as it stood.)"
+
+
+class Written(NamedTuple):
+    """An answer, who wrote it, and what there is to say about that.
+
+    `id` is that of the message whose tokens were streamed: LangGraph's message stream would tell
+    an answer with another one a second time.
+    """
+
+    text: str
+    by: str
+    notes: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    id: str | None = None
+
+
+async def synthesizer(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> CouncilUpdate:
+    """Write the council's one answer from the proposals, the verdict and the dissent.
+
+    When the synthesizer and all its fallbacks fail, or the budget leaves no call for it, the
+    preferred proposal is the answer, under a label that says so.
+    """
+    verdict = state["verdicts"][-1]
+    standing = table.candidates(state, council)
+    if spent := _spent(state, runtime, council):
+        written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
+    else:
+        written = await _write(standing, verdict, state, runtime, council)
+    for note in written.notes:
+        tell(runtime, Noted(text=note))
+    status = _status(written, standing, verdict, state, council)
+    tell(runtime, Answered(text=written.text, status=status))
+    label = {"council": _label(status)}
+    message = AIMessage(content=written.text, id=written.id, response_metadata=label)
+    return {"messages": [message], "segments": list(written.segments), "status": status}
+
+
+async def _write(
+    standing: list[Proposal],
+    verdict: Verdict,
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+) -> Written:
+    speaker = Speaker(node="synthesizer", name="synthesizer")
+    key = council.synthesizer.model
+    messages = compose(
+        _prompt(standing, verdict, state, council),
+        instructions=table.instructions(state),
+        conversation=table.conversation(state, council),
+    )
+    began = time.monotonic()
+    try:
+        async with asyncio.timeout(table.remaining_seconds(state, council, context_of(runtime))):
+            reply, segment = await utter(council, runtime, speaker, key, messages)
+    except TimeoutError:
+        note = f"The budget is spent ({council.budget.seconds:g} seconds)."
+        return _preferred(standing, verdict, note, (cut_off(speaker, key, began),))
+    except ModelError as error:
+        note = f"The synthesizer did not answer: {error}"
+        return _preferred(standing, verdict, note, (failed(speaker, key, error),))
+    if not reply.text.strip():
+        return _preferred(standing, verdict, "The synthesizer answered nothing.", (segment,))
+    notes = [f"The answer broke off: {reply.detail or reply.finish}."] * (reply.finish == "broken")
+    if reply.finish == "length":
+        notes.append("The answer was cut off at the model's length limit.")
+    if strayed := _strayed(reply.text, verdict):
+        notes.append(strayed)
+    if reply.model != key:
+        notes.append(f"The fallback {reply.model!r} wrote the answer; {key!r} did not answer.")
+    return Written(reply.text.strip(), reply.model, tuple(notes), (segment,), reply.id or None)
+
+
+def _prompt(
+    standing: list[Proposal], verdict: Verdict, state: CouncilState, council: Council
+) -> Any:
+    shown = list(standing)
+    if council.synthesizer.shuffle:
+        table.dice(state, council, "synthesizer").shuffle(shown)
+    number = {p.character: i for i, p in enumerate(shown, 1)}
+    named = not council.synthesizer.anonymous
+    return render(
+        "synthesizer",
+        style=council.prompts,
+        personality=council.synthesizer.personality,
+        question=table.question(state),
+        restated=state["annotation"].restated,
+        proposals=[
+            {
+                "text": p.text,
+                "support": _support(p, verdict, len(standing)),
+                "author": p.character if named else "",
+                "weight": p.weight,
+            }
+            for p in shown
+        ],
+        verdict=_in_words(verdict, number),
+        dissent=[f"proposal {number[name]}" for name in _dissent(standing, verdict)],
+    )
+
+
+def _in_words(verdict: Verdict, number: dict[str, int]) -> str:
+    """The verdict by the proposals' numbers, which name nobody."""
+    if not _led(verdict):
+        return "nobody voted; weigh the proposals yourself"
+    leading = [f"proposal {number[name]}" for name in verdict.options[0].members]
+    words = f"{' and '.join(sorted(leading))} leads with {verdict.share:.0%} of the vote"
+    return words + (", a tie broken by seat" if verdict.tie else "")
+
+
+def _strayed(text: str, verdict: Verdict) -> str:
+    """What to say when the written answer is another than the one the council settled on."""
+    settled = verdict.options[0].answer if _led(verdict) and not verdict.tie else None
+    written = canonical(text)
+    if settled is None or written is None or written == settled:
+        return ""
+    if _sort(settled) is None or _sort(settled) != _sort(written):
+        return ""  # prose may say the same in other words
+    return f"The synthesizer wrote {written!r}, and the council had settled on {settled!r}."
+
+
+def _sort(answer: str) -> str | None:
+    """What sort of closed answer it is: two of one sort that differ contradict each other."""
+    if answer.lower() in ("yes", "no", "true", "false"):
+        return "verdict"
+    if len(answer) == 1 and answer.isalpha():
+        return "choice"
+    return "number" if re.fullmatch(r"-?\d+(\.\d+|/\d+)?", answer) else None
+
+
+def _led(verdict: Verdict) -> bool:
+    """Whether anybody stands behind the leader: without a ballot its seat alone put it first."""
+    return verdict.leader is not None and verdict.share > 0
+
+
+def _dissent(standing: list[Proposal], verdict: Verdict) -> tuple[str, ...]:
+    return dissent(standing, verdict) if _led(verdict) else ()
+
+
+def _support(proposal: Proposal, verdict: Verdict, proposals: int) -> str:
+    """How much of the council stands behind a proposal."""
+    option = next((o for o in verdict.options if proposal.character in o.members), None)
+    if option is None or not _led(verdict):
+        return ""
+    if verdict.method == "answers":
+        return f"{len(option.members)} of {proposals} gave this answer"
+    if verdict.method == "plurality":
+        return f"{option.tally:g} of {verdict.ballots} votes"
+    return f"{option.share:.0%} of the vote"
+
+
+def _preferred(
+    standing: list[Proposal], verdict: Verdict, why: str, segments: tuple[Segment, ...]
+) -> Written:
+    best = next((p for p in standing if p.character == verdict.leader), None)
+    best = best or max(standing, key=lambda p: p.weight)
+    note = f"{why} The answer is the proposal that the council preferred, by {best.character!r}."
+    return Written(f"{best.text}\n\n{LABEL}", "vote", (note,), segments)
+
+
+def _spent(state: CouncilState, runtime: Runtime[CouncilContext], council: Council) -> str | None:
+    left = table.remaining_seconds(state, council, context_of(runtime))
+    if left is not None and left <= 0:
+        return f"{council.budget.seconds:g} seconds"
+    return table.overspent(state, council)
+
+
+def _status(
+    written: Written,
+    standing: list[Proposal],
+    verdict: Verdict,
+    state: CouncilState,
+    council: Council,
+) -> Status:
+    report = minority_report(standing, verdict) if _led(verdict) else None
+    absent = tuple(state["absences"])
+    spoke = {p.character for p in state["proposals"]}
+    return Status(
+        council=council.name,
+        spoke=tuple(c.name for c in council.characters if c.name in spoke),
+        absent=absent,
+        verdict=verdict,
+        stop_reason=verdict.stop_reason,
+        dissent=_dissent(standing, verdict),
+        minority_report=report.text if report else "",
+        rounds=table.seating(state).round,
+        degraded=bool(written.notes) or not all(_in_order(a) for a in absent),
+        notes=(*state["notes"], *_few(standing, spoke, verdict, council), *written.notes),
+        written_by=written.by,
+        usage=sum((s.usage for s in written.segments), table.spent(state)),
+        seconds=round(time.time() - state["asked_at"], 3),
+    )
+
+
+def _in_order(absence: Absence) -> bool:
+    """Whether nothing was lost: the vote was over before this ballot came."""
+    return absence.stage == "vote" and absence.reason == "late"
+
+
+def _few(
+    standing: list[Proposal], spoke: set[str], verdict: Verdict, council: Council
+) -> tuple[str, ...]:
+    """What to say when there were not voices enough for a vote."""
+    if len(standing) == 1 and len(spoke) > 1:
+        return ("The last layer gave one proposal: there was nothing to vote on.",)
+    if len(standing) == 1:
+        return (f"Only {standing[0].character!r} answered: there was nothing to vote on.",)
+    counted = verdict.method == "answers" != council.deliberation.method
+    if len(standing) == 2 and counted:
+        return (
+            "There were two proposals: nobody votes for itself, so only equal answers counted.",
+        )
+    return ()
+
+
+def _label(status: Status) -> dict[str, Any]:
+    """The status as it stays with the message: who and how, without the long texts."""
+    return {
+        "name": status.council,
+        "spoke": list(status.spoke),
+        "absent": [{"character": a.character, "reason": a.reason} for a in status.absent],
+        "stop_reason": status.stop_reason,
+        "share": status.verdict.share if status.verdict else None,
+        "dissent": list(status.dissent),
+        "rounds": status.rounds,
+        "degraded": status.degraded,
+        "written_by": status.written_by,
+    }

@@ -1,0 +1,141 @@
+"""A voter: a character judging the others' proposals."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.records import Ballot, Proposal, Segment
+from mixture_of_models.councils.schema import Character, Council
+from mixture_of_models.councils.voting.answers import canonical
+from mixture_of_models.councils.voting.ballot_schema import ballot_schema
+from mixture_of_models.councils.voting.ballots import Candidate, read_ballot
+from mixture_of_models.councils.voting.counting import is_decided
+from mixture_of_models.errors import ModelError
+from mixture_of_models.graph import table
+from mixture_of_models.graph.context import CouncilContext, context_of
+from mixture_of_models.graph.events import Missed, Speaker, Voted, tell
+from mixture_of_models.graph.race import OutOfTime, Races, TooLate
+from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.prompts import render
+
+
+def vote(name: str, races: Races) -> Any:
+    """Make the node of one voter."""
+
+    async def votes(
+        state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+    ) -> CouncilUpdate:
+        """Vote for the best proposal that is not one's own; when in doubt, abstain."""
+        turn = table.seating(state)
+        who = council.character(name)
+        speaker = Speaker(node="vote", name=name, round=turn.round, layer=turn.layer)
+        method = council.deliberation.method
+        shown = _candidates(who, state, council)
+        schema = {"title": "Ballot", **ballot_schema(method, [c.label for c in shown])}
+        messages = compose(
+            _prompt(who, shown, state, council),
+            instructions=table.instructions(state),
+            conversation=table.conversation(state, council),
+        )
+
+        async def cast() -> tuple[Ballot, Segment]:
+            reply, segment = await utter(
+                council,
+                runtime,
+                speaker,
+                who.model,
+                messages,
+                schema=schema,
+                params={"temperature": 0.0},
+            )
+            ballot = read_ballot(reply.text, shown, method).ballot(
+                name, round=turn.round, weight=who.weight, shown=[c.character for c in shown]
+            )
+            return ballot, segment
+
+        left = table.remaining_seconds(state, council, context_of(runtime))
+        if left == 0:
+            return _missed(runtime, absence(speaker, "budget", "the question's time was over"), [])
+        race = races.join(runtime, council.deliberation, len(table.electorate(state, council)))
+        began = time.monotonic()
+        try:
+            ballot, segment = await race.run(
+                cast(), settles=lambda votes: _settled(votes, state, council), seconds=left
+            )
+        except ModelError as error:
+            missed = absence(speaker, *blame(error))
+            return _missed(runtime, missed, [failed(speaker, who.model, error)])
+        except TooLate:
+            missed = absence(speaker, "late", "enough had voted")
+            return _missed(runtime, missed, [cut_off(speaker, who.model, began)])
+        except OutOfTime:
+            missed = absence(speaker, "budget", "the question's time was over")
+            return _missed(runtime, missed, [cut_off(speaker, who.model, began)])
+        tell(runtime, Voted(ballot=ballot))
+        return {"ballots": [ballot], "segments": [segment]}
+
+    return votes
+
+
+def _settled(votes: list[tuple[Ballot, Segment]], state: CouncilState, council: Council) -> bool:
+    """Whether the ballots still out can change neither the leader nor the agreement."""
+    cast = [ballot for ballot, _ in votes]
+    voted = {ballot.voter for ballot in cast}
+    voters = table.electorate(state, council)
+    return is_decided(
+        table.candidates(state, council),
+        cast,
+        method=council.deliberation.method,
+        out={name: council.character(name).weight for name in voters if name not in voted},
+        kind=state["annotation"].kind,
+        threshold=council.deliberation.threshold,
+    )
+
+
+def _candidates(who: Character, state: CouncilState, council: Council) -> list[Candidate]:
+    """Everyone's proposal but one's own, each voter's list turned by one place.
+
+    Models favour a place in the list, so over the electorate each proposal stands in each place
+    about as often as any other; the seeded shuffle keeps seats from mattering.
+    """
+    standing: list[Proposal] = table.candidates(state, council)
+    table.dice(state, council, "ballots", table.seating(state).round).shuffle(standing)
+    place = table.electorate(state, council).index(who.name)
+    turned = standing[place % len(standing) :] + standing[: place % len(standing)]
+    others = [p for p in turned if p.character != who.name]
+    # Where the answers are letters themselves, "B" must not mean two things.
+    lettered = any(re.fullmatch(r"[A-Za-z]", canonical(p.text) or "") for p in others)
+    return [
+        Candidate(label=f"P{i + 1}" if lettered else _label(i), character=p.character, text=p.text)
+        for i, p in enumerate(others)
+    ]
+
+
+def _label(place: int) -> str:
+    """A, B, ... Z, P27, P28, ..."""
+    return chr(ord("A") + place) if place < 26 else f"P{place + 1}"
+
+
+def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council: Council) -> Any:
+    return render(
+        "vote",
+        style=council.prompts,
+        name=who.name,
+        personality=who.personality,
+        question=table.question(state),
+        restated=state["annotation"].restated,
+        candidates=shown,
+        method=council.deliberation.method,
+    )
+
+
+def _missed(
+    runtime: Runtime[CouncilContext], missed: Any, segments: list[Segment]
+) -> CouncilUpdate:
+    tell(runtime, Missed(absence=missed))
+    return {"absences": [missed], "segments": segments}

@@ -1,0 +1,1 @@
+"""Prompts in few words, for models with small windows."""

@@ -1,0 +1,193 @@
+"""Councils on a stage: what most tests of the graph sit with."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.council import compile_council
+from mixture_of_models.graph.events import Event, read_event
+from mixture_of_models.tests.stage import Call, Stage
+
+PERSONAS = {
+    "Ada": "You count twice.",
+    "Boris": "You doubt everything.",
+    "Clara": "You think in pictures.",
+    "Dmitri": "You are brief.",
+    "Elena": "You know the law.",
+    "Farid": "You like birds.",
+}
+ALL = tuple(PERSONAS)
+
+_CANDIDATE = re.compile(r'<candidate label="(\w+)">\n(.*?)\n</candidate>', re.DOTALL)
+_PROPOSAL = re.compile(r'<proposal number="\d+"[^>]*>\n(.*?)\n</proposal>', re.DOTALL)
+_ANSWER = re.compile(r'<answer number="\d+">\n(.*?)\n</answer>', re.DOTALL)
+_OWN = re.compile(r"<own_answer>\n(.*?)\n</own_answer>", re.DOTALL)
+
+
+def written(
+    stage: Stage, names: Sequence[str] = ("Ada", "Boris", "Clara"), **changes: Any
+) -> dict[str, Any]:
+    """A council as its file says it: X sits on the stage's model `x`, the synthesizer on `pen`.
+
+    A mapping among the changes is laid over the section of its name.
+    """
+    keys = [name.lower() for name in names]
+    made: dict[str, Any] = {
+        "name": "desk",
+        "models": {key: voice(stage, key) for key in [*keys, "pen"]},
+        "characters": [
+            {"name": name, "model": name.lower(), "personality": PERSONAS[name]} for name in names
+        ],
+        "synthesizer": {"model": "pen"},
+        "thermal": None,
+        "deliberation": {"rounds": {"min": 1, "max": 1}, "quorum": 1.0},
+    }
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(made.get(key), dict):
+            made[key] = {**made[key], **value}
+        else:
+            made[key] = value
+    return made
+
+
+def voice(stage: Stage, name: str, **changes: Any) -> dict[str, Any]:
+    """A model on the stage, which is asked once."""
+    return {
+        "provider": "openai",
+        "model": name,
+        "base_url": stage.openai_url,
+        "retries": 0,
+        "timeout": 10,
+        **changes,
+    }
+
+
+def desk(stage: Stage, names: Sequence[str] = ("Ada", "Boris", "Clara"), **changes: Any) -> Council:
+    """The council that `written` writes."""
+    return load_council(written(stage, names, **changes))
+
+
+def seat(
+    stage: Stage,
+    answers: Mapping[str, str] | Iterable[str] = ("Ada", "Boris", "Clara"),
+    likes: str | Mapping[str, str] = "",
+    **script: Any,
+) -> None:
+    """Write down what characters answer, and whose answer they like in a vote.
+
+    Args:
+        stage: where they speak.
+        answers: each one's answer; names alone answer differently.
+        likes: a part of the answer that a voter votes for; of a mapping, each voter its own.
+            Where nothing shown holds it, the first shown is taken.
+        script: of each model.
+    """
+    if not isinstance(answers, Mapping):
+        answers = {name: f"The view of {PERSONAS[name]}" for name in answers}
+    for name, answer in answers.items():
+        liked = likes if isinstance(likes, str) else likes.get(name, "")
+        stage.model(name.lower(), reply=character(answer, liked), **script)
+    stage.model("pen", reply="What the council says.")
+
+
+def character(answer: str, likes: str = "") -> Callable[[dict[str, Any]], str]:
+    """A reply that answers a question, and in a vote prefers what holds `likes`."""
+
+    def reply(body: dict[str, Any]) -> str:
+        shown = candidates(body)
+        if not shown:
+            return answer
+        best = next((label for label, text in shown.items() if likes in text), "A")
+        others = [label for label in shown if label != best]
+        asked = said(body)
+        if '"scores"' in asked:
+            ballot: dict[str, Any] = {"scores": {best: 9, **dict.fromkeys(others, 3)}}
+        elif '"approved"' in asked:
+            ballot = {"approved": [best]}
+        elif '"ranking"' in asked:
+            ballot = {"ranking": [best, *others]}
+        else:
+            ballot = {"vote": best}
+        return json.dumps({"reason": "It is sound.", **ballot})
+
+    return reply
+
+
+async def ask(
+    council: Council,
+    text: str = "What is the best pet?",
+    context: CouncilContext | dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a council answers."""
+    return await compile_council(council).ainvoke(question(text), context=context)  # type: ignore[arg-type]
+
+
+async def told(
+    council: Council, text: str = "What is the best pet?", context: CouncilContext | None = None
+) -> list[Event]:
+    """What a council tells while it answers."""
+    stream = compile_council(council).astream(question(text), context=context, stream_mode="custom")
+    return [event for event in [read_event(part) async for part in stream] if event is not None]
+
+
+def said(body: dict[str, Any]) -> str:
+    """Everything that a request sent, as one text."""
+    return "\n".join(f"[{message['role']}] {_text(message)}" for message in body["messages"])
+
+
+def roles(body: dict[str, Any]) -> list[str]:
+    """Who says what in a request."""
+    return [message["role"] for message in body["messages"]]
+
+
+def texts(body: dict[str, Any], role: str) -> list[str]:
+    """What one role says in a request."""
+    return [_text(message) for message in body["messages"] if message["role"] == role]
+
+
+def candidates(body: dict[str, Any]) -> dict[str, str]:
+    """What a voter is shown, by label."""
+    return dict(_CANDIDATE.findall(said(body)))
+
+
+def proposals(body: dict[str, Any]) -> list[str]:
+    """What the synthesizer is shown."""
+    return _PROPOSAL.findall(said(body))
+
+
+def others(body: dict[str, Any]) -> list[str]:
+    """What a character is shown of others."""
+    return _ANSWER.findall(said(body))
+
+
+def own(body: dict[str, Any]) -> list[str]:
+    """What a character is shown of itself."""
+    return _OWN.findall(said(body))
+
+
+def speaking(calls: Sequence[Call]) -> list[Call]:
+    """The calls in which somebody answered, not voted."""
+    return [call for call in calls if not candidates(call.body)]
+
+
+def voting(calls: Sequence[Call]) -> list[Call]:
+    """The calls in which a character voted."""
+    return [call for call in calls if candidates(call.body)]
+
+
+def question(text: str = "What is the best pet?") -> dict[str, Any]:
+    """A graph's input."""
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    if isinstance(content, list):
+        return "\n".join(block.get("text", "") for block in content)
+    return content or ""

@@ -1,0 +1,35 @@
+"""A council in a process of its own: for tests that kill it.
+
+python -m mixture_of_models.tests.graph.sitting COUNCIL.json THREADS.db ask|resume
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.graph.checkpoint import open_checkpointer
+from mixture_of_models.graph.council import compile_council
+from mixture_of_models.graph.resume import resume
+from mixture_of_models.tests.graph.desk import question
+
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+async def main(council: str, threads: str, what: str) -> None:
+    """Ask, or go on with what was asked; print the answer."""
+    async with open_checkpointer(threads) as saver:
+        graph = compile_council(load_council(json.loads(Path(council).read_text())), saver)
+        if what == "ask":
+            result = await graph.ainvoke(question(), CONFIG)
+        else:
+            result = await resume(graph, CONFIG)
+        print(result["messages"][-1].text)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""How the question is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+
+from mixture_of_models.graph.council import compile_council
+from mixture_of_models.graph.events import Read
+from mixture_of_models.nodes.annotator import read_annotation
+from mixture_of_models.tests.graph.desk import ask, desk, said, seat, texts, told, voice, voting
+from mixture_of_models.tests.stage import Fault, Stage
+
+
+def _council(stage: Stage, **changes: Any) -> Any:
+    models = {name: voice(stage, name) for name in ("ada", "boris", "clara", "pen", "reader")}
+    return desk(stage, models=models, annotator={"model": "reader"}, **changes)
+
+
+async def test_it_reads_the_question_in_the_light_of_the_conversation(stage: Stage) -> None:
+    seat(stage)
+    stage.model("reader", reply='{"restated": "When was the tower built?", "kind": "closed"}')
+    past = [HumanMessage("Which tower?"), AIMessage("The white one."), HumanMessage("When?")]
+    await compile_council(_council(stage)).ainvoke({"messages": past})
+    body = stage.calls_to("reader")[0].body
+    assert texts(body, "assistant") == ["The white one."]
+    assert "When?" in texts(body, "user")[-1]
+    assert "When was the tower built?" in said(stage.calls_to("pen")[0].body)
+
+
+async def test_an_open_question_is_voted_on_though_all_say_the_same(stage: Stage) -> None:
+    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), "It is 42."))
+    stage.model("reader", reply='{"restated": "Why?", "kind": "open"}')
+    await ask(_council(stage))
+    assert len(voting(stage.calls)) == 3
+
+
+@pytest.mark.parametrize("fault", [Fault.status(500), Fault.reset()])
+async def test_without_it_the_question_stands_and_a_note_says_so(
+    stage: Stage, fault: Fault
+) -> None:
+    seat(stage)
+    stage.model("reader", always=fault)
+    status = (await ask(_council(stage), "Why?"))["status"]
+    assert "The annotator did not answer" in status.notes[0]
+    assert texts(stage.calls_to("ada")[0].body, "user") == ["Why?"]
+    assert status.usage.calls == len(stage.calls)
+
+
+async def test_what_it_read_is_told(stage: Stage) -> None:
+    seat(stage)
+    stage.model("reader", reply='{"restated": "Why?", "kind": "open"}')
+    (read,) = [event for event in await told(_council(stage)) if isinstance(event, Read)]
+    assert (read.annotation.restated, read.annotation.kind) == ("Why?", "open")
+
+
+@pytest.mark.parametrize(
+    ("reply", "restated", "kind"),
+    [
+        ('{"restated": " Why? ", "kind": "open"}', "Why?", "open"),
+        ('Here: {"restated": "Why?", "kind": "closed"}.', "Why?", "closed"),
+        ('{"restated": 7, "kind": "both"}', "", "unknown"),
+        ('{"kind": ["open"]}', "", "unknown"),
+        ("Why?", "", "unknown"),
+        ("{", "", "unknown"),
+        ('{"a":' * 100_000 + "}" * 100_000, "", "unknown"),
+    ],
+)
+def test_what_cannot_be_read_is_left_open(reply: str, restated: str, kind: str) -> None:
+    read = read_annotation(reply)
+    assert (read.restated, read.kind) == (restated, kind)
