@@ -1,0 +1,122 @@
+"""LangSmith gets one clean tree where its key is set, and nothing at all where it is not."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from mixture_of_models.tests.stage import Stage
+from mixture_of_models.tests.tracing.langsmith_office import Office
+from mixture_of_models.tests.tracing.small_council import SECRET
+from mixture_of_models.tracing.langsmith import settle_langsmith
+
+ASK = """
+import asyncio, sys, time
+from mixture_of_models.tracing.langsmith import settle_langsmith
+print(settle_langsmith())
+from mixture_of_models.tests.tracing.small_council import small_council
+class Stage:
+    openai_url = sys.argv[1]
+config = {"configurable": {"thread_id": "t-7"}, "metadata": {"council": "desk"}}
+question = {"messages": [("user", "is " + sys.argv[2] + " a good key?")]}
+asyncio.run(small_council(Stage).ainvoke(question, config))
+print(time.time(), flush=True)
+"""
+
+
+def ask(stage: Stage, url: str, **env: str) -> tuple[str, float]:
+    """Ask once in a program of its own: what was settled, and the seconds its exit took."""
+    stage.model("quick", reply=f"your key is {SECRET}")
+    stage.model("deep", reply="eight")
+    told = subprocess.run(
+        [sys.executable, "-c", ASK, stage.openai_url, SECRET],
+        env={**os.environ, "LANGSMITH_ENDPOINT": url, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert told.returncode == 0, told.stderr
+    assert told.stderr.count("\n") <= 1, told.stderr
+    ended = time.time()
+    settled, answered = told.stdout.split()
+    return settled, ended - float(answered)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("multipart", [True, False])
+def test_with_a_key_one_question_is_one_clean_tree(stage: Stage, multipart: bool) -> None:
+    with Office(multipart=multipart) as office:
+        on, _ = ask(stage, office.url, LANGSMITH_API_KEY="lsv2_pt_0123456789abcdef")
+    assert on == "True"
+    runs = office.runs
+    roots = [run for run in runs.values() if not run.get("parent_run_id")]
+    assert len(roots) == 1
+    assert len({run["trace_id"] for run in runs.values()}) == 1
+    names = {run["name"] for run in runs.values()}
+    assert {"LangGraph", "Analyst", "Skeptic", "synthesizer", "ChatOpenAI"} <= names
+    models = [run for run in runs.values() if run["run_type"] == "llm"]
+    about = [run["extra"]["metadata"] for run in models]
+    assert {a["character"] for a in about} == {"Analyst", "Skeptic", "synthesizer"}
+    assert {(a["round"], a["layer"], a["council"], a["thread_id"]) for a in about} == {
+        (1, 1, "desk", "t-7")
+    }
+    assert "is [redacted] a good key?" in str(roots[0]["inputs"])
+    assert not any(SECRET.encode() in body for body in office.bodies)
+    assert not any(run.get("serialized") for run in runs.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switch", ["LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"])
+def test_without_a_key_nothing_is_sent_and_nobody_waits(stage: Stage, switch: str) -> None:
+    with Office() as office:
+        on, seconds = ask(stage, office.url, **{switch: "true"})
+        assert on == "False"
+        assert office.requests == []
+        assert len(stage.calls) == 3
+    assert seconds < 5
+
+
+@pytest.mark.slow
+def test_a_key_with_tracing_switched_off_sends_nothing(stage: Stage) -> None:
+    with Office() as office:
+        on, _ = ask(
+            stage, office.url, LANGSMITH_API_KEY="lsv2_pt_0123456789ab", LANGSMITH_TRACING="false"
+        )
+        assert on == "False"
+        assert office.requests == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_langsmith_that_does_not_answer_holds_nobody_for_long(stage: Stage, silent: bool) -> None:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        if silent:  # it takes the connection, and says nothing
+            door.listen(64)
+        url = f"http://127.0.0.1:{door.getsockname()[1]}"
+        on, seconds = ask(stage, url, LANGSMITH_API_KEY="lsv2_pt_0123456789abcdef")
+    assert on == "True"
+    assert seconds < 10, "3 s for what is not sent, and the request under way"
+
+
+@pytest.mark.parametrize(
+    ("env", "on"),
+    [
+        ({}, False),
+        ({"LANGSMITH_TRACING": "true"}, False),
+        ({"LANGCHAIN_TRACING_V2": "true", "LANGSMITH_API_KEY": " "}, False),
+        ({"LANGSMITH_API_KEY": "k", "LANGSMITH_TRACING": "False"}, False),
+        ({"LANGCHAIN_API_KEY": "k", "LANGCHAIN_TRACING_V2": "false"}, False),
+    ],
+)
+def test_the_environment_says_afterwards_what_holds(env: dict[str, Any], on: bool) -> None:
+    assert settle_langsmith(env) is on
+    assert env["LANGSMITH_TRACING"] == str(on).lower()
+    assert not {"LANGCHAIN_TRACING_V2", "LANGSMITH_TRACING_V2"} & set(env)

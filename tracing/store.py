@@ -1,0 +1,182 @@
+"""The file of local traces: one row a question, newest first, and the oldest make room.
+
+A trace's tree is one compressed value in its row, so a list reads no tree. The file is
+`traces.db` in `models.paths.traces_dir()`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import Field, TypeAdapter
+
+from mixture_of_models.councils.records import Record
+from mixture_of_models.errors import StorageError
+from mixture_of_models.models import paths
+
+KEEP = 500  # traces
+LARGEST = 200_000_000  # bytes of all trees together
+_BUSY_SECONDS = 5.0
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS traces (
+    id TEXT PRIMARY KEY, started REAL NOT NULL, question TEXT NOT NULL, council TEXT NOT NULL,
+    thread TEXT NOT NULL, seconds REAL, calls INTEGER NOT NULL, input_tokens INTEGER,
+    output_tokens INTEGER, error TEXT NOT NULL, tree BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS newest ON traces (started);
+"""
+_COLUMNS = (
+    "id, started, question, council, thread, seconds, calls, input_tokens, output_tokens, error"
+)
+_PRUNE = """
+DELETE FROM traces WHERE id IN (
+    SELECT id FROM (
+        SELECT id, row_number() OVER newer AS place, sum(length(tree)) OVER newer AS bytes
+        FROM traces WINDOW newer AS (ORDER BY started DESC, rowid DESC)
+    ) WHERE place > ? OR (bytes > ? AND place > 1)
+)
+"""
+
+
+class Said(Record):
+    """One message of a prompt."""
+
+    role: str
+    text: str
+
+
+class Span(Record):
+    """One thing that happened: a node, a call of a model, a tool."""
+
+    id: str
+    parent: str | None = None
+    kind: str = Field(description="run, node, model, tool or step")
+    name: str
+    start: float = Field(description="seconds after the trace began")
+    seconds: float | None = Field(default=None, description="None: it never ended")
+    model: str = ""
+    first_token: float | None = Field(default=None, description="seconds after the span began")
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    error: str = ""
+    about: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="character, round, layer, council, thread"
+    )
+    prompt: tuple[Said, ...] = ()
+    reply: str = ""
+    reasoning: str = ""
+
+
+class TraceSummary(Record):
+    """One line of the list of traces."""
+
+    id: str
+    started: datetime = Field(description="UTC")
+    question: str = ""
+    council: str = ""
+    thread: str = ""
+    seconds: float | None = Field(default=None, description="None: it was never finished")
+    calls: int = Field(default=0, description="calls of models")
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    error: str = ""
+
+
+class TraceView(Record):
+    """A trace with its tree."""
+
+    summary: TraceSummary
+    spans: tuple[Span, ...] = ()
+
+    def tree(self) -> Iterator[tuple[int, Span]]:
+        """Every span with its depth, parents before children, in the order they began."""
+        below: dict[str | None, list[Span]] = {}
+        known = {span.id for span in self.spans}
+        for span in sorted(self.spans, key=lambda span: span.start):
+            below.setdefault(span.parent if span.parent in known else None, []).append(span)
+        waiting = [(0, span) for span in reversed(below.get(None, []))]
+        while waiting:
+            depth, span = waiting.pop()
+            yield depth, span
+            waiting.extend((depth + 1, child) for child in reversed(below.get(span.id, [])))
+
+
+_SPANS = TypeAdapter(tuple[Span, ...])
+
+
+class TraceStore:
+    """The traces in one folder. Each call opens the file anew: any thread may call.
+
+    Raises:
+        StorageError: (every method) the file cannot be read or written; with the cure.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, *, keep: int = KEEP, largest: int = LARGEST
+    ) -> None:
+        self._folder = folder or paths.traces_dir()
+        self._keep = keep
+        self._largest = largest
+
+    def write(self, view: TraceView) -> None:
+        """Keep a trace, in the place of an earlier state of it, and drop the oldest ones."""
+        summary = view.summary
+        tree = zlib.compress(_SPANS.dump_json(view.spans, exclude_defaults=True))
+        row = (*(getattr(summary, name) for name in _COLUMNS.split(", ")), tree)
+        row = tuple(cell.timestamp() if isinstance(cell, datetime) else cell for cell in row)
+        marks = ", ".join("?" * len(row))
+        with self._open() as db:
+            db.execute(f"INSERT OR REPLACE INTO traces ({_COLUMNS}, tree) VALUES ({marks})", row)  # noqa: S608
+            db.execute(_PRUNE, (self._keep, self._largest))
+
+    def summaries(self, limit: int = 20) -> list[TraceSummary]:
+        """The newest traces, newest first."""
+        with self._open() as db:
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM traces ORDER BY started DESC, rowid DESC LIMIT ?",  # noqa: S608
+                (limit,),
+            )
+            return [_summary(row) for row in rows]
+
+    def load(self, name: str) -> TraceView | None:
+        """The trace whose id is `name` or alone begins with it; None where there is no such."""
+        if not name or not name.isalnum():
+            return None
+        with self._open() as db:
+            found = db.execute(
+                f"SELECT {_COLUMNS}, tree FROM traces WHERE id = ? OR id LIKE ? || '%' LIMIT 2",  # noqa: S608
+                (name, name),
+            ).fetchall()
+        if len(found) != 1:
+            return None
+        (*row, tree) = found[0]
+        return TraceView(summary=_summary(row), spans=_SPANS.validate_json(zlib.decompress(tree)))
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        path = paths.ensure(self._folder) / "traces.db"
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as db, db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = NORMAL")
+                db.executescript(_TABLE)
+                yield db
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(
+                f"traces in {str(path)!r}: {' '.join(str(error).split())}; move the file away, or "
+                "switch local traces off"
+            ) from error
+
+
+def _summary(row: list[object] | tuple[object, ...]) -> TraceSummary:
+    told = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    told["started"] = datetime.fromtimestamp(float(str(told["started"])), UTC)
+    return TraceSummary.model_validate(told)
