@@ -1,7 +1,8 @@
 # Needs Python 3.11 or newer, pip and make. Everything else comes into .venv by itself.
 SHELL = bash
 PYTHON ?= python3
-PIP = .venv/bin/python -m pip --disable-pip-version-check
+# The warning that an editable install gives is not for people who just want to ask.
+PIP = PYTHONWARNINGS=ignore .venv/bin/python -m pip --disable-pip-version-check
 TEST = .venv/bin/python -m pytest
 # Taken as it is typed: no $ in a question is a make variable.
 override Q := $(value Q)

@@ -1,0 +1,8 @@
+"""The council in five lines, for a script or a notebook."""
+
+from mixture_of_models import council
+
+desk = council("demo")
+result = desk.invoke({"messages": [("user", "What is 17 + 25?")]})
+print(result["messages"][-1].text)
+print(result["status"].stop_reason, result["status"].dissent)

@@ -1,0 +1,9 @@
+"""Other rules for one run, without another council."""
+
+from mixture_of_models import CouncilContext, council
+
+desk = council("demo")
+given = {"messages": [("user", "What is 17 + 25?")]}
+quick = CouncilContext(max_rounds=1, threshold=0.5, max_calls=10)
+result = desk.invoke(given, context=quick)
+print(result["status"].rounds, "round,", result["status"].usage.calls, "calls")

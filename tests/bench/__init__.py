@@ -1,0 +1,1 @@
+"""What orchestration costs, measured against a stage in a process of its own: `make bench`."""

@@ -1,0 +1,117 @@
+"""The ways to hold one conversation of 13 calls: by hand, and through the council's graph.
+
+Each way is an async context manager that gives a function: hold one conversation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+
+from mixture_of_models.graph.follow import follow
+from mixture_of_models.tests.bench.councils import NAMES, QUESTION, sitting, two_layers
+
+Conversation = Callable[[], Awaitable[Any]]
+Way = Callable[[str], AbstractAsyncContextManager[Conversation]]
+Ask = Callable[[bytes], Awaitable[str]]
+
+
+@asynccontextmanager
+async def with_aiohttp(base_url: str) -> AsyncIterator[Conversation]:
+    """By hand, over aiohttp: the least that is possible."""
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def ask(body: bytes) -> str:
+            async with session.post(f"{base_url}/chat/completions", data=body) as reply:
+                return "".join([_text(line) async for line in reply.content])
+
+        yield lambda: _by_hand(ask)
+
+
+@asynccontextmanager
+async def with_httpx(base_url: str) -> AsyncIterator[Conversation]:
+    """By hand, over httpx with one client: what one would write first."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx.AsyncClient(limits=limits, timeout=None, trust_env=False) as client:
+
+        async def ask(body: bytes) -> str:
+            url = f"{base_url}/chat/completions"
+            async with client.stream("POST", url, content=body) as reply:
+                return "".join([_text(line.encode()) async for line in reply.aiter_lines()])
+
+        yield lambda: _by_hand(ask)
+
+
+@asynccontextmanager
+async def the_graph(base_url: str) -> AsyncIterator[Conversation]:
+    """The council, its threads kept nowhere."""
+    async with sitting(two_layers(base_url), None) as graph:
+        yield lambda: graph.ainvoke(_question())
+
+
+@asynccontextmanager
+async def with_sqlite(base_url: str) -> AsyncIterator[Conversation]:
+    """The council, its threads in SQLite."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with sitting(two_layers(base_url), str(Path(folder) / "threads.db")) as graph:
+            yield lambda: graph.ainvoke(_question(), _thread())
+
+
+@asynccontextmanager
+async def followed(base_url: str) -> AsyncIterator[Conversation]:
+    """The council as `mom ask` runs it: threads in SQLite, every event read."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with sitting(two_layers(base_url), str(Path(folder) / "threads.db")) as graph:
+
+            async def converse() -> None:
+                async for _ in follow(graph, _question(), _thread()):
+                    pass
+
+            yield converse
+
+
+WAYS: dict[str, Way] = {
+    "asyncio + aiohttp": with_aiohttp,
+    "asyncio + httpx": with_httpx,
+    "council": the_graph,
+    "council, SQLite": with_sqlite,
+    "council, SQLite, followed": followed,
+}
+
+
+async def _by_hand(ask: Ask) -> str:
+    first = await asyncio.gather(*(ask(_body(name, QUESTION)) for name in NAMES))
+    second = await asyncio.gather(*(ask(_body(name, QUESTION, *first)) for name in NAMES))
+    return await ask(_body("synthesizer", QUESTION, *second))
+
+
+def _body(name: str, *texts: str) -> bytes:
+    messages = [
+        {"role": "system", "content": f"You are {name}, and you are brief."},
+        {"role": "user", "content": "\n\n".join(texts)},
+    ]
+    return json.dumps({"model": "voice", "messages": messages, "stream": True}).encode()
+
+
+def _text(line: bytes) -> str:
+    if not line.startswith(b"data: {"):
+        return ""
+    choices = json.loads(line[6:])["choices"]
+    return (choices[0]["delta"].get("content") or "") if choices else ""
+
+
+def _question() -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": QUESTION}]}
+
+
+def _thread() -> Any:
+    return {"configurable": {"thread_id": uuid.uuid4().hex}}

@@ -1,0 +1,225 @@
+"""LangGraph Studio's server, run as `langgraph dev` runs it, and asked over HTTP.
+
+The page itself is hosted by its vendor and is not tried here; all that it asks the server for is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+
+import mixture_of_models
+from mixture_of_models.councils.writing import written
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.events import read_event
+from mixture_of_models.tests.graph.desk import desk, question, said
+from mixture_of_models.tests.stage import Stage
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+ROOT = Path(mixture_of_models.__file__).parent
+ASKED = question("What is 17 + 25?")
+
+
+@dataclass
+class Studio:
+    """A running server: its client, where it runs, and its log."""
+
+    client: SyncLangGraphClient
+    folder: Path
+    log: Path
+
+    def assistant(self, **context: Any) -> str:
+        """The default assistant, or a new one with these settings."""
+        if not context:
+            [ours] = self.client.assistants.search(metadata={"created_by": "system"})
+            return ours["assistant_id"]
+        return self.client.assistants.create("council", context=context)["assistant_id"]
+
+    def ask(self, assistant: str, **more: Any) -> Any:
+        """Put the question in a new thread and wait."""
+        thread = self.client.threads.create()["thread_id"]
+        return self.client.runs.wait(thread, assistant, input=ASKED, **more)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """`langgraph dev` in a folder that holds what a fresh clone holds, with an empty home."""
+    folder, home = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("home")
+    for file in ROOT.iterdir():
+        if not file.name.startswith(".") and file.name != "__pycache__":
+            (folder / file.name).symlink_to(file)
+    log = home / "log"
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    command = [sys.executable, "-m", "langgraph_cli", "dev", "--no-browser", "--no-reload"]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "NO_COLOR": "1",
+        "LANGGRAPH_NO_VERSION_CHECK": "1",
+        "LANGGRAPH_CLI_NO_ANALYTICS": "1",
+    }
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=folder,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_for(f"{url}/ok", server, log)
+        with get_sync_client(url=url, api_key=None) as client:
+            yield Studio(client, folder, log)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(300):
+        if server.poll() is not None:
+            break
+        try:
+            if httpx.get(url, trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"langgraph dev did not start:\n{log.read_text('utf-8')[-4000:]}")
+
+
+def test_an_assistant_shows_the_settings_as_a_form(studio: Studio) -> None:
+    schemas = studio.client.assistants.get_schemas(studio.assistant())
+    fields = (schemas["context_schema"] or {})["properties"]
+    assert set(fields) == set(CouncilContext.model_fields) - {"resumed_at"}
+    assert {"council", "max_rounds", "threshold", "quorum", "method", "max_usd"} <= set(fields)
+    assert all(field["description"] for field in fields.values())
+    assert fields["method"]["anyOf"][0]["enum"][:2] == ["plurality", "approval"]
+
+
+def test_its_input_is_a_conversation_and_its_output_the_answer_and_its_status(
+    studio: Studio,
+) -> None:
+    schemas = studio.client.assistants.get_schemas(studio.assistant())
+    assert [*(schemas["input_schema"] or {})["properties"]] == ["messages"]
+    assert [*(schemas["output_schema"] or {})["properties"]] == ["messages", "status"]
+    assert {"proposals", "ballots", "verdicts"} <= set(
+        (schemas["state_schema"] or {})["properties"]
+    )
+
+
+def test_the_picture_names_every_character(studio: Studio) -> None:
+    drawn = studio.client.assistants.get_graph(studio.assistant())
+    names = {node["id"] for node in drawn["nodes"]}
+    assert {"Ada", "Boris", "Clara", "Ada votes", "quorum", "consensus", "synthesizer"} <= names
+    deep = studio.client.assistants.get_graph(studio.assistant(), xray=True)
+    assert names <= {node["id"] for node in deep["nodes"]}
+
+
+def test_a_thread_is_created_and_a_run_in_it_is_streamed(studio: Studio) -> None:
+    thread = studio.client.threads.create()["thread_id"]
+    parts: dict[str, list[Any]] = {}
+    for part in studio.client.runs.stream(
+        thread,
+        studio.assistant(),
+        input=ASKED,
+        context={"max_rounds": 1},
+        stream_mode=["values", "custom", "messages-tuple"],
+    ):
+        parts.setdefault(part.event, []).append(part.data)
+    assert "error" not in parts
+    answer = parts["values"][-1]
+    assert answer["messages"][-1]["type"] == "ai"
+    assert answer["messages"][-1]["content"]
+    assert answer["status"]["spoke"] == ["Ada", "Boris", "Clara"]
+    assert answer["status"]["rounds"] == 1
+    events = [read_event(written) for written in parts["custom"]]
+    assert [event.kind for event in events if event][:: len(events) - 1] == ["routed", "answered"]
+    spoke = {metadata["langgraph_node"] for _, metadata in parts["messages"]}
+    assert {"Ada", "Boris", "Clara", "synthesizer"} <= spoke
+
+
+def test_a_thread_is_kept_and_goes_on(studio: Studio) -> None:
+    thread = studio.client.threads.create()["thread_id"]
+    for _ in range(2):
+        studio.client.runs.wait(thread, studio.assistant(), input=ASKED)
+    state = studio.client.threads.get_state(thread)
+    values: Any = state["values"]
+    assert [message["type"] for message in values["messages"]] == ["human", "ai"] * 2
+    assert state["next"] == []
+
+
+def test_an_assistant_chooses_its_council(studio: Studio, stage: Stage, tmp_path: Path) -> None:
+    for name in ("ada", "boris", "clara"):
+        stage.model(name, reply="It is 42.\nAnswer: 42")
+    stage.model("pen", reply="Together: 42.")
+    file = tmp_path / "desk.yaml"
+    file.write_text(written(desk(stage)), "utf-8")
+    chosen = studio.assistant(council=str(file))
+    assert studio.ask(chosen)["messages"][-1]["content"] == "Together: 42."
+    assert "What is 17 + 25?" in said(stage.calls_to("ada")[0].body)
+    older = studio.client.assistants.create(
+        "council", config={"configurable": {"council": str(file)}}
+    )
+    assert studio.ask(older["assistant_id"])["status"]["council"] == "desk"
+    assert studio.ask(studio.assistant())["status"]["council"] == "demo"
+
+
+def test_a_single_run_chooses_too(studio: Studio, stage: Stage, tmp_path: Path) -> None:
+    stage.model("ada", reply="It is 42.")
+    stage.model("pen", reply="Alone: 42.")
+    file = tmp_path / "alone.yaml"
+    file.write_text(written(desk(stage, ["Ada"])), "utf-8")
+    answer = studio.ask(studio.assistant(), context={"council": str(file)})
+    assert answer["status"]["spoke"] == ["Ada"]
+    assert answer["messages"][-1]["content"] == "Alone: 42."
+
+
+def test_a_council_that_does_not_exist_is_refused_with_a_near_miss(studio: Studio) -> None:
+    answer = studio.ask(studio.assistant(council="dmeo"), raise_error=False)
+    assert answer["__error__"]["error"] == "UnknownNameError"
+    # The server hides the messages of errors that are not Python's own; its log has them.
+    assert "did you mean 'demo'" in studio.log.read_text("utf-8")
+
+
+def test_a_council_written_into_the_request_is_refused(studio: Studio, stage: Stage) -> None:
+    council = desk(stage).model_dump(mode="json", exclude_defaults=True)
+    answer = studio.ask(studio.assistant(council=council), raise_error=False)
+    assert answer["__error__"]["error"] == "CouncilError"
+    assert not stage.calls
+
+
+def test_nothing_blocks_the_servers_loop(studio: Studio) -> None:
+    studio.ask(studio.assistant())
+    text = re.sub(r"\x1b\[[0-9;]*m", "", studio.log.read_text("utf-8"))
+    assert "Application started up" in text
+    assert "BlockingError" not in text
+    assert "blocking call" not in text.lower()
+
+
+def test_its_threads_lie_where_git_ignores_them(studio: Studio) -> None:
+    assert (studio.folder / ".langgraph_api").is_dir()
+    assert "/.langgraph_api/" in (ROOT / ".gitignore").read_text("utf-8").splitlines()
