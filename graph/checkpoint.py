@@ -101,6 +101,9 @@ async def _open_sqlite(path: Path, busy_seconds: float) -> AsyncIterator[BaseChe
             # With a write-ahead log NORMAL never corrupts; a power cut may cost the last step.
             await conn.execute("PRAGMA synchronous = NORMAL")
             await saver.setup()
+            # A file that another program holds is found out now, before a model was paid.
+            await conn.execute("BEGIN IMMEDIATE")
+            await conn.rollback()
         try:
             yield saver
         finally:

@@ -6,7 +6,7 @@ The terminal and the chat page draw a `RunView`; neither knows how LangGraph str
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -42,7 +42,7 @@ async def follow(
     config: RunnableConfig,
     *,
     context: CouncilContext | None = None,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Run a council and yield what it tells.
 
     Args:
@@ -137,6 +137,7 @@ class RunView:
                 self.heat = event
             case Asked():
                 one = self._voice(event.speaker)
+                one.text = one.reasoning = ""  # asked anew after an interruption: it begins again
                 one.state, one.model, one.prompt = "speaking", event.model, event.prompt
                 one.began = time.monotonic()
                 self.active = event.speaker.node

@@ -238,10 +238,10 @@ class _Asking:
             f"{name!r}: {errors[-1]}" + (f" (after {len(errors)} tries)" if errors[1:] else "")
             for name, errors in tries.items()
         ]
-        whom = "nor any of its fallbacks " if len(tries) > 1 else ""
-        return ModelUnavailableError(
-            f"model {key!r} {whom}did not answer: {'; '.join(told)}", self.attempts
-        )
+        whom = f"model {key!r} did not answer"
+        if len(tries) > 1:
+            whom = f"neither model {key!r} nor a fallback answered"
+        return ModelUnavailableError(f"{whom}: {'; '.join(told)}", self.attempts)
 
 
 @dataclass(slots=True)

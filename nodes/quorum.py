@@ -35,7 +35,7 @@ async def quorum(
                 "the question's budget was spent before anybody had answered; raise `budget` in "
                 "the council, or in this run's settings, and resume the thread"
             )
-        reasons = "; ".join(f"{a.character!r}: {a.detail or a.reason}" for a in missing)
+        reasons = "; ".join(f"{a.character!r}: {_short(a.detail or a.reason)}" for a in missing)
         raise QuorumError(
             f"{answered or 'nobody'} of {len(council.characters)} answered and {needed} must. "
             f"{reasons}. Mend the cause and resume the thread, or ask another council",
@@ -49,3 +49,8 @@ async def quorum(
             Polled(round=table.seating(state).round, voters=table.unvoted(state, council)),
         )
     return {}
+
+
+def _short(detail: str) -> str:
+    """The head of a reason; the absences hold the whole of it."""
+    return detail if len(detail) <= 160 else detail[:157].rstrip() + "..."

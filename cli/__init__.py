@@ -1,0 +1,13 @@
+"""The `mom` command: a door to the council. A command imports what is heavy when it runs."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the `mom` command."""
+    try:
+        from mixture_of_models.cli.app import run
+
+        run()
+    except KeyboardInterrupt:  # while Python was still loading
+        raise SystemExit(130) from None

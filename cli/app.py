@@ -1,0 +1,154 @@
+"""The `mom` command's commands, and how errors leave it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from mixture_of_models.cli import exits, failure
+from mixture_of_models.errors import MixtureError
+
+# Typer brings a Click of its own; this is what all its refusals have in common.
+_Refusal: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
+
+EPILOG = (
+    "Exit codes: 0 answered, 1 storage or download failed, 2 called wrongly, 3 the council file is "
+    "wrong, 4 nobody answered, 5 stopped by budget or heat, 130 Ctrl-C, 143 SIGTERM."
+)
+
+app = typer.Typer(
+    name="mom",
+    help="Mixture of Models: a council of language models answers one question together.",
+    epilog=EPILOG,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line; every error of ours becomes one line and an exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    _ready_streams()
+    code = exits.FAILED
+    try:
+        _read_env()
+        code = _command(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has left (`mom ... | head`): nothing more to say.
+        code = exits.LEFT
+    except OSError as error:
+        failure.tell(f"the output cannot be written ({error.strerror}); `mom threads list` has it")
+        code = exits.FAILED
+    _close_quietly()
+    sys.exit(code)
+
+
+def _command(given: list[str]) -> int:
+    register()
+    as_json = failure.wants_json(given)
+    try:
+        code = app(given, prog_name="mom", standalone_mode=False)
+        return int(code or exits.ANSWERED)
+    except MixtureError as error:
+        kind, code = type(error).__name__, exits.exit_code(error)
+        return failure.refuse(kind, str(error), code, as_json=as_json, **failure.details(error))
+    except _Refusal as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.ctx.get_help())
+            return exits.ANSWERED
+        return failure.refuse("UsageError", _refused(error), exits.USAGE, as_json=as_json)
+    except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):  # Typer's own way with it
+            return exits.LEFT
+        raise
+    except (KeyboardInterrupt, typer.Abort):
+        line = "interrupted; nothing was asked"
+        return failure.refuse("Interrupted", line, exits.INTERRUPTED, as_json=as_json)
+
+
+def _refused(error: Any) -> str:
+    """A refusal in one line, with the way out."""
+    message: str = error.format_message().strip().rstrip(".")
+    kind = type(error).__name__
+    message = message.removeprefix("Invalid value: ")
+    if kind == "NoSuchOption":
+        return f"{message}; a question that begins with - goes behind --: mom ask -- '-2 + 5?'"
+    if message.startswith("No such command"):
+        return f'{message}; a question is asked with mom ask "..."; mom --help lists the commands'
+    if message.startswith("Got unexpected extra argument"):
+        return f'{message}; a question goes in quotes: mom ask "What is 17 + 25?"'
+    if message.startswith("Invalid value for") or kind in ("MissingParameter", "BadOptionUsage"):
+        command = error.ctx.command_path if error.ctx else "mom"
+        return f"{message}; {command} --help says more"
+    return message
+
+
+def register() -> None:
+    """Add the commands, once."""
+    from mixture_of_models.cli import ask, chat, councils, download, threads, traces, ui
+
+    if app.registered_commands:
+        return
+    app.command("ask")(ask.ask)
+    app.command("chat")(chat.chat)
+    app.command("resume")(ask.resume)
+    app.add_typer(threads.app, name="threads")
+    app.add_typer(councils.app, name="councils")
+    app.add_typer(traces.app, name="trace")
+    app.command("download")(download.download)
+    app.command("ui")(ui.ui)
+
+
+def _ready_streams() -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115, PTH123
+        elif hasattr(stream, "reconfigure"):
+            # A terminal in the C locale must not turn an answer into a traceback.
+            stream.reconfigure(errors="surrogateescape" if name == "stdin" else "replace")
+
+
+def _close_quietly() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _read_env() -> None:
+    path = next((p for p in (".env.local", ".env") if os.path.isfile(p)), None)  # noqa: PTH113
+    if path is None:
+        return
+    from dotenv import load_dotenv
+
+    try:
+        load_dotenv(path)  # what the environment says already is not overridden
+    except (OSError, UnicodeDecodeError) as error:
+        failure.tell(f"{path!r} is not read: {error}")
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Options before any command."""
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"mom {installed('mixture-of-models')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit

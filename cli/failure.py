@@ -1,0 +1,86 @@
+"""How an error leaves the command: one line that says what to do, and with `--json` an object."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from mixture_of_models.cli.inert import inert, one_line
+from mixture_of_models.errors import MixtureError
+
+JSON = "--json"
+
+
+def say(text: str = "") -> None:
+    """Write to stderr; that nobody listens there, or that it is full, is no reason to fail."""
+    try:
+        print(inert(text), file=sys.stderr, flush=True)
+    except OSError:
+        # Or Python tries again at its exit, and says so with a trace.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+
+
+def tell(line: str) -> None:
+    """Write one line to stderr, and who says it."""
+    say(f"mom: {one_line(line)}")
+
+
+def tell_warnings() -> None:
+    """Have the package's own warnings told as everything else is."""
+    import logging
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            tell(record.getMessage())
+
+    log = logging.getLogger("mixture_of_models")
+    if not log.handlers:
+        log.addHandler(Told(logging.WARNING))
+
+
+def refuse(
+    kind: str, message: str, code: int, *, as_json: bool, thread: str | None = None, **about: Any
+) -> int:
+    """Say what went wrong and return the exit code.
+
+    Args:
+        kind: the error's name.
+        message: what happened, and what to do.
+        code: the exit code.
+        as_json: print the object too.
+        thread: where the question is kept, if it is.
+        about: further keys of the object's `error`.
+    """
+    tell(message)
+    if as_json:
+        error = {"type": kind, "message": message, "exit_code": code, **about}
+        write_json({"error": error, "thread": thread})
+    return code
+
+
+def details(error: MixtureError) -> dict[str, Any]:
+    """What an error knows beyond its message."""
+    known: dict[str, Any] = {}
+    for name in ("answered", "needed"):
+        if hasattr(error, name):
+            known[name] = getattr(error, name)
+    for name in ("absences", "attempts"):
+        if hasattr(error, name):
+            known[name] = [record.model_dump(mode="json") for record in getattr(error, name)]
+    return known
+
+
+def write_json(value: Any) -> None:
+    """Print JSON: always UTF-8, and no control character as it is, not even those above 127."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    print("".join(f"\\u{ord(c):04x}" if "\x7f" <= c <= "\x9f" else c for c in text), flush=True)
+
+
+def wants_json(arguments: list[str]) -> bool:
+    """Whether a command line asks for JSON, also one that cannot be read otherwise."""
+    before = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return JSON in before

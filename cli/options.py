@@ -1,0 +1,103 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Show(StrEnum):
+    """How a run is shown."""
+
+    LIVE = "live"
+    PLAIN = "plain"
+    JSON = "json"
+    QUIET = "quiet"
+    DEBUG = "debug"
+
+
+def _without_color(wanted: bool) -> bool:
+    if wanted:
+        os.environ["NO_COLOR"] = "1"
+    return wanted
+
+
+Council = Annotated[
+    str | None,
+    typer.Option(
+        "--council",
+        "-c",
+        metavar="NAME|FILE",
+        help="A preset's name or a YAML file; MOM_COUNCIL where it is left out.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show every prompt and every reply.")]
+NoColor = Annotated[
+    bool, typer.Option("--no-color", callback=_without_color, help="No colours; so does NO_COLOR.")
+]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        metavar="PLACE",
+        help="Where threads are kept: a SQLite file, postgresql://..., or memory:. MOM_DATABASE "
+        "where it is left out.",
+    ),
+]
+Named = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's name.")]
+
+
+def choose_show(*, json: bool = False, quiet: bool = False, debug: bool = False) -> Show:
+    """How to show a run: as asked, or live in a terminal and plain in a pipe.
+
+    Raises:
+        typer.BadParameter: two ways are asked for at once.
+    """
+    wanted = ((json, Show.JSON), (quiet, Show.QUIET), (debug, Show.DEBUG))
+    asked = [show for yes, show in wanted if yes]
+    if len(asked) > 1:
+        raise typer.BadParameter(f"--{asked[0]} and --{asked[1]} do not go together; choose one")
+    if asked:
+        return asked[0]
+    dumb = os.environ.get("TERM", "dumb" if os.name == "posix" else "") in ("dumb", "unknown")
+    return Show.LIVE if sys.stdout.isatty() and not dumb else Show.PLAIN
+
+
+def place(db: str | None) -> str | None:
+    """Where threads are kept: as the option says, or the environment."""
+    return db or os.environ.get("MOM_DATABASE") or None
+
+
+def thread_named(name: str) -> str:
+    """The name of a thread, where it can be one.
+
+    Raises:
+        typer.BadParameter: it cannot.
+    """
+    from mixture_of_models.errors import StorageError
+    from mixture_of_models.graph.threads import valid_thread
+
+    try:
+        return valid_thread(name)
+    except StorageError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def no_thread(name: str) -> typer.BadParameter:
+    """The refusal of a thread that is not there."""
+    return typer.BadParameter(f"there is no thread {name!r}; `mom threads list` shows them")
+
+
+def whole_path(named: str) -> str:
+    """A council as another folder would name it too: a file by its whole path."""
+    from mixture_of_models.councils.loader import preset_names
+
+    path = Path(named)
+    return str(path.absolute()) if named not in preset_names() and path.is_file() else named

@@ -1,0 +1,85 @@
+"""A run as plain text, a line at a time: for pipes, logs, and `--debug`."""
+
+from __future__ import annotations
+
+from mixture_of_models.cli import words
+from mixture_of_models.cli.failure import say
+from mixture_of_models.cli.inert import inert, one_line
+from mixture_of_models.cli.screen import Ending, Screen
+from mixture_of_models.graph.events import (
+    Asked,
+    Counted,
+    Event,
+    Finished,
+    Heat,
+    Missed,
+    Noted,
+    Polled,
+    Seated,
+    Voted,
+)
+from mixture_of_models.graph.follow import RunView
+
+
+class Plain(Screen):
+    """The answer goes to stdout, what led to it to stderr; so a pipe gets the answer."""
+
+    def __init__(self, *, debug: bool = False) -> None:
+        self._debug = debug
+        self._view = RunView()
+
+    def take(self, event: Event) -> None:
+        """Write a line for an event that is worth one."""
+        self._view.take(event)
+        for line in self._lines(event):
+            say(line)
+
+    def note(self, line: str) -> None:
+        """Write it."""
+        say(f"Note: {line}")
+
+    def finish(self, ending: Ending) -> None:
+        """Print the answer to stdout, and under it the label to stderr."""
+        say("Answer:")
+        print(inert(ending.answer), flush=True)
+        status = ending.status
+        if status is None:
+            return
+        for line in words.label(status):
+            say(line)
+        say(f"[{words.cost(status.usage, status.seconds)} · thread {ending.thread}]")
+
+    def _lines(self, event: Event) -> list[str]:
+        match event:
+            case Seated():
+                layer = f", layer {event.layer} of {event.layers}" if event.layers > 1 else ""
+                left_out = f" (left out: {', '.join(event.dropped)})" if event.dropped else ""
+                return [f"Round {event.round}{layer}: {', '.join(event.seated)}{left_out}"]
+            case Asked() if self._debug:
+                who = f"{event.speaker.node} {event.speaker.name} -> {event.model}"
+                return [f"--- {who}", *(f"[{role}] {text}" for role, text in event.prompt)]
+            case Finished():
+                return self._finished(event)
+            case Missed():
+                return [f"  {words.absent(event.absence)}"]
+            case Polled():
+                return [f"Vote: {', '.join(event.voters)}"]
+            case Voted():
+                return [f"  {event.ballot.voter} votes: {words.ballot(event.ballot)}"]
+            case Counted():
+                return [f"Count: {words.tally(event.verdict)}", f"  {event.why}"]
+            case Heat() if event.state == "waiting":
+                return [f"  {words.heat(event)}"]
+            case Noted():
+                return [f"Note: {event.text}"]
+            case _:
+                return []
+
+    def _finished(self, event: Finished) -> list[str]:
+        if self._debug:
+            return [f"--- {event.speaker.name}: {words.segment(event.segment)}", event.reply]
+        if event.speaker.node != "character":
+            return []
+        seat = self._view.round.seats.get((event.speaker.layer, event.speaker.name))
+        short = one_line(seat.text if seat else "", 100)
+        return [f"  {event.speaker.name}: {short} ({words.segment(event.segment)})"]

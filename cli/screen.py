@@ -1,0 +1,100 @@
+"""How a run looks: live in a terminal, plain in a pipe, JSON, the answer alone, or all of it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from mixture_of_models.cli.failure import write_json
+from mixture_of_models.cli.inert import inert
+from mixture_of_models.cli.options import Show
+
+if TYPE_CHECKING:
+    from mixture_of_models.councils.records import Status
+    from mixture_of_models.councils.schema import Council
+    from mixture_of_models.graph.events import Event
+
+
+class Ending:
+    """How a question ended: the thread's state after it, and where to find it again."""
+
+    def __init__(self, values: dict[str, Any], *, thread: str, trace: str | None) -> None:
+        self.values = values
+        self.thread = thread
+        self.trace = trace
+
+    @property
+    def answer(self) -> str:
+        """The council's answer, as the model wrote it."""
+        return str(self.values["messages"][-1].text)
+
+    @property
+    def status(self) -> Status | None:
+        """The label on it."""
+        status: Status | None = self.values.get("status")
+        return status
+
+
+class Screen:
+    """Takes a run's events and shows them; a context manager. This one shows nothing."""
+
+    QUIET_SECONDS = 3600.0
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End, however it went."""
+
+    def take(self, event: Event) -> None:
+        """Show an event."""
+
+    def note(self, line: str) -> None:
+        """Show a line that is no event."""
+
+    def tick(self) -> float:
+        """Draw anew; returns the seconds until the next time."""
+        return self.QUIET_SECONDS
+
+    def abandon(self) -> None:
+        """Put the terminal right: the program ends here."""
+
+    def finish(self, ending: Ending) -> None:
+        """Show how it ended."""
+
+
+class AnswerAlone(Screen):
+    """Prints the answer, and nothing else."""
+
+    def finish(self, ending: Ending) -> None:
+        """Print it."""
+        print(inert(ending.answer), flush=True)
+
+
+class OneObject(Screen):
+    """Prints one JSON object with everything."""
+
+    def finish(self, ending: Ending) -> None:
+        """Print it."""
+        from mixture_of_models.cli.report import report
+
+        write_json(report(ending))
+
+
+def screen_for(show: Show, council: Council) -> Screen:
+    """The screen that was asked for."""
+    if show is Show.LIVE:
+        from mixture_of_models.cli.live import Live
+
+        return Live(council)
+    if show in (Show.PLAIN, Show.DEBUG):
+        from mixture_of_models.cli.plain import Plain
+
+        return Plain(debug=show is Show.DEBUG)
+    return OneObject() if show is Show.JSON else AnswerAlone()

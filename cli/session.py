@@ -1,0 +1,249 @@
+"""A session of the `mom` command: one event loop, one council, one store, one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import uuid
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from mixture_of_models.cli import exits, failure
+from mixture_of_models.cli.keeping import going_on, kept, open_question
+from mixture_of_models.cli.options import Show, no_thread, place, whole_path
+from mixture_of_models.cli.screen import Ending, Screen, screen_for
+from mixture_of_models.cli.stopping import Stopping
+from mixture_of_models.errors import CouncilError, MixtureError
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from mixture_of_models.graph.context import CouncilContext
+    from mixture_of_models.graph.events import Answered
+
+
+class Session:
+    """Everything that a question needs, opened once and closed in the right order."""
+
+    def __init__(
+        self,
+        council: str | None,
+        *,
+        db: str | None,
+        show: Show,
+        thread: str | None = None,
+        resuming: bool = False,
+    ) -> None:
+        self.thread = thread or uuid.uuid4().hex[:8]
+        self._begun_before = thread is not None
+        self._named = council
+        self._db = db
+        self._show = show
+        self._resuming = resuming
+        self._stack = contextlib.AsyncExitStack()
+        self._stopping = Stopping()
+
+    def __enter__(self) -> Session:
+        """Choose the council, open the store, compile the graph."""
+        self._runner = asyncio.Runner(loop_factory=_loop_factory())
+        self._stopping.listen()
+        try:
+            if code := self._runner.run(self._stopping.run(self._open())):
+                as_json = self._show is Show.JSON
+                line = "interrupted; nothing was asked"
+                raise SystemExit(failure.refuse("Interrupted", line, code, as_json=as_json))
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the store and the voices."""
+        self._stopping.leave()
+        try:
+            self._runner.run(self._stack.aclose())
+        finally:
+            self._runner.close()
+            self._stopping.rest()
+
+    def ask(self, question: str, context: CouncilContext) -> int:
+        """Put a question to the council and show what happens; returns the exit code."""
+        given = {"messages": [{"role": "user", "content": question}]}
+        return self._run(given, context)
+
+    def resume(self, context: CouncilContext) -> int:
+        """Go on with the thread's open question; returns the exit code."""
+        return self._run(None, context)
+
+    def again(self, command: str) -> str:
+        """The command line that goes on with this thread."""
+        return going_on(command, self.thread, self._db)
+
+    async def _open(self) -> None:
+        from mixture_of_models.graph.checkpoint import open_checkpointer
+
+        saver = await self._stack.enter_async_context(open_checkpointer(place(self._db)))
+        told = await self._told(saver)
+        from mixture_of_models.graph.council import compile_council
+        from mixture_of_models.models.clients import close_voices
+        from mixture_of_models.models.discovery import choose_council, cost_notice
+        from mixture_of_models.tracing.langsmith import settle_langsmith
+
+        failure.tell_warnings()
+        settle_langsmith(os.environ)
+        self._stack.push_async_callback(close_voices)
+        named = self._named or told.get("asked") or os.environ.get("MOM_COUNCIL") or ""
+        choice = await choose_council(named or None, os.environ)
+        if choice.notice and self._show is not Show.QUIET:
+            failure.say(choice.notice)
+        if line := cost_notice(choice):  # what costs money is said, however quiet
+            failure.say(line)
+        self.council = choice.council
+        # What `mom resume` has to be told; a council chosen for the machine is chosen again.
+        self._asked = whole_path(named)
+        self.graph = compile_council(choice.council, saver)
+        if self._resuming:
+            await self._fits(str(told.get("council", "")))
+
+    async def _told(self, saver: BaseCheckpointSaver[Any]) -> dict[str, Any]:
+        """What the thread remembers of its last question: the council, and how it was named."""
+        if not self._begun_before:
+            return {}
+        found = await saver.aget_tuple(self._config())
+        if found is None and self._resuming:
+            raise no_thread(self.thread)
+        return dict(found.metadata) if found else {}
+
+    async def _fits(self, council: str) -> None:
+        """See that this council can go on where the thread stands."""
+        if council and council != self.council.name:
+            raise CouncilError(
+                f"thread {self.thread!r} was asked of the council {council!r}, and this is "
+                f"{self.council.name!r}; name that council with --council, or ask again"
+            )
+        if not (await self.graph.aget_state(self._config())).next:
+            import typer
+
+            raise typer.BadParameter(
+                f"nothing is open in thread {self.thread!r}: it is answered; "
+                f"`{self.again('threads show')}` prints it"
+            )
+
+    def _config(self) -> RunnableConfig:
+        return {"configurable": {"thread_id": self.thread}}
+
+    def _run(self, given: Any, context: CouncilContext) -> int:
+        screen = screen_for(self._show, self.council)
+        self._answered: Answered | None = None
+        try:
+            with screen:
+                work = self._follow(given, context, screen)
+                code = self._runner.run(self._stopping.run(work, at_once=screen.abandon))
+        except MixtureError as error:
+            if self._answered is not None:
+                return self._unkept(screen, error, self._answered)
+            code = exits.exit_code(error)
+            line = f"{error}{self._kept()}"
+            self._refuse(type(error).__name__, line, code, **failure.details(error))
+        else:
+            if code:
+                if sys.stderr.isatty():
+                    failure.say()  # below the ^C
+                self._refuse("Interrupted", f"interrupted{self._kept()}", code)
+        self._stopping.over()
+        return code
+
+    def _refuse(self, kind: str, line: str, code: int, **about: Any) -> None:
+        as_json = self._show is Show.JSON
+        failure.refuse(kind, line, code, as_json=as_json, thread=self.thread, **about)
+
+    async def _follow(self, given: Any, context: CouncilContext, screen: Screen) -> None:
+        from mixture_of_models.graph.follow import follow
+        from mixture_of_models.graph.resume import awake, ready
+        from mixture_of_models.tracing.local import local_trace
+
+        config: RunnableConfig = {
+            **self._config(),
+            "metadata": {
+                "council": self.council.name,
+                "asked": self._asked,
+                "thread": self.thread,
+            },
+        }
+        rules = self.council.tracing
+        secrets = {m.api_key_env for m in self.council.models.values() if m.api_key_env}
+        with local_trace(enabled=rules.local, content=rules.content, secret_names=secrets) as trace:
+            if given is None:
+                config = {**config, **await ready(self.graph, config)}
+                context = awake(context)
+            else:
+                await self._give_up_open(screen)
+            events: Any = follow(self.graph, given, config, context=context)
+            async with contextlib.aclosing(events), _beating(screen):
+                async for event in events:
+                    screen.take(event)
+                    if event.kind == "answered":
+                        self._answered = event
+            values = (await self.graph.aget_state(self._config())).values
+        screen.finish(Ending(values, thread=self.thread, trace=trace.id))
+
+    async def _give_up_open(self, screen: Screen) -> None:
+        """Say that a new question ends an open one."""
+        if self._begun_before:
+            given_up = await open_question(self.graph, self._config())
+            if given_up is not None:
+                screen.note(
+                    f"the open question of thread {self.thread!r} ({given_up!r}) is given up for "
+                    "this one"
+                )
+        self._begun_before = True  # from its second question on, in a talk
+
+    def _kept(self) -> str:
+        """What is kept of an open question, and how to go on with it."""
+        if place(self._db) == "memory:":
+            return "; nothing is kept (--db memory:)"
+        try:
+            what = self._runner.run(kept(self.graph, self._config()))
+        except MixtureError:
+            return ""
+        return f"; {what}: {self.again('resume')}" if what else "; nothing of it is kept"
+
+    def _unkept(self, screen: Screen, error: MixtureError, answered: Answered) -> int:
+        """The answer came and its thread could not be kept: it is shown all the same."""
+        from langchain_core.messages import AIMessage
+
+        values = {"messages": [AIMessage(answered.text)], "status": answered.status}
+        screen.finish(Ending(values, thread=self.thread, trace=None))
+        failure.tell(f"{error}; this answer is not kept")
+        return exits.FAILED
+
+
+@contextlib.asynccontextmanager
+async def _beating(screen: Screen) -> Any:
+    """Let the screen draw anew every now and then, also while nothing happens."""
+
+    async def beat() -> None:
+        while True:  # noqa: ASYNC110 - it waits for the clock
+            await asyncio.sleep(screen.tick())
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

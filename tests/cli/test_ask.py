@@ -1,0 +1,188 @@
+"""`mom ask`: the answer on stdout, what led to it on stderr, and everything in one object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mixture_of_models.tests.graph.desk import character, said, seat, speaking
+from mixture_of_models.tests.stage import Fault, Stage
+
+from .conftest import Mom
+
+File = Callable[..., str]
+HOSTILE = "\x1b[2J\x1b]0;owned\x07 [bold red]42[/bold red] \x9b31m"
+
+
+def _no_escape(text: str) -> bool:
+    return not {"\x1b", "\x07", "\x9b"} & set(text)
+
+
+def test_the_answer_alone_is_on_stdout_and_the_rest_on_stderr_in_order(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    seat(stage, likes="twice")
+    asked = mom("ask", "What is the best pet?", "-c", council_file())
+    assert (asked.code, asked.out) == (0, "What the council says.\n")
+    told = [
+        "Round 1: Ada, Boris, Clara",
+        "  Ada: The view of You count twice.",
+        "Vote: Ada, Boris, Clara",
+        "  Boris votes: Ada",
+        "Count: ",
+        "Answer:",
+        "Dissent: ",
+        " · thread ",
+    ]
+    places = [asked.err.index(line) for line in told]
+    assert places == sorted(places)
+
+
+def test_quiet_prints_the_answer_and_nothing_else(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    seat(stage)
+    asked = mom("ask", "-q", "Best pet?", "-c", council_file())
+    assert (asked.code, asked.out, asked.err) == (0, "What the council says.\n", "")
+
+
+def test_json_is_one_object_with_everything(mom: Mom, stage: Stage, council_file: File) -> None:
+    seat(stage, likes="twice")
+    stage.model("clara", always=Fault.status(500))
+    file = council_file(deliberation={"quorum": 0.5})
+    asked = mom("ask", "--json", "Best pet?", "-c", file, "-t", "pets")
+    whole = asked.object
+    assert asked.code == 0
+    assert set(whole) == {"answer", "status", "rounds", "usage", "times", "thread", "trace"}
+    assert (whole["answer"], whole["thread"]) == ("What the council says.", "pets")
+    status = whole["status"]
+    assert {"spoke", "absent", "verdict", "stop_reason", "dissent", "degraded"} <= set(status)
+    assert (status["spoke"], status["degraded"]) == (["Ada", "Boris"], True)
+    assert (status["absent"][0]["character"], status["absent"][0]["reason"]) == ("Clara", "failed")
+    (first,) = whole["rounds"]
+    assert [p["character"] for p in first["proposals"]] == ["Ada", "Boris"]
+    assert first["verdict"]["leader"] == "Ada"
+    total, segments = whole["usage"]["total"], whole["usage"]["segments"]
+    assert total["calls"] == len(stage.calls) == sum(s["usage"]["calls"] for s in segments)
+    assert total["tokens"] == total["input_tokens"] + total["output_tokens"]
+    assert whole["times"]["total"] > 0
+    assert "Ada (round 1, layer 1)" in whole["times"]["segments"]
+    shown = mom("trace", "show", "--json", whole["trace"])
+    assert shown.object["summary"]["thread"] == "pets"
+
+
+def test_ballots_are_in_the_object(mom: Mom, stage: Stage, council_file: File) -> None:
+    seat(stage, likes="twice")
+    whole = mom("ask", "--json", "Best pet?", "-c", council_file()).object
+    votes = {ballot["voter"]: ballot["choice"] for ballot in whole["rounds"][0]["ballots"]}
+    assert votes["Boris"] == votes["Clara"] == "Ada"
+
+
+def test_debug_shows_every_prompt_and_every_reply(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    seat(stage)
+    asked = mom("ask", "--debug", "Best pet?", "-c", council_file())
+    assert asked.out == "What the council says.\n"
+    for call in stage.calls:
+        for message in call.body["messages"]:
+            for line in str(message["content"]).splitlines():
+                assert line in asked.err
+    assert "The view of You doubt everything." in asked.err
+
+
+def test_what_a_model_writes_does_nothing_to_the_terminal(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    seat(stage, {"Ada": HOSTILE, "Boris": HOSTILE, "Clara": HOSTILE})
+    stage.model("pen", reply=HOSTILE)
+    file = council_file()
+    for way in ((), ("--quiet",), ("--debug",), ("--json",)):
+        asked = mom("ask", *way, HOSTILE[7:], "-c", file, "-t", "hostile")
+        assert asked.code == 0
+        assert _no_escape(asked.out + asked.err), way
+    assert mom("ask", "--json", "x", "-c", file).object["answer"] == HOSTILE.strip()
+    assert "␛[2J" in mom("ask", "-q", "x", "-c", file).out
+    listed = [mom("threads", "list"), mom("threads", "show", "hostile"), mom("trace", "list")]
+    assert all(_no_escape(called.out + called.err) for called in listed)
+
+
+def test_a_thread_goes_on_with_its_own_council(
+    mom: Mom, stage: Stage, council_file: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seat(stage)
+    monkeypatch.chdir(tmp_path)
+    file = Path(council_file()).name
+    assert mom("ask", "-q", "My cat is called Mia.", "-c", file, "-t", "cat").code == 0
+    stage.clear()
+    monkeypatch.chdir(os.sep)
+    assert mom("ask", "-q", "What is she called?", "-t", "cat").code == 0
+    calls = speaking(stage.calls_to("ada"))
+    assert len(calls) == 1
+    assert "My cat is called Mia." in said(calls[0].body)
+    assert "What the council says." in said(calls[0].body)
+
+
+def test_the_settings_of_a_run_reach_it(mom: Mom, stage: Stage, council_file: File) -> None:
+    seat(stage)
+    file = council_file(deliberation={"rounds": {"min": 1, "max": 3}, "threshold": 1.0})
+    settings = ("--rounds", "1", "--method", "borda", "--seed", "7", "--threshold", "0.5")
+    whole = mom("ask", "--json", "Best pet?", "-c", file, *settings).object
+    assert whole["status"]["rounds"] == 1
+    assert whole["status"]["verdict"]["method"] == "borda"
+
+
+def test_before_money_is_spent_a_line_says_so_however_quiet(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    seat(stage)
+    price = {"input": 1.0, "output": 2.0}
+    models = {
+        key: {
+            "provider": "openai",
+            "model": key,
+            "base_url": stage.openai_url,
+            "price": price,
+        }
+        for key in ("ada", "boris", "clara", "pen")
+    }
+    file = council_file(models=models)
+    for way in ("--quiet", "--json"):
+        asked = mom("ask", way, "Best pet?", "-c", file)
+        assert asked.code == 0
+        line = asked.err.splitlines()[0]
+        assert line.startswith("This may cost money: ada (openai), ")
+        assert "at most 7 calls a question" in line
+    assert asked.object["usage"]["total"]["usd"] > 0
+
+
+def test_without_any_model_the_tiny_ones_answer_and_say_what_they_are(mom: Mom) -> None:
+    asked = mom("ask", "What is 17+25?")
+    assert asked.code == 0
+    assert "about 1 MB" in asked.err
+    assert "mom download" in asked.err
+    assert "about 1 MB" not in mom("ask", "-q", "What is 17+25?").err
+
+
+def test_the_question_may_come_from_a_pipe(mom: Mom, stage: Stage, council_file: File) -> None:
+    seat(stage)
+    asked = mom("ask", "-q", "-c", council_file(), stdin="Wie heißt er?\n".encode())
+    assert asked.code == 0
+    assert "Wie heißt er?" in said(stage.calls_to("ada")[0].body)
+
+
+def test_a_talk_asks_every_line_in_one_thread(mom: Mom, stage: Stage, council_file: File) -> None:
+    stage.model("ada", reply=character("Mia."))
+    stage.model("pen", reply="What the council says.")
+    lines = b"My cat is called Mia.\n\n\xff\nWhat is she called?\n/bye\nNever asked.\n"
+    talk = mom("chat", "-c", council_file(("Ada",)), "-t", "talk", stdin=lines)
+    assert talk.code == 0
+    assert talk.out == "What the council says.\n" * 2
+    assert "mom: the question is no valid UTF-8" in talk.err
+    last = said(stage.calls_to("pen")[-1].body) + said(stage.calls_to("ada")[-1].body)
+    assert "My cat is called Mia." in last
+    assert "Never asked" not in "".join(said(call.body) for call in stage.calls)
+    assert "talk" in mom("threads", "list").out

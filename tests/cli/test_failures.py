@@ -1,0 +1,142 @@
+"""What fails ends in one line, the right code, and with nothing lost that could be kept."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixture_of_models.tests.graph.desk import said, seat, speaking
+from mixture_of_models.tests.models import fake_nvml
+from mixture_of_models.tests.stage import Fault, Stage
+
+from .conftest import Mom
+
+File = Callable[..., str]
+
+
+def test_when_nobody_answers_the_question_is_kept_and_resumed_when_they_are_back(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    for name in ("ada", "boris", "clara"):
+        stage.model(name, always=Fault.status(500))
+    asked = mom("ask", "--json", "Best pet?", "-c", council_file(), "-t", "pets")
+    asked.refuses(4, "nobody of 3 answered", "mom resume pets")
+    error = asked.object["error"]
+    assert (error["type"], error["exit_code"]) == ("QuorumError", 4)
+    assert (error["answered"], error["needed"]) == (0, 1)
+    assert [absence["character"] for absence in error["absences"]] == ["Ada", "Boris", "Clara"]
+    assert asked.object["thread"] == "pets"
+    assert "failed" in mom("threads", "list").out
+    seat(stage)
+    resumed = mom("resume", "pets", "-q")
+    assert (resumed.code, resumed.out) == (0, "What the council says.\n")
+    mom("resume", "pets").refuses(2, "it is answered", "mom threads show pets")
+
+
+def test_a_thread_that_is_not_there_cannot_be_resumed(mom: Mom) -> None:
+    mom("resume", "nobody").refuses(2, "there is no thread 'nobody'", "mom threads list")
+
+
+def test_a_new_question_on_an_open_one_says_that_it_gives_it_up(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    for name in ("ada", "boris", "clara"):
+        stage.model(name, always=Fault.status(500))
+    file = council_file()
+    assert mom("ask", "The first?", "-c", file, "-t", "pets").code == 4
+    seat(stage)
+    stage.clear()
+    asked = mom("ask", "The second?", "-t", "pets")
+    assert asked.code == 0
+    assert "the open question of thread 'pets' ('The first?') is given up" in asked.err
+    assert all("The second?" in said(call.body) for call in speaking(stage.calls))
+    mom("resume", "pets").refuses(2, "it is answered")
+
+
+def test_a_spent_budget_ends_with_its_own_code(mom: Mom, stage: Stage, council_file: File) -> None:
+    seat(stage, latency=0.5)
+    file = council_file(budget={"seconds": 0.05})
+    asked = mom("ask", "--json", "Best pet?", "-c", file)
+    assert asked.code in (4, 5), asked.err
+    assert asked.object["error"]["exit_code"] == asked.code
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_asked(
+    mom: Mom, stage: Stage, council_file: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = council_file()
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    for place in ("/proc/none", str(taken)):
+        monkeypatch.setenv("MOM_DATA_DIR", place)
+        mom("ask", "hi", "-c", file).refuses(
+            1, "nothing can be kept in", "set MOM_DATA_DIR to a folder"
+        )
+        mom("threads", "list").refuses(1, "set MOM_DATA_DIR")
+        mom("trace", "list").refuses(1, "set MOM_DATA_DIR")
+    assert stage.calls == []
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(mom: Mom, tmp_path: Path) -> None:
+    file = tmp_path / "threads.db"
+    file.write_bytes(b"not a database " * 1000)
+    mom("ask", "hi", "--db", str(file)).refuses(1, "not a SQLite database", "move it away")
+    assert file.read_bytes() == b"not a database " * 1000
+
+
+@pytest.mark.slow
+def test_a_locked_file_is_refused_and_what_it_holds_is_kept(
+    mom: Mom, stage: Stage, council_file: File, tmp_path: Path
+) -> None:
+    seat(stage)
+    file = str(tmp_path / "threads.db")
+    assert mom("ask", "-q", "One?", "-c", council_file(), "--db", file, "-t", "one").code == 0
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    asked = mom("ask", "--json", "Two?", "-t", "one", "--db", file)
+    other.execute("ROLLBACK")
+    other.close()
+    assert (asked.code, asked.err.count("\n")) == (1, 1)
+    assert "locked" in asked.err
+    shown = mom("threads", "show", "one", "--db", file)
+    assert "You: One?" in shown.out
+
+
+@pytest.mark.slow
+def test_on_a_full_disk_the_answer_is_shown_all_the_same(
+    processes: Any, stage: Stage, council_file: File
+) -> None:
+    seat(stage)
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    long = os.urandom(100_000).hex().encode()
+    asked = processes.call("ask", "-c", council_file(), "-q", stdin=long, preexec_fn=no_room)
+    assert asked.code == 1
+    assert "mom: threads in " in asked.err
+    if asked.out:
+        assert asked.out == "What the council says.\n"
+        assert "this answer is not kept" in asked.err
+
+
+@pytest.mark.slow
+def test_hardware_that_stays_too_hot_ends_with_its_own_code(
+    processes: Any, stage: Stage, council_file: File, tmp_path: Path
+) -> None:
+    seat(stage)
+    library = fake_nvml.build(tmp_path)
+    script = tmp_path / "script.txt"
+    script.write_text("95\n", encoding="utf-8")
+    thermal = {"limit": 80, "resume": 70, "poll": 0.1, "max_wait": 0.3, "then": "stop"}
+    env = {"LD_LIBRARY_PATH": str(library.parent), "FAKE_NVML_SCRIPT": str(script)}
+    asked = processes.call("ask", "Best?", "-c", council_file(thermal=thermal), env=env)
+    assert asked.code == 5, asked.err
+    assert "waiting for 70 °C" in asked.err
+    assert "mom resume" in asked.err.splitlines()[-1]

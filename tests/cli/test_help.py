@@ -1,0 +1,57 @@
+"""The help is short, quick, and stands in the documentation as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import help_texts
+from .conftest import Mom
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs" / "cli.md"
+
+
+def test_the_documentation_holds_the_help_of_every_command() -> None:
+    written = DOCS.read_text(encoding="utf-8")
+    assert written == help_texts.with_help(written), (
+        "docs/cli.md is behind: python -m mixture_of_models.tests.cli.help_texts"
+    )
+
+
+def test_every_exit_code_is_documented() -> None:
+    from mixture_of_models.cli import exits
+
+    codes = [value for name, value in vars(exits).items() if name.isupper()]
+    table = DOCS.read_text(encoding="utf-8").partition("## Exit codes")[2]
+    for code in codes:
+        assert f"| {code} |" in table
+
+
+def test_no_command_and_a_bare_group_show_their_help(mom: Mom) -> None:
+    for arguments in ((), ("--help",), ("threads",), ("councils",), ("trace",)):
+        called = mom(*arguments)
+        assert (called.code, called.err) == (0, "")
+        assert "Commands:" in called.out
+    assert "three tiny models" in mom("ask", "--help").out
+
+
+@pytest.mark.slow
+def test_help_and_bad_questions_load_nothing_heavy(processes: Any) -> None:
+    for arguments, code in ((["--help"], 0), (["ask", "--help"], 0), (["ask", ""], 2)):
+        told = processes.call(*arguments, env={"PYTHONPROFILEIMPORTTIME": "1"})
+        assert told.code == code
+        loaded = {line.rpartition("|")[2].strip() for line in told.err.splitlines()}
+        heads = {name.partition(".")[0] for name in loaded}
+        assert "typer" in heads
+        assert not heads & {"langgraph", "langchain", "langchain_core", "openai", "rich"}
+        # Typer itself takes pydantic to read a command's options.
+        assert "pydantic" not in heads or arguments[0] == "ask"
+
+
+def test_the_version_is_the_packages(mom: Mom) -> None:
+    from importlib.metadata import version
+
+    assert mom("--version").out == f"mom {version('mixture-of-models')}\n"

@@ -1,0 +1,1 @@
+"""The three embedded tiny models: their corpus, their training, their exam and their weights."""

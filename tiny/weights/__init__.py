@@ -1,0 +1,1 @@
+"""The trained weights, one GGUF file a model."""
