@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask chat test test-fast check lint types contracts bench picture constraints package clean
+.PHONY: help ask chat test test-fast test-browser check lint types contracts bench picture constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,11 +19,14 @@ ask: .venv/.installed  ## ask the council: make ask Q="What is 17 + 25?"
 chat: .venv/.installed  ## talk with the council in the terminal
 	@.venv/bin/mom chat
 
-test: .venv/.developing  ## run all tests, with coverage
-	$(TEST) -n 2 --dist loadfile --cov --cov-report=term:skip-covered --durations=10
+test: .venv/.developing  ## run all tests but the browser's, with coverage
+	$(TEST) -n 2 --dist loadfile -m "not browser and not live" --cov --cov-report=term:skip-covered --durations=10
 
 test-fast: .venv/.developing  ## run the tests that take no more than a moment
-	$(TEST) -n 2 --dist loadfile -m "not slow"
+	$(TEST) -n 2 --dist loadfile -m "not slow and not browser and not live"
+
+test-browser: .venv/.developing  ## drive the page in a real chromium, which has to be installed
+	$(TEST) -m browser tests/browser
 
 check: lint types contracts  ## lint, types and import contracts
 

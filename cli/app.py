@@ -90,7 +90,17 @@ def _refused(error: Any) -> str:
 
 def register() -> None:
     """Add the commands, once."""
-    from mixture_of_models.cli import ask, chat, councils, download, threads, traces, ui
+    from mixture_of_models.cli import (
+        ask,
+        chat,
+        councils,
+        download,
+        evals,
+        threads,
+        traces,
+        ui,
+        weights,
+    )
 
     if app.registered_commands:
         return
@@ -102,6 +112,12 @@ def register() -> None:
     app.add_typer(traces.app, name="trace")
     app.command("download")(download.download)
     app.command("ui")(ui.ui)
+    app.command("eval")(evals.evaluate)
+    app.command("record")(evals.record)
+    app.command("revote")(evals.revote)
+    app.command("audit")(evals.audit)
+    app.command("keeps")(evals.keeps)
+    app.add_typer(weights.app, name="weights")
 
 
 def _ready_streams() -> None:

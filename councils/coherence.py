@@ -106,10 +106,22 @@ def _dropout_leaves_someone(council: Council) -> Iterator[Problem]:
         yield Problem(("synthesizer", "dropout"), says)
 
 
+def _cascade_has_somewhere_to_go(council: Council) -> Iterator[Problem]:
+    if not council.deliberation.cascade:
+        return
+    if len(council.seats) < 2:
+        says = "needs two layers: `layers: [[who is cheap, ...], [who is strong]]`"
+        yield Problem(("deliberation", "cascade"), says)
+    elif len(council.seats[0]) < 2:
+        says = "holds one character, which always agrees with itself; seat two or more there"
+        yield Problem(("layers", 0), says)
+
+
 CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _models_are_known,
     _fallbacks_end,
     _characters_are_distinct,
     _everyone_has_one_seat,
     _dropout_leaves_someone,
+    _cascade_has_somewhere_to_go,
 )

@@ -90,6 +90,11 @@ class Deliberation(Section):
     mode: Literal["independent", "sequential"] = Field(
         default="independent", description="sequential: each hears those who spoke before it"
     )
+    cascade: bool = Field(
+        default=False,
+        description="a further layer is asked only where the answers of the layer before do not "
+        "agree: cheap models first, the strong one for what is left",
+    )
 
 
 class Annotator(Section):

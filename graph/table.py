@@ -132,8 +132,29 @@ def next_layer(state: CouncilState, council: Council) -> int | None:
     turn = seating(state)
     for layer in range(max(turn.layer, 1), len(council.seats) + 1) if turn.round else ():
         if in_line(state, council, turn.round, layer):
-            return layer
+            further = layer > turn.layer and council.deliberation.cascade
+            return None if further and settled_below(state, council) else layer
     return None
+
+
+def settled_below(state: CouncilState, council: Council) -> bool:
+    """Whether a cascade can stop: the layer that has just spoken agrees on one final answer.
+
+    Two must have given it, and the threshold is a share of all who were seated: silence is no
+    agreement. Open questions have no final answer, so they always go on to the next layer.
+    """
+    turn = seating(state)
+    kind = state["annotation"].kind
+    behind: dict[str, list[float]] = {}
+    for proposal in proposals_at(state, turn.round, turn.layer):
+        answer = canonical(proposal.text, kind=kind)
+        if answer is not None:
+            behind.setdefault(answer, []).append(proposal.weight)
+    dropped_out = dropped(state, council, turn.round, turn.layer)
+    seated = [name for name in council.seats[turn.layer - 1] if name not in dropped_out]
+    whole = sum(council.character(name).weight for name in seated)
+    line = council.deliberation.threshold * whole - 1e-9
+    return any(len(weights) > 1 and sum(weights) >= line for weights in behind.values())
 
 
 def first_layer(state: CouncilState, council: Council, round_: int) -> int | None:

@@ -1,4 +1,4 @@
-"""What every test has: a clean environment, a home of its own, and a stage where it asks for one."""
+"""What every test has: a clean environment, a home of its own, a stage where it asks for one."""
 
 from __future__ import annotations
 

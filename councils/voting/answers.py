@@ -8,6 +8,7 @@ of the answers of some good models (measured on public recordings of 13 models).
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -74,11 +75,22 @@ def canonical(text: str, *, kind: AnswerKind = "unknown") -> str | None:
     """
     if kind == "open":
         return None
+    return _remembered(text, kind) if len(text) <= _SHORT else _read(text, kind)
+
+
+_SHORT = 2000
+"""Characters of a reply whose reading is remembered: a round reads each several times."""
+
+
+def _read(text: str, kind: AnswerKind) -> str | None:
     said = plain(text)
     if not said or is_refusal(said):
         return None
     form = _from_json(said) or _whole(said) or _stated(said) or _in_passing(said, kind)
     return None if form is None else form.text
+
+
+_remembered = functools.lru_cache(maxsize=1024)(_read)
 
 
 # --- JSON ---------------------------------------------------------------------------------------

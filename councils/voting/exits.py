@@ -17,6 +17,7 @@ Adaptive-Consistency for Efficient Reasoning and Coding with LLMs", EMNLP 2023.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
@@ -50,7 +51,7 @@ def lossless_in_order(votes: Mapping[Hashable, Number], out: Sequence[float]) ->
     rest = sum(exact(weight) for weight in out)
     most = max(votes.values())
     led = False
-    for answer, number in votes.items():
+    for number in votes.values():
         if not led and number == most:
             led = True
         elif number + rest > most or (number + rest == most and not led):
@@ -96,7 +97,12 @@ def most_likely(votes: Sequence[float], steps: int = 2000) -> float:
     leader has to be the greatest, which is one integral over its value.
     """
     ordered = sorted((int(number) for number in votes), reverse=True)
-    first, *others = [*ordered, 0] if len(ordered) == 1 else ordered
+    return _most_likely(tuple([*ordered, 0] if len(ordered) == 1 else ordered), steps)
+
+
+@functools.lru_cache(maxsize=4096)
+def _most_likely(ordered: tuple[int, ...], steps: int) -> float:
+    first, *others = ordered
     top = first + 1 + 12 * math.sqrt(first + 1) + 12
     width = top / steps
     total = 0.0

@@ -47,7 +47,7 @@ SMALL = {
 
 
 def test_the_presets_are_those_the_readme_names():
-    assert preset_names() == ("cloud", "demo", "home", "layers", "self")
+    assert preset_names() == ("cascade", "cloud", "demo", "home", "layers", "self")
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -213,7 +213,7 @@ def test_an_unknown_preset_suggests_the_near_one():
         load_council("dmo")
     with pytest.raises(UnknownNameError, match="did you mean 'layers'"):
         preset_path("layer")
-    with pytest.raises(UnknownNameError, match="known: 'cloud', 'demo'"):
+    with pytest.raises(UnknownNameError, match="known: 'cascade', 'cloud'"):
         load_council("")
 
 

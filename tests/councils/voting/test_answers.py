@@ -7,6 +7,7 @@ import time
 import pytest
 
 from mixture_of_models.councils.voting.answers import canonical, is_refusal
+from mixture_of_models.councils.voting.forms import read_form
 
 FORTY_TWO = [
     "42",
@@ -243,3 +244,17 @@ def test_hostile_text_is_read_in_bounded_time(said: str) -> None:
     start = time.perf_counter()
     canonical(said, kind="closed")
     assert time.perf_counter() - start < 2.0
+
+
+@pytest.mark.parametrize("scrap", ["`", "{", '"}', "``", "}\n```"])
+def test_what_is_left_of_a_fence_or_of_json_is_no_answer(scrap: str) -> None:
+    assert read_form(scrap) is None
+
+
+def test_a_sign_alone_can_be_an_answer() -> None:
+    assert canonical("The answer is <", kind="closed") == "<"
+
+
+def test_reading_twice_reads_the_same_and_long_replies_too() -> None:
+    for text in ("The answer is 42.", "So it goes on and on. " * 500 + "The answer is 42."):
+        assert [canonical(text) for _ in range(3)] == ["42"] * 3

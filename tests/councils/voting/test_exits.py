@@ -8,7 +8,14 @@ from collections import Counter
 
 import pytest
 
-from mixture_of_models.councils.voting.exits import asked, beta, dirichlet, lossless, most_likely
+from mixture_of_models.councils.voting.exits import (
+    asked,
+    beta,
+    dirichlet,
+    lossless,
+    lossless_in_order,
+    most_likely,
+)
 
 
 def test_four_of_seven_are_enough() -> None:
@@ -78,3 +85,15 @@ def test_dirichlet_waits_longer_where_answers_are_many() -> None:
 def test_when_nobody_is_out_every_rule_stops() -> None:
     for rule in (lossless, beta(), dirichlet()):
         assert rule({}, [])
+
+
+def test_in_order_a_lead_that_ends_level_with_a_later_answer_is_enough() -> None:
+    assert lossless_in_order({"a": 2}, [1, 1])
+    assert lossless_in_order({"a": 2, "b": 1}, [1])
+    assert not lossless_in_order({"b": 1, "a": 2}, [1])
+
+
+def test_in_order_nobody_has_spoken_so_everybody_is_asked() -> None:
+    assert not lossless_in_order({}, [1])
+    assert lossless_in_order({}, [])
+    assert asked([None, None, "a"], lossless_in_order) == 3

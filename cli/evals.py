@@ -1,0 +1,306 @@
+"""`mom eval`, `mom record`, `mom revote`: is a council worth its calls, on data of one's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mixture_of_models.cli.failure import say, write_json
+
+Part = Literal["cal", "eval"]
+Scorer = Literal["auto", "exact", "numeric", "choice", "code"]
+
+Seated = Annotated[str, typer.Argument(metavar="COUNCIL", help="A preset's name or a YAML file.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help='JSON lines, gzipped or not: {"question", "gold"?, "options"?, "check"?, "id"?, '
+        '"category"?, "fold"?}; a recording too.',
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N questions only.")]
+Abreast = Annotated[int, typer.Option("--concurrency", min=1, help="Questions at a time.")]
+Score = Annotated[Scorer, typer.Option(help="What makes an answer right; auto: by each question.")]
+Fold = Annotated[Part | None, typer.Option(help="Questions of this fold only.")]
+
+
+def evaluate(
+    council: Seated,
+    data: Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep finished rows here, and go on from them."),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=0, help="Of the best member, for the baseline; 0: none.")
+    ] = 5,
+    scorer: Score = "auto",
+    fold: Fold = None,
+    limit: Limit = None,
+    concurrency: Abreast = 4,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="For questions without a gold answer: a model of the council that compares its "
+            "answer with one member's, in both orders.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --judge: which member.")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write plots as SVG files here.")
+    ] = None,
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn", help="Have the ledger learn how often each model was right; see mom weights."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Evaluate a council on data, against its members alone, their plain vote, and samples.
+
+    Every number has its interval of 95 %, and every baseline the council's gain over it. A run
+    that breaks off goes on where it was, if it had an --out.
+    """
+    import asyncio
+
+    from mixture_of_models.councils.loader import load_council
+    from mixture_of_models.evals.cases import read_cases
+
+    loaded = load_council(council)
+    cases = read_cases(data, fold=fold, limit=limit)
+    told = _progress()
+    if judge is not None:
+        from mixture_of_models.evals.duel import duel
+
+        found = asyncio.run(
+            duel(
+                loaded, cases, judge=judge, against=against, concurrency=concurrency, progress=told
+            )
+        )
+        if json:
+            write_json(found.model_dump(mode="json"))
+        else:
+            print(found.in_words())
+        return
+    from mixture_of_models.evals.ledger import Ledger
+    from mixture_of_models.evals.plots import write_plots
+    from mixture_of_models.evals.run import evaluate as run
+    from mixture_of_models.evals.tables import as_markdown
+
+    card = asyncio.run(
+        run(
+            loaded,
+            cases,
+            path=out,
+            scorer=scorer,
+            samples=samples,
+            concurrency=concurrency,
+            progress=told,
+            ledger=Ledger() if learn else None,
+        )
+    )
+    if plots is not None:
+        for path in write_plots(card, plots):
+            say(f"wrote {path}")
+    if json:
+        write_json(card.model_dump(mode="json"))
+    else:
+        print(as_markdown(card), end="")
+
+
+def record(
+    council: Annotated[
+        str, typer.Argument(metavar="COUNCIL", help="A preset's name, a YAML file, or `traces`.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The recording; gzipped where it ends in .gz.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The questions, as for mom eval.")
+    ] = None,
+    scorer: Score = "auto",
+    limit: Limit = None,
+    concurrency: Abreast = 4,
+) -> None:
+    """Record what each member of a council answers on its own, once per question.
+
+    A recording that is there is gone on with. `mom record traces FILE` makes one of the questions
+    that were asked on this machine, from its local traces. The provider `replay` serves it.
+    """
+    import asyncio
+
+    from mixture_of_models.evals.record import from_traces
+    from mixture_of_models.evals.record import record as keep
+
+    if council == "traces":
+        from mixture_of_models.evals.recording import write_recording
+
+        number = write_recording(out, from_traces(limit=limit or 500))
+    else:
+        if data is None:
+            raise typer.BadParameter("--data FILE says what to ask; see mom eval --help")
+        from mixture_of_models.councils.loader import load_council
+        from mixture_of_models.evals.cases import read_cases
+
+        told = _progress()
+        number = asyncio.run(
+            keep(
+                load_council(council),
+                read_cases(data, limit=limit),
+                out,
+                concurrency=concurrency,
+                scorer=scorer,
+                progress=lambda done, of: told("questions", done, of),
+            )
+        )
+    print(f"{number} questions in {out}")
+
+
+def revote(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording.")],
+    method: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help="Which rule; several times for several; all: each."),
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Whose answers count; all, if left out.")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="A=2,B=0.5 | ledger", help="A vote with these weights."),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(help="With --weights ledger: the kind of question.")
+    ] = "general",
+    json: Json = False,
+) -> None:
+    """Apply another rule to recorded answers: the rule changes, nobody is asked again.
+
+    What a rule learns it learns on the questions of fold `cal`; it is scored on those of `eval`.
+    """
+    from mixture_of_models.evals.recording import load_recording
+    from mixture_of_models.evals.revoting import Recount, methods, recount
+    from mixture_of_models.evals.tables import table
+
+    questions = load_recording(file)
+    seats = tuple(name.strip() for name in models.split(",")) if models else ()
+    heavy = _weights(weights, kind, questions, seats)
+    rules = method or ([] if heavy else ["plain majority"])
+    if rules == ["all"]:
+        rules = [*methods()]
+    found = [recount(questions, rule, models=seats) for rule in rules]
+    if heavy is not None:
+        found.append(recount(questions, models=seats, weights=heavy))
+    if json:
+        write_json([one.model_dump(mode="json") for one in found])
+        return
+
+    def line(one: Recount) -> tuple[str, ...]:
+        gain = f"{100 * one.gain:+.1f} ({100 * one.gain_low:+.1f} to {100 * one.gain_high:+.1f})"
+        accuracy = f"{100 * one.accuracy:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
+        share = f"{100 * one.saved:.0f}"
+        return (one.method, accuracy, gain, str(one.changed), share, f"{100 * one.usd:.4f}")
+
+    head = ("rule", "accuracy, %", "over plain majority", "changed", "calls saved, %", "US cents")
+    print(table(head, [line(one) for one in found]))
+    last = found[-1]
+    print(f"\n{last.questions} questions; learned on {last.fitted} others" * bool(found))
+
+
+def audit(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording with gold answers.")],
+    models: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="The council's members; all recorded, if left out."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say whether a council of these members pays, and whom to drop.
+
+    The gain over the best member, how often all are wrong, how alike they err, how many voices
+    that makes, and what each member adds.
+    """
+    from mixture_of_models.evals.audit import as_markdown
+    from mixture_of_models.evals.audit import audit as look
+    from mixture_of_models.evals.recording import load_recording
+
+    questions = load_recording(file)
+    every = dict.fromkeys(name for one in questions for name in one.models)
+    seats = [name.strip() for name in models.split(",")] if models else [*every]
+    found = look(questions, seats)
+    if json:
+        write_json(found.model_dump(mode="json"))
+    else:
+        print(as_markdown(found), end="")
+
+
+def keeps(
+    council: Seated,
+    number: Annotated[int, typer.Option(min=1, help="How many planted questions.")] = 20,
+    concurrency: Abreast = 4,
+    json: Json = False,
+) -> None:
+    """Measure what a council's synthesizer keeps of what its members know.
+
+    The members' words are planted, so only the synthesizer is asked: how many facts survive that
+    one member alone had, and how often a falsehood of the majority is repeated.
+    """
+    import asyncio
+
+    from mixture_of_models.councils.loader import load_council
+    from mixture_of_models.evals.facts import measure_facts
+    from mixture_of_models.evals.planted import planted
+
+    found = asyncio.run(
+        measure_facts(
+            load_council(council), planted(number), concurrency=concurrency, progress=_progress()
+        )
+    )
+    if json:
+        write_json(found.model_dump(mode="json"))
+    else:
+        print(found.in_words())
+
+
+def _weights(
+    written: str | None, kind: str, questions: object, seats: tuple[str, ...]
+) -> dict[str, float] | None:
+    if written is None:
+        return None
+    if written == "ledger":
+        from mixture_of_models.councils.voting.reliability import learned_weights
+        from mixture_of_models.evals.ledger import Ledger
+
+        every = dict.fromkeys(name for one in questions for name in one.models)  # type: ignore[attr-defined]
+        return learned_weights(Ledger().outcomes(), seats or tuple(every), kind)
+    try:
+        pairs = (pair.rpartition("=") for pair in written.split(","))
+        return {name.strip(): float(weight) for name, _, weight in pairs}
+    except ValueError:
+        raise typer.BadParameter(f"--weights {written!r} is not of the form A=2,B=0.5") from None
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    """Tells how far it is on stderr: in place in a terminal, every tenth in a pipe."""
+    terminal = sys.stderr.isatty()
+    last = [-1]
+
+    def told(what: str, done: int, of: int) -> None:
+        if terminal:
+            sys.stderr.write(f"\r\x1b[K{what}: {done} of {of}{chr(10) * (done == of)}")
+            sys.stderr.flush()
+        elif (tenth := 10 * done // of) != last[0]:
+            last[0] = tenth
+            say(f"{what}: {done} of {of}")
+
+    return told

@@ -1,0 +1,117 @@
+"""`mom weights`: the reliability ledger, and what it says each model's word should weigh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mixture_of_models.cli.failure import write_json
+
+app = typer.Typer(
+    help="Show, fit and reset what is known of how often each model is right.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def show(
+    council: Annotated[
+        str | None,
+        typer.Option("--council", "-c", metavar="NAME|FILE", help="The weights of its characters."),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Of this kind of question: a category, or a data set.")
+    ] = None,
+    options: Annotated[
+        float, typer.Option(min=2, help="How many answers there are to choose from.")
+    ] = 2.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show how often each model was right, or what that makes each character of a council weigh.
+
+    It learns from gold answers, checks that ran, and thumbs; never from what other models liked.
+    """
+    from mixture_of_models.evals.ledger import Ledger
+
+    ledger = Ledger()
+    if council is not None:
+        from mixture_of_models.councils.loader import load_council
+
+        weights = ledger.weights(load_council(council), kind or "general", options=options)
+        if json:
+            write_json(weights)
+        else:
+            print("\n".join(f"{weight:8.3f}  {name}" for name, weight in weights.items()))
+        return
+    found = ledger.show(kind)
+    if json:
+        write_json([one._asdict() for one in found])
+        return
+    if not found:
+        print("The ledger is empty; mom weights fit FILE learns from a recording.")
+        return
+    from mixture_of_models.evals.tables import table
+
+    rows = [
+        (
+            one.model,
+            one.kind,
+            f"{100 * one.accuracy:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})",
+            f"{one.outcomes:.1f}",
+        )
+        for one in found
+    ]
+    print(table(("model", "kind", "right, %", "outcomes"), rows))
+
+
+@app.command()
+def apply(
+    council: Annotated[
+        str, typer.Argument(metavar="COUNCIL", help="A preset's name or a YAML file.")
+    ],
+    kind: Annotated[str, typer.Option(help="The kind of question it is to answer.")] = "general",
+    options: Annotated[
+        float, typer.Option(min=2, help="How many answers there are to choose from.")
+    ] = 2.0,
+) -> None:
+    """Print a council as YAML, with the weights that its models have earned."""
+    from mixture_of_models.cli.inert import inert
+    from mixture_of_models.councils.loader import load_council, to_yaml
+    from mixture_of_models.evals.ledger import Ledger, reweighed
+
+    loaded = load_council(council)
+    earned = Ledger().weights(loaded, kind, options=options)
+    rounded = {name: round(weight, 3) for name, weight in earned.items()}
+    print(inert(to_yaml(reweighed(loaded, rounded))), end="")
+
+
+@app.command()
+def fit(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording with gold answers.")],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Learn from the fold `eval` too; then do not score on it.")
+    ] = False,
+) -> None:
+    """Learn from a recording; a file that was learned from before counts once."""
+    from mixture_of_models.evals.ledger import Ledger
+
+    number = Ledger().fit(file, fold=None if everything else "cal")
+    print(f"learned from {number} answers; mom weights show has the result")
+
+
+@app.command()
+def reset(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="As mom weights show names it.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Forget every model.")] = False,
+) -> None:
+    """Forget what is known of a model, or of all."""
+    if (model is None) == (not everything):
+        raise typer.BadParameter("name a model, or give --all")
+    from mixture_of_models.evals.ledger import Ledger
+
+    print(f"forgot {Ledger().reset(model)} records")

@@ -1,0 +1,250 @@
+"""Does my council pay? An audit of recorded answers.
+
+    python -m mixture_of_models.evals.audit RECORDING MODEL MODEL ... [--json]
+
+The best member and the weights are fitted on the `cal` fold and everything is scored on the `eval`
+fold; a recording of one fold is split in two by question.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mixture_of_models.errors import MixtureError
+from mixture_of_models.evals.intervals import Interval, clopper_pearson, paired
+from mixture_of_models.evals.recording import Fold, Question, RecordingError, read_recording
+from mixture_of_models.evals.rules import best_single, learned, plain_majority, scores, weighted
+from mixture_of_models.evals.sheet import Sheet, lay_out
+from mixture_of_models.evals.tables import table
+from mixture_of_models.evals.voices import effective_voices, error_correlations
+
+DRAWS = 1000
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Member(_Part):
+    """One model's part in the council."""
+
+    model: str
+    accuracy: float
+    usd: float = Field(description="price of a question, in dollars; 0 where none is known")
+    marginal: Interval = Field(
+        description="accuracy of the weighted vote with it, less that without it"
+    )
+    only_right: float = Field(description="share of questions that it alone answered right")
+
+
+class AuditReport(_Part):
+    """Whether a council pays. Shares are 0..1; intervals are of 95 %."""
+
+    questions: int
+    best_member: str = Field(description="chosen on other questions than those scored")
+    accuracy: dict[str, float] = Field(description="of each way to answer")
+    gain: dict[str, Interval] = Field(description="of each vote above the best member, paired")
+    all_wrong: Interval = Field(
+        description="share of questions on which everybody is wrong, with Clopper-Pearson bounds: "
+        "no vote can be right there"
+    )
+    error_correlation: float = Field(description="mean over pairs; 1: they err together always")
+    most_alike: tuple[str, str, float] | None = Field(description="the pair that errs most alike")
+    voices: float = Field(description="effective number of independent voices")
+    members: tuple[Member, ...]
+    drop: tuple[str, ...] = Field(
+        description="members without whom the weighted vote lost nothing on the questions that "
+        "weights were fitted on, in the order of dropping"
+    )
+    without: Interval | None = Field(
+        description="what dropping them gains on the questions scored; None: nobody is dropped"
+    )
+
+    @property
+    def pays(self) -> bool | None:
+        """Whether the best vote beats the best member; None: these questions cannot tell."""
+        best = max(self.gain.values(), key=lambda each: each.value)
+        return best.low > 0 or (False if best.high < 0 else None)
+
+
+def audit(questions: Iterable[Question], models: Sequence[str]) -> AuditReport:
+    """Audit a council of these models on recorded answers.
+
+    Raises:
+        RecordingError: a model is not in the recording, fewer than two are named, or there are
+            too few questions.
+    """
+    listed = list(questions)
+    known = {model for question in listed for model in question.models}
+    for model in models:
+        if model not in known:
+            raise RecordingError(f"{model!r} is not recorded; recorded are {sorted(known)}")
+    if len(set(models)) < 2 or len(listed) < 4:
+        raise RecordingError("an audit needs two models and four questions, at least")
+    sheet = _in_two(lay_out(listed, list(dict.fromkeys(models))))
+    cal, held = sheet.fold("cal"), sheet.fold("eval")
+    ways = {
+        "best member": scores(best_single(cal), held),
+        "plain majority": scores(plain_majority(cal), held),
+        "weighted": scores(weighted(cal), held),
+        "learned": scores(learned(cal), held),
+    }
+    alike = error_correlations(held)
+    mean = sum(alike.values()) / len(alike)
+    closest = max(alike, key=lambda pair: alike[pair])
+    drop = _whom_to_drop(cal)
+    without = _columns(sheet, [model for model in sheet.models if model not in drop])
+    lost = sum(not any(line.correct(v) for v in range(len(sheet.models))) for line in held.lines)
+    return AuditReport(
+        questions=len(held.lines),
+        best_member=cal.models[cal.strongest_first()[0]],
+        accuracy={name: sum(each) / len(each) for name, each in ways.items()},
+        gain={
+            name: paired(each, ways["best member"], draws=DRAWS)
+            for name, each in ways.items()
+            if name != "best member"
+        },
+        all_wrong=clopper_pearson(lost, len(held.lines)),
+        error_correlation=mean,
+        most_alike=(*closest, alike[closest]),
+        voices=effective_voices(len(sheet.models), mean),
+        members=tuple(_member(sheet, model, ways["weighted"]) for model in sheet.models),
+        drop=drop,
+        without=paired(_weighted_scores(without), ways["weighted"], draws=DRAWS) if drop else None,
+    )
+
+
+def as_markdown(report: AuditReport) -> str:
+    """The audit, to be read."""
+    verdict = {True: "It pays", False: "It does not pay", None: "These questions cannot tell"}
+    lines = [
+        f"**{verdict[report.pays]}**: {report.questions} questions scored.",
+        "",
+        f"The best member is {report.best_member} ({100 * report.accuracy['best member']:.1f} %).",
+        "",
+        table(
+            ["way to answer", "accuracy in %", "gain over the best member (95 %)"],
+            [
+                [name, f"{100 * report.accuracy[name]:.1f}", _signed(gain)]
+                for name, gain in report.gain.items()
+            ],
+        ),
+        "",
+        table(
+            ["member", "accuracy in %", "the vote gains by it (95 %)", "alone right in %"],
+            [
+                [
+                    each.model,
+                    f"{100 * each.accuracy:.1f}",
+                    _signed(each.marginal),
+                    f"{100 * each.only_right:.1f}",
+                ]
+                for each in report.members
+            ],
+        ),
+        "",
+    ]
+    wrong, members = report.all_wrong, len(report.members)
+    lines += [
+        f"- All are wrong on {_shares(wrong)} % of questions.",
+        f"- Errors correlate by {report.error_correlation:.2f}.",
+        f"- {members} members are worth {report.voices:.1f} independent voices.",
+    ]
+    if report.most_alike:
+        one, other, by = report.most_alike
+        lines.append(f"- {one} and {other} err most alike ({by:.2f}).")
+    if report.without is not None:
+        lines.append(f"- Drop {', '.join(report.drop)}: that gains {_signed(report.without)}.")
+    else:
+        lines.append("- Nobody can be dropped without a loss.")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print an audit; give the exit code: 0, or 2 where it cannot be made."""
+    parser = argparse.ArgumentParser(prog="audit", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("recording", type=Path)
+    parser.add_argument("models", nargs="*", help="the council; left out: every recorded model")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args(arguments)
+    try:
+        questions = list(read_recording(chosen.recording))
+        models = chosen.models or sorted({model for each in questions for model in each.models})
+        report = audit(questions, models)
+    except MixtureError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write(report.model_dump_json(indent=1) if chosen.json else as_markdown(report))
+    return 0
+
+
+def _in_two(sheet: Sheet) -> Sheet:
+    """The sheet with both folds; where one is missing, questions are told apart by their id."""
+    if sheet.fold("cal").lines and sheet.fold("eval").lines:
+        return sheet
+    order = sorted(sheet.lines, key=lambda line: zlib.crc32(line.id.encode()))
+    folds: tuple[Fold, Fold] = ("cal", "eval")
+    return replace(sheet, lines=tuple(replace(x, fold=folds[at % 2]) for at, x in enumerate(order)))
+
+
+def _columns(sheet: Sheet, models: Sequence[str]) -> Sheet:
+    return sheet.of([sheet.models.index(model) for model in models])
+
+
+def _weighted_scores(sheet: Sheet) -> list[float]:
+    return scores(weighted(sheet.fold("cal")), sheet.fold("eval"))
+
+
+def _member(sheet: Sheet, model: str, whole: Sequence[float]) -> Member:
+    voter = sheet.models.index(model)
+    held = sheet.fold("eval")
+    number = len(held.lines)
+    right = [line.correct(voter) for line in held.lines]
+    alone = sum(
+        mine and sum(line.correct(v) for v in range(len(sheet.models))) == 1
+        for mine, line in zip(right, held.lines, strict=True)
+    )
+    others = _columns(sheet, [each for each in sheet.models if each != model])
+    return Member(
+        model=model,
+        accuracy=sum(right) / number,
+        usd=held.prices[voter],
+        marginal=paired(whole, _weighted_scores(others), draws=DRAWS),
+        only_right=alone / number,
+    )
+
+
+def _whom_to_drop(cal: Sheet) -> tuple[str, ...]:
+    """Drop the member that is missed least, while nothing is lost where the weights were fitted."""
+    kept, dropped = cal, []
+    now = sum(scores(weighted(kept), kept))
+    while len(kept.models) > 1:
+        tries = []
+        for model in kept.models:
+            fewer = _columns(kept, [each for each in kept.models if each != model])
+            tries.append((sum(scores(weighted(fewer), fewer)), model, fewer))
+        best, model, fewer = max(tries, key=lambda each: each[0])
+        if best < now - 1e-9:
+            break
+        now, kept = best, fewer
+        dropped.append(model)
+    return tuple(dropped)
+
+
+def _shares(each: Interval) -> str:
+    return f"{100 * each.value:.1f} ({100 * each.low:.1f} to {100 * each.high:.1f})"
+
+
+def _signed(each: Interval) -> str:
+    return f"{100 * each.value:+.1f} ({100 * each.low:+.1f} to {100 * each.high:+.1f}) points"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,130 @@
+"""Open questions, which have no gold answer: the council against one model, before a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from langchain_core.messages import HumanMessage
+
+from mixture_of_models.councils.records import Record, Usage
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import CouncilError, DeliberationError, ModelError
+from mixture_of_models.evals.abreast import abreast
+from mixture_of_models.evals.cases import Case
+from mixture_of_models.evals.intervals import bootstrap
+from mixture_of_models.evals.scorers.judge import compare
+from mixture_of_models.evals.solo import ask_alone
+from mixture_of_models.graph.council import compile_council
+
+
+class Duel(Record):
+    """How often a judge preferred the council."""
+
+    council: str
+    against: str
+    judge: str
+    questions: int
+    won: int
+    lost: int
+    tied: int
+    """Abstentions, and verdicts that turned with the order."""
+    score: float
+    """Wins and half the ties, of all: above 0.5 the council is preferred."""
+    low: float
+    high: float
+    steady: float
+    """How often the judge said the same in both orders."""
+    unanswered: int
+    usage: Usage
+    """Of the judge."""
+
+    def in_words(self) -> str:
+        """The result in a few lines."""
+        return (
+            f"{self.judge} judged {self.council} against {self.against} alone on "
+            f"{self.questions} questions, each in both orders.\n"
+            f"won {self.won}, lost {self.lost}, tied {self.tied}: {100 * self.score:.1f} % "
+            f"({100 * self.low:.1f} to {100 * self.high:.1f}) of the points; 50 % is even.\n"
+            f"The judge was steady on {100 * self.steady:.0f} % of them"
+            + (f"; {self.unanswered} had no answer." if self.unanswered else ".")
+        )
+
+
+async def duel(
+    council: Council,
+    cases: Sequence[Case],
+    *,
+    judge: str,
+    against: str | None = None,
+    concurrency: int = 4,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Duel:
+    """Play the council against one of its members on its own.
+
+    Args:
+        council: which council.
+        cases: questions; gold answers are not looked at.
+        judge: one of the council's models, by its key; best one that nobody sits on.
+        against: the character; the one whose model writes the answers if left out, else the first.
+        concurrency: questions under way at a time.
+        progress: told after every question.
+
+    Raises:
+        CouncilError: there is no such judge or member.
+        ModelError: the judge did not answer.
+    """
+    if judge not in council.models:
+        raise CouncilError(
+            f"judge {judge!r} is no model of the council; it has {[*council.models]}"
+        )
+    writes = next(
+        (who for who in council.characters if who.model == council.synthesizer.model), None
+    )
+    named = [who for who in council.characters if who.name == against]
+    if against is not None and not named:
+        raise CouncilError(f"{against!r} is no character of {council.name!r}")
+    rival = named[0] if named else writes or council.characters[0]
+    graph = compile_council(council)
+    found: list[tuple[float, bool]] = []
+    unanswered, spent, done = 0, Usage(), 0
+
+    async def act(case: Case) -> tuple[float, bool, Usage] | None:
+        solo = await ask_alone(council, rival, case)
+        try:
+            state = await graph.ainvoke({"messages": [HumanMessage(case.asked)]})
+        except (DeliberationError, ModelError):
+            return None
+        if solo.error:
+            return None
+        answer = str(state["messages"][-1].content)
+        said = await compare(council, judge, case, answer, solo.text)
+        return {"one": 1.0, "tie": 0.5, "other": 0.0}[said.prefers], said.steady, said.usage
+
+    async for _, outcome in abreast(cases, act, concurrency):
+        done += 1
+        if outcome is None:
+            unanswered += 1
+        else:
+            found.append(outcome[:2])
+            spent += outcome[2]
+        if progress is not None:
+            progress(f"before {judge}", done, len(cases))
+    if not found:
+        raise CouncilError("no question was answered by both; see `mom councils check`")
+    values = [value for value, _ in found]
+    score = bootstrap(values)
+    return Duel(
+        council=council.name,
+        against=rival.name,
+        judge=judge,
+        questions=len(found),
+        won=values.count(1.0),
+        lost=values.count(0.0),
+        tied=values.count(0.5),
+        score=score.value,
+        low=score.low,
+        high=score.high,
+        steady=sum(steady for _, steady in found) / len(found),
+        unanswered=unanswered,
+        usage=spent,
+    )

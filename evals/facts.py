@@ -1,0 +1,184 @@
+"""What a synthesis keeps: planted facts that survive, poisoned majorities that are repeated.
+
+Councils lose most of what only one member knew. Here a council's own synthesizer, with its own
+prompts, writes answers from members whose words are planted (they are replayed, and cost
+nothing), so what it kept, dropped and repeated can be counted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.councils.recording import Answer, Question, write_recording
+from mixture_of_models.councils.records import Record, Status, Usage
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.councils.voting.answers import canonical
+from mixture_of_models.evals.abreast import abreast
+from mixture_of_models.evals.intervals import Interval, bootstrap
+from mixture_of_models.evals.planted import MEMBERS, Planted, planted
+from mixture_of_models.graph.council import compile_council
+
+
+class Share(Record):
+    """A share of so many, with its interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+    of: int
+
+
+class Kept(Record):
+    """What a synthesizer makes of planted answers. None: nothing of the sort was planted."""
+
+    council: str
+    questions: int
+    unique: Share | None
+    """Facts of one member alone that are in the final text."""
+    common: Share | None
+    """Facts of all members that are."""
+    corrected: Share | None
+    """Poisoned questions whose final text tells the truth, and not the falsehood alone."""
+    repeated: Share | None
+    """Poisoned questions whose final text tells the falsehood without the truth."""
+    agrees: Share | None
+    """Final texts whose answer is that of the leading option, where there was no poison."""
+    unwritten: int
+    """Questions that the synthesizer did not answer, so that the best proposal stood in."""
+    usage: Usage
+
+    def in_words(self) -> str:
+        """The result as a Markdown list."""
+        told = {
+            "facts that one member alone had, kept": self.unique,
+            "facts that all had, kept": self.common,
+            "poisoned majorities corrected": self.corrected,
+            "poisoned majorities repeated": self.repeated,
+            "final answer that of the vote, without poison": self.agrees,
+        }
+        lines = [
+            f"- {name}: {100 * s.value:.0f} % ({100 * s.low:.0f} to {100 * s.high:.0f}) of {s.of}"
+            for name, s in told.items()
+            if s is not None
+        ]
+        return "\n".join([f"{self.council}, {self.questions} planted questions:", *lines])
+
+
+async def measure_facts(
+    council: Council,
+    questions: Sequence[Planted] | None = None,
+    *,
+    concurrency: int = 4,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Kept:
+    """Have the council's synthesizer write from planted answers, and count what it keeps.
+
+    Args:
+        council: its synthesizer, prompts, models and vote; its characters do not speak.
+        questions: what is planted; twenty of ours if left out.
+        concurrency: questions under way at a time.
+        progress: told after every question.
+
+    Raises:
+        CouncilError: the synthesizer's model cannot be opened.
+    """
+    questions = planted() if questions is None else questions
+    with tempfile.TemporaryDirectory(prefix="mom-facts-") as folder:
+        path = Path(folder) / "planted.jsonl"
+        write_recording(path, map(_as_recorded, questions))
+        graph = compile_council(_seated(council, path, questions))
+
+        async def act(one: Planted) -> tuple[str, Status]:
+            state = await graph.ainvoke({"messages": [HumanMessage(one.question)]})
+            return str(state["messages"][-1].content), state["status"]
+
+        found: list[tuple[Planted, str, Status]] = []
+        async for one, (text, status) in abreast(questions, act, concurrency):
+            found.append((one, text, status))
+            if progress is not None:
+                progress("planted questions", len(found), len(questions))
+    return _counted(council.name, found)
+
+
+def tells(text: str, sign: str) -> bool:
+    """Whether a text has a sign, whatever its case and blanks; a number only as a whole one."""
+    said, wanted = f" {_even(text)} ", _even(sign)
+    at = said.find(wanted)
+    while at >= 0:
+        before, after = said[at - 1], said[at + len(wanted)]
+        if not (before.isalnum() or after.isalnum()):
+            return True
+        at = said.find(wanted, at + 1)
+    return False
+
+
+def _counted(name: str, found: Sequence[tuple[Planted, str, Status]]) -> Kept:
+    facts = [(fact, tells(text, fact.sign)) for one, text, _ in found for fact in one.facts]
+    poisoned = [
+        (tells(text, one.truth), tells(text, one.poison)) for one, text, _ in found if one.poison
+    ]
+    agrees = [
+        canonical(text, kind="closed") == status.verdict.options[0].answer
+        for one, text, status in found
+        if not one.poison and status.verdict is not None and status.verdict.options
+    ]
+    return Kept(
+        council=name,
+        questions=len(found),
+        unique=_share(told for fact, told in facts if fact.unique),
+        common=_share(told for fact, told in facts if not fact.unique),
+        corrected=_share(truth for truth, _ in poisoned),
+        repeated=_share(poison and not truth for truth, poison in poisoned),
+        agrees=_share(agrees),
+        unwritten=sum(status.written_by == "vote" for _, _, status in found),
+        usage=sum((status.usage for _, _, status in found), Usage()),
+    )
+
+
+def _seated(council: Council, path: Path, questions: Sequence[Planted]) -> Council:
+    """The council with planted members in place of its own, who are asked once."""
+    names = tuple(dict.fromkeys(name for one in questions for name in one.answers)) or MEMBERS
+    made: dict[str, Any] = council.model_dump(mode="json", exclude_unset=True)
+    replayed = {
+        f"planted {name}": {"provider": "replay", "model": name, "params": {"recording": str(path)}}
+        for name in names
+    }
+    made["models"] |= replayed
+    made["characters"] = [{"name": name, "model": f"planted {name}"} for name in names]
+    deliberation = made.get("deliberation", {})
+    for key in ("cascade", "mode", "quorum", "minimum"):
+        deliberation.pop(key, None)
+    made["deliberation"] = deliberation | {"rounds": {"min": 1, "max": 1}, "quorum": 1.0}
+    for key in ("layers", "annotator", "classifier", "painter"):
+        made.pop(key, None)
+    made["synthesizer"] |= {"dropout": 0.0}
+    return load_council(made)
+
+
+def _as_recorded(one: Planted) -> Question:
+    return Question(
+        id=one.id,
+        question=one.question,
+        models={
+            name: Answer(ans=canonical(text, kind="closed"), chars=len(text), text=text)
+            for name, text in one.answers.items()
+        },
+    )
+
+
+def _share(values: Iterable[bool]) -> Share | None:
+    listed = [float(value) for value in values]
+    if not listed:
+        return None
+    found: Interval = bootstrap(listed)
+    return Share(value=found.value, low=found.low, high=found.high, of=len(listed))
+
+
+def _even(text: str) -> str:
+    return " ".join(text.split()).casefold()

@@ -1,0 +1,214 @@
+"""The reliability ledger: how often each model was right, kept on this machine.
+
+It learns from outcomes alone: a gold answer, a check that ran, a person's thumb. What peers liked
+is never an outcome. The mathematics is `councils.voting.reliability`; here the counts are kept,
+faded by half in every half-life, in `ledger.db` of the data folder.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from mixture_of_models.councils.recording import Fold, RecordingError, load_recording
+from mixture_of_models.councils.schema import Council, Model
+from mixture_of_models.councils.voting.reliability import (
+    HALF_LIFE,
+    Outcomes,
+    belief,
+    learned_weights,
+)
+from mixture_of_models.errors import StorageError
+from mixture_of_models.models import paths
+
+Source = Literal["gold", "check", "thumb"]
+"""gold: compared with the right answer; check: its code ran; thumb: a person said so."""
+
+_DAY = 86_400.0
+_BUSY_SECONDS = 5.0
+_TABLE = """
+CREATE TABLE IF NOT EXISTS outcomes (
+    model TEXT NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, origin TEXT NOT NULL,
+    right REAL NOT NULL, wrong REAL NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (model, kind, source, origin)
+) STRICT;
+"""
+
+
+class Outcome(NamedTuple):
+    """One answer that was checked from outside."""
+
+    model: str
+    kind: str
+    ok: bool
+    source: Source = "gold"
+
+
+class Reliability(NamedTuple):
+    """What the ledger says of a model on a kind of question."""
+
+    model: str
+    kind: str
+    outcomes: float
+    """How many there were, faded."""
+    accuracy: float
+    """The mean of the posterior, shrunk towards the pool."""
+    low: float
+    high: float
+    """Its central interval of 95 %."""
+
+
+def name_of(spec: Model) -> str:
+    """What the ledger calls a voice: provider/model; a replayed one as it was recorded."""
+    return spec.model if spec.provider == "replay" else f"{spec.provider}/{spec.model}"
+
+
+class Ledger:
+    """The ledger in one folder. Each call opens the file anew: any thread may call.
+
+    Raises:
+        StorageError: (every method) the file cannot be read or written.
+    """
+
+    def __init__(self, folder: Path | None = None, *, half_life: float = HALF_LIFE) -> None:
+        self._folder = folder or paths.data_dir()
+        self._half_life = half_life
+
+    def learn(
+        self, outcomes: Iterable[Outcome], *, origin: str = "", at: float | None = None
+    ) -> int:
+        """Add outcomes; how many there were.
+
+        Args:
+            outcomes: each from one of `Source`.
+            origin: where they are from; what an origin said before is replaced, so that a file
+                fitted twice counts once. Left out, they are added to all others.
+            at: epoch seconds they are of; now if left out.
+
+        Raises:
+            ValueError: an outcome is from elsewhere, such as from what peers liked.
+        """
+        at = time.time() if at is None else at
+        sums: dict[tuple[str, str, str], Outcomes] = {}
+        learned = list(outcomes)
+        for one in learned:
+            if one.source not in get_args(Source):
+                raise ValueError(
+                    f"source {one.source!r} is no outcome; it is one of {[*get_args(Source)]}"
+                )
+            key = (one.model, one.kind, str(one.source))
+            sums[key] = sums.get(key, Outcomes()) + Outcomes(float(one.ok), float(not one.ok))
+        with self._open() as db:
+            if origin:
+                db.execute("DELETE FROM outcomes WHERE origin = ?", (origin,))
+            for key, new in sums.items():
+                kept = db.execute(
+                    "SELECT right, wrong, at FROM outcomes "
+                    "WHERE (model, kind, source, origin) = (?, ?, ?, ?)",
+                    (*key, origin),
+                ).fetchone()
+                old = self._faded(kept, at) if kept else Outcomes()
+                both = old + new
+                db.execute(
+                    "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (*key, origin, both.right, both.wrong, at),
+                )
+        return len(learned)
+
+    def fit(self, path: Path | str, *, fold: Fold | None = "cal") -> int:
+        """Learn from a recording's gold answers; how many outcomes. A file counts once.
+
+        Args:
+            path: the recording.
+            fold: `cal` by default, so that what is scored afterwards was not learned from; None
+                takes every question.
+
+        Raises:
+            RecordingError: it cannot be read, or holds no judged answer of that fold.
+        """
+        found = [
+            Outcome(model, question.category or question.dataset or "general", bool(answer.ok))
+            for question in load_recording(path)
+            if question.gold is not None and fold in (None, question.fold)
+            for model, answer in question.models.items()
+        ]
+        if not found:
+            raise RecordingError(
+                f"{str(path)!r} has no answers with a gold answer"
+                + (f" in fold {fold!r}; take all folds, or mark some as {fold!r}" if fold else "")
+            )
+        return self.learn(found, origin=Path(path).name)
+
+    def outcomes(self, at: float | None = None) -> dict[tuple[str, str], Outcomes]:
+        """(model, kind) -> its outcomes, faded to `at` (epoch seconds; now if left out)."""
+        at = time.time() if at is None else at
+        sums: dict[tuple[str, str], Outcomes] = {}
+        with self._open() as db:
+            for model, kind, *kept in db.execute(
+                "SELECT model, kind, right, wrong, at FROM outcomes ORDER BY model, kind"
+            ):
+                faded = self._faded(kept, at)
+                sums[model, kind] = sums.get((model, kind), Outcomes()) + faded
+        return sums
+
+    def show(self, kind: str | None = None) -> list[Reliability]:
+        """Every model on every kind it has outcomes of, the most accurate first."""
+        record = self.outcomes()
+        shown = []
+        for (model, sort), outcomes in record.items():
+            if kind in (None, sort):
+                known = belief(record, model, sort)
+                low, high = known.interval()
+                shown.append(Reliability(model, sort, outcomes.number, known.mean, low, high))
+        return sorted(shown, key=lambda one: (one.kind, -one.accuracy, one.model))
+
+    def reset(self, model: str | None = None) -> int:
+        """Forget a model's outcomes, or all; how many rows that were."""
+        with self._open() as db:
+            if model is None:
+                return db.execute("DELETE FROM outcomes").rowcount
+            return db.execute("DELETE FROM outcomes WHERE model = ?", (model,)).rowcount
+
+    def weights(self, council: Council, kind: str, *, options: float = 2.0) -> dict[str, float]:
+        """Character -> the weight that its model has earned on a kind of question.
+
+        Log-odds with the correction for `options` answers, never negative; see `reliability`.
+        """
+        names = {who.name: name_of(council.models[who.model]) for who in council.characters}
+        models = tuple(dict.fromkeys(names.values()))
+        earned = learned_weights(self.outcomes(), models, kind, options=options)
+        return {who: earned[model] for who, model in names.items()}
+
+    def _faded(self, kept: Sequence[float], at: float) -> Outcomes:
+        right, wrong, kept_at = kept
+        return Outcomes(right, wrong).faded(max(0.0, at - kept_at) / _DAY, self._half_life)
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        path = paths.ensure(self._folder) / "ledger.db"
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as db, db:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.executescript(_TABLE)
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(
+                f"the ledger in {str(path)!r}: {' '.join(str(error).split())}; move the file away, "
+                "or fit it anew with `mom weights fit`"
+            ) from error
+
+
+def reweighed(council: Council, weights: dict[str, float]) -> Council:
+    """The council with other weights; whom they leave out keeps its own."""
+    seats = tuple(
+        who.model_copy(update={"weight": weights.get(who.name, who.weight)})
+        for who in council.characters
+    )
+    return council.model_copy(update={"characters": seats})

@@ -1,0 +1,208 @@
+"""Measure the decision rules on recorded answers.
+
+    python -m mixture_of_models.evals.measure FOLDER [--json] [--cross] [--check]
+
+FOLDER holds recordings (see `recording`) and a panels.json. Everything is fitted on the `cal`
+fold and scored on the `eval` fold; `--cross` does it both ways and scores every question once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from mixture_of_models.councils.voting.calibration import calibration_error, error_by_chance
+from mixture_of_models.councils.voting.exits import beta, dirichlet, lossless_in_order
+from mixture_of_models.errors import MixtureError
+from mixture_of_models.evals.cascade import cascade
+from mixture_of_models.evals.confidence import confident
+from mixture_of_models.evals.early import calibrated_stop, stopping
+from mixture_of_models.evals.extraction import Agreement, compare_reading
+from mixture_of_models.evals.figures import CascadeFigures, PanelFigures, RuleFigures
+from mixture_of_models.evals.intervals import bootstrap, paired
+from mixture_of_models.evals.measure_tables import as_json, as_markdown, checks_as_markdown
+from mixture_of_models.evals.recording import (
+    Panels,
+    Question,
+    RecordingError,
+    find_recordings,
+    read_panels,
+    read_recording,
+)
+from mixture_of_models.evals.rules import FITS, Decision, Fit
+from mixture_of_models.evals.sheet import Line, Sheet, lay_out
+from mixture_of_models.evals.targets import targets
+
+RULES: dict[str, Fit] = FITS | {
+    "learned": confident,
+    "lossless exit": stopping(lossless_in_order),
+    "wave 3, 2, 2": stopping(lossless_in_order, (3, 2, 2)),
+    "beta 95 %": stopping(beta()),
+    "dirichlet 95 %": stopping(dirichlet()),
+    "calibrated stop": calibrated_stop,
+}
+
+Split = tuple[Sheet, Sheet]
+"""What to fit on, and what to score."""
+Scored = list[tuple[Line, Decision]]
+
+
+def measure(
+    dataset: str, questions: Sequence[Question], panels: Panels, *, cross: bool = False
+) -> list[PanelFigures]:
+    """Measure every rule on the panels of a dataset."""
+    seats = {"panel": panels.panel, "mixed": panels.mixed}
+    return [
+        measure_panel(dataset, name, questions, models, strong=panels.strong, cross=cross)
+        for name, models in seats.items()
+        if models
+    ]
+
+
+def measure_panel(
+    dataset: str,
+    seats: str,
+    questions: Sequence[Question],
+    models: Sequence[str],
+    *,
+    strong: str | None = None,
+    cross: bool = False,
+) -> PanelFigures:
+    """Measure every rule on one panel.
+
+    Raises:
+        RecordingError: there is nothing to fit on, or nothing to score.
+    """
+    splits = _splits(lay_out(questions, models), cross=cross)
+    decided = {name: _apply(fit, splits) for name, fit in RULES.items()}
+    plain = _scores(decided["plain majority"])
+    # What the exit must not change: the vote whose ties go to the answer that was given first.
+    whole = _apply(stopping(lambda _, out: not out), splits)
+    early = decided["lossless exit"]
+    sure = [decision.confidence or 0.0 for _, decision in decided["learned"]]
+    true = _scores(decided["learned"])
+    return PanelFigures(
+        dataset=dataset,
+        seats=seats,
+        models=tuple(models),
+        fitted=len(splits[0][0].lines),
+        questions=len(plain),
+        any_right=_mean(any(each in line.right for each in line.said) for line, _ in whole),
+        rules={name: _figures(scored, plain, len(models)) for name, scored in decided.items()},
+        exit_saved=1 - _mean(decision.asked for _, decision in early) / len(models),
+        exit_flips=sum(
+            one.answers[:1] != other.answers[:1]
+            for (_, one), (_, other) in zip(early, whole, strict=True)
+        ),
+        confidence=_mean(sure),
+        calibration_error=calibration_error(sure, true),
+        error_by_chance=error_by_chance(sure),
+        cascade=None if strong is None else _cascade(questions, models, strong, cross=cross),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; give the exit code: 0, 1 where a target is missed, 2 for a wrong folder."""
+    parser = argparse.ArgumentParser(prog="measure", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("folder", type=Path, help="recordings and panels.json")
+    parser.add_argument("--json", action="store_true", help="one object in place of the tables")
+    parser.add_argument("--cross", action="store_true", help="fit on each fold, score the other")
+    parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
+    chosen = parser.parse_args(arguments)
+    try:
+        figures, reading = _measure_folder(chosen.folder, cross=chosen.cross)
+    except (MixtureError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    checks = targets(figures, reading)
+    if chosen.json:
+        sys.stdout.write(json.dumps(as_json(figures, reading, checks), indent=1) + "\n")
+    else:
+        sys.stdout.write(as_markdown(figures, reading))
+        sys.stdout.write(checks_as_markdown(checks) if chosen.check else "")
+    return int(chosen.check and not all(each.met for each in checks))
+
+
+def _measure_folder(
+    folder: Path, *, cross: bool
+) -> tuple[list[PanelFigures], dict[str, Agreement]]:
+    panels = read_panels(folder / "panels.json")
+    files = find_recordings(folder)
+    figures: list[PanelFigures] = []
+    reading: dict[str, Agreement] = {}
+    for dataset, seats in panels.items():
+        if dataset not in files:
+            raise RecordingError(f"{str(folder)!r} has panels, but no recording of {dataset!r}")
+        questions = list(read_recording(files[dataset]))
+        figures += measure(dataset, questions, seats, cross=cross)
+        agreement = compare_reading(questions)
+        if agreement.both:
+            reading[dataset] = agreement
+    return figures, reading
+
+
+def _splits(sheet: Sheet, *, cross: bool) -> list[Split]:
+    both = [sheet, sheet.swapped()] if cross else [sheet]
+    splits = [(each.fold("cal"), each.fold("eval")) for each in both]
+    if not all(cal.lines and scored.lines for cal, scored in splits):
+        raise RecordingError(
+            "a recording needs questions of both folds: 'cal' to fit on, 'eval' to score"
+        )
+    return splits
+
+
+def _apply(fit: Fit, splits: Iterable[Split]) -> Scored:
+    scored: Scored = []
+    for cal, sheet in splits:
+        rule = fit(cal)
+        scored += [(line, rule(line)) for line in sheet.lines]
+    return scored
+
+
+def _figures(scored: Scored, plain: Sequence[float], voters: int) -> RuleFigures:
+    values = _scores(scored)
+    draws = 1000 if len(values) < 1000 else 300
+    accuracy, gain = bootstrap(values, draws=draws), paired(values, plain, draws=draws)
+    return RuleFigures(
+        accuracy=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
+        gain=gain.value,
+        gain_low=gain.low,
+        gain_high=gain.high,
+        saved=1 - _mean(decision.asked for _, decision in scored) / voters,
+        usd=_mean(decision.usd for _, decision in scored),
+    )
+
+
+def _cascade(
+    questions: Sequence[Question], models: Sequence[str], strong: str, *, cross: bool
+) -> CascadeFigures:
+    others = [model for model in models if model != strong]
+    splits = _splits(lay_out(questions, [*others, strong]), cross=cross)
+    last = len(others)
+    fit: Callable[[Sheet], Callable[[Line], Decision]] = lambda cal: cascade(cal, last)  # noqa: E731
+    scored = _apply(fit, splits)
+    alone = sum(line.usd[last] for line, _ in scored)
+    return CascadeFigures(
+        accuracy=_mean(_scores(scored)),
+        strong=_mean(line.correct(last) for line, _ in scored),
+        price=sum(decision.usd for _, decision in scored) / alone if alone else 0.0,
+        escalated=_mean(decision.asked > min(3, last) for _, decision in scored),
+    )
+
+
+def _scores(scored: Scored) -> list[float]:
+    return [decision.score(line) for line, decision in scored]
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return sum(listed) / max(1, len(listed))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,130 @@
+"""Measurements of the decision rules as Markdown tables and as one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mixture_of_models.evals.extraction import Agreement
+from mixture_of_models.evals.figures import PanelFigures, Target
+from mixture_of_models.evals.tables import table
+
+_ALL = ("best single", "plain majority", "weighted", "learned")
+_EARLY = ("lossless exit", "wave 3, 2, 2", "beta 95 %", "dirichlet 95 %", "calibrated stop")
+
+
+def as_markdown(figures: Sequence[PanelFigures], reading: Mapping[str, Agreement]) -> str:
+    """All tables."""
+    parts = [_accuracies(figures), _early(figures), _confidences(figures)]
+    if any(each.cascade for each in figures):
+        parts.append(_cascades(figures))
+    if reading:
+        parts.append(_readings(reading))
+    return "\n\n".join(parts) + "\n"
+
+
+def checks_as_markdown(checks: Sequence[Target]) -> str:
+    """The targets, each with its value."""
+    rows = [
+        [
+            each.name,
+            f"{each.value:.4f}",
+            f"{'at least' if each.at_least else 'at most'} {each.bound:g}",
+            "met" if each.met else "**missed**",
+        ]
+        for each in checks
+    ]
+    return "\n" + table(["target", "value", "bound", "?"], rows) + "\n"
+
+
+def as_json(
+    figures: Sequence[PanelFigures], reading: Mapping[str, Agreement], checks: Sequence[Target]
+) -> dict[str, Any]:
+    """The same as one object."""
+    return {
+        "panels": [each.model_dump(mode="json") for each in figures],
+        "reading": {
+            dataset: each.model_dump(mode="json") | {"share": each.share}
+            for dataset, each in reading.items()
+        },
+        "targets": [each.model_dump(mode="json") | {"met": each.met} for each in checks],
+    }
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.8512 as 85.1."""
+    return f"{100 * share:.{digits}f}"
+
+
+def _accuracies(figures: Sequence[PanelFigures]) -> str:
+    def cell(each: PanelFigures, rule: str) -> str:
+        value = each.rules[rule]
+        return f"{percent(value.accuracy)} ({percent(value.low)} to {percent(value.high)})"
+
+    head = ["accuracy in % (95 % interval)", "n", *_ALL, "any right"]
+    rows = [
+        [
+            _name(each),
+            str(each.questions),
+            *(cell(each, rule) for rule in _ALL),
+            percent(each.any_right),
+        ]
+        for each in figures
+    ]
+    return table(head, rows)
+
+
+def _early(figures: Sequence[PanelFigures]) -> str:
+    def cell(each: PanelFigures, rule: str) -> str:
+        value = each.rules[rule]
+        return f"{percent(value.saved)} / {percent(value.accuracy)}"
+
+    head = ["calls saved / accuracy in %", *_EARLY, "winners changed by the lossless exit"]
+    rows = [
+        [_name(each), *(cell(each, rule) for rule in _EARLY), str(each.exit_flips)]
+        for each in figures
+    ]
+    return table(head, rows)
+
+
+def _confidences(figures: Sequence[PanelFigures]) -> str:
+    rows = [
+        [
+            _name(each),
+            percent(each.confidence),
+            percent(each.rules["learned"].accuracy),
+            f"{each.calibration_error:.3f}",
+            f"{each.error_by_chance:.3f}",
+        ]
+        for each in figures
+    ]
+    head = ["confidence of the learned vote", "mean, %", "accuracy, %"]
+    return table([*head, "calibration error", "that of a perfect confidence"], rows)
+
+
+def _cascades(figures: Sequence[PanelFigures]) -> str:
+    rows = [
+        [
+            _name(each),
+            percent(each.cascade.accuracy),
+            percent(each.cascade.strong),
+            percent(each.cascade.price),
+            percent(each.cascade.escalated),
+        ]
+        for each in figures
+        if each.cascade
+    ]
+    head = ["cascade, in %", "accuracy", "strong alone", "price of strong alone", "escalated"]
+    return table(head, rows)
+
+
+def _readings(reading: Mapping[str, Agreement]) -> str:
+    rows = [
+        [dataset, str(each.both), percent(each.share, 2), str(each.missed), str(each.gained)]
+        for dataset, each in reading.items()
+    ]
+    return table(["reading answers", "read by both", "equal in %", "missed", "gained"], rows)
+
+
+def _name(each: PanelFigures) -> str:
+    return f"{each.dataset}, {each.seats} of {len(each.models)}"

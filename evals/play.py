@@ -1,0 +1,176 @@
+"""Playing one case: the whole council through its graph, and each member on its own.
+
+A member's own answer is what it proposed in the first layer of the first round, where nobody had
+heard anybody; so the baselines cost nothing more. Who spoke otherwise (in a later layer, after
+others) or was cut off for being late is asked on its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+from langgraph.graph.state import CompiledStateGraph
+
+from mixture_of_models.councils.records import Proposal, Segment, Status, Usage
+from mixture_of_models.councils.schema import Character, Council
+from mixture_of_models.errors import DeliberationError, ModelError
+from mixture_of_models.evals.cases import Case
+from mixture_of_models.evals.costs import charged, critical_path, recorded
+from mixture_of_models.evals.counting import plurality_of
+from mixture_of_models.evals.journal import COUNCIL, SELF, Row, member
+from mixture_of_models.evals.ledger import name_of
+from mixture_of_models.evals.scorers import SCORERS, Mark, suits
+from mixture_of_models.evals.solo import Solo, ask_alone
+
+_NOT_ITS_FAULT = frozenset({"late", "budget", "dropped"})
+"""Absences that say nothing of how good a member is: it is asked again, on its own."""
+
+_KEYS = ["messages", "status", "proposals", "absences", "segments"]
+
+
+async def play(
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    council: Council,
+    case: Case,
+    *,
+    scorer: str = "auto",
+    alone: bool = True,
+) -> list[Row]:
+    """The rows of one case: the council's, and each member's where `alone`."""
+    try:
+        state = await graph.ainvoke(
+            {"messages": [HumanMessage(case.asked)]},
+            output_keys=_KEYS,
+        )
+    except (DeliberationError, ModelError) as error:
+        # The council had no answer, which is an outcome of the council; its members may have one.
+        state = {}
+        row = Row(case=case.key, system=COUNCIL, ok=False, error=str(error))
+    else:
+        row = await _council_row(council, case, state, scorer)
+    if not alone:
+        return [row]
+    rows = await asyncio.gather(
+        *(_member_row(council, who, case, state, scorer) for who in council.characters)
+    )
+    return [row, *rows]
+
+
+async def sample(
+    council: Council, who: Character, case: Case, *, samples: int, scorer: str = "auto"
+) -> Row:
+    """Several samples of one member, the most frequent answer counting (Self-MoA's vote).
+
+    A member without a temperature of its own is asked at 0.8, so that its samples differ.
+    """
+    heat = 0.8 if who.temperature is None else who.temperature
+    solos = await asyncio.gather(
+        *(ask_alone(council, who, case, temperature=heat) for _ in range(samples))
+    )
+    marks = [await mark(solo.text, case, scorer) for solo in solos]
+    chosen, share = plurality_of([one.answer for one in marks])
+    best = marks[chosen] if chosen is not None else marks[0]
+    return Row(
+        case=case.key,
+        system=SELF,
+        ok=best.ok,
+        answer=best.answer,
+        confidence=share,
+        usage=sum((solo.usage for solo in solos), Usage()),
+        seconds=max(solo.usage.seconds for solo in solos),
+        error="; ".join(solo.error for solo in solos if solo.error)[:500],
+    )
+
+
+async def mark(text: str, case: Case, scorer: str = "auto") -> Mark:
+    """Mark an answer, off the event loop: code has to run."""
+    score = SCORERS[suits(case) if scorer == "auto" else scorer]
+    if not text.strip():
+        return Mark(ok=False, note="nothing was answered")
+    return await asyncio.to_thread(score, text, case)
+
+
+async def _council_row(council: Council, case: Case, state: dict[str, Any], scorer: str) -> Row:
+    status: Status = state["status"]
+    text = str(state["messages"][-1].content)
+    marked = await mark(text, case, scorer)
+    spoken = [(one, charged(one, council, case)) for one in state["segments"]]
+    verdict = status.verdict
+    led = verdict.options[0].answer if verdict and verdict.leader and verdict.options else None
+    confidence = None
+    if verdict is not None and verdict.leader is not None:
+        confidence = verdict.share if verdict.confidence is None else verdict.confidence
+    agrees = None
+    if led is not None and marked.answer is not None:
+        leader = next(p for p in state["proposals"][::-1] if p.character == verdict.leader)  # type: ignore[union-attr]
+        agrees = (await mark(leader.text, case, scorer)).answer == marked.answer
+    return Row(
+        case=case.key,
+        system=COUNCIL,
+        ok=marked.ok,
+        answer=marked.answer,
+        text=text,
+        confidence=confidence,
+        agrees=agrees,
+        stop_reason=status.stop_reason,
+        usage=sum((usage for _, usage in spoken), Usage()),
+        seconds=critical_path(spoken, in_turn=council.deliberation.mode == "sequential"),
+        note=marked.note,
+    )
+
+
+async def _member_row(
+    council: Council, who: Character, case: Case, state: dict[str, Any], scorer: str
+) -> Row:
+    solo = _as_proposed(council, who, case, state)
+    if solo is None:
+        solo = await ask_alone(council, who, case)
+        spec = council.models[who.model]
+        if spec.provider == "replay":
+            solo = solo._replace(usage=recorded(solo.usage, spec, case))
+    marked = await mark(solo.text, case, scorer)
+    return Row(
+        case=case.key,
+        system=member(who.name),
+        ok=marked.ok,
+        answer=marked.answer,
+        text=solo.text,
+        by=solo.model,
+        usage=solo.usage,
+        seconds=solo.usage.seconds,
+        error=solo.error,
+        note=marked.note,
+    )
+
+
+def _as_proposed(
+    council: Council, who: Character, case: Case, state: dict[str, Any]
+) -> Solo | None:
+    """What a member proposed before it had heard anybody; None where it has to be asked."""
+    if council.deliberation.mode != "independent" or who.name not in council.seats[0]:
+        return None
+
+    def first(one: Any) -> bool:
+        return bool((one.round, one.layer) == (1, 1))
+
+    segments: list[Segment] = state.get("segments", [])
+    usage = next(
+        (
+            charged(one, council, case)
+            for one in segments
+            if one.node == "character" and one.name == who.name and first(one)
+        ),
+        Usage(),
+    )
+    proposals: list[Proposal] = state.get("proposals", [])
+    for proposal in proposals:
+        if proposal.character == who.name and first(proposal):
+            return Solo(proposal.text, usage, name_of(council.models[proposal.model]))
+    for absence in state.get("absences", []):
+        if absence.character == who.name and absence.stage == "character" and first(absence):
+            if absence.reason in _NOT_ITS_FAULT:
+                return None
+            return Solo("", usage, error=absence.detail or absence.reason)
+    return None

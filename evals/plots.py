@@ -1,0 +1,172 @@
+"""Plots of a report as SVG, drawn here: accuracy against cost, calibration, agreement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+
+from mixture_of_models.errors import StorageError
+from mixture_of_models.evals.scorecard import Scorecard, System
+
+_WIDTH, _HEIGHT = 640, 420
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 34, 48
+_INK, _PALE, _LINE = "#1f2933", "#cbd2d9", "#2563eb"
+
+
+def write_plots(report: Scorecard, folder: Path | str) -> list[Path]:
+    """Write the plots that the report has numbers for; where they are.
+
+    Raises:
+        StorageError: the folder cannot be written to.
+    """
+    folder = Path(folder).expanduser()
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, draw in PLOTS.items():
+            if picture := draw(report):
+                path = folder / f"{name}.svg"
+                path.write_text(picture, encoding="utf-8")
+                written.append(path)
+    except OSError as error:
+        raise StorageError(
+            f"plots cannot be written to {str(folder)!r}: {error.strerror}"
+        ) from None
+    return written
+
+
+def accuracy_against_cost(report: Scorecard) -> str:
+    """A point a system with its interval; dollars where they are known of all, else calls."""
+    shown = [one for one in report.systems if one.name != "oracle"]
+    priced = all(one.usd for one in shown)
+
+    def cost(one: System) -> float:
+        return 100 * (one.usd or 0.0) if priced else one.calls
+
+    most = 1.08 * max(map(cost, shown))
+    if most <= 0:
+        return ""
+    low = max(0.0, math.floor(10 * min(one.accuracy.low for one in shown)) / 10 - 0.02)
+    page = _Page((0.0, most), (low, 1.0))
+    page.axes(
+        "Accuracy against cost",
+        "US cents a question" if priced else "calls a question",
+        "accuracy",
+    )
+    for one in sorted(shown, key=lambda one: -one.accuracy.value):
+        page.bar(cost(one), one.accuracy.low, one.accuracy.high)
+        page.dot(cost(one), one.accuracy.value, one.label, big=one.name == "council")
+    return page.drawn()
+
+
+def calibration(report: Scorecard) -> str:
+    """Accuracy over reported confidence; the pale line is where they are equal."""
+    if not report.calibration:
+        return ""
+    page = _Page((0.0, 1.0), (0.0, 1.0))
+    page.axes("Calibration", "reported confidence", "accuracy")
+    page.line([(0, 0), (1, 1)], _PALE)
+    page.line([(one.confidence, one.accuracy) for one in report.calibration], _LINE)
+    for one in report.calibration:
+        page.dot(one.confidence, one.accuracy, str(one.number))
+    return page.drawn()
+
+
+def agreement(report: Scorecard) -> str:
+    """Accuracy of the most frequent answer over how many members gave it."""
+    if len(report.agreement) < 2:
+        return ""
+    most = max(one.members for one in report.agreement)
+    page = _Page((0.0, float(most)), (0.0, 1.0))
+    page.axes("Agreement", "members that gave the most frequent answer", "its accuracy")
+    page.line([(one.members, one.accuracy) for one in report.agreement], _LINE)
+    for one in report.agreement:
+        page.dot(one.members, one.accuracy, str(one.number))
+    return page.drawn()
+
+
+PLOTS: dict[str, Callable[[Scorecard], str]] = {
+    "accuracy-against-cost": accuracy_against_cost,
+    "calibration": calibration,
+    "agreement": agreement,
+}
+
+
+class _Page:
+    """A drawing in the plot's own coordinates."""
+
+    def __init__(self, across: tuple[float, float], up: tuple[float, float]) -> None:
+        self._across, self._up = across, up
+        self._parts: list[str] = []
+        self._labels: list[tuple[float, float]] = []
+
+    def axes(self, title: str, across: str, up: str) -> None:
+        """The frame, its ticks and its words."""
+        self._text(_WIDTH / 2, 20, title, "middle", 15)
+        self._text(_WIDTH / 2, _HEIGHT - 10, across, "middle", 12)
+        self._parts.append(
+            f'<text x="16" y="{_HEIGHT / 2:.0f}" font-size="12" text-anchor="middle" fill="{_INK}" '
+            f'transform="rotate(-90 16 {_HEIGHT / 2:.0f})">{escape(up)}</text>'
+        )
+        for at in _ticks(*self._up):
+            self.line([(self._across[0], at), (self._across[1], at)], "#e4e7eb")
+            self._text(_LEFT - 6, self._y(at) + 4, f"{100 * at:.0f} %", "end", 11)
+        for at in _ticks(*self._across):
+            self._text(self._x(at), _HEIGHT - _BOTTOM + 18, f"{at:.4g}", "middle", 11)
+
+    def line(self, points: Sequence[tuple[float, float]], color: str) -> None:
+        """A line through points."""
+        path = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in points)
+        self._parts.append(f'<polyline points="{path}" fill="none" stroke="{color}"/>')
+
+    def bar(self, x: float, low: float, high: float) -> None:
+        """An interval."""
+        self.line([(x, low), (x, high)], "#9aa5b1")
+
+    def dot(self, x: float, y: float, label: str, *, big: bool = False) -> None:
+        """A point, and what it is; a label that would cover another moves down."""
+        at, up = self._x(x), self._y(y)
+        self._parts.append(
+            f'<circle cx="{at:.1f}" cy="{up:.1f}" r="{6 if big else 4}" fill="{_LINE}"/>'
+        )
+        line = up - 6
+        while any(abs(line - other) < 12 and abs(at - left) < 150 for left, other in self._labels):
+            line += 12
+        self._labels.append((at, line))
+        left = at > _WIDTH * 0.62
+        self._text(at - 9 if left else at + 9, line + 4, label, "end" if left else "start", 11)
+
+    def drawn(self) -> str:
+        """The SVG."""
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+            f'width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif">\n'
+            f'<rect width="100%" height="100%" fill="#ffffff"/>\n'
+            + "\n".join(self._parts)
+            + "\n</svg>\n"
+        )
+
+    def _text(self, x: float, y: float, text: str, anchor: str, size: int) -> None:
+        self._parts.append(
+            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
+            f'fill="{_INK}">{escape(text)}</text>'
+        )
+
+    def _x(self, value: float) -> float:
+        low, high = self._across
+        return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+
+    def _y(self, value: float) -> float:
+        low, high = self._up
+        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """About five round numbers within."""
+    rough = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * one for one in (1, 2, 5, 10) if power * one >= rough)
+    first = math.ceil(low / step - 1e-9)
+    return [step * at for at in range(first, math.floor(high / step + 1e-9) + 1)]

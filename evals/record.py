@@ -1,0 +1,184 @@
+"""Keeping what models answer: each member of a council once per question, or our own traces."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+
+from mixture_of_models.councils.names import RESERVED
+from mixture_of_models.councils.recording import Answer, Question, read_recording, write_recording
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.councils.voting.answers import canonical
+from mixture_of_models.evals.cases import Case
+from mixture_of_models.evals.scorers import SCORERS, suits
+from mixture_of_models.evals.solo import Solo, ask_everyone
+from mixture_of_models.tracing.store import Span, TraceStore, TraceView
+
+Progress = Callable[[int, int], None]
+"""(questions done, questions in all), called after each."""
+
+
+async def record(
+    council: Council,
+    cases: Sequence[Case],
+    path: Path | str,
+    *,
+    concurrency: int = 4,
+    scorer: str = "auto",
+    progress: Progress | None = None,
+) -> int:
+    """Ask every member every question once, and keep the answers; how many questions there are.
+
+    A recording that is there already is continued: what it holds is not asked again. Members are
+    recorded under their names as characters; each answer says which model gave it.
+
+    Args:
+        council: who is asked.
+        cases: the questions.
+        path: the recording; gzipped where the name ends in .gz.
+        concurrency: questions under way at a time.
+        scorer: a key of `SCORERS`, or `auto`: what each case asks for.
+        progress: told after every question.
+
+    Raises:
+        RecordingError: the file is there and is no recording.
+        CouncilError: a model cannot be opened.
+    """
+    path = Path(path)
+    members = {who.name for who in council.characters}
+    kept = {one.id: one for one in read_recording(path)} if path.exists() else {}
+    done = {key for key, one in kept.items() if members <= one.models.keys()}
+    left = [case for case in cases if case.key not in done]
+    number = len(cases) - len(left)
+    try:
+        async for case, answers in _asked(council, left, concurrency):
+            fresh = await asyncio.to_thread(recorded, case, answers, scorer)
+            number += 1
+            if fresh is not None:
+                old = kept.get(case.key)
+                models = {**(old.models if old else {}), **fresh.models}
+                kept[case.key] = fresh.model_copy(update={"models": models})
+            if number % 20 == 0:
+                await asyncio.to_thread(write_recording, path, list(kept.values()))
+            if progress is not None:
+                progress(number, len(cases))
+    finally:
+        if kept:
+            write_recording(path, _in_order(kept.values(), cases))
+    return len(kept)
+
+
+def recorded(case: Case, answers: dict[str, Solo], scorer: str = "auto") -> Question | None:
+    """One line of a recording; who failed is left out, to be asked again. None: all failed."""
+    score = SCORERS[suits(case) if scorer == "auto" else scorer]
+    models: dict[str, Answer] = {}
+    for name, solo in answers.items():
+        if solo.error:
+            continue
+        mark = score(solo.text, case) if case.gold is not None or case.check else None
+        models[name] = Answer(
+            ans=(mark and mark.answer) or canonical(solo.text, kind="closed"),
+            ok=1 if mark is not None and mark.ok else 0,
+            chars=len(solo.text),
+            text=solo.text or None,
+            usd=solo.usage.usd,
+            input_tokens=solo.usage.input_tokens,
+            output_tokens=solo.usage.output_tokens,
+            seconds=round(solo.usage.seconds, 3),
+            model=solo.model or None,
+        )
+    if not models:
+        return None
+    gold = case.gold if case.gold is not None else "(its check)" if case.check else None
+    return Question(
+        id=case.key,
+        dataset=case.dataset,
+        fold=case.fold,
+        question=case.question,
+        gold=None if gold is None else str(gold),
+        options=case.options,
+        category=case.category,
+        models=models,
+    )
+
+
+def from_traces(store: TraceStore | None = None, *, limit: int = 500) -> list[Question]:
+    """The newest local traces as a recording: one question each, oldest first.
+
+    Of a character that spoke in several rounds the first answer counts, the one that it gave on
+    its own. Nobody has judged them: there is no gold answer, and `ok` says nothing.
+
+    Raises:
+        StorageError: the traces cannot be read.
+    """
+    store = store or TraceStore()
+    views = (store.load(one.id) for one in store.summaries(limit))
+    found = [question for view in views if view and (question := from_trace(view))]
+    return found[::-1]
+
+
+def from_trace(view: TraceView) -> Question | None:
+    """One trace as a line of a recording; None where no character's answer was kept."""
+    first: dict[str, Span] = {}
+    for span in sorted(view.spans, key=lambda span: span.start):
+        name = span.about.get("character")
+        alone = span.about.get("round", 1) == 1 and span.about.get("layer", 1) == 1
+        if span.kind == "model" and alone and span.reply and name not in (None, *RESERVED):
+            votes = any('<candidate label="' in said.text for said in span.prompt)
+            if not votes:
+                first.setdefault(str(name), span)
+    if not first or not view.summary.question:
+        return None
+    return Question(
+        id=view.summary.id,
+        dataset=view.summary.council,
+        question=_whole(view.summary.question, next(iter(first.values()))),
+        models={
+            name: Answer(
+                ans=canonical(span.reply, kind="closed"),
+                chars=len(span.reply),
+                text=span.reply,
+                input_tokens=span.input_tokens,
+                output_tokens=span.output_tokens,
+                seconds=span.seconds,
+                model=span.model or None,
+            )
+            for name, span in first.items()
+        },
+    )
+
+
+def _whole(summary: str, span: Span) -> str:
+    """The question as it was asked: a trace's summary has its beginning, on one line."""
+    for said in reversed(span.prompt):
+        asked = said.text.partition("\n\n(In the light of the conversation")[0].strip()
+        if said.role == "human" and " ".join(asked.split()).startswith(summary):
+            return asked
+    return summary
+
+
+async def _asked(
+    council: Council, cases: Sequence[Case], concurrency: int
+) -> AsyncIterator[tuple[Case, dict[str, Solo]]]:
+    """The cases with everybody's answers, as they come in."""
+    gate = asyncio.Semaphore(max(1, concurrency))
+
+    async def one(case: Case) -> tuple[Case, dict[str, Solo]]:
+        async with gate:
+            return case, await ask_everyone(council, case)
+
+    tasks = [asyncio.create_task(one(case)) for case in cases]
+    try:
+        for task in asyncio.as_completed(tasks):
+            yield await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _in_order(kept: Iterable[Question], cases: Sequence[Case]) -> list[Question]:
+    """As the cases stand, those of an earlier recording after them."""
+    place = {case.key: at for at, case in enumerate(cases)}
+    return sorted(kept, key=lambda one: place.get(one.id, len(place)))

@@ -1,0 +1,78 @@
+"""Ask the three tiny models some of their held-out questions, and keep what they answer.
+
+    python -m mixture_of_models.evals.record_tiny
+
+writes recorded/tiny.jsonl anew, with a panels.json beside it. The replies are the models' own, at
+temperature 0; nothing is made up. Needs llama.cpp (`xllamacpp`), and takes less than a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mixture_of_models.councils.voting.answers import canonical
+from mixture_of_models.evals.recording import Answer, Question, write_recording
+from mixture_of_models.prompts import render
+from mixture_of_models.tiny import exam
+from mixture_of_models.tiny import questions as tiny_questions
+
+FOLDER = Path(__file__).parent / "recorded"
+NUMBER = 120
+_KINDS = ("add", "subtract", "compare", "fact", "kind")
+_PERSONA = {
+    "name": "Nadia",
+    "personality": "A level-headed surveyor. You measure, then you answer.",
+}
+
+
+def record(asked: Sequence[tiny_questions.Question], weights: Sequence[Path]) -> list[Question]:
+    """The recording of these questions; `cal` and `eval` take turns."""
+    prompts = [
+        render("character", style="short", question=each.text, earlier=[], **_PERSONA)
+        for each in asked
+    ]
+    replies: dict[str, list[str]] = {}
+    for file in weights:
+        with exam.asking(file) as ask:
+            replies[file.stem] = exam.ask_all(ask, prompts)
+    return [
+        Question(
+            id=f"tiny-{at}",
+            dataset="tiny",
+            fold="eval" if at % 2 else "cal",
+            question=each.text,
+            gold=each.answer,
+            category=each.kind,
+            models={model: _answer(said[at], each.answer) for model, said in replies.items()},
+        )
+        for at, each in enumerate(asked)
+    ]
+
+
+def main() -> int:
+    """Write the recording."""
+    asked = [each for each in exam.read_questions() if each.kind in _KINDS][:NUMBER]
+    FOLDER.mkdir(exist_ok=True)
+    questions = record(asked, exam.WEIGHTS)
+    number = write_recording(FOLDER / "tiny.jsonl", questions)
+    panels = {"tiny": {"panel": [file.stem for file in exam.WEIGHTS]}}
+    (FOLDER / "panels.json").write_text(json.dumps(panels, indent=1) + "\n", encoding="utf-8")
+    right = {
+        model: sum(each.models[model].ok for each in questions) for model in questions[0].models
+    }
+    sys.stdout.write(f"{number} questions; right: {right}\n")
+    return 0
+
+
+def _answer(said: str, gold: str) -> Answer:
+    ans = canonical(said, kind="closed")
+    wanted = canonical(gold, kind="closed")
+    right = ans is not None and ans == wanted
+    return Answer(ans=ans, ok=1 if right else 0, chars=len(said), text=said)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

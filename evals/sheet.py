@@ -1,0 +1,131 @@
+"""A panel's answers, laid out for counting: one line a question, one column a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from mixture_of_models.councils.voting.learned import Case, grouped
+from mixture_of_models.councils.voting.posterior import confused_options
+from mixture_of_models.evals.recording import Fold, Question
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a panel said to one question.
+
+    Attributes:
+        said: the answer of each voter in one form; None where it gave none, or was not asked.
+        right: the answers that are right.
+        usd: what each call cost, in dollars; 0 where no price is known.
+    """
+
+    id: str
+    fold: Fold
+    said: tuple[str | None, ...]
+    right: frozenset[str]
+    usd: tuple[float, ...]
+
+    def correct(self, voter: int) -> bool:
+        """Whether a voter was right."""
+        return self.said[voter] in self.right
+
+    @property
+    def case(self) -> Case:
+        """The line as the learned vote wants it."""
+        groups = grouped(self.said)
+        right = next((at for at, each in enumerate(groups) if each in self.right), None)
+        return Case(tuple(groups.values()), right)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The lines of a panel. `models` are the columns."""
+
+    models: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    def fold(self, name: Fold) -> Sheet:
+        """The lines of one fold."""
+        return replace(self, lines=tuple(line for line in self.lines if line.fold == name))
+
+    def of(self, voters: Sequence[int]) -> Sheet:
+        """Some of the columns, in this order."""
+        return Sheet(
+            tuple(self.models[each] for each in voters),
+            tuple(
+                replace(
+                    line,
+                    said=tuple(line.said[each] for each in voters),
+                    usd=tuple(line.usd[each] for each in voters),
+                )
+                for line in self.lines
+            ),
+        )
+
+    def swapped(self) -> Sheet:
+        """With `cal` and `eval` exchanged, for two-fold cross-fitting."""
+        other: dict[Fold, Fold] = {"cal": "eval", "eval": "cal"}
+        return replace(
+            self, lines=tuple(replace(line, fold=other[line.fold]) for line in self.lines)
+        )
+
+    @property
+    def cases(self) -> list[Case]:
+        """The lines as the learned vote wants them."""
+        return [line.case for line in self.lines]
+
+    @property
+    def right(self) -> list[int]:
+        """How often each voter was right."""
+        return [
+            sum(line.correct(voter) for line in self.lines) for voter in range(len(self.models))
+        ]
+
+    @property
+    def prices(self) -> list[float]:
+        """What a call of each voter costs on average, in dollars."""
+        number = max(1, len(self.lines))
+        return [
+            sum(line.usd[voter] for line in self.lines) / number
+            for voter in range(len(self.models))
+        ]
+
+    @property
+    def options(self) -> float:
+        """K, the effective number of options, as errors show it."""
+        return confused_options([
+            [each for each in line.said if each is not None and each not in line.right]
+            for line in self.lines
+        ])  # fmt: skip
+
+    def cheapest_first(self) -> list[int]:
+        """The voters by average price; of equal ones the earlier column first."""
+        prices = self.prices
+        return sorted(range(len(self.models)), key=lambda voter: prices[voter])
+
+    def strongest_first(self) -> list[int]:
+        """The voters by how often they were right; of equal ones the earlier column first."""
+        right = self.right
+        return sorted(range(len(self.models)), key=lambda voter: -right[voter])
+
+
+def lay_out(questions: Iterable[Question], models: Sequence[str]) -> Sheet:
+    """The sheet of a panel. A model that did not answer a question said nothing there."""
+    lines = []
+    for question in questions:
+        answers = [question.models.get(model) for model in models]
+        lines.append(
+            Line(
+                id=question.id,
+                fold=question.fold,
+                said=tuple(None if each is None else each.ans for each in answers),
+                right=frozenset(
+                    each.ans
+                    for each in question.models.values()
+                    if each.ok and each.ans is not None
+                ),
+                usd=tuple((each.usd or 0.0) if each else 0.0 for each in answers),
+            )
+        )
+    return Sheet(tuple(models), tuple(lines))

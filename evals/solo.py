@@ -1,0 +1,68 @@
+"""One member of a council asked on its own: nobody else's answer is shown, nobody votes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from mixture_of_models.councils.records import Usage
+from mixture_of_models.councils.schema import Character, Council
+from mixture_of_models.errors import ModelError, ModelUnavailableError
+from mixture_of_models.evals.cases import Case
+from mixture_of_models.evals.ledger import name_of
+from mixture_of_models.graph.speech import compose
+from mixture_of_models.models.speaking import speak
+from mixture_of_models.prompts import render
+
+
+class Solo(NamedTuple):
+    """What a member answered on its own. No text: it failed, and `error` says how."""
+
+    text: str
+    usage: Usage
+    model: str = ""
+    """Provider/model of the voice that answered, fallbacks included."""
+    error: str = ""
+
+
+async def ask_alone(
+    council: Council, who: Character, case: Case, *, temperature: float | None = None
+) -> Solo:
+    """Ask a member as the graph asks it in the first round.
+
+    Args:
+        council: whose prompts, models and limits hold.
+        who: the member.
+        case: the question.
+        temperature: of this call; the member's own if left out.
+    """
+    prompt = render(
+        "character",
+        style=council.prompts,
+        name=who.name,
+        personality=who.personality,
+        speaking_style=who.speaking_style,
+        thought_process=who.thought_process,
+        interests=who.interests,
+        question=case.asked,
+        restated="",
+        earlier=[],
+        own="",
+        round=1,
+        layer=1,
+    )
+    wanted = who.temperature if temperature is None else temperature
+    params = {} if wanted is None else {"temperature": wanted}
+    try:
+        reply = await speak(council, who.model, compose(prompt), params=params)
+    except ModelError as error:
+        tries = error.attempts if isinstance(error, ModelUnavailableError) else ()
+        used = Usage(calls=len(tries), seconds=sum(one.seconds for one in tries))
+        return Solo("", used, error=str(error))
+    return Solo(reply.text.strip(), reply.usage, name_of(council.models[reply.model]))
+
+
+async def ask_everyone(council: Council, case: Case) -> dict[str, Solo]:
+    """Ask every member on its own, side by side; by its name, in seat order."""
+    answers = await asyncio.gather(*(ask_alone(council, who, case) for who in council.characters))
+    return {who.name: answer for who, answer in zip(council.characters, answers, strict=True)}

@@ -1,0 +1,237 @@
+"""The provider `replay`: recorded answers served as models, at no cost.
+
+    quick: {provider: replay, model: gemma-2-9b-it, params: {recording: answers.jsonl.gz}}
+
+A whole graph runs on it. The question is found in the prompt word for word, on lines of its own;
+a question that the recording does not hold is an error. What a model has been asked beyond its
+answer was not recorded, so it does what follows from the answer:
+
+- as a character it says what was recorded (the text, else `Answer: ...`), whatever others said;
+- as a voter it names the candidates whose canonical answer equals its own, and else abstains;
+- as the synthesizer it gives the proposal that leads the vote as the answer, word for word;
+- as the annotator it restates nothing, and calls a question with recorded answers closed.
+
+A recorded answer of null is silence: the character is absent, as `empty`. Tokens are told where
+they were recorded; the recorded price is for measurements to read, since a replay costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import PrivateAttr
+
+from mixture_of_models.councils.recording import Answer, Question, RecordingError, load_recording
+from mixture_of_models.councils.voting.answers import canonical
+from mixture_of_models.errors import CouncilError, UnknownNameError
+
+_CANDIDATE = re.compile(r'<candidate label="(\w+)">\n(.*?)\n</candidate>', re.DOTALL)
+_PROPOSAL = re.compile(r'<proposal number="(\d+)"[^>]*>\n(.*?)\n</proposal>', re.DOTALL)
+_LEADS = re.compile(r"^The vote: proposal (\d+)\b.*?\bleads\b", re.MULTILINE)
+_SUPPORTED = re.compile(r"^Answer \d+ \((\d+)[^)\n]*\): ", re.MULTILINE)
+_PIECE = 400  # characters of a chunk
+_BALLOTS = ("scores", "approved", "ranking", "vote")
+
+
+def open_replay(model: str, params: Mapping[str, Any]) -> BaseChatModel:
+    """The recorded model `model` of the file that `params["recording"]` names.
+
+    Raises:
+        CouncilError: there is no such file, or it is no recording.
+        UnknownNameError: nobody of that name was recorded.
+    """
+    path = params.get("recording")
+    if not isinstance(path, str) or not path:
+        raise CouncilError(
+            f"replay of {model!r} needs `params: {{recording: FILE}}`, a file of recorded answers"
+        )
+    try:
+        questions = load_recording(path)
+    except RecordingError as error:
+        raise CouncilError(str(error)) from None
+    known = dict.fromkeys(name for question in questions for name in question.models)
+    if model not in known:
+        raise UnknownNameError(f"{path!r} has no answers of {model!r}; it has those of {[*known]}")
+    return ReplayChat(model=model, recording=path)
+
+
+class Index:
+    """Finds which recorded question a prompt holds."""
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        self._by_first_line: dict[str, list[tuple[str, Question]]] = {}
+        for question in questions:
+            text = question.question.strip()
+            first = text.partition("\n")[0].strip()
+            self._by_first_line.setdefault(first, []).append((text, question))
+
+    def find(self, prompt: str) -> Question | None:
+        """The recorded question that stands in a prompt on lines of its own; the longest of them.
+
+        Of questions with the same words, the one whose options stand there too.
+        """
+        found: list[tuple[int, int, int, Question]] = []
+        at = 0
+        for line in prompt.split("\n"):
+            for start in (at, at + len("Question: ")) if line.startswith("Question: ") else (at,):
+                first = prompt[start : at + len(line)].strip()
+                for text, question in self._by_first_line.get(first, ()):
+                    begin = start + len(prompt[start:]) - len(prompt[start:].lstrip())
+                    rest = prompt[begin + len(text) :]
+                    if prompt.startswith(text, begin) and not rest.split("\n", 1)[0].strip():
+                        options = sum(option in rest for option in question.options or ())
+                        found.append((len(text), options, -begin, question))
+            at += len(line) + 1
+        return max(found, key=lambda one: one[:3])[3] if found else None
+
+
+_INDEXES: dict[int, tuple[tuple[Question, ...], Index]] = {}
+
+
+def _index(questions: tuple[Question, ...]) -> Index:
+    """The index of a loaded recording, made once."""
+    held = _INDEXES.get(id(questions))
+    if held is None or held[0] is not questions:
+        if len(_INDEXES) >= 8:
+            _INDEXES.clear()
+        held = _INDEXES[id(questions)] = (questions, Index(questions))
+    return held[1]
+
+
+class ReplayChat(BaseChatModel):
+    """A recorded model. Pure: the same prompt gets the same reply."""
+
+    model: str
+    recording: str
+    _index: Index = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Read the recording, where nobody has."""
+        super().model_post_init(context)
+        self._index = _index(load_recording(self.recording))
+
+    @property
+    def _llm_type(self) -> str:
+        return "replay"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model": self.model, "recording": self.recording}
+
+    def reply(self, messages: Sequence[BaseMessage]) -> tuple[str, Answer]:
+        """What it says to a prompt, and the recorded answer behind that.
+
+        Raises:
+            LookupError: the prompt holds no recorded question, or not one it had answered.
+        """
+        asked = next((m.text for m in reversed(messages) if isinstance(m, HumanMessage)), "")
+        question = self._index.find(asked)
+        if question is None:
+            raise LookupError(f"{self.recording!r} does not hold this question")
+        if "<request>" in asked:
+            return '{"route": "text"}', Answer()
+        if "<question>" in asked:
+            kind = "closed" if any(a.ans for a in question.models.values()) else "open"
+            return json.dumps({"restated": "", "kind": kind}), Answer()
+        if leading := _leading(asked):
+            return leading, Answer()
+        own = question.models.get(self.model)
+        if own is None:
+            raise LookupError(f"{self.recording!r} has no answer of {self.model!r} to it")
+        shown = _CANDIDATE.findall(asked)
+        return (_ballot(asked, shown, own) if shown else said(own)), own
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        text, own = self.reply(messages)
+        message = AIMessage(
+            text, usage_metadata=_usage(own), response_metadata={"finish_reason": "stop"}
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        yield from self._chunks(messages)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for chunk in self._chunks(messages):
+            yield chunk
+
+    def _chunks(self, messages: Sequence[BaseMessage]) -> Iterator[ChatGenerationChunk]:
+        text, own = self.reply(messages)
+        for start in range(0, len(text), _PIECE):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=text[start : start + _PIECE]))
+        ending = AIMessageChunk(
+            content="",
+            usage_metadata=_usage(own),
+            response_metadata={"finish_reason": "stop"},
+            chunk_position="last",
+        )
+        yield ChatGenerationChunk(message=ending)
+
+
+def said(answer: Answer) -> str:
+    """What a recorded model says: its text as it was, else its answer, else nothing."""
+    if answer.text is not None:
+        return answer.text
+    return "" if answer.ans is None else f"Answer: {answer.ans}"
+
+
+def _usage(answer: Answer) -> UsageMetadata | None:
+    read, written = answer.input_tokens, answer.output_tokens
+    if read is None or written is None:
+        return None
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+
+
+def _ballot(asked: str, shown: Sequence[tuple[str, str]], own: Answer) -> str:
+    mine = canonical(said(own), kind="closed")
+    same = [label for label, text in shown if mine and canonical(text, kind="closed") == mine]
+    way = next((way for way in _BALLOTS if f'"{way}": ' in asked), "vote")
+    reason = "It gives the answer that I gave." if same else "Nobody gave the answer that I gave."
+    ballot: dict[str, Any] = {
+        "scores": dict.fromkeys(same, 10),
+        "approved": same,
+        "ranking": same,
+        "vote": same[0] if same else "abstain",
+    }
+    return json.dumps({"reason": reason, way: ballot[way]})
+
+
+def _leading(asked: str) -> str | None:
+    """The proposal that leads, in a synthesizer's prompt; None where this is none."""
+    shown: dict[str, str] = dict(_PROPOSAL.findall(asked))
+    if shown:
+        led = _LEADS.search(asked)
+        return shown.get(led[1] if led else "1", next(iter(shown.values())))
+    heads = list(_SUPPORTED.finditer(asked))
+    if not heads:
+        return None
+    best = max(heads, key=lambda head: int(head[1]))
+    after = re.compile(r"^(?:Answer \d+(?: \([^)\n]*\))?: |Which answer is right\?)", re.MULTILINE)
+    end = after.search(asked, best.end())
+    return asked[best.end() : end.start() if end else len(asked)].strip()

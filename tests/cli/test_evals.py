@@ -1,0 +1,126 @@
+"""`mom eval`, `mom record`, `mom revote` and `mom weights`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from mixture_of_models.cli import evals, weights
+from mixture_of_models.councils.loader import load_council, to_yaml
+from mixture_of_models.councils.recording import load_recording
+from mixture_of_models.tests.evals.recorded import kept, replayed, sums
+from mixture_of_models.tests.graph.desk import desk, seat
+from mixture_of_models.tests.stage import Stage
+
+app = typer.Typer(rich_markup_mode=None)
+app.command("eval")(evals.evaluate)
+app.command("record")(evals.record)
+app.command("revote")(evals.revote)
+app.command("audit")(evals.audit)
+app.command("keeps")(evals.keeps)
+app.add_typer(weights.app, name="weights")
+
+
+def mom(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(one) for one in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    return kept(tmp_path / "sums.jsonl.gz", sums(40))
+
+
+@pytest.fixture
+def council(tmp_path: Path, recording: Path) -> Path:
+    path = tmp_path / "replayed.yaml"
+    path.write_text(to_yaml(replayed(recording)))
+    return path
+
+
+def test_eval_prints_a_table_and_writes_plots(council: Path, recording: Path, tmp_path: Path):
+    called = mom("eval", council, recording, "--fold", "eval", "--plots", tmp_path / "plots")
+    assert called.exit_code == 0
+    assert "replayed: 20 questions" in called.stdout
+    assert "| plain majority of the members" in called.stdout
+    assert "council and members: 20 of 20" in called.stderr
+    assert len(list((tmp_path / "plots").glob("*.svg"))) == 3
+
+
+def test_eval_prints_one_object_and_keeps_its_rows(council: Path, recording: Path, tmp_path: Path):
+    rows = tmp_path / "rows.jsonl"
+    first = mom("eval", council, recording, "--limit", "5", "--json", "--out", rows)
+    assert json.loads(first.stdout)["questions"] == 5
+    assert json.loads(mom("eval", council, recording, "--json", "--out", rows).stdout)[
+        "questions"
+    ] == (40)
+
+
+def test_record_keeps_what_the_members_say(stage: Stage, tmp_path: Path):
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 7"})
+    council, data, out = (tmp_path / name for name in ("desk.yaml", "data.jsonl", "kept.jsonl"))
+    council.write_text(to_yaml(desk(stage, ("Ada", "Boris"))))
+    data.write_text('{"question": "What is 17 + 25?", "gold": 42}\n')
+    called = mom("record", council, out, "--data", data)
+    assert called.stdout == f"1 questions in {out}\n"
+    assert [a.ok for a in load_recording(out)[0].models.values()] == [1, 0]
+    assert "--data FILE" in mom("record", council, out).output
+
+
+def test_revote_changes_the_rule(recording: Path):
+    called = mom("revote", recording, "--method", "plain majority", "--method", "weighted")
+    assert "| plain majority" in called.stdout
+    assert "20 questions; learned on 20 others" in called.stdout
+    told = mom("revote", recording, "--models", "ant,owl", "--weights", "ant=0,owl=1", "--json")
+    (only,) = json.loads(told.stdout)
+    right = [one.models["owl"].ok for one in load_recording(recording) if one.fold == "eval"]
+    assert only["accuracy"] == pytest.approx(sum(right) / len(right))
+    assert "not of the form" in mom("revote", recording, "--weights", "much").output
+
+
+def test_weights_are_fitted_shown_and_reset(council: Path, recording: Path):
+    assert "is empty" in mom("weights", "show").stdout
+    assert "learned from 100 answers" in mom("weights", "fit", recording).stdout
+    assert "| owl" in mom("weights", "show").stdout
+    shown = json.loads(mom("weights", "show", "-c", council, "--kind", "sums", "--json").stdout)
+    assert set(shown) == {"Ant", "Bee", "Cat"}
+    told = mom("revote", recording, "--weights", "ledger", "--kind", "sums", "--json")
+    assert json.loads(told.stdout)[0]["method"] == "given weights"
+    assert "forgot 1 records" in mom("weights", "reset", "owl").stdout
+    assert mom("weights", "reset").exit_code == 2
+    assert "forgot 4 records" in mom("weights", "reset", "--all").stdout
+
+
+def test_audit_says_whether_the_council_pays(recording: Path):
+    called = mom("audit", recording, "--models", "ant,bee,owl")
+    assert "best member is owl" in called.stdout
+    assert json.loads(mom("audit", recording, "--json").stdout)["best_member"] == "owl"
+
+
+def test_keeps_measures_the_synthesizer(council: Path):
+    called = mom("keeps", council, "--number", "4")
+    assert "facts that one member alone had, kept: 25 %" in called.stdout
+
+
+def test_eval_teaches_the_ledger_what_was_right(council: Path, recording: Path):
+    for _ in range(2):  # the second time it says the same again, and counts once
+        mom("eval", council, recording, "--fold", "cal", "--learn")
+    told = json.loads(mom("weights", "show", "--json").stdout)
+    judged = [one for one in load_recording(recording) if one.fold == "cal"]
+    right = sum(one.models["ant"].ans is not None for one in judged)
+    (ant,) = (one for one in told if one["model"] == "ant")
+    assert (ant["kind"], ant["outcomes"]) == ("sums", pytest.approx(right, abs=0.01))
+
+
+def test_weights_are_applied_to_a_council(council: Path, recording: Path, tmp_path: Path):
+    mom("weights", "fit", recording)
+    better = tmp_path / "better.yaml"
+    better.write_text(mom("weights", "apply", council, "--kind", "sums", "--options", "4").stdout)
+    seats = load_council(better).characters
+    shown = mom("weights", "show", "-c", better, "--kind", "sums", "--options", "4", "--json")
+    assert {who.name: who.weight for who in seats} == pytest.approx(
+        json.loads(shown.stdout), abs=0.001
+    )

@@ -1,0 +1,83 @@
+"""The reliability ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mixture_of_models.councils.recording import RecordingError
+from mixture_of_models.councils.voting.reliability import Outcomes
+from mixture_of_models.evals.ledger import Ledger, Outcome, name_of, reweighed
+from mixture_of_models.tests.evals.recorded import kept, replayed, sums
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "data")
+
+
+def test_it_counts_outcomes_by_model_and_kind(ledger: Ledger):
+    ledger.learn([Outcome("a", "sums", True), Outcome("a", "sums", False)], at=0)
+    ledger.learn([Outcome("a", "sums", True, "thumb"), Outcome("a", "law", True, "check")], at=0)
+    assert ledger.outcomes(at=0) == {("a", "sums"): Outcomes(2, 1), ("a", "law"): Outcomes(1, 0)}
+
+
+def test_outcomes_fade_by_half_in_a_half_life(ledger: Ledger):
+    ledger.learn([Outcome("a", "sums", True)] * 4, at=0)
+    assert ledger.outcomes(at=90 * DAY)["a", "sums"].right == pytest.approx(2)
+    ledger.learn([Outcome("a", "sums", True)], at=90 * DAY)
+    assert ledger.outcomes(at=180 * DAY)["a", "sums"].right == pytest.approx(1.5)
+
+
+def test_what_peers_liked_is_no_outcome(ledger: Ledger):
+    with pytest.raises(ValueError, match="'votes' is no outcome"):
+        ledger.learn([Outcome("a", "sums", True, "votes")])  # type: ignore[arg-type]
+    assert ledger.outcomes() == {}
+
+
+def test_a_file_counts_once_and_only_its_fold_for_fitting(ledger: Ledger, tmp_path: Path):
+    path = kept(tmp_path / "sums.jsonl", sums(40))
+    assert ledger.fit(path) == 20 * 5
+    once = ledger.outcomes(at=0)
+    assert ledger.fit(path) == 20 * 5
+    assert ledger.outcomes(at=0) == once
+    assert ledger.fit(path, fold=None) == 40 * 5
+
+
+def test_a_file_without_gold_answers_is_refused(ledger: Ledger, tmp_path: Path):
+    blind = [one.model_copy(update={"gold": None}) for one in sums(4)]
+    with pytest.raises(RecordingError, match="in fold 'cal'"):
+        ledger.fit(kept(tmp_path / "blind.jsonl", blind))
+
+
+def test_the_better_model_weighs_more_and_nobody_less_than_nothing(ledger: Ledger, tmp_path: Path):
+    path = kept(tmp_path / "sums.jsonl", sums(200))
+    ledger.fit(path)
+    council = replayed(path, ("ant", "owl"))
+    weights = ledger.weights(council, "sums", options=4)
+    assert weights["Owl"] > weights["Ant"] >= 0
+    assert reweighed(council, weights).character("Owl").weight == weights["Owl"]
+    ledger.learn([Outcome("ant", "sums", False)] * 500)
+    assert ledger.weights(council, "sums")["Ant"] == 0
+
+
+def test_it_is_shown_and_forgotten(ledger: Ledger):
+    ledger.learn([Outcome("a", "sums", True)] * 8 + [Outcome("b", "sums", False)] * 8)
+    first, second = ledger.show("sums")
+    assert (first.model, second.model) == ("a", "b")
+    assert first.low < first.accuracy < first.high
+    assert first.accuracy < 1  # shrunk
+    assert ledger.reset("a") == 1
+    assert [one.model for one in ledger.show()] == ["b"]
+    ledger.reset()
+    assert ledger.show() == []
+
+
+def test_a_replayed_model_has_the_record_of_the_recorded_one(tmp_path: Path):
+    council = replayed(kept(tmp_path / "sums.jsonl"))
+    assert name_of(council.models["ant"]) == "ant"
+    other = council.models["ant"].model_copy(update={"provider": "ollama"})
+    assert name_of(other) == "ollama/ant"

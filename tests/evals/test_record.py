@@ -1,0 +1,108 @@
+"""Keeping what models answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mixture_of_models.councils.recording import load_recording
+from mixture_of_models.evals.cases import Case, read_cases
+from mixture_of_models.evals.record import from_traces, record
+from mixture_of_models.graph.council import compile_council
+from mixture_of_models.tests.graph.desk import desk, question, said, seat, written
+from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mixture_of_models.tracing.local import local_trace, wait_for_traces
+
+CASES = [
+    Case(id="one", question="What is 17 + 25?", gold="42", fold="cal", dataset="sums"),
+    Case(id="two", question="Which is a bird?", gold="B", options=("a dog", "an owl")),
+]
+
+
+async def test_each_member_is_asked_once_alone_and_kept_with_its_cost(stage: Stage, tmp_path: Path):
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: B"})
+    stage.model("ada", reply=Reply("I add.\n\nAnswer: 42", usage=(20, 5)))
+    path = tmp_path / "kept.jsonl.gz"
+    written_ = written(stage, ("Ada", "Boris"))
+    written_["models"]["ada"]["price"] = {"input": 1, "output": 2}
+    from mixture_of_models.councils.loader import load_council
+
+    told: list[tuple[int, int]] = []
+    await record(load_council(written_), CASES, path, progress=lambda *at: told.append(at))
+    one, two = load_recording(path)
+    assert (one.id, one.fold, one.gold, two.options) == ("one", "cal", "42", ("a dog", "an owl"))
+    ada = one.models["Ada"]
+    assert (ada.ans, ada.ok, ada.text, ada.model) == (
+        "42",
+        1,
+        "I add.\n\nAnswer: 42",
+        "openai/ada",
+    )
+    assert (ada.input_tokens, ada.output_tokens, ada.usd) == (20, 5, 30 / 1e6)
+    assert (two.models["Boris"].ok, two.models["Ada"].ok) == (1, 0)
+    assert told == [(1, 2), (2, 2)]
+    assert len(stage.calls) == 4
+    assert all("You count twice." not in said(c.body) for c in stage.calls_to("boris"))
+    assert "A. a dog\nB. an owl" in said(stage.calls_to("ada")[1].body)
+
+
+async def test_a_recording_is_gone_on_with_where_it_broke_off(stage: Stage, tmp_path: Path):
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 42"})
+    stage.model("boris", reply="Answer: 42", faults=[Fault.status(500)])
+    path = tmp_path / "kept.jsonl"
+    council = desk(stage, ("Ada", "Boris"))
+    await record(council, CASES[:1], path)
+    assert set(load_recording(path)[0].models) == {"Ada"}
+    await record(council, CASES, path)
+    assert [set(one.models) for one in load_recording(path)] == [{"Ada", "Boris"}] * 2
+    stage.clear()
+    await record(council, CASES, path)
+    assert stage.calls == []
+
+
+async def test_what_was_recorded_can_be_replayed_and_read_as_data(stage: Stage, tmp_path: Path):
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 24"})
+    path = tmp_path / "kept.jsonl"
+    await record(desk(stage, ("Ada", "Boris")), CASES, path)
+    assert [case.asked for case in read_cases(path)] == [case.asked for case in CASES]
+    council = _of(path)
+    state = await compile_council(council).ainvoke(question(CASES[0].asked))
+    assert state["status"].spoke == ("Ada", "Boris")
+    assert state["messages"][-1].text == "Answer: 42"
+
+
+async def test_our_traces_become_a_recording(stage: Stage, tmp_path: Path):
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 24", "Clara": "Answer: 42"}, likes="42")
+    asked = "What is\n\n17 + 25?  " + "Think well. " * 60
+    council = desk(stage, deliberation={"rounds": {"min": 2, "max": 2}, "ballots": "always"})
+    with local_trace(council="desk"):
+        await compile_council(council).ainvoke(question(asked))
+    wait_for_traces()
+    (one,) = from_traces()
+    assert one.question == asked.strip()
+    assert {name: answer.ans for name, answer in one.models.items()} == {
+        "Ada": "42",
+        "Boris": "24",
+        "Clara": "42",
+    }
+    assert one.gold is None
+
+
+def _of(path: Path):
+    from mixture_of_models.councils.loader import load_council
+
+    return load_council(
+        {
+            "name": "replayed",
+            "models": {
+                name: {
+                    "provider": "replay",
+                    "model": name,
+                    "params": {"recording": str(path)},
+                }
+                for name in ("Ada", "Boris")
+            },
+            "characters": [{"name": name, "model": name} for name in ("Ada", "Boris")],
+            "synthesizer": {"model": "Ada"},
+            "thermal": None,
+        }
+    )

@@ -1,0 +1,119 @@
+"""A council on data, against its baselines."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from mixture_of_models.errors import StorageError
+from mixture_of_models.evals.cases import Case, read_cases
+from mixture_of_models.evals.counting import plurality_of
+from mixture_of_models.evals.plots import write_plots
+from mixture_of_models.evals.run import evaluate
+from mixture_of_models.evals.tables import as_markdown
+from mixture_of_models.tests.evals.recorded import kept, replayed, sums
+from mixture_of_models.tests.graph.desk import desk, seat
+from mixture_of_models.tests.stage import Stage
+
+NAMES = ("ant", "bee", "cat", "dog", "owl")
+
+
+async def test_the_numbers_of_the_graph_are_those_of_plain_counting(tmp_path: Path):
+    questions = sums(30)
+    path = kept(tmp_path / "sums.jsonl", questions)
+    found = await evaluate(replayed(path, NAMES), read_cases(path), concurrency=8)
+    majority = []
+    for one in questions:
+        at, _ = plurality_of([one.models[name].ans for name in NAMES])
+        majority.append(at is not None and one.models[NAMES[at]].ok == 1)
+    assert found.questions == 30
+    assert found.system("council").accuracy.value == pytest.approx(sum(majority) / 30)
+    assert found.system("majority").accuracy.value == pytest.approx(sum(majority) / 30)
+    assert found.system("majority").gain.value == 0
+    for name in NAMES:
+        right = sum(one.models[name].ok for one in questions) / 30
+        assert found.system(f"member: {name.title()}").accuracy.value == pytest.approx(right)
+    anyone = sum(any(a.ok for a in one.models.values()) for one in questions) / 30
+    assert found.system("oracle").accuracy.value == pytest.approx(anyone)
+    assert found.best == "Owl"
+    price = found.system("council").usd
+    assert price == pytest.approx(4 * 0.001 + 0.02)
+    assert found.system("council").seconds >= 0.5  # as it was recorded
+    assert found.text_agrees == 1
+    assert any("not recorded" in note for note in found.notes)
+
+
+async def test_a_run_that_broke_off_goes_on_where_it_was(tmp_path: Path):
+    path = kept(tmp_path / "sums.jsonl")
+    rows, cases = tmp_path / "rows.jsonl", read_cases(path)
+    council = replayed(path)
+    whole = await evaluate(council, cases, path=None)
+    await evaluate(council, cases[:10], path=rows)
+    torn = rows.read_text() + '{"case": "sum-11", "sys'
+    rows.write_text(torn)
+    told: list[tuple[str, int, int]] = []
+    again = await evaluate(council, cases, path=rows, progress=lambda *at: told.append(at))
+    assert told[0][1:] == (11, 30)
+    assert told[-1][1:] == (30, 30)
+    slim = {"seconds": None}
+    for one, other in zip(whole.systems, again.systems, strict=True):
+        assert one.model_copy(update=slim) == other.model_copy(update=slim)
+    heads = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert heads[0]["evaluation"] == "replayed"
+    assert len(heads) == 1 + 30 * 4
+
+
+async def test_rows_of_another_council_are_not_gone_on_with(tmp_path: Path):
+    path = kept(tmp_path / "sums.jsonl")
+    rows, cases = tmp_path / "rows.jsonl", read_cases(path, limit=2)
+    await evaluate(replayed(path), cases, path=rows)
+    with pytest.raises(StorageError, match="another council"):
+        await evaluate(replayed(path, ("ant", "bee", "owl")), cases, path=rows)
+
+
+async def test_the_best_member_is_sampled_several_times(stage: Stage):
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 7"})
+    stage.model("ada", reply=["Answer: 42", "Answer: 42", "Answer: 7", "Answer: 42"])
+    stage.model("pen", reply="Answer: 42")
+    case = Case(id="one", question="What is 17 + 25?", gold="42")
+    found = await evaluate(desk(stage, ("Ada", "Boris")), [case], samples=3)
+    assert found.best == "Ada"
+    assert found.system("self").accuracy.value == 1
+    assert found.system("self").calls == 3
+    sampled = stage.calls_to("ada")[1:]
+    assert [call.body["temperature"] for call in sampled] == [0.8] * 3
+    # Its own first answer was its proposal: the baseline of single members cost nothing more.
+    assert len(stage.calls_to("boris")) == 1
+
+
+async def test_a_later_layer_is_asked_alone_for_its_baseline(stage: Stage):
+    seat(stage, {"Ada": "Answer: 7", "Boris": "Answer: 42"})
+    stage.model("pen", reply="Answer: 42")
+    council = desk(stage, ("Ada", "Boris"), layers=[["Ada"], ["Boris"]])
+    case = Case(id="one", question="What is 17 + 25?", gold="42")
+    await evaluate(council, [case], samples=1)
+    heard, alone = stage.calls_to("boris")
+    assert "Answer: 7" in str(heard.body)
+    assert "Answer: 7" not in str(alone.body)
+
+
+async def test_a_question_without_anything_to_judge_by_is_refused(stage: Stage):
+    with pytest.raises(StorageError, match="compared by a judge"):
+        await evaluate(desk(stage), [Case(question="Which pet is best?")])
+
+
+async def test_the_report_is_a_table_and_plots(tmp_path: Path):
+    path = kept(tmp_path / "sums.jsonl")
+    found = await evaluate(replayed(path), read_cases(path))
+    told = as_markdown(found)
+    assert "| the council " in told
+    assert "plain majority of the members" in told
+    assert "expected calibration error" in told
+    assert type(found).model_validate_json(found.model_dump_json()) == found
+    drawn = write_plots(found, tmp_path / "plots")
+    assert [one.stem for one in drawn] == ["accuracy-against-cost", "calibration", "agreement"]
+    for one in drawn:
+        assert ET.parse(one).getroot().tag.endswith("svg")
