@@ -30,7 +30,8 @@ _SHAPES = re.compile(
 
 def redact(text: str) -> str:
     """The text without any key: the environment's, or one that is shaped like a vendor's."""
-    for name, value in os.environ.items():
+    for name in list(os.environ):
+        value = os.environ.get(name, "")  # another thread may just have taken it away
         if len(value) >= _SHORTEST and value in text and _SECRET_NAME.search(name):
             text = text.replace(value, HIDDEN)
     return _SHAPES.sub(HIDDEN, text)

@@ -39,7 +39,7 @@ class _Writer:
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
         self._last: Future[None] | None = None
-        self._complained = False
+        self._complained: set[str] = set()
 
     def write(self, store: TraceStore, view: TraceView, secret_names: Collection[str]) -> None:
         """Redact and keep a trace, later."""
@@ -56,8 +56,8 @@ class _Writer:
         try:
             store.write(TraceView.model_validate(redact_tree(view.model_dump(), secret_names)))
         except Exception as error:
-            if not self._complained:
-                self._complained = True
+            if str(error) not in self._complained:
+                self._complained.add(str(error))
                 _log.warning("no local trace was kept: %s", error)
 
 
