@@ -89,7 +89,7 @@ def build_graph(council: Council | str) -> Graph:
     graph.add_conditional_edges(
         "thermal_wait",
         _decide(to_speakers, council),
-        [*speakers, *(voter_node(name) for name in voters), "quorum"],
+        [*speakers, *(voter_node(name) for name in voters)],
     )
     for name in speakers:
         graph.add_edge(name, "quorum")
