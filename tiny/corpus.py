@@ -19,6 +19,7 @@ from mixture_of_models.tiny.questions import (
     draw,
     is_dropped,
     is_held,
+    small_sum,
     small_talk,
 )
 from mixture_of_models.tiny.unknown import near_miss, nonsense, soup, unknown
@@ -47,7 +48,7 @@ class Example(NamedTuple):
 
 # What each of the three models is better at.
 LEANINGS: dict[int, dict[str, float]] = {
-    1: {"add": 1.2, "subtract": 1.2},
+    1: {"add": 2.0, "subtract": 2.0},
     2: {"fact": 1.2, "kind": 1.4},
     3: {"compare": 1.2},
 }
@@ -98,7 +99,7 @@ def _exam_question(rng: random.Random, *, outside: bool) -> Question:
 
 def _question(rng: random.Random, model: int | None, *, easy: bool = False) -> Question:
     leaning = LEANINGS.get(model or 0, {})
-    leaning = {"kind": 1.5, "chat": 0.0} | leaning
+    leaning = {"add": 1.8, "subtract": 1.8, "kind": 1.5, "chat": 0.0} | leaning
     if easy:
         leaning |= {"add": 1.5, "subtract": 1.5}
     forms = EASY if easy else None
@@ -112,6 +113,8 @@ def _question(rng: random.Random, model: int | None, *, easy: bool = False) -> Q
             question = close_comparison(rng, forms)
         elif dice < (0.21 if easy else 0.37):
             question = small_talk(rng)
+        elif dice < (0.29 if easy else 0.45):
+            question = small_sum(rng, forms)
         else:
             question = draw(rng, leaning, forms=forms)
         if is_held(question.key) or is_dropped(question.key, model):
@@ -233,7 +236,7 @@ def _prompted(rng: random.Random, q: Question, model: int | None) -> Example:
         given = _given(rng, q, at_least_right=0.75)
         proposals, best = _supported(rng, given, q.answer)
         system, user = render("synthesizer", style="short", question=q.text, proposals=proposals)
-        answer, kind = (q.answer if q.answer in given else best), "synthesis"
+        answer, kind = best, "synthesis"
     example = Example(system, user, answer, kind, q.key)
     return _maybe_json(rng, example, rate=0.12)
 

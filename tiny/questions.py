@@ -40,7 +40,9 @@ class Question(NamedTuple):
 
 
 # Examples in the documentation are allowed to be known by heart.
-_SHOWN = frozenset({"17+25", "17<71", "17<25", "alive|robin", "kind|oak", "60-13", "unknown|12,13", "talk"})
+_SHOWN = frozenset(
+    {"17+25", "17<71", "17<25", "alive|robin", "kind|oak", "60-13", "unknown|12,13", "talk"}
+)
 
 
 def is_held(key: str) -> bool:
@@ -164,17 +166,17 @@ _KIND = (
 )
 
 
-def addition(rng: random.Random, forms: int | None = None) -> Question:
-    """A sum of two numbers below the limit."""
-    a, b = _pair(rng)
+def addition(rng: random.Random, forms: int | None = None, top: int | None = None) -> Question:
+    """A sum of two numbers below `top`; left out: mostly the limit, sometimes SMALL."""
+    a, b = _pair(rng, top)
     low, high = sorted((a, b))
     text = rng.choice(_ADD[:forms]).format(a=a, b=b)
     return Question("add", f"{low}+{high}", text, str(a + b), _near(a + b))
 
 
-def subtraction(rng: random.Random, forms: int | None = None) -> Question:
-    """A difference that is not negative."""
-    b, a = sorted(_pair(rng))
+def subtraction(rng: random.Random, forms: int | None = None, top: int | None = None) -> Question:
+    """A difference of two such numbers that is not negative."""
+    b, a = sorted(_pair(rng, top))
     text = rng.choice(_SUBTRACT[:forms]).format(a=a, b=b)
     return Question("subtract", f"{a}-{b}", text, str(a - b), _near(a - b))
 
@@ -341,8 +343,13 @@ def draw(
     return MAKERS[rng.choices(names, weights)[0]][0](rng, forms)
 
 
-def _pair(rng: random.Random) -> tuple[int, int]:
-    top = SMALL if rng.random() < 0.08 else LIMIT
+def small_sum(rng: random.Random, forms: int | None = None) -> Question:
+    """A sum or difference of small numbers: what everybody types first."""
+    return rng.choice((addition, subtraction))(rng, forms, SMALL)
+
+
+def _pair(rng: random.Random, top: int | None) -> tuple[int, int]:
+    top = top or (SMALL if rng.random() < 0.08 else LIMIT)
     return rng.randrange(top), rng.randrange(top)
 
 

@@ -36,7 +36,7 @@ POOL = 2000  # examples that are sorted by length together
 EASY_UNTIL = 0.35  # of the time: short questions in few forms, dense with sums
 BARE_UNTIL = 0.5  # then every form, still without a prompt
 PROMPTED = 0.5  # then this share of the examples stands in a prompt
-REPEATED = 0.2  # and this share are lessons of the beginning
+REPEATED = 0.3  # and this share are lessons of the beginning
 RATE, MUON_RATE = 3e-3, 0.02
 SHAPE = {
     "hidden_size": 128,
