@@ -82,11 +82,13 @@ def method_named(name: str | None) -> str | None:
         return None
     from typing import get_args
 
-    from mixture_of_models.councils.schema import Method
+    from mixture_of_models.councils.schema import METHOD_ALIASES, Method
 
     known = [str(each) for each in get_args(Method)]
     if name in known:
         return name
+    if name in METHOD_ALIASES:
+        return METHOD_ALIASES[name]
     near = get_close_matches(name.lower(), known, n=1)
     meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     raise typer.BadParameter(f"--method: votes cannot be counted by {name!r}; {meant}")

@@ -117,6 +117,12 @@ def _cascade_has_somewhere_to_go(council: Council) -> Iterator[Problem]:
         yield Problem(("layers", 0), says)
 
 
+def _depth_has_a_judge(council: Council) -> Iterator[Problem]:
+    if council.deliberation.depth == "annotator" and council.annotator is None:
+        says = "needs one: `annotator: {model: ...}` reads how hard a question is"
+        yield Problem(("deliberation", "depth"), says)
+
+
 CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _models_are_known,
     _fallbacks_end,
@@ -124,4 +130,5 @@ CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _everyone_has_one_seat,
     _dropout_leaves_someone,
     _cascade_has_somewhere_to_go,
+    _depth_has_a_judge,
 )

@@ -26,6 +26,10 @@ no_ballots: every voter abstained or was absent; heat: stopped by the thermal wa
 
 AnswerKind = Literal["closed", "open", "unknown"]
 
+Depth = Literal["solo", "small", "full", "deep"]
+"""How much of the council a question takes. solo: the first character alone; small: the first three
+of the first layer; full: the council as it is written; deep: two rounds at least."""
+
 N = TypeVar("N", int, float)
 
 
@@ -96,6 +100,9 @@ class Proposal(Record):
     round: int = Field(default=1, ge=1)
     layer: int = Field(default=1, ge=1)
     weight: float = Field(default=1.0, ge=0)
+    confidence: float | None = Field(
+        default=None, ge=0, le=1, description="how sure it said it is; None where it did not say"
+    )
     truncated: bool = Field(
         default=False, description="the model hit its length limit, or broke off"
     )
@@ -177,6 +184,7 @@ class Annotation(Record):
 
     restated: str = ""
     kind: AnswerKind = "unknown"
+    depth: Depth = "full"
 
 
 class Status(Record):

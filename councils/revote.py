@@ -84,7 +84,7 @@ def as_ballot_of(ballot: Ballot, method: str) -> Ballot:
         return blank.model_copy(update={"ranking": ballot.ranking or _ranked(ballot)})
     if method == "approval":
         return blank.model_copy(update={"approved": ballot.approved})
-    if method == "score":
+    if method in ("score", "best_confidence"):
         return blank.model_copy(update={"scores": ballot.scores})
     return blank
 
@@ -114,8 +114,7 @@ def _notes(cast: Sequence[Ballot], read: Sequence[Ballot], method: str) -> tuple
         return ("Nothing is counted under this method: every proposal goes to the synthesizer.",)
     given = [pair for pair in zip(cast, read, strict=True) if not pair[0].abstained]
     if not METHODS[method].ASKS:
-        aside = f"{_so_many(len(given))} left aside: this method counts equal answers."
-        return (aside,) if given else ()
+        return _notes_unasked(given, method)
     if not given:
         return ("Nobody cast a ballot in this round, so equal answers are counted.",)
     lost = sum(again.abstained for _, again in given)
@@ -124,6 +123,21 @@ def _notes(cast: Sequence[Ballot], read: Sequence[Ballot], method: str) -> tuple
         return (f"{says}, and nobody is asked again; so equal answers are counted.",)
     clear = f"{_so_many(lost)} not clear enough for {method!r}, and counted as abstaining."
     return (*_translations(given), *((clear,) if lost else ()))
+
+
+def _notes_unasked(given: Sequence[tuple[Ballot, Ballot]], method: str) -> tuple[str, ...]:
+    judged = sum(not again.abstained for _, again in given)
+    read = (f"{_so_many(judged)} read as how sure the voters are of each.",) if judged else ()
+    aside = len(given) - judged
+    left = f"{_so_many(aside)} left aside: this method counts {_COUNTS[method]}."
+    return (*read, *((left,) if aside else ()))
+
+
+_COUNTS = {
+    "answers": "equal answers",
+    "similarity": "texts that are alike",
+    "best_confidence": "how sure each says it is",
+}
 
 
 def _translations(given: Sequence[tuple[Ballot, Ballot]]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mixture_of_models.councils.secrecy import refuse_secrets
 from mixture_of_models.councils.voices import (
@@ -48,7 +48,33 @@ __all__ = [
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
-Method = Literal["plurality", "approval", "borda", "ranked_pairs", "score", "answers", "none"]
+Method = Literal[
+    "plurality",
+    "approval",
+    "borda",
+    "ranked_pairs",
+    "score",
+    "answers",
+    "similarity",
+    "best_confidence",
+    "none",
+]
+
+UNASKED = ("answers", "similarity", "best_confidence", "none")
+"""Methods under which nobody is asked for a ballot, so that the graph has no voters."""
+
+METHOD_ALIASES: dict[str, Method] = {"consensus": "similarity", "voting": "plurality"}
+"""Further names that a council may write."""
+
+
+def _plain_method(name: Any) -> Any:
+    return METHOD_ALIASES.get(name, name) if isinstance(name, str) else name
+
+
+MethodName = Annotated[
+    Method,
+    BeforeValidator(_plain_method, json_schema_input_type=Method | Literal["consensus", "voting"]),
+]
 
 
 class Rounds(Section):
@@ -67,10 +93,11 @@ class Rounds(Section):
 class Deliberation(Section):
     """How the council votes and when it stops."""
 
-    method: Method = Field(
+    method: MethodName = Field(
         default="plurality",
-        description="plurality, approval, borda, ranked_pairs, score: ballots; answers: equal "
-        "answers are counted, nobody is asked; none: no vote",
+        description="plurality (or voting), approval, borda, ranked_pairs, score: ballots; "
+        "answers: equal answers are counted, nobody is asked; similarity (or consensus): like "
+        "texts are; best_confidence: who is surest leads; none: no vote",
     )
     rounds: Rounds = Field(default=Rounds(), description="how many rounds, at least and at most")
     threshold: Share = Field(default=0.7, description="share of the tally that counts as agreement")
@@ -94,6 +121,11 @@ class Deliberation(Section):
         default=False,
         description="a further layer is asked only where the answers of the layer before do not "
         "agree: cheap models first, the strong one for what is left",
+    )
+    depth: Literal["full", "annotator"] = Field(
+        default="full",
+        description="annotator: for each question it says whether one character answers alone, "
+        "three of the first layer, all, or all in two rounds at least",
     )
 
 

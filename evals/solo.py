@@ -50,6 +50,7 @@ async def ask_alone(
         own="",
         round=1,
         layer=1,
+        method=council.deliberation.method,
     )
     wanted = who.temperature if temperature is None else temperature
     params = {} if wanted is None else {"temperature": wanted}

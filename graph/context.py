@@ -14,7 +14,8 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
-from mixture_of_models.councils.schema import Council, Method, Share
+from mixture_of_models.councils.schema import UNASKED as UNASKED
+from mixture_of_models.councils.schema import Council, MethodName, Share
 from mixture_of_models.errors import CouncilError
 
 Rounds = Annotated[int, Field(ge=1, le=20)]
@@ -35,7 +36,7 @@ class CouncilContext(BaseModel):
     threshold: Share | None = Field(default=None, description="share that counts as agreement")
     quorum: Share | None = Field(default=None, description="share of the seated that must answer")
     grace: float | None = Field(default=None, ge=0, description="seconds for stragglers")
-    method: Method | None = Field(default=None, description="how votes are counted")
+    method: MethodName | None = Field(default=None, description="how votes are counted")
     shuffle: bool | None = Field(default=None, description="shuffle the synthesizer's proposals")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="chance a seat is left out")
     seed: int | None = Field(default=None, ge=0, description="of shuffles, dropout, ballot orders")
@@ -91,9 +92,6 @@ def context_of(runtime: Runtime[Any]) -> CouncilContext:
 
 
 _NOTHING = CouncilContext()
-
-UNASKED = ("answers", "none")
-"""Methods under which nobody is asked for a ballot, so that the graph has no voters."""
 
 
 def rules(council: Council, context: CouncilContext) -> Council:

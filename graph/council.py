@@ -32,6 +32,7 @@ from mixture_of_models.graph.state import (
     CouncilState,
     CouncilUpdate,
 )
+from mixture_of_models.graph.table import at_depth
 from mixture_of_models.models.loop import run_in_background_loop
 from mixture_of_models.nodes.annotator import annotator
 from mixture_of_models.nodes.character import character
@@ -167,10 +168,13 @@ def supersteps_at_most(council: Council) -> int:
 
 
 def _serve(act: Act, council: Council) -> RunnableCallable:
-    """Make a node of an act: under this run's rules, for async callers and sync ones alike."""
+    """Make a node of an act: under this run's rules, and as deep as the question takes.
+
+    For async callers and sync ones alike.
+    """
 
     async def run(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
-        return await act(state, runtime, rules(council, context_of(runtime)))
+        return await act(state, runtime, at_depth(state, rules(council, context_of(runtime))))
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         return run_in_background_loop(run, state, runtime)
@@ -185,7 +189,7 @@ def _decide(decision: Decide, council: Council) -> RunnableCallable:
     """
 
     def decide_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
-        return decision(state, rules(council, context_of(runtime)))
+        return decision(state, at_depth(state, rules(council, context_of(runtime))))
 
     async def decide(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
         return decide_sync(state, runtime)

@@ -80,6 +80,35 @@ def instructions(state: CouncilState) -> str:
     return "\n\n".join(m.text for m in state["messages"] if isinstance(m, SystemMessage))
 
 
+def at_depth(state: CouncilState, council: Council) -> Council:
+    """The council as this question takes it: who of it is in line, and for how many rounds.
+
+    Only where the council lets its annotator say so, and never beyond its own rounds. Who has
+    failed at this question makes room for the next in line.
+    """
+    annotation, deliberation = state.get("annotation"), council.deliberation
+    depth = annotation.depth if annotation and deliberation.depth == "annotator" else "full"
+    if depth == "full":
+        return council
+    if depth == "deep":
+        rounds = deliberation.rounds
+        least = max(rounds.min, min(2, rounds.max))
+        changes = {"rounds": rounds.model_copy(update={"min": least})}
+        return council.model_copy(update={"deliberation": deliberation.model_copy(update=changes)})
+    lost = gone(state) | {
+        a.character for a in state.get("absences", []) if a.reason in ("empty", "garbled")
+    }
+    first = council.seats[0]
+    here = tuple(name for name in first if name not in lost) or first
+    seats = here[: 1 if depth == "solo" else 3]
+    rules: dict[str, Any] = {"minimum": min(deliberation.minimum, len(seats)), "cascade": False}
+    if depth == "solo":
+        rules["rounds"] = deliberation.rounds.model_copy(update={"min": 1, "max": 1})
+    return council.model_copy(
+        update={"layers": (seats,), "deliberation": deliberation.model_copy(update=rules)}
+    )
+
+
 def dice(state: CouncilState, council: Council, *purpose: object) -> random.Random:
     """A generator that gives the same throws for the same council seed, question and purpose."""
     return random.Random(f"{council.seed}:{zlib.crc32(question(state).encode())}:{purpose}")
@@ -221,7 +250,9 @@ def in_seat_order(proposals: Iterable[Proposal], council: Council) -> list[Propo
 
 
 def same_answer(proposals: Sequence[Proposal], state: CouncilState) -> bool:
-    """Whether all proposals give one and the same final answer."""
+    """Whether all proposals give one and the same final answer, or say the same word for word."""
+    if len({" ".join(p.text.split()).casefold() for p in proposals}) == 1:
+        return True
     annotation = state.get("annotation")
     if annotation is not None and annotation.kind == "open":
         return False

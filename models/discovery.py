@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council, Model
+from mixture_of_models.councils.schema import UNASKED, Council, Model
 from mixture_of_models.models.defaults import default_council
 from mixture_of_models.models.findings import Found, find_voices, is_near
 
@@ -34,8 +34,6 @@ Source = Literal["named", "environment", "ollama", "keys", "weights", "demo"]
 
 _FREE = frozenset({"ollama", "embedded", "huggingface", "replay"})
 """Providers that send no bill."""
-_UNASKED = frozenset({"answers", "none"})
-"""Methods that cost no call: nobody is asked for a ballot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def calls_at_most(council: Council) -> int:
     """How many calls of models one question takes in the worst case, retries aside."""
     speakers = sum(len(layer) for layer in council.seats)
     rules = council.deliberation
-    asked = rules.method not in _UNASKED
+    asked = rules.method not in UNASKED
     voters = sum(character.votes for character in council.characters) if asked else 0
     readers = bool(council.annotator) + bool(council.classifier.model)
     return readers + rules.rounds.max * (speakers + voters) + 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any, get_args
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Annotation
+from mixture_of_models.councils.records import Annotation, Depth
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import ModelError
 from mixture_of_models.graph.context import CouncilContext
@@ -17,16 +18,23 @@ from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.graph.table import conversation, instructions, question
 from mixture_of_models.prompts import render
 
-READING = {
-    "title": "Annotation",
-    "type": "object",
-    "properties": {
-        "restated": {"type": "string"},
-        "kind": {"type": "string", "enum": ["closed", "open"]},
-    },
-    "required": ["restated", "kind"],
-    "additionalProperties": False,
+_FIELDS = {
+    "restated": {"type": "string"},
+    "kind": {"type": "string", "enum": ["closed", "open"]},
 }
+_DEPTH = {"depth": {"type": "string", "enum": [*get_args(Depth)]}}
+
+
+def reading(*, depth: bool) -> dict[str, Any]:
+    """The schema of what the annotator says; how deep to go only where that is asked."""
+    fields = {**_FIELDS, **(_DEPTH if depth else {})}
+    return {
+        "title": "Annotation",
+        "type": "object",
+        "properties": fields,
+        "required": [*fields],
+        "additionalProperties": False,
+    }
 
 
 async def annotator(
@@ -34,6 +42,7 @@ async def annotator(
 ) -> CouncilUpdate:
     """Restate the question in the light of the conversation, and say whether its answer is closed.
 
+    Where the council asks for it, also how much of the council the question takes.
     Without an annotator, or when it fails, the question stands as it was asked; it stays in every
     prompt either way.
     """
@@ -41,12 +50,14 @@ async def annotator(
         return {}
     speaker = Speaker(node="annotator", name="annotator")
     key = council.annotator.model
-    prompt = render("annotator", style=council.prompts, question=question(state))
+    deep = council.deliberation.depth == "annotator"
+    prompt = render("annotator", style=council.prompts, question=question(state), depth=deep)
     messages = compose(
         prompt, instructions=instructions(state), conversation=conversation(state, council)
     )
     try:
-        reply, segment = await utter(council, runtime, speaker, key, messages, schema=READING)
+        schema = reading(depth=deep)
+        reply, segment = await utter(council, runtime, speaker, key, messages, schema=schema)
     except ModelError as error:
         note = f"The annotator did not answer ({error}); the question stands as it was asked."
         tell(runtime, Noted(text=note))
@@ -63,8 +74,9 @@ def read_annotation(reply: str) -> Annotation:
         read = json.loads(found[0]) if found else {}
     except (ValueError, RecursionError):
         read = {}
-    restated, kind = read.get("restated"), read.get("kind")
+    restated, kind, depth = (read.get(key) for key in ("restated", "kind", "depth"))
     return Annotation(
         restated=restated.strip() if isinstance(restated, str) else "",
         kind=kind if kind in ("closed", "open") else "unknown",
+        depth=depth if depth in get_args(Depth) else "full",
     )

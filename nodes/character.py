@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from mixture_of_models.councils.records import AbsenceReason, Proposal
 from mixture_of_models.councils.schema import Character, Council
+from mixture_of_models.councils.voting.stated import stated_confidence
 from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.context import CouncilContext, context_of
@@ -67,6 +68,7 @@ def character(name: str, races: Races) -> Any:
             round=turn.round,
             layer=turn.layer,
             weight=who.weight,
+            confidence=stated_confidence(reply.text),
             truncated=reply.finish in ("length", "broken"),
         )
         return {"proposals": [proposal], "segments": [segment]}
@@ -91,6 +93,7 @@ def _messages(who: Character, state: CouncilState, council: Council) -> list[Any
         own=own,
         round=turn.round,
         layer=turn.layer,
+        method=council.deliberation.method,
     )
     return compose(
         prompt,

@@ -131,7 +131,8 @@ def _in_words(verdict: Verdict, number: dict[str, int]) -> str:
     if not _led(verdict):
         return "nobody voted; weigh the proposals yourself"
     leading = [f"proposal {number[name]}" for name in verdict.options[0].members]
-    words = f"{' and '.join(sorted(leading))} leads with {verdict.share:.0%} of the vote"
+    share = _SHARES.get(verdict.method, "{:.0%} of the vote").format(verdict.share)
+    words = f"{' and '.join(sorted(leading))} leads with {share}"
     return words + (", a tie broken by seat" if verdict.tie else "")
 
 
@@ -173,7 +174,16 @@ def _support(proposal: Proposal, verdict: Verdict, proposals: int) -> str:
         return f"{len(option.members)} of {proposals} gave this answer"
     if verdict.method == "plurality":
         return f"{option.tally:g} of {verdict.ballots} votes"
-    return f"{option.share:.0%} of the vote"
+    if verdict.method == "best_confidence" and not option.share:
+        return ""  # it said nothing of how sure it is
+    return _SHARES.get(verdict.method, "{:.0%} of the vote").format(option.share)
+
+
+_SHARES = {
+    "similarity": "{:.0%} saying much the same",
+    "best_confidence": "a confidence of {:.0%}",
+}
+"""What a share is, where nobody voted."""
 
 
 def _preferred(

@@ -9,10 +9,12 @@ from __future__ import annotations
 from mixture_of_models.councils.voting import (
     answer_counting,
     approval,
+    best_confidence,
     borda,
     plurality,
     ranked_pairs,
     score,
+    similarity,
 )
 from mixture_of_models.councils.voting.base import Method
 
@@ -23,6 +25,8 @@ METHODS: dict[str, Method] = {
     "ranked_pairs": ranked_pairs,
     "score": score,
     "answers": answer_counting,
+    "similarity": similarity,
+    "best_confidence": best_confidence,
 }
 
 __all__ = ["METHODS", "Method"]

@@ -17,6 +17,7 @@ from mixture_of_models.councils.records import AnswerKind
 from mixture_of_models.councils.voting.forms import Form, read_form
 from mixture_of_models.councils.voting.latex import boxed
 from mixture_of_models.councils.voting.replies import is_refusal, json_values, plain
+from mixture_of_models.councils.voting.stated import without_confidence
 
 __all__ = ["canonical", "is_refusal"]
 
@@ -83,7 +84,7 @@ _SHORT = 2000
 
 
 def _read(text: str, kind: AnswerKind) -> str | None:
-    said = plain(text)
+    said = without_confidence(plain(text))
     if not said or is_refusal(said):
         return None
     form = _from_json(said) or _whole(said) or _stated(said) or _in_passing(said, kind)

@@ -32,11 +32,15 @@ class Group:
         members: their characters, in seat order.
         weight: their weights together.
         answer: their canonical answer; None where there is none.
+        speaker: who stands for them, where the method knows; else ballots, weight and seat say.
+        confidence: how sure the surest of them said it is; None where nobody said.
     """
 
     members: tuple[str, ...]
     weight: Number
     answer: str | None = None
+    speaker: str | None = None
+    confidence: Number | None = None
 
 
 @dataclass(frozen=True)

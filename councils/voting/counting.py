@@ -15,6 +15,7 @@ _FIELD = {
     "borda": "ranking",
     "ranked_pairs": "ranking",
     "score": "scores",
+    "best_confidence": "scores",
 }
 
 
@@ -51,8 +52,7 @@ def count(
         table, _ = lay(proposals, (), kind=kind)
         options = tuple(Option(members=each.members, answer=each.answer) for each in table.options)
         return Verdict(method=method, round=number, options=options)
-    asks = METHODS[method].ASKS
-    table, abstained = lay(proposals, _readable(ballots, method) if asks else (), kind=kind)
+    table, abstained = lay(proposals, _readable(ballots, method), kind=kind, method=method)
     if not table.options:
         return Verdict(method=method, round=number, abstained=abstained)
     standings = METHODS[method].standings(table)
@@ -150,8 +150,15 @@ def _outranks(table: Table, rival: int, leader: int) -> bool:
 
 
 def _readable(ballots: Sequence[Ballot], method: str) -> list[Ballot]:
-    """Ballots in another method's shape say nothing here: they abstain."""
-    field = _FIELD[method]
+    """Ballots in another method's shape say nothing here: they abstain.
+
+    Where nobody is asked, a ballot is no voter's answer to this method, and cannot abstain either.
+    """
+    field = _FIELD.get(method)
+    if field is None:
+        return []
+    if not METHODS[method].ASKS:
+        return [ballot for ballot in ballots if getattr(ballot, field)]
     return [
         ballot if getattr(ballot, field) else Ballot(voter=ballot.voter, weight=ballot.weight)
         for ballot in ballots
@@ -170,8 +177,11 @@ def _option(group: Group, standing: Standing) -> Option:
 def _spokesman(table: Table, option: int, proposals: Sequence[Proposal]) -> str:
     """The member of the leading option that stands for it.
 
-    Whole texts before truncated ones, then the one that most ballots name, then weight, then seat.
+    The one that the method chose; else whole texts before truncated ones, then the one that most
+    ballots name, then weight, then seat.
     """
+    if chosen := table.options[option].speaker:
+        return chosen
     named = dict.fromkeys(table.options[option].members, 0.0)
     for ballot in table.ballots:
         first = ballot.choice or (ballot.ranking[:1] or (None,))[0]

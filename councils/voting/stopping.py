@@ -132,6 +132,10 @@ def _support(verdict: Verdict) -> str:
     percent = f"{100 * verdict.share:.0f} %"
     if verdict.method == "score":
         return f"{what} scored {best.tally:.1f} of 10 on average"
+    if verdict.method == "best_confidence":
+        return f"{what} is the surest ({percent})" if verdict.share else f"nobody is sure of {what}"
+    if verdict.method == "similarity":
+        return f"{percent} of the weight said much the same as {what}"
     if verdict.method == "ranked_pairs":
         return f"{what} is preferred to every other option by {percent} or more"
     if verdict.method not in {"plurality", "approval", "answers"}:

@@ -104,7 +104,7 @@ def told(council: Any) -> str:
         ({"deliberation__rounds": {"min": 3, "max": 2}}, "deliberation.rounds: min must be at most max, is 3 with max 2"),
         ({"deliberation__rounds": {"min": 3}}, "deliberation.rounds: min must be at most max, is 3 with max 2"),
         ({"thermal": {"limit": 60}}, "thermal: resume must be at most limit, is 68 with limit 60"),
-        ({"deliberation__method": "brda"}, "deliberation.method: must be 'plurality', 'approval', 'borda', 'ranked_pairs', 'score', 'answers' or 'none', is 'brda'; did you mean 'borda'?"),
+        ({"deliberation__method": "brda"}, "deliberation.method: must be 'plurality', 'approval', 'borda', 'ranked_pairs', 'score', 'answers', 'similarity', 'best_confidence' or 'none', is 'brda'; did you mean 'borda'?"),
         # seats
         ({"characters__1__name": "Ada"}, "characters[1].name: 'Ada' is taken: characters[0] is called 'Ada'; choose another name"),
         ({"characters__1__name": "ADA"}, "characters[1].name: 'ADA' is taken: characters[0] is called 'Ada'"),

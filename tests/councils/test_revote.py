@@ -87,6 +87,15 @@ def test_equal_answers_are_counted_without_the_ballots_and_that_is_said() -> Non
     assert "3 ballots are left aside" in made.notes[0]
 
 
+def test_points_say_how_sure_the_voters_were() -> None:
+    made = again(SCORES, "best_confidence")
+    assert made.verdict.method == "best_confidence"
+    assert made.verdict.ballots == 3
+    assert "read as how sure" in made.notes[0]
+    assert "how sure each says it is" in again(CHOICES, "best_confidence").notes[0]
+    assert "texts that are alike" in again(CHOICES, "similarity").notes[0]
+
+
 def test_where_nobody_voted_equal_answers_are_counted() -> None:
     made = again([], "plurality")
     assert made.verdict.method == "answers"

@@ -17,7 +17,7 @@ from mixture_of_models.councils.records import (
     Usage,
     Verdict,
 )
-from mixture_of_models.councils.schema import Council
+from mixture_of_models.councils.schema import UNASKED, Council
 from mixture_of_models.errors import DeliberationError
 from mixture_of_models.graph.edges import (
     after_classifier,
@@ -106,7 +106,7 @@ def test_a_choice_is_voted_on() -> None:
     assert after_quorum(state(proposals=proposals(*NAMES)), council()) == "thermal_wait"
 
 
-@pytest.mark.parametrize("method", ["answers", "none"])
+@pytest.mark.parametrize("method", UNASKED)
 def test_a_method_without_ballots_goes_straight_to_the_count(method: str) -> None:
     rules = council(deliberation={"method": method})
     assert after_quorum(state(proposals=proposals(*NAMES)), rules) == "consensus"
@@ -117,8 +117,22 @@ def test_equal_answers_go_straight_to_the_count_unless_the_question_is_open() ->
     assert after_quorum(state(proposals=same), council()) == "consensus"
     always = council(deliberation={"ballots": "always"})
     assert after_quorum(state(proposals=same), always) == "thermal_wait"
-    open_question = state(proposals=same, annotation=Annotation(kind="open"))
+    in_other_words = ["It is 42.", "The answer is 42.", "42"]
+    alike = [
+        Proposal(character=name, text=text)
+        for name, text in zip(NAMES, in_other_words, strict=True)
+    ]
+    assert after_quorum(state(proposals=alike), council()) == "consensus"
+    open_question = state(proposals=alike, annotation=Annotation(kind="open"))
     assert after_quorum(open_question, council()) == "thermal_wait"
+
+
+def test_the_same_words_leave_nothing_to_vote_on_whatever_is_asked() -> None:
+    same = [
+        Proposal(character=name, text=f"Plant a tree.{' ' * i}") for i, name in enumerate(NAMES)
+    ]
+    open_question = state(proposals=same, annotation=Annotation(kind="open"))
+    assert after_quorum(open_question, council()) == "consensus"
 
 
 def test_ballots_that_cannot_be_paid_for_are_not_asked() -> None:

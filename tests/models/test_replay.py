@@ -72,6 +72,7 @@ def test_the_question_is_found_in_a_longer_prompt(path: Path):
         restated="",
         earlier=["Answer: dog"],
         own="",
+        method="plurality",
     )
     assert ask(path, "bee", later.user) == "Answer: dog"
     assert ask(path, "bee", f"Question: {PETS.question}\nAnswer 1: cat\n") == "Answer: dog"

@@ -31,7 +31,7 @@ async def test_it_reads_the_question_in_the_light_of_the_conversation(stage: Sta
 
 
 async def test_an_open_question_is_voted_on_though_all_say_the_same(stage: Stage) -> None:
-    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), "It is 42."))
+    seat(stage, {"Ada": "It is 42.", "Boris": "The answer is 42.", "Clara": "42"})
     stage.model("reader", reply='{"restated": "Why?", "kind": "open"}')
     await ask(_council(stage))
     assert len(voting(stage.calls)) == 3
@@ -65,9 +65,11 @@ async def test_what_it_read_is_told(stage: Stage) -> None:
         ('{"kind": ["open"]}', "", "unknown"),
         ("Why?", "", "unknown"),
         ("{", "", "unknown"),
+        ('{"depth": ["solo"]}', "", "unknown"),
+        ('{"depth": "Solo!"}', "", "unknown"),
         ('{"a":' * 100_000 + "}" * 100_000, "", "unknown"),
     ],
 )
 def test_what_cannot_be_read_is_left_open(reply: str, restated: str, kind: str) -> None:
     read = read_annotation(reply)
-    assert (read.restated, read.kind) == (restated, kind)
+    assert (read.restated, read.kind, read.depth) == (restated, kind, "full")

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from mixture_of_models.councils.schema import Method
 from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.council import compile_council
 from mixture_of_models.tests.graph.desk import (
@@ -128,9 +129,10 @@ async def test_a_vote_is_read_however_it_is_written(stage: Stage, text: str) -> 
     assert all(ballot.choice == ballot.shown[1] for ballot in result["ballots"])
 
 
-async def test_a_method_of_this_run_asks_in_its_own_way(stage: Stage) -> None:
+@pytest.mark.parametrize("method", ["borda", "ranked_pairs"])
+async def test_a_method_of_this_run_asks_in_its_own_way(stage: Stage, method: Method) -> None:
     seat(stage)
-    await ask(desk(stage), context=CouncilContext(method="borda"))
+    await ask(desk(stage), context=CouncilContext(method=method))
     assert '"ranking"' in said(voting(stage.calls)[0].body)
 
 

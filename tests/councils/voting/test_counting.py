@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.councils.records import Ballot, Proposal
+from mixture_of_models.councils.records import AnswerKind, Ballot, Proposal
 from mixture_of_models.councils.voting import METHODS
 from mixture_of_models.councils.voting.counting import agreed, count, is_decided, missing
 from mixture_of_models.councils.voting.dissent import dissent, minority_report
@@ -30,10 +30,21 @@ def test_equal_answers_are_one_option_and_a_ballot_for_any_of_them_counts() -> N
     assert verdict.decided
 
 
-def test_proposals_of_an_open_question_are_never_merged() -> None:
-    verdict = count(said(a="42", b="42"), method="answers", kind="open")
+def test_equal_answers_to_an_open_question_are_not_merged() -> None:
+    verdict = count(said(a="42", b="It is 42."), method="answers", kind="open")
     assert len(verdict.options) == 2
     assert verdict.tie
+
+
+@pytest.mark.parametrize("kind", ["open", "closed", "unknown"])
+def test_the_same_words_are_one_option_whatever_is_asked(kind: AnswerKind) -> None:
+    text = "It depends on the light, on the soil and on who waters it."
+    proposals = said(
+        a=text, b="A cactus needs no water at all, so take one.", c=f" {text.upper()}\n"
+    )
+    verdict = count(proposals, for_(x="a", y="c", z="b"), method="plurality", kind=kind)
+    assert [option.members for option in verdict.options] == [("a", "c"), ("b",)]
+    assert verdict.share == pytest.approx(2 / 3)
 
 
 def test_a_refusal_merges_with_refusals_only() -> None:
