@@ -8,13 +8,16 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask chat test test-fast test-browser check lint types contracts bench picture constraints package clean
+.PHONY: help ask ui chat test test-fast test-browser check lint types contracts bench picture screenshot constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 ask: .venv/.installed  ## ask the council: make ask Q="What is 17 + 25?"
 	@.venv/bin/mom ask -- "$$Q"
+
+ui: .venv/.ui  ## open the chat page in a browser
+	@.venv/bin/mom ui
 
 chat: .venv/.installed  ## talk with the council in the terminal
 	@.venv/bin/mom chat
@@ -46,6 +49,9 @@ bench: .venv/.developing  ## measure what orchestration costs, against a local s
 picture: .venv/.developing  ## draw the README's graph again
 	.venv/bin/python -m mixture_of_models.tests.picture
 
+screenshot: .venv/.developing  ## take the README's picture of the page again; needs chromium
+	.venv/bin/python -m mixture_of_models.tests.browser.screenshot docs/chat.png
+
 constraints: .venv/.developing  ## compile constraints.txt anew
 	.venv/bin/uv pip compile pyproject.toml --quiet --universal --upgrade --python-version 3.11 --all-extras \
 	  --group dev --constraint <(echo "torch==2.13.0") --no-emit-index-url --no-header --no-annotate \
@@ -63,6 +69,11 @@ clean:  ## remove the environment and everything that was built
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@$(PIP) install --quiet --upgrade pip
 	@$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.ui: .venv/.installed
+	@echo "Adding the chat page ..."
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[ui]'
 	@touch $@
 
 .venv/.developing: .venv/.installed

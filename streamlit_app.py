@@ -1,0 +1,14 @@
+"""The chat, in a browser: `mom ui`, or `streamlit run streamlit_app.py`. Its parts live in ui/."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Streamlit puts this folder on the path, where our `graph` and `models` would hide other packages'.
+_HERE = str(Path(__file__).resolve().parent)
+sys.path[:] = [place for place in sys.path if str(Path(place).resolve()) != _HERE]
+
+from mixture_of_models.ui.frame import show  # noqa: E402 - only once the path is mended
+
+show()

@@ -1,0 +1,164 @@
+"""What can be done with an answer, and by the keys alone; what was done is there afterwards."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mixture_of_models.tests.browser.conftest import Server, Tab
+from mixture_of_models.tests.browser.test_chat import TALK, picture, upload
+from mixture_of_models.tests.graph.desk import seat
+from mixture_of_models.tests.stage import Stage
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+Serve = Callable[[str], Server]
+Open = Callable[..., Tab]
+Desk = Callable[..., str]
+
+_PASTE = """([field, text]) => {
+  const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], "pasted.png", {type: "image/png"}));
+  field.focus();
+  field.dispatchEvent(
+    new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+}"""
+
+
+def seeing(stage: Stage) -> dict[str, Any]:
+    """Models that look at pictures."""
+    return {
+        name: {"provider": "openai", "model": name, "base_url": stage.openai_url, "vision": True}
+        for name in ("ada", "boris", "clara", "pen")
+    }
+
+
+def field_of(tab: Tab) -> Any:
+    return tab.page.get_by_test_id("stChatInputTextArea")
+
+
+def test_thumbs_a_new_name_and_another_answer_stay(
+    serve: Serve, tab: Open, stage: Stage, desk_file: Desk
+) -> None:
+    seat(stage)
+    one = tab(serve(desk_file()).url)
+    one.ask("What is the best pet?")
+    one.answered()
+    one.page.get_by_role("radio", name="Thumbs up").click()
+    one.page.wait_for_timeout(1500)
+    sidebar = one.page.get_by_test_id("stSidebar")
+    sidebar.get_by_role("button", name="Rename or delete").click()
+    one.page.get_by_label("Name", exact=True).fill("Of pets")
+    one.page.get_by_label("Name", exact=True).press("Enter")
+    sidebar.get_by_role("button", name="Of pets").wait_for()
+    one.open(one.page.url)
+    one.answered()
+    assert sidebar.get_by_role("button", name="Of pets").is_visible()
+    one.page.get_by_role("radio", name="Thumbs up", checked=True).wait_for()
+
+    stage.model("pen", reply="What the council says now.")
+    one.page.get_by_role("button", name="Regenerate").click()
+    one.page.locator(".stMain").get_by_text("What the council says now.").wait_for()
+    one.answered()
+    assert one.page.get_by_text("What the council says.", exact=True).count() == 0
+    assert one.errors == []
+
+
+def test_the_keys_are_enough(serve: Serve, tab: Open, stage: Stage, desk_file: Desk) -> None:
+    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), TALK), tokens_per_second=40)
+    one = tab(serve(desk_file()).url)
+    focused = "document.activeElement.dataset.testid === 'stChatInputTextArea'"
+    one.page.wait_for_function(focused)
+    one.page.keyboard.type("What is the best pet?")
+    one.page.keyboard.press("Enter")
+    one.page.get_by_text("word3", exact=False).first.wait_for()
+    one.page.get_by_text("The graph").click()
+    drawn = one.page.get_by_role("img", name="The graph of the council desk")
+    drawn.wait_for()
+    source = str(drawn.get_attribute("src"))
+    if source.startswith("data:"):
+        svg = base64.b64decode(source.partition(",")[2]).decode()
+    else:
+        svg = one.page.request.get(source).text()
+    assert svg.count('class="on"') == 3, "the three who speak are lit"
+    one.page.keyboard.press("Escape")
+    one.page.get_by_role("button", name="Resume").wait_for()
+    assert {call.outcome for call in stage.wait_for(3, 60)} == {"client_left"}
+
+
+def test_a_typed_question_is_not_lost_where_a_preset_is_asked(serve: Serve, tab: Open) -> None:
+    one = tab(serve("demo").url)
+    one.ask("What is 17 + 25?")
+    one.answered()
+
+
+def test_a_pasted_picture_is_sent(serve: Serve, tab: Open, stage: Stage, desk_file: Desk) -> None:
+    seat(stage)
+    one = tab(serve(desk_file(models=seeing(stage))).url)
+    handle = field_of(one).element_handle()
+    one.page.evaluate(_PASTE, [handle, base64.b64encode(picture()).decode()])
+    one.page.get_by_text("pasted.png").wait_for()
+    one.page.wait_for_timeout(1000)
+    one.ask("What is in the picture?")
+    one.answered()
+    [asked, *_] = stage.calls_to("ada")
+    [_, shown] = asked.body["messages"][-1]["content"]
+    assert shown["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+def test_what_was_typed_beside_a_refused_picture_is_still_there(
+    serve: Serve, tab: Open, stage: Stage, desk_file: Desk
+) -> None:
+    one = tab(serve(desk_file()).url)
+    big = b"\x89PNG\r\n\x1a\n" + bytes(49_000_000)
+    upload(one, {"name": "big.png", "mimeType": "image/png", "buffer": big})
+    one.page.wait_for_timeout(3000)
+    one.ask("What is in the picture?")
+    one.page.get_by_text("has 49 MB, and at most 20 MB are taken").wait_for()
+    one.page.wait_for_function(
+        "document.querySelector('[data-testid=stChatInputTextArea]').value"
+        " === 'What is in the picture?'"
+    )
+    one.shot("too-large-light")
+    assert stage.calls == []
+
+
+def test_the_way_from_an_answer_to_another_count_and_back(
+    serve: Serve, tab: Open, stage: Stage, desk_file: Desk
+) -> None:
+    seat(stage, likes={"Ada": "doubt", "Boris": "count", "Clara": "count"})
+    one = tab(serve(desk_file()).url)
+    for question in ("What is the best pet?", "What is the worst pet?"):
+        one.page.get_by_role("button", name="New conversation").click()
+        one.page.get_by_text("Ask the council").wait_for()
+        one.ask(question)
+        one.answered()
+    sidebar = one.page.get_by_test_id("stSidebar")
+    sidebar.get_by_role("button", name="What is the best pet?").click()
+    one.page.locator(".stMain").get_by_text("What is the best pet?").first.wait_for()
+    one.answered()
+    before = len(stage.calls)
+    one.page.locator(".stMain").get_by_role("button", name="Re-vote").click()
+    one.page.get_by_role("heading", name="Re-vote", level=1).wait_for()
+    one.page.get_by_text("The same proposal leads").wait_for()
+    one.page.get_by_role("spinbutton", name="Ada").wait_for()
+    assert one.page.locator(".stMain").get_by_text("What is the best pet?").first.is_visible()
+    one.page.get_by_role("spinbutton", name="Ada").fill("5")
+    one.page.get_by_role("spinbutton", name="Boris").click()
+    one.page.get_by_text("Another proposal leads").wait_for()
+    assert len(stage.calls) == before, "counting asks nobody"
+    stage.model("pen", reply="What the council says now.")
+    one.page.get_by_role("button", name="Write the answer anew").click()
+    one.page.get_by_text("What the council says now.").wait_for()
+    assert len(stage.calls) == before + 1
+    one.shot("revote-light")
+    one.page.get_by_role("button", name="Back to the conversation").click()
+    one.answered()
+    assert "What the council says." in one.answer.inner_text()
+    assert re.search(r"thread=\w+", one.page.url)
+    assert one.errors == []

@@ -1,0 +1,46 @@
+"""A house of one's own for each test, and the page that stands in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from mixture_of_models.councils.loader import to_yaml
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.ui import session
+from mixture_of_models.ui.house import House
+
+APP = Path(session.__file__).parent.parent / "streamlit_app.py"
+READER = "0" * session.LENGTH
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    """The loop, the store and the jobs, with nothing in them."""
+    opened = House()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AppTest]]:
+    """Opens the chat page with a council, and a thread where one is named."""
+
+    def open_chat(council: Council | str, thread: str = "", reader: str = READER) -> AppTest:
+        monkeypatch.setattr(session, "_reader", lambda: reader)
+        source = to_yaml(council) if isinstance(council, Council) else council
+        page: Any = AppTest.from_file(str(APP), default_timeout=30)
+        page.session_state["kept"] = {"council": source}
+        if thread:
+            page.query_params["thread"] = thread
+        return page.run()
+
+    st.cache_resource.clear()
+    yield open_chat
+    session.house().close()
+    st.cache_resource.clear()

@@ -1,0 +1,183 @@
+"""The chat page in each of its states."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+from streamlit.testing.v1 import AppTest
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.models import thermal
+from mixture_of_models.models.thermal import Reading
+from mixture_of_models.tests.graph.desk import desk, seat
+from mixture_of_models.tests.stage import Fault, Stage
+from mixture_of_models.tests.ui.conftest import READER
+from mixture_of_models.ui import session
+from mixture_of_models.ui.job import Job
+
+Chat = Callable[..., AppTest]
+ASKED = [HumanMessage("What is the best pet?", id="q1")]
+
+
+def begun(council: Council, thread: str = "t") -> Job:
+    house = session.house()
+    house.shelf.put(thread, reader=READER, title="What is the best pet?", council="")
+    return house.jobs.ask(thread, council, ASKED)
+
+
+def ended(job: Job) -> Job:
+    deadline = time.monotonic() + 20
+    while job.running:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return job
+
+
+def labels(page: AppTest) -> list[str]:
+    return [button.label for button in page.button]
+
+
+def told(page: AppTest) -> str:
+    """Everything that the page says."""
+    parts: list[Any] = [*page.markdown, *page.caption, *page.error, *page.info, *page.warning]
+    parts += page.get("html")
+    return "\n".join(str(getattr(one, "value", None) or one.proto.body) for one in parts)
+
+
+def test_the_empty_page_suggests_what_the_demo_can_answer(chat: Chat) -> None:
+    page = chat("demo")
+    assert not page.exception
+    assert "What is 17 + 25?" in labels(page)
+    assert page.chat_input[0].placeholder == "Ask demo"
+
+
+def test_a_running_question_shows_its_cards_and_a_stop(chat: Chat, stage: Stage) -> None:
+    seat(stage, latency=30)
+    council = desk(stage)
+    chat(council)
+    job = begun(council)
+    stage.wait_for(3, 60, started=True)
+    page = chat(council, "t")
+    assert not page.exception
+    assert "Stop" in labels(page)
+    assert page.chat_input[0].disabled
+    assert all(name in told(page) for name in ("Ada", "Boris", "Clara"))
+    page.button(key="stop-t").click().run()
+    assert not page.exception
+    assert job.state == "stopped"
+
+
+def test_a_stopped_question_offers_to_go_on(chat: Chat, stage: Stage) -> None:
+    seat(stage, latency=30)
+    council = desk(stage)
+    chat(council)
+    begun(council)
+    stage.wait_for(3, 60, started=True)
+    session.house().jobs.stop("t")
+    page = chat(council, "t")
+    assert not page.exception
+    assert "Resume" in labels(page)
+    assert "stopped before it was answered" in told(page)
+
+
+def test_an_answer_stands_with_its_label_and_what_can_be_done(chat: Chat, stage: Stage) -> None:
+    seat(stage)
+    stage.model("boris", always=Fault.status(400, message="no such luck"))
+    council = desk(stage, deliberation={"quorum": 0.5})
+    chat(council)
+    ended(begun(council))
+    page = chat(council, "t")
+    assert not page.exception
+    assert "What the council says." in told(page)
+    assert "Absent: Boris failed" in told(page)
+    assert {"Regenerate", "Branch"} <= set(labels(page))
+    assert "Stop" not in labels(page)
+
+
+def test_a_failed_council_says_who_failed_and_why(chat: Chat, stage: Stage) -> None:
+    seat(stage, always=Fault.status(400))
+    council = desk(stage)
+    chat(council)
+    ended(begun(council))
+    page = chat(council, "t")
+    assert not page.exception
+    assert "Ada" in page.error[0].value
+    assert "Resume" in labels(page)
+
+
+def test_a_hot_gpu_is_waited_for_with_a_countdown(
+    chat: Chat, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seat(stage)
+    hot = [Reading(celsius=91, device="GPU 0", source="nvml")]
+    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", {
+        **thermal.cool_down.__kwdefaults__, "read": lambda: hot,
+    })  # fmt: skip
+    council = desk(stage, thermal={"limit": 75, "resume": 68, "poll": 1, "max_wait": 100})
+    chat(council)
+    job = begun(council)
+    deadline = time.monotonic() + 10
+    while job.view().heat is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    page = chat(council, "t")
+    assert not page.exception
+    progress = page.get("progress")[0].proto
+    assert "91 °C" in progress.text
+    assert "waiting until it is at 68 °C" in progress.text
+    session.house().jobs.stop("t")
+
+
+def test_a_machine_without_models_says_what_would_help(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    page = chat("")
+    assert not page.exception
+    assert "No models were found" in told(page)
+
+
+def test_a_council_that_cannot_sit_is_said_and_the_page_stays(chat: Chat) -> None:
+    page = chat("no-such-council")
+    assert not page.exception
+    assert "no-such-council" in page.error[0].value.replace("\\", "")
+
+
+@pytest.mark.parametrize("thread", ["someone-elses", "nobodys", "../../etc"])
+def test_what_is_not_yours_is_not_shown(chat: Chat, stage: Stage, thread: str) -> None:
+    seat(stage)
+    council = desk(stage)
+    chat(council)
+    ended(begun(council, "someone-elses"))
+    page = chat(council, thread, reader="1" * session.LENGTH)
+    assert not page.exception
+    assert "What the council says." not in told(page)
+
+
+def test_the_sidebar_moves_the_settings_of_the_run(chat: Chat, stage: Stage) -> None:
+    seat(stage)
+    council = desk(stage, deliberation={"rounds": {"min": 1, "max": 3}})
+    page = chat(council)
+    page.toggle(key="setting-desk/deep").set_value(False)
+    page.slider(key="setting-desk/threshold").set_value(90)
+    page.selectbox(key="setting-desk/method").set_value("borda").run()
+    assert not page.exception
+    settings = page.session_state["settings"]
+    assert (settings.max_rounds, settings.threshold, settings.method) == (1, 0.9, "borda")
+    assert settings.quorum is None
+    assert settings.shuffle is None
+
+
+def test_thumbs_stay_with_the_answer(chat: Chat, stage: Stage) -> None:
+    seat(stage)
+    council = desk(stage)
+    chat(council)
+    ended(begun(council))
+    page = chat(council, "t")
+    page.feedback[0].set_value(1).run()
+    assert not page.exception
+    assert list(session.house().shelf.thumbs("t").values()) == ["up"]

@@ -1,0 +1,39 @@
+"""`mom ui` starts the page on this machine alone, or says what it needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+from typing import Any
+
+import pytest
+
+from mixture_of_models.cli import ui
+from mixture_of_models.errors import ProviderNotInstalledError, StorageError
+
+
+def test_it_listens_here_alone_sends_nothing_and_asks_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran: list[Any] = []
+    monkeypatch.setattr(os, "execv", lambda path, command: ran.extend(command))
+    port = ui.free_port(18501)
+    ui.ui(council=None, port=port, db=None)
+    assert {"--server.address=127.0.0.1", f"--server.port={port}"} <= set(ran)
+    assert {"--browser.gatherUsageStats=false", "--server.headless=true"} <= set(ran)
+    assert f"http://127.0.0.1:{port}" in capsys.readouterr().out
+
+
+def test_without_streamlit_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ProviderNotInstalledError, match=r"pip install 'mixture-of-models\[ui\]'"):
+        ui.ui()
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(StorageError, match="is taken"):
+            ui.ui(port=other.getsockname()[1])

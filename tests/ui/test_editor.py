@@ -1,0 +1,205 @@
+"""The editor's page: what it shows in each state, and what its widgets do to the draft."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.errors import StorageError
+from mixture_of_models.ui import kept_councils
+from mixture_of_models.ui.draft import Draft, draft_of, read_draft, written
+from mixture_of_models.ui.editor.editing import Editing
+
+HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) :red[no] **b**"
+
+
+def opened(draft: Draft | None = None) -> AppTest:
+    def script() -> None:
+        from mixture_of_models.ui.pages import editor
+
+        editor.page()
+
+    app = AppTest.from_function(script, default_timeout=30)
+    app.session_state["kept"] = {}
+    app.session_state["reader"] = "a" * 32
+    app.session_state["editing"] = Editing(draft or draft_of(load_council("layers")))
+    app.run()
+    assert not app.exception
+    return app
+
+
+def draft_in(app: AppTest) -> Draft:
+    work: Editing = app.session_state["editing"]
+    return work.draft
+
+
+def field(app: AppTest, kind: str, label: str) -> Any:
+    return next(one for one in getattr(app, kind) if one.label == label)
+
+
+def press(app: AppTest, key: str) -> AppTest:
+    app.button(key=key).click().run()
+    assert not app.exception
+    return app
+
+
+def captions(app: AppTest) -> str:
+    return "\n".join(one.value for one in app.caption)
+
+
+def test_a_council_is_shown_with_its_layers_as_columns() -> None:
+    app = opened()
+    shown = " ".join(one.value for one in app.markdown)
+    assert "Llama proposes" in shown
+    assert "Layer 1" in captions(app)
+    assert "Layer 2" in captions(app)
+    assert not app.warning
+
+
+def test_what_is_typed_goes_into_the_draft_and_a_blank_leaves_the_field_out() -> None:
+    app = opened()
+    field(app, "text_area", "Persona").set_value("You are exact.").run()
+    assert draft_in(app)["characters"][0]["personality"] == "You are exact."
+    field(app, "text_area", "Persona").set_value("").run()
+    assert "personality" not in draft_in(app)["characters"][0]
+
+
+def test_a_character_is_added_copied_moved_and_removed_and_undo_takes_it_back() -> None:
+    app = opened()
+    before = draft_in(app)
+    press(app, "copy-0")
+    assert draft_in(app)["characters"][1]["name"] == "Llama proposes 2"
+    press(app, "right-1")
+    assert len(written(draft_in(app))["layers"][1]) == 4
+    press(app, "remove-1")
+    press(app, "add-1")
+    assert draft_in(app)["characters"][-1]["name"] == "New character"
+    for _ in range(4):
+        press(app, "undo")
+    assert draft_in(app) == before
+    assert app.button(key="undo").disabled
+
+
+def test_a_wrong_value_is_told_at_its_field_and_in_one_list() -> None:
+    app = opened()
+    field(app, "number_input", "Weight").set_value(-3.0).run()
+    assert "must be at least 0" in captions(app)
+    assert "characters\\[0\\].weight" in app.warning[0].value
+    assert app.button(key="try-it").disabled
+
+
+def test_a_value_of_the_wrong_kind_can_be_mended_in_its_field() -> None:
+    draft = draft_of(load_council("demo"))
+    draft["characters"][0]["weight"] = "heavy"
+    app = opened(draft)
+    field(app, "text_input", "Weight").set_value("2.5").run()
+    assert draft_in(app)["characters"][0]["weight"] == 2.5
+    assert not app.warning
+
+
+def test_an_unknown_model_is_shown_and_told() -> None:
+    draft = draft_of(load_council("demo"))
+    draft["characters"][0]["model"] = "nobody"
+    app = opened(draft)
+    assert field(app, "selectbox", "Model").value == "nobody"
+    assert "no key of" in captions(app)
+
+
+def test_a_text_that_is_no_council_leaves_the_draft_as_it_was() -> None:
+    app = opened()
+    before = draft_in(app)
+    field(app, "text_area", "The council as YAML").set_value("characters: 3").run()
+    press(app, "take-yaml")
+    assert draft_in(app) == before
+    assert "list of mappings" in app.error[0].value
+    assert field(app, "text_area", "The council as YAML").value == "characters: 3"
+
+
+def test_a_text_is_taken_over() -> None:
+    app = opened()
+    text = (
+        "name: new\ncharacters: [{name: Eve, model: m}]\nmodels: {m: {provider: ollama, model: x}}"
+    )
+    field(app, "text_area", "The council as YAML").set_value(text).run()
+    press(app, "take-yaml")
+    assert draft_in(app) == read_draft(text)
+    assert "synthesizer: is missing" in app.warning[0].value
+
+
+def test_a_preset_is_opened() -> None:
+    app = opened()
+    app.selectbox(key="source").set_value("demo").run()
+    press(app, "open-source")
+    assert draft_in(app)["name"] == "demo"
+
+
+def test_a_council_is_kept_under_a_safe_name_and_found_again() -> None:
+    app = opened(draft_of(load_council("demo")))
+    field(app, "text_input", "Name").set_value("Ünser Rat (2)").run()
+    press(app, "save-it")
+    assert list(kept_councils.kept()) == ["ünser-rat-2"]
+    file = kept_councils.kept()["ünser-rat-2"]
+    assert load_council(file).name == "Ünser Rat (2)"
+    assert file.stat().st_mode & 0o077 == 0
+    press(app, "begin-empty")
+    app.selectbox(key="source").set_value("mine: ünser-rat-2").run()
+    press(app, "open-source")
+    assert draft_in(app)["name"] == "Ünser Rat (2)"
+
+
+def test_an_empty_one_can_sit_at_once() -> None:
+    app = press(opened(), "begin-empty")
+    assert not app.warning
+
+
+def test_hostile_names_are_shown_as_they_stand() -> None:
+    draft = draft_of(load_council("demo"))
+    draft["characters"][0]["name"] = HOSTILE
+    app = opened(draft)
+    drawn = [one.value for one in (*app.markdown, *app.caption, *app.warning, *app.button)]
+    for text in map(str, drawn):
+        assert "<script>" not in text.replace("\\<", "")
+        assert "](javascript" not in text
+        assert ":red[no]" not in text
+
+
+def test_a_draft_without_anybody_can_be_begun() -> None:
+    app = press(opened({"name": "nobody"}), "add-0")
+    assert len(draft_in(app)["characters"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("Desk", "desk"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("..", "council-"),
+        ("CON", "council-con"),
+        ("a" * 200, "a" * 60),
+        ("", "council-"),
+        ("\x00\n", "council-"),
+    ],
+)
+def test_a_name_never_leaves_the_folder(name: str, safe: str) -> None:
+    assert kept_councils.safe_name(name) == safe
+
+
+def test_a_kept_council_is_replaced_only_when_asked_to() -> None:
+    council = load_council("demo")
+    kept_councils.keep(council)
+    with pytest.raises(StorageError, match="already"):
+        kept_councils.keep(council)
+    file = kept_councils.keep(council, replace=True)
+    assert [one.name for one in file.parent.iterdir()] == [file.name], "no draft is left behind"
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path / "file"))
+    with pytest.raises(StorageError):
+        kept_councils.keep(load_council("demo"))
+    assert kept_councils.kept() == {}

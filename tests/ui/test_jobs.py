@@ -1,0 +1,202 @@
+"""A question outlives the page that asked it, and ends when somebody says so."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.tests.graph.desk import desk, seat
+from mixture_of_models.tests.stage import Fault, Stage
+from mixture_of_models.tracing.local import wait_for_traces
+from mixture_of_models.tracing.store import TraceStore
+from mixture_of_models.ui.house import House
+from mixture_of_models.ui.job import Job
+from mixture_of_models.ui.jobs import BusyError, Jobs
+from mixture_of_models.ui.talk import asked_again, branch_talk, read_talk, said_before
+
+ASKED = [HumanMessage("What is the best pet?", id="q1")]
+
+
+def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def ended(job: Job) -> Job:
+    until(lambda: not job.running)
+    return job
+
+
+def test_a_job_runs_to_its_answer_and_shows_every_seat(house: House, stage: Stage) -> None:
+    seat(stage)
+    job = ended(house.jobs.ask("t", desk(stage), ASKED))
+    view = job.view()
+    assert (job.state, job.error) == ("answered", "")
+    assert view.answer == "What the council says."
+    assert [seat.state for seat in view.round.seats.values()] == ["done"] * 3
+    assert view.status is not None
+    assert view.status.usage.calls == len(stage.calls)
+
+
+def test_its_cards_fill_while_it_runs(house: House, stage: Stage) -> None:
+    seat(stage, {"Ada": "a " * 40, "Boris": "b " * 40, "Clara": "c " * 40}, tokens_per_second=60)
+    job = house.jobs.ask("t", desk(stage), ASKED)
+    until(lambda: len(job.view().round.seats) == 3)
+    until(lambda: all(seat.text for seat in job.view().round.seats.values()))
+    first = [len(seat.text) for seat in job.view().round.seats.values()]
+    until(lambda: all(
+        len(seat.text) > before
+        for seat, before in zip(job.view().round.seats.values(), first, strict=True)
+    ))  # fmt: skip
+    assert job.running
+
+
+def test_a_view_stays_as_it_was_while_the_run_goes_on(house: House, stage: Stage) -> None:
+    seat(stage, tokens_per_second=20)
+    job = house.jobs.ask("t", desk(stage), ASKED)
+    until(lambda: bool(job.view().rounds))
+    early = job.view()
+    told = {name: (one.state, one.text) for name, one in early.round.seats.items()}
+    ended(job)
+    assert {name: (one.state, one.text) for name, one in early.round.seats.items()} == told
+    assert early.status is None
+
+
+def test_stop_hangs_up_on_every_model(house: House, stage: Stage) -> None:
+    seat(stage, latency=30)
+    job = house.jobs.ask("t", desk(stage), ASKED)
+    stage.wait_for(3, 60, started=True)
+    assert house.jobs.stop("t")
+    assert job.state == "stopped"
+    calls = stage.wait_for(3, 60)
+    assert [call.outcome for call in calls] == ["client_left"] * 3
+
+
+def test_what_was_stopped_is_resumed_without_paying_twice(house: House, stage: Stage) -> None:
+    seat(stage)
+    council = desk(stage)
+    stage.model("pen", reply="slow", latency=30)
+    house.jobs.ask("t", council, ASKED)
+    stage.wait_for(1, 60, started=True, model="pen")
+    house.jobs.stop("t")
+    paid = len(stage.calls)
+    talk = house.wait_for(read_talk(house.saver, "t", council))
+    assert talk.is_open
+    assert len(talk.view.round.seats) == 3
+    stage.model("pen", reply="What the council says.")
+    job = ended(house.jobs.resume("t", council))
+    assert job.state == "answered"
+    assert [call.model for call in stage.calls[paid:]] == ["pen"]
+    assert [seat.state for seat in job.view().round.seats.values()] == ["done"] * 3
+
+
+def test_two_threads_run_at_once_and_know_nothing_of_each_other(house: House, stage: Stage) -> None:
+    seat(stage, latency=0.3)
+    one = house.jobs.ask("one", desk(stage), [HumanMessage("What is the best cat?")])
+    two = house.jobs.ask("two", desk(stage), [HumanMessage("What is the best dog?")])
+    assert {job.thread for job in house.jobs.running()} == {"one", "two"}
+    house.jobs.stop("one")
+    assert (one.state, ended(two).state) == ("stopped", "answered")
+    talk = house.wait_for(read_talk(house.saver, "two", two.council))
+    assert [turn.question.text for turn in talk.turns] == ["What is the best dog?"]
+
+
+def test_a_thread_answers_one_question_at_a_time(house: House, stage: Stage) -> None:
+    seat(stage, latency=30)
+    house.jobs.ask("t", desk(stage), ASKED)
+    with pytest.raises(BusyError, match="being answered"):
+        house.jobs.ask("t", desk(stage), ASKED)
+
+
+def test_a_failure_stays_on_the_job(house: House, stage: Stage) -> None:
+    seat(stage, always=Fault.status(400))
+    job = ended(house.jobs.ask("t", desk(stage), ASKED))
+    assert job.state == "failed"
+    assert "Ada" in job.error
+    assert {one.state for one in job.view().round.seats.values()} == {"absent"}
+
+
+def test_a_finished_job_is_found_for_a_while_and_then_dropped(house: House, stage: Stage) -> None:
+    seat(stage)
+    jobs = Jobs(house._loop, house.saver, kept_seconds=0.2)
+    job = ended(jobs.ask("t", desk(stage), ASKED))
+    assert jobs.of("t") is job
+    until(lambda: jobs.of("t") is None)
+
+
+def test_the_settings_of_a_run_are_its_own(house: House, stage: Stage) -> None:
+    seat(stage)
+    context = CouncilContext(method="none", debug=True)
+    job = ended(house.jobs.ask("t", desk(stage), ASKED, context=context))
+    assert len(stage.calls) == 4
+    assert all(one.prompt for one in job.view().round.seats.values())
+
+
+def test_a_run_leaves_a_trace_with_its_thread(house: House, stage: Stage) -> None:
+    seat(stage)
+    job = ended(house.jobs.ask("t", desk(stage), ASKED))
+    wait_for_traces()
+    [summary] = TraceStore().summaries()
+    assert (summary.id, summary.thread, summary.council) == (job.trace, "t", "desk")
+
+
+def test_a_question_is_asked_again_in_the_place_of_its_answer(house: House, stage: Stage) -> None:
+    seat(stage)
+    council = desk(stage)
+    ended(house.jobs.ask("t", council, ASKED))
+    talk = house.wait_for(read_talk(house.saver, "t", council))
+    stage.model("pen", reply="On second thought.")
+    ended(house.jobs.ask("t", council, asked_again(talk.turns[-1])))
+    [turn] = house.wait_for(read_talk(house.saver, "t", council)).turns
+    assert turn.answer is not None
+    assert (turn.question.text, turn.answer.text) == (
+        "What is the best pet?",
+        "On second thought.",
+    )
+
+
+def test_a_branch_begins_as_its_thread_did_and_leaves_it_alone(house: House, stage: Stage) -> None:
+    seat(stage)
+    council = desk(stage, history=12)
+    ended(house.jobs.ask("t", council, ASKED))
+    ended(house.jobs.ask("t", council, [HumanMessage("And the second best?")]))
+    talk = house.wait_for(read_talk(house.saver, "t", council))
+    house.wait_for(branch_talk(house.saver, "b", council, said_before(talk.turns, 1)))
+    ended(house.jobs.ask("b", council, [HumanMessage("And the worst?")]))
+    branch = house.wait_for(read_talk(house.saver, "b", council))
+    assert [turn.question.text for turn in branch.turns] == [
+        "What is the best pet?",
+        "And the worst?",
+    ]
+    assert all(turn.answer is not None for turn in branch.turns)
+    assert house.wait_for(read_talk(house.saver, "t", council)).turns == talk.turns
+
+
+def test_a_new_house_finds_the_threads_of_the_one_before(stage: Stage) -> None:
+    seat(stage)
+    first = House()
+    ended(first.jobs.ask("t", desk(stage), ASKED))
+    first.close()
+    second = House()
+    talk = second.wait_for(read_talk(second.saver, "t", desk(stage)))
+    assert talk.view.answer == "What the council says."
+    assert [one.text for one in talk.view.round.seats.values()]
+    second.close()
+
+
+def test_a_closing_house_hangs_up(stage: Stage) -> None:
+    seat(stage, latency=30)
+    house = House()
+    house.jobs.ask("t", desk(stage), ASKED)
+    stage.wait_for(3, 60, started=True)
+    closing = threading.Thread(target=house.close)
+    closing.start()
+    assert {call.outcome for call in stage.wait_for(3, 60)} == {"client_left"}
+    closing.join()

@@ -1,0 +1,148 @@
+"""What a reader does: ask, stop, resume, ask again, edit, branch. Each starts or ends a job."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+from langchain_core.messages import BaseMessage, HumanMessage
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import MixtureError
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.ui import chosen, session
+from mixture_of_models.ui.pictures import MOST, PictureError, picture_block
+from mixture_of_models.ui.talk import Talk, asked_again, branch_talk, said_before
+
+LONGEST = 100_000
+"""Characters of a question; more than a council's models read."""
+
+
+def settings() -> CouncilContext:
+    """The settings as the sidebar last had them."""
+    told = st.session_state.get("settings")
+    return told if isinstance(told, CouncilContext) else CouncilContext()
+
+
+def say(text: str) -> None:
+    """Tell the reader something with the next drawing."""
+    st.session_state.setdefault("said", []).append(text)
+
+
+def ask(text: str, pictures: Sequence[Any] = ()) -> None:
+    """Put a question, in the open thread or a new one; a refused one stays in its field."""
+    text = text.strip()
+    if len(text) > LONGEST:
+        say(f"The question has {len(text):,} characters, and at most {LONGEST:,} are taken.")
+        _give_back(text)
+        return
+    try:
+        blocks = _blocks(pictures)
+    except PictureError as error:
+        say(str(error))
+        _give_back(text)
+        return
+    if not text and not blocks:
+        return
+    content: Any = [{"type": "text", "text": text}, *blocks] if blocks else text
+    _start(session.thread() or session.new_thread(), [_message(content)], text or "A picture")
+
+
+def given_back() -> str:
+    """The text of a question that was refused; told once."""
+    return str(st.session_state.pop("given-back", ""))
+
+
+def stop(thread: str) -> None:
+    """Stop the running question; its calls are cancelled."""
+    session.house().jobs.stop(thread)
+
+
+def resume(thread: str, source: str) -> None:
+    """Go on with a question that was stopped."""
+    try:
+        council = chosen.open_source(source).council
+        session.house().jobs.resume(thread, council, context=settings(), asked=_name(source))
+    except MixtureError as error:
+        say(str(error))
+
+
+def regenerate(talk: Talk, seed: int) -> None:
+    """Ask the last question once more; the dice fall otherwise."""
+    again = asked_again(talk.turns[-1])
+    again[-1] = _message(again[-1].content)
+    _start(talk.thread, again, seed=seed)
+
+
+def edit(talk: Talk, place: int, text: str) -> None:
+    """Ask a question otherwise, in a new thread that begins as this one did."""
+    old = talk.turns[place].question
+    pictures = [b for b in old.content if isinstance(b, dict) and b.get("type") != "text"]
+    content: Any = [{"type": "text", "text": text}, *pictures] if pictures else text
+    before: list[BaseMessage] = [*said_before(talk.turns, place), _message(content)]
+    _start(session.new_thread(), before, text)
+
+
+def branch(talk: Talk, place: int) -> None:
+    """Go on from a turn in a thread of its own."""
+    house, name = session.house(), session.new_thread()
+    said = said_before(talk.turns, place + 1)
+    try:
+        council = chosen.chosen().council
+        house.wait_for(branch_talk(house.saver, name, council, said))
+        entry = house.shelf.find(talk.thread)
+        title = f"{entry.title if entry else talk.turns[0].question.text} (branch)"
+        house.shelf.put(name, reader=session.reader(), title=title, council=chosen.source())
+    except MixtureError as error:
+        say(str(error))
+        return
+    session.open_thread(name)
+
+
+def sees(council: Council) -> bool:
+    """Whether anybody in the council can look at pictures."""
+    return any(
+        council.models[one.model].vision if one.vision is None else one.vision
+        for one in council.characters
+    )
+
+
+def _start(
+    thread: str, messages: Sequence[BaseMessage], title: str = "", seed: int | None = None
+) -> None:
+    house, context = session.house(), settings()
+    if seed is not None:
+        context = context.model_copy(update={"seed": seed})
+    try:
+        source = chosen.source()
+        council = chosen.chosen().council
+        house.jobs.ask(thread, council, messages, context=context, asked=_name(source))
+        reader = session.reader()
+        house.shelf.put(thread, reader=reader, title=title or "Untitled", council=source)
+    except MixtureError as error:
+        say(str(error))
+        return
+    if isinstance(messages[-1].content, list) and not sees(council):
+        say("Nobody in this council can look at pictures: they only read the text.")
+    session.open_thread(thread)
+
+
+def _give_back(text: str) -> None:
+    st.session_state["given-back"] = text[:LONGEST]
+
+
+def _blocks(pictures: Sequence[Any]) -> list[dict[str, Any]]:
+    if len(pictures) > MOST:
+        raise PictureError(f"There are {len(pictures)} pictures, and at most {MOST} are taken")
+    return [picture_block(one.getvalue(), one.name) for one in pictures]
+
+
+def _message(content: Any) -> HumanMessage:
+    return HumanMessage(content, id=str(uuid.uuid4()))
+
+
+def _name(source: str) -> str:
+    """What `mom resume` is told: a council that is no file of its own has no name there."""
+    return "" if "\n" in source else source

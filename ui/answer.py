@@ -1,0 +1,107 @@
+"""What stands with an answer: how it came about, who was missing, who dissented, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from mixture_of_models.councils.records import Segment, Status, Usage
+from mixture_of_models.graph.follow import RunView
+from mixture_of_models.ui import safe, words
+
+_NODES = {"character": "speaks", "vote": "votes", "synthesizer": "writes", "annotator": "reads"}
+
+
+def draw_label(status: Status) -> None:
+    """The honest label under an answer."""
+    if status.degraded:
+        st.warning("Something failed on the way, and the answer came anyway.", icon="⚠️")
+    st.caption(safe.inline(words.cost(status.usage, status.seconds)))
+    for one in status.absent:
+        st.caption(f"Absent: {safe.inline(words.absent(one))}")
+    for note in status.notes:
+        st.caption(f"Note: {safe.inline(note)}")
+    if status.dissent:
+        who = ", ".join(status.dissent)
+        with st.expander(f"Dissent: {safe.inline(who)}", icon=":material/alt_route:"):
+            if status.minority_report:
+                st.caption("Minority report: the strongest proposal that did not win")
+                st.markdown(safe.markdown(status.minority_report))
+            else:
+                st.caption("Their last proposals are among the cards.")
+
+
+def draw_past_label(told: Mapping[str, Any]) -> None:
+    """What an earlier answer says of itself: `response_metadata["council"]` of its message."""
+    lines = [f"Council: {told.get('name') or 'unknown'}"]
+    if spoke := told.get("spoke"):
+        lines.append(f"Spoke: {', '.join(map(str, spoke))}")
+    for one in told.get("absent") or ():
+        reason = words.REASONS.get(one.get("reason"), str(one.get("reason")))
+        lines.append(f"Absent: {one.get('character')} {reason}")
+    stop, share = told.get("stop_reason"), told.get("share")
+    if stop:
+        percent = f" ({share:.0%} for the leading answer)" if share else ""
+        lines.append(f"Stopped because {words.STOPS.get(stop, stop)}{percent}")
+    if dissent := told.get("dissent"):
+        lines.append(f"Dissent: {', '.join(map(str, dissent))}")
+    lines.append(f"Rounds: {told.get('rounds', '?')}")
+    if writer := told.get("written_by"):
+        lines.append(f"Written by {writer}" + (", after a failure" * bool(told.get("degraded"))))
+    for line in lines:
+        st.caption(safe.inline(line))
+
+
+def draw_costs(status: Status | None, view: RunView) -> None:
+    """Cost, calls, tokens and time: of each speaking, and of all."""
+    segments = list(segments_of(view))
+    if not segments:
+        st.caption("Nothing has been spent yet.")
+        return
+    rows = "".join(_row(one) for one in segments)
+    usage = status.usage if status is not None else sum((s.usage for s in segments), Usage())
+    seconds = status.seconds if status is not None else usage.seconds
+    head = "".join(
+        f"<th>{name}</th>"
+        for name in ("who", "model", "seconds", "calls", "in", "out", "tokens/s", "price")
+    )
+    total = (
+        f"<tr class='mom-total'><td>In total</td><td></td><td>{seconds:.1f}</td>"
+        f"<td>{usage.calls}</td><td>{_count(usage.input_tokens)}</td>"
+        f"<td>{_count(usage.output_tokens)}</td><td></td><td>{words.money(usage.usd)}</td></tr>"
+    )
+    st.html(f'<table class="mom-table mom-costs"><tr>{head}</tr>{rows}{total}</table>')
+
+
+def segments_of(view: RunView) -> Iterable[Segment]:
+    """Every speaking that has ended, in the order of the rounds."""
+    voices = [voice.segment for voice in view.voices.values() if voice.segment is not None]
+    yield from (one for one in voices if one.node in ("classifier", "annotator"))
+    for a_round in view.rounds:
+        yield from (seat.segment for seat in a_round.seats.values() if seat.segment is not None)
+        yield from (one for one in voices if one.node == "vote" and one.round == a_round.number)
+    yield from (one for one in voices if one.node in ("synthesizer", "painter"))
+
+
+def _row(one: Segment) -> str:
+    what = _NODES.get(one.node, one.node)
+    who = one.name if one.name == one.node else f"{one.name} {what}"
+    who += f", round {one.round}" if one.round else ""
+    rate = words.speed(one)
+    cells = (
+        who,
+        one.model,
+        f"{one.usage.seconds:.1f}",
+        str(one.usage.calls),
+        _count(one.usage.input_tokens),
+        _count(one.usage.output_tokens),
+        f"{rate:.0f}" if rate else "",
+        words.money(one.usage.usd),
+    )
+    return "<tr>" + "".join(f"<td>{safe.plain(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def _count(tokens: int | None) -> str:
+    return "?" if tokens is None else f"{tokens:,}"

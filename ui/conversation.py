@@ -1,0 +1,140 @@
+"""The conversation: its turns, and what can be done with each."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Literal
+
+import streamlit as st
+from langchain_core.messages import AIMessage, HumanMessage
+
+from mixture_of_models.graph.table import COMMAND
+from mixture_of_models.ui import acts, frame, safe, session
+from mixture_of_models.ui.answer import draw_past_label
+from mixture_of_models.ui.pictures import blocks_of
+from mixture_of_models.ui.shelf import Thumb
+from mixture_of_models.ui.talk import Talk, Turn
+
+PAST = 10
+"""Turns that are drawn at once; earlier ones come by a button."""
+
+
+def draw_question(message: HumanMessage) -> None:
+    """What a person asked."""
+    with st.chat_message("user"):
+        if text := COMMAND.sub("", message.text).strip():
+            st.markdown(safe.markdown(text))
+        pictures = [_decoded(url) for url in blocks_of(message.content)]
+        if pictures:
+            with st.container(horizontal=True, key=f"pictures-{message.id}"):
+                for number, picture in enumerate(pictures, 1):
+                    st.image(picture, width=160, alt=f"Picture {number} of the question")
+
+
+def draw_past_answer(talk: Talk, place: int, thumbs: dict[str, Thumb]) -> None:
+    """An earlier answer with its row of buttons, its label folded."""
+    answer = talk.turns[place].answer
+    if answer is None:
+        st.caption("This question was not answered.")
+        return
+    if told := answer.response_metadata.get("council"):
+        with st.expander("How this answer came about", type="compact"):
+            draw_past_label(told)
+    draw_text(answer)
+    draw_buttons(talk, place, thumbs.get(str(answer.id)))
+
+
+def draw_text(answer: AIMessage) -> None:
+    """The answer itself."""
+    with st.container(key=f"answer-{answer.id}"):
+        st.markdown(safe.markdown(answer.text))
+
+
+def draw_edit(talk: Talk, place: int) -> None:
+    """A question to be put otherwise, in a branch of its own."""
+    turn = talk.turns[place]
+    key = f"{talk.thread}-{turn.question.id}"
+    with st.popover("Edit", icon=":material/edit:", type="tertiary", key=f"edit-{key}"):
+        text = st.text_area("Ask it otherwise", turn.question.text, key=f"text-{key}")
+        st.caption("The conversation as it is stays; this becomes a branch of it.")
+        st.button(
+            "Ask",
+            type="primary",
+            key=f"send-{key}",
+            on_click=acts.edit,
+            args=(talk, place, text),
+            disabled=not text.strip(),
+        )
+
+
+def draw_buttons(talk: Talk, place: int, thumb: Thumb | None) -> None:
+    """Copy, thumbs, regenerate, edit, branch."""
+    turn = talk.turns[place]
+    answer = str(turn.answer.id) if turn.answer is not None else ""
+    key = f"{talk.thread}-{answer}"
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"do-{key}"):
+        with st.popover("Copy", icon=":material/content_copy:", type="tertiary", key=f"copy-{key}"):
+            text = turn.answer.text if turn.answer is not None else ""
+            st.code(text, language=None, wrap_lines=True, height=200)
+        st.feedback(
+            "thumbs",
+            key=f"thumb-{key}",
+            default={"up": 1, "down": 0}.get(thumb or "") if thumb else None,
+            on_change=_rate,
+            args=(talk.thread, answer, f"thumb-{key}"),
+        )
+        if place == len(talk.turns) - 1:
+            st.button(
+                "Regenerate",
+                icon=":material/refresh:",
+                type="tertiary",
+                key=f"again-{key}",
+                on_click=acts.regenerate,
+                args=(talk, secrets.randbelow(2**31)),
+            )
+        draw_edit(talk, place)
+        _draw_revote(talk, place, key)
+        st.button(
+            "Branch",
+            icon=":material/fork_right:",
+            type="tertiary",
+            key=f"branch-{key}",
+            help="Go on from here in a conversation of its own.",
+            on_click=acts.branch,
+            args=(talk, place),
+        )
+
+
+def _draw_revote(talk: Talk, place: int, key: str) -> None:
+    """The way to the page that counts this question anew; only the last one's ballots are kept."""
+    if place != len(talk.turns) - 1 or not any(one.counted for one in talk.view.rounds):
+        return
+    if st.button(
+        "Re-vote",
+        icon=":material/how_to_vote:",
+        type="tertiary",
+        key=f"revote-{key}",
+        help="Count these proposals by other rules, without asking the characters again.",
+    ):
+        frame.go("revote", thread=talk.thread)
+
+
+def _rate(thread: str, answer: str, key: str) -> None:
+    house = session.house()
+    chosen = st.session_state.get(key)
+    thumb: Literal["up", "down"] | None = None if chosen is None else ("down", "up")[chosen]
+    job = house.jobs.of(thread)
+    house.shelf.rate(thread, answer, thumb, trace=(job.trace if job else None) or "")
+
+
+def shown_turns(talk: Talk, removed: frozenset[str], *, running: bool) -> tuple[Turn, ...]:
+    """The turns that stand still: without the one that is being answered, or asked again."""
+    turns = tuple(turn for turn in talk.turns if turn.question.id not in removed)
+    if running and turns and turns[-1].answer is None:
+        return turns[:-1]
+    return turns
+
+
+def _decoded(url: str) -> bytes:
+    return base64.b64decode(url.partition(",")[2], validate=False)

@@ -1,0 +1,205 @@
+"""A council on the drawing board: a plain mapping, and the pure functions that edit it.
+
+A draft may be wrong in any way while somebody works at it; `check` says how, and nothing that was
+written is lost by an edit that makes no sense: it then changes nothing. Between two edits a draft
+is as the council's YAML, but for its layers, which seat characters by their place in
+`characters` instead of by a name that may just be changing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from mixture_of_models.councils.checking import problems_in
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.councils.reading import read_yaml
+from mixture_of_models.councils.refusals import Path
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.councils.writing import as_yaml
+from mixture_of_models.errors import CouncilError
+
+Draft = dict[str, Any]
+
+_SECTIONS = ("deliberation", "synthesizer", "annotator", "classifier", "painter", "budget")
+
+
+def draft_of(council: Council) -> Draft:
+    """The draft of a council that sits already."""
+    return opened(council.model_dump(mode="json", exclude_defaults=True))
+
+
+def read_draft(text: str, origin: str = "council") -> Draft:
+    """The draft in a YAML text; it need not be a council yet, but must have the shape of one.
+
+    Raises:
+        CouncilError: it is no YAML, or no form could show it.
+    """
+    values = read_yaml(text, origin)
+    if fault := _misshapen(values):
+        raise CouncilError(f"{origin}: {fault}")
+    return opened(values)
+
+
+def opened(values: Mapping[str, Any]) -> Draft:
+    """A draft of a council as it is written: seats by place. A name nobody has stays a name."""
+    draft = deepcopy(dict(values))
+    places: dict[str, list[int]] = {}
+    for index, one in enumerate(characters(draft)):
+        places.setdefault(str(one.get("name")), []).append(index)
+    if isinstance(layers := draft.get("layers"), list):
+        draft["layers"] = [
+            [places[name].pop(0) if places.get(name) else name for name in layer]
+            for layer in layers
+        ]
+    return draft
+
+
+def written(draft: Draft) -> Draft:
+    """The council as its file would say it."""
+    values = deepcopy(draft)
+    names = [one.get("name") for one in characters(draft)]
+    if "layers" in draft:
+        values["layers"] = [
+            [names[seat] if isinstance(seat, int) else seat for seat in layer]
+            for layer in draft["layers"]
+        ]
+    return values
+
+
+def council_of(draft: Draft) -> Council:
+    """The council, where it can sit.
+
+    Raises:
+        CouncilError: it cannot.
+    """
+    return load_council(written(draft))
+
+
+def text_of(draft: Draft) -> str:
+    """The draft as YAML, whether or not it can sit."""
+    return as_yaml(written(draft))
+
+
+def check(draft: Draft) -> dict[Path, str]:
+    """What keeps the draft from being a council: path -> message. Empty: it can sit."""
+    found: dict[Path, str] = {}
+    for problem in problems_in(written(draft)):
+        before = found.get(problem.path)
+        found[problem.path] = f"{before}; {problem.says}" if before else problem.says
+    return found
+
+
+def at(draft: Draft, path: Path, default: Any = None) -> Any:
+    """What stands at a path; `default` where nothing does."""
+    value: Any = draft
+    for step in path:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return default
+    return value
+
+
+def put(draft: Draft, path: Path, value: Any) -> Draft:
+    """The draft with `value` at a path; sections on the way are made where they are missing."""
+    made = deepcopy(draft)
+    place: Any = made
+    for step in path[:-1]:
+        if isinstance(place, dict) and step not in place:
+            place[step] = {}
+        place = _inner(place, step)
+    if not path or not _takes(place, path[-1]):
+        return draft
+    place[path[-1]] = deepcopy(value)
+    return made
+
+
+def drop(draft: Draft, path: Path) -> Draft:
+    """The draft without what stands at a path; a section that is then empty goes with it."""
+    made = deepcopy(draft)
+    place = at(made, path[:-1]) if path else None
+    if not isinstance(place, dict) or path[-1] not in place:
+        return draft
+    del place[path[-1]]
+    emptied = not place and len(path) == 2 and path[0] in _SECTIONS
+    return drop(made, path[:-1]) if emptied else made
+
+
+def characters(draft: Draft) -> list[dict[str, Any]]:
+    """The characters as they stand there."""
+    found = draft.get("characters")
+    return found if isinstance(found, list) else []
+
+
+def voices(draft: Draft) -> dict[str, Any]:
+    """The models as they stand there, by key."""
+    found = draft.get("models")
+    return found if isinstance(found, dict) else {}
+
+
+def fresh_name(name: str, taken: Iterable[object]) -> str:
+    """`name`, with a number after it where somebody has it already."""
+    known = {str(one).casefold() for one in taken}
+    number, made = 2, name
+    while made.casefold() in known:
+        made, number = f"{name[:56]} {number}", number + 1
+    return made
+
+
+def add_voice(draft: Draft, key: str, voice: Mapping[str, Any]) -> Draft:
+    """With one more model; its key gets a number where it is taken."""
+    return put(draft, ("models", fresh_name(key, voices(draft))), dict(voice))
+
+
+def rename_voice(draft: Draft, old: str, new: str) -> Draft:
+    """With a model under another key, and everything that names it told so."""
+    known = voices(draft)
+    if old not in known or new in known:
+        return draft
+    made = deepcopy(draft)
+    made["models"] = {new if key == old else key: voice for key, voice in made["models"].items()}
+    for voice in made["models"].values():
+        if isinstance(voice, dict) and isinstance(voice.get("fallbacks"), list):
+            voice["fallbacks"] = [new if key == old else key for key in voice["fallbacks"]]
+    sections = (made.get(name) for name in ("synthesizer", "annotator", "classifier", "painter"))
+    for pointing in (*characters(made), *sections):
+        if isinstance(pointing, dict) and pointing.get("model") == old:
+            pointing["model"] = new
+    return made
+
+
+def _misshapen(values: Any) -> str | None:
+    """Why a form could not show these values."""
+    if not isinstance(values, dict):
+        return "is no mapping of name, models, characters, ..."
+    if not all(isinstance(key, str) for key in values):
+        return "every key must be text; put it in quotes"
+    listed, named = values.get("characters", []), values.get("models", {})
+    if not (isinstance(listed, list) and all(isinstance(one, dict) for one in listed)):
+        return "characters: must be a list of mappings"
+    if not (isinstance(named, dict) and all(isinstance(one, dict) for one in named.values())):
+        return "models: must be a mapping of mappings"
+    layers = values.get("layers", [])
+    if not (isinstance(layers, list) and all(isinstance(one, list) for one in layers)):
+        return "layers: must be a list of lists of names"
+    if not all(isinstance(name, str) for layer in layers for name in layer):
+        return "layers: hold names, nothing else"
+    for section in _SECTIONS:
+        if not isinstance(values.get(section, {}), dict | None):
+            return f"{section}: must be a mapping"
+    return None
+
+
+def _inner(place: Any, step: str | int) -> Any:
+    try:
+        return place[step]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _takes(place: Any, step: str | int) -> bool:
+    if isinstance(place, dict):
+        return isinstance(step, str)
+    return isinstance(place, list) and isinstance(step, int) and 0 <= step < len(place)

@@ -1,0 +1,76 @@
+"""What all sessions of a server share: one event loop, the store of threads, the running jobs.
+
+Pure Python: Streamlit only keeps the one `House` there is (see `ui.session`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import os
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mixture_of_models.errors import MixtureError
+from mixture_of_models.graph.checkpoint import open_checkpointer
+from mixture_of_models.models.loop import background_loop
+from mixture_of_models.tracing.langsmith import settle_langsmith
+from mixture_of_models.ui.jobs import Jobs
+from mixture_of_models.ui.shelf import Shelf
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+T = TypeVar("T")
+
+_LONGEST_WAIT = 60.0
+"""Seconds that a page waits for the loop; nothing it asks for takes that long."""
+
+
+class House:
+    """The loop, the store and the jobs, opened once.
+
+    Args:
+        database: where threads are kept, as `open_checkpointer` takes it; None for the usual file.
+
+    Raises:
+        StorageError: the store cannot be opened.
+    """
+
+    def __init__(self, database: str | None = None) -> None:
+        settle_langsmith(os.environ)
+        self._stack = contextlib.AsyncExitStack()
+        self._loop = background_loop()
+        self.saver: BaseCheckpointSaver[Any] = self.wait_for(self._open(database))
+        self.shelf = Shelf()
+        self.jobs = Jobs(self._loop, self.saver)
+        atexit.register(self.close)
+
+    def wait_for(self, work: Coroutine[Any, Any, T], seconds: float = _LONGEST_WAIT) -> T:
+        """Do something on the loop and wait for what it gives.
+
+        Raises:
+            TimeoutError: it took longer than `seconds`, and was cancelled.
+        """
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(seconds)
+        except TimeoutError:
+            future.cancel()
+            raise
+        except CancelledError:
+            raise MixtureError("the server is closing; start it again with `mom ui`") from None
+
+    def close(self) -> None:
+        """Stop what runs and close the store."""
+        atexit.unregister(self.close)
+        if not self._loop.is_running():
+            return
+        self.jobs.stop_all()
+        with contextlib.suppress(TimeoutError):
+            self.wait_for(self._stack.aclose(), 5.0)
+
+    async def _open(self, database: str | None) -> BaseCheckpointSaver[Any]:
+        return await self._stack.enter_async_context(open_checkpointer(database))

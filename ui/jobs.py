@@ -1,0 +1,188 @@
+"""Runs that outlive the page: each question is a job on the server's loop, shown by whoever looks.
+
+A run driven inside a page's script would die with the first touch of a slider. Here a job belongs
+to its thread: a closed tab leaves it running, a reloaded one finds it again, and stop cancels it,
+down to the connections to its models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import BaseMessage
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import MixtureError
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.council import compile_council
+from mixture_of_models.graph.follow import follow
+from mixture_of_models.graph.resume import awake, ready
+from mixture_of_models.tracing.local import local_trace
+from mixture_of_models.ui.job import Job, JobState
+from mixture_of_models.ui.views import view_of
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+KEPT_SECONDS = 900.0
+"""How long a finished job is kept, for the tab that comes back to see how it ended."""
+_UNWINDING = 10.0
+"""Seconds that a stopped run gets to close its connections."""
+
+
+class BusyError(MixtureError):
+    """The thread has a running question."""
+
+
+class Jobs:
+    """The jobs of a server, one a thread.
+
+    Args:
+        loop: where they run.
+        saver: where their threads are kept.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        saver: BaseCheckpointSaver[Any],
+        *,
+        kept_seconds: float = KEPT_SECONDS,
+    ) -> None:
+        self._loop = loop
+        self._saver = saver
+        self._kept_seconds = kept_seconds
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def of(self, thread: str) -> Job | None:
+        """The thread's job: the running one, or the last one while it is kept."""
+        with self._lock:
+            self._sweep()
+            return self._jobs.get(thread)
+
+    def running(self) -> list[Job]:
+        """Every job on its way."""
+        with self._lock:
+            return [job for job in self._jobs.values() if job.running]
+
+    def ask(
+        self,
+        thread: str,
+        council: Council,
+        messages: Sequence[BaseMessage],
+        *,
+        context: CouncilContext | None = None,
+        asked: str = "",
+    ) -> Job:
+        """Put a question.
+
+        Args:
+            thread: the conversation.
+            council: who is asked.
+            messages: what is added to the conversation; its last one is the question.
+            context: the settings of this run.
+            asked: what `mom resume` has to be told of the council; empty: chosen for the machine.
+
+        Raises:
+            BusyError: the thread has a running question.
+        """
+        job = Job(thread, council, context or CouncilContext(), tuple(messages))
+        return self._start(job, {"messages": list(messages)}, asked)
+
+    def resume(
+        self,
+        thread: str,
+        council: Council,
+        *,
+        context: CouncilContext | None = None,
+        asked: str = "",
+    ) -> Job:
+        """Go on with a question that was stopped; finished calls are not made again.
+
+        Raises:
+            BusyError: the thread has a running question.
+        """
+        return self._start(Job(thread, council, awake(context)), None, asked)
+
+    def stop(self, thread: str) -> bool:
+        """Stop a running question and cancel its calls; False where none is running."""
+        job = self.of(thread)
+        if job is None or not job.running or job.run is None:
+            return False
+        job.run.cancel()
+        deadline = time.monotonic() + _UNWINDING
+        while job.running and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return True
+
+    def forget(self, thread: str) -> None:
+        """Stop a thread's job and drop it."""
+        self.stop(thread)
+        with self._lock:
+            self._jobs.pop(thread, None)
+
+    def stop_all(self) -> None:
+        """Stop everything: the server closes."""
+        running = self.running()
+        for job in running:
+            if job.run is not None:
+                job.run.cancel()
+        for job in running:
+            self.stop(job.thread)
+
+    def _start(self, job: Job, given: Any, asked: str) -> Job:
+        with self._lock:
+            self._sweep()
+            other = self._jobs.get(job.thread)
+            if other is not None and other.running:
+                raise BusyError("this conversation is being answered; stop it first, or wait")
+            self._jobs[job.thread] = job
+        job.run = asyncio.run_coroutine_threadsafe(self._drive(job, given, asked), self._loop)
+        return job
+
+    async def _drive(self, job: Job, given: Any, asked: str) -> None:
+        state: JobState = "failed"
+        try:
+            await self._follow(job, given, asked)
+            state = "answered"
+        except asyncio.CancelledError:
+            state = "stopped"
+            raise
+        except MixtureError as error:
+            job.error = str(error)
+        except Exception as error:  # a bug of ours must not look like a run without an end
+            job.error = f"{type(error).__name__}: {error}"
+        finally:
+            job.fall_silent()
+            job.ended = time.monotonic()
+            job.state = state
+
+    async def _follow(self, job: Job, given: Any, asked: str) -> None:
+        graph = compile_council(job.council, self._saver)
+        told = {"council": job.council.name, "asked": asked, "thread": job.thread}
+        config: RunnableConfig = {"configurable": {"thread_id": job.thread}, "metadata": told}
+        rules, context = job.council.tracing, job.context
+        secret = {m.api_key_env for m in job.council.models.values() if m.api_key_env}
+        with local_trace(enabled=rules.local, content=rules.content, secret_names=secret) as trace:
+            job.trace = trace.id
+            if given is None:
+                values = (await graph.aget_state(config)).values
+                job.begin_with(view_of(values, job.council))
+                config = await ready(graph, config)
+            events = follow(graph, given, config, context=context)
+            async with contextlib.aclosing(events) as told_events:
+                async for event in told_events:
+                    job.take(event)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for thread, job in list(self._jobs.items()):
+            if job.ended is not None and now - job.ended > self._kept_seconds:
+                del self._jobs[thread]

@@ -1,0 +1,201 @@
+"""The chat: ask the council, and watch it think."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import MixtureError
+from mixture_of_models.ui import acts, chosen, safe, session, words
+from mixture_of_models.ui.answer import draw_label
+from mixture_of_models.ui.conversation import (
+    PAST,
+    draw_buttons,
+    draw_edit,
+    draw_past_answer,
+    draw_question,
+    draw_text,
+    shown_turns,
+)
+from mixture_of_models.ui.council_choice import draw_choice
+from mixture_of_models.ui.deliberation import draw_running, draw_work_done
+from mixture_of_models.ui.fence import focus
+from mixture_of_models.ui.job import Job
+from mixture_of_models.ui.pictures import TYPES, UPLOAD_MEGABYTES
+from mixture_of_models.ui.settings import draw_settings
+from mixture_of_models.ui.shelf import Thumb
+from mixture_of_models.ui.suggestions import draw_suggestions
+from mixture_of_models.ui.talk import Talk, read_talk
+from mixture_of_models.ui.threads import draw_threads
+
+EVERY = 0.25
+"""Seconds between two drawings of a running question."""
+
+
+def page() -> None:
+    """Draw the chat."""
+    try:
+        session.house()
+    except MixtureError as error:
+        st.error(safe.inline(words.sentence(str(error))))
+        return
+    thread = _admitted(session.thread())
+    _follow_thread(thread)
+    council = _sidebar()
+    for told in st.session_state.pop("said", []):
+        st.warning(safe.inline(words.sentence(told)))
+    if council is None:
+        return
+    job = session.house().jobs.of(thread) if thread else None
+    _input(council, thread, busy=job is not None and job.running)
+    if thread is None:
+        draw_suggestions(council)
+    else:
+        _draw_thread(thread, council, job)
+    focus(f"{thread}-{job.state if job else ''}")
+
+
+def _admitted(thread: str | None) -> str | None:
+    """The thread, where it is this reader's to see."""
+    if thread is None:
+        return None
+    entry = session.house().shelf.find(thread)
+    if entry is not None and entry.reader == session.reader():
+        return thread
+    st.info("There is no conversation of yours at this address.")
+    return None
+
+
+def _follow_thread(thread: str | None) -> None:
+    """With another thread its council comes along."""
+    if thread == session.kept("shown", None):
+        return
+    session.keep("shown", thread)
+    entry = session.house().shelf.find(thread) if thread else None
+    if entry is not None:
+        chosen.choose(entry.council)
+
+
+def _sidebar() -> Council | None:
+    with st.sidebar:
+        draw_threads()
+        st.divider()
+        draw_choice()
+        try:
+            now = chosen.chosen()
+        except MixtureError as error:
+            st.error(safe.inline(words.sentence(str(error))))
+            return None
+        for notice in now.notices:
+            st.caption(safe.inline(notice))
+        st.session_state["settings"] = draw_settings(now.council)
+        return now.council
+
+
+def _input(council: Council, thread: str | None, *, busy: bool) -> None:
+    if refused := acts.given_back():
+        st.session_state["question"] = refused
+    told = st.chat_input(
+        "The council is answering …" if busy else f"Ask {safe.plain(council.name)}",
+        accept_file="multiple",
+        file_type=list(TYPES),
+        max_upload_size=UPLOAD_MEGABYTES,
+        max_chars=acts.LONGEST,
+        disabled=busy,
+        key="question",
+    )
+    if told:
+        acts.ask(told.text, told.files)
+        st.rerun()
+
+
+def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
+    talk = _talk(thread, council, job)
+    running = job is not None and job.running
+    removed = job.removed if job is not None and job.running else frozenset[str]()
+    turns = shown_turns(talk, removed, running=running)
+    thumbs = session.house().shelf.thumbs(thread)
+    first = max(0, len(turns) - PAST) if not session.kept(f"all-{thread}", False) else 0
+    if first and st.button(f"Show {first} earlier questions", type="tertiary"):
+        session.keep(f"all-{thread}", True)
+        st.rerun()
+    for place in range(first, len(turns)):
+        draw_question(turns[place].question)
+        with st.chat_message("assistant"):
+            if place == len(turns) - 1 and not running:
+                _draw_last(talk, council, job, thumbs)
+            else:
+                draw_past_answer(talk, place, thumbs)
+    if job is not None and job.running:
+        asked = job.question or (talk.turns[-1].question if talk.turns else None)
+        if asked is not None:
+            draw_question(asked)
+        with st.chat_message("assistant"):
+            _draw_live(thread)
+
+
+def _talk(thread: str, council: Council, job: Job | None) -> Talk:
+    """The thread as it is kept; read again only when a job has changed it."""
+    stamp = (thread, job.began if job else 0.0, job.state if job else "")
+    held = st.session_state.get("talk")
+    if held is None or held[0] != stamp:
+        house = session.house()
+        talk = house.wait_for(read_talk(house.saver, thread, council))
+        held = st.session_state["talk"] = (stamp, talk)
+    found: Talk = held[1]
+    return found
+
+
+@st.fragment(run_every=EVERY)
+def _draw_live(thread: str) -> None:
+    """The running question, drawn anew again and again; touching a slider does not touch it."""
+    job = session.house().jobs.of(thread)
+    if job is None or not job.running:
+        st.rerun()
+    st.button(
+        "Stop",
+        icon=":material/stop_circle:",
+        key=f"stop-{thread}",
+        shortcut="Esc",
+        on_click=acts.stop,
+        args=(thread,),
+    )
+    draw_running(
+        job.view(), job.council, heat_at=job.heat_at, debug=acts.settings().debug, key=thread
+    )
+
+
+def _draw_last(talk: Talk, council: Council, job: Job | None, thumbs: dict[str, Thumb]) -> None:
+    """The last question: how the council worked on it, the answer, or how it ended without one."""
+    debug, answer = acts.settings().debug, talk.turns[-1].answer
+    view = talk.view
+    if job is not None and (seen := job.view()).rounds:
+        view = seen  # it holds the prompts too, and what was cut off
+    if view.rounds:
+        asked = job.council if job is not None else council
+        draw_work_done(view, asked, debug=debug, key=talk.thread, is_open=answer is None)
+    if answer is not None:
+        draw_text(answer)
+        if view.status is not None:
+            draw_label(view.status)
+        draw_buttons(talk, len(talk.turns) - 1, thumbs.get(str(answer.id)))
+    elif job is not None and job.state == "failed":
+        st.error(safe.inline(words.sentence(job.error)))
+    elif talk.is_open:
+        st.info("This question was stopped before it was answered. What was finished is kept.")
+    if talk.is_open:
+        _draw_resume(talk)
+
+
+def _draw_resume(talk: Talk) -> None:
+    entry = session.house().shelf.find(talk.thread)
+    with st.container(horizontal=True, gap="xsmall"):
+        st.button(
+            "Resume",
+            icon=":material/play_circle:",
+            type="primary",
+            on_click=acts.resume,
+            args=(talk.thread, entry.council if entry else ""),
+            key=f"resume-{talk.thread}",
+        )
+        draw_edit(talk, len(talk.turns) - 1)

@@ -1,0 +1,114 @@
+"""A finished question, ready to be counted anew: what stands, how it was voted, how to write again.
+
+Nobody but the synthesizer is ever asked here, and it only when somebody wants its answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.records import AnswerKind, Ballot, Proposal, Status, Verdict
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.graph import table
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.council import compile_council
+from mixture_of_models.nodes.synthesizer import synthesizer
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from mixture_of_models.graph.state import CouncilState
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the last round of a question left behind."""
+
+    proposals: tuple[Proposal, ...]
+    ballots: tuple[Ballot, ...]
+    kind: AnswerKind
+    verdict: Verdict | None
+    """How it was counted then."""
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """Another answer from the same proposals."""
+
+    text: str
+    status: Status
+
+
+def standing(values: Mapping[str, Any], council: Council) -> Standing | None:
+    """What stood at the end; None where there is nothing to count."""
+    state = cast("CouncilState", values)
+    if not values.get("proposals"):
+        return None
+    found = table.candidates(state, council)
+    turn = table.seating(state)
+    annotation, verdicts = values.get("annotation"), values.get("verdicts") or ()
+    return Standing(
+        proposals=tuple(found),
+        ballots=tuple(b for b in values.get("ballots", ()) if b.round == turn.round),
+        kind=annotation.kind if annotation else "unknown",
+        verdict=verdicts[-1] if verdicts else None,
+    )
+
+
+async def read_values(
+    saver: BaseCheckpointSaver[Any], thread: str, council: Council
+) -> dict[str, Any]:
+    """The values of a thread's last question.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    values: dict[str, Any] = (await compile_council(council, saver).aget_state(config)).values
+    return values
+
+
+async def rewrite(
+    values: Mapping[str, Any],
+    council: Council,
+    verdict: Verdict,
+    *,
+    key: str,
+    proposals: Sequence[Proposal],
+) -> Rewritten:
+    """Ask a synthesizer anew, with the same proposals and another verdict: one call of a model.
+
+    Args:
+        values: of the finished question.
+        council: who answered it.
+        verdict: what it is told of the vote.
+        key: the model that writes.
+        proposals: as they were weighed for the verdict.
+    """
+    writer = council.synthesizer.model_copy(update={"model": key})
+    weighed = {proposal.id: proposal for proposal in proposals}
+    # The question's time and budget are over; this call has its own.
+    state = {
+        **values,
+        "asked_at": time.time(),
+        "proposals": [weighed.get(one.id, one) for one in values["proposals"]],
+        "verdicts": [verdict],
+        "segments": [],
+        "notes": [],
+        "status": None,
+    }
+    told = await synthesizer(
+        cast("CouncilState", state),
+        Runtime(context=CouncilContext()),
+        council.model_copy(update={"synthesizer": writer}),
+    )
+    status = told["status"]
+    if status is None:
+        raise AssertionError("the synthesizer always says how it came to its answer")
+    return Rewritten(text=str(told["messages"][-1].text), status=status)

@@ -1,0 +1,155 @@
+"""The settings of a run, in the sidebar, each with a word of help.
+
+All of them are the council's own until somebody moves them. They go into the run's context, so a
+slider needs no other graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+import streamlit as st
+
+from mixture_of_models.councils.schema import Council, Method
+from mixture_of_models.graph.context import UNASKED, CouncilContext
+from mixture_of_models.ui import safe, session
+
+T = TypeVar("T")
+
+
+def draw_settings(council: Council) -> CouncilContext:
+    """Draw the settings and give what they say."""
+    told: dict[str, Any] = {}
+    with st.expander("Settings", icon=":material/tune:"):
+        told |= _rounds(council)
+        told |= _vote(council)
+        told |= _synthesizer(council)
+        told |= _thermal(council)
+    with st.expander("Budget of a question", icon=":material/savings:"):
+        told |= _budget(council)
+    with st.expander("More", icon=":material/build:"):
+        told["debug"] = _setting(
+            council, "debug", False, lambda value, key: st.toggle(
+                "Debug view", value, key=key,
+                help="Show every prompt and every reply under the answer.",
+            ),
+        )  # fmt: skip
+        names = [safe.inline(one.use) for one in council.extensions]
+        st.caption(f"Extensions: {', '.join(names)}" if names else "No extensions are installed.")
+    return CouncilContext.model_validate({k: v for k, v in told.items() if v is not None})
+
+
+def _rounds(council: Council) -> dict[str, Any]:
+    rules = council.deliberation
+    deep = _setting(
+        council, "deep", rules.rounds.max > 1, lambda value, key: st.toggle(
+            "Deep thinking", value, key=key,
+            help="On: they speak and vote again until they agree. Off: one round.",
+        ),
+    )  # fmt: skip
+    rounds = _setting(
+        council, "rounds", max(rules.rounds.max, 2), lambda value, key: st.slider(
+            "Rounds at the most", 1, 20, value, key=key, disabled=not deep,
+            help="How often the council may speak and vote. It stops earlier when it agrees.",
+        ),
+    )  # fmt: skip
+    return {"max_rounds": _changed(rounds if deep else 1, rules.rounds.max)}
+
+
+def _vote(council: Council) -> dict[str, Any]:
+    rules = council.deliberation
+    percent = "%d%%"
+    threshold = _setting(
+        council, "threshold", round(rules.threshold * 100), lambda value, key: st.slider(
+            "Threshold", 0, 100, value, key=key, format=percent,
+            help="The leading answer's share that counts as agreement.",
+        ),
+    )  # fmt: skip
+    quorum = _setting(
+        council, "quorum", round(rules.quorum * 100), lambda value, key: st.slider(
+            "Quorum", 0, 100, value, key=key, format=percent,
+            help="The share that must answer; below 100 % the others then get a short while and "
+            "are let go.",
+        ),
+    )  # fmt: skip
+    # A council that was built without voters cannot ask for ballots.
+    methods = list(UNASKED if rules.method in UNASKED else get_args(Method))
+    method = _setting(
+        council, "method", rules.method, lambda value, key: st.selectbox(
+            "Voting method", methods, methods.index(value), key=key,
+            help="plurality: one vote each; approval: all that are acceptable; borda: a ranking; "
+            "score: 0 to 10 points; answers: equal answers are counted, nobody is asked; "
+            "similarity: like texts are; best_confidence: who is surest leads; none.",
+        ),
+    )  # fmt: skip
+    return {
+        "threshold": _changed(threshold / 100, round(rules.threshold, 2)),
+        "quorum": _changed(quorum / 100, round(rules.quorum, 2)),
+        "method": _changed(method, rules.method),
+    }
+
+
+def _synthesizer(council: Council) -> dict[str, Any]:
+    rules = council.synthesizer
+    shuffle = _setting(
+        council, "shuffle", rules.shuffle, lambda value, key: st.toggle(
+            "Shuffle the proposals", value, key=key,
+            help="The synthesizer reads them in a random order, so that none gains by its place.",
+        ),
+    )  # fmt: skip
+    dropout = _setting(
+        council, "dropout", round(rules.dropout * 100), lambda value, key: st.slider(
+            "Dropout", 0, 90, value, key=key, format="%d%%",
+            help="The chance that a character is left out of a round; never everyone.",
+        ),
+    )  # fmt: skip
+    return {
+        "shuffle": _changed(shuffle, rules.shuffle),
+        "dropout": _changed(dropout / 100, round(rules.dropout, 2)),
+    }
+
+
+def _thermal(council: Council) -> dict[str, Any]:
+    if council.thermal is None:
+        st.caption("This council has no thermal watch.")
+        return {}
+    limit = _setting(
+        council, "thermal_limit", int(council.thermal.limit), lambda value, key: st.slider(
+            "Thermal limit", 20, 120, value, key=key, format="%d °C",
+            help="Above it the council waits until the GPU has cooled.",
+        ),
+    )  # fmt: skip
+    return {"thermal_limit": _changed(float(limit), council.thermal.limit)}
+
+
+def _budget(council: Council) -> dict[str, Any]:
+    told = {}
+    for name, shown, step, most in (
+        ("calls", "Calls", 1, 100_000),
+        ("tokens", "Tokens", 1000, 100_000_000),
+        ("seconds", "Seconds", 1.0, 86_400.0),
+        ("usd", "Dollars", 0.01, 10_000.0),
+    ):
+        own = getattr(council.budget, name)
+        value = _setting(
+            council, f"max_{name}", own, lambda value, key: st.number_input(
+                shown, type(step)(0) + step, type(step)(most), value, step, key=key,  # noqa: B023
+                placeholder="no limit",
+                help="What one question may spend; empty is the council's own limit.",
+            ),
+        )  # fmt: skip
+        told[f"max_{name}"] = _changed(value, own)
+    return told
+
+
+def _changed(value: T, own: T) -> T | None:
+    return None if value == own else value
+
+
+def _setting(council: Council, name: str, own: T, draw: Callable[[Any, str], T]) -> T:
+    """A widget that remembers: of each council its own value."""
+    key = f"{council.name}/{name}"
+    value = draw(session.kept(key, own), f"setting-{key}")
+    session.keep(key, value)
+    return value

@@ -1,0 +1,132 @@
+"""What the page keeps beside the threads: whose they are, their names, the council, the thumbs.
+
+A small SQLite file of its own, because the store of threads may be a PostgreSQL elsewhere and its
+tables are LangGraph's. Each call opens the file anew: any thread may call.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Literal
+
+from mixture_of_models.councils.records import Record
+from mixture_of_models.errors import StorageError
+from mixture_of_models.models import paths
+
+Thumb = Literal["up", "down"]
+
+LONGEST_TITLE = 120
+_BUSY_SECONDS = 5.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS threads (
+    id TEXT PRIMARY KEY, reader TEXT NOT NULL, title TEXT NOT NULL, council TEXT NOT NULL,
+    used REAL NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS by_reader ON threads (reader, used);
+CREATE TABLE IF NOT EXISTS thumbs (
+    thread TEXT NOT NULL, answer TEXT NOT NULL, thumb TEXT NOT NULL, trace TEXT NOT NULL,
+    given REAL NOT NULL, PRIMARY KEY (thread, answer)
+) STRICT;
+"""
+
+
+class Entry(Record):
+    """One thread on the shelf."""
+
+    id: str
+    reader: str
+    title: str
+    council: str
+    """A preset's name, a path, or a council's YAML; empty: the one chosen for the machine."""
+    used: float
+
+
+class Shelf:
+    """The shelf in one folder.
+
+    Raises:
+        StorageError: (every method) the file cannot be read or written; with the cure.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    def put(self, thread: str, *, reader: str, title: str, council: str) -> None:
+        """Put a thread on the shelf, or to the front of it; its first title stays."""
+        row = (thread, reader, shortened(title), council, time.time())
+        with self._open() as db:
+            db.execute(
+                "INSERT INTO threads VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
+                "SET council = excluded.council, used = excluded.used",
+                row,
+            )
+
+    def find(self, thread: str) -> Entry | None:
+        """A thread, whoever's it is; None where it is not on the shelf."""
+        with self._open() as db:
+            row = db.execute("SELECT * FROM threads WHERE id = ?", (thread,)).fetchone()
+        return Entry(**dict(row)) if row else None
+
+    def of(self, reader: str, search: str = "", limit: int = 200) -> list[Entry]:
+        """A reader's threads, the last used first; `search` is a part of the title."""
+        part = "%" + "".join(f"\\{c}" if c in "\\%_" else c for c in search.strip()) + "%"
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT * FROM threads WHERE reader = ? AND title LIKE ? ESCAPE '\\' "
+                "ORDER BY used DESC LIMIT ?",
+                (reader, part, limit),
+            ).fetchall()
+        return [Entry(**dict(row)) for row in rows]
+
+    def rename(self, thread: str, title: str) -> None:
+        """Give a thread another title; an empty one changes nothing."""
+        if title := shortened(title):
+            with self._open() as db:
+                db.execute("UPDATE threads SET title = ? WHERE id = ?", (title, thread))
+
+    def forget(self, thread: str) -> None:
+        """Take a thread and its thumbs off the shelf."""
+        with self._open() as db:
+            db.execute("DELETE FROM threads WHERE id = ?", (thread,))
+            db.execute("DELETE FROM thumbs WHERE thread = ?", (thread,))
+
+    def rate(self, thread: str, answer: str, thumb: Thumb | None, *, trace: str = "") -> None:
+        """Keep a thumb with an answer; None takes it back."""
+        with self._open() as db:
+            if thumb is None:
+                db.execute("DELETE FROM thumbs WHERE thread = ? AND answer = ?", (thread, answer))
+            else:
+                row = (thread, answer, thumb, trace, time.time())
+                db.execute("INSERT OR REPLACE INTO thumbs VALUES (?, ?, ?, ?, ?)", row)
+
+    def thumbs(self, thread: str) -> dict[str, Thumb]:
+        """The thumbs of a thread, by the answer's message id."""
+        with self._open() as db:
+            rows = db.execute("SELECT answer, thumb FROM thumbs WHERE thread = ?", (thread,))
+            return {row["answer"]: row["thumb"] for row in rows}
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        path = paths.ensure(self._folder or paths.data_dir()) / "shelf.db"
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as db, db:
+                db.row_factory = sqlite3.Row
+                db.executescript(_TABLES)
+                yield db
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(
+                f"names and thumbs in {str(path)!r}: {' '.join(str(error).split())}; move the file "
+                f"away, or set {paths.VARIABLE} to a folder that can be written to"
+            ) from error
+
+
+def shortened(title: str) -> str:
+    """A title of one line."""
+    line = " ".join(title.split())
+    return line if len(line) <= LONGEST_TITLE else line[: LONGEST_TITLE - 1].rstrip() + "…"

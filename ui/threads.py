@@ -1,0 +1,83 @@
+"""The conversations of a reader, in the sidebar: found, opened, renamed, forgotten."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from mixture_of_models.graph.threads import delete_thread
+from mixture_of_models.ui import safe, session
+from mixture_of_models.ui.shelf import LONGEST_TITLE, Entry
+
+_SHOWN = 25
+
+
+def draw_threads() -> None:
+    """The list, and what can be done with the open one."""
+    house, open_one = session.house(), session.thread()
+    st.button(
+        "New conversation",
+        icon=":material/edit_square:",
+        width="stretch",
+        on_click=session.open_thread,
+        args=(None,),
+        key="new-thread",
+    )
+    search = st.text_input(
+        "Search", placeholder="Search conversations", label_visibility="collapsed", key="search"
+    )
+    found = house.shelf.of(session.reader(), search)
+    running = {job.thread for job in house.jobs.running()}
+    if search and not found:
+        st.caption("Nothing is called so.")
+    for entry in found[:_SHOWN]:
+        _draw_entry(entry, is_open=entry.id == open_one, is_running=entry.id in running)
+    if len(found) > _SHOWN:
+        st.caption(f"{len(found) - _SHOWN} older ones: search for them.")
+
+
+def _draw_entry(entry: Entry, *, is_open: bool, is_running: bool) -> None:
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", wrap=False):
+        st.button(
+            safe.inline(entry.title) or "Untitled",
+            key=f"thread-{entry.id}",
+            icon=":material/progress_activity:" if is_running else None,
+            type="secondary" if is_open else "tertiary",
+            width="stretch",
+            on_click=session.open_thread,
+            args=(entry.id,),
+        )
+        if is_open:
+            with st.popover(
+                "Rename or delete",
+                icon=":material/more_horiz:",
+                type="tertiary",
+                key=f"menu-{entry.id}",
+            ):
+                _draw_actions(entry)
+
+
+def _draw_actions(entry: Entry) -> None:
+    name = st.text_input(
+        "Name", entry.title, max_chars=LONGEST_TITLE, key=f"name-{entry.id}-{entry.title}"
+    )
+    if name.strip() and name.strip() != entry.title:
+        session.house().shelf.rename(entry.id, name)
+        st.rerun()
+    sure = st.checkbox("Forget this conversation for good", key=f"sure-{entry.id}")
+    st.button(
+        "Delete",
+        icon=":material/delete:",
+        disabled=not sure,
+        on_click=_forget,
+        args=(entry.id,),
+        key=f"delete-{entry.id}",
+    )
+
+
+def _forget(thread: str) -> None:
+    house = session.house()
+    house.jobs.forget(thread)
+    house.wait_for(delete_thread(house.saver, thread))
+    house.shelf.forget(thread)
+    if session.thread() == thread:
+        session.open_thread(None)

@@ -1,0 +1,103 @@
+"""The sentences of the page: who is missing and why, what a ballot says, what it all cost."""
+
+from __future__ import annotations
+
+from mixture_of_models.cli.words import REASONS as REASONS
+from mixture_of_models.cli.words import ballot as ballot
+from mixture_of_models.councils.records import Absence, Segment, Status, StopReason, Usage
+from mixture_of_models.graph.events import Heat
+
+STOPS: dict[StopReason, str] = {
+    "agreed": "the council agreed",
+    "decided": "no further ballot could change it",
+    "stalled": "another round would have repeated this one",
+    "rounds": "no rounds were left",
+    "budget": "the budget was spent",
+    "single": "there was one proposal only",
+    "unvoted": "this council does not vote",
+    "no_ballots": "nobody cast a ballot",
+    "heat": "the hardware was too hot",
+}
+
+
+_SHORTEST = 0.02
+"""Seconds of writing below which a speed says nothing but how the network packed it."""
+
+
+def absent(absence: Absence) -> str:
+    """Who is missing and why."""
+    told = f"{absence.character} {REASONS[absence.reason]}"
+    return told + (f": {absence.detail}" if absence.detail else "")
+
+
+def money(usd: float | None) -> str:
+    """A price. An unknown one is called unknown, not nothing."""
+    if usd is None:
+        return "price unknown"
+    return "free" if usd == 0 else f"${usd:.4f}"
+
+
+def cost(usage: Usage, seconds: float) -> str:
+    """What an answer cost, in one line."""
+    calls = f"{usage.calls} call" + "s" * (usage.calls != 1)
+    tokens = f"{usage.tokens:,} tokens" if usage.tokens is not None else "tokens unknown"
+    return f"{seconds:.1f} s · {calls} · {tokens} · {money(usage.usd)}"
+
+
+def speed(segment: Segment) -> float | None:
+    """Tokens a second, from the first token to the last; None when that is not known."""
+    tokens, writing = segment.usage.output_tokens, segment.usage.seconds
+    writing -= segment.first_token or 0.0
+    return None if not tokens or writing < _SHORTEST or segment.cached else tokens / writing
+
+
+def segment_line(segment: Segment) -> str:
+    """What one speaking cost."""
+    parts = [segment.model, f"{segment.usage.seconds:.1f} s"]
+    if segment.usage.output_tokens is not None:
+        parts.append(f"{segment.usage.output_tokens} tokens")
+    if rate := speed(segment):
+        parts.append(f"{rate:.0f}/s")
+    if segment.cached:
+        parts.append("cached")
+    return " · ".join(part for part in parts if part)
+
+
+def headline(status: Status) -> str:
+    """How an answer came about, in one line."""
+    parts = [f"{len(status.spoke)} spoke"]
+    missing = {one.character for one in status.absent if one.stage == "character"}
+    if missing:
+        parts.append(f"{len(missing)} absent")
+    parts.append(f"{status.rounds} round" + "s" * (status.rounds != 1))
+    if status.verdict is not None and status.verdict.leader and status.verdict.share:
+        parts.append(f"{status.verdict.share:.0%} for the leading answer")
+    if status.stop_reason:
+        parts.append(STOPS[status.stop_reason])
+    return " · ".join(parts)
+
+
+def heat(one: Heat, since: float) -> str:
+    """What the thermal watch says, `since` seconds after it said it."""
+    if one.state == "no_sensor":
+        return "No GPU temperature can be read here; the council does not wait for one."
+    where = one.device or "The GPU"
+    at = f"{where} is at {one.celsius:.0f} °C" if one.celsius is not None else f"{where} is silent"
+    if one.state == "waiting":
+        left = max(0.0, one.remaining - since)
+        return f"{at}: waiting until it is at {one.resume:.0f} °C, for {clock(left)} at the most"
+    if one.state == "gave_up":
+        return f"{at}, above the limit of {one.limit:.0f} °C; the council stopped waiting"
+    return f"{at} (limit {one.limit:.0f} °C)"
+
+
+def sentence(text: str) -> str:
+    """An error's message as a sentence: upper case and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def clock(seconds: float) -> str:
+    """A countdown."""
+    whole = int(seconds + 0.5)
+    return f"{whole // 60}:{whole % 60:02d}" if whole >= 60 else f"{whole} s"
