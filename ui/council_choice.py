@@ -76,7 +76,8 @@ def _shown(source: str) -> str:
     if not source:
         named = os.environ.get(VARIABLE)
         # Two options that read the same would be one to the browser.
-        return f"{PurePath(named).name} (as started)" if named else "this machine's choice"
+        name = PurePath(named).name if named else "this machine's choice"
+        return f"{name} (as started)" if name in preset_names() else name
     if "\n" in source:
         first = next((line for line in source.splitlines() if line.startswith("name:")), "")
         return f"{first.removeprefix('name:').strip() or 'unnamed'} (yours)"
