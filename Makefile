@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast test-browser check lint types contracts bench picture screenshot constraints package clean
+.PHONY: help ask ui chat test test-fast test-browser test-heavy check lint types contracts bench picture screenshot constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,13 +23,16 @@ chat: .venv/.installed  ## talk with the council in the terminal
 	@.venv/bin/mom chat
 
 test: .venv/.developing  ## run all tests but the browser's, with coverage
-	$(TEST) -n 2 --dist loadfile -m "not browser and not live" --cov --cov-report=term:skip-covered --durations=10
+	$(TEST) -n 2 --dist loadfile -m "not browser and not heavy and not live" --cov --cov-report=term:skip-covered --durations=10
 
 test-fast: .venv/.developing  ## run the tests that take no more than a moment
-	$(TEST) -n 2 --dist loadfile -m "not slow and not browser and not live"
+	$(TEST) -n 2 --dist loadfile -m "not slow and not browser and not heavy and not live"
 
 test-browser: .venv/.developing  ## drive the page in a real chromium, which has to be installed
 	$(TEST) -m browser tests/browser
+
+test-heavy: .venv/.heavy  ## run the tests that need torch, diffusers or ray
+	$(TEST) -m "heavy and not live"
 
 check: lint types contracts  ## lint, types and import contracts
 
@@ -54,7 +57,7 @@ screenshot: .venv/.developing  ## take the README's picture of the page again; n
 
 constraints: .venv/.developing  ## compile constraints.txt anew
 	.venv/bin/uv pip compile pyproject.toml --quiet --universal --upgrade --python-version 3.11 --all-extras \
-	  --group dev --constraint <(echo "torch==2.13.0") --no-emit-index-url --no-header --no-annotate \
+	  --group dev --group heavy --constraint <(echo "torch==2.13.0") --no-emit-index-url --no-header --no-annotate \
 	  --no-emit-package mixture-of-models --output-file constraints.txt
 
 package: .venv/.developing  ## build the wheel into dist/
@@ -80,4 +83,9 @@ clean:  ## remove the environment and everything that was built
 	@echo "Adding what the tests need ..."
 	@$(PIP) install --quiet --constraint constraints.txt --group dev
 	@mkdir -p .typed && ln -sfn .. .typed/mixture_of_models
+	@touch $@
+
+.venv/.heavy: .venv/.developing
+	@echo "Adding torch, diffusers and ray ..."
+	@$(PIP) install --quiet --constraint constraints.txt --group heavy
 	@touch $@
