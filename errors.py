@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mixture_of_models.councils.records import Absence, Attempt
+    from mixture_of_models.councils.records import Absence, Attempt, Usage
 
 
 class MixtureError(RuntimeError):
@@ -58,11 +58,15 @@ class ModelUnavailableError(ModelError):
 
     Attributes:
         attempts: each attempt in order: which model, what went wrong, how long it took.
+        usage: the requests, tokens and time that they cost, where that was counted.
     """
 
-    def __init__(self, message: str, attempts: Sequence[Attempt] = ()) -> None:
+    def __init__(
+        self, message: str, attempts: Sequence[Attempt] = (), usage: Usage | None = None
+    ) -> None:
         super().__init__(message)
         self.attempts = tuple(attempts)
+        self.usage = usage
 
 
 class DeliberationError(MixtureError):

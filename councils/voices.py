@@ -42,6 +42,13 @@ class Price(Section):
     output: float = Field(ge=0, description="dollars per million output tokens")
 
 
+class Breaker(Section):
+    """When a model that keeps failing is not asked for a while."""
+
+    after: int = Field(default=5, ge=1, le=1000, description="failed calls in a row that open it")
+    pause: float = Field(default=30, gt=0, le=86_400, description="seconds before another try")
+
+
 class Model(Section):
     """A voice: one model at one provider, and the policy for calling it."""
 
@@ -66,6 +73,9 @@ class Model(Section):
     )
     retries: int = Field(default=2, ge=0, le=10, description="further tries after 429, 5xx, resets")
     fallbacks: tuple[Pointer, ...] = Field(default=(), description="models asked instead, in order")
+    breaker: Breaker | None = Field(
+        default=Breaker(), description="after so many failures it is not asked; null: always asked"
+    )
     params: dict[str, Any] = Field(
         default_factory=dict,
         description="temperature, max_tokens, top_p, ... as the provider knows them",

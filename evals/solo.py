@@ -57,9 +57,8 @@ async def ask_alone(
     try:
         reply = await speak(council, who.model, compose(prompt), params=params)
     except ModelError as error:
-        tries = error.attempts if isinstance(error, ModelUnavailableError) else ()
-        used = Usage(calls=len(tries), seconds=sum(one.seconds for one in tries))
-        return Solo("", used, error=str(error))
+        used = error.usage if isinstance(error, ModelUnavailableError) else None
+        return Solo("", used or Usage(), error=str(error))
     return Solo(reply.text.strip(), reply.usage, name_of(council.models[reply.model]))
 
 

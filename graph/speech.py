@@ -95,8 +95,8 @@ async def utter(
 def failed(speaker: Speaker, key: str, error: ModelError) -> Segment:
     """The segment of a call that came to nothing: its requests count all the same."""
     attempts = error.attempts if isinstance(error, ModelUnavailableError) else ()
-    usage = Usage(calls=len(attempts), seconds=sum(a.seconds for a in attempts))
-    return Segment(**speaker.model_dump(), model=key, usage=usage, attempts=attempts)
+    usage = error.usage if isinstance(error, ModelUnavailableError) else None
+    return Segment(**speaker.model_dump(), model=key, usage=usage or Usage(), attempts=attempts)
 
 
 def cut_off(speaker: Speaker, key: str, began: float) -> Segment:

@@ -4,6 +4,7 @@ speaking    speak(): the one call that nodes make
 registry    a voice in the council -> a chat model, with the right key
 providers/  who can be asked
 retry       what went wrong, and whether to try again
+breaker     a model that keeps failing is left alone for a while
 clients     one event loop's HTTP clients
 lanes       taking turns on shared hardware
 """

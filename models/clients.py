@@ -1,4 +1,4 @@
-"""What the calls of one event loop share: HTTP clients, opened models, lanes.
+"""What the calls of one event loop share: HTTP clients, opened models, lanes, breakers.
 
 An HTTP client belongs to the loop that it was first used on; a second loop in the same process
 (a test, a notebook cell, a second `asyncio.run`) needs its own. Each loop has a `Room`, closed
@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from mixture_of_models.models.breaker import Breakers
 from mixture_of_models.models.lanes import Lanes
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Room:
         self.models: dict[Hashable, BaseChatModel] = {}
         """Opened chat models by everything they were opened with."""
         self.lanes: Lanes = {}
+        self.breakers: Breakers = {}
         self.opening = asyncio.Lock()
         """Held while a model is opened, so that two calls do not open the same one twice."""
         self._sdk: httpx2.AsyncClient | None = None

@@ -1,8 +1,8 @@
 """Asking a model, as the council's nodes do: one call of `speak`, whatever happens on the way.
 
 Here, and nowhere else, stands what is done about slow, broken and missing models: time limits,
-retries, fallbacks, taking turns in a lane. An answer is always streamed, because only a cancelled
-stream makes the server stop working, and stop costing.
+retries, breakers, fallbacks, taking turns in a lane. An answer is always streamed, because only a
+cancelled stream makes the server stop working, and stop costing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mixture_of_models.councils.records import Attempt, Usage
 from mixture_of_models.councils.schema import Council, Model
 from mixture_of_models.errors import MixtureError, ModelUnavailableError, UnknownNameError
+from mixture_of_models.models.breaker import breaker_of
 from mixture_of_models.models.clients import Room, close_voices, room
 from mixture_of_models.models.constraint import Constraint
 from mixture_of_models.models.lanes import lane_of
@@ -133,6 +134,10 @@ class _Asking:
         deadline: float | None = None
         meter = Meter(spec.price)
         constraint = Constraint(spec, self.schema)
+        breaker = breaker_of(here.breakers, spec)
+        if shut := breaker.refusal(spec, now()):
+            self.attempts.append(Attempt(model=name, error=shut))
+            return None
         tries = 0
         while True:
             try:
@@ -159,6 +164,7 @@ class _Asking:
             )
             if failure is None or heard.ear.text:
                 constraint.answered()
+                breaker.note(None, spec, now())
                 self.spent += meter.usage(now() - self.began)
                 return self._reply(name, heard)
             if constraint.refused_by(failure):
@@ -166,6 +172,7 @@ class _Asking:
             tries += 1
             wait = wait_before(tries, failure) if failure.again and tries <= spec.retries else None
             if wait is None or now() + wait >= deadline:
+                breaker.note(failure, spec, now())
                 self.spent += meter.usage(now() - self.began)
                 return None
             await asyncio.sleep(wait)
@@ -241,7 +248,7 @@ class _Asking:
         whom = f"model {key!r} did not answer"
         if len(tries) > 1:
             whom = f"neither model {key!r} nor a fallback answered"
-        return ModelUnavailableError(f"{whom}: {'; '.join(told)}", self.attempts)
+        return ModelUnavailableError(f"{whom}: {'; '.join(told)}", self.attempts, self.spent)
 
 
 @dataclass(slots=True)
