@@ -92,6 +92,7 @@ def register() -> None:
     """Add the commands, once."""
     from mixture_of_models.cli import (
         ask,
+        cache,
         chat,
         councils,
         download,
@@ -110,6 +111,7 @@ def register() -> None:
     app.add_typer(threads.app, name="threads")
     app.add_typer(councils.app, name="councils")
     app.add_typer(traces.app, name="trace")
+    app.add_typer(cache.app, name="cache")
     app.command("download")(download.download)
     app.command("ui")(ui.ui)
     app.command("eval")(evals.evaluate)

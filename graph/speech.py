@@ -73,6 +73,7 @@ async def utter(
             schema=schema,
             params=params,
             config=_marked(speaker),
+            seat=f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
         )
     except CouncilError as error:
         # A voice that cannot be opened as it is written is missed like one that is down.

@@ -53,6 +53,11 @@ def traces_dir() -> Path:
     return data_dir() / "traces"
 
 
+def cache_dir() -> Path:
+    """Where answers to identical requests lie."""
+    return data_dir() / "cache"
+
+
 def ensure(folder: Path) -> Path:
     """Make `folder`, for its owner alone, where it is missing, and see that it can be written to.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mixture_of_models.councils.records import Attempt, Usage
 from mixture_of_models.councils.schema import Council, Model
 from mixture_of_models.errors import MixtureError, ModelUnavailableError, UnknownNameError
+from mixture_of_models.models import cache
 from mixture_of_models.models.breaker import breaker_of
 from mixture_of_models.models.clients import Room, close_voices, room
 from mixture_of_models.models.constraint import Constraint
@@ -51,6 +52,8 @@ class Reply:
     attempts: tuple[Attempt, ...]
     """Every try at every model in order; the last one is the answer's own."""
     cached: bool = False
+    whole: bool = True
+    """Whether the model itself said that this is all."""
     detail: str = ""
     """Why it is broken, or the words of the refusal."""
     id: str = ""
@@ -66,6 +69,7 @@ async def speak(
     schema: dict[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     config: RunnableConfig | None = None,
+    seat: str | None = None,
 ) -> Reply:
     """Ask the model `key`, then its fallbacks in order, until one answers.
 
@@ -73,7 +77,9 @@ async def speak(
     off before any text (thoughts alone) comes again with the next try, and a lone closing tag may
     show afterwards that what it heard as text was thought: `Reply.text` is what counts. `schema`
     is a JSON schema that the reply is held to where the model can be; the text comes back as it
-    is. `params` override the council's. Cancelling closes the stream at once.
+    is. `params` override the council's. `seat` says whose sample of the model this is: where the
+    council has a cache, the same request from the same seat is answered out of it, and without a
+    seat neither looked up nor kept. Cancelling closes the stream at once.
 
     Raises:
         ModelUnavailableError: every try at every model failed.
@@ -85,9 +91,17 @@ async def speak(
     asking = _Asking(messages, on_text, schema, params, config)
     try:
         for name in chain(council, key):
+            spec = council.models[name]
+            request = None if seat is None else asking.request(spec, seat)
+            if council.cache and request and (kept := await cache.find(council.cache, request)):
+                return asking.recall(name, spec, kept)
             async with lane_of(here.lanes, council, name):
-                if reply := await asking.ask(here, name, council.models[name]):
-                    return reply
+                reply = await asking.ask(here, name, spec)
+            if reply is not None:
+                if council.cache and request and reply.finish == "stop" and reply.whole:
+                    answer = cache.Kept(text=reply.text, reasoning=reply.reasoning)
+                    await cache.keep(council.cache, request, answer)
+                return reply
     except ListenerError as error:
         raise error.__cause__ or error from None
     raise asking.in_vain(key)
@@ -215,6 +229,29 @@ class _Asking:
             heard.failure = Failure("the answer was cut off", again=True)
         return heard
 
+    def request(self, spec: Model, seat: str) -> cache.Request:
+        """What decides the answer of a model to this."""
+        return cache.Request(
+            spec, _address(spec), self.messages, self.params, self.schema, (), seat
+        )
+
+    def recall(self, name: str, spec: Model, kept: cache.Kept) -> Reply:
+        """Tell an answer that was kept as if it came; it costs nothing."""
+        for piece, thought in ((kept.reasoning, True), (kept.text, False)):
+            if piece and self.on_text:
+                self.on_text(piece, thought)
+        nothing = Usage(input_tokens=0, output_tokens=0, usd=0.0 if spec.price else None)
+        return Reply(
+            text=kept.text,
+            reasoning=kept.reasoning,
+            model=name,
+            usage=self.spent + nothing,
+            first_token=None,
+            finish="stop",
+            attempts=tuple(self.attempts),
+            cached=True,
+        )
+
     def _reply(self, name: str, heard: _Heard) -> Reply:
         ear = heard.ear
         finish, detail = ear.finish or "stop", ""
@@ -230,6 +267,7 @@ class _Asking:
             first_token=heard.first,
             finish=finish,
             attempts=tuple(self.attempts),
+            whole=ear.finish is not None,
             detail=detail,
             id=ear.id,
         )
