@@ -240,6 +240,12 @@ class Council(Section):
         default="standard",
         description="standard, short (for very small models), or a folder with templates of yours",
     )
+    prices: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="a YAML file of prices; left out: `prices.yaml` in the configuration folder",
+    )
     history: int = Field(
         default=12, ge=0, le=1000, description="earlier messages of the thread that everyone reads"
     )

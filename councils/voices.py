@@ -86,7 +86,10 @@ class Model(Section):
     concurrency: int | None = Field(
         default=None, ge=1, le=1024, description="calls at a time in this model's lane"
     )
-    price: Price | None = Field(default=None, description="unset: unknown, which is not free")
+    price: Price | None = Field(
+        default=None,
+        description="unset: as the table of prices says; else unknown, which is not free",
+    )
     vision: bool | None = Field(
         default=None, description="sees images; unset: as its provider says"
     )

@@ -6,5 +6,6 @@ providers/  who can be asked
 retry       what went wrong, and whether to try again
 breaker     a model that keeps failing is left alone for a while
 clients     one event loop's HTTP clients
+prices      what a model costs, by the user's own table
 lanes       taking turns on shared hardware
 """

@@ -103,7 +103,7 @@ def key_of(spec: Model) -> str | None:
         ProviderNotInstalledError: the variable that should hold it is not set.
     """
     provider = provider_of(spec)
-    name = spec.api_key_env or (provider.key_env if _at_home(spec, provider) else None)
+    name = spec.api_key_env or (provider.key_env if is_at_home(spec, provider) else None)
     if name is None:
         return None
     key = os.environ.get(name, "").strip()
@@ -122,7 +122,8 @@ def _start_engine(spec: Model) -> tuple[str, str]:
     return engine.base_url, engine.api_key
 
 
-def _at_home(spec: Model, provider: Provider) -> bool:
+def is_at_home(spec: Model, provider: Provider) -> bool:
+    """Whether the voice is asked at its provider's own address."""
     return spec.base_url is None or spec.base_url.rstrip("/") == provider.home
 
 
@@ -139,7 +140,7 @@ def _open(
             params,
             base_url=base_url or str(provider.home),
             key=key,
-            at_home=spec.provider == "openai" and _at_home(spec, provider),
+            at_home=spec.provider == "openai" and is_at_home(spec, provider),
             client=room.sdk,
         )
     if spec.provider == "ollama":

@@ -23,6 +23,7 @@ from mixture_of_models.models.clients import Room, close_voices, room
 from mixture_of_models.models.constraint import Constraint
 from mixture_of_models.models.lanes import lane_of
 from mixture_of_models.models.listening import Ear, Finish, ListenerError
+from mixture_of_models.models.prices import Prices, price_of, prices_of
 from mixture_of_models.models.redaction import redact
 from mixture_of_models.models.registry import open_model, provider_of
 from mixture_of_models.models.retry import Failure, understand, wait_before
@@ -84,11 +85,13 @@ async def speak(
     Raises:
         ModelUnavailableError: every try at every model failed.
         ProviderNotInstalledError: no model of the chain can be opened here.
-        CouncilError: none can be opened as it is written: its file, its provider, its params.
+        CouncilError: none can be opened as it is written (its file, its provider, its params), or
+            the table of prices cannot be read.
         UnknownNameError: the council has no such model.
     """
     here = await room()
-    asking = _Asking(messages, on_text, schema, params, config)
+    prices = await prices_of(council)
+    asking = _Asking(messages, on_text, schema, params, config, prices)
     try:
         for name in chain(council, key):
             spec = council.models[name]
@@ -137,6 +140,7 @@ class _Asking:
     schema: dict[str, Any] | None
     params: Mapping[str, Any] | None
     config: RunnableConfig | None
+    prices: Prices
     attempts: list[Attempt] = field(default_factory=list)
     missing: list[MixtureError] = field(default_factory=list)
     spent: Usage = field(default_factory=Usage)
@@ -146,7 +150,7 @@ class _Asking:
         """Ask one model, as often as its policy allows; None when it does not answer."""
         now = asyncio.get_running_loop().time
         deadline: float | None = None
-        meter = Meter(spec.price)
+        meter = Meter(price_of(spec, self.prices))
         constraint = Constraint(spec, self.schema)
         breaker = breaker_of(here.breakers, spec)
         if shut := breaker.refusal(spec, now()):
