@@ -107,8 +107,10 @@ def draw_buttons(talk: Talk, place: int, thumb: Thumb | None) -> None:
 
 
 def _draw_revote(talk: Talk, place: int, key: str) -> None:
-    """The way to the page that counts this question anew; only the last one's ballots are kept."""
-    if place != len(talk.turns) - 1 or not any(one.counted for one in talk.view.rounds):
+    """The way to the page that counts this question anew, where there was something to count."""
+    answer = talk.turns[place].answer
+    told = answer.response_metadata.get("council") if answer is not None else None
+    if answer is None or not told or not told.get("stop_reason"):
         return
     if st.button(
         "Re-vote",
@@ -117,7 +119,7 @@ def _draw_revote(talk: Talk, place: int, key: str) -> None:
         key=f"revote-{key}",
         help="Count these proposals by other rules, without asking the characters again.",
     ):
-        frame.go("revote", thread=talk.thread)
+        frame.go("revote", thread=talk.thread, answer=str(answer.id))
 
 
 def _rate(thread: str, answer: str, key: str) -> None:
