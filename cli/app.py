@@ -97,6 +97,7 @@ def register() -> None:
         councils,
         download,
         evals,
+        imports,
         threads,
         traces,
         ui,
@@ -110,6 +111,7 @@ def register() -> None:
     app.command("resume")(ask.resume)
     app.add_typer(threads.app, name="threads")
     app.add_typer(councils.app, name="councils")
+    app.command("import")(imports.import_)
     app.add_typer(traces.app, name="trace")
     app.add_typer(cache.app, name="cache")
     app.command("download")(download.download)

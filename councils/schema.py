@@ -133,6 +133,7 @@ class Annotator(Section):
     """Reads the question before the council does."""
 
     model: Pointer = Field(description="a key of `models`")
+    personality: str = Field(default="", max_length=20_000, description="who reads, and what for")
 
 
 class Classifier(Section):
@@ -153,6 +154,20 @@ class Synthesizer(Section):
         default=0.0, ge=0.0, lt=1.0, description="chance that a seat is left out; never everyone"
     )
     anonymous: bool = Field(default=True, description="hide who proposed what")
+    template: str = Field(
+        default="",
+        max_length=50_000,
+        description="what it is asked, in your own words, with {user_query}, {responses} and, if "
+        "you like, {response_weights}; any other brace is a brace",
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _holds_what_it_is_about(cls, template: str) -> str:
+        lacking = [name for name in ("{user_query}", "{responses}") if name not in template]
+        if template and lacking:
+            raise ValueError(f"has no {lacking[0]}; write it where that is to stand")
+        return template
 
 
 class Painter(Section):

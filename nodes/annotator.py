@@ -51,7 +51,13 @@ async def annotator(
     speaker = Speaker(node="annotator", name="annotator")
     key = council.annotator.model
     deep = council.deliberation.depth == "annotator"
-    prompt = render("annotator", style=council.prompts, question=question(state), depth=deep)
+    prompt = render(
+        "annotator",
+        style=council.prompts,
+        personality=council.annotator.personality,
+        question=question(state),
+        depth=deep,
+    )
     messages = compose(
         prompt, instructions=instructions(state), conversation=conversation(state, council)
     )

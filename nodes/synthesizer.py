@@ -21,6 +21,7 @@ from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.prompts import render
+from mixture_of_models.prompts.filling import fill
 
 LABEL = "(No synthesizer wrote this: it is the proposal that the council preferred, as it stood.)"
 
@@ -106,12 +107,13 @@ def _prompt(
         table.dice(state, council, "synthesizer").shuffle(shown)
     number = {p.character: i for i, p in enumerate(shown, 1)}
     named = not council.synthesizer.anonymous
-    return render(
+    restated = state["annotation"].restated
+    prompt = render(
         "synthesizer",
         style=council.prompts,
         personality=council.synthesizer.personality,
         question=table.question(state),
-        restated=state["annotation"].restated,
+        restated=restated,
         proposals=[
             {
                 "text": p.text,
@@ -124,6 +126,10 @@ def _prompt(
         verdict=_in_words(verdict, number),
         dissent=[f"proposal {number[name]}" for name in _dissent(standing, verdict)],
     )
+    if template := council.synthesizer.template:
+        said = [(p.text, p.weight) for p in shown]
+        return prompt._replace(user=fill(template, table.question(state), restated, said))
+    return prompt
 
 
 def _in_words(verdict: Verdict, number: dict[str, int]) -> str:

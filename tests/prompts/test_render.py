@@ -25,7 +25,7 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
     """What each node gives its prompt."""
     persona = {"name": "Ada", "personality": "You count."}
     return {
-        "annotator": {"question": question, "depth": True},
+        "annotator": {"personality": "", "question": question, "depth": True},
         "classifier": {"question": question},
         "character": {
             **persona,
