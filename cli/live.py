@@ -165,7 +165,11 @@ class Live(Screen):
         if view.heat is not None and view.heat.state == "waiting":
             line = Text(words.heat(view.heat), "red")
         else:
-            doing = {"classifier": "choosing the way", "annotator": "reading the question"}
+            doing = {
+                "classifier": "choosing the way",
+                "image_reader": "looking at the pictures",
+                "annotator": "reading the question",
+            }
             what = doing.get(view.active, "")
             if self._writing is not None:
                 what = "writing the answer"

@@ -35,6 +35,7 @@ __all__ = [
     "Model",
     "Name",
     "Painter",
+    "Pictures",
     "Pointer",
     "Price",
     "Rounds",
@@ -170,6 +171,17 @@ class Synthesizer(Section):
         return template
 
 
+class Pictures(Section):
+    """What is done with pictures that come with a question."""
+
+    fetch: bool = Field(
+        default=False, description="fetch a picture that is given by a public web address"
+    )
+    side: int = Field(
+        default=1568, ge=64, le=4096, description="pixels of the longer side as models are sent it"
+    )
+
+
 class Painter(Section):
     """Draws the picture when the question asks for one."""
 
@@ -245,6 +257,7 @@ class Council(Section):
     classifier: Classifier = Field(default=Classifier(), description="text or image")
     deliberation: Deliberation = Field(default=Deliberation(), description="votes and rounds")
     synthesizer: Synthesizer = Field(description="who writes the one answer")
+    pictures: Pictures = Field(default=Pictures(), description="that come with a question")
     painter: Painter | None = Field(default=None, description="left out: text answers only")
     thermal: Thermal | None = Field(default=Thermal(), description="null: no thermal watch")
     budget: Budget = Field(default=Budget(), description="what one question may spend")

@@ -38,6 +38,7 @@ from mixture_of_models.nodes.annotator import annotator
 from mixture_of_models.nodes.character import character
 from mixture_of_models.nodes.classifier import classifier
 from mixture_of_models.nodes.consensus import consensus
+from mixture_of_models.nodes.image_reader import image_reader
 from mixture_of_models.nodes.painter import painter
 from mixture_of_models.nodes.quorum import quorum
 from mixture_of_models.nodes.seating import seating
@@ -72,9 +73,10 @@ def build_graph(council: Council | str) -> Graph:
         input_schema=CouncilInput,
         output_schema=CouncilOutput,
     )
-    for act in (classifier, annotator, seating, thermal_wait, quorum, consensus, synthesizer):
+    for act in (classifier, image_reader, annotator, seating, thermal_wait, quorum, consensus):
         graph.add_node(act.__name__, _serve(act, council))
-    graph.add_node("painter", _serve(painter, council))
+    for answers in (synthesizer, painter):
+        graph.add_node(answers.__name__, _serve(answers, council))
     for name in speakers:
         graph.add_node(name, _serve(character(name, races), council))
     for name in voters:
@@ -82,8 +84,11 @@ def build_graph(council: Council | str) -> Graph:
 
     graph.add_edge(START, "classifier")
     graph.add_conditional_edges(
-        "classifier", _decide(after_classifier, council), ["painter", "annotator"]
+        "classifier",
+        _decide(after_classifier, council),
+        ["painter", "image_reader", "annotator"],
     )
+    graph.add_edge("image_reader", "annotator")
     graph.add_edge("painter", END)
     graph.add_edge("annotator", "seating")
     graph.add_edge("seating", "thermal_wait")

@@ -28,7 +28,9 @@ from mixture_of_models.councils.records import (
 class Speaker(Record):
     """Who an event is about."""
 
-    node: str = Field(description="annotator, classifier, character, vote, synthesizer, painter")
+    node: str = Field(
+        description="annotator, classifier, character, vote, synthesizer, painter, ..."
+    )
     name: str = Field(description="the character's name, or the node's")
     round: int = 0
     layer: int = 0

@@ -40,6 +40,21 @@ class Seating(Record):
     dropped: tuple[str, ...] = ()
 
 
+class Sight(Record):
+    """What is known of the pictures that came with a question, for the rest of the conversation."""
+
+    of: str
+    """The id of the message that they came with."""
+    pictures: int = 0
+    """How many could be taken."""
+    seers: tuple[str, ...] = ()
+    """The keys of the models that can look at them."""
+    description: str = ""
+    """What one of those saw, for those who cannot look."""
+    by: str = ""
+    """The key of the model that described them."""
+
+
 def append(old: list[T], writes: Sequence[list[T]]) -> list[T]:
     """Add what each parallel node wrote, in the order LangGraph applies it."""
     return [*old, *(item for write in writes for item in write)]
@@ -66,6 +81,7 @@ class CouncilState(CouncilInput):
 
     asked_at: float
     route: Literal["text", "image"]
+    sight: Sight | None
     annotation: Annotation
     seating: Seating | None
     proposals: Annotated[list[Proposal], DeltaChannel(append)]
@@ -83,6 +99,7 @@ class CouncilUpdate(TypedDict, total=False):
     messages: list[AnyMessage]
     asked_at: float
     route: Literal["text", "image"]
+    sight: Sight | None
     annotation: Annotation
     seating: Seating | None
     proposals: Any

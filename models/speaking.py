@@ -21,6 +21,7 @@ from mixture_of_models.models import cache
 from mixture_of_models.models.breaker import breaker_of
 from mixture_of_models.models.clients import Room, close_voices, room
 from mixture_of_models.models.constraint import Constraint
+from mixture_of_models.models.eyes import as_it_sees
 from mixture_of_models.models.lanes import lane_of
 from mixture_of_models.models.listening import Ear, Finish, ListenerError
 from mixture_of_models.models.prices import Prices, price_of, prices_of
@@ -95,6 +96,7 @@ async def speak(
     try:
         for name in chain(council, key):
             spec = council.models[name]
+            asking.sent = await as_it_sees(spec, messages)
             request = None if seat is None else asking.request(spec, seat)
             if council.cache and request and (kept := await cache.find(council.cache, request)):
                 return asking.recall(name, spec, kept)
@@ -145,6 +147,8 @@ class _Asking:
     missing: list[MixtureError] = field(default_factory=list)
     spent: Usage = field(default_factory=Usage)
     began: float = 0.0
+    sent: list[BaseMessage] = field(default_factory=list)
+    """The messages as the model whose turn it is can take them."""
 
     async def ask(self, here: Room, name: str, spec: Model) -> Reply | None:
         """Ask one model, as often as its policy allows; None when it does not answer."""
@@ -213,7 +217,7 @@ class _Asking:
         try:
             async with (
                 limit,
-                aclosing(chat.astream(list(self.messages), self.config, **more)) as stream,  # type: ignore[type-var]
+                aclosing(chat.astream(self.sent, self.config, **more)) as stream,  # type: ignore[type-var]
             ):
                 async for chunk in stream:
                     if heard.ear.hear(chunk) and heard.first is None:
@@ -235,9 +239,7 @@ class _Asking:
 
     def request(self, spec: Model, seat: str) -> cache.Request:
         """What decides the answer of a model to this."""
-        return cache.Request(
-            spec, _address(spec), self.messages, self.params, self.schema, (), seat
-        )
+        return cache.Request(spec, _address(spec), self.sent, self.params, self.schema, (), seat)
 
     def recall(self, name: str, spec: Model, kept: cache.Kept) -> Reply:
         """Tell an answer that was kept as if it came; it costs nothing."""

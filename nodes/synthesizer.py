@@ -18,6 +18,7 @@ from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
+from mixture_of_models.graph.pictures import UNSEEN
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.prompts import render
@@ -54,6 +55,8 @@ async def synthesizer(
         written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
     else:
         written = await _write(standing, verdict, state, runtime, council)
+    if table.unseen(state):
+        written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
     for note in written.notes:
         tell(runtime, Noted(text=note))
     status = _status(written, standing, verdict, state, council)
@@ -76,6 +79,7 @@ async def _write(
         _prompt(standing, verdict, state, council),
         instructions=table.instructions(state),
         conversation=table.conversation(state, council),
+        pictures=table.pictures(state),
     )
     began = time.monotonic()
     try:
@@ -227,7 +231,9 @@ def _status(
         dissent=_dissent(standing, verdict),
         minority_report=report.text if report else "",
         rounds=table.seating(state).round,
-        degraded=bool(written.notes) or not all(_in_order(a) for a in absent),
+        degraded=bool(written.notes)
+        or table.unseen(state)
+        or not all(_in_order(a) for a in absent),
         notes=(*state["notes"], *_few(standing, spoke, verdict, council), *written.notes),
         written_by=written.by,
         usage=sum((s.usage for s in written.segments), table.spent(state)),

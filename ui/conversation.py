@@ -10,9 +10,9 @@ import streamlit as st
 from langchain_core.messages import AIMessage, HumanMessage
 
 from mixture_of_models.graph.table import COMMAND
+from mixture_of_models.models.images import data_urls
 from mixture_of_models.ui import acts, frame, safe, session
 from mixture_of_models.ui.answer import draw_past_label
-from mixture_of_models.ui.pictures import blocks_of
 from mixture_of_models.ui.shelf import Thumb
 from mixture_of_models.ui.talk import Talk, Turn
 
@@ -25,7 +25,7 @@ def draw_question(message: HumanMessage) -> None:
     with st.chat_message("user"):
         if text := COMMAND.sub("", message.text).strip():
             st.markdown(safe.markdown(text))
-        pictures = [_decoded(url) for url in blocks_of(message.content)]
+        pictures = [_decoded(url) for url in data_urls(message.content)]
         if pictures:
             with st.container(horizontal=True, key=f"pictures-{message.id}"):
                 for number, picture in enumerate(pictures, 1):

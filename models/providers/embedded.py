@@ -22,7 +22,7 @@ from pathlib import Path
 from mixture_of_models.councils.schema import Model
 from mixture_of_models.councils.secrecy import shown
 from mixture_of_models.errors import ModelUnavailableError, ProviderNotInstalledError
-from mixture_of_models.models.weights import SHIPPED, find_weights
+from mixture_of_models.models.weights import SHIPPED, eyes_of, find_weights
 
 SHIPPED_CONTEXT = 512
 """Tokens a conversation with the shipped models may have: what they were trained on."""
@@ -159,6 +159,7 @@ def _order(load: _Load) -> dict[str, object]:
     return {
         "path": [str(place) for place in sys.path],
         "weights": str(load.weights),
+        "eyes": str(eyes_of(load.weights) or ""),
         "name": load.name,
         "context": load.context,
         "slots": load.slots,

@@ -27,6 +27,7 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
     return {
         "annotator": {"personality": "", "question": question, "depth": True},
         "classifier": {"question": question},
+        "image_reader": {"question": question, "number": 1},
         "character": {
             **persona,
             "speaking_style": "",

@@ -6,14 +6,17 @@ import base64
 import io
 import struct
 import zlib
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from mixture_of_models.ui.pictures import (
+from mixture_of_models.models.images import (
     PictureError,
     bare_name,
-    blocks_of,
+    data_urls,
+    given_in,
+    is_picture,
     normalised,
     picture_block,
 )
@@ -26,11 +29,70 @@ def drawn(mode: str, form: str, size: tuple[int, int] = (40, 30), **how: object)
     return out.getvalue()
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def _is_near(pixel: Any, colour: tuple[int, int, int]) -> bool:
+    return all(abs(one - other) < 6 for one, other in zip(pixel, colour, strict=True))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF"])
 def test_every_kind_that_is_offered_is_taken(form: str) -> None:
     kind, small = normalised(drawn("RGB", form), f"a.{form.lower()}")
     assert kind == "image/jpeg"
-    assert Image.open(io.BytesIO(small)).size == (40, 30)
+    opened = Image.open(io.BytesIO(small))
+    assert opened.size == (40, 30)
+    assert _is_near(opened.getpixel((5, 5)), (10, 200, 30))
+
+
+def test_of_a_moving_picture_the_first_frame_is_taken() -> None:
+    out = io.BytesIO()
+    red, blue = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    red.save(out, "GIF", save_all=True, append_images=[blue])
+    _, small = normalised(out.getvalue(), "a.gif")
+    assert _is_near(Image.open(io.BytesIO(small)).getpixel((4, 4)), (255, 0, 0))
+
+
+def test_sixteen_bits_a_pixel_keep_their_shades() -> None:
+    shades = Image.new("I;16", (2, 1))
+    shades.putpixel((0, 0), 0)
+    shades.putpixel((1, 0), 32_768)
+    out = io.BytesIO()
+    shades.resize((64, 32), Image.Resampling.NEAREST).save(out, "PNG")
+    _, small = normalised(out.getvalue(), "a.png")
+    assert _is_near(Image.open(io.BytesIO(small)).getpixel((60, 5)), (128, 128, 128))
+
+
+def test_what_was_drawn_here_is_not_drawn_again() -> None:
+    kind, once = normalised(drawn("RGB", "PNG", (300, 200)), "a.png")
+    assert normalised(once, "a.png") == (kind, once)
+    assert Image.open(io.BytesIO(normalised(once, "a.png", side=100)[1])).size == (100, 67)
+
+
+def test_what_stands_behind_a_picture_does_not_come_along() -> None:
+    hidden = drawn("RGB", "JPEG", comment=b"my address") + b"PK\x03\x04 a second file"
+    _, small = normalised(hidden, "a.jpg")
+    assert b"address" not in small
+    assert b"second" not in small
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda text: {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}},
+        lambda text: {"type": "image_url", "image_url": f"data:image/png;base64,{text}"},
+        lambda text: {"type": "image", "base64": text, "mime_type": "image/png"},
+        lambda text: {"type": "image", "source_type": "base64", "data": text},
+        lambda text: {"type": "image", "source": {"type": "base64", "data": text}},
+    ],
+)
+def test_a_picture_is_found_in_every_form_of_block(write: Any) -> None:
+    block = write(base64.b64encode(b"pixels").decode())
+    assert is_picture(block)
+    assert given_in(block).content == b"pixels"
+
+
+@pytest.mark.parametrize("broken", [{"url": "data:image/png,raw"}, {"base64": "%%%"}])
+def test_a_damaged_block_is_refused(broken: dict[str, str]) -> None:
+    with pytest.raises(PictureError):
+        given_in({"type": "image", **broken})
 
 
 def test_what_is_transparent_becomes_paper() -> None:
@@ -97,5 +159,5 @@ def test_only_pictures_that_lie_in_the_message_are_shown() -> None:
     block = picture_block(drawn("RGB", "PNG"), "a.png")
     assert base64.b64decode(block["image_url"]["url"].partition(",")[2])
     far = {"type": "image_url", "image_url": {"url": "http://a.example/p.png"}}
-    assert blocks_of([{"type": "text", "text": "x"}, block, far]) == [block["image_url"]["url"]]
-    assert blocks_of("text alone") == []
+    assert data_urls([{"type": "text", "text": "x"}, block, far]) == [block["image_url"]["url"]]
+    assert data_urls("text alone") == []
