@@ -46,6 +46,9 @@ class CouncilContext(BaseModel):
     max_seconds: float | None = Field(default=None, gt=0, description="seconds it may take")
     max_usd: float | None = Field(default=None, gt=0, description="dollars it may cost")
     debug: bool = Field(default=False, description="send every prompt to the stream")
+    extensions_off: tuple[str, ...] = Field(
+        default=(), description="extensions of the council that are not called in this run"
+    )
     resumed_at: SkipJsonSchema[float | None] = Field(
         default=None, description="epoch seconds of a resume: time asleep is not charged"
     )

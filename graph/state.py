@@ -76,8 +76,13 @@ class CouncilOutput(TypedDict):
     status: Status | None
 
 
+def keep(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Lay what extensions keep over what they kept before; each has its own name."""
+    return {**old, **new}
+
+
 class CouncilState(CouncilInput):
-    """The table that every node reads; all but `messages` is cleared for a new question."""
+    """The table that every node reads; all but `messages` and `kept` is cleared for a new one."""
 
     asked_at: float
     route: Literal["text", "image"]
@@ -91,6 +96,7 @@ class CouncilState(CouncilInput):
     verdicts: Annotated[list[Verdict], DeltaChannel(append)]
     notes: Annotated[list[str], DeltaChannel(append)]
     status: Status | None
+    kept: Annotated[dict[str, Any], keep]
 
 
 class CouncilUpdate(TypedDict, total=False):
@@ -109,3 +115,4 @@ class CouncilUpdate(TypedDict, total=False):
     verdicts: Any
     notes: Any
     status: Status | None
+    kept: dict[str, Any]

@@ -25,6 +25,9 @@ COMMAND = re.compile(r"^\s*/(image|text)(?:\s+|$)", re.IGNORECASE)
 WORDLESS = "What is in the picture?"
 """The question of who sends a picture without a word."""
 
+LAID = "laid_before_the_question"
+"""Marks a message that an extension lays before one node: no part of the talk, so never cut off."""
+
 FOR_GOOD = frozenset({"failed", "timeout", "refused"})
 """Reasons after which a character is not asked again for this question: its model has used up its
 tries, or will say the same again. A late, empty or garbled one may do better in the next round."""
@@ -72,16 +75,19 @@ def conversation(state: CouncilState, council: Council) -> list[AnyMessage]:
     """The newest `council.history` messages before the question, without tool traffic."""
     last = asked(state)
     before: list[AnyMessage] = []
+    laid: list[AnyMessage] = []
     for message in state["messages"]:
         if message is last or (message.id is not None and message.id == last.id):
             break
-        if isinstance(message, HumanMessage):
+        if message.additional_kwargs.get(LAID):
+            laid.append(message)
+        elif isinstance(message, HumanMessage):
             text = COMMAND.sub("", message.text).strip()
             if text or blocks_of(message):
                 before.append(_with_what_it_showed(message, text, state))
         elif isinstance(message, AIMessage) and (text := message.text.strip()):
             before.append(AIMessage(text))
-    return before[-council.history :] if council.history else []
+    return [*(before[-council.history :] if council.history else []), *laid]
 
 
 def unseen(state: CouncilState) -> bool:
