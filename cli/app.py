@@ -98,6 +98,7 @@ def register() -> None:
         download,
         evals,
         imports,
+        serve,
         threads,
         traces,
         ui,
@@ -116,6 +117,7 @@ def register() -> None:
     app.add_typer(cache.app, name="cache")
     app.command("download")(download.download)
     app.command("ui")(ui.ui)
+    app.command("serve")(serve.serve)
     app.command("eval")(evals.evaluate)
     app.command("record")(evals.record)
     app.command("revote")(evals.revote)

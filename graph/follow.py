@@ -6,7 +6,7 @@ The terminal and the chat page draw a `RunView`; neither knows how LangGraph str
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -42,6 +42,7 @@ async def follow(
     config: RunnableConfig,
     *,
     context: CouncilContext | None = None,
+    wanted: Callable[[Any], bool] | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Run a council and yield what it tells.
 
@@ -50,6 +51,7 @@ async def follow(
         given: `{"messages": [...]}` for a question, None to go on with an open one.
         config: holds `configurable.thread_id` where the graph has a checkpointer.
         context: the settings of this run.
+        wanted: says of an event as it was written whether to read it; left out, all are.
 
     Raises:
         MixtureError: as the graph raises it.
@@ -65,6 +67,8 @@ async def follow(
     # Whoever stops following stops the run, and the calls under way.
     async with aclosing(stream):  # type: ignore[type-var]
         async for part in stream:
+            if wanted is not None and not wanted(part["data"]):
+                continue
             event = read_event(part["data"])
             if event is not None:
                 yield event

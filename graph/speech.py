@@ -45,6 +45,7 @@ async def utter(
     *,
     schema: dict[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
+    stop: Sequence[str] = (),
 ) -> tuple[Reply, Segment]:
     """Have a model speak, telling its tokens as they come.
 
@@ -56,6 +57,7 @@ async def utter(
         messages: what it is sent.
         schema: a JSON schema for the reply, where the model can be held to one.
         params: parameters of this call alone, such as a character's temperature.
+        stop: texts at which the reply ends.
 
     Raises:
         ModelError: the model and all its fallbacks failed.
@@ -72,6 +74,7 @@ async def utter(
             on_text=telling,
             schema=schema,
             params=params,
+            stop=stop,
             config=_marked(speaker),
             seat=f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
         )

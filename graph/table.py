@@ -72,7 +72,11 @@ def pictures(state: CouncilState) -> Pictures:
 
 
 def conversation(state: CouncilState, council: Council) -> list[AnyMessage]:
-    """The newest `council.history` messages before the question, without tool traffic."""
+    """The newest `council.history` messages before the question at the most, without tool traffic.
+
+    A long conversation loses its head by the half, not message by message: what is sent stays the
+    beginning of what is sent next time, and a vendor's prompt cache knows it again.
+    """
     last = asked(state)
     before: list[AnyMessage] = []
     laid: list[AnyMessage] = []
@@ -87,7 +91,14 @@ def conversation(state: CouncilState, council: Council) -> list[AnyMessage]:
                 before.append(_with_what_it_showed(message, text, state))
         elif isinstance(message, AIMessage) and (text := message.text.strip()):
             before.append(AIMessage(text))
-    return [*(before[-council.history :] if council.history else []), *laid]
+    kept = before[_cut(len(before), council.history) :] if council.history else []
+    return [*kept, *laid]
+
+
+def _cut(length: int, most: int) -> int:
+    """How many messages to leave out so that at most `most` are left, in steps of half of that."""
+    step = max(1, most // 4 * 2)  # whole turns
+    return max(0, -(-(length - most) // step)) * step
 
 
 def unseen(state: CouncilState) -> bool:

@@ -70,6 +70,7 @@ async def speak(
     on_text: Callable[[str, bool], None] | None = None,
     schema: dict[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
+    stop: Sequence[str] = (),
     config: RunnableConfig | None = None,
     seat: str | None = None,
 ) -> Reply:
@@ -79,9 +80,10 @@ async def speak(
     off before any text (thoughts alone) comes again with the next try, and a lone closing tag may
     show afterwards that what it heard as text was thought: `Reply.text` is what counts. `schema`
     is a JSON schema that the reply is held to where the model can be; the text comes back as it
-    is. `params` override the council's. `seat` says whose sample of the model this is: where the
-    council has a cache, the same request from the same seat is answered out of it, and without a
-    seat neither looked up nor kept. Cancelling closes the stream at once.
+    is. `params` override the council's. At a text of `stop` the reply ends. `seat` says whose
+    sample of the model this is: where the council has a cache, the same request from the same seat
+    is answered out of it, and without a seat neither looked up nor kept. Cancelling closes the
+    stream at once.
 
     Raises:
         ModelUnavailableError: every try at every model failed.
@@ -92,7 +94,7 @@ async def speak(
     """
     here = await room()
     prices = await prices_of(council)
-    asking = _Asking(messages, on_text, schema, params, config, prices)
+    asking = _Asking(messages, on_text, schema, params, config, prices, stop)
     try:
         for name in chain(council, key):
             spec = council.models[name]
@@ -143,6 +145,7 @@ class _Asking:
     params: Mapping[str, Any] | None
     config: RunnableConfig | None
     prices: Prices
+    stop: Sequence[str] = ()
     attempts: list[Attempt] = field(default_factory=list)
     missing: list[MixtureError] = field(default_factory=list)
     spent: Usage = field(default_factory=Usage)
@@ -212,7 +215,7 @@ class _Asking:
         heard = _Heard(Ear(self.on_text, meter))
         first_by = deadline if spec.first_token is None else min(deadline, now() + spec.first_token)
         limit = asyncio.timeout_at(first_by)
-        more = constraint.arguments(chat)
+        more = constraint.arguments(chat) | ({"stop": [*self.stop]} if self.stop else {})
         meter.calls += 1
         try:
             async with (
@@ -239,7 +242,8 @@ class _Asking:
 
     def request(self, spec: Model, seat: str) -> cache.Request:
         """What decides the answer of a model to this."""
-        return cache.Request(spec, _address(spec), self.sent, self.params, self.schema, (), seat)
+        params = {**(self.params or {}), **({"stop": [*self.stop]} if self.stop else {})}
+        return cache.Request(spec, _address(spec), self.sent, params, self.schema, (), seat)
 
     def recall(self, name: str, spec: Model, kept: cache.Kept) -> Reply:
         """Tell an answer that was kept as if it came; it costs nothing."""

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Absence, Proposal, Segment, Status, Verdict
+from mixture_of_models.councils.records import (
+    Absence,
+    AnswerFinish,
+    Proposal,
+    Segment,
+    Status,
+    Verdict,
+)
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.voting.answers import canonical
 from mixture_of_models.councils.voting.dissent import dissent, minority_report
@@ -18,6 +25,7 @@ from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
+from mixture_of_models.graph.form import AnswerForm
 from mixture_of_models.graph.pictures import UNSEEN
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
@@ -39,6 +47,7 @@ class Written(NamedTuple):
     notes: tuple[str, ...]
     segments: tuple[Segment, ...]
     id: str | None = None
+    finish: AnswerFinish = "stop"
 
 
 async def synthesizer(
@@ -75,8 +84,9 @@ async def _write(
 ) -> Written:
     speaker = Speaker(node="synthesizer", name="synthesizer")
     key = council.synthesizer.model
+    form = context_of(runtime).form or AnswerForm()
     messages = compose(
-        _prompt(standing, verdict, state, council),
+        _prompt(standing, verdict, state, council, form),
         instructions=table.instructions(state),
         conversation=table.conversation(state, council),
         pictures=table.pictures(state),
@@ -84,7 +94,16 @@ async def _write(
     began = time.monotonic()
     try:
         async with asyncio.timeout(table.remaining_seconds(state, council, context_of(runtime))):
-            reply, segment = await utter(council, runtime, speaker, key, messages)
+            reply, segment = await utter(
+                council,
+                runtime,
+                speaker,
+                key,
+                messages,
+                schema=form.json_schema,
+                params=form.params,
+                stop=form.stop,
+            )
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."
         return _preferred(standing, verdict, note, (cut_off(speaker, key, began),))
@@ -96,15 +115,26 @@ async def _write(
     notes = [f"The answer broke off: {reply.detail or reply.finish}."] * (reply.finish == "broken")
     if reply.finish == "length":
         notes.append("The answer was cut off at the model's length limit.")
-    if strayed := _strayed(reply.text, verdict):
+    if not form.wanted and (strayed := _strayed(reply.text, verdict)):
         notes.append(strayed)
     if reply.model != key:
         notes.append(f"The fallback {reply.model!r} wrote the answer; {key!r} did not answer.")
-    return Written(reply.text.strip(), reply.model, tuple(notes), (segment,), reply.id or None)
+    return Written(
+        reply.text.strip(),
+        reply.model,
+        tuple(notes),
+        (segment,),
+        reply.id or None,
+        "filtered" if reply.finish == "refused" else reply.finish,
+    )
 
 
 def _prompt(
-    standing: list[Proposal], verdict: Verdict, state: CouncilState, council: Council
+    standing: list[Proposal],
+    verdict: Verdict,
+    state: CouncilState,
+    council: Council,
+    form: AnswerForm,
 ) -> Any:
     shown = list(standing)
     if council.synthesizer.shuffle:
@@ -129,6 +159,7 @@ def _prompt(
         ],
         verdict=_in_words(verdict, number),
         dissent=[f"proposal {number[name]}" for name in _dissent(standing, verdict)],
+        wanted=form.wanted,
     )
     if template := council.synthesizer.template:
         said = [(p.text, p.weight) for p in shown]
@@ -236,6 +267,7 @@ def _status(
         or not all(_in_order(a) for a in absent),
         notes=(*state["notes"], *_few(standing, spoke, verdict, council), *written.notes),
         written_by=written.by,
+        finish=written.finish,
         usage=sum((s.usage for s in written.segments), table.spent(state)),
         seconds=round(time.time() - state["asked_at"], 3),
     )

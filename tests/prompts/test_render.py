@@ -55,6 +55,7 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
             "proposals": [{"text": other, "support": "", "author": "", "weight": 1.0}],
             "verdict": "none",
             "dissent": [],
+            "wanted": "one JSON object",
         },
     }
 
