@@ -23,6 +23,7 @@ from mixture_of_models.errors import (
 )
 from mixture_of_models.models.providers import PROVIDERS, UNLISTED, Provider
 from mixture_of_models.models.redaction import redact
+from mixture_of_models.models.terms import agreed
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -50,6 +51,7 @@ async def open_model(
     """
     merged = {**spec.params, **(params or {})}
     asked = {name: value for name, value in merged.items() if value is not None}
+    asked = agreed(spec, asked, at_home=is_at_home(spec, provider_of(spec)))
     base_url: str | None
     key: str | None
     if spec.provider == "embedded":

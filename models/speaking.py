@@ -28,6 +28,7 @@ from mixture_of_models.models.prices import Prices, price_of, prices_of
 from mixture_of_models.models.redaction import redact
 from mixture_of_models.models.registry import open_model, provider_of
 from mixture_of_models.models.retry import Failure, understand, wait_before
+from mixture_of_models.models.terms import learn
 from mixture_of_models.models.usage import Meter
 
 if TYPE_CHECKING:
@@ -192,7 +193,8 @@ class _Asking:
                 breaker.note(None, spec, now())
                 self.spent += meter.usage(now() - self.began)
                 return self._reply(name, heard)
-            if constraint.refused_by(failure):
+            sent = {**spec.params, **(self.params or {})}
+            if learn(spec, sent, failure) or constraint.refused_by(failure):
                 continue
             tries += 1
             wait = wait_before(tries, failure) if failure.again and tries <= spec.retries else None
@@ -236,7 +238,9 @@ class _Asking:
                     error, model=spec.model, provider=spec.provider, where=_address(spec)
                 )
         heard.ear.close()
-        if heard.failure is None and heard.ear.finish is None and provider_of(spec).ends:
+        if heard.failure is None and heard.ear.finish == "broken":
+            heard.failure = Failure("the server broke off with an error", again=True)
+        elif heard.failure is None and heard.ear.finish is None and provider_of(spec).ends:
             heard.failure = Failure("the answer was cut off", again=True)
         return heard
 

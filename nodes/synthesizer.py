@@ -28,6 +28,7 @@ from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
 from mixture_of_models.graph.form import AnswerForm
 from mixture_of_models.graph.pictures import UNSEEN
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
+from mixture_of_models.graph.stand_ins import stand_ins
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.prompts import render
 from mixture_of_models.prompts.filling import fill
@@ -265,7 +266,12 @@ def _status(
         degraded=bool(written.notes)
         or table.unseen(state)
         or not all(_in_order(a) for a in absent),
-        notes=(*state["notes"], *_few(standing, spoke, verdict, council), *written.notes),
+        notes=(
+            *state["notes"],
+            *stand_ins(state["segments"]),
+            *_few(standing, spoke, verdict, council),
+            *written.notes,
+        ),
         written_by=written.by,
         finish=written.finish,
         usage=sum((s.usage for s in written.segments), table.spent(state)),
