@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 import uuid
-from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +74,9 @@ class Session:
             self._runner.close()
             self._stopping.rest()
 
-    def ask(
-        self, question: str, context: CouncilContext, pictures: Sequence[dict[str, Any]] = ()
-    ) -> int:
+    def ask(self, question: str, context: CouncilContext) -> int:
         """Put a question to the council and show what happens; returns the exit code."""
-        text = [{"type": "text", "text": question}] if question else []
-        content = [*text, *pictures] if pictures else question
-        given = {"messages": [{"role": "user", "content": content}]}
+        given = {"messages": [{"role": "user", "content": question}]}
         return self._run(given, context)
 
     def resume(self, context: CouncilContext) -> int:

@@ -9,7 +9,6 @@ RESERVED = frozenset(
         "__start__",
         "__end__",
         "classifier",
-        "image_reader",
         "annotator",
         "seating",
         "thermal_wait",

@@ -32,9 +32,6 @@ _SAYS = {
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
-    "int_parsing": "must be a whole number",
-    "float_parsing": "must be a number",
-    "bool_parsing": "must be true or false",
     "tuple_type": "must be a list",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
@@ -95,18 +92,18 @@ def nearest(name: object, known: Sequence[str]) -> str:
     return f"; known: {listed}{', ...' if len(known) > 20 else ''}"
 
 
-def in_words(error: ValidationError, root: type[Section] = Council) -> Iterator[Problem]:
-    """Translate what pydantic found in a `root`, each finding with its path."""
-    return (_in_words(detail, root) for detail in error.errors(include_url=False))
+def in_words(error: ValidationError) -> Iterator[Problem]:
+    """Translate what pydantic found, each finding with its path."""
+    return map(_in_words, error.errors(include_url=False))
 
 
-def _in_words(detail: ErrorDetails, root: type[Section]) -> Problem:
+def _in_words(detail: ErrorDetails) -> Problem:
     kind, value, facts = detail["type"], detail["input"], detail.get("ctx", {})
     path: Path = tuple(step for step in detail["loc"] if step != "[key]")
     if kind == "extra_forbidden":
-        return Problem(path, _unknown_key(str(path[-1]), keys_at(path[:-1], root)))
+        return Problem(path, _unknown_key(str(path[-1]), _keys_at(path[:-1])))
     if kind == "missing":
-        return Problem(path, f"is missing: {_meaning(path, root)}")
+        return Problem(path, f"is missing: {_meaning(path)}")
     if kind == "value_error":
         return Problem(path, str(facts["error"]))
     if kind in ("too_short", "string_too_short"):
@@ -136,21 +133,20 @@ def _unknown_key(key: str, known: Sequence[str]) -> str:
     return f"is no key that stands here{nearest(key, known)}"
 
 
-def _meaning(path: Path, root: type[Section]) -> str:
+def _meaning(path: Path) -> str:
     *inner, last = path
-    section = _section_at(tuple(inner), root)
+    section = _section_at(tuple(inner))
     field = section.model_fields.get(str(last)) if section else None
     return (field.description if field else None) or "write it"
 
 
-def keys_at(path: Path, root: type[Section] = Council) -> tuple[str, ...]:
-    """The keys that may stand at a place of a `root`."""
-    section = _section_at(path, root)
+def _keys_at(path: Path) -> tuple[str, ...]:
+    section = _section_at(path)
     return tuple(section.model_fields) if section else ()
 
 
-def _section_at(path: Path, root: type[Section]) -> type[Section] | None:
-    section: type[Section] | None = root
+def _section_at(path: Path) -> type[Section] | None:
+    section: type[Section] | None = Council
     steps = iter(path)
     for step in steps:
         field = section.model_fields.get(str(step)) if section else None

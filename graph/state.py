@@ -40,21 +40,6 @@ class Seating(Record):
     dropped: tuple[str, ...] = ()
 
 
-class Sight(Record):
-    """What is known of the pictures that came with a question, for the rest of the conversation."""
-
-    of: str
-    """The id of the message that they came with."""
-    pictures: int = 0
-    """How many could be taken."""
-    seers: tuple[str, ...] = ()
-    """The keys of the models that can look at them."""
-    description: str = ""
-    """What one of those saw, for those who cannot look."""
-    by: str = ""
-    """The key of the model that described them."""
-
-
 def append(old: list[T], writes: Sequence[list[T]]) -> list[T]:
     """Add what each parallel node wrote, in the order LangGraph applies it."""
     return [*old, *(item for write in writes for item in write)]
@@ -76,17 +61,11 @@ class CouncilOutput(TypedDict):
     status: Status | None
 
 
-def keep(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Lay what extensions keep over what they kept before; each has its own name."""
-    return {**old, **new}
-
-
 class CouncilState(CouncilInput):
-    """The table that every node reads; all but `messages` and `kept` is cleared for a new one."""
+    """The table that every node reads; all but `messages` is cleared for a new question."""
 
     asked_at: float
     route: Literal["text", "image"]
-    sight: Sight | None
     annotation: Annotation
     seating: Seating | None
     proposals: Annotated[list[Proposal], DeltaChannel(append)]
@@ -96,7 +75,6 @@ class CouncilState(CouncilInput):
     verdicts: Annotated[list[Verdict], DeltaChannel(append)]
     notes: Annotated[list[str], DeltaChannel(append)]
     status: Status | None
-    kept: Annotated[dict[str, Any], keep]
 
 
 class CouncilUpdate(TypedDict, total=False):
@@ -105,7 +83,6 @@ class CouncilUpdate(TypedDict, total=False):
     messages: list[AnyMessage]
     asked_at: float
     route: Literal["text", "image"]
-    sight: Sight | None
     annotation: Annotation
     seating: Seating | None
     proposals: Any
@@ -115,4 +92,3 @@ class CouncilUpdate(TypedDict, total=False):
     verdicts: Any
     notes: Any
     status: Status | None
-    kept: dict[str, Any]

@@ -25,9 +25,8 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
     """What each node gives its prompt."""
     persona = {"name": "Ada", "personality": "You count."}
     return {
-        "annotator": {"personality": "", "question": question, "depth": True},
+        "annotator": {"question": question, "depth": True},
         "classifier": {"question": question},
-        "image_reader": {"question": question, "number": 1},
         "character": {
             **persona,
             "speaking_style": "",
@@ -55,7 +54,6 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
             "proposals": [{"text": other, "support": "", "author": "", "weight": 1.0}],
             "verdict": "none",
             "dissent": [],
-            "wanted": "one JSON object",
         },
     }
 

@@ -1,1 +1,0 @@
-"""The door for programs: councils as models of an OpenAI-compatible endpoint, and MCP tools."""
