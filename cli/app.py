@@ -92,10 +92,13 @@ def register() -> None:
     """Add the commands, once."""
     from mixture_of_models.cli import (
         ask,
+        cache,
         chat,
         councils,
         download,
         evals,
+        imports,
+        serve,
         threads,
         traces,
         ui,
@@ -109,9 +112,12 @@ def register() -> None:
     app.command("resume")(ask.resume)
     app.add_typer(threads.app, name="threads")
     app.add_typer(councils.app, name="councils")
+    app.command("import")(imports.import_)
     app.add_typer(traces.app, name="trace")
+    app.add_typer(cache.app, name="cache")
     app.command("download")(download.download)
     app.command("ui")(ui.ui)
+    app.command("serve")(serve.serve)
     app.command("eval")(evals.evaluate)
     app.command("record")(evals.record)
     app.command("revote")(evals.revote)
@@ -146,10 +152,18 @@ def _read_env() -> None:
         return
     from dotenv import load_dotenv
 
+    ours = {name for name in ("MOM_EXTENSIONS", "MOM_DATA_DIR") if name in os.environ}
     try:
         load_dotenv(path)  # what the environment says already is not overridden
     except (OSError, UnicodeDecodeError) as error:
         failure.tell(f"{path!r} is not read: {error}")
+    # A file that came with a downloaded folder must not say which code is run here.
+    if "MOM_EXTENSIONS" in {*os.environ} - ours:
+        del os.environ["MOM_EXTENSIONS"]
+        failure.tell(f"MOM_EXTENSIONS in {path!r} is left alone: it chooses code to run, so set it "
+                     "in your shell")  # fmt: skip
+    if "MOM_DATA_DIR" in {*os.environ} - ours:
+        os.environ["MOM_DATA_DIR_FROM"] = path
 
 
 @app.callback(invoke_without_command=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mixture_of_models.cli import options
-from mixture_of_models.cli.question import context, method_named, read_question
+from mixture_of_models.cli.question import context, method_named, read_pictures, read_question
 
 Question = Annotated[
     str | None,
@@ -42,10 +43,22 @@ Seed = Annotated[
 ]
 
 
+Image = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--image",
+        "-i",
+        metavar="FILE",
+        help="A picture that goes with the question: PNG, JPEG, WebP or GIF. May be given often.",
+    ),
+]
+
+
 def ask(
     question: Question = None,
     council: options.Council = None,
     thread: Thread = None,
+    image: Image = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -63,13 +76,15 @@ def ask(
     are set, downloaded weights, and else three tiny models that come with the package.
     """
     show = options.choose_show(json=json, quiet=quiet, debug=debug)
-    text, method = read_question(question), method_named(method)
+    pictures = read_pictures(image or ())
+    text = read_question(question, optional=bool(pictures))
+    method = method_named(method)
     name = options.thread_named(thread) if thread is not None else None
     from mixture_of_models.cli.session import Session
 
     settings = context(rounds=rounds, threshold=threshold, method=method, seed=seed, debug=debug)
     with Session(council, db=db, show=show, thread=name) as session:
-        code = session.ask(text, settings)
+        code = session.ask(text, settings, pictures)
     raise typer.Exit(code)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -17,12 +19,14 @@ LONGEST = 1_000_000
 _EXAMPLE = 'type one: mom ask "What is 17 + 25?"'
 
 
-def read_question(given: str | None) -> str:
-    """The question: as given, or from stdin.
+def read_question(given: str | None, *, optional: bool = False) -> str:
+    """The question: as given, or from stdin; pictures may go without one.
 
     Raises:
         typer.BadParameter: it is empty, too long, or no valid UTF-8.
     """
+    if given is None and optional:
+        return ""
     if given is None and sys.stdin.isatty():
         raise typer.BadParameter(f"there is no question; {_EXAMPLE}")
     return checked(_from_stdin() if given is None or given == "-" else given)
@@ -49,6 +53,32 @@ def checked(text: str) -> str:
             "ask about a part of it"
         )
     return text
+
+
+def read_pictures(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """The pictures in these files, as they are sent.
+
+    Raises:
+        typer.BadParameter: one cannot be read, or is no picture, or there are too many.
+    """
+    if not files:
+        return []
+    from mixture_of_models.models.images import MEGABYTES, MOST, PictureError, picture_block
+
+    if len(files) > MOST:
+        raise typer.BadParameter(f"--image: {len(files)} pictures, and at most {MOST} are taken")
+    blocks = []
+    for file in files:
+        try:
+            with file.expanduser().open("rb") as opened:
+                content = opened.read(MEGABYTES * 1_000_000 + 1)
+            blocks.append(picture_block(content, file.name))
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise typer.BadParameter(f"--image: {str(file)!r} cannot be read: {reason}") from None
+        except PictureError as error:
+            raise typer.BadParameter(f"--image: {error}") from None
+    return blocks
 
 
 def context(

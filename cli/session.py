@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import uuid
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +75,13 @@ class Session:
             self._runner.close()
             self._stopping.rest()
 
-    def ask(self, question: str, context: CouncilContext) -> int:
+    def ask(
+        self, question: str, context: CouncilContext, pictures: Sequence[dict[str, Any]] = ()
+    ) -> int:
         """Put a question to the council and show what happens; returns the exit code."""
-        given = {"messages": [{"role": "user", "content": question}]}
+        text = [{"type": "text", "text": question}] if question else []
+        content = [*text, *pictures] if pictures else question
+        given = {"messages": [{"role": "user", "content": content}]}
         return self._run(given, context)
 
     def resume(self, context: CouncilContext) -> int:

@@ -13,14 +13,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from mixture_of_models.councils import coherence
-from mixture_of_models.councils.plain import MOST_CHARACTERS, as_plain
+from mixture_of_models.councils.files import START, read_text
+from mixture_of_models.councils.plain import as_plain
 from mixture_of_models.councils.refusals import in_words, nearest, refusal
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.secrecy import shown
 from mixture_of_models.errors import CouncilError, UnknownNameError
 
 _PRESETS = Path(__file__).parent / "presets"
-_START = "start from a preset: `mom councils`"
 
 
 def load_council(source: str | PathLike[str] | Mapping[str, Any] | Council) -> Council:
@@ -48,7 +48,7 @@ def load_council(source: str | PathLike[str] | Mapping[str, Any] | Council) -> C
     if "/" in source or os.sep in source or source.lower().endswith((".yaml", ".yml", ".json")):
         return _from_file(source)
     if source in preset_names():
-        return council_from_yaml(_read(preset_path(source)), f"preset {source!r}")
+        return council_from_yaml(read_text(preset_path(source)), f"preset {source!r}")
     if source and _is_file(source):
         return _from_file(source)
     raise _no_preset(source)
@@ -90,10 +90,10 @@ def to_yaml(council: Council) -> str:
 
 def _seated(values: Any, origin: str) -> Council:
     if values is None or values == {}:
-        raise CouncilError(f"{origin}: is empty; {_START}")
+        raise CouncilError(f"{origin}: is empty; {START}")
     if not isinstance(values, Mapping):
         is_a = f"is {shown(values)}, and a council is a mapping of name, models, characters, ..."
-        raise CouncilError(f"{origin}: {is_a}; {_START}")
+        raise CouncilError(f"{origin}: {is_a}; {START}")
     problems, plain = as_plain(values)
     if problems:
         raise refusal(origin, problems)
@@ -113,7 +113,7 @@ def _checked(council: Council, origin: str) -> Council:
 
 
 def _from_file(name: str) -> Council:
-    return council_from_yaml(_read(Path(name)), name)
+    return council_from_yaml(read_text(Path(name)), name)
 
 
 def _is_file(name: str) -> bool:
@@ -121,36 +121,6 @@ def _is_file(name: str) -> bool:
         return Path(name).is_file()
     except (OSError, ValueError):
         return False
-
-
-def _read(path: Path) -> str:
-    try:
-        path = path.expanduser()
-        if path.is_dir():
-            raise CouncilError(f"{path}: is a folder; name the council's file in it")
-        if path.exists() and not path.is_file():
-            raise CouncilError(f"{path}: is no regular file; write the council to one")
-        with path.open("rb") as file:
-            content = file.read(MOST_CHARACTERS + 1)
-        return _decoded(content, path)
-    except CouncilError:
-        raise
-    except FileNotFoundError:
-        raise CouncilError(f"{path}: there is no such file; {_START}") from None
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "is no path"
-        says = f"cannot be read ({reason}); look at its name and its permissions"
-        raise CouncilError(f"{shown(str(path))}: {says}") from None
-
-
-def _decoded(content: bytes, path: Path) -> str:
-    if len(content) > MOST_CHARACTERS:
-        raise CouncilError(f"{path}: is larger than 1 MB; a council fits on a screen")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise CouncilError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
 
 
 def _no_preset(name: object) -> UnknownNameError:

@@ -9,6 +9,7 @@ RESERVED = frozenset(
         "__start__",
         "__end__",
         "classifier",
+        "image_reader",
         "annotator",
         "seating",
         "thermal_wait",

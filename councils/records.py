@@ -30,6 +30,10 @@ Depth = Literal["solo", "small", "full", "deep"]
 """How much of the council a question takes. solo: the first character alone; small: the first three
 of the first layer; full: the council as it is written; deep: two rounds at least."""
 
+AnswerFinish = Literal["stop", "length", "broken", "filtered"]
+"""stop: it was complete; length: cut at the model's limit; broken: the model broke off in the
+middle; filtered: the provider withheld the rest."""
+
 N = TypeVar("N", int, float)
 
 
@@ -207,6 +211,7 @@ class Status(Record):
         default=(), description="what a reader of the answer should know"
     )
     written_by: str = Field(default="", description="model key of the synthesizer, or `vote`")
+    finish: AnswerFinish = Field(default="stop", description="how the answer ended")
     route: Literal["text", "image"] = "text"
     usage: Usage = Usage()
     seconds: float = Field(default=0.0, description="wall time of the whole question")

@@ -32,6 +32,9 @@ _SAYS = {
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
     "tuple_type": "must be a list",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
@@ -92,18 +95,18 @@ def nearest(name: object, known: Sequence[str]) -> str:
     return f"; known: {listed}{', ...' if len(known) > 20 else ''}"
 
 
-def in_words(error: ValidationError) -> Iterator[Problem]:
-    """Translate what pydantic found, each finding with its path."""
-    return map(_in_words, error.errors(include_url=False))
+def in_words(error: ValidationError, root: type[Section] = Council) -> Iterator[Problem]:
+    """Translate what pydantic found in a `root`, each finding with its path."""
+    return (_in_words(detail, root) for detail in error.errors(include_url=False))
 
 
-def _in_words(detail: ErrorDetails) -> Problem:
+def _in_words(detail: ErrorDetails, root: type[Section]) -> Problem:
     kind, value, facts = detail["type"], detail["input"], detail.get("ctx", {})
     path: Path = tuple(step for step in detail["loc"] if step != "[key]")
     if kind == "extra_forbidden":
-        return Problem(path, _unknown_key(str(path[-1]), _keys_at(path[:-1])))
+        return Problem(path, _unknown_key(str(path[-1]), keys_at(path[:-1], root)))
     if kind == "missing":
-        return Problem(path, f"is missing: {_meaning(path)}")
+        return Problem(path, f"is missing: {_meaning(path, root)}")
     if kind == "value_error":
         return Problem(path, str(facts["error"]))
     if kind in ("too_short", "string_too_short"):
@@ -133,20 +136,21 @@ def _unknown_key(key: str, known: Sequence[str]) -> str:
     return f"is no key that stands here{nearest(key, known)}"
 
 
-def _meaning(path: Path) -> str:
+def _meaning(path: Path, root: type[Section]) -> str:
     *inner, last = path
-    section = _section_at(tuple(inner))
+    section = _section_at(tuple(inner), root)
     field = section.model_fields.get(str(last)) if section else None
     return (field.description if field else None) or "write it"
 
 
-def _keys_at(path: Path) -> tuple[str, ...]:
-    section = _section_at(path)
+def keys_at(path: Path, root: type[Section] = Council) -> tuple[str, ...]:
+    """The keys that may stand at a place of a `root`."""
+    section = _section_at(path, root)
     return tuple(section.model_fields) if section else ()
 
 
-def _section_at(path: Path) -> type[Section] | None:
-    section: type[Section] | None = Council
+def _section_at(path: Path, root: type[Section]) -> type[Section] | None:
+    section: type[Section] | None = root
     steps = iter(path)
     for step in steps:
         field = section.model_fields.get(str(step)) if section else None

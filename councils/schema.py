@@ -14,7 +14,6 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from mixture_of_models.councils.secrecy import refuse_secrets
 from mixture_of_models.councils.voices import (
     Character,
-    Lane,
     Model,
     Name,
     Pointer,
@@ -32,11 +31,11 @@ __all__ = [
     "Council",
     "Deliberation",
     "Extension",
-    "Lane",
     "Method",
     "Model",
     "Name",
     "Painter",
+    "Pictures",
     "Pointer",
     "Price",
     "Rounds",
@@ -135,6 +134,7 @@ class Annotator(Section):
     """Reads the question before the council does."""
 
     model: Pointer = Field(description="a key of `models`")
+    personality: str = Field(default="", max_length=20_000, description="who reads, and what for")
 
 
 class Classifier(Section):
@@ -155,6 +155,31 @@ class Synthesizer(Section):
         default=0.0, ge=0.0, lt=1.0, description="chance that a seat is left out; never everyone"
     )
     anonymous: bool = Field(default=True, description="hide who proposed what")
+    template: str = Field(
+        default="",
+        max_length=50_000,
+        description="what it is asked, in your own words, with {user_query}, {responses} and, if "
+        "you like, {response_weights}; any other brace is a brace",
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _holds_what_it_is_about(cls, template: str) -> str:
+        lacking = [name for name in ("{user_query}", "{responses}") if name not in template]
+        if template and lacking:
+            raise ValueError(f"has no {lacking[0]}; write it where that is to stand")
+        return template
+
+
+class Pictures(Section):
+    """What is done with pictures that come with a question."""
+
+    fetch: bool = Field(
+        default=False, description="fetch a picture that is given by a public web address"
+    )
+    side: int = Field(
+        default=1568, ge=64, le=4096, description="pixels of the longer side as models are sent it"
+    )
 
 
 class Painter(Section):
@@ -224,9 +249,6 @@ class Council(Section):
     name: Name = Field(description="the council's name")
     description: str = Field(default="", max_length=2_000, description="one line for lists")
     models: dict[Name, Model] = Field(min_length=1, description="the voices, by the key used below")
-    lanes: dict[Name, Lane] = Field(
-        default_factory=dict, description="limits of the lanes that models name"
-    )
     characters: tuple[Character, ...] = Field(min_length=1, max_length=64, description="the seats")
     layers: tuple[tuple[Pointer, ...], ...] = Field(
         default=(), max_length=16, description="who speaks together; left out: one layer of all"
@@ -235,6 +257,7 @@ class Council(Section):
     classifier: Classifier = Field(default=Classifier(), description="text or image")
     deliberation: Deliberation = Field(default=Deliberation(), description="votes and rounds")
     synthesizer: Synthesizer = Field(description="who writes the one answer")
+    pictures: Pictures = Field(default=Pictures(), description="that come with a question")
     painter: Painter | None = Field(default=None, description="left out: text answers only")
     thermal: Thermal | None = Field(default=Thermal(), description="null: no thermal watch")
     budget: Budget = Field(default=Budget(), description="what one question may spend")
@@ -244,6 +267,12 @@ class Council(Section):
     prompts: str = Field(
         default="standard",
         description="standard, short (for very small models), or a folder with templates of yours",
+    )
+    prices: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="a YAML file of prices; left out: `prices.yaml` in the configuration folder",
     )
     history: int = Field(
         default=12, ge=0, le=1000, description="earlier messages of the thread that everyone reads"

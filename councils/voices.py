@@ -86,7 +86,10 @@ class Model(Section):
     concurrency: int | None = Field(
         default=None, ge=1, le=1024, description="calls at a time in this model's lane"
     )
-    price: Price | None = Field(default=None, description="unset: unknown, which is not free")
+    price: Price | None = Field(
+        default=None,
+        description="unset: as the table of prices says; else unknown, which is not free",
+    )
     vision: bool | None = Field(
         default=None, description="sees images; unset: as its provider says"
     )
@@ -120,33 +123,6 @@ class Model(Section):
     @classmethod
     def _hold_no_secret(cls, params: dict[str, Any]) -> dict[str, Any]:
         return refuse_secrets(params, "name the key's environment variable in `api_key_env`")
-
-
-class Lane(Section):
-    """What models share: one GPU, or the rate limit of one key."""
-
-    concurrency: int | None = Field(
-        default=None, ge=1, le=1024, description="calls at a time; unset: as its models say"
-    )
-    fits: int | None = Field(
-        default=None,
-        ge=1,
-        le=64,
-        description="how many of its models are in memory at once; unset: as is found out",
-    )
-    order: Literal["planned", "arrival"] = Field(
-        default="planned",
-        description="planned: calls of models in memory go before those that need a load",
-    )
-    keep_alive: str = Field(
-        default="30m",
-        pattern=r"^-?\d+(ms|s|m|h)?$",
-        description="how long Ollama keeps an idle model of the lane in memory",
-    )
-    rpm: int | None = Field(default=None, ge=1, description="requests in any minute at the most")
-    tpm: int | None = Field(
-        default=None, ge=1, description="tokens in any minute at the most, read and written"
-    )
 
 
 class Character(Section):

@@ -17,6 +17,7 @@ from pydantic.json_schema import SkipJsonSchema
 from mixture_of_models.councils.schema import UNASKED as UNASKED
 from mixture_of_models.councils.schema import Council, MethodName, Share
 from mixture_of_models.errors import CouncilError
+from mixture_of_models.graph.form import AnswerForm
 
 Rounds = Annotated[int, Field(ge=1, le=20)]
 
@@ -46,6 +47,12 @@ class CouncilContext(BaseModel):
     max_seconds: float | None = Field(default=None, gt=0, description="seconds it may take")
     max_usd: float | None = Field(default=None, gt=0, description="dollars it may cost")
     debug: bool = Field(default=False, description="send every prompt to the stream")
+    extensions_off: tuple[str, ...] = Field(
+        default=(), description="extensions of the council that are not called in this run"
+    )
+    form: SkipJsonSchema[AnswerForm | None] = Field(
+        default=None, description="the form that an endpoint's client wants the answer in"
+    )
     resumed_at: SkipJsonSchema[float | None] = Field(
         default=None, description="epoch seconds of a resume: time asleep is not charged"
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph._internal._runnable import RunnableCallable
@@ -38,6 +38,7 @@ from mixture_of_models.nodes.annotator import annotator
 from mixture_of_models.nodes.character import character
 from mixture_of_models.nodes.classifier import classifier
 from mixture_of_models.nodes.consensus import consensus
+from mixture_of_models.nodes.image_reader import image_reader
 from mixture_of_models.nodes.painter import painter
 from mixture_of_models.nodes.quorum import quorum
 from mixture_of_models.nodes.seating import seating
@@ -45,23 +46,32 @@ from mixture_of_models.nodes.synthesizer import synthesizer
 from mixture_of_models.nodes.thermal_wait import thermal_wait
 from mixture_of_models.nodes.vote import vote
 
+if TYPE_CHECKING:
+    from mixture_of_models.extensions.hooks import Hooks
+
 Graph = StateGraph[CouncilState, CouncilContext, CouncilInput, CouncilOutput]
 Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
+Rule = Callable[[CouncilState, Runtime[CouncilContext]], Council]
 Decide = Callable[[CouncilState, Council], str | list[str]]
 
 
-def build_graph(council: Council | str) -> Graph:
+def build_graph(council: Council | str, extensions: Mapping[str, Any] | None = None) -> Graph:
     """Build the uncompiled graph of a council.
 
     Compile it as it is for a subgraph or a server; give `compile` a checkpointer for threads.
 
     Args:
         council: a `Council`, the name of a preset, or the path of a YAML file.
+        extensions: extensions of yours, by the names that the council's `extensions` use: classes
+            or instances.
 
     Raises:
         CouncilError: the council cannot sit as it is written.
     """
     council = load_council(council)
+    hooks = _hooks(council, extensions)
+    ruled = _under(council, hooks)
+    council = council if hooks is None else hooks.rules()
     speakers = [c.name for c in council.characters]
     voters = voters_of(council)
     races = Races()
@@ -72,37 +82,41 @@ def build_graph(council: Council | str) -> Graph:
         input_schema=CouncilInput,
         output_schema=CouncilOutput,
     )
-    for act in (classifier, annotator, seating, thermal_wait, quorum, consensus, synthesizer):
-        graph.add_node(act.__name__, _serve(act, council))
-    graph.add_node("painter", _serve(painter, council))
+    for act in (classifier, image_reader, annotator, seating, thermal_wait, quorum, consensus):
+        graph.add_node(act.__name__, _serve(act, ruled, hooks))
+    for answers in (synthesizer, painter):
+        graph.add_node(answers.__name__, _serve(answers, ruled, hooks))
     for name in speakers:
-        graph.add_node(name, _serve(character(name, races), council))
+        graph.add_node(name, _serve(character(name, races), ruled, hooks, name))
     for name in voters:
-        graph.add_node(voter_node(name), _serve(vote(name, races), council))
+        graph.add_node(voter_node(name), _serve(vote(name, races), ruled, hooks, name))
 
     graph.add_edge(START, "classifier")
     graph.add_conditional_edges(
-        "classifier", _decide(after_classifier, council), ["painter", "annotator"]
+        "classifier",
+        _decide(after_classifier, ruled),
+        ["painter", "image_reader", "annotator"],
     )
+    graph.add_edge("image_reader", "annotator")
     graph.add_edge("painter", END)
     graph.add_edge("annotator", "seating")
     graph.add_edge("seating", "thermal_wait")
     graph.add_conditional_edges(
         "thermal_wait",
-        _decide(to_speakers, council),
+        _decide(to_speakers, ruled),
         [*speakers, *(voter_node(name) for name in voters)],
     )
     for name in speakers:
         graph.add_edge(name, "quorum")
     graph.add_conditional_edges(
         "quorum",
-        _decide(after_quorum, council),
+        _decide(after_quorum, ruled),
         ["seating", "consensus", *(["thermal_wait"] if voters else [])],
     )
     for name in voters:
         graph.add_edge(voter_node(name), "consensus")
     graph.add_conditional_edges(
-        "consensus", _decide(after_consensus, council), ["seating", "synthesizer"]
+        "consensus", _decide(after_consensus, ruled), ["seating", "synthesizer"]
     )
     graph.add_edge("synthesizer", END)
     return graph
@@ -110,6 +124,7 @@ def build_graph(council: Council | str) -> Graph:
 
 def council(
     source: Council | str | dict[str, Any] = "demo",
+    extensions: Mapping[str, Any] | None = None,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Open a council: its compiled graph, ready to be invoked, streamed, or added as a node.
 
@@ -120,18 +135,21 @@ def council(
 
     Args:
         source: the name of a preset, the path of a YAML file, a mapping, or a `Council`.
+        extensions: extensions of yours, by the names that the council's `extensions` use.
 
     Raises:
         CouncilError: the council cannot sit as it is written.
     """
-    return compile_council(load_council(source))
+    return compile_council(load_council(source), extensions=extensions)
 
 
 def compile_council(
-    council: Council, checkpointer: BaseCheckpointSaver[Any] | None = None
+    council: Council,
+    checkpointer: BaseCheckpointSaver[Any] | None = None,
+    extensions: Mapping[str, Any] | None = None,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Compile a council's graph, with room for its longest deliberation."""
-    graph = build_graph(council).compile(checkpointer=checkpointer, name=council.name)
+    graph = build_graph(council, extensions).compile(checkpointer=checkpointer, name=council.name)
     return graph.with_config(recursion_limit=supersteps_at_most(council))
 
 
@@ -167,29 +185,51 @@ def supersteps_at_most(council: Council) -> int:
     return 20 * a_round + 10
 
 
-def _serve(act: Act, council: Council) -> RunnableCallable:
-    """Make a node of an act: under this run's rules, and as deep as the question takes.
+def _hooks(council: Council, extensions: Mapping[str, Any] | None) -> Hooks | None:
+    """What is called around the nodes; a council without extensions loads nothing for it."""
+    if not council.extensions:
+        return None
+    from mixture_of_models.extensions.hooks import Hooks
+
+    return Hooks(council, extensions)
+
+
+def _under(council: Council, hooks: Hooks | None) -> Rule:
+    """The rules that nodes and edges go by: this run's, and as deep as the question takes."""
+
+    def ruled(state: CouncilState, runtime: Runtime[CouncilContext]) -> Council:
+        context = context_of(runtime)
+        written = council if hooks is None else hooks.rules(context.extensions_off)
+        return at_depth(state, rules(written, context))
+
+    return ruled
+
+
+def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") -> RunnableCallable:
+    """Make a node of an act: under this run's rules, with the extensions' hooks around it.
 
     For async callers and sync ones alike.
     """
+    called = act.__name__
+    act = act if hooks is None else hooks.around(act, name or called)
 
     async def run(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
-        return await act(state, runtime, at_depth(state, rules(council, context_of(runtime))))
+        return await act(state, runtime, ruled(state, runtime))
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         return run_in_background_loop(run, state, runtime)
 
-    return RunnableCallable(run_sync, run, name=act.__name__, trace=False)
+    return RunnableCallable(run_sync, run, name=called, trace=False)
 
 
-def _decide(decision: Decide, council: Council) -> RunnableCallable:
+def _decide(decision: Decide, ruled: Rule) -> RunnableCallable:
     """Make an edge of a decision, under this run's rules.
 
     It is asynchronous too, because LangGraph sends a plain function to a thread at every step.
     """
 
     def decide_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
-        return decision(state, at_depth(state, rules(council, context_of(runtime))))
+        return decision(state, ruled(state, runtime))
 
     async def decide(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
         return decide_sync(state, runtime)

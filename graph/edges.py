@@ -14,6 +14,7 @@ from mixture_of_models.graph.context import UNASKED
 from mixture_of_models.graph.state import CouncilState
 from mixture_of_models.graph.table import (
     candidates,
+    images,
     next_layer,
     overspent,
     pending,
@@ -22,9 +23,13 @@ from mixture_of_models.graph.table import (
 )
 
 
-def after_classifier(state: CouncilState, council: Council) -> Literal["painter", "annotator"]:
-    """Draw, or answer in words."""
-    return "painter" if state["route"] == "image" else "annotator"
+def after_classifier(
+    state: CouncilState, council: Council
+) -> Literal["painter", "image_reader", "annotator"]:
+    """Draw, or answer in words; pictures that came along are looked at first."""
+    if state["route"] == "image":
+        return "painter"
+    return "image_reader" if images(state) else "annotator"
 
 
 def to_speakers(state: CouncilState, council: Council) -> list[str]:

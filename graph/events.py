@@ -28,7 +28,9 @@ from mixture_of_models.councils.records import (
 class Speaker(Record):
     """Who an event is about."""
 
-    node: str = Field(description="annotator, classifier, character, vote, synthesizer, painter")
+    node: str = Field(
+        description="annotator, classifier, character, vote, synthesizer, painter, ..."
+    )
     name: str = Field(description="the character's name, or the node's")
     round: int = 0
     layer: int = 0
@@ -80,28 +82,6 @@ class Heat(Record):
     resume: float
     waited: float = 0.0
     remaining: float = 0.0
-
-
-class Planned(Record):
-    """A lane has put the calls of a fan-out in an order, so that few models are loaded."""
-
-    kind: Literal["planned"] = "planned"
-    lane: str
-    round: int
-    models: tuple[str, ...] = Field(description="keys of `models`, in the order of their turns")
-    calls: tuple[int, ...] = Field(description="how many each of them has")
-    loaded: tuple[str, ...] = Field(description="those in memory already")
-    loads: int
-    unplanned: int = Field(description="the loads if calls were served as they come")
-
-
-class Waited(Record):
-    """A call is held back by a rate limit of its lane."""
-
-    kind: Literal["waited"] = "waited"
-    speaker: Speaker
-    lane: str
-    seconds: float
 
 
 class Asked(Record):
@@ -174,8 +154,6 @@ Event = Annotated[
     | Seated
     | Polled
     | Heat
-    | Planned
-    | Waited
     | Asked
     | Said
     | Finished

@@ -6,7 +6,7 @@ The terminal and the chat page draw a `RunView`; neither knows how LangGraph str
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,7 +25,6 @@ from mixture_of_models.graph.events import (
     Heat,
     Missed,
     Noted,
-    Planned,
     Polled,
     Read,
     Routed,
@@ -43,6 +42,7 @@ async def follow(
     config: RunnableConfig,
     *,
     context: CouncilContext | None = None,
+    wanted: Callable[[Any], bool] | None = None,
 ) -> AsyncGenerator[Event, None]:
     """Run a council and yield what it tells.
 
@@ -51,6 +51,7 @@ async def follow(
         given: `{"messages": [...]}` for a question, None to go on with an open one.
         config: holds `configurable.thread_id` where the graph has a checkpointer.
         context: the settings of this run.
+        wanted: says of an event as it was written whether to read it; left out, all are.
 
     Raises:
         MixtureError: as the graph raises it.
@@ -66,6 +67,8 @@ async def follow(
     # Whoever stops following stops the run, and the calls under way.
     async with aclosing(stream):  # type: ignore[type-var]
         async for part in stream:
+            if wanted is not None and not wanted(part["data"]):
+                continue
             event = read_event(part["data"])
             if event is not None:
                 yield event
@@ -110,7 +113,6 @@ class RunView:
     rounds: list[RoundView] = field(default_factory=list)
     voices: dict[str, SpeakerView] = field(default_factory=dict)
     heat: Heat | None = None
-    plans: list[Planned] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     active: str = ""
     answer: str = ""
@@ -137,8 +139,6 @@ class RunView:
                 self.active = "vote"
             case Heat():
                 self.heat = event
-            case Planned():
-                self.plans.append(event)
             case Asked():
                 one = self._voice(event.speaker)
                 one.text = one.reasoning = ""  # asked anew after an interruption: it begins again

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
@@ -14,7 +14,8 @@ from mixture_of_models.councils.records import Absence, AbsenceReason, Segment, 
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import CouncilError, ModelError, ModelUnavailableError
 from mixture_of_models.graph.context import context_of
-from mixture_of_models.graph.events import Asked, Finished, Speaker, Telling, Waited, tell
+from mixture_of_models.graph.events import Asked, Finished, Speaker, Telling, tell
+from mixture_of_models.graph.pictures import NO_PICTURES, Pictures, with_pictures
 from mixture_of_models.models.speaking import Reply, speak
 from mixture_of_models.prompts import Prompt
 
@@ -24,7 +25,7 @@ def compose(
     *,
     instructions: str = "",
     conversation: Sequence[AnyMessage] = (),
-    images: Sequence[dict[str, Any]] = (),
+    pictures: Pictures = NO_PICTURES,
 ) -> list[AnyMessage]:
     """The messages of one call: one system message at the most, then the past, then the question.
 
@@ -32,8 +33,7 @@ def compose(
     """
     system = "\n\n".join(part for part in (prompt.system, instructions) if part)
     head: list[AnyMessage] = [SystemMessage(system)] if system else []
-    content: Any = [{"type": "text", "text": prompt.user}, *images] if images else prompt.user
-    return [*head, *conversation, HumanMessage(content)]
+    return [*head, *conversation, with_pictures(prompt.user, pictures)]
 
 
 async def utter(
@@ -45,6 +45,7 @@ async def utter(
     *,
     schema: dict[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
+    stop: Sequence[str] = (),
 ) -> tuple[Reply, Segment]:
     """Have a model speak, telling its tokens as they come.
 
@@ -56,6 +57,7 @@ async def utter(
         messages: what it is sent.
         schema: a JSON schema for the reply, where the model can be held to one.
         params: parameters of this call alone, such as a character's temperature.
+        stop: texts at which the reply ends.
 
     Raises:
         ModelError: the model and all its fallbacks failed.
@@ -72,10 +74,9 @@ async def utter(
             on_text=telling,
             schema=schema,
             params=params,
+            stop=stop,
             config=_marked(speaker),
-            on_wait=lambda lane, seconds: tell(
-                runtime, Waited(speaker=speaker, lane=lane, seconds=seconds)
-            ),
+            seat=f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
         )
     except CouncilError as error:
         # A voice that cannot be opened as it is written is missed like one that is down.

@@ -40,6 +40,21 @@ class Seating(Record):
     dropped: tuple[str, ...] = ()
 
 
+class Sight(Record):
+    """What is known of the pictures that came with a question, for the rest of the conversation."""
+
+    of: str
+    """The id of the message that they came with."""
+    pictures: int = 0
+    """How many could be taken."""
+    seers: tuple[str, ...] = ()
+    """The keys of the models that can look at them."""
+    description: str = ""
+    """What one of those saw, for those who cannot look."""
+    by: str = ""
+    """The key of the model that described them."""
+
+
 def append(old: list[T], writes: Sequence[list[T]]) -> list[T]:
     """Add what each parallel node wrote, in the order LangGraph applies it."""
     return [*old, *(item for write in writes for item in write)]
@@ -61,11 +76,17 @@ class CouncilOutput(TypedDict):
     status: Status | None
 
 
+def keep(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Lay what extensions keep over what they kept before; each has its own name."""
+    return {**old, **new}
+
+
 class CouncilState(CouncilInput):
-    """The table that every node reads; all but `messages` is cleared for a new question."""
+    """The table that every node reads; all but `messages` and `kept` is cleared for a new one."""
 
     asked_at: float
     route: Literal["text", "image"]
+    sight: Sight | None
     annotation: Annotation
     seating: Seating | None
     proposals: Annotated[list[Proposal], DeltaChannel(append)]
@@ -75,6 +96,7 @@ class CouncilState(CouncilInput):
     verdicts: Annotated[list[Verdict], DeltaChannel(append)]
     notes: Annotated[list[str], DeltaChannel(append)]
     status: Status | None
+    kept: Annotated[dict[str, Any], keep]
 
 
 class CouncilUpdate(TypedDict, total=False):
@@ -83,6 +105,7 @@ class CouncilUpdate(TypedDict, total=False):
     messages: list[AnyMessage]
     asked_at: float
     route: Literal["text", "image"]
+    sight: Sight | None
     annotation: Annotation
     seating: Seating | None
     proposals: Any
@@ -92,3 +115,4 @@ class CouncilUpdate(TypedDict, total=False):
     verdicts: Any
     notes: Any
     status: Status | None
+    kept: dict[str, Any]

@@ -16,10 +16,17 @@ from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.voting.answers import canonical
 from mixture_of_models.errors import CouncilError
 from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.pictures import Pictures, blocks_of, pictures_of, with_pictures
 from mixture_of_models.graph.state import CouncilState, Seating
 
 COMMAND = re.compile(r"^\s*/(image|text)(?:\s+|$)", re.IGNORECASE)
 """A person may choose the route with the first word."""
+
+WORDLESS = "What is in the picture?"
+"""The question of who sends a picture without a word."""
+
+LAID = "laid_before_the_question"
+"""Marks a message that an extension lays before one node: no part of the talk, so never cut off."""
 
 FOR_GOOD = frozenset({"failed", "timeout", "refused"})
 """Reasons after which a character is not asked again for this question: its model has used up its
@@ -34,15 +41,18 @@ def asked(state: CouncilState) -> HumanMessage:
     """
     for message in reversed(state["messages"]):
         if isinstance(message, HumanMessage):
-            if COMMAND.sub("", message.text).strip() or _pictures(message):
+            if COMMAND.sub("", message.text).strip() or blocks_of(message):
                 return message
             break
     raise CouncilError("there is no question; give `messages` whose last human message has text")
 
 
 def question(state: CouncilState) -> str:
-    """The question's text, as it was asked, without the `/text` or `/image` before it."""
-    return COMMAND.sub("", asked(state).text).strip()
+    """The question's text, as it was asked, without the `/text` or `/image` before it.
+
+    A picture without a word is the question of what it shows.
+    """
+    return COMMAND.sub("", asked(state).text).strip() or WORDLESS
 
 
 def command(state: CouncilState) -> str | None:
@@ -53,26 +63,56 @@ def command(state: CouncilState) -> str | None:
 
 def images(state: CouncilState) -> list[dict[str, Any]]:
     """The images that came with the question, as content blocks."""
-    return _pictures(asked(state))
+    return blocks_of(asked(state))
 
 
-def _pictures(message: AnyMessage) -> list[dict[str, Any]]:
-    blocks = message.content if isinstance(message.content, list) else []
-    return [b for b in blocks if isinstance(b, dict) and b.get("type") in ("image", "image_url")]
+def pictures(state: CouncilState) -> Pictures:
+    """The images that came with the question, for who sees and in words for who does not."""
+    return pictures_of(asked(state), state)
 
 
 def conversation(state: CouncilState, council: Council) -> list[AnyMessage]:
-    """The newest `council.history` messages before the question, without tool traffic."""
+    """The newest `council.history` messages before the question at the most, without tool traffic.
+
+    A long conversation loses its head by the half, not message by message: what is sent stays the
+    beginning of what is sent next time, and a vendor's prompt cache knows it again.
+    """
     last = asked(state)
     before: list[AnyMessage] = []
+    laid: list[AnyMessage] = []
     for message in state["messages"]:
         if message is last or (message.id is not None and message.id == last.id):
             break
-        if isinstance(message, HumanMessage) and (text := COMMAND.sub("", message.text).strip()):
-            before.append(HumanMessage(text))
+        if message.additional_kwargs.get(LAID):
+            laid.append(message)
+        elif isinstance(message, HumanMessage):
+            text = COMMAND.sub("", message.text).strip()
+            if text or blocks_of(message):
+                before.append(_with_what_it_showed(message, text, state))
         elif isinstance(message, AIMessage) and (text := message.text.strip()):
             before.append(AIMessage(text))
-    return before[-council.history :] if council.history else []
+    kept = before[_cut(len(before), council.history) :] if council.history else []
+    return [*kept, *laid]
+
+
+def _cut(length: int, most: int) -> int:
+    """How many messages to leave out so that at most `most` are left, in steps of half of that."""
+    step = max(1, most // 4 * 2)  # whole turns
+    return max(0, -(-(length - most) // step)) * step
+
+
+def unseen(state: CouncilState) -> bool:
+    """Whether pictures came with the question that nobody in the council can look at."""
+    sight = state.get("sight")
+    return bool(sight and sight.pictures and not sight.seers and sight.of == asked(state).id)
+
+
+def _with_what_it_showed(message: HumanMessage, text: str, state: CouncilState) -> HumanMessage:
+    """An earlier question: with its pictures, where it is the last one that had any."""
+    shown, sight = pictures_of(message, state), state.get("sight")
+    if shown.blocks and (sight is None or sight.of != message.id):
+        return HumanMessage(f"{shown.in_words}\n\n{text}".strip())
+    return with_pictures(text, shown)
 
 
 def instructions(state: CouncilState) -> str:

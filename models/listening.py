@@ -24,6 +24,8 @@ _FINISHES: dict[str, Finish] = {
     "safety": "filtered",
     "error_toxic": "filtered",
     "refusal": "refused",
+    "error": "broken",
+    "timeout": "broken",
 }
 """What providers call it when an answer ends otherwise than by itself."""
 

@@ -1,12 +1,14 @@
 """Where this machine keeps what outlives a question: threads, traces, downloaded weights.
 
 `MOM_DATA_DIR` says where; else `XDG_DATA_HOME`; else the system's usual place for such things.
+What the user writes (the table of prices) is looked for where `MOM_CONFIG_DIR` or
+`XDG_CONFIG_HOME` says, in the same way.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import platformdirs
@@ -15,6 +17,7 @@ from mixture_of_models.councils.secrecy import shown
 from mixture_of_models.errors import StorageError
 
 VARIABLE = "MOM_DATA_DIR"
+CONFIG_VARIABLE = "MOM_CONFIG_DIR"
 FOLDER = "mixture-of-models"
 
 
@@ -24,18 +27,16 @@ def data_dir(env: Mapping[str, str] = os.environ) -> Path:
     Raises:
         StorageError: it depends on a home that cannot be found.
     """
-    try:
-        if named := env.get(VARIABLE):
-            return Path(named).expanduser().absolute()
-        # A relative XDG_DATA_HOME is void by its specification; platformdirs takes it as it is.
-        if (shared := Path(env.get("XDG_DATA_HOME", ""))).is_absolute():
-            return shared / FOLDER
-        usual = platformdirs.user_data_path(FOLDER, appauthor=False)
-        return usual if usual.is_absolute() else Path.home() / ".local" / "share" / FOLDER
-    except RuntimeError:
-        raise StorageError(
-            f"the home folder cannot be found; set {VARIABLE} to a folder, written in full"
-        ) from None
+    return _place(env, VARIABLE, "XDG_DATA_HOME", platformdirs.user_data_path, ".local/share")
+
+
+def config_dir(env: Mapping[str, str] = os.environ) -> Path:
+    """The folder of what the user writes; it need not exist.
+
+    Raises:
+        StorageError: it depends on a home that cannot be found.
+    """
+    return _place(env, CONFIG_VARIABLE, "XDG_CONFIG_HOME", platformdirs.user_config_path, ".config")
 
 
 def state_db() -> Path:
@@ -51,6 +52,11 @@ def weights_dir() -> Path:
 def traces_dir() -> Path:
     """Where local traces lie."""
     return data_dir() / "traces"
+
+
+def cache_dir() -> Path:
+    """Where answers to identical requests lie."""
+    return data_dir() / "cache"
 
 
 def ensure(folder: Path) -> Path:
@@ -70,6 +76,27 @@ def ensure(folder: Path) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise _unusable(folder, "it can only be read")
     return folder
+
+
+def _place(
+    env: Mapping[str, str],
+    variable: str,
+    shared: str,
+    usual: Callable[..., Path],
+    at_home: str,
+) -> Path:
+    try:
+        if named := env.get(variable):
+            return Path(named).expanduser().absolute()
+        # A relative XDG folder is void by its specification; platformdirs takes it as it is.
+        if (folder := Path(env.get(shared, ""))).is_absolute():
+            return folder / FOLDER
+        found = usual(FOLDER, appauthor=False)
+        return found if found.is_absolute() else Path.home() / at_home / FOLDER
+    except RuntimeError:
+        raise StorageError(
+            f"the home folder cannot be found; set {variable} to a folder, written in full"
+        ) from None
 
 
 def _unusable(folder: Path, reason: str) -> StorageError:

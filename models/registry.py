@@ -23,6 +23,7 @@ from mixture_of_models.errors import (
 )
 from mixture_of_models.models.providers import PROVIDERS, UNLISTED, Provider
 from mixture_of_models.models.redaction import redact
+from mixture_of_models.models.terms import agreed
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -50,6 +51,7 @@ async def open_model(
     """
     merged = {**spec.params, **(params or {})}
     asked = {name: value for name, value in merged.items() if value is not None}
+    asked = agreed(spec, asked, at_home=is_at_home(spec, provider_of(spec)))
     base_url: str | None
     key: str | None
     if spec.provider == "embedded":
@@ -103,7 +105,7 @@ def key_of(spec: Model) -> str | None:
         ProviderNotInstalledError: the variable that should hold it is not set.
     """
     provider = provider_of(spec)
-    name = spec.api_key_env or (provider.key_env if _at_home(spec, provider) else None)
+    name = spec.api_key_env or (provider.key_env if is_at_home(spec, provider) else None)
     if name is None:
         return None
     key = os.environ.get(name, "").strip()
@@ -122,7 +124,8 @@ def _start_engine(spec: Model) -> tuple[str, str]:
     return engine.base_url, engine.api_key
 
 
-def _at_home(spec: Model, provider: Provider) -> bool:
+def is_at_home(spec: Model, provider: Provider) -> bool:
+    """Whether the voice is asked at its provider's own address."""
     return spec.base_url is None or spec.base_url.rstrip("/") == provider.home
 
 
@@ -139,7 +142,7 @@ def _open(
             params,
             base_url=base_url or str(provider.home),
             key=key,
-            at_home=spec.provider == "openai" and _at_home(spec, provider),
+            at_home=spec.provider == "openai" and is_at_home(spec, provider),
             client=room.sdk,
         )
     if spec.provider == "ollama":

@@ -59,6 +59,7 @@ _TRANSIENT = {
     "ConnectError": "the connection failed",
     "JSONDecodeError": "the answer is not JSON",
     "UnicodeDecodeError": "the answer is not text",
+    "SSEError": "the answer is no stream of events",
 }
 """Names of classes, most telling first: what is worth another try."""
 
@@ -189,7 +190,7 @@ def _headers(error: BaseException) -> Mapping[str, str] | None:
 def _said(chain: list[BaseException]) -> str:
     """The server's own words, in one line; an HTML page has none."""
     for one in chain:
-        body = getattr(one, "body", None) or getattr(one, "error", None)
+        body = getattr(one, "body", None) or getattr(one, "error", None) or _body(one)
         if isinstance(body, str) and body.lstrip().startswith("{"):
             try:
                 body = json.loads(body)
@@ -201,6 +202,14 @@ def _said(chain: list[BaseException]) -> str:
     if "<html" in first.lower() or first.startswith("Error code:"):
         return ""
     return first
+
+
+def _body(error: BaseException) -> Any:
+    """What an error without a body of its own was answered with."""
+    try:
+        return getattr(error, "response", None).json()  # type: ignore[union-attr]
+    except (AttributeError, ValueError, RuntimeError):  # none, no JSON, or not read
+        return None
 
 
 def _words(body: Any) -> str:

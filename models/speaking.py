@@ -10,24 +10,26 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mixture_of_models.councils.records import Attempt, Usage
 from mixture_of_models.councils.schema import Council, Model
 from mixture_of_models.errors import MixtureError, ModelUnavailableError, UnknownNameError
+from mixture_of_models.models import cache
 from mixture_of_models.models.breaker import breaker_of
 from mixture_of_models.models.clients import Room, close_voices, room
 from mixture_of_models.models.constraint import Constraint
-from mixture_of_models.models.lanes import Lane, lane_of
+from mixture_of_models.models.eyes import as_it_sees
+from mixture_of_models.models.lanes import lane_of
 from mixture_of_models.models.listening import Ear, Finish, ListenerError
-from mixture_of_models.models.rates import estimate
+from mixture_of_models.models.prices import Prices, price_of, prices_of
 from mixture_of_models.models.redaction import redact
 from mixture_of_models.models.registry import open_model, provider_of
 from mixture_of_models.models.retry import Failure, understand, wait_before
+from mixture_of_models.models.terms import learn
 from mixture_of_models.models.usage import Meter
-from mixture_of_models.models.voices import settled, voice_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -53,6 +55,8 @@ class Reply:
     attempts: tuple[Attempt, ...]
     """Every try at every model in order; the last one is the answer's own."""
     cached: bool = False
+    whole: bool = True
+    """Whether the model itself said that this is all."""
     detail: str = ""
     """Why it is broken, or the words of the refusal."""
     id: str = ""
@@ -67,8 +71,9 @@ async def speak(
     on_text: Callable[[str, bool], None] | None = None,
     schema: dict[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
+    stop: Sequence[str] = (),
     config: RunnableConfig | None = None,
-    on_wait: Callable[[str, float], None] | None = None,
+    seat: str | None = None,
 ) -> Reply:
     """Ask the model `key`, then its fallbacks in order, until one answers.
 
@@ -76,24 +81,35 @@ async def speak(
     off before any text (thoughts alone) comes again with the next try, and a lone closing tag may
     show afterwards that what it heard as text was thought: `Reply.text` is what counts. `schema`
     is a JSON schema that the reply is held to where the model can be; the text comes back as it
-    is. `params` override the council's. `on_wait(lane, seconds)` is called before a lane's rate
-    limit is waited for. Cancelling closes the stream at once.
+    is. `params` override the council's. At a text of `stop` the reply ends. `seat` says whose
+    sample of the model this is: where the council has a cache, the same request from the same seat
+    is answered out of it, and without a seat neither looked up nor kept. Cancelling closes the
+    stream at once.
 
     Raises:
         ModelUnavailableError: every try at every model failed.
         ProviderNotInstalledError: no model of the chain can be opened here.
-        CouncilError: none can be opened as it is written: its file, its provider, its params.
+        CouncilError: none can be opened as it is written (its file, its provider, its params), or
+            the table of prices cannot be read.
         UnknownNameError: the council has no such model.
     """
     here = await room()
-    asking = _Asking(messages, on_text, schema, params, config, on_wait)
+    prices = await prices_of(council)
+    asking = _Asking(messages, on_text, schema, params, config, prices, stop)
     try:
         for name in chain(council, key):
-            spec, lane = settled(council, name), lane_of(here.lanes, council, name)
-            turn = lane and lane.turn(voice_of(spec), announced=name == key)
-            async with turn or nullcontext():
-                if reply := await asking.ask(here, name, spec, lane):
-                    return reply
+            spec = council.models[name]
+            asking.sent = await as_it_sees(spec, messages)
+            request = None if seat is None else asking.request(spec, seat)
+            if council.cache and request and (kept := await cache.find(council.cache, request)):
+                return asking.recall(name, spec, kept)
+            async with lane_of(here.lanes, council, name):
+                reply = await asking.ask(here, name, spec)
+            if reply is not None:
+                if council.cache and request and reply.finish == "stop" and reply.whole:
+                    answer = cache.Kept(text=reply.text, reasoning=reply.reasoning)
+                    await cache.keep(council.cache, request, answer)
+                return reply
     except ListenerError as error:
         raise error.__cause__ or error from None
     raise asking.in_vain(key)
@@ -129,17 +145,20 @@ class _Asking:
     schema: dict[str, Any] | None
     params: Mapping[str, Any] | None
     config: RunnableConfig | None
-    on_wait: Callable[[str, float], None] | None
+    prices: Prices
+    stop: Sequence[str] = ()
     attempts: list[Attempt] = field(default_factory=list)
     missing: list[MixtureError] = field(default_factory=list)
     spent: Usage = field(default_factory=Usage)
     began: float = 0.0
+    sent: list[BaseMessage] = field(default_factory=list)
+    """The messages as the model whose turn it is can take them."""
 
-    async def ask(self, here: Room, name: str, spec: Model, lane: Lane | None) -> Reply | None:
+    async def ask(self, here: Room, name: str, spec: Model) -> Reply | None:
         """Ask one model, as often as its policy allows; None when it does not answer."""
         now = asyncio.get_running_loop().time
         deadline: float | None = None
-        meter = Meter(spec.price)
+        meter = Meter(price_of(spec, self.prices))
         constraint = Constraint(spec, self.schema)
         breaker = breaker_of(here.breakers, spec)
         if shut := breaker.refusal(spec, now()):
@@ -154,18 +173,11 @@ class _Asking:
                 self.attempts.append(Attempt(model=name, error=redact(str(error))))
                 self.missing.append(error)
                 return None
-            ready = now()
-            sent = lane and await lane.admit(estimate(self.messages, spec), self.on_wait)
             began = now()
             if deadline is None:
                 # Importing its library, or loading its weights, does not count.
                 self.began, deadline = began, began + spec.timeout
-            else:  # nor does waiting for a rate limit
-                self.began, deadline = self.began + began - ready, deadline + began - ready
-            before = meter.tokens
             heard = await self._try(chat, spec, meter, deadline, constraint)
-            if sent and meter.tokens > before:
-                sent.tokens = meter.tokens - before
             failure = heard.failure
             self.attempts.append(
                 Attempt(
@@ -181,7 +193,8 @@ class _Asking:
                 breaker.note(None, spec, now())
                 self.spent += meter.usage(now() - self.began)
                 return self._reply(name, heard)
-            if constraint.refused_by(failure):
+            sent = {**spec.params, **(self.params or {})}
+            if learn(spec, sent, failure) or constraint.refused_by(failure):
                 continue
             tries += 1
             wait = wait_before(tries, failure) if failure.again and tries <= spec.retries else None
@@ -204,12 +217,12 @@ class _Asking:
         heard = _Heard(Ear(self.on_text, meter))
         first_by = deadline if spec.first_token is None else min(deadline, now() + spec.first_token)
         limit = asyncio.timeout_at(first_by)
-        more = constraint.arguments(chat)
+        more = constraint.arguments(chat) | ({"stop": [*self.stop]} if self.stop else {})
         meter.calls += 1
         try:
             async with (
                 limit,
-                aclosing(chat.astream(list(self.messages), self.config, **more)) as stream,  # type: ignore[type-var]
+                aclosing(chat.astream(self.sent, self.config, **more)) as stream,  # type: ignore[type-var]
             ):
                 async for chunk in stream:
                     if heard.ear.hear(chunk) and heard.first is None:
@@ -225,9 +238,33 @@ class _Asking:
                     error, model=spec.model, provider=spec.provider, where=_address(spec)
                 )
         heard.ear.close()
-        if heard.failure is None and heard.ear.finish is None and provider_of(spec).ends:
+        if heard.failure is None and heard.ear.finish == "broken":
+            heard.failure = Failure("the server broke off with an error", again=True)
+        elif heard.failure is None and heard.ear.finish is None and provider_of(spec).ends:
             heard.failure = Failure("the answer was cut off", again=True)
         return heard
+
+    def request(self, spec: Model, seat: str) -> cache.Request:
+        """What decides the answer of a model to this."""
+        params = {**(self.params or {}), **({"stop": [*self.stop]} if self.stop else {})}
+        return cache.Request(spec, _address(spec), self.sent, params, self.schema, (), seat)
+
+    def recall(self, name: str, spec: Model, kept: cache.Kept) -> Reply:
+        """Tell an answer that was kept as if it came; it costs nothing."""
+        for piece, thought in ((kept.reasoning, True), (kept.text, False)):
+            if piece and self.on_text:
+                self.on_text(piece, thought)
+        nothing = Usage(input_tokens=0, output_tokens=0, usd=0.0 if spec.price else None)
+        return Reply(
+            text=kept.text,
+            reasoning=kept.reasoning,
+            model=name,
+            usage=self.spent + nothing,
+            first_token=None,
+            finish="stop",
+            attempts=tuple(self.attempts),
+            cached=True,
+        )
 
     def _reply(self, name: str, heard: _Heard) -> Reply:
         ear = heard.ear
@@ -244,6 +281,7 @@ class _Asking:
             first_token=heard.first,
             finish=finish,
             attempts=tuple(self.attempts),
+            whole=ear.finish is not None,
             detail=detail,
             id=ear.id,
         )

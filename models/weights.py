@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,7 +39,9 @@ def downloaded_weights(folder: Path | None = None) -> dict[str, Path]:
     """The weights in the data directory (or in `folder`), by name."""
     try:
         where = folder or weights_dir()
-        return {file.stem: file for file in sorted(where.glob("*.gguf")) if file.is_file()}
+        files = [file for file in sorted(where.glob("*.gguf")) if file.is_file()]
+        # A model's eyes lie beside it, and are no model.
+        return {file.stem: file for file in files if "mmproj" not in file.stem.lower()}
     except (OSError, StorageError):
         return {}
 
@@ -67,3 +70,17 @@ def _weights_at(name: str) -> Path:
         reason = getattr(error, "strerror", None) or "is no path"
         says = f"cannot be read ({reason}); look at its path and its permissions"
     raise CouncilError(f"the weights file {shown(name)} {says}")
+
+
+def eyes_of(weights: Path) -> Path | None:
+    """The second file with which llama.cpp models see, where it lies beside the weights.
+
+    It is called as its publishers call it: `NAME-mmproj.gguf`, or `mmproj-NAME.gguf`, and NAME may
+    leave out how the weights are rounded (`-Q4_K_M`).
+    """
+    bare = re.sub(r"[-.](q\d\w*|iq\d\w*|bf16|f16|f32)$", "", weights.stem, flags=re.IGNORECASE)
+    for name in dict.fromkeys((weights.stem, bare)):
+        for file in (f"{name}-mmproj.gguf", f"mmproj-{name}.gguf"):
+            if (found := weights.with_name(file)).is_file():
+                return found
+    return None

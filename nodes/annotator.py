@@ -15,7 +15,7 @@ from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.events import Noted, Read, Speaker, tell
 from mixture_of_models.graph.speech import compose, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.table import conversation, instructions, question
+from mixture_of_models.graph.table import conversation, instructions, pictures, question
 from mixture_of_models.prompts import render
 
 _FIELDS = {
@@ -51,9 +51,18 @@ async def annotator(
     speaker = Speaker(node="annotator", name="annotator")
     key = council.annotator.model
     deep = council.deliberation.depth == "annotator"
-    prompt = render("annotator", style=council.prompts, question=question(state), depth=deep)
+    prompt = render(
+        "annotator",
+        style=council.prompts,
+        personality=council.annotator.personality,
+        question=question(state),
+        depth=deep,
+    )
     messages = compose(
-        prompt, instructions=instructions(state), conversation=conversation(state, council)
+        prompt,
+        instructions=instructions(state),
+        conversation=conversation(state, council),
+        pictures=pictures(state),
     )
     try:
         schema = reading(depth=deep)

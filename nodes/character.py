@@ -15,6 +15,7 @@ from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Missed, Speaker, tell
+from mixture_of_models.graph.pictures import as_seated
 from mixture_of_models.graph.race import OutOfTime, Races, TooLate
 from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
@@ -40,7 +41,7 @@ def character(name: str, races: Races) -> Any:
         try:
             reply, segment = await race.run(
                 utter(
-                    council,
+                    as_seated(who, council),
                     runtime,
                     speaker,
                     who.model,
@@ -99,7 +100,7 @@ def _messages(who: Character, state: CouncilState, council: Council) -> list[Any
         prompt,
         instructions=table.instructions(state),
         conversation=table.conversation(state, council),
-        images=table.images(state) if _sees(who, council) else (),
+        pictures=table.pictures(state),
     )
 
 
@@ -121,10 +122,6 @@ def _earlier(who: Character, state: CouncilState, council: Council) -> tuple[lis
     table.dice(state, council, "earlier", turn.round, turn.layer, who.name).shuffle(others)
     own = next((p.text for p in read if p.character == who.name), "")
     return others, own
-
-
-def _sees(who: Character, council: Council) -> bool:
-    return bool(council.models[who.model].vision if who.vision is None else who.vision)
 
 
 def _fault(reply: Reply) -> tuple[AbsenceReason, str] | None:

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Absence, Proposal, Segment, Status, Verdict
+from mixture_of_models.councils.records import (
+    Absence,
+    AnswerFinish,
+    Proposal,
+    Segment,
+    Status,
+    Verdict,
+)
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.voting.answers import canonical
 from mixture_of_models.councils.voting.dissent import dissent, minority_report
@@ -18,9 +25,13 @@ from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
+from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.graph.pictures import UNSEEN
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
+from mixture_of_models.graph.stand_ins import stand_ins
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.prompts import render
+from mixture_of_models.prompts.filling import fill
 
 LABEL = "(No synthesizer wrote this: it is the proposal that the council preferred, as it stood.)"
 
@@ -37,6 +48,7 @@ class Written(NamedTuple):
     notes: tuple[str, ...]
     segments: tuple[Segment, ...]
     id: str | None = None
+    finish: AnswerFinish = "stop"
 
 
 async def synthesizer(
@@ -53,6 +65,8 @@ async def synthesizer(
         written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
     else:
         written = await _write(standing, verdict, state, runtime, council)
+    if table.unseen(state):
+        written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
     for note in written.notes:
         tell(runtime, Noted(text=note))
     status = _status(written, standing, verdict, state, council)
@@ -71,15 +85,26 @@ async def _write(
 ) -> Written:
     speaker = Speaker(node="synthesizer", name="synthesizer")
     key = council.synthesizer.model
+    form = context_of(runtime).form or AnswerForm()
     messages = compose(
-        _prompt(standing, verdict, state, council),
+        _prompt(standing, verdict, state, council, form),
         instructions=table.instructions(state),
         conversation=table.conversation(state, council),
+        pictures=table.pictures(state),
     )
     began = time.monotonic()
     try:
         async with asyncio.timeout(table.remaining_seconds(state, council, context_of(runtime))):
-            reply, segment = await utter(council, runtime, speaker, key, messages)
+            reply, segment = await utter(
+                council,
+                runtime,
+                speaker,
+                key,
+                messages,
+                schema=form.json_schema,
+                params=form.params,
+                stop=form.stop,
+            )
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."
         return _preferred(standing, verdict, note, (cut_off(speaker, key, began),))
@@ -91,27 +116,39 @@ async def _write(
     notes = [f"The answer broke off: {reply.detail or reply.finish}."] * (reply.finish == "broken")
     if reply.finish == "length":
         notes.append("The answer was cut off at the model's length limit.")
-    if strayed := _strayed(reply.text, verdict):
+    if not form.wanted and (strayed := _strayed(reply.text, verdict)):
         notes.append(strayed)
     if reply.model != key:
         notes.append(f"The fallback {reply.model!r} wrote the answer; {key!r} did not answer.")
-    return Written(reply.text.strip(), reply.model, tuple(notes), (segment,), reply.id or None)
+    return Written(
+        reply.text.strip(),
+        reply.model,
+        tuple(notes),
+        (segment,),
+        reply.id or None,
+        "filtered" if reply.finish == "refused" else reply.finish,
+    )
 
 
 def _prompt(
-    standing: list[Proposal], verdict: Verdict, state: CouncilState, council: Council
+    standing: list[Proposal],
+    verdict: Verdict,
+    state: CouncilState,
+    council: Council,
+    form: AnswerForm,
 ) -> Any:
     shown = list(standing)
     if council.synthesizer.shuffle:
         table.dice(state, council, "synthesizer").shuffle(shown)
     number = {p.character: i for i, p in enumerate(shown, 1)}
     named = not council.synthesizer.anonymous
-    return render(
+    restated = state["annotation"].restated
+    prompt = render(
         "synthesizer",
         style=council.prompts,
         personality=council.synthesizer.personality,
         question=table.question(state),
-        restated=state["annotation"].restated,
+        restated=restated,
         proposals=[
             {
                 "text": p.text,
@@ -123,7 +160,12 @@ def _prompt(
         ],
         verdict=_in_words(verdict, number),
         dissent=[f"proposal {number[name]}" for name in _dissent(standing, verdict)],
+        wanted=form.wanted,
     )
+    if template := council.synthesizer.template:
+        said = [(p.text, p.weight) for p in shown]
+        return prompt._replace(user=fill(template, table.question(state), restated, said))
+    return prompt
 
 
 def _in_words(verdict: Verdict, number: dict[str, int]) -> str:
@@ -221,9 +263,17 @@ def _status(
         dissent=_dissent(standing, verdict),
         minority_report=report.text if report else "",
         rounds=table.seating(state).round,
-        degraded=bool(written.notes) or not all(_in_order(a) for a in absent),
-        notes=(*state["notes"], *_few(standing, spoke, verdict, council), *written.notes),
+        degraded=bool(written.notes)
+        or table.unseen(state)
+        or not all(_in_order(a) for a in absent),
+        notes=(
+            *state["notes"],
+            *stand_ins(state["segments"]),
+            *_few(standing, spoke, verdict, council),
+            *written.notes,
+        ),
         written_by=written.by,
+        finish=written.finish,
         usage=sum((s.usage for s in written.segments), table.spent(state)),
         seconds=round(time.time() - state["asked_at"], 3),
     )

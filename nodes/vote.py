@@ -18,6 +18,7 @@ from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Missed, Speaker, Voted, tell
+from mixture_of_models.graph.pictures import as_seated
 from mixture_of_models.graph.race import OutOfTime, Races, TooLate
 from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
@@ -41,11 +42,12 @@ def vote(name: str, races: Races) -> Any:
             _prompt(who, shown, state, council),
             instructions=table.instructions(state),
             conversation=table.conversation(state, council),
+            pictures=table.pictures(state),
         )
 
         async def cast() -> tuple[Ballot, Segment]:
             reply, segment = await utter(
-                council,
+                as_seated(who, council),
                 runtime,
                 speaker,
                 who.model,

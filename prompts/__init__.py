@@ -79,11 +79,11 @@ def _jinja() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["within"] = _within
+    environment.filters["within"] = within
     return environment
 
 
-def _within(text: str, tag: str) -> str:
+def within(text: str, tag: str) -> str:
     """A text that stands between `<tag>` and `</tag>`, and cannot end the tag itself."""
     return re.sub(rf"<(\s*/\s*{tag})", r"< \1", text, flags=re.IGNORECASE)
 

@@ -20,6 +20,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if any(key in name for key in KEYS):
             monkeypatch.delenv(name)
     monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("MOM_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
 
 

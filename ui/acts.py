@@ -9,11 +9,10 @@ from typing import Any
 import streamlit as st
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import MixtureError
 from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.models.images import MOST, PictureError, picture_block
 from mixture_of_models.ui import chosen, session
-from mixture_of_models.ui.pictures import MOST, PictureError, picture_block
 from mixture_of_models.ui.talk import Talk, asked_again, branch_talk, said_before
 
 LONGEST = 100_000
@@ -101,14 +100,6 @@ def branch(talk: Talk, place: int) -> None:
     session.open_thread(name)
 
 
-def sees(council: Council) -> bool:
-    """Whether anybody in the council can look at pictures."""
-    return any(
-        council.models[one.model].vision if one.vision is None else one.vision
-        for one in council.characters
-    )
-
-
 def _start(
     thread: str, messages: Sequence[BaseMessage], title: str = "", seed: int | None = None
 ) -> None:
@@ -124,8 +115,6 @@ def _start(
     except MixtureError as error:
         say(str(error))
         return
-    if isinstance(messages[-1].content, list) and not sees(council):
-        say("Nobody in this council can look at pictures: they only read the text.")
     session.open_thread(thread)
 
 

@@ -11,7 +11,13 @@ from mixture_of_models.councils.records import Segment, Status, Usage
 from mixture_of_models.graph.follow import RunView
 from mixture_of_models.ui import safe, words
 
-_NODES = {"character": "speaks", "vote": "votes", "synthesizer": "writes", "annotator": "reads"}
+_NODES = {
+    "character": "speaks",
+    "vote": "votes",
+    "synthesizer": "writes",
+    "annotator": "reads",
+    "image_reader": "looks",
+}
 
 
 def draw_label(status: Status) -> None:
@@ -78,7 +84,7 @@ def draw_costs(status: Status | None, view: RunView) -> None:
 def segments_of(view: RunView) -> Iterable[Segment]:
     """Every speaking that has ended, in the order of the rounds."""
     voices = [voice.segment for voice in view.voices.values() if voice.segment is not None]
-    yield from (one for one in voices if one.node in ("classifier", "annotator"))
+    yield from (one for one in voices if one.node in ("classifier", "image_reader", "annotator"))
     for a_round in view.rounds:
         yield from (seat.segment for seat in a_round.seats.values() if seat.segment is not None)
         yield from (one for one in voices if one.node == "vote" and one.round == a_round.number)

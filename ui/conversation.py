@@ -10,9 +10,9 @@ import streamlit as st
 from langchain_core.messages import AIMessage, HumanMessage
 
 from mixture_of_models.graph.table import COMMAND
+from mixture_of_models.models.images import data_urls
 from mixture_of_models.ui import acts, frame, safe, session
 from mixture_of_models.ui.answer import draw_past_label
-from mixture_of_models.ui.pictures import blocks_of
 from mixture_of_models.ui.shelf import Thumb
 from mixture_of_models.ui.talk import Talk, Turn
 
@@ -25,7 +25,7 @@ def draw_question(message: HumanMessage) -> None:
     with st.chat_message("user"):
         if text := COMMAND.sub("", message.text).strip():
             st.markdown(safe.markdown(text))
-        pictures = [_decoded(url) for url in blocks_of(message.content)]
+        pictures = [_decoded(url) for url in data_urls(message.content)]
         if pictures:
             with st.container(horizontal=True, key=f"pictures-{message.id}"):
                 for number, picture in enumerate(pictures, 1):
@@ -107,8 +107,10 @@ def draw_buttons(talk: Talk, place: int, thumb: Thumb | None) -> None:
 
 
 def _draw_revote(talk: Talk, place: int, key: str) -> None:
-    """The way to the page that counts this question anew; only the last one's ballots are kept."""
-    if place != len(talk.turns) - 1 or not any(one.counted for one in talk.view.rounds):
+    """The way to the page that counts this question anew, where there was something to count."""
+    answer = talk.turns[place].answer
+    told = answer.response_metadata.get("council") if answer is not None else None
+    if answer is None or not told or not told.get("stop_reason"):
         return
     if st.button(
         "Re-vote",
@@ -117,7 +119,7 @@ def _draw_revote(talk: Talk, place: int, key: str) -> None:
         key=f"revote-{key}",
         help="Count these proposals by other rules, without asking the characters again.",
     ):
-        frame.go("revote", thread=talk.thread)
+        frame.go("revote", thread=talk.thread, answer=str(answer.id))
 
 
 def _rate(thread: str, answer: str, key: str) -> None:

@@ -62,16 +62,37 @@ def standing(values: Mapping[str, Any], council: Council) -> Standing | None:
 
 
 async def read_values(
-    saver: BaseCheckpointSaver[Any], thread: str, council: Council
+    saver: BaseCheckpointSaver[Any], thread: str, council: Council, answer: str = ""
 ) -> dict[str, Any]:
-    """The values of a thread's last question.
+    """The values of a thread as a question left them; nothing where no question did.
+
+    Args:
+        saver: where the thread is kept.
+        thread: its name.
+        council: who answered.
+        answer: the id of the answer's message; empty: whatever was asked last.
 
     Raises:
         StorageError: it cannot be read.
     """
+    graph = compile_council(council, saver)
     config: RunnableConfig = {"configurable": {"thread_id": thread}}
-    values: dict[str, Any] = (await compile_council(council, saver).aget_state(config)).values
-    return values
+    values: dict[str, Any] = (await graph.aget_state(config)).values
+    if not answer or _ended_with(values, answer):
+        return values
+    # Every later question began where the one before it had ended.
+    inputs = saver.alist(config, filter={"source": "input"})
+    ends = [found.parent_config async for found in inputs]
+    for end in filter(None, ends):
+        values = (await graph.aget_state(end)).values
+        if _ended_with(values, answer):
+            return values
+    return {}
+
+
+def _ended_with(values: Mapping[str, Any], answer: str) -> bool:
+    messages = values.get("messages") or []
+    return bool(messages) and messages[-1].id == answer
 
 
 async def rewrite(

@@ -1,4 +1,4 @@
-"""What the page keeps beside the threads: whose they are, their names, the council, the thumbs.
+"""What the page keeps beside the threads: whose they are, names, councils, thumbs, a draft.
 
 A small SQLite file of its own, because the store of threads may be a PostgreSQL elsewhere and its
 tables are LangGraph's. Each call opens the file anew: any thread may call.
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS thumbs (
     thread TEXT NOT NULL, answer TEXT NOT NULL, thumb TEXT NOT NULL, trace TEXT NOT NULL,
     given REAL NOT NULL, PRIMARY KEY (thread, answer)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS drafts (reader TEXT PRIMARY KEY, council TEXT NOT NULL) STRICT;
 """
 
 
@@ -109,6 +110,20 @@ class Shelf:
         with self._open() as db:
             rows = db.execute("SELECT answer, thumb FROM thumbs WHERE thread = ?", (thread,))
             return {row["answer"]: row["thumb"] for row in rows}
+
+    def draft(self, reader: str) -> str | None:
+        """The council that a reader was working at, as YAML; None where it was none."""
+        with self._open() as db:
+            row = db.execute("SELECT council FROM drafts WHERE reader = ?", (reader,)).fetchone()
+        return str(row["council"]) if row else None
+
+    def keep_draft(self, reader: str, council: str | None) -> None:
+        """Keep what a reader is working at, in place of what was; None forgets it."""
+        with self._open() as db:
+            if council is None:
+                db.execute("DELETE FROM drafts WHERE reader = ?", (reader,))
+            else:
+                db.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?)", (reader, council))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -53,6 +53,7 @@ def _serve(order: dict[str, Any]) -> Any:
 
     params = xllamacpp.CommonParams()
     params.model.path = order["weights"]
+    params.mmproj.path = order["eyes"]
     params.model_alias = {order["name"]}
     params.hostnames = ["127.0.0.1"]
     params.port = 0

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 if TYPE_CHECKING:
     import httpx
     from langchain_core.language_models import BaseChatModel
@@ -35,19 +37,32 @@ def open_other(
     if key or spec.base_url:
         given["api_key"] = key or "none"
     if spec.provider == "cohere":
-        given["cohere_api_key"] = given.pop("api_key", None)
-    elif spec.provider != "huggingface":
+        return _open_cohere(room, spec.model, params, str(base_url), key)
+    if spec.provider != "huggingface":
         given["max_retries"] = 0
     if spec.provider == "deepseek":
+        more = _take_unknown(given, "langchain_deepseek", "ChatDeepSeek")
+        given["extra_body"] = {**(given.get("extra_body") or {}), **more} or None
         given |= _deepseek(room, str(base_url), key)
     elif spec.provider == "mistralai":
+        more = _take_unknown(given, "langchain_mistralai", "ChatMistralAI")
+        given["model_kwargs"] = {**(given.get("model_kwargs") or {}), **more}
         given |= _mistral(room, str(base_url), key)
+    elif spec.provider == "anthropic":
+        more = _take_unknown(given, "langchain_anthropic", "ChatAnthropic")
+        if more:
+            given["model_kwargs"] = {"extra_body": more, **(given.get("model_kwargs") or {})}
     chat: BaseChatModel = init_chat_model(spec.model, model_provider=spec.provider, **given)
     if spec.provider == "anthropic":
-        _give_anthropic(room, chat, str(base_url), key)
-    elif spec.provider == "cohere":
-        _give_cohere(room, chat, str(base_url), key)
+        _give_anthropic(room, chat, str(base_url), key, at_home=spec.base_url is None)
     return chat
+
+
+def _take_unknown(given: dict[str, Any], package: str, kind: str) -> dict[str, Any]:
+    """Take out what the class has no field for: it goes into the body as it is."""
+    fields = getattr(import_module(package), kind).model_fields
+    known = {*fields, *(field.alias for field in fields.values())}
+    return {name: given.pop(name) for name in list(given) if name not in known}
 
 
 def _deepseek(room: Room, base_url: str, key: str | None) -> dict[str, Any]:
@@ -84,21 +99,47 @@ def _httpx(room: Room, **given: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=AiohttpTransport(room.sessions), timeout=None, **given)  # noqa: S113
 
 
-def _give_cohere(room: Room, chat: Any, base_url: str, key: str | None) -> None:
+def _open_cohere(
+    room: Room, model: str, params: Mapping[str, Any], base_url: str, key: str | None
+) -> BaseChatModel:
+    from mixture_of_models.models.providers.cohere_chat import CohereChat
+
+    more = dict(params)
+    temperature = more.pop("temperature", None)
+    chat = CohereChat(
+        model=model,
+        temperature=temperature,
+        more=more,
+        cohere_api_key=SecretStr(key or "none"),
+        base_url=base_url,
+    )
     chat.async_client = import_module("cohere").AsyncClient(
         api_key=key or "none", base_url=base_url, httpx_client=_httpx(room)
     )
+    return chat
 
 
-def _give_anthropic(room: Room, chat: Any, base_url: str, key: str | None) -> None:
+_BEFORE_SAMPLING_WENT = "2023-06-01"
+"""The version of Anthropic's interface that takes a temperature: the later one, which the SDK asks
+for by itself, refuses any, and so does every newer model (`terms` leaves it out for those)."""
+
+
+def _give_anthropic(
+    room: Room, chat: Any, base_url: str, key: str | None, *, at_home: bool
+) -> None:
+    sampled = any(getattr(chat, name) is not None for name in ("temperature", "top_p", "top_k"))
+    headers = {"anthropic-version": _BEFORE_SAMPLING_WENT} if sampled else {}
     sdk = import_module("anthropic").AsyncAnthropic(
         api_key=key or "none",
         base_url=base_url,
         max_retries=0,
         timeout=room.sdk.timeout,
+        default_headers=headers,
         http_client=room.sdk,
     )
-    # ANTHROPIC_AUTH_TOKEN would go along, wherever this goes.
+    # ANTHROPIC_AUTH_TOKEN would go along, wherever this goes, and so would other headers.
     sdk.auth_token = None
+    if not at_home:
+        sdk._custom_headers = headers
     # A cached property: filled before its first use, it is not made.
     vars(chat)["_async_client"] = sdk

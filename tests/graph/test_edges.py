@@ -61,6 +61,12 @@ def test_a_picture_goes_to_the_painter(route: str, node: str) -> None:
     assert after_classifier(state(route=route), council()) == node
 
 
+def test_pictures_that_come_with_a_question_are_looked_at_first() -> None:
+    shown = HumanMessage([{"type": "text", "text": "Why?"}, {"type": "image", "base64": "AAAA"}])
+    assert after_classifier(state(route="text", messages=[shown]), council()) == "image_reader"
+    assert after_classifier(state(route="image", messages=[shown]), council()) == "painter"
+
+
 def test_the_seated_speak_and_then_the_voters() -> None:
     assert to_speakers(state(), council()) == [*NAMES]
     spoken = state(proposals=proposals(*NAMES))

@@ -122,7 +122,7 @@ def test_a_picture_alone_is_a_question() -> None:
     block = {"type": "image_url", "image_url": {"url": "data:,"}}
     state: Any = {"messages": [HumanMessage([block])]}
     assert table.images(state) == [block]
-    assert table.question(state) == ""
+    assert table.question(state) == "What is in the picture?"
 
 
 def _council(**changes: Any) -> Any:

@@ -85,3 +85,10 @@ def test_a_read_only_folder_is_told_with_the_cure(below: str) -> None:
         ).stdout
     assert told.startswith("nothing can be kept in ")
     assert told.endswith("; set MOM_DATA_DIR to a folder that can be written to\n")
+
+
+def test_what_the_user_writes_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOM_CONFIG_DIR", "/there")
+    assert paths.config_dir() == Path("/there")
+    shared = {"XDG_CONFIG_HOME": "/elsewhere", "XDG_DATA_HOME": "/other"}
+    assert paths.config_dir(shared) == Path("/elsewhere/mixture-of-models")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import sys
+from importlib.machinery import PathFinder
 
 import pytest
 
@@ -88,16 +89,27 @@ async def test_a_provider_nobody_knows_is_refused_with_a_near_miss():
         ("mistralai", "pip install 'mixture-of-models[mistral]'"),
         ("deepseek", "pip install 'mixture-of-models[deepseek]'"),
         ("cohere", "pip install 'mixture-of-models[cohere]'"),
+        ("huggingface", "pip install 'mixture-of-models[huggingface]'"),
         ("groq", "pip install langchain-groq"),
     ],
 )
-async def test_a_missing_package_is_named_with_its_cure(provider, cure):
+async def test_a_missing_package_is_named_with_its_cure(provider, cure, monkeypatch):
     package = PROVIDERS[provider].package if provider in PROVIDERS else f"langchain_{provider}"
-    if importlib.util.find_spec(package):
-        pytest.skip(f"{package} is installed")
+
+    class Without(PathFinder):
+        """A machine on which the package is not installed."""
+
+        @classmethod
+        def find_spec(cls, name, path=None, target=None):
+            return None if name == package else super().find_spec(name, path, target)
+
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    others = [one for one in sys.meta_path if one is not PathFinder]
+    monkeypatch.setattr(sys, "meta_path", [*others, Without])
     with pytest.raises(ProviderNotInstalledError) as caught:
         await open_model(await room(), model(provider=provider))
     assert cure in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_a_council_lacks_is_listed_once():

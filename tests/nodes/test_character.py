@@ -92,25 +92,6 @@ async def test_the_original_question_stays_beside_its_restatement(stage: Stage) 
             assert "Which animal suits a flat?" in said(call.body)
 
 
-async def test_only_who_sees_is_shown_the_picture(stage: Stage) -> None:
-    seat(stage)
-    pixel = "data:image/png;base64,iVBORw0KGgo="
-    council = desk(
-        stage,
-        characters=[
-            {"name": "Ada", "model": "ada", "vision": True},
-            {"name": "Boris", "model": "boris"},
-        ],
-    )
-    blocks = [
-        {"type": "text", "text": "What is this?"},
-        {"type": "image_url", "image_url": {"url": pixel}},
-    ]
-    await compile_council(council).ainvoke({"messages": [{"role": "user", "content": blocks}]})
-    assert pixel in str(stage.calls_to("ada")[0].body)
-    assert pixel not in str(stage.calls_to("boris")[0].body)
-
-
 async def test_a_truncated_answer_is_a_proposal_that_says_so(stage: Stage) -> None:
     seat(stage)
     stage.model("ada", reply=Reply("Because of", finish="length"))

@@ -25,8 +25,9 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
     """What each node gives its prompt."""
     persona = {"name": "Ada", "personality": "You count."}
     return {
-        "annotator": {"question": question, "depth": True},
+        "annotator": {"personality": "", "question": question, "depth": True},
         "classifier": {"question": question},
+        "image_reader": {"question": question, "number": 1},
         "character": {
             **persona,
             "speaking_style": "",
@@ -54,6 +55,7 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
             "proposals": [{"text": other, "support": "", "author": "", "weight": 1.0}],
             "verdict": "none",
             "dissent": [],
+            "wanted": "one JSON object",
         },
     }
 

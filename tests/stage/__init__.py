@@ -1,7 +1,8 @@
 """The stage: a real HTTP server of ours on which scripted models answer.
 
-It speaks the OpenAI and the Ollama protocols, with the latencies, answers and faults a test or a
-benchmark wrote down for each model, and keeps what every model was actually sent::
+It speaks the protocols of OpenAI, Ollama, Anthropic, Mistral, DeepSeek and Cohere, with the
+latencies, answers and faults a test or a benchmark wrote down for each model, and keeps what every
+model was actually sent::
 
     with Stage() as stage:
         stage.model("quick", reply="42", latency=0.2, faults=[Fault.status(429, retry_after=0.1)])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-Protocol = Literal["openai", "ollama"]
+Protocol = Literal["openai", "ollama", "anthropic", "mistral", "deepseek", "cohere"]
 Outcome = Literal["open", "done", "fault", "client_left"]
 KEY_HEADERS = ("authorization", "x-api-key", "api-key")
 REDACTED = "<redacted>"

@@ -14,6 +14,8 @@ from .wire import Turn
 
 STREAM_TYPE = "text/event-stream; charset=utf-8"
 CHAT = "/v1/chat/completions"
+DEEPSEEK = "/deepseek/v1/chat/completions"
+"""DeepSeek speaks OpenAI's protocol, with its thoughts in a field of their own."""
 EMBEDDINGS = "/v1/embeddings"
 IMAGES = "/v1/images/generations"
 END = b"data: [DONE]\n\n"
@@ -29,7 +31,7 @@ _KINDS: dict[int, tuple[str, str | None]] = {
 
 def streams(path: str, body: Mapping[str, Any]) -> bool:
     """Only where the body says so, and only chat."""
-    return path == CHAT and bool(body.get("stream"))
+    return path.endswith("/chat/completions") and bool(body.get("stream"))
 
 
 def error(status: int, message: str, code: str = "") -> bytes:

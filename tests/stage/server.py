@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack, cast
 
 from aiohttp import web
 
-from . import ollama_wire, openai_wire
+from . import anthropic_wire, cohere_wire, mistral_wire, ollama_wire, openai_wire
 from .answer import JSON, Answer
 from .log import Call, Entry, Log, Protocol, overlap
 from .memory import Load, Memory
@@ -26,6 +26,10 @@ ASKING: dict[str, tuple[Protocol, Wire]] = {
     ollama_wire.CHAT: ("ollama", ollama_wire),
     ollama_wire.GENERATE: ("ollama", ollama_wire),
     ollama_wire.EMBED: ("ollama", ollama_wire),
+    openai_wire.DEEPSEEK: ("deepseek", openai_wire),
+    anthropic_wire.CHAT: ("anthropic", anthropic_wire),
+    mistral_wire.CHAT: ("mistral", mistral_wire),
+    cohere_wire.CHAT: ("cohere", cohere_wire),
 }
 
 
@@ -81,6 +85,13 @@ class Stage:
     def ollama_url(self) -> str:
         """What an Ollama client takes as its host."""
         return self.url
+
+    def address(self, provider: str) -> str:
+        """What a provider's client takes as its base URL."""
+        own = {"mistralai": "/mistral/v1", "deepseek": "/deepseek/v1"}
+        if provider in ("ollama", "anthropic", "cohere"):
+            return self.url
+        return self.url + own.get(provider, "/v1")
 
     @property
     def calls(self) -> list[Call]:
@@ -215,11 +226,7 @@ class Stage:
         if not ollama:
             return await answer.speak(turn, script, fault)
         name = ollama_wire.full_name(entry.model)
-        if only_loads and reply.finish == "unload":
-            self._memory.drop(name)
-            return await answer.speak(turn, script, fault)
-        options = body.get("options") or {}
-        loading = await self._memory.enter(name, script.load_seconds, options.get("num_ctx"))
+        loading = await self._memory.enter(name, script.load_seconds)
         try:
             turn = Turn(entry.number, entry.model, entry.path, body, reply, by_token, loading)
             loaded = Answer(answer.request, answer.wire, self._log, entry)
@@ -243,9 +250,7 @@ class Stage:
         answers: dict[str, Callable[[], object]] = {
             "/v1/models": lambda: openai_wire.listing(self.scripts),
             "/api/tags": lambda: ollama_wire.tags(named),
-            "/api/ps": lambda: ollama_wire.in_memory(
-                named, self._memory.residents(), self._memory.context
-            ),
+            "/api/ps": lambda: ollama_wire.in_memory(named, self._memory.residents()),
             "/api/version": lambda: {"version": ollama_wire.VERSION},
         }
         if method == "GET" and entry.path in answers:
@@ -256,7 +261,7 @@ class Stage:
     def _script(self, model: str, protocol: Protocol) -> Script | None:
         """A model's script; to Ollama a name without a tag is the name with `:latest`."""
         found = self.scripts.get(model)
-        if found or protocol == "openai":
+        if found or protocol != "ollama":
             return found
         other = model.removesuffix(":latest") if ":" in model else f"{model}:latest"
         return self.scripts.get(other)

@@ -1,4 +1,4 @@
-"""What the two protocols have in common: one turn of one model, and how a protocol writes it."""
+"""What the protocols have in common: one turn of one model, and how a protocol writes it."""
 
 from __future__ import annotations
 

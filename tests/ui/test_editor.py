@@ -11,13 +11,14 @@ from streamlit.testing.v1 import AppTest
 from mixture_of_models.councils.loader import load_council
 from mixture_of_models.errors import StorageError
 from mixture_of_models.ui import kept_councils
-from mixture_of_models.ui.draft import Draft, draft_of, read_draft, written
+from mixture_of_models.ui.draft import Draft, draft_of, read_draft, text_of, written
 from mixture_of_models.ui.editor.editing import Editing
+from mixture_of_models.ui.shelf import Shelf
 
 HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) :red[no] **b**"
 
 
-def opened(draft: Draft | None = None) -> AppTest:
+def opened(draft: Draft | None = None, *, fresh: bool = False) -> AppTest:
     def script() -> None:
         from mixture_of_models.ui.pages import editor
 
@@ -26,7 +27,8 @@ def opened(draft: Draft | None = None) -> AppTest:
     app = AppTest.from_function(script, default_timeout=30)
     app.session_state["kept"] = {}
     app.session_state["reader"] = "a" * 32
-    app.session_state["editing"] = Editing(draft or draft_of(load_council("layers")))
+    if not fresh:
+        app.session_state["editing"] = Editing(draft or draft_of(load_council("layers")))
     app.run()
     assert not app.exception
     return app
@@ -154,6 +156,26 @@ def test_a_council_is_kept_under_a_safe_name_and_found_again() -> None:
 def test_an_empty_one_can_sit_at_once() -> None:
     app = press(opened(), "begin-empty")
     assert not app.warning
+
+
+def test_a_draft_that_was_left_is_there_in_the_next_tab_until_it_is_saved() -> None:
+    app = opened()
+    field(app, "text_input", "Name").set_value("Eve").run()
+    other = opened(None, fresh=True)
+    assert "Eve" in text_of(draft_in(other))
+    assert "you left here" in captions(other)
+    field(other, "text_input", "Name").set_value("").run()
+    assert draft_in(opened(None, fresh=True)) == draft_in(other), "wrong values are kept too"
+    press(other, "undo")
+    press(other, "save-it")
+    assert "Eve" not in text_of(draft_in(opened(None, fresh=True)))
+
+
+def test_a_kept_draft_that_cannot_be_read_is_passed_over() -> None:
+    Shelf().keep_draft("a" * 32, "models: [")
+    app = opened(None, fresh=True)
+    assert "you left here" not in captions(app)
+    assert draft_in(app)["name"] == "demo"
 
 
 def test_hostile_names_are_shown_as_they_stand() -> None:

@@ -153,3 +153,25 @@ async def test_a_real_thread_can_be_counted_again(stage: Stage, method: str) -> 
     made = await rewrite(kept, council, stood.verdict, key="pen", proposals=stood.proposals)
     assert made.text == "What the council says."
     assert made.status.usage.calls == 1
+
+
+async def test_an_earlier_question_of_a_thread_can_be_counted_again(stage: Stage) -> None:
+    desk.seat(stage, likes="counts")
+    council = desk.desk(stage)
+    thread = {"configurable": {"thread_id": "t"}}
+    async with open_checkpointer("memory:") as saver:
+        graph = compile_council(council, saver)
+        answers = []
+        for asked in ("What is the best pet?", "What is the worst pet?", "And the largest?"):
+            said_so = await graph.ainvoke(desk.question(asked), thread)
+            answers.append(said_so["messages"][-1].id)
+        kept = [await read_values(saver, "t", council, answer) for answer in answers]
+        nobodys = await read_values(saver, "t", council, "nobody")
+    asked_then = [[m.text for m in one["messages"] if m.type == "human"][-1] for one in kept]
+    assert asked_then == ["What is the best pet?", "What is the worst pet?", "And the largest?"]
+    for one in kept:
+        stood = standing(one, council)
+        assert stood is not None
+        assert len(stood.ballots) == 3
+        assert one["status"].verdict == stood.verdict
+    assert nobodys == {}

@@ -1,7 +1,11 @@
-"""What one session is working at: the draft, what it was before, and who is looked at."""
+"""What one session is working at: the draft, what it was before, and who is looked at.
+
+A draft outlives its tab: what was neither saved nor tried is there again when its reader is.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -9,8 +13,10 @@ import streamlit as st
 from mixture_of_models.councils.loader import load_council
 from mixture_of_models.councils.refusals import Path
 from mixture_of_models.errors import MixtureError
-from mixture_of_models.ui import chosen
-from mixture_of_models.ui.draft import Draft, check, draft_of
+from mixture_of_models.ui import chosen, session
+from mixture_of_models.ui.draft import Draft, check, draft_of, read_draft, text_of
+from mixture_of_models.ui.inert import inert
+from mixture_of_models.ui.shelf import Shelf
 
 _KEY = "editing"
 _STEPS_BACK = 100
@@ -27,12 +33,16 @@ class Editing:
     chosen: int | None = 0
     """The character whose form is open."""
     faults: dict[Path, str] = field(default_factory=dict)
+    kept: Draft | None = None
+    """What is kept for another tab of this reader already."""
+    left: bool = False
+    """Whether it began with what was left in another tab."""
 
 
 def editing() -> Editing:
-    """This session's work; at first a copy of the council that it asks."""
+    """This session's work; at first what its reader left, or a copy of the council it asks."""
     if _KEY not in st.session_state:
-        st.session_state[_KEY] = Editing(_first())
+        st.session_state[_KEY] = _begun()
     work: Editing = st.session_state[_KEY]
     return work
 
@@ -42,6 +52,24 @@ def begin() -> Editing:
     work = editing()
     work.faults = check(work.draft)
     return work
+
+
+def keep(work: Editing) -> None:
+    """Keep the draft for when this reader comes back."""
+    if work.draft == work.kept:
+        return
+    try:
+        Shelf().keep_draft(session.reader(), text_of(work.draft))
+    except MixtureError as error:
+        st.caption(f"A closed tab loses this draft: {inert(error, 600)}")
+    work.kept = work.draft
+
+
+def settle(work: Editing) -> None:
+    """The draft is saved or asked: there is nothing left to come back to."""
+    work.kept, work.left = work.draft, False
+    with contextlib.suppress(MixtureError):  # it is then merely offered once more
+        Shelf().keep_draft(session.reader(), None)
 
 
 def change(draft: Draft) -> None:
@@ -67,6 +95,17 @@ def undo() -> None:
     if work.past:
         work.draft = work.past.pop()
         work.turn += 1
+
+
+def _begun() -> Editing:
+    try:
+        if left := Shelf().draft(session.reader()):
+            draft = read_draft(left, "the draft that was left")
+            return Editing(draft, kept=draft, left=True)
+    except MixtureError:
+        pass  # no reason to show no editor
+    first = _first()
+    return Editing(first, kept=first)
 
 
 def _first() -> Draft:

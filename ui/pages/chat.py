@@ -6,6 +6,7 @@ import streamlit as st
 
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import MixtureError
+from mixture_of_models.models.images import TYPES, UPLOAD_MEGABYTES
 from mixture_of_models.ui import acts, chosen, safe, session, words
 from mixture_of_models.ui.answer import draw_label
 from mixture_of_models.ui.conversation import (
@@ -21,7 +22,6 @@ from mixture_of_models.ui.council_choice import draw_choice
 from mixture_of_models.ui.deliberation import draw_running, draw_work_done
 from mixture_of_models.ui.fence import focus
 from mixture_of_models.ui.job import Job
-from mixture_of_models.ui.pictures import TYPES, UPLOAD_MEGABYTES
 from mixture_of_models.ui.settings import draw_settings
 from mixture_of_models.ui.shelf import Thumb
 from mixture_of_models.ui.suggestions import draw_suggestions

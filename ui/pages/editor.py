@@ -9,7 +9,7 @@ from mixture_of_models.errors import MixtureError
 from mixture_of_models.ui import chosen, kept_councils, session
 from mixture_of_models.ui.draft import council_of, text_of
 from mixture_of_models.ui.editor import board, forms, text
-from mixture_of_models.ui.editor.editing import Editing, begin, undo
+from mixture_of_models.ui.editor.editing import Editing, begin, keep, settle, undo
 from mixture_of_models.ui.inert import inert, one_line
 
 _TOLD_AT_ONCE = 8
@@ -32,10 +32,13 @@ def page() -> None:
         forms.rules(work)
     with yaml:
         text.draw(work)
+    keep(work)
 
 
 def _bar(work: Editing) -> None:
     sits = not work.faults
+    if work.left:
+        st.caption("This is the draft that you left here. Open begins another.")
     with st.container(horizontal=True, key="bar"):
         with st.popover("Open", icon=":material/folder_open:"):
             text.sources()
@@ -72,12 +75,14 @@ def _save(work: Editing) -> None:
         except MixtureError as error:
             st.error(inert(error, 1000))
             return
+        settle(work)
         st.toast(f"Saved as {inert(name)}", icon=":material/check:")
 
 
 def _try_it(work: Editing) -> None:
     try:
         chosen.try_out(council_of(work.draft))
+        settle(work)
     except MixtureError as error:
         st.error(inert(error, 1000))
         return

@@ -13,14 +13,13 @@ from mixture_of_models.ui.inert import inert, one_line
 from mixture_of_models.ui.recount import read_values
 from mixture_of_models.ui.revote import draw_revote
 from mixture_of_models.ui.shelf import Entry
+from mixture_of_models.ui.talk import Turn, read_talk
 
 
 def page() -> None:
     """Draw the page."""
     st.title("Re-vote", anchor=False)
-    st.caption(
-        "The last question of a conversation, counted by other rules. Nobody is asked again."
-    )
+    st.caption("A question of a conversation, counted by other rules. Nobody is asked again.")
     entries = session.house().shelf.of(session.reader())
     if not entries:
         st.info("There is no conversation yet.", icon=":material/how_to_vote:")
@@ -31,11 +30,14 @@ def page() -> None:
     try:
         council = chosen.open_source(entry.council).council
         house = session.house()
-        values = house.wait_for(read_values(house.saver, entry.id, council))
+        talk = house.wait_for(read_talk(house.saver, entry.id, council))
+        answers = [turn for turn in talk.turns if turn.answer is not None]
+        answer = _question(answers, entry.id)
+        values = _values(entry, council, answer)
     except MixtureError as error:
         st.error(inert(error, 600))
         return
-    _draw(values, council, entry.id)
+    _draw(values, council, f"{entry.id}:{answer}")
 
 
 def _chosen(entries: list[Entry]) -> int:
@@ -51,7 +53,40 @@ def _chosen(entries: list[Entry]) -> int:
     return at or 0
 
 
-def _draw(values: dict[str, Any], council: Council, thread: str) -> None:
+def _question(answered: list[Turn], thread: str) -> str:
+    """Which answer is counted anew, by its message's id: the one that was asked for, or the last.
+
+    Empty where nothing has been answered.
+    """
+    if not answered:
+        return ""
+    ids = [str(turn.answer.id) for turn in answered if turn.answer is not None]
+    asked_for = st.query_params.get("answer", "")
+    if len(ids) == 1:
+        return ids[0]
+    at = st.selectbox(
+        "Question",
+        range(len(ids)),
+        index=ids.index(asked_for) if asked_for in ids else len(ids) - 1,
+        format_func=lambda index: one_line(answered[index].question.text, 90) or "(a picture)",
+        key=f"revote-question:{thread}:{asked_for}",
+    )
+    return ids[at or 0]
+
+
+def _values(entry: Entry, council: Council, answer: str) -> dict[str, Any]:
+    """What the question left behind; read once, for every touch of a slider comes by here."""
+    at = (entry.id, answer, entry.used)
+    held = st.session_state.get("revote-values")
+    if held is None or held[0] != at:
+        house = session.house()
+        read = read_values(house.saver, entry.id, council, answer)
+        held = st.session_state["revote-values"] = (at, house.wait_for(read))
+    found: dict[str, Any] = held[1]
+    return found
+
+
+def _draw(values: dict[str, Any], council: Council, key: str) -> None:
     asked = [m for m in values.get("messages", ()) if m.type == "human"]
     if asked:
         st.markdown(f"**{inert(asked[-1].text, 400)}**")
@@ -59,4 +94,4 @@ def _draw(values: dict[str, Any], council: Council, thread: str) -> None:
         st.caption("This question has no answer yet.")
         return
     # Another question in the same thread gets widgets of its own.
-    draw_revote(values, council, key=f"{thread}:{len(asked)}")
+    draw_revote(values, council, key=key)

@@ -1,0 +1,11 @@
+"""Councils out of other systems' files: one file for each format, and the table of them.
+
+Nothing is executed, no key is copied, and what has no place in a council is listed with its reason.
+"""
+
+from __future__ import annotations
+
+from mixture_of_models.councils.importers.findings import Imported, Note
+from mixture_of_models.councils.importers.table import FORMATS, import_council
+
+__all__ = ["FORMATS", "Imported", "Note", "import_council"]

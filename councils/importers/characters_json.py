@@ -1,0 +1,119 @@
+"""`characters.json` of MixtureOfModels: characters on Ollama, a conclusion and a human voice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from mixture_of_models.councils.importers.findings import Draft, Report
+from mixture_of_models.councils.importers.foreign import Foreign, seen
+from mixture_of_models.councils.importers.ollama_env import ollama_url, take_env
+from mixture_of_models.councils.importers.voices import Names, Voices
+from mixture_of_models.errors import CouncilError
+
+
+class Persona(Foreign):
+    """One of its characters."""
+
+    name: str = Field(min_length=1, description="what it is called")
+    model: str = Field(min_length=1, description="an Ollama model's name")
+    personality: str | None = Field(default=None, max_length=20_000)
+    speaking_style: str | None = Field(default=None, max_length=4_000)
+    thought_process: str | None = Field(default=None, max_length=4_000)
+    interests: tuple[str, ...] = ()
+
+
+class CharactersJson(Foreign):
+    """The file."""
+
+    characters: tuple[Persona, ...] = Field(
+        min_length=1, max_length=64, description="those who think, as a list"
+    )
+    conclusion_thinker: Persona | None = None
+    human_output: Persona | None = None
+
+
+def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Draft:
+    """A council of its characters; who concludes writes the answer, in the human voice."""
+    found = seen(CharactersJson, values, origin, report)
+    writer = found.conclusion_thinker or found.human_output
+    if writer is None:
+        raise CouncilError(f"{origin}: conclusion_thinker: is missing: who writes the one answer")
+    voices, names, url = Voices(), Names(report), ollama_url(env, report)
+    characters = []
+    for index, who in enumerate(found.characters):
+        characters.append(
+            {
+                "name": names.take(who.name, f"characters[{index}].name"),
+                "model": _voice(voices, who.model, url),
+                **_traits(who),
+                **({"vision": True} if _sees(who.interests) else {}),
+            }
+        )
+    synthesizer = {"model": _voice(voices, writer.model, url), "personality": _as_writer(found)}
+    _tell_of_writers(found, voices, url, synthesizer["model"], report)
+    report.turn("characters", "they answer each on its own, then vote on each other's answers")
+    values = {
+        "models": voices.written,
+        "characters": characters,
+        "synthesizer": synthesizer,
+        **take_env(env, report),
+    }
+    return Draft(values)
+
+
+def _traits(who: Persona) -> dict[str, Any]:
+    traits = {
+        "personality": who.personality,
+        "speaking_style": who.speaking_style,
+        "thought_process": who.thought_process,
+        "interests": [*who.interests],
+    }
+    return {name: value for name, value in traits.items() if value}
+
+
+def _sees(interests: tuple[str, ...]) -> bool:
+    """Whether an interest holds the word `vision`; television is another word."""
+    return any(re.search(r"(?<![^\W_])vision(?![^\W_])", one, re.IGNORECASE) for one in interests)
+
+
+def _voice(voices: Voices, model: str, url: str | None) -> str:
+    # One lane: whichever model is loaded has the GPU for itself.
+    return voices.key(
+        provider="ollama", model=model, base_url=url, lane="gpu", concurrency=1, timeout=300
+    )
+
+
+def _as_writer(found: CharactersJson) -> str:
+    """Who concludes, and in whose voice: one text, because one model writes the answer."""
+    parts = [_described(found.conclusion_thinker)] if found.conclusion_thinker else []
+    if found.human_output:
+        lead = "Write the answer as this person would say it:\n" if parts else ""
+        parts.append(lead + _described(found.human_output))
+    return "\n\n".join(parts)
+
+
+def _described(who: Persona) -> str:
+    lines = [f"{who.name}. {who.personality or ''}".strip()]
+    if who.thought_process:
+        lines.append(f"How you think: {who.thought_process}")
+    if who.speaking_style:
+        lines.append(f"How you speak: {who.speaking_style}")
+    if who.interests:
+        lines.append(f"What you care about: {', '.join(who.interests)}")
+    return "\n".join(lines)
+
+
+def _tell_of_writers(
+    found: CharactersJson, voices: Voices, url: str | None, writer: str, report: Report
+) -> None:
+    if not found.human_output or not found.conclusion_thinker:
+        return
+    second = _voice(voices, found.human_output.model, url)
+    report.turn("human_output", "its voice is the synthesizer's, which spares a call")
+    if second != writer:
+        voices.written[writer]["fallbacks"] = [second]
+        report.turn("human_output.model", f"{second!r} writes when {writer!r} does not answer")

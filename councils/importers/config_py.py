@@ -1,0 +1,172 @@
+"""`config.py` of LLM-Mixture-of-Agents: two layers of small local models and a final one.
+
+The file is Python and is not run: what stands in it as a plain value is read, the rest is listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from mixture_of_models.councils.importers.findings import Draft, Report
+from mixture_of_models.councils.importers.foreign import Foreign, near, seen
+from mixture_of_models.councils.importers.literals import literals
+from mixture_of_models.councils.importers.voices import Names, Voices, plain
+from mixture_of_models.councils.refusals import Problem, refusal
+
+
+class ConfigPy(Foreign):
+    """The names that its manual knows."""
+
+    user_query: str | tuple[str, ...] = ()
+    layer1_model_ids: tuple[str, ...] = Field(
+        min_length=1, max_length=32, description="those who propose, as a list"
+    )
+    layer2_model_ids: tuple[str, ...] = Field(default=(), max_length=32)
+    final_model_ids: str | tuple[str, ...] = ()
+    final_model_id: str | tuple[str, ...] = ()
+    sys_initial_prompt: str | None = Field(default=None, max_length=20_000)
+    final_sys_initial_prompt: str | None = Field(default=None, max_length=20_000)
+    agg_sys_prompt: str | None = Field(default=None, max_length=20_000)
+    cache_path: str | None = None
+    token: Any = None
+
+
+class Generation(Foreign):
+    """The settings of one layer, without their prefix."""
+
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    num_beams: int | None = Field(default=None, ge=1)
+    early_stopping: bool | None = None
+    no_repeat_ngram_size: int | None = Field(default=None, ge=0)
+    num_return_sequences: int | None = Field(default=None, ge=1)
+    do_sample: bool | None = None
+    top_k: int | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+
+
+class Layer1(Generation):
+    """Those of the first layer."""
+
+    model_config = ConfigDict(alias_generator=lambda name: f"layer1_{name}")
+
+
+class Layer2(Generation):
+    """Those of the second."""
+
+    model_config = ConfigDict(alias_generator=lambda name: f"layer2_{name}")
+
+
+class Final(Generation):
+    """Those of the final model."""
+
+    model_config = ConfigDict(alias_generator=lambda name: f"final_{name}")
+
+
+LAYERS: dict[str, type[Generation]] = {"layer1_": Layer1, "layer2_": Layer2, "final_": Final}
+
+
+def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draft:
+    """A council of its layers, with the final model as the synthesizer."""
+    values = literals(text, origin, report)
+    rest, settings = _parted(values, origin, report)
+    found = seen(ConfigPy, rest, origin, report)
+    voices, names = Voices(), Names(report)
+    characters: list[dict[str, Any]] = []
+    layers: list[list[str]] = []
+    said = (found.sys_initial_prompt, found.agg_sys_prompt)
+    for prefix, ids, personality in zip(
+        LAYERS, (found.layer1_model_ids, found.layer2_model_ids), said, strict=False
+    ):
+        layers.append([])
+        for model in ids:
+            character = {
+                "name": names.take(plain(_short(model), usual="Proposer")),
+                "model": _voice(voices, model, settings[prefix]),
+                **({"personality": personality.strip()} if personality else {}),
+            }
+            characters.append(character)
+            layers[-1].append(character["name"])
+    values = {
+        "models": voices.written,
+        "characters": characters,
+        "deliberation": {"method": "none", "rounds": {"min": 1, "max": 1}, "quorum": 1.0},
+        "synthesizer": _synthesizer(found, settings["final_"], voices, origin, report),
+        "thermal": None,
+    }
+    if len(filled := [layer for layer in layers if layer]) > 1:
+        values["layers"] = filled
+    report.turn("deliberation", "method: none, as there; borda and its like would vote")
+    _tell(found, report)
+    return Draft(values, _several(found.user_query))
+
+
+def _parted(
+    values: dict[str, Any], origin: str, report: Report
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Whatever else there is, and the settings of each layer."""
+    rest, settings = dict(values), {}
+    others = [*ConfigPy.model_fields]
+    for prefix, kind in LAYERS.items():
+        # A list of models and a prompt have such a prefix too, be they spelt right or not.
+        own = [key for key in rest if key.startswith(prefix) and not near(key, others)]
+        found = seen(kind, {key: rest.pop(key) for key in own}, origin, report)
+        known = {name: getattr(found, name) for name in Generation.model_fields}
+        settings[prefix] = {name: value for name, value in known.items() if value is not None}
+        if settings[prefix].pop("num_return_sequences", 1) > 1:
+            says = "a character gives one answer; seat it several times for several"
+            report.leave(f"{prefix}num_return_sequences", says)
+    for key in [key for key in rest if key.endswith("chat_template")]:
+        del rest[key]
+        report.leave(key, "a model's own chat template is used, as its weights bring it")
+    return rest, settings
+
+
+def _voice(voices: Voices, model: str, params: dict[str, Any]) -> str:
+    # One lane: small models take turns on one machine.
+    return voices.key(
+        provider="huggingface",
+        model=model,
+        params=dict(params),
+        lane="local",
+        concurrency=1,
+        timeout=600,
+    )
+
+
+def _synthesizer(
+    found: ConfigPy, params: dict[str, Any], voices: Voices, origin: str, report: Report
+) -> dict[str, Any]:
+    finals = _several(found.final_model_ids) or _several(found.final_model_id)
+    if not finals:
+        raise refusal(origin, [Problem(("final_model_ids",), "is missing: who writes the answer")])
+    keys = [_voice(voices, model, params) for model in finals]
+    if len(keys) > 1:
+        voices.written[keys[0]]["fallbacks"] = [key for key in keys[1:] if key != keys[0]]
+        report.turn("final_model_ids", "the first writes, the others when it does not answer")
+    said = [text.strip() for text in (found.final_sys_initial_prompt, found.agg_sys_prompt) if text]
+    return {"model": keys[0], **({"personality": "\n\n".join(said)} if said else {})}
+
+
+def _tell(found: ConfigPy, report: Report) -> None:
+    if found.cache_path is not None:
+        report.leave(
+            "cache_path", "the libraries' own variable says where weights are kept: HF_HOME"
+        )
+    if found.token is not None:
+        report.leave("token", "a key is never copied; set HF_TOKEN")
+
+
+def _several(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
+
+
+def _short(model: str) -> str:
+    """A model's name without its owner; of a snapshot in a cache, the folder that names it."""
+    if found := re.search(r"models--([\w.-]+?)--([\w.-]+?)(?:/|$)", model):
+        return found[2]
+    return model.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,209 @@
+"""`moa_config.yaml` of moa-llm: layers of neurons, one aggregation, one annotator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from mixture_of_models.councils.importers.findings import Draft, Report
+from mixture_of_models.councils.importers.foreign import Address, Foreign, seen
+from mixture_of_models.councils.importers.moa_template import template_of
+from mixture_of_models.councils.importers.voices import Names, Voices, plain
+from mixture_of_models.councils.refusals import Problem, refusal
+from mixture_of_models.councils.secrecy import fault_in_address
+
+KEYS = ("PROVIDER_API_KEY", "BASE_URL")
+MARKS = ("proposal_layers", "aggregation_layer")
+KEY_ENV = "PROVIDER_API_KEY"
+USUAL = "https://api.together.xyz/v1"
+"""Where moa-llm asks when nobody says where."""
+
+Temperature = Annotated[float, Field(ge=0, le=2)]
+Text = Annotated[str, Field(max_length=20_000)]
+
+
+class Neuron(Foreign):
+    """What its neurons, its annotator and its aggregation share."""
+
+    model: str = Field(min_length=1, description="the model's name at its provider")
+    system_prompt: Text | None = None
+    prompt: Text | None = None
+    temperature: Temperature | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    base_url: Address | None = None
+
+
+class Weighed(Neuron):
+    """A neuron of a proposal layer."""
+
+    weight: float | None = Field(default=None, ge=0, le=1000)
+
+
+class Layer(Foreign):
+    """Neurons that are asked together."""
+
+    neurons: tuple[Weighed, ...] = Field(min_length=1, description="who is asked, as a list")
+
+
+class Aggregation(Neuron):
+    """Who writes the answer."""
+
+    aggregation_prompt: str | None = Field(default=None, max_length=40_000)
+    shuffle: bool | None = None
+    dropout_rate: float | None = Field(default=None, ge=0, lt=1)
+    use_weights: bool | None = None
+
+
+class MoaConfig(Foreign):
+    """The file."""
+
+    use_annotator: bool | None = None
+    annotator: Neuron | None = None
+    proposal_layers: tuple[Layer, ...] = Field(
+        min_length=1, max_length=16, description="who proposes, as a list of layers"
+    )
+    aggregation_layer: Aggregation = Field(description="who writes the answer")
+    use_weights: bool | None = None
+    base_url: Address | None = None
+    pass_corresponding_results: bool | None = None
+
+
+def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Draft:
+    """A council that proposes in the same layers, and writes once, without a vote."""
+    _refuse_unindented(values, origin)
+    found = seen(MoaConfig, values, origin, report)
+    values = _Drawing(found, _address(found, env), origin, report).values()
+    if env.get(KEY_ENV):
+        report.leave(KEY_ENV, "a key is never copied; the council names this variable")
+    return Draft(values)
+
+
+def _refuse_unindented(values: Any, origin: str) -> None:
+    """Its manual shows an annotator whose lines are not indented, so that they belong to nobody."""
+    if isinstance(values, Mapping) and values.get("annotator", "") is None:
+        astray = [
+            key for key in ("model", "temperature", "system_prompt", "prompt") if key in values
+        ]
+        if astray:
+            says = "stands at the top of the file; indent it, so that it belongs to `annotator`"
+            raise refusal(origin, [Problem((key,), says) for key in astray])
+
+
+def _address(found: MoaConfig, env: Mapping[str, str]) -> str:
+    url = found.base_url or env.get("BASE_URL") or USUAL
+    if fault := fault_in_address(url):
+        raise refusal(".env", [Problem(("BASE_URL",), fault.replace("`api_key_env`", "it"))])
+    return url.rstrip("/")
+
+
+class _Drawing:
+    """The council, as it is drawn up."""
+
+    def __init__(self, found: MoaConfig, url: str, origin: str, report: Report) -> None:
+        self.found, self.url, self.origin, self.report = found, url, origin, report
+        self.voices, self.names = Voices(), Names(report)
+
+    def values(self) -> dict[str, Any]:
+        characters, layers = self._seats()
+        made: dict[str, Any] = {
+            "models": self.voices.written,
+            "characters": characters,
+            "layers": layers if len(layers) > 1 else None,
+            "annotator": self._annotator(),
+            "deliberation": {"method": "none", "rounds": {"min": 1, "max": 1}, "quorum": 1.0},
+            "synthesizer": self._synthesizer(len(characters)),
+            "thermal": None,
+        }
+        self.report.turn("deliberation", "method: none, as there; borda and its like would vote")
+        if self.found.pass_corresponding_results:
+            says = (
+                "each later neuron reads the whole layer before it, not one neuron's answer alone"
+            )
+            self.report.leave("pass_corresponding_results", says)
+        return {key: value for key, value in made.items() if value is not None or key == "thermal"}
+
+    def _seats(self) -> tuple[list[dict[str, Any]], list[list[str]]]:
+        characters: list[dict[str, Any]] = []
+        layers: list[list[str]] = []
+        for row, layer in enumerate(self.found.proposal_layers):
+            layers.append([])
+            for place, neuron in enumerate(layer.neurons):
+                where = f"proposal_layers[{row}].neurons[{place}]"
+                character = self._character(neuron, where)
+                layers[-1].append(character["name"])
+                characters.append(character)
+        return characters, layers
+
+    def _character(self, neuron: Weighed, where: str) -> dict[str, Any]:
+        short = plain(neuron.model.rpartition("/")[2], usual="Neuron")
+        made: dict[str, Any] = {
+            "name": self.names.take(short),
+            "model": self._voice(neuron, max_tokens=neuron.max_tokens),
+            "personality": self._said(neuron, where),
+            "temperature": neuron.temperature,
+            "weight": neuron.weight if self._weighs() else None,
+        }
+        return {key: value for key, value in made.items() if value not in (None, "")}
+
+    def _weighs(self) -> bool:
+        inner, outer = self.found.aggregation_layer.use_weights, self.found.use_weights
+        return (inner if inner is not None else outer) is not False
+
+    def _annotator(self) -> dict[str, Any] | None:
+        wanted, annotator = self.found.use_annotator, self.found.annotator
+        if annotator is None:
+            if wanted:
+                says = "is missing, and `use_annotator` asks for it: name its model"
+                raise refusal(self.origin, [Problem(("annotator",), says)])
+            return None
+        if not wanted:
+            self.report.leave("annotator", "`use_annotator` does not ask for it")
+            return None
+        key = self._voice(
+            annotator, temperature=annotator.temperature, max_tokens=annotator.max_tokens
+        )
+        said = self._said(annotator, "annotator")
+        return {"model": key, **({"personality": said} if said else {})}
+
+    def _synthesizer(self, seats: int) -> dict[str, Any]:
+        last = self.found.aggregation_layer
+        key = self._voice(last, temperature=last.temperature, max_tokens=last.max_tokens)
+        said, template = template_of(
+            self._said(last, "aggregation_layer"), last.aggregation_prompt, self.report
+        )
+        made: dict[str, Any] = {"model": key, "personality": said, "template": template}
+        made = {name: value for name, value in made.items() if value}
+        made["shuffle"] = bool(last.shuffle)
+        if last.dropout_rate and seats == 1:
+            says = "would leave nobody: there is one neuron"
+            self.report.leave("aggregation_layer.dropout_rate", says)
+        elif last.dropout_rate:
+            made["dropout"] = last.dropout_rate
+            says = "who is left out is not asked either, and never everyone"
+            self.report.turn("aggregation_layer.dropout_rate", says)
+        if not self._weighs() and any(
+            n.weight for w in self.found.proposal_layers for n in w.neurons
+        ):
+            self.report.leave("weight", "`use_weights` is false, so every neuron counts the same")
+        return made
+
+    def _voice(self, neuron: Neuron, **params: Any) -> str:
+        url = (neuron.base_url or self.url).rstrip("/")
+        if urlsplit(url).netloc != urlsplit(self.url).netloc:
+            whose = f"{urlsplit(url).netloc} is sent {KEY_ENV} too, as there"
+            self.report.turn("base_url", f"{whose}; name another variable if it has another key")
+        return self.voices.key(
+            provider="openai",
+            model=neuron.model,
+            base_url=url,
+            api_key_env=KEY_ENV,
+            params={name: value for name, value in params.items() if value is not None},
+        )
+
+    def _said(self, neuron: Neuron, where: str) -> str:
+        if neuron.system_prompt and neuron.prompt and neuron.system_prompt != neuron.prompt:
+            self.report.leave(f"{where}.prompt", "`system_prompt` stands beside it and is kept")
+        return (neuron.system_prompt or neuron.prompt or "").strip()

@@ -1,0 +1,147 @@
+"""`model_config.json` of memories-dev: models by key, vendors by group, one of them the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mixture_of_models.councils.importers.findings import Draft, Report
+from mixture_of_models.councils.importers.foreign import Foreign, seen
+from mixture_of_models.councils.importers.vendors import params_of, provider_named
+from mixture_of_models.councils.importers.voices import Names, Voices
+from mixture_of_models.councils.refusals import Problem, nearest, refusal
+from mixture_of_models.councils.secrecy import shown
+
+
+class Config(Foreign):
+    """The settings of one model."""
+
+    max_length: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    repetition_penalty: float | None = Field(default=None, gt=0)
+    use_gpu: bool | None = None
+    batch_size: int | None = None
+    device_map: Any = None
+    torch_dtype: Any = None
+    trust_remote_code: bool | None = None
+    supports_streaming: bool | None = None
+    supports_function_calling: bool | None = None
+    fallback: str | tuple[str, ...] | None = None
+
+
+class Entry(Foreign):
+    """One model."""
+
+    name: str = Field(min_length=1, description="the model's name at its provider")
+    provider: str = Field(min_length=1, description="openai, anthropic, deepseek-ai, ...")
+    type: Literal["local", "api"] = "api"
+    config: Config = Config()
+
+
+class GlobalConfig(Foreign):
+    """The settings of its process."""
+
+    cache_dir: str | None = None
+    offload_dir: str | None = None
+    log_level: str | None = None
+    use_auth_token: Any = None
+    fallback_to_cpu: bool | None = None
+
+
+class ModelConfig(Foreign):
+    """The file."""
+
+    models: dict[str, Entry] = Field(min_length=1, max_length=64, description="the models by key")
+    provider_groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    default_model: str | None = None
+    supported_providers: tuple[str, ...] = ()
+    deployment_types: tuple[str, ...] = ()
+    global_config: GlobalConfig = GlobalConfig()
+
+
+_GLOBAL = {
+    "cache_dir": "the libraries' own variables say where weights are kept: HF_HOME",
+    "offload_dir": "the engine that runs a local model decides that",
+    "log_level": "there is no log of that kind; mom ask --debug shows every prompt",
+    "use_auth_token": "a key is never copied; set HF_TOKEN",
+    "fallback_to_cpu": "the engine that runs a local model decides that",
+}
+
+
+def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Draft:
+    """A council in which each model has a seat, answers are compared, and the default writes."""
+    found = seen(ModelConfig, values, origin, report)
+    if problems := [*_pointing_nowhere(found)]:
+        raise refusal(origin, problems)
+    voices, names = Voices(), Names(report)
+    keys = {key: _voice(key, entry, found, voices, report) for key, entry in found.models.items()}
+    for key, entry in found.models.items():
+        if fallbacks := [keys[one] for one in _fallbacks(entry) if keys[one] != keys[key]]:
+            voices.written[keys[key]]["fallbacks"] = fallbacks
+    default = found.default_model or next(iter(found.models))
+    if found.default_model is None:
+        report.turn("default_model", f"is missing; {default!r} writes the answer")
+    _tell(found, report)
+    values = {
+        "models": voices.written,
+        "characters": [
+            {"name": names.take(key, f"models.{key}"), "model": keys[key]} for key in found.models
+        ],
+        "deliberation": {"method": "similarity", "rounds": {"min": 1, "max": 1}},
+        "synthesizer": {"model": keys[default]},
+        "thermal": None,
+    }
+    return Draft(values)
+
+
+def _pointing_nowhere(found: ModelConfig) -> Any:
+    known = tuple(found.models)
+
+    def lost(path: tuple[str | int, ...], name: str) -> Problem:
+        return Problem(path, f"{shown(name)} is no key of `models`{nearest(name, known)}", True)
+
+    if found.default_model is not None and found.default_model not in known:
+        yield lost(("default_model",), found.default_model)
+    for group, members in found.provider_groups.items():
+        for index, name in enumerate(members):
+            if name not in known:
+                yield lost(("provider_groups", group, index), name)
+    for key, entry in found.models.items():
+        for name in _fallbacks(entry):
+            if name not in known:
+                yield lost(("models", key, "config", "fallback"), name)
+
+
+def _fallbacks(entry: Entry) -> tuple[str, ...]:
+    named = entry.config.fallback
+    return (named,) if isinstance(named, str) else named or ()
+
+
+def _voice(key: str, entry: Entry, found: ModelConfig, voices: Voices, report: Report) -> str:
+    place = f"models.{key}"
+    provider = provider_named(entry.provider, entry.type, place, report)
+    group = next((name for name, keys in found.provider_groups.items() if key in keys), None)
+    return voices.key(
+        provider=provider,
+        model=entry.name,
+        tools=entry.config.supports_function_calling,
+        params=params_of(provider, entry.config.model_dump(), f"{place}.config", report),
+        lane=group,
+    )
+
+
+def _tell(found: ModelConfig, report: Report) -> None:
+    if found.provider_groups:
+        report.turn(
+            "provider_groups", "each group is a lane; `concurrency` on a model makes it narrow"
+        )
+    report.turn(
+        "deliberation", "method: similarity (consensus); voting and best_confidence exist too"
+    )
+    for name, reason in _GLOBAL.items():
+        if getattr(found.global_config, name) not in (None, False):
+            report.leave(f"global_config.{name}", reason)

@@ -1,0 +1,60 @@
+"""Foreign files as plain values: JSON read strictly, YAML as ours is, `.env` literally."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from mixture_of_models.councils.reading import read_yaml
+from mixture_of_models.councils.secrecy import shown
+from mixture_of_models.errors import CouncilError
+
+
+def read_json(text: str, origin: str) -> Any:
+    """Read one JSON document, in which no key stands twice.
+
+    Raises:
+        CouncilError: it is no JSON, with its line.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        says = f"{origin}: {place}: {error.msg[:80]}; look at the quotes and commas there"
+        raise CouncilError(says) from None
+    except RecursionError:
+        raise CouncilError(
+            f"{origin}: is nested too deeply; no such file of that system is"
+        ) from None
+    except ValueError as error:
+        raise CouncilError(f"{origin}: {error}") from None
+
+
+def read_mapping(text: str, origin: str) -> Any:
+    """Read YAML, or JSON where it begins like it."""
+    if text.lstrip()[:1] in ("{", "["):
+        return read_json(text, origin)
+    return read_yaml(text, origin)
+
+
+def read_env(text: str) -> dict[str, str]:
+    """Read the lines of a `.env` file; nothing in them is expanded, empty ones are left out."""
+    from dotenv import dotenv_values
+
+    found: Mapping[str, str | None] = dotenv_values(stream=StringIO(text), interpolate=False)
+    return {name: value.strip() for name, value in found.items() if value and value.strip()}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"{shown(twice)} stands twice in one mapping; keep one")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number that JSON knows; write a finite one")

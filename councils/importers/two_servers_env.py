@@ -1,0 +1,102 @@
+"""The `.env` of AI for Web Devs: two llama.cpp servers, the small one to classify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mixture_of_models.councils.importers.findings import Draft, Report
+from mixture_of_models.councils.importers.voices import Voices
+from mixture_of_models.councils.refusals import Problem, refusal
+from mixture_of_models.councils.secrecy import fault_in_address, names_a_secret, shown
+
+KEYS = ("INFERENCE_API_URL", "INFERENCE_SMALL_API_URL", "INFERENCE_MODEL_NAME")
+_LARGE, _SMALL = "INFERENCE", "INFERENCE_SMALL"
+_NAME = ".env"
+
+_REASONS = {
+    "APP_PORT": "a council has no port; start the page with mom ui --port",
+    "APP_DEBUG": "is asked for question by question: mom ask --debug",
+    "WERKZEUG": "there is no such server here",
+    "INFINITY": "embeddings are an extension's affair",
+    "EMBEDDING": "embeddings are an extension's affair",
+    "OPENSEARCH": "searching documents is an extension's affair",
+    "DB_": "threads are kept where --db or MOM_DATABASE says: postgresql://user@host/name",
+    "POSTGRES": "threads are kept where --db or MOM_DATABASE says: postgresql://user@host/name",
+    "INFERENCE": "whoever starts the llama.cpp server tells it this",
+}
+
+
+def read(env: Mapping[str, str], report: Report) -> Draft:
+    """One character on the large server, which writes the answer too; the small one classifies.
+
+    Raises:
+        CouncilError: there is no address of the large server, or one that is none.
+    """
+    voices = Voices()
+    large = _voice(env, _LARGE, voices)
+    if large is None:
+        says = "is missing: the address of the llama.cpp server"
+        raise refusal(_NAME, [Problem(("INFERENCE_API_URL",), says)])
+    small = _voice(env, _SMALL, voices, params={"temperature": 0.01})
+    report.turn("characters", "one: a single large model answered there")
+    report.leave("Stable Diffusion", "stands in no .env; `painter` names a model that draws")
+    for name in env:
+        _tell(name, report)
+    values: dict[str, Any] = {
+        "models": voices.written,
+        "characters": [{"name": "Answerer", "model": large}],
+        "synthesizer": {"model": large},
+        "deliberation": {"method": "none", "rounds": {"min": 1, "max": 1}},
+        "thermal": None,
+    }
+    if small:
+        values["classifier"] = {"model": small}
+    return Draft(values)
+
+
+def _voice(
+    env: Mapping[str, str], server: str, voices: Voices, params: dict[str, Any] | None = None
+) -> str | None:
+    url = env.get(f"{server}_API_URL")
+    if url is None:
+        return None
+    if fault := fault_in_address(url):
+        raise refusal(
+            _NAME, [Problem((f"{server}_API_URL",), fault.replace("`api_key_env`", "it"))]
+        )
+    url = url.rstrip("/")
+    return voices.key(
+        provider="openai",
+        model=env.get(f"{server}_MODEL_NAME") or "default",
+        base_url=url if url.endswith("/v1") else f"{url}/v1",
+        context=_context(env, server),
+        params=params,
+    )
+
+
+def _context(env: Mapping[str, str], server: str) -> int | None:
+    name = f"{server}_CONTEXT_SIZE"
+    if name not in env:
+        return None
+    if not env[name].isdecimal() or int(env[name][:9]) < 64:
+        says = f"must be a number of tokens, 64 or more, is {shown(env[name])}"
+        raise refusal(_NAME, [Problem((name,), says)])
+    return int(env[name][:9])
+
+
+_KEPT = {
+    f"{server}_{what}"
+    for server in (_LARGE, _SMALL)
+    for what in ("API_URL", "MODEL_NAME", "CONTEXT_SIZE")
+}
+
+
+def _tell(name: str, report: Report) -> None:
+    if name in _KEPT:
+        return
+    if names_a_secret(name):
+        report.leave(name, "a key or password is never copied")
+        return
+    reason = next((says for start, says in _REASONS.items() if name.startswith(start)), None)
+    report.leave(name, reason or "is no line that a council has a place for")

@@ -1,0 +1,10 @@
+"""Hooks around the nodes: what an extension is, how it is found, and the bundled ones.
+
+An author needs three names from here: `Extension`, `At` and `Change`.
+"""
+
+from __future__ import annotations
+
+from mixture_of_models.extensions.protocol import At, Change, Extension
+
+__all__ = ["At", "Change", "Extension"]

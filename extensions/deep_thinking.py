@@ -1,0 +1,45 @@
+"""Deep thinking: the council thinks, votes and thinks again, until it agrees."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mixture_of_models.councils.schema import UNASKED, Council, MethodName, Share
+from mixture_of_models.extensions.protocol import Extension
+
+
+class ThinkingSettings(BaseModel):
+    """How long it may think, and what counts as agreement."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rounds: int = Field(default=5, ge=2, le=20, description="rounds at the most")
+    threshold: Share = Field(default=0.7, description="share of the vote that ends it")
+    early_stop: bool = Field(default=True, description="stop once they agree; off: all rounds")
+    method: MethodName | None = Field(
+        default=None,
+        description="how votes are counted; left out: as the council does, and by scores of 0 to "
+        "10 where it does not vote",
+    )
+
+
+class DeepThinking(Extension):
+    """The council's own rounds of speaking and voting, more of them, for one switch."""
+
+    description = "2 to 20 rounds of thinking, voting and thinking again, until they agree"
+    Settings = ThinkingSettings
+    settings: ThinkingSettings
+
+    def rules(self, council: Council) -> Council:
+        """Raise the rounds; all else is the deliberation that every council has."""
+        asked, rules = self.settings, council.deliberation
+        method = asked.method or ("score" if rules.method in UNASKED else rules.method)
+        least = 2 if asked.early_stop else asked.rounds
+        changed = rules.model_copy(
+            update={
+                "method": method,
+                "threshold": asked.threshold,
+                "rounds": rules.rounds.model_copy(update={"min": least, "max": asked.rounds}),
+            }
+        )
+        return council.model_copy(update={"deliberation": changed})

@@ -1,0 +1,225 @@
+"""From the `use` of a council to the code that it names, and what a council may name at all.
+
+A council is a file that may come from anywhere, and to load an extension is to run code. So its
+`use` chooses among what the owner of this machine has put there, and never leads elsewhere: what
+the caller hands over, the bundled ones, installed packages (by entry point), folders under
+`extensions/` of the data directory, and the folders and modules that MOM_EXTENSIONS names. No path,
+and no folder or module beside the council's file, is loaded because a council says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+from mixture_of_models.errors import CouncilError, UnknownNameError
+from mixture_of_models.extensions import first_system
+from mixture_of_models.extensions.folders import NAME, Folder, Manifest, lacking
+from mixture_of_models.extensions.protocol import Extension
+from mixture_of_models.models import paths
+
+GROUP = "mixture_of_models.extensions"
+VARIABLE = "MOM_EXTENSIONS"
+
+BUNDLED = {
+    "deep_thinking": "mixture_of_models.extensions.deep_thinking",
+}
+"""The bundled extensions: the name in a council, and where it lies."""
+
+Kind = Literal["given", "bundled", "installed", "folder", "module"]
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
+_HOOKS = ("before", "after", "on_proposal", "on_answer", "rules")
+
+
+class Found(NamedTuple):
+    """Where an extension is; `load` runs its code."""
+
+    name: str
+    kind: Kind
+    load: Callable[[], Any]
+    manifest: Manifest | None = None
+    problem: str | None = None
+    """Why it cannot be loaded here, known without running it."""
+
+
+def find(use: str, given: Mapping[str, Any] | None = None) -> Found:
+    """Find the extension that a council calls `use`.
+
+    Args:
+        use: the name in the council.
+        given: extensions that the caller hands over, by name.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+        CouncilError: a council may not name it, or its folder is not what it should be.
+    """
+    if given and use in given:
+        return Found(use, "given", lambda: given[use])
+    # The folder's own name, as other programs write it; never a path from where somebody stands.
+    name = use.removeprefix("extensions/")
+    if name in BUNDLED:
+        return Found(name, "bundled", lambda: _from_module(BUNDLED[name]))
+    for point in entry_points(group=GROUP, name=name):
+        return _installed(point)
+    if NAME.fullmatch(name):
+        for root in roots():
+            if (root / name).is_dir():
+                return _in_folder(root, name)
+    if _MODULE.fullmatch(name) and _allowed(name.partition(":")[0]):
+        return Found(name, "module", lambda: _from_module(name))
+    raise _refusal(use, name, given or {})
+
+
+def every() -> Iterator[Found | CouncilError]:
+    """All that a council may name, modules aside; a folder that is not sound is its error."""
+    for name, place in BUNDLED.items():
+        yield Found(name, "bundled", lambda place=place: _from_module(place))  # type: ignore[misc]
+    for point in entry_points(group=GROUP):
+        yield _installed(point)
+    for root in roots():
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            if folder.is_dir() and not folder.name.startswith((".", "_")):
+                try:
+                    yield _in_folder(root, folder.name)
+                except CouncilError as error:
+                    yield error
+
+
+def home() -> Path:
+    """The folder of one's own extensions."""
+    return paths.data_dir() / "extensions"
+
+
+def roots() -> list[Path]:
+    """The folders in which extensions are looked for, one's own first.
+
+    Not one's own where a `.env` file beside a council moved it.
+    """
+    named = [Path(one).expanduser().absolute() for one in _named() if _is_path(one)]
+    return named if os.environ.get("MOM_DATA_DIR_FROM") else [home(), *named]
+
+
+def _named() -> list[str]:
+    return [one.strip() for one in os.environ.get(VARIABLE, "").split(os.pathsep) if one.strip()]
+
+
+def _is_path(one: str) -> bool:
+    return os.sep in one or "/" in one or one.startswith((".", "~"))
+
+
+def _allowed(module: str) -> bool:
+    trusted = [one for one in _named() if not _is_path(one)]
+    return any(module == one or module.startswith(f"{one}.") for one in trusted)
+
+
+def _refusal(use: str, name: str, given: Mapping[str, Any]) -> CouncilError:
+    if not NAME.fullmatch(name) and not _MODULE.fullmatch(name):
+        return CouncilError(
+            f"{use!r} is no extension's name: a council names one and never a path; put the folder "
+            f"into {str(home())!r}, or name its parent in {VARIABLE}"
+        )
+    if "." in name or ":" in name:
+        return CouncilError(
+            f"{use!r} is a module, and a council may only name modules that {VARIABLE} allows: "
+            f"set {VARIABLE}={name.partition(':')[0]} if you trust it"
+        )
+    installed = [point.name for point in entry_points(group=GROUP)]
+    near = get_close_matches(name, [*given, *BUNDLED, *installed], n=1)
+    meant = (
+        f"; did you mean {near[0]!r}?"
+        if near
+        else f"; `mom extensions list` shows all, and a module must stand in {VARIABLE}"
+    )
+    return UnknownNameError(f"there is no extension {use!r}{meant}")
+
+
+def _installed(point: EntryPoint) -> Found:
+    return Found(point.name, "installed", lambda: _chosen(point.load(), point.value))
+
+
+def _in_folder(root: Path, name: str) -> Found:
+    folder = Folder(root, name)
+    problem = lacking(folder.requires())
+    return Found(name, "folder", lambda: _from_folder(folder), folder.manifest, problem)
+
+
+def _from_module(place: str) -> Any:
+    module, _, wanted = place.partition(":")
+    loaded = importlib.import_module(module)
+    return _chosen(getattr(loaded, wanted) if wanted else loaded, place)
+
+
+def _from_folder(folder: Folder) -> Any:
+    # A name of its own for each place, so that two folders of one name do not meet.
+    mark = hashlib.sha256(str(folder.path.resolve()).encode()).hexdigest()[:8]
+    name = f"mom_extension_{folder.path.name.replace('-', '_')}_{mark}"
+    spec = importlib.util.spec_from_file_location(
+        name, folder.code, submodule_search_locations=[str(folder.path)]
+    )
+    if spec is None or spec.loader is None:
+        raise CouncilError(f"{str(folder.code)!r} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        with _first_systems_names():
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return _chosen(module, str(folder.code))
+
+
+@contextmanager
+def _first_systems_names() -> Iterator[None]:
+    """Let `from extensions import Extension` find the class that such code derives from."""
+    before = sys.modules.get("extensions")
+    sys.modules["extensions"] = first_system.module()
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules["extensions"]
+        else:
+            sys.modules["extensions"] = before
+
+
+def _chosen(found: Any, place: str) -> Any:
+    """The one extension in a module; a class or an instance is itself.
+
+    Raises:
+        CouncilError: there is none, or there are several.
+    """
+    if not isinstance(found, ModuleType):
+        return found
+    here = [
+        each
+        for each in vars(found).values()
+        if inspect.isclass(each) and each.__module__ == found.__name__ and is_extension(each)
+    ]
+    if len(here) != 1:
+        names = [each.__name__ for each in here]
+        says = f"holds several extensions {names}: name one" if here else "holds no extension"
+        raise CouncilError(f"{place!r} {says}")
+    return here[0]
+
+
+def is_extension(kind: type) -> bool:
+    """Whether a class has a hook of ours, or is one of system 1's."""
+    if first_system.is_one(kind):
+        return True
+    return any(
+        callable(own := getattr(kind, name, None)) and own is not getattr(Extension, name)
+        for name in _HOOKS
+    )

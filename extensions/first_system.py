@@ -1,0 +1,111 @@
+"""The extensions of MixtureOfModels, the Gradio program, as ours.
+
+Such a class has `init`, `get_ui_components`, `pre_process(message, history)`,
+`post_process(response, history)` and `get_extension_name`; it derives from `extensions.Extension`.
+`pre_process` returns the message, or a tuple that begins with it and the history, or yields such
+tuples; `history` is a list of pairs (what was asked, what was answered). A third value that is true
+says that the extension has answered by itself, in the last pair: here the council answers, and
+reads that as material. Its Gradio components are not drawn.
+"""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+
+from mixture_of_models.extensions.protocol import At, Change, Extension
+
+_HOOKS = ("pre_process", "post_process")
+
+
+def is_one(kind: type) -> bool:
+    """Whether a class is such an extension."""
+    return hasattr(kind, "get_extension_name") and any(hasattr(kind, hook) for hook in _HOOKS)
+
+
+def module() -> ModuleType:
+    """What `from extensions import Extension` finds while such an extension is loaded."""
+    made = ModuleType("extensions")
+    made.Extension = type("Extension", (), {})  # type: ignore[attr-defined]
+    return made
+
+
+def adapted(kind: type) -> type:
+    """One of our extensions that calls one of theirs."""
+    return type(kind.__name__, (_Adapted,), {"theirs": kind, "description": _line(kind)})
+
+
+class _Adapted(Extension):
+    theirs: type
+    nodes = ("classifier", "character", "synthesizer")
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self._one = self.theirs()
+        for name, value in dict(settings).items():
+            if not hasattr(self._one, name) or callable(getattr(self._one, name)):
+                raise ValueError(f"{self.theirs.__name__} has no setting {name!r}")
+            setattr(self._one, name, value)
+
+    async def open(self) -> None:
+        init = getattr(self._one, "init", None)
+        if init is not None:
+            # What it would be given is the other program's own engine, which there is not here.
+            await _result(init(None) if inspect.signature(init).parameters else init())
+
+    async def before(self, at: At) -> Change | None:
+        if not hasattr(self._one, "pre_process"):
+            return None
+        if at.node != "classifier":
+            answered = (at.kept or {}).get("answered")
+            return Change(material=answered) if answered else None
+        said = await _last(self._one.pre_process(at.question, _pairs(at)))
+        message, rest = _parted(said, "pre_process")
+        answered = str(rest[0][-1][1]) if len(rest) > 1 and rest[1] and rest[0] else ""
+        return Change(
+            question=message if message != at.question else None, keep={"answered": answered}
+        )
+
+    async def on_answer(self, at: At, answer: str) -> str | None:
+        if not hasattr(self._one, "post_process"):
+            return None
+        pairs = [*_pairs(at), (at.question, answer)]
+        said = await _last(self._one.post_process(answer, pairs))
+        return _parted(said, "post_process")[0]
+
+
+def _pairs(at: At) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for message in at.conversation:
+        if isinstance(message, HumanMessage):
+            pairs.append((message.text, ""))
+        elif pairs:
+            pairs[-1] = (pairs[-1][0], message.text)
+    return pairs
+
+
+def _parted(said: Any, hook: str) -> tuple[str, tuple[Any, ...]]:
+    """The text, and what stands beside it."""
+    first, *rest = said if isinstance(said, tuple) and said else (said,)
+    if not isinstance(first, str):
+        raise TypeError(f"{hook} gave {type(first).__name__!r} where a text is right")
+    return first, tuple(rest)
+
+
+async def _last(given: Any) -> Any:
+    """What a hook gives in the end, be it a value, a coroutine or an asynchronous generator."""
+    if not hasattr(given, "__aiter__"):
+        return await _result(given)
+    said = [each async for each in given]
+    return said[-1] if said else None
+
+
+async def _result(given: Any) -> Any:
+    return await given if inspect.isawaitable(given) else given
+
+
+def _line(kind: type) -> str:
+    return (inspect.getdoc(kind) or "an extension of MixtureOfModels").partition("\n")[0]

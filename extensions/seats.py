@@ -1,0 +1,187 @@
+"""One extension of a council: its settings, its instances, the time it has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.councils.schema import Extension as Written
+from mixture_of_models.errors import CouncilError
+from mixture_of_models.extensions import first_system
+from mixture_of_models.extensions.finding import Found, find
+from mixture_of_models.extensions.guard import Failed, guarded, in_a_line
+from mixture_of_models.extensions.protocol import hook_of
+
+
+class Seat:
+    """An extension that is loaded. Its instances are one for each event loop, as its clients are.
+
+    Args:
+        written: what the council says of it.
+        found: where it is.
+        where: its place in the council, for messages.
+
+    Raises:
+        CouncilError: its settings are not what it takes.
+        Failed: its code cannot be run here; the text says why.
+    """
+
+    def __init__(self, written: Written, found: Found, where: str) -> None:
+        self.name = found.name
+        self.use = written.use
+        self.seconds = written.timeout
+        self.found = found
+        if found.problem:
+            raise Failed(found.problem)
+        self._given = _loaded(found)
+        self.kind = self._given if inspect.isclass(self._given) else type(self._given)
+        self._settings = self._checked(written.settings, where)
+        self._first = self._made()
+        self._spare = [self._first]
+        self._open: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
+
+    def calls(self, hook: str, node: str = "") -> bool:
+        """Whether it has this hook, around this node."""
+        nodes = getattr(self.kind, "nodes", ())
+        return hook_of(self._first, hook) is not None and (not nodes or not node or node in nodes)
+
+    def hears(self, node: str) -> bool:
+        """Whether it has any hook that is called when this node acts."""
+        more = {"character": ("on_proposal",), "synthesizer": ("on_answer",)}.get(node, ())
+        return any(self.calls(hook, node) for hook in ("before", "after")) or any(
+            self.calls(hook) for hook in more
+        )
+
+    def rules(self, council: Council) -> Council:
+        """The council as it would have it.
+
+        Raises:
+            Failed: it raised, or what it returned is no council that can sit in these seats.
+        """
+        hook = hook_of(self._first, "rules")
+        if hook is None:
+            return council
+        try:
+            changed = hook(council)
+            if not isinstance(changed, Council):
+                raise TypeError(f"it returned {type(changed).__name__!r} where a Council is right")
+            changed = Council.model_validate(changed.model_dump())
+        except (Exception, SystemExit) as error:
+            raise Failed(in_a_line(error)) from error
+        for part in ("name", "models", "characters", "layers", "extensions"):
+            if getattr(changed, part) != getattr(council, part):
+                raise Failed(f"it changed the council's {part!r}, which its graph is built from")
+        return changed
+
+    async def call(self, hook: str, *given: Any) -> Any:
+        """What one of its hooks returns.
+
+        Raises:
+            Failed: it came to nothing.
+        """
+        instance = await self._here()
+        return await guarded(getattr(instance, hook), *given, seconds=self.seconds)
+
+    async def _here(self) -> Any:
+        """The running loop's instance, opened."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._open:
+            for other in [other for other in self._open if other.is_closed()]:
+                del self._open[other]
+            self._open[loop] = loop.create_task(self._opened())
+        opening = self._open[loop]
+        try:
+            # Shielded: whoever waits may be cancelled, and others wait for it too.
+            instance, _ = await asyncio.shield(opening)
+        except Failed:
+            self._open.pop(loop, None)  # the next question tries again
+            raise
+        return instance
+
+    async def _opened(self) -> tuple[Any, AsyncGenerator[None, None] | None]:
+        instance = self._spare.pop() if self._spare else self._made()
+        if hook_of(instance, "open") is not None:
+            try:
+                await guarded(instance.open, seconds=self.seconds)
+            except Failed as error:
+                raise Failed(f"it could not be opened: {error}") from error
+        if hook_of(instance, "close") is None:
+            return instance, None
+        farewell = _farewell(instance, self.seconds)
+        await anext(farewell)
+        return instance, farewell
+
+    def _made(self) -> Any:
+        if not inspect.isclass(self._given):
+            return self._given
+        try:
+            make: Any = self._given
+            return make(self._settings) if inspect.signature(make).parameters else make()
+        except (Exception, SystemExit) as error:
+            raise Failed(in_a_line(error)) from error
+
+    def _checked(self, settings: Mapping[str, Any], where: str) -> Any:
+        wanted = getattr(self.kind, "Settings", None)
+        if not (inspect.isclass(wanted) and issubclass(wanted, BaseModel)):
+            return dict(settings)
+        try:
+            return wanted.model_validate(settings)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            at = ".".join([f"{where}.settings", *map(str, first["loc"])])
+            raise CouncilError(f"{at}: {first['msg']}") from None
+
+
+def seated(
+    council: Council, given: Mapping[str, Any] | None = None
+) -> tuple[tuple[Seat, ...], dict[str, str]]:
+    """A council's extensions in their order, and why those that are missing cannot be loaded.
+
+    Raises:
+        CouncilError: one stands for nothing, may not be named, stands twice, or has settings that
+            it does not take.
+    """
+    seats: list[Seat] = []
+    missing: dict[str, str] = {}
+    for index, written in enumerate(council.extensions):
+        where = f"council {council.name!r}: extensions[{index}]"
+        try:
+            found = find(written.use, given)
+        except CouncilError as error:
+            raise type(error)(f"{where}.use: {error}") from None
+        if found.name in {*missing, *(seat.name for seat in seats)}:
+            raise CouncilError(f"{where}.use: {written.use!r} stands there twice; leave one out")
+        try:
+            seats.append(Seat(written, found, where))
+        except Failed as error:
+            missing[found.name] = str(error)
+    return tuple(seats), missing
+
+
+def _loaded(found: Found) -> Any:
+    try:
+        loaded = found.load()
+    except CouncilError:
+        raise
+    except ModuleNotFoundError as error:
+        raise Failed(f"it needs the package {error.name!r}, which is not here") from error
+    except (Exception, SystemExit) as error:
+        raise Failed(in_a_line(error)) from error
+    if inspect.isclass(loaded) and first_system.is_one(loaded):
+        return first_system.adapted(loaded)
+    return loaded
+
+
+async def _farewell(instance: Any, seconds: float) -> AsyncGenerator[None, None]:
+    """Closes an instance when its loop ends: asyncio closes the generators that still hang."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(Failed):  # there is nobody left to tell
+            await guarded(instance.close, seconds=seconds)

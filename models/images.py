@@ -1,0 +1,184 @@
+"""Pictures that come with a question: checked, turned upright, made small, without what they hide.
+
+Whatever was given is drawn anew, so that no model and no store gets anything but pixels: no place
+where it was taken, no comment, no second file behind the first. What this module has drawn itself
+it knows again, and lets pass.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import io
+import threading
+import warnings
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, NamedTuple
+
+from mixture_of_models.errors import MixtureError
+
+TYPES = ("png", "jpg", "jpeg", "webp", "gif")
+MEGABYTES = 20
+"""Of one file, as it is given."""
+UPLOAD_MEGABYTES = 64
+"""What a browser may send at all: a picture between the two is refused with our own word."""
+MOST = 8
+"""Pictures with one question."""
+SIDE = 1568
+"""Pixels of the longer side; vision models make larger ones smaller themselves."""
+_PIXELS = 60_000_000  # of a picture before it is made smaller; a phone takes 50 million
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+_KNOWN_AT_MOST = 512
+_drawn_here: dict[bytes, int] = {}
+"""Digests of what was drawn anew already, with its longer side; the oldest are forgotten."""
+_lock = threading.Lock()
+
+
+class PictureError(MixtureError):
+    """A picture cannot be taken; the message says why, and what would do."""
+
+
+class Given(NamedTuple):
+    """A picture as a message's content block gives it: its bytes, or where it should lie."""
+
+    content: bytes = b""
+    url: str = ""
+
+
+def picture_block(content: bytes, name: str, *, side: int = SIDE) -> dict[str, Any]:
+    """A picture as a message's content block.
+
+    Raises:
+        PictureError: it is too large, of another kind, or damaged.
+    """
+    kind, small = normalised(content, name, side=side)
+    text = base64.b64encode(small).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{text}"}}
+
+
+def normalised(content: bytes, name: str, *, side: int = SIDE) -> tuple[str, bytes]:
+    """The picture's MIME type and bytes, drawn anew. Of a moving picture the first frame is taken.
+
+    Raises:
+        PictureError: see `picture_block`.
+    """
+    from PIL import Image, ImageOps
+
+    if _drawn_here.get(hashlib.sha256(content).digest(), side + 1) <= side:
+        return "image/png" if content.startswith(b"\x89PNG") else "image/jpeg", content
+    shown = bare_name(name)
+    if len(content) > MEGABYTES * 1_000_000:
+        size = len(content) / 1_000_000
+        raise PictureError(f"{shown} has {size:.0f} MB, and at most {MEGABYTES} MB are taken")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+                if opened.width * opened.height > _PIXELS:
+                    raise PictureError(
+                        f"{shown} has {opened.width} × {opened.height} pixels; make it smaller"
+                    )
+                opened.seek(0)
+                opened.load()
+                return _written(ImageOps.exif_transpose(_within(opened, side)))
+    except PictureError:
+        raise
+    except Exception as error:  # Pillow raises whatever a damaged file makes it raise
+        raise PictureError(
+            f"{shown} cannot be read as a picture; give a PNG, JPEG, WebP or GIF"
+        ) from error
+
+
+def bare_name(name: str) -> str:
+    """A file's name without any path, of a length that can be shown."""
+    last = PureWindowsPath(PurePosixPath(name).name).name
+    clean = "".join(sign for sign in last if sign.isprintable()).strip()
+    return repr(clean[:60] or "the picture")
+
+
+def is_picture(block: Any) -> bool:
+    """Whether a content block is a picture, in any of the forms that callers write."""
+    return isinstance(block, dict) and block.get("type") in ("image", "image_url")
+
+
+def given_in(block: dict[str, Any]) -> Given:
+    """What a block of OpenAI's, Anthropic's or LangChain's form holds.
+
+    Raises:
+        PictureError: it holds nothing that could be read.
+    """
+    told = block.get("image_url", block.get("source", block))
+    if isinstance(told, str):
+        told = {"url": told}
+    if not isinstance(told, dict):
+        raise PictureError("a picture's block holds neither `url` nor `base64`; give one of them")
+    url = str(told.get("url") or "")
+    text = told.get("base64") or told.get("data")
+    if url.startswith("data:"):
+        head, _, text = url.partition(",")
+        if not head.endswith(";base64"):
+            raise PictureError("a picture's `data:` address is not in base64; write it so")
+    elif url:
+        return Given(url=url)
+    try:
+        return Given(base64.b64decode(str(text or ""), validate=True))
+    except (binascii.Error, ValueError):
+        raise PictureError("a picture's base64 is damaged; encode it again") from None
+
+
+def data_urls(content: Any) -> list[str]:
+    """The `data:` addresses of a message's pictures; an address elsewhere is none of ours to show.
+
+    Only of pictures in the form that `picture_block` gives them.
+    """
+    found = []
+    for block in content if isinstance(content, list) else []:
+        if is_picture(block) and isinstance(told := block.get("image_url"), dict):
+            url = str(told.get("url") or "")
+            if url.startswith("data:image/"):
+                found.append(url)
+    return found
+
+
+def _within(picture: Any, side: int) -> Any:
+    """The picture with neither side longer than that, in a mode that can be made smaller well."""
+    if picture.mode.startswith(("I", "F")):
+        picture = _eight_bits(picture)
+    elif picture.mode in ("P", "PA", "1"):
+        clear = "transparency" in picture.info or picture.mode == "PA"
+        picture = picture.convert("RGBA" if clear else "RGB")
+    picture.thumbnail((side, side))
+    return picture
+
+
+def _eight_bits(picture: Any) -> Any:
+    """A picture of 16 or 32 bits a pixel; Pillow's own way would cut everything bright to white."""
+    low, high = picture.getextrema()
+    wide = 65_535 if 255 < high <= 65_535 and low >= 0 else max(high - low, 1)
+    base = 0 if wide == 65_535 else low
+    return picture.convert("F").point(lambda pixel: (pixel - base) * (255 / wide)).convert("L")
+
+
+def _written(picture: Any) -> tuple[str, bytes]:
+    from PIL import Image
+
+    out = io.BytesIO()
+    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        # Models see transparent as black or as noise; people see it as the page, which is white.
+        clear = picture.convert("RGBA")
+        paper = Image.new("RGBA", clear.size, "white")
+        plain = Image.alpha_composite(paper, clear).convert("RGB")
+        kind = "image/png"
+        plain.save(out, "PNG", optimize=True)
+    else:
+        kind = "image/jpeg"
+        bare = Image.new("RGB", picture.size)
+        bare.paste(picture.convert("RGB"))  # a new one, which knows no comment and no profile
+        bare.save(out, "JPEG", quality=88)
+    drawn = out.getvalue()
+    with _lock:
+        if len(_drawn_here) >= _KNOWN_AT_MOST:
+            del _drawn_here[next(iter(_drawn_here))]
+        _drawn_here[hashlib.sha256(drawn).digest()] = max(picture.size)
+    return kind, drawn

@@ -1,0 +1,110 @@
+"""What models cost: a table of the user's own, since a shipped one would be out of date.
+
+The council's `prices` names the file; else it is `prices.yaml` in the configuration folder, where
+there is one::
+
+    openai:                             # a provider: its own address only
+      some-model: {input: 0.15, output: 0.6}
+      "some-model-*": {input: 0.2, output: 0.8}
+    "https://openrouter.ai/api/v1":     # any other address
+      "*": {input: 1, output: 2}
+
+Dollars per million tokens. A voice's own `price` counts before the table, a name written out before
+a pattern, and of patterns the first. What is in neither is unknown, which is not 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from mixture_of_models.councils.plain import MOST_CHARACTERS, as_plain
+from mixture_of_models.councils.reading import read_yaml
+from mixture_of_models.councils.refusals import in_words, refusal
+from mixture_of_models.councils.schema import Council, Model, Price
+from mixture_of_models.councils.secrecy import shown
+from mixture_of_models.errors import CouncilError, StorageError
+from mixture_of_models.models.paths import CONFIG_VARIABLE, config_dir
+from mixture_of_models.models.registry import is_at_home, provider_of
+
+NAME = "prices.yaml"
+GOOD_FOR = 10.0
+"""Seconds for which a file is not looked at again."""
+
+Prices = Mapping[str, Mapping[str, Price]]
+
+_SHAPE = TypeAdapter(dict[str, dict[str, Price]])
+_read: dict[tuple[str | None, ...], tuple[float, Prices]] = {}
+"""Tables by what says where they are, with the time at which they were read."""
+
+
+async def prices_of(council: Council) -> Prices:
+    """The table that holds for a council; it is read off the event loop.
+
+    Raises:
+        CouncilError: there is no such file, or it is no such table.
+    """
+    key = (council.prices, os.environ.get(CONFIG_VARIABLE), os.environ.get("XDG_CONFIG_HOME"))
+    held = _read.get(key)
+    if held is None or time.monotonic() - held[0] > GOOD_FOR:
+        table = await asyncio.to_thread(_look_up, council.prices)
+        held = _read[key] = (time.monotonic(), table)
+    return held[1]
+
+
+def price_of(spec: Model, prices: Prices) -> Price | None:
+    """What a voice costs; None where nobody said."""
+    if spec.price is not None:
+        return spec.price
+    home = is_at_home(spec, provider_of(spec))
+    models = prices.get(spec.provider if home else str(spec.base_url).rstrip("/"), {})
+    if exact := models.get(spec.model):
+        return exact
+    return next((price for name, price in models.items() if fnmatchcase(spec.model, name)), None)
+
+
+def read_prices(path: Path) -> Prices:
+    """Read a table.
+
+    Raises:
+        CouncilError: it cannot be read, or holds something else; each line names a place.
+    """
+    try:
+        if not path.is_file():
+            raise CouncilError(f"{path}: is no regular file; write the prices to one")
+        text = path.read_bytes()[: MOST_CHARACTERS + 1].decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8"
+        raise CouncilError(f"{shown(str(path))}: cannot be read ({reason})") from None
+    values = read_yaml(text, str(path))
+    if not isinstance(values, Mapping):
+        says = "is no mapping of providers or addresses to models and their prices"
+        raise CouncilError(f"{path}: {says}; see `docs/models.md`")
+    problems, plain = as_plain(values)
+    if problems:
+        raise refusal(str(path), problems)
+    try:
+        table = _SHAPE.validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        raise refusal(str(path), in_words(error)) from None
+    return {whose.rstrip("/"): models for whose, models in table.items()}
+
+
+def _look_up(named: str | None) -> Prices:
+    if named is not None:
+        path = Path(os.path.expanduser(named))  # noqa: PTH111  (Path's raises without a home)
+        if not path.exists():
+            raise CouncilError(f"{shown(named)}: there is no such file; `prices` names it")
+        return read_prices(path)
+    try:
+        usual = config_dir() / NAME
+    except StorageError:
+        return {}  # nobody's home
+    return read_prices(usual) if usual.exists() else {}

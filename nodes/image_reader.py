@@ -1,0 +1,149 @@
+"""The image reader: pictures that come with a question, made fit to be seen by everyone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from langchain_core.messages import AnyMessage, HumanMessage
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.records import Segment
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import ModelError
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.events import Noted, Speaker, tell
+from mixture_of_models.graph.pictures import Pictures, as_seated, blocks_of
+from mixture_of_models.graph.speech import compose, failed, utter
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Sight
+from mixture_of_models.graph.table import COMMAND, asked, question
+from mixture_of_models.models.eyes import sees
+from mixture_of_models.models.image_addresses import fetch_picture
+from mixture_of_models.models.images import MOST, PictureError, given_in, is_picture, picture_block
+from mixture_of_models.prompts import render
+
+BLIND = (
+    "Nobody in this council can see pictures, so the answer rests on the text alone; give a model "
+    "that can `vision: true`."
+)
+
+
+async def image_reader(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> CouncilUpdate:
+    """Draw the pictures anew, find out who sees, and have them described for who does not.
+
+    They are described once, before anybody speaks: proposals of those who see would come too late
+    for the others of the same round, and would be answers where a description is wanted.
+    """
+    message = asked(state)
+    blocks, notes = await _taken(blocks_of(message), council)
+    if not blocks and not COMMAND.sub("", message.text).strip():
+        raise PictureError(f"there is nothing to answer. {' '.join(notes)}")
+    changed = blocks != blocks_of(message)
+    seers, blind = await _who_sees(council)
+    sight = Sight(of=str(message.id), pictures=len(blocks), seers=tuple(seers))
+    segments: list[Segment] = []
+    if blocks and not seers:
+        notes.append(BLIND)
+    elif blocks and blind:
+        sight, segments, more = await _described(sight, blocks, state, runtime, council)
+        notes += more
+    for note in notes:
+        tell(runtime, Noted(text=note))
+    update: CouncilUpdate = {"sight": sight, "segments": segments, "notes": notes}
+    if changed:
+        update["messages"] = [_redrawn(message, blocks)]
+    return update
+
+
+async def _taken(
+    given: list[dict[str, Any]], council: Council
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The pictures drawn anew, and what there is to say about those that cannot be taken."""
+    taken, notes = [], []
+    if len(given) > MOST:
+        notes.append(f"{len(given)} pictures came, and the first {MOST} are looked at.")
+    for number, block in enumerate(given[:MOST], 1):
+        try:
+            taken.append(await _picture(block, f"picture {number}", council))
+        except PictureError as error:
+            notes.append(f"A picture was left out: {error}.")
+    return taken, notes
+
+
+async def _picture(block: dict[str, Any], name: str, council: Council) -> dict[str, Any]:
+    content, url = given_in(block)
+    if url:
+        if not council.pictures.fetch:
+            raise PictureError(
+                "it was given by its address, and this council fetches none; attach the picture, "
+                "or write `pictures: {fetch: true}`"
+            )
+        content = await fetch_picture(url)
+    return await asyncio.to_thread(picture_block, content, name, side=council.pictures.side)
+
+
+def _redrawn(message: HumanMessage, blocks: list[dict[str, Any]]) -> AnyMessage:
+    """The question with its pictures as they are now, everything else as it was."""
+    parts = message.content if isinstance(message.content, list) else []
+    rest = [part for part in parts if not is_picture(part)]
+    return message.model_copy(update={"content": [*rest, *blocks]})
+
+
+async def _who_sees(council: Council) -> tuple[list[str], bool]:
+    """The models that see, in the order they are asked to describe; whether anyone does not."""
+    seers: dict[str, None] = {}
+    blind = False
+    seated = [as_seated(who, council).models[who.model] for who in council.characters]
+    for who, spec in zip(council.characters, seated, strict=True):
+        if await sees(spec):
+            seers[who.model] = None
+        else:
+            blind = True
+    for key in _listeners(council):
+        if await sees(council.models[key]):
+            seers[key] = None
+        else:
+            blind = True
+    # A model that sits nowhere may be there for its eyes alone.
+    for key, spec in council.models.items():
+        if key not in seers and await sees(spec):
+            seers[key] = None
+    return [*seers], blind
+
+
+def _listeners(council: Council) -> Iterator[str]:
+    yield council.synthesizer.model
+    if council.annotator is not None:
+        yield council.annotator.model
+
+
+async def _described(
+    sight: Sight,
+    blocks: list[dict[str, Any]],
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+) -> tuple[Sight, list[Segment], list[str]]:
+    """What the first of those who see says of the pictures; the next is asked where one fails."""
+    prompt = render(
+        "image_reader", style=council.prompts, question=question(state), number=len(blocks)
+    )
+    messages = compose(prompt, pictures=Pictures(blocks))
+    speaker = Speaker(node="image_reader", name="image_reader")
+    segments: list[Segment] = []
+    for key in sight.seers:
+        seeing = council.models[key].model_copy(update={"vision": True, "fallbacks": ()})
+        alone = council.model_copy(update={"models": {**council.models, key: seeing}})
+        try:
+            reply, segment = await utter(alone, runtime, speaker, key, messages)
+        except ModelError as error:
+            segments.append(failed(speaker, key, error))
+            continue
+        segments.append(segment)
+        if text := reply.text.strip():
+            return sight.model_copy(update={"description": text, "by": key}), segments, []
+    note = "The pictures could not be described: who cannot see them answered without."
+    return sight, segments, [note]

@@ -1,0 +1,131 @@
+"""The application: routes, and what goes in and out around them."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mixture_of_models.server.asking import Visitor, house_of, visitor_of
+from mixture_of_models.server.chat import chat
+from mixture_of_models.server.errors import Refusal, told
+from mixture_of_models.server.house import House
+from mixture_of_models.server.json import dumps
+from mixture_of_models.server.sending import ClientGone
+
+Act = Callable[[Request, Visitor], Awaitable[Response]]
+
+OWNER = "mixture-of-models"
+
+
+def make_app(house: House, *, mounted: bool = False) -> FastAPI:
+    """The application of a house.
+
+    Args:
+        house: what its requests share.
+        mounted: whether it is part of another server, whose own routes are left alone.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if mounted:
+            await house.open()
+        else:
+            # What has been imported stays: no collection needs to walk through it again.
+            gc.collect()
+            gc.freeze()
+        try:
+            yield
+        finally:
+            if mounted:
+                await house.close()
+
+    # Its pages of documentation would load scripts from elsewhere.
+    app = FastAPI(
+        title="Mixture of Models",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.house = house
+    for path, method, act in (
+        ("/v1/chat/completions", "POST", chat),
+        ("/v1/models", "GET", models),
+        ("/v1/models/{name}", "GET", model),
+        ("/metrics", "GET", metrics),
+    ):
+        app.add_route(path, _guarded(act, path), methods=[method], include_in_schema=False)
+    app.add_route("/health", health, methods=["GET"], include_in_schema=False)
+    if not mounted:
+        app.add_exception_handler(HTTPException, _nowhere)
+    return app
+
+
+def _guarded(act: Act, path: str) -> Callable[[Request], Awaitable[Response]]:
+    """An act behind the door: who comes is looked at, and every failure is told in one shape."""
+
+    async def answer(request: Request) -> Response:
+        house = house_of(request)
+        try:
+            response = await act(request, visitor_of(request))
+        except ClientGone:
+            house.metrics.left.inc()
+            response = Response(status_code=499)
+        except Exception as error:
+            response = told(error, candid=house.settings.candid).response()
+        house.metrics.requests.labels(path, str(response.status_code)).inc()
+        return response
+
+    return answer
+
+
+async def health(request: Request) -> Response:
+    """Whether the server is up. It says nothing else, and asks for no key."""
+    return _json({"status": "ok"})
+
+
+async def models(request: Request, visitor: Visitor) -> Response:
+    """Every council, and its variants."""
+    names = await house_of(request).offer.names()
+    return _json({"object": "list", "data": [_listed(name) for name in names]})
+
+
+async def model(request: Request, visitor: Visitor) -> Response:
+    """One of them."""
+    seat = await house_of(request).offer.seat(request.path_params["name"])
+    return _json(_listed(seat.model))
+
+
+async def metrics(request: Request, visitor: Visitor) -> Response:
+    """What Prometheus reads."""
+    return Response(house_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _listed(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": OWNER}
+
+
+def _json(value: Any) -> Response:
+    return Response(dumps(value), media_type="application/json")
+
+
+async def _nowhere(request: Request, error: Exception) -> Response:
+    """A wrong address, or a wrong method, in the same shape as everything else."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    headers = dict(getattr(error, "headers", None) or {})
+    refusal = Refusal(
+        status,
+        f"Unknown request: there is no {request.method} at this address. There are "
+        "POST /v1/chat/completions, POST /v1/responses, GET /v1/models, /health and /metrics.",
+        code="unknown_url" if status == 404 else None,
+        headers=headers,
+    )
+    return refusal.response()

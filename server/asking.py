@@ -1,0 +1,159 @@
+"""From a request to a question: who asks, in which thread, of which council."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
+from starlette.requests import Request
+
+from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.server.errors import Refusal, told, unsupported, wrong
+from mixture_of_models.server.house import House
+from mixture_of_models.server.json import dumps
+from mixture_of_models.server.keys import EVERYONE, is_loopback
+from mixture_of_models.server.running import Question
+from mixture_of_models.server.sending import event
+from mixture_of_models.server.shape import validator
+
+THREAD_HEADER = "x-thread-id"
+
+_THREAD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+_KEY_IN_ADDRESS = re.compile(r"key|token|secret|auth|pass", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who makes a request."""
+
+    owner: str
+    """The name of the key; empty where none is asked for."""
+    thread: str | None = None
+    """The thread that the request names."""
+
+    def kept_as(self, thread: str) -> str:
+        """The thread's name in the store: nobody reaches into another key's threads.
+
+        Raises:
+            Refusal: it cannot be a thread's name.
+        """
+        if not _THREAD.fullmatch(thread):
+            raise wrong(
+                "A thread's name has 1 to 64 letters, digits, '-', '_' and '.'.",
+                THREAD_HEADER,
+                "invalid_value",
+            )
+        return f"{self.owner}/{thread}" if self.owner else thread
+
+    def told(self, kept: str | None) -> str | None:
+        """The thread's name as the client knows it."""
+        return kept.removeprefix(f"{self.owner}/") if kept is not None and self.owner else kept
+
+
+def house_of(request: Request) -> House:
+    """The house that the request came to."""
+    house: House = request.app.state.house
+    return house
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Who makes the request.
+
+    Raises:
+        Refusal: nobody who may: no key or a wrong one, a key in the address, another machine or
+            another site where no key is asked for.
+    """
+    keys = house_of(request).keys
+    if any(_KEY_IN_ADDRESS.search(name) for name in request.query_params):
+        raise Refusal(
+            400,
+            "A key does not belong into an address, which ends up in logs: send it as "
+            "'Authorization: Bearer ...', and make a new one.",
+            code="key_in_url",
+        )
+    if keys:
+        owner = keys.owner(request.headers.get("authorization"))
+        if owner is None:
+            raise Refusal(
+                401,
+                "Incorrect API key provided. Send one of the server's keys as "
+                "'Authorization: Bearer ...'.",
+                code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+    else:
+        owner = EVERYONE
+        _refuse_others(request)
+    return Visitor(owner, request.headers.get(THREAD_HEADER))
+
+
+def _refuse_others(request: Request) -> None:
+    """Without keys only this machine may ask, and no web page in its browser."""
+    host = request.headers.get("host", "").rpartition(":")
+    named = host[0] if host[1] and not host[2].endswith("]") else "".join(host)
+    near = request.client is None or is_loopback(request.client.host)
+    if not near or not is_loopback(named):
+        raise Refusal(
+            403,
+            "Without keys this server answers on 127.0.0.1 and localhost alone; its owner sets "
+            "MOM_SERVER_KEYS.",
+            code="not_local",
+        )
+
+
+async def question_of(
+    house: House,
+    visitor: Visitor,
+    model: str,
+    messages: Sequence[AnyMessage],
+    *,
+    form: AnswerForm,
+    seed: int | None = None,
+    thread: str | None = None,
+    choices: int = 1,
+) -> Question:
+    """The question that a request puts.
+
+    Raises:
+        Refusal: the model or the thread cannot be.
+        MixtureError: the council cannot sit, or threads cannot be kept.
+    """
+    if form.json_schema is not None:
+        validator(form.json_schema)  # one that cannot be met is refused before it costs anything
+    if seed is not None:
+        seed %= 2**32
+    if thread is None:
+        return Question(await house.offer.seat(model), messages, form, seed)
+    if choices > 1:
+        raise unsupported("n", "A thread goes on with one answer; ask for one choice.")
+    kept = visitor.kept_as(thread)
+    seat = await house.offer.seat(model, await house.saver())
+    return Question(seat, _new_ones(messages), form, seed, kept)
+
+
+def _new_ones(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """What a thread does not hold yet: all that comes after the last answer.
+
+    The application's own words get fixed names, so that they are replaced and not repeated.
+    """
+    said = [place for place, message in enumerate(messages) if isinstance(message, AIMessage)]
+    told = [message for message in messages if isinstance(message, SystemMessage)]
+    named = [
+        message.model_copy(update={"id": f"instructions-{number}"})
+        for number, message in enumerate(told)
+    ]
+    after = messages[said[-1] + 1 :] if said else messages
+    return [*named, *(m for m in after if not isinstance(m, SystemMessage))]
+
+
+def failing(house: House, visitor: Visitor) -> dict[str, Any]:
+    """What a stream does when something goes wrong."""
+    candid = house.settings.candid
+    return {
+        "refuse": lambda error: told(error, candid=candid).response(),
+        "broken": lambda error: event(dumps(told(error, candid=candid).body)),
+        "left": house.metrics.left.inc,
+    }

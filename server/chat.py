@@ -1,0 +1,136 @@
+"""/v1/chat/completions: a council as a model."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mixture_of_models.server.asking import Visitor, failing, house_of, question_of
+from mixture_of_models.server.chat_request import ChatRequest, conversation
+from mixture_of_models.server.house import House
+from mixture_of_models.server.json import dumps
+from mixture_of_models.server.reading import read_body
+from mixture_of_models.server.report import account, chat_usage
+from mixture_of_models.server.running import Outcome, Question, run, several
+from mixture_of_models.server.sending import EventStream, event, unless_gone
+from mixture_of_models.server.shape import checked
+
+DONE = b"data: [DONE]\n\n"
+
+
+async def chat(request: Request, visitor: Visitor) -> Response:
+    """Answer, in one piece or as it comes."""
+    house = house_of(request)
+    body = await read_body(request, ChatRequest, house.settings.most_bytes)
+    body.refuse_what_cannot_be_done()
+    asked = await question_of(
+        house,
+        visitor,
+        body.model,
+        conversation(body.messages),
+        form=body.form,
+        seed=body.seed,
+        thread=visitor.thread or (body.metadata or {}).get("thread_id"),
+        choices=body.n or 1,
+    )
+    completion = Completion(house, asked, body, visitor)
+    if not body.stream:
+        return await unless_gone(request.receive, completion.whole())
+    return EventStream(completion.frames(), **failing(house, visitor))
+
+
+class Completion:
+    """One completion, with its choices."""
+
+    def __init__(self, house: House, asked: Question, body: ChatRequest, visitor: Visitor) -> None:
+        self._house, self._asked, self._visitor = house, asked, visitor
+        self._choices = body.n or 1
+        options = body.stream_options
+        self._usage_wanted = bool(options and options.include_usage)
+        self._id = f"chatcmpl-{secrets.token_hex(12)}"
+        self._created = int(time.time())
+
+    async def whole(self) -> Response:
+        """The completion in one piece."""
+        parts = [one async for one in self._parts()]
+        outcomes = {choice: part for choice, part in parts if isinstance(part, Outcome)}
+        ended = [outcomes[choice] for choice in range(self._choices)]
+        texts = [checked(one, self._asked.form) for one in ended]
+        made = {
+            **self._head("chat.completion"),
+            "choices": [
+                {
+                    "index": choice,
+                    "message": {
+                        "role": "assistant",
+                        "content": text,
+                        "refusal": None,
+                        "annotations": [],
+                    },
+                    "logprobs": None,
+                    "finish_reason": one.finish,
+                }
+                for choice, (one, text) in enumerate(zip(ended, texts, strict=True))
+            ],
+            "usage": chat_usage(ended),
+            **self._accounts(ended),
+        }
+        return Response(dumps(made), media_type="application/json")
+
+    async def frames(self) -> AsyncGenerator[bytes, None]:
+        """The completion as a stream of chunks."""
+        outcomes: dict[int, Outcome] = {}
+        begun: set[int] = set()
+        async for choice, part in self._parts():
+            if choice not in begun:
+                begun.add(choice)
+                yield self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})
+            if isinstance(part, str):
+                yield self._chunk(choice, {"content": part})
+                continue
+            checked(part, self._asked.form)
+            outcomes[choice] = part
+            yield self._chunk(choice, {}, part)
+        if self._usage_wanted:
+            ended = [outcomes[choice] for choice in range(self._choices)]
+            yield self._frame([], usage=chat_usage(ended))
+        yield DONE
+
+    async def _parts(self) -> AsyncIterator[tuple[int, str | Outcome]]:
+        if self._choices == 1:
+            async with aclosing(run(self._house, self._asked)) as parts:
+                async for part in parts:
+                    yield 0, part
+            return
+        async with aclosing(several(self._house, self._asked, self._choices)) as marked:
+            async for one in marked:
+                yield one
+
+    def _chunk(self, choice: int, delta: dict[str, Any], ended: Outcome | None = None) -> bytes:
+        finish = ended.finish if ended else None
+        made = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._frame([made], **(self._accounts([ended]) if ended else {}))
+
+    def _frame(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
+        if self._usage_wanted:
+            more.setdefault("usage", None)
+        return event(dumps({**self._head("chat.completion.chunk"), "choices": choices, **more}))
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._asked.seat.model,
+        }
+
+    def _accounts(self, ended: list[Outcome]) -> dict[str, Any]:
+        candid, thread = self._house.settings.candid, self._visitor.told(self._asked.thread)
+        made = [account(one, thread=thread, candid=candid) for one in ended]
+        return {"council": made[0]} if len(made) == 1 else {"councils": made}

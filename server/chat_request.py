@@ -1,0 +1,271 @@
+"""The body of /v1/chat/completions, read strictly: what OpenAI does not know is refused.
+
+What OpenAI knows and a council has no use for is taken and not used; what would change the answer
+and cannot be done here is refused by name.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.server.errors import unsupported, wrong
+
+MOST_CHOICES = 16
+
+
+class Body(BaseModel):
+    """A part of a request that refuses what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Part(BaseModel):
+    """A part of a message. Clients send back what they got, with fields of all sorts."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Text(Part):
+    """Some text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Declined(Part):
+    """What a model said when it declined."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class Address(Part):
+    """Where a picture is: on the web, or in the address itself."""
+
+    url: Annotated[
+        str, StringConstraints(pattern=r"^(https?://|data:image/[a-z.+-]+;base64,)", min_length=8)
+    ]
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class Picture(Part):
+    """A picture."""
+
+    type: Literal["image_url"]
+    image_url: Address
+
+
+class Function(Part):
+    """A function that a model called, and what with."""
+
+    name: str = Field(min_length=1, max_length=128)
+    arguments: str
+
+
+class ToolCall(Part):
+    """A call that a model made of a client's tool."""
+
+    id: str = Field(min_length=1, max_length=256)
+    type: Literal["function"] = "function"
+    function: Function
+
+
+Words = Annotated[Text | Declined, Field(discriminator="type")]
+Seen = Annotated[Text | Picture, Field(discriminator="type")]
+
+
+class Told(Part):
+    """What the application says to everybody."""
+
+    role: Literal["system", "developer"]
+    content: str | list[Text]
+
+
+class Asked(Part):
+    """What a person says."""
+
+    role: Literal["user"]
+    content: str | list[Seen]
+
+
+class Said(Part):
+    """What was answered before."""
+
+    role: Literal["assistant"]
+    content: str | list[Words] | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class Found(Part):
+    """What a tool gave."""
+
+    role: Literal["tool"]
+    content: str | list[Text]
+    tool_call_id: str = Field(min_length=1, max_length=256)
+
+
+Message = Annotated[Told | Asked | Said | Found, Field(discriminator="role")]
+
+
+class Schema(Body):
+    """A JSON schema with its name."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Body):
+    """The form of the answer."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: Schema | None = None
+
+
+class StreamOptions(Body):
+    """What a stream carries besides the answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+Stop = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class ChatRequest(Body):
+    """A question, with the conversation before it."""
+
+    model: str = Field(min_length=1, max_length=200)
+    messages: list[Message] = Field(min_length=1)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = Field(default=None, ge=1)
+    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    seed: int | None = None
+    response_format: ResponseFormat | None = None
+    metadata: dict[str, str] | None = Field(default=None, max_length=16)
+
+    # What would change the answer and is not to be had here.
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    functions: list[Any] | None = None
+    function_call: Any = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    modalities: list[str] | None = None
+    audio: dict[str, Any] | None = None
+    web_search_options: dict[str, Any] | None = None
+
+    # What the council's file decides, or what means nothing here.
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: dict[str, Any] | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    reasoning_effort: str | None = None
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    user: str | None = None
+    verbosity: str | None = None
+
+    def refuse_what_cannot_be_done(self) -> None:
+        """Say which of the things that are asked for there are not.
+
+        Raises:
+            Refusal: the first of them.
+        """
+        if self.tools or self.functions:
+            raise unsupported("tools", "Tools are not called by councils yet; leave them out.")
+        if self.logprobs or self.top_logprobs:
+            raise unsupported("logprobs", "A council's answer has no log probabilities.")
+        if self.audio or (self.modalities and self.modalities != ["text"]):
+            raise unsupported("modalities", "A council answers in text alone.")
+        if self.web_search_options is not None:
+            raise unsupported("web_search_options", "A council does not search the web.")
+        if (self.n or 1) > MOST_CHOICES:
+            raise wrong(
+                f"Invalid value for 'n': at most {MOST_CHOICES}; each choice is a whole "
+                "deliberation.",
+                "n",
+                "invalid_value",
+            )
+        if self.response_format and self.response_format.type == "json_schema":
+            found = self.response_format.json_schema
+            if found is None or found.schema_ is None:
+                raise wrong(
+                    "Missing required parameter: 'response_format.json_schema.schema'.",
+                    "response_format.json_schema.schema",
+                    "missing_required_parameter",
+                )
+
+    @property
+    def form(self) -> AnswerForm:
+        """What is asked of the answer's form."""
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        wanted = self.response_format
+        return AnswerForm(
+            stop=tuple(stop),
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            as_json=wanted is not None and wanted.type == "json_object",
+            json_schema=_titled(wanted.json_schema) if wanted and wanted.json_schema else None,
+        )
+
+
+def conversation(messages: list[Message]) -> list[AnyMessage]:
+    """The messages as the graph takes them.
+
+    Raises:
+        Refusal: nobody asks anything.
+    """
+    if not any(isinstance(message, Asked) for message in messages):
+        raise wrong("There is no message with the role 'user'.", "messages", "invalid_value")
+    return [_plain(message) for message in messages]
+
+
+def _plain(message: Message) -> AnyMessage:
+    match message:
+        case Told():
+            return SystemMessage(_words(message.content))
+        case Asked(content=str(text)):
+            return HumanMessage(text)
+        case Asked():
+            return HumanMessage([part.model_dump(exclude_none=True) for part in message.content])  # type: ignore[union-attr]
+        case Found():
+            return ToolMessage(_words(message.content), tool_call_id=message.tool_call_id)
+        case Said():
+            calls = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": call.function.model_dump(),
+                }
+                for call in message.tool_calls or ()
+            ]
+            more = {"tool_calls": calls} if calls else {}
+            return AIMessage(_words(message.content), additional_kwargs=more)
+
+
+def _words(content: Any) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "\n".join(
+        str(getattr(part, "text", None) or getattr(part, "refusal", "")) for part in content
+    )
+
+
+def _titled(schema: Schema) -> dict[str, Any]:
+    return {"title": schema.name, **(schema.schema_ or {})}

@@ -1,0 +1,132 @@
+"""Refusals in OpenAI's shape: a status, a sentence, a type, a code; never a trace, never a key."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from mixture_of_models.errors import (
+    BudgetError,
+    CouncilError,
+    MixtureError,
+    ModelError,
+    QuorumError,
+    StorageError,
+    ThermalError,
+)
+from mixture_of_models.server.json import dumps
+
+_log = logging.getLogger(__name__)
+
+_KINDS = {401: "invalid_request_error", 429: "rate_limit_error"}
+
+_TELLING: dict[type[MixtureError], tuple[int, str, str]] = {
+    QuorumError: (503, "quorum_missed", "too few of the council's models answered"),
+    BudgetError: (503, "budget_spent", "the question's budget ran out before an answer"),
+    ThermalError: (503, "too_hot", "the hardware stayed too hot to answer"),
+    ModelError: (503, "model_unavailable", "a model of the council did not answer"),
+    StorageError: (500, "storage_failed", "the thread cannot be kept or read"),
+    CouncilError: (500, "council_wrong", "the council cannot sit as it is written"),
+    MixtureError: (500, "not_decided", "the council could not decide"),
+}
+"""What each error is to a client: status, code, and the words for those who may not know more."""
+
+
+class Refusal(Exception):  # noqa: N818 - said, not raised at a programmer
+    """A request that is not answered, as the client is told."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = dict(headers or {})
+        kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
+        self.body: dict[str, Any] = {
+            "error": {"message": message, "type": kind, "param": param, "code": code}
+        }
+
+    def response(self) -> Response:
+        """The HTTP response."""
+        return Response(dumps(self.body), self.status, self.headers, media_type="application/json")
+
+
+def wrong(message: str, param: str | None = None, code: str | None = None) -> Refusal:
+    """A request that cannot be answered as it is."""
+    return Refusal(400, message, param=param, code=code)
+
+
+def unsupported(param: str, message: str) -> Refusal:
+    """A thing that OpenAI has and this endpoint has not."""
+    return Refusal(400, message, param=param, code="unsupported_parameter")
+
+
+def misread(error: ValidationError) -> Refusal:
+    """The first thing that is wrong with a request's body, by its path. Its value is not told."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = _path(first["loc"])
+    kind, message = first["type"], first["msg"]
+    if kind == "extra_forbidden":
+        return Refusal(400, f"Unknown parameter: '{where}'.", param=where, code="unknown_parameter")
+    if kind == "missing":
+        return Refusal(
+            400,
+            f"Missing required parameter: '{where}'.",
+            param=where,
+            code="missing_required_parameter",
+        )
+    message = message.removeprefix("Value error, ")
+    code = "invalid_type" if kind.endswith("_type") else "invalid_value"
+    return Refusal(400, f"Invalid value for '{where}': {message}.", param=where, code=code)
+
+
+def told(error: BaseException, *, candid: bool) -> Refusal:
+    """What a client is told of an error, whichever it is.
+
+    Args:
+        error: what was raised.
+        candid: whether the client may read what the owner of the server reads: on this machine.
+    """
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, MixtureError):
+        status, code, words = next(
+            _TELLING[kind] for kind in type(error).__mro__ if kind in _TELLING
+        )
+        if not candid:
+            _log.warning("%s: %s", code, error)
+        # Asked again at once it would cost the same again and fail the same way.
+        return Refusal(
+            status,
+            str(error) if candid else f"{words}; the server's log says more",
+            code=code,
+            headers={"x-should-retry": "false"},
+        )
+    _log.error("a request failed", exc_info=error)
+    return Refusal(
+        500,
+        "the server failed at this request; its log says more",
+        code="internal_error",
+        headers={"x-should-retry": "false"},
+    )
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    """A path as OpenAI writes it: messages[0].content. What a client named itself is shortened."""
+    path = ""
+    for step in place:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step.isidentifier() and len(step) <= 64:
+            path += f".{step}" if path else step
+    return path[:200] or "body"

@@ -1,0 +1,132 @@
+"""The councils that a server offers, by the names that clients ask for as models.
+
+`name` is a council, `name:method` the same council counting its votes by another method. A client's
+name is looked up here and nowhere else: it is never a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph.state import CompiledStateGraph
+
+from mixture_of_models.councils.loader import load_council, preset_names
+from mixture_of_models.councils.schema import METHOD_ALIASES, Council, Method
+from mixture_of_models.councils.secrecy import shown
+from mixture_of_models.errors import CouncilError
+from mixture_of_models.graph.council import compile_council
+from mixture_of_models.server.errors import Refusal
+from mixture_of_models.ui.kept_councils import kept as kept_by_the_page
+
+METHODS: tuple[str, ...] = get_args(Method)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A council that a client asked for, ready to be asked."""
+
+    model: str
+    """As the client named it."""
+    council: Council
+    graph: CompiledStateGraph[Any, Any, Any, Any]
+
+
+class Offer:
+    """What can be asked for.
+
+    Args:
+        first: councils that were named, the default one first.
+        presets: whether those that come with the package are offered too.
+        kept: gives the files of the councils that the chat page keeps, by name; read again for
+            every list and every name that is not known yet.
+    """
+
+    def __init__(
+        self,
+        first: Iterable[Council],
+        *,
+        presets: bool = True,
+        kept: Callable[[], dict[str, Path]] | None = kept_by_the_page,
+    ) -> None:
+        self._sources: dict[str, Council | str | Path] = {}
+        for council in first:
+            if council.name in self._sources:
+                raise CouncilError(
+                    f"two councils are called {council.name!r}; rename one in its file"
+                )
+            self._sources[council.name] = council
+        self._presets = preset_names() if presets else ()
+        self._kept = kept
+        self._ready: dict[tuple[str, str | None, bool], tuple[float, Seat]] = {}
+        self._making = asyncio.Lock()
+
+    async def names(self) -> list[str]:
+        """Every model that there is, councils before their variants."""
+        councils = await asyncio.to_thread(self._known)
+        return [*councils, *(f"{name}:{method}" for name in councils for method in METHODS)]
+
+    async def seat(self, model: str, saver: BaseCheckpointSaver[Any] | None = None) -> Seat:
+        """The council called `model`, its threads kept by `saver`, or nowhere.
+
+        Raises:
+            Refusal: there is no such council.
+            CouncilError: it cannot sit.
+        """
+        name, _, method = model.partition(":")
+        method = METHOD_ALIASES.get(method, method)
+        if ":" in model and method not in METHODS:
+            raise Refusal(
+                404,
+                f"The model {shown(model)} does not exist: votes are not counted that way; there "
+                f"are {', '.join(METHODS)}.",
+                param="model",
+                code="model_not_found",
+            )
+        key = (name, method or None, saver is not None)
+        written = 0.0
+        if self._kept and name not in self._sources:
+            written = await asyncio.to_thread(_changed, self._kept, name)
+        if key not in self._ready or self._ready[key][0] != written:
+            async with self._making:
+                if key not in self._ready or self._ready[key][0] != written:
+                    seat = await asyncio.to_thread(self._make, *key[:2], saver)
+                    self._ready[key] = (written, seat)
+        return self._ready[key][1]
+
+    def _make(self, name: str, method: str | None, saver: Any) -> Seat:
+        known = self._known()
+        if name not in known:
+            raise Refusal(
+                404,
+                f"The model {shown(name)} does not exist; there are {', '.join(known)}.",
+                param="model",
+                code="model_not_found",
+            )
+        council = load_council(known[name])
+        if method and method != council.deliberation.method:
+            rules = council.deliberation.model_copy(update={"method": method})
+            council = load_council(council.model_copy(update={"deliberation": rules}))
+        model = f"{name}:{method}" if method else name
+        return Seat(model, council, compile_council(council, saver))
+
+    def _known(self) -> dict[str, Any]:
+        known: dict[str, Any] = dict(self._sources)
+        for name, file in (self._kept() if self._kept else {}).items():
+            known.setdefault(name, file)
+        for name in self._presets:
+            known.setdefault(name, name)
+        return known
+
+
+def _changed(kept: Callable[[], dict[str, Path]], name: str) -> float:
+    """When the page last changed the council of that name; 0: it keeps none."""
+    file = kept().get(name)
+    try:
+        return file.stat().st_mtime if file else 0.0
+    except OSError:
+        return 0.0

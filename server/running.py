@@ -1,0 +1,150 @@
+"""One run of a council for a client: pieces of the answer as they come, then the whole of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AnyMessage
+from langchain_core.runnables import RunnableConfig
+
+from mixture_of_models.errors import DeliberationError
+from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.events import Answered, Said
+from mixture_of_models.graph.follow import follow
+from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.server.house import House
+from mixture_of_models.server.offer import Seat
+from mixture_of_models.server.stops import Stops
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a client asks of a council."""
+
+    seat: Seat
+    messages: Sequence[AnyMessage]
+    form: AnswerForm
+    seed: int | None = None
+    thread: str | None = None
+    """As the store names it; None: nothing is kept."""
+
+    def again(self, choice: int) -> Question:
+        """The same question for another choice: other dice."""
+        seed = (self.seat.council.seed if self.seed is None else self.seed) + choice
+        return Question(self.seat, self.messages, self.form, seed % 2**32)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A whole answer."""
+
+    text: str
+    answered: Answered
+    stopped: bool = False
+    """Whether it ends at one of the client's own stops."""
+
+    @property
+    def finish(self) -> str:
+        """Why it ends, in OpenAI's words."""
+        finish = self.answered.status.finish
+        if self.stopped or finish == "stop":
+            return "stop"
+        return "content_filter" if finish == "filtered" else "length"
+
+
+async def run(house: House, asked: Question) -> AsyncGenerator[str | Outcome, None]:
+    """Have the council answer; yields pieces of text, and at the end the whole.
+
+    Whoever stops listening stops the run, and the calls under way.
+
+    Raises:
+        Refusal: there is no place, or the thread is busy.
+        MixtureError: as the council raises it.
+    """
+    seat = asked.seat
+    context = CouncilContext(form=asked.form, seed=asked.seed)
+    config: RunnableConfig = {"metadata": {"council": seat.council.name, "asked": seat.model}}
+    if asked.thread is not None:
+        config["configurable"] = {"thread_id": asked.thread}
+        config["metadata"]["thread"] = asked.thread
+    stops = Stops(asked.form.stop)
+    first: float | None = None
+    answered: Answered | None = None
+    async with house.alone_in(asked.thread), house.places.place():
+        began = time.monotonic()
+        given = {"messages": [*asked.messages]}
+        events = follow(seat.graph, given, config, context=context, wanted=_wanted)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Answered):
+                    answered = event
+                elif isinstance(event, Said) and (piece := stops.hear(event.text)):
+                    if first is None:
+                        first = time.monotonic() - began
+                        house.metrics.first_piece.labels(seat.model).observe(first)
+                    yield piece
+        if answered is None:
+            raise DeliberationError("the run ended without an answer; ask again")
+        house.metrics.answered(seat.model, answered.status, time.monotonic() - began)
+    if rest := stops.end(answered.text):
+        yield rest
+    yield Outcome(stops.told, answered, stops.stopped)
+
+
+async def whole(house: House, asked: Question) -> Outcome:
+    """The whole answer at once."""
+    outcome: Outcome | None = None
+    async with aclosing(run(house, asked)) as parts:
+        async for part in parts:
+            if isinstance(part, Outcome):
+                outcome = part
+    assert outcome is not None  # noqa: S101 - `run` ends with it
+    return outcome
+
+
+async def several(
+    house: House, asked: Question, choices: int
+) -> AsyncGenerator[tuple[int, str | Outcome], None]:
+    """Several choices: as many runs of the council, side by side, each with other dice."""
+    heard: asyncio.Queue[tuple[int, str | Outcome] | None] = asyncio.Queue()
+
+    async def listen(choice: int) -> None:
+        async with aclosing(run(house, asked.again(choice))) as parts:
+            async for part in parts:
+                heard.put_nowait((choice, part))
+
+    async def listen_to_all() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for choice in range(choices):
+                    group.create_task(listen(choice))
+        finally:
+            heard.put_nowait(None)
+
+    listening = asyncio.create_task(listen_to_all())
+    try:
+        while (one := await heard.get()) is not None:
+            yield one
+        await listening
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from None
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _wanted(event: Mapping[str, Any]) -> bool:
+    """What a client is shown: the synthesizer's words, and the whole answer."""
+    if event.get("kind") == "said":
+        return event["speaker"]["node"] == "synthesizer" and not event["reasoning"]
+    return event.get("kind") == "answered"

@@ -1,0 +1,95 @@
+"""Serving: the councils to offer, and uvicorn around the application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import uvicorn
+
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.models.discovery import choose_council, cost_notice
+from mixture_of_models.server.app import make_app
+from mixture_of_models.server.house import House, Settings
+from mixture_of_models.server.keys import Keys
+from mixture_of_models.server.offer import Offer
+from mixture_of_models.server.protocol import PatientToAPoint
+
+BACKLOG = 2048
+GOODBYE = 10
+"""Seconds that answers under way get when the server is stopped."""
+
+
+async def offer_of(
+    named: Sequence[str], *, only: bool = False, say: Callable[[str], None] = lambda line: None
+) -> Offer:
+    """What a server offers: the named councils, or the best that this machine can seat; and more.
+
+    Args:
+        named: names of presets, or files.
+        only: leave presets and the chat page's councils out.
+        say: is told what is asked, and what may cost money.
+
+    Raises:
+        CouncilError: a named council cannot sit.
+    """
+    if named:
+        first = [await asyncio.to_thread(load_council, name) for name in named]
+    else:
+        choice = await choose_council(None, os.environ)
+        first = [choice.council]
+        for line in (choice.notice, cost_notice(choice)):
+            if line:
+                say(line)
+    more: dict[str, Any] = {"presets": False, "kept": None} if only else {}
+    return Offer(first, **more)
+
+
+async def serve(
+    sock: socket.socket, offer: Offer, keys: Keys, settings: Settings, ready: Callable[[], None]
+) -> None:
+    """Serve on an open socket until a signal comes.
+
+    Raises:
+        MixtureError: the house cannot be opened.
+    """
+    house = House(offer, keys, settings)
+    # Opened here and not in the application's lifespan, whose errors uvicorn only logs.
+    await house.open()
+    ready()
+    try:
+        await server_of(house).serve([sock])
+    finally:
+        await house.close()
+
+
+def server_of(house: House) -> uvicorn.Server:
+    """Uvicorn, set up for strangers."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    return uvicorn.Server(
+        uvicorn.Config(
+            make_app(house),
+            http=PatientToAPoint,
+            ws="none",
+            access_log=False,  # addresses may hold what clients should not have put there
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=GOODBYE,
+            backlog=BACKLOG,
+        )
+    )
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        OSError: it cannot.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)

@@ -1,0 +1,53 @@
+"""`mom ask --image`: pictures from files, and words for those that cannot be taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixture_of_models.tests.graph.desk import said, seat, voice
+from mixture_of_models.tests.models.eye import drawing
+from mixture_of_models.tests.stage import Stage
+
+from .conftest import Mom
+from .test_ask import File
+
+
+@pytest.fixture
+def seeing(stage: Stage, council_file: File) -> str:
+    """A council's file in which everyone sees."""
+    seat(stage)
+    names = ("ada", "boris", "clara", "pen")
+    return council_file(models={name: voice(stage, name, vision=True) for name in names})
+
+
+def test_pictures_go_with_the_question(mom: Mom, stage: Stage, seeing: str, tmp_path: Path) -> None:
+    for name, form in (("a.png", "PNG"), ("b.webp", "WEBP")):
+        (tmp_path / name).write_bytes(drawing("red", "blue", form=form))
+    files = ["--image", str(tmp_path / "a.png"), "-i", str(tmp_path / "b.webp")]
+    asked = mom("ask", "Which is older?", *files, "-c", seeing)
+    assert (asked.code, asked.out) == (0, "What the council says.\n")
+    content: Any = stage.calls_to("ada")[0].body["messages"][-1]["content"]
+    assert [block["type"] for block in content] == ["text", "image_url", "image_url"]
+    assert content[0]["text"] == "Which is older?"
+
+
+def test_a_picture_needs_no_words(mom: Mom, stage: Stage, seeing: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(drawing("red", "blue"))
+    assert mom("ask", "--image", str(tmp_path / "a.png"), "-c", seeing).code == 0
+    assert "What is in the picture?" in said(stage.calls_to("ada")[0].body)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "No such file"), (b"words", "'a.png' cannot be read as a picture")],
+)
+def test_a_file_that_is_no_picture_is_refused_before_anything_is_asked(
+    mom: Mom, stage: Stage, seeing: str, tmp_path: Path, content: bytes | None, says: str
+) -> None:
+    if content is not None:
+        (tmp_path / "a.png").write_bytes(content)
+    mom("ask", "Why?", "-i", str(tmp_path / "a.png"), "-c", seeing).refuses(2, "--image", says)
+    assert not stage.calls

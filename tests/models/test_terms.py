@@ -1,0 +1,164 @@
+"""What a vendor refuses is not sent, and what a vendor is found to refuse is not sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from mixture_of_models.councils.schema import Council, Model
+from mixture_of_models.errors import ModelUnavailableError
+from mixture_of_models.models.clients import room
+from mixture_of_models.models.registry import open_model
+from mixture_of_models.models.speaking import Reply, speak
+from mixture_of_models.models.terms import agreed
+from mixture_of_models.tests.stage import Fault, Stage
+
+ALL = {"temperature": 0.0, "top_p": 0.9, "top_k": 40, "max_tokens": 500}
+THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+
+
+def sent(provider: str, model: str, params: dict[str, Any], *, at_home: bool = True) -> set[str]:
+    spec = Model.model_validate({"provider": provider, "model": model})
+    return {*agreed(spec, params, at_home=at_home)}
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "arrive"),
+    [
+        ("claude-sonnet-4-6", ALL, {"temperature", "top_k", "max_tokens"}),
+        ("claude-sonnet-4-6", {"top_p": 0.9}, {"top_p"}),
+        ("claude-sonnet-4-6", {**ALL, **THINKS}, {"thinking", "max_tokens"}),
+        ("claude-sonnet-4-6", {"top_p": 0.97, **THINKS}, {"thinking", "top_p"}),
+        ("claude-opus-4-1-20250805", ALL, {"temperature", "top_k", "max_tokens"}),
+        ("claude-opus-4-7", ALL, {"max_tokens"}),
+        ("claude-sonnet-5", ALL, {"max_tokens"}),
+        ("claude-haiku-5-5", ALL, {"max_tokens"}),
+        ("claude-fable-5", ALL, {"max_tokens"}),
+        ("claude-sonnet-4-20250514", ALL, {"temperature", "top_k", "max_tokens"}),
+    ],
+)
+def test_anthropic_gets_one_sampling_parameter_or_none(
+    model: str, params: dict[str, Any], arrive: set[str]
+) -> None:
+    assert sent("anthropic", model, params) == arrive
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "arrive"),
+    [
+        ("gpt-4.1", {"temperature": 0, "top_p": 0.9}, {"temperature", "top_p"}),
+        ("o3-mini", {"temperature": 0, "top_p": 0.9, "stop": ["x"]}, set()),
+        ("gpt-5-mini", {"temperature": 0, "reasoning_effort": "low"}, {"reasoning_effort"}),
+        ("gpt-5-chat-latest", {"temperature": 0}, {"temperature"}),
+        ("gpt-5.4", {"temperature": 0}, {"temperature"}),
+        ("gpt-5.4", {"temperature": 0, "reasoning": {"effort": "high"}}, {"reasoning"}),
+        (
+            "gpt-5.4",
+            {"temperature": 0, "reasoning_effort": "none"},
+            {"temperature", "reasoning_effort"},
+        ),
+    ],
+)
+def test_a_reasoning_model_of_openai_gets_no_temperature(
+    model: str, params: dict[str, Any], arrive: set[str]
+) -> None:
+    assert sent("openai", model, params) == arrive
+
+
+def test_another_server_that_speaks_openais_protocol_has_its_own_terms() -> None:
+    assert sent("openai", "o3-mini", {"temperature": 0}, at_home=False) == {"temperature"}
+
+
+async def test_a_length_limit_is_called_what_openai_calls_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-usual-0123456789")
+    spec = Model.model_validate(
+        {"provider": "openai", "model": "o3-mini", "params": {"max_tokens": 9, "temperature": 0}}
+    )
+    chat: Any = await open_model(await room(), spec)
+    payload = chat._get_request_payload([HumanMessage("hi")])
+    assert payload["max_completion_tokens"] == 9
+    assert not {"max_tokens", "temperature"} & {*payload}
+
+
+@pytest.mark.parametrize(
+    ("provider", "params", "arrive"),
+    [
+        ("mistralai", {"temperature": 0, "top_p": 0.9}, {"temperature"}),
+        ("mistralai", {"temperature": 0.1, "top_p": 0.9, "top_k": 3}, {"temperature", "top_p"}),
+        ("cohere", {"top_p": 1, "top_k": 0, "stop": ["x"]}, {"k", "stop_sequences"}),
+        ("ollama", {"temperature": 0, "top_p": 0.9, "top_k": 3}, {"temperature", "top_p", "top_k"}),
+    ],
+)
+def test_other_vendors_terms_are_kept(
+    provider: str, params: dict[str, Any], arrive: set[str]
+) -> None:
+    assert sent(provider, "any", params) == arrive
+
+
+# On the stage.
+
+
+async def ask(
+    stage: Stage, model: str, schema: dict[str, Any] | None = None, **params: Any
+) -> Reply:
+    spec = {"provider": "openai", "model": model, "base_url": stage.openai_url, "retries": 0}
+    council = Council.model_validate(
+        {
+            "name": "test",
+            "models": {"m": spec},
+            "characters": [{"name": "A", "model": "m"}],
+            "synthesizer": {"model": "m"},
+        }
+    )
+    question = [HumanMessage("What is 6 x 7?")]
+    return await speak(council, "m", question, params=params, schema=schema)
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "Unsupported value: 'temperature' does not support 0 with this model.",
+        "`temperature` is deprecated for this model.",
+        "temperature: Extra inputs are not permitted",
+    ],
+)
+async def test_a_parameter_that_the_vendor_names_as_refused_is_left_out_and_stays_out(
+    stage: Stage, says: str
+) -> None:
+    stage.model("m", reply="42", faults=[Fault.status(400, message=says)])
+    reply = await ask(stage, "m", temperature=0, max_tokens=50)
+    assert reply.text == "42"
+    assert says.split()[0] in (reply.attempts[0].error or "")
+    await ask(stage, "m", temperature=0)
+    assert ["temperature" in call.body for call in stage.calls] == [True, False, False]
+    assert stage.calls[1].body["max_tokens"] == 50
+
+
+async def test_a_schema_is_not_blamed_for_a_parameter(stage: Stage) -> None:
+    stage.model("m", reply="{}", faults=[Fault.status(400, message="`temperature` is deprecated")])
+    schema = {"title": "Any", "type": "object"}
+    await ask(stage, "m", schema, temperature=0)
+    assert ["response_format" in call.body for call in stage.calls] == [True, True]
+
+
+async def test_of_two_that_exclude_each_other_the_temperature_stays(stage: Stage) -> None:
+    says = "`temperature` and `top_p` cannot both be specified for this model."
+    stage.model("m", reply="42", faults=[Fault.status(400, message=says)])
+    assert (await ask(stage, "m", temperature=0, top_p=0.9)).text == "42"
+    last = stage.calls[-1].body
+    assert "temperature" in last
+    assert "top_p" not in last
+
+
+@pytest.mark.parametrize(
+    "says", ["temperature must be between 0 and 2", "max_tokens is not supported", "no credit"]
+)
+async def test_any_other_refusal_is_told_and_not_argued_with(stage: Stage, says: str) -> None:
+    stage.model("m", always=Fault.status(400, message=says))
+    with pytest.raises(ModelUnavailableError, match=says):
+        await ask(stage, "m", temperature=0, max_tokens=50)
+    assert len(stage.calls) == 1

@@ -1,0 +1,95 @@
+"""A served council: the real application behind the real uvicorn, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.server.house import House, Settings
+from mixture_of_models.server.keys import Keys
+from mixture_of_models.server.offer import Offer
+from mixture_of_models.server.serving import open_socket, server_of
+
+KEY = "a-key-that-is-long-enough"
+
+
+@dataclass
+class Served:
+    """A running server, as a client sees it."""
+
+    url: str
+    house: House
+    openai: OpenAI
+    """The official client, which does not ask twice."""
+
+    def post(self, body: Any, path: str = "/v1/chat/completions", **how: Any) -> httpx.Response:
+        """One request by hand."""
+        given = {"content": body} if isinstance(body, bytes) else {"json": body}
+        headers = {"content-type": "application/json", **how.pop("headers", {})}
+        return httpx.post(
+            self.url + path, headers=headers, timeout=30, trust_env=False, **given, **how
+        )
+
+    def get(self, path: str, **how: Any) -> httpx.Response:
+        """One look."""
+        return httpx.get(self.url + path, timeout=30, trust_env=False, **how)
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves councils until the test is over."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*councils: Council, keys: str = "", only: bool = True, **settings: Any) -> Served:
+            return stack.enter_context(served(councils, keys, only, settings))
+
+        yield start
+    gc.unfreeze()
+
+
+@contextlib.contextmanager
+def served(
+    councils: tuple[Council, ...], keys: str, only: bool, settings: dict[str, Any]
+) -> Iterator[Served]:
+    """One server."""
+    sock = open_socket("127.0.0.1", 0)
+    more: dict[str, Any] = {"presets": False, "kept": None} if only else {}
+    up = threading.Event()
+    found: list[Any] = []
+
+    async def main() -> None:
+        house = House(Offer(councils, **more), Keys(keys), Settings(**settings))
+        await house.open()
+        server = server_of(house)
+        found.extend([house, server])
+        up.set()
+        try:
+            await server.serve([sock])
+        finally:
+            await house.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), name="server")
+    thread.start()
+    assert up.wait(30)
+    house, server = found
+    try:
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        with OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=30) as client:
+            yield Served(url, house, client)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
