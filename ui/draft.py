@@ -133,6 +133,12 @@ def characters(draft: Draft) -> list[dict[str, Any]]:
     return found if isinstance(found, list) else []
 
 
+def extensions(draft: Draft) -> list[dict[str, Any]]:
+    """The extensions as they stand there."""
+    found = draft.get("extensions")
+    return found if isinstance(found, list) else []
+
+
 def voices(draft: Draft) -> dict[str, Any]:
     """The models as they stand there, by key."""
     found = draft.get("models")
@@ -181,6 +187,9 @@ def _misshapen(values: Any) -> str | None:
         return "characters: must be a list of mappings"
     if not (isinstance(named, dict) and all(isinstance(one, dict) for one in named.values())):
         return "models: must be a mapping of mappings"
+    added = values.get("extensions", [])
+    if not (isinstance(added, list) and all(isinstance(one, dict) for one in added)):
+        return "extensions: must be a list of mappings"
     layers = values.get("layers", [])
     if not (isinstance(layers, list) and all(isinstance(one, list) for one in layers)):
         return "layers: must be a list of lists of names"

@@ -13,7 +13,8 @@ import streamlit as st
 
 from mixture_of_models.councils.schema import Council, Method
 from mixture_of_models.graph.context import UNASKED, CouncilContext
-from mixture_of_models.ui import safe, session
+from mixture_of_models.ui import session
+from mixture_of_models.ui.extension_switches import draw_switches
 
 T = TypeVar("T")
 
@@ -35,8 +36,8 @@ def draw_settings(council: Council) -> CouncilContext:
                 help="Show every prompt and every reply under the answer.",
             ),
         )  # fmt: skip
-        names = [safe.inline(one.use) for one in council.extensions]
-        st.caption(f"Extensions: {', '.join(names)}" if names else "No extensions are installed.")
+    with st.expander("Extensions", icon=":material/extension:"):
+        told["extensions_off"] = draw_switches(council)
     return CouncilContext.model_validate({k: v for k, v in told.items() if v is not None})
 
 

@@ -172,6 +172,18 @@ def test_the_sidebar_moves_the_settings_of_the_run(chat: Chat, stage: Stage) -> 
     assert settings.shuffle is None
 
 
+def test_an_extension_is_switched_off_for_the_next_question(chat: Chat, stage: Stage) -> None:
+    seat(stage)
+    council = desk(stage, extensions=[{"use": "deep_thinking"}, {"use": "not_here"}])
+    page = chat(council)
+    switches = {one.label.replace("\\", ""): one for one in page.toggle}
+    assert switches["not_here"].disabled
+    assert "there is no extension" in told(page)
+    switches["deep_thinking"].set_value(False).run()
+    assert not page.exception
+    assert page.session_state["settings"].extensions_off == ("deep_thinking",)
+
+
 def test_thumbs_stay_with_the_answer(chat: Chat, stage: Stage) -> None:
     seat(stage)
     council = desk(stage)

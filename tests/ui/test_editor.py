@@ -178,6 +178,33 @@ def test_a_kept_draft_that_cannot_be_read_is_passed_over() -> None:
     assert draft_in(app)["name"] == "demo"
 
 
+def test_an_extension_is_added_set_by_its_own_form_moved_and_removed() -> None:
+    app = opened()
+    field(app, "selectbox", "Add an extension").set_value("deep_thinking").run()
+    press(app, "add-extension")
+    assert draft_in(app)["extensions"] == [{"use": "deep_thinking"}]
+    assert "thinking again" in captions(app)
+    field(app, "number_input", "Rounds").set_value(7).run()
+    field(app, "toggle", "Early stop").set_value(False).run()
+    field(app, "selectbox", "Method").set_value("borda").run()
+    settings = {"rounds": 7, "early_stop": False, "method": "borda"}
+    assert draft_in(app)["extensions"] == [{"use": "deep_thinking", "settings": settings}]
+    assert load_council(written(draft_in(app))).extensions[0].settings == settings
+    press(app, "extension-remove-0")
+    assert "extensions" not in draft_in(app)
+
+
+def test_an_extension_that_is_not_here_is_told_and_stays_written() -> None:
+    draft = draft_of(load_council("demo")) | {
+        "extensions": [{"use": HOSTILE}, {"use": "deep_thinking"}]
+    }
+    app = opened(draft)
+    assert "no extension's name" in captions(app)
+    assert not any("<script>" in one.value.replace("\\<", "") for one in app.markdown)
+    press(app, "extension-later-0")
+    assert [one["use"] for one in draft_in(app)["extensions"]] == ["deep_thinking", HOSTILE]
+
+
 def test_hostile_names_are_shown_as_they_stand() -> None:
     draft = draft_of(load_council("demo"))
     draft["characters"][0]["name"] = HOSTILE

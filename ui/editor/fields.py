@@ -6,7 +6,7 @@ cannot sit with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -17,11 +17,14 @@ from mixture_of_models.ui.draft import at, drop, put
 from mixture_of_models.ui.editor.editing import change, editing
 from mixture_of_models.ui.inert import inert
 
+Told = type[Section] | Mapping[str, Any]
+"""What is known of a field: the section of the schema that it stands in, or its own JSON schema."""
+
 _SAFE = 2**53
 """Beyond it a browser no longer counts exactly."""
 
 
-def text(label: str, path: Path, told: type[Section], *, tall: bool = False) -> None:
+def text(label: str, path: Path, told: Told, *, tall: bool = False) -> None:
     """A text; emptied, it goes back to its default."""
     default = _default(told, path)
     shown = at(editing().draft, path, default)
@@ -37,7 +40,7 @@ def text(label: str, path: Path, told: type[Section], *, tall: bool = False) -> 
     complain(path)
 
 
-def number(label: str, path: Path, told: type[Section], *, whole: bool = False) -> None:
+def number(label: str, path: Path, told: Told, *, whole: bool = False) -> None:
     """A number; emptied, it goes back to its default."""
     default = _default(told, path)
     value = at(editing().draft, path, default)
@@ -67,9 +70,7 @@ def number(label: str, path: Path, told: type[Section], *, whole: bool = False) 
     complain(path)
 
 
-def choice(
-    label: str, path: Path, told: type[Section], options: Sequence[str], *, none: str = ""
-) -> None:
+def choice(label: str, path: Path, told: Told, options: Sequence[str], *, none: str = "") -> None:
     """One of several; with `none`, the word for leaving it out."""
     default = _default(told, path)
     value = at(editing().draft, path, default)
@@ -89,7 +90,7 @@ def choice(
     complain(path)
 
 
-def switch(label: str, path: Path, told: type[Section]) -> None:
+def switch(label: str, path: Path, told: Told) -> None:
     """Yes or no."""
     default = _default(told, path)
     value = at(editing().draft, path, default)
@@ -105,7 +106,7 @@ def switch(label: str, path: Path, told: type[Section]) -> None:
 
 
 def several(
-    label: str, path: Path, told: type[Section], options: Sequence[str] = (), *, new: bool = False
+    label: str, path: Path, told: Told, options: Sequence[str] = (), *, new: bool = False
 ) -> None:
     """Any number of words: out of `options`, or with `new` of one's own."""
     found = at(editing().draft, path, [])
@@ -162,12 +163,17 @@ def _countable(value: Any, whole: bool) -> bool:
     return abs(value) < _SAFE and (not whole or float(value).is_integer())
 
 
-def _help(told: type[Section], path: Path) -> str | None:
+def _help(told: Told, path: Path) -> str | None:
+    if isinstance(told, Mapping):
+        says = told.get("description")
+        return inert(says, 300) if says else None
     field = told.model_fields.get(str(path[-1]))
     return field.description if field else None
 
 
-def _default(told: type[Section], path: Path) -> Any:
+def _default(told: Told, path: Path) -> Any:
+    if isinstance(told, Mapping):
+        return told.get("default")
     field = told.model_fields.get(str(path[-1]))
     if field is None or field.is_required():
         return None

@@ -8,7 +8,7 @@ from mixture_of_models.councils.refusals import where
 from mixture_of_models.errors import MixtureError
 from mixture_of_models.ui import chosen, kept_councils, session
 from mixture_of_models.ui.draft import council_of, text_of
-from mixture_of_models.ui.editor import board, forms, text
+from mixture_of_models.ui.editor import board, extensions, forms, text
 from mixture_of_models.ui.editor.editing import Editing, begin, keep, settle, undo
 from mixture_of_models.ui.inert import inert, one_line
 
@@ -22,7 +22,9 @@ def page() -> None:
     _bar(work)
     _refusals(work)
     forms.council(work)
-    people, voices, rules, yaml = st.tabs(["Characters", "Models", "Rules", "YAML"])
+    people, voices, rules, more, yaml = st.tabs(
+        ["Characters", "Models", "Rules", "Extensions", "YAML"]
+    )
     with people:
         board.draw(work)
         forms.character(work)
@@ -30,6 +32,8 @@ def page() -> None:
         forms.models(work)
     with rules:
         forms.rules(work)
+    with more:
+        extensions.draw(work)
     with yaml:
         text.draw(work)
     keep(work)
