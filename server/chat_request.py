@@ -231,9 +231,17 @@ def conversation(messages: list[Message]) -> list[AnyMessage]:
     Raises:
         Refusal: nobody asks anything.
     """
-    if not any(isinstance(message, Asked) for message in messages):
+    asked = [message for message in messages if isinstance(message, Asked)]
+    if not asked:
         raise wrong("There is no message with the role 'user'.", "messages", "invalid_value")
+    content = asked[-1].content
+    if not (content.strip() if isinstance(content, str) else any(map(_says_something, content))):
+        raise wrong("The last message of the user is empty.", "messages", "invalid_value")
     return [_plain(message) for message in messages]
+
+
+def _says_something(part: Text | Picture) -> bool:
+    return isinstance(part, Picture) or bool(part.text.strip())
 
 
 def _plain(message: Message) -> AnyMessage:

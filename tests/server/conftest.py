@@ -19,6 +19,8 @@ from mixture_of_models.server.house import House, Settings
 from mixture_of_models.server.keys import Keys
 from mixture_of_models.server.offer import Offer
 from mixture_of_models.server.serving import open_socket, server_of
+from mixture_of_models.tests.graph.desk import desk
+from mixture_of_models.tests.stage import Stage
 
 KEY = "a-key-that-is-long-enough"
 
@@ -31,18 +33,17 @@ class Served:
     house: House
     openai: OpenAI
     """The official client, which does not ask twice."""
+    http: httpx.Client
 
     def post(self, body: Any, path: str = "/v1/chat/completions", **how: Any) -> httpx.Response:
         """One request by hand."""
         given = {"content": body} if isinstance(body, bytes) else {"json": body}
         headers = {"content-type": "application/json", **how.pop("headers", {})}
-        return httpx.post(
-            self.url + path, headers=headers, timeout=30, trust_env=False, **given, **how
-        )
+        return self.http.post(self.url + path, headers=headers, **given, **how)
 
     def get(self, path: str, **how: Any) -> httpx.Response:
         """One look."""
-        return httpx.get(self.url + path, timeout=30, trust_env=False, **how)
+        return self.http.get(self.url + path, **how)
 
 
 Serve = Callable[..., Served]
@@ -57,6 +58,15 @@ def serve() -> Iterator[Serve]:
             return stack.enter_context(served(councils, keys, only, settings))
 
         yield start
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def closed() -> Iterator[Served]:
+    """A server that is asked what it must refuse; nobody sits behind it."""
+    with Stage() as stage, served((desk(stage),), "", True, {}) as one:
+        yield one
+        assert not stage.calls, "nobody is asked for what is refused"
     gc.unfreeze()
 
 
@@ -87,8 +97,11 @@ def served(
     house, server = found
     try:
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        with OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=30) as client:
-            yield Served(url, house, client)
+        with (
+            OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=30) as client,
+            httpx.Client(timeout=30, trust_env=False, verify=False) as http,
+        ):
+            yield Served(url, house, client, http)
     finally:
         server.should_exit = True
         thread.join(30)

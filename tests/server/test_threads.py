@@ -1,0 +1,99 @@
+"""Threads over the endpoint: kept where a client names one, each key's own, never two at once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixture_of_models.tests.graph.desk import desk, seat, texts
+from mixture_of_models.tests.server.conftest import KEY, Serve, Served
+from mixture_of_models.tests.stage import Stage
+
+
+def ask(text: str) -> dict[str, Any]:
+    return {"model": "desk", "messages": [{"role": "user", "content": text}]}
+
+
+def test_nothing_is_kept_where_no_thread_is_named(
+    stage: Stage, serve: Serve, tmp_path: Path
+) -> None:
+    seat(stage)
+    served = serve(desk(stage))
+    assert served.post(ask("Which?")).status_code == 200
+    assert not list(tmp_path.rglob("*.db*"))
+
+
+@pytest.mark.parametrize("by", ["header", "metadata"])
+def test_a_named_thread_goes_on(stage: Stage, serve: Serve, by: str) -> None:
+    seat(stage)
+    served = serve(desk(stage))
+    for text in ("I have a cat.", "What have I?"):
+        body = ask(text) | ({"metadata": {"thread_id": "pets"}} if by == "metadata" else {})
+        headers = {"X-Thread-Id": "pets"} if by == "header" else {}
+        answer = served.post(body, headers=headers)
+        assert answer.json()["council"]["thread"] == "pets"
+    sent = stage.calls_to("ada")[-1].body
+    assert texts(sent, "user")[0] == "I have a cat."
+    assert texts(sent, "assistant") == ["What the council says."]
+
+
+def test_a_client_that_sends_everything_again_is_not_heard_twice(
+    stage: Stage, serve: Serve
+) -> None:
+    seat(stage)
+    served = serve(desk(stage))
+    head = {"role": "system", "content": "Be kind."}
+    messages: list[Any] = [head]
+    for text in ("One?", "Two?", "Three?"):
+        messages.append({"role": "user", "content": text})
+        body = {"model": "desk", "messages": messages, "metadata": {"thread_id": "t"}}
+        answer = served.post(body).json()["choices"][0]["message"]
+        messages.append({"role": "assistant", "content": answer["content"]})
+    sent = stage.calls_to("boris")[-1].body
+    assert texts(sent, "assistant") == ["What the council says."] * 2
+    assert texts(sent, "system")[0].count("Be kind.") == 1
+
+
+def test_each_key_has_threads_of_its_own(stage: Stage, serve: Serve) -> None:
+    seat(stage)
+    other = KEY + "-of-another"
+    served = serve(desk(stage), keys=f"ann={KEY},bob={other}")
+    for key in (KEY, other):
+        headers = {"X-Thread-Id": "pets", "Authorization": f"Bearer {key}"}
+        answer = served.post(ask(f"I am {key[-7:]}."), headers=headers)
+        assert answer.json()["council"]["thread"] == "pets"
+    for call in stage.calls_to("ada")[-1:]:
+        assert texts(call.body, "assistant") == []
+
+
+@pytest.mark.parametrize("name", ["../pets", "/etc/passwd", "a/b", "bob/pets", "x" * 65, ".."])
+def test_a_threads_name_is_a_name(closed: Served, name: str) -> None:
+    answer = closed.post(ask("Which?"), headers={"X-Thread-Id": name})
+    assert answer.status_code == 400
+    assert "A thread's name" in answer.json()["error"]["message"]
+
+
+def test_a_thread_answers_one_question_at_a_time(stage: Stage, serve: Serve) -> None:
+    seat(stage)
+    released = threading.Event()
+    stage.model("pen", tokens_per_second=4, reply="one two three four")
+    served = serve(desk(stage))
+    first: list[Any] = []
+
+    def go() -> None:
+        first.append(served.post(ask("Which?"), headers={"X-Thread-Id": "busy"}))
+        released.set()
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    stage.wait_for(1, 20, started=True, model="pen")
+    second = served.post(ask("And?"), headers={"X-Thread-Id": "busy"})
+    elsewhere = served.get("/health")
+    thread.join()
+    assert second.status_code == 409
+    assert second.json()["error"]["code"] == "thread_busy"
+    assert elsewhere.status_code == 200
+    assert first[0].status_code == 200
