@@ -73,6 +73,10 @@ async def annotator(
         return {"segments": [failed(speaker, key, error)], "notes": [note]}
     annotation = read_annotation(reply.text)
     tell(runtime, Read(annotation=annotation))
+    if annotation == Annotation():
+        note = "The annotator's reply could not be read; the question stands as it was asked."
+        tell(runtime, Noted(text=note))
+        return {"annotation": annotation, "segments": [segment], "notes": [note]}
     return {"annotation": annotation, "segments": [segment]}
 
 

@@ -14,7 +14,7 @@ from mixture_of_models.councils.records import Annotation, Segment
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import ModelError
 from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Routed, Speaker, tell
+from mixture_of_models.graph.events import Noted, Routed, Speaker, tell
 from mixture_of_models.graph.speech import compose, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.graph.table import command, question
@@ -54,27 +54,31 @@ async def classifier(
         "ballots": Overwrite([]),
         "absences": Overwrite([]),
         "verdicts": Overwrite([]),
-        "notes": Overwrite([]),
     }
     segments: list[Segment] = []
+    notes: list[str] = []
     if explicit := command(state):
         routed = Routed(route="image" if explicit == "image" else "text", how="command")
     elif council.painter is None:
         routed = Routed(route="text", how="default")
     else:
-        label, segments = await _ask(text, runtime, council)
+        label, segments, notes = await _ask(text, runtime, council)
         drawing: Route = "image" if DRAWING.search(text) else "text"
         routed = Routed(route=label or drawing, how="model" if label else "keywords")
     tell(runtime, routed)
+    for note in notes:
+        tell(runtime, Noted(text=note))
+    cleared["notes"] = Overwrite(notes)
     return {**cleared, "route": routed.route, "segments": Overwrite(segments)}
 
 
 async def _ask(
     text: str, runtime: Runtime[CouncilContext], council: Council
-) -> tuple[Route | None, list[Segment]]:
+) -> tuple[Route | None, list[Segment], list[str]]:
+    """The model's label, what it cost, and what there is to say where it gave none."""
     key = council.classifier.model
     if key is None:
-        return None, []
+        return None, [], []
     speaker = Speaker(node="classifier", name="classifier")
     # The head of a long message says what it wants; a small model has a small window.
     prompt = render("classifier", style=council.prompts, question=text[:2000])
@@ -89,8 +93,11 @@ async def _ask(
             params={"temperature": 0.01},
         )
     except ModelError as error:
-        return None, [failed(speaker, key, error)]
-    return read_label(reply.text), [segment]
+        note = f"The classifier did not answer ({error}); the question's words chose its route."
+        return None, [failed(speaker, key, error)], [note]
+    label = read_label(reply.text)
+    unread = "The classifier's reply could not be read; the question's words chose its route."
+    return label, [segment], [] if label else [unread]
 
 
 def read_label(reply: str) -> Route | None:

@@ -30,6 +30,7 @@ from mixture_of_models.graph.pictures import UNSEEN
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.stand_ins import stand_ins
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.models.speaking import Reply
 from mixture_of_models.prompts import render
 from mixture_of_models.prompts.filling import fill
 
@@ -112,7 +113,7 @@ async def _write(
         note = f"The synthesizer did not answer: {error}"
         return _preferred(standing, verdict, note, (failed(speaker, key, error),))
     if not reply.text.strip():
-        return _preferred(standing, verdict, "The synthesizer answered nothing.", (segment,))
+        return _preferred(standing, verdict, _why_nothing(reply), (segment,))
     notes = [f"The answer broke off: {reply.detail or reply.finish}."] * (reply.finish == "broken")
     if reply.finish == "length":
         notes.append("The answer was cut off at the model's length limit.")
@@ -128,6 +129,13 @@ async def _write(
         reply.id or None,
         "filtered" if reply.finish == "refused" else reply.finish,
     )
+
+
+def _why_nothing(reply: Reply) -> str:
+    if reply.finish not in ("refused", "filtered"):
+        return "The synthesizer answered nothing."
+    words = reply.detail or "the provider withheld the answer"
+    return f"The synthesizer declined: {words.rstrip('.')}."
 
 
 def _prompt(

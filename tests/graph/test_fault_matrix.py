@@ -1,0 +1,202 @@
+"""Every fault, at every seat: an answer with an honest status, or an error that names the cause.
+
+Each faulty model is tried twice at the most and has half a second for all of it; so many requests
+are sent as its fault deserves, and nobody waits longer than that half second.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import pytest
+
+from mixture_of_models.councils.records import Absence, Status
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import QuorumError
+from mixture_of_models.nodes.synthesizer import LABEL
+from mixture_of_models.tests.graph.desk import ask, desk, seat, voice
+from mixture_of_models.tests.stage import Fault, Reply, Stage
+
+BUDGET = 0.5
+LONG_BEYOND = 8.0
+"""Seconds that a question may take on a busy machine: less than any wait that is out of budget."""
+
+
+class Row(NamedTuple):
+    fault: Fault
+    requests: int
+    end: str
+    """What comes of the call: failed, timeout, empty, refused, broken (text kept), length."""
+    says: str = ""
+    """What the error says, where there is one."""
+
+
+ROWS = {
+    "429": Row(Fault.status(429), 2, "failed", "HTTP 429, rate limited"),
+    "429 that says when": Row(Fault.status(429, retry_after=0.05), 2, "failed", "HTTP 429"),
+    "429 that wants a minute": Row(Fault.status(429, retry_after=50), 1, "failed", "HTTP 429"),
+    "quota": Row(Fault.status(429, error="insufficient_quota"), 1, "failed", "quota is used up"),
+    "500": Row(Fault.status(500), 2, "failed", "HTTP 500, server error"),
+    "502 with a page": Row(Fault.bad_gateway(), 2, "failed", "HTTP 502, bad gateway"),
+    "401": Row(Fault.status(401), 1, "failed", "HTTP 401, the key was not accepted"),
+    "402": Row(Fault.status(402), 1, "failed", "HTTP 402, the account has no credit"),
+    "404": Row(Fault.status(404), 1, "failed", "HTTP 404, not found"),
+    "reset": Row(Fault.reset(), 2, "failed", "the connection was reset"),
+    "reset midway": Row(Fault.reset(after=2), 1, "broken", "the connection broke off"),
+    "hang": Row(Fault.hang(), 1, "timeout", "no answer in 0.5 s"),
+    "stall": Row(Fault.stall(after=2), 1, "broken", "no end of the answer in 0.5 s"),
+    "truncation": Row(Fault.truncated(after=2), 1, "broken", "the answer was cut off"),
+    "nothing but an end": Row(Fault.truncated(after=0), 2, "failed", "the answer is empty"),
+    "malformed": Row(Fault.malformed(), 2, "failed", "the answer is not JSON"),
+    "garbage": Row(Fault.garbage(), 2, "failed", "the answer is not text"),
+    "error in the stream": Row(Fault.error_in_stream(after=0), 2, "failed", "broke off"),
+    "empty": Row(Fault.empty(), 1, "empty"),
+    "null": Row(Fault.null(), 1, "empty"),
+    "refusal": Row(Fault.refusal("I would rather not."), 1, "refused", "I would rather not."),
+    "content filter": Row(Fault.content_filter(), 1, "refused", "withheld"),
+    "length": Row(Fault.length(), 1, "length"),
+}
+EACH = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixture_of_models.models.retry.FIRST_WAIT", 0.02)
+
+
+def faulty(stage: Stage, name: str, row: Row, reply: Any, *, well: int = 0) -> dict[str, Any]:
+    """A model that goes wrong from its call `well` on, as a voice for `models`."""
+    stage.model(name, reply=reply, faults=[None] * well, always=row.fault)
+    return {name: voice(stage, name, retries=1, timeout=BUDGET)}
+
+
+async def answered(stage: Stage, council: Council, name: str, row: Row) -> tuple[str, Status]:
+    """What the council answered; the faulty model got as many requests as its fault deserves."""
+    result = await ask(council)
+    status: Status = result["status"]
+    assert len(stage.calls_to(name)) == row.requests
+    assert status.seconds < LONG_BEYOND
+    assert "127.0.0.1" not in status.model_dump_json()
+    return result["messages"][-1].text, status
+
+
+def missed(status: Status, stage_of: str) -> list[Absence]:
+    return [one for one in status.absent if one.stage == stage_of]
+
+
+@EACH
+async def test_a_character(stage: Stage, row: Row) -> None:
+    seat(stage)
+    models = faulty(stage, "ada", row, "one two three four")
+    sitting = desk(stage, models=models, deliberation={"method": "none"})
+    text, status = await answered(stage, sitting, "ada", row)
+    assert text == "What the council says."
+    if row.end in ("broken", "length"):
+        assert status.spoke == ("Ada", "Boris", "Clara")
+        assert status.absent == ()
+        [shown] = [call.body for call in stage.calls_to("pen")]
+        assert "one two" in json.dumps(shown)
+    else:
+        assert status.spoke == ("Boris", "Clara")
+        [absent] = missed(status, "character")
+        assert (absent.character, absent.reason) == ("Ada", row.end)
+        assert row.says in absent.detail
+        assert status.degraded
+
+
+@EACH
+async def test_the_only_character(stage: Stage, row: Row) -> None:
+    stage.model("pen", reply="What the council says.")
+    sitting = desk(stage, ("Ada",), models=faulty(stage, "ada", row, "one two three four"))
+    if row.end in ("broken", "length"):
+        text, _ = await answered(stage, sitting, "ada", row)
+        assert text == "What the council says."
+        return
+    with pytest.raises(QuorumError) as caught:
+        await ask(sitting)
+    assert len(stage.calls) == row.requests
+    assert row.says in str(caught.value)
+    assert [one.reason for one in caught.value.absences] == [row.end]
+
+
+@EACH
+async def test_a_voter(stage: Stage, row: Row) -> None:
+    seat(stage)
+    ballot = stage.scripts["ada"].reply
+    models = faulty(stage, "ada", row, ballot, well=1)
+    once = row._replace(requests=row.requests + 1)
+    text, status = await answered(stage, desk(stage, models=models), "ada", once)
+    assert text == "What the council says."
+    assert status.verdict is not None
+    assert status.verdict.ballots == 2
+    if row.end in ("failed", "timeout"):
+        [absent] = missed(status, "vote")
+        assert (absent.character, absent.reason) == ("Ada", row.end)
+        assert row.says in absent.detail
+        assert status.degraded
+    else:
+        assert missed(status, "vote") == []
+        assert status.verdict.abstained == 1
+
+
+@EACH
+async def test_the_annotator(stage: Stage, row: Row) -> None:
+    seat(stage)
+    reading = '{"restated": "Which pet is best?", "kind": "open"}'
+    models = faulty(stage, "reader", row, reading)
+    sitting = desk(stage, models=models, annotator={"model": "reader"})
+    text, status = await answered(stage, sitting, "reader", row)
+    assert text == "What the council says."
+    assert status.spoke == ("Ada", "Boris", "Clara")
+    [note] = [note for note in status.notes if "annotator" in note]
+    assert "the question stands as it was asked" in note
+    if row.end in ("failed", "timeout"):
+        assert row.says in note
+
+
+@EACH
+async def test_the_classifier(stage: Stage, row: Row) -> None:
+    seat(stage)
+    models = faulty(stage, "router", row, '{"why": "A pet is no picture.", "route": "text"}')
+    models["brush"] = voice(stage, "brush")
+    sitting = desk(stage, models=models, classifier={"model": "router"}, painter={"model": "brush"})
+    text, status = await answered(stage, sitting, "router", row)
+    assert text == "What the council says."
+    assert status.route == "text"
+    [note] = [note for note in status.notes if "classifier" in note]
+    assert "the question's words chose" in note
+    if row.end in ("failed", "timeout"):
+        assert row.says in note
+
+
+@EACH
+async def test_the_synthesizer(stage: Stage, row: Row) -> None:
+    seat(stage)
+    models = faulty(stage, "scribe", row, "one two three four")
+    sitting = desk(stage, models=models, synthesizer={"model": "scribe"})
+    text, status = await answered(stage, sitting, "scribe", row)
+    assert status.degraded
+    if row.end in ("broken", "length"):
+        assert text.startswith("one two")
+        assert status.written_by == "scribe"
+        word = "broke off" if row.end == "broken" else "cut off at the model's length limit"
+        assert any(word in note for note in status.notes)
+    else:
+        assert text.endswith(LABEL)
+        assert text.startswith("The view of ")
+        assert status.written_by == "vote"
+        assert any(
+            "The synthesizer" in note and row.says.rstrip(".") in note for note in status.notes
+        )
+
+
+async def test_one_that_recovers_leaves_no_trace_but_its_requests(stage: Stage) -> None:
+    seat(stage)
+    stage.model("ada", reply=Reply("A dog."), faults=[Fault.status(503)])
+    models = {"ada": voice(stage, "ada", retries=1, timeout=BUDGET)}
+    status = (await ask(desk(stage, models=models, deliberation={"method": "none"})))["status"]
+    assert (status.spoke, status.absent) == (("Ada", "Boris", "Clara"), ())
+    assert not status.degraded
+    assert len(stage.calls_to("ada")) == 2
+    assert status.usage.calls == 5
