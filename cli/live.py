@@ -20,7 +20,7 @@ from mixture_of_models.cli import cards, words
 from mixture_of_models.cli.inert import inert, one_line
 from mixture_of_models.cli.screen import Ending, Screen
 from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.events import Event, Noted
+from mixture_of_models.graph.events import Event, Noted, Planned, Waited
 from mixture_of_models.graph.follow import RoundView, RunView, SpeakerView
 
 FRAME = 0.1
@@ -71,6 +71,10 @@ class Live(Screen):
         self._settle()
         if isinstance(event, Noted):
             self.note(event.text)
+        elif isinstance(event, Planned) and event.unplanned > event.loads:
+            self._console.print(Text(words.plan(event), "dim"))
+        elif isinstance(event, Waited):
+            self._console.print(Text(words.held_back(event), "dim"))
 
     def note(self, line: str) -> None:
         """Print it among the rest."""

@@ -14,9 +14,11 @@ from mixture_of_models.graph.events import (
     Heat,
     Missed,
     Noted,
+    Planned,
     Polled,
     Seated,
     Voted,
+    Waited,
 )
 from mixture_of_models.graph.follow import RunView
 
@@ -49,7 +51,7 @@ class Plain(Screen):
             say(line)
         say(f"[{words.cost(status.usage, status.seconds)} · thread {ending.thread}]")
 
-    def _lines(self, event: Event) -> list[str]:
+    def _lines(self, event: Event) -> list[str]:  # noqa: C901 - one line an event
         match event:
             case Seated():
                 layer = f", layer {event.layer} of {event.layers}" if event.layers > 1 else ""
@@ -70,6 +72,10 @@ class Plain(Screen):
                 return [f"Count: {words.tally(event.verdict)}", f"  {event.why}"]
             case Heat() if event.state == "waiting":
                 return [f"  {words.heat(event)}"]
+            case Planned() if event.loads or event.unplanned:
+                return [f"  {words.plan(event)}"]
+            case Waited():
+                return [f"  {words.held_back(event)}"]
             case Noted():
                 return [f"Note: {event.text}"]
             case _:

@@ -57,6 +57,8 @@ def _line(depth: int, span: Any) -> str:
     parts = [f"{span.start:7.3f}  {'  ' * depth}{span.name}", took, span.model]
     if span.output_tokens is not None:
         parts.append(f"{span.input_tokens} + {span.output_tokens} tokens")
+    if plan := span.about.get("plan"):
+        parts.append(one_line(str(plan)))
     if span.error:
         parts.append(f"error: {one_line(span.error)}")
     return inert("  ".join(part for part in parts if part))

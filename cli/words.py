@@ -5,7 +5,7 @@ from __future__ import annotations
 from mixture_of_models.cli.inert import inert, one_line
 from mixture_of_models.cli.report import tokens_per_second
 from mixture_of_models.councils.records import Absence, Ballot, Segment, Status, Usage, Verdict
-from mixture_of_models.graph.events import Heat
+from mixture_of_models.graph.events import Heat, Planned, Waited
 
 REASONS = {
     "failed": "failed",
@@ -87,4 +87,23 @@ def heat(event: Heat) -> str:
     return (
         f"{one_line(event.device) or 'The GPU'} is at {event.celsius or 0:g} °C; waiting for "
         f"{event.resume:g} °C, {event.remaining:.0f} s at the most"
+    )
+
+
+def plan(event: Planned) -> str:
+    """What a lane has planned for a fan-out."""
+    turns = ", ".join(
+        f"{one_line(model)} x {calls}" if calls > 1 else one_line(model)
+        for model, calls in zip(event.models, event.calls, strict=True)
+    )
+    loads = f"{event.loads} load{'s' * (event.loads != 1)}"
+    instead = f" instead of {event.unplanned}" * (event.unplanned > event.loads)
+    return f"Lane {one_line(event.lane)}: {turns}; {loads} this round{instead}"
+
+
+def held_back(event: Waited) -> str:
+    """Who waits for a rate limit."""
+    return (
+        f"{one_line(event.speaker.name)} waits {event.seconds:.1f} s for the rate limit of lane "
+        f"{one_line(event.lane)}"
     )

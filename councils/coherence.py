@@ -117,6 +117,14 @@ def _cascade_has_somewhere_to_go(council: Council) -> Iterator[Problem]:
         yield Problem(("layers", 0), says)
 
 
+def _lanes_are_used(council: Council) -> Iterator[Problem]:
+    named = tuple(dict.fromkeys(m.lane for m in council.models.values() if m.lane is not None))
+    for name in council.lanes:
+        if name not in named:
+            near = nearest(name, named) or "; write `lane` into those that share it"
+            yield Problem(("lanes", name), f"is no model's `lane`{near}", unknown_name=True)
+
+
 def _depth_has_a_judge(council: Council) -> Iterator[Problem]:
     if council.deliberation.depth == "annotator" and council.annotator is None:
         says = "needs one: `annotator: {model: ...}` reads how hard a question is"
@@ -130,5 +138,6 @@ CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _everyone_has_one_seat,
     _dropout_leaves_someone,
     _cascade_has_somewhere_to_go,
+    _lanes_are_used,
     _depth_has_a_judge,
 )

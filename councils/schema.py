@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from mixture_of_models.councils.secrecy import refuse_secrets
 from mixture_of_models.councils.voices import (
     Character,
+    Lane,
     Model,
     Name,
     Pointer,
@@ -31,6 +32,7 @@ __all__ = [
     "Council",
     "Deliberation",
     "Extension",
+    "Lane",
     "Method",
     "Model",
     "Name",
@@ -249,6 +251,9 @@ class Council(Section):
     name: Name = Field(description="the council's name")
     description: str = Field(default="", max_length=2_000, description="one line for lists")
     models: dict[Name, Model] = Field(min_length=1, description="the voices, by the key used below")
+    lanes: dict[Name, Lane] = Field(
+        default_factory=dict, description="limits of the lanes that models name"
+    )
     characters: tuple[Character, ...] = Field(min_length=1, max_length=64, description="the seats")
     layers: tuple[tuple[Pointer, ...], ...] = Field(
         default=(), max_length=16, description="who speaks together; left out: one layer of all"

@@ -125,6 +125,33 @@ class Model(Section):
         return refuse_secrets(params, "name the key's environment variable in `api_key_env`")
 
 
+class Lane(Section):
+    """What models share: one GPU, or the rate limit of one key."""
+
+    concurrency: int | None = Field(
+        default=None, ge=1, le=1024, description="calls at a time; unset: as its models say"
+    )
+    fits: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="how many of its models are in memory at once; unset: as is found out",
+    )
+    order: Literal["planned", "arrival"] = Field(
+        default="planned",
+        description="planned: calls of models in memory go before those that need a load",
+    )
+    keep_alive: str = Field(
+        default="30m",
+        pattern=r"^-?\d+(ms|s|m|h)?$",
+        description="how long Ollama keeps an idle model of the lane in memory",
+    )
+    rpm: int | None = Field(default=None, ge=1, description="requests in any minute at the most")
+    tpm: int | None = Field(
+        default=None, ge=1, description="tokens in any minute at the most, read and written"
+    )
+
+
 class Character(Section):
     """A persona on a model: one seat in the council."""
 

@@ -84,6 +84,28 @@ class Heat(Record):
     remaining: float = 0.0
 
 
+class Planned(Record):
+    """A lane has put the calls of a fan-out in an order, so that few models are loaded."""
+
+    kind: Literal["planned"] = "planned"
+    lane: str
+    round: int
+    models: tuple[str, ...] = Field(description="keys of `models`, in the order of their turns")
+    calls: tuple[int, ...] = Field(description="how many each of them has")
+    loaded: tuple[str, ...] = Field(description="those in memory already")
+    loads: int
+    unplanned: int = Field(description="the loads if calls were served as they come")
+
+
+class Waited(Record):
+    """A call is held back by a rate limit of its lane."""
+
+    kind: Literal["waited"] = "waited"
+    speaker: Speaker
+    lane: str
+    seconds: float
+
+
 class Asked(Record):
     """A model is being asked. `prompt` is filled in debug runs only: (role, text) pairs."""
 
@@ -154,6 +176,8 @@ Event = Annotated[
     | Seated
     | Polled
     | Heat
+    | Planned
+    | Waited
     | Asked
     | Said
     | Finished

@@ -25,6 +25,7 @@ from mixture_of_models.graph.events import (
     Heat,
     Missed,
     Noted,
+    Planned,
     Polled,
     Read,
     Routed,
@@ -113,6 +114,7 @@ class RunView:
     rounds: list[RoundView] = field(default_factory=list)
     voices: dict[str, SpeakerView] = field(default_factory=dict)
     heat: Heat | None = None
+    plans: list[Planned] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     active: str = ""
     answer: str = ""
@@ -139,6 +141,8 @@ class RunView:
                 self.active = "vote"
             case Heat():
                 self.heat = event
+            case Planned():
+                self.plans.append(event)
             case Asked():
                 one = self._voice(event.speaker)
                 one.text = one.reasoning = ""  # asked anew after an interruption: it begins again

@@ -14,7 +14,7 @@ from mixture_of_models.councils.records import Absence, AbsenceReason, Segment, 
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import CouncilError, ModelError, ModelUnavailableError
 from mixture_of_models.graph.context import context_of
-from mixture_of_models.graph.events import Asked, Finished, Speaker, Telling, tell
+from mixture_of_models.graph.events import Asked, Finished, Speaker, Telling, Waited, tell
 from mixture_of_models.graph.pictures import NO_PICTURES, Pictures, with_pictures
 from mixture_of_models.models.speaking import Reply, speak
 from mixture_of_models.prompts import Prompt
@@ -77,6 +77,9 @@ async def utter(
             stop=stop,
             config=_marked(speaker),
             seat=f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
+            on_wait=lambda lane, seconds: tell(
+                runtime, Waited(speaker=speaker, lane=lane, seconds=seconds)
+            ),
         )
     except CouncilError as error:
         # A voice that cannot be opened as it is written is missed like one that is down.

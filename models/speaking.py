@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,16 @@ from mixture_of_models.models.breaker import breaker_of
 from mixture_of_models.models.clients import Room, close_voices, room
 from mixture_of_models.models.constraint import Constraint
 from mixture_of_models.models.eyes import as_it_sees
-from mixture_of_models.models.lanes import lane_of
+from mixture_of_models.models.lanes import Lane, lane_of
 from mixture_of_models.models.listening import Ear, Finish, ListenerError
 from mixture_of_models.models.prices import Prices, price_of, prices_of
+from mixture_of_models.models.rates import estimate
 from mixture_of_models.models.redaction import redact
 from mixture_of_models.models.registry import open_model, provider_of
 from mixture_of_models.models.retry import Failure, understand, wait_before
 from mixture_of_models.models.terms import learn
 from mixture_of_models.models.usage import Meter
+from mixture_of_models.models.voices import settled, voice_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -74,6 +76,7 @@ async def speak(
     stop: Sequence[str] = (),
     config: RunnableConfig | None = None,
     seat: str | None = None,
+    on_wait: Callable[[str, float], None] | None = None,
 ) -> Reply:
     """Ask the model `key`, then its fallbacks in order, until one answers.
 
@@ -83,8 +86,8 @@ async def speak(
     is a JSON schema that the reply is held to where the model can be; the text comes back as it
     is. `params` override the council's. At a text of `stop` the reply ends. `seat` says whose
     sample of the model this is: where the council has a cache, the same request from the same seat
-    is answered out of it, and without a seat neither looked up nor kept. Cancelling closes the
-    stream at once.
+    is answered out of it, and without a seat neither looked up nor kept. `on_wait(lane, seconds)`
+    is called before a lane's rate limit is waited for. Cancelling closes the stream at once.
 
     Raises:
         ModelUnavailableError: every try at every model failed.
@@ -95,16 +98,19 @@ async def speak(
     """
     here = await room()
     prices = await prices_of(council)
-    asking = _Asking(messages, on_text, schema, params, config, prices, stop)
+    asking = _Asking(messages, on_text, schema, params, config, on_wait, prices, stop)
     try:
         for name in chain(council, key):
-            spec = council.models[name]
+            spec, lane = settled(council, name), lane_of(here.lanes, council, name)
             asking.sent = await as_it_sees(spec, messages)
             request = None if seat is None else asking.request(spec, seat)
             if council.cache and request and (kept := await cache.find(council.cache, request)):
+                if lane is not None and name == key:
+                    lane.withdraw(voice_of(spec))
                 return asking.recall(name, spec, kept)
-            async with lane_of(here.lanes, council, name):
-                reply = await asking.ask(here, name, spec)
+            turn = lane and lane.turn(voice_of(spec), announced=name == key)
+            async with turn or nullcontext():
+                reply = await asking.ask(here, name, spec, lane)
             if reply is not None:
                 if council.cache and request and reply.finish == "stop" and reply.whole:
                     answer = cache.Kept(text=reply.text, reasoning=reply.reasoning)
@@ -145,6 +151,7 @@ class _Asking:
     schema: dict[str, Any] | None
     params: Mapping[str, Any] | None
     config: RunnableConfig | None
+    on_wait: Callable[[str, float], None] | None
     prices: Prices
     stop: Sequence[str] = ()
     attempts: list[Attempt] = field(default_factory=list)
@@ -154,7 +161,7 @@ class _Asking:
     sent: list[BaseMessage] = field(default_factory=list)
     """The messages as the model whose turn it is can take them."""
 
-    async def ask(self, here: Room, name: str, spec: Model) -> Reply | None:
+    async def ask(self, here: Room, name: str, spec: Model, lane: Lane | None) -> Reply | None:
         """Ask one model, as often as its policy allows; None when it does not answer."""
         now = asyncio.get_running_loop().time
         deadline: float | None = None
@@ -173,11 +180,18 @@ class _Asking:
                 self.attempts.append(Attempt(model=name, error=redact(str(error))))
                 self.missing.append(error)
                 return None
+            ready = now()
+            admitted = lane and await lane.admit(estimate(self.sent, spec), self.on_wait)
             began = now()
             if deadline is None:
                 # Importing its library, or loading its weights, does not count.
                 self.began, deadline = began, began + spec.timeout
+            else:  # nor does waiting for a rate limit
+                self.began, deadline = self.began + began - ready, deadline + began - ready
+            before = meter.tokens
             heard = await self._try(chat, spec, meter, deadline, constraint)
+            if admitted and meter.tokens > before:
+                admitted.tokens = meter.tokens - before
             failure = heard.failure
             self.attempts.append(
                 Attempt(

@@ -28,6 +28,11 @@ class Meter:
         self.output_tokens = (self.output_tokens or 0) + int(told.get("output_tokens") or 0)
 
     @property
+    def tokens(self) -> int:
+        """Tokens told so far, read and written."""
+        return (self.input_tokens or 0) + (self.output_tokens or 0)
+
+    @property
     def usd(self) -> float | None:
         """Dollars, or None where the price or the tokens are not known."""
         if self._price is None or self.input_tokens is None or self.output_tokens is None:

@@ -1,4 +1,4 @@
-"""The thermal wait: before every fan-out, let the hardware cool."""
+"""The thermal wait: before every fan-out, let the hardware cool, and have its lanes plan."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.events import Heat, tell
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.graph.table import seating
+from mixture_of_models.graph.turns import announce_turns
 from mixture_of_models.models.thermal import ThermalReport, cool_down
 
 
 async def thermal_wait(
     state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> CouncilUpdate:
-    """Wait while a GPU is above the council's limit, telling every poll.
+    """Wait while a GPU is above the council's limit, telling every poll; then announce the calls.
 
     Raises:
         ThermalError: it stayed too hot, and the council says to stop then.
     """
+    update = await _cool(state, runtime, council)
+    await announce_turns(state, runtime, council)
+    return update
+
+
+async def _cool(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> CouncilUpdate:
     gave_up = (
         f"The GPU stayed above {council.thermal.limit:g} °C; the council went on."
         if council.thermal

@@ -126,6 +126,13 @@ class Collector(BaseCallbackHandler):
         if span is not None and self._content:
             span.text = str(getattr(output, "content", output))
 
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **_: Any) -> None:
+        """A node tells something of itself in a line, such as the order that it planned."""
+        span = self._spans.get(run_id)
+        if span is not None and isinstance(data, str):
+            before = span.about.get(name)
+            span.about[name] = f"{before}; {data}" if before else data
+
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **_: Any) -> None:
         """A graph or a node is done."""
         self._end(run_id)

@@ -8,6 +8,7 @@ One engine serves every council of this process that asks for the same weights a
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import json
 import os
@@ -21,7 +22,11 @@ from pathlib import Path
 
 from mixture_of_models.councils.schema import Model
 from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import ModelUnavailableError, ProviderNotInstalledError
+from mixture_of_models.errors import (
+    MixtureError,
+    ModelUnavailableError,
+    ProviderNotInstalledError,
+)
 from mixture_of_models.models.weights import SHIPPED, eyes_of, find_weights
 
 SHIPPED_CONTEXT = 512
@@ -82,9 +87,7 @@ def open_embedded(spec: Model) -> Endpoint:
         ProviderNotInstalledError: there is no llama.cpp here.
         ModelUnavailableError: llama.cpp could not start with these weights.
     """
-    weights = find_weights(spec.model)
-    usual = SHIPPED_CONTEXT if weights.parent == SHIPPED else CONTEXT
-    load = _Load(weights, spec.model, spec.context or usual, spec.concurrency or SLOTS)
+    load = _load(spec)
     with _lock:
         known = _engines.get(load)
         if known and known.done() and not known.result().runs():
@@ -107,9 +110,32 @@ def close_embedded() -> None:
             future.result().stop()
 
 
+def is_running(spec: Model) -> bool:
+    """Whether the engine of `spec` runs, so that asking it loads nothing."""
+    with contextlib.suppress(MixtureError), _lock:
+        known = _engines.get(_load(spec))
+        return known is not None and known.done() and known.result().runs()
+    return False
+
+
+def stop_embedded(spec: Model) -> None:
+    """Stop the engine of `spec`, if it runs; the next to ask starts it again."""
+    with contextlib.suppress(MixtureError), _lock:
+        known = _engines.get(_load(spec))
+        if known is not None and known.done():
+            del _engines[_load(spec)]
+            known.result().stop()
+
+
 def is_installed() -> bool:
     """Whether llama.cpp is here; it is not loaded to find out."""
     return importlib.util.find_spec("xllamacpp") is not None
+
+
+def _load(spec: Model) -> _Load:
+    weights = find_weights(spec.model)
+    usual = SHIPPED_CONTEXT if weights.parent == SHIPPED else CONTEXT
+    return _Load(weights, spec.model, spec.context or usual, spec.concurrency or SLOTS)
 
 
 def _start_into(future: Future[_Engine], load: _Load) -> None:

@@ -26,6 +26,7 @@ class Resident:
     """A model in memory, or on its way there."""
 
     loading: asyncio.Task[None]
+    context: int | None = None
     users: int = 0
     expires: float = math.inf
 
@@ -48,10 +49,19 @@ class Memory:
                 del self._residents[name]
         return {name: resident.expires - now for name, resident in self._residents.items()}
 
-    async def enter(self, model: str, load_seconds: float) -> float:
-        """Have a model in memory and hold it there; the seconds that took."""
+    def context(self, model: str) -> int | None:
+        """The size of context that a model in memory was loaded with, where a call said one."""
+        return self._residents[model].context
+
+    async def enter(self, model: str, load_seconds: float, context: int | None = None) -> float:
+        """Have a model in memory and hold it there; the seconds that took.
+
+        As in Ollama, another size of context is another load.
+        """
         began = time.monotonic()
-        while model not in self.residents() and not self._make_room(model, load_seconds):
+        while not self._is_here(model, context) and not self._make_room(
+            model, load_seconds, context
+        ):
             self._room.clear()
             await self._room.wait()
         resident = self._residents.pop(model)
@@ -76,8 +86,16 @@ class Memory:
                 del self._residents[model]
         self._room.set()
 
-    def _make_room(self, model: str, load_seconds: float) -> bool:
+    def _is_here(self, model: str, context: int | None) -> bool:
+        return model in self.residents() and self._residents[model].context == context
+
+    def _make_room(self, model: str, load_seconds: float, context: int | None) -> bool:
         evicted: list[str] = []
+        if model in self._residents:
+            if self._residents[model].users:
+                return False
+            del self._residents[model]
+            evicted.append(model)
         while self.slots is not None and len(self._residents) >= self.slots:
             idle = next((name for name, one in self._residents.items() if not one.users), None)
             if idle is None:
@@ -85,8 +103,15 @@ class Memory:
             del self._residents[idle]
             evicted.append(idle)
         self.loads.append(Load(model, time.monotonic(), tuple(evicted)))
-        self._residents[model] = Resident(asyncio.ensure_future(self._load(load_seconds)))
+        loading = asyncio.ensure_future(self._load(load_seconds))
+        self._residents[model] = Resident(loading, context)
         return True
+
+    def drop(self, model: str) -> None:
+        """Unload an idle model at once; one that speaks leaves when it is through."""
+        if model in self.residents() and not self._residents[model].users:
+            del self._residents[model]
+            self._room.set()
 
     async def _load(self, load_seconds: float) -> None:
         if load_seconds:

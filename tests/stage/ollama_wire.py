@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -95,14 +95,19 @@ def tags(scripts: Mapping[str, Script]) -> dict[str, Any]:
     return {"models": [_card(name, script) for name, script in scripts.items()]}
 
 
-def in_memory(scripts: Mapping[str, Script], residents: Mapping[str, float]) -> dict[str, Any]:
+def in_memory(
+    scripts: Mapping[str, Script],
+    residents: Mapping[str, float],
+    context_of: Callable[[str], int | None],
+) -> dict[str, Any]:
     """The answer of /api/ps: the loaded models, all of them wholly on the GPU."""
     found = []
     for name, seconds in residents.items():
         script = scripts.get(name, Script())
         stays = _LONG if math.isinf(seconds) else timedelta(seconds=seconds)
         until = (datetime.now(UTC) + stays).isoformat()
-        memory = {"size_vram": script.size, "context_length": script.context, "expires_at": until}
+        context = context_of(name) or script.context
+        memory = {"size_vram": script.size, "context_length": context, "expires_at": until}
         found.append({**_card(name, script), **memory})
     return {"models": found}
 

@@ -226,7 +226,11 @@ class Stage:
         if not ollama:
             return await answer.speak(turn, script, fault)
         name = ollama_wire.full_name(entry.model)
-        loading = await self._memory.enter(name, script.load_seconds)
+        if only_loads and reply.finish == "unload":
+            self._memory.drop(name)
+            return await answer.speak(turn, script, fault)
+        options = body.get("options") or {}
+        loading = await self._memory.enter(name, script.load_seconds, options.get("num_ctx"))
         try:
             turn = Turn(entry.number, entry.model, entry.path, body, reply, by_token, loading)
             loaded = Answer(answer.request, answer.wire, self._log, entry)
@@ -250,7 +254,9 @@ class Stage:
         answers: dict[str, Callable[[], object]] = {
             "/v1/models": lambda: openai_wire.listing(self.scripts),
             "/api/tags": lambda: ollama_wire.tags(named),
-            "/api/ps": lambda: ollama_wire.in_memory(named, self._memory.residents()),
+            "/api/ps": lambda: ollama_wire.in_memory(
+                named, self._memory.residents(), self._memory.context
+            ),
             "/api/version": lambda: {"version": ollama_wire.VERSION},
         }
         if method == "GET" and entry.path in answers:

@@ -1,0 +1,77 @@
+"""Announcing a fan-out to the lanes that its calls go through, and what they will do with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.models.clients import room
+from mixture_of_models.models.lanes import Lane, lane_of
+from mixture_of_models.models.memory import look
+from mixture_of_models.models.planner import loads_as_they_come
+from mixture_of_models.models.voices import Voice, settled, voice_of
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """In which order one lane takes the calls of a fan-out."""
+
+    lane: str
+    models: tuple[str, ...]
+    """By their keys in the council, each once."""
+    calls: tuple[int, ...]
+    """How many each has."""
+    loaded: tuple[str, ...]
+    """Those of them that are in memory already."""
+    loads: int
+    unplanned: int
+    """The loads if calls were served as they come."""
+
+
+async def announce(
+    council: Council, keys: Sequence[str], ahead: Sequence[Collection[str]] = ()
+) -> list[Order]:
+    """Announce the calls of a fan-out; the orders of the lanes in which there is one to choose.
+
+    Args:
+        council: whose models these are.
+        keys: the model of each call, in the order of the seats.
+        ahead: the models of the fan-outs that are to follow.
+    """
+    here = await room()
+    lanes: dict[int, tuple[Lane, list[str]]] = {}
+    for key in keys:
+        lane = lane_of(here.lanes, council, key)
+        if lane is not None and lane.plans:
+            lanes.setdefault(id(lane), (lane, []))[1].append(key)
+    return [await _announce(council, lane, mine, ahead) for lane, mine in lanes.values()]
+
+
+async def _announce(
+    council: Council, lane: Lane, keys: list[str], ahead: Sequence[Collection[str]]
+) -> Order:
+    names: dict[Voice, str] = {}
+
+    def voice(key: str) -> Voice:
+        found = voice_of(settled(council, key))
+        names.setdefault(found, key)
+        return found
+
+    calls = [voice(key) for key in keys]
+    later = [
+        {voice(key) for key in some if council.models[key].lane == lane.name} for some in ahead
+    ]
+    await look(lane, [*names])
+    loaded = [*lane.loaded]
+    plan = lane.expect(calls, later)
+    each = Counter(calls)
+    return Order(
+        lane=lane.name,
+        models=tuple(names[one] for one in plan.order),
+        calls=tuple(each[one] for one in plan.order),
+        loaded=tuple(names[one] for one in plan.order if one in loaded),
+        loads=sum(one not in loaded for one in plan.order),
+        unplanned=loads_as_they_come(calls, loaded, lane.room),
+    )
