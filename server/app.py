@@ -18,6 +18,7 @@ from mixture_of_models.server.chat import chat
 from mixture_of_models.server.errors import Refusal, told
 from mixture_of_models.server.house import House
 from mixture_of_models.server.json import dumps
+from mixture_of_models.server.responses import responses
 from mixture_of_models.server.sending import ClientGone
 
 Act = Callable[[Request, Visitor], Awaitable[Response]]
@@ -58,6 +59,7 @@ def make_app(house: House, *, mounted: bool = False) -> FastAPI:
     app.state.house = house
     for path, method, act in (
         ("/v1/chat/completions", "POST", chat),
+        ("/v1/responses", "POST", responses),
         ("/v1/models", "GET", models),
         ("/v1/models/{name}", "GET", model),
         ("/metrics", "GET", metrics),

@@ -36,3 +36,17 @@ def account(outcome: Outcome, *, thread: str | None, candid: bool) -> dict[str, 
         for absence in told["absent"]:
             absence["detail"] = ""
     return {**told, "thread": thread}
+
+
+def response_usage(outcome: Outcome) -> dict[str, Any] | None:
+    """The usage as /v1/responses words it; None where no model told it."""
+    usage = usage_of([outcome])
+    if usage.tokens is None:
+        return None
+    return {
+        "input_tokens": usage.input_tokens or 0,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": usage.output_tokens or 0,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.tokens,
+    }

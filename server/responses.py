@@ -1,0 +1,182 @@
+"""/v1/responses: OpenAI's newer form of the same. Nothing is kept unless a thread is named."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mixture_of_models.server.asking import Visitor, failing, house_of, question_of
+from mixture_of_models.server.chat_request import conversation
+from mixture_of_models.server.errors import told
+from mixture_of_models.server.house import House
+from mixture_of_models.server.json import dumps
+from mixture_of_models.server.reading import read_body
+from mixture_of_models.server.report import account, response_usage
+from mixture_of_models.server.responses_request import ResponsesRequest
+from mixture_of_models.server.running import Outcome, Question, run, whole
+from mixture_of_models.server.sending import EventStream, event, unless_gone
+from mixture_of_models.server.shape import checked
+
+
+async def responses(request: Request, visitor: Visitor) -> Response:
+    """Answer, in one piece or event by event."""
+    house = house_of(request)
+    body = await read_body(request, ResponsesRequest, house.settings.most_bytes)
+    body.refuse_what_cannot_be_done()
+    asked = await question_of(
+        house,
+        visitor,
+        body.model,
+        conversation(body.messages),
+        form=body.form,
+        thread=visitor.thread or body.thread or (body.metadata or {}).get("thread_id"),
+    )
+    made = Made(house, asked, body, visitor)
+    if not body.stream:
+        return await unless_gone(request.receive, made.whole())
+    more = failing(house, visitor)
+    return EventStream(made.events(), **{**more, "broken": made.broken})
+
+
+class Made:
+    """One response in the making."""
+
+    def __init__(
+        self, house: House, asked: Question, body: ResponsesRequest, visitor: Visitor
+    ) -> None:
+        self._house, self._asked, self._body, self._visitor = house, asked, body, visitor
+        self._id = f"resp_{secrets.token_hex(16)}"
+        self._message = f"msg_{secrets.token_hex(16)}"
+        self._created = int(time.time())
+        self._number = 0
+
+    async def whole(self) -> Response:
+        """The response in one piece."""
+        outcome = await whole(self._house, self._asked)
+        text = checked(outcome, self._asked.form)
+        return Response(dumps(self._ended(outcome, text)), media_type="application/json")
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """The response as a stream of events."""
+        begun = False
+        place = {"item_id": self._message, "output_index": 0, "content_index": 0}
+        async with aclosing(run(self._house, self._asked)) as parts:
+            async for part in parts:
+                if not begun:
+                    begun = True
+                    yield self._opening(place)
+                if isinstance(part, str):
+                    delta = {**place, "delta": part, "logprobs": []}
+                    yield self._event("response.output_text.delta", **delta)
+                    continue
+                checked(part, self._asked.form)
+                yield self._closing(place, part)
+
+    def broken(self, error: BaseException) -> bytes:
+        """The last event of a stream that breaks off."""
+        refusal = told(error, candid=self._house.settings.candid)
+        failed = self._state("failed", [])
+        failed["error"] = {
+            "code": "server_error" if refusal.status >= 500 else "invalid_prompt",
+            "message": refusal.body["error"]["message"],
+        }
+        return self._event("response.failed", response=failed)
+
+    def _opening(self, place: dict[str, Any]) -> bytes:
+        begun = self._state("in_progress", [])
+        item = self._item("in_progress", [])
+        return b"".join(
+            (
+                self._event("response.created", response=begun),
+                self._event("response.in_progress", response=begun),
+                self._event("response.output_item.added", output_index=0, item=item),
+                self._event("response.content_part.added", **place, part=_text("")),
+            )
+        )
+
+    def _closing(self, place: dict[str, Any], outcome: Outcome) -> bytes:
+        part = _text(outcome.text)
+        state = self._ended(outcome, outcome.text)
+        [item] = state["output"]
+        over = "incomplete" if state["status"] == "incomplete" else "completed"
+        return b"".join(
+            (
+                self._event("response.output_text.done", **place, text=outcome.text, logprobs=[]),
+                self._event("response.content_part.done", **place, part=part),
+                self._event("response.output_item.done", output_index=0, item=item),
+                self._event(f"response.{over}", response=state),
+            )
+        )
+
+    def _event(self, kind: str, **told: Any) -> bytes:
+        made = {"type": kind, "sequence_number": self._number, **told}
+        self._number += 1
+        return event(dumps(made), kind)
+
+    def _ended(self, outcome: Outcome, text: str) -> dict[str, Any]:
+        """The response as it is at its end."""
+        why = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(
+            outcome.finish
+        )
+        status = "incomplete" if why else "completed"
+        state = self._state(status, [self._item(status, [_text(text)])])
+        state["incomplete_details"] = {"reason": why} if why else None
+        state["usage"] = response_usage(outcome)
+        state["council"] = account(
+            outcome,
+            thread=self._visitor.told(self._asked.thread),
+            candid=self._house.settings.candid,
+        )
+        return state
+
+    def _item(self, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "type": "message",
+            "id": self._message,
+            "status": status,
+            "role": "assistant",
+            "content": content,
+        }
+
+    def _state(self, status: str, output: list[dict[str, Any]]) -> dict[str, Any]:
+        body = self._body
+        wanted = body.text.format if body.text else None
+        form = wanted.model_dump(by_alias=True, exclude_none=True) if wanted else {"type": "text"}
+        thread = self._visitor.told(self._asked.thread)
+        return {
+            "id": self._id,
+            "object": "response",
+            "created_at": self._created,
+            "status": status,
+            "background": False,
+            "error": None,
+            "incomplete_details": None,
+            "instructions": body.instructions,
+            "max_output_tokens": body.max_output_tokens,
+            "model": self._asked.seat.model,
+            "output": output,
+            "parallel_tool_calls": True,
+            "previous_response_id": None,
+            "reasoning": {"effort": None, "summary": None},
+            "store": False,
+            "temperature": body.temperature,
+            "text": {"format": form},
+            "tool_choice": "auto",
+            "tools": [],
+            "top_p": body.top_p,
+            "truncation": "disabled",
+            "usage": None,
+            "user": None,
+            "metadata": body.metadata or {},
+            "conversation": {"id": thread} if thread else None,
+        }
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}

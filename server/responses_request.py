@@ -1,0 +1,250 @@
+"""The body of /v1/responses, read strictly, and turned into the messages of a chat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.server.chat_request import (
+    Address,
+    Asked,
+    Body,
+    Found,
+    Message,
+    Part,
+    Picture,
+    Said,
+    Text,
+    Told,
+)
+from mixture_of_models.server.errors import unsupported, wrong
+
+
+class InputText(Part):
+    """Some text, of whichever side."""
+
+    type: Literal["input_text", "output_text", "text"]
+    text: str
+
+
+class InputRefusal(Part):
+    """What a model said when it declined."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class InputImage(Part):
+    """A picture."""
+
+    type: Literal["input_image"]
+    image_url: Annotated[
+        str, StringConstraints(pattern=r"^(https?://|data:image/[a-z.+-]+;base64,)", min_length=8)
+    ]
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+Block = Annotated[InputText | InputRefusal | InputImage, Field(discriminator="type")]
+
+
+class Spoken(Part):
+    """What somebody said."""
+
+    type: Literal["message"] = "message"
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str | list[Block]
+
+
+class Called(Part):
+    """A call that was made of a client's tool."""
+
+    type: Literal["function_call"]
+    call_id: str = Field(min_length=1, max_length=256)
+    name: str = Field(min_length=1, max_length=128)
+    arguments: str
+
+
+class CallOutput(Part):
+    """What the tool gave."""
+
+    type: Literal["function_call_output"]
+    call_id: str = Field(min_length=1, max_length=256)
+    output: str | list[InputText]
+
+
+class Thought(Part):
+    """What a model thought; a council's answer holds none, and needs none."""
+
+    type: Literal["reasoning"]
+
+
+def _kind(item: Any) -> str:
+    kind = item.get("type", "message") if isinstance(item, dict) else getattr(item, "type", None)
+    return str(kind)
+
+
+Item = Annotated[
+    Annotated[Spoken, Tag("message")]
+    | Annotated[Called, Tag("function_call")]
+    | Annotated[CallOutput, Tag("function_call_output")]
+    | Annotated[Thought, Tag("reasoning")],
+    Discriminator(_kind),
+]
+
+
+class Format(Body):
+    """The form of the answer."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class TextForm(Body):
+    """How the text is to be."""
+
+    format: Format | None = None
+    verbosity: str | None = None
+
+
+class Conversation(Body):
+    """A thread."""
+
+    id: str
+
+
+class ResponsesRequest(Body):
+    """A question, with the conversation before it."""
+
+    model: str = Field(min_length=1, max_length=200)
+    input: str | Annotated[list[Item], Field(min_length=1)]
+    instructions: str | None = None
+    stream: bool | None = None
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    text: TextForm | None = None
+    metadata: dict[str, str] | None = Field(default=None, max_length=16)
+    conversation: str | Conversation | None = None
+
+    # What would change the answer and is not to be had here.
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    previous_response_id: str | None = None
+    prompt: dict[str, Any] | None = None
+    background: bool | None = None
+    top_logprobs: int | None = None
+
+    # What the council's file decides, or what means nothing here.
+    include: list[str] | None = None
+    max_tool_calls: int | None = None
+    parallel_tool_calls: bool | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    reasoning: dict[str, Any] | None = None
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+    store: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    truncation: str | None = None
+    user: str | None = None
+
+    def refuse_what_cannot_be_done(self) -> None:
+        """Say which of the things that are asked for there are not.
+
+        Raises:
+            Refusal: the first of them.
+        """
+        if self.tools:
+            raise unsupported("tools", "Tools are not called by councils yet; leave them out.")
+        if self.previous_response_id is not None:
+            raise unsupported(
+                "previous_response_id",
+                "Responses are not kept here; send the conversation in 'input', or name a thread "
+                "in 'conversation'.",
+            )
+        for name in ("background", "prompt", "top_logprobs"):
+            if getattr(self, name):
+                raise unsupported(name, f"There is no '{name}' here; leave it out.")
+        wanted = self.text and self.text.format
+        if wanted and wanted.type == "json_schema" and wanted.schema_ is None:
+            raise wrong(
+                "Missing required parameter: 'text.format.schema'.",
+                "text.format.schema",
+                "missing_required_parameter",
+            )
+
+    @property
+    def thread(self) -> str | None:
+        """The thread that goes on."""
+        named = self.conversation
+        return named.id if isinstance(named, Conversation) else named
+
+    @property
+    def form(self) -> AnswerForm:
+        """What is asked of the answer's form."""
+        wanted = self.text.format if self.text else None
+        schema = wanted.schema_ if wanted else None
+        return AnswerForm(
+            max_tokens=self.max_output_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            as_json=wanted is not None and wanted.type == "json_object",
+            json_schema={"title": (wanted and wanted.name) or "reply", **schema}
+            if schema is not None
+            else None,
+        )
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation as a chat has it."""
+        head: list[Message] = []
+        if self.instructions:
+            head.append(Told(role="system", content=self.instructions))
+        if isinstance(self.input, str):
+            return [*head, Asked(role="user", content=self.input)]
+        return [*head, *(said for item in self.input for said in _message(item))]
+
+
+def _message(item: Any) -> Sequence[Message]:
+    match item:
+        case Spoken(role="user"):
+            return [Asked(role="user", content=_seen(item.content))]
+        case Spoken(role="assistant"):
+            return [Said(role="assistant", content=_words(item.content))]
+        case Spoken():
+            return [Told(role="system", content=_words(item.content))]
+        case Called():
+            call = {
+                "id": item.call_id,
+                "function": {"name": item.name, "arguments": item.arguments},
+            }
+            return [Said.model_validate({"role": "assistant", "tool_calls": [call]})]
+        case CallOutput():
+            return [Found(role="tool", tool_call_id=item.call_id, content=_words(item.output))]
+    return []
+
+
+def _seen(content: str | list[Any]) -> str | list[Text | Picture]:
+    if isinstance(content, str):
+        return content
+    return [
+        Picture(
+            type="image_url", image_url=Address(url=block.image_url, detail=block.detail or "auto")
+        )
+        if isinstance(block, InputImage)
+        else Text(type="text", text=_words([block]))
+        for block in content
+    ]
+
+
+def _words(content: str | Sequence[Any]) -> str:
+    if isinstance(content, str):
+        return content
+    texts = (getattr(block, "text", None) or getattr(block, "refusal", "") for block in content)
+    return "\n".join(str(text) for text in texts)
