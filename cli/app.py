@@ -19,6 +19,8 @@ EPILOG = (
     "wrong, 4 nobody answered, 5 stopped by budget or heat, 130 Ctrl-C, 143 SIGTERM."
 )
 
+_OWNERS = ("MOM_EXTENSIONS", "MOM_DOCUMENTS", "MOM_EMBEDDINGS", "MOM_EMBEDDINGS_URL")
+
 app = typer.Typer(
     name="mom",
     help="Mixture of Models: a council of language models answers one question together.",
@@ -97,6 +99,7 @@ def register() -> None:
         councils,
         download,
         evals,
+        extensions,
         imports,
         serve,
         threads,
@@ -113,6 +116,7 @@ def register() -> None:
     app.add_typer(threads.app, name="threads")
     app.add_typer(councils.app, name="councils")
     app.command("import")(imports.import_)
+    app.add_typer(extensions.app, name="extensions")
     app.add_typer(traces.app, name="trace")
     app.add_typer(cache.app, name="cache")
     app.command("download")(download.download)
@@ -152,17 +156,23 @@ def _read_env() -> None:
         return
     from dotenv import load_dotenv
 
-    ours = {name for name in ("MOM_EXTENSIONS", "MOM_DATA_DIR") if name in os.environ}
+    before = {*os.environ}
     try:
         load_dotenv(path)  # what the environment says already is not overridden
     except (OSError, UnicodeDecodeError) as error:
         failure.tell(f"{path!r} is not read: {error}")
-    # A file that came with a downloaded folder must not say which code is run here.
-    if "MOM_EXTENSIONS" in {*os.environ} - ours:
-        del os.environ["MOM_EXTENSIONS"]
-        failure.tell(f"MOM_EXTENSIONS in {path!r} is left alone: it chooses code to run, so set it "
-                     "in your shell")  # fmt: skip
-    if "MOM_DATA_DIR" in {*os.environ} - ours:
+    _distrust(path, {*os.environ} - before)
+
+
+def _distrust(path: str, added: set[str]) -> None:
+    """Forget what a file that came with somebody's folder must not decide.
+
+    Which code is run here, which files are read, and where they are sent.
+    """
+    for name in sorted(added & {*_OWNERS}):
+        del os.environ[name]
+        failure.tell(f"{name} in {path!r} is left alone: set it in your shell if you mean it")
+    if "MOM_DATA_DIR" in added:
         os.environ["MOM_DATA_DIR_FROM"] = path
 
 

@@ -49,11 +49,19 @@ def check(name: Named) -> None:
 
     council = load_council(name)
     layers = len(council.seats)
+    ruled, calls, lacking = council, 0, missing(council)
+    if council.extensions:
+        from mixture_of_models.extensions.describing import problems_of
+        from mixture_of_models.extensions.hooks import under_extensions
+
+        ruled, calls = under_extensions(council)
+        lacking += problems_of(council)
+    calls += calls_at_most(ruled)
     print(
         f"{council.name!r} is well-formed: {_many(len(council.characters), 'character')} in "
-        f"{_many(layers, 'layer')}, at most {_many(calls_at_most(council), 'call')} a question"
+        f"{_many(layers, 'layer')}, at most {_many(calls, 'call')} a question"
     )
-    for line in missing(council):
+    for line in lacking:
         print(f"note: {one_line(line)}")
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
+    from mixture_of_models.councils.schema import Council
     from mixture_of_models.graph.context import CouncilContext
     from mixture_of_models.graph.events import Answered
 
@@ -109,7 +111,9 @@ class Session:
         choice = await choose_council(named or None, os.environ)
         if choice.notice and self._show is not Show.QUIET:
             failure.say(choice.notice)
-        if line := cost_notice(choice):  # what costs money is said, however quiet
+        ruled, more_calls = _under_extensions(choice.council)
+        line = cost_notice(replace(choice, council=ruled), more_calls)
+        if line:  # what costs money is said, however quiet
             failure.say(line)
         self.council = choice.council
         # What `mom resume` has to be told; a council chosen for the machine is chosen again.
@@ -229,6 +233,15 @@ class Session:
         screen.finish(Ending(values, thread=self.thread, trace=None))
         failure.tell(f"{error}; this answer is not kept")
         return exits.FAILED
+
+
+def _under_extensions(council: Council) -> tuple[Council, int]:
+    """What a question will cost: by the rules and with the calls of the council's extensions."""
+    if not council.extensions:
+        return council, 0
+    from mixture_of_models.extensions.hooks import under_extensions
+
+    return under_extensions(council)
 
 
 @contextlib.asynccontextmanager

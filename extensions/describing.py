@@ -59,6 +59,28 @@ def describe(found: Found, written: Written | None = None) -> Described:
     return Described(**known, settings_schema=_schema(getattr(seat.kind, "Settings", None)))
 
 
+def described_without_loading(found: Found) -> Described:
+    """What there is to know without running any code but the package's own."""
+    if found.kind == "bundled":
+        return describe(found)
+    about = found.manifest
+    return Described(
+        name=found.name,
+        kind=found.kind,
+        description=about.description if about else "",
+        version=about.version if about else "",
+        author=about.author if about else "",
+        problem=found.problem or "",
+    )
+
+
+def problems_of(council: Council) -> list[str]:
+    """Why extensions of a council cannot be called here, a line each. Loads their code."""
+    return [
+        f"extension {one.name!r}: {one.problem}" for one in extensions_of(council) if one.problem
+    ]
+
+
 def _described(written: Written, given: Mapping[str, Any] | None) -> Described:
     try:
         return describe(find(written.use, given), written)

@@ -35,6 +35,10 @@ VARIABLE = "MOM_EXTENSIONS"
 
 BUNDLED = {
     "deep_thinking": "mixture_of_models.extensions.deep_thinking",
+    "facts": "mixture_of_models.extensions.facts",
+    "retrieval": "mixture_of_models.extensions.retrieval",
+    "summary": "mixture_of_models.extensions.summary",
+    "transcript": "mixture_of_models.extensions.transcript",
 }
 """The bundled extensions: the name in a council, and where it lies."""
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mixture_of_models.errors import CouncilError
@@ -102,6 +101,8 @@ class Folder:
 
 def lacking(requires: Iterable[str]) -> str | None:
     """The first requirement that this Python does not meet, in one line; None when all are met."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
     for line in requires:
         try:
             wanted = Requirement(line)

@@ -51,6 +51,11 @@ class Hooks:
             self._ruled[key] = council
         return self._ruled[key]
 
+    @property
+    def calls(self) -> int:
+        """Calls of models that the extensions themselves may make for one question."""
+        return sum(int(getattr(seat.kind, "calls", 0)) for seat in self._seats)
+
     def around(self, act: Any, name: str) -> Any:
         """An act with the hooks before and after it; the act itself where nothing listens."""
         node = KINDS.get(act.__name__, act.__name__)
@@ -81,3 +86,15 @@ class Hooks:
             for seat in self._seats
             if not {seat.name, seat.use} & {*off} and seat.name not in self._missing
         ]
+
+
+def under_extensions(council: Council) -> tuple[Council, int]:
+    """A council as its extensions have it, and how many calls they may make beyond its own.
+
+    Raises:
+        CouncilError: an extension stands for nothing, or may not be loaded.
+    """
+    if not council.extensions:
+        return council, 0
+    hooks = Hooks(council)
+    return hooks.rules(), hooks.calls

@@ -92,7 +92,8 @@ class At:
     @property
     def conversation(self) -> list[AnyMessage]:
         """The whole conversation before the question, without tool traffic."""
-        return table.conversation(self.state, self.council.model_copy(update={"history": 10**6}))
+        said = table.conversation(self.state, self.council.model_copy(update={"history": 10**6}))
+        return [message for message in said if not message.additional_kwargs.get(table.LAID)]
 
     def note(self, text: str) -> None:
         """Have the reader of the answer told something, in one sentence."""
@@ -154,6 +155,10 @@ class Extension(Protocol):
 
     nodes: ClassVar[tuple[str, ...]] = ()
     """The nodes around which `before` and `after` are called (see `At.node`); empty: all."""
+
+    calls: ClassVar[int] = 0
+    """Calls of models that one question may cost beyond the council's own; said before money is
+    spent."""
 
     settings: Any
     """The model, or the plain mapping where `Settings` is none."""

@@ -134,7 +134,8 @@ class Sitting:
         past, rest = messages[:place], messages[place:]
         if change.conversation is not None:
             told = [one for one in past if isinstance(one, SystemMessage)]
-            past = [*told, *change.conversation]
+            laid = [one for one in past if one.additional_kwargs.get(table.LAID)]
+            past = [*told, *change.conversation, *laid]
         if change.material is not None:
             past += _material(seat.name, change.material)
         if change.question is not None:

@@ -72,8 +72,11 @@ def calls_at_most(council: Council) -> int:
     return readers + rules.rounds.max * (speakers + voters) + 1
 
 
-def cost_notice(choice: Choice) -> str | None:
-    """The line to show before money is spent: which models, how many calls; None: it is free."""
+def cost_notice(choice: Choice, more_calls: int = 0) -> str | None:
+    """The line to show before money is spent: which models, how many calls; None: it is free.
+
+    `more_calls` are those of the council's extensions.
+    """
     if not choice.costs_money:
         return None
     paid = {
@@ -81,7 +84,7 @@ def cost_notice(choice: Choice) -> str | None:
         for model in choice.council.models.values()
         if _may_cost(model)
     }
-    calls = calls_at_most(choice.council)
+    calls = calls_at_most(choice.council) + more_calls
     most = choice.council.budget.calls
     calls = calls if most is None else min(calls, most)
     return f"This may cost money: {', '.join(paid)}; at most {calls} calls a question."

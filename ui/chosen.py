@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from mixture_of_models.councils.loader import council_from_yaml, load_council, to_yaml
 from mixture_of_models.councils.schema import Council
+from mixture_of_models.extensions.hooks import under_extensions
 from mixture_of_models.models.discovery import Choice, choose_council, cost_notice, costs_money
 from mixture_of_models.ui import session
 
@@ -62,7 +63,8 @@ def open_source(written: str) -> Chosen:
         choice = _named(council_from_yaml(written))
     else:
         choice = _named(load_council(written))
-    lines = (choice.notice, cost_notice(choice))
+    ruled, more_calls = under_extensions(choice.council)
+    lines = (choice.notice, cost_notice(replace(choice, council=ruled), more_calls))
     return Chosen(choice.council, written, tuple(line for line in lines if line))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from mixture_of_models.tests.cli.conftest import Mom
+from mixture_of_models.tests.graph import desk
 from mixture_of_models.tests.graph.desk import seat
 from mixture_of_models.tests.stage import Stage
 
@@ -66,6 +69,7 @@ def test_a_env_file_beside_a_council_chooses_no_code(
     called = processes.call("ask", "-c", file, "Which pet?")
     assert called.code == 3
     assert "MOM_EXTENSIONS in '.env' is left alone" in called.err
+    assert not ran.exists()
     (tmp_path / ".env").write_text(f"MOM_DATA_DIR={tmp_path / 'there'}\n")
     monkeypatch.delenv("MOM_DATA_DIR")
     called = processes.call("ask", "-c", file, "Which pet?")
@@ -75,3 +79,67 @@ def test_a_env_file_beside_a_council_chooses_no_code(
     monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path / "there"))
     called = processes.call("ask", "-qc", file, "Which pet?")
     assert called.out == "WHAT THE COUNCIL SAYS.\n"
+
+
+def test_the_list_names_what_a_council_may_use_and_runs_no_code(mom: Mom, tmp_path: Path) -> None:
+    ran, folder = tmp_path / "ran", tmp_path / "data" / "extensions" / "mine"
+    folder.mkdir(parents=True)
+    about = {
+        "name": "mine",
+        "description": "Mine\x1b[31m.",
+        "version": "2",
+        "requires": ["nope-mom"],
+    }
+    (folder / "config.json").write_text(json.dumps(about))
+    (folder / "extension.py").write_text(CODE.format(str(ran)))
+    (tmp_path / "data" / "extensions" / "bad").mkdir()
+    called = mom("extensions", "list")
+    assert (called.code, called.err) == (0, "")
+    for name in ("deep_thinking", "facts", "retrieval", "summary", "transcript"):
+        assert f"{name:16} bundled" in called.out
+    assert (
+        "mine             folder     Mine␛[31m. 2\n  it needs the package 'nope-mom'" in called.out
+    )
+    assert "no file 'extension.py'" in called.out
+    assert not ran.exists()
+
+
+def test_a_council_that_is_checked_tells_of_its_extensions(
+    council_file: Callable[..., str], mom: Mom
+) -> None:
+    uses = [
+        {"use": "deep_thinking", "settings": {"rounds": 3, "early_stop": False}},
+        {"use": "summary"},
+        {"use": "retrieval"},
+    ]
+    called = mom("councils", "check", council_file(extensions=uses))
+    assert called.code == 0
+    assert "at most 20 calls a question" in called.out  # (3 + 3) * 3, the answer, the summary
+    assert "note: extension 'retrieval': CouncilError: there is no collection" in called.out
+    mom("councils", "check", council_file(extensions=[{"use": "nope"}])).refuses(
+        3, "there is no extension 'nope'"
+    )
+
+
+def test_a_new_name_is_one_and_is_not_taken(mom: Mom) -> None:
+    assert mom("extensions", "new", "mine").code == 0
+    mom("extensions", "new", "mine").refuses(1, "is there already")
+    for name in ("../x", "a b", "", ".", "x" * 65, "a/b", "-x"):
+        mom("extensions", "new", "--", name).refuses(2, "cannot name an extension")
+
+
+@pytest.mark.slow
+def test_a_new_extension_works_as_it_was_written(
+    stage: Stage, council_file: Callable[..., str], mom: Mom, tmp_path: Path
+) -> None:
+    seat(stage)
+    said = mom("extensions", "new", "my-own").out
+    folder = tmp_path / "data" / "extensions" / "my-own"
+    assert str(folder) in said
+    called = mom("ask", "-qc", council_file(extensions=[{"use": "my-own"}]), "Which pet?")
+    assert called.out == "What the council says.\n\n(my-own)\n"
+    assert "Keep it short." in desk.said(stage.calls_to("ada")[0].body)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout
+    assert "1 passed" in ran.stdout

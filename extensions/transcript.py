@@ -1,0 +1,177 @@
+"""Transcript: what was asked and answered, as files to keep: Markdown, HTML or JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mixture_of_models.extensions.protocol import At, Extension
+from mixture_of_models.models import paths
+
+_HEAD = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 45em; margin: 2em auto; padding: 0 1em }}
+section {{ border-top: 1px solid #8886; padding: 1em 0 }}
+.text {{ white-space: pre-wrap }} .said {{ margin-left: 1.5em }} .small {{ opacity: .7 }}
+</style></head><body>
+<h1>{title}</h1>
+"""
+_LARGEST = 50_000_000
+_LIVE = re.compile(r"<[A-Za-z/!?]|!\[")
+
+
+class TranscriptSettings(BaseModel):
+    """What is written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    formats: tuple[Literal["markdown", "html", "json"], ...] = Field(
+        default=("markdown",), min_length=1, description="one file of each for every thread"
+    )
+    details: bool = Field(
+        default=True, description="what each character said, who was absent, how the vote went"
+    )
+
+
+class Transcript(Extension):
+    """Adds every answered question to its thread's files, in `transcripts/` of the data directory.
+
+    The files are for their owner alone. Another question of the same thread goes below.
+    """
+
+    description = "keeps every answered question in a file: Markdown, HTML or JSON"
+    Settings = TranscriptSettings
+    nodes = ("synthesizer", "painter")
+    settings: TranscriptSettings
+
+    def after(self, at: At, wrote: Mapping[str, Any]) -> None:  # type: ignore[override]
+        """Add the question and its answer; in a thread, because it writes."""
+        if not wrote.get("messages"):
+            return
+        turn = _turn(at, wrote, details=self.settings.details)
+        name = at.thread or f"{at.council.name} {turn['time']}"
+        stem = file_stem(name)
+        folder = paths.ensure(paths.data_dir() / "transcripts")
+        if "markdown" in self.settings.formats:
+            _add(folder / f"{stem}.md", f"# {_line(name)}\n", markdown(turn))
+        if "html" in self.settings.formats:
+            head = _HEAD.format(title=html.escape(name))
+            _add(folder / f"{stem}.html", head, as_html(turn))
+        if "json" in self.settings.formats:
+            _add_json(folder / f"{stem}.json", turn)
+
+
+def file_stem(name: str) -> str:
+    """A file's name for a thread's: letters, digits and dashes, and told apart by a digest."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-")[:60] or "thread"
+    mark = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{readable}-{mark}"
+
+
+def markdown(turn: Mapping[str, Any]) -> str:
+    """A turn as Markdown that shows what was said and loads nothing from anywhere."""
+    lines = [f"\n## {turn['time']}\n", _quoted(turn["question"]), ""]
+    for one in turn.get("proposals", ()):
+        said = f"**{_line(one['character'])}** (round {one['round']})"
+        lines += [f"- {said}:", "", _indented(_inert(one["text"])), ""]
+    lines += [f"- *{_line(one)}*" for one in _facts(turn)]
+    return "\n".join([*lines, "", _inert(turn["answer"]), ""])
+
+
+def as_html(turn: Mapping[str, Any]) -> str:
+    """A turn as a piece of a page, all that was said as text."""
+    said = "".join(
+        f'<div class="said"><b>{html.escape(one["character"])}</b> (round {one["round"]})'
+        f'<div class="text">{html.escape(one["text"])}</div></div>\n'
+        for one in turn.get("proposals", ())
+    )
+    facts = "".join(f"<li>{html.escape(line)}</li>" for line in _facts(turn))
+    return (
+        f'<section>\n<p class="small">{turn["time"]}</p>\n'
+        f'<p class="text"><b>{html.escape(turn["question"])}</b></p>\n'
+        f'{said}<ul class="small">{facts}</ul>\n'
+        f'<div class="text">{html.escape(turn["answer"])}</div>\n</section>\n'
+    )
+
+
+def _turn(at: At, wrote: Mapping[str, Any], *, details: bool) -> dict[str, Any]:
+    status = wrote.get("status")
+    turn: dict[str, Any] = {
+        "time": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
+        "council": at.council.name,
+        "question": at.question,
+        "answer": wrote["messages"][-1].text,
+    }
+    if details:
+        for key in ("proposals", "ballots", "verdicts"):
+            records: Any = at.state.get(key, [])
+            turn[key] = [one.model_dump(mode="json") for one in records]
+        turn["status"] = status.model_dump(mode="json") if status is not None else None
+    return turn
+
+
+def _facts(turn: Mapping[str, Any]) -> list[str]:
+    """What there is to say about how the answer came about, a line each."""
+    status = turn.get("status") or {}
+    lines = [f"{one['character']} was absent: {one['reason']}" for one in status.get("absent", ())]
+    if verdict := status.get("verdict"):
+        by = f"{verdict['method']}, {verdict['share']:.0%} for {verdict['leader']}"
+        lines.append(f"vote by {by}" if verdict["leader"] else f"vote by {verdict['method']}")
+    return [*lines, *status.get("notes", ())]
+
+
+def _add(file: Path, head: str, text: str) -> None:
+    """Write at the end of a file, which is begun with a head."""
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(handle, "a", encoding="utf-8", errors="replace") as opened:
+        if opened.tell() > _LARGEST:
+            raise OSError(f"{file.name} is full: more than {_LARGEST // 10**6} MB")
+        opened.write(text if opened.tell() else head + text)
+
+
+def _add_json(file: Path, turn: dict[str, Any]) -> None:
+    turns: list[Any] = []
+    if file.exists():
+        if file.stat().st_size > _LARGEST:
+            raise OSError(f"{file.name} is full: more than {_LARGEST // 10**6} MB")
+        turns = json.loads(file.read_text("utf-8"))
+    fresh = file.with_suffix(f".{os.getpid()}.part")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as opened:
+        json.dump([*turns, turn], opened, ensure_ascii=False, indent=1)
+    fresh.replace(file)
+
+
+def _inert(text: str) -> str:
+    """A text as it is; where Markdown would make a tag or an image of it, as a block of code."""
+    if not _LIVE.search(text):
+        return text
+    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}" for line in _inert(text).splitlines())
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _line(text: str) -> str:
+    """A text in one line, in which nothing is a tag or an image."""
+    return re.sub(r"[<!\[\]`]", r"\\\g<0>", " ".join(text.split()))
