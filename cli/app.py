@@ -97,6 +97,7 @@ def register() -> None:
         cache,
         chat,
         councils,
+        doctor,
         download,
         evals,
         extensions,
@@ -119,6 +120,7 @@ def register() -> None:
     app.add_typer(extensions.app, name="extensions")
     app.add_typer(traces.app, name="trace")
     app.add_typer(cache.app, name="cache")
+    app.command("doctor")(doctor.doctor)
     app.command("download")(download.download)
     app.command("ui")(ui.ui)
     app.command("serve")(serve.serve)

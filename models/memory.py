@@ -28,7 +28,7 @@ async def look(lane: Lane, voices: Sequence[Voice]) -> None:
     there: list[Voice] = []
     for url in {_address(voice) for voice in voices if voice.provider == "ollama"}:
         mine = [one for one in voices if one.provider == "ollama" and _address(one) == url]
-        running = await _ask("GET", f"{url}/api/ps")
+        running = await ollama_says("GET", f"{url}/api/ps")
         if running is not None:
             known += mine
             there += [voice for voice in mine if _is_among(running.get("models"), voice)]
@@ -46,7 +46,7 @@ async def let_go(voice: Voice) -> None:
         await asyncio.to_thread(embedded.stop_embedded, voice.spec)
     elif voice.provider == "ollama":
         body = {"model": voice.model, "keep_alive": 0}
-        await _ask("POST", f"{_address(voice)}/api/generate", body)
+        await ollama_says("POST", f"{_address(voice)}/api/generate", body)
 
 
 async def _fitting(lane: Lane, voices: Sequence[Voice]) -> int:
@@ -64,7 +64,10 @@ async def _fitting(lane: Lane, voices: Sequence[Voice]) -> int:
     urls = {_address(voice) for voice in voices}
     if len(urls) != 1 or not is_near(url := urls.pop()) or not _is_here(url):
         return 1
-    listed, memory = await _ask("GET", f"{url}/api/tags"), await asyncio.to_thread(_gpu_memory)
+    listed, memory = (
+        await ollama_says("GET", f"{url}/api/tags"),
+        await asyncio.to_thread(gpu_memory),
+    )
     if listed is None or memory is None:
         return 1
     cards = {card.get("name"): card.get("size") for card in _cards(listed.get("models"))}
@@ -95,7 +98,7 @@ def _cards(told: Any) -> Collection[Mapping[str, Any]]:
     return [card for card in told if isinstance(card, dict)] if isinstance(told, list) else []
 
 
-async def _ask(how: str, url: str, body: Any = None) -> dict[str, Any] | None:
+async def ollama_says(how: str, url: str, body: Any = None) -> dict[str, Any] | None:
     """What an Ollama says; None where it does not answer, or something else does."""
     import httpx
 
@@ -134,7 +137,7 @@ def _main_memory() -> int | None:
         return None
 
 
-def _gpu_memory() -> int | None:
+def gpu_memory() -> int | None:
     """Bytes of memory of all GPUs together; None where nobody tells."""
     with contextlib.suppress(Exception):  # no driver, no GPU, an old one: then it is not known
         import pynvml

@@ -15,14 +15,14 @@ from typing import Any
 
 from mixture_of_models.tracing.redaction import redact, redact_tree
 
-_KEYS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
-_SWITCHES = (
+KEYS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
+SWITCHES = (
     "LANGSMITH_TRACING_V2",
     "LANGCHAIN_TRACING_V2",
     "LANGSMITH_TRACING",
     "LANGCHAIN_TRACING",
 )
-_OFF = ("false", "0", "no", "off")
+OFF = ("false", "0", "no", "off")
 _TIMEOUTS = (2_000, 5_000)  # milliseconds to connect and to read
 _LAST_WAIT = 3.0  # seconds that the end of the program waits for what is not sent yet
 
@@ -39,9 +39,9 @@ def settle_langsmith(
     Returns:
         Whether questions are traced by LangSmith.
     """
-    said = next((env[name].strip().lower() for name in _SWITCHES if env.get(name)), "")
-    on = any(env.get(name, "").strip() for name in _KEYS) and said not in _OFF
-    for name in _SWITCHES:
+    said = next((env[name].strip().lower() for name in SWITCHES if env.get(name)), "")
+    on = any(env.get(name, "").strip() for name in KEYS) and said not in OFF
+    for name in SWITCHES:
         env.pop(name, None)
     env["LANGSMITH_TRACING"] = "true" if on else "false"
     if on:

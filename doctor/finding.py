@@ -1,0 +1,33 @@
+"""One thing looked at: how it is, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mixture_of_models.councils.records import Record
+
+State = Literal["ok", "warn", "fail"]
+
+
+class Finding(Record):
+    """One line of the report."""
+
+    about: str
+    state: State
+    says: str
+    cure: str = ""
+
+
+def ok(about: str, says: str) -> Finding:
+    """It is as it should be."""
+    return Finding(about=about, state="ok", says=says)
+
+
+def warn(about: str, says: str, cure: str = "") -> Finding:
+    """It may be in the way, or something is missing that can be done without."""
+    return Finding(about=about, state="warn", says=says, cure=cure)
+
+
+def fail(about: str, says: str, cure: str) -> Finding:
+    """Nothing works, or not this council, before it is mended."""
+    return Finding(about=about, state="fail", says=says, cure=cure)

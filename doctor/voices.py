@@ -1,0 +1,124 @@
+"""Who could answer: keys, Ollama, the embedded engine and its weights; and what they run on."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from mixture_of_models.doctor.finding import Finding, fail, ok, warn
+from mixture_of_models.errors import MixtureError
+from mixture_of_models.models.findings import find_voices
+from mixture_of_models.models.providers import PROVIDERS
+
+
+def keys(env: Mapping[str, str]) -> Iterator[Finding]:
+    """Which keys are set; none is ever shown."""
+    good = []
+    for name, provider in PROVIDERS.items():
+        variable = provider.key_env
+        if variable is None or variable not in env:
+            continue
+        if fault := _fault(env[variable]):
+            yield warn("keys", f"{variable} {fault}", "set it anew, without quotes and blanks")
+        elif importlib.util.find_spec(provider.package) is None:
+            cure = f"pip install 'mixture-of-models[{provider.extra}]'"
+            yield warn("keys", f"{variable} is set, and {name}'s package is not here", cure)
+        else:
+            good.append(variable)
+    if good:
+        yield ok("keys", f"set: {', '.join(good)}")
+    else:
+        yield ok("keys", "none is set; vendors cannot be asked")
+
+
+def _fault(key: str) -> str:
+    if not key.strip():
+        return "is empty"
+    if re.search(r"\s", key.strip()) or key.strip()[0] in "\"'":
+        return "holds blanks or quotes"
+    return ""
+
+
+async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
+    """Whether Ollama answers, and what was pulled."""
+    from mixture_of_models.models.findings import ollama_address
+    from mixture_of_models.models.memory import ollama_says
+
+    found = await find_voices(env)
+    url = ollama_address(env)
+    if found.ollama_url is None:
+        asked = "OLLAMA_HOST" in env or "OLLAMA_API_URL" in env
+        says = f"does not answer at {url}"
+        cure = "start it (`ollama serve`), or correct OLLAMA_HOST"
+        without = "install it from ollama.com for models of your own"
+        yield warn("ollama", says, cure if asked else f"{cure}; {without}")
+        return
+    names = ", ".join(one.name for one in found.ollama[:8])
+    if not names:
+        yield warn("ollama", f"answers at {url} without a chat model", "ollama pull llama3.2")
+        return
+    more = f" and {len(found.ollama) - 8} more" if len(found.ollama) > 8 else ""
+    running = await ollama_says("GET", f"{url}/api/ps")
+    held = [str(card.get("name")) for card in (running or {}).get("models") or ()]
+    loaded = f"; in memory: {', '.join(held)}" if held else ""
+    yield ok("ollama", f"answers at {url}: {names}{more}{loaded}")
+
+
+def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether llama.cpp starts with the weights that came along, and downloads are whole."""
+    from mixture_of_models.councils.schema import Model
+    from mixture_of_models.models.download import WEIGHTS
+    from mixture_of_models.models.providers.embedded import (
+        is_installed,
+        is_running,
+        open_embedded,
+        stop_embedded,
+    )
+    from mixture_of_models.models.weights import SHIPPED, downloaded_weights, is_gguf
+
+    if not is_installed():
+        yield warn("embedded", "llama.cpp is not here", "pip install xllamacpp")
+        return
+    shipped = [*downloaded_weights(SHIPPED)]
+    try:
+        for name in shipped:
+            spec = Model(provider="embedded", model=name)
+            if not is_running(spec):
+                open_embedded(spec)
+                stop_embedded(spec)
+    except MixtureError as error:
+        cure = "pip install --force-reinstall mixture-of-models xllamacpp"
+        yield fail("embedded", str(error), cure)
+        return
+    if not shipped:
+        cure = "pip install --force-reinstall mixture-of-models"
+        yield fail("embedded", "the tiny models are gone from the package", cure)
+        return
+    whole = []
+    for name, file in downloaded_weights().items():
+        offer = WEIGHTS.get(name)
+        short = offer is not None and file.stat().st_size < offer.megabytes * 900_000
+        if short or not is_gguf(file):
+            cure = f"remove {file} and run `mom download {name}`"
+            yield fail("embedded", f"the weights {name!r} are not whole", cure)
+        else:
+            whole.append(name)
+    downloads = f"; downloaded: {', '.join(whole)}" if whole else ""
+    yield ok("embedded", f"llama.cpp serves {', '.join(shipped)}{downloads}")
+
+
+def gpu(env: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether a temperature can be read."""
+    from mixture_of_models.models.memory import gpu_memory
+    from mixture_of_models.models.thermal import read_temperatures
+
+    readings = read_temperatures()
+    if not readings:
+        says = "no GPU tells its temperature; the thermal watch goes on without"
+        yield ok("gpu", says)
+        return
+    memory = gpu_memory()
+    size = f", {memory / 1e9:.0f} GB of memory" if memory else ""
+    told = ", ".join(f"{one.device} at {one.celsius:.0f} °C" for one in readings)
+    yield ok("gpu", f"{told}{size}")

@@ -1,0 +1,163 @@
+"""`mom doctor` finds what is wrong, says the cure, and shows no key."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mixture_of_models.doctor import house
+from mixture_of_models.models import paths
+from mixture_of_models.tests.stage import Stage
+
+from .conftest import Mom
+
+KEY = "sk-a-key-that-nobody-may-see-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, an Ollama that is not there, and ports that are free."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    monkeypatch.setattr(house, "PORTS", {})
+    return tmp_path
+
+
+def examined(mom: Mom, *arguments: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    called = mom("doctor", "--json", *arguments)
+    assert KEY not in called.out + called.err
+    by: dict[str, list[dict[str, Any]]] = {}
+    for finding in called.object["findings"]:
+        by.setdefault(finding["about"], []).append(finding)
+    assert called.object["ok"] is (called.code == 0)
+    return called.code, by
+
+
+def test_a_machine_in_order_passes_and_its_key_is_named_but_not_shown(
+    mom: Mom, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.model("llama3.2")
+    monkeypatch.setenv("OLLAMA_HOST", stage.ollama_url)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    code, found = examined(mom, "-c", "demo")
+    assert code == 0
+    assert {one["state"] for findings in found.values() for one in findings} == {"ok"}
+    assert "OPENAI_API_KEY" in found["keys"][0]["says"]
+    assert "llama3.2" in found["ollama"][0]["says"]
+    assert "tiny-1, tiny-2, tiny-3" in found["embedded"][0]["says"]
+    assert "'demo' can sit" in found["council"][0]["says"]
+    assert not stage.calls, "a doctor asks no model"
+
+
+def test_a_model_that_was_not_pulled_is_named_with_its_command(
+    mom: Mom, stage: Stage, here: Path
+) -> None:
+    stage.model("here:1b")
+    voice = {"provider": "ollama", "base_url": stage.ollama_url}
+    (here / "mine.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "name": "mine",
+                "models": {
+                    "a": {**voice, "model": "here:1b"},
+                    "b": {**voice, "model": "gone:1b"},
+                    "c": {"provider": "openai", "model": "gpt"},
+                    "d": {"provider": "embedded", "model": "tiny-9"},
+                },
+                "characters": [{"name": "A", "model": "a"}],
+                "synthesizer": {"model": "b"},
+            }
+        )
+    )
+    code, found = examined(mom, "-c", "mine.yaml")
+    assert code == 1
+    cures = " | ".join(one["cure"] for one in found["council"])
+    says = " | ".join(one["says"] for one in found["council"])
+    assert "ollama pull gone:1b" in cures
+    assert "here:1b" not in cures
+    assert "'OPENAI_API_KEY'" in cures
+    assert "'tiny-9'" in says
+    assert "share no lane" in says
+    assert "no budget" in says
+
+
+def test_a_council_file_that_is_wrong_says_where(mom: Mom, here: Path) -> None:
+    (here / "bad.yaml").write_text("name: bad\nmodles: {}\n")
+    code, found = examined(mom, "-c", "bad.yaml")
+    assert code == 1
+    assert "modles" in found["council"][0]["says"]
+
+
+def test_databases_that_are_damaged_or_held_by_others_are_told_apart(mom: Mom) -> None:
+    data = paths.ensure(paths.data_dir())
+    (data / "threads.db").write_bytes(b"this is no database, whatever its name says" * 50)
+    traces = paths.ensure(paths.traces_dir()) / "traces.db"
+    with sqlite3.connect(traces) as holder:
+        holder.execute("CREATE TABLE t (x)")
+        holder.commit()
+        holder.execute("BEGIN IMMEDIATE")
+        code, found = examined(mom)
+        holder.rollback()
+    holder.close()
+    assert code == 1
+    assert found["threads"][0]["state"] == "fail"
+    assert "move the file away" in found["threads"][0]["cure"]
+    assert found["traces"][0]["state"] == "warn"
+    assert "locked" in found["traces"][0]["says"]
+
+
+def test_a_data_folder_that_cannot_be_one_is_a_failure(
+    mom: Mom, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "file").write_text("")
+    monkeypatch.setenv("MOM_DATA_DIR", str(here / "file"))
+    code, found = examined(mom)
+    assert code == 1
+    assert "MOM_DATA_DIR" in found["data"][0]["cure"]
+
+
+def test_what_slows_or_breaks_later_is_a_warning(
+    mom: Mom, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    monkeypatch.setenv("OPENAI_API_KEY", f'"{KEY}"')
+    (here / ".env").write_text("")
+    (here / ".env").chmod(0o644)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(house, "PORTS", {"the chat page": ("mom ui", port)})
+        code, found = examined(mom)
+    assert code == 0
+    assert {about for about, one in found.items() if one[0]["state"] == "warn"} == {
+        "langsmith", "keys", ".env", "ports", "ollama",
+    }  # fmt: skip
+    assert "LANGSMITH_API_KEY" in found["langsmith"][0]["cure"]
+    assert f"--port {port + 1}" in found["ports"][0]["cure"]
+
+
+def test_weights_that_broke_off_and_a_broken_langgraph_file_are_found(mom: Mom, here: Path) -> None:
+    folder = paths.ensure(paths.weights_dir())
+    (folder / "qwen2.5-0.5b-instruct.gguf").write_bytes(b"GGUF and then nothing more")
+    (here / "langgraph.json").write_text(
+        '{"graphs": {"council": "mixture_of_models.graph.council:no_such_factory"}}'
+    )
+    code, found = examined(mom)
+    assert code == 1
+    assert "mom download qwen2.5-0.5b-instruct" in found["embedded"][0]["cure"]
+    assert "no_such_factory" in found["graph"][0]["says"]
+
+
+def test_in_words_it_is_a_line_a_finding_and_its_cure_below(mom: Mom) -> None:
+    called = mom("doctor")
+    assert called.code == 0
+    lines = called.out.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.startswith("warn  ollama: "))
+    assert lines[at + 1].startswith("      -> ")
+    assert lines[-1].endswith("1 to look at, 0 failed")
