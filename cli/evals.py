@@ -92,10 +92,10 @@ def evaluate(
         else:
             print(found.in_words())
         return
-    from mixture_of_models.evals.ledger import Ledger
     from mixture_of_models.evals.plots import write_plots
     from mixture_of_models.evals.run import evaluate as run
     from mixture_of_models.evals.tables import as_markdown
+    from mixture_of_models.models.ledger import Ledger
 
     card = asyncio.run(
         run(
@@ -279,7 +279,7 @@ def _weights(
         return None
     if written == "ledger":
         from mixture_of_models.councils.voting.reliability import learned_weights
-        from mixture_of_models.evals.ledger import Ledger
+        from mixture_of_models.models.ledger import Ledger
 
         every = dict.fromkeys(name for one in questions for name in one.models)  # type: ignore[attr-defined]
         return learned_weights(Ledger().outcomes(), seats or tuple(every), kind)

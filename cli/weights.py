@@ -34,7 +34,7 @@ def show(
 
     It learns from gold answers, checks that ran, and thumbs; never from what other models liked.
     """
-    from mixture_of_models.evals.ledger import Ledger
+    from mixture_of_models.models.ledger import Ledger
 
     ledger = Ledger()
     if council is not None:
@@ -80,7 +80,7 @@ def apply(
     """Print a council as YAML, with the weights that its models have earned."""
     from mixture_of_models.cli.inert import inert
     from mixture_of_models.councils.loader import load_council, to_yaml
-    from mixture_of_models.evals.ledger import Ledger, reweighed
+    from mixture_of_models.models.ledger import Ledger, reweighed
 
     loaded = load_council(council)
     earned = Ledger().weights(loaded, kind, options=options)
@@ -91,15 +91,40 @@ def apply(
 @app.command()
 def fit(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording with gold answers.")],
+    council: Annotated[
+        str | None,
+        typer.Option(
+            "--council",
+            "-c",
+            metavar="NAME|FILE",
+            help="Fit the panel of this council's models too; all that were recorded, if left out.",
+        ),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(help="The kind of question; as the recording says, if left out.")
+    ] = "",
     everything: Annotated[
         bool, typer.Option("--all", help="Learn from the fold `eval` too; then do not score on it.")
     ] = False,
 ) -> None:
-    """Learn from a recording; a file that was learned from before counts once."""
-    from mixture_of_models.evals.ledger import Ledger
+    """Learn from a recording: who is right how often, and how sure a vote may be.
 
-    number = Ledger().fit(file, fold=None if everything else "cal")
-    print(f"learned from {number} answers; mom weights show has the result")
+    A file that was learned from before counts once. What is fitted serves councils of just these
+    models, and less exactly every council of models that the ledger knows.
+    """
+    from mixture_of_models.evals.teach import teach
+    from mixture_of_models.models.ledger import Ledger
+
+    loaded = None
+    if council is not None:
+        from mixture_of_models.councils.loader import load_council
+
+        loaded = load_council(council)
+    learned = teach(Ledger(), file, council=loaded, kind=kind, fold=None if everything else "cal")
+    print(f"learned from {learned.answers} answers; mom weights show has the result")
+    for one in learned.fits:
+        who = ", ".join(one.models) if one.models else f"any {len(one.steps)} or fewer of them"
+        print(f"fitted on {one.basis}: {who}")
 
 
 @app.command()
@@ -112,6 +137,6 @@ def reset(
     """Forget what is known of a model, or of all."""
     if (model is None) == (not everything):
         raise typer.BadParameter("name a model, or give --all")
-    from mixture_of_models.evals.ledger import Ledger
+    from mixture_of_models.models.ledger import Ledger
 
     print(f"forgot {Ledger().reset(model)} records")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mixture_of_models.cli.inert import inert, one_line
 from mixture_of_models.cli.report import tokens_per_second
 from mixture_of_models.councils.records import Absence, Ballot, Segment, Status, Usage, Verdict
+from mixture_of_models.councils.voting.stopping import sureness
 from mixture_of_models.graph.events import Heat, Planned, Waited
 
 REASONS = {
@@ -16,6 +17,7 @@ REASONS = {
     "dropped": "was left out",
     "refused": "refused",
     "budget": "was not paid for",
+    "settled": "was not needed",
 }
 
 
@@ -73,6 +75,9 @@ def cost(usage: Usage, seconds: float) -> str:
 def label(status: Status) -> list[str]:
     """The honest label under an answer, line by line."""
     lines = []
+    verdict = status.verdict
+    if verdict is not None and verdict.leader and verdict.share and verdict.options[0].answer:
+        lines.append(f"Confidence: {sureness(verdict)}")
     if status.dissent:
         lines.append(f"Dissent: {', '.join(status.dissent)}")
     if status.minority_report:

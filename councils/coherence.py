@@ -131,6 +131,25 @@ def _depth_has_a_judge(council: Council) -> Iterator[Problem]:
         yield Problem(("deliberation", "depth"), says)
 
 
+def _stopping_has_votes(council: Council) -> Iterator[Problem]:
+    rules = council.deliberation
+    path: Path = ("deliberation", "stop")
+    if rules.waves and (rules.stop == "all" or rules.method != "answers"):
+        says = "need a rule that may stop between them: `stop: lossless` and `method: answers`"
+        yield Problem(("deliberation", "waves"), says)
+    if rules.stop == "all":
+        return
+    if rules.method in ("none", "similarity", "best_confidence"):
+        says = f"is {rules.stop!r}, and under {rules.method!r} nothing is settled before all spoke"
+        yield Problem(path, f"{says}; set it to 'all', or the method to 'answers'")
+    elif rules.stop == "calibrated" and rules.method != "answers":
+        says = f"is 'calibrated', which judges answers, and the method is {rules.method!r}"
+        yield Problem(path, f"{says}; set it to 'lossless', or the method to 'answers'")
+    elif rules.stop in ("beta", "dirichlet") and rules.method not in ("answers", "plurality"):
+        says = f"is {rules.stop!r}, which counts single votes, and the method is {rules.method!r}"
+        yield Problem(path, f"{says}; set it to 'lossless', or the method to 'plurality'")
+
+
 CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _models_are_known,
     _fallbacks_end,
@@ -140,4 +159,5 @@ CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _cascade_has_somewhere_to_go,
     _lanes_are_used,
     _depth_has_a_judge,
+    _stopping_has_votes,
 )

@@ -10,17 +10,28 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 AbsenceReason = Literal[
-    "failed", "timeout", "late", "empty", "garbled", "dropped", "refused", "budget"
+    "failed", "timeout", "late", "empty", "garbled", "dropped", "refused", "budget", "settled"
 ]
 """failed: every attempt at the model failed; timeout: it took longer than its limit; late: a quorum
 had been reached and its grace was over; empty: it answered nothing; garbled: its answer is no text
-that can be read; dropped: left out by dropout; refused: the model declined; budget: not asked."""
+that can be read; dropped: left out by dropout; refused: the model declined; budget: not asked;
+settled: not asked, or not waited for, because the vote was settled without it."""
 
 StopReason = Literal[
-    "decided", "agreed", "stalled", "rounds", "budget", "single", "unvoted", "no_ballots", "heat"
+    "decided",
+    "sure",
+    "agreed",
+    "stalled",
+    "rounds",
+    "budget",
+    "single",
+    "unvoted",
+    "no_ballots",
+    "heat",
 ]
 """decided: no remaining ballot can change the leader; agreed: the leader's share reached the
-threshold; stalled: another round would repeat this one; rounds: none are left; budget: the
+threshold; sure: the leader is likely enough by the council's stopping rule;
+stalled: another round would repeat this one; rounds: none are left; budget: the
 question's budget is spent; single: there is one proposal; unvoted: the council's method is `none`;
 no_ballots: every voter abstained or was absent; heat: stopped by the thermal watch."""
 
@@ -173,7 +184,13 @@ class Verdict(Record):
     options: tuple[Option, ...] = Field(default=(), description="best first")
     leader: str | None = Field(default=None, description="the character whose proposal leads")
     share: float = Field(default=0.0, ge=0, le=1, description="the leading option's share")
-    confidence: float | None = Field(default=None, description="calibrated, None when it is not")
+    confidence: float | None = Field(
+        default=None,
+        description="how likely the leading answer is right, calibrated; None where nothing was "
+        "fitted for it, or it has no answer to be right",
+    )
+    basis: str = Field(default="", description="what the confidence was fitted on")
+    spared: int = Field(default=0, description="characters that were not needed")
     decided: bool = Field(default=False, description="no ballot still out can change the leader")
     tie: bool = Field(
         default=False, description="the lead was shared and broken by weight, then seat"
@@ -189,6 +206,7 @@ class Annotation(Record):
     restated: str = ""
     kind: AnswerKind = "unknown"
     depth: Depth = "full"
+    topic: str = Field(default="", description="the kind of question, as the ledger names it")
 
 
 class Status(Record):

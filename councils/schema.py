@@ -43,6 +43,7 @@ __all__ = [
     "Rounds",
     "Section",
     "Share",
+    "StopRule",
     "Synthesizer",
     "Thermal",
     "Tracing",
@@ -78,6 +79,9 @@ MethodName = Annotated[
     Method,
     BeforeValidator(_plain_method, json_schema_input_type=Method | Literal["consensus", "voting"]),
 ]
+
+
+StopRule = Literal["all", "lossless", "threshold", "beta", "dirichlet", "calibrated"]
 
 
 class Rounds(Section):
@@ -120,6 +124,41 @@ class Deliberation(Section):
     mode: Literal["independent", "sequential"] = Field(
         default="independent", description="sequential: each hears those who spoke before it"
     )
+    stop: StopRule = Field(
+        default="all",
+        description="when enough have been asked; what still runs then is cancelled. all: never; "
+        "lossless: no rest can change the leader; threshold: that share of those asked gives one "
+        "answer; beta, dirichlet: the leader is probably the majority; calibrated: it is probably "
+        "right, as fitted by `mom weights fit`",
+    )
+    sure: float | None = Field(
+        default=None,
+        gt=0.5,
+        lt=1.0,
+        description="probability that beta, dirichlet and calibrated stop at; unset: 0.95, or what "
+        "was fitted",
+    )
+    waves: tuple[int, ...] = Field(
+        default=(),
+        max_length=64,
+        description="how many of a layer have been asked after each wave, then all: [3, 5]; "
+        "needs a `stop` and the method answers",
+    )
+    order: Literal["seats", "price", "strength"] = Field(
+        default="seats",
+        description="whom to ask first, and whom ties favour: as the layers are written, the "
+        "cheapest, or who has been right most often",
+    )
+    weights: Literal["written", "learned"] = Field(
+        default="written",
+        description="learned: by how often each model was right on such questions; see mom weights",
+    )
+    topic: str = Field(
+        default="",
+        max_length=200,
+        description="the kind of question, as mom weights show names it; unset: the annotator "
+        "says, or any",
+    )
     cascade: bool = Field(
         default=False,
         description="a further layer is asked only where the answers of the layer before do not "
@@ -130,6 +169,13 @@ class Deliberation(Section):
         description="annotator: for each question it says whether one character answers alone, "
         "three of the first layer, all, or all in two rounds at least",
     )
+
+    @field_validator("waves")
+    @classmethod
+    def _rise(cls, waves: tuple[int, ...]) -> tuple[int, ...]:
+        if any(one < 1 for one in waves) or list(waves) != sorted(set(waves)):
+            raise ValueError("must rise, each number counting all who were asked: [3, 5]")
+        return waves
 
 
 class Annotator(Section):

@@ -7,27 +7,15 @@ by a probability that was calibrated for just those who have been asked.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from mixture_of_models.councils.voting.exits import Exit, asked
-from mixture_of_models.councils.voting.learned import LearnedVote, temper
-from mixture_of_models.evals.rules import Decision, Fit, Rule, leaders, voter_weights
+from mixture_of_models.councils.voting.fitted import sure as all_sure
+from mixture_of_models.councils.voting.fitted import sure_so_far
+from mixture_of_models.evals.fitting import fit_panel
+from mixture_of_models.evals.rules import Decision, Fit, Rule, leaders
 from mixture_of_models.evals.sheet import Line, Sheet
-
-
-class _Step(NamedTuple):
-    number: int
-    sure: float
-    answers: tuple[str, ...]
-
-
-LEAST_SURE = 0.9
-"""The threshold that the calibrated stop starts from; outcomes may raise it, never lower it."""
-TOLERATED = 0.0025
-"""How much accuracy it may lose on the fold it is fitted on; half of what it may lose at all."""
 
 
 def stopping(rule: Exit, waves: Sequence[int] | None = None) -> Fit:
@@ -54,49 +42,23 @@ def calibrated_stop(cal: Sheet) -> Rule:
     anew, so that the probability counts what that many voters are worth together. The threshold is
     the least one, from 90 % up, that loses no more than a quarter of a point where it was fitted.
     """
-    order = cal.strongest_first()
-    ranked = cal.of(order)
-    weights = voter_weights(ranked)
-    steps = [
-        temper(ranked.of(range(number)).cases, weights[:number])
-        for number in range(1, len(order) + 1)
-    ]
-    paths = [(line, _path(line.said, steps)) for line in ranked.lines]
-    whole = sum(_score(line, path[-1]) for line, path in paths)
-    allowed = TOLERATED * len(paths) + 1e-9
-    threshold = next(
-        (
-            percent / 100
-            for percent in range(round(100 * LEAST_SURE), 100)
-            if whole - sum(_score(line, _stop(path, percent / 100)) for line, path in paths)
-            <= allowed
-        ),
-        math.inf,
-    )
+    fitted = fit_panel(cal)
+    order = [cal.models.index(model) for model in fitted.models]
 
     def decide(line: Line) -> Decision:
-        path = _path([line.said[voter] for voter in order], steps)
-        number, sure, answers = _stop(path, threshold)
-        return Decision(answers, number, _usd(line, order[:number]), sure)
+        said = [line.said[voter] for voter in order]
+        for number in range(1, len(order) + 1):
+            chances = sure_so_far(fitted, said[:number])
+            sure = max(chances.values(), default=0.0)
+            enough = fitted.threshold is not None and sure >= fitted.threshold
+            if enough or number == len(order):
+                break
+        first = leaders(chances)
+        if first and number == len(order):
+            sure = all_sure(fitted, said)[first[0]]
+        return Decision(first, number, _usd(line, order[:number]), sure)
 
     return decide
-
-
-def _path(said: Sequence[str | None], steps: Sequence[LearnedVote]) -> list[_Step]:
-    """What is known after each voter."""
-    path = []
-    for number, vote in enumerate(steps, 1):
-        chances = vote.probabilities(said[:number])
-        path.append(_Step(number, max(chances.values(), default=0.0), leaders(chances)))
-    return path
-
-
-def _stop(path: Sequence[_Step], threshold: float) -> _Step:
-    return next((step for step in path if step.sure >= threshold), path[-1])
-
-
-def _score(line: Line, step: _Step) -> float:
-    return Decision(step.answers, step.number, 0.0).score(line)
 
 
 def _usd(line: Line, voters: Sequence[int]) -> float:

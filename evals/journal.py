@@ -34,6 +34,9 @@ class Row(BaseModel):
     text: str = Field(default="", description="the whole answer")
     by: str = Field(default="", description="provider/model that answered; empty: not known")
     confidence: float | None = Field(default=None, description="that was reported with it, 0..1")
+    calibrated: bool = Field(
+        default=False, description="the confidence was fitted; else it is the share of the vote"
+    )
     agrees: bool | None = Field(
         default=None,
         description="council: the final text gives the answer that the verdict led with",

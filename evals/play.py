@@ -20,11 +20,11 @@ from mixture_of_models.evals.cases import Case
 from mixture_of_models.evals.costs import charged, critical_path, recorded
 from mixture_of_models.evals.counting import plurality_of
 from mixture_of_models.evals.journal import COUNCIL, SELF, Row, member
-from mixture_of_models.evals.ledger import name_of
 from mixture_of_models.evals.scorers import SCORERS, Mark, suits
 from mixture_of_models.evals.solo import Solo, ask_alone
+from mixture_of_models.models.ledger import name_of
 
-_NOT_ITS_FAULT = frozenset({"late", "budget", "dropped"})
+_NOT_ITS_FAULT = frozenset({"late", "budget", "dropped", "settled"})
 """Absences that say nothing of how good a member is: it is asked again, on its own."""
 
 _KEYS = ["messages", "status", "proposals", "absences", "segments"]
@@ -113,6 +113,7 @@ async def _council_row(council: Council, case: Case, state: dict[str, Any], scor
         answer=marked.answer,
         text=text,
         confidence=confidence,
+        calibrated=verdict is not None and verdict.confidence is not None,
         agrees=agrees,
         stop_reason=status.stop_reason,
         usage=sum((usage for _, usage in spoken), Usage()),

@@ -14,10 +14,10 @@ from mixture_of_models.errors import StorageError
 from mixture_of_models.evals.abreast import abreast
 from mixture_of_models.evals.cases import Case
 from mixture_of_models.evals.journal import COUNCIL, SELF, Journal, Row, member
-from mixture_of_models.evals.ledger import Ledger, Outcome, Source, name_of
 from mixture_of_models.evals.play import play, sample
 from mixture_of_models.evals.scorecard import Scorecard, score_up
 from mixture_of_models.graph.council import compile_council
+from mixture_of_models.models.ledger import Ledger, Outcome, Source, name_of
 
 Progress = Callable[[str, int, int], None]
 """(what is under way, how much of it is done, how much there is), called as it goes."""

@@ -72,6 +72,8 @@ class Scorecard(Record):
     calibration: tuple[Bin, ...] = ()
     calibration_error: float | None = None
     """Expected: the mean distance of confidence and accuracy, over bins."""
+    calibrated: int = 0
+    """Questions whose confidence was fitted; elsewhere the share of the vote stands for it."""
     agreement: tuple[Agreed, ...] = ()
     alike: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Pairs of members: how often they give the same answer."""
@@ -126,6 +128,7 @@ def score_up(
         ),
         calibration=bins,
         calibration_error=error,
+        calibrated=sum(row.calibrated for row in kept[COUNCIL]),
         agreement=_agreement(members),
         alike=_alike({name.removeprefix(member("")): kept[name] for name in seats}),
         text_agrees=sum(told) / len(told) if told else None,

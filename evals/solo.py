@@ -9,8 +9,8 @@ from mixture_of_models.councils.records import Usage
 from mixture_of_models.councils.schema import Character, Council
 from mixture_of_models.errors import ModelError, ModelUnavailableError
 from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.ledger import name_of
 from mixture_of_models.graph.speech import compose
+from mixture_of_models.models.ledger import name_of
 from mixture_of_models.models.speaking import speak
 from mixture_of_models.prompts import render
 

@@ -58,9 +58,15 @@ def _calibration(report: Scorecard) -> str:
         (f"{one.confidence:.2f}", f"{100 * one.accuracy:.1f}", str(one.number))
         for one in report.calibration
     ]
-    return (
-        f"Reported confidence, expected calibration error {report.calibration_error:.3f}:\n\n"
-        + table(("confidence", "accuracy, %", "questions"), rows)
+    told = sum(one.number for one in report.calibration)
+    what = "Reported confidence"
+    if report.calibrated < told:
+        what = (
+            f"The share of the vote read as a confidence (fitted on {report.calibrated} of {told} "
+            "questions; mom weights fit)"
+        )
+    return f"{what}, expected calibration error {report.calibration_error:.3f}:\n\n" + table(
+        ("confidence", "accuracy, %", "questions"), rows
     )
 
 

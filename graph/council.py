@@ -32,7 +32,7 @@ from mixture_of_models.graph.state import (
     CouncilState,
     CouncilUpdate,
 )
-from mixture_of_models.graph.table import at_depth
+from mixture_of_models.graph.table import as_it_sits
 from mixture_of_models.models.loop import run_in_background_loop
 from mixture_of_models.nodes.annotator import annotator
 from mixture_of_models.nodes.character import character
@@ -179,7 +179,7 @@ def voters_of(council: Council) -> tuple[str, ...]:
 def supersteps_at_most(council: Council) -> int:
     """The most steps one question can take, with the most rounds that any run may ask for."""
     turns = len(council.characters) if council.deliberation.mode == "sequential" else 0
-    turns = max(turns, len(council.seats))
+    turns = max(turns, len(council.seats) + len(council.deliberation.waves))
     # Seating, thermal_wait, speaking, quorum; thermal_wait, votes, consensus.
     a_round = 4 * turns + 3
     return 20 * a_round + 10
@@ -200,7 +200,7 @@ def _under(council: Council, hooks: Hooks | None) -> Rule:
     def ruled(state: CouncilState, runtime: Runtime[CouncilContext]) -> Council:
         context = context_of(runtime)
         written = council if hooks is None else hooks.rules(context.extensions_off)
-        return at_depth(state, rules(written, context))
+        return as_it_sits(state, rules(written, context))
 
     return ruled
 

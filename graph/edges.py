@@ -10,12 +10,12 @@ from typing import Literal
 from mixture_of_models.councils.names import voter_node
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import DeliberationError
+from mixture_of_models.graph.asking import next_layer
 from mixture_of_models.graph.context import UNASKED
 from mixture_of_models.graph.state import CouncilState
 from mixture_of_models.graph.table import (
     candidates,
     images,
-    next_layer,
     overspent,
     pending,
     same_answer,

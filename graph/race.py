@@ -28,6 +28,11 @@ class OutOfTime(Exception):  # noqa: N818
     """The question's own time was over."""
 
 
+def never(_: object) -> bool:
+    """Nothing settles the race before its time."""
+    return False
+
+
 class Race:
     """One fan-out in progress.
 
@@ -51,13 +56,19 @@ class Race:
         self._ended = ended
         self._answers: list[Any] = []
         self._over = asyncio.Event()
+        self.settled = False
+
+    @property
+    def waits_for_all(self) -> bool:
+        """Whether nobody is let go for being slow."""
+        return self._enough is None
 
     async def run(
         self,
         call: Awaitable[T],
         *,
         counts: Callable[[T], bool] = lambda _: True,
-        settles: Callable[[list[T]], bool] = lambda _: False,
+        settles: Callable[[list[T]], bool] = never,
         seconds: float | None = None,
     ) -> T:
         """Await `call` unless the race is over first.
@@ -65,7 +76,8 @@ class Race:
         Args:
             call: the branch's own work.
             counts: whether its result counts towards enough.
-            settles: whether the results so far end a race at once, without grace.
+            settles: whether the results so far end a race at once, without grace, also one that
+                waits for everyone.
             seconds: the question's remaining time, None for no limit.
 
         Raises:
@@ -93,9 +105,8 @@ class Race:
 
     def _answer(self, result: T, settles: Callable[[list[T]], bool]) -> None:
         self._answers.append(result)
-        if self._enough is None:
-            return
         if settles(self._answers):
+            self.settled = True
             self._over.set()
         elif len(self._answers) == self._enough:
             asyncio.get_running_loop().call_later(self._grace, self._over.set)

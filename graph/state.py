@@ -27,6 +27,7 @@ from mixture_of_models.councils.records import (
     Status,
     Verdict,
 )
+from mixture_of_models.councils.voting.fitted import Trust
 
 T = TypeVar("T")
 
@@ -89,6 +90,7 @@ class CouncilState(CouncilInput):
     sight: Sight | None
     annotation: Annotation
     seating: Seating | None
+    trust: Trust | None
     proposals: Annotated[list[Proposal], DeltaChannel(append)]
     ballots: Annotated[list[Ballot], DeltaChannel(append)]
     absences: Annotated[list[Absence], DeltaChannel(append)]
@@ -108,6 +110,7 @@ class CouncilUpdate(TypedDict, total=False):
     sight: Sight | None
     annotation: Annotation
     seating: Seating | None
+    trust: Trust | None
     proposals: Any
     ballots: Any
     absences: Any

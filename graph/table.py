@@ -149,6 +149,30 @@ def at_depth(state: CouncilState, council: Council) -> Council:
     )
 
 
+def as_it_sits(state: CouncilState, council: Council) -> Council:
+    """The council as it sits for this question: how deep, and with which weights."""
+    return weighed(state, at_depth(state, council))
+
+
+def weighed(state: CouncilState, council: Council) -> Council:
+    """The council with the weights that its voices have earned, where it is to learn them.
+
+    The stop by a calibrated probability counts on each voice's own record; otherwise the learned
+    vote's weights know who errs together.
+    """
+    trust, rules = state.get("trust"), council.deliberation
+    if rules.weights != "learned" or trust is None:
+        return council
+    earned = trust.odds if rules.stop == "calibrated" else trust.weights
+    if not earned:
+        return council
+    seats = tuple(
+        who.model_copy(update={"weight": earned.get(who.name, who.weight)})
+        for who in council.characters
+    )
+    return council.model_copy(update={"characters": seats})
+
+
 def dice(state: CouncilState, council: Council, *purpose: object) -> random.Random:
     """A generator that gives the same throws for the same council seed, question and purpose."""
     return random.Random(f"{council.seed}:{zlib.crc32(question(state).encode())}:{purpose}")
@@ -193,45 +217,24 @@ def dropped(state: CouncilState, council: Council, round_: int, layer: int) -> t
 def in_line(state: CouncilState, council: Council, round_: int, layer: int) -> tuple[str, ...]:
     """Who of a layer is still to be seated this round."""
     without = gone(state) | heard(state, round_, layer) | {*dropped(state, council, round_, layer)}
-    return tuple(name for name in council.seats[layer - 1] if name not in without)
+    names = asking_order(council.seats[layer - 1], state, council)
+    return tuple(name for name in names if name not in without)
 
 
-def next_layer(state: CouncilState, council: Council) -> int | None:
-    """The layer of this round that has somebody to seat, None when the round has been heard."""
-    turn = seating(state)
-    for layer in range(max(turn.layer, 1), len(council.seats) + 1) if turn.round else ():
-        if in_line(state, council, turn.round, layer):
-            further = layer > turn.layer and council.deliberation.cascade
-            return None if further and settled_below(state, council) else layer
-    return None
+def asking_order(names: Sequence[str], state: CouncilState, council: Council) -> tuple[str, ...]:
+    """Whom to ask first: as it is written, the cheapest, or the strongest. Unknown prices last."""
+    order, trust = council.deliberation.order, state.get("trust")
+    if order == "price":
+        return tuple(sorted(names, key=lambda name: _price(name, council)))
+    if order == "strength" and trust is not None:
+        return tuple(sorted(names, key=lambda name: -trust.strength.get(name, -1.0)))
+    return tuple(names)
 
 
-def settled_below(state: CouncilState, council: Council) -> bool:
-    """Whether a cascade can stop: the layer that has just spoken agrees on one final answer.
-
-    Two must have given it, and the threshold is a share of all who were seated: silence is no
-    agreement. Open questions have no final answer, so they always go on to the next layer.
-    """
-    turn = seating(state)
-    kind = state["annotation"].kind
-    behind: dict[str, list[float]] = {}
-    for proposal in proposals_at(state, turn.round, turn.layer):
-        answer = canonical(proposal.text, kind=kind)
-        if answer is not None:
-            behind.setdefault(answer, []).append(proposal.weight)
-    dropped_out = dropped(state, council, turn.round, turn.layer)
-    seated = [name for name in council.seats[turn.layer - 1] if name not in dropped_out]
-    whole = sum(council.character(name).weight for name in seated)
-    line = council.deliberation.threshold * whole - 1e-9
-    return any(len(weights) > 1 and sum(weights) >= line for weights in behind.values())
-
-
-def first_layer(state: CouncilState, council: Council, round_: int) -> int | None:
-    """The first layer with somebody to seat in a round to come; None when nobody is left."""
-    for layer in range(1, len(council.seats) + 1):
-        if in_line(state, council, round_, layer):
-            return layer
-    return None
+def _price(name: str, council: Council) -> float:
+    """Of a voice, for comparing: what it reads and what it writes count alike."""
+    price = council.models[council.character(name).model].price
+    return float("inf") if price is None else price.input + price.output
 
 
 def gone(state: CouncilState) -> set[str]:
@@ -253,9 +256,8 @@ def latest(state: CouncilState, council: Council, *, before: int) -> list[Propos
         for layer in range(len(council.seats), 0, -1):
             found = proposals_at(state, round_, layer)
             if found:
-                return in_seat_order(
-                    [*found, *_standing_by(state, council, round_, layer)], council
-                )
+                standing = [*found, *_standing_by(state, council, round_, layer)]
+                return in_seat_order(standing, state, council)
     return []
 
 
@@ -279,13 +281,16 @@ def below(state: CouncilState, council: Council) -> list[Proposal]:
     for layer in range(turn.layer - 1, 0, -1):
         found = proposals_at(state, turn.round, layer)
         if found:
-            return in_seat_order(found, council)
+            return in_seat_order(found, state, council)
     return []
 
 
-def in_seat_order(proposals: Iterable[Proposal], council: Council) -> list[Proposal]:
-    """Sorted as the council's file names its characters: the order of ties and of the screen."""
-    place = {character.name: i for i, character in enumerate(council.characters)}
+def in_seat_order(
+    proposals: Iterable[Proposal], state: CouncilState, council: Council
+) -> list[Proposal]:
+    """Sorted as the characters are asked, by default as the file names them: the order of ties."""
+    names = asking_order([character.name for character in council.characters], state, council)
+    place = {name: i for i, name in enumerate(names)}
     return sorted(proposals, key=lambda p: place.get(p.character, len(place)))
 
 

@@ -8,15 +8,16 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import AbsenceReason, Proposal
+from mixture_of_models.councils.records import AbsenceReason, Proposal, Segment
 from mixture_of_models.councils.schema import Character, Council
 from mixture_of_models.councils.voting.stated import stated_confidence
 from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
+from mixture_of_models.graph.asking import stopped
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Missed, Speaker, tell
 from mixture_of_models.graph.pictures import as_seated
-from mixture_of_models.graph.race import OutOfTime, Races, TooLate
+from mixture_of_models.graph.race import OutOfTime, Races, TooLate, never
 from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.models.speaking import Reply
@@ -37,6 +38,11 @@ def character(name: str, races: Races) -> Any:
         if left == 0:
             return _missed(runtime, speaker, "budget", "the question's time was over", [])
         race = races.join(runtime, council.deliberation, len(turn.seated))
+
+        def settles(spoken: list[tuple[Reply, Segment]]) -> bool:
+            fresh = [_proposal(reply, segment, council) for reply, segment in spoken]
+            return stopped(state, council, fresh)
+
         began = time.monotonic()
         try:
             reply, segment = await race.run(
@@ -49,32 +55,38 @@ def character(name: str, races: Races) -> Any:
                     params={} if who.temperature is None else {"temperature": who.temperature},
                 ),
                 counts=lambda spoken: _fault(spoken[0]) is None,
+                settles=settles if council.deliberation.stop != "all" else never,
                 seconds=left,
             )
         except ModelError as error:
             return _missed(runtime, speaker, *blame(error), [failed(speaker, who.model, error)])
         except TooLate:
             cut = cut_off(speaker, who.model, began)
+            if race.settled:
+                return _missed(runtime, speaker, "settled", "the others had settled it", [cut])
             return _missed(runtime, speaker, "late", "a quorum had answered", [cut])
         except OutOfTime:
             cut = cut_off(speaker, who.model, began)
             return _missed(runtime, speaker, "budget", "the question's time was over", [cut])
         if fault := _fault(reply):
             return _missed(runtime, speaker, *fault, [segment])
-        proposal = Proposal(
-            character=name,
-            text=reply.text.strip(),
-            reasoning=reply.reasoning,
-            model=reply.model,
-            round=turn.round,
-            layer=turn.layer,
-            weight=who.weight,
-            confidence=stated_confidence(reply.text),
-            truncated=reply.finish in ("length", "broken"),
-        )
-        return {"proposals": [proposal], "segments": [segment]}
+        return {"proposals": [_proposal(reply, segment, council)], "segments": [segment]}
 
     return speaks
+
+
+def _proposal(reply: Reply, segment: Segment, council: Council) -> Proposal:
+    return Proposal(
+        character=segment.name,
+        text=reply.text.strip(),
+        reasoning=reply.reasoning,
+        model=reply.model,
+        round=segment.round,
+        layer=segment.layer,
+        weight=council.character(segment.name).weight,
+        confidence=stated_confidence(reply.text),
+        truncated=reply.finish in ("length", "broken"),
+    )
 
 
 def _messages(who: Character, state: CouncilState, council: Council) -> list[Any]:

@@ -49,6 +49,7 @@ async def classifier(
         "asked_at": time.time(),
         "annotation": Annotation(),
         "seating": None,
+        "trust": None,
         "status": None,
         "proposals": Overwrite([]),
         "ballots": Overwrite([]),

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from langgraph.runtime import Runtime
 
+from mixture_of_models.councils.records import Absence, Verdict
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.voting.counting import count
+from mixture_of_models.councils.voting.fitted import confidence
 from mixture_of_models.councils.voting.stopping import explain, why_stop
 from mixture_of_models.graph import table
+from mixture_of_models.graph.asking import evidence, first_layer, unasked
 from mixture_of_models.graph.context import UNASKED, CouncilContext, context_of
-from mixture_of_models.graph.events import Counted, tell
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.graph.events import Counted, Missed, Speaker, tell
+from mixture_of_models.graph.speech import absence
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Seating
 
 
 async def consensus(
@@ -30,21 +35,24 @@ async def consensus(
     if method not in UNASKED and not _asked(state, turn.round):
         method = "answers"
     kind = state["annotation"].kind
-    out = {
-        a.character: council.character(a.character).weight
-        for a in state["absences"]
-        if (a.stage, a.round, a.reason) == ("vote", turn.round, "late")
-    }
+    rules = council.deliberation
+    cut, unneeded = _let_go(state, turn.round), unasked(state, council)
+    out = {name: council.character(name).weight for name in (*cut, *unneeded)}
     if _silent(state, turn.round):
         verdict = state["verdicts"][-1]  # nobody spoke, so what was voted before still holds
     else:
         threshold = council.deliberation.threshold
         verdict = count(standing, ballots, method=method, kind=kind, out=out, threshold=threshold)
-    verdict = verdict.model_copy(update={"round": turn.round, "stop_reason": None})
+    spared = _spared(state, turn.round) + len(unneeded)
+    changes: dict[str, Any] = {"round": turn.round, "stop_reason": None, "spared": spared}
+    if spared and rules.stop == "lossless":
+        changes["decided"] = True  # that is why nobody else was asked
+    changes["confidence"], changes["basis"] = _confidence(verdict, state, council)
+    verdict = verdict.model_copy(update=changes)
     why = functools.partial(
         why_stop,
         (*state["verdicts"], verdict),
-        council.deliberation,
+        rules,
         proposals=standing,
         previous=table.latest(state, council, before=turn.round),
         kind=kind,
@@ -53,14 +61,47 @@ async def consensus(
     stop = why()
     if stop not in _SETTLED:
         stop = why(budget_spent=_spent(state, runtime, council))
-    if stop is None and table.first_layer(state, council, turn.round + 1) is None:
+    if stop is None and first_layer(state, council, turn.round + 1) is None:
         stop = "stalled"  # nobody is left whose model could be asked again
     verdict = verdict.model_copy(update={"stop_reason": stop})
-    tell(runtime, Counted(verdict=verdict, why=explain(verdict, council.deliberation)))
-    return {"verdicts": [verdict]}
+    absences = [_unneeded(name, turn) for name in unneeded]
+    for one in absences:
+        tell(runtime, Missed(absence=one))
+    tell(runtime, Counted(verdict=verdict, why=explain(verdict, rules)))
+    return {"verdicts": [verdict], "absences": absences}
 
 
-_SETTLED = ("single", "unvoted", "decided", "agreed")
+def _let_go(state: CouncilState, round_: int) -> list[str]:
+    """Who was not waited for this round, and might have changed the count."""
+    return [
+        a.character for a in state["absences"] if a.round == round_ and (a.stage, a.reason) in _CUT
+    ]
+
+
+def _spared(state: CouncilState, round_: int) -> int:
+    """How many were cut short this round because the rest was settled."""
+    return sum(a.round == round_ and a.reason == "settled" for a in state["absences"])
+
+
+def _unneeded(name: str, turn: Seating) -> Absence:
+    speaker = Speaker(node="character", name=name, round=turn.round, layer=turn.layer)
+    return absence(speaker, "settled", "it was settled without asking")
+
+
+def _confidence(
+    verdict: Verdict, state: CouncilState, council: Council
+) -> tuple[float | None, str]:
+    """How likely the leading answer is to be right, and what that rests on."""
+    trust = state.get("trust")
+    leads = verdict.options[0].answer if verdict.leader and verdict.options else None
+    if trust is None or leads is None:
+        return None, ""
+    return confidence(trust, evidence(state, council), leads)
+
+
+_CUT = {("vote", "late"), ("character", "settled")}
+
+_SETTLED = ("single", "unvoted", "decided", "sure", "agreed")
 """Reasons to stop that hold, whatever is left of the budget."""
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from langgraph.runtime import Runtime
 
 from mixture_of_models.councils.records import Absence
 from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import BudgetError
+from mixture_of_models.errors import BudgetError, StorageError
 from mixture_of_models.graph import table
+from mixture_of_models.graph.asking import first_layer, next_layer, wave
 from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Missed, Seated, Speaker, tell
+from mixture_of_models.graph.events import Missed, Noted, Seated, Speaker, tell
 from mixture_of_models.graph.speech import absence
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Seating
+from mixture_of_models.models.ledger import Ledger
 
 
 async def seating(
@@ -26,13 +30,19 @@ async def seating(
         BudgetError: nothing has been proposed, and the budget allows no proposal.
     """
     turn = table.seating(state)
-    layer, round_ = table.next_layer(state, council), turn.round
+    learned: CouncilUpdate = {}
+    if not turn.round:
+        learned = await _acquainted(state, runtime, council)
+        state = {**state, **learned}
+        council = table.weighed(state, council)
+    layer, round_ = next_layer(state, council), turn.round
     if layer is None:
         round_ = turn.round + 1
-        layer = table.first_layer(state, council, round_) or 1
+        layer = first_layer(state, council, round_) or 1
     ready = table.in_line(state, council, round_, layer)
     if council.deliberation.mode == "sequential":
         ready = ready[:1]
+    ready = wave(ready, round_, layer, state, council)
     seated = _affordable(ready, state, council)
     if not seated:
         raise BudgetError(
@@ -55,9 +65,34 @@ async def seating(
         ),
     )
     return {
+        **learned,
         "seating": Seating(round=round_, layer=layer, seated=seated, dropped=out),
         "absences": missed,
     }
+
+
+async def _acquainted(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> CouncilUpdate:
+    """What the ledger knows of the council's voices on such questions: looked up once a question.
+
+    A ledger that cannot be read costs the question nothing but that knowledge, and is said.
+    """
+    kind = council.deliberation.topic or state["annotation"].topic
+    notes: list[str] = []
+    trust = None
+    try:
+        trust = await asyncio.to_thread(Ledger().trust, council, kind)
+    except StorageError as error:
+        notes.append(f"What is known of the models could not be read: {error}.")
+    rules = council.deliberation
+    if rules.weights == "learned" and (trust is None or not trust.weights):
+        notes.append("Nothing is known of these models yet, so the written weights hold.")
+    if rules.stop == "calibrated" and (trust is None or not (trust.fitted or trust.any_panel)):
+        notes.append("Nothing was fitted for such questions, so everybody is asked.")
+    for note in notes:
+        tell(runtime, Noted(text=note))
+    return {"trust": trust, "notes": notes}
 
 
 def _affordable(ready: tuple[str, ...], state: CouncilState, council: Council) -> tuple[str, ...]:

@@ -288,8 +288,8 @@ def _status(
 
 
 def _in_order(absence: Absence) -> bool:
-    """Whether nothing was lost: the vote was over before this ballot came."""
-    return absence.stage == "vote" and absence.reason == "late"
+    """Whether nothing was lost: it was settled before this answer or ballot came."""
+    return absence.reason == "settled" or (absence.stage, absence.reason) == ("vote", "late")
 
 
 def _few(
@@ -316,6 +316,7 @@ def _label(status: Status) -> dict[str, Any]:
         "absent": [{"character": a.character, "reason": a.reason} for a in status.absent],
         "stop_reason": status.stop_reason,
         "share": status.verdict.share if status.verdict else None,
+        "confidence": status.verdict.confidence if status.verdict else None,
         "dissent": list(status.dissent),
         "rounds": status.rounds,
         "degraded": status.degraded,

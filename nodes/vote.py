@@ -14,12 +14,13 @@ from mixture_of_models.councils.voting.answers import canonical
 from mixture_of_models.councils.voting.ballot_schema import ballot_schema
 from mixture_of_models.councils.voting.ballots import Candidate, read_ballot
 from mixture_of_models.councils.voting.counting import is_decided
+from mixture_of_models.councils.voting.enough import enough_ballots
 from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Missed, Speaker, Voted, tell
 from mixture_of_models.graph.pictures import as_seated
-from mixture_of_models.graph.race import OutOfTime, Races, TooLate
+from mixture_of_models.graph.race import OutOfTime, Race, Races, TooLate
 from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.prompts import render
@@ -67,7 +68,7 @@ def vote(name: str, races: Races) -> Any:
         began = time.monotonic()
         try:
             ballot, segment = await race.run(
-                cast(), settles=lambda votes: _settled(votes, state, council), seconds=left
+                cast(), settles=lambda votes: _settled(votes, race, state, council), seconds=left
             )
         except ModelError as error:
             missed = absence(speaker, *blame(error))
@@ -84,19 +85,27 @@ def vote(name: str, races: Races) -> Any:
     return votes
 
 
-def _settled(votes: list[tuple[Ballot, Segment]], state: CouncilState, council: Council) -> bool:
-    """Whether the ballots still out can change neither the leader nor the agreement."""
+def _settled(
+    votes: list[tuple[Ballot, Segment]], race: Race, state: CouncilState, council: Council
+) -> bool:
+    """Whether the ballots still out can be let go.
+
+    They are where they can change neither the leader nor the agreement, in a race or where the
+    council's stopping rule says so; a rule that stops earlier may let go of more.
+    """
+    rules = council.deliberation
+    if race.waits_for_all and rules.stop == "all":
+        return False
     cast = [ballot for ballot, _ in votes]
     voted = {ballot.voter for ballot in cast}
     voters = table.electorate(state, council)
-    return is_decided(
-        table.candidates(state, council),
-        cast,
-        method=council.deliberation.method,
-        out={name: council.character(name).weight for name in voters if name not in voted},
-        kind=state["annotation"].kind,
-        threshold=council.deliberation.threshold,
-    )
+    standing, kind = table.candidates(state, council), state["annotation"].kind
+    out = {name: council.character(name).weight for name in voters if name not in voted}
+    if is_decided(
+        standing, cast, method=rules.method, out=out, kind=kind, threshold=rules.threshold
+    ):
+        return True
+    return enough_ballots(rules, standing, cast, out=out, kind=kind)
 
 
 def _candidates(who: Character, state: CouncilState, council: Council) -> list[Candidate]:

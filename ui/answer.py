@@ -50,6 +50,8 @@ def draw_past_label(told: Mapping[str, Any]) -> None:
     stop, share = told.get("stop_reason"), told.get("share")
     if stop:
         percent = f" ({share:.0%} for the leading answer)" if share else ""
+        if share and (sure := told.get("confidence")) is not None:
+            percent = f" ({share:.0%} for the leading answer, right with {sure:.0%})"
         lines.append(f"Stopped because {words.STOPS.get(stop, stop)}{percent}")
     if dissent := told.get("dissent"):
         lines.append(f"Dissent: {', '.join(map(str, dissent))}")

@@ -10,6 +10,7 @@ from mixture_of_models.graph.events import Heat
 STOPS: dict[StopReason, str] = {
     "agreed": "the council agreed",
     "decided": "no further ballot could change it",
+    "sure": "the leading answer was sure enough",
     "stalled": "another round would have repeated this one",
     "rounds": "no rounds were left",
     "budget": "the budget was spent",
@@ -72,6 +73,8 @@ def headline(status: Status) -> str:
     parts.append(f"{status.rounds} round" + "s" * (status.rounds != 1))
     if status.verdict is not None and status.verdict.leader and status.verdict.share:
         parts.append(f"{status.verdict.share:.0%} for the leading answer")
+        if status.verdict.confidence is not None:
+            parts.append(f"right with {status.verdict.confidence:.0%}")
     if status.stop_reason:
         parts.append(STOPS[status.stop_reason])
     return " · ".join(parts)

@@ -57,7 +57,17 @@ def isotonic(scores: Sequence[float], came_true: Sequence[float], *, least: int 
 
 
 def platt(scores: Sequence[float], came_true: Sequence[float], *, prior: float = 1.0) -> Curve:
-    """The logistic curve through the log-odds of a probability: two numbers, hard to overfit.
+    """The logistic curve of `platt_line`."""
+    slope, shift = platt_line(scores, came_true, prior=prior)
+    return lambda score: _logistic(slope * log_odds_of(score) + shift)
+
+
+def platt_line(
+    scores: Sequence[float], came_true: Sequence[float], *, prior: float = 1.0
+) -> tuple[float, float]:
+    """Slope and shift of a logistic curve through the log-odds of a probability.
+
+    Two numbers, hard to overfit.
 
     Args:
         scores: probabilities to be corrected.
@@ -89,7 +99,7 @@ def platt(scores: Sequence[float], came_true: Sequence[float], *, prior: float =
         return [g0, g1], [[h00, h01], [h01, h11]]
 
     slope, shift = minimise(slopes, [1.0, 0.0], floored={0})
-    return lambda score: _logistic(slope * log_odds_of(score) + shift)
+    return slope, shift
 
 
 def calibration_error(

@@ -29,7 +29,7 @@ def why_stop(
     """Why the council stops after this round; None if another round follows.
 
     The first that holds, in this order: `budget` and `heat`, at once; then, once `rounds.min` are
-    over, `single`, `unvoted`, `decided`, `agreed`, `no_ballots`, `stalled`, `rounds`.
+    over, `single`, `unvoted`, `sure`, `decided`, `agreed`, `no_ballots`, `stalled`, `rounds`.
 
     Args:
         verdicts: of the rounds so far, this one last.
@@ -51,12 +51,12 @@ def why_stop(
     if len(verdicts) < deliberation.rounds.min:
         return None
     verdict = verdicts[-1]
-    if sum(len(option.members) for option in verdict.options) == 1:
-        return "single"
-    if verdict.method == "none":
-        return "unvoted"
+    if (alone := _needs_no_count(verdict)) is not None:
+        return alone
     over = len(verdicts) >= deliberation.rounds.max
     reached = agreed(verdict, deliberation.threshold)
+    if verdict.spared and deliberation.stop in ("beta", "dirichlet", "calibrated"):
+        return "sure"
     # Ballots are left out only where they cannot matter: to the leader, or to the agreement too.
     if out and verdict.decided and (reached or over):
         return "decided"
@@ -69,6 +69,12 @@ def why_stop(
         return "rounds"
     again = before is not None and repeats(before, verdict, previous, proposals, kind=kind)
     return "stalled" if again else None
+
+
+def _needs_no_count(verdict: Verdict) -> StopReason | None:
+    if sum(len(option.members) for option in verdict.options) == 1:
+        return "single"
+    return "unvoted" if verdict.method == "none" else None
 
 
 def repeats(
@@ -105,11 +111,12 @@ def explain(verdict: Verdict, deliberation: Deliberation) -> str:
         said += ", tied, and put first by the weight behind it, then by seat"
     if verdict.abstained:
         said += f"; {verdict.abstained} abstained"
-    return said + _because(verdict)
+    return said + _because(verdict) + _without(verdict)
 
 
 _BECAUSE: dict[StopReason, str] = {
     "decided": "; no ballot still out could change that",
+    "sure": "; that was sure enough to stop asking",
     "agreed": "",
     "stalled": "; another round would have repeated this one",
     "rounds": "; no rounds were left",
@@ -119,7 +126,27 @@ _BECAUSE: dict[StopReason, str] = {
 }
 
 
+def _without(verdict: Verdict) -> str:
+    """How many were not needed, and how sure the leader is."""
+    said = f"; {verdict.spared} did not have to answer" if verdict.spared else ""
+    return said + (f"; {sureness(verdict)}" if verdict.confidence is not None else "")
+
+
+def sureness(verdict: Verdict) -> str:
+    """How sure the leading answer is, in words; of what nobody has fitted nothing is claimed."""
+    if verdict.confidence is not None:
+        return f"right with {100 * verdict.confidence:.0f} %, fitted on {verdict.basis}"
+    if not verdict.options or verdict.options[0].answer is None:
+        return "how likely it is right is unknown: it is no answer that can be compared"
+    return (
+        "how likely it is right is unknown: nothing was fitted for this council "
+        "(mom weights fit), and the share of a vote is no probability"
+    )
+
+
 def _because(verdict: Verdict) -> str:
+    if verdict.stop_reason == "decided" and verdict.spared:
+        return "; whatever the others said, that would stay"
     return "" if verdict.stop_reason is None else _BECAUSE.get(verdict.stop_reason, "")
 
 

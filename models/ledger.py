@@ -7,6 +7,7 @@ faded by half in every half-life, in `ledger.db` of the data folder.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -15,20 +16,25 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from mixture_of_models.councils.recording import Fold, RecordingError, load_recording
+from pydantic import ValidationError
+
+from mixture_of_models.councils.recording import Fold, Question, RecordingError, load_recording
 from mixture_of_models.councils.schema import Council, Model
+from mixture_of_models.councils.voting.fitted import Fitted, Trust, places
 from mixture_of_models.councils.voting.reliability import (
     HALF_LIFE,
     Outcomes,
     belief,
     learned_weights,
 )
+from mixture_of_models.councils.voting.weights import log_odds
 from mixture_of_models.errors import StorageError
 from mixture_of_models.models import paths
 
 Source = Literal["gold", "check", "thumb"]
 """gold: compared with the right answer; check: its code ran; thumb: a person said so."""
 
+_FILE = "ledger.db"
 _DAY = 86_400.0
 _BUSY_SECONDS = 5.0
 _TABLE = """
@@ -37,7 +43,12 @@ CREATE TABLE IF NOT EXISTS outcomes (
     right REAL NOT NULL, wrong REAL NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (model, kind, source, origin)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS fits (
+    kind TEXT NOT NULL, panel TEXT NOT NULL, origin TEXT NOT NULL, fitted TEXT NOT NULL,
+    at REAL NOT NULL, PRIMARY KEY (kind, panel)
+) STRICT;
 """
+ANY_PANEL = ""
 
 
 class Outcome(NamedTuple):
@@ -120,19 +131,20 @@ class Ledger:
                 )
         return len(learned)
 
-    def fit(self, path: Path | str, *, fold: Fold | None = "cal") -> int:
+    def fit(self, path: Path | str, *, fold: Fold | None = "cal", kind: str = "") -> int:
         """Learn from a recording's gold answers; how many outcomes. A file counts once.
 
         Args:
             path: the recording.
             fold: `cal` by default, so that what is scored afterwards was not learned from; None
                 takes every question.
+            kind: of all its questions; what each says of itself if left out.
 
         Raises:
             RecordingError: it cannot be read, or holds no judged answer of that fold.
         """
         found = [
-            Outcome(model, question.category or question.dataset or "general", bool(answer.ok))
+            Outcome(answer.model or model, kind or kind_of(question), bool(answer.ok))
             for question in load_recording(path)
             if question.gold is not None and fold in (None, question.fold)
             for model, answer in question.models.items()
@@ -148,7 +160,9 @@ class Ledger:
         """(model, kind) -> its outcomes, faded to `at` (epoch seconds; now if left out)."""
         at = time.time() if at is None else at
         sums: dict[tuple[str, str], Outcomes] = {}
-        with self._open() as db:
+        if not self._there():
+            return sums
+        with self._open(write=False) as db:
             for model, kind, *kept in db.execute(
                 "SELECT model, kind, right, wrong, at FROM outcomes ORDER BY model, kind"
             ):
@@ -171,7 +185,11 @@ class Ledger:
         """Forget a model's outcomes, or all; how many rows that were."""
         with self._open() as db:
             if model is None:
+                db.execute("DELETE FROM fits")
                 return db.execute("DELETE FROM outcomes").rowcount
+            for panel, *_ in db.execute("SELECT DISTINCT panel FROM fits").fetchall():
+                if panel != ANY_PANEL and model in json.loads(panel):
+                    db.execute("DELETE FROM fits WHERE panel = ?", (panel,))
             return db.execute("DELETE FROM outcomes WHERE model = ?", (model,)).rowcount
 
     def weights(self, council: Council, kind: str, *, options: float = 2.0) -> dict[str, float]:
@@ -184,25 +202,124 @@ class Ledger:
         earned = learned_weights(self.outcomes(), models, kind, options=options)
         return {who: earned[model] for who, model in names.items()}
 
+    def keep(self, fitted: Fitted, *, origin: str = "", at: float | None = None) -> None:
+        """Keep what was fitted; what was known of the same panel and kind is replaced."""
+        panel = _panel_key(fitted.models)
+        row = (fitted.kind, panel, origin, fitted.model_dump_json(), at or time.time())
+        with self._open() as db:
+            db.execute("INSERT OR REPLACE INTO fits VALUES (?, ?, ?, ?, ?)", row)
+
+    def fits(self) -> list[Fitted]:
+        """Everything that was fitted, the newest first."""
+        return [one for _, one in self._fits()]
+
+    def _fits(self) -> list[tuple[str, Fitted]]:
+        if not self._there():
+            return []
+        with self._open(write=False) as db:
+            rows = db.execute("SELECT panel, fitted FROM fits ORDER BY at DESC, kind").fetchall()
+        try:
+            return [(panel, Fitted.model_validate_json(text)) for panel, text in rows]
+        except ValidationError as error:
+            raise StorageError(
+                f"the ledger in {str(self._folder)!r} holds a fit that cannot be read "
+                f"({error.error_count()} faults); `mom weights fit` makes it anew"
+            ) from None
+
+    def trust(self, council: Council, kind: str = "") -> Trust:
+        """What is known of a council's voices on a kind of question; of any kind if left out.
+
+        Reads files: call it off the event loop.
+        """
+        voices = {who.name: name_of(council.models[who.model]) for who in council.characters}
+        panel = council.seats[0]
+        trust = Trust(kind=kind, voices=voices, panel=panel)
+        if not self._there():
+            return trust
+        record, kept = self.outcomes(), self._fits()
+        key = _panel_key([voices[name] for name in panel])
+        fitted = _first(kept, key, kind)
+        any_panel = _first(kept, ANY_PANEL, kind)
+        known = {model for model, _ in record} & set(voices.values())
+        if not known and fitted is None:
+            return trust
+        about = fitted or any_panel
+        options = about.options if about else 2.0
+        sort = kind or (about.kind if about else "general")
+        models = tuple(dict.fromkeys(voices.values()))
+        mean = {model: belief(record, model, sort, options=options).mean for model in models}
+        earned = learned_weights(record, models, sort, options=options)
+        odds = {name: log_odds(mean[model], options) for name, model in voices.items()}
+        weights = {name: earned[model] for name, model in voices.items()}
+        if fitted is not None and (place := places(fitted.models, _some(voices, panel))):
+            odds |= {name: fitted.weights[at] for name, at in place.items()}
+            weights |= {name: fitted.joint[at] for name, at in place.items()}
+            strength = {name: float(len(place) - at) for name, at in place.items()}
+        else:
+            strength = {name: mean[model] for name, model in voices.items()}
+        return trust.model_copy(
+            update={
+                "odds": odds,
+                "weights": weights,
+                "strength": strength,
+                "fitted": fitted,
+                "any_panel": any_panel,
+            }
+        )
+
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of question that it knows anything of."""
+        if not self._there():
+            return ()
+        found = {kind for _, kind in self.outcomes()} | {one.kind for one in self.fits()}
+        return tuple(sorted(found))
+
+    def _there(self) -> bool:
+        return (self._folder / _FILE).is_file()
+
     def _faded(self, kept: Sequence[float], at: float) -> Outcomes:
         right, wrong, kept_at = kept
         return Outcomes(right, wrong).faded(max(0.0, at - kept_at) / _DAY, self._half_life)
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        path = paths.ensure(self._folder) / "ledger.db"
+    def _open(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
+        path = paths.ensure(self._folder) / _FILE
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as db, db:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.executescript(_TABLE)
-                db.execute("BEGIN IMMEDIATE")
+                if write:
+                    db.execute("BEGIN IMMEDIATE")
                 yield db
         except (sqlite3.Error, OSError) as error:
             raise StorageError(
                 f"the ledger in {str(path)!r}: {' '.join(str(error).split())}; move the file away, "
                 "or fit it anew with `mom weights fit`"
             ) from error
+
+
+def kind_of(question: Question) -> str:
+    """The kind of a recorded question, as the ledger names it."""
+    return question.category or question.dataset or "general"
+
+
+def _first(kept: Sequence[tuple[str, Fitted]], panel: str, kind: str) -> Fitted | None:
+    """The newest fit of a panel: on this kind, else on questions of every kind; any if unasked."""
+    fits = [one for key, one in kept if key == panel]
+    for wanted in (kind, "general"):
+        for one in fits:
+            if not kind or one.kind == wanted:
+                return one
+    return None
+
+
+def _panel_key(models: Sequence[str]) -> str:
+    return json.dumps(sorted(models)) if models else ANY_PANEL
+
+
+def _some(voices: dict[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {name: voices[name] for name in names}
 
 
 def reweighed(council: Council, weights: dict[str, float]) -> Council:

@@ -8,7 +8,7 @@ import pytest
 
 from mixture_of_models.councils.recording import RecordingError
 from mixture_of_models.councils.voting.reliability import Outcomes
-from mixture_of_models.evals.ledger import Ledger, Outcome, name_of, reweighed
+from mixture_of_models.models.ledger import Ledger, Outcome, name_of, reweighed
 from mixture_of_models.tests.evals.recorded import kept, replayed, sums
 
 DAY = 86_400.0

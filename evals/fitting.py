@@ -1,0 +1,147 @@
+"""Fitting a panel to outcomes: what `councils.voting.fitted` holds, from a sheet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from mixture_of_models.councils.voting.calibration import platt_line
+from mixture_of_models.councils.voting.fitted import Fitted
+from mixture_of_models.councils.voting.learned import Case, LearnedVote, choose_pull, learn, temper
+from mixture_of_models.evals.rules import leaders, voter_weights
+from mixture_of_models.evals.sheet import Sheet
+
+LEAST_SURE = 0.9
+"""The threshold that the calibrated stop starts from; outcomes may raise it, never lower it."""
+TOLERATED = 0.0025
+"""How much accuracy it may lose on the fold it is fitted on; half of what it may lose at all."""
+_FOLDS = 5
+_PANELS = 12
+"""Random panels of each size that a fit for any panel stands on."""
+_MOST = 4000
+"""Cases of each size, of all those panels together."""
+
+
+def fit_panel(cal: Sheet, kind: str = "general", *, seed: int = 0) -> Fitted:
+    """Fit everything that a council of just these models can use.
+
+    Args:
+        cal: outcomes to learn from.
+        kind: of question.
+        seed: of the folds of the cross-validation.
+    """
+    ranked = cal.of(cal.strongest_first())
+    vote, (slope, shift) = _learned(cal, seed)
+    place = [cal.models.index(model) for model in ranked.models]
+    # Two characters on one model have two columns of one name.
+    place = cal.strongest_first() if len(set(place)) < len(place) else place
+    weights = voter_weights(ranked)
+    steps = [
+        temper(ranked.of(range(number)).cases, weights[:number])
+        for number in range(1, len(ranked.models) + 1)
+    ]
+    return Fitted(
+        kind=kind,
+        questions=len(cal.lines),
+        options=cal.options,
+        models=ranked.models,
+        weights=tuple(weights),
+        joint=tuple(vote.weights[at] for at in place),
+        none=vote.none,
+        slope=slope,
+        shift=shift,
+        steps=tuple(_step(step, weights) for step in steps),
+        threshold=_threshold(ranked, steps),
+    )
+
+
+def fit_any(cal: Sheet, kind: str = "general", *, seed: int = 0) -> Fitted:
+    """Fit how much so many voices prove together, whoever of these models they are.
+
+    For a panel that was not recorded itself: the weights come from each model's own record.
+    """
+    weights = voter_weights(cal)
+    dice = random.Random(seed)
+    steps = []
+    for number in range(1, len(cal.models) + 1):
+        panels = list(combinations(range(len(cal.models)), number))
+        panels = dice.sample(panels, min(_PANELS, len(panels)))
+        each = max(1, _MOST // len(panels))
+        cases: list[Case] = []
+        for panel in panels:
+            lines = cal.lines if len(cal.lines) <= each else dice.sample(cal.lines, each)
+            cases += [_of(line.case, frozenset(panel)) for line in lines]
+        steps.append(_step(temper(cases, weights), weights))
+    return Fitted(
+        kind=kind, questions=len(cal.lines), options=max(2.0, cal.options), steps=tuple(steps)
+    )
+
+
+def _learned(cal: Sheet, seed: int) -> tuple[LearnedVote, tuple[float, float]]:
+    """The learned vote, and the correction of its probability.
+
+    The correction is fitted to lines that the vote had not learned from: on those that it had,
+    every vote looks better than it is.
+    """
+    number = len(cal.models)
+    pull = choose_pull(cal.cases, number)
+    order = list(cal.lines)
+    random.Random(seed).shuffle(order)
+    pairs: list[tuple[float, float]] = []
+    for fold in range(_FOLDS):
+        kept = replace(cal, lines=tuple(x for at, x in enumerate(order) if at % _FOLDS != fold))
+        if not kept.lines:
+            continue
+        vote = learn(kept.cases, number, pull=pull)
+        for line in order[fold::_FOLDS]:
+            chances = vote.probabilities(line.said)
+            first = leaders(chances)
+            if first:
+                true = sum(each in line.right for each in first) / len(first)
+                pairs.append((chances[first[0]], true))
+    vote = learn(cal.cases, number, pull=pull)
+    if not pairs:
+        return vote, (1.0, 0.0)
+    return vote, platt_line([each[0] for each in pairs], [each[1] for each in pairs])
+
+
+def _threshold(ranked: Sheet, steps: Sequence[LearnedVote]) -> float | None:
+    """The least probability, from 90 % up, that loses no more than `TOLERATED` by stopping."""
+    paths = []
+    for line in ranked.lines:
+        path = []
+        for number, vote in enumerate(steps, 1):
+            chances = vote.probabilities(line.said[:number])
+            first = leaders(chances)
+            true = sum(each in line.right for each in first) / max(1, len(first))
+            path.append((max(chances.values(), default=0.0), true))
+        paths.append(path)
+    whole = sum(path[-1][1] for path in paths)
+    allowed = TOLERATED * len(paths) + 1e-9
+    for percent in range(round(100 * LEAST_SURE), 100):
+        kept = sum(
+            next((true for sure, true in path if sure >= percent / 100), path[-1][1])
+            for path in paths
+        )
+        if whole - kept <= allowed:
+            return percent / 100
+    return None
+
+
+def _step(vote: LearnedVote, weights: Sequence[float]) -> tuple[float, float]:
+    """The scale and the score of nobody that a tempered vote stands on."""
+    heavy = max(range(len(vote.weights)), key=lambda at: weights[at])
+    return (vote.weights[heavy] / weights[heavy] if weights[heavy] else 0.0), vote.none
+
+
+def _of(case: Case, panel: frozenset[int]) -> Case:
+    """A case as it is where only some were asked."""
+    groups = [
+        (at, kept)
+        for at, group in enumerate(case.groups)
+        if (kept := tuple(voter for voter in group if voter in panel))
+    ]
+    right = next((new for new, (old, _) in enumerate(groups) if old == case.right), None)
+    return Case(tuple(group for _, group in groups), right)
