@@ -1,0 +1,45 @@
+"""The whole graph on recorded answers decides as the rules by themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mixture_of_models.councils.recording import load_recording
+from mixture_of_models.evals.recording import read_panels
+from mixture_of_models.evals.replayed import as_markdown, compare, main
+from mixture_of_models.tests.evals.recorded import kept, sums
+
+SHIPPED = Path(__file__).parents[2] / "evals" / "recorded"
+
+
+async def test_every_rule_decides_the_same_in_the_graph():
+    questions = load_recording(SHIPPED / "tiny.jsonl")
+    models = read_panels(SHIPPED / "panels.json")["tiny"].panel
+    found = await compare(questions, models, dataset="tiny", number=24)
+    assert {one.rule for one in found} >= {"learned", "lossless exit", "calibrated stop"}
+    for one in found:
+        assert (one.winners, one.calls) == (0, 0), one
+        assert one.accuracy == pytest.approx(one.through_graph), one
+        assert one.confidence is None or one.confidence < 1e-9, one
+    assert next(one for one in found if one.rule == "lossless exit").saved > 0.1
+
+
+async def test_a_cascade_and_larger_panels_do_too():
+    found = await compare(sums(60), ("ant", "bee", "cat", "dog", "owl"), strong="owl", number=20)
+    told = {one.rule: one for one in found}
+    assert all((one.winners, one.calls) == (0, 0) for one in found)
+    assert "cascade" in told
+    assert told["calibrated stop"].saved > 0
+    assert "| , panel: cascade" in as_markdown(found)
+
+
+def test_the_command_compares_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    kept(tmp_path / "sums.jsonl", sums(60))
+    panels = {"sums": {"panel": ["ant", "bee", "cat"]}}
+    (tmp_path / "panels.json").write_text(json.dumps(panels))
+    assert main([str(tmp_path), "--questions", "4", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 7
+    assert main([str(tmp_path / "nowhere")]) == 2
