@@ -203,7 +203,8 @@ class Stage:
             if script is None:
                 return self._say(entry, 404, wire.unknown(model))
             return await self._ask(Answer(request, wire, self._log, entry), script)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ConnectionResetError):
+            # A client may also leave just before it is written to.
             if not self._closing:
                 self._log.end(entry, "client_left")
             raise
