@@ -102,6 +102,7 @@ def register() -> None:
         evals,
         extensions,
         imports,
+        mcp,
         serve,
         threads,
         traces,
@@ -124,6 +125,7 @@ def register() -> None:
     app.command("download")(download.download)
     app.command("ui")(ui.ui)
     app.command("serve")(serve.serve)
+    app.command("mcp")(mcp.mcp)
     app.command("eval")(evals.evaluate)
     app.command("record")(evals.record)
     app.command("revote")(evals.revote)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mixture_of_models.cli.options import Database
-from mixture_of_models.errors import ProviderNotInstalledError, StorageError
+from mixture_of_models.errors import ProviderNotInstalledError
+
+if TYPE_CHECKING:
+    from mixture_of_models.server.house import Settings
+    from mixture_of_models.server.keys import Keys
 
 Councils = Annotated[
     list[str] | None,
@@ -25,11 +29,14 @@ Host = Annotated[
 ]
 
 
+Only = Annotated[
+    bool, typer.Option("--only", help="Offer no preset and no council of the chat page.")
+]
+
+
 def serve(
     council: Councils = None,
-    only: Annotated[
-        bool, typer.Option("--only", help="Offer no preset and no council of the chat page.")
-    ] = False,
+    only: Only = False,
     host: Host = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="0 takes any that is free.")
@@ -48,17 +55,8 @@ def serve(
     beyond this machine nothing is served without. Ctrl-C ends it.
     """
     need("the endpoint", "server", "fastapi", "uvicorn", "httptools", "orjson", "jsonschema_rs")
-    from mixture_of_models.cli.options import place
-    from mixture_of_models.server.house import Settings
-    from mixture_of_models.server.keys import Keys, is_loopback
-
-    keys = Keys.from_environment()
-    near = is_loopback(host)
-    refuse_open_door(near, bool(keys))
-    settings = Settings(
-        database=place(db), at_once=at_once, waiting=waiting, candid=near and not keys
-    )
-    run(list(council or ()), only, host, port, keys, settings)
+    keys, settings = house_rules(host, db, at_once=at_once, waiting=waiting)
+    run(list(council or ()), only, (host, port), keys, settings)
 
 
 def need(what: str, extra: str, *packages: str) -> None:
@@ -73,44 +71,57 @@ def need(what: str, extra: str, *packages: str) -> None:
         )
 
 
-def refuse_open_door(near: bool, keys: bool) -> None:
-    """Let nobody serve strangers without keys.
+def house_rules(host: str, db: str | None, **more: int) -> tuple[Keys, Settings]:
+    """The keys in the environment, and how to behave towards those who come from `host`.
 
     Raises:
-        typer.BadParameter: somebody would.
+        typer.BadParameter: somebody would serve strangers without keys.
     """
+    from mixture_of_models.cli.options import place
+    from mixture_of_models.server.house import Settings
+    from mixture_of_models.server.keys import Keys, is_loopback
+
+    keys, near = Keys.from_environment(), is_loopback(host)
     if not near and not keys:
         raise typer.BadParameter(
             "--host: beyond 127.0.0.1 keys are needed; set MOM_SERVER_KEYS, for example to what "
             "`openssl rand -hex 24` prints"
         )
+    return keys, Settings(database=place(db), candid=near and not keys, **more)
 
 
-def run(named: list[str], only: bool, host: str, port: int, keys: object, settings: object) -> None:
-    """Open the socket and serve on it."""
+def run(
+    named: list[str],
+    only: bool,
+    at: tuple[str, int] | None,
+    keys: Keys,
+    settings: Settings,
+    *,
+    tools: bool = False,
+) -> None:
+    """Open the socket and serve on it; without an address, on stdin and stdout."""
     import asyncio
 
     from mixture_of_models.cli.failure import say, tell_warnings
     from mixture_of_models.cli.session import _loop_factory
-    from mixture_of_models.server.serving import offer_of, open_socket
-    from mixture_of_models.server.serving import serve as serve_at
+    from mixture_of_models.server import serving
 
-    try:
-        sock = open_socket(host, port)
-    except OSError as error:
-        raise StorageError(
-            f"nothing can listen at {host}:{port} ({error.strerror or error}); name another --port"
-        ) from None
+    sock = serving.open_socket(*at) if at else None
     tell_warnings()
-    shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{sock.getsockname()[1]}/v1"
 
     def ready() -> None:
-        print(f"The council answers at {address} (Ctrl-C ends it)", flush=True)
+        if at and sock:
+            host = f"[{at[0]}]" if ":" in at[0] else at[0]
+            path = "mcp" if tools else "v1"
+            address = f"http://{host}:{sock.getsockname()[1]}/{path}"
+            print(f"The council answers at {address} (Ctrl-C ends it)", flush=True)
 
     async def main() -> None:
-        offer = await offer_of(named, only=only, say=say)
-        await serve_at(sock, offer, keys, settings, ready)  # type: ignore[arg-type]
+        offer = await serving.offer_of(named, only=only, say=say)
+        if tools:
+            await serving.serve_tools(sock, offer, keys, settings, ready)
+        elif sock:
+            await serving.serve(sock, offer, keys, settings, ready)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())

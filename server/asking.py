@@ -14,7 +14,7 @@ from mixture_of_models.graph.form import AnswerForm
 from mixture_of_models.server.errors import Refusal, told, unsupported, wrong
 from mixture_of_models.server.house import House
 from mixture_of_models.server.json import dumps
-from mixture_of_models.server.keys import EVERYONE, is_loopback
+from mixture_of_models.server.keys import EVERYONE, Keys, is_loopback
 from mixture_of_models.server.running import Question
 from mixture_of_models.server.sending import event
 from mixture_of_models.server.shape import validator
@@ -60,13 +60,22 @@ def house_of(request: Request) -> House:
 
 
 def visitor_of(request: Request) -> Visitor:
-    """Who makes the request.
+    """Who makes a request of the endpoint.
+
+    Raises:
+        Refusal: nobody who may; see `admitted`.
+    """
+    owner = admitted(request, house_of(request).keys)
+    return Visitor(owner, request.headers.get(THREAD_HEADER))
+
+
+def admitted(request: Request, keys: Keys) -> str:
+    """Whose key a request brings; empty where none is asked for.
 
     Raises:
         Refusal: nobody who may: no key or a wrong one, a key in the address, another machine or
             another site where no key is asked for.
     """
-    keys = house_of(request).keys
     if any(_KEY_IN_ADDRESS.search(name) for name in request.query_params):
         raise Refusal(
             400,
@@ -84,10 +93,9 @@ def visitor_of(request: Request) -> Visitor:
                 code="invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-    else:
-        owner = EVERYONE
-        _refuse_others(request)
-    return Visitor(owner, request.headers.get(THREAD_HEADER))
+        return owner
+    _refuse_others(request)
+    return EVERYONE
 
 
 def _refuse_others(request: Request) -> None:

@@ -65,9 +65,13 @@ class Offer:
         self._ready: dict[tuple[str, str | None, bool], tuple[float, Seat]] = {}
         self._making = asyncio.Lock()
 
+    async def councils(self) -> list[str]:
+        """The councils that there are, the default one first."""
+        return [*await asyncio.to_thread(self._known)]
+
     async def names(self) -> list[str]:
         """Every model that there is, councils before their variants."""
-        councils = await asyncio.to_thread(self._known)
+        councils = await self.councils()
         return [*councils, *(f"{name}:{method}" for name in councils for method in METHODS)]
 
     async def seat(self, model: str, saver: BaseCheckpointSaver[Any] | None = None) -> Seat:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 
 from mixture_of_models.errors import DeliberationError
 from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Answered, Said
+from mixture_of_models.graph.events import Answered, Event, Said
 from mixture_of_models.graph.follow import follow
 from mixture_of_models.graph.form import AnswerForm
 from mixture_of_models.server.house import House
@@ -57,10 +57,17 @@ class Outcome:
         return "content_filter" if finish == "filtered" else "length"
 
 
-async def run(house: House, asked: Question) -> AsyncGenerator[str | Outcome, None]:
+async def run(
+    house: House, asked: Question, *, watch: Callable[[Event], None] | None = None
+) -> AsyncGenerator[str | Outcome, None]:
     """Have the council answer; yields pieces of text, and at the end the whole.
 
     Whoever stops listening stops the run, and the calls under way.
+
+    Args:
+        house: where it is asked.
+        asked: what.
+        watch: is shown everything that the run tells; left out, only the answer is read.
 
     Raises:
         Refusal: there is no place, or the thread is busy.
@@ -78,12 +85,17 @@ async def run(house: House, asked: Question) -> AsyncGenerator[str | Outcome, No
     async with house.alone_in(asked.thread), house.places.place():
         began = time.monotonic()
         given = {"messages": [*asked.messages]}
-        events = follow(seat.graph, given, config, context=context, wanted=_wanted)
+        wanted = _wanted if watch is None else None
+        events = follow(seat.graph, given, config, context=context, wanted=wanted)
         async with aclosing(events):
             async for event in events:
+                if watch is not None:
+                    watch(event)
                 if isinstance(event, Answered):
                     answered = event
-                elif isinstance(event, Said) and (piece := stops.hear(event.text)):
+                elif (
+                    isinstance(event, Said) and _heard(event) and (piece := stops.hear(event.text))
+                ):
                     if first is None:
                         first = time.monotonic() - began
                         house.metrics.first_piece.labels(seat.model).observe(first)
@@ -146,5 +158,9 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
 def _wanted(event: Mapping[str, Any]) -> bool:
     """What a client is shown: the synthesizer's words, and the whole answer."""
     if event.get("kind") == "said":
-        return event["speaker"]["node"] == "synthesizer" and not event["reasoning"]
+        return bool(event["speaker"]["node"] == "synthesizer" and not event["reasoning"])
     return event.get("kind") == "answered"
+
+
+def _heard(event: Said) -> bool:
+    return event.speaker.node == "synthesizer" and not event.reasoning

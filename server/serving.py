@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from mixture_of_models.councils.loader import load_council
+from mixture_of_models.errors import StorageError
 from mixture_of_models.models.discovery import choose_council, cost_notice
 from mixture_of_models.server.app import make_app
 from mixture_of_models.server.house import House, Settings
@@ -62,17 +63,47 @@ async def serve(
     await house.open()
     ready()
     try:
-        await server_of(house).serve([sock])
+        await server_of(make_app(house)).serve([sock])
     finally:
         await house.close()
 
 
-def server_of(house: House) -> uvicorn.Server:
+async def serve_tools(
+    sock: socket.socket | None,
+    offer: Offer,
+    keys: Keys,
+    settings: Settings,
+    ready: Callable[[], None],
+) -> None:
+    """Serve the MCP tools: over HTTP on an open socket, or over stdin and stdout.
+
+    Raises:
+        MixtureError: the house cannot be opened.
+    """
+    from mixture_of_models.server.mcp_tools import Guarded, make_mcp
+
+    house = House(offer, keys, settings)
+    await house.open()
+    try:
+        tools = make_mcp(house)
+        ready()
+        if sock is None:
+            await tools.run_stdio_async()
+        else:
+            if keys:
+                # The key says who may come; the address is whatever the owner gave the machine.
+                tools.settings.transport_security = None
+            await server_of(Guarded(tools.streamable_http_app(), house)).serve([sock])
+    finally:
+        await house.close()
+
+
+def server_of(app: Any) -> uvicorn.Server:
     """Uvicorn, set up for strangers."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return uvicorn.Server(
         uvicorn.Config(
-            make_app(house),
+            app,
             http=PatientToAPoint,
             ws="none",
             access_log=False,  # addresses may hold what clients should not have put there
@@ -89,7 +120,13 @@ def open_socket(host: str, port: int) -> socket.socket:
     """A socket that listens there.
 
     Raises:
-        OSError: it cannot.
+        StorageError: it cannot.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StorageError(
+            f"nothing can listen at {host}:{port} ({why}); name another --port"
+        ) from None

@@ -15,6 +15,7 @@ import pytest
 from openai import OpenAI
 
 from mixture_of_models.councils.schema import Council
+from mixture_of_models.server.app import make_app
 from mixture_of_models.server.house import House, Settings
 from mixture_of_models.server.keys import Keys
 from mixture_of_models.server.offer import Offer
@@ -54,8 +55,14 @@ def serve() -> Iterator[Serve]:
     """Serves councils until the test is over."""
     with contextlib.ExitStack() as stack:
 
-        def start(*councils: Council, keys: str = "", only: bool = True, **settings: Any) -> Served:
-            return stack.enter_context(served(councils, keys, only, settings))
+        def start(
+            *councils: Council,
+            keys: str = "",
+            only: bool = True,
+            make: Callable[[House], Any] = make_app,
+            **settings: Any,
+        ) -> Served:
+            return stack.enter_context(served(councils, keys, only, settings, make))
 
         yield start
     gc.unfreeze()
@@ -72,7 +79,11 @@ def closed() -> Iterator[Served]:
 
 @contextlib.contextmanager
 def served(
-    councils: tuple[Council, ...], keys: str, only: bool, settings: dict[str, Any]
+    councils: tuple[Council, ...],
+    keys: str,
+    only: bool,
+    settings: dict[str, Any],
+    make: Callable[[House], Any] = make_app,
 ) -> Iterator[Served]:
     """One server."""
     sock = open_socket("127.0.0.1", 0)
@@ -83,7 +94,7 @@ def served(
     async def main() -> None:
         house = House(Offer(councils, **more), Keys(keys), Settings(**settings))
         await house.open()
-        server = server_of(house)
+        server = server_of(make(house))
         found.extend([house, server])
         up.set()
         try:

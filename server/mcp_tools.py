@@ -1,0 +1,248 @@
+"""The council as tools of the Model Context Protocol: ask, list councils, explain the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from langchain_core.messages import HumanMessage
+from mcp.server.fastmcp import Context, FastMCP
+from mcp.server.fastmcp.exceptions import ToolError
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mixture_of_models.councils.records import Status, Verdict
+from mixture_of_models.graph.events import Counted, Event, Missed, Polled, Read, Seated
+from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.graph.threads import show_thread
+from mixture_of_models.server.asking import Visitor, admitted, question_of
+from mixture_of_models.server.errors import Refusal, told
+from mixture_of_models.server.house import House
+from mixture_of_models.server.report import account
+from mixture_of_models.server.running import Outcome, run
+
+INSTRUCTIONS = (
+    "A council of language models answers one question together: several answer, they vote, and "
+    "one writes the answer. Ask it where a second opinion is worth some seconds; it does not see "
+    "your conversation, so put everything it needs into the question."
+)
+_OWNER = "council_owner"
+
+
+class Answer(BaseModel):
+    """What a council answers."""
+
+    answer: str
+    council: dict[str, Any] = Field(
+        description="who spoke, who was absent and why, the verdict, the dissent, what it cost"
+    )
+
+
+class Listed(BaseModel):
+    """A council that can be asked."""
+
+    name: str
+    description: str
+    characters: list[str]
+    method: str = Field(description="how it counts votes")
+
+
+class Explained(BaseModel):
+    """How an answer came about."""
+
+    explanation: str
+    council: dict[str, Any]
+
+
+class Desk:
+    """The tools, over a house."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._last: WeakKeyDictionary[Any, Status] = WeakKeyDictionary()
+
+    async def ask(
+        self, question: str, context: Context[Any, Any, Any], council: str = "", thread: str = ""
+    ) -> Answer:
+        """Ask a council of language models one question; several answer, and they vote.
+
+        It does not see this conversation: put all that it needs into the question. `council` is a
+        name that list_councils gives, or name:method for another way of counting votes; left out,
+        the first one. A `thread` is a conversation that goes on under that name.
+        """
+        if not question.strip():
+            raise ToolError("the question is empty")
+        try:
+            return await self._ask(question, context, council, thread)
+        except Exception as error:
+            raise self._told(error) from None
+
+    async def list_councils(self) -> list[Listed]:
+        """List the councils that can be asked: who sits in them, and how they count votes."""
+        listed = []
+        for name in await self._house.offer.councils():
+            try:
+                council = (await self._house.offer.seat(name)).council
+            except Exception as error:
+                raise self._told(error) from None
+            listed.append(
+                Listed(
+                    name=name,
+                    description=council.description,
+                    characters=[character.name for character in council.characters],
+                    method=council.deliberation.method,
+                )
+            )
+        return listed
+
+    async def explain_last_verdict(
+        self, context: Context[Any, Any, Any], thread: str = ""
+    ) -> Explained:
+        """Say how the last answer came about: who spoke, how the vote went, who dissented and why.
+
+        Of a `thread` it is the last answer there; left out, the last one that you asked for.
+        """
+        try:
+            status = await self._status(context, thread)
+        except Exception as error:
+            raise self._told(error) from None
+        if status is None:
+            raise ToolError("nothing was asked yet; call ask first")
+        return Explained(explanation=in_words(status), council=self._account(status, thread))
+
+    async def _ask(
+        self, question: str, context: Context[Any, Any, Any], council: str, thread: str
+    ) -> Answer:
+        house, visitor = self._house, Visitor(_owner(context))
+        model = council or (await house.offer.councils())[0]
+        asked = await question_of(
+            house,
+            visitor,
+            model,
+            [HumanMessage(question)],
+            form=AnswerForm(),
+            thread=thread or None,
+        )
+        steps: asyncio.Queue[str] = asyncio.Queue()
+        telling = asyncio.create_task(_tell(context, steps))
+
+        def watch(event: Event) -> None:
+            if step := _step(event):
+                steps.put_nowait(step)
+
+        outcome: Outcome | None = None
+        try:
+            async with aclosing(run(house, asked, watch=watch)) as parts:
+                async for part in parts:
+                    if isinstance(part, Outcome):
+                        outcome = part
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        assert outcome is not None  # noqa: S101 - `run` ends with it
+        self._last[context.session] = outcome.answered.status
+        told_by = account(outcome, thread=thread or None, candid=house.settings.candid)
+        return Answer(answer=outcome.text, council=told_by)
+
+    async def _status(self, context: Context[Any, Any, Any], thread: str) -> Status | None:
+        if not thread:
+            return self._last.get(context.session)
+        kept = Visitor(_owner(context)).kept_as(thread)
+        view = await show_thread(await self._house.saver(), kept)
+        return view.status if view else None
+
+    def _account(self, status: Status, thread: str) -> dict[str, Any]:
+        from mixture_of_models.graph.events import Answered
+
+        outcome = Outcome("", Answered(text="", status=status))
+        return account(outcome, thread=thread or None, candid=self._house.settings.candid)
+
+    def _told(self, error: Exception) -> ToolError:
+        if isinstance(error, ToolError):
+            return error
+        refusal = told(error, candid=self._house.settings.candid)
+        return ToolError(refusal.body["error"]["message"])
+
+
+def make_mcp(house: House) -> FastMCP[Any]:
+    """The MCP server of a house."""
+    server: FastMCP[Any] = FastMCP("mixture-of-models", INSTRUCTIONS, log_level="WARNING")
+    desk = Desk(house)
+    for tool in (desk.ask, desk.list_councils, desk.explain_last_verdict):
+        server.add_tool(tool)
+    return server
+
+
+class Guarded:
+    """An application behind the same door as the endpoint: keys, or this machine alone."""
+
+    def __init__(self, app: ASGIApp, house: House) -> None:
+        self._app, self._house = app, house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at who comes."""
+        if scope["type"] == "http":
+            try:
+                scope[_OWNER] = admitted(Request(scope), self._house.keys)
+            except Refusal as refusal:
+                await refusal.response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def in_words(status: Status) -> str:
+    """How an answer came about, in a few sentences."""
+    lines = [f"The council {status.council!r}: {', '.join(status.spoke) or 'nobody'} spoke."]
+    if status.verdict is not None:
+        lines.append(_verdict(status.verdict, status.rounds))
+    lines += [f"{a.character} was absent ({a.reason})." for a in status.absent]
+    if status.dissent:
+        lines.append(f"Not in agreement: {', '.join(status.dissent)}.")
+    if status.minority_report:
+        lines.append(f"The strongest other view: {status.minority_report}")
+    lines.append(f"{status.usage.calls} calls, {status.seconds:.1f} s, by {status.written_by!r}.")
+    return "\n".join(lines)
+
+
+def _verdict(verdict: Verdict, rounds: int) -> str:
+    if verdict.leader is None or not verdict.options:
+        return "There was no vote."
+    behind = ", ".join(verdict.options[0].members)
+    tie = ", a tie broken by seat" if verdict.tie else ""
+    return (
+        f"{behind} led with {verdict.share:.0%} by {verdict.method} after {rounds} round(s), "
+        f"{verdict.ballots} ballot(s){tie}; it ended because: {verdict.stop_reason}."
+    )
+
+
+def _step(event: Event) -> str:
+    """What a person is told of an event while the council is at work."""
+    match event:
+        case Read() if event.annotation.restated:
+            return f"It is read as: {event.annotation.restated}"
+        case Seated():
+            return f"Round {event.round}: {', '.join(event.seated)} answer"
+        case Polled():
+            return f"Round {event.round}: {', '.join(event.voters)} vote"
+        case Missed():
+            return f"{event.absence.character} is absent ({event.absence.reason})"
+        case Counted():
+            return f"Counted: {event.why}" if event.why else "Counted"
+    return ""
+
+
+async def _tell(context: Context[Any, Any, Any], steps: asyncio.Queue[str]) -> None:
+    done = 0
+    while True:
+        step = await steps.get()
+        done += 1
+        await context.report_progress(done, message=step)
+
+
+def _owner(context: Context[Any, Any, Any]) -> str:
+    """The name of the key that the request came with."""
+    request = context.request_context.request
+    return str(request.scope.get(_OWNER, "")) if request is not None else ""

@@ -1,0 +1,140 @@
+"""The MCP tools, driven by an MCP client: over stdio as agents start them, and over HTTP."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+
+from mixture_of_models.councils.writing import written
+from mixture_of_models.server.house import House
+from mixture_of_models.server.mcp_tools import Guarded, make_mcp
+from mixture_of_models.tests.graph.desk import desk, said, seat, texts
+from mixture_of_models.tests.server.conftest import KEY, Serve, Served
+from mixture_of_models.tests.stage import Fault, Stage
+
+COMMAND = "from mixture_of_models.cli import main; main()"
+
+
+def tools_of(house: House) -> Any:
+    """The application that `mom mcp --http` serves."""
+    return Guarded(make_mcp(house).streamable_http_app(), house)
+
+
+@asynccontextmanager
+async def session_at(served: Served, key: str = "") -> AsyncIterator[ClientSession]:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with (
+        httpx.AsyncClient(headers=headers, trust_env=False, timeout=60) as client,
+        streamable_http_client(f"{served.url}/mcp", http_client=client) as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        yield session
+
+
+async def test_over_stdio_an_agent_lists_asks_and_has_it_explained(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage, {"Ada": "Cats.", "Boris": "Cats.", "Clara": "Dogs."}, likes="Cats")
+    file = tmp_path / "desk.yaml"
+    file.write_text(written(desk(stage)), "utf-8")
+    started = StdioServerParameters(
+        command=sys.executable,
+        args=["-c", COMMAND, "mcp", "-c", str(file), "--only", "--db", "memory:"],
+        env=dict(os.environ),
+        cwd=tmp_path,
+    )
+    steps: list[str] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        steps.append(message or "")
+
+    async with stdio_client(started) as (read, write), ClientSession(read, write) as session:
+        told = await session.initialize()
+        assert "does not see" in (told.instructions or "")
+        named = {tool.name: tool for tool in (await session.list_tools()).tools}
+        assert set(named) == {"ask", "list_councils", "explain_last_verdict"}
+        assert set(named["ask"].inputSchema["properties"]) == {"question", "council", "thread"}
+        early = await session.call_tool("explain_last_verdict", {})
+        assert early.isError
+        [listed] = (await session.call_tool("list_councils", {})).structuredContent["result"]  # type: ignore[index]
+        assert listed["name"] == "desk"
+        assert listed["characters"] == ["Ada", "Boris", "Clara"]
+        answer = await session.call_tool(
+            "ask", {"question": "Which pet?", "thread": "pets"}, progress_callback=progress
+        )
+        assert not answer.isError, answer
+        assert answer.structuredContent is not None
+        assert answer.structuredContent["answer"] == "What the council says."
+        assert answer.structuredContent["council"]["dissent"] == ["Clara"]
+        for where in ({}, {"thread": "pets"}):
+            found = await session.call_tool("explain_last_verdict", where)
+            assert found.structuredContent is not None
+            why = found.structuredContent["explanation"]
+            assert "Ada, Boris led with" in why
+            assert "Not in agreement: Clara" in why
+            assert "Dogs." in why
+    assert any("answer" in step for step in steps)
+    assert "Which pet?" in said(stage.calls_to("ada")[0].body)
+
+
+async def test_over_http_each_key_has_its_own_threads(stage: Stage, serve: Serve) -> None:
+    seat(stage)
+    other = f"{KEY}-of-another"
+    served = serve(desk(stage), keys=f"ann={KEY},bob={other}", database="memory:", make=tools_of)
+    for key in (KEY, other):
+        async with session_at(served, key) as session:
+            answer = await session.call_tool("ask", {"question": "Which?", "thread": "pets"})
+            assert not answer.isError, answer
+    assert texts(stage.calls_to("ada")[-1].body, "assistant") == []
+    async with session_at(served, KEY) as session:
+        await session.call_tool("ask", {"question": "And?", "thread": "pets"})
+        assert texts(stage.calls_to("ada")[-1].body, "assistant") == ["What the council says."]
+        nobody = await session.call_tool("explain_last_verdict", {"thread": "nobody"})
+        assert nobody.isError
+
+
+async def test_what_goes_wrong_is_an_error_with_its_cure(stage: Stage, serve: Serve) -> None:
+    for name in ("ada", "boris", "clara"):
+        stage.model(name, always=Fault.status(401))
+    served = serve(desk(stage), make=tools_of)
+    async with session_at(served) as session:
+        for given, says in (
+            ({"question": " "}, "empty"),
+            ({"question": "Which?", "council": "../desk"}, "does not exist"),
+            ({"question": "Which?", "council": "desk:nothing"}, "does not exist"),
+            ({"question": "Which?", "thread": "../x"}, "thread's name"),
+            ({"question": "Which?"}, "Ada"),
+        ):
+            answer = await session.call_tool("ask", given)
+            assert answer.isError
+            text = "".join(getattr(part, "text", "") for part in answer.content)
+            assert says in text
+            assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("keys", "headers", "status"),
+    [
+        (KEY, {}, 401),
+        (KEY, {"Authorization": "Bearer wrong"}, 401),
+        ("", {"Host": "evil.example"}, 403),
+    ],
+)
+def test_strangers_do_not_come_in(
+    stage: Stage, serve: Serve, keys: str, headers: dict[str, str], status: int
+) -> None:
+    served = serve(desk(stage), keys=keys, make=tools_of)
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    assert served.post(call, "/mcp", headers=headers).status_code == status
+    assert not stage.calls
