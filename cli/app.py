@@ -16,10 +16,11 @@ _Refusal: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name_
 
 EPILOG = (
     "Exit codes: 0 answered, 1 storage or download failed, 2 called wrongly, 3 the council file is "
-    "wrong, 4 nobody answered, 5 stopped by budget or heat, 130 Ctrl-C, 143 SIGTERM."
+    "wrong, 4 nobody answered, 5 stopped by budget or heat, or waiting for leave, 130 Ctrl-C, "
+    "143 SIGTERM."
 )
 
-_OWNERS = ("MOM_EXTENSIONS", "MOM_DOCUMENTS", "MOM_EMBEDDINGS", "MOM_EMBEDDINGS_URL")
+_OWNERS = ("MOM_TOOLS", "MOM_EXTENSIONS", "MOM_DOCUMENTS", "MOM_EMBEDDINGS", "MOM_EMBEDDINGS_URL")
 
 app = typer.Typer(
     name="mom",

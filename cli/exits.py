@@ -26,7 +26,7 @@ NOBODY = 4
 """Nobody answered, or too few."""
 
 STOPPED = 5
-"""Stopped by the budget or by the heat."""
+"""Stopped by the budget or by the heat, or waiting for leave to call a tool."""
 
 INTERRUPTED = 130
 """Stopped by Ctrl-C."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.cli import exits, failure
+from mixture_of_models.cli import exits, failure, leave
 from mixture_of_models.cli.keeping import going_on, kept, open_question
 from mixture_of_models.cli.options import Show, no_thread, place, whole_path
 from mixture_of_models.cli.screen import Ending, Screen, screen_for
@@ -150,8 +150,20 @@ class Session:
         return {"configurable": {"thread_id": self.thread}}
 
     def _run(self, given: Any, context: CouncilContext) -> int:
+        while True:
+            code = self._run_once(given, context)
+            if code or not self._waiting:
+                return code
+            given = leave.asked(self._waiting) if leave.can_be_asked() else None
+            if given is None:
+                line = f"{leave.told(self._waiting)}, and nobody is here to allow it{self._kept()}"
+                self._refuse("LeaveNeeded", line, exits.STOPPED)
+                return exits.STOPPED
+
+    def _run_once(self, given: Any, context: CouncilContext) -> int:
         screen = screen_for(self._show, self.council)
         self._answered: Answered | None = None
+        self._waiting: list[Any] = []
         try:
             with screen:
                 work = self._follow(given, context, screen)
@@ -192,16 +204,21 @@ class Session:
         with local_trace(enabled=rules.local, content=rules.content, secret_names=secrets) as trace:
             if given is None:
                 config = {**config, **await ready(self.graph, config)}
-                context = awake(context)
-            else:
+            elif isinstance(given, dict):
                 await self._give_up_open(screen)
+            if not isinstance(given, dict):
+                context = awake(context)
             events: Any = follow(self.graph, given, config, context=context)
             async with contextlib.aclosing(events), _beating(screen):
                 async for event in events:
                     screen.take(event)
                     if event.kind == "answered":
                         self._answered = event
-            values = (await self.graph.aget_state(self._config())).values
+            state = await self.graph.aget_state(self._config())
+        self._waiting = leave.waiting(state.interrupts)
+        if self._waiting:
+            return
+        values = state.values
         screen.finish(Ending(values, thread=self.thread, trace=trace.id))
 
     async def _give_up_open(self, screen: Screen) -> None:

@@ -11,6 +11,7 @@ from mixture_of_models.councils.names import RESERVED, sameness, voter_node
 from mixture_of_models.councils.refusals import Path, Problem, nearest
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.secrecy import shown
+from mixture_of_models.councils.tools import BUNDLED
 
 
 def problems(council: Council) -> Iterator[Problem]:
@@ -38,6 +39,18 @@ def _pointers(council: Council) -> Iterator[tuple[Path, str]]:
         name = getattr(getattr(council, part), "model", None)
         if name is not None:
             yield (part, "model"), name
+
+
+def _tools_are_known(council: Council) -> Iterator[Problem]:
+    known = (*council.tools, *BUNDLED)
+    wanted: list[tuple[Path, tuple[str, ...]]]
+    wanted = [(("characters", i, "tools"), c.tools) for i, c in enumerate(council.characters)]
+    wanted.append((("synthesizer", "tools"), council.synthesizer.tools))
+    for path, names in wanted:
+        for index, name in enumerate(names):
+            if name not in known:
+                says = f"{shown(name)} is no key of `tools`{nearest(name, known)}"
+                yield Problem((*path, index), says, unknown_name=True)
 
 
 def _fallbacks_end(council: Council) -> Iterator[Problem]:
@@ -152,6 +165,7 @@ def _stopping_has_votes(council: Council) -> Iterator[Problem]:
 
 CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _models_are_known,
+    _tools_are_known,
     _fallbacks_end,
     _characters_are_distinct,
     _everyone_has_one_seat,

@@ -103,6 +103,7 @@ class Segment(Record):
     first_token: float | None = Field(default=None, description="seconds to the first token")
     cached: bool = False
     attempts: tuple[Attempt, ...] = ()
+    tool_calls: int = Field(default=0, ge=0, description="calls of tools that it asked for")
 
 
 class Proposal(Record):

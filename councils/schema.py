@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mixture_of_models.councils.secrecy import refuse_secrets
+from mixture_of_models.councils.tools import Server, Tool
 from mixture_of_models.councils.voices import (
     Character,
     Lane,
@@ -42,10 +43,12 @@ __all__ = [
     "Price",
     "Rounds",
     "Section",
+    "Server",
     "Share",
     "StopRule",
     "Synthesizer",
     "Thermal",
+    "Tool",
     "Tracing",
     "Weight",
 ]
@@ -209,6 +212,12 @@ class Synthesizer(Section):
         description="what it is asked, in your own words, with {user_query}, {responses} and, if "
         "you like, {response_weights}; any other brace is a brace",
     )
+    tools: tuple[Pointer, ...] = Field(
+        default=(), max_length=64, description="keys of `tools`, or tools that come along"
+    )
+    tool_calls: int = Field(
+        default=8, ge=1, le=64, description="calls of tools for one answer, at the most"
+    )
 
     @field_validator("template")
     @classmethod
@@ -313,6 +322,11 @@ class Council(Section):
     thermal: Thermal | None = Field(default=Thermal(), description="null: no thermal watch")
     budget: Budget = Field(default=Budget(), description="what one question may spend")
     cache: Cache | None = Field(default=None, description="left out: every question is asked anew")
+    tools: dict[Name, Tool] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="what models may call, by name",
+    )
     extensions: tuple[Extension, ...] = Field(default=(), description="code of yours, in order")
     tracing: Tracing = Field(default=Tracing(), description="what is written down about a run")
     prompts: str = Field(

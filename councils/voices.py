@@ -112,7 +112,7 @@ class Model(Section):
     @classmethod
     def _is_a_variable_not_a_key(cls, name: object) -> object:
         # Before pydantic looks at it: whatever stands here by mistake may be the key itself.
-        if name is not None and not (isinstance(name, str) and _names_a_variable(name)):
+        if name is not None and not (isinstance(name, str) and names_a_variable(name)):
             raise ValueError(
                 "must be the name of an environment variable, like FAR_KEY; "
                 "the key itself never stands in a council"
@@ -165,9 +165,16 @@ class Character(Section):
     temperature: float | None = Field(default=None, ge=0, le=2, description="overrides the model's")
     votes: bool = Field(default=True, description="whether it casts a ballot")
     vision: bool | None = Field(default=None, description="whether images are shown to it")
+    tools: tuple[Pointer, ...] = Field(
+        default=(), max_length=64, description="keys of `tools`, or tools that come along"
+    )
+    tool_calls: int = Field(
+        default=8, ge=1, le=64, description="calls of tools for one answer, at the most"
+    )
 
 
-def _names_a_variable(name: str) -> bool:
+def names_a_variable(name: str) -> bool:
+    """Whether a text can be a variable's name, and is hardly a key that stands in its place."""
     return (
         re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name) is not None
         and not may_be_a_key(name)

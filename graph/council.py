@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
@@ -34,6 +35,7 @@ from mixture_of_models.graph.state import (
 )
 from mixture_of_models.graph.table import as_it_sits
 from mixture_of_models.models.loop import run_in_background_loop
+from mixture_of_models.models.tools.allowed import NONE, Given, refuse_unallowed
 from mixture_of_models.nodes.annotator import annotator
 from mixture_of_models.nodes.character import character
 from mixture_of_models.nodes.classifier import classifier
@@ -55,7 +57,9 @@ Rule = Callable[[CouncilState, Runtime[CouncilContext]], Council]
 Decide = Callable[[CouncilState, Council], str | list[str]]
 
 
-def build_graph(council: Council | str, extensions: Mapping[str, Any] | None = None) -> Graph:
+def build_graph(
+    council: Council | str, extensions: Mapping[str, Any] | None = None, *, tools: Given = NONE
+) -> Graph:
     """Build the uncompiled graph of a council.
 
     Compile it as it is for a subgraph or a server; give `compile` a checkpointer for threads.
@@ -64,14 +68,16 @@ def build_graph(council: Council | str, extensions: Mapping[str, Any] | None = N
         council: a `Council`, the name of a preset, or the path of a YAML file.
         extensions: extensions of yours, by the names that the council's `extensions` use: classes
             or instances.
+        tools: functions or LangChain tools, for the keys of `tools` that have no other source.
 
     Raises:
-        CouncilError: the council cannot sit as it is written.
+        CouncilError: the council cannot sit as it is written, or wants tools that are not allowed.
     """
     council = load_council(council)
     hooks = _hooks(council, extensions)
     ruled = _under(council, hooks)
     council = council if hooks is None else hooks.rules()
+    refuse_unallowed(council, tools)
     speakers = [c.name for c in council.characters]
     voters = voters_of(council)
     races = Races()
@@ -82,12 +88,13 @@ def build_graph(council: Council | str, extensions: Mapping[str, Any] | None = N
         input_schema=CouncilInput,
         output_schema=CouncilOutput,
     )
+    equipped = update_wrapper(partial(synthesizer, given=tools), synthesizer)
     for act in (classifier, image_reader, annotator, seating, thermal_wait, quorum, consensus):
         graph.add_node(act.__name__, _serve(act, ruled, hooks))
-    for answers in (synthesizer, painter):
+    for answers in (equipped, painter):
         graph.add_node(answers.__name__, _serve(answers, ruled, hooks))
     for name in speakers:
-        graph.add_node(name, _serve(character(name, races), ruled, hooks, name))
+        graph.add_node(name, _serve(character(name, races, tools), ruled, hooks, name))
     for name in voters:
         graph.add_node(voter_node(name), _serve(vote(name, races), ruled, hooks, name))
 
@@ -125,6 +132,8 @@ def build_graph(council: Council | str, extensions: Mapping[str, Any] | None = N
 def council(
     source: Council | str | dict[str, Any] = "demo",
     extensions: Mapping[str, Any] | None = None,
+    *,
+    tools: Given = NONE,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Open a council: its compiled graph, ready to be invoked, streamed, or added as a node.
 
@@ -136,20 +145,24 @@ def council(
     Args:
         source: the name of a preset, the path of a YAML file, a mapping, or a `Council`.
         extensions: extensions of yours, by the names that the council's `extensions` use.
+        tools: functions or LangChain tools, for the keys of `tools` that have no other source.
 
     Raises:
-        CouncilError: the council cannot sit as it is written.
+        CouncilError: the council cannot sit as it is written, or wants tools that are not allowed.
     """
-    return compile_council(load_council(source), extensions=extensions)
+    return compile_council(load_council(source), extensions=extensions, tools=tools)
 
 
 def compile_council(
     council: Council,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     extensions: Mapping[str, Any] | None = None,
+    *,
+    tools: Given = NONE,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Compile a council's graph, with room for its longest deliberation."""
-    graph = build_graph(council, extensions).compile(checkpointer=checkpointer, name=council.name)
+    built = build_graph(council, extensions, tools=tools)
+    graph = built.compile(checkpointer=checkpointer, name=council.name)
     return graph.with_config(recursion_limit=supersteps_at_most(council))
 
 

@@ -124,6 +124,28 @@ class Said(Record):
     reasoning: bool = False
 
 
+class Called(Record):
+    """A speaker asks for a tool."""
+
+    kind: Literal["called"] = "called"
+    speaker: Speaker
+    id: str
+    tool: str
+    arguments: str = Field(description="as JSON, shortened, without secrets")
+
+
+class Returned(Record):
+    """A call of a tool has ended."""
+
+    kind: Literal["returned"] = "returned"
+    speaker: Speaker
+    id: str
+    tool: str
+    text: str = Field(description="what it returned, shortened, without secrets")
+    failed: bool = False
+    seconds: float = 0.0
+
+
 class Finished(Record):
     """A speaker is done; `reply` is filled in debug runs only."""
 
@@ -180,6 +202,8 @@ Event = Annotated[
     | Waited
     | Asked
     | Said
+    | Called
+    | Returned
     | Finished
     | Missed
     | Voted

@@ -19,6 +19,7 @@ from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.events import (
     Answered,
     Asked,
+    Called,
     Counted,
     Event,
     Finished,
@@ -28,6 +29,7 @@ from mixture_of_models.graph.events import (
     Planned,
     Polled,
     Read,
+    Returned,
     Routed,
     Said,
     Seated,
@@ -88,6 +90,7 @@ class SpeakerView:
     segment: Segment | None = None
     absence: Absence | None = None
     prompt: tuple[tuple[str, str], ...] = ()
+    calls: dict[str, Returned | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -146,6 +149,7 @@ class RunView:
             case Asked():
                 one = self._voice(event.speaker)
                 one.text = one.reasoning = ""  # asked anew after an interruption: it begins again
+                one.calls = {}
                 one.state, one.model, one.prompt = "speaking", event.model, event.prompt
                 one.began = time.monotonic()
                 self.active = event.speaker.node
@@ -156,6 +160,12 @@ class RunView:
                     one.reasoning += event.text
                 else:
                     one.text += event.text
+            case Called():
+                one = self._voice(event.speaker)
+                one.text = ""  # what it said before a call is no answer
+                one.calls[event.id] = None
+            case Returned():
+                self._voice(event.speaker).calls[event.id] = event
             case Finished():
                 one = self._voice(event.speaker)
                 one.state, one.segment, one.model = "done", event.segment, event.segment.model

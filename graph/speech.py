@@ -16,6 +16,7 @@ from mixture_of_models.errors import CouncilError, ModelError, ModelUnavailableE
 from mixture_of_models.graph.context import context_of
 from mixture_of_models.graph.events import Asked, Finished, Speaker, Telling, Waited, tell
 from mixture_of_models.graph.pictures import NO_PICTURES, Pictures, with_pictures
+from mixture_of_models.graph.tooling import Kit, speak_with
 from mixture_of_models.models.speaking import Reply, speak
 from mixture_of_models.prompts import Prompt
 
@@ -46,6 +47,7 @@ async def utter(
     schema: dict[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     stop: Sequence[str] = (),
+    kit: Kit | None = None,
 ) -> tuple[Reply, Segment]:
     """Have a model speak, telling its tokens as they come.
 
@@ -58,6 +60,7 @@ async def utter(
         schema: a JSON schema for the reply, where the model can be held to one.
         params: parameters of this call alone, such as a character's temperature.
         stop: texts at which the reply ends.
+        kit: the tools that it may use.
 
     Raises:
         ModelError: the model and all its fallbacks failed.
@@ -67,20 +70,21 @@ async def utter(
     tell(runtime, Asked(speaker=speaker, model=key, prompt=prompt))
     telling = Telling(runtime, speaker)
     try:
-        reply = await speak(
-            council,
-            key,
-            messages,
-            on_text=telling,
-            schema=schema,
-            params=params,
-            stop=stop,
-            config=_marked(speaker),
-            seat=f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
-            on_wait=lambda lane, seconds: tell(
+        asking: dict[str, Any] = {
+            "params": params,
+            "stop": stop,
+            "config": _marked(speaker),
+            "seat": f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
+            "on_wait": lambda lane, seconds: tell(
                 runtime, Waited(speaker=speaker, lane=lane, seconds=seconds)
             ),
-        )
+        }
+        calls = 0
+        if kit is not None and kit.names and schema is None:
+            told = (kit, council, runtime, speaker, key, messages, telling)
+            reply, calls = await speak_with(*told, **asking)
+        else:
+            reply = await speak(council, key, messages, on_text=telling, schema=schema, **asking)
     except CouncilError as error:
         # A voice that cannot be opened as it is written is missed like one that is down.
         raise ModelUnavailableError(str(error)) from error
@@ -93,6 +97,7 @@ async def utter(
         first_token=reply.first_token,
         cached=reply.cached,
         attempts=reply.attempts,
+        tool_calls=calls,
     )
     shown = reply.text if debug else ""
     tell(runtime, Finished(speaker=speaker, segment=segment, reply=shown))

@@ -50,7 +50,8 @@ class Kept(Record):
 
     text: str
     reasoning: str = ""
-    tool_calls: tuple[dict[str, Any], ...] = ()
+    calls: tuple[dict[str, Any], ...] = ()
+    message: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def _key(request: Request) -> str | None:
 def _worth_keeping(answer: Kept) -> bool:
     """Whether it says something, can be read, and shows no key."""
     written = answer.model_dump_json()
-    said = bool(answer.text.strip() or answer.tool_calls)
+    said = bool(answer.text.strip() or answer.calls)
     return said and "\ufffd" not in written and redact(written) == written
 
 

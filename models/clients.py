@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import httpx2
     from langchain_core.language_models import BaseChatModel
 
+    from mixture_of_models.models.tools.servers import Connection
     from mixture_of_models.models.transport import Sessions
 
 
@@ -43,6 +44,10 @@ class Room:
         """Opened chat models by everything they were opened with."""
         self.lanes: Lanes = {}
         self.breakers: Breakers = {}
+        self.servers: dict[Hashable, Connection] = {}
+        """MCP servers that are connected."""
+        self.connecting = asyncio.Lock()
+        """Held while one is."""
         self.opening = asyncio.Lock()
         """Held while a model is opened, so that two calls do not open the same one twice."""
         self._sdk: httpx2.AsyncClient | None = None
@@ -83,6 +88,9 @@ class Room:
     async def close(self) -> None:
         """Close every client; models opened with them are forgotten."""
         self.models.clear()
+        servers, self.servers = self.servers, {}
+        for server in servers.values():
+            await server.close()
         sdk, self._sdk = self._sdk, None
         sessions, self._sessions = self._sessions, None
         if sdk is not None:

@@ -50,6 +50,8 @@ class Ear:
         self.refusal = ""
         self.finish: Finish | None = None
         self.id = ""
+        self.calling = False
+        """Whether it asks for a tool."""
 
     @property
     def text(self) -> str:
@@ -77,6 +79,8 @@ class Ear:
                 self._hear_block(block)
         if more and (refusal := more.get("refusal")):
             self.refusal += refusal
+        if getattr(chunk, "tool_call_chunks", None):
+            self._begun = self.calling = True
         if usage := getattr(chunk, "usage_metadata", None):
             self._meter.read(usage)
             # Usage comes with an answer's end: some servers never say anything else about it.

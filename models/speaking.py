@@ -19,11 +19,12 @@ from mixture_of_models.councils.schema import Council, Model
 from mixture_of_models.errors import MixtureError, ModelUnavailableError, UnknownNameError
 from mixture_of_models.models import cache
 from mixture_of_models.models.breaker import breaker_of
+from mixture_of_models.models.calls import Call
 from mixture_of_models.models.clients import Room, close_voices, room
-from mixture_of_models.models.constraint import Constraint
 from mixture_of_models.models.eyes import as_it_sees
 from mixture_of_models.models.lanes import Lane, lane_of
 from mixture_of_models.models.listening import Ear, Finish, ListenerError
+from mixture_of_models.models.offering import Definition, Offer
 from mixture_of_models.models.prices import Prices, price_of, prices_of
 from mixture_of_models.models.rates import estimate
 from mixture_of_models.models.redaction import redact
@@ -35,7 +36,7 @@ from mixture_of_models.models.voices import settled, voice_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessageChunk, BaseMessage
     from langchain_core.runnables import RunnableConfig
 
 __all__ = ["Reply", "close_voices", "speak"]
@@ -63,6 +64,10 @@ class Reply:
     """Why it is broken, or the words of the refusal."""
     id: str = ""
     """LangChain's own of the message whose chunks were streamed."""
+    calls: tuple[Call, ...] = ()
+    """The tools that it asks for before it goes on."""
+    message: dict[str, Any] | None = None
+    """What asked for them, as its provider wants it sent back; see `offering.recalled`."""
 
 
 async def speak(
@@ -77,6 +82,7 @@ async def speak(
     config: RunnableConfig | None = None,
     seat: str | None = None,
     on_wait: Callable[[str, float], None] | None = None,
+    tools: Sequence[Definition] = (),
 ) -> Reply:
     """Ask the model `key`, then its fallbacks in order, until one answers.
 
@@ -87,7 +93,9 @@ async def speak(
     is. `params` override the council's. At a text of `stop` the reply ends. `seat` says whose
     sample of the model this is: where the council has a cache, the same request from the same seat
     is answered out of it, and without a seat neither looked up nor kept. `on_wait(lane, seconds)`
-    is called before a lane's rate limit is waited for. Cancelling closes the stream at once.
+    is called before a lane's rate limit is waited for. `tools` are offered as each model can take
+    them, and a reply may then ask for calls instead of being an answer (`models.tools.using` sees
+    to them); no `schema` goes with them. Cancelling closes the stream at once.
 
     Raises:
         ModelUnavailableError: every try at every model failed.
@@ -98,7 +106,7 @@ async def speak(
     """
     here = await room()
     prices = await prices_of(council)
-    asking = _Asking(messages, on_text, schema, params, config, on_wait, prices, stop)
+    asking = _Asking(messages, on_text, schema, params, config, on_wait, prices, stop, tools)
     try:
         for name in chain(council, key):
             spec, lane = settled(council, name), lane_of(here.lanes, council, name)
@@ -113,8 +121,7 @@ async def speak(
                 reply = await asking.ask(here, name, spec, lane)
             if reply is not None:
                 if council.cache and request and reply.finish == "stop" and reply.whole:
-                    answer = cache.Kept(text=reply.text, reasoning=reply.reasoning)
-                    await cache.keep(council.cache, request, answer)
+                    await cache.keep(council.cache, request, _kept(reply))
                 return reply
     except ListenerError as error:
         raise error.__cause__ or error from None
@@ -154,6 +161,7 @@ class _Asking:
     on_wait: Callable[[str, float], None] | None
     prices: Prices
     stop: Sequence[str] = ()
+    tools: Sequence[Definition] = ()
     attempts: list[Attempt] = field(default_factory=list)
     missing: list[MixtureError] = field(default_factory=list)
     spent: Usage = field(default_factory=Usage)
@@ -166,7 +174,7 @@ class _Asking:
         now = asyncio.get_running_loop().time
         deadline: float | None = None
         meter = Meter(price_of(spec, self.prices))
-        constraint = Constraint(spec, self.schema)
+        offer = Offer(name, spec, self.tools, self.schema)
         breaker = breaker_of(here.breakers, spec)
         if shut := breaker.refusal(spec, now()):
             self.attempts.append(Attempt(model=name, error=shut))
@@ -180,6 +188,7 @@ class _Asking:
                 self.attempts.append(Attempt(model=name, error=redact(str(error))))
                 self.missing.append(error)
                 return None
+            offer.meets(chat)
             ready = now()
             admitted = lane and await lane.admit(estimate(self.sent, spec), self.on_wait)
             began = now()
@@ -189,7 +198,7 @@ class _Asking:
             else:  # nor does waiting for a rate limit
                 self.began, deadline = self.began + began - ready, deadline + began - ready
             before = meter.tokens
-            heard = await self._try(chat, spec, meter, deadline, constraint)
+            heard = await self._try(chat, spec, meter, deadline, offer)
             if admitted and meter.tokens > before:
                 admitted.tokens = meter.tokens - before
             failure = heard.failure
@@ -202,13 +211,13 @@ class _Asking:
                     seconds=now() - began,
                 )
             )
-            if failure is None or heard.ear.text:
-                constraint.answered()
+            if failure is None or (heard.ear.text and not heard.ear.calling):
+                offer.answered()
                 breaker.note(None, spec, now())
                 self.spent += meter.usage(now() - self.began)
-                return self._reply(name, heard)
+                return self._reply(name, heard, offer)
             sent = {**spec.params, **(self.params or {})}
-            if learn(spec, sent, failure) or constraint.refused_by(failure):
+            if learn(spec, sent, failure) or offer.refused_by(failure):
                 continue
             tries += 1
             wait = wait_before(tries, failure) if failure.again and tries <= spec.retries else None
@@ -224,21 +233,24 @@ class _Asking:
         spec: Model,
         meter: Meter,
         deadline: float,
-        constraint: Constraint,
+        offer: Offer,
     ) -> _Heard:
         """Send one request and listen to the end of it, or to where it breaks."""
         now = asyncio.get_running_loop().time
-        heard = _Heard(Ear(self.on_text, meter))
+        heard = _Heard(Ear(offer.listener(self.on_text), meter))
         first_by = deadline if spec.first_token is None else min(deadline, now() + spec.first_token)
         limit = asyncio.timeout_at(first_by)
-        more = constraint.arguments(chat) | ({"stop": [*self.stop]} if self.stop else {})
+        more = offer.arguments(chat) | ({"stop": [*self.stop]} if self.stop else {})
+        sent = offer.messages(self.sent)
         meter.calls += 1
         try:
             async with (
                 limit,
-                aclosing(chat.astream(self.sent, self.config, **more)) as stream,  # type: ignore[type-var]
+                aclosing(chat.astream(sent, self.config, **more)) as stream,  # type: ignore[type-var]
             ):
                 async for chunk in stream:
+                    if self.tools:
+                        heard.chunks.append(chunk)
                     if heard.ear.hear(chunk) and heard.first is None:
                         heard.first = self.spent.seconds + now() - self.began
                         limit.reschedule(deadline)
@@ -261,14 +273,16 @@ class _Asking:
     def request(self, spec: Model, seat: str) -> cache.Request:
         """What decides the answer of a model to this."""
         params = {**(self.params or {}), **({"stop": [*self.stop]} if self.stop else {})}
-        return cache.Request(spec, _address(spec), self.sent, params, self.schema, (), seat)
+        address = _address(spec)
+        return cache.Request(spec, address, self.sent, params, self.schema, self.tools, seat)
 
     def recall(self, name: str, spec: Model, kept: cache.Kept) -> Reply:
         """Tell an answer that was kept as if it came; it costs nothing."""
         for piece, thought in ((kept.reasoning, True), (kept.text, False)):
             if piece and self.on_text:
                 self.on_text(piece, thought)
-        nothing = Usage(input_tokens=0, output_tokens=0, usd=0.0 if spec.price else None)
+        free = None if price_of(spec, self.prices) is None else 0.0
+        nothing = Usage(input_tokens=0, output_tokens=0, usd=free)
         return Reply(
             text=kept.text,
             reasoning=kept.reasoning,
@@ -278,17 +292,22 @@ class _Asking:
             finish="stop",
             attempts=tuple(self.attempts),
             cached=True,
+            calls=tuple(Call.model_validate(call) for call in kept.calls),
+            message=kept.message,
         )
 
-    def _reply(self, name: str, heard: _Heard) -> Reply:
+    def _reply(self, name: str, heard: _Heard, offer: Offer) -> Reply:
         ear = heard.ear
+        text, calls, message = offer.read(ear.text, heard.chunks)
         finish, detail = ear.finish or "stop", ""
         if heard.failure is not None:
             finish, detail = "broken", heard.failure.reason
         elif ear.refusal:
             finish, detail = "refused", ear.refusal
+        if finish != "stop":
+            calls, message = (), None  # what was cut off is not to be carried out
         return Reply(
-            text=ear.text,
+            text=text,
             reasoning=ear.reasoning,
             model=name,
             usage=self.spent,
@@ -298,6 +317,8 @@ class _Asking:
             whole=ear.finish is not None,
             detail=detail,
             id=ear.id,
+            calls=calls,
+            message=message,
         )
 
     def in_vain(self, key: str) -> MixtureError:
@@ -322,8 +343,18 @@ class _Heard:
     """What came of one request."""
 
     ear: Ear
+    chunks: list[AIMessageChunk] = field(default_factory=list)
     failure: Failure | None = None
     first: float | None = None
+
+
+def _kept(reply: Reply) -> cache.Kept:
+    return cache.Kept(
+        text=reply.text,
+        reasoning=reply.reasoning,
+        calls=tuple(call.model_dump() for call in reply.calls),
+        message=reply.message,
+    )
 
 
 def _late(spec: Model, heard: _Heard, *, out_of_time: bool) -> Failure:

@@ -20,11 +20,13 @@ from mixture_of_models.graph.pictures import as_seated
 from mixture_of_models.graph.race import OutOfTime, Races, TooLate, never
 from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.graph.tooling import kit_of
 from mixture_of_models.models.speaking import Reply
+from mixture_of_models.models.tools.allowed import NONE, Given
 from mixture_of_models.prompts import render
 
 
-def character(name: str, races: Races) -> Any:
+def character(name: str, races: Races, given: Given = NONE) -> Any:
     """Make the node of one character."""
 
     async def speaks(
@@ -53,6 +55,7 @@ def character(name: str, races: Races) -> Any:
                     who.model,
                     _messages(who, state, council),
                     params={} if who.temperature is None else {"temperature": who.temperature},
+                    kit=kit_of(who, given),
                 ),
                 counts=lambda spoken: _fault(spoken[0]) is None,
                 settles=settles if council.deliberation.stop != "all" else never,

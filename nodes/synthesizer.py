@@ -30,7 +30,9 @@ from mixture_of_models.graph.pictures import UNSEEN
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.stand_ins import stand_ins
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.graph.tooling import Kit, kit_of
 from mixture_of_models.models.speaking import Reply
+from mixture_of_models.models.tools.allowed import NONE, Given
 from mixture_of_models.prompts import render
 from mixture_of_models.prompts.filling import fill
 
@@ -53,7 +55,7 @@ class Written(NamedTuple):
 
 
 async def synthesizer(
-    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council, given: Given = NONE
 ) -> CouncilUpdate:
     """Write the council's one answer from the proposals, the verdict and the dissent.
 
@@ -65,7 +67,8 @@ async def synthesizer(
     if spent := _spent(state, runtime, council):
         written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
     else:
-        written = await _write(standing, verdict, state, runtime, council)
+        kit = kit_of(council.synthesizer, given)
+        written = await _write(standing, verdict, state, runtime, council, kit)
     if table.unseen(state):
         written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
     for note in written.notes:
@@ -83,6 +86,7 @@ async def _write(
     state: CouncilState,
     runtime: Runtime[CouncilContext],
     council: Council,
+    kit: Kit,
 ) -> Written:
     speaker = Speaker(node="synthesizer", name="synthesizer")
     key = council.synthesizer.model
@@ -105,6 +109,7 @@ async def _write(
                 schema=form.json_schema,
                 params=form.params,
                 stop=form.stop,
+                kit=kit,
             )
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."

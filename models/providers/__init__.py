@@ -25,11 +25,13 @@ class Provider(NamedTuple):
     """How a reply is constrained to a JSON schema; None: only in words."""
     ends: bool = True
     """Whether a whole reply always says that it is over, so that one that does not was cut."""
+    tools: bool = True
+    """Whether tools are offered in its own way first, before they are offered in words."""
 
 
 PROVIDERS: dict[str, Provider] = {
     "ollama": Provider("langchain_ollama", schema="format"),
-    "embedded": Provider("xllamacpp", "embedded", schema="response_format"),
+    "embedded": Provider("xllamacpp", "embedded", schema="response_format", tools=False),
     "openai": Provider(
         "langchain_openai",
         key_env="OPENAI_API_KEY",
@@ -55,8 +57,8 @@ PROVIDERS: dict[str, Provider] = {
         "langchain_deepseek", "deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1"
     ),
     "cohere": Provider("langchain_cohere", "cohere", "COHERE_API_KEY", "https://api.cohere.com"),
-    "huggingface": Provider("langchain_huggingface", "huggingface", ends=False),
-    "replay": Provider("langchain_core"),
+    "huggingface": Provider("langchain_huggingface", "huggingface", ends=False, tools=False),
+    "replay": Provider("langchain_core", tools=False),
 }
 
 UNLISTED = Provider("", ends=False)

@@ -1,0 +1,89 @@
+"""The tools of a council, as they are written: what a model may call, and under which rules.
+
+A council's file is untrusted input. It says which code it would like to run; whether that code
+runs is decided outside of it (`models.tools.allowed`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mixture_of_models.councils.secrecy import fault_in_address, refuse_secrets
+from mixture_of_models.councils.voices import Section, names_a_variable
+
+BUNDLED = ("calculator", "clock")
+"""Tools that come along. They are safe, and may be named without an entry in `tools:`."""
+
+
+class Server(Section):
+    """An MCP server: a program that is started here, or an address."""
+
+    command: tuple[str, ...] = Field(
+        default=(), max_length=64, description="the program and its arguments; spoken to over stdio"
+    )
+    url: str | None = Field(default=None, description="where a server speaks streamable HTTP")
+    env: tuple[str, ...] = Field(
+        default=(), max_length=64, description="environment variables that the program may see"
+    )
+    key_env: str | None = Field(
+        default=None, description="the variable with the key that goes to `url`; never the key"
+    )
+    only: tuple[str, ...] = Field(default=(), description="its tools that may be used; all")
+
+    @field_validator("command")
+    @classmethod
+    def _holds_no_secret(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        refuse_secrets({"command": list(command)}, "name its variable in `env`")
+        return command
+
+    @field_validator("env", "key_env", mode="before")
+    @classmethod
+    def _are_variables_not_keys(cls, names: object) -> object:
+        # Before pydantic looks at it: whatever stands here by mistake may be the key itself.
+        for name in names if isinstance(names, list | tuple) else [names]:
+            if name is not None and not (isinstance(name, str) and names_a_variable(name)):
+                raise ValueError("must be the name of an environment variable, like FAR_KEY")
+        return names
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and (fault := fault_in_address(url)):
+            raise ValueError(fault)
+        return url
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("an MCP server has either a `command` or a `url`")
+        if self.command and self.key_env:
+            raise ValueError("`key_env` goes with a `url`; a program gets its keys through `env`")
+        return self
+
+
+class Tool(Section):
+    """One tool, or one MCP server's tools. Without a source, the caller hands it over in Python."""
+
+    bundled: Literal["calculator", "clock"] | None = Field(
+        default=None, description="one that comes along"
+    )
+    python: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
+        description="module:function, where MOM_TOOLS allows the module",
+    )
+    mcp: Server | None = Field(default=None, description="a server, where MOM_TOOLS allows it")
+    timeout: float = Field(default=20, gt=0, le=3600, description="seconds for one call")
+    longest: int = Field(
+        default=8_000, ge=100, le=200_000, description="characters of a result that are shown"
+    )
+    approve: bool = Field(default=False, description="a person is asked before each call")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        named = [name for name in ("bundled", "python", "mcp") if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise ValueError(f"a tool has one source, this has {' and '.join(named)}")
+        return self

@@ -1,0 +1,67 @@
+"""Which code a council may run. Its file says what it wants; only the environment says yes.
+
+`MOM_TOOLS` is a list with commas: modules (`my_tools`), single functions (`my_tools:weather`), and
+MCP servers by their whole command line or address (`mcp:python server.py`, `mcp:http://...`). What
+the caller hands over in Python needs no leave, and what comes along is safe.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mixture_of_models.councils.schema import Council, Server, Tool
+from mixture_of_models.errors import CouncilError
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+VARIABLE = "MOM_TOOLS"
+
+Given = Mapping[str, "BaseTool | Callable[..., Any]"]
+"""Tools that the caller hands over, by their name in the council."""
+
+NONE: Given = {}
+
+
+def refuse_unallowed(council: Council, given: Given, env: Mapping[str, str] = os.environ) -> None:
+    """See that every tool of the council may be used.
+
+    Raises:
+        CouncilError: one runs code that nobody allowed, or is to be handed over and was not.
+    """
+    leave = {part.strip() for part in env.get(VARIABLE, "").split(",")}
+    for name in given:
+        if name not in council.tools:
+            raise CouncilError(
+                f"{name!r} is handed over and is no key of `tools`; there are {[*council.tools]}"
+            )
+    for name, tool in council.tools.items():
+        if name in given:
+            continue
+        wanted = _wanted(tool)
+        if wanted is None:
+            raise CouncilError(
+                f"tool {name!r} has no source, so it is handed over in Python: "
+                f"council(..., tools={{{name!r}: function}})"
+            )
+        enough = {wanted} if tool.mcp else {wanted, wanted.partition(":")[0]}
+        if wanted and not leave & enough:
+            raise CouncilError(
+                f"tool {name!r} would run {wanted!r}, which is not allowed here; if you trust it, "
+                f"set {VARIABLE}={shlex.quote(wanted)}"
+            )
+
+
+def name_of(server: Server) -> str:
+    """A server, as it stands in the list of what is allowed."""
+    return f"mcp:{server.url or shlex.join(server.command)}"
+
+
+def _wanted(tool: Tool) -> str | None:
+    """What must be allowed; empty where nothing must, None where there is no source."""
+    if tool.bundled:
+        return ""
+    return name_of(tool.mcp) if tool.mcp else tool.python

@@ -1,0 +1,188 @@
+"""Speaking with tools: ask, carry out the calls, tell the results, until there is an answer.
+
+Calls of one turn are carried out together. When a speaker has had all its calls, it is asked once
+more without tools, its conversation in plain words, so that it must answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from mixture_of_models.councils.records import Attempt, Usage
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import ModelUnavailableError
+from mixture_of_models.models.calls import Call, Result
+from mixture_of_models.models.offering import recalled
+from mixture_of_models.models.speaking import Reply, speak
+from mixture_of_models.models.tools.belt import Belt
+from mixture_of_models.models.tools.carrying import carry_out
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import RunnableConfig
+
+Written = dict[str, Any]
+"""Something as plain JSON, fit to be kept."""
+
+Once = Callable[[str, Callable[[], Awaitable[Written]]], Awaitable[Written]]
+"""Does something, named, unless it was done before an interruption: then says what came of it."""
+
+_ENOUGH = "No more tools can be called. Answer now, with what you have."
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person said to a call."""
+
+    allowed: bool
+    arguments: dict[str, Any] | None = None
+    """Other arguments than the model's."""
+
+
+Approve = Callable[[Sequence[Call]], Mapping[str, Decision]]
+"""Asks a person about calls; returns what was decided, by the calls' ids."""
+
+
+async def _at_once(name: str, act: Callable[[], Awaitable[Written]]) -> Written:
+    return await act()
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What happens around the calls: who is told, who is asked, what is remembered."""
+
+    on_call: Callable[[Call], None] = lambda _: None
+    on_result: Callable[[Result], None] = lambda _: None
+    approve: Approve | None = None
+    """None: nobody can be asked, and what needs approval is declined."""
+    once: Once = _at_once
+
+
+async def speak_using(
+    council: Council,
+    key: str,
+    messages: Sequence[BaseMessage],
+    belt: Belt,
+    hands: Hands = Hands(),
+    *,
+    seat: str | None = None,
+    config: RunnableConfig | None = None,
+    **asking: Any,
+) -> tuple[Reply, int]:
+    """As `speak`, with tools; returns the answer, with everything it cost, and its calls.
+
+    Raises:
+        ModelUnavailableError: and its like, as `speak` does.
+    """
+    from langchain_core.messages import HumanMessage, ToolMessage
+
+    told = [*messages]
+    parts: list[Reply] = []
+    made = 0
+    definitions = belt.definitions
+    while True:
+        last = made >= belt.limit or len(parts) > belt.limit
+        sent = [*told, HumanMessage(_ENOUGH)] if last else told
+        turn = {**asking, "seat": seat and (f"{seat}/{len(parts)}" if parts else seat)}
+        turn |= {"config": config, "tools": () if last else definitions}
+        try:
+            parts.append(await _turn(hands.once, council, key, tuple(sent), **turn))
+        except ModelUnavailableError as error:
+            tries = [attempt for part in parts for attempt in part.attempts]
+            spent = sum((part.usage for part in parts), error.usage or Usage())
+            raise ModelUnavailableError(str(error), [*tries, *error.attempts], spent) from error
+        reply = parts[-1]
+        if not reply.calls or last:
+            return _summed(parts), made
+        results = await _carried_out(belt, hands, reply.calls, belt.limit - made, config)
+        made += len(reply.calls)
+        told.append(recalled(reply.message, reply.text, reply.calls))
+        told += [
+            ToolMessage(
+                result.text,
+                tool_call_id=result.id,
+                name=result.tool,
+                status="error" if result.failed else "success",
+            )
+            for result in results
+        ]
+
+
+_REPLY = TypeAdapter(Reply)
+
+
+async def _turn(once: Once, *asked: Any, **asking: Any) -> Reply:
+    async def act() -> Written:
+        written: Written = _REPLY.dump_python(await speak(*asked, **asking), mode="json")
+        return written
+
+    return _REPLY.validate_python(await once("model", act))
+
+
+async def _carried_out(
+    belt: Belt, hands: Hands, calls: Sequence[Call], left: int, config: RunnableConfig | None
+) -> list[Result]:
+    """The results of one turn's calls, in their order."""
+    for call in calls:
+        hands.on_call(call)
+    asked = [
+        call
+        for call in calls[:left]
+        if call.tool in belt.held and belt.held[call.tool].rules.approve
+    ]
+    decided = dict(hands.approve(asked)) if asked and hands.approve else {}
+
+    async def one(place: int, call: Call) -> Result:
+        if place >= left:
+            return _not_done(call, f"no more than {belt.limit} calls are made for one answer")
+        if call in asked:
+            decision = decided.get(call.id, Decision(False))
+            if not decision.allowed:
+                who = "a person did not allow" if hands.approve else "nobody is here to allow"
+                return _not_done(call, f"{who} this call; go on without it")
+            if decision.arguments is not None:
+                changed = call.model_copy(update={"arguments": decision.arguments})
+                return await _done(belt, hands, changed, config, "a person changed the arguments")
+        return await _done(belt, hands, call, config)
+
+    results = await asyncio.gather(*(one(place, call) for place, call in enumerate(calls)))
+    for result in results:
+        hands.on_result(result)
+    return [*results]
+
+
+async def _done(
+    belt: Belt, hands: Hands, call: Call, config: RunnableConfig | None, note: str = ""
+) -> Result:
+    async def act() -> Written:
+        return (await carry_out(belt, call, config)).model_dump(mode="json")
+
+    result = Result.model_validate(await hands.once(f"tool {call.tool}", act))
+    if note:
+        return result.model_copy(update={"text": f"({note}: {call.words})\n{result.text}"})
+    return result
+
+
+def _not_done(call: Call, why: str) -> Result:
+    return Result(id=call.id, tool=call.tool, text=why, failed=True)
+
+
+def _summed(parts: Sequence[Reply]) -> Reply:
+    """The last part, with what all of them cost."""
+    last = parts[-1]
+    attempts: tuple[Attempt, ...] = sum((part.attempts for part in parts), ())
+    return replace(
+        last,
+        usage=sum((part.usage for part in parts), Usage()),
+        attempts=attempts,
+        cached=all(part.cached for part in parts),
+        reasoning="\n\n".join(part.reasoning for part in parts if part.reasoning),
+        first_token=parts[0].first_token,
+        calls=(),
+        message=None,
+    )
