@@ -95,6 +95,7 @@ def register() -> None:
     """Add the commands, once."""
     from mixture_of_models.cli import (
         ask,
+        batch,
         cache,
         chat,
         councils,
@@ -118,6 +119,7 @@ def register() -> None:
     app.command("resume")(ask.resume)
     app.add_typer(threads.app, name="threads")
     app.add_typer(councils.app, name="councils")
+    app.command("batch")(batch.batch)
     app.command("import")(imports.import_)
     app.add_typer(extensions.app, name="extensions")
     app.add_typer(traces.app, name="trace")

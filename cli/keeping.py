@@ -24,8 +24,10 @@ def going_on(command: str, thread: str, db: str | None) -> str:
 
 async def kept(graph: Graph, config: RunnableConfig) -> str | None:
     """What there is of the open question; None where nothing is open."""
+    from mixture_of_models.graph.resume import is_open
+
     snapshot = await graph.aget_state(config)
-    if not snapshot.next:
+    if not is_open(snapshot):
         return None
     spoken = len(snapshot.values.get("proposals", []))
     if not spoken:
@@ -35,8 +37,10 @@ async def kept(graph: Graph, config: RunnableConfig) -> str | None:
 
 async def open_question(graph: Graph, config: RunnableConfig) -> str | None:
     """The beginning of the thread's open question; None where nothing is open."""
+    from mixture_of_models.graph.resume import is_open
+
     snapshot = await graph.aget_state(config)
-    if not snapshot.next:
+    if not is_open(snapshot):
         return None
     messages = snapshot.values.get("messages", [])
     return one_line(messages[-1].text, 60) if messages else ""

@@ -138,7 +138,9 @@ class Session:
                 f"thread {self.thread!r} was asked of the council {council!r}, and this is "
                 f"{self.council.name!r}; name that council with --council, or ask again"
             )
-        if not (await self.graph.aget_state(self._config())).next:
+        from mixture_of_models.graph.resume import is_open
+
+        if not is_open(await self.graph.aget_state(self._config())):
             import typer
 
             raise typer.BadParameter(

@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Overwrite
+from langgraph.types import Overwrite, StateSnapshot
 
 from mixture_of_models.errors import StorageError
 from mixture_of_models.graph.context import CouncilContext
@@ -33,13 +33,28 @@ async def resume(
         StorageError: there is no such thread, or nothing in it is open.
     """
     config = await ready(graph, config)
-    result: dict[str, Any] = await graph.ainvoke(None, config, context=awake(context))
+    result: dict[str, Any] = await graph.ainvoke(
+        None,
+        config,
+        context=awake(context),
+        # Otherwise what a step's nodes say may be kept before the step itself is.
+        durability="sync" if graph.checkpointer else None,
+    )
     return result
 
 
 def awake(context: CouncilContext | None) -> CouncilContext:
     """The settings of a resumed run: the time that the thread slept is not charged to it."""
     return (context or CouncilContext()).model_copy(update={"resumed_at": time.time()})
+
+
+def is_open(snapshot: StateSnapshot) -> bool:
+    """Whether a thread's question is still to be finished.
+
+    `snapshot.next` leaves out the steps whose results are written already, so it is empty for a
+    thread that was killed after the last of them had finished and before that was put together.
+    """
+    return bool(snapshot.tasks)
 
 
 async def ready(
@@ -58,7 +73,7 @@ async def ready(
     snapshot = await graph.aget_state(config)
     if not snapshot.values:
         raise StorageError(f"there is no thread {thread!r}; `mom threads list` shows them")
-    if not snapshot.next:
+    if not is_open(snapshot):
         raise StorageError(f"thread {thread!r} is answered: nothing in it is open")
     if any(task.name == "quorum" and task.error for task in snapshot.tasks):
         turn = snapshot.values["seating"].model_copy(update={"layer": 0})

@@ -151,6 +151,8 @@ _STATEMENTS = {  # in the order of a transaction; REPLACE beats IGNORE whichever
     "parent_checkpoint_id, type, checkpoint, metadata) VALUES (?, ?, ?, ?, ?, ?, ?)",
     "prune": "DELETE FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? "  # noqa: S608
     f"AND substr(channel, 1, {len(_ROUTING)}) = '{_ROUTING}'",
+    "drop writes": "DELETE FROM writes WHERE thread_id = ?",
+    "drop": "DELETE FROM checkpoints WHERE thread_id = ?",
 }
 _ORDER = {name: at for at, name in enumerate(_STATEMENTS)}
 
@@ -294,6 +296,12 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
                 for at, (name, value) in enumerate(writes)
             )
         )
+
+    async def drop_thread(self, thread_id: str) -> None:
+        """Forget a thread without overwriting its text: for files that are deleted as a whole."""
+        with storage_errors(self.place):
+            await self.setup()
+            await self.commits.put(("drop writes", (thread_id,)), ("drop", (thread_id,)))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget a thread, overwriting its text in the file."""

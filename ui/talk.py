@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.graph.council import compile_council
 from mixture_of_models.graph.follow import RunView
+from mixture_of_models.graph.resume import is_open
 from mixture_of_models.ui.views import view_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ async def read_talk(saver: BaseCheckpointSaver[Any], thread: str, council: Counc
     snapshot = await graph.aget_state(_config(thread))
     turns = turns_of(snapshot.values.get("messages", []))
     view = view_of(snapshot.values, council)
-    return Talk(thread, turns, view, is_open=bool(snapshot.next))
+    return Talk(thread, turns, view, is_open=is_open(snapshot))
 
 
 async def branch_talk(

@@ -19,7 +19,7 @@ from mixture_of_models.errors import BudgetError, QuorumError, StorageError
 from mixture_of_models.graph.checkpoint import open_checkpointer
 from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.resume import resume
+from mixture_of_models.graph.resume import is_open, resume
 from mixture_of_models.tests.graph.desk import (
     candidates,
     desk,
@@ -240,3 +240,33 @@ def _kept(folder: Path, following: str) -> int:
             return int(rows.fetchone()[0])
         except sqlite3.OperationalError:
             return 0
+
+
+class _Full(InMemorySaver):
+    """A store that has no room for what comes after the votes."""
+
+    full = True
+
+    async def aput(self, config: Any, checkpoint: Any, metadata: Any, versions: Any) -> Any:
+        if self.full and "consensus" in str(checkpoint["channel_values"]):
+            raise StorageError("there is no room left")
+        return await super().aput(config, checkpoint, metadata, versions)
+
+
+async def test_a_step_that_is_finished_and_not_yet_put_together_is_still_open(
+    stage: Stage,
+) -> None:
+    seat(stage)
+    saver = _Full()
+    graph = compile_council(desk(stage), saver)
+    with pytest.raises(StorageError):
+        await graph.ainvoke(question(), CONFIG, durability="sync")
+    snapshot = await graph.aget_state(CONFIG)
+    assert snapshot.next == ()
+    assert is_open(snapshot)
+    assert len(stage.calls) == 6
+    saver.full = False
+    result = await resume(graph, CONFIG)
+    assert result["messages"][-1].text == "What the council says."
+    assert len(stage.calls) == 7
+    assert not is_open(await graph.aget_state(CONFIG))

@@ -1,0 +1,177 @@
+"""A batch from its first row to its last: begun in order, a few at a time, kept as they finish."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mixture_of_models.batch.engine import Answer, Engine
+from mixture_of_models.batch.journal import Journal, job_of
+from mixture_of_models.batch.outcome import Outcome
+from mixture_of_models.batch.purse import NO_LIMITS, Limits, Purse
+from mixture_of_models.batch.rows import Row, format_of, read_rows
+from mixture_of_models.batch.writing import write_rows
+from mixture_of_models.councils.records import Usage
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import StorageError
+from mixture_of_models.graph.context import CouncilContext
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done."""
+
+    council: Council
+    source: Path
+    output: Path
+    column: str = "question"
+    concurrency: int = 8
+    limits: Limits = NO_LIMITS
+    retry: bool = False
+    """Ask rows again that were asked and not answered."""
+
+
+@dataclass
+class Progress:
+    """How far a batch is."""
+
+    total: int
+    done: int
+    errors: int
+    spent: Usage
+    before: int = 0
+    """Rows that were finished before this sitting."""
+    began: float = field(default_factory=time.monotonic)
+    stopped: str = ""
+    """Which budget ended it."""
+
+    @property
+    def left(self) -> int:
+        """Rows that are not finished."""
+        return self.total - self.done
+
+    @property
+    def seconds(self) -> float:
+        """Of this sitting so far."""
+        return time.monotonic() - self.began
+
+    @property
+    def rate(self) -> float | None:
+        """Rows a second in this sitting; None before the first."""
+        fresh, seconds = self.done - self.before, self.seconds
+        return fresh / seconds if fresh > 0 and seconds > 0 else None
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the last row, as it goes now."""
+        return self.left / self.rate if self.rate else None
+
+
+Tell = Callable[[Progress], None]
+
+
+async def run_batch(job: Job, engine: Engine, tell: Tell = lambda progress: None) -> Progress:
+    """Answer every row that is not answered yet, and write the output.
+
+    Stopped on the way, be it by a kill, it goes on where it was when it is run again: rows that are
+    finished are not asked again, and neither are finished calls of rows that were under way.
+
+    Raises:
+        StorageError: files cannot be read or written, or another process is at work on them.
+        CouncilError: the council cannot sit, or its cost cannot be counted.
+    """
+    format_of(job.output)
+    job.limits.refuse_unpriced(job.council)
+    named = job_of(job.council, job.source, job.column)
+    total = sum(1 for _ in read_rows(job.source, job.column))
+    if _same_file(job.source, job.output):
+        raise StorageError(f"{job.output} holds the questions themselves; name another output")
+    if job.output.exists() and not _folder(job.output).exists():
+        raise StorageError(f"{job.output} is there already; name another output, or delete it")
+    journal = Journal.open(job.output, named)
+    try:
+        progress = await _answer_all(job, engine, journal, total, tell, named["questions"])
+        _write(job, journal)
+    finally:
+        journal.close()
+    if not progress.left and not journal.failed:
+        journal.remove()
+    return progress
+
+
+async def _answer_all(
+    job: Job, engine: Engine, journal: Journal, total: int, tell: Tell, name: str
+) -> Progress:
+    before = journal.done.keys() - (journal.failed.keys() if job.retry else set())
+    progress = Progress(total, len(before), journal.errors, journal.spent, len(before))
+    tell(progress)
+    if not progress.left:
+        return progress
+    purse = Purse(job.limits, journal.spent, job.council)
+    waiting = (row for row in read_rows(job.source, job.column) if row.index not in before)
+    async with engine(job.council, journal, name) as answer:
+        async for outcome in _abreast(waiting, answer, purse, journal, job.concurrency):
+            journal.add(outcome)
+            if not outcome.error:
+                await answer.forget(outcome.index)
+            progress.done += 1
+            progress.errors, progress.spent = journal.errors, journal.spent
+            tell(progress)
+    if progress.left:
+        progress.stopped = purse.in_words()
+    return progress
+
+
+async def _abreast(
+    waiting: Iterator[Row], answer: Answer, purse: Purse, journal: Journal, concurrency: int
+) -> AsyncIterator[Outcome]:
+    """Outcomes as they come; what still runs when the caller leaves is cancelled."""
+    running: set[asyncio.Task[Outcome]] = set()
+    following = next(waiting, None)
+    try:
+        while True:
+            while following is not None and len(running) < max(1, concurrency):
+                context = _allowance(following, purse, journal)
+                if context is None:
+                    break
+                running.add(asyncio.create_task(answer(following, context)))
+                following = next(waiting, None)
+            if not running:
+                return
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                outcome = task.result()
+                purse.end(outcome.index, outcome.usage)
+                yield outcome
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _allowance(row: Row, purse: Purse, journal: Journal) -> CouncilContext | None:
+    """What a row may spend; None where nothing is left. A row without a question costs nothing."""
+    if row.fault:
+        return CouncilContext()
+    return purse.begin(row.index, journal.failed.get(row.index, Usage()))
+
+
+def _write(job: Job, journal: Journal) -> None:
+    def rows() -> Iterator[tuple[Row, Outcome]]:
+        every = read_rows(job.source, job.column)
+        outcomes = journal.outcomes(row.index for row in read_rows(job.source, job.column))
+        for row, outcome in zip(every, outcomes, strict=True):
+            yield row, outcome or Outcome(index=row.index, error="not asked yet")
+
+    write_rows(job.output, rows)
+
+
+def _folder(output: Path) -> Path:
+    return output.with_name(output.name + ".batch")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return other.exists() and one.exists() and one.samefile(other)

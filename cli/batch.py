@@ -1,0 +1,220 @@
+"""`mom batch`: a file of questions, each answered once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mixture_of_models.cli import exits, failure, options
+
+if TYPE_CHECKING:
+    from mixture_of_models.batch.job import Job, Progress
+
+
+def batch(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Questions: .jsonl, .csv or .parquet.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="Answers: .jsonl, .csv or .parquet, in IN's order."),
+    ],
+    council: options.Council = None,
+    question: Annotated[
+        str, typer.Option(metavar="COLUMN", help="The column that holds the question.")
+    ] = "question",
+    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Rows at a time.")] = 8,
+    calls: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Calls that all rows together may make.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tokens that all together may use.")
+    ] = None,
+    usd: Annotated[
+        float | None,
+        typer.Option(min=0.0001, metavar="DOLLARS", help="What all together may cost."),
+    ] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Ask rows again that nobody could answer.")
+    ] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="local: this process; ray: the workers of a Ray cluster."),
+    ] = "local",
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="With --engine ray: how many.")
+    ] = 2,
+    db: Annotated[
+        str | None,
+        typer.Option(
+            "--db",
+            metavar="PLACE",
+            help="Where rows under way are kept; left out: beside OUT. postgresql://... for "
+            "machines that share no folder.",
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Answer every row of a file, a few at a time, each once.
+
+    OUT has IN's columns, in IN's order, and the answer, or the error, of each row. Stopped on the
+    way, by Ctrl-C, a budget or a kill, the same command goes on: finished rows are not asked again,
+    and neither are finished calls of rows that were under way. What is not finished lies in
+    OUT.batch, which is removed when every row has its answer.
+    """
+    from mixture_of_models.batch.job import Job
+    from mixture_of_models.batch.purse import Limits
+
+    named = council or os.environ.get("MOM_COUNCIL")
+
+    def job(seated: Any) -> Job:
+        limits = Limits(calls, tokens, usd)
+        return Job(seated, source, output, question, concurrency, limits, retry)
+
+    progress = _run(job, named, _engine(engine, workers, db), quiet=json)
+    failure.write_json(_object(progress, output)) if json else _tell(progress, output)
+    if progress.stopped:
+        raise typer.Exit(exits.STOPPED)
+
+
+def _engine(kind: str, workers: int, db: str | None) -> Any:
+    if kind == "ray":
+        from mixture_of_models.batch.ray_engine import ray_engine
+
+        return ray_engine(workers, db)
+    from mixture_of_models.batch.engine import local_engine
+
+    return local_engine(db)
+
+
+def _run(job: Callable[[Any], Job], named: str | None, engine: Any, *, quiet: bool) -> Progress:
+    """Do the batch; Ctrl-C ends it cleanly.
+
+    Raises:
+        Exit: it was stopped.
+    """
+    import asyncio
+
+    from mixture_of_models.batch.job import run_batch
+    from mixture_of_models.cli.stopping import Stopping
+    from mixture_of_models.models.clients import close_voices
+    from mixture_of_models.models.discovery import choose_council, cost_notice
+    from mixture_of_models.tracing.langsmith import settle_langsmith
+
+    failure.tell_warnings()
+    settle_langsmith(os.environ)
+    ended: list[Progress] = []
+
+    async def work() -> None:
+        choice = await choose_council(named, os.environ)
+        for line in filter(None, (choice.notice, cost_notice(choice))):
+            failure.say(line)
+        try:
+            with _shown(quiet=quiet) as tell:
+                ended.append(await run_batch(job(choice.council), engine, tell))
+        finally:
+            await close_voices()
+
+    stopping = Stopping()
+    stopping.listen()
+    try:
+        with asyncio.Runner() as runner:
+            code = runner.run(stopping.run(work()))
+    finally:
+        stopping.rest()
+    if code:
+        line = "interrupted; finished rows are kept, and the same command goes on"
+        raise typer.Exit(failure.refuse("Interrupted", line, code, as_json=quiet))
+    return ended[0]
+
+
+@contextmanager
+def _shown(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Tells how far it is on stderr: a bar in a terminal, every tenth elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield (lambda progress: None) if quiet else _lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (BarColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def draw(progress: Any) -> None:
+            bar.update(
+                task,
+                total=progress.total,
+                completed=progress.done,
+                description=in_words(progress),
+            )
+
+        yield draw
+
+
+def _lines() -> Callable[[Progress], None]:
+    last = [-1]
+
+    def told(progress: Progress) -> None:
+        tenth = 10 * progress.done // max(progress.total, 1)
+        if tenth != last[0]:
+            last[0] = tenth
+            failure.say(in_words(progress))
+
+    return told
+
+
+def in_words(progress: Progress) -> str:
+    """How far it is, how long it takes, what it has cost."""
+    parts = [f"{progress.done} of {progress.total} rows"]
+    if progress.errors:
+        parts.append(f"{progress.errors} without an answer")
+    if progress.rate and progress.eta is not None:
+        parts.append(f"{progress.rate:.1f} rows/s")
+        if progress.left:
+            parts.append(f"{_time(progress.eta)} left")
+    spent = progress.spent
+    parts.append(f"{spent.calls} calls")
+    if spent.tokens is not None:
+        parts.append(f"{spent.tokens} tokens")
+    if spent.usd is not None:
+        parts.append(f"${spent.usd:.4f}")
+    return ", ".join(parts)
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes}:{rest:02} min"
+
+
+def _tell(progress: Progress, output: Path) -> None:
+    failure.say(f"{in_words(progress)}; written to {output}")
+    if progress.stopped:
+        failure.tell(
+            f"stopped by the budget of {progress.stopped} with {progress.left} rows to go; the "
+            "same command with a larger one goes on"
+        )
+    elif progress.errors:
+        failure.tell(
+            f"{progress.errors} rows have an error in place of an answer; --retry asks again those "
+            "that were asked"
+        )
+
+
+def _object(progress: Progress, output: Path) -> dict[str, Any]:
+    return {
+        "output": str(output),
+        "rows": progress.total,
+        "done": progress.done,
+        "errors": progress.errors,
+        "stopped": progress.stopped or None,
+        "usage": progress.spent.model_dump(mode="json"),
+        "seconds": round(progress.seconds, 3),
+    }

@@ -1,0 +1,143 @@
+"""Rows out of, and into, three kinds of files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixture_of_models.batch.outcome import COLUMNS, Outcome, names_beside
+from mixture_of_models.batch.rows import read_rows
+from mixture_of_models.batch.writing import write_rows
+from mixture_of_models.councils.records import Usage
+from mixture_of_models.errors import StorageError
+
+ROWS: list[dict[str, Any]] = [
+    {"question": "Zeile 1 – „so“?", "n": 1, "f": 0.5, "yes": True, "mixed": 1, "deep": {"a": [1]}},
+    {"question": 'two\nlines, "quoted"', "n": None, "f": 2, "yes": False, "mixed": "x", "late": 1},
+]
+
+
+def _written(path: Path, rows: list[dict[str, Any]] = ROWS) -> Path:
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    source = path.with_name("in.jsonl")
+    source.write_text(text, encoding="utf-8")
+    read = list(read_rows(source, "question"))
+    outcomes = [
+        Outcome(index=0, answer="=A1+1", usage=Usage(calls=3), share=0.5),
+        Outcome(index=1, error="why not"),
+    ]
+    write_rows(path, lambda: iter(zip(read, outcomes[: len(rows)], strict=True)))
+    return path
+
+
+def test_json_lines_come_back_with_every_value_as_it_was(tmp_path: Path) -> None:
+    rows = list(read_rows(_written(tmp_path / "out.jsonl"), "question"))
+    assert [row.columns["question"] for row in rows] == [row["question"] for row in ROWS]
+    assert rows[0].columns["deep"] == {"a": [1]}
+    assert (rows[0].columns["answer"], rows[1].columns["error"]) == ("=A1+1", "why not")
+    assert "late" not in rows[0].columns
+
+
+def test_csv_comes_back_with_every_cell_as_it_was(tmp_path: Path) -> None:
+    rows = list(read_rows(_written(tmp_path / "out.csv"), "question"))
+    assert [row.question for row in rows] == [row["question"] for row in ROWS]
+    assert rows[0].columns["deep"] == '{"a": [1]}'
+    assert (rows[0].columns["yes"], rows[0].columns["late"]) == ("true", "")
+    assert rows[0].columns["answer"] == "=A1+1", "what was answered, not what a sheet would like"
+
+
+def test_parquet_comes_back_with_every_column_of_one_kind(tmp_path: Path) -> None:
+    path = _written(tmp_path / "out.parquet")
+    schema = pyarrow.parquet.read_schema(path)
+    kinds = {name: str(schema.field(name).type) for name in ("n", "f", "yes", "mixed", "deep")}
+    assert kinds == {
+        "n": "int64",
+        "f": "double",
+        "yes": "bool",
+        "mixed": "string",
+        "deep": "string",
+    }
+    rows = list(read_rows(path, "question"))
+    assert [row.question for row in rows] == [row["question"] for row in ROWS]
+    assert (rows[0].columns["mixed"], rows[1].columns["mixed"]) == ("1", "x")
+    assert (rows[0].columns["calls"], rows[0].columns["late"]) == (3, None)
+
+
+def test_an_empty_file_of_each_kind_gives_an_empty_output(tmp_path: Path) -> None:
+    for name in ("out.jsonl", "out.csv", "out.parquet"):
+        assert list(read_rows(_written(tmp_path / name, []), "question")) == []
+
+
+def test_a_byte_order_mark_and_ragged_lines_of_csv(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"\xef\xbb\xbfquestion,n\nWhy?,1\nWhat?,1,2,3\n")
+    first, second = read_rows(path, "question")
+    assert (first.question, first.columns) == ("Why?", {"question": "Why?", "n": "1"})
+    assert second.fault == "line 3 has more cells than the first line has names"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("in.parquet", b"no parquet", "cannot be read as Parquet"),
+        ("in.csv", b"question\n\xff\xfe\n", "no UTF-8"),
+        ("in.txt", b"Why?", "a batch is .jsonl"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(StorageError, match=says):
+        list(read_rows(tmp_path / name, "question"))
+    with pytest.raises(StorageError, match="No such file"):
+        list(read_rows(tmp_path / "none.jsonl", "question"))
+
+
+@given(st.lists(st.sampled_from([*COLUMNS, *(f"council_{c}" for c in COLUMNS), "x"])))
+def test_no_added_column_takes_the_name_of_another(taken: list[str]) -> None:
+    names = names_beside(taken)
+    assert len({*names.values()} | {*taken}) == len(COLUMNS) + len({*taken})
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4),
+            st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(
+                st.characters(exclude_categories=["Cs"]), max_size=5
+            ) | st.lists(st.integers(), max_size=2),
+            max_size=3,
+        ),
+        max_size=4,
+    )
+)  # fmt: skip
+def test_any_rows_can_be_written_in_any_format(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    read = [_row(index, columns) for index, columns in enumerate(rows)]
+    pairs = [(row, Outcome(index=row.index, answer="x")) for row in read]
+    for name in ("out.jsonl", "out.csv", "out.parquet"):
+        write_rows(folder / name, lambda: iter(pairs))
+    with (folder / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(rows)
+    assert pyarrow.parquet.read_table(folder / "out.parquet").num_rows == len(rows)
+    answers = [row.columns for row in read_rows(folder / "out.jsonl", "x")]
+    assert [
+        {k: v for k, v in got.items() if k in src} for got, src in zip(answers, rows, strict=True)
+    ] == rows
+
+
+def _row(index: int, columns: dict[str, Any]) -> Any:
+    from mixture_of_models.batch.rows import Row
+
+    return Row(index, columns, "Why?")

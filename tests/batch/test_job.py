@@ -1,0 +1,216 @@
+"""A batch: order, errors as rows, budgets, going on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixture_of_models.batch.engine import local_engine
+from mixture_of_models.batch.job import Job, Progress, run_batch
+from mixture_of_models.batch.purse import Limits
+from mixture_of_models.errors import CouncilError, StorageError
+from mixture_of_models.tests.graph.desk import desk, said, seat
+from mixture_of_models.tests.stage import Fault, Stage
+
+NO_VOTE = {"deliberation": {"method": "none"}}
+CALLS = 4
+"""Of a row: three answers and the synthesis."""
+
+
+def _questions(path: Path, *asked: Any) -> Path:
+    lines = [one if isinstance(one, str) else json.dumps(one) for one in asked]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def _numbered(path: Path, count: int) -> Path:
+    return _questions(path, *({"id": n, "question": f"Row {n}?"} for n in range(count)))
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _job(stage: Stage, source: Path, **changes: Any) -> Job:
+    council = desk(stage, **{**NO_VOTE, **changes.pop("council", {})})
+    return Job(council, source, source.with_name("out.jsonl"), **changes)
+
+
+async def _run(job: Job) -> Progress:
+    return await run_batch(job, local_engine())
+
+
+async def test_rows_keep_their_order_and_columns_however_they_finish(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    stage.model("pen", reply=lambda body: "Said of " + said(body).split("Row ")[1][0])
+    source = _questions(
+        tmp_path / "in.jsonl",
+        *({"n": n, "question": f"Row {n}?", "answer": "gold", "x": [n]} for n in range(8)),
+    )
+    progress = await _run(_job(stage, source, concurrency=4))
+    rows = _rows(tmp_path / "out.jsonl")
+    assert [row["n"] for row in rows] == list(range(8))
+    assert [row["council_answer"] for row in rows] == [f"Said of {n}" for n in range(8)]
+    assert {row["answer"] for row in rows} == {"gold"}
+    assert [row["x"] for row in rows] == [[n] for n in range(8)]
+    assert {(row["calls"], row["stop_reason"]) for row in rows} == {(CALLS, "unvoted")}
+    assert (progress.done, progress.errors, progress.spent.calls) == (8, 0, 8 * CALLS)
+    assert stage.overlap("pen") <= 4
+    assert [file.name for file in tmp_path.iterdir() if "out" in file.name] == ["out.jsonl"]
+
+
+async def test_what_cannot_be_asked_or_answered_is_a_row_with_its_error(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    for name in ("ada", "boris", "clara"):
+        stage.scripts[name].faults = [None, Fault.status(500)]
+    source = _questions(
+        tmp_path / "in.jsonl",
+        {"question": "Row 0?"},
+        "{broken",
+        {"prompt": "other"},
+        {"question": "   "},
+        {"question": 7},
+        "[1]",
+        '{"question": "half \\ud800"}',
+        "",
+        {"question": "Row 6?"},
+    )
+    progress = await _run(_job(stage, source, concurrency=1))
+    rows = _rows(tmp_path / "out.jsonl")
+    assert [bool(row["answer"]) for row in rows] == [True, *[False] * 7]
+    told = [row["error"] for row in rows]
+    assert told[1] == "line 2 is no JSON"
+    assert told[2] == "there is no column 'question'; there are: 'prompt'"
+    assert told[3] == told[4] == "column 'question' holds no text"
+    assert told[5] == "line 6 is no JSON object"
+    assert told[6] == "line 7 holds half a character"
+    assert told[7].startswith("QuorumError: ")
+    assert (progress.done, progress.errors) == (8, 7)
+
+    stage.clear()
+    again = await _run(_job(stage, source))
+    assert (again.errors, len(stage.calls)) == (7, 0), "nobody is asked unless --retry says so"
+    cured = await _run(_job(stage, source, retry=True))
+    assert _rows(tmp_path / "out.jsonl")[7]["answer"] == "What the council says."
+    assert (cured.errors, len(stage.calls)) == (6, CALLS)
+    assert cured.spent.calls == 3 + 2 * CALLS, "the failed try counts once"
+
+
+async def test_the_calls_of_all_rows_together_stay_within_the_budget(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    source = _numbered(tmp_path / "in.jsonl", 10)
+    limits = Limits(calls=3 * CALLS + 1)
+    progress = await _run(_job(stage, source, limits=limits, concurrency=4))
+    assert len(stage.calls) == progress.spent.calls <= limits.calls  # type: ignore[operator]
+    assert (progress.done, progress.left, progress.stopped) == (3, 7, "13 calls")
+    rows = _rows(tmp_path / "out.jsonl")
+    assert [row["error"] for row in rows] == [None] * 3 + ["not asked yet"] * 7
+
+    progress = await _run(_job(stage, source, limits=Limits(calls=100)))
+    assert (progress.left, progress.before, len(stage.calls)) == (0, 3, 10 * CALLS)
+
+
+async def test_dollars_and_tokens_stop_it_too_and_unpriced_models_are_refused(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    source = _numbered(tmp_path / "in.jsonl", 12)
+    with pytest.raises(CouncilError, match=r"price: \{input"):
+        await _run(_job(stage, source, limits=Limits(usd=1)))
+    assert not stage.calls
+    job = _job(stage, source, concurrency=1)
+    priced = {
+        key: model.model_copy(update={"price": {"input": 1000, "output": 1000}})
+        for key, model in job.council.models.items()
+    }
+    values = job.council.model_dump(mode="json", exclude_defaults=True)
+    for key in priced:
+        values["models"][key]["price"] = {"input": 1000, "output": 1000}
+    council = desk(stage, **NO_VOTE, models=values["models"])
+    job = Job(council, source, tmp_path / "usd.jsonl", limits=Limits(usd=1.0), concurrency=1)
+    progress = await _run(job)
+    assert 0 < progress.left < 12
+    assert progress.spent.usd is not None
+    assert progress.stopped == "$1"
+    row = progress.spent.usd / progress.done
+    assert progress.spent.usd <= 1.0 + row, "one row at the most goes over"
+    limits = Limits(tokens=progress.spent.tokens)
+    job = Job(council, source, tmp_path / "tokens.jsonl", limits=limits, concurrency=1)
+    assert (await _run(job)).done == progress.done
+
+
+async def test_a_cancelled_batch_goes_on_without_asking_again(stage: Stage, tmp_path: Path) -> None:
+    seat(stage)
+    stage.scripts["pen"].always = Fault.hang()
+    source = _numbered(tmp_path / "in.jsonl", 2)
+    running = asyncio.create_task(_run(_job(stage, source)))
+    await asyncio.to_thread(stage.wait_for, 2, 20, started=True, model="pen")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    stage.scripts["pen"].always = None
+    progress = await _run(_job(stage, source))
+    assert (progress.done, progress.errors) == (2, 0)
+    assert len(stage.calls_to("ada")) == 2
+    assert len(stage.calls_to("pen")) == 4
+
+
+async def test_another_council_other_questions_and_a_second_process_are_refused(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    source = _numbered(tmp_path / "in.jsonl", 3)
+    job = _job(stage, source, limits=Limits(calls=CALLS))
+    await _run(job)
+    with pytest.raises(StorageError, match="of other questions or of another council"):
+        await _run(_job(stage, source, council={"seed": 9}))
+    from mixture_of_models.batch.journal import Journal, job_of
+
+    held = Journal.open(job.output, job_of(job.council, source, "question"))
+    with pytest.raises(StorageError, match="another mom batch is at work"):
+        await _run(job)
+    held.close()
+    _numbered(source, 4)
+    with pytest.raises(StorageError, match="of other questions"):
+        await _run(job)
+
+
+async def test_what_is_there_is_never_written_over(stage: Stage, tmp_path: Path) -> None:
+    source = _numbered(tmp_path / "in.jsonl", 1)
+    job = _job(stage, source)
+    job.output.write_text("mine", encoding="utf-8")
+    with pytest.raises(StorageError, match="is there already"):
+        await _run(job)
+    assert job.output.read_text("utf-8") == "mine"
+    with pytest.raises(StorageError, match="holds the questions themselves"):
+        await _run(Job(job.council, source, source))
+    with pytest.raises(StorageError, match=r"\.jsonl, \.ndjson, \.csv, \.parquet"):
+        await _run(Job(job.council, source, tmp_path / "out.xlsx"))
+    assert not stage.calls
+
+
+async def test_a_line_that_a_kill_cut_off_is_answered_from_its_thread(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    source = _numbered(tmp_path / "in.jsonl", 3)
+    await _run(_job(stage, source, limits=Limits(calls=2 * CALLS), concurrency=1))
+    done = tmp_path / "out.jsonl.batch" / "done.jsonl"
+    whole = done.read_bytes()
+    done.write_bytes(whole[:-20])
+    stage.clear()
+    progress = await _run(_job(stage, source))
+    assert (progress.before, progress.done) == (1, 3)
+    assert [row["answer"] for row in _rows(tmp_path / "out.jsonl")] == [
+        "What the council says."
+    ] * 3

@@ -1,0 +1,73 @@
+"""A batch on a cluster of two machines, which are two nodes of Ray on this one."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixture_of_models.batch.engine import local_engine
+from mixture_of_models.batch.job import Job, run_batch
+from mixture_of_models.batch.purse import Limits
+from mixture_of_models.errors import StorageError
+from mixture_of_models.tests.batch.killing import questions
+from mixture_of_models.tests.graph.desk import desk, seat
+from mixture_of_models.tests.stage import Stage
+
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("default"),  # Ray's own, of sockets and of what it will change
+]
+CALLS = 4
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Two nodes, each with processes of its own."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "object_store_memory": 10**8},
+    )
+    made.add_node(num_cpus=1, object_store_memory=10**8)
+    monkeypatch.setenv("RAY_ADDRESS", made.address)
+    yield made
+    made.shutdown()
+
+
+async def test_two_nodes_answer_and_another_sitting_goes_on(
+    cluster: Any, stage: Stage, tmp_path: Path
+) -> None:
+    import ray
+
+    from mixture_of_models.batch.ray_engine import ray_engine
+
+    seat(stage)
+    council = desk(stage, deliberation={"method": "none"})
+    source = questions(tmp_path / "in.jsonl", 12)
+    job = Job(council, source, tmp_path / "out.jsonl", limits=Limits(calls=5 * CALLS))
+    first = await run_batch(job, ray_engine(workers=2))
+    assert (first.done, first.stopped) == (5, "20 calls")
+    assert {file.name for file in (tmp_path / "out.jsonl.batch").glob("threads-*.db")} == {
+        "threads-0.db",
+        "threads-1.db",
+    }
+    with pytest.raises(StorageError, match="begun with 'ray, 2 workers'"):
+        await run_batch(Job(council, source, job.output), local_engine())
+
+    ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False, logging_level="ERROR")
+    assert sum(node["Alive"] for node in ray.nodes()) == 2
+    ray.shutdown()
+    second = await run_batch(Job(council, source, job.output), ray_engine(workers=2))
+    assert (second.before, second.done, second.errors) == (5, 12, 0)
+    rows = [json.loads(line) for line in job.output.read_text("utf-8").splitlines()]
+    assert [row["id"] for row in rows] == [f"q{n}" for n in range(12)]
+    assert {row["answer"] for row in rows} == {"What the council says."}
+    assert len(stage.calls) == 12 * CALLS
