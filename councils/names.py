@@ -15,6 +15,7 @@ RESERVED = frozenset(
         "thermal_wait",
         "quorum",
         "consensus",
+        "comparison",
         "synthesizer",
         "painter",
     }

@@ -206,6 +206,11 @@ class Synthesizer(Section):
         default=0.0, ge=0.0, lt=1.0, description="chance that a seat is left out; never everyone"
     )
     anonymous: bool = Field(default=True, description="hide who proposed what")
+    compare: Literal["words", "model", "none"] = Field(
+        default="words",
+        description="what it is told of agreement, contradictions and points that one alone makes: "
+        "words: found by code, at no call; model: it compares in a first call of its own; none",
+    )
     template: str = Field(
         default="",
         max_length=50_000,

@@ -39,6 +39,7 @@ from mixture_of_models.models.tools.allowed import NONE, Given, refuse_unallowed
 from mixture_of_models.nodes.annotator import annotator
 from mixture_of_models.nodes.character import character
 from mixture_of_models.nodes.classifier import classifier
+from mixture_of_models.nodes.comparison import comparison
 from mixture_of_models.nodes.consensus import consensus
 from mixture_of_models.nodes.image_reader import image_reader
 from mixture_of_models.nodes.painter import painter
@@ -122,8 +123,15 @@ def build_graph(
     )
     for name in voters:
         graph.add_edge(voter_node(name), "consensus")
+    writes = "synthesizer"
+    if council.synthesizer.compare == "model":
+        writes = "comparison"
+        graph.add_node(writes, _serve(comparison, ruled, hooks))
+        graph.add_edge(writes, "synthesizer")
     graph.add_conditional_edges(
-        "consensus", _decide(after_consensus, ruled), ["seating", "synthesizer"]
+        "consensus",
+        _decide(after_consensus, ruled),
+        {"seating": "seating", "synthesizer": writes},
     )
     graph.add_edge("synthesizer", END)
     return graph

@@ -91,6 +91,7 @@ class CouncilState(CouncilInput):
     annotation: Annotation
     seating: Seating | None
     trust: Trust | None
+    comparison: str
     proposals: Annotated[list[Proposal], DeltaChannel(append)]
     ballots: Annotated[list[Ballot], DeltaChannel(append)]
     absences: Annotated[list[Absence], DeltaChannel(append)]
@@ -111,6 +112,7 @@ class CouncilUpdate(TypedDict, total=False):
     annotation: Annotation
     seating: Seating | None
     trust: Trust | None
+    comparison: str
     proposals: Any
     ballots: Any
     absences: Any

@@ -247,6 +247,14 @@ def candidates(state: CouncilState, council: Council) -> list[Proposal]:
     return latest(state, council, before=seating(state).round + 1)
 
 
+def as_shown(state: CouncilState, council: Council) -> list[Proposal]:
+    """The candidates in the order in which the synthesizer reads them."""
+    shown = candidates(state, council)
+    if council.synthesizer.shuffle:
+        dice(state, council, "synthesizer").shuffle(shown)
+    return shown
+
+
 def latest(state: CouncilState, council: Council, *, before: int) -> list[Proposal]:
     """What could be voted for when the round `before` began.
 

@@ -50,6 +50,7 @@ async def classifier(
         "annotation": Annotation(),
         "seating": None,
         "trust": None,
+        "comparison": "",
         "status": None,
         "proposals": Overwrite([]),
         "ballots": Overwrite([]),

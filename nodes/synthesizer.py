@@ -20,6 +20,7 @@ from mixture_of_models.councils.records import (
 )
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.voting.answers import canonical
+from mixture_of_models.councils.voting.comparison import compare, in_words
 from mixture_of_models.councils.voting.dissent import dissent, minority_report
 from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
@@ -150,9 +151,7 @@ def _prompt(
     council: Council,
     form: AnswerForm,
 ) -> Any:
-    shown = list(standing)
-    if council.synthesizer.shuffle:
-        table.dice(state, council, "synthesizer").shuffle(shown)
+    shown = table.as_shown(state, council)
     number = {p.character: i for i, p in enumerate(shown, 1)}
     named = not council.synthesizer.anonymous
     restated = state["annotation"].restated
@@ -173,12 +172,23 @@ def _prompt(
         ],
         verdict=_in_words(verdict, number),
         dissent=[f"proposal {number[name]}" for name in _dissent(standing, verdict)],
+        comparison=_compared(shown, number, state, council),
         wanted=form.wanted,
     )
     if template := council.synthesizer.template:
         said = [(p.text, p.weight) for p in shown]
         return prompt._replace(user=fill(template, table.question(state), restated, said))
     return prompt
+
+
+def _compared(
+    shown: list[Proposal], number: dict[str, int], state: CouncilState, council: Council
+) -> str:
+    """What the proposals have in common and what one alone says, as far as the council wants it."""
+    if council.synthesizer.compare == "none":
+        return ""
+    told = state.get("comparison", "") if council.synthesizer.compare == "model" else ""
+    return told or in_words(compare({p.character: p.text for p in shown}), number)
 
 
 def _in_words(verdict: Verdict, number: dict[str, int]) -> str:

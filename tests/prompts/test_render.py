@@ -48,6 +48,7 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
             "candidates": [Candidate("A", "x", other), Candidate("B", "y", other)],
             "method": "plurality",
         },
+        "comparison": {"question": question, "restated": "", "proposals": [other, other]},
         "synthesizer": {
             "personality": "",
             "question": question,
@@ -55,6 +56,7 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
             "proposals": [{"text": other, "support": "", "author": "", "weight": 1.0}],
             "verdict": "none",
             "dissent": [],
+            "comparison": other,
             "wanted": "one JSON object",
         },
     }

@@ -1,0 +1,54 @@
+"""The comparison: what the proposals agree on, where they clash, and what one alone says."""
+
+from __future__ import annotations
+
+import asyncio
+
+from langgraph.runtime import Runtime
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import ModelError
+from mixture_of_models.graph import table
+from mixture_of_models.graph.context import CouncilContext, context_of
+from mixture_of_models.graph.events import Noted, Speaker, tell
+from mixture_of_models.graph.speech import compose, failed, utter
+from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mixture_of_models.prompts import render
+
+
+async def comparison(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> CouncilUpdate:
+    """Have the synthesizer's model compare the proposals before it writes.
+
+    Where it fails, or the budget keeps one call only, the synthesizer is told what the words alone
+    tell. The proposals stand in the order in which the synthesizer will read them.
+    """
+    shown = table.as_shown(state, council)
+    if len(shown) < 2 or table.overspent(state, council, more_calls=1) is not None:
+        return {"comparison": ""}
+    speaker = Speaker(node="comparison", name="comparison")
+    key = council.synthesizer.model
+    prompt = render(
+        "comparison",
+        style=council.prompts,
+        question=table.question(state),
+        restated=state["annotation"].restated,
+        proposals=[proposal.text for proposal in shown],
+    )
+    messages = compose(
+        prompt,
+        instructions=table.instructions(state),
+        conversation=table.conversation(state, council),
+    )
+    left = table.remaining_seconds(state, council, context_of(runtime))
+    try:
+        # Half of the time that is left, so that the answer can still be written.
+        async with asyncio.timeout(None if left is None else left / 2):
+            reply, segment = await utter(council, runtime, speaker, key, messages)
+    except (ModelError, TimeoutError) as error:
+        note = f"The proposals were compared by their words alone: {error or 'it took too long'}"
+        tell(runtime, Noted(text=note))
+        spent = [failed(speaker, key, error)] if isinstance(error, ModelError) else []
+        return {"comparison": "", "segments": spent, "notes": [note]}
+    return {"comparison": reply.text.strip(), "segments": [segment]}
