@@ -12,6 +12,7 @@ from mixture_of_models.councils.refusals import Path, Problem, nearest
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.secrecy import shown
 from mixture_of_models.councils.tools import BUNDLED
+from mixture_of_models.councils.voices import HUMAN
 
 
 def problems(council: Council) -> Iterator[Problem]:
@@ -163,6 +164,18 @@ def _stopping_has_votes(council: Council) -> Iterator[Problem]:
         yield Problem(path, f"{says}; set it to 'lossless', or the method to 'plurality'")
 
 
+def _people_sit_as_characters(council: Council) -> Iterator[Problem]:
+    people = {key for key, model in council.models.items() if model.provider == HUMAN}
+    for path, name in _pointers(council):
+        if name in people and path[0] != "characters":
+            says = f"{shown(name)} is a person, who answers and votes in a seat of `characters`"
+            yield Problem(path, f"{says}; name a model here")
+    for key in people:
+        if council.models[key].fallbacks:
+            says = "stand for a person, who is absent or abstains instead; leave them out"
+            yield Problem(("models", key, "fallbacks"), says)
+
+
 CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _models_are_known,
     _tools_are_known,
@@ -174,4 +187,5 @@ CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _lanes_are_used,
     _depth_has_a_judge,
     _stopping_has_votes,
+    _people_sit_as_characters,
 )

@@ -26,6 +26,10 @@ Pointer = Annotated[str, Field(min_length=1, max_length=200)]
 Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
 
 
+HUMAN = "human"
+"""The provider of a voice that is a person's; `model` is the person's name."""
+
+
 class Section(BaseModel):
     """A part of the council: frozen, and closed to keys it does not know."""
 
@@ -55,7 +59,7 @@ class Model(Section):
     provider: str = Field(
         min_length=1,
         description="ollama, openai (or anything that speaks its protocol), anthropic, mistralai, "
-        "deepseek, cohere, huggingface, embedded, ...",
+        "deepseek, cohere, huggingface, embedded, ...; human: a person, who is asked",
     )
     model: str = Field(
         min_length=1, description="the provider's name for the model, or a .gguf file"

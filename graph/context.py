@@ -53,6 +53,9 @@ class CouncilContext(BaseModel):
     form: SkipJsonSchema[AnswerForm | None] = Field(
         default=None, description="the form that an endpoint's client wants the answer in"
     )
+    people: bool = Field(
+        default=False, description="people who sit in the council are there and can be asked"
+    )
     resumed_at: SkipJsonSchema[float | None] = Field(
         default=None, description="epoch seconds of a resume: time asleep is not charged"
     )

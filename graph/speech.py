@@ -15,6 +15,7 @@ from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import CouncilError, ModelError, ModelUnavailableError
 from mixture_of_models.graph.context import context_of
 from mixture_of_models.graph.events import Asked, Finished, Speaker, Telling, Waited, tell
+from mixture_of_models.graph.people import hear, is_person
 from mixture_of_models.graph.pictures import NO_PICTURES, Pictures, with_pictures
 from mixture_of_models.graph.tooling import Kit, speak_with
 from mixture_of_models.models.speaking import Reply, speak
@@ -80,7 +81,9 @@ async def utter(
             ),
         }
         calls = 0
-        if kit is not None and kit.names and schema is None:
+        if is_person(council, key):
+            reply = await hear(council, runtime, speaker, key, messages)
+        elif kit is not None and kit.names and schema is None:
             told = (kit, council, runtime, speaker, key, messages, telling)
             reply, calls = await speak_with(*told, **asking)
         else:

@@ -14,6 +14,7 @@ from typing import Literal, cast
 
 from mixture_of_models.councils.loader import load_council
 from mixture_of_models.councils.schema import UNASKED, Council, Model
+from mixture_of_models.councils.voices import HUMAN
 from mixture_of_models.models.defaults import default_council
 from mixture_of_models.models.findings import Found, find_voices, is_near
 
@@ -32,7 +33,7 @@ VARIABLE = "MOM_COUNCIL"
 
 Source = Literal["named", "environment", "ollama", "keys", "weights", "demo"]
 
-_FREE = frozenset({"ollama", "embedded", "huggingface", "replay"})
+_FREE = frozenset({"ollama", "embedded", "huggingface", "replay", HUMAN})
 """Providers that send no bill."""
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from mixture_of_models.councils.voices import HUMAN
+
 
 class Provider(NamedTuple):
     """What the house knows of a provider."""
@@ -59,6 +61,7 @@ PROVIDERS: dict[str, Provider] = {
     "cohere": Provider("langchain_cohere", "cohere", "COHERE_API_KEY", "https://api.cohere.com"),
     "huggingface": Provider("langchain_huggingface", "huggingface", ends=False, tools=False),
     "replay": Provider("langchain_core", tools=False),
+    HUMAN: Provider("langgraph", tools=False),  # asked by `graph.people`
 }
 
 UNLISTED = Provider("", ends=False)
