@@ -263,13 +263,14 @@ ACTS = {
 }
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("how", ACTS)
+@pytest.mark.parametrize(
+    ("how", "hook"),
+    # What `open` returns is not looked at.
+    [(how, hook) for how in ACTS for hook in HOOKS if (how, hook) != ("nonsense", "open")],
+)
 async def test_whatever_a_hook_does_the_answer_comes_and_names_it(
     stage: Stage, hook: str, how: str
 ) -> None:
-    if (how, hook) == ("nonsense", "open"):
-        pytest.skip("what `open` returns is not looked at")
     seat(stage)
     act, why = ACTS[how]
     one, other = Crashing(hook, act), Listening({})
