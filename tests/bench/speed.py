@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mixture_of_models.tests.bench.ways import WAYS
 
@@ -36,10 +36,10 @@ class Cost(NamedTuple):
 
 
 @contextmanager
-def stage_apart() -> Iterator[str]:
-    """A stage in its own process; gives its OpenAI address."""
+def stage_apart(voice: dict[str, Any] | None = None) -> Iterator[str]:
+    """A stage in its own process, on which one model speaks; gives its OpenAI address."""
     reply = "The second one, because it covers the same distance in less time. " * 3
-    script = {"models": {"voice": {"reply": reply, "latency": LATENCY}}}
+    script = {"models": {"voice": voice or {"reply": reply, "latency": LATENCY}}}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "script.json"
         file.write_text(json.dumps(script), "utf-8")
