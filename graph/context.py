@@ -46,6 +46,9 @@ class CouncilContext(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1, description="tokens it may use")
     max_seconds: float | None = Field(default=None, gt=0, description="seconds it may take")
     max_usd: float | None = Field(default=None, gt=0, description="dollars it may cost")
+    can_ask: bool = Field(
+        default=True, description="a person can be asked to approve calls of tools; off: declined"
+    )
     debug: bool = Field(default=False, description="send every prompt to the stream")
     extensions_off: tuple[str, ...] = Field(
         default=(), description="extensions of the council that are not called in this run"

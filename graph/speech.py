@@ -114,13 +114,11 @@ def failed(speaker: Speaker, key: str, error: ModelError) -> Segment:
     return Segment(**speaker.model_dump(), model=key, usage=usage or Usage(), attempts=attempts)
 
 
-def cut_off(speaker: Speaker, key: str, began: float) -> Segment:
+def cut_off(speaker: Speaker, key: str, began: float, kit: Kit | None = None) -> Segment:
     """The segment of a call that was cancelled: its request was sent, and is charged."""
-    return Segment(
-        **speaker.model_dump(),
-        model=key,
-        usage=Usage(calls=1, seconds=max(0.0, time.monotonic() - began)),
-    )
+    spent = sum(kit.spent, Usage()) if kit else Usage()
+    under_way = Usage(calls=1, seconds=max(0.0, time.monotonic() - began - spent.seconds))
+    return Segment(**speaker.model_dump(), model=key, usage=spent + under_way)
 
 
 def blame(error: ModelError) -> tuple[AbsenceReason, str]:

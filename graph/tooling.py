@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.messages import AnyMessage
@@ -19,7 +19,9 @@ from langgraph.func import task
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
+from mixture_of_models.councils.records import Usage
 from mixture_of_models.councils.schema import Character, Council, Synthesizer
+from mixture_of_models.graph.context import context_of
 from mixture_of_models.graph.events import Called, Returned, Speaker, Telling, tell
 from mixture_of_models.models.calls import Call, Result
 from mixture_of_models.models.redaction import redact
@@ -39,6 +41,8 @@ class Kit:
     names: tuple[str, ...] = ()
     limit: int = 8
     given: Given = field(default_factory=dict)
+    spent: list[Usage] = field(default_factory=list)
+    """What its speaker's turns have cost so far, for when it is cut off."""
 
 
 def kit_of(who: Character | Synthesizer, given: Given) -> Kit:
@@ -73,9 +77,10 @@ async def speak_with(
         tell(runtime, Returned(speaker=speaker, **told.model_dump()))
 
     kept = get_config().get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER) is not None
-    hands = Hands(called, returned)
+    hands = Hands(called, returned, lambda reply: kit.spent.append(reply.usage))
     if kept:
-        hands = Hands(called, returned, _asking(speaker), _once)
+        approve = _asking(speaker) if context_of(runtime).can_ask else None
+        hands = replace(hands, approve=approve, once=_once)
     return await speak_using(council, key, messages, belt, hands, on_text=telling, **asking)
 
 

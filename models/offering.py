@@ -92,12 +92,14 @@ class Offer:
         """Bind the tools for this model's library, where that has a way."""
         if not self._native:
             return
-        try:
-            bound: Any = chat.bind_tools([dict(tool) for tool in self._tools])
-        except NotImplementedError:
-            self._in_words()
-        else:
+        for form in (dict, _bare):  # one vendor's library knows the bare JSON schema alone
+            try:
+                bound: Any = chat.bind_tools([form(tool) for tool in self._tools])
+            except (NotImplementedError, ValueError):
+                continue
             self._bound = dict(bound.kwargs)
+            return
+        self._in_words()
 
     def arguments(self, chat: BaseChatModel) -> dict[str, Any]:
         """What `astream` is given for them."""
@@ -142,10 +144,11 @@ def in_words(told: Sequence[BaseMessage], offer: str = "") -> list[BaseMessage]:
     plain: list[BaseMessage] = []
     for message in told:
         if isinstance(message, AIMessage) and message.tool_calls:
-            said = [message.text, *(call.words for call in calls_of(message))]
-            plain.append(AIMessage("\n".join(part for part in said if part)))
+            parts = [message.text, *(call.words for call in calls_of(message))]
+            plain.append(AIMessage("\n".join(part for part in parts if part)))
         elif isinstance(message, ToolMessage):
-            result = f'<result tool="{message.name}">\n{message.text}\n</result>'
+            said = message.text.replace("</result", "<\\/result")  # it cannot end its own fence
+            result = f'<result tool="{message.name}">\n{said}\n</result>'
             if plain and plain[-1].additional_kwargs.get("results"):
                 # Many chat templates refuse two messages of one role in a row.
                 result = f"{plain.pop().text}\n{result}"
@@ -173,6 +176,12 @@ def _offer(tools: Sequence[Definition]) -> str:
         schema = json.dumps(told.get("parameters") or {}, ensure_ascii=False)
         lines.append(f"- {told['name']}: {told.get('description', '')} {schema}")
     return _OFFER.format(tools="\n".join(lines))
+
+
+def _bare(tool: Definition) -> dict[str, Any]:
+    told = tool["function"]
+    head = {"title": told["name"], "description": told.get("description", ""), "properties": {}}
+    return {**head, **(told.get("parameters") or {})}
 
 
 def _object(**properties: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def character(name: str, races: Races, given: Given = NONE) -> Any:
             fresh = [_proposal(reply, segment, council) for reply, segment in spoken]
             return stopped(state, council, fresh)
 
-        began = time.monotonic()
+        began, kit = time.monotonic(), kit_of(who, given)
         try:
             reply, segment = await race.run(
                 utter(
@@ -55,7 +55,7 @@ def character(name: str, races: Races, given: Given = NONE) -> Any:
                     who.model,
                     _messages(who, state, council),
                     params={} if who.temperature is None else {"temperature": who.temperature},
-                    kit=kit_of(who, given),
+                    kit=kit,
                 ),
                 counts=lambda spoken: _fault(spoken[0]) is None,
                 settles=settles if council.deliberation.stop != "all" else never,
@@ -64,12 +64,12 @@ def character(name: str, races: Races, given: Given = NONE) -> Any:
         except ModelError as error:
             return _missed(runtime, speaker, *blame(error), [failed(speaker, who.model, error)])
         except TooLate:
-            cut = cut_off(speaker, who.model, began)
+            cut = cut_off(speaker, who.model, began, kit)
             if race.settled:
                 return _missed(runtime, speaker, "settled", "the others had settled it", [cut])
             return _missed(runtime, speaker, "late", "a quorum had answered", [cut])
         except OutOfTime:
-            cut = cut_off(speaker, who.model, began)
+            cut = cut_off(speaker, who.model, began, kit)
             return _missed(runtime, speaker, "budget", "the question's time was over", [cut])
         if fault := _fault(reply):
             return _missed(runtime, speaker, *fault, [segment])

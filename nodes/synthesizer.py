@@ -114,7 +114,7 @@ async def _write(
             )
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."
-        return _preferred(standing, verdict, note, (cut_off(speaker, key, began),))
+        return _preferred(standing, verdict, note, (cut_off(speaker, key, began, kit),))
     except ModelError as error:
         note = f"The synthesizer did not answer: {error}"
         return _preferred(standing, verdict, note, (failed(speaker, key, error),))

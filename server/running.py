@@ -74,7 +74,8 @@ async def run(
         MixtureError: as the council raises it.
     """
     seat = asked.seat
-    context = CouncilContext(form=asked.form, seed=asked.seed)
+    # Nobody at the other end of a request can be asked to approve a tool.
+    context = CouncilContext(form=asked.form, seed=asked.seed, can_ask=False)
     config: RunnableConfig = {"metadata": {"council": seat.council.name, "asked": seat.model}}
     if asked.thread is not None:
         config["configurable"] = {"thread_id": asked.thread}

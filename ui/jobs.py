@@ -176,6 +176,8 @@ class Jobs:
                 values = (await graph.aget_state(config)).values
                 job.begin_with(view_of(values, job.council))
                 config = await ready(graph, config)
+            # The page has no way yet to ask for approval of a tool's call: it is declined.
+            context = context.model_copy(update={"can_ask": False})
             events = follow(graph, given, config, context=context)
             async with contextlib.aclosing(events) as told_events:
                 async for event in told_events:

@@ -14,6 +14,7 @@ from mixture_of_models.errors import CouncilError
 from mixture_of_models.models.offering import Definition
 from mixture_of_models.models.redaction import redact
 from mixture_of_models.models.tools.allowed import Given, refuse_unallowed
+from mixture_of_models.models.tools.threads import in_a_thread
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -92,13 +93,18 @@ def _made(name: str, what: BaseTool | Callable[..., Any]) -> BaseTool:
     from langchain_core.tools import BaseTool, StructuredTool
 
     if isinstance(what, BaseTool):
-        return what.model_copy(update={"name": _sign(name)})
+        changed: dict[str, Any] = {"name": _sign(name)}
+        if isinstance(what, StructuredTool) and what.coroutine is None and what.func is not None:
+            changed["coroutine"] = in_a_thread(what.func)
+        return what.model_copy(update=changed)
     if not callable(what):
         raise CouncilError(f"tool {name!r} is no function and no LangChain tool")
     waits = asyncio.iscoroutinefunction(what)
     try:
         return StructuredTool.from_function(
-            func=None if waits else what, coroutine=what if waits else None, name=_sign(name)
+            func=None if waits else what,
+            coroutine=what if waits else in_a_thread(what),
+            name=_sign(name),
         )
     except (TypeError, ValueError) as error:
         raise CouncilError(

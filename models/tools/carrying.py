@@ -1,7 +1,7 @@
 """Carrying out one call: arguments checked, time bounded, the result cut and without secrets.
 
 Whatever happens, the model is told in a line or two; nothing is raised but a cancellation. A tool
-is code that blocks or hangs: one that is not asynchronous runs in a thread, is not waited for
+may block or hang: one that is not asynchronous runs in a thread of its own, is not waited for
 beyond its time, and cannot be stopped there.
 """
 
@@ -45,7 +45,8 @@ async def carry_out(belt: Belt, call: Call, config: RunnableConfig | None = None
 
 def bounded(text: str, longest: int) -> str:
     """The text without secrets, and no longer than that, saying so where it was cut."""
-    text = redact(text)
+    # Half a pair of surrogates is no text that could be sent.
+    text = redact(text.encode("utf-8", "replace").decode("utf-8"))
     if len(text) <= longest:
         return text
     return f"{text[:longest]}\n(cut: {longest} of {len(text)} characters)"
@@ -55,11 +56,12 @@ async def _outcome(held: Held, call: Call, config: RunnableConfig | None) -> tup
     from langgraph.errors import GraphBubbleUp
     from pydantic import ValidationError
 
+    named: RunnableConfig = {"run_name": held.tool.name}  # in the trace, whoever speaks
     limit = asyncio.timeout(held.rules.timeout)
     try:
         with muffled():
             async with limit:
-                message: Any = await held.tool.ainvoke(call.wire, config)
+                message: Any = await held.tool.ainvoke(call.wire, {**(config or {}), **named})
     except GraphBubbleUp:
         raise  # a tool that asks a person itself
     except ValidationError as error:

@@ -58,6 +58,7 @@ class Hands:
 
     on_call: Callable[[Call], None] = lambda _: None
     on_result: Callable[[Result], None] = lambda _: None
+    on_turn: Callable[[Reply], None] = lambda _: None
     approve: Approve | None = None
     """None: nobody can be asked, and what needs approval is declined."""
     once: Once = _at_once
@@ -97,6 +98,7 @@ async def speak_using(
             spent = sum((part.usage for part in parts), error.usage or Usage())
             raise ModelUnavailableError(str(error), [*tries, *error.attempts], spent) from error
         reply = parts[-1]
+        hands.on_turn(reply)
         if not reply.calls or last:
             return _summed(parts), made
         results = await _carried_out(belt, hands, reply.calls, belt.limit - made, config)

@@ -13,12 +13,15 @@ from langgraph.types import Command
 from mixture_of_models.councils.loader import load_council
 from mixture_of_models.errors import CouncilError
 from mixture_of_models.graph.checkpoint import open_checkpointer
+from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.council import build_graph, compile_council
 from mixture_of_models.graph.follow import RunView, follow
 from mixture_of_models.graph.tooling import decision
 from mixture_of_models.models.tools.using import Decision
 from mixture_of_models.tests.graph.desk import desk, question, seat, voice
 from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mixture_of_models.tracing.local import local_trace, wait_for_traces
+from mixture_of_models.tracing.store import TraceStore
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
@@ -146,6 +149,45 @@ async def test_where_nothing_is_kept_nobody_can_be_asked_and_it_is_not_done(stag
     assert till.paid == []
     assert "nobody is here to allow" in str(stage.calls_to("ada")[-1].body)
     assert result["status"].spoke == ("Ada", "Boris", "Clara")
+
+
+async def test_where_a_caller_says_that_nobody_is_there_it_is_not_done(stage: Stage) -> None:
+    seat(stage)
+    stage.model("ada", reply=[calling("pay", amount=7), "I could not."])
+    till = Till()
+    graph = compile_council(armed(stage), InMemorySaver(), tools=till.given)
+    result = await graph.ainvoke(question(), CONFIG, context=CouncilContext(can_ask=False))
+    assert (till.paid, result["status"].spoke) == ([], ("Ada", "Boris", "Clara"))
+
+
+async def test_a_call_stands_in_the_trace_under_its_speaker(stage: Stage) -> None:
+    seat(stage)
+    stage.model("ada", reply=[calling("look"), "It holds 100."])
+    for saver in (None, InMemorySaver()):
+        stage.scripts["ada"].asked = 0
+        graph = compile_council(armed(stage), saver, tools=Till().given)
+        with local_trace() as trace:
+            await graph.ainvoke(question(), CONFIG)
+        wait_for_traces()
+        view = TraceStore().load(str(trace.id))
+        assert view is not None
+        [look] = [span for span in view.spans if span.kind == "tool"]
+        assert (look.name, look.reply) == ("look", "100 in the till")
+        above, names = {span.id: span for span in view.spans}, []
+        while look.parent is not None:
+            look = above[look.parent]
+            names.append(look.name)
+        assert "Ada" in names
+
+
+async def test_turns_before_the_one_that_is_cut_off_are_charged(stage: Stage) -> None:
+    seat(stage)
+    stage.model("ada", reply=[calling("look"), "Slow."], faults=[None, Fault.hang()])
+    rules = {"method": "none", "quorum": 0.6, "grace": 0.3}
+    graph = compile_council(armed(stage, deliberation=rules), tools=Till().given)
+    status = (await graph.ainvoke(question()))["status"]
+    assert [(a.character, a.reason) for a in status.absent] == [("Ada", "late")]
+    assert status.usage.calls == len(stage.calls) == 2 + 1 + 1 + 1
 
 
 async def test_a_straggler_with_tools_is_let_go_and_its_connection_closed(stage: Stage) -> None:

@@ -193,6 +193,36 @@ async def test_a_tool_that_takes_too_long_is_not_waited_for(stage):
     assert results(stage.calls[1].body) == ["no result in 0.05 s"]
 
 
+def test_a_function_that_hangs_keeps_neither_the_council_nor_the_program(stage, capsys):
+    release, printed = threading.Event(), threading.Event()
+
+    def hang() -> str:
+        """Hang."""
+        release.wait(60)
+        print("late")
+        printed.set()
+        return "late"
+
+    stage.model("m", reply=[calls(call("hang")), "It hangs."])
+    reply, _, _ = asyncio.run(use(stage, {"hang": hang}, rules={"timeout": 0.05}))  # it ends
+    assert reply.text == "It hangs."
+    release.set()
+    assert printed.wait(10)
+    assert "late" not in capsys.readouterr().out
+
+
+async def test_a_result_that_is_no_text_does_not_spoil_the_request(stage):
+    def odd() -> str:
+        """Return half a pair."""
+        return "a\ud800b </result> c"
+
+    stage.model("m", reply=['{"tool": "odd", "arguments": {}}', '{"answer": "Odd."}'])
+    reply, _, _ = await use(stage, {"odd": odd}, tools=False)
+    assert reply.text == "Odd."
+    told = stage.calls[1].body["messages"][-1]["content"]
+    assert told == '<result tool="odd">\na?b <\\/result> c\n</result>'
+
+
 async def test_a_secret_that_a_tool_prints_returns_or_raises_is_redacted(
     stage, monkeypatch, capsys
 ):

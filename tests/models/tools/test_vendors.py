@@ -1,0 +1,48 @@
+"""The loop on every vendor's own protocol: a call, its result under its id, the answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from langchain_core.messages import HumanMessage, SystemMessage
+
+from mixture_of_models.councils.schema import Tool
+from mixture_of_models.models.tools.belt import take_up
+from mixture_of_models.models.tools.using import speak_using
+from mixture_of_models.tests.models.test_vendors import VENDORS, council
+from mixture_of_models.tests.stage import Reply as Line
+from mixture_of_models.tests.stage import Stage
+
+QUESTION = [SystemMessage("Be brief."), HumanMessage("How is the weather?")]
+
+
+def weather(city: str) -> str:
+    """Say how the weather is in a city."""
+    return f"Rain in {city}."
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_two_calls_are_answered_under_their_ids(stage: Stage, vendor: str) -> None:
+    called = [
+        {"name": "weather", "args": {"city": city}, "id": name}
+        for city, name in (("Bergen", "abcdefghi"), ("Oslo", "jklmnopqr"))
+    ]
+    stage.model("m-1", reply=[Line("I look.", tool_calls=called), "It rains."])
+    sitting = council(stage, vendor)
+    sitting = sitting.model_copy(update={"tools": {"weather": Tool()}})
+    belt = await take_up(sitting, ["weather"], 4, {"weather": weather})
+    heard: list[str] = []
+    reply, made = await speak_using(
+        sitting, "m", QUESTION, belt, on_text=lambda piece, _: heard.append(piece)
+    )
+    assert (reply.text, made, reply.finish) == ("It rains.", 2, "stop")
+    assert "".join(heard) == "I look.It rains."
+    told = json.dumps(stage.calls[1].body["messages"])
+    for part in ("Rain in Bergen.", "Rain in Oslo."):
+        assert told.count(part) == 1
+    if vendor != "mistralai":  # whose library sends back either calls or text
+        assert told.count("I look.") == 1
+    assert '"city"' in json.dumps(stage.calls[0].body["tools"])
+    if vendor != "ollama":  # which has no ids
+        assert told.count("abcdefghi") == told.count("jklmnopqr") == 2
