@@ -147,9 +147,8 @@ class Live(Screen):
         if (writing := self._writing) is not None:
             text = writing.text or writing.reasoning or "..."
             body = cards.tail(Markdown(inert(text)), self._console, width, room - 1)
-            return Group(
-                Rule(Text("Answer", "bold green"), align="left", style="green"), body, foot
-            )
+            title = "For the painter" if writing.speaker.node == "painter" else "Answer"
+            return Group(Rule(Text(title, "bold green"), align="left", style="green"), body, foot)
         rounds = self._view.rounds
         if not rounds:
             return foot
@@ -175,7 +174,9 @@ class Live(Screen):
                 "annotator": "reading the question",
             }
             what = doing.get(view.active, "")
-            if self._writing is not None:
+            if view.painted is not None:
+                what = words.painted(view.painted)
+            elif self._writing is not None:
                 what = "writing the answer"
             elif view.active == "vote":
                 what = "voting"

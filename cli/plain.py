@@ -14,6 +14,7 @@ from mixture_of_models.graph.events import (
     Heat,
     Missed,
     Noted,
+    Painted,
     Planned,
     Polled,
     Seated,
@@ -76,6 +77,8 @@ class Plain(Screen):
                 return [f"  {words.plan(event)}"]
             case Waited():
                 return [f"  {words.held_back(event)}"]
+            case Painted() if event.step * 8 // event.steps > (event.step - 1) * 8 // event.steps:
+                return [f"  {words.painted(event)}"]
             case Noted():
                 return [f"Note: {event.text}"]
             case _:

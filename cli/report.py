@@ -13,7 +13,7 @@ def report(ending: Ending) -> dict[str, Any]:
     values, status = ending.values, ending.status or Status(council="")
     segments = [_segment(segment) for segment in values.get("segments", [])]
     return {
-        "answer": ending.answer,
+        "answer": str(values["messages"][-1].text),
         "status": status.model_dump(mode="json", exclude={"usage", "seconds"}),
         "rounds": _rounds(values),
         "usage": {"total": _usage(status.usage), "segments": segments},
@@ -23,6 +23,7 @@ def report(ending: Ending) -> dict[str, Any]:
         },
         "thread": ending.thread,
         "trace": ending.trace,
+        **({"pictures": ending.pictures} if ending.pictures else {}),
     }
 
 

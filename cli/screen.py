@@ -25,8 +25,17 @@ class Ending:
 
     @property
     def answer(self) -> str:
-        """The council's answer, as the model wrote it."""
-        return str(self.values["messages"][-1].text)
+        """The council's answer, as the model wrote it; a picture by its file."""
+        said = str(self.values["messages"][-1].text)
+        return "\n\n".join([said, *(one["file"] for one in self.pictures)])
+
+    @property
+    def pictures(self) -> list[dict[str, Any]]:
+        """The pictures that the council drew: where each lies, and how it was made."""
+        from mixture_of_models.models.gallery import hung
+
+        found = hung(self.values["messages"][-1].content)
+        return [{"file": str(file), **about} for file, about in found]
 
     @property
     def status(self) -> Status | None:

@@ -6,7 +6,7 @@ from mixture_of_models.cli.inert import inert, one_line
 from mixture_of_models.cli.report import tokens_per_second
 from mixture_of_models.councils.records import Absence, Ballot, Segment, Status, Usage, Verdict
 from mixture_of_models.councils.voting.stopping import sureness
-from mixture_of_models.graph.events import Heat, Planned, Waited
+from mixture_of_models.graph.events import Heat, Painted, Planned, Waited
 
 REASONS = {
     "failed": "failed",
@@ -85,6 +85,11 @@ def label(status: Status) -> list[str]:
     lines += [f"Absent: {absent(one)}" for one in status.absent]
     lines += [f"Note: {note}" for note in status.notes]
     return [one_line(line) for line in lines]
+
+
+def painted(event: Painted) -> str:
+    """How far a picture has come."""
+    return f"drawing, step {event.step} of {event.steps}"
 
 
 def heat(event: Heat) -> str:

@@ -14,6 +14,10 @@ from mixture_of_models.councils.secrecy import shown
 from mixture_of_models.councils.tools import BUNDLED
 from mixture_of_models.councils.voices import HUMAN
 
+DRAWING = ("diffusers", "openai")
+"""Providers that make pictures; `openai` is any server that speaks its protocol."""
+_PARTS = (("annotator", "model"), ("classifier", "model"), ("painter", "writer"))
+
 
 def problems(council: Council) -> Iterator[Problem]:
     """Yield every reason why `council` cannot sit as it is written."""
@@ -36,10 +40,23 @@ def _pointers(council: Council) -> Iterator[tuple[Path, str]]:
     for index, character in enumerate(council.characters):
         yield ("characters", index, "model"), character.model
     yield ("synthesizer", "model"), council.synthesizer.model
-    for part in ("annotator", "classifier", "painter"):
-        name = getattr(getattr(council, part), "model", None)
+    for part, key in (*_PARTS, ("painter", "model")):
+        name = getattr(getattr(council, part), key, None)
         if name is not None:
-            yield (part, "model"), name
+            yield (part, key), name
+
+
+def _who_draws_does_not_talk(council: Council) -> Iterator[Problem]:
+    for path, name in _pointers(council):
+        model = council.models.get(name)
+        draws = path == ("painter", "model")
+        if model is None or path[0] == "models":
+            continue
+        if draws and model.provider not in DRAWING:
+            says = f"{shown(name)} is on {shown(model.provider)}, which makes no pictures; a "
+            yield Problem(path, f"{says}painter's model is on {' or '.join(DRAWING)}")
+        elif not draws and model.provider == "diffusers":
+            yield Problem(path, f"{shown(name)} is on diffusers, which draws and does not talk")
 
 
 def _tools_are_known(council: Council) -> Iterator[Problem]:
@@ -179,6 +196,7 @@ def _people_sit_as_characters(council: Council) -> Iterator[Problem]:
 CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _models_are_known,
     _tools_are_known,
+    _who_draws_does_not_talk,
     _fallbacks_end,
     _characters_are_distinct,
     _everyone_has_one_seat,

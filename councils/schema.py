@@ -247,7 +247,36 @@ class Pictures(Section):
 class Painter(Section):
     """Draws the picture when the question asks for one."""
 
-    model: Pointer = Field(description="a key of `models` that makes images")
+    model: Pointer = Field(
+        description="a key of `models` that makes images: on diffusers, or on openai (any server "
+        "with /v1/images/generations)"
+    )
+    writer: Pointer | None = Field(
+        default=None, description="who writes the image prompt; unset: the synthesizer's model"
+    )
+    size: str | None = Field(
+        default=None,
+        pattern=r"^[1-9]\d{1,3}x[1-9]\d{1,3}$",
+        description="width x height in pixels, such as 512x768; unset: 512x512, or the server's",
+    )
+    steps: int | None = Field(
+        default=None, ge=1, le=200, description="unset: 4 on diffusers, or the server's"
+    )
+    guidance: float | None = Field(
+        default=None, ge=0, le=50, description="unset: 0 on diffusers, or the server's"
+    )
+    negative: str = Field(default="", max_length=2_000, description="what is not to be seen")
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**32, description="the same picture every time; unset: a new one"
+    )
+
+    @property
+    def pixels(self) -> tuple[int, int] | None:
+        """The size as numbers."""
+        if self.size is None:
+            return None
+        width, _, height = self.size.partition("x")
+        return int(width), int(height)
 
 
 class Thermal(Section):

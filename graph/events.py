@@ -177,6 +177,14 @@ class Counted(Record):
     why: str = Field(default="", description="in one sentence")
 
 
+class Painted(Record):
+    """A picture is being drawn here, and has come so far."""
+
+    kind: Literal["painted"] = "painted"
+    step: int
+    steps: int
+
+
 class Noted(Record):
     """Something a reader should know."""
 
@@ -208,6 +216,7 @@ Event = Annotated[
     | Missed
     | Voted
     | Counted
+    | Painted
     | Noted
     | Answered,
     Field(discriminator="kind"),

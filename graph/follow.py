@@ -26,6 +26,7 @@ from mixture_of_models.graph.events import (
     Heat,
     Missed,
     Noted,
+    Painted,
     Planned,
     Polled,
     Read,
@@ -118,6 +119,7 @@ class RunView:
     voices: dict[str, SpeakerView] = field(default_factory=dict)
     heat: Heat | None = None
     plans: list[Planned] = field(default_factory=list)
+    painted: Painted | None = None
     notes: list[str] = field(default_factory=list)
     active: str = ""
     answer: str = ""
@@ -175,6 +177,8 @@ class RunView:
                 self.round.ballots.append(event.ballot)
             case Counted():
                 self.round.counted = event
+            case Painted():
+                self.painted = event
             case Noted():
                 self.notes.append(event.text)
             case Answered():

@@ -6,12 +6,13 @@ gone. Listing costs two small reads a thread, however long the threads are.
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
-from langchain_core.messages import AnyMessage, HumanMessage, convert_to_messages
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, convert_to_messages
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.serde.types import ERROR
@@ -20,6 +21,7 @@ from pydantic import Field
 
 from mixture_of_models.councils.records import Record, Status
 from mixture_of_models.errors import StorageError
+from mixture_of_models.models.gallery import take_down
 
 ThreadState = Literal["answered", "interrupted", "failed"]
 """answered: its last run came to its end; interrupted: it stopped on the way and can be resumed;
@@ -103,13 +105,17 @@ async def show_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> Thread
 
 
 async def delete_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> bool:
-    """Forget a thread for good; False where there was none of that name.
+    """Forget a thread for good, with the pictures drawn in it; False where there is none.
 
     Raises:
         StorageError: the name cannot be one, or the thread cannot be deleted.
     """
-    if await saver.aget_tuple(_config(valid_thread(thread_id))) is None:
+    latest = await saver.aget_tuple(_config(valid_thread(thread_id)))
+    if latest is None:
         return False
+    for message in await _messages(saver, latest):
+        if isinstance(message, AIMessage):
+            await asyncio.to_thread(take_down, message.content)
     await saver.adelete_thread(thread_id)
     return True
 

@@ -33,7 +33,7 @@ VARIABLE = "MOM_COUNCIL"
 
 Source = Literal["named", "environment", "ollama", "keys", "weights", "demo"]
 
-_FREE = frozenset({"ollama", "embedded", "huggingface", "replay", HUMAN})
+_FREE = frozenset({"ollama", "embedded", "huggingface", "diffusers", "replay", HUMAN})
 """Providers that send no bill."""
 
 

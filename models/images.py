@@ -90,6 +90,32 @@ def normalised(content: bytes, name: str, *, side: int = SIDE) -> tuple[str, byt
         ) from error
 
 
+def checked_png(content: bytes) -> bytes:
+    """A picture that a model drew, as a PNG of nothing but pixels, in its full size.
+
+    Raises:
+        PictureError: it cannot be read as a picture, or is gigantic.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+                if opened.width * opened.height > _PIXELS:
+                    raise PictureError(f"{opened.width} × {opened.height} pixels are too many")
+                clear = opened.mode in ("RGBA", "LA", "PA") or "transparency" in opened.info
+                bare = Image.new("RGBA" if clear else "RGB", opened.size)
+                bare.paste(opened.convert(bare.mode))
+    except PictureError:
+        raise
+    except Exception as error:  # Pillow raises whatever a damaged file makes it raise
+        raise PictureError("what came cannot be read as a picture") from error
+    out = io.BytesIO()
+    bare.save(out, "PNG")
+    return out.getvalue()
+
+
 def bare_name(name: str) -> str:
     """A file's name without any path, of a length that can be shown."""
     last = PureWindowsPath(PurePosixPath(name).name).name

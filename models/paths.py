@@ -54,6 +54,11 @@ def traces_dir() -> Path:
     return data_dir() / "traces"
 
 
+def pictures_dir() -> Path:
+    """Where the pictures lie that the council drew."""
+    return data_dir() / "pictures"
+
+
 def cache_dir() -> Path:
     """Where answers to identical requests lie."""
     return data_dir() / "cache"

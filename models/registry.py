@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixture_of_models.councils.schema import Council, Model
 from mixture_of_models.errors import (
+    CapabilityError,
     CouncilError,
     MixtureError,
     ProviderNotInstalledError,
@@ -86,11 +87,22 @@ def missing(council: Council) -> list[str]:
     needs: dict[str, None] = {}
     for spec in council.models.values():
         try:
-            _check(spec, provider_of(spec), spec.params)
+            check(spec)
             key_of(spec)
         except MixtureError as error:
             needs[str(error)] = None
     return [*needs]
+
+
+def check(spec: Model) -> None:
+    """See that a voice's provider is known and its package here.
+
+    Raises:
+        ProviderNotInstalledError: the package is missing.
+        UnknownNameError: nobody knows the provider.
+        CouncilError: `params` hold what they may not.
+    """
+    _check(spec, provider_of(spec), spec.params)
 
 
 def provider_of(spec: Model) -> Provider:
@@ -156,6 +168,8 @@ def _open(
             context=spec.context,
             sessions=room.sessions,
         )
+    if spec.provider == "diffusers":
+        raise CapabilityError(f"{spec.model!r} on diffusers draws and does not talk; seat another")
     if spec.provider == "replay":
         from mixture_of_models.models.providers.replay import open_replay
 

@@ -1,38 +1,194 @@
-"""The painter: pictures, where a council has one."""
+"""The painter: a picture, where the council has somebody who draws."""
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
+from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Status
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Answered, tell
+from mixture_of_models.councils.records import Segment, Status
+from mixture_of_models.councils.schema import Council, Painter
+from mixture_of_models.errors import MixtureError, ModelError, ModelUnavailableError
+from mixture_of_models.graph import table
+from mixture_of_models.graph.context import CouncilContext, context_of
+from mixture_of_models.graph.events import (
+    Answered,
+    Asked,
+    Finished,
+    Noted,
+    Painted,
+    Speaker,
+    tell,
+)
+from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.table import spent
+from mixture_of_models.models.gallery import hang, picture_of
+from mixture_of_models.models.painting import DeclinedError, Order, Painting, paint
+from mixture_of_models.prompts import render
+
+LONGEST = 1500
+"""Characters of a prompt; image models read fewer."""
+INSTEAD = "Begin the message with /text to have it answered in words."
+
+
+class _Words(NamedTuple):
+    """The prompt for the image model, or why there is none."""
+
+    prompt: str
+    notes: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    refused: str = ""
 
 
 async def painter(
     state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> CouncilUpdate:
-    """Say honestly that no picture can be drawn, and what can be done instead."""
-    if council.painter is None:
-        text = (
-            f"The council {council.name!r} has no painter configured, so it cannot draw a picture."
+    """Have the prompt written, and the picture drawn; say honestly what came of it."""
+    rules = council.painter
+    if rules is None:
+        text = f"The council {council.name!r} has no painter, so it cannot draw a picture."
+        return _without(text, _Words(""), state, runtime, council)
+    seconds = table.remaining_seconds(state, council, context_of(runtime))
+    began, words = time.monotonic(), _Words("")
+    try:
+        async with asyncio.timeout(seconds):
+            words = await _words(rules, state, runtime, council)
+            for note in words.notes:
+                tell(runtime, Noted(text=note))
+            if words.refused:
+                return _without(words.refused, words, state, runtime, council)
+            return await _drawn(rules, words, state, runtime, council)
+    except TimeoutError:
+        text = f"The picture was not finished within the question's {council.budget.seconds:g} s."
+        cut = cut_off(Speaker(node="painter", name="picture"), rules.model, began)
+        words = words._replace(segments=(*words.segments, cut))
+        return _without(text, words, state, runtime, council)
+
+
+async def _words(
+    rules: Painter, state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> _Words:
+    """What the image model is asked for; where nobody writes it, the wish as it stands."""
+    wish = table.question(state)
+    if spent := table.overspent(state, council, more_calls=1):
+        return _Words(wish, (f"The budget is spent ({spent}): the wish was drawn as it stands.",))
+    key = rules.writer or council.synthesizer.model
+    speaker = Speaker(node="painter", name="painter")
+    messages = compose(
+        render("painter", style=council.prompts, question=wish),
+        instructions=table.instructions(state),
+        conversation=table.conversation(state, council),
+    )
+    try:
+        reply, segment = await utter(council, runtime, speaker, key, messages)
+    except ModelError as error:
+        note = f"Nobody wrote the prompt ({error}): the wish was drawn as it stands."
+        return _Words(wish, (note,), (failed(speaker, key, error),))
+    if reply.finish in ("refused", "filtered") and not reply.text.strip():
+        why = reply.detail or "its provider withheld the answer"
+        return _Words("", (), (segment,), f"{reply.model!r} declined to describe this: {why}")
+    prompt = tidy(reply.text)
+    if not prompt:
+        return _Words(
+            wish, ("The prompt came out empty: the wish was drawn as it stands.",), (segment,)
         )
-    else:
-        text = "Drawing is not part of this version yet; the council's painter was not asked."
-    text += " Begin the message with /text to have it answered in words."
+    return _Words(prompt, (), (segment,))
+
+
+def tidy(reply: str) -> str:
+    """The prompt in a reply, without the heading and the quotes that models put around it."""
+    text = re.sub(r"^\s*\W*(image |picture )?prompt\W*:\W*\s*", "", reply, flags=re.IGNORECASE)
+    return " ".join(text.split()).strip("\"'`* “”")[:LONGEST]
+
+
+async def _drawn(
+    rules: Painter,
+    words: _Words,
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+) -> CouncilUpdate:
+    speaker = Speaker(node="painter", name="picture")
+    tell(runtime, Asked(speaker=speaker, model=rules.model))
+    order = Order(
+        words.prompt, rules.negative, rules.pixels, rules.steps, rules.guidance, rules.seed
+    )
+
+    def stepped(step: int, steps: int) -> None:
+        tell(runtime, Painted(step=step, steps=steps))
+
+    try:
+        painting = await paint(council, rules.model, order, on_step=stepped)
+        file = await asyncio.to_thread(hang, painting.content)
+    except MixtureError as error:
+        lost = error if isinstance(error, ModelError) else ModelUnavailableError(str(error))
+        segments = (*words.segments, failed(speaker, rules.model, lost))
+        what = "was declined" if isinstance(error, DeclinedError) else "could not be drawn"
+        text = f"The picture {what}: {error}"
+        return _without(text, words._replace(segments=segments), state, runtime, council)
+    segment = _segment(speaker, painting)
+    tell(runtime, Finished(speaker=speaker, segment=segment))
+    words = words._replace(segments=(*words.segments, segment))
+    if painting.model != rules.model:
+        note = f"The fallback {painting.model!r} drew it; {rules.model!r} did not."
+        words = words._replace(notes=(*words.notes, note))
+    block = picture_of(file, prompt=words.prompt, seed=painting.seed, model=painting.model)
+    text = f"Drawn from these words: {words.prompt}"
+    return _answer(text, [block], words, painting.model, state, runtime, council)
+
+
+def _segment(speaker: Speaker, painting: Painting) -> Segment:
+    return Segment(
+        **speaker.model_dump(),
+        model=painting.model,
+        usage=painting.usage,
+        attempts=painting.attempts,
+    )
+
+
+def _without(
+    why: str,
+    words: _Words,
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+) -> CouncilUpdate:
+    """The honest answer where there is no picture."""
+    line = why if why.endswith(".") else f"{why}."
+    words = words._replace(notes=(*words.notes, line))
+    return _answer(f"{line} {INSTEAD}", [], words, "", state, runtime, council)
+
+
+def _answer(
+    text: str,
+    pictures: list[dict[str, Any]],
+    words: _Words,
+    by: str,
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+) -> CouncilUpdate:
     status = Status(
         council=council.name,
         route="image",
-        degraded=True,
-        notes=(text,),
-        usage=spent(state),
-        seconds=time.time() - state["asked_at"],
+        degraded=bool(words.notes),
+        notes=words.notes,
+        written_by=by,
+        usage=sum((one.usage for one in words.segments), table.spent(state)),
+        seconds=round(time.time() - state["asked_at"], 3),
     )
     tell(runtime, Answered(text=text, status=status))
-    return {"messages": [AIMessage(content=text)], "status": status}
+    content: Any = [{"type": "text", "text": text}, *pictures] if pictures else text
+    label = {
+        "name": council.name,
+        "route": "image",
+        "written_by": by,
+        "rounds": 0,
+        "degraded": status.degraded,
+    }
+    message = AIMessage(content=content, response_metadata={"council": label})
+    return {"messages": [message], "segments": list(words.segments), "status": status}

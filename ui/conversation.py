@@ -10,6 +10,7 @@ import streamlit as st
 from langchain_core.messages import AIMessage, HumanMessage
 
 from mixture_of_models.graph.table import COMMAND
+from mixture_of_models.models.gallery import hung
 from mixture_of_models.models.images import data_urls
 from mixture_of_models.ui import acts, frame, safe, session
 from mixture_of_models.ui.answer import draw_past_label
@@ -48,6 +49,8 @@ def draw_past_answer(talk: Talk, place: int, thumbs: dict[str, Thumb]) -> None:
 def draw_text(answer: AIMessage) -> None:
     """The answer itself."""
     with st.container(key=f"answer-{answer.id}"):
+        for file, about in hung(answer.content):
+            st.image(str(file), alt=safe.plain(str(about.get("prompt", ""))[:500]))
         st.markdown(safe.markdown(answer.text))
 
 

@@ -13,6 +13,7 @@ from mixture_of_models.ui import cards, floorplan, rounds, safe, words
 from mixture_of_models.ui.answer import draw_costs
 
 SYNTHESIZER = "synthesizer:synthesizer:0"
+PAINTER = "painter:painter:0"
 
 
 def draw_work(view: RunView, council: Council | None, *, live: bool, key: str) -> None:
@@ -43,7 +44,10 @@ def draw_running(view: RunView, council: Council, *, heat_at: float, debug: bool
     with st.expander("The graph", icon=":material/schema:", key=f"graph-{key}"):
         floorplan.draw_plan(council, floorplan.lit(view))
     draw_work(view, council, live=True, key=key)
-    writing = view.voices.get(SYNTHESIZER)
+    writing = view.voices.get(SYNTHESIZER) or view.voices.get(PAINTER)
+    if view.painted is not None:
+        done = view.painted.step / view.painted.steps
+        st.progress(done, text=f"Drawing, step {view.painted.step} of {view.painted.steps}")
     if writing is not None:
         st.markdown(safe.markdown(writing.text) or "…")
     for note in view.notes:

@@ -60,6 +60,7 @@ PROVIDERS: dict[str, Provider] = {
     ),
     "cohere": Provider("langchain_cohere", "cohere", "COHERE_API_KEY", "https://api.cohere.com"),
     "huggingface": Provider("langchain_huggingface", "huggingface", ends=False, tools=False),
+    "diffusers": Provider("diffusers", "images", tools=False),
     "replay": Provider("langchain_core", tools=False),
     HUMAN: Provider("langgraph", tools=False),  # asked by `graph.people`
 }

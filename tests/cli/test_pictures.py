@@ -51,3 +51,31 @@ def test_a_file_that_is_no_picture_is_refused_before_anything_is_asked(
         (tmp_path / "a.png").write_bytes(content)
     mom("ask", "Why?", "-i", str(tmp_path / "a.png"), "-c", seeing).refuses(2, "--image", says)
     assert not stage.calls
+
+
+@pytest.fixture
+def studio(stage: Stage, council_file: File) -> str:
+    """The file of a council that draws."""
+    seat(stage)
+    stage.model("pen", reply="A red cat.")
+    stage.model("brush")
+    names = ("ada", "boris", "clara", "pen", "brush")
+    models = {name: voice(stage, name) for name in names}
+    return council_file(models=models, painter={"model": "brush"})
+
+
+def test_a_picture_that_was_drawn_is_named_by_its_file(mom: Mom, studio: str) -> None:
+    asked = mom("ask", "/image a cat", "-c", studio)
+    assert asked.code == 0
+    file = Path(asked.out.splitlines()[-1])
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert "A red cat." in asked.out
+
+
+def test_json_has_the_file_the_prompt_and_the_seed(mom: Mom, studio: str) -> None:
+    whole = mom("ask", "--json", "/image a cat", "-c", studio).object
+    [picture] = whole["pictures"]
+    assert Path(picture.pop("file")).is_file()
+    assert picture == {"prompt": "A red cat.", "seed": None, "model": "brush"}
+    assert (whole["status"]["route"], whole["status"]["written_by"]) == ("image", "brush")
+    assert [segment["name"] for segment in whole["usage"]["segments"]] == ["painter", "picture"]

@@ -341,3 +341,21 @@ def test_a_preset_with_any_wound_raises_only_a_council_error(name: str, data: st
     end = data.draw(st.integers(start, min(len(text), start + 30)))
     wounded = text[:start] + data.draw(st.text("{}[]:-*&!\n ax1\"'", max_size=6)) + text[end:]
     assert outcome(council_from_yaml, wounded) != "nothing was said"
+
+
+def test_who_draws_does_not_talk_and_who_talks_may_not_draw() -> None:
+    written = {
+        "name": "studio",
+        "models": {
+            "talk": {"provider": "ollama", "model": "m"},
+            "brush": {"provider": "diffusers", "model": "m"},
+        },
+        "characters": [{"name": "Ada", "model": "brush"}],
+        "synthesizer": {"model": "talk"},
+        "painter": {"model": "talk", "writer": "brush"},
+    }
+    with pytest.raises(CouncilError) as caught:
+        load_council(written)
+    assert "characters[0].model: 'brush' is on diffusers, which draws" in str(caught.value)
+    assert "painter.model: 'talk' is on 'ollama', which makes no pictures" in str(caught.value)
+    assert "painter.writer: 'brush' is on diffusers" in str(caught.value)

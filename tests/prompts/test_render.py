@@ -28,6 +28,7 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
         "annotator": {"personality": "", "question": question, "depth": True},
         "classifier": {"question": question},
         "image_reader": {"question": question, "number": 1},
+        "painter": {"question": question},
         "character": {
             **persona,
             "speaking_style": "",

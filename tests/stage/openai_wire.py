@@ -152,5 +152,11 @@ def _embeddings(turn: Turn) -> dict[str, Any]:
 def _images(turn: Turn) -> dict[str, Any]:
     count = int(turn.body.get("n") or 1)
     prompt = str(turn.body.get("prompt", ""))
-    made = [base64.b64encode(picture(f"{prompt} {n}")).decode() for n in range(count)]
-    return {"created": int(time.time()), "data": [{"b64_json": one} for one in made]}
+    given = turn.reply.picture
+    drawn = [picture(f"{prompt} {n}") if given is None else given for n in range(count)]
+    data: list[dict[str, Any]] = [{"b64_json": base64.b64encode(one).decode()} for one in drawn]
+    if turn.reply.text is None:
+        data = [{"b64_json": None} for _ in drawn]
+    elif not turn.reply.text:
+        data = []
+    return {"created": int(time.time()), "data": data}

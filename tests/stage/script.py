@@ -29,6 +29,8 @@ class Reply:
     chunks: int | Sequence[str] | None = None
     """How a stream is cut: into so many pieces, or into exactly these."""
     refusal: str = ""
+    picture: bytes | None = None
+    """What stands for a picture's bytes; left out, one is drawn from the prompt."""
 
     def pieces(self, by_token: bool) -> list[str]:
         """The text as it is streamed; a token is a word with its following space."""

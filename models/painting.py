@@ -1,0 +1,199 @@
+"""Having a picture drawn, as the painter's node does: one call of `paint`, whatever happens.
+
+What `speaking` is for words this is for pictures, with the same policy: a time limit, retries that
+nobody else makes, breakers, fallbacks, turns in a lane. A picture that a filter declined is not
+asked of another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+from mixture_of_models.councils.records import Attempt, Usage
+from mixture_of_models.councils.schema import Council, Model
+from mixture_of_models.errors import (
+    CapabilityError,
+    MixtureError,
+    ModelUnavailableError,
+)
+from mixture_of_models.models.breaker import breaker_of
+from mixture_of_models.models.clients import Room, room
+from mixture_of_models.models.images import PictureError, checked_png
+from mixture_of_models.models.lanes import lane_of
+from mixture_of_models.models.prices import price_of, prices_of
+from mixture_of_models.models.providers.diffusion import Drawn, draw_here
+from mixture_of_models.models.redaction import redact
+from mixture_of_models.models.registry import check, is_at_home, key_of, provider_of
+from mixture_of_models.models.retry import Failure, understand, wait_before
+from mixture_of_models.models.speaking import chain
+from mixture_of_models.models.usage import Meter
+from mixture_of_models.models.voices import voice_of
+
+
+class DeclinedError(ModelUnavailableError):
+    """A filter declined to draw the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be drawn; what is None is left to whoever draws."""
+
+    prompt: str
+    negative: str = ""
+    size: tuple[int, int] | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Painting:
+    """A picture, and how it came about."""
+
+    content: bytes
+    """A PNG file."""
+    model: str
+    """The key of the model that drew it: the one that was asked, or a fallback."""
+    seed: int | None
+    """None where the server chose, and did not say."""
+    usage: Usage
+    attempts: tuple[Attempt, ...]
+
+
+async def paint(
+    council: Council, key: str, order: Order, *, on_step: Callable[[int, int], None]
+) -> Painting:
+    """Ask the model `key` for a picture, then its fallbacks in order.
+
+    Raises:
+        DeclinedError: a filter said no.
+        ModelUnavailableError: every try at every model failed.
+        ProviderNotInstalledError: no model of the chain can be opened here.
+        CouncilError: none can be opened as it is written.
+    """
+    here = await room()
+    prices = await prices_of(council)
+    easel = _Easel(order, on_step)
+    for name in chain(council, key):
+        spec = council.models[name]
+        lane = lane_of(here.lanes, council, name)
+        turn = lane and lane.turn(voice_of(spec))
+        async with turn or nullcontext():
+            painting = await easel.ask(here, name, spec, Meter(price_of(spec, prices)))
+        if painting is not None:
+            return painting
+    raise easel.in_vain(key)
+
+
+@dataclass(slots=True)
+class _Easel:
+    """One order on its way through a chain of models."""
+
+    order: Order
+    on_step: Callable[[int, int], None]
+    attempts: list[Attempt] = field(default_factory=list)
+    missing: list[MixtureError] = field(default_factory=list)
+    spent: Usage = field(default_factory=Usage)
+
+    async def ask(self, here: Room, name: str, spec: Model, meter: Meter) -> Painting | None:
+        """Ask one model, as often as its policy allows; None when it gives no picture."""
+        now = asyncio.get_running_loop().time
+        breaker = breaker_of(here.breakers, spec)
+        if shut := breaker.refusal(spec, now()):
+            self.attempts.append(Attempt(model=name, error=shut))
+            return None
+        first = now()
+        deadline, tries = first + spec.timeout, 0
+        while True:
+            began, drawn = now(), None
+            try:
+                drawn, failure = await self._try(here, spec, meter, deadline)
+            except MixtureError as error:
+                self.attempts.append(Attempt(model=name, error=redact(str(error))))
+                self.missing.append(error)
+                self.spent += meter.usage(now() - first)
+                return None
+            self.attempts.append(
+                Attempt(
+                    model=name,
+                    error=failure and failure.reason,
+                    status=failure and failure.status,
+                    timed_out=failure is not None and failure.late,
+                    seconds=now() - began,
+                )
+            )
+            tries += 1
+            if drawn is not None or failure is None:
+                breaker.note(None, spec, now())
+                self.spent += meter.usage(now() - first)
+                return self._painting(name, drawn)
+            wait = wait_before(tries, failure) if failure.again and tries <= spec.retries else None
+            if wait is None or now() + wait >= deadline:
+                breaker.note(failure, spec, now())
+                self.spent += meter.usage(now() - first)
+                return None
+            await asyncio.sleep(wait)
+
+    async def _try(
+        self, here: Room, spec: Model, meter: Meter, deadline: float
+    ) -> tuple[Drawn | None, Failure | None]:
+        limit = asyncio.timeout_at(deadline)
+        try:
+            async with limit:
+                drawn = await self._drawn(here, spec, meter)
+            if drawn.filtered:
+                return drawn, None
+            picture = await asyncio.to_thread(checked_png, drawn.content)
+            return drawn._replace(content=picture), None
+        except PictureError as error:
+            return None, Failure(str(error))
+        except MixtureError:
+            raise
+        except Exception as error:
+            if limit.expired():
+                return None, Failure(f"no picture in {spec.timeout:g} s", late=True)
+            where = spec.base_url or provider_of(spec).home or spec.provider
+            return None, understand(error, model=spec.model, provider=spec.provider, where=where)
+
+    async def _drawn(self, here: Room, spec: Model, meter: Meter) -> Drawn:
+        check(spec)
+        if spec.provider == "diffusers":
+            meter.calls += 1
+            return await draw_here(spec, self.order, self.on_step)
+        if spec.provider != "openai":
+            raise CapabilityError(
+                f"{spec.provider!r} makes no pictures; a painter's provider is 'diffusers', or "
+                "'openai' for any server with /v1/images/generations"
+            )
+        from mixture_of_models.models.providers.images_wire import draw_there
+
+        provider, key = provider_of(spec), key_of(spec)
+        meter.calls += 1
+        return await draw_there(
+            spec,
+            self.order,
+            base_url=spec.base_url or str(provider.home),
+            key=key,
+            at_home=is_at_home(spec, provider),
+            client=here.sdk,
+            meter=meter,
+        )
+
+    def _painting(self, name: str, drawn: Drawn | None) -> Painting:
+        if drawn is None or drawn.filtered:
+            raise DeclinedError(
+                f"the filter of {name!r} declined to draw this", self.attempts, self.spent
+            )
+        return Painting(drawn.content, name, drawn.seed, self.spent, tuple(self.attempts))
+
+    def in_vain(self, key: str) -> MixtureError:
+        """The error that says what became of every model of the chain."""
+        if self.missing and len(self.missing) == len(self.attempts):
+            return self.missing[0]
+        told = "; ".join(f"{one.model!r}: {one.error}" for one in self.attempts)
+        return ModelUnavailableError(
+            f"model {key!r} drew nothing: {told}", self.attempts, self.spent
+        )
