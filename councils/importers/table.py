@@ -86,13 +86,35 @@ def import_council(path: Path | str, name: str | None = None) -> Imported:
     path = Path(path)
     text, report = read_text(path), Report()
     format_, draft = _read(path, text, report)
-    wanted = plain(name or path.stem.lstrip(".") or "env", usual="imported")
-    values = {"name": wanted, "description": f"Imported from {path.name}."[:200], **draft.values}
+    wanted = name or path.stem.lstrip(".") or "env"
+    head = {"name": plain(wanted, usual="imported"), "description": f"Imported from {path.name}."}
+    return _seated(format_, head, draft, str(path), report)
+
+
+def import_moa(config: str | Mapping[str, Any], env: Mapping[str, str]) -> Imported:
+    """Read moa-llm's configuration from its YAML text or its values.
+
+    Args:
+        config: the text, or the values.
+        env: where `BASE_URL` may stand.
+
+    Raises:
+        CouncilError: as `import_council`.
+    """
+    name, report = "moa_config.yaml", Report()
+    values = read_mapping(config, name) if isinstance(config, str) else config
+    draft = moa_yaml.read(values, env, name, report)
+    return _seated(name, {"name": "moa_config"}, draft, name, report)
+
+
+def _seated(
+    format_: str, head: dict[str, str], draft: Draft, origin: str, report: Report
+) -> Imported:
+    values = {**head, **draft.values}
     if kept := next(secrets_in(values), None):
-        raise CouncilError(f"{path}: {kept}: holds what may be a key; take it out of the file")
-    return Imported(
-        format_, load_council(values), tuple(report.turned), tuple(report.left), draft.questions
-    )
+        raise CouncilError(f"{origin}: {kept}: holds what may be a key; take it out of the file")
+    council = load_council(values)
+    return Imported(format_, council, tuple(report.turned), tuple(report.left), draft.questions)
 
 
 def _read(path: Path, text: str, report: Report) -> tuple[str, Draft]:

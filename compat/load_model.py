@@ -1,0 +1,200 @@
+"""`LoadModel` of memories-dev: one model, asked, streamed, or offered functions."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from mixture_of_models.compat.private_keys import give_back, lend_variable
+from mixture_of_models.councils.importers.findings import Report
+from mixture_of_models.councils.importers.vendors import provider_named
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.models.loop import background_loop, run_in_background_loop
+
+if TYPE_CHECKING:
+    from mixture_of_models.models.speaking import Reply
+
+_KEY = "model"
+
+
+class LoadModel:
+    """One model of one provider.
+
+    Args:
+        model_provider: openai, anthropic, deepseek-ai, mistral, cohere, ollama, ...
+        deployment_type: `local` is Hugging Face on this machine, `api` a vendor or a server.
+        model_name: the provider's name for it.
+        api_key: left out, the provider's own variable holds it (`OPENAI_API_KEY`, ...). An argument
+            is kept in a variable of this process until `cleanup`, and nowhere else.
+        use_gpu: taken and not used: the engine that runs a local model decides that.
+        base_url: where the server is, when not the usual.
+        params: temperature, max_tokens, ... of every question.
+
+    Raises:
+        CouncilError: the model cannot be asked as it is described.
+    """
+
+    def __init__(
+        self,
+        model_provider: str,
+        deployment_type: Literal["local", "api"] = "api",
+        model_name: str = "",
+        api_key: str | None = None,
+        *,
+        use_gpu: bool | None = None,
+        base_url: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._variable = lend_variable(api_key) if api_key else None
+        spec: dict[str, Any] = {
+            "provider": provider_named(model_provider, deployment_type, "", Report()),
+            "model": model_name,
+            "params": dict(params or {}),
+        }
+        if base_url is not None:
+            spec["base_url"] = base_url
+        if self._variable is not None:
+            spec["api_key_env"] = self._variable
+        try:
+            self._council = load_council(
+                {
+                    "name": "compat",
+                    "models": {_KEY: spec},
+                    "characters": [{"name": "Model", "model": _KEY}],
+                    "synthesizer": {"model": _KEY},
+                    "thermal": None,
+                }
+            )
+        except BaseException:
+            self.cleanup()
+            raise
+        self.spec = spec
+        """The model as a council's file would write it; it names the key's variable."""
+
+    def __repr__(self) -> str:
+        return f"LoadModel({self.spec['provider']!r}, model_name={self.spec['model']!r})"
+
+    def get_response(self, prompt: str, **params: Any) -> dict[str, Any]:
+        """Ask: `{"text", "model", "usage", "seconds"}`. `params`: temperature, max_tokens, ...
+
+        Raises:
+            ModelError: it did not answer; the message says why.
+        """
+        return self._shaped(run_in_background_loop(self._speak, prompt, params))
+
+    def get_streaming_response(self, prompt: str, **params: Any) -> Iterator[str]:
+        """Ask, and yield the answer as it comes; leaving early ends the model's work too.
+
+        Raises:
+            ModelError: it did not answer, or broke off.
+        """
+        pieces: queue.Queue[str | None] = queue.Queue()
+
+        def hear(piece: str, is_reasoning: bool) -> None:
+            if not is_reasoning:
+                pieces.put(piece)
+
+        async def ask() -> None:
+            try:
+                await self._speak(prompt, params, hear)
+            finally:
+                pieces.put(None)
+
+        asked = asyncio.run_coroutine_threadsafe(ask(), background_loop())
+        try:
+            while (piece := pieces.get()) is not None:
+                yield piece
+            asked.result()
+        finally:
+            asked.cancel()
+
+    def get_response_with_functions(
+        self, prompt: str, functions: Sequence[Mapping[str, Any]], **params: Any
+    ) -> dict[str, Any]:
+        """Ask, and let the model call functions, which are not run.
+
+        Args:
+            prompt: the question.
+            functions: each with `name`, `description` and `parameters` (a JSON schema).
+            params: temperature, max_tokens, ...
+
+        Returns:
+            As `get_response`, and `function_calls`: `{"id", "name", "arguments"}` each, in order,
+            with the provider's own id; `function_name` and `arguments` are the first one's, or
+            None.
+
+        Raises:
+            ModelError: it did not answer.
+        """
+        tools = [_definition(function) for function in functions]
+        reply = run_in_background_loop(self._speak, prompt, params, None, tools)
+        calls = [
+            {"id": call.id, "name": call.tool, "arguments": call.arguments} for call in reply.calls
+        ]
+        first: dict[str, Any] = calls[0] if calls else {}
+        return {
+            **self._shaped(reply),
+            "function_calls": calls,
+            "function_name": first.get("name"),
+            "arguments": first.get("arguments"),
+        }
+
+    function_call = get_response_with_functions
+    """Its other name there."""
+
+    def cleanup(self) -> None:
+        """Forget the key that came as an argument."""
+        if self._variable is not None:
+            give_back(self._variable)
+            self._variable = None
+
+    def __enter__(self) -> Self:
+        """`with LoadModel(...) as model`: cleaned up at the end."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Clean up."""
+        self.cleanup()
+
+    async def _speak(
+        self,
+        prompt: str,
+        params: Mapping[str, Any],
+        on_text: Callable[[str, bool], None] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> Reply:
+        from langchain_core.messages import HumanMessage
+
+        from mixture_of_models.errors import ModelUnavailableError
+        from mixture_of_models.models.speaking import speak
+
+        reply = await speak(
+            self._council,
+            _KEY,
+            [HumanMessage(prompt)],
+            on_text=on_text,
+            params=params,
+            tools=tools,
+        )
+        if reply.finish == "broken":
+            raise ModelUnavailableError(f"the answer broke off: {reply.detail}", reply.attempts)
+        return reply
+
+    def _shaped(self, reply: Reply) -> dict[str, Any]:
+        return {
+            "text": reply.text,
+            "model": self.spec["model"],
+            "usage": {
+                "input_tokens": reply.usage.input_tokens,
+                "output_tokens": reply.usage.output_tokens,
+            },
+            "seconds": reply.usage.seconds,
+        }
+
+
+def _definition(function: Mapping[str, Any]) -> dict[str, Any]:
+    from langchain_core.utils.function_calling import convert_to_openai_tool
+
+    return convert_to_openai_tool(dict(function))
