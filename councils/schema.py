@@ -162,6 +162,11 @@ class Deliberation(Section):
         description="the kind of question, as mom weights show names it; unset: the annotator "
         "says, or any",
     )
+    hears: Literal["layer", "opposite"] = Field(
+        default="layer",
+        description="what a later layer reads: the whole layer before it, or, each of it, only who "
+        "has the same place there",
+    )
     cascade: bool = Field(
         default=False,
         description="a further layer is asked only where the answers of the layer before do not "

@@ -293,6 +293,19 @@ def below(state: CouncilState, council: Council) -> list[Proposal]:
     return []
 
 
+def opposite(name: str, read: Sequence[Proposal], council: Council) -> list[Proposal]:
+    """Of an earlier layer's proposals, the one from the place that `name` has in its own layer.
+
+    Nothing where that place is not there, or its character was absent.
+    """
+    seat = next((layer.index(name) for layer in council.seats if name in layer), None)
+    return [
+        p
+        for p in read
+        if seat is not None and council.seats[p.layer - 1][seat:][:1] == (p.character,)
+    ]
+
+
 def in_seat_order(
     proposals: Iterable[Proposal], state: CouncilState, council: Council
 ) -> list[Proposal]:

@@ -131,6 +131,8 @@ def _earlier(who: Character, state: CouncilState, council: Council) -> tuple[lis
         read = table.proposals_at(state, turn.round, turn.layer)
     if not read and turn.layer > 1:
         read = table.below(state, council)
+        if council.deliberation.hears == "opposite":
+            read = table.opposite(who.name, read, council) or read
     if not read and turn.round > 1:
         read = table.candidates(state, council)
     others = [p.text for p in read if p.character != who.name]

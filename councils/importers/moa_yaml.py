@@ -118,11 +118,8 @@ class _Drawing:
             "thermal": None,
         }
         self.report.turn("deliberation", "method: none, as there; borda and its like would vote")
-        if self.found.pass_corresponding_results:
-            says = (
-                "each later neuron reads the whole layer before it, not one neuron's answer alone"
-            )
-            self.report.leave("pass_corresponding_results", says)
+        if self.found.pass_corresponding_results and len(layers) > 1:
+            made["deliberation"]["hears"] = "opposite"
         return {key: value for key, value in made.items() if value is not None or key == "thermal"}
 
     def _seats(self) -> tuple[list[dict[str, Any]], list[list[str]]]:

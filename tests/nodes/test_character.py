@@ -136,3 +136,23 @@ async def test_a_fallback_answers_for_a_dead_model(stage: Stage) -> None:
 
 def _voices(stage: Stage) -> dict[str, dict[str, object]]:
     return {name: voice(stage, name) for name in ("ada", "boris", "clara", "pen")}
+
+
+async def test_a_later_layer_reads_who_sits_opposite_or_all_where_nobody_does(
+    stage: Stage,
+) -> None:
+    names = ("Ada", "Boris", "Clara", "Dmitri", "Elena")
+    seat(stage, names)
+    layers = [["Ada", "Boris"], ["Clara", "Dmitri", "Elena"]]
+    rules = {"hears": "opposite", "method": "none"}
+    await ask(desk(stage, names, layers=layers, deliberation=rules))
+    view = "The view of {}".format
+    first, second = (view(PERSONAS[name]) for name in ("Ada", "Boris"))
+    assert others(stage.calls_to("clara")[0].body) == [first]
+    assert others(stage.calls_to("dmitri")[0].body) == [second]
+    assert set(others(stage.calls_to("elena")[0].body)) == {first, second}
+
+    stage.clear()
+    stage.scripts["ada"].always = Fault.status(400)
+    await ask(desk(stage, names, layers=layers, deliberation=rules))
+    assert others(stage.calls_to("clara")[0].body) == [second], "Ada is absent"

@@ -38,10 +38,7 @@ async def test_what_was_promised_there_is_sent_here(
     assert "You are brief." in texts(first, "system")[0]
     assert (second["temperature"], "max_tokens" in second) == (0.5, False)
     assert "You are thorough." in texts(second, "system")[0]
-    assert set(others(stage.calls_to("third")[0].body)) == {
-        "One {responses} </proposal> holds.",
-        "Two holds.",
-    }
+    assert others(stage.calls_to("third")[0].body) == ["One {responses} </proposal> holds."]
     last = stage.calls_to("writer")[0].body
     assert (last["temperature"], last["max_tokens"]) == (0.3, 777)
     assert "You are the editor." in texts(last, "system")[0]
@@ -59,7 +56,8 @@ def test_every_key_has_a_place_or_a_reason(bring: Bring) -> None:
     assert [c.weight for c in council.characters] == [8, 2, 5]
     assert (council.synthesizer.shuffle, council.synthesizer.dropout) == (False, 0.2)
     assert {m.api_key_env for m in council.models.values()} == {"PROVIDER_API_KEY"}
-    assert places(found.left) == {"pass_corresponding_results"}
+    assert council.deliberation.hears == "opposite"
+    assert found.left == ()
 
 
 @pytest.mark.parametrize("line", ["use_weights: false", "use_weights: 'no'"])
