@@ -105,6 +105,7 @@ def register() -> None:
         extensions,
         imports,
         mcp,
+        probe,
         serve,
         threads,
         traces,
@@ -130,6 +131,7 @@ def register() -> None:
     app.command("serve")(serve.serve)
     app.command("mcp")(mcp.mcp)
     app.command("eval")(evals.evaluate)
+    app.command("probe")(probe.probe)
     app.command("record")(evals.record)
     app.command("revote")(evals.revote)
     app.command("audit")(evals.audit)

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mixture_of_models.councils.schema import Model
+from mixture_of_models.models.capabilities import known
 from mixture_of_models.models.registry import provider_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Constraint:
             and self._way is not None
             and spec.structured != "text"
             and self._whose not in _unable
+            and (spec.structured == "json_schema" or known(spec).structured is not False)
         )
         self._given_up = False
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mixture_of_models.councils.schema import Model
 from mixture_of_models.errors import MixtureError
+from mixture_of_models.models import capabilities
 from mixture_of_models.models.findings import is_near, ollama_address
 from mixture_of_models.models.images import is_picture
 from mixture_of_models.models.registry import key_of
@@ -42,7 +43,7 @@ _known: dict[tuple[str, str], bool] = {}
 
 
 async def sees(spec: Model) -> bool:
-    """Whether a model can look at pictures: as the council says, else as is known of it.
+    """Whether a model can look at pictures: as the council says, else as was probed or is known.
 
     Ollama is asked what the model can do; embedded weights see with the second file beside them; of
     the vendors' own models the names tell. What nobody knows is taken not to see, because a model
@@ -50,6 +51,9 @@ async def sees(spec: Model) -> bool:
     """
     if spec.vision is not None:
         return spec.vision
+    await capabilities.refresh()
+    if (probed := capabilities.known(spec).vision) is not None:
+        return probed
     if spec.provider == "ollama":
         return await _ollama_says(spec)
     if spec.provider == "embedded":

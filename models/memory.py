@@ -32,9 +32,9 @@ async def look(lane: Lane, voices: Sequence[Voice]) -> None:
         if running is not None:
             known += mine
             there += [voice for voice in mine if _is_among(running.get("models"), voice)]
-    local = [voice for voice in voices if voice.provider == "embedded"]
-    known += local
-    there += [v for v in local if v.spec is not None and embedded.is_running(v.spec)]
+    if local := [voice for voice in voices if voice.provider == "embedded"]:
+        known += local
+        there += await asyncio.to_thread(_running, local)
     lane.found(there, known)
     if lane.fits is None:
         lane.measured = max(len(there), lane.measured or await _fitting(lane, voices))
@@ -114,6 +114,10 @@ async def ollama_says(how: str, url: str, body: Any = None) -> dict[str, Any] | 
             told = answer.json()
             return told if isinstance(told, dict) else None
     return None
+
+
+def _running(voices: Sequence[Voice]) -> list[Voice]:
+    return [one for one in voices if one.spec is not None and embedded.is_running(one.spec)]
 
 
 def _weights(voices: Sequence[Voice]) -> list[int | None]:

@@ -16,6 +16,7 @@ from mixture_of_models.councils.schema import Model
 from mixture_of_models.councils.voting.replies import json_values
 from mixture_of_models.models.answering import Answering
 from mixture_of_models.models.calls import Call, calls_of
+from mixture_of_models.models.capabilities import known
 from mixture_of_models.models.constraint import Constraint
 from mixture_of_models.models.registry import provider_of
 
@@ -43,6 +44,14 @@ arguments:
 {tools}"""
 
 
+def _able(spec: Model) -> bool:
+    """Whether it has tool calls: as the council says, else as was probed, else as its provider."""
+    for said in (spec.tools, known(spec).tools):
+        if said is not None:
+            return said
+    return provider_of(spec).tools
+
+
 class Offer:
     """What one call offers one model, from its first try to its last."""
 
@@ -58,8 +67,7 @@ class Offer:
         self._schema = schema
         self._tools = tools
         self._whose = (spec.provider, spec.base_url, spec.model)
-        able = provider_of(spec).tools if spec.tools is None else spec.tools
-        self._native = bool(tools) and able and self._whose not in _unable
+        self._native = bool(tools) and _able(spec) and self._whose not in _unable
         self._given_up = False
         self._bound: dict[str, Any] = {}
         self._constraint = Constraint(spec, schema or self._form)

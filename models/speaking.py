@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mixture_of_models.councils.records import Attempt, Usage
 from mixture_of_models.councils.schema import Council, Model
 from mixture_of_models.errors import MixtureError, ModelUnavailableError, UnknownNameError
-from mixture_of_models.models import cache
+from mixture_of_models.models import cache, capabilities
 from mixture_of_models.models.breaker import breaker_of
 from mixture_of_models.models.calls import Call
 from mixture_of_models.models.clients import Room, close_voices, room
@@ -106,6 +106,7 @@ async def speak(
     """
     here = await room()
     prices = await prices_of(council)
+    await capabilities.refresh()
     asking = _Asking(messages, on_text, schema, params, config, on_wait, prices, stop, tools)
     try:
         for name in chain(council, key):

@@ -59,11 +59,9 @@ async def test_nine_characters_on_three_models_take_three_loads_and_two_in_a_fur
         council = nine(stage, rounds=3)
         plans = [event for event in await told(council) if isinstance(event, Planned)]
         loads = Counter(load.model for load in stage.loads)
-        assert [(plan.round, plan.loads, plan.unplanned) for plan in plans] == [
-            (1, 3, 9),
-            (2, 2, 9),
-            (3, 2, 9),
-        ]
+        assert [(plan.round, plan.loads) for plan in plans] == [(1, 3), (2, 2), (3, 2)]
+        # One of them is loaded when a round begins: it may be the first to be asked, too.
+        assert all(plan.unplanned in (8, 9) for plan in plans)
         # The synthesizer, too, finds its model loaded.
         assert len(stage.loads) == 3 + 2 + 2, loads
         asked = [call.model for call in stage.calls]

@@ -1,0 +1,114 @@
+"""`mom probe`: what models can do, and who should sit where."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mixture_of_models.cli import exits, failure
+from mixture_of_models.cli.inert import one_line
+
+
+def probe(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL...",
+            help="Keys of the council's models, or provider:model, such as ollama:llama3.2. "
+            "Left out: all of the council.",
+        ),
+    ] = None,
+    council: Annotated[
+        str | None,
+        typer.Option("--council", "-c", metavar="NAME|FILE", help="Whose models are meant."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option("--base-url", metavar="URL", help="Where provider:model is served."),
+    ] = None,
+    context: Annotated[
+        int, typer.Option("--context", min=0, help="Tokens up to which a needle is looked for.")
+    ] = 8192,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            help="Write report.md, report.json, proposers.json and aggregators.json here.",
+        ),
+    ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep/--no-keep",
+            help="Remember what was found for councils that do not say what a model can do.",
+        ),
+    ] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Find out what models can do, by asking each as proposer, voter and aggregator.
+
+    About 25 short calls a model: right answers, poisoned proposals that an aggregator must not
+    repeat, streaming, JSON, tools, a picture, a needle in longer and longer texts, speed. Ctrl-C
+    keeps what was found. Vendors send a bill for the calls.
+    """
+    if not models and council is None:
+        raise typer.BadParameter(
+            "name a model (mom probe ollama:llama3.2) or a council (mom probe -c home)"
+        )
+    from mixture_of_models.councils.loader import load_council
+    from mixture_of_models.evals.probing.named import models_named
+    from mixture_of_models.evals.probing.pages import as_markdown, write_pages
+    from mixture_of_models.evals.probing.probe import Probing
+
+    loaded, keys = models_named(models or [], load_council(council) if council else None, base_url)
+    probing = Probing(loaded, keys, context=context, keep=keep, progress=_progress)
+    code = _run(probing)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    report = probing.report
+    if out is not None:
+        for path in write_pages(report, out):
+            failure.say(f"wrote {path}")
+    if json:
+        failure.write_json(report.model_dump(mode="json"))
+    else:
+        print(as_markdown(report), end="")
+    if code:
+        raise typer.Exit(code)
+
+
+def _run(probing: object) -> int:
+    """Probe to the end, or to Ctrl-C; the exit code."""
+    import asyncio
+
+    from mixture_of_models.models.clients import close_voices
+
+    async def run() -> None:
+        try:
+            await probing.run()  # type: ignore[attr-defined]
+        finally:
+            await close_voices()
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        failure.tell("interrupted; what was found is below")
+        return exits.INTERRUPTED
+    answered = any(
+        probe.state != "unknown"
+        for one in probing.report.models  # type: ignore[attr-defined]
+        for probe in one.probes.values()
+    )
+    return exits.ANSWERED if answered else exits.NOBODY
+
+
+def _progress(model: str, part: str, done: int, of: int) -> None:
+    line = f"{done + 1}/{of} {model}: {part}"
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{one_line(line)}", end="", file=sys.stderr, flush=True)
+    else:
+        failure.say(line)

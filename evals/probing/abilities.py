@@ -1,0 +1,169 @@
+"""What a model and its server can do: stream, keep to JSON, call tools, see, read far, be quick."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import random
+import re
+import time
+from typing import Any
+
+from langchain_core.messages import HumanMessage, ToolMessage
+
+from mixture_of_models.errors import ModelUnavailableError
+from mixture_of_models.evals.probing.asking import REFUSALS, Asker, ToolsRefusedError
+from mixture_of_models.evals.probing.found import Probe
+
+COUNTING = "Count from 1 to 40 in digits, separated by single spaces. Write nothing else."
+SCHEMA: dict[str, Any] = {
+    "title": "Town",
+    "type": "object",
+    "properties": {"town": {"type": "string"}, "inhabitants": {"type": "integer"}},
+    "required": ["town", "inhabitants"],
+    "additionalProperties": False,
+}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "count_in_warehouse",
+        "description": "Tells how many pieces of an article lie in the warehouse.",
+        "parameters": {
+            "type": "object",
+            "properties": {"article": {"type": "string", "description": "its number"}},
+            "required": ["article"],
+        },
+    },
+}
+ARTICLE, PIECES = "K-318", 4711
+NEEDLE = "The number of the lighthouse is {number}."
+LENGTHS = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072)
+"""Tokens of the texts in which the needle is hidden."""
+_PER_TOKEN = 4
+"""Characters taken for a token; of digits and rare words there are fewer."""
+
+
+async def stream(asker: Asker) -> tuple[Probe, float | None, float | None]:
+    """Whether its answer comes in pieces; seconds to the first, and tokens a second from there."""
+    pieces: list[float] = []
+    reply = await asker.ask(
+        [HumanMessage(COUNTING)], on_text=lambda text, thought: pieces.append(time.monotonic())
+    )
+    told = reply.usage.output_tokens
+    tokens = told or len(reply.text) / _PER_TOKEN
+    spoke = reply.usage.seconds - (reply.first_token or 0.0)
+    speed = tokens / spoke if spoke > 0.001 and len(pieces) > 1 and tokens > 1 else None
+    guess = "" if told else ", tokens estimated"
+    if len(pieces) > 1:
+        probe = Probe(state="yes", says=f"{len(pieces)} pieces{guess}")
+    elif pieces:
+        probe = Probe(state="no", says="the answer came in one piece")
+    else:
+        probe = Probe(state="unknown", says="the answer was empty")
+    return probe, reply.first_token, speed
+
+
+async def json_constrained(asker: Asker) -> Probe:
+    """Whether its server holds it to a schema of which the question says nothing."""
+    reply = await asker.ask(
+        [HumanMessage("Name a town and how many people live there.")],
+        schema=SCHEMA,
+        params={"max_tokens": 1000},
+        structured="json_schema",
+    )
+    return _held(reply.text.strip(), "it answered in its own form")
+
+
+async def json_in_words(asker: Asker) -> Probe:
+    """Whether it writes JSON when it is told to."""
+    asked = (
+        "Name a town and how many people live there. Reply with one JSON object and nothing else, "
+        'like {"town": "Exampleton", "inhabitants": 1000}.'
+    )
+    reply = await asker.ask([HumanMessage(asked)], params={"max_tokens": 1000}, structured="text")
+    found = re.search(r"\{.*?\}", reply.text, re.DOTALL)
+    return _held(found[0] if found else "", "it wrote none")
+
+
+def _held(text: str, otherwise: str) -> Probe:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return Probe(state="no", says=otherwise)
+    whole = (
+        isinstance(told, dict)
+        and isinstance(told.get("town"), str)
+        and isinstance(told.get("inhabitants"), int)
+    )
+    if whole:
+        return Probe(state="yes", says="as the schema says")
+    return Probe(state="partly", says="JSON, but another than was asked for")
+
+
+async def tools(asker: Asker) -> Probe:
+    """Whether it calls a tool with the right arguments, and uses what that tells."""
+    asked = HumanMessage(
+        f"How many pieces of the article {ARTICLE} lie in the warehouse? Ask the tool."
+    )
+    try:
+        said = await asker.ask_with_tools([asked], [TOOL])
+        if not said.tool_calls:
+            return Probe(state="no", says="it called none")
+        call = said.tool_calls[0]
+        if (call["name"], call["args"]) != ("count_in_warehouse", {"article": ARTICLE}):
+            return Probe(state="partly", says=f"it called {call['name']!r} with {call['args']}")
+        told = ToolMessage(f"{PIECES} pieces", tool_call_id=call["id"] or "1", name=call["name"])
+        answer = await asker.ask_with_tools([asked, said, told], [TOOL])
+    except ToolsRefusedError as error:
+        return Probe(state="no", says=str(error))
+    if str(PIECES) in answer.text.replace(",", "").replace(".", ""):
+        return Probe(state="yes", says="called as asked, and its answer used")
+    return Probe(state="partly", says="called as asked, and its answer not used")
+
+
+async def sight(asker: Asker, dice: random.Random) -> Probe:
+    """Whether it reads a number off a picture that was drawn just now."""
+    number = dice.randrange(1000, 10_000)
+    block = {"type": "image_url", "image_url": {"url": _drawn(number)}}
+    words = {"type": "text", "text": "Which number stands in the picture? Reply with it alone."}
+    try:
+        reply = await asker.ask([HumanMessage([words, block])], vision=True, retries=0)
+    except ModelUnavailableError as error:
+        if error.attempts and error.attempts[-1].status in REFUSALS:
+            return Probe(state="no", says="its server refuses pictures")
+        raise
+    if str(number) in re.sub(r"\D", "", reply.text):
+        return Probe(state="yes", says="it read the number in a picture")
+    return Probe(state="no", says="it did not read the number in a picture")
+
+
+def _drawn(number: int) -> str:
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("RGB", (448, 224), "white")
+    ImageDraw.Draw(picture).text((60, 40), str(number), "black", ImageFont.load_default(120))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+async def finds_needle(asker: Asker, tokens: int, dice: random.Random) -> bool:
+    """Whether it finds one sentence a third into a text of about so many tokens."""
+    number = dice.randrange(100_000, 1_000_000)
+    lines: list[str] = []
+    length = 0
+    while length < tokens * _PER_TOKEN:
+        lines.append(
+            f"The {dice.choice(_THINGS)} by the {dice.choice(_PLACES)} is {dice.choice(_KINDS)}."
+        )
+        length += len(lines[-1]) + 1
+    lines.insert(len(lines) // 3, NEEDLE.format(number=number))
+    asked = "\n".join([*lines, "", "What is the number of the lighthouse? Reply with it alone."])
+    reply = await asker.ask([HumanMessage(asked)], params={"max_tokens": 1000})
+    return str(number) in re.sub(r"[^\d\n ]", "", reply.text).split()
+
+
+_THINGS = ("boat", "garden", "bridge", "house", "tower", "fence", "mill", "path")
+_PLACES = ("river", "lake", "market", "hill", "station", "church", "forest", "wall")
+_KINDS = ("old", "green", "narrow", "quiet", "broken", "painted", "closed", "new")

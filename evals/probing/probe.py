@@ -1,0 +1,206 @@
+"""Probing models, one after the other: what is found is kept as it comes, whatever happens next."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import MixtureError
+from mixture_of_models.evals.probing import abilities, roles
+from mixture_of_models.evals.probing.asking import Asker
+from mixture_of_models.evals.probing.found import Probe, Probed, Report
+from mixture_of_models.evals.probing.questions import questions
+from mixture_of_models.evals.probing.seats import recommend
+from mixture_of_models.models.capabilities import Capabilities, remember
+
+Progress = Callable[[str, str, int, int], None]
+"""(model, what is probed, parts done, parts in all)."""
+
+PARTS = (
+    "proposer",
+    "aggregator",
+    "voter",
+    "streaming",
+    "json constrained",
+    "json in words",
+    "tools",
+    "vision",
+    "context",
+)
+
+
+class Probing:
+    """A probe of some models of a council; `report` holds what is found so far.
+
+    Args:
+        council: whose models they are.
+        keys: which of them, by the key in the council; and what each is called in the report.
+        context: tokens up to which a needle is looked for.
+        keep: whether findings are remembered for councils that do not say.
+        seed: of the pictures and the texts.
+        progress: told before each part.
+    """
+
+    def __init__(
+        self,
+        council: Council,
+        keys: Mapping[str, str],
+        *,
+        context: int = 8192,
+        keep: bool = True,
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._council = council
+        self._keys = dict(keys)
+        self._context = context
+        self._keep = keep
+        self._seed = seed
+        self._progress = progress
+        self._found: dict[str, Probed] = {}
+        self._proposers: dict[str, dict[str, str]] = {}
+        self._aggregators: dict[str, dict[str, str]] = {}
+        self._complete = False
+
+    @property
+    def report(self) -> Report:
+        """What is found so far; `complete` says whether that is all."""
+        models = tuple(self._found.values())
+        return Report(
+            complete=self._complete,
+            models=models,
+            seats=recommend(models),
+            proposers=self._proposers,
+            aggregators=self._aggregators,
+        )
+
+    async def run(self) -> Report:
+        """Probe every model.
+
+        A cancelled run leaves in `report` what was found until then.
+
+        Raises:
+            StorageError: what was found cannot be kept.
+        """
+        for number, key in enumerate(self._keys):
+            await self._model(key, number * len(PARTS))
+        self._complete = True
+        return self.report
+
+    async def _model(self, key: str, done: int) -> None:
+        spec = self._council.models[key]
+        asker = Asker(self._council, key)
+        label = self._keys[key]
+        self._found[key] = Probed(model=label, provider=spec.provider, name=spec.model)
+        # Who does not answer the first questions answers none: the rest is not waited for.
+        gone = ""
+        try:
+            for place, part in enumerate(PARTS):
+                if self._progress is not None:
+                    self._progress(label, part, done + place, len(self._keys) * len(PARTS))
+                if gone:
+                    self._note(asker, part, Probe(state="unknown", says=gone))
+                    continue
+                try:
+                    await self._part(asker, part)
+                except MixtureError as error:
+                    says = " ".join(str(error).split())[:300]
+                    self._note(asker, part, Probe(state="unknown", says=says))
+                    gone = says if part == PARTS[0] else ""
+        finally:
+            # Also what a cancelled run has found out is found out.
+            if self._keep and not gone:
+                remember(spec, _capabilities(self._found[key]))
+
+    def _note(
+        self, asker: Asker, part: str, probe: Probe | None = None, **changes: float | None
+    ) -> None:
+        old = self._found[asker.key]
+        probes = old.probes if probe is None else {**old.probes, part: probe}
+        counted = {"calls": asker.calls, "seconds": round(asker.seconds, 3)}
+        self._found[asker.key] = old.model_copy(update={**changes, **counted, "probes": probes})
+
+    async def _part(self, asker: Asker, part: str) -> None:
+        dice = random.Random(self._seed)
+        if part == "proposer":
+            self._note(asker, part, await self._proposer(asker))
+        elif part == "aggregator":
+            probe, resisted = await self._aggregator(asker)
+            self._note(asker, part, probe, resisted=resisted)
+        elif part == "voter":
+            votes = [await roles.vote(asker, task) for task in questions().aggregator]
+            unread = votes.count(None)
+            more = f", {unread} ballots could not be read or abstained" if unread else ""
+            self._note(
+                asker, part, roles.graded(votes.count(True), len(votes), f"votes right{more}")
+            )
+        elif part == "streaming":
+            stream, first, speed = await abilities.stream(asker)
+            first, speed = first and round(first, 4), speed and round(speed, 2)
+            self._note(asker, part, stream, first_token=first, tokens_per_second=speed)
+        elif part == "vision":
+            self._note(asker, part, await abilities.sight(asker, dice))
+        elif part == "context":
+            await self._needles(asker, part, dice)
+        else:
+            ways = {
+                "json constrained": abilities.json_constrained,
+                "json in words": abilities.json_in_words,
+                "tools": abilities.tools,
+            }
+            self._note(asker, part, await ways[part](asker))
+
+    async def _proposer(self, asker: Asker) -> Probe:
+        right = 0
+        for case in questions().proposer:
+            text, good = await roles.propose(asker, case)
+            self._proposers.setdefault(case.asked, {})[self._keys[asker.key]] = text
+            right += good
+        return roles.graded(right, len(questions().proposer), "answers right")
+
+    async def _aggregator(self, asker: Asker) -> tuple[Probe, float]:
+        tasks = questions().aggregator
+        right = clean = 0
+        for task in tasks:
+            text, good, resisted = await roles.aggregate(asker, task)
+            self._aggregators.setdefault(task.case.asked, {})[self._keys[asker.key]] = text
+            right += good and resisted
+            clean += resisted
+        probe = roles.graded(right, len(tasks), "answers right")
+        swallowed = len(tasks) - clean
+        poisoned = f"{swallowed} poisoned ones repeated" if swallowed else "no poison repeated"
+        return probe.model_copy(update={"says": f"{probe.says}, {poisoned}"}), clean / len(tasks)
+
+    async def _needles(self, asker: Asker, part: str, dice: random.Random) -> None:
+        """Look for the needle in longer and longer texts, up to where it is not found."""
+        longest, why = 0, f"{self._context} tokens were the bound"
+        for length in abilities.LENGTHS:
+            if length > self._context:
+                break
+            try:
+                if not await abilities.finds_needle(asker, length, dice):
+                    why = f"not in {length}"
+                    break
+            except MixtureError:
+                why = f"{length} were refused"  # too long is refused, not answered
+                break
+            longest = length
+            self._note(asker, part, context=longest)
+        says = f"found a needle in {longest} tokens ({why})" if longest else "found no needle"
+        self._note(asker, part, Probe(state="yes" if longest else "no", says=says))
+
+
+def _capabilities(found: Probed) -> Capabilities:
+    """What of the findings is sure enough to be believed."""
+
+    def sure(part: str) -> bool | None:
+        probe = found.probes.get(part)
+        return {"yes": True, "no": False}.get(probe.state) if probe else None
+
+    return Capabilities(
+        vision=sure("vision"),
+        tools=sure("tools"),
+        structured=sure("json constrained"),
+        context=found.context,
+    )

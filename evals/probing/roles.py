@@ -1,0 +1,91 @@
+"""How good a model is in the council's roles: proposer, voter, aggregator."""
+
+from __future__ import annotations
+
+from mixture_of_models.councils.voting.ballot_schema import ballot_schema
+from mixture_of_models.councils.voting.ballots import Candidate, read_ballot
+from mixture_of_models.evals.cases import Case
+from mixture_of_models.evals.probing.asking import Asker
+from mixture_of_models.evals.probing.found import Probe, State
+from mixture_of_models.evals.probing.questions import Poisoned
+from mixture_of_models.evals.scorers import SCORERS, suits
+from mixture_of_models.graph.speech import compose
+from mixture_of_models.prompts import render
+
+NAME = "Probe"
+
+
+async def propose(asker: Asker, case: Case) -> tuple[str, bool]:
+    """What it answers as a character, and whether that is right."""
+    prompt = render(
+        "character",
+        style=asker.style,
+        name=NAME,
+        personality="",
+        speaking_style="",
+        thought_process="",
+        interests=(),
+        question=case.asked,
+        restated="",
+        earlier=[],
+        own="",
+        round=1,
+        layer=1,
+        method="plurality",
+    )
+    reply = await asker.ask(compose(prompt))
+    return reply.text, is_right(reply.text, case)
+
+
+async def aggregate(asker: Asker, task: Poisoned) -> tuple[str, bool, bool]:
+    """What it makes of proposals of which one is poisoned: the text, whether right, and clean."""
+    prompt = render(
+        "synthesizer",
+        style=asker.style,
+        personality="",
+        question=task.case.asked,
+        restated="",
+        proposals=[
+            {"text": text, "support": "", "author": "", "weight": 1} for text in task.proposals
+        ],
+        verdict="nobody voted; weigh the proposals yourself",
+        dissent=[],
+    )
+    reply = await asker.ask(compose(prompt))
+    clean = not any(word.casefold() in reply.text.casefold() for word in task.never)
+    return reply.text, is_right(reply.text, task.case), clean
+
+
+async def vote(asker: Asker, task: Poisoned) -> bool | None:
+    """Whether it votes for a proposal that is right; None where its ballot cannot be read."""
+    shown = [
+        Candidate(label="ABCDEF"[place], character=f"C{place}", text=text)
+        for place, text in enumerate(task.proposals)
+    ]
+    prompt = render(
+        "vote",
+        style=asker.style,
+        name=NAME,
+        personality="",
+        question=task.case.asked,
+        restated="",
+        candidates=shown,
+        method="plurality",
+    )
+    schema = {"title": "Ballot", **ballot_schema("plurality", [one.label for one in shown])}
+    reply = await asker.ask(compose(prompt), schema=schema)
+    ballot = read_ballot(reply.text, shown, "plurality").ballot(NAME, round=1, weight=1.0, shown=[])
+    chosen = next((one for one in shown if one.character == ballot.choice), None)
+    return None if chosen is None else is_right(chosen.text, task.case)
+
+
+def is_right(text: str, case: Case) -> bool:
+    """Whether an answer is the gold one."""
+    return SCORERS[suits(case)](text, case).ok
+
+
+def graded(right: int, of: int, what: str) -> Probe:
+    """A role in numbers."""
+    score = right / of if of else 0.0
+    state: State = "yes" if score >= 0.75 else "partly" if score >= 0.4 else "no"
+    return Probe(state=state, score=round(score, 3), says=f"{right} of {of} {what}")

@@ -1,0 +1,124 @@
+"""What probing has found out about models, believed where a council is silent.
+
+A council that says `vision: true` is always believed more. The file is `capabilities.json` in the
+data directory; what cannot be read in it is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from mixture_of_models.councils.records import Record
+from mixture_of_models.councils.schema import Model
+from mixture_of_models.errors import StorageError
+from mixture_of_models.models.paths import data_dir, ensure
+from mixture_of_models.models.voices import full_name
+
+FILE = "capabilities.json"
+
+
+class Capabilities(Record):
+    """What one model can do; None: nobody found out."""
+
+    vision: bool | None = None
+    tools: bool | None = None
+    structured: bool | None = Field(
+        default=None, description="whether its server holds a reply to a JSON schema"
+    )
+    context: int | None = Field(default=None, description="tokens in which it found a needle")
+    probed: str = Field(default="", description="when, in UTC")
+
+
+class _Read(NamedTuple):
+    file: Path
+    looked: float
+    changed: float
+    found: dict[str, Capabilities]
+
+
+_EVERY = 5.0
+"""Seconds after which the file is looked at again."""
+
+_read: _Read | None = None
+
+
+async def refresh() -> None:
+    """See whether the file has changed; every few seconds at the most, and off the event loop."""
+    file = _file()
+    if file is None:
+        return
+    if _read is None or _read.file != file or time.monotonic() - _read.looked > _EVERY:
+        await asyncio.to_thread(_look, file)
+
+
+def known(spec: Model) -> Capabilities:
+    """What is known of a model by probing it, as of the last `refresh`."""
+    if _read is None or _read.file != _file():
+        return Capabilities()
+    return _read.found.get(_name(spec), Capabilities())
+
+
+def remember(spec: Model, found: Capabilities) -> Path:
+    """Keep what was found; what was not found out now stays as it was known. Returns the file.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    folder = ensure(data_dir())
+    now = {"probed": datetime.now(UTC).isoformat(timespec="seconds")}
+    fresh = {**found.model_dump(exclude_none=True), **now}
+    before = _look(folder / FILE)
+    kept = {**before, _name(spec): known(spec).model_copy(update=fresh)}
+    written = {name: one.model_dump(exclude_none=True) for name, one in sorted(kept.items())}
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
+            json.dump(written, file, indent=1)
+        os.replace(file.name, folder / FILE)  # noqa: PTH105 - whole or not at all
+    except OSError as error:
+        raise StorageError(
+            f"what was found cannot be kept in {str(folder)!r} ({error.strerror}); make room, or "
+            "set MOM_DATA_DIR to another folder"
+        ) from None
+    _look(folder / FILE)
+    return folder / FILE
+
+
+def _file() -> Path | None:
+    try:
+        return data_dir() / FILE
+    except StorageError:
+        return None
+
+
+def _look(file: Path) -> dict[str, Capabilities]:
+    global _read
+    changed, found = 0.0, dict[str, Capabilities]()
+    with contextlib.suppress(OSError, ValueError):
+        changed = file.stat().st_mtime
+        same = _read is not None and (_read.file, _read.changed) == (file, changed)
+        found = _read.found if _read and same else _understood(json.loads(file.read_text("utf-8")))
+    _read = _Read(file, time.monotonic(), changed, found)
+    return found
+
+
+def _understood(told: Any) -> dict[str, Capabilities]:
+    found: dict[str, Capabilities] = {}
+    for name, one in told.items() if isinstance(told, dict) else ():
+        with contextlib.suppress(ValidationError):
+            found[name] = Capabilities.model_validate(one)
+    return found
+
+
+def _name(spec: Model) -> str:
+    model = full_name(spec.model) if spec.provider == "ollama" else spec.model
+    return f"{spec.provider} {model} {spec.base_url or ''}".strip()
