@@ -52,7 +52,7 @@ async def open_model(
     """
     merged = {**spec.params, **(params or {})}
     asked = {name: value for name, value in merged.items() if value is not None}
-    asked = agreed(spec, asked, at_home=is_at_home(spec, provider_of(spec)))
+    asked = agreed(spec, asked)
     base_url: str | None
     key: str | None
     if spec.provider == "embedded":

@@ -30,7 +30,7 @@ from mixture_of_models.models.rates import estimate
 from mixture_of_models.models.redaction import redact
 from mixture_of_models.models.registry import open_model, provider_of
 from mixture_of_models.models.retry import Failure, understand, wait_before
-from mixture_of_models.models.terms import learn
+from mixture_of_models.models.terms import learn, takes
 from mixture_of_models.models.usage import Meter
 from mixture_of_models.models.voices import settled, voice_of
 
@@ -217,8 +217,7 @@ class _Asking:
                 breaker.note(None, spec, now())
                 self.spent += meter.usage(now() - self.began)
                 return self._reply(name, heard, offer)
-            sent = {**spec.params, **(self.params or {})}
-            if learn(spec, sent, failure) or offer.refused_by(failure):
+            if learn(spec, self._params(spec), failure) or offer.refused_by(failure):
                 continue
             tries += 1
             wait = wait_before(tries, failure) if failure.again and tries <= spec.retries else None
@@ -241,7 +240,9 @@ class _Asking:
         heard = _Heard(Ear(offer.listener(self.on_text), meter))
         first_by = deadline if spec.first_token is None else min(deadline, now() + spec.first_token)
         limit = asyncio.timeout_at(first_by)
-        more = offer.arguments(chat) | ({"stop": [*self.stop]} if self.stop else {})
+        more = offer.arguments(chat)
+        if self.stop and takes(spec, self._params(spec), "stop"):
+            more["stop"] = [*self.stop]
         sent = offer.messages(self.sent)
         meter.calls += 1
         try:
@@ -270,6 +271,11 @@ class _Asking:
         elif heard.failure is None and heard.ear.finish is None and provider_of(spec).ends:
             heard.failure = Failure("the answer was cut off", again=True)
         return heard
+
+    def _params(self, spec: Model) -> dict[str, Any]:
+        """What the model is asked with, in the council's words."""
+        stop = {"stop": [*self.stop]} if self.stop else {}
+        return {**spec.params, **(self.params or {}), **stop}
 
     def request(self, spec: Model, seat: str) -> cache.Request:
         """What decides the answer of a model to this."""

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mixture_of_models.councils.schema import Model
+from mixture_of_models.models.providers import PROVIDERS
 from mixture_of_models.models.retry import Failure
 
+OPENAI = PROVIDERS["openai"].home
 Params = Mapping[str, Any]
 
 
@@ -96,7 +98,7 @@ _refused: dict[tuple[str, str | None, str], frozenset[str]] = {}
 """Parameters that a model was found not to take."""
 
 
-def agreed(spec: Model, params: Params, *, at_home: bool) -> dict[str, Any]:
+def agreed(spec: Model, params: Params) -> dict[str, Any]:
     """The parameters as the voice's vendor takes them.
 
     OpenAI's terms hold at its own address only: others who speak its protocol have their own.
@@ -105,7 +107,8 @@ def agreed(spec: Model, params: Params, *, at_home: bool) -> dict[str, Any]:
     taken = {names.get(name, name): value for name, value in params.items()}
     for name in _refused.get(_whose(spec), ()):
         taken.pop(name, None)
-    if spec.provider == "openai" and not at_home:
+    elsewhere = spec.base_url is not None and spec.base_url.rstrip("/") != OPENAI
+    if spec.provider == "openai" and elsewhere:
         return taken
     for term in TERMS.get(spec.provider, ()):
         if re.match(term.models, spec.model):
@@ -113,6 +116,12 @@ def agreed(spec: Model, params: Params, *, at_home: bool) -> dict[str, Any]:
                 if name in taken and term.when(taken):
                     del taken[name]
     return taken
+
+
+def takes(spec: Model, params: Params, name: str) -> bool:
+    """Whether one of the parameters is sent, under whatever name."""
+    called = NAMES.get(spec.provider, {}).get(name, name)
+    return called in agreed(spec, params)
 
 
 def learn(spec: Model, params: Params, failure: Failure) -> bool:

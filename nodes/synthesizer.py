@@ -28,8 +28,8 @@ from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
 from mixture_of_models.graph.form import AnswerForm
 from mixture_of_models.graph.pictures import UNSEEN
+from mixture_of_models.graph.remarks import stand_ins, unpriced
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
-from mixture_of_models.graph.stand_ins import stand_ins
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.graph.tooling import Kit, kit_of
 from mixture_of_models.models.speaking import Reply
@@ -294,6 +294,7 @@ def _status(
             *stand_ins(state["segments"]),
             *_few(standing, spoke, verdict, council),
             *written.notes,
+            *unpriced([*state["segments"], *written.segments], council),
         ),
         written_by=written.by,
         finish=written.finish,

@@ -19,9 +19,8 @@ ALL = {"temperature": 0.0, "top_p": 0.9, "top_k": 40, "max_tokens": 500}
 THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 
 
-def sent(provider: str, model: str, params: dict[str, Any], *, at_home: bool = True) -> set[str]:
-    spec = Model.model_validate({"provider": provider, "model": model})
-    return {*agreed(spec, params, at_home=at_home)}
+def sent(provider: str, model: str, params: dict[str, Any], **more: Any) -> set[str]:
+    return {*agreed(Model.model_validate({"provider": provider, "model": model, **more}), params)}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,10 @@ def test_a_reasoning_model_of_openai_gets_no_temperature(
 
 
 def test_another_server_that_speaks_openais_protocol_has_its_own_terms() -> None:
-    assert sent("openai", "o3-mini", {"temperature": 0}, at_home=False) == {"temperature"}
+    there = "http://127.0.0.1:9/v1"
+    assert sent("openai", "o3-mini", {"temperature": 0}, base_url=there) == {"temperature"}
+    home = "https://api.openai.com/v1/"
+    assert sent("openai", "o3-mini", {"temperature": 0}, base_url=home) == set()
 
 
 async def test_a_length_limit_is_called_what_openai_calls_it(
@@ -101,12 +103,12 @@ def test_other_vendors_terms_are_kept(
 
 # On the stage.
 
+QUESTION = [HumanMessage("What is 6 x 7?")]
 
-async def ask(
-    stage: Stage, model: str, schema: dict[str, Any] | None = None, **params: Any
-) -> Reply:
+
+def seated(stage: Stage, model: str) -> Council:
     spec = {"provider": "openai", "model": model, "base_url": stage.openai_url, "retries": 0}
-    council = Council.model_validate(
+    return Council.model_validate(
         {
             "name": "test",
             "models": {"m": spec},
@@ -114,8 +116,12 @@ async def ask(
             "synthesizer": {"model": "m"},
         }
     )
-    question = [HumanMessage("What is 6 x 7?")]
-    return await speak(council, "m", question, params=params, schema=schema)
+
+
+async def ask(
+    stage: Stage, model: str, schema: dict[str, Any] | None = None, **params: Any
+) -> Reply:
+    return await speak(seated(stage, model), "m", QUESTION, params=params, schema=schema)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +142,14 @@ async def test_a_parameter_that_the_vendor_names_as_refused_is_left_out_and_stay
     await ask(stage, "m", temperature=0)
     assert ["temperature" in call.body for call in stage.calls] == [True, False, False]
     assert stage.calls[1].body["max_tokens"] == 50
+
+
+async def test_texts_that_end_an_answer_are_left_out_where_they_are_refused(stage: Stage) -> None:
+    refused = Fault.status(400, message="Unsupported parameter: 'stop' is not supported")
+    stage.model("m", reply="42", faults=[refused])
+    council = seated(stage, "m")
+    assert (await speak(council, "m", QUESTION, stop=["END"])).text == "42"
+    assert ["stop" in call.body for call in stage.calls] == [True, False]
 
 
 async def test_a_schema_is_not_blamed_for_a_parameter(stage: Stage) -> None:

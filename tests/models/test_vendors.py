@@ -160,6 +160,15 @@ async def test_the_vendors_own_thoughts_are_kept_apart(stage: Stage, vendor: str
 
 
 @EACH
+@pytest.mark.parametrize("opening", ["field", "block"])
+async def test_thoughts_alone_are_no_answer(stage: Stage, vendor: str, opening: str) -> None:
+    field = Line("", reasoning="Answer: 42")
+    stage.model("m-1", reply=field if opening == "field" else "<think>Answer: 42</think>")
+    reply = await ask(stage, vendor)
+    assert (reply.text, reply.reasoning, reply.usage.calls) == ("", "Answer: 42", 1)
+
+
+@EACH
 @pytest.mark.parametrize("opening", ["<think>", ""], ids=["block", "closing tag alone"])
 async def test_thoughts_in_the_text_are_kept_apart(stage: Stage, vendor: str, opening: str) -> None:
     stage.model("m-1", reply=f"{opening}Six sevens are</think>\nIt is 42.")

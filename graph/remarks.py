@@ -1,10 +1,11 @@
-"""Who answered in whose place: the chain of models behind a seat, in words for the status."""
+"""What the segments of a question say that its status should: fallbacks, and unknown prices."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from mixture_of_models.councils.records import Segment
+from mixture_of_models.councils.schema import Council
 
 
 def stand_ins(segments: Iterable[Segment]) -> tuple[str, ...]:
@@ -23,3 +24,16 @@ def stand_ins(segments: Iterable[Segment]) -> tuple[str, ...]:
         key = (segment.name, segment.model, next(iter(failed)))
         told.setdefault(key, f"{segment.name}: the fallback {segment.model!r} answered; {chain}.")
     return tuple(told.values())
+
+
+def unpriced(segments: Iterable[Segment], council: Council) -> tuple[str, ...]:
+    """One line where a sum of dollars stands for only some of the models, or is to bound them."""
+    answered = [one for one in segments if one.usage.calls and one.attempts and not one.cached]
+    unknown = dict.fromkeys(
+        one.model for one in answered if one.usage.usd is None and one.attempts[-1].error is None
+    )
+    known = any(one.usage.usd is not None for one in answered)
+    if not unknown or not (known or council.budget.usd is not None):
+        return ()
+    names = ", ".join(map(repr, unknown))
+    return (f"No price is known for {names}: the dollars are counted without.",)

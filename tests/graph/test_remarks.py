@@ -1,0 +1,63 @@
+"""The status names the chain of models behind a seat, and whose price nobody knows."""
+
+from __future__ import annotations
+
+from mixture_of_models.tests.graph.desk import ask, desk, seat, voice
+from mixture_of_models.tests.stage import Fault, Stage
+
+
+async def test_a_seat_that_a_fallback_filled_is_told_with_its_chain_once(stage: Stage) -> None:
+    seat(stage)
+    for name in ("strong", "middling"):
+        stage.model(name, always=Fault.status(503))
+    sitting = desk(
+        stage,
+        models={
+            "ada": voice(stage, "strong", fallbacks=["middling"]),
+            "middling": voice(stage, "middling", fallbacks=["spare"]),
+            "spare": voice(stage, "ada"),
+        },
+    )
+    status = (await ask(sitting))["status"]
+    [note] = [note for note in status.notes if note.startswith("Ada: ")]
+    down = "did not answer (HTTP 503, the server is overloaded: The server is overloaded."
+    assert note.startswith(f"Ada: the fallback 'spare' answered; 'ada' {down}")
+    assert f"'middling' {down}" in note
+    assert "Ada" in status.spoke
+
+
+async def test_nothing_is_told_where_everyone_spoke_for_themselves(stage: Stage) -> None:
+    seat(stage)
+    assert (await ask(desk(stage)))["status"].notes == ()
+
+
+PRICE = {"input": 1, "output": 1}
+
+
+async def test_a_sum_of_dollars_names_the_models_that_it_leaves_out(stage: Stage) -> None:
+    seat(stage)
+    priced = desk(stage, models={"ada": voice(stage, "ada", price=PRICE)})
+    status = (await ask(priced))["status"]
+    assert status.usage.usd is not None
+    [note] = [note for note in status.notes if "price" in note]
+    assert note == (
+        "No price is known for 'boris', 'clara', 'pen': the dollars are counted without."
+    )
+
+
+async def test_a_budget_of_dollars_without_a_price_says_that_it_bounds_nothing(
+    stage: Stage,
+) -> None:
+    seat(stage, ("Ada",))
+    status = (await ask(desk(stage, ("Ada",), budget={"usd": 1})))["status"]
+    assert status.usage.usd is None
+    assert "No price is known for 'ada', 'pen': the dollars are counted without." in status.notes
+
+
+async def test_where_every_price_is_known_or_none_nothing_is_said(stage: Stage) -> None:
+    seat(stage, ("Ada",))
+    everyone = {name: voice(stage, name, price=PRICE) for name in ("ada", "pen")}
+    for models in ({}, everyone):
+        assert (await ask(desk(stage, ("Ada",), models=models)))["status"].notes == (
+            "Only 'Ada' answered: there was nothing to vote on.",
+        )
