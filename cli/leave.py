@@ -7,17 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mixture_of_models.cli import failure
+from mixture_of_models.cli import failure, people
 from mixture_of_models.cli.inert import inert, one_line
-
-
-def waiting(interrupts: Sequence[Any]) -> list[Any]:
-    """Those of a thread's interrupts that ask for leave."""
-    return [
-        one
-        for one in interrupts
-        if isinstance(one.value, dict) and one.value.get("kind") == "approve"
-    ]
 
 
 def can_be_asked() -> bool:
@@ -29,9 +20,14 @@ def asked(interrupts: Sequence[Any]) -> Any:
     """What the run is resumed with, as the person says; None when there is nobody left to ask."""
     from langgraph.types import Command
 
+    if not can_be_asked() or not all(kind(one) in ("approve", people.KIND) for one in interrupts):
+        return None
     answers: dict[str, Any] = {}
     try:
         for one in interrupts:
+            if kind(one) == people.KIND:
+                answers[one.id] = people.ask(one.value)
+                continue
             who = one_line(str(one.value["speaker"]["name"]))
             answers[one.id] = {call["id"]: _asked(who, call) for call in one.value["calls"]}
     except (EOFError, KeyboardInterrupt):
@@ -42,12 +38,23 @@ def asked(interrupts: Sequence[Any]) -> Any:
 
 def told(interrupts: Sequence[Any]) -> str:
     """What is waited for, in one line."""
-    wanted = [
-        f"{one.value['speaker']['name']} wants to call {call['tool']}"
-        for one in interrupts
-        for call in one.value["calls"]
-    ]
-    return one_line("; ".join(wanted), 300)
+    wanted = []
+    for one in interrupts:
+        if kind(one) == "approve":
+            who = one.value["speaker"]["name"]
+            wanted += [f"{who} wants to call {call['tool']}" for call in one.value["calls"]]
+        elif kind(one) == people.KIND:
+            wanted.append(f"{one.value['name']} is to speak")
+        else:
+            wanted.append(f"an extension asks {one.value!r}, which a program has to answer")
+    allow = all(kind(one) == "approve" for one in interrupts)
+    line = one_line("; ".join(wanted), 300)
+    return f"{line}, and nobody is here to {'allow it' if allow else 'answer'}"
+
+
+def kind(one: Any) -> str:
+    """What an interrupt is for: `approve`, `person`, or empty for somebody else's."""
+    return str(one.value.get("kind", "")) if isinstance(one.value, dict) else ""
 
 
 def _asked(who: str, call: dict[str, Any]) -> Any:

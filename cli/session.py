@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.cli import exits, failure, leave
+from mixture_of_models.cli import exits, failure, leave, people
 from mixture_of_models.cli.keeping import going_on, kept, open_question
 from mixture_of_models.cli.options import Show, no_thread, place, whole_path
 from mixture_of_models.cli.screen import Ending, Screen, screen_for
@@ -152,13 +152,15 @@ class Session:
         return {"configurable": {"thread_id": self.thread}}
 
     def _run(self, given: Any, context: CouncilContext) -> int:
+        if people.sit_in(self.council) and leave.can_be_asked():
+            context = context.model_copy(update={"people": True})
         while True:
             code = self._run_once(given, context)
             if code or not self._waiting:
                 return code
-            given = leave.asked(self._waiting) if leave.can_be_asked() else None
+            given = leave.asked(self._waiting)
             if given is None:
-                line = f"{leave.told(self._waiting)}, and nobody is here to allow it{self._kept()}"
+                line = f"{leave.told(self._waiting)}{self._kept()}"
                 self._refuse("LeaveNeeded", line, exits.STOPPED)
                 return exits.STOPPED
 
@@ -217,7 +219,7 @@ class Session:
                     if event.kind == "answered":
                         self._answered = event
             state = await self.graph.aget_state(self._config())
-        self._waiting = leave.waiting(state.interrupts)
+        self._waiting = list(state.interrupts)
         if self._waiting:
             return
         values = state.values

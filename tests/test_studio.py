@@ -19,11 +19,13 @@ from typing import Any
 
 import httpx
 import pytest
+from langgraph.pregel.remote import RemoteGraph
+from langgraph.types import Command
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
 import mixture_of_models
-from mixture_of_models.councils.writing import written
+from mixture_of_models.councils.writing import as_yaml, written
 from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.events import read_event
 from mixture_of_models.tests.graph.desk import desk, question, said
@@ -42,6 +44,7 @@ class Studio:
     client: SyncLangGraphClient
     folder: Path
     log: Path
+    url: str
 
     def assistant(self, **context: Any) -> str:
         """The default assistant, or a new one with these settings."""
@@ -88,7 +91,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         url = f"http://127.0.0.1:{port}"
         _wait_for(f"{url}/ok", server, log)
         with get_sync_client(url=url, api_key=None) as client:
-            yield Studio(client, folder, log)
+            yield Studio(client, folder, log, url)
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
@@ -196,6 +199,37 @@ def test_a_single_run_chooses_too(studio: Studio, stage: Stage, tmp_path: Path) 
     answer = studio.ask(studio.assistant(), context={"council": str(file)})
     assert answer["status"]["spoke"] == ["Ada"]
     assert answer["messages"][-1]["content"] == "Alone: 42."
+
+
+def test_the_servers_council_is_a_node_of_a_graph_elsewhere(studio: Studio) -> None:
+    env = {**os.environ, "COUNCIL_URL": studio.url}
+    ran = subprocess.run(
+        [sys.executable, ROOT / "examples" / "remote.py"], env=env, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert re.search(r"^Answer: .+$", ran.stdout, re.MULTILINE)
+    assert re.search(r"^Again: .+$", ran.stdout, re.MULTILINE)
+
+
+def test_a_synchronous_caller_asks_the_server_and_a_person_there_is_waited_for(
+    studio: Studio, stage: Stage, tmp_path: Path
+) -> None:
+    for name in ("ada", "pen"):
+        stage.model(name, reply=f"So says {name}.")
+    made = desk(stage, ["Ada", "Boris"]).model_dump(mode="json", exclude_defaults=True)
+    made["models"]["boris"] = {"provider": "human", "model": "Ms K."}
+    file = tmp_path / "mixed.yaml"
+    file.write_text(as_yaml(made), "utf-8")
+    chosen = studio.assistant(council=str(file), people=True)
+    remote = RemoteGraph(chosen, sync_client=studio.client)
+    thread: Any = {"configurable": {"thread_id": studio.client.threads.create()["thread_id"]}}
+    remote.invoke(ASKED, thread)
+    [wanted] = [one for task in remote.get_state(thread).tasks for one in task.interrupts]
+    assert wanted.value["name"] == "Ms K."
+    result = remote.invoke(Command(resume={wanted.id: "So says a person."}), thread)
+    assert result["status"]["spoke"] == ["Ada", "Boris"]
+    assert "So says a person." in said(stage.calls_to("pen")[0].body)
+    assert len(stage.calls_to("ada")) == 1
 
 
 def test_a_council_that_does_not_exist_is_refused_with_a_near_miss(studio: Studio) -> None:
