@@ -157,7 +157,7 @@ async def test_what_was_found_is_used_where_the_council_is_silent(stage: Stage) 
     with_tools, in_words = (call.body for call in stage.calls)
     assert "tools" in with_tools
     assert "tools" not in in_words
-    assert '"look"' in said(in_words)
+    assert "- look: " in said(in_words)
     assert known(simple.model_copy(update={"model": "another"})).vision is None
 
 
