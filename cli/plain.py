@@ -8,6 +8,7 @@ from mixture_of_models.cli.inert import inert, one_line
 from mixture_of_models.cli.screen import Ending, Screen
 from mixture_of_models.graph.events import (
     Asked,
+    Called,
     Counted,
     Event,
     Finished,
@@ -17,6 +18,7 @@ from mixture_of_models.graph.events import (
     Painted,
     Planned,
     Polled,
+    Returned,
     Seated,
     Voted,
     Waited,
@@ -61,6 +63,11 @@ class Plain(Screen):
             case Asked() if self._debug:
                 who = f"{event.speaker.node} {event.speaker.name} -> {event.model}"
                 return [f"--- {who}", *(f"[{role}] {text}" for role, text in event.prompt)]
+            case Called():
+                return [f"  {event.speaker.name} calls {one_line(event.tool)}: {event.arguments}"]
+            case Returned() if self._debug or event.failed:
+                how = "failed" if event.failed else "returned"
+                return [f"  {one_line(event.tool)} {how}: {one_line(event.text, 200)}"]
             case Finished():
                 return self._finished(event)
             case Missed():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import UNASKED, Council, Model
+from mixture_of_models.councils.schema import UNASKED, Character, Council, Model, Synthesizer
 from mixture_of_models.councils.voices import HUMAN
 from mixture_of_models.models.defaults import default_council
 from mixture_of_models.models.findings import Found, find_voices, is_near
@@ -65,12 +65,17 @@ async def choose_council(named: str | None, env: Mapping[str, str]) -> Choice:
 
 def calls_at_most(council: Council) -> int:
     """How many calls of models one question takes in the worst case, retries aside."""
-    speakers = sum(len(layer) for layer in council.seats)
+    speakers = sum(_turns(council.character(name)) for layer in council.seats for name in layer)
     rules = council.deliberation
     asked = rules.method not in UNASKED
     voters = sum(character.votes for character in council.characters) if asked else 0
     readers = bool(council.annotator) + bool(council.classifier.model)
-    return readers + rules.rounds.max * (speakers + voters) + 1
+    return readers + rules.rounds.max * (speakers + voters) + _turns(council.synthesizer)
+
+
+def _turns(who: Character | Synthesizer) -> int:
+    """How many calls one answer takes: each call of a tool may take another."""
+    return 1 + (who.tool_calls if who.tools else 0)
 
 
 def cost_notice(choice: Choice, more_calls: int = 0) -> str | None:

@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ _INDEX = "CREATE INDEX age ON answers (created)"
 _PATIENCE = 1.0
 """Seconds that a locked file is waited for."""
 _SEAL = 32
+_writing = threading.Lock()
+"""Held while this process writes: its threads queue here, not at SQLite's lock, which is unfair."""
 _AHEAD = 60.0
 """Seconds that another machine's clock may be ahead of ours."""
 
@@ -94,7 +97,7 @@ class Shelf:
         ensure(self.folder)
         now = time.time()
         row = (request, model, now, now + ttl, answer)
-        with self._open() as db:
+        with _writing, self._open() as db:
             db.execute("BEGIN IMMEDIATE")
             db.execute("DELETE FROM answers WHERE expires < ?", (now,))
             db.execute(
@@ -154,6 +157,8 @@ class Shelf:
         try:
             db.execute("PRAGMA trusted_schema = OFF")
             db.execute("PRAGMA cell_size_check = ON")
+            # What a power cut loses or spoils is asked anew; waiting for the disk would cost more.
+            db.execute("PRAGMA synchronous = OFF")
             self._see_that_it_is_ours(db)
             yield db
         except sqlite3.DatabaseError as error:

@@ -66,6 +66,18 @@ def test_without_a_terminal_it_is_kept_and_said(stage: Stage, mom: Mom, council:
     assert not Path("paid").exists()
 
 
+def test_a_call_is_told_on_stderr_and_the_answer_alone_on_stdout(
+    stage: Stage, mom: Mom, council: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Path(council)
+    file.write_text(file.read_text().replace("approve: true", "approve: false"))
+    asked = mom("ask", "Pay.", "-c", council)
+    assert asked.code == 0, asked.err
+    assert asked.out == "What the council says.\n"
+    assert '  Ada calls pay: {"tool": "pay", "arguments": {"amount": 7,' in asked.err
+    assert Path("paid").read_text() == "7 "
+
+
 def test_a_file_beside_the_council_cannot_allow_code(
     stage: Stage, mom: Mom, council: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

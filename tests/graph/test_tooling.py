@@ -16,6 +16,7 @@ from mixture_of_models.graph.checkpoint import open_checkpointer
 from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.council import build_graph, compile_council
 from mixture_of_models.graph.follow import RunView, follow
+from mixture_of_models.graph.resume import resume
 from mixture_of_models.graph.tooling import decision
 from mixture_of_models.models.tools.using import Decision
 from mixture_of_models.tests.graph.desk import desk, question, seat, voice
@@ -188,6 +189,26 @@ async def test_turns_before_the_one_that_is_cut_off_are_charged(stage: Stage) ->
     status = (await graph.ainvoke(question()))["status"]
     assert [(a.character, a.reason) for a in status.absent] == [("Ada", "late")]
     assert status.usage.calls == len(stage.calls) == 2 + 1 + 1 + 1
+
+
+async def test_a_run_that_was_stopped_goes_on_where_its_tools_had_come_to(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    stage.model("ada", reply=[calling("look"), "Done."], faults=[None, Fault.hang()])
+    till, threads = Till(), str(tmp_path / "threads.db")
+    async with open_checkpointer(threads) as saver:
+        graph = compile_council(armed(stage), saver, tools=till.given)
+        running = asyncio.create_task(graph.ainvoke(question(), CONFIG))
+        await asyncio.to_thread(stage.wait_for, 4, 30, started=True)
+        running.cancel()
+        await asyncio.wait({running})
+    async with open_checkpointer(threads) as saver:
+        graph = compile_council(armed(stage), saver, tools=till.given)
+        result = await resume(graph, CONFIG)
+    assert till.looked == 1
+    assert len(stage.calls_to("ada")) == 3  # the one that hung is asked again, nothing else
+    assert result["status"].spoke == ("Ada", "Boris", "Clara")
 
 
 async def test_a_straggler_with_tools_is_let_go_and_its_connection_closed(stage: Stage) -> None:

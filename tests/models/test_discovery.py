@@ -403,6 +403,7 @@ def council_with(**parts: Any) -> Any:
         ({"deliberation": {"method": "answers", "rounds": {"max": 3}}}, 3 * 3 + 1),
         ({"deliberation": {"method": "none", "rounds": {"max": 1}}}, 3 + 1),
         ({"deliberation": {"rounds": {"max": 1}}, "layers": [["A", "B"], ["C"]]}, 3 + 3 + 1),
+        ({"synthesizer": {"model": "m", "tools": ["clock"], "tool_calls": 4}}, 2 * (3 + 3) + 5),
     ],
 )
 def test_calls_are_counted_as_in_the_worst_case(parts: dict[str, Any], calls: int) -> None:

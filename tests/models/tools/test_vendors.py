@@ -46,3 +46,17 @@ async def test_two_calls_are_answered_under_their_ids(stage: Stage, vendor: str)
     assert '"city"' in json.dumps(stage.calls[0].body["tools"])
     if vendor != "ollama":  # which has no ids
         assert told.count("abcdefghi") == told.count("jklmnopqr") == 2
+
+
+async def test_thoughts_go_back_signed_to_whoever_wants_them_with_a_call(stage: Stage) -> None:
+    called = [{"name": "weather", "args": {"city": "Oslo"}, "id": "toolu_1"}]
+    stage.model("m-1", reply=[Line("I look.", reasoning="Rain?", tool_calls=called), "It rains."])
+    sitting = council(stage, "anthropic")
+    sitting = sitting.model_copy(update={"tools": {"weather": Tool()}})
+    belt = await take_up(sitting, ["weather"], 4, {"weather": weather})
+    reply, _ = await speak_using(sitting, "m", QUESTION, belt)
+    assert (reply.text, reply.reasoning) == ("It rains.", "Rain?")
+    asked = stage.calls[1].body["messages"][1]
+    assert [block["type"] for block in asked["content"]] == ["thinking", "text", "tool_use"]
+    assert asked["content"][0]["signature"] == "c2lnbmVk"
+    assert asked["content"][2]["input"] == {"city": "Oslo"}
