@@ -96,7 +96,11 @@ async def _words(
         return _Words(
             wish, ("The prompt came out empty: the wish was drawn as it stands.",), (segment,)
         )
-    return _Words(prompt, (), (segment,))
+    cut = {
+        "broken": f"The prompt broke off ({reply.detail}): it was drawn as far as it came.",
+        "length": "The prompt met its model's length limit: it was drawn as far as it came.",
+    }
+    return _Words(prompt, (cut[reply.finish],) if reply.finish in cut else (), (segment,))
 
 
 def tidy(reply: str) -> str:
@@ -176,7 +180,7 @@ def _answer(
         council=council.name,
         route="image",
         degraded=bool(words.notes),
-        notes=words.notes,
+        notes=(*state["notes"], *words.notes),
         written_by=by,
         usage=sum((one.usage for one in words.segments), table.spent(state)),
         seconds=round(time.time() - state["asked_at"], 3),

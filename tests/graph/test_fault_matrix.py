@@ -1,7 +1,8 @@
 """Every fault, at every seat: an answer with an honest status, or an error that names the cause.
 
 Each faulty model is tried twice at the most and has a few seconds for all of it, one where it would
-hang; so many requests are sent as its fault deserves, and nobody waits longer than that.
+hang; so many requests are sent as its fault deserves, and nobody waits longer than that. What goes
+wrong with the painter's own endpoint stands in `tests/nodes/test_painter.py`.
 """
 
 from __future__ import annotations
@@ -191,6 +192,43 @@ async def test_the_synthesizer(stage: Stage, row: Row) -> None:
         assert any(
             "The synthesizer" in note and row.says.rstrip(".") in note for note in status.notes
         )
+
+
+@EACH
+async def test_the_painters_writer(stage: Stage, row: Row) -> None:
+    seat(stage)
+    stage.model("brush")
+    models = faulty(stage, "quill", row, "one two three four")
+    models["brush"] = voice(stage, "brush")
+    painter = {"model": "brush", "writer": "quill"}
+    result = await ask(desk(stage, models=models, painter=painter), "/image a cat")
+    status: Status = result["status"]
+    assert len(stage.calls_to("quill")) == row.requests
+    assert status.seconds < LONG_BEYOND
+    assert status.route == "image"
+    assert status.degraded
+    drawn = [call.body["prompt"] for call in stage.calls_to("brush")]
+    if row.end == "refused":
+        assert drawn == []
+        assert any("declined" in note and row.says in note for note in status.notes)
+    elif row.end in ("broken", "length"):
+        assert drawn[0].startswith("one two")
+        assert any("drawn as far as it came" in note for note in status.notes)
+    else:
+        assert drawn == ["a cat"]
+        assert any("drawn as it stands" in note and row.says in note for note in status.notes)
+
+
+async def test_a_classifier_that_failed_is_told_with_the_picture_too(stage: Stage) -> None:
+    seat(stage)
+    stage.model("brush")
+    stage.model("pen", reply="A grey cat.")
+    models = {"brush": voice(stage, "brush"), "router": voice(stage, "router")}
+    stage.model("router", always=Fault.status(401))
+    sitting = desk(stage, models=models, classifier={"model": "router"}, painter={"model": "brush"})
+    status = (await ask(sitting, "Draw a cat."))["status"]
+    assert status.route == "image"
+    assert any("The classifier did not answer" in note for note in status.notes)
 
 
 async def test_one_that_recovers_leaves_no_trace_but_its_requests(stage: Stage) -> None:
