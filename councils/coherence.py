@@ -40,6 +40,8 @@ def _pointers(council: Council) -> Iterator[tuple[Path, str]]:
     for index, character in enumerate(council.characters):
         yield ("characters", index, "model"), character.model
     yield ("synthesizer", "model"), council.synthesizer.model
+    if council.deliberation.likeness is not None:
+        yield ("deliberation", "likeness", "model"), council.deliberation.likeness.model
     for part, key in (*_PARTS, ("painter", "model")):
         name = getattr(getattr(council, part), key, None)
         if name is not None:

@@ -34,6 +34,7 @@ __all__ = [
     "Deliberation",
     "Extension",
     "Lane",
+    "Likeness",
     "Method",
     "Model",
     "Name",
@@ -100,6 +101,15 @@ class Rounds(Section):
         return self
 
 
+class Likeness(Section):
+    """How like two open answers are, by a model that turns texts into vectors."""
+
+    model: Pointer = Field(description="a key of `models`, of an embedding model")
+    threshold: Share = Field(
+        default=0.8, description="cosine from which on two texts say the same; it varies by model"
+    )
+
+
 class Deliberation(Section):
     """How the council votes and when it stops."""
 
@@ -151,6 +161,9 @@ class Deliberation(Section):
         default="seats",
         description="whom to ask first, and whom ties favour: as the layers are written, the "
         "cheapest, or who has been right most often",
+    )
+    likeness: Likeness | None = Field(
+        default=None, description="for similarity: a model of vectors; left out: equal words"
     )
     weights: Literal["written", "learned"] = Field(
         default="written",

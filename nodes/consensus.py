@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Absence, Verdict
+from mixture_of_models.councils.records import Absence, Proposal, Segment, Usage, Verdict
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.voting.counting import count
 from mixture_of_models.councils.voting.fitted import confidence
+from mixture_of_models.councils.voting.likeness import Measure
+from mixture_of_models.councils.voting.replies import plain
 from mixture_of_models.councils.voting.stopping import explain, why_stop
+from mixture_of_models.errors import CouncilError, ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.asking import evidence, first_layer, unasked
 from mixture_of_models.graph.context import UNASKED, CouncilContext, context_of
-from mixture_of_models.graph.events import Counted, Missed, Speaker, tell
+from mixture_of_models.graph.events import Counted, Missed, Noted, Speaker, tell
 from mixture_of_models.graph.speech import absence
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Seating
+from mixture_of_models.models.embeddings import cosine, embed
 
 
 async def consensus(
@@ -38,11 +43,21 @@ async def consensus(
     rules = council.deliberation
     cut, unneeded = _let_go(state, turn.round), unasked(state, council)
     out = {name: council.character(name).weight for name in (*cut, *unneeded)}
+    told: CouncilUpdate = {}
     if _silent(state, turn.round):
         verdict = state["verdicts"][-1]  # nobody spoke, so what was voted before still holds
     else:
         threshold = council.deliberation.threshold
-        verdict = count(standing, ballots, method=method, kind=kind, out=out, threshold=threshold)
+        measure, told = await _measure(standing, method, runtime, council)
+        verdict = count(
+            standing,
+            ballots,
+            method=method,
+            kind=kind,
+            out=out,
+            threshold=threshold,
+            measure=measure,
+        )
     spared = _spared(state, turn.round) + len(unneeded)
     changes: dict[str, Any] = {"round": turn.round, "stop_reason": None, "spared": spared}
     if spared and rules.stop == "lossless":
@@ -68,7 +83,32 @@ async def consensus(
     for one in absences:
         tell(runtime, Missed(absence=one))
     tell(runtime, Counted(verdict=verdict, why=explain(verdict, rules)))
-    return {"verdicts": [verdict], "absences": absences}
+    return {**told, "verdicts": [verdict], "absences": absences}
+
+
+async def _measure(
+    standing: list[Proposal], method: str, runtime: Runtime[CouncilContext], council: Council
+) -> tuple[Measure | None, CouncilUpdate]:
+    """How texts are compared, and what there is to say about it.
+
+    Vectors where the council names a model for them; where that fails, their words, and it is said.
+    """
+    wanted = council.deliberation.likeness
+    if method != "similarity" or wanted is None or len(standing) < 2:
+        return None, {}
+    texts = list(dict.fromkeys(plain(proposal.text) for proposal in standing))
+    began = time.monotonic()
+    try:
+        vectors = await embed(council.models[wanted.model], texts)
+    except (ModelError, CouncilError) as error:
+        note = f"Likeness was told by words alone: {error}"
+        tell(runtime, Noted(text=note))
+        return None, {"notes": [note]}
+    of = dict(zip(texts, vectors, strict=True))
+    usage = Usage(calls=1, seconds=time.monotonic() - began)
+    segment = Segment(node="consensus", name="likeness", model=wanted.model, usage=usage)
+    measure = Measure(lambda one, other: cosine(of[one], of[other]), wanted.threshold)
+    return measure, {"segments": [segment]}
 
 
 def _let_go(state: CouncilState, round_: int) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mixture_of_models.councils.records import AnswerKind, Ballot, Option, Proposal, Verdict
 from mixture_of_models.councils.voting import METHODS
 from mixture_of_models.councils.voting.base import Group, Standing, Table, exact
+from mixture_of_models.councils.voting.likeness import Measure
 from mixture_of_models.councils.voting.table import lay
 
 _FIELD = {
@@ -27,6 +28,7 @@ def count(
     kind: AnswerKind = "unknown",
     out: Mapping[str, float] | None = None,
     threshold: float | None = None,
+    measure: Measure | None = None,
 ) -> Verdict:
     """Count a round.
 
@@ -42,6 +44,7 @@ def count(
         out: voters (under `answers`: characters) that may still come in, and their weights.
         threshold: if given, `decided` also demands that what is out cannot change whether the
             leader has agreement; without it, only that the leader stays.
+        measure: how `similarity` compares texts; by their words if left out.
 
     Raises:
         KeyError: there is no such method.
@@ -52,7 +55,8 @@ def count(
         table, _ = lay(proposals, (), kind=kind)
         options = tuple(Option(members=each.members, answer=each.answer) for each in table.options)
         return Verdict(method=method, round=number, options=options)
-    table, abstained = lay(proposals, _readable(ballots, method), kind=kind, method=method)
+    read = _readable(ballots, method)
+    table, abstained = lay(proposals, read, kind=kind, method=method, measure=measure)
     if not table.options:
         return Verdict(method=method, round=number, abstained=abstained)
     standings = METHODS[method].standings(table)

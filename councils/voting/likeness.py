@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 
 def likeness(one: str, other: str) -> float:
@@ -20,17 +21,31 @@ def likeness(one: str, other: str) -> float:
     return _shared(_marks(one), _marks(other))
 
 
-def clusters(texts: Sequence[str], threshold: float = 0.5) -> list[list[int]]:
+Alike = Callable[[str, str], float]
+"""How alike two texts are, 0..1."""
+
+
+class Measure(NamedTuple):
+    """How texts are compared."""
+
+    alike: Alike
+    threshold: float
+    """From which on two texts are one option."""
+
+
+def clusters(
+    texts: Sequence[str], threshold: float = 0.5, alike: Alike | None = None
+) -> list[list[int]]:
     """Groups of texts, as indices in order; largest group first, then by first text.
 
     A text joins a group only where it is as like as the threshold to every member, so that no
     chain of half-likenesses joins texts that have nothing in common.
     """
-    marks = [_marks(text) for text in texts]
+    near = _matrix(texts, alike)
     groups: list[list[int]] = []
-    for at, mine in enumerate(marks):
+    for at in range(len(texts)):
         fits = [
-            (min(_shared(mine, marks[member]) for member in group), -place, group)
+            (min(near[at][member] for member in group), -place, group)
             for place, group in enumerate(groups)
         ]
         best = max(fits, default=None)
@@ -41,7 +56,9 @@ def clusters(texts: Sequence[str], threshold: float = 0.5) -> list[list[int]]:
     return sorted(groups, key=lambda group: -len(group))
 
 
-def medoid(texts: Sequence[str], weights: Sequence[float] | None = None) -> int:
+def medoid(
+    texts: Sequence[str], weights: Sequence[float] | None = None, alike: Alike | None = None
+) -> int:
     """The index of the text that is most like all the others, weighted; the first of equals.
 
     Raises:
@@ -50,16 +67,19 @@ def medoid(texts: Sequence[str], weights: Sequence[float] | None = None) -> int:
     if not texts:
         raise ValueError("texts is empty; a medoid needs at least one text")
     weights = [1.0] * len(texts) if weights is None else weights
-    marks = [_marks(text) for text in texts]
-    near = [
-        sum(
-            weight * _shared(mine, other)
-            for at, (other, weight) in enumerate(zip(marks, weights, strict=True))
-            if at != place
-        )
-        for place, mine in enumerate(marks)
+    near = _matrix(texts, alike)
+    sums = [
+        sum(weight * row[at] for at, weight in enumerate(weights) if at != place)
+        for place, row in enumerate(near)
     ]
-    return near.index(max(near))
+    return sums.index(max(sums))
+
+
+def _matrix(texts: Sequence[str], alike: Alike | None) -> list[list[float]]:
+    if alike is not None:
+        return [[alike(one, other) for other in texts] for one in texts]
+    marks = [_marks(text) for text in texts]
+    return [[_shared(one, other) for other in marks] for one in marks]
 
 
 def _marks(text: str) -> frozenset[str]:

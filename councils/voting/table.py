@@ -2,7 +2,7 @@
 
 Proposals of equal answer become one option, so that clones neither split a vote nor win one by
 number; a refusal joins refusals only, and texts that are word for word the same are always one
-option. Methods that read more than answers prepare the options further (`_PREPARE`). A ballot for
+option. Methods that read more than answers prepare the options further first. A ballot for
 any member counts for the option. Nobody votes for itself: a ballot that names only its voter is an
 abstention.
 """
@@ -10,12 +10,13 @@ abstention.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from mixture_of_models.councils.records import AnswerKind, Ballot, Proposal
 from mixture_of_models.councils.voting import best_confidence, similarity
 from mixture_of_models.councils.voting.answers import canonical, is_refusal
 from mixture_of_models.councils.voting.base import Group, Table, exact
+from mixture_of_models.councils.voting.likeness import Measure
 
 
 def lay(
@@ -24,6 +25,7 @@ def lay(
     *,
     kind: AnswerKind = "unknown",
     method: str = "",
+    measure: Measure | None = None,
 ) -> tuple[Table, int]:
     """The table, and how many ballots abstained.
 
@@ -32,20 +34,18 @@ def lay(
         ballots: of this round; of several by one voter the last counts.
         kind: `open` questions have no equal answers; only refusals and the same words are merged.
         method: that will count; some of them need more than answers.
+        measure: how `similarity` compares texts; by their words if left out.
     """
     options = merge(proposals, kind=kind)
-    if method in _PREPARE:
-        options = _PREPARE[method](options, {each.character: each for each in proposals})
+    last = {each.character: each for each in proposals}
+    if method == "similarity":
+        options = similarity.prepare(options, last, measure)
+    elif method == "best_confidence":
+        options = best_confidence.prepare(options, last)
     option_of = {name: at for at, group in enumerate(options) for name in group.members}
     cast = list({ballot.voter: ballot for ballot in ballots}.values())
     valid = [kept for ballot in cast if not (kept := _valid(ballot, option_of)).abstained]
     return Table(tuple(options), tuple(valid), option_of), len(cast) - len(valid)
-
-
-_PREPARE: dict[str, Callable[[list[Group], Mapping[str, Proposal]], list[Group]]] = {
-    "similarity": similarity.prepare,
-    "best_confidence": best_confidence.prepare,
-}
 
 
 def merge(proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown") -> list[Group]:
