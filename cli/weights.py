@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mixture_of_models.cli.failure import write_json
+from mixture_of_models.cli.options import Database, place, thread_named
+
+Way = Literal["up", "down", "none"]
 
 app = typer.Typer(
     help="Show, fit and reset what is known of how often each model is right.",
@@ -125,6 +128,38 @@ def fit(
     for one in learned.fits:
         who = ", ".join(one.models) if one.models else f"any {len(one.steps)} or fewer of them"
         print(f"fitted on {one.basis}: {who}")
+
+
+@app.command()
+def thumb(
+    way: Annotated[Way, typer.Argument(help="up: the answer was right; down: it was wrong.")],
+    thread: Annotated[
+        str | None,
+        typer.Option("--thread", "-t", metavar="THREAD", help="Whose last answer; the newest."),
+    ] = None,
+    db: Database = None,
+) -> None:
+    """Judge the last answer of a thread; the ledger learns who had given it.
+
+    `none` takes a thumb back. Nothing is learned from an answer that is no single one.
+    """
+    import asyncio
+
+    from mixture_of_models.evals.thumbs import rate
+    from mixture_of_models.graph.checkpoint import open_checkpointer
+    from mixture_of_models.graph.threads import list_threads
+
+    async def run() -> int:
+        async with open_checkpointer(place(db)) as saver:
+            name = thread
+            if name is None:
+                newest = await list_threads(saver, 1)
+                if not newest:
+                    raise typer.BadParameter("there are no threads yet")
+                name = newest[0].id
+            return await rate(saver, thread_named(name), up={"up": True, "down": False}.get(way))
+
+    print(f"learned something of {asyncio.run(run())} models")
 
 
 @app.command()

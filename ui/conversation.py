@@ -9,6 +9,8 @@ from typing import Literal
 import streamlit as st
 from langchain_core.messages import AIMessage, HumanMessage
 
+from mixture_of_models.errors import StorageError
+from mixture_of_models.evals.thumbs import rate
 from mixture_of_models.graph.table import COMMAND
 from mixture_of_models.models.gallery import hung
 from mixture_of_models.models.images import data_urls
@@ -131,6 +133,11 @@ def _rate(thread: str, answer: str, key: str) -> None:
     thumb: Literal["up", "down"] | None = None if chosen is None else ("down", "up")[chosen]
     job = house.jobs.of(thread)
     house.shelf.rate(thread, answer, thumb, trace=(job.trace if job else None) or "")
+    up = None if thumb is None else thumb == "up"
+    try:
+        house.wait_for(rate(house.saver, thread, up=up, answer=answer))
+    except StorageError as error:
+        st.toast(safe.inline(f"The ledger learned nothing from it: {error}"))
 
 
 def shown_turns(talk: Talk, removed: frozenset[str], *, running: bool) -> tuple[Turn, ...]:
