@@ -41,9 +41,9 @@ Depth = Literal["solo", "small", "full", "deep"]
 """How much of the council a question takes. solo: the first character alone; small: the first three
 of the first layer; full: the council as it is written; deep: two rounds at least."""
 
-AnswerFinish = Literal["stop", "length", "broken", "filtered"]
+AnswerFinish = Literal["stop", "length", "broken", "filtered", "calls"]
 """stop: it was complete; length: cut at the model's limit; broken: the model broke off in the
-middle; filtered: the provider withheld the rest."""
+middle; filtered: the provider withheld the rest; calls: it asks for the caller's own tools."""
 
 N = TypeVar("N", int, float)
 

@@ -23,6 +23,7 @@ from mixture_of_models.councils.records import (
     Status,
     Verdict,
 )
+from mixture_of_models.models.calls import Call
 
 
 class Speaker(Record):
@@ -198,6 +199,7 @@ class Answered(Record):
     kind: Literal["answered"] = "answered"
     text: str
     status: Status
+    calls: tuple[Call, ...] = Field(default=(), description="of the caller's own tools")
 
 
 Event = Annotated[

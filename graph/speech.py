@@ -18,6 +18,7 @@ from mixture_of_models.graph.events import Asked, Finished, Speaker, Telling, Wa
 from mixture_of_models.graph.people import hear, is_person
 from mixture_of_models.graph.pictures import NO_PICTURES, Pictures, with_pictures
 from mixture_of_models.graph.tooling import Kit, speak_with
+from mixture_of_models.models.offering import Definition
 from mixture_of_models.models.speaking import Reply, speak
 from mixture_of_models.prompts import Prompt
 
@@ -49,6 +50,7 @@ async def utter(
     params: Mapping[str, Any] | None = None,
     stop: Sequence[str] = (),
     kit: Kit | None = None,
+    tools: Sequence[Definition] = (),
 ) -> tuple[Reply, Segment]:
     """Have a model speak, telling its tokens as they come.
 
@@ -62,6 +64,7 @@ async def utter(
         params: parameters of this call alone, such as a character's temperature.
         stop: texts at which the reply ends.
         kit: the tools that it may use.
+        tools: the caller's own, which it may ask for in place of an answer; then without the kit.
 
     Raises:
         ModelError: the model and all its fallbacks failed.
@@ -83,6 +86,8 @@ async def utter(
         calls = 0
         if is_person(council, key):
             reply = await hear(council, runtime, speaker, key, messages)
+        elif tools:
+            reply = await speak(council, key, messages, on_text=telling, tools=tools, **asking)
         elif kit is not None and kit.names and schema is None:
             told = (kit, council, runtime, speaker, key, messages, telling)
             reply, calls = await speak_with(*told, **asking)

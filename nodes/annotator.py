@@ -15,7 +15,7 @@ from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.events import Noted, Read, Speaker, tell
 from mixture_of_models.graph.speech import compose, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.table import conversation, instructions, pictures, question
+from mixture_of_models.graph.table import conversation, instructions, pictures, posed
 from mixture_of_models.prompts import render
 
 _FIELDS = {
@@ -55,7 +55,7 @@ async def annotator(
         "annotator",
         style=council.prompts,
         personality=council.annotator.personality,
-        question=question(state),
+        question=posed(state),
         depth=deep,
     )
     messages = compose(

@@ -53,7 +53,7 @@ def character(name: str, races: Races, given: Given = NONE) -> Any:
                     runtime,
                     speaker,
                     who.model,
-                    _messages(who, state, council),
+                    _messages(who, state, council, context_of(runtime)),
                     params={} if who.temperature is None else {"temperature": who.temperature},
                     kit=kit,
                 ),
@@ -92,7 +92,9 @@ def _proposal(reply: Reply, segment: Segment, council: Council) -> Proposal:
     )
 
 
-def _messages(who: Character, state: CouncilState, council: Council) -> list[Any]:
+def _messages(
+    who: Character, state: CouncilState, council: Council, context: CouncilContext
+) -> list[Any]:
     turn = table.seating(state)
     earlier, own = _earlier(who, state, council)
     prompt = render(
@@ -103,7 +105,7 @@ def _messages(who: Character, state: CouncilState, council: Council) -> list[Any
         speaking_style=who.speaking_style,
         thought_process=who.thought_process,
         interests=who.interests,
-        question=table.question(state),
+        question=table.posed(state),
         restated=state["annotation"].restated,
         earlier=earlier,
         own=own,
@@ -111,9 +113,10 @@ def _messages(who: Character, state: CouncilState, council: Council) -> list[Any
         layer=turn.layer,
         method=council.deliberation.method,
     )
+    told = (table.instructions(state), context.form.for_the_council if context.form else "")
     return compose(
         prompt,
-        instructions=table.instructions(state),
+        instructions="\n\n".join(part for part in told if part),
         conversation=table.conversation(state, council),
         pictures=table.pictures(state),
     )

@@ -32,7 +32,7 @@ async def comparison(
     prompt = render(
         "comparison",
         style=council.prompts,
-        question=table.question(state),
+        question=table.posed(state),
         restated=state["annotation"].restated,
         proposals=[proposal.text for proposal in shown],
     )

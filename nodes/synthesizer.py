@@ -32,6 +32,7 @@ from mixture_of_models.graph.remarks import stand_ins, unpriced
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.graph.tooling import Kit, kit_of
+from mixture_of_models.models.calls import Call
 from mixture_of_models.models.speaking import Reply
 from mixture_of_models.models.tools.allowed import NONE, Given
 from mixture_of_models.prompts import render
@@ -53,6 +54,7 @@ class Written(NamedTuple):
     segments: tuple[Segment, ...]
     id: str | None = None
     finish: AnswerFinish = "stop"
+    calls: tuple[Call, ...] = ()
 
 
 async def synthesizer(
@@ -70,14 +72,20 @@ async def synthesizer(
     else:
         kit = kit_of(council.synthesizer, given)
         written = await _write(standing, verdict, state, runtime, council, kit)
-    if table.unseen(state):
+    form = context_of(runtime).form
+    if table.unseen(state) and not (form and form.wanted):
         written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
     for note in written.notes:
         tell(runtime, Noted(text=note))
     status = _status(written, standing, verdict, state, council)
-    tell(runtime, Answered(text=written.text, status=status))
+    tell(runtime, Answered(text=written.text, status=status, calls=written.calls))
     label = {"council": _label(status)}
-    message = AIMessage(content=written.text, id=written.id, response_metadata=label)
+    message = AIMessage(
+        content=written.text,
+        id=written.id,
+        response_metadata=label,
+        tool_calls=[call.wire for call in written.calls],
+    )
     return {"messages": [message], "segments": list(written.segments), "status": status}
 
 
@@ -94,7 +102,7 @@ async def _write(
     form = context_of(runtime).form or AnswerForm()
     messages = compose(
         _prompt(standing, verdict, state, council, form),
-        instructions=table.instructions(state),
+        instructions="\n\n".join(filter(None, (table.instructions(state), form.for_the_writer))),
         conversation=table.conversation(state, council),
         pictures=table.pictures(state),
     )
@@ -111,6 +119,7 @@ async def _write(
                 params=form.params,
                 stop=form.stop,
                 kit=kit,
+                tools=form.tools,
             )
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."
@@ -118,6 +127,9 @@ async def _write(
     except ModelError as error:
         note = f"The synthesizer did not answer: {error}"
         return _preferred(standing, verdict, note, (failed(speaker, key, error),))
+    if calls := _asked_for(reply, form):
+        text = reply.text.strip()
+        return Written(text, reply.model, (), (segment,), reply.id or None, "calls", calls)
     if not reply.text.strip():
         return _preferred(standing, verdict, _why_nothing(reply), (segment,))
     notes = [f"The answer broke off: {reply.detail or reply.finish}."] * (reply.finish == "broken")
@@ -135,6 +147,12 @@ async def _write(
         reply.id or None,
         "filtered" if reply.finish == "refused" else reply.finish,
     )
+
+
+def _asked_for(reply: Reply, form: AnswerForm) -> tuple[Call, ...]:
+    """The calls of the caller's tools that a reply asks for: of those that there are, readable."""
+    known = {tool["function"]["name"] for tool in form.tools}
+    return tuple(c for c in reply.calls if c.tool in known and c.arguments is not None)
 
 
 def _why_nothing(reply: Reply) -> str:
@@ -159,7 +177,7 @@ def _prompt(
         "synthesizer",
         style=council.prompts,
         personality=council.synthesizer.personality,
-        question=table.question(state),
+        question=table.posed(state),
         restated=restated,
         proposals=[
             {
@@ -177,7 +195,7 @@ def _prompt(
     )
     if template := council.synthesizer.template:
         said = [(p.text, p.weight) for p in shown]
-        return prompt._replace(user=fill(template, table.question(state), restated, said))
+        return prompt._replace(user=fill(template, table.posed(state), restated, said))
     return prompt
 
 

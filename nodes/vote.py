@@ -138,7 +138,7 @@ def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council
         style=council.prompts,
         name=who.name,
         personality=who.personality,
-        question=table.question(state),
+        question=table.posed(state),
         restated=state["annotation"].restated,
         candidates=shown,
         method=council.deliberation.method,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from mixture_of_models.server.asking import Visitor, failing, house_of, question_of
 from mixture_of_models.server.chat_request import ChatRequest, conversation
+from mixture_of_models.server.client_tools import in_chat
 from mixture_of_models.server.house import House
 from mixture_of_models.server.json import dumps
 from mixture_of_models.server.reading import read_body
@@ -67,12 +68,7 @@ class Completion:
             "choices": [
                 {
                     "index": choice,
-                    "message": {
-                        "role": "assistant",
-                        "content": text,
-                        "refusal": None,
-                        "annotations": [],
-                    },
+                    "message": _message(one, text),
                     "logprobs": None,
                     "finish_reason": one.finish,
                 }
@@ -96,6 +92,10 @@ class Completion:
                 continue
             checked(part, self._asked.form)
             outcomes[choice] = part
+            if part.answered.calls:
+                calls = enumerate(in_chat(part.answered.calls))
+                made = [{"index": number, **call} for number, call in calls]
+                yield self._chunk(choice, {"tool_calls": made})
             yield self._chunk(choice, {}, part)
         if self._usage_wanted:
             ended = [outcomes[choice] for choice in range(self._choices)]
@@ -134,3 +134,14 @@ class Completion:
         candid, thread = self._house.settings.candid, self._visitor.told(self._asked.thread)
         made = [account(one, thread=thread, candid=candid) for one in ended]
         return {"council": made[0]} if len(made) == 1 else {"councils": made}
+
+
+def _message(outcome: Outcome, text: str) -> dict[str, Any]:
+    calls = in_chat(outcome.answered.calls)
+    return {
+        "role": "assistant",
+        "content": (text or None) if calls else text,
+        "refusal": None,
+        "annotations": [],
+        **({"tool_calls": calls} if calls else {}),
+    }

@@ -9,24 +9,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.server.body import Body, Part
+from mixture_of_models.server.client_tools import Tool, chosen
 from mixture_of_models.server.errors import unsupported, wrong
 
 MOST_CHOICES = 16
-
-
-class Body(BaseModel):
-    """A part of a request that refuses what it does not know."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
-
-
-class Part(BaseModel):
-    """A part of a message. Clients send back what they got, with fields of all sorts."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class Text(Part):
@@ -154,9 +144,10 @@ class ChatRequest(Body):
     response_format: ResponseFormat | None = None
     metadata: dict[str, str] | None = Field(default=None, max_length=16)
 
-    # What would change the answer and is not to be had here.
-    tools: list[dict[str, Any]] | None = None
+    tools: list[Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
+
+    # What would change the answer and is not to be had here.
     functions: list[Any] | None = None
     function_call: Any = None
     logprobs: bool | None = None
@@ -186,8 +177,8 @@ class ChatRequest(Body):
         Raises:
             Refusal: the first of them.
         """
-        if self.tools or self.functions:
-            raise unsupported("tools", "Tools are not called by councils yet; leave them out.")
+        if self.functions or self.function_call is not None:
+            raise unsupported("functions", "Send functions as 'tools', as OpenAI does by now.")
         if self.logprobs or self.top_logprobs:
             raise unsupported("logprobs", "A council's answer has no log probabilities.")
         if self.audio or (self.modalities and self.modalities != ["text"]):
@@ -215,7 +206,10 @@ class ChatRequest(Body):
         """What is asked of the answer's form."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         wanted = self.response_format
+        tools, must_call = chosen(self.tools, self.tool_choice)
         return AnswerForm(
+            tools=tools,
+            must_call=must_call,
             stop=tuple(stop),
             max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=self.temperature,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from mixture_of_models.server.asking import Visitor, failing, house_of, question_of
 from mixture_of_models.server.chat_request import conversation
+from mixture_of_models.server.client_tools import in_responses
 from mixture_of_models.server.errors import told
 from mixture_of_models.server.house import House
 from mixture_of_models.server.json import dumps
@@ -55,6 +56,7 @@ class Made:
         self._message = f"msg_{secrets.token_hex(16)}"
         self._created = int(time.time())
         self._number = 0
+        self._place = {"item_id": self._message, "output_index": 0, "content_index": 0}
 
     async def whole(self) -> Response:
         """The response in one piece."""
@@ -64,19 +66,21 @@ class Made:
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """The response as a stream of events."""
-        begun = False
-        place = {"item_id": self._message, "output_index": 0, "content_index": 0}
+        begun = speaks = False
         async with aclosing(run(self._house, self._asked)) as parts:
             async for part in parts:
                 if not begun:
                     begun = True
-                    yield self._opening(place)
+                    yield self._opening()
                 if isinstance(part, str):
-                    delta = {**place, "delta": part, "logprobs": []}
+                    if not speaks:
+                        speaks = True
+                        yield self._message_begins()
+                    delta = {**self._place, "delta": part, "logprobs": []}
                     yield self._event("response.output_text.delta", **delta)
                     continue
                 checked(part, self._asked.form)
-                yield self._closing(place, part)
+                yield self._closing(part, speaks=speaks)
 
     def broken(self, error: BaseException) -> bytes:
         """The last event of a stream that breaks off."""
@@ -88,29 +92,44 @@ class Made:
         }
         return self._event("response.failed", response=failed)
 
-    def _opening(self, place: dict[str, Any]) -> bytes:
+    def _opening(self) -> bytes:
         begun = self._state("in_progress", [])
-        item = self._item("in_progress", [])
-        return b"".join(
-            (
-                self._event("response.created", response=begun),
-                self._event("response.in_progress", response=begun),
-                self._event("response.output_item.added", output_index=0, item=item),
-                self._event("response.content_part.added", **place, part=_text("")),
-            )
+        return self._event("response.created", response=begun) + self._event(
+            "response.in_progress", response=begun
         )
 
-    def _closing(self, place: dict[str, Any], outcome: Outcome) -> bytes:
-        part = _text(outcome.text)
+    def _message_begins(self) -> bytes:
+        item = self._item("in_progress", [])
+        return self._event("response.output_item.added", output_index=0, item=item) + self._event(
+            "response.content_part.added", **self._place, part=_text("")
+        )
+
+    def _closing(self, outcome: Outcome, *, speaks: bool) -> bytes:
         state = self._ended(outcome, outcome.text)
-        [item] = state["output"]
+        told = []
+        for index, item in enumerate(state["output"]):
+            if item["type"] == "message":
+                told.append(b"" if speaks else self._message_begins())
+                told.append(self._message_ends(outcome.text))
+            else:
+                told.append(self._call(index, item))
+            told.append(self._event("response.output_item.done", output_index=index, item=item))
         over = "incomplete" if state["status"] == "incomplete" else "completed"
+        return b"".join((*told, self._event(f"response.{over}", response=state)))
+
+    def _message_ends(self, text: str) -> bytes:
+        done = self._event("response.output_text.done", **self._place, text=text, logprobs=[])
+        return done + self._event("response.content_part.done", **self._place, part=_text(text))
+
+    def _call(self, index: int, item: dict[str, Any]) -> bytes:
+        place = {"item_id": item["id"], "output_index": index}
+        begun = {**item, "arguments": "", "status": "in_progress"}
+        kind, written = "response.function_call_arguments", item["arguments"]
         return b"".join(
             (
-                self._event("response.output_text.done", **place, text=outcome.text, logprobs=[]),
-                self._event("response.content_part.done", **place, part=part),
-                self._event("response.output_item.done", output_index=0, item=item),
-                self._event(f"response.{over}", response=state),
+                self._event("response.output_item.added", output_index=index, item=begun),
+                self._event(f"{kind}.delta", **place, delta=written),
+                self._event(f"{kind}.done", **place, arguments=written, name=item["name"]),
             )
         )
 
@@ -125,7 +144,9 @@ class Made:
             outcome.finish
         )
         status = "incomplete" if why else "completed"
-        state = self._state(status, [self._item(status, [_text(text)])])
+        calls = in_responses(outcome.answered.calls)
+        message = [] if calls and not text else [self._item(status, [_text(text)])]
+        state = self._state(status, [*message, *calls])
         state["incomplete_details"] = {"reason": why} if why else None
         state["usage"] = response_usage(outcome)
         state["council"] = account(
@@ -167,8 +188,8 @@ class Made:
             "store": False,
             "temperature": body.temperature,
             "text": {"format": form},
-            "tool_choice": "auto",
-            "tools": [],
+            "tool_choice": body.tool_choice or "auto",
+            "tools": [tool.model_dump() for tool in body.tools or ()],
             "top_p": body.top_p,
             "truncation": "disabled",
             "usage": None,

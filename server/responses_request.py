@@ -8,18 +8,18 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.server.body import Body, Part
 from mixture_of_models.server.chat_request import (
     Address,
     Asked,
-    Body,
     Found,
     Message,
-    Part,
     Picture,
     Said,
     Text,
     Told,
 )
+from mixture_of_models.server.client_tools import FlatTool, chosen
 from mixture_of_models.server.errors import unsupported, wrong
 
 
@@ -132,9 +132,10 @@ class ResponsesRequest(Body):
     metadata: dict[str, str] | None = Field(default=None, max_length=16)
     conversation: str | Conversation | None = None
 
-    # What would change the answer and is not to be had here.
-    tools: list[dict[str, Any]] | None = None
+    tools: list[FlatTool] | None = None
     tool_choice: str | dict[str, Any] | None = None
+
+    # What would change the answer and is not to be had here.
     previous_response_id: str | None = None
     prompt: dict[str, Any] | None = None
     background: bool | None = None
@@ -160,8 +161,6 @@ class ResponsesRequest(Body):
         Raises:
             Refusal: the first of them.
         """
-        if self.tools:
-            raise unsupported("tools", "Tools are not called by councils yet; leave them out.")
         if self.previous_response_id is not None:
             raise unsupported(
                 "previous_response_id",
@@ -190,7 +189,10 @@ class ResponsesRequest(Body):
         """What is asked of the answer's form."""
         wanted = self.text.format if self.text else None
         schema = wanted.schema_ if wanted else None
+        tools, must_call = chosen(self.tools, self.tool_choice)
         return AnswerForm(
+            tools=tools,
+            must_call=must_call,
             max_tokens=self.max_output_tokens,
             temperature=self.temperature,
             top_p=self.top_p,

@@ -52,6 +52,8 @@ class Outcome:
     def finish(self) -> str:
         """Why it ends, in OpenAI's words."""
         finish = self.answered.status.finish
+        if self.answered.calls:
+            return "tool_calls"
         if self.stopped or finish == "stop":
             return "stop"
         return "content_filter" if finish == "filtered" else "length"

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.server.client_tools import not_called
 from mixture_of_models.server.errors import Refusal, wrong
 from mixture_of_models.server.json import loads
 from mixture_of_models.server.running import Outcome
@@ -19,6 +20,8 @@ def checked(outcome: Outcome, form: AnswerForm) -> str:
     Raises:
         Refusal: it is no such JSON: no model of the council held to the schema.
     """
+    if form.must_call and not outcome.answered.calls:
+        raise not_called()
     if not form.wanted or outcome.finish != "stop":
         return outcome.text
     text = outcome.text.strip()

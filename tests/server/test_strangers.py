@@ -16,6 +16,7 @@ from mixture_of_models.tests.stage import Fault, Stage
 
 ASKED: Any = [{"role": "user", "content": "Which?"}]
 BODY: Any = {"model": "desk", "messages": ASKED}
+TOOL: Any = {"type": "function", "function": {"name": "weather"}}
 
 
 def refused(answer: Any, status: int, code: str | None = None) -> dict[str, Any]:
@@ -56,6 +57,11 @@ def refused(answer: Any, status: int, code: str | None = None) -> dict[str, Any]
         ({**BODY, "temperature": 9}, "temperature", None),
         ({**BODY, "stop": ["a"] * 9}, None, None),
         ({**BODY, "stream": "yes"}, "stream", "invalid_type"),
+        ({**BODY, "tools": [{"type": "custom"}]}, None, None),
+        ({**BODY, "tools": [TOOL] * 129}, "tools", "invalid_value"),
+        ({**BODY, "tools": [TOOL], "tool_choice": {"type": "function", "function": 1}}, None, None),
+        ({**BODY, "tools": [TOOL], "tool_choice": "sometimes"}, "tool_choice", None),
+        ({**BODY, "tool_choice": "required"}, "tool_choice", None),
         ({**BODY, "logprobs": True}, "logprobs", "unsupported_parameter"),
         ({**BODY, "response_format": {"type": "xml"}}, "response_format.type", None),
         ({**BODY, "response_format": {"type": "json_schema"}}, None, None),
