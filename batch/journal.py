@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mixture_of_models.batch.lock import hold
 from mixture_of_models.batch.outcome import Outcome
 from mixture_of_models.councils.records import Usage
 from mixture_of_models.councils.schema import Council
@@ -114,15 +115,11 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _hold(self) -> None:
-        lock = sqlite3.connect(self.folder / "lock", timeout=0, isolation_level=None)
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error:
-            lock.close()
+        self._lock = hold(self.folder / "lock")
+        if self._lock is None:
             raise StorageError(
                 f"another mom batch is at work in {self.folder}; wait for it, or end it"
-            ) from None
-        self._lock = lock
+            )
 
     def _is_of(self, job: dict[str, Any]) -> None:
         path = self.folder / "job.json"

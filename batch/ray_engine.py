@@ -12,18 +12,22 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from mixture_of_models.batch.answering import Desk
 from mixture_of_models.batch.engine import Answer, Engine
 from mixture_of_models.batch.journal import Journal
+from mixture_of_models.batch.lock import hold
 from mixture_of_models.batch.outcome import Outcome
 from mixture_of_models.batch.rows import Row
 from mixture_of_models.councils.loader import load_council
 from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ProviderNotInstalledError
+from mixture_of_models.errors import ProviderNotInstalledError, StorageError
 from mixture_of_models.graph.checkpoint import open_checkpointer
 from mixture_of_models.graph.context import CouncilContext
+
+_HOLD_SECONDS = 60
 
 
 def ray_engine(workers: int, db: str | None = None) -> Engine:
@@ -93,6 +97,7 @@ class Worker:
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._desk: Desk | None = None
+        self._lock: Any = None
 
     async def answer(self, row: tuple[Any, ...], context: dict[str, Any]) -> dict[str, Any]:
         """Answer a row."""
@@ -107,9 +112,20 @@ class Worker:
     async def _open(self) -> Desk:
         async with self._opening:
             if self._desk is None:
+                await asyncio.to_thread(self._hold)
                 saver = await self._stack.enter_async_context(open_checkpointer(self._place))
                 self._desk = Desk(self._council, saver, self._name)
             return self._desk
+
+    def _hold(self) -> None:
+        """Wait for the worker of a batch that was killed: it may still be asking."""
+        if "://" in self._place:
+            return
+        self._lock = hold(Path(f"{self._place}.lock"), _HOLD_SECONDS)
+        if self._lock is None:
+            raise StorageError(
+                f"another worker is at work in {self._place}; wait for it, or end it"
+            )
 
 
 class _There:

@@ -143,7 +143,7 @@ def _shown(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (BarColumn(), TextColumn("{task.description}"))
+    columns = (BarColumn(bar_width=20), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
 
@@ -191,7 +191,9 @@ def in_words(progress: Progress) -> str:
 def _time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes}:{rest:02} min"
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
 
 
 def _tell(progress: Progress, output: Path) -> None:

@@ -16,12 +16,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mixture_of_models.batch.journal import Journal
 from mixture_of_models.councils.loader import load_council
+from mixture_of_models.councils.schema import Council
 from mixture_of_models.graph.checkpoint import open_checkpointer
 from mixture_of_models.graph.council import compile_council
 from mixture_of_models.tests.graph import desk
@@ -80,13 +82,14 @@ def run_and_kill(
     kills: int,
     seed: int,
     concurrency: int,
+    options: Sequence[str] = (),
     env: dict[str, str] | None = None,
 ) -> Killed:
     """Run `mom batch` until it is through, killing it so many times at random moments."""
     dice, found, began = random.Random(seed), Killed(), time.monotonic()
     rows = source.read_text("utf-8").count("\n")
     command = [*COMMAND, "batch", str(source), str(output), "-c", str(seated)]
-    command += ["--concurrency", str(concurrency)]
+    command += ["--concurrency", str(concurrency), *options]
     moments = sorted(dice.sample(range(rows // 20, rows * 9 // 10), kills))
     for moment in [*moments, None]:
         with subprocess.Popen(
@@ -150,7 +153,15 @@ async def _kept(seated: Path, output: Path) -> set[Spoken]:
         for name, model in models.items()
         for vote in ((False, True) if voters and name != "synthesizer" else (False,))
     }
-    async with open_checkpointer(str(folder / "threads.db")) as saver:
+    for threads in folder.glob("threads*.db"):
+        kept |= await _kept_in(threads, made, models)
+    return kept
+
+
+async def _kept_in(threads: Path, made: Council, models: dict[str, str]) -> set[Spoken]:
+    """Of rows that were under way."""
+    kept: set[Spoken] = set()
+    async with open_checkpointer(str(threads)) as saver:
         graph = compile_council(made, saver)
         for thread, *_ in await saver.thread_rows(10**6):  # type: ignore[attr-defined]
             row = int(str(thread).rpartition("-")[2])

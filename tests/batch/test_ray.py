@@ -14,7 +14,12 @@ from mixture_of_models.batch.engine import local_engine
 from mixture_of_models.batch.job import Job, run_batch
 from mixture_of_models.batch.purse import Limits
 from mixture_of_models.errors import StorageError
-from mixture_of_models.tests.batch.killing import questions
+from mixture_of_models.tests.batch.killing import (
+    asked_again_though_kept,
+    council,
+    questions,
+    run_and_kill,
+)
 from mixture_of_models.tests.graph.desk import desk, seat
 from mixture_of_models.tests.stage import Stage
 
@@ -50,9 +55,9 @@ async def test_two_nodes_answer_and_another_sitting_goes_on(
     from mixture_of_models.batch.ray_engine import ray_engine
 
     seat(stage)
-    council = desk(stage, deliberation={"method": "none"})
+    seated = desk(stage, deliberation={"method": "none"})
     source = questions(tmp_path / "in.jsonl", 12)
-    job = Job(council, source, tmp_path / "out.jsonl", limits=Limits(calls=5 * CALLS))
+    job = Job(seated, source, tmp_path / "out.jsonl", limits=Limits(calls=5 * CALLS))
     first = await run_batch(job, ray_engine(workers=2))
     assert (first.done, first.stopped) == (5, "20 calls")
     assert {file.name for file in (tmp_path / "out.jsonl.batch").glob("threads-*.db")} == {
@@ -60,14 +65,29 @@ async def test_two_nodes_answer_and_another_sitting_goes_on(
         "threads-1.db",
     }
     with pytest.raises(StorageError, match="begun with 'ray, 2 workers'"):
-        await run_batch(Job(council, source, job.output), local_engine())
+        await run_batch(Job(seated, source, job.output), local_engine())
 
     ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False, logging_level="ERROR")
     assert sum(node["Alive"] for node in ray.nodes()) == 2
     ray.shutdown()
-    second = await run_batch(Job(council, source, job.output), ray_engine(workers=2))
+    second = await run_batch(Job(seated, source, job.output), ray_engine(workers=2))
     assert (second.before, second.done, second.errors) == (5, 12, 0)
     rows = [json.loads(line) for line in job.output.read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == [f"q{n}" for n in range(12)]
     assert {row["answer"] for row in rows} == {"What the council says."}
     assert len(stage.calls) == 12 * CALLS
+
+
+def test_killed_with_its_cluster_a_batch_repeats_no_finished_call(
+    stage: Stage, tmp_path: Path
+) -> None:
+    rules = {"method": "none", "quorum": 1.0}
+    seated = council(stage, tmp_path / "desk.json", latency=0.1, deliberation=rules)
+    source, output = questions(tmp_path / "in.jsonl", 40), tmp_path / "out.jsonl"
+    found = run_and_kill(
+        stage, seated, source, output, kills=2, seed=3, concurrency=4, options=["--engine", "ray"]
+    )
+    assert [row["id"] for row in found.rows] == [f"q{n}" for n in range(40)]
+    assert {row["answer"] for row in found.rows} == {"What the council says."}
+    assert asked_again_though_kept(stage, found) == []
+    assert 40 * CALLS <= len(stage.calls) <= 40 * CALLS + 2 * 4 * 3
