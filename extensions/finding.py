@@ -187,16 +187,18 @@ def _from_folder(folder: Folder) -> Any:
 
 @contextmanager
 def _first_systems_names() -> Iterator[None]:
-    """Let `from extensions import Extension` find the class that such code derives from."""
-    before = sys.modules.get("extensions")
-    sys.modules["extensions"] = first_system.module()
+    """Let an extension of system 1 find the modules that it imports."""
+    lent = first_system.modules()
+    before = {name: sys.modules.get(name) for name in lent}
+    sys.modules.update(lent)
     try:
         yield
     finally:
-        if before is None:
-            del sys.modules["extensions"]
-        else:
-            sys.modules["extensions"] = before
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
 
 
 def _chosen(found: Any, place: str) -> Any:

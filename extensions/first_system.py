@@ -10,6 +10,7 @@ reads that as material. Its Gradio components are not drawn.
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from types import ModuleType
 from typing import Any
@@ -26,11 +27,42 @@ def is_one(kind: type) -> bool:
     return hasattr(kind, "get_extension_name") and any(hasattr(kind, hook) for hook in _HOOKS)
 
 
-def module() -> ModuleType:
-    """What `from extensions import Extension` finds while such an extension is loaded."""
-    made = ModuleType("extensions")
-    made.Extension = type("Extension", (), {})  # type: ignore[attr-defined]
-    return made
+def modules() -> dict[str, ModuleType]:
+    """What such an extension finds when it imports `extensions` and, where it is not here, gradio.
+
+    Its components are never drawn, so a Gradio that makes nothing is all that it needs.
+    """
+    ours = ModuleType("extensions")
+    ours.Extension = type("Extension", (), {})  # type: ignore[attr-defined]
+    found = {"extensions": ours}
+    if importlib.util.find_spec("gradio") is None:
+        found["gradio"] = _Nothing("gradio")
+    return found
+
+
+class _Nothing(ModuleType):
+    """A module in which every name stands for something that makes nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Inert()
+
+
+class _Inert:
+    def __call__(self, *_: Any, **__: Any) -> _Inert:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __enter__(self) -> _Inert:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def adapted(kind: type) -> type:

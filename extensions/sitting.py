@@ -143,6 +143,8 @@ class Sitting:
         self.state = {**self.state, "messages": [*past, *rest]}
 
     def _reworded(self, asked: HumanMessage, question: str) -> HumanMessage:
+        if command := table.command(self.state):
+            question = f"/{command} {question}"
         content: Any = question
         if isinstance(asked.content, list):
             others = [b for b in asked.content if isinstance(b, dict) and b.get("type") != "text"]

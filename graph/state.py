@@ -77,9 +77,9 @@ class CouncilOutput(TypedDict):
     status: Status | None
 
 
-def keep(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def keep(old: dict[str, Any], writes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Lay what extensions keep over what they kept before; each has its own name."""
-    return {**old, **new}
+    return {**old, **{name: value for write in writes for name, value in write.items()}}
 
 
 class CouncilState(CouncilInput):
@@ -99,7 +99,7 @@ class CouncilState(CouncilInput):
     verdicts: Annotated[list[Verdict], DeltaChannel(append)]
     notes: Annotated[list[str], DeltaChannel(append)]
     status: Status | None
-    kept: Annotated[dict[str, Any], keep]
+    kept: Annotated[dict[str, Any], DeltaChannel(keep)]
 
 
 class CouncilUpdate(TypedDict, total=False):

@@ -143,3 +143,22 @@ def test_a_new_extension_works_as_it_was_written(
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout
     assert "1 passed" in ran.stdout
+
+
+@pytest.mark.slow
+def test_a_hook_that_never_ends_keeps_nobody_from_leaving(
+    stage: Stage, council_file: Callable[..., str], processes: Any, tmp_path: Path
+) -> None:
+    seat(stage)
+    folder = tmp_path / "data" / "extensions" / "stuck"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"name": "stuck"}')
+    (folder / "extension.py").write_text(
+        "import threading\nfrom mixture_of_models.extensions import Extension\n\n"
+        "class Stuck(Extension):\n    def before(self, at):\n        threading.Event().wait()\n"
+    )
+    file = council_file(extensions=[{"use": "stuck", "timeout": 0.2}])
+    called = processes.call("ask", "-c", file, "Which pet?")
+    assert called.code == 0
+    assert called.out == "What the council says.\n"
+    assert "'stuck' failed before the classifier (it took longer than 0.2 s)" in called.err

@@ -254,6 +254,7 @@ def test_a_settings_form_can_be_drawn_from_what_is_described(stage: Stage) -> No
 OLD = '''
 import asyncio
 from typing import Any, Dict
+import gradio as gr
 from extensions import Extension
 
 class Politeness(Extension):
@@ -264,7 +265,8 @@ class Politeness(Extension):
         self.mark = "."
 
     def get_ui_components(self) -> Dict[str, Any]:
-        raise RuntimeError("there is no Gradio here")
+        with gr.Row():
+            return {"on": gr.Checkbox(label="On", value=True)}
 
     async def pre_process(self, message: str, history: list) -> tuple:
         await asyncio.sleep(0)
@@ -288,6 +290,7 @@ async def test_an_extension_of_system_1_works_as_it_stands(stage: Stage) -> None
     for call in speaking(stage.calls):
         assert "Please: What is the best pet? (0)" in said(call.body)
     assert sys.modules.get("extensions") is before
+    assert "gradio" not in sys.modules
     [found] = extensions_of(desk(stage, extensions=[{"use": "Politeness"}]))
     assert (found.description, found.problem) == ("Adds manners.", "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import threading
 import time
@@ -162,6 +163,18 @@ async def test_an_extension_may_reword_the_question_and_what_was_typed_is_kept(
     for call in speaking(stage.calls):
         assert "Which pet?" in said(call.body)
         assert "best pet" not in said(call.body)
+
+
+async def test_a_reworded_question_keeps_its_command(stage: Stage) -> None:
+    seat(stage)
+
+    class Rewording(Extension):
+        async def before(self, at: At) -> Change | None:
+            return Change(question="a cat") if at.node == "classifier" else None
+
+    result = await ask(sitting(stage, {"rewording": Rewording}), "/text paint a dog")
+    assert result["messages"][0].text == "/text a cat"
+    assert "[user] a cat" in said(stage.calls_to("ada")[0].body)
 
 
 async def test_what_is_kept_stays_in_the_thread_and_models_asked_are_paid_for(
@@ -329,6 +342,17 @@ async def test_a_plain_function_runs_in_a_thread_and_holds_nobody_up(stage: Stag
     assert time.monotonic() - began < 25
 
 
+async def test_what_a_plain_function_raises_is_told(stage: Stage) -> None:
+    seat(stage)
+
+    class Ending(Extension):
+        def before(self, at: At) -> Change | None:  # type: ignore[override]
+            return next(iter(()))
+
+    [note] = (await ask(sitting(stage, {"ending": Ending})))["status"].notes
+    assert "StopIteration" in note
+
+
 async def test_what_is_not_a_change_of_this_node_is_refused_with_a_word(stage: Stage) -> None:
     seat(stage)
 
@@ -455,6 +479,15 @@ def test_a_sync_caller_is_served_and_extensions_are_opened_and_closed_with_their
     del lives[:]
     assert graph.invoke(question())["messages"][-1].text == "What the council says."
     assert lives == ["open", "before"]
+
+
+def test_a_council_without_extensions_loads_nothing_of_them() -> None:
+    code = (
+        "from mixture_of_models import council; import sys; council('demo')\n"
+        "print([name for name in sys.modules if name.startswith('mixture_of_models.extensions')])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
 
 
 def test_settings_are_checked_before_the_council_sits(stage: Stage) -> None:
