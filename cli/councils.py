@@ -46,10 +46,11 @@ def check(name: Named) -> None:
     from mixture_of_models.councils.loader import load_council
     from mixture_of_models.models.discovery import calls_at_most
     from mixture_of_models.models.registry import missing
+    from mixture_of_models.models.tools.allowed import unallowed
 
     council = load_council(name)
     layers = len(council.seats)
-    ruled, calls, lacking = council, 0, missing(council)
+    ruled, calls, lacking = council, 0, [*missing(council), *unallowed(council)]
     if council.extensions:
         from mixture_of_models.extensions.describing import problems_of
         from mixture_of_models.extensions.hooks import under_extensions

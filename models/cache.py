@@ -188,7 +188,7 @@ def _told(message: BaseMessage) -> dict[str, Any]:
 
 def _weights(spec: Model) -> list[int] | None:
     """What tells one file of weights from another of the same name."""
-    if spec.provider != "embedded":
+    if spec.provider not in ("embedded", "huggingface"):
         return None
     try:
         found = os.stat(spec.model)  # noqa: PTH116 - it may be no path at all

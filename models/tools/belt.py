@@ -55,7 +55,7 @@ async def take_up(council: Council, names: Sequence[str], limit: int, given: Giv
     for name in names:
         rules = council.tools.get(name) or Tool.model_validate({"bundled": name})
         for tool in await _tools(name, rules, given):
-            called = tool.name
+            called = _sign(tool.name)
             if called in held:
                 called = _sign(f"{name}_{called}")
             held[called] = Held(tool.model_copy(update={"name": called}), rules)

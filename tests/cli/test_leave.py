@@ -87,6 +87,7 @@ def test_a_file_beside_the_council_cannot_allow_code(
     assert asked.code == 3
     assert "MOM_TOOLS in '.env' is left alone" in asked.err
     assert "set MOM_TOOLS=safe_tools:pay" in asked.err
+    assert "note: tool 'pay' would run 'safe_tools:pay'" in mom("councils", "check", council).out
     assert stage.calls == []
 
 

@@ -283,3 +283,16 @@ def test_without_a_synthesizer_the_preferred_proposal_comes_under_its_label(
     assert text.startswith("Cats.")
     assert "No synthesizer wrote this" in text
     assert chunks[-1].model_extra["council"]["degraded"] is True  # type: ignore[index]
+
+
+def test_a_tool_that_needs_approval_is_declined_because_nobody_can_be_asked(
+    stage: Stage, serve: Serve
+) -> None:
+    seat(stage)
+    call = {"name": "calculator", "args": {"expression": "6 * 7"}, "id": "c1"}
+    stage.model("pen", reply=[Reply(None, tool_calls=[call]), "Without it: 42."])
+    tools = {"calculator": {"bundled": "calculator", "approve": True}}
+    sitting = desk(stage, tools=tools, synthesizer={"tools": ["calculator"]})
+    answer = serve(sitting).openai.chat.completions.create(model="desk", messages=ASKED)
+    assert answer.choices[0].message.content == "Without it: 42."
+    assert "nobody is here to allow" in said(stage.calls_to("pen")[1].body)
