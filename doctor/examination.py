@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
@@ -45,8 +44,8 @@ async def examine(env: Mapping[str, str], named: str | None = None) -> list[Find
 async def _look(name: str, part: Callable[..., Any], env: Mapping[str, str]) -> list[Finding]:
     try:
         async with asyncio.timeout(SECONDS):
-            if inspect.isasyncgenfunction(part) or inspect.isasyncgen(looking := part(env)):
-                looking = part(env)
+            looking = part(env)
+            if isinstance(looking, AsyncIterator):
                 return [finding async for finding in looking]
             return await asyncio.to_thread(list, looking)
     except TimeoutError:

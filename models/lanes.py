@@ -24,7 +24,7 @@ from mixture_of_models.models.rates import Allowance, Sent
 from mixture_of_models.models.voices import LOCAL, Voice, settled, voice_of
 
 PATIENCE = 1.0
-"""Seconds that a free place is kept for an announced call whose model is loaded."""
+"""Seconds that a free place is kept for an announced call that goes first by the plan."""
 OVERTAKEN = 64
 """Younger calls that may go before an older one: nobody waits for ever."""
 
@@ -204,15 +204,12 @@ class Lane:
         ready = [turn for turn in self._waiting if turn.voice in self.loaded]
         if ready:
             return next((turn for turn in ready if self._goes_in(turn.voice)), None)
-        awaited = self._awaited()
-        if any(voice in self.loaded for voice in awaited):
-            return None  # it goes first, and is about to come
-        wanted = [turn.voice for turn in self._waiting]
-        order = plan([*wanted, *awaited], self.loaded, self.room, self._ahead).order
-        voice = next(voice for voice in order if voice in wanted)
+        wanted = [*(turn.voice for turn in self._waiting), *self._awaited()]
+        voice = plan(wanted, self.loaded, self.room, self._ahead).order[0]
         if not self._goes_in(voice) or self._would_cost_a_load(voice):
             return None
-        return next(turn for turn in self._waiting if turn.voice == voice)
+        # None also where it goes first and is still to come, which is waited for.
+        return next((turn for turn in self._waiting if turn.voice == voice), None)
 
     def _goes_in(self, voice: Voice) -> bool:
         """Whether there is room beside those who are speaking."""

@@ -214,6 +214,57 @@ async def test_who_is_cancelled_in_the_queue_or_in_its_turn_leaves_the_lane_free
     assert await desk.calls("abc") <= 3
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 3), st.booleans()),
+        max_size=25,
+    ),
+    st.integers(1, 2),
+    st.integers(1, 4),
+    st.data(),
+)
+def test_whoever_comes_late_or_leaves_everyone_else_is_served(calls, fits, width, data):
+    """Each call comes, speaks and may be cancelled after so many turns of the event loop."""
+    ghosts = data.draw(st.lists(st.sampled_from("abc"), max_size=3))
+    speaking: list[Voice] = []
+
+    async def call(lane: Lane, model: str, comes: int, speaks: int) -> str:
+        for _ in range(comes):
+            await asyncio.sleep(0)
+        async with lane.turn(named(model), announced=True):
+            speaking.append(named(model))
+            assert len(speaking) <= width
+            assert len(set(speaking)) <= fits
+            try:
+                for _ in range(speaks):
+                    await asyncio.sleep(0)
+            finally:
+                speaking.remove(named(model))
+        return model
+
+    async def play() -> None:
+        lane = Lane(width, fits=fits, plans=True, let_go=lambda voice: asyncio.sleep(0))
+        # Some who were announced never come.
+        lane.expect([named(model) for model in [*ghosts, *(one[0] for one in calls)]])
+        running = [asyncio.ensure_future(call(lane, *one[:3])) for one in calls]
+        for _ in range(2):
+            await asyncio.sleep(0)
+        for task, one in zip(running, calls, strict=True):
+            if one[3]:
+                task.cancel()
+        async with asyncio.timeout(10):
+            ended = await asyncio.gather(*running, return_exceptions=True)
+        for one, end in zip(calls, ended, strict=True):
+            assert end == one[0] or (one[3] and isinstance(end, asyncio.CancelledError))
+        async with asyncio.timeout(10), lane.turn(named("z")):
+            pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mixture_of_models.models.lanes.PATIENCE", 0.01)
+        asyncio.run(play())
+
+
 async def test_models_that_fit_together_are_asked_together():
     desk = Desk(fits=2, width=None)
     assert await desk.calls("abababcc") == 3
