@@ -86,6 +86,7 @@ async def utter(
         calls = 0
         if is_person(council, key):
             reply = await hear(council, runtime, speaker, key, messages)
+            telling(reply.text, False)
         elif tools:
             reply = await speak(council, key, messages, on_text=telling, tools=tools, **asking)
         elif kit is not None and kit.names and schema is None:

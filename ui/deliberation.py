@@ -19,6 +19,9 @@ PAINTER = "painter:painter:0"
 def draw_work(view: RunView, council: Council | None, *, live: bool, key: str) -> None:
     """The rounds: cards, ballots, verdicts."""
     rounds.draw_timeline(view, live=live)
+    for plan in view.plans[-1:]:
+        if plan.unplanned > plan.loads:
+            st.caption(f":material/memory: {safe.inline(words.plan(plan))}")
     if live:
         # What is past stands still, and is redrawn all the same: of that only the verdicts.
         for one in view.rounds[:-1]:

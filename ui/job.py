@@ -14,6 +14,7 @@ from mixture_of_models.councils.schema import Council
 from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.events import Event, Heat
 from mixture_of_models.graph.follow import RunView
+from mixture_of_models.ui.asks import Ask, Asking
 from mixture_of_models.ui.views import copied
 
 JobState = Literal["running", "answered", "stopped", "failed"]
@@ -37,6 +38,8 @@ class Job:
     """When the last temperature came."""
     run: Future[None] | None = None
     """What to cancel."""
+    asking: Asking | None = None
+    """What it waits for a person to say."""
     _view: RunView = field(default_factory=RunView)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -44,6 +47,12 @@ class Job:
     def running(self) -> bool:
         """Whether it is still on its way."""
         return self.state == "running"
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """What a person is to say for it to go on."""
+        asking = self.asking
+        return asking.open if asking is not None and self.running else ()
 
     @property
     def seconds(self) -> float:

@@ -23,6 +23,7 @@ from mixture_of_models.graph.council import compile_council
 from mixture_of_models.graph.follow import follow
 from mixture_of_models.graph.resume import awake, ready
 from mixture_of_models.tracing.local import local_trace
+from mixture_of_models.ui.asks import Asking, asks_in
 from mixture_of_models.ui.job import Job, JobState
 from mixture_of_models.ui.views import view_of
 
@@ -111,6 +112,14 @@ class Jobs:
         """
         return self._start(Job(thread, council, awake(context)), None, asked)
 
+    def tell(self, thread: str, ask: str, said: Any) -> bool:
+        """Say what a running question waits for; False where it waits for nothing of the kind."""
+        job = self.of(thread)
+        if job is None or job.asking is None or ask not in {one.id for one in job.asks}:
+            return False
+        job.asking.tell(ask, said)
+        return True
+
     def stop(self, thread: str) -> bool:
         """Stop a running question and cancel its calls; False where none is running."""
         job = self.of(thread)
@@ -167,21 +176,28 @@ class Jobs:
     async def _follow(self, job: Job, given: Any, asked: str) -> None:
         graph = compile_council(job.council, self._saver)
         told = {"council": job.council.name, "asked": asked, "thread": job.thread}
-        config: RunnableConfig = {"configurable": {"thread_id": job.thread}, "metadata": told}
-        rules, context = job.council.tracing, job.context
+        thread: RunnableConfig = {"configurable": {"thread_id": job.thread}}
+        config: RunnableConfig = {**thread, "metadata": told}
+        # A person looks at the page, or will: who sits in the council can be asked.
+        rules, context = job.council.tracing, job.context.model_copy(update={"people": True})
         secret = {m.api_key_env for m in job.council.models.values() if m.api_key_env}
         with local_trace(enabled=rules.local, content=rules.content, secret_names=secret) as trace:
             job.trace = trace.id
             if given is None:
                 values = (await graph.aget_state(config)).values
                 job.begin_with(view_of(values, job.council))
-                config = await ready(graph, config)
-            # The page has no way yet to ask for approval of a tool's call: it is declined.
-            context = context.model_copy(update={"can_ask": False})
-            events = follow(graph, given, config, context=context)
-            async with contextlib.aclosing(events) as told_events:
-                async for event in told_events:
-                    job.take(event)
+                config = {**config, **await ready(graph, config)}
+            while True:
+                events = follow(graph, given, config, context=context)
+                async with contextlib.aclosing(events) as told_events:
+                    async for event in told_events:
+                        job.take(event)
+                asks = asks_in((await graph.aget_state(thread)).interrupts)
+                if not asks:
+                    return
+                job.asking = Asking(asks)
+                given, job.asking = await job.asking.answers(), None
+                config, context = {**thread, "metadata": told}, awake(context)
 
     def _sweep(self) -> None:
         now = time.monotonic()

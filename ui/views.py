@@ -20,7 +20,8 @@ def copied(view: RunView) -> RunView:
     return replace(
         view,
         rounds=[_copied(one) for one in view.rounds],
-        voices={name: replace(voice) for name, voice in view.voices.items()},
+        voices={name: _one(voice) for name, voice in view.voices.items()},
+        plans=list(view.plans),
         notes=list(view.notes),
     )
 
@@ -28,10 +29,14 @@ def copied(view: RunView) -> RunView:
 def _copied(one: RoundView) -> RoundView:
     return replace(
         one,
-        seats={place: replace(seat) for place, seat in one.seats.items()},
+        seats={place: _one(seat) for place, seat in one.seats.items()},
         ballots=list(one.ballots),
         unvoted=list(one.unvoted),
     )
+
+
+def _one(voice: SpeakerView) -> SpeakerView:
+    return replace(voice, calls=dict(voice.calls))
 
 
 def view_of(values: Mapping[str, Any], council: Council | None = None) -> RunView:

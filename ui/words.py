@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mixture_of_models.cli.words import REASONS as REASONS
 from mixture_of_models.cli.words import ballot as ballot
+from mixture_of_models.cli.words import plan as plan
 from mixture_of_models.councils.records import Absence, Segment, Status, StopReason, Usage
-from mixture_of_models.graph.events import Heat
+from mixture_of_models.graph.events import Heat, Returned
 
 STOPS: dict[StopReason, str] = {
     "agreed": "the council agreed",
@@ -29,6 +30,15 @@ def absent(absence: Absence) -> str:
     """Who is missing and why."""
     told = f"{absence.character} {REASONS[absence.reason]}"
     return told + (f": {absence.detail}" if absence.detail else "")
+
+
+def call(returned: Returned | None) -> str:
+    """A call of a tool, in one line."""
+    if returned is None:
+        return "a tool is being called …"
+    came = " ".join(returned.text.split())
+    mark = "failed: " if returned.failed else ""
+    return f"{returned.tool}: {mark}{came[:200]}{'…' if len(came) > 200 else ''}"
 
 
 def money(usd: float | None) -> str:

@@ -9,6 +9,7 @@ from mixture_of_models.errors import MixtureError
 from mixture_of_models.models.images import TYPES, UPLOAD_MEGABYTES
 from mixture_of_models.ui import acts, chosen, safe, session, words
 from mixture_of_models.ui.answer import draw_label
+from mixture_of_models.ui.asked import draw_asks
 from mixture_of_models.ui.conversation import (
     PAST,
     draw_buttons,
@@ -160,6 +161,7 @@ def _draw_live(thread: str) -> None:
         on_click=acts.stop,
         args=(thread,),
     )
+    draw_asks(thread, job.asks)
     draw_running(
         job.view(), job.council, heat_at=job.heat_at, debug=acts.settings().debug, key=thread
     )

@@ -1,0 +1,179 @@
+"""A run waits for people, whether or not a tab is open, and goes on with what they said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+from streamlit.testing.v1 import AppTest
+
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.tests.graph.desk import proposals, said, seat, speaking, voting, written
+from mixture_of_models.tests.stage import Reply, Stage
+from mixture_of_models.ui import session
+from mixture_of_models.ui.asks import Ask
+from mixture_of_models.ui.house import House
+from mixture_of_models.ui.job import Job
+
+NAMES = ("Ada", "Boris", "Clara")
+ASKED = [HumanMessage("What is the best pet?", id="q1")]
+CALLS = Reply(
+    None, tool_calls=[{"name": "calculator", "args": {"expression": "6 * 7"}, "id": "c1"}]
+)
+
+
+def with_a_person(stage: Stage, seconds: float = 60) -> Council:
+    made = written(stage, NAMES)
+    made["models"]["clara"] = {"provider": "human", "model": "Ms K.", "timeout": seconds}
+    return load_council(made)
+
+
+def with_a_tool(stage: Stage) -> Council:
+    made = written(stage, NAMES, deliberation={"method": "none"})
+    made["tools"] = {"calculator": {"bundled": "calculator", "approve": True}}
+    made["characters"][0]["tools"] = ["calculator"]
+    return load_council(made)
+
+
+def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def asked(job: Job) -> Ask:
+    until(lambda: bool(job.asks) or not job.running)
+    assert job.running, job.error
+    [one] = job.asks
+    return one
+
+
+def ended(job: Job) -> Job:
+    until(lambda: not job.running)
+    return job
+
+
+def test_a_person_is_asked_to_speak_and_to_vote_and_is_heard(house: House, stage: Stage) -> None:
+    seat(stage)
+    job = house.jobs.ask("t", with_a_person(stage), ASKED)
+    first = asked(job)
+    assert (first.who, first.votes) == ("Ms K.", False)
+    assert "What is the best pet?" in first.prompt
+    assert house.jobs.tell("t", first.id, "A parrot, by far.")
+    assert not house.jobs.tell("t", first.id, "No, a cat.")
+    second = asked(job)
+    assert second.votes
+    house.jobs.tell("t", second.id, "A")
+    while asking := [one for one in job.asks if one.id != second.id]:  # a further round, if any
+        house.jobs.tell("t", asking[0].id, "")
+    until(lambda: not job.running or bool(job.asks))
+    for one in job.asks:
+        house.jobs.tell("t", one.id, "")
+    view = ended(job).view()
+    assert (job.state, job.error) == ("answered", "")
+    assert view.rounds[0].seats[1, "Clara"].text == "A parrot, by far."
+    ballots = voting(stage.calls)
+    assert any("A parrot, by far." in said(call.body) for call in ballots)
+    assert len(speaking(stage.calls_to("ada"))) == len(view.rounds), "nobody was asked twice"
+
+
+def test_who_says_nothing_in_time_is_absent_without_anybody_looking(
+    house: House, stage: Stage
+) -> None:
+    seat(stage)
+    job = ended(house.jobs.ask("t", with_a_person(stage, seconds=0.2), ASKED))
+    assert (job.state, job.error) == ("answered", "")
+    status = job.view().status
+    assert status is not None
+    assert "Clara" in {one.character for one in status.absent}
+
+
+def test_a_tool_waits_for_leave_and_is_called_as_it_was_allowed(house: House, stage: Stage) -> None:
+    seat(stage)
+    stage.model("ada", reply=[CALLS, "It is 12."])
+    job = house.jobs.ask("t", with_a_tool(stage), ASKED)
+    ask = asked(job)
+    assert (ask.who, ask.kind) == ("Ada", "approve")
+    [call] = ask.calls
+    assert (call["tool"], call["arguments"]) == ("calculator", {"expression": "6 * 7"})
+    house.jobs.tell("t", ask.id, {call["id"]: {"arguments": {"expression": "3 * 4"}}})
+    assert (ended(job).state, job.error) == ("answered", "")
+    seated = job.view().rounds[0].seats[1, "Ada"]
+    [returned] = seated.calls.values()
+    assert returned is not None
+    assert returned.text.endswith("12")
+    assert seated.text == "It is 12."
+    assert len(stage.calls_to("ada")) == 2, "the call before the leave is not made again"
+
+
+def test_a_stop_while_a_tool_waits_asks_for_the_same_leave_on_resume(
+    house: House, stage: Stage
+) -> None:
+    seat(stage)
+    stage.model("ada", reply=[CALLS, "I cannot say."])
+    council = with_a_tool(stage)
+    first = house.jobs.ask("t", council, ASKED)
+    asked(first)
+    assert house.jobs.stop("t")
+    assert (first.state, first.asks) == ("stopped", ())
+    job = house.jobs.resume("t", council)
+    house.jobs.tell("t", asked(job).id, False)
+    assert ended(job).state == "answered"
+    assert len(stage.calls_to("ada")) == 2
+    assert len(proposals(stage.calls_to("pen")[0].body)) == 3
+
+
+# The forms ---------------------------------------------------------------------------------------
+
+
+def begun(chat: Callable[..., AppTest], council: Council) -> Job:
+    chat(council)
+    house = session.house()
+    house.shelf.put("t", reader="0" * session.LENGTH, title="asked", council="")
+    return house.jobs.ask("t", council, ASKED)
+
+
+def press(page: AppTest, label: str) -> None:
+    next(one for one in page.button if one.label == label).click().run()
+    assert not page.exception
+
+
+def test_the_form_gives_leave_with_other_arguments(chat: Any, stage: Stage) -> None:
+    seat(stage)
+    stage.model("ada", reply=[CALLS, "It is 12."])
+    council = with_a_tool(stage)
+    job = begun(chat, council)
+    asked(job)
+    page = chat(council, "t")
+    [field] = [one for one in page.text_area if one.label == "With these arguments"]
+    assert "6 * 7" in field.value
+    field.set_value("[1]")
+    press(page, "Allow")
+    assert "a JSON object" in page.error[0].value
+    assert job.asks, "what is no object allows nothing"
+    [field] = [one for one in page.text_area if one.label == "With these arguments"]
+    field.set_value('{"expression": "3 * 4"}')
+    press(page, "Allow")
+    assert ended(job).state == "answered"
+    [returned] = job.view().rounds[0].seats[1, "Ada"].calls.values()
+    assert returned.text.endswith("12")
+
+
+def test_the_form_lets_a_person_speak_and_hostile_prompts_stay_text(
+    chat: Any, stage: Stage
+) -> None:
+    seat(stage)
+    council = with_a_person(stage)
+    job = begun(chat, council)
+    asked(job)
+    page = chat(council, "t")
+    assert any("Ms K." in one.value.replace("\\", "") for one in page.markdown)
+    [field] = [one for one in page.text_area if one.label == "What you say"]
+    field.set_value("A parrot.")
+    press(page, "Say it")
+    until(lambda: job.view().rounds[0].seats[1, "Clara"].text == "A parrot.")
+    session.house().jobs.stop("t")

@@ -1,0 +1,83 @@
+"""The forms by which a person gives leave for a tool, or speaks from a seat at the table."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import streamlit as st
+
+from mixture_of_models.ui import safe, session, words
+from mixture_of_models.ui.asks import Ask
+from mixture_of_models.ui.inert import inert
+
+
+def draw_asks(thread: str, asks: tuple[Ask, ...]) -> None:
+    """Draw everything that the run waits for."""
+    for one in asks:
+        with st.container(border=True, key=f"ask-{one.id}"):
+            if one.kind == "approve":
+                _leave(thread, one)
+            else:
+                _person(thread, one)
+
+
+def _leave(thread: str, ask: Ask) -> None:
+    with st.form(f"leave-{ask.id}", border=False):
+        for place, call in enumerate(ask.calls):
+            tool = inert(call.get("tool", ""), 80)
+            st.markdown(f":material/build: **{inert(ask.who, 60)}** wants to call **{tool}**")
+            st.text_area(
+                "With these arguments",
+                json.dumps(call.get("arguments", {}), ensure_ascii=False, indent=2),
+                key=_arguments(ask, place),
+            )
+        with st.container(horizontal=True):
+            allow = st.form_submit_button("Allow", type="primary", icon=":material/check:")
+            refuse = st.form_submit_button("Refuse", icon=":material/block:")
+    if allow:
+        try:
+            decided = {
+                str(call.get("id")): _decided(call, _read(ask, place))
+                for place, call in enumerate(ask.calls)
+            }
+        except ValueError:
+            st.error("The arguments are a JSON object, such as {}.")
+            return
+        session.house().jobs.tell(thread, ask.id, decided)
+    if refuse:
+        session.house().jobs.tell(thread, ask.id, False)
+
+
+def _arguments(ask: Ask, place: int) -> str:
+    return f"arguments-{ask.id}-{place}"
+
+
+def _read(ask: Ask, place: int) -> dict[str, Any]:
+    read = json.loads(st.session_state[_arguments(ask, place)])
+    if not isinstance(read, dict):
+        raise ValueError("no object")  # noqa: TRY004 - as for any other text that is none
+    return read
+
+
+def _decided(call: dict[str, Any], arguments: dict[str, Any]) -> Any:
+    """Leave for a call as it was asked for, or with other arguments, which its model is told."""
+    return True if arguments == call.get("arguments") else {"arguments": arguments}
+
+
+def _person(thread: str, ask: Ask) -> None:
+    does = "votes" if ask.votes else "speaks"
+    left = words.clock(max(0.0, ask.until - time.time()))
+    st.markdown(f":material/person: **{inert(ask.who, 60)}** {does} · {left} left")
+    with st.expander("What is asked", expanded=ask.votes):
+        st.markdown(safe.markdown(ask.prompt))
+    with st.form(f"say-{ask.id}", border=False):
+        said = st.text_area("What you say", key=f"said-{ask.id}")
+        with st.container(horizontal=True):
+            say = st.form_submit_button("Say it", type="primary", icon=":material/send:")
+            pass_ = st.form_submit_button("Abstain" if ask.votes else "Say nothing")
+    if say and said.strip():
+        session.house().jobs.tell(thread, ask.id, said)
+    if pass_:
+        session.house().jobs.tell(thread, ask.id, "")
