@@ -135,6 +135,10 @@ async def question_of(
         seed %= 2**32
     if thread is None:
         return Question(await house.offer.seat(model), messages, form, seed)
+    if not house.settings.threads:
+        raise unsupported(
+            THREAD_HEADER, "No threads are kept here; use those of the LangGraph server itself."
+        )
     if choices > 1:
         raise unsupported("n", "A thread goes on with one answer; ask for one choice.")
     kept = visitor.kept_as(thread)

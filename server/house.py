@@ -31,6 +31,8 @@ class Settings:
     waiting: int = 256
     most_bytes: int = 32_000_000
     """Of a request's body: a long conversation with pictures in it."""
+    threads: bool = True
+    """Whether a request may name a thread."""
     candid: bool = True
     """Whether clients read an error's own words. Off where they are not on this machine."""
 

@@ -246,6 +246,24 @@ def test_a_council_written_into_the_request_is_refused(studio: Studio, stage: St
     assert not stage.calls
 
 
+def test_the_endpoint_is_part_of_it(studio: Studio) -> None:
+    with httpx.Client(base_url=studio.url, trust_env=False, timeout=60) as client:
+        names = [model["id"] for model in client.get("/v1/models").json()["data"]]
+        assert names[0] == "demo"
+        body = {"model": "demo:borda", "messages": ASKED["messages"]}
+        for streamed in (False, True):
+            answer = client.post("/v1/chat/completions", json={**body, "stream": streamed})
+            assert answer.status_code == 200
+            assert '"spoke":["Ada","Boris","Clara"]' in answer.text
+        response = client.post("/v1/responses", json={"model": "demo", "input": "What is 2 + 2?"})
+        assert response.json()["output"][0]["content"][0]["text"]
+        kept = client.post("/v1/chat/completions", json=body, headers={"X-Thread-Id": "t"})
+        assert kept.json()["error"]["code"] == "unsupported_parameter"
+        assert client.post("/v1/chat/completions", json={}).status_code == 400
+        assert client.get("/health").json() == {"status": "ok"}
+        assert client.get("/ok").json()["ok"], "its own addresses are still there"
+
+
 def test_nothing_blocks_the_servers_loop(studio: Studio) -> None:
     studio.ask(studio.assistant())
     text = re.sub(r"\x1b\[[0-9;]*m", "", studio.log.read_text("utf-8"))

@@ -1,0 +1,26 @@
+"""The endpoint as a part of LangGraph's own server: `http.app` in langgraph.json names `app`.
+
+It offers the council that MOM_COUNCIL names, or the offline demo, and the presets. Threads are that
+server's own affair there, and keys are MOM_SERVER_KEYS as ever.
+"""
+
+from __future__ import annotations
+
+import os
+
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.server.app import make_app
+from mixture_of_models.server.house import House, Settings
+from mixture_of_models.server.keys import Keys
+from mixture_of_models.server.offer import Offer
+
+_keys = Keys.from_environment()
+
+app = make_app(
+    House(
+        Offer([load_council(os.environ.get("MOM_COUNCIL") or "demo")], kept=None),
+        _keys,
+        Settings(threads=False, candid=not _keys),
+    ),
+    mounted=True,
+)
