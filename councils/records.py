@@ -104,6 +104,9 @@ class Segment(Record):
     cached: bool = False
     attempts: tuple[Attempt, ...] = ()
     tool_calls: int = Field(default=0, ge=0, description="calls of tools that it asked for")
+    notes: tuple[str, ...] = Field(
+        default=(), description="what its provider says of it: that the prompt was shortened"
+    )
 
 
 class Proposal(Record):

@@ -60,7 +60,7 @@ _EXTRAS = {
     "mistral": ("langchain_mistralai", "Mistral"),
     "deepseek": ("langchain_deepseek", "DeepSeek"),
     "cohere": ("langchain_cohere", "Cohere"),
-    "huggingface": ("langchain_huggingface", "local Hugging Face models"),
+    "huggingface": ("transformers", "local Hugging Face models"),
     "images": ("diffusers", "pictures drawn here"),
     "parquet": ("pyarrow", "Parquet files"),
     "ray": ("ray", "batches on Ray"),

@@ -14,7 +14,7 @@ from mixture_of_models.councils.records import Absence, AbsenceReason, Segment, 
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import CouncilError, ModelError, ModelUnavailableError
 from mixture_of_models.graph.context import context_of
-from mixture_of_models.graph.events import Asked, Finished, Speaker, Telling, Waited, tell
+from mixture_of_models.graph.events import Asked, Finished, Noted, Speaker, Telling, Waited, tell
 from mixture_of_models.graph.people import hear, is_person
 from mixture_of_models.graph.pictures import NO_PICTURES, Pictures, with_pictures
 from mixture_of_models.graph.tooling import Kit, speak_with
@@ -107,7 +107,10 @@ async def utter(
         cached=reply.cached,
         attempts=reply.attempts,
         tool_calls=calls,
+        notes=reply.notes,
     )
+    for note in reply.notes:
+        tell(runtime, Noted(text=note))
     shown = reply.text if debug else ""
     tell(runtime, Finished(speaker=speaker, segment=segment, reply=shown))
     return reply, segment

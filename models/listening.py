@@ -50,6 +50,8 @@ class Ear:
         self.refusal = ""
         self.finish: Finish | None = None
         self.id = ""
+        self.notes: list[str] = []
+        """What its provider has to say about it, such as that the prompt was too long."""
         self.calling = False
         """Whether it asks for a tool."""
 
@@ -112,6 +114,8 @@ class Ear:
             self._thoughts.think(thought)
 
     def _read_ending(self, meta: dict[str, Any]) -> None:
+        if isinstance(note := meta.get("note"), str):
+            self.notes.append(note)
         reason = (
             meta.get("finish_reason")
             or meta.get("stop_reason")

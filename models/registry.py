@@ -168,6 +168,10 @@ def _open(
             context=spec.context,
             sessions=room.sessions,
         )
+    if spec.provider == "huggingface":
+        from mixture_of_models.models.providers.huggingface import open_huggingface
+
+        return open_huggingface(spec, params)
     if spec.provider == "diffusers":
         raise CapabilityError(f"{spec.model!r} on diffusers draws and does not talk; seat another")
     if spec.provider == "replay":

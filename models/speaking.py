@@ -60,6 +60,8 @@ class Reply:
     cached: bool = False
     whole: bool = True
     """Whether the model itself said that this is all."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the answer should know, such as that the prompt was shortened."""
     detail: str = ""
     """Why it is broken, or the words of the refusal."""
     id: str = ""
@@ -322,6 +324,7 @@ class _Asking:
             finish=finish,
             attempts=tuple(self.attempts),
             whole=ear.finish is not None,
+            notes=tuple(ear.notes),
             detail=detail,
             id=ear.id,
             calls=calls,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage
@@ -309,6 +310,7 @@ def _status(
         or not all(_in_order(a) for a in absent),
         notes=(
             *state["notes"],
+            *_of_calls(state["segments"], written.segments),
             *stand_ins(state["segments"]),
             *_few(standing, spoke, verdict, council),
             *written.notes,
@@ -319,6 +321,11 @@ def _status(
         usage=sum((s.usage for s in written.segments), table.spent(state)),
         seconds=round(time.time() - state["asked_at"], 3),
     )
+
+
+def _of_calls(*segments: Sequence[Segment]) -> Iterator[str]:
+    """What providers said of their calls, each once."""
+    yield from dict.fromkeys(note for some in segments for one in some for note in one.notes)
 
 
 def _in_order(absence: Absence) -> bool:

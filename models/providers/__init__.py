@@ -59,7 +59,7 @@ PROVIDERS: dict[str, Provider] = {
         "langchain_deepseek", "deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1"
     ),
     "cohere": Provider("langchain_cohere", "cohere", "COHERE_API_KEY", "https://api.cohere.com"),
-    "huggingface": Provider("langchain_huggingface", "huggingface", ends=False, tools=False),
+    "huggingface": Provider("transformers", "huggingface", tools=False),
     "diffusers": Provider("diffusers", "images", tools=False),
     "replay": Provider("langchain_core", tools=False),
     HUMAN: Provider("langgraph", tools=False),  # asked by `graph.people`

@@ -38,8 +38,7 @@ def open_other(
         given["api_key"] = key or "none"
     if spec.provider == "cohere":
         return _open_cohere(room, spec.model, params, str(base_url), key)
-    if spec.provider != "huggingface":
-        given["max_retries"] = 0
+    given["max_retries"] = 0
     if spec.provider == "deepseek":
         more = _take_unknown(given, "langchain_deepseek", "ChatDeepSeek")
         given["extra_body"] = {**(given.get("extra_body") or {}), **more} or None
