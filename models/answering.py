@@ -52,6 +52,13 @@ class Answering:
             self._way = "over"
 
 
+def heard_in(written: str) -> str:
+    """The answer in a reply, as far as it came."""
+    told: list[str] = []
+    Answering(lambda piece, _: told.append(piece))(written, False)
+    return "".join(told)
+
+
 def _complete(written: str) -> tuple[int, bool]:
     """How far a JSON string is whole: up to its closing quote, or to an escape that is cut."""
     at = 0

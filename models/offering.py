@@ -9,12 +9,13 @@ either way: messages with calls and their results, and a reply with calls or tex
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mixture_of_models.councils.schema import Model
 from mixture_of_models.councils.voting.replies import json_values
-from mixture_of_models.models.answering import Answering
+from mixture_of_models.models.answering import Answering, heard_in
 from mixture_of_models.models.calls import Call, calls_of
 from mixture_of_models.models.capabilities import known
 from mixture_of_models.models.constraint import Constraint
@@ -204,10 +205,9 @@ def _object(**properties: Any) -> dict[str, Any]:
 def _read(text: str, known: set[str]) -> tuple[str, tuple[Call, ...]]:
     """What stands in a reply in words; one that is no JSON is the answer as it is."""
     bare = text.strip().startswith(("{", "```"))
+    values = [value for value in json_values(text) if isinstance(value, dict)]
     calls: list[Call] = []
-    for value in json_values(text):
-        if not isinstance(value, dict):
-            continue
+    for value in values:
         tool = value.get("tool") or (value.get("name") if "arguments" in value else None)
         if isinstance(tool, str) and (bare or tool in known):
             arguments = value.get("arguments", {})
@@ -218,9 +218,18 @@ def _read(text: str, known: set[str]) -> tuple[str, tuple[Call, ...]]:
                     arguments=arguments if isinstance(arguments, dict) else None,
                 )
             )
-        elif bare and not calls and isinstance(value.get("answer"), str | int | float):
-            return str(value["answer"]), ()
-    return ("", tuple(calls)) if calls else (text, ())
+        elif bare and not calls and "answer" in value:
+            answer = value["answer"]
+            return answer if isinstance(answer, str) else json.dumps(answer), ()
+    if calls:
+        return "", tuple(calls)
+    if not values and (half := _CUT.match(text)):
+        return (heard_in(text) if half[1] == "answer" else ""), ()
+    return text, ()
+
+
+_CUT = re.compile(r'\s*(?:```(?:json)?\s*)?\{\s*"(tool|answer)"\s*:')
+"""How a call or an answer begins that was cut off."""
 
 
 def _gathered(

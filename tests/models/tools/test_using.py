@@ -316,6 +316,29 @@ async def test_a_model_that_answers_in_prose_all_the_same_is_heard(stage):
     assert (reply.text, made, "".join(heard)) == ("It is simply 42.", 0, "It is simply 42.")
 
 
+@pytest.mark.parametrize(
+    ("written", "text", "finish"),
+    [
+        (Line('{"answer": "It is forty', finish="length"), "It is forty", "length"),
+        (Line('```json\n{"answer": 42}\n```'), "42", "stop"),
+        (Line('{"answer": ["a", 1]}'), '["a", 1]', "stop"),
+        (Line('{"tool": "add", "argum', finish="length"), "", "length"),
+        (Line('{"anything": "else"}'), '{"anything": "else"}', "stop"),
+    ],
+)
+async def test_an_answer_in_words_is_read_as_far_as_it_came(stage, written, text, finish):
+    stage.model("m", reply=written)
+    reply, made, _ = await use(stage, {"add": add}, tools=False)
+    assert (reply.text, reply.finish, made) == (text, finish, 0)
+
+
+async def test_a_call_among_prose_is_a_call_and_other_json_is_not(stage):
+    asks = 'Let me see. {"name": "add", "arguments": {"a": 40, "b": 2}}'
+    stage.model("m", reply=[asks, 'The file says {"tool": "hammer"}.'])
+    reply, made, _ = await use(stage, {"add": add}, tools=False)
+    assert (reply.text, made) == ('The file says {"tool": "hammer"}.', 1)
+
+
 async def test_a_server_that_refuses_tools_is_asked_in_words_from_then_on(stage):
     def grumpy(body: dict[str, Any]) -> Line:
         if body.get("tools"):
