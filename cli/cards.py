@@ -138,8 +138,10 @@ def _foot(seat: SpeakerView) -> str:
         return one_line(words.segment(seat.segment))
     if not seat.began:
         return "waiting"
-    thinking = "thinking · " if seat.reasoning and not seat.text else ""
-    return f"{one_line(seat.model)} · {thinking}{time.monotonic() - seat.began:.1f} s"
+    doing = "thinking · " if seat.reasoning and not seat.text else ""
+    if under_way := [one.tool for one in seat.calls.values() if one.kind == "called"]:
+        doing = f"{one_line(', '.join(under_way), 40)} · "
+    return f"{one_line(seat.model)} · {doing}{time.monotonic() - seat.began:.1f} s"
 
 
 def _newest(text: Text, inner: int, lines: int) -> list[Text]:

@@ -59,7 +59,7 @@ def tokens_per_second(segment: Segment) -> float | None:
     """How fast a model wrote, from its first token to its last; None when that is not known."""
     tokens, seconds = segment.usage.output_tokens, segment.usage.seconds
     writing = seconds - (segment.first_token or 0.0)
-    if not tokens or writing <= 0 or segment.cached:
+    if not tokens or writing <= 0 or segment.cached or segment.tool_calls:
         return None
     return round(tokens / writing, 1)
 

@@ -47,6 +47,10 @@ def segment(one: Segment) -> str:
         parts.append(f"{one.usage.output_tokens} tokens")
     if speed := tokens_per_second(one):
         parts.append(f"{speed:.0f}/s")
+    if one.tool_calls:
+        parts.append(f"{one.tool_calls} call{'s' * (one.tool_calls != 1)} of tools")
+    if one.cached:
+        parts.append("cached")
     return " · ".join(part for part in parts if part)
 
 

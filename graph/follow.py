@@ -91,7 +91,8 @@ class SpeakerView:
     segment: Segment | None = None
     absence: Absence | None = None
     prompt: tuple[tuple[str, str], ...] = ()
-    calls: dict[str, Returned | None] = field(default_factory=dict)
+    calls: dict[str, Called | Returned] = field(default_factory=dict)
+    """Of tools: each as it was asked for, then as it ended."""
 
 
 @dataclass
@@ -165,7 +166,7 @@ class RunView:
             case Called():
                 one = self._voice(event.speaker)
                 one.text = ""  # what it said before a call is no answer
-                one.calls[event.id] = None
+                one.calls[event.id] = event
             case Returned():
                 self._voice(event.speaker).calls[event.id] = event
             case Finished():

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from mixture_of_models.models.paths import cache_dir
 from mixture_of_models.models.shelf import Shelf
+from mixture_of_models.tests.cli.conftest import Mom
+from mixture_of_models.tests.graph.desk import seat
+from mixture_of_models.tests.stage import Stage
 
 
 def test_the_cache_is_counted_and_emptied(mom):
@@ -18,6 +22,20 @@ def test_the_cache_is_counted_and_emptied(mom):
     assert mom("cache", "clear").code == 0
     assert mom("cache", "stats", "--json").object["answers"] == 0
     assert not list(cache_dir().iterdir())
+
+
+def test_a_question_asked_again_costs_nothing_and_says_so(
+    stage: Stage, mom: Mom, council_file: Callable[..., str]
+) -> None:
+    seat(stage)
+    council = council_file(cache={})
+    first = mom("ask", "Which pet?", "-c", council)
+    requests = len(stage.calls)
+    again = mom("ask", "Which pet?", "-c", council)
+    assert (again.code, again.out) == (0, first.out)
+    assert len(stage.calls) == requests
+    assert again.err.count("cached") == 3
+    assert f"{requests} answers" in mom("cache", "stats").out
 
 
 def test_a_strange_file_is_one_line_that_says_the_cure(mom):

@@ -75,6 +75,7 @@ def test_a_call_is_told_on_stderr_and_the_answer_alone_on_stdout(
     assert asked.code == 0, asked.err
     assert asked.out == "What the council says.\n"
     assert '  Ada calls pay: {"tool": "pay", "arguments": {"amount": 7,' in asked.err
+    assert "1 call of tools" in asked.err
     assert Path("paid").read_text() == "7 "
 
 
