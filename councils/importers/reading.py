@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from io import StringIO
 from typing import Any
 
+from mixture_of_models.councils.importers.findings import Report
 from mixture_of_models.councils.reading import read_yaml
 from mixture_of_models.councils.secrecy import shown
 from mixture_of_models.errors import CouncilError
@@ -39,12 +39,17 @@ def read_mapping(text: str, origin: str) -> Any:
     return read_yaml(text, origin)
 
 
-def read_env(text: str) -> dict[str, str]:
+def read_env(text: str, name: str, report: Report) -> dict[str, str]:
     """Read the lines of a `.env` file; nothing in them is expanded, empty ones are left out."""
-    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
-    found: Mapping[str, str | None] = dotenv_values(stream=StringIO(text), interpolate=False)
-    return {name: value.strip() for name, value in found.items() if value and value.strip()}
+    found: dict[str, str] = {}
+    for line in parse_stream(StringIO(text)):
+        if line.error:
+            report.leave(f"{name} line {line.original.line}", "is no line of the form NAME=value")
+        elif line.key and line.value and line.value.strip():
+            found[line.key] = line.value.strip()
+    return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

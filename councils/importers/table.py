@@ -111,7 +111,7 @@ def _seated(
     format_: str, head: dict[str, str], draft: Draft, origin: str, report: Report
 ) -> Imported:
     values = {**head, **draft.values}
-    if kept := next(secrets_in(values), None):
+    if kept := next(secrets_in({**values, "user_query": draft.questions}), None):
         raise CouncilError(f"{origin}: {kept}: holds what may be a key; take it out of the file")
     council = load_council(values)
     return Imported(format_, council, tuple(report.turned), tuple(report.left), draft.questions)
@@ -119,7 +119,7 @@ def _seated(
 
 def _read(path: Path, text: str, report: Report) -> tuple[str, Draft]:
     if path.name.startswith(".env") or path.suffix == ".env":
-        return _environment(path, read_env(text), report)
+        return _environment(path, read_env(text, path.name, report), report)
     if path.suffix == ".py":
         return CONFIG_PY, config_py.read(text, {}, str(path), report)
     values = read_mapping(text, str(path))
@@ -150,5 +150,5 @@ def _beside(path: Path, report: Report) -> dict[str, str]:
         file = path.parent / name
         if file.is_file():
             report.turn(name, "is read along")
-            return read_env(read_text(file))
+            return read_env(read_text(file), name, report)
     return {}

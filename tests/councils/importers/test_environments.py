@@ -69,3 +69,10 @@ def test_nothing_in_an_env_is_expanded(bring: Bring, monkeypatch: pytest.MonkeyP
     with pytest.raises(CouncilError, match="OLLAMA_API_URL") as refused:
         bring({".env": "OLLAMA_API_URL=${SECRET_THING}\n"})
     assert "leaked" not in str(refused.value)
+
+
+def test_a_line_that_is_none_is_told_and_the_others_are_read(bring: Bring) -> None:
+    found = bring({".env": "GPU_TEMP_LIMIT=70\n'a\nb=\nOLLAMA_API_URL=http://h:1\n"})
+    assert ".env line 2" in places(found.left)
+    assert found.council.thermal is not None
+    assert found.council.thermal.limit == 70

@@ -7,12 +7,11 @@ import pytest
 from mixture_of_models.errors import CouncilError
 from mixture_of_models.graph.council import compile_council
 from mixture_of_models.tests.councils.importers.conftest import Bring, places
-from mixture_of_models.tests.councils.importers.written import MOA
+from mixture_of_models.tests.councils.importers.written import MOA_AS_IT_IS as PLAIN
 from mixture_of_models.tests.graph.desk import others, question, said, texts
 from mixture_of_models.tests.stage import Stage
 
 FILE = "moa_config.yaml"
-PLAIN = MOA.replace("{url}", "http://127.0.0.1:9/v1").replace("{{", "{").replace("}}", "}")
 
 
 async def test_what_was_promised_there_is_sent_here(

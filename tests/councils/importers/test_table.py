@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mixture_of_models.councils.importers import import_council
 from mixture_of_models.councils.loader import preset_path
 from mixture_of_models.errors import CouncilError
 from mixture_of_models.tests.councils.importers.conftest import Bring
-from mixture_of_models.tests.councils.importers.written import CHARACTERS, MODEL_CONFIG
+from mixture_of_models.tests.councils.importers.written import (
+    CHARACTERS,
+    MOA_AS_IT_IS,
+    MODEL_CONFIG,
+)
 
 
 def test_a_file_is_known_by_what_is_in_it_whatever_it_is_called(bring: Bring) -> None:
@@ -67,3 +75,40 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         import_council(tmp_path / "characters.json")
     with pytest.raises(CouncilError, match="is a folder"):
         import_council(tmp_path)
+
+
+_ODD: list[Any] = [
+    *(None, True, -1, 7, 10**30, 0.5, "", "x" * 70_000, "a/b:c|d", "\n", "sk-abcdefghijklmnop"),
+    *([], ["a"], [None], {}, {"a": 1}, "Synthesizer", "quorum", "http://u:p@h/", "\x00", "🎭" * 30),
+]
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inner = dict(enumerate(value)) if isinstance(value, list) else value
+    for step, below in inner.items() if isinstance(inner, dict) else ():
+        yield (*path, step)
+        yield from _places(below, (*path, step))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("written", [CHARACTERS, MODEL_CONFIG, yaml.safe_load(MOA_AS_IT_IS)])
+def test_whatever_is_changed_in_a_file_it_is_read_or_refused(
+    bring: Bring, written: dict[str, Any], seed: int
+) -> None:
+    dice = random.Random(seed)
+    for _ in range(25):
+        made = copy.deepcopy(written)
+        for _ in range(dice.randint(1, 3)):
+            *way, last = dice.choice([*_places(made)] or [("x",)])
+            inner: Any = made
+            for step in way:
+                inner = inner[step]
+            if dice.random() < 0.2 and isinstance(inner, dict) and last in inner:
+                inner[dice.choice(["modell", "api_key", "", " x", "9"])] = inner.pop(last)
+            else:
+                inner[last] = copy.deepcopy(dice.choice(_ODD))
+        try:
+            told = repr(bring({"file.json": made}))  # which reads it back, too
+        except CouncilError as refused:
+            told = str(refused)
+        assert "sk-abc" not in told

@@ -115,6 +115,8 @@ base_url: {url}
 pass_corresponding_results: true
 """
 
+MOA_AS_IT_IS = MOA.replace("{url}", "http://127.0.0.1:9/v1").replace("{{", "{").replace("}}", "}")
+
 MODEL_CONFIG: dict[str, Any] = {
     "models": {
         "gpt": {
