@@ -7,6 +7,7 @@ it is not sent a schema again in this process.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mixture_of_models.councils.schema import Model
@@ -22,6 +23,12 @@ _REFUSALS = (400, 422)
 
 _unable: set[tuple[str, str | None, str]] = set()
 """Models that were found not to take a schema: provider, address, name."""
+
+
+def answers_by_responses(chat: BaseChatModel) -> bool:
+    """Whether a model of OpenAI's is asked through its newer interface, `/v1/responses`."""
+    asks: Callable[[dict[str, Any]], bool] | None = getattr(chat, "_use_responses_api", None)
+    return asks is not None and asks({**(getattr(chat, "model_kwargs", None) or {})})
 
 
 class Constraint:
@@ -52,11 +59,14 @@ class Constraint:
         named = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
         body = {"name": named, "schema": self._schema, "strict": True}
         wanted = {"type": "json_schema", "json_schema": body}
-        if self._openai and not getattr(chat, "use_responses_api", False):
+        if self._openai and not answers_by_responses(chat):
             # As `response_format` the SDK would parse the unfinished JSON again with every chunk,
             # and raise where an answer is cut off. On the wire it is the same.
             extra = getattr(chat, "extra_body", None) or {}
             return {"extra_body": {**extra, "response_format": wanted}}
+        if self._openai:
+            extra = getattr(chat, "extra_body", None) or {}
+            return {"extra_body": {**extra, "text": {"format": {"type": "json_schema", **body}}}}
         return {"response_format": wanted}
 
     def refused_by(self, failure: Failure) -> bool:

@@ -28,6 +28,8 @@ class Term(NamedTuple):
     when: Callable[[Params], bool] = lambda params: True
     models: str = ""
     """A regular expression for the beginning of the model's name; empty: every model."""
+    anywhere: bool = False
+    """Whether it holds for others, too, who speak the vendor's protocol."""
 
 
 _SAMPLING = ("temperature", "top_p", "top_k")
@@ -36,6 +38,15 @@ _OPENAI = (
     *("logprobs", "top_logprobs", "logit_bias", "stop"),
 )
 """What OpenAI's reasoning models refuse."""
+
+
+_CHAT_ALONE = ("seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias")
+"""What OpenAI's newer interface, `/v1/responses`, does not know."""
+
+
+def _responds(params: Params) -> bool:
+    asked = params.get("use_responses_api")
+    return bool("reasoning" in params if asked is None else asked)
 
 
 def _reasons(params: Params) -> bool:
@@ -49,6 +60,7 @@ def _thinks(params: Params) -> bool:
 
 TERMS: dict[str, tuple[Term, ...]] = {
     "openai": (
+        Term(_CHAT_ALONE, _responds, anywhere=True),
         Term(_OPENAI, models=r"o\d|codex-|gpt-5(?!\.|-chat)"),
         Term(_OPENAI, _reasons, models=r"gpt-(5\.|[6-9])(?!.*chat)"),
     ),
@@ -107,11 +119,10 @@ def agreed(spec: Model, params: Params) -> dict[str, Any]:
     taken = {names.get(name, name): value for name, value in params.items()}
     for name in _refused.get(_whose(spec), ()):
         taken.pop(name, None)
-    elsewhere = spec.base_url is not None and spec.base_url.rstrip("/") != OPENAI
-    if spec.provider == "openai" and elsewhere:
-        return taken
+    elsewhere = spec.provider == "openai" and spec.base_url is not None
+    elsewhere = elsewhere and str(spec.base_url).rstrip("/") != OPENAI
     for term in TERMS.get(spec.provider, ()):
-        if re.match(term.models, spec.model):
+        if re.match(term.models, spec.model) and (term.anywhere or not elsewhere):
             for name in term.left_out:
                 if name in taken and term.when(taken):
                     del taken[name]

@@ -7,6 +7,7 @@ answer whose last event has no usage (as one that ended in an error) makes it fa
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from langchain_cohere import ChatCohere
@@ -46,8 +47,10 @@ class CohereChat(ChatCohere):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         shown = [_shown(message) for message in messages]
-        async for chunk in super()._astream(shown, stop, run_manager, **kwargs):
-            yield chunk
+        whole = super()._astream(shown, stop, run_manager, **kwargs)
+        async with aclosing(whole) as stream:  # type: ignore[type-var]
+            async for chunk in stream:
+                yield chunk
 
     def _get_stream_info_v2(
         self,

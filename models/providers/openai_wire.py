@@ -7,7 +7,9 @@ the environment; towards anyone but their owner they are left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from langchain_openai import ChatOpenAI
@@ -44,6 +46,9 @@ class PlainOpenAI(AsyncOpenAI):
     def user_agent(self) -> str:
         """The SDK's own, which it would make of this class's name."""
         return f"AsyncOpenAI/Python {self._version}"
+
+
+_CODED = re.compile(r"[a-z_]+: ")
 
 
 class StrictOpenAI(PlainOpenAI):
@@ -88,9 +93,27 @@ class _Whole(BaseChatOpenAI):
                     made.message.additional_kwargs.setdefault(name, value)
         return made
 
+    async def _astream(self, *given: Any, **more: Any) -> AsyncIterator[Any]:
+        begun = False
+        try:
+            async with aclosing(super()._astream(*given, **more)) as stream:  # type: ignore[type-var]
+                async for chunk in stream:
+                    begun = True
+                    yield chunk
+        except ValueError as error:
+            # What the server says of itself in the stream ("server_error: ..."): LangChain tells it
+            # like a wrong value.
+            if type(error) is ValueError and (begun or _CODED.match(str(error))):
+                raise ResponseError(str(error)) from error
+            raise
+
+
+class ResponseError(RuntimeError):
+    """The server said in its stream that it failed."""
+
 
 class OpenAIChat(_Whole, ChatOpenAI):
-    """OpenAI itself."""
+    """OpenAI itself, and others where they are asked through its newer interface."""
 
 
 class CompatibleChat(_Whole):
@@ -107,8 +130,9 @@ def open_openai(
     client: httpx2.AsyncClient,
 ) -> BaseChatModel:
     """A chat model on OpenAI's protocol; `key` None is a server that wants none."""
-    kind: type[BaseChatOpenAI] = OpenAIChat if at_home else CompatibleChat
     params = dict(params)
+    newer = at_home or params.get("use_responses_api")
+    kind: type[BaseChatOpenAI] = OpenAIChat if newer else CompatibleChat
     extra = dict(params.pop("extra_body", None) or {})
     extra |= {name: params.pop(name) for name in list(params) if name not in _fields(kind)}
     sdk = (PlainOpenAI if at_home else StrictOpenAI)(

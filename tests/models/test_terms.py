@@ -52,6 +52,7 @@ def test_anthropic_gets_one_sampling_parameter_or_none(
         ("gpt-5-mini", {"temperature": 0, "reasoning_effort": "low"}, {"reasoning_effort"}),
         ("gpt-5-chat-latest", {"temperature": 0}, {"temperature"}),
         ("gpt-5.4", {"temperature": 0}, {"temperature"}),
+        ("gpt-4.1", {"seed": 5, "use_responses_api": True}, {"use_responses_api"}),
         ("gpt-5.4", {"temperature": 0, "reasoning": {"effort": "high"}}, {"reasoning"}),
         (
             "gpt-5.4",

@@ -20,7 +20,7 @@ from mixture_of_models.tests.stage import Call, Fault, Stage
 from mixture_of_models.tests.stage import Reply as Line
 from mixture_of_models.tests.stage.media import picture
 
-VENDORS = ("openai", "ollama", "anthropic", "mistralai", "deepseek", "cohere")
+VENDORS = ("openai", "responses", "ollama", "anthropic", "mistralai", "deepseek", "cohere")
 EACH = pytest.mark.parametrize("vendor", VENDORS)
 PNG = base64.b64encode(picture("a dot")).decode()
 PICTURE = {"type": "image", "base64": PNG, "mime_type": "image/png"}
@@ -33,7 +33,11 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def council(stage: Stage, vendor: str, **more: Any) -> Council:
+    """A council of one voice; `responses` is OpenAI's newer interface."""
     spec = {"provider": vendor, "model": "m-1", "base_url": stage.address(vendor), **more}
+    if vendor == "responses":
+        params = {"use_responses_api": True, **more.get("params", {})}
+        spec |= {"provider": "openai", "params": params}
     return Council.model_validate(
         {
             "name": "test",
@@ -58,6 +62,7 @@ def asked(call: Call) -> dict[str, Any]:
 
 NAMES = {
     "ollama": {"max_tokens": "num_predict"},
+    "responses": {"max_tokens": "max_output_tokens"},
     "mistralai": {"seed": "random_seed"},
     "cohere": {"top_p": "p"},
 }
@@ -75,6 +80,9 @@ async def test_the_model_its_parameters_and_its_key_arrive_under_the_vendors_nam
     if vendor == "anthropic":  # knows no seed, and refuses top_p beside a temperature
         assert not {"seed", "top_p"} & {*asked(call)}
         del params["seed"], params["top_p"]
+    if vendor == "responses":
+        assert "seed" not in asked(call)
+        del params["seed"]
     names = NAMES.get(vendor, {})
     for name, value in params.items():
         assert asked(call)[names.get(name, name)] == value
@@ -93,8 +101,9 @@ async def test_the_messages_arrive_with_their_picture(stage: Stage, vendor: str)
     assert PNG in written
     for text in ("Be brief.", "What is shown?"):
         assert text in written
-    assert call.body["messages"][-1]["role"] == "user"
-    assert PNG in json.dumps(call.body["messages"][-1])
+    last = (call.body.get("messages") or call.body["input"])[-1]
+    assert last["role"] == "user"
+    assert PNG in json.dumps(last)
 
 
 @tool
@@ -122,7 +131,7 @@ async def test_tools_arrive_and_their_calls_come_back(stage: Stage, vendor: str)
     result = ToolMessage("Rain in Bergen.", tool_call_id=call["id"])
     said = "".join([c.text async for c in chat.astream([*QUESTION, whole, result])])
     assert said == "It rains."
-    assert "Rain in Bergen." in json.dumps(stage.calls[1].body["messages"])
+    assert "Rain in Bergen." in json.dumps(stage.calls[1].body)
 
 
 async def test_an_older_interface_of_anthropic_is_asked_where_a_temperature_is_set(
@@ -133,6 +142,25 @@ async def test_an_older_interface_of_anthropic_is_asked_where_a_temperature_is_s
     await ask(stage, "anthropic")
     sampled, plain = [call.headers["anthropic-version"] for call in stage.calls]
     assert sampled == "2023-06-01" < plain
+
+
+@pytest.mark.parametrize("vendor", ["openai", "responses", "ollama", "anthropic", "mistralai"])
+@pytest.mark.parametrize("said", ['{"choice": "A"}', '{"choice": '], ids=["whole", "cut"])
+async def test_a_schema_arrives_and_the_reply_comes_back_as_it_is(
+    stage: Stage, vendor: str, said: str
+) -> None:
+    stage.model("m-1", reply=said)
+    fields = {"choice": {"type": "string"}}
+    schema = {
+        "title": "Vote",
+        "type": "object",
+        "properties": fields,
+        "required": ["choice"],
+        "additionalProperties": False,
+    }
+    reply = await speak(council(stage, vendor), "m", QUESTION, schema=schema)
+    assert (reply.text, reply.usage.calls) == (said, 1)
+    assert '"choice": {"type": "string"}' in json.dumps(stage.calls[0].body)
 
 
 # What is heard.
@@ -182,7 +210,9 @@ async def test_an_answer_at_its_length_limit_says_so(stage: Stage, vendor: str) 
     assert (await ask(stage, vendor)).finish == "length"
 
 
-@pytest.mark.parametrize("vendor", ["openai", "anthropic", "mistralai", "deepseek", "cohere"])
+@pytest.mark.parametrize(
+    "vendor", ["openai", "responses", "anthropic", "mistralai", "deepseek", "cohere"]
+)
 async def test_a_filtered_answer_says_so(stage: Stage, vendor: str) -> None:
     stage.model("m-1", faults=[Fault.content_filter()])
     reply = await ask(stage, vendor)

@@ -12,7 +12,14 @@ from typing import Any, Self, Unpack, cast
 
 from aiohttp import web
 
-from . import anthropic_wire, cohere_wire, mistral_wire, ollama_wire, openai_wire
+from . import (
+    anthropic_wire,
+    cohere_wire,
+    mistral_wire,
+    ollama_wire,
+    openai_wire,
+    responses_wire,
+)
 from .answer import JSON, Answer
 from .log import Call, Entry, Log, Protocol, overlap
 from .memory import Load, Memory
@@ -23,6 +30,7 @@ ASKING: dict[str, tuple[Protocol, Wire]] = {
     openai_wire.CHAT: ("openai", openai_wire),
     openai_wire.EMBEDDINGS: ("openai", openai_wire),
     openai_wire.IMAGES: ("openai", openai_wire),
+    responses_wire.RESPONSES: ("openai", responses_wire),
     ollama_wire.CHAT: ("ollama", ollama_wire),
     ollama_wire.GENERATE: ("ollama", ollama_wire),
     ollama_wire.EMBED: ("ollama", ollama_wire),
