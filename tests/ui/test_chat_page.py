@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage
 from streamlit.testing.v1 import AppTest
 
 from mixture_of_models.councils.schema import Council
-from mixture_of_models.models import thermal
+from mixture_of_models.models import paths, thermal
 from mixture_of_models.models.thermal import Reading
 from mixture_of_models.tests.graph.desk import desk, seat
 from mixture_of_models.tests.stage import Fault, Stage
@@ -174,11 +174,15 @@ def test_the_sidebar_moves_the_settings_of_the_run(chat: Chat, stage: Stage) -> 
 
 def test_an_extension_is_switched_off_for_the_next_question(chat: Chat, stage: Stage) -> None:
     seat(stage)
-    council = desk(stage, extensions=[{"use": "deep_thinking"}, {"use": "not_here"}])
+    lacking = paths.data_dir() / "extensions" / "lacking"
+    lacking.mkdir(parents=True)
+    (lacking / "config.json").write_text('{"name": "Lacking", "requires": ["no-such-package"]}')
+    (lacking / "extension.py").write_text("raise RuntimeError('its code is not run')")
+    council = desk(stage, extensions=[{"use": "deep_thinking"}, {"use": "lacking"}])
     page = chat(council)
     switches = {one.label.replace("\\", ""): one for one in page.toggle}
-    assert switches["not_here"].disabled
-    assert "there is no extension" in told(page)
+    assert switches["lacking"].disabled
+    assert "no-such-package" in told(page).replace("\\", "")
     switches["deep_thinking"].set_value(False).run()
     assert not page.exception
     assert page.session_state["settings"].extensions_off == ("deep_thinking",)
