@@ -105,7 +105,8 @@ class Seat:
         return instance
 
     async def _opened(self) -> tuple[Any, AsyncGenerator[None, None] | None]:
-        instance = self._spare.pop() if self._spare else self._made()
+        # Made in a thread, where it may read files.
+        instance = self._spare.pop() if self._spare else await asyncio.to_thread(self._made)
         if hook_of(instance, "open") is not None:
             try:
                 await guarded(instance.open, seconds=self.seconds)

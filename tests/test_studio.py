@@ -264,6 +264,24 @@ def test_the_endpoint_is_part_of_it(studio: Studio) -> None:
         assert client.get("/ok").json()["ok"], "its own addresses are still there"
 
 
+def test_the_bundled_extensions_work_there(studio: Studio, stage: Stage, tmp_path: Path) -> None:
+    for name in ("ada", "pen"):
+        stage.model(name, reply=f"So says {name}.")
+    ours = studio.log.parent / ".local" / "share" / "mixture-of-models"
+    (ours / "documents" / "documents").mkdir(parents=True)
+    (ours / "documents" / "documents" / "sums.md").write_text("Old sums: 17 and 25 make 42.")
+    names = ("deep_thinking", "summary", "retrieval", "facts", "transcript")
+    council = desk(stage, ["Ada"], extensions=[{"use": name} for name in names])
+    file = tmp_path / "extended.yaml"
+    file.write_text(written(council), "utf-8")
+    status = studio.ask(studio.assistant(council=str(file)))["status"]
+    assert "Quoted from the documents in 'documents': sums.md, line 1." in status["notes"]
+    assert not status["degraded"]
+    assert "Worked out: 17 + 25 = 42" in said(stage.calls_to("ada")[0].body)
+    [kept] = (ours / "transcripts").iterdir()
+    assert "So says pen." in kept.read_text("utf-8")
+
+
 def test_nothing_blocks_the_servers_loop(studio: Studio) -> None:
     studio.ask(studio.assistant())
     text = re.sub(r"\x1b\[[0-9;]*m", "", studio.log.read_text("utf-8"))
