@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -40,12 +40,12 @@ class Generation(Foreign):
 
     max_new_tokens: int | None = Field(default=None, ge=1)
     num_beams: int | None = Field(default=None, ge=1)
-    early_stopping: bool | None = None
+    early_stopping: bool | Literal["never"] | None = None
     no_repeat_ngram_size: int | None = Field(default=None, ge=0)
     num_return_sequences: int | None = Field(default=None, ge=1)
     do_sample: bool | None = None
     top_k: int | None = Field(default=None, ge=0)
-    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, gt=0, le=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
 
 
@@ -67,6 +67,8 @@ class Final(Generation):
     model_config = ConfigDict(alias_generator=lambda name: f"final_{name}")
 
 
+_BEAMS = ("beams", "return_sequences")
+
 LAYERS: dict[str, type[Generation]] = {"layer1_": Layer1, "layer2_": Layer2, "final_": Final}
 
 
@@ -74,8 +76,9 @@ def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draf
     """A council of its layers, with the final model as the synthesizer."""
     values = literals(text, origin, report)
     rest, settings = _parted(values, origin, report)
+    templates = {key: rest.pop(key) for key in [*rest] if key.endswith("chat_template")}
     found = seen(ConfigPy, rest, origin, report)
-    voices, names = Voices(), Names(report)
+    voices, names = _Voices(templates), Names(report)
     characters: list[dict[str, Any]] = []
     layers: list[list[str]] = []
     said = (found.sys_initial_prompt, found.agg_sys_prompt)
@@ -86,7 +89,7 @@ def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draf
         for model in ids:
             character = {
                 "name": names.take(plain(_short(model), usual="Proposer")),
-                "model": _voice(voices, model, settings[prefix]),
+                "model": voices.local(model, settings[prefix]),
                 **({"personality": personality.strip()} if personality else {}),
             }
             characters.append(character)
@@ -101,6 +104,7 @@ def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draf
     if len(filled := [layer for layer in layers if layer]) > 1:
         values["layers"] = filled
     report.turn("deliberation", "method: none, as there; borda and its like would vote")
+    voices.tell(report)
     _tell(found, report)
     return Draft(values, _several(found.user_query))
 
@@ -117,34 +121,56 @@ def _parted(
         found = seen(kind, {key: rest.pop(key) for key in own}, origin, report)
         known = {name: getattr(found, name) for name in Generation.model_fields}
         settings[prefix] = {name: value for name, value in known.items() if value is not None}
-        if settings[prefix].pop("num_return_sequences", 1) > 1:
-            says = "a character gives one answer; seat it several times for several"
+        beams, several = (settings[prefix].get(f"num_{what}", 1) for what in _BEAMS)
+        if 1 < beams < several:
+            says = f"there are {beams} beams, which give no more answers than that"
             report.leave(f"{prefix}num_return_sequences", says)
-    for key in [key for key in rest if key.endswith("chat_template")]:
-        del rest[key]
-        report.leave(key, "a model's own chat template is used, as its weights bring it")
+            del settings[prefix]["num_return_sequences"]
     return rest, settings
 
 
-def _voice(voices: Voices, model: str, params: dict[str, Any]) -> str:
-    # One lane: small models take turns on one machine.
-    return voices.key(
-        provider="huggingface",
-        model=model,
-        params=dict(params),
-        lane="local",
-        concurrency=1,
-        timeout=600,
-    )
+class _Voices(Voices):
+    """Local models, each with the chat template that is called after it."""
+
+    def __init__(self, templates: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._templates = templates
+        self._used: set[str] = set()
+
+    def local(self, model: str, params: Mapping[str, Any]) -> str:
+        """The key of a model with its layer's settings."""
+        settings = dict(params)
+        for name, template in self._templates.items():
+            whose = name.removesuffix("chat_template").strip("_").lower()
+            if isinstance(template, str) and whose and whose in model.lower():
+                settings["chat_template"] = template
+                self._used.add(name)
+        # One lane: small models take turns on one machine.
+        return self.key(
+            provider="huggingface",
+            model=model,
+            params=settings,
+            lane="local",
+            concurrency=1,
+            timeout=600,
+        )
+
+    def tell(self, report: Report) -> None:
+        """Which templates are nobody's."""
+        for name in self._templates:
+            if name not in self._used:
+                report.leave(name, "no model has that name in its own; each uses its own template")
+            else:
+                report.turn(name, "is the chat template of the models that have that name")
 
 
 def _synthesizer(
-    found: ConfigPy, params: dict[str, Any], voices: Voices, origin: str, report: Report
+    found: ConfigPy, params: dict[str, Any], voices: _Voices, origin: str, report: Report
 ) -> dict[str, Any]:
     finals = _several(found.final_model_ids) or _several(found.final_model_id)
     if not finals:
         raise refusal(origin, [Problem(("final_model_ids",), "is missing: who writes the answer")])
-    keys = [_voice(voices, model, params) for model in finals]
+    keys = [voices.local(model, params) for model in finals]
     if len(keys) > 1:
         voices.written[keys[0]]["fallbacks"] = [key for key in keys[1:] if key != keys[0]]
         report.turn("final_model_ids", "the first writes, the others when it does not answer")

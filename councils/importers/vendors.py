@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,10 +51,10 @@ _NAMES: dict[str, dict[str, str]] = {
 
 _SETTINGS = ("max_length", "temperature", "top_p", "top_k", "repetition_penalty")
 _LEFT = {
-    "use_gpu": "the engine that runs a local model decides that",
+    "use_gpu": "the first GPU that there is, is taken",
     "batch_size": "questions are asked one by one; mom batch --concurrency asks several at a time",
-    "device_map": "the engine that runs a local model decides that",
-    "torch_dtype": "the engine that runs a local model decides that",
+    "device_map": "a model lies on one device: device: cuda:1, or the first GPU that there is",
+    "torch_dtype": "whoever serves the model decides that",
     "trust_remote_code": "code that comes with a model's weights is not run",
 }
 
@@ -84,9 +85,29 @@ def params_of(
             params[names[setting]] = value
         else:
             report.leave(f"{place}.{setting}", f"{provider} takes no such parameter")
+    placed = _placed(config) if provider == "huggingface" else {}
+    params |= placed
     for setting, reason in _LEFT.items():
-        if config.get(setting) not in (None, False):
+        kept = _PLACES.get(setting) in placed
+        if config.get(setting) not in (None, False) and not kept:
             report.leave(f"{place}.{setting}", reason)
     if config.get("supports_streaming") is False:
         report.leave(f"{place}.supports_streaming", "an answer is always streamed")
     return params
+
+
+_PLACES = {"use_gpu": "device", "device_map": "device", "torch_dtype": "dtype"}
+"""Settings of where and how a local model is loaded, and what they are called here."""
+
+
+def _placed(config: Mapping[str, Any]) -> dict[str, str]:
+    """Where and how a local model is loaded, where the file says so plainly."""
+    placed = {}
+    where, kind = config.get("device_map"), config.get("torch_dtype")
+    if isinstance(where, str) and re.fullmatch(r"cpu|mps|cuda(:[0-9]+)?", where):
+        placed["device"] = where
+    elif config.get("use_gpu") is False:
+        placed["device"] = "cpu"
+    if isinstance(kind, str) and kind.removeprefix("torch.") in ("float16", "bfloat16", "float32"):
+        placed["dtype"] = kind.removeprefix("torch.")
+    return placed

@@ -8,6 +8,7 @@ import pytest
 
 from mixture_of_models.errors import CouncilError
 from mixture_of_models.graph.council import compile_council
+from mixture_of_models.models.providers.generation import read_settings
 from mixture_of_models.tests.councils.importers.conftest import Bring, on_stage, places
 from mixture_of_models.tests.councils.importers.written import CONFIG_PY
 from mixture_of_models.tests.graph.desk import others, question, texts
@@ -46,9 +47,14 @@ def test_every_name_has_a_place_or_a_reason_and_nothing_is_run(
     assert {m.provider for m in found.council.models.values()} == {"huggingface"}
     assert found.council.models[found.council.synthesizer.model].fallbacks == ("Second",)
     left = places(found.left)
-    assert {"cache_path", "token", "device", "phi_chat_template"} <= left
+    assert {"cache_path", "token", "device", "other_chat_template"} <= left
     run_there = CONFIG_PY[: CONFIG_PY.index("open(")].count("\n") + 1
-    assert {"layer2_num_return_sequences", f"line {run_there}"} <= left
+    assert f"line {run_there}" in left
+    templates = {m.model: m.params.get("chat_template") for m in found.council.models.values()}
+    assert [model for model, template in templates.items() if template] == ["TinyLlama/Small-B"]
+    assert found.council.models["Merger"].params["num_return_sequences"] == 2
+    for model in found.council.models.values():
+        read_settings(model.params, model.model)  # what will run them knows every setting
     assert "hf_abc" not in repr(found)
 
 

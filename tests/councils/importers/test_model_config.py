@@ -9,6 +9,7 @@ import pytest
 
 from mixture_of_models.errors import CouncilError, UnknownNameError
 from mixture_of_models.graph.council import compile_council
+from mixture_of_models.models.providers.generation import read_settings
 from mixture_of_models.tests.councils.importers.conftest import Bring, on_stage, places
 from mixture_of_models.tests.councils.importers.written import MODEL_CONFIG
 from mixture_of_models.tests.graph.desk import question
@@ -48,7 +49,9 @@ def test_every_key_has_a_place_or_a_reason(bring: Bring) -> None:
     assert (models["gpt-large"].tools, models["coder"].tools) == (True, False)
     assert found.council.synthesizer.model == "gpt-large"
     assert found.council.deliberation.method == "similarity"
-    local = ("use_gpu", "batch_size", "device_map", "torch_dtype", "trust_remote_code")
+    local = ("use_gpu", "batch_size", "device_map", "trust_remote_code")
+    assert models["coder"].params["dtype"] == "float16"
+    read_settings(models["coder"].params, "coder")  # what will run it knows every setting
     assert places(found.left) == {
         "models.gpt.config.top_k",
         "models.gpt.config.repetition_penalty",
@@ -56,6 +59,23 @@ def test_every_key_has_a_place_or_a_reason(bring: Bring) -> None:
         *(f"global_config.{name}" for name in MODEL_CONFIG["global_config"]),
     }
     assert "hf_abc" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("config", "params"),
+    [
+        ({"use_gpu": False}, {"device": "cpu"}),
+        ({"use_gpu": True, "device_map": "cuda:1"}, {"device": "cuda:1"}),
+        ({"device_map": {"": 0}, "torch_dtype": "torch.bfloat16"}, {"dtype": "bfloat16"}),
+        ({"torch_dtype": "auto"}, {}),
+    ],
+)
+def test_a_local_model_lies_where_the_file_says(
+    bring: Bring, config: dict[str, Any], params: dict[str, Any]
+) -> None:
+    only = {"name": "a/b", "provider": "meta", "type": "local", "config": config}
+    found = bring({FILE: {"models": {"only": only}, "default_model": "only"}})
+    assert found.council.models["b"].params == params
 
 
 def test_a_file_with_one_model_and_nothing_else_is_a_council(bring: Bring) -> None:

@@ -203,7 +203,8 @@ agg_sys_prompt = """You are given answers. Merge them.
 
 Responses from models:
 """
-phi_chat_template = "{{ bos_token }}{% for m in messages %}{{ m }}{% endfor %}"
+tinyllama_chat_template = "{{ bos_token }}{% for m in messages %}{{ m }}{% endfor %}"
+other_chat_template = "{{ bos_token }}"
 cache_path = "/media/cache"
 token = "hf_abcdefghijklmnopqrst"
 device = torch.device("cuda")
