@@ -4,7 +4,8 @@
      81    81 degrees            h15   its handle fails with NVML error 15
      t3    its temperature fails with error 3 in both calls
      v74   74 degrees, but only by the deprecated call
-   A line "c1" fails the count itself with error 1. FAKE_NVML_INIT is the error of nvmlInit.
+   A line "c1" fails the count itself with error 1. FAKE_NVML_INIT is the error of nvmlInit,
+   FAKE_NVML_MEMORY the bytes of each GPU; without it nobody tells them.
    Built with -DOLD_DRIVER it has no nvmlDeviceGetTemperatureV at all. */
 #include <stdint.h>
 #include <stdio.h>
@@ -52,6 +53,16 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
 int nvmlDeviceGetName(const char *device, char *name, unsigned length) {
     (void)device;
     snprintf(name, length, "Fake");
+    return OK;
+}
+
+int nvmlDeviceGetMemoryInfo(const char *device, unsigned long long out[3]) {
+    const char *total = getenv("FAKE_NVML_MEMORY");
+    (void)device;
+    if (!total) return NOT_SUPPORTED;
+    out[0] = strtoull(total, NULL, 10);
+    out[1] = out[0];
+    out[2] = 0;
     return OK;
 }
 

@@ -1,0 +1,108 @@
+"""What is in memory, and how many models fit, is asked of those who know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.councils.schema import Council
+from mixture_of_models.models.clients import room
+from mixture_of_models.models.lanes import Lane, lane_of
+from mixture_of_models.models.memory import look
+from mixture_of_models.models.speaking import speak
+from mixture_of_models.models.voices import Voice, settled, voice_of
+from mixture_of_models.tests.models.fake_nvml import build, play
+from mixture_of_models.tests.stage import Stage
+
+
+def sharing(**models: dict[str, Any]) -> Council:
+    return load_council(
+        {
+            "name": "sharing",
+            "models": {
+                key: {"model": key, "lane": "gpu", "concurrency": 1, **more}
+                for key, more in models.items()
+            },
+            "characters": [{"name": "A", "model": next(iter(models))}],
+            "synthesizer": {"model": next(iter(models))},
+        }
+    )
+
+
+async def lane_and_voices(council: Council) -> tuple[Lane, list[Voice]]:
+    lane = lane_of((await room()).lanes, council, next(iter(council.models)))
+    assert lane is not None
+    return lane, [voice_of(settled(council, key)) for key in council.models]
+
+
+async def test_ollama_says_what_it_has_loaded_and_with_which_context() -> None:
+    with Stage(slots=2, default="ok") as stage:
+        voice = {"provider": "ollama", "base_url": stage.ollama_url}
+        council = sharing(a={**voice, "context": 2048}, b=voice, c=voice)
+        lane, voices = await lane_and_voices(council)
+        await look(lane, voices)
+        assert (lane.loaded, lane.room) == ([], 1)
+        for key in ("a", "b"):
+            await speak(council, key, [HumanMessage("?")])
+        await look(lane, voices)
+        assert {one.model for one in lane.loaded} == {"a:latest", "b:latest"}
+        assert lane.room == 2, "two were seen together"
+        other = voice_of(council.models["a"].model_copy(update={"context": 4096}))
+        await look(lane, [other])
+        assert other not in lane.loaded, "it would be loaded anew"
+
+
+async def test_who_does_not_answer_changes_nothing_that_is_believed() -> None:
+    with Stage(slots=1, default="ok") as stage:
+        council = sharing(
+            a={"provider": "ollama", "base_url": stage.ollama_url},
+            b={"provider": "ollama", "base_url": stage.ollama_url},
+        )
+        lane, voices = await lane_and_voices(council)
+        await speak(council, "b", [HumanMessage("?")])
+        await look(lane, voices)
+    await look(lane, voices)
+    assert [one.model for one in lane.loaded] == ["b:latest"]
+
+
+async def test_engines_of_this_process_are_counted_and_all_the_tiny_ones_fit() -> None:
+    tiny = {"provider": "embedded", "params": {"max_tokens": 8}}
+    council = sharing(**{name: {**tiny, "model": name} for name in ("tiny-1", "tiny-2")})
+    lane, voices = await lane_and_voices(council)
+    await speak(council, "tiny-2", [HumanMessage("What is 2 + 2?")])
+    await look(lane, voices)
+    assert [one.model for one in lane.loaded] == ["tiny-2"]
+    assert (lane.room, lane.fits) == (2, None)
+
+
+@pytest.mark.parametrize(("gigabytes", "room_"), [(4, 1), (5, 2), (8, 3), (None, 1)])
+def test_a_gpu_that_tells_its_memory_says_how_many_fit(
+    tmp_path: Path, gigabytes: int | None, room_: int
+) -> None:
+    with Stage(default="ok") as stage:
+        for name in "abc":
+            stage.model(name, size=2_000_000_000)
+        code = f"""
+import asyncio
+from mixture_of_models.councils.loader import load_council
+from mixture_of_models.models.lanes import lane_of
+from mixture_of_models.models.memory import look
+from mixture_of_models.models.voices import voice_of
+council = load_council({{
+    "name": "gpu",
+    "models": {{key: {{"provider": "ollama", "model": key, "lane": "gpu", "concurrency": 1,
+                       "base_url": {json.dumps(stage.ollama_url)}}} for key in "abc"}},
+    "characters": [{{"name": "A", "model": "a"}}],
+    "synthesizer": {{"model": "a"}},
+}})
+lane = lane_of({{}}, council, "a")
+asyncio.run(look(lane, [voice_of(one) for one in council.models.values()]))
+say(lane.room)
+"""
+        more = {"FAKE_NVML_MEMORY": str(gigabytes * 10**9)} if gigabytes else {}
+        assert play(build(tmp_path), ["50"], code, **more) == room_
