@@ -47,6 +47,11 @@ class Breaker:
             f"it is tried again in {max(self._shut_until - now, 0.1):.1f} s"
         )
 
+    def is_shut(self, spec: Model, now: float) -> bool:
+        """Whether `refusal` would refuse; asking changes nothing."""
+        policy = spec.breaker
+        return policy is not None and self._failed >= policy.after and now < self._shut_until
+
     def note(self, failure: Failure | None, spec: Model, now: float) -> None:
         """Take down how a call ended: None for an answer, whole or in part."""
         if failure is None or not (failure.again or failure.late):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +119,7 @@ async def speak(
                 if lane is not None and name == key:
                     lane.withdraw(voice_of(spec))
                 return asking.recall(name, spec, kept)
-            turn = lane and lane.turn(voice_of(spec), announced=name == key)
-            async with turn or nullcontext():
+            async with _turn(here, lane, spec, announced=name == key):
                 reply = await asking.ask(here, name, spec, lane)
             if reply is not None:
                 if council.cache and request and reply.finish == "stop" and reply.whole:
@@ -129,6 +128,20 @@ async def speak(
     except ListenerError as error:
         raise error.__cause__ or error from None
     raise asking.in_vain(key)
+
+
+def _turn(
+    here: Room, lane: Lane | None, spec: Model, *, announced: bool
+) -> AbstractAsyncContextManager[Any]:
+    """What a call holds of its lane: a turn, or nothing where it will not ask."""
+    if lane is None:
+        return nullcontext()
+    if breaker_of(here.breakers, spec).is_shut(spec, asyncio.get_running_loop().time()):
+        # Nobody is taken out of memory for a model that is not asked.
+        if announced:
+            lane.withdraw(voice_of(spec))
+        return nullcontext()
+    return lane.turn(voice_of(spec), announced=announced)
 
 
 def chain(council: Council, key: str) -> Iterator[str]:

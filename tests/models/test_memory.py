@@ -17,7 +17,7 @@ from mixture_of_models.models.memory import look
 from mixture_of_models.models.speaking import speak
 from mixture_of_models.models.voices import Voice, settled, voice_of
 from mixture_of_models.tests.models.fake_nvml import build, play
-from mixture_of_models.tests.stage import Stage
+from mixture_of_models.tests.stage import Fault, Stage
 
 
 def sharing(**models: dict[str, Any]) -> Council:
@@ -68,6 +68,20 @@ async def test_who_does_not_answer_changes_nothing_that_is_believed() -> None:
         await look(lane, voices)
     await look(lane, voices)
     assert [one.model for one in lane.loaded] == ["b:latest"]
+
+
+async def test_nobody_is_unloaded_for_a_model_that_is_left_alone() -> None:
+    with Stage(slots=1, default="ok") as stage:
+        stage.model("a", always=Fault.status(500))
+        voice = {"provider": "ollama", "base_url": stage.ollama_url, "retries": 0}
+        council = sharing(a={**voice, "breaker": {"after": 1}, "fallbacks": ["b"]}, b=voice)
+        council = load_council(
+            {**council.model_dump(exclude_unset=True), "lanes": {"gpu": {"fits": 1}}}
+        )
+        for _ in range(3):
+            assert (await speak(council, "a", [HumanMessage("?")])).model == "b"
+        assert len(stage.calls_to("a")) == 1
+        assert len([load for load in stage.loads if load.model == "b:latest"]) == 1
 
 
 async def test_engines_of_this_process_are_counted_and_all_the_tiny_ones_fit() -> None:
