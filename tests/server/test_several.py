@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,12 +15,16 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
+import mixture_of_models
 from mixture_of_models.councils.writing import written
+from mixture_of_models.tests.cli.help_texts import help_of
 from mixture_of_models.tests.graph.desk import desk, seat, texts
 from mixture_of_models.tests.server.conftest import KEY
 from mixture_of_models.tests.stage import Stage
 
+ROOT = Path(mixture_of_models.__file__).parent
 COMMAND = [sys.executable, "-c", "from mixture_of_models.cli import main; main()", "serve"]
 
 
@@ -100,6 +105,20 @@ def test_two_servers_on_one_database_continue_each_others_threads(
         answer = ask(two, "Question 5?", "talk")
         assert answer.json()["choices"][0]["message"]["content"] == "Here again."
         assert "Question 3?" in texts(stage.calls_to("ada")[-1].body, "user")
+
+
+def test_the_compose_file_starts_servers_that_exist() -> None:
+    plan = yaml.safe_load((ROOT / "examples" / "compose.yaml").read_text("utf-8"))
+    told = help_of("mom serve")
+    for name in ("first", "second"):
+        service = plan["services"][name]
+        assert service["command"][:2] == ["mom", "serve"]
+        options = [word for word in service["command"] if word.startswith("-")]
+        assert all(option in told for option in options)
+        assert {"MOM_SERVER_KEYS", "MOM_DATABASE"} <= set(service["environment"])
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        assert {"server", "postgres"} <= set(extras["optional-dependencies"])
+    assert plan["services"]["front"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
 @pytest.mark.slow
