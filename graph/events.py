@@ -200,6 +200,7 @@ class Answered(Record):
     text: str
     status: Status
     calls: tuple[Call, ...] = Field(default=(), description="of the caller's own tools")
+    pictures: tuple[dict[str, Any], ...] = Field(default=(), description="content blocks of files")
 
 
 Event = Annotated[

@@ -185,7 +185,7 @@ def _answer(
         usage=sum((one.usage for one in words.segments), table.spent(state)),
         seconds=round(time.time() - state["asked_at"], 3),
     )
-    tell(runtime, Answered(text=text, status=status))
+    tell(runtime, Answered(text=text, status=status, pictures=tuple(pictures)))
     content: Any = [{"type": "text", "text": text}, *pictures] if pictures else text
     label = {
         "name": council.name,

@@ -19,6 +19,7 @@ from mixture_of_models.graph.follow import follow
 from mixture_of_models.graph.form import AnswerForm
 from mixture_of_models.server.house import House
 from mixture_of_models.server.offer import Seat
+from mixture_of_models.server.pictures import in_text
 from mixture_of_models.server.stops import Stops
 
 
@@ -106,7 +107,7 @@ async def run(
         if answered is None:
             raise DeliberationError("the run ended without an answer; ask again")
         house.metrics.answered(seat.model, answered.status, time.monotonic() - began)
-    if rest := stops.end(answered.text):
+    if rest := stops.end(await _text(answered, asked, candid=house.settings.candid)):
         yield rest
     yield Outcome(stops.told, answered, stops.stopped)
 
@@ -167,3 +168,11 @@ def _wanted(event: Mapping[str, Any]) -> bool:
 
 def _heard(event: Said) -> bool:
     return event.speaker.node == "synthesizer" and not event.reasoning
+
+
+async def _text(answered: Answered, asked: Question, *, candid: bool) -> str:
+    """The answer as its client may read it."""
+    status = answered.status
+    if status.route == "image" and status.degraded and not answered.pictures and not candid:
+        return "The picture could not be drawn; the server's log says more."
+    return await in_text(answered, kept=asked.thread is not None)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from typing import Any
 
 import pytest
 from openai import APIStatusError, BadRequestError, InternalServerError, NotFoundError
+from PIL import Image
 from pydantic import BaseModel
 
-from mixture_of_models.tests.graph.desk import desk, proposals, said, seat, texts
+from mixture_of_models.models.paths import pictures_dir
+from mixture_of_models.tests.graph.desk import desk, proposals, said, seat, texts, voice
 from mixture_of_models.tests.server.conftest import Serve, Served
 from mixture_of_models.tests.stage import Fault, Reply, Stage
 from mixture_of_models.tests.stage.media import picture
@@ -296,3 +299,23 @@ def test_a_tool_that_needs_approval_is_declined_because_nobody_can_be_asked(
     answer = serve(sitting).openai.chat.completions.create(model="desk", messages=ASKED)
     assert answer.choices[0].message.content == "Without it: 42."
     assert "nobody is here to allow" in said(stage.calls_to("pen")[1].body)
+
+
+def test_a_drawn_picture_comes_in_the_text_and_stays_nowhere(stage: Stage, serve: Serve) -> None:
+    seat(stage)
+    stage.model("pen", reply="A grey cat.")
+    stage.model("brush")
+    models = {name: voice(stage, name) for name in ("ada", "boris", "clara", "pen", "brush")}
+    served = serve(desk(stage, models=models, painter={"model": "brush"}))
+    asked: Any = [{"role": "user", "content": "/image a cat"}]
+    text = served.openai.chat.completions.create(model="desk", messages=asked).choices[0].message
+    words, _, shown = (text.content or "").partition("![picture](data:image/png;base64,")
+    assert words.startswith("Drawn from these words: A grey cat.")
+    with Image.open(io.BytesIO(base64.b64decode(shown.rstrip(")")))) as opened:
+        assert opened.size == (8, 8)
+    assert not [*pictures_dir().glob("*.png")]
+    stage.model("brush", always=Fault.status(500, message="room 5"))
+    shy = serve(desk(stage, models=models, painter={"model": "brush"}), candid=False)
+    answer = shy.post({"model": "desk", "messages": asked})
+    assert "room 5" not in answer.text
+    assert "could not be drawn" in answer.json()["choices"][0]["message"]["content"]
