@@ -48,9 +48,11 @@ def new(
     ] = None,
 ) -> None:
     """Write a working extension to begin from, with a test."""
-    from mixture_of_models.extensions.finding import VARIABLE, home
+    from mixture_of_models.extensions.finding import BUNDLED, VARIABLE, home
     from mixture_of_models.extensions.skeleton import write_skeleton
 
+    if name in BUNDLED:
+        raise typer.BadParameter(f"{name!r} is a bundled one's name; choose another")
     parent = home() if into is None else into.absolute()
     try:
         folder = write_skeleton(name, parent)

@@ -18,6 +18,9 @@ _UNITS = re.compile(
 )
 _TURNED = re.compile(rf"how (?:many|much) ([A-Za-z]+)\s+(?:is|are|in)\s+({_NUMBER})\s*([A-Za-z]+)")
 _DATE = re.compile(r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)")
+_ASKED = re.compile(
+    r"(?:what'?s|what is|how much is|calculate|compute|evaluate)\s*$", re.IGNORECASE
+)
 _LONGEST = 200
 _LARGEST = 10**30
 
@@ -67,9 +70,20 @@ def worked_out(text: str, today: date) -> list[str]:
 def _sums(text: str) -> Iterator[str]:
     without_dates = _DATE.sub(" ", text)
     for found in _SUM.finditer(without_dates):
+        if _may_be_no_sum(found, without_dates):
+            continue
         written = _balanced(found[0].strip())
         if (value := evaluated(written)) is not None:
             yield f"{written} = {shown(value)}"
+
+
+def _may_be_no_sum(found: re.Match[str], text: str) -> bool:
+    """Whether it may as well be a telephone number, a range of years, a date or `24/7`."""
+    written = found[0].strip()
+    if re.search(r"\s|[+*^×÷(]", written):
+        return False
+    alone = written == text.strip().rstrip("?=. ")
+    return not (alone or _ASKED.search(text[: found.start()]))
 
 
 def _shares(text: str) -> Iterator[str]:

@@ -124,6 +124,7 @@ def test_a_council_that_is_checked_tells_of_its_extensions(
 def test_a_new_name_is_one_and_is_not_taken(mom: Mom) -> None:
     assert mom("extensions", "new", "mine").code == 0
     mom("extensions", "new", "mine").refuses(1, "is there already")
+    mom("extensions", "new", "facts").refuses(2, "is a bundled one's name")
     for name in ("../x", "a b", "", ".", "x" * 65, "a/b", "-x"):
         mom("extensions", "new", "--", name).refuses(2, "cannot name an extension")
 
