@@ -92,7 +92,9 @@ class Live(Screen):
         self._settle(all_of_it=True)
         out, status = self._console, ending.status
         out.print(Rule(Text("Answer", "bold green"), align="left", style="green"))
-        out.print(Markdown(inert(ending.answer), hyperlinks=False))
+        out.print(Markdown(inert(ending.text), hyperlinks=False))
+        for picture in ending.pictures:
+            out.print(Text(picture["file"], "bold"), soft_wrap=True)  # whole, to be copied
         out.print()
         if status is not None:
             for line in words.label(status.model_copy(update={"notes": ()})):

@@ -13,7 +13,7 @@ def report(ending: Ending) -> dict[str, Any]:
     values, status = ending.values, ending.status or Status(council="")
     segments = [_segment(segment) for segment in values.get("segments", [])]
     return {
-        "answer": str(values["messages"][-1].text),
+        "answer": ending.text,
         "status": status.model_dump(mode="json", exclude={"usage", "seconds"}),
         "rounds": _rounds(values),
         "usage": {"total": _usage(status.usage), "segments": segments},

@@ -26,8 +26,12 @@ class Ending:
     @property
     def answer(self) -> str:
         """The council's answer, as the model wrote it; a picture by its file."""
-        said = str(self.values["messages"][-1].text)
-        return "\n\n".join([said, *(one["file"] for one in self.pictures)])
+        return "\n\n".join([self.text, *(one["file"] for one in self.pictures)])
+
+    @property
+    def text(self) -> str:
+        """The answer's words alone."""
+        return str(self.values["messages"][-1].text)
 
     @property
     def pictures(self) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from mixture_of_models.graph.events import (
     Speaker,
     tell,
 )
+from mixture_of_models.graph.heat import cooled
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.models.gallery import hang, picture_of
@@ -117,6 +118,10 @@ async def _drawn(
     council: Council,
 ) -> CouncilUpdate:
     speaker = Speaker(node="painter", name="picture")
+    if council.models[rules.model].provider == "diffusers":
+        # Drawing is the hardest work that a GPU at home is given.
+        note = await cooled(runtime, council, [], first=True)
+        words = words._replace(notes=(*words.notes, *([note] if note else [])))
     tell(runtime, Asked(speaker=speaker, model=rules.model))
     order = Order(
         words.prompt, rules.negative, rules.pixels, rules.steps, rules.guidance, rules.seed

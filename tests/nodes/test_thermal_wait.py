@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from mixture_of_models.graph.events import Heat
-from mixture_of_models.tests.graph.desk import ask, desk, seat, told
+import pytest
+
+from mixture_of_models.graph.events import Answered, Heat
+from mixture_of_models.models import thermal
+from mixture_of_models.models.thermal import Reading
+from mixture_of_models.tests.graph.desk import ask, desk, seat, told, voice
 from mixture_of_models.tests.stage import Stage
 
 
@@ -26,3 +30,26 @@ async def test_a_watch_on_a_cool_machine_leaves_no_note(stage: Stage) -> None:
     seat(stage)
     status = (await ask(desk(stage, thermal={"limit": 119, "resume": 118})))["status"]
     assert not status.degraded
+
+
+async def test_a_picture_is_drawn_here_only_on_a_cool_machine(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hot = [Reading(celsius=118, device="GPU 0", source="nvml")]
+    given = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: hot}
+    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", given)
+    seat(stage, ["Ada"])
+    models = {
+        "ada": voice(stage, "ada"),
+        "pen": voice(stage, "pen"),
+        "brush": {"provider": "diffusers", "model": "/no/such/folder"},
+    }
+    rules = {"limit": 90, "resume": 80, "poll": 0.01, "max_wait": 0.03}
+    council = desk(stage, ["Ada"], models=models, painter={"model": "brush"}, thermal=rules)
+    events = await told(council, "/image a cat")
+    states = [event.state for event in events if isinstance(event, Heat)]
+    assert states[0] == "waiting"
+    assert states[-1] == "gave_up"
+    answered = events[-1]
+    assert isinstance(answered, Answered)
+    assert any("stayed above 90" in note for note in answered.status.notes)

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.models import paths, thermal
 from mixture_of_models.models.thermal import Reading
-from mixture_of_models.tests.graph.desk import desk, seat
+from mixture_of_models.tests.graph.desk import desk, seat, voice
 from mixture_of_models.tests.stage import Fault, Stage
 from mixture_of_models.tests.ui.conftest import READER
 from mixture_of_models.ui import session
@@ -82,6 +82,25 @@ def test_a_stopped_question_offers_to_go_on(chat: Chat, stage: Stage) -> None:
     assert not page.exception
     assert "Resume" in labels(page)
     assert "stopped before it was answered" in told(page)
+
+
+def test_a_picture_that_was_drawn_is_shown(chat: Chat, stage: Stage) -> None:
+    seat(stage)
+    stage.model("pen", reply="A red cat.")
+    stage.model("brush")
+    names = ("ada", "boris", "clara", "pen", "brush")
+    models = {name: voice(stage, name) for name in names}
+    council = desk(stage, models=models, painter={"model": "brush"})
+    chat(council)
+    house = session.house()
+    house.shelf.put("t", reader=READER, title="A cat", council="")
+    ended(house.jobs.ask("t", council, [HumanMessage("/image a cat", id="q1")]))
+    page = chat(council, "t")
+    assert not page.exception
+    assert "A red cat." in told(page)
+    [shown] = page.get("image")
+    assert shown.proto.imgs[0].url
+    assert shown.proto.imgs[0].alt == "A red cat."
 
 
 def test_an_answer_stands_with_its_label_and_what_can_be_done(chat: Chat, stage: Stage) -> None:
