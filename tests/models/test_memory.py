@@ -94,9 +94,14 @@ async def test_engines_of_this_process_are_counted_and_all_the_tiny_ones_fit() -
     assert (lane.room, lane.fits) == (2, None)
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("nvml"))
+
+
 @pytest.mark.parametrize(("gigabytes", "room_"), [(4, 1), (5, 2), (8, 3), (None, 1)])
 def test_a_gpu_that_tells_its_memory_says_how_many_fit(
-    tmp_path: Path, gigabytes: int | None, room_: int
+    library: Path, gigabytes: int | None, room_: int
 ) -> None:
     with Stage(default="ok") as stage:
         for name in "abc":
@@ -119,4 +124,4 @@ asyncio.run(look(lane, [voice_of(one) for one in council.models.values()]))
 say(lane.room)
 """
         more = {"FAKE_NVML_MEMORY": str(gigabytes * 10**9)} if gigabytes else {}
-        assert play(build(tmp_path), ["50"], code, **more) == room_
+        assert play(library, ["50"], code, **more) == room_
