@@ -71,7 +71,9 @@ def need(what: str, extra: str, *packages: str) -> None:
         )
 
 
-def house_rules(host: str, db: str | None, **more: int) -> tuple[Keys, Settings]:
+def house_rules(
+    host: str, db: str | None, *, at_once: int = 256, waiting: int = 256
+) -> tuple[Keys, Settings]:
     """The keys in the environment, and how to behave towards those who come from `host`.
 
     Raises:
@@ -87,7 +89,8 @@ def house_rules(host: str, db: str | None, **more: int) -> tuple[Keys, Settings]
             "--host: beyond 127.0.0.1 keys are needed; set MOM_SERVER_KEYS, for example to what "
             "`openssl rand -hex 24` prints"
         )
-    return keys, Settings(database=place(db), candid=near and not keys, **more)
+    candid = near and not keys
+    return keys, Settings(database=place(db), at_once=at_once, waiting=waiting, candid=candid)
 
 
 def run(
