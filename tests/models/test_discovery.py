@@ -167,7 +167,7 @@ async def test_a_slow_ollama_holds_nobody_up(nowhere: dict[str, str], seconds: f
     with answering(body, seconds=seconds) as url:
         began = time.monotonic()
         found = await find_voices(nowhere, ollama_url=url)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4.5
     assert found == Found()
 
 

@@ -62,7 +62,7 @@ def test_every_thread_gets_the_same_loop_at_the_same_time():
     with ThreadPoolExecutor(20) as pool:
         seen = set(pool.map(lambda _: run_in_background_loop(nap), range(20)))
     assert len(seen) == 1
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 3.5
     assert seen.pop()[1] != threading.get_ident()
 
 

@@ -241,9 +241,9 @@ def test_answers_are_no_refusals(said: str) -> None:
     ],
 )
 def test_hostile_text_is_read_in_bounded_time(said: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     canonical(said, kind="closed")
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize("scrap", ["`", "{", '"}', "``", "}\n```"])

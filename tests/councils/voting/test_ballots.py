@@ -345,9 +345,9 @@ def test_without_candidates_there_is_no_vote() -> None:
     ],
 )
 def test_hostile_replies_are_read_in_bounded_time(raw: str, method: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     read_ballot(raw, THREE, method)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 def test_schemas_put_the_reason_first_and_the_ballot_last() -> None:
