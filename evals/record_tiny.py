@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from mixture_of_models.councils.voting.answers import canonical
 from mixture_of_models.evals.recording import Answer, Question, write_recording
@@ -20,7 +21,7 @@ from mixture_of_models.tiny import exam
 from mixture_of_models.tiny import questions as tiny_questions
 
 FOLDER = Path(__file__).parent / "recorded"
-NUMBER = 120
+NUMBER = 276
 _KINDS = ("add", "subtract", "compare", "fact", "kind")
 _PERSONA = {
     "name": "Nadia",
@@ -46,7 +47,9 @@ def record(asked: Sequence[tiny_questions.Question], weights: Sequence[Path]) ->
             question=each.text,
             gold=each.answer,
             category=each.kind,
-            models={model: _answer(said[at], each.answer) for model, said in replies.items()},
+            models={
+                model: _answer(model, said[at], each.answer) for model, said in replies.items()
+            },
         )
         for at, each in enumerate(asked)
     ]
@@ -67,11 +70,12 @@ def main() -> int:
     return 0
 
 
-def _answer(said: str, gold: str) -> Answer:
+def _answer(model: str, said: str, gold: str) -> Answer:
     ans = canonical(said, kind="closed")
     wanted = canonical(gold, kind="closed")
     right = ans is not None and ans == wanted
-    return Answer(ans=ans, ok=1 if right else 0, chars=len(said), text=said)
+    ok: Literal[0, 1] = 1 if right else 0
+    return Answer(ans=ans, ok=ok, chars=len(said), text=said, model=f"embedded/{model}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Final
+
 from mixture_of_models.councils.recording import (
     Answer,
     Fold,
@@ -15,7 +18,11 @@ from mixture_of_models.councils.recording import (
     write_recording,
 )
 
+SHIPPED: Final = Path(__file__).with_name("recorded") / "tiny.jsonl"
+"""What the tiny models answered to questions that they had not learned from."""
+
 __all__ = [
+    "SHIPPED",
     "Answer",
     "Fold",
     "Panels",

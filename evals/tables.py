@@ -60,11 +60,10 @@ def _calibration(report: Scorecard) -> str:
     ]
     told = sum(one.number for one in report.calibration)
     what = "Reported confidence"
-    if report.calibrated < told:
-        what = (
-            f"The share of the vote read as a confidence (fitted on {report.calibrated} of {told} "
-            "questions; mom weights fit)"
-        )
+    if not report.calibrated:
+        what = "The share of the vote read as a confidence (nothing was fitted: mom weights fit)"
+    elif report.calibrated < told:
+        what += f" ({told - report.calibrated} of {told} times the share of the vote)"
     return f"{what}, expected calibration error {report.calibration_error:.3f}:\n\n" + table(
         ("confidence", "accuracy, %", "questions"), rows
     )

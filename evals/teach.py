@@ -62,7 +62,11 @@ def teach(
         fits.append(fit_any(sheet_of(judged, [*known]), sort))
     seats = [*known] if council is None else columns(council, judged)
     if 1 < len(seats) <= _LARGEST or council is not None:
-        fits.append(fit_panel(sheet_of(judged, seats), sort))
+        sheet = sheet_of(judged, seats)
+        if council is not None:
+            names = [council.models[council.character(one).model] for one in council.seats[0]]
+            sheet = replace(sheet, models=tuple(map(name_of, names)))
+        fits.append(fit_panel(sheet, sort))
     for one in fits:
         ledger.keep(one, origin=Path(path).name)
     return Learned(answers, tuple(fits))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from langgraph.runtime import Runtime
 
 from mixture_of_models.councils.records import Annotation, Depth
 from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelError
+from mixture_of_models.errors import ModelError, StorageError
 from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.events import Noted, Read, Speaker, tell
 from mixture_of_models.graph.speech import compose, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.graph.table import conversation, instructions, pictures, posed
+from mixture_of_models.models.ledger import Ledger
 from mixture_of_models.prompts import render
 
 _FIELDS = {
@@ -25,9 +28,15 @@ _FIELDS = {
 _DEPTH = {"depth": {"type": "string", "enum": [*get_args(Depth)]}}
 
 
-def reading(*, depth: bool) -> dict[str, Any]:
-    """The schema of what the annotator says; how deep to go only where that is asked."""
-    fields = {**_FIELDS, **(_DEPTH if depth else {})}
+_KINDS = 24
+"""Kinds of question that are offered at the most."""
+
+
+def reading(*, depth: bool, kinds: Sequence[str] = ()) -> dict[str, Any]:
+    """The schema of what the annotator says; how deep to go, and of what kind, only if asked."""
+    fields: dict[str, Any] = {**_FIELDS, **(_DEPTH if depth else {})}
+    if kinds:
+        fields["topic"] = {"type": "string", "enum": [*kinds, "other"]}
     return {
         "title": "Annotation",
         "type": "object",
@@ -42,7 +51,8 @@ async def annotator(
 ) -> CouncilUpdate:
     """Restate the question in the light of the conversation, and say whether its answer is closed.
 
-    Where the council asks for it, also how much of the council the question takes.
+    Where the council asks for it, also how much of the council the question takes; and where it
+    learns its weights or its stop, which of the kinds that the ledger knows the question is of.
     Without an annotator, or when it fails, the question stands as it was asked; it stays in every
     prompt either way.
     """
@@ -51,12 +61,14 @@ async def annotator(
     speaker = Speaker(node="annotator", name="annotator")
     key = council.annotator.model
     deep = council.deliberation.depth == "annotator"
+    kinds = await _kinds(council)
     prompt = render(
         "annotator",
         style=council.prompts,
         personality=council.annotator.personality,
         question=posed(state),
         depth=deep,
+        kinds=kinds,
     )
     messages = compose(
         prompt,
@@ -65,13 +77,13 @@ async def annotator(
         pictures=pictures(state),
     )
     try:
-        schema = reading(depth=deep)
+        schema = reading(depth=deep, kinds=kinds)
         reply, segment = await utter(council, runtime, speaker, key, messages, schema=schema)
     except ModelError as error:
         note = f"The annotator did not answer ({error}); the question stands as it was asked."
         tell(runtime, Noted(text=note))
         return {"segments": [failed(speaker, key, error)], "notes": [note]}
-    annotation = read_annotation(reply.text)
+    annotation = read_annotation(reply.text, kinds)
     tell(runtime, Read(annotation=annotation))
     if annotation == Annotation():
         note = "The annotator's reply could not be read; the question stands as it was asked."
@@ -80,16 +92,28 @@ async def annotator(
     return {"annotation": annotation, "segments": [segment]}
 
 
-def read_annotation(reply: str) -> Annotation:
+async def _kinds(council: Council) -> tuple[str, ...]:
+    """The kinds of question to choose from: none where the council has no use for one."""
+    rules = council.deliberation
+    if rules.topic or (rules.weights == "written" and rules.stop != "calibrated"):
+        return ()
+    try:
+        return (await asyncio.to_thread(Ledger().kinds))[:_KINDS]
+    except StorageError:  # seating says it
+        return ()
+
+
+def read_annotation(reply: str, kinds: Sequence[str] = ()) -> Annotation:
     """The annotation in a reply; what cannot be read is left open rather than guessed."""
     found = re.search(r"\{.*\}", reply, re.DOTALL)
     try:
         read = json.loads(found[0]) if found else {}
     except (ValueError, RecursionError):
         read = {}
-    restated, kind, depth = (read.get(key) for key in ("restated", "kind", "depth"))
+    restated, kind, depth, topic = map(read.get, ("restated", "kind", "depth", "topic"))
     return Annotation(
         restated=restated.strip() if isinstance(restated, str) else "",
         kind=kind if kind in ("closed", "open") else "unknown",
         depth=depth if depth in get_args(Depth) else "full",
+        topic=str(topic) if topic in kinds else "",
     )

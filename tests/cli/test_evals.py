@@ -41,6 +41,25 @@ def council(tmp_path: Path, recording: Path) -> Path:
     return path
 
 
+def test_shipped_and_planted_stand_for_data_of_our_own(stage: Stage, tmp_path: Path):
+    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), "Answer: 42"))
+    path = tmp_path / "desk.yaml"
+    path.write_text(to_yaml(desk(stage, deliberation={"method": "answers"})))
+    called = mom("eval", path, "shipped", "--limit", "2", "--samples", "0")
+    assert "desk: 2 questions" in called.stdout
+    assert "What kind of thing is a" in str(stage.calls[0].body) + str(stage.calls[-1].body)
+    called = mom("eval", path, "planted", "--limit", "2")
+    assert "desk, 2 planted questions:" in called.stdout
+
+
+def test_a_council_is_fitted_and_then_says_how_sure_it_is(council: Path, recording: Path):
+    called = mom("weights", "fit", recording, "--council", council)
+    assert "fitted on 20 questions of 'sums': bee, cat, ant" in called.stdout
+    assert "fitted on 20 questions of 'sums': any 5 or fewer of them" in called.stdout
+    called = mom("eval", council, recording, "--fold", "eval")
+    assert "Reported confidence" in called.stdout
+
+
 def test_eval_prints_a_table_and_writes_plots(council: Path, recording: Path, tmp_path: Path):
     called = mom("eval", council, recording, "--fold", "eval", "--plots", tmp_path / "plots")
     assert called.exit_code == 0

@@ -42,7 +42,7 @@ async def test_each_member_is_asked_once_alone_and_kept_with_its_cost(stage: Sta
     assert told == [(1, 2), (2, 2)]
     assert len(stage.calls) == 4
     assert all("You count twice." not in said(c.body) for c in stage.calls_to("boris"))
-    assert "A. a dog\nB. an owl" in said(stage.calls_to("ada")[1].body)
+    assert any("A. a dog\nB. an owl" in said(c.body) for c in stage.calls_to("ada"))
 
 
 async def test_a_recording_is_gone_on_with_where_it_broke_off(stage: Stage, tmp_path: Path):

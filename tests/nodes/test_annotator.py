@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from mixture_of_models.graph.council import compile_council
 from mixture_of_models.graph.events import Read
+from mixture_of_models.models.ledger import Ledger, Outcome
 from mixture_of_models.nodes.annotator import read_annotation
 from mixture_of_models.tests.graph.desk import ask, desk, said, seat, texts, told, voice, voting
 from mixture_of_models.tests.stage import Fault, Stage
@@ -73,3 +75,21 @@ async def test_what_it_read_is_told(stage: Stage) -> None:
 def test_what_cannot_be_read_is_left_open(reply: str, restated: str, kind: str) -> None:
     read = read_annotation(reply)
     assert (read.restated, read.kind, read.depth) == (restated, kind, "full")
+
+
+async def test_where_weights_are_learned_it_says_which_kind_of_question_it_is(stage: Stage):
+    seat(stage, {"Ada": "Answer: 7", "Boris": "Answer: 7", "Clara": "Answer: 42"})
+    record = [Outcome("openai/clara", "sums", True)] * 60
+    record += [Outcome(f"openai/{name}", "sums", False) for name in ("ada", "boris")] * 60
+    record += [Outcome("openai/clara", "law", False)] * 60
+    record += [Outcome(f"openai/{name}", "law", True) for name in ("ada", "boris")] * 60
+    Ledger().learn(record)
+    rules = {"method": "answers", "weights": "learned"}
+    council = desk(stage, annotator={"model": "pen"}, deliberation=rules)
+    for topic, wins in (("sums", "42"), ("law", "7"), ("nonsense", "7")):
+        told = json.dumps({"restated": "", "kind": "closed", "topic": topic})
+        stage.model("pen", reply=lambda body, told=told: told if "<question>" in str(body) else "x")
+        status = (await ask(council, "What is 17 + 25?"))["status"]
+        assert status.verdict.options[0].answer == wins, topic
+    asked = said(stage.calls_to("pen")[0].body)
+    assert "in one of these words: law, sums, other." in asked
