@@ -65,7 +65,9 @@ async def follow(
         config,
         context=context,
         stream_mode=["custom"],
-        durability="async" if graph.checkpointer else None,
+        # Otherwise what a step's nodes say may be kept before the step itself is, and a kill
+        # between the two would have them asked again.
+        durability="sync" if graph.checkpointer else None,
         version="v2",
     )
     # Whoever stops following stops the run, and the calls under way.

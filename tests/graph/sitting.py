@@ -25,7 +25,7 @@ async def main(council: str, threads: str, what: str) -> None:
     async with open_checkpointer(threads) as saver:
         graph = compile_council(load_council(json.loads(Path(council).read_text())), saver)
         if what == "ask":
-            result = await graph.ainvoke(question(), CONFIG)
+            result = await graph.ainvoke(question(), CONFIG, durability="sync")
         else:
             result = await resume(graph, CONFIG)
         print(result["messages"][-1].text)

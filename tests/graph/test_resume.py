@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ from mixture_of_models.errors import BudgetError, QuorumError, StorageError
 from mixture_of_models.graph.checkpoint import open_checkpointer
 from mixture_of_models.graph.context import CouncilContext
 from mixture_of_models.graph.council import compile_council
+from mixture_of_models.graph.follow import follow
 from mixture_of_models.graph.resume import is_open, resume
 from mixture_of_models.tests.graph.desk import (
     candidates,
@@ -270,3 +272,32 @@ async def test_a_step_that_is_finished_and_not_yet_put_together_is_still_open(
     assert result["messages"][-1].text == "What the council says."
     assert len(stage.calls) == 7
     assert not is_open(await graph.aget_state(CONFIG))
+
+
+class _Slow(InMemorySaver):
+    """A store on a slow disk, which notes whatever is kept of a step before the step itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: set[str] = set()
+        self.orphans: list[str] = []
+
+    async def aput(self, config: Any, checkpoint: Any, metadata: Any, versions: Any) -> Any:
+        await asyncio.sleep(0.05)
+        self.steps.add(checkpoint["id"])
+        return await super().aput(config, checkpoint, metadata, versions)
+
+    async def aput_writes(self, config: Any, writes: Any, *of: Any, **task: Any) -> None:
+        if config["configurable"]["checkpoint_id"] not in self.steps:
+            self.orphans += [channel for channel, _ in writes]
+        await super().aput_writes(config, writes, *of, **task)
+
+
+async def test_an_answer_is_never_kept_before_the_step_it_belongs_to(stage: Stage) -> None:
+    seat(stage)
+    saver = _Slow()
+    graph = compile_council(desk(stage), saver)
+    kinds = [event.kind async for event in follow(graph, question(), CONFIG)]
+    assert "answered" in kinds
+    # The question itself may be: nobody has been asked by then.
+    assert {*saver.orphans} <= {"messages", "branch:to:classifier"}
