@@ -14,7 +14,7 @@ from mixture_of_models.councils.schema import Extension as Written
 from mixture_of_models.errors import CouncilError
 from mixture_of_models.extensions.finding import Found, find
 from mixture_of_models.extensions.guard import Failed
-from mixture_of_models.extensions.seats import Seat
+from mixture_of_models.extensions.seats import Seat, loaded
 
 
 class Described(Record):
@@ -51,12 +51,15 @@ def describe(found: Found, written: Written | None = None) -> Described:
         "settings": dict(written.settings) if written else {},
     }
     try:
-        seat = Seat(written or Written(use=found.name), found, "extensions")
+        kind = loaded(found)
+        kind = kind if inspect.isclass(kind) else type(kind)
+        says = getattr(kind, "description", "") or inspect.getdoc(kind) or ""
+        known["description"] = known["description"] or says.partition("\n")[0]
+        known["settings_schema"] = _schema(getattr(kind, "Settings", None))
+        Seat(written or Written(use=found.name), found, "extensions")
     except (CouncilError, Failed) as error:
-        return Described(**known, problem=str(error))
-    says = getattr(seat.kind, "description", "") or inspect.getdoc(seat.kind) or ""
-    known["description"] = known["description"] or says.partition("\n")[0]
-    return Described(**known, settings_schema=_schema(getattr(seat.kind, "Settings", None)))
+        known["problem"] = str(error)
+    return Described(**known)
 
 
 def described_without_loading(found: Found) -> Described:

@@ -12,6 +12,7 @@ from typing import Any
 
 from langgraph.errors import GraphBubbleUp
 
+from mixture_of_models.errors import MixtureError
 from mixture_of_models.models.redaction import redact
 
 _LONGEST = 200
@@ -88,7 +89,9 @@ def _odd(error: BaseException) -> bool:
 
 
 def in_a_line(error: BaseException) -> str:
-    """An error in one short line, without any secret."""
+    """An error in one short line, without any secret; one of ours is a sentence already."""
     text = " ".join(redact(str(error)).split())
     text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    if text and isinstance(error, MixtureError):
+        return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -37,9 +37,7 @@ class Seat:
         self.use = written.use
         self.seconds = written.timeout
         self.found = found
-        if found.problem:
-            raise Failed(found.problem)
-        self._given = _loaded(found)
+        self._given = loaded(found)
         self.kind = self._given if inspect.isclass(self._given) else type(self._given)
         self._settings = self._checked(written.settings, where)
         self._first = self._made()
@@ -165,18 +163,26 @@ def seated(
     return tuple(seats), missing
 
 
-def _loaded(found: Found) -> Any:
+def loaded(found: Found) -> Any:
+    """The class of an extension, or the instance that a caller gave.
+
+    Raises:
+        CouncilError: there is no extension where it should be.
+        Failed: its code cannot be run here; the text says why.
+    """
+    if found.problem:
+        raise Failed(found.problem)
     try:
-        loaded = found.load()
+        given = found.load()
     except CouncilError:
         raise
     except ModuleNotFoundError as error:
         raise Failed(f"it needs the package {error.name!r}, which is not here") from error
     except (Exception, SystemExit) as error:
         raise Failed(in_a_line(error)) from error
-    if inspect.isclass(loaded) and first_system.is_one(loaded):
-        return first_system.adapted(loaded)
-    return loaded
+    if inspect.isclass(given) and first_system.is_one(given):
+        return first_system.adapted(given)
+    return given
 
 
 async def _farewell(instance: Any, seconds: float) -> AsyncGenerator[None, None]:
