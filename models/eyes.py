@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 IN_WORDS = "in_words"
 """The key of a message's `additional_kwargs` under which stands its text for who cannot see."""
 
-_LOOK = 5.0
+_LOOK = 3.0
 """Seconds that an Ollama may take to say what a model can do."""
 
 _SEEING = {

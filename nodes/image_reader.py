@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from langchain_core.messages import AnyMessage, HumanMessage
@@ -12,12 +13,18 @@ from langgraph.runtime import Runtime
 from mixture_of_models.councils.records import Segment
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import ModelError
-from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Noted, Speaker, tell
-from mixture_of_models.graph.pictures import Pictures, as_seated, blocks_of
-from mixture_of_models.graph.speech import compose, failed, utter
+from mixture_of_models.graph.pictures import Pictures, blocks_of
+from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Sight
-from mixture_of_models.graph.table import COMMAND, asked, question
+from mixture_of_models.graph.table import (
+    COMMAND,
+    asked,
+    overspent,
+    question,
+    remaining_seconds,
+)
 from mixture_of_models.models.eyes import sees
 from mixture_of_models.models.image_addresses import fetch_picture
 from mixture_of_models.models.images import MOST, PictureError, given_in, is_picture, picture_block
@@ -94,24 +101,18 @@ def _redrawn(message: HumanMessage, blocks: list[dict[str, Any]]) -> AnyMessage:
 
 async def _who_sees(council: Council) -> tuple[list[str], bool]:
     """The models that see, in the order they are asked to describe; whether anyone does not."""
-    seers: dict[str, None] = {}
-    blind = False
-    seated = [as_seated(who, council).models[who.model] for who in council.characters]
-    for who, spec in zip(council.characters, seated, strict=True):
-        if await sees(spec):
-            seers[who.model] = None
-        else:
-            blind = True
-    for key in _listeners(council):
-        if await sees(council.models[key]):
-            seers[key] = None
-        else:
-            blind = True
+    keys = [*council.models]
+    # Asked all at once: a server that does not answer is waited for only once.
+    told = await asyncio.gather(*(sees(council.models[key]) for key in keys))
+    able = dict(zip(keys, told, strict=True))
+    listening = [
+        (who.model, able[who.model] if who.vision is None else who.vision)
+        for who in council.characters
+    ]
+    listening += [(key, able[key]) for key in _listeners(council)]
     # A model that sits nowhere may be there for its eyes alone.
-    for key, spec in council.models.items():
-        if key not in seers and await sees(spec):
-            seers[key] = None
-    return [*seers], blind
+    seers = [key for key, seeing in (*listening, *able.items()) if seeing]
+    return [*dict.fromkeys(seers)], not all(seeing for _, seeing in listening)
 
 
 def _listeners(council: Council) -> Iterator[str]:
@@ -134,16 +135,36 @@ async def _described(
     messages = compose(prompt, pictures=Pictures(blocks))
     speaker = Speaker(node="image_reader", name="image_reader")
     segments: list[Segment] = []
-    for key in sight.seers:
-        seeing = council.models[key].model_copy(update={"vision": True, "fallbacks": ()})
-        alone = council.model_copy(update={"models": {**council.models, key: seeing}})
-        try:
-            reply, segment = await utter(alone, runtime, speaker, key, messages)
-        except ModelError as error:
-            segments.append(failed(speaker, key, error))
-            continue
-        segments.append(segment)
-        if text := reply.text.strip():
-            return sight.model_copy(update={"description": text, "by": key}), segments, []
+    # One call is left for a proposal, and one for the answer.
+    if spent := overspent(state, council, more_calls=2):
+        return sight, segments, [f"The budget is spent ({spent}): nobody described the pictures."]
+    left = remaining_seconds(state, council, context_of(runtime))
+    key, began = sight.seers[0], time.monotonic()
+    try:
+        async with asyncio.timeout(left):
+            for key in sight.seers:
+                text, segment = await _asked(key, messages, speaker, runtime, council)
+                segments.append(segment)
+                if text:
+                    return sight.model_copy(update={"description": text, "by": key}), segments, []
+    except TimeoutError:
+        segments.append(cut_off(speaker, key, began))
     note = "The pictures could not be described: who cannot see them answered without."
     return sight, segments, [note]
+
+
+async def _asked(
+    key: str,
+    messages: Sequence[AnyMessage],
+    speaker: Speaker,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+) -> tuple[str, Segment]:
+    """What one model says of the pictures; nothing where it fails."""
+    seeing = council.models[key].model_copy(update={"vision": True, "fallbacks": ()})
+    alone = council.model_copy(update={"models": {**council.models, key: seeing}})
+    try:
+        reply, segment = await utter(alone, runtime, speaker, key, messages)
+    except ModelError as error:
+        return "", failed(speaker, key, error)
+    return reply.text.strip(), segment

@@ -11,6 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 from mixture_of_models.councils.schema import Council
+from mixture_of_models.errors import BudgetError
 from mixture_of_models.graph.council import compile_council
 from mixture_of_models.graph.pictures import UNSEEN
 from mixture_of_models.models.images import PictureError
@@ -247,3 +248,17 @@ async def test_a_kept_answer_to_another_picture_is_not_taken(stage: Stage) -> No
     await ask(council, with_picture(drawing("black", "white")))
     assert len(speaking(stage.calls_to("boris"))) == 4
     assert len(speaking(stage.calls_to("ada"))) == 1  # the seer described it in the same words
+
+
+async def test_describing_keeps_to_the_questions_time(stage: Stage) -> None:
+    council = eyes(stage, budget={"seconds": 1.5})
+    stage.model("boris", always=Fault.hang())
+    with pytest.raises(BudgetError):
+        await ask(council, with_picture(RED))
+    assert [call.outcome for call in stage.wait_for(1)] == ["client_left"]
+
+
+async def test_no_call_is_spent_on_describing_that_the_budget_does_not_hold(stage: Stage) -> None:
+    result = await ask(eyes(stage, budget={"calls": 2}), with_picture(RED))
+    assert any("nobody described" in note for note in result["status"].notes)
+    assert not any("people who cannot see" in said(call.body) for call in stage.calls)
