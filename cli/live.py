@@ -178,6 +178,8 @@ class Live(Screen):
             what = doing.get(view.active, "")
             if view.painted is not None:
                 what = words.painted(view.painted)
+            elif "painter:picture:0" in view.voices:
+                what = "drawing"
             elif self._writing is not None:
                 what = "writing the answer"
             elif view.active == "vote":
