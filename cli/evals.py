@@ -24,8 +24,8 @@ Data = Annotated[
         "the tiny models have not learned from. `planted`: what a synthesis keeps, as mom keeps.",
     ),
 ]
-SHIPPED, PLANTED = "shipped", "planted"
-"""Words that stand for data of our own; a file of that name is `./shipped`."""
+PLANTED = "planted"
+"""The word that stands for planted questions; a file of that name is `./planted`."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N questions only.")]
 Abreast = Annotated[int, typer.Option("--concurrency", min=1, help="Questions at a time.")]
@@ -78,16 +78,13 @@ def evaluate(
 
     from mixture_of_models.councils.loader import load_council
     from mixture_of_models.evals.cases import read_cases
+    from mixture_of_models.evals.recording import called
 
     if str(data) == PLANTED:
         keeps(council, number=limit or 20, concurrency=concurrency, json=json)
         return
     loaded = load_council(council)
-    if str(data) == SHIPPED:
-        from mixture_of_models.evals.recording import SHIPPED as COMES_ALONG
-
-        data = COMES_ALONG
-    cases = read_cases(data, fold=fold, limit=limit)
+    cases = read_cases(called(data), fold=fold, limit=limit)
     told = _progress()
     if judge is not None:
         from mixture_of_models.evals.duel import duel
@@ -198,11 +195,11 @@ def revote(
 
     What a rule learns it learns on the questions of fold `cal`; it is scored on those of `eval`.
     """
-    from mixture_of_models.evals.recording import load_recording
+    from mixture_of_models.evals.recording import called, load_recording
     from mixture_of_models.evals.revoting import Recount, methods, recount
     from mixture_of_models.evals.tables import table
 
-    questions = load_recording(file)
+    questions = load_recording(called(file))
     seats = tuple(name.strip() for name in models.split(",")) if models else ()
     heavy = _weights(weights, kind, questions, seats)
     rules = method or ([] if heavy else ["plain majority"])
@@ -242,9 +239,9 @@ def audit(
     """
     from mixture_of_models.evals.audit import as_markdown
     from mixture_of_models.evals.audit import audit as look
-    from mixture_of_models.evals.recording import load_recording
+    from mixture_of_models.evals.recording import called, load_recording
 
-    questions = load_recording(file)
+    questions = load_recording(called(file))
     every = dict.fromkeys(name for one in questions for name in one.models)
     seats = [name.strip() for name in models.split(",")] if models else [*every]
     found = look(questions, seats)

@@ -93,7 +93,9 @@ def apply(
 
 @app.command()
 def fit(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording with gold answers.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A recording with gold answers; or `shipped`.")
+    ],
     council: Annotated[
         str | None,
         typer.Option(
@@ -115,6 +117,7 @@ def fit(
     A file that was learned from before counts once. What is fitted serves councils of just these
     models, and less exactly every council of models that the ledger knows.
     """
+    from mixture_of_models.evals.recording import called
     from mixture_of_models.evals.teach import teach
     from mixture_of_models.models.ledger import Ledger
 
@@ -123,7 +126,9 @@ def fit(
         from mixture_of_models.councils.loader import load_council
 
         loaded = load_council(council)
-    learned = teach(Ledger(), file, council=loaded, kind=kind, fold=None if everything else "cal")
+    learned = teach(
+        Ledger(), called(file), council=loaded, kind=kind, fold=None if everything else "cal"
+    )
     print(f"learned from {learned.answers} answers; mom weights show has the result")
     for one in learned.fits:
         who = ", ".join(one.models) if one.models else f"any {len(one.steps)} or fewer of them"

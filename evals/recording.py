@@ -28,9 +28,18 @@ __all__ = [
     "Panels",
     "Question",
     "RecordingError",
+    "called",
     "find_recordings",
     "load_recording",
     "read_panels",
     "read_recording",
     "write_recording",
 ]
+
+_COMES_ALONG = "shipped"
+"""The word that stands for it in a command; a file of that name is `./shipped`."""
+
+
+def called(path: Path) -> Path:
+    """The recording that a word or a path of a command names."""
+    return SHIPPED if str(path) == _COMES_ALONG else path

@@ -98,7 +98,7 @@ async def _kinds(council: Council) -> tuple[str, ...]:
     if rules.topic or (rules.weights == "written" and rules.stop != "calibrated"):
         return ()
     try:
-        return (await asyncio.to_thread(Ledger().kinds))[:_KINDS]
+        return (await asyncio.to_thread(lambda: Ledger().kinds()))[:_KINDS]
     except StorageError:  # seating says it
         return ()
 

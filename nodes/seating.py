@@ -82,7 +82,7 @@ async def _acquainted(
     notes: list[str] = []
     trust = None
     try:
-        trust = await asyncio.to_thread(Ledger().trust, council, kind)
+        trust = await asyncio.to_thread(lambda: Ledger().trust(council, kind))
     except StorageError as error:
         notes.append(f"What is known of the models could not be read: {error}.")
     rules = council.deliberation
