@@ -39,8 +39,8 @@ def draw_card(seat: SpeakerView, *, live: bool, key: str) -> None:
     # A fixed height while it fills, so that nothing below it jumps.
     height: Any = _HEIGHT if live else "content"
     with st.container(height=height, border=False, autoscroll=live, key=key):
-        for returned in seat.calls.values():
-            st.caption(f":material/build: {safe.inline(words.call(returned))}")
+        for told in seat.calls.values():
+            st.caption(f":material/build: {safe.inline(words.call(told))}")
         if seat.state == "absent" and seat.absence is not None:
             st.markdown(safe.markdown(words.absent(seat.absence), longest=600))
         elif seat.text:

@@ -6,7 +6,7 @@ from mixture_of_models.cli.words import REASONS as REASONS
 from mixture_of_models.cli.words import ballot as ballot
 from mixture_of_models.cli.words import plan as plan
 from mixture_of_models.councils.records import Absence, Segment, Status, StopReason, Usage
-from mixture_of_models.graph.events import Heat, Returned
+from mixture_of_models.graph.events import Called, Heat, Returned
 
 STOPS: dict[StopReason, str] = {
     "agreed": "the council agreed",
@@ -32,13 +32,13 @@ def absent(absence: Absence) -> str:
     return told + (f": {absence.detail}" if absence.detail else "")
 
 
-def call(returned: Returned | None) -> str:
+def call(told: Called | Returned) -> str:
     """A call of a tool, in one line."""
-    if returned is None:
-        return "a tool is being called …"
-    came = " ".join(returned.text.split())
-    mark = "failed: " if returned.failed else ""
-    return f"{returned.tool}: {mark}{came[:200]}{'…' if len(came) > 200 else ''}"
+    if isinstance(told, Called):
+        return f"{told.tool} is being called …"
+    came = " ".join(told.text.split())
+    mark = "failed: " if told.failed else ""
+    return f"{told.tool}: {mark}{came[:200]}{'…' if len(came) > 200 else ''}"
 
 
 def money(usd: float | None) -> str:
