@@ -204,8 +204,9 @@ class LocalChat(BaseChatModel):
         if settings.seed is not None:
             torch.manual_seed(settings.seed)
         more: dict[str, Any] = {**settings.arguments()}
+        said = _Until(stop, tell)
         if settings.streams:
-            more["streamer"] = _teller(on.tokenizer, tell)
+            more["streamer"] = _teller(on.tokenizer, said.hear)
         if stop:
             more |= {"stop_strings": list(stop), "tokenizer": on.tokenizer}
         with torch.inference_mode():
@@ -223,17 +224,53 @@ class LocalChat(BaseChatModel):
         new = made.sequences[best][len(ids) :].tolist()
         ends = _ends(on)
         wrote = sum(_length(row[len(ids) :].tolist(), ends, most) for row in made.sequences)
-        text = on.tokenizer.decode(new, skip_special_tokens=True)
-        if not settings.streams and text:
-            tell(text)
-        over = len(new) >= most and not ends & set(new)
+        if not settings.streams:
+            said.hear(on.tokenizer.decode(new, skip_special_tokens=True))
+        said.close()
+        over = len(new) >= most and not ends & set(new) and not said.met
         note = ""
         if before > len(ids):
             note = (
                 f"{self.model!r} reads {whole - most} tokens and its prompt had {before}: the "
                 "middle of the longest messages was left out."
             )
-        return _Written(text, len(ids), wrote, "length" if over else "stop", note)
+        return _Written(said.text, len(ids), wrote, "length" if over else "stop", note)
+
+
+class _Until:
+    """Tells text up to where one of some texts begins, which may come in pieces."""
+
+    def __init__(self, stop: Sequence[str], tell: Callable[[str], None]) -> None:
+        self._stop = [one for one in stop if one]
+        self._tell = tell
+        self._held = ""
+        self.text = ""
+        self.met = False
+
+    def hear(self, piece: str) -> None:
+        if self.met:
+            return
+        self._held += piece
+        found = [place for one in self._stop if (place := self._held.find(one)) >= 0]
+        self.met = bool(found)
+        self._say(min(found) if found else len(self._held) - self._begun())
+        if self.met:
+            self._held = ""
+
+    def close(self) -> None:
+        self._say(len(self._held))
+
+    def _begun(self) -> int:
+        """How much of the end may be the beginning of such a text."""
+        most = max((len(one) for one in self._stop), default=1) - 1
+        tails = (self._held[-size:] for size in range(min(most, len(self._held)), 0, -1))
+        return next((len(t) for t in tails if any(one.startswith(t) for one in self._stop)), 0)
+
+    def _say(self, size: int) -> None:
+        piece, self._held = self._held[:size], self._held[size:]
+        if piece:
+            self.text += piece
+            self._tell(piece)
 
 
 def open_huggingface(spec: Model, params: dict[str, Any]) -> BaseChatModel:

@@ -107,6 +107,20 @@ async def test_settings_do_what_they_are_called(folders: tuple[Path, Path]) -> N
     assert (await ask(folder, temperature=0, max_tokens=3))[0].text == short.text
 
 
+async def test_an_answer_ends_before_the_text_that_is_to_end_it(
+    folders: tuple[Path, Path],
+) -> None:
+    whole, _ = await ask(folders[0], **GREEDY)
+    end = whole.text[6:9]
+    pieces = [
+        str(chunk.content)
+        async for chunk in chat(folders[0], **GREEDY).astream(ASKED, stop=[end, "never"])
+    ]
+    assert "".join(pieces) == whole.text[: whole.text.index(end)]
+    several = chat(folders[0], **GREEDY, num_beams=2).invoke(ASKED, stop=[end])
+    assert end not in several.text
+
+
 async def test_no_pair_of_tokens_comes_twice_where_that_is_forbidden(
     folders: tuple[Path, Path],
 ) -> None:
