@@ -15,6 +15,7 @@ from mixture_of_models.tests.evals.recorded import kept, sums
 SHIPPED = Path(__file__).parents[2] / "evals" / "recorded"
 
 
+@pytest.mark.slow
 async def test_every_rule_decides_the_same_in_the_graph():
     questions = load_recording(SHIPPED / "tiny.jsonl")
     models = read_panels(SHIPPED / "panels.json")["tiny"].panel
@@ -27,6 +28,7 @@ async def test_every_rule_decides_the_same_in_the_graph():
     assert next(one for one in found if one.rule == "lossless exit").saved > 0.1
 
 
+@pytest.mark.slow
 async def test_a_cascade_and_larger_panels_do_too():
     found = await compare(sums(60), ("ant", "bee", "cat", "dog", "owl"), strong="owl", number=20)
     told = {one.rule: one for one in found}

@@ -23,7 +23,7 @@ def test_a_lossless_stop_never_changes_the_winner():
     dice = random.Random(5)
     rules = Deliberation(method="answers", rounds=ONCE, stop="lossless")
     saved = 0
-    for _ in range(4000):
+    for _ in range(1500):
         number = dice.randint(2, 7)
         weights = [dice.choice([1.0, 1.0, 0.5, 2.0, 0.0, 1.3862943611]) for _ in range(number)]
         everybody = [said(i, dice.choice("1123 "), weights[i]) for i in range(number)]
@@ -36,14 +36,14 @@ def test_a_lossless_stop_never_changes_the_winner():
                 late = count(everybody, method="answers")
                 assert early.options[0].answer == late.options[0].answer
                 break
-    assert saved > 3000
+    assert saved > 1000
 
 
 def test_before_a_last_round_it_changes_neither_the_winner_nor_whether_they_agree():
     dice = random.Random(6)
     rules = Deliberation(method="answers", stop="lossless", threshold=0.6)
     stops = 0
-    for _ in range(3000):
+    for _ in range(1200):
         number = dice.randint(2, 7)
         everybody = [said(i, dice.choice("1112")) for i in range(number)]
         for asked in range(1, number):
@@ -58,7 +58,7 @@ def test_before_a_last_round_it_changes_neither_the_winner_nor_whether_they_agre
                 low = early.options[0].tally / number
                 assert agreed(late, 0.6) == (low >= 0.6)
                 break
-    assert stops > 500
+    assert stops > 200
 
 
 def test_while_others_are_under_way_a_tie_may_still_go_to_an_earlier_seat():
