@@ -1,0 +1,70 @@
+"""What a run waits for: leave for a tool, and a person's word, given in the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mixture_of_models.councils.loader import load_council, to_yaml
+from mixture_of_models.tests.browser.conftest import Server, Tab
+from mixture_of_models.tests.graph.desk import said, seat, voting, written
+from mixture_of_models.tests.stage import Reply, Stage
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+Serve = Callable[[str], Server]
+Open = Callable[..., Tab]
+NAMES = ("Ada", "Boris", "Clara")
+CALL = {"name": "calculator", "args": {"expression": "6 * 7"}, "id": "c1"}
+
+
+def kept(made: dict[str, Any], folder: Path) -> str:
+    path = folder / "desk.yaml"
+    path.write_text(to_yaml(load_council(made)))
+    return str(path)
+
+
+def test_a_tool_is_called_with_leave_and_as_it_was_changed(
+    serve: Serve, tab: Open, stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    stage.model("ada", reply=[Reply(None, tool_calls=[CALL]), "It is 12."])
+    made = written(stage, NAMES, deliberation={"method": "none"})
+    made["tools"] = {"calculator": {"bundled": "calculator", "approve": True}}
+    made["characters"][0]["tools"] = ["calculator"]
+    one = tab(serve(kept(made, tmp_path)).url)
+    one.ask("How many?")
+    field = one.page.get_by_role("textbox", name="With these arguments")
+    field.wait_for()
+    one.shot("leave-light")
+    field.fill('{"expression": "3 * 4"}')
+    one.page.wait_for_timeout(1500)  # drawn anew several times, what was typed stays
+    assert field.input_value() == '{"expression": "3 * 4"}'
+    one.page.get_by_role("button", name="Allow").click()
+    one.answered()
+    results = [m for m in stage.calls_to("ada")[1].body["messages"] if m["role"] == "tool"]
+    assert results[0]["content"].endswith("12")
+    assert one.errors == []
+
+
+def test_a_person_speaks_and_votes_from_the_page(
+    serve: Serve, tab: Open, stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage, likes="parrot")
+    made = written(stage, NAMES, deliberation={"rounds": {"min": 1, "max": 1}})
+    made["models"]["clara"] = {"provider": "human", "model": "Ms K.", "timeout": 200}
+    one = tab(serve(kept(made, tmp_path)).url)
+    one.ask("What is the best pet?")
+    one.page.get_by_text("Ms K. speaks").wait_for()
+    one.shot("person-light")
+    one.page.get_by_role("textbox", name="What you say").fill("A parrot, by far.")
+    one.page.get_by_role("button", name="Say it").click()
+    one.page.get_by_text("Ms K. votes").wait_for()
+    one.page.get_by_role("button", name="Abstain").click()
+    one.answered()
+    assert any("A parrot, by far." in said(call.body) for call in voting(stage.calls))
+    assert one.page.get_by_text("Absent: Clara").count() == 0
+    assert one.errors == []
