@@ -10,7 +10,7 @@ import pytest
 
 from mixture_of_models.tests.graph.desk import desk, seat, texts
 from mixture_of_models.tests.server.conftest import KEY, Serve, Served
-from mixture_of_models.tests.stage import Stage
+from mixture_of_models.tests.stage import Reply, Stage
 
 
 def ask(text: str) -> dict[str, Any]:
@@ -97,3 +97,26 @@ def test_a_thread_answers_one_question_at_a_time(stage: Stage, serve: Serve) -> 
     assert second.json()["error"]["code"] == "thread_busy"
     assert elsewhere.status_code == 200
     assert first[0].status_code == 200
+
+
+def test_a_tool_that_needs_leave_is_not_carried_out_where_nobody_can_give_it(
+    stage: Stage, serve: Serve
+) -> None:
+    seat(stage)
+    call = {"name": "sum", "args": {"expression": "1 + 1"}, "id": "c1"}
+    stage.model("ada", reply=[Reply(None, tool_calls=[call]), "Ada has counted."])
+    names = ("Ada", "Boris", "Clara")
+    seats: list[dict[str, Any]] = [{"name": name, "model": name.lower()} for name in names]
+    seats[0]["tools"] = ["sum"]
+    council = desk(
+        stage,
+        characters=seats,
+        tools={"sum": {"bundled": "calculator", "approve": True}},
+        deliberation={"method": "none"},
+    )
+    served = serve(council, database="memory:")
+    answer = served.post(ask("Count."), headers={"X-Thread-Id": "till"})
+    assert answer.json()["choices"][0]["message"]["content"] == "What the council says."
+    told = stage.calls_to("ada")[1].body["messages"][-1]
+    assert told["role"] == "tool"
+    assert "nobody is here to allow this call" in told["content"]
