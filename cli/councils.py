@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -44,20 +45,19 @@ def check(name: Named) -> None:
     """
     from mixture_of_models.cli.inert import one_line
     from mixture_of_models.councils.loader import load_council
+    from mixture_of_models.doctor.belongings import belongings
+    from mixture_of_models.extensions.hooks import under_extensions
     from mixture_of_models.models.discovery import calls_at_most
     from mixture_of_models.models.registry import missing
-    from mixture_of_models.models.tools.allowed import unallowed
 
     council = load_council(name)
     layers = len(council.seats)
-    ruled, calls, lacking = council, 0, [*missing(council), *unallowed(council)]
-    if council.extensions:
-        from mixture_of_models.extensions.describing import problems_of
-        from mixture_of_models.extensions.hooks import under_extensions
-
-        ruled, calls = under_extensions(council)
-        lacking += problems_of(council)
+    ruled, calls = under_extensions(council)
     calls += calls_at_most(ruled)
+    lacking = [
+        *missing(council),
+        *(f"{one.says}; {one.cure}" for one in belongings(council, os.environ)),
+    ]
     print(
         f"{council.name!r} is well-formed: {_many(len(council.characters), 'character')} in "
         f"{_many(layers, 'layer')}, at most {_many(calls, 'call')} a question"

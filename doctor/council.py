@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 
 from mixture_of_models.councils.loader import load_council
 from mixture_of_models.councils.schema import Council
+from mixture_of_models.doctor.belongings import belongings
 from mixture_of_models.doctor.finding import Finding, fail, ok, warn
 from mixture_of_models.errors import CouncilError, MixtureError
 from mixture_of_models.models.discovery import calls_at_most, costs_money
@@ -29,8 +30,12 @@ async def council(named: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
         sound = False
         says, _, cure = line.partition(": ")
         yield fail("council", says, cure)
-    for finding in [*await _unpulled(loaded, env), *await asyncio.to_thread(_weights, loaded)]:
-        sound = sound and finding.state == "ok"
+    for finding in [
+        *await _unpulled(loaded, env),
+        *await asyncio.to_thread(_weights, loaded),
+        *await asyncio.to_thread(lambda: [*belongings(loaded, env)]),
+    ]:
+        sound = sound and finding.state != "fail"
         yield finding
     for finding in _advice(loaded):
         yield finding

@@ -35,6 +35,7 @@ from mixture_of_models.graph.state import (
 )
 from mixture_of_models.graph.table import as_it_sits
 from mixture_of_models.models.loop import run_in_background_loop
+from mixture_of_models.models.prices import table_of
 from mixture_of_models.models.tools.allowed import NONE, Given, refuse_unallowed
 from mixture_of_models.nodes.annotator import annotator
 from mixture_of_models.nodes.character import character
@@ -72,13 +73,15 @@ def build_graph(
         tools: functions or LangChain tools, for the keys of `tools` that have no other source.
 
     Raises:
-        CouncilError: the council cannot sit as it is written, or wants tools that are not allowed.
+        CouncilError: the council cannot sit as it is written, wants tools that are not allowed,
+            or its table of prices cannot be read.
     """
     council = load_council(council)
     hooks = _hooks(council, extensions)
     ruled = _under(council, hooks)
     council = council if hooks is None else hooks.rules()
     refuse_unallowed(council, tools)
+    table_of(council)  # a table that is wrong is said before anybody is asked
     speakers = [c.name for c in council.characters]
     voters = voters_of(council)
     races = Races()

@@ -54,7 +54,7 @@ async def prices_of(council: Council) -> Prices:
     key = (council.prices, os.environ.get(CONFIG_VARIABLE), os.environ.get("XDG_CONFIG_HOME"))
     held = _read.get(key)
     if held is None or time.monotonic() - held[0] > GOOD_FOR:
-        table = await asyncio.to_thread(_look_up, council.prices)
+        table = await asyncio.to_thread(table_of, council)
         held = _read[key] = (time.monotonic(), table)
     return held[1]
 
@@ -97,8 +97,13 @@ def read_prices(path: Path) -> Prices:
     return {whose.rstrip("/"): models for whose, models in table.items()}
 
 
-def _look_up(named: str | None) -> Prices:
-    if named is not None:
+def table_of(council: Council) -> Prices:
+    """The table that holds for a council, read anew.
+
+    Raises:
+        CouncilError: there is no such file, or it is no such table.
+    """
+    if (named := council.prices) is not None:
         path = Path(os.path.expanduser(named))  # noqa: PTH111  (Path's raises without a home)
         if not path.exists():
             raise CouncilError(f"{shown(named)}: there is no such file; `prices` names it")

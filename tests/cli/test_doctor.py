@@ -154,6 +154,64 @@ def test_weights_that_broke_off_and_a_broken_langgraph_file_are_found(mom: Mom, 
     assert "no_such_factory" in found["graph"][0]["says"]
 
 
+def test_what_a_council_brings_along_and_cannot_be_used_is_named(
+    mom: Mom, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk: dict[str, Any] = {
+        "name": "desk",
+        "models": {"tiny": {"provider": "embedded", "model": "tiny-1"}},
+        "characters": [{"name": "Clerk", "model": "tiny", "tools": ["stock", "notes"]}],
+        "synthesizer": {"model": "tiny"},
+        "prices": "mine.yaml",
+        "tools": {
+            "stock": {"python": "no_such_shop:stock"},
+            "notes": {"mcp": {"command": ["no-such-program", "x"]}},
+        },
+        "extensions": [{"use": "retrieval"}],
+    }
+    (here / "desk.yaml").write_text(yaml.safe_dump(desk))
+    (here / "mine.yaml").write_text("openai: {m: {inptu: 1, output: 2}}")
+    refused = mom("ask", "-c", "desk.yaml", "hi")
+    assert (refused.code, refused.out) == (3, "")
+    code, found = examined(mom, "-c", "desk.yaml")
+    says = "\n".join(one["says"] + " -> " + one["cure"] for one in found["council"])
+    assert code == 1
+    assert "mine.yaml: openai.m.input: is missing" in says
+    assert "set MOM_TOOLS=no_such_shop:stock" in says
+    assert "there is no collection 'documents'" in says
+
+    monkeypatch.setenv("MOM_TOOLS", "no_such_shop, mcp:no-such-program x")
+    checked = mom("councils", "check", "desk.yaml").out
+    assert "note: tool 'stock': there is no module 'no_such_shop' here; " in checked
+    assert "note: tool 'notes': there is no program 'no-such-program'; " in checked
+    assert "note: mine.yaml: openai.m.input: is missing" in checked
+
+    (here / "desk.yaml").write_text(yaml.safe_dump(desk | {"extensions": [{"use": "no_such"}]}))
+    code, found = examined(mom, "-c", "desk.yaml")
+    assert code == 1
+    assert any("there is no extension 'no_such'" in one["says"] for one in found["council"])
+    assert not any("can sit" in one["says"] for one in found["council"])
+
+
+def test_a_table_of_prices_that_is_wrong_is_said_before_anybody_is_asked(
+    mom: Mom, stage: Stage, here: Path
+) -> None:
+    stage.model("far")
+    voice = {"provider": "openai", "model": "far", "base_url": stage.openai_url}
+    desk = {
+        "name": "desk",
+        "models": {"far": voice},
+        "characters": [{"name": "Ann", "model": "far"}, {"name": "Ben", "model": "far"}],
+        "synthesizer": {"model": "far"},
+        "prices": "no-such.yaml",
+    }
+    (here / "desk.yaml").write_text(yaml.safe_dump(desk))
+    called = mom("ask", "-c", "desk.yaml", "hi")
+    assert called.code == 3
+    assert called.err.count("'no-such.yaml': there is no such file; `prices` names it") == 1
+    assert not stage.calls
+
+
 def test_in_words_it_is_a_line_a_finding_and_its_cure_below(mom: Mom) -> None:
     called = mom("doctor")
     assert called.code == 0
