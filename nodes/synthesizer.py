@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import (
-    Absence,
-    AnswerFinish,
-    Proposal,
-    Segment,
-    Status,
-    Verdict,
-)
+from mixture_of_models.councils.records import AnswerFinish, Proposal, Segment, Verdict
 from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.answers import canonical
 from mixture_of_models.councils.voting.comparison import compare, in_words
-from mixture_of_models.councils.voting.dissent import dissent, minority_report
+from mixture_of_models.councils.voting.support import (
+    dissenting,
+    strayed,
+    support,
+    verdict_in_words,
+)
 from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
 from mixture_of_models.graph.form import AnswerForm
+from mixture_of_models.graph.label import label_of, status_of
 from mixture_of_models.graph.pictures import UNSEEN
-from mixture_of_models.graph.remarks import stand_ins, unpriced
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
 from mixture_of_models.graph.tooling import Kit, kit_of
@@ -78,9 +73,9 @@ async def synthesizer(
         written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
     for note in written.notes:
         tell(runtime, Noted(text=note))
-    status = _status(written, standing, verdict, state, council)
+    status = status_of(written, standing, verdict, state, council)
     tell(runtime, Answered(text=written.text, status=status, calls=written.calls))
-    label = {"council": _label(status)}
+    label = {"council": label_of(status)}
     message = AIMessage(
         content=written.text,
         id=written.id,
@@ -136,8 +131,8 @@ async def _write(
     notes = [f"The answer broke off: {reply.detail or reply.finish}."] * (reply.finish == "broken")
     if reply.finish == "length":
         notes.append("The answer was cut off at the model's length limit.")
-    if not form.wanted and (strayed := _strayed(reply.text, verdict)):
-        notes.append(strayed)
+    if not form.wanted and (other := strayed(reply.text, verdict)):
+        notes.append(other)
     if reply.model != key:
         notes.append(f"The fallback {reply.model!r} wrote the answer; {key!r} did not answer.")
     return Written(
@@ -183,14 +178,14 @@ def _prompt(
         proposals=[
             {
                 "text": p.text,
-                "support": _support(p, verdict, len(standing)),
+                "support": support(p, verdict, len(standing)),
                 "author": p.character if named else "",
                 "weight": p.weight,
             }
             for p in shown
         ],
-        verdict=_in_words(verdict, number),
-        dissent=[f"proposal {number[name]}" for name in _dissent(standing, verdict)],
+        verdict=verdict_in_words(verdict, number),
+        dissent=[f"proposal {number[name]}" for name in dissenting(standing, verdict)],
         comparison=_compared(shown, number, state, council),
         wanted=form.wanted,
     )
@@ -210,66 +205,6 @@ def _compared(
     return told or in_words(compare({p.character: p.text for p in shown}), number)
 
 
-def _in_words(verdict: Verdict, number: dict[str, int]) -> str:
-    """The verdict by the proposals' numbers, which name nobody."""
-    if not _led(verdict):
-        return "nobody voted; weigh the proposals yourself"
-    leading = [f"proposal {number[name]}" for name in verdict.options[0].members]
-    share = _SHARES.get(verdict.method, "{:.0%} of the vote").format(verdict.share)
-    words = f"{' and '.join(sorted(leading))} leads with {share}"
-    return words + (", a tie broken by seat" if verdict.tie else "")
-
-
-def _strayed(text: str, verdict: Verdict) -> str:
-    """What to say when the written answer is another than the one the council settled on."""
-    settled = verdict.options[0].answer if _led(verdict) and not verdict.tie else None
-    written = canonical(text)
-    if settled is None or written is None or written == settled:
-        return ""
-    if _sort(settled) is None or _sort(settled) != _sort(written):
-        return ""  # prose may say the same in other words
-    return f"The synthesizer wrote {written!r}, and the council had settled on {settled!r}."
-
-
-def _sort(answer: str) -> str | None:
-    """What sort of closed answer it is: two of one sort that differ contradict each other."""
-    if answer.lower() in ("yes", "no", "true", "false"):
-        return "verdict"
-    if len(answer) == 1 and answer.isalpha():
-        return "choice"
-    return "number" if re.fullmatch(r"-?\d+(\.\d+|/\d+)?", answer) else None
-
-
-def _led(verdict: Verdict) -> bool:
-    """Whether anybody stands behind the leader: without a ballot its seat alone put it first."""
-    return verdict.leader is not None and verdict.share > 0
-
-
-def _dissent(standing: list[Proposal], verdict: Verdict) -> tuple[str, ...]:
-    return dissent(standing, verdict) if _led(verdict) else ()
-
-
-def _support(proposal: Proposal, verdict: Verdict, proposals: int) -> str:
-    """How much of the council stands behind a proposal."""
-    option = next((o for o in verdict.options if proposal.character in o.members), None)
-    if option is None or not _led(verdict):
-        return ""
-    if verdict.method == "answers":
-        return f"{len(option.members)} of {proposals} gave this answer"
-    if verdict.method == "plurality":
-        return f"{option.tally:g} of {verdict.ballots} votes"
-    if verdict.method == "best_confidence" and not option.share:
-        return ""  # it said nothing of how sure it is
-    return _SHARES.get(verdict.method, "{:.0%} of the vote").format(option.share)
-
-
-_SHARES = {
-    "similarity": "{:.0%} saying much the same",
-    "best_confidence": "a confidence of {:.0%}",
-}
-"""What a share is, where nobody voted."""
-
-
 def _preferred(
     standing: list[Proposal], verdict: Verdict, why: str, segments: tuple[Segment, ...]
 ) -> Written:
@@ -284,82 +219,3 @@ def _spent(state: CouncilState, runtime: Runtime[CouncilContext], council: Counc
     if left is not None and left <= 0:
         return f"{council.budget.seconds:g} seconds"
     return table.overspent(state, council)
-
-
-def _status(
-    written: Written,
-    standing: list[Proposal],
-    verdict: Verdict,
-    state: CouncilState,
-    council: Council,
-) -> Status:
-    report = minority_report(standing, verdict) if _led(verdict) else None
-    absent = tuple(state["absences"])
-    spoke = {p.character for p in state["proposals"]}
-    return Status(
-        council=council.name,
-        spoke=tuple(c.name for c in council.characters if c.name in spoke),
-        absent=absent,
-        verdict=verdict,
-        stop_reason=verdict.stop_reason,
-        dissent=_dissent(standing, verdict),
-        minority_report=report.text if report else "",
-        rounds=table.seating(state).round,
-        degraded=bool(written.notes)
-        or table.unseen(state)
-        or not all(_in_order(a) for a in absent),
-        notes=(
-            *state["notes"],
-            *_of_calls(state["segments"], written.segments),
-            *stand_ins(state["segments"]),
-            *_few(standing, spoke, verdict, council),
-            *written.notes,
-            *unpriced([*state["segments"], *written.segments], council),
-        ),
-        written_by=written.by,
-        finish=written.finish,
-        usage=sum((s.usage for s in written.segments), table.spent(state)),
-        seconds=round(time.time() - state["asked_at"], 3),
-    )
-
-
-def _of_calls(*segments: Sequence[Segment]) -> Iterator[str]:
-    """What providers said of their calls, each once."""
-    yield from dict.fromkeys(note for some in segments for one in some for note in one.notes)
-
-
-def _in_order(absence: Absence) -> bool:
-    """Whether nothing was lost: it was settled before this answer or ballot came."""
-    return absence.reason == "settled" or (absence.stage, absence.reason) == ("vote", "late")
-
-
-def _few(
-    standing: list[Proposal], spoke: set[str], verdict: Verdict, council: Council
-) -> tuple[str, ...]:
-    """What to say when there were not voices enough for a vote."""
-    if len(standing) == 1 and len(spoke) > 1:
-        return ("The last layer gave one proposal: there was nothing to vote on.",)
-    if len(standing) == 1:
-        return (f"Only {standing[0].character!r} answered: there was nothing to vote on.",)
-    counted = verdict.method == "answers" != council.deliberation.method
-    if len(standing) == 2 and counted:
-        return (
-            "There were two proposals: nobody votes for itself, so only equal answers counted.",
-        )
-    return ()
-
-
-def _label(status: Status) -> dict[str, Any]:
-    """The status as it stays with the message: who and how, without the long texts."""
-    return {
-        "name": status.council,
-        "spoke": list(status.spoke),
-        "absent": [{"character": a.character, "reason": a.reason} for a in status.absent],
-        "stop_reason": status.stop_reason,
-        "share": status.verdict.share if status.verdict else None,
-        "confidence": status.verdict.confidence if status.verdict else None,
-        "dissent": list(status.dissent),
-        "rounds": status.rounds,
-        "degraded": status.degraded,
-        "written_by": status.written_by,
-    }

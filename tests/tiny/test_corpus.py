@@ -92,14 +92,14 @@ def test_the_synthesizer_is_taught_to_write_what_a_proposal_says() -> None:
 
 def test_supports_are_written_as_the_synthesizer_node_writes_them() -> None:
     from mixture_of_models.councils.records import Option, Proposal, Verdict
-    from mixture_of_models.nodes.synthesizer import _support
+    from mixture_of_models.councils.voting.support import support
 
     proposal = Proposal(character="Ada", text="42", model="m", round=1)
     option = Option(members=("Ada", "Boris"), tally=2.0, share=2 / 3)
     written = set()
     for method in ("plurality", "answers", "borda"):
         verdict = Verdict(method=method, options=(option,), ballots=3, leader="Ada", share=2 / 3)
-        written.add(_support(proposal, verdict, 3))
+        written.add(support(proposal, verdict, 3))
     merges = [p for _, p in itertools.islice(examples(4), 20_000) if p.kind == "synthesis"]
     taught = {
         s for m in merges for s in re.findall(r"^Answer \d+ \((.*?)\): ", m.user, re.MULTILINE)
