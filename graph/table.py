@@ -408,6 +408,15 @@ def remaining_seconds(
     return max(0.0, council.budget.seconds - (time.time() - begun))
 
 
+def reading_seconds(state: CouncilState, council: Council, context: CouncilContext) -> float | None:
+    """Seconds that whoever reads the question first may take: half of what is left of the budget.
+
+    A reader that hangs must leave the council time to answer.
+    """
+    left = remaining_seconds(state, council, context)
+    return None if left is None else left / 2
+
+
 def overspent(state: CouncilState, council: Council, *, more_calls: int = 0) -> str | None:
     """Which budget is spent, in words, or None; `more_calls` are those about to be made.
 

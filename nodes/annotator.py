@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Sequence
 from typing import Any, get_args
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Annotation, Depth
+from mixture_of_models.councils.records import Annotation, Depth, Segment
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import ModelError, StorageError
-from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Noted, Read, Speaker, tell
-from mixture_of_models.graph.speech import compose, failed, utter
+from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.table import conversation, instructions, pictures, posed
+from mixture_of_models.graph.table import (
+    conversation,
+    instructions,
+    pictures,
+    posed,
+    reading_seconds,
+)
 from mixture_of_models.models.ledger import Ledger
 from mixture_of_models.prompts import render
 
@@ -76,13 +83,17 @@ async def annotator(
         conversation=conversation(state, council),
         pictures=pictures(state),
     )
+    schema = reading(depth=deep, kinds=kinds)
+    began = time.monotonic()
     try:
-        schema = reading(depth=deep, kinds=kinds)
-        reply, segment = await utter(council, runtime, speaker, key, messages, schema=schema)
+        async with asyncio.timeout(reading_seconds(state, council, context_of(runtime))):
+            reply, segment = await utter(council, runtime, speaker, key, messages, schema=schema)
+    except TimeoutError:
+        return _unread(
+            runtime, "half of the question's time was over", cut_off(speaker, key, began)
+        )
     except ModelError as error:
-        note = f"The annotator did not answer ({error}); the question stands as it was asked."
-        tell(runtime, Noted(text=note))
-        return {"segments": [failed(speaker, key, error)], "notes": [note]}
+        return _unread(runtime, str(error), failed(speaker, key, error))
     annotation = read_annotation(reply.text, kinds)
     tell(runtime, Read(annotation=annotation))
     if annotation == Annotation():
@@ -90,6 +101,12 @@ async def annotator(
         tell(runtime, Noted(text=note))
         return {"annotation": annotation, "segments": [segment], "notes": [note]}
     return {"annotation": annotation, "segments": [segment]}
+
+
+def _unread(runtime: Runtime[CouncilContext], why: str, segment: Segment) -> CouncilUpdate:
+    note = f"The annotator did not answer ({why}); the question stands as it was asked."
+    tell(runtime, Noted(text=note))
+    return {"segments": [segment], "notes": [note]}
 
 
 async def _kinds(council: Council) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -13,11 +14,11 @@ from langgraph.types import Overwrite
 from mixture_of_models.councils.records import Annotation, Segment
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import ModelError
-from mixture_of_models.graph.context import CouncilContext
+from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Noted, Routed, Speaker, tell
-from mixture_of_models.graph.speech import compose, failed, utter
+from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.table import command, question
+from mixture_of_models.graph.table import command, question, reading_seconds
 from mixture_of_models.prompts import render
 
 DRAWING = re.compile(
@@ -45,8 +46,9 @@ async def classifier(
     then text. A council without a painter only listens for the command.
     """
     text = question(state)
+    state = {**state, "asked_at": time.time()}
     cleared: CouncilUpdate = {
-        "asked_at": time.time(),
+        "asked_at": state["asked_at"],
         "annotation": Annotation(),
         "seating": None,
         "trust": None,
@@ -64,7 +66,7 @@ async def classifier(
     elif council.painter is None:
         routed = Routed(route="text", how="default")
     else:
-        label, segments, notes = await _ask(text, runtime, council)
+        label, segments, notes = await _ask(text, state, runtime, council)
         drawing: Route = "image" if DRAWING.search(text) else "text"
         routed = Routed(route=label or drawing, how="model" if label else "keywords")
     tell(runtime, routed)
@@ -75,7 +77,7 @@ async def classifier(
 
 
 async def _ask(
-    text: str, runtime: Runtime[CouncilContext], council: Council
+    text: str, state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> tuple[Route | None, list[Segment], list[str]]:
     """The model's label, what it cost, and what there is to say where it gave none."""
     key = council.classifier.model
@@ -84,16 +86,23 @@ async def _ask(
     speaker = Speaker(node="classifier", name="classifier")
     # The head of a long message says what it wants; a small model has a small window.
     prompt = render("classifier", style=council.prompts, question=text[:2000])
+    began = time.monotonic()
     try:
-        reply, segment = await utter(
-            council,
-            runtime,
-            speaker,
-            key,
-            compose(prompt),
-            schema=LABEL,
-            params={"temperature": 0.01},
+        async with asyncio.timeout(reading_seconds(state, council, context_of(runtime))):
+            reply, segment = await utter(
+                council,
+                runtime,
+                speaker,
+                key,
+                compose(prompt),
+                schema=LABEL,
+                params={"temperature": 0.01},
+            )
+    except TimeoutError:
+        note = (
+            "The classifier took half of the question's time; the question's words chose its route."
         )
+        return None, [cut_off(speaker, key, began)], [note]
     except ModelError as error:
         note = f"The classifier did not answer ({error}); the question's words chose its route."
         return None, [failed(speaker, key, error)], [note]

@@ -137,11 +137,8 @@ def sureness(verdict: Verdict) -> str:
     if verdict.confidence is not None:
         return f"right with {100 * verdict.confidence:.0f} %, fitted on {verdict.basis}"
     if not verdict.options or verdict.options[0].answer is None:
-        return "how likely it is right is unknown: it is no answer that can be compared"
-    return (
-        "how likely it is right is unknown: nothing was fitted for this council "
-        "(mom weights fit), and the share of a vote is no probability"
-    )
+        return "unknown, for this is no answer that can be compared"
+    return "unknown; `mom weights fit` learns it from questions whose answers are known"
 
 
 def _because(verdict: Verdict) -> str:

@@ -27,7 +27,7 @@ def test_a_fitted_confidence_is_said_with_what_it_was_fitted_on():
 
 def test_an_unknown_confidence_is_called_unknown_and_no_share_stands_for_it():
     (line,) = label(Status(council="desk", verdict=VERDICT))
-    assert line.startswith("Confidence: how likely it is right is unknown: nothing was fitted")
+    assert line.startswith("Confidence: unknown; `mom weights fit` learns it")
     assert "right with" not in explain(VERDICT, Deliberation())
     assert "right with" not in headline(Status(council="desk", verdict=VERDICT))
 

@@ -51,6 +51,15 @@ async def test_without_it_the_question_stands_and_a_note_says_so(
     assert status.usage.calls == len(stage.calls)
 
 
+async def test_one_that_hangs_leaves_the_council_half_of_the_questions_time(stage: Stage) -> None:
+    seat(stage)
+    stage.model("reader", always=Fault.hang())
+    result = await ask(_council(stage, budget={"seconds": 6}), "Why?")
+    assert result["messages"][-1].text == "What the council says."
+    assert "half of the question's time" in result["status"].notes[0]
+    assert stage.calls_to("reader")[0].outcome == "client_left"
+
+
 async def test_what_it_read_is_told(stage: Stage) -> None:
     seat(stage)
     stage.model("reader", reply='{"restated": "Why?", "kind": "open"}')

@@ -39,6 +39,17 @@ async def test_a_command_decides_without_asking_a_model(
     assert not stage.calls_to("sorter")
 
 
+async def test_one_that_hangs_leaves_the_council_half_of_the_questions_time(stage: Stage) -> None:
+    seat(stage)
+    models = {name: voice(stage, name) for name in ("ada", "boris", "clara", "pen", "sorter")}
+    stage.model("sorter", always=Fault.hang())
+    rules = {"budget": {"seconds": 6}, "classifier": {"model": "sorter"}}
+    result = await ask(desk(stage, models=models, **rules, **PLAIN), "Why?")
+    assert result["messages"][-1].text == "What the council says."
+    assert "half of the question's time" in result["status"].notes[0]
+    assert stage.calls_to("sorter")[0].outcome == "client_left"
+
+
 @pytest.mark.parametrize("route", ["image", "text"])
 async def test_a_models_label_decides(stage: Stage, route: str) -> None:
     assert await _route(stage, "A cat?", f'{{"route": "{route}"}}') == (route, "model")

@@ -178,6 +178,23 @@ def test_a_kept_draft_that_cannot_be_read_is_passed_over() -> None:
     assert draft_in(app)["name"] == "demo"
 
 
+def test_the_rules_have_their_fields() -> None:
+    app = opened()
+    for label, value in (
+        ("Voting method", "answers"), ("Stop asking", "lossless"), ("Asked first", "price"),
+        ("Weights", "learned"),
+        ("Comparison", "model"),
+    ):  # fmt: skip
+        field(app, "selectbox", label).set_value(value).run()
+    field(app, "multiselect", "Tools").set_value(["calculator"]).run()
+    assert not app.exception
+    council = load_council(written(draft_in(app)))
+    rules = council.deliberation
+    assert (rules.stop, rules.order, rules.weights) == ("lossless", "price", "learned")
+    assert council.synthesizer.compare == "model"
+    assert council.characters[0].tools == ("calculator",)
+
+
 def test_an_extension_is_added_set_by_its_own_form_moved_and_removed() -> None:
     app = opened()
     field(app, "selectbox", "Add an extension").set_value("deep_thinking").run()

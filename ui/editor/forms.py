@@ -15,17 +15,22 @@ from mixture_of_models.councils.schema import (
     Deliberation,
     Method,
     Model,
+    Painter,
     Rounds,
     Section,
+    StopRule,
     Synthesizer,
 )
+from mixture_of_models.councils.tools import BUNDLED
 from mixture_of_models.models.providers import PROVIDERS
+from mixture_of_models.ui import draft as drafts
 from mixture_of_models.ui.draft import add_voice, characters, drop, rename_voice, voices
 from mixture_of_models.ui.editor import fields
 from mixture_of_models.ui.editor.editing import Editing, editing, redraw
 from mixture_of_models.ui.inert import inert, one_line
 
 METHODS: tuple[str, ...] = get_args(Method)
+STOPS: tuple[str, ...] = get_args(StopRule)
 _LABELS = {"usd": "Dollars", "minimum": "Proposals at least"}
 
 
@@ -63,6 +68,7 @@ def character(work: Editing) -> None:
         with right:
             fields.text("Thought process", (*at, "thought_process"), Character, tall=True)
         fields.several("Interests", (*at, "interests"), Character, new=True)
+        fields.several("Tools", (*at, "tools"), Character, _tools(), new=True)
         fields.switch("Votes", (*at, "votes"), Character)
 
 
@@ -130,6 +136,8 @@ def rules(work: Editing) -> None:
         fields.choice("Annotator", ("annotator", "model"), Annotator, keys, none="none")
         fields.complain(("annotator",))
         fields.choice("Classifier", ("classifier", "model"), Classifier, keys, none="keywords")
+        fields.choice("Painter", ("painter", "model"), Painter, keys, none="none")
+        fields.complain(("painter",))
         fields.number("Earlier messages read", ("history",), Council, whole=True)
         fields.text("Prompts", ("prompts",), Council)
     with right, st.container(border=True):
@@ -153,6 +161,14 @@ def _deliberation() -> None:
         fields.choice("Speaking", (at, "mode"), Deliberation, ("independent", "sequential"))
     with right:
         fields.choice("Ballots", (at, "ballots"), Deliberation, ("auto", "always"))
+    left, right = st.columns(2)
+    with left:
+        fields.choice("Stop asking", (at, "stop"), Deliberation, STOPS)
+        fields.choice("Asked first", (at, "order"), Deliberation, ("seats", "price", "strength"))
+    with right:
+        fields.choice("Weights", (at, "weights"), Deliberation, ("written", "learned"))
+        fields.choice("Depth", (at, "depth"), Deliberation, ("full", "annotator"))
+    fields.switch("A further layer only where this one disagrees", (at, "cascade"), Deliberation)
 
 
 def _synthesizer(keys: list[str]) -> None:
@@ -163,6 +179,14 @@ def _synthesizer(keys: list[str]) -> None:
     fields.number("Dropout", (at, "dropout"), Synthesizer)
     fields.switch("Shuffle the proposals", (at, "shuffle"), Synthesizer)
     fields.switch("Hide who proposed what", (at, "anonymous"), Synthesizer)
+    fields.choice("Comparison", (at, "compare"), Synthesizer, ("words", "model", "none"))
+    fields.several("Tools", (at, "tools"), Synthesizer, _tools(), new=True)
+
+
+def _tools() -> list[str]:
+    """The tools that can be named: those that come along, and the council's own."""
+    own = drafts.at(editing().draft, ("tools",), {})
+    return [*dict.fromkeys([*BUNDLED, *(own if isinstance(own, dict) else ())])]
 
 
 def _pairs(told: type[Section], section: str, wanted: dict[str, bool]) -> None:
