@@ -86,7 +86,7 @@ async def run_batch(job: Job, engine: Engine, tell: Tell = lambda progress: None
     format_of(job.output)
     job.limits.refuse_unpriced(job.council)
     named = job_of(job.council, job.source, job.column)
-    total = sum(1 for _ in read_rows(job.source, job.column))
+    total = _count(job.source, job.column)
     if _same_file(job.source, job.output):
         raise StorageError(f"{job.output} holds the questions themselves; name another output")
     if job.output.exists() and not _folder(job.output).exists():
@@ -167,6 +167,27 @@ def _write(job: Job, journal: Journal) -> None:
             yield row, outcome or Outcome(index=row.index, error="not asked yet")
 
     write_rows(job.output, rows)
+
+
+def _count(source: Path, column: str) -> int:
+    """How many rows there are.
+
+    Raises:
+        StorageError: none of them has the column, so its name is mistyped.
+    """
+    total, found = 0, False
+    names: dict[str, None] = {}
+    for row in read_rows(source, column):
+        total, found = total + 1, found or column in row.columns
+        if len(names) < 8:
+            names.update(dict.fromkeys(row.columns))
+    if names and not found:
+        there = ", ".join(map(repr, [*names][:8]))
+        raise StorageError(
+            f"{source}: no row has a column {column!r}, there are: {there}; name the one that "
+            "holds the questions with --question"
+        )
+    return total
 
 
 def _folder(output: Path) -> Path:

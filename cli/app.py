@@ -20,6 +20,7 @@ EPILOG = (
     "143 SIGTERM."
 )
 
+_EXPLAINED = ("MissingParameter", "BadOptionUsage", "NoSuchOption")
 _OWNERS = ("MOM_TOOLS", "MOM_EXTENSIONS", "MOM_DOCUMENTS", "MOM_EMBEDDINGS", "MOM_EMBEDDINGS_URL")
 
 app = typer.Typer(
@@ -79,14 +80,14 @@ def _refused(error: Any) -> str:
     message: str = error.format_message().strip().rstrip(".")
     kind = type(error).__name__
     message = message.removeprefix("Invalid value: ")
-    if kind == "NoSuchOption":
+    command = error.ctx.command_path if error.ctx else "mom"
+    if kind == "NoSuchOption" and command == "mom ask":
         return f"{message}; a question that begins with - goes behind --: mom ask -- '-2 + 5?'"
     if message.startswith("No such command"):
         return f'{message}; a question is asked with mom ask "..."; mom --help lists the commands'
     if message.startswith("Got unexpected extra argument"):
         return f'{message}; a question goes in quotes: mom ask "What is 17 + 25?"'
-    if message.startswith("Invalid value for") or kind in ("MissingParameter", "BadOptionUsage"):
-        command = error.ctx.command_path if error.ctx else "mom"
+    if message.startswith("Invalid value for") or kind in _EXPLAINED:
         return f"{message}; {command} --help says more"
     return message
 

@@ -205,8 +205,8 @@ def _tell(progress: Progress, output: Path) -> None:
         )
     elif progress.errors:
         failure.tell(
-            f"{progress.errors} rows have an error in place of an answer; --retry asks again those "
-            "that were asked"
+            f"{progress.errors} {'row has' if progress.errors == 1 else 'rows have'} an error in "
+            "place of an answer; --retry asks again those that were asked"
         )
 
 

@@ -152,7 +152,11 @@ class Ledger:
         if not found:
             raise RecordingError(
                 f"{str(path)!r} has no answers with a gold answer"
-                + (f" in fold {fold!r}; take all folds, or mark some as {fold!r}" if fold else "")
+                + (
+                    f" in fold {fold!r}; take all folds (--all), or mark some as {fold!r}"
+                    if fold
+                    else ""
+                )
             )
         return self.learn(found, origin=Path(path).name)
 

@@ -19,6 +19,7 @@ from mixture_of_models.errors import ModelError
 from mixture_of_models.graph import table
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Missed, Speaker, Voted, tell
+from mixture_of_models.graph.people import is_person
 from mixture_of_models.graph.pictures import as_seated
 from mixture_of_models.graph.race import OutOfTime, Race, Races, TooLate
 from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
@@ -142,6 +143,7 @@ def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council
         restated=state["annotation"].restated,
         candidates=shown,
         method=council.deliberation.method,
+        person=is_person(council, who.model),
     )
 
 

@@ -32,7 +32,10 @@ def literals(text: str, origin: str, report: Report) -> dict[str, Any]:
             try:
                 read = ast.literal_eval(value) if value is not None else None
             except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                report.leave(target.id, "is computed, and the file is not run; write the value out")
+                cure = "write the value out"
+                if target.id == "token":
+                    cure = "a key comes from the environment alone: HF_TOKEN"
+                report.leave(target.id, f"is computed, and the file is not run; {cure}")
                 found.pop(target.id, None)
                 continue
             if as_plain({target.id: read})[0]:

@@ -52,10 +52,21 @@ def test_another_column_and_a_row_without_one(
     command = ["batch", str(source), str(output), "-c", council_file(**NO_VOTE)]
     called = mom(*command, "--question", "ask")
     assert called.code == 0
-    assert "1 rows have an error" in called.err
+    assert "1 row has an error" in called.err
     rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
     assert [bool(row["answer"]) for row in rows] == [True, False]
     assert rows[1]["error"] == "column 'ask' holds no text"
+
+
+def test_a_column_that_no_row_has_is_refused_before_anybody_is_asked(
+    mom: Mom, stage: Stage, council_file: Council, tmp_path: Path
+) -> None:
+    source, output = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    source.write_text("id,ask\n1,Why?\n2,When?\n", encoding="utf-8")
+    called = mom("batch", str(source), str(output), "-c", council_file())
+    called.refuses(1, "no row has a column 'question'", "'id', 'ask'", "--question")
+    assert not stage.calls
+    assert not output.exists()
 
 
 def test_a_missing_file_is_refused_before_anybody_is_asked(

@@ -140,3 +140,10 @@ def test_hardware_that_stays_too_hot_ends_with_its_own_code(
     assert asked.code == 5, asked.err
     assert "waiting for 70 °C" in asked.err
     assert "mom resume" in asked.err.splitlines()[-1]
+
+
+def test_an_option_that_a_command_has_not_is_refused_with_that_commands_help(mom: Mom) -> None:
+    refused = mom("eval", "data.jsonl", "-c", "demo")
+    refused.refuses(2, "-c", "mom eval --help")
+    assert "mom ask" not in refused.err
+    mom("ask", "--rouns", "3", "hi").refuses(2, "mom ask -- '-2 + 5?'")

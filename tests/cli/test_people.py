@@ -47,6 +47,7 @@ def test_a_person_answers_and_votes_at_the_terminal(
     said = _typed(processes, ["ask", "Which pet?", "-c", council()], ["My cat.", "B"])
     assert "Ms K., answer in one line (60 s" in said
     assert "Ms K., vote: a letter is enough" in said
+    assert "JSON" not in said, "a letter is enough"
     assert "What the council says." in said
     assert "My cat." in proposals(stage.calls_to("pen")[0].body)
     assert len(stage.calls) == 2 + 2 + 1

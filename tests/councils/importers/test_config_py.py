@@ -110,3 +110,10 @@ def test_a_computed_value_is_told_even_where_a_plain_one_stood_before(bring: Bri
     found = bring({"config.py": text})
     assert found.council.seats == (("Small-A", "Small-B"),)
     assert "layer2_model_ids" in places(found.left)
+
+
+def test_nobody_is_told_to_write_a_computed_key_out(bring: Bring) -> None:
+    found = bring({"config.py": CONFIG_PY + '\ntoken = os.environ["HF"]\n'})
+    said = " ".join(str(one) for one in found.left if one.place == "token")
+    assert "HF_TOKEN" in said
+    assert "write the value out" not in said
