@@ -122,7 +122,9 @@ def _fit(method: str) -> Fit:
     from mixture_of_models.evals.measure import RULES
 
     if method not in RULES:
-        raise UnknownNameError(f"there is no rule {method!r}; there are: all, {', '.join(RULES)}")
+        raise UnknownNameError(
+            f"there is no rule {method!r}; there are 'all', {', '.join(map(repr, RULES))}"
+        )
     return RULES[method]
 
 

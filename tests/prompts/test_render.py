@@ -48,7 +48,6 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
             "restated": "",
             "candidates": [Candidate("A", "x", other), Candidate("B", "y", other)],
             "method": "plurality",
-            "person": False,
         },
         "comparison": {"question": question, "restated": "", "proposals": [other, other]},
         "synthesizer": {
