@@ -61,7 +61,9 @@ constraints: .venv/.developing  ## compile constraints.txt anew
 	  --no-emit-package mixture-of-models --output-file constraints.txt
 
 package: .venv/.developing  ## build the wheel into dist/
+	@rm -rf build  # what lies there from before would go into the wheel, and mypy reads it
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	@rm -rf build
 
 clean:  ## remove the environment and everything that was built
 	rm -rf .venv .typed build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mixture_of_models.cli import exits, failure
+from mixture_of_models.cli.listing import Listed, Mom
 from mixture_of_models.errors import MixtureError
 
 # Typer brings a Click of its own; this is what all its refusals have in common.
@@ -25,6 +26,7 @@ _OWNERS = ("MOM_TOOLS", "MOM_EXTENSIONS", "MOM_DOCUMENTS", "MOM_EMBEDDINGS", "MO
 
 app = typer.Typer(
     name="mom",
+    cls=Mom,
     help="Mixture of Models: a council of language models answers one question together.",
     epilog=EPILOG,
     rich_markup_mode=None,
@@ -119,13 +121,13 @@ def register() -> None:
     app.command("ask")(ask.ask)
     app.command("chat")(chat.chat)
     app.command("resume")(ask.resume)
-    app.add_typer(threads.app, name="threads")
-    app.add_typer(councils.app, name="councils")
+    app.add_typer(threads.app, name="threads", cls=Listed)
+    app.add_typer(councils.app, name="councils", cls=Listed)
     app.command("batch")(batch.batch)
     app.command("import")(imports.import_)
-    app.add_typer(extensions.app, name="extensions")
-    app.add_typer(traces.app, name="trace")
-    app.add_typer(cache.app, name="cache")
+    app.add_typer(extensions.app, name="extensions", cls=Listed)
+    app.add_typer(traces.app, name="trace", cls=Listed)
+    app.add_typer(cache.app, name="cache", cls=Listed)
     app.command("doctor")(doctor.doctor)
     app.command("download")(download.download)
     app.command("ui")(ui.ui)
@@ -137,7 +139,7 @@ def register() -> None:
     app.command("revote")(evals.revote)
     app.command("audit")(evals.audit)
     app.command("keeps")(evals.keeps)
-    app.add_typer(weights.app, name="weights")
+    app.add_typer(weights.app, name="weights", cls=Listed)
 
 
 def _ready_streams() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,19 @@ def test_no_command_and_a_bare_group_show_their_help(mom: Mom) -> None:
     for arguments in ((), ("--help",), ("threads",), ("councils",), ("trace",)):
         called = mom(*arguments)
         assert (called.code, called.err) == (0, "")
-        assert "Commands:" in called.out
+        assert ("Ask:" if arguments in ((), ("--help",)) else "Commands:") in called.out
     assert "three tiny models" in mom("ask", "--help").out
+
+
+def test_every_command_is_listed_once_under_what_it_is_for(mom: Mom) -> None:
+    from mixture_of_models.cli.listing import SECTIONS
+
+    told = mom("--help").out
+    assert "Commands:" not in told, "a command has no section"
+    assert "..." not in told.partition("Ask:")[2], "a sentence is cut"
+    listed = re.findall(r"^  ([a-z]+) ", told, re.MULTILINE)
+    for name in (name for names in SECTIONS.values() for name in names):
+        assert listed.count(name) == 1
 
 
 @pytest.mark.slow
