@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from mixture_of_models.councils.records import Proposal, Segment
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import BudgetError
-from mixture_of_models.graph import table
+from mixture_of_models.graph import table, talk
 from mixture_of_models.graph.events import Speaker
 from mixture_of_models.graph.speech import utter
 
@@ -87,13 +87,13 @@ class At:
     @property
     def question(self) -> str:
         """The question, as it was asked."""
-        return table.question(self.state)
+        return talk.question(self.state)
 
     @property
     def conversation(self) -> list[AnyMessage]:
         """The whole conversation before the question, without tool traffic."""
-        said = table.conversation(self.state, self.council.model_copy(update={"history": 10**6}))
-        return [message for message in said if not message.additional_kwargs.get(table.LAID)]
+        said = talk.conversation(self.state, self.council.model_copy(update={"history": 10**6}))
+        return [message for message in said if not message.additional_kwargs.get(talk.LAID)]
 
     def note(self, text: str) -> None:
         """Have the reader of the answer told something, in one sentence."""

@@ -13,14 +13,8 @@ from mixture_of_models.errors import DeliberationError
 from mixture_of_models.graph.asking import next_layer
 from mixture_of_models.graph.context import UNASKED
 from mixture_of_models.graph.state import CouncilState
-from mixture_of_models.graph.table import (
-    candidates,
-    images,
-    overspent,
-    pending,
-    same_answer,
-    unvoted,
-)
+from mixture_of_models.graph.table import candidates, overspent, pending, same_answer, unvoted
+from mixture_of_models.graph.talk import images
 
 
 def after_classifier(

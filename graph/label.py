@@ -17,7 +17,7 @@ from mixture_of_models.councils.records import (
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.councils.voting.dissent import minority_report
 from mixture_of_models.councils.voting.support import dissenting, led
-from mixture_of_models.graph import table
+from mixture_of_models.graph import table, talk
 from mixture_of_models.graph.remarks import stand_ins, unpriced
 from mixture_of_models.graph.state import CouncilState
 
@@ -62,9 +62,7 @@ def status_of(
         dissent=dissenting(standing, verdict),
         minority_report=report.text if report else "",
         rounds=table.seating(state).round,
-        degraded=bool(written.notes)
-        or table.unseen(state)
-        or not all(_in_order(a) for a in absent),
+        degraded=bool(written.notes) or talk.unseen(state) or not all(_in_order(a) for a in absent),
         notes=(
             *state["notes"],
             *_of_calls(state["segments"], written.segments),

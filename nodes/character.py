@@ -12,7 +12,7 @@ from mixture_of_models.councils.records import AbsenceReason, Proposal, Segment
 from mixture_of_models.councils.schema import Character, Council
 from mixture_of_models.councils.voting.stated import stated_confidence
 from mixture_of_models.errors import ModelError
-from mixture_of_models.graph import table
+from mixture_of_models.graph import table, talk
 from mixture_of_models.graph.asking import stopped
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Missed, Speaker, tell
@@ -105,7 +105,7 @@ def _messages(
         speaking_style=who.speaking_style,
         thought_process=who.thought_process,
         interests=who.interests,
-        question=table.posed(state),
+        question=talk.posed(state),
         restated=state["annotation"].restated,
         earlier=earlier,
         own=own,
@@ -113,12 +113,12 @@ def _messages(
         layer=turn.layer,
         method=council.deliberation.method,
     )
-    told = (table.instructions(state), context.form.for_the_council if context.form else "")
+    told = (talk.instructions(state), context.form.for_the_council if context.form else "")
     return compose(
         prompt,
         instructions="\n\n".join(part for part in told if part),
-        conversation=table.conversation(state, council),
-        pictures=table.pictures(state),
+        conversation=talk.conversation(state, council),
+        pictures=talk.pictures(state),
     )
 
 

@@ -18,7 +18,8 @@ from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Noted, Routed, Speaker, tell
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.table import command, question, reading_seconds
+from mixture_of_models.graph.table import reading_seconds
+from mixture_of_models.graph.talk import command, question
 from mixture_of_models.prompts import render
 
 DRAWING = re.compile(

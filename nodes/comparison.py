@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from mixture_of_models.councils.schema import Council
 from mixture_of_models.errors import ModelError
-from mixture_of_models.graph import table
+from mixture_of_models.graph import table, talk
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Noted, Speaker, tell
 from mixture_of_models.graph.speech import compose, failed, utter
@@ -32,14 +32,14 @@ async def comparison(
     prompt = render(
         "comparison",
         style=council.prompts,
-        question=table.posed(state),
+        question=talk.posed(state),
         restated=state["annotation"].restated,
         proposals=[proposal.text for proposal in shown],
     )
     messages = compose(
         prompt,
-        instructions=table.instructions(state),
-        conversation=table.conversation(state, council),
+        instructions=talk.instructions(state),
+        conversation=talk.conversation(state, council),
     )
     left = table.remaining_seconds(state, council, context_of(runtime))
     try:

@@ -18,13 +18,8 @@ from mixture_of_models.graph.events import Noted, Speaker, tell
 from mixture_of_models.graph.pictures import Pictures, blocks_of
 from mixture_of_models.graph.speech import compose, cut_off, failed, utter
 from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Sight
-from mixture_of_models.graph.table import (
-    COMMAND,
-    asked,
-    overspent,
-    question,
-    remaining_seconds,
-)
+from mixture_of_models.graph.table import overspent, remaining_seconds
+from mixture_of_models.graph.talk import COMMAND, asked, question
 from mixture_of_models.models.eyes import sees
 from mixture_of_models.models.image_addresses import fetch_picture
 from mixture_of_models.models.images import MOST, PictureError, given_in, is_picture, picture_block

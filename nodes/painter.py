@@ -13,7 +13,7 @@ from langgraph.runtime import Runtime
 from mixture_of_models.councils.records import Segment, Status
 from mixture_of_models.councils.schema import Council, Painter
 from mixture_of_models.errors import MixtureError, ModelError, ModelUnavailableError
-from mixture_of_models.graph import table
+from mixture_of_models.graph import table, talk
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import (
     Answered,
@@ -74,15 +74,15 @@ async def _words(
     rules: Painter, state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> _Words:
     """What the image model is asked for; where nobody writes it, the wish as it stands."""
-    wish = table.question(state)
+    wish = talk.question(state)
     if spent := table.overspent(state, council, more_calls=1):
         return _Words(wish, (f"The budget is spent ({spent}): the wish was drawn as it stands.",))
     key = rules.writer or council.synthesizer.model
     speaker = Speaker(node="painter", name="painter")
     messages = compose(
         render("painter", style=council.prompts, question=wish),
-        instructions=table.instructions(state),
-        conversation=table.conversation(state, council),
+        instructions=talk.instructions(state),
+        conversation=talk.conversation(state, council),
     )
     try:
         reply, segment = await utter(council, runtime, speaker, key, messages)

@@ -19,7 +19,7 @@ from mixture_of_models.councils.voting.support import (
     verdict_in_words,
 )
 from mixture_of_models.errors import ModelError
-from mixture_of_models.graph import table
+from mixture_of_models.graph import table, talk
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
 from mixture_of_models.graph.form import AnswerForm
@@ -69,7 +69,7 @@ async def synthesizer(
         kit = kit_of(council.synthesizer, given)
         written = await _write(standing, verdict, state, runtime, council, kit)
     form = context_of(runtime).form
-    if table.unseen(state) and not (form and form.wanted):
+    if talk.unseen(state) and not (form and form.wanted):
         written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
     for note in written.notes:
         tell(runtime, Noted(text=note))
@@ -98,9 +98,9 @@ async def _write(
     form = context_of(runtime).form or AnswerForm()
     messages = compose(
         _prompt(standing, verdict, state, council, form),
-        instructions="\n\n".join(filter(None, (table.instructions(state), form.for_the_writer))),
-        conversation=table.conversation(state, council),
-        pictures=table.pictures(state),
+        instructions="\n\n".join(filter(None, (talk.instructions(state), form.for_the_writer))),
+        conversation=talk.conversation(state, council),
+        pictures=talk.pictures(state),
     )
     began = time.monotonic()
     try:
@@ -173,7 +173,7 @@ def _prompt(
         "synthesizer",
         style=council.prompts,
         personality=council.synthesizer.personality,
-        question=table.posed(state),
+        question=talk.posed(state),
         restated=restated,
         proposals=[
             {
@@ -191,7 +191,7 @@ def _prompt(
     )
     if template := council.synthesizer.template:
         said = [(p.text, p.weight) for p in shown]
-        return prompt._replace(user=fill(template, table.posed(state), restated, said))
+        return prompt._replace(user=fill(template, talk.posed(state), restated, said))
     return prompt
 
 

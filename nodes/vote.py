@@ -16,7 +16,7 @@ from mixture_of_models.councils.voting.ballots import Candidate, read_ballot
 from mixture_of_models.councils.voting.counting import is_decided
 from mixture_of_models.councils.voting.enough import enough_ballots
 from mixture_of_models.errors import ModelError
-from mixture_of_models.graph import table
+from mixture_of_models.graph import table, talk
 from mixture_of_models.graph.context import CouncilContext, context_of
 from mixture_of_models.graph.events import Missed, Speaker, Voted, tell
 from mixture_of_models.graph.people import is_person
@@ -42,9 +42,9 @@ def vote(name: str, races: Races) -> Any:
         schema = {"title": "Ballot", **ballot_schema(method, [c.label for c in shown])}
         messages = compose(
             _prompt(who, shown, state, council),
-            instructions=table.instructions(state),
-            conversation=table.conversation(state, council),
-            pictures=table.pictures(state),
+            instructions=talk.instructions(state),
+            conversation=talk.conversation(state, council),
+            pictures=talk.pictures(state),
         )
 
         async def cast() -> tuple[Ballot, Segment]:
@@ -139,7 +139,7 @@ def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council
         style=council.prompts,
         name=who.name,
         personality=who.personality,
-        question=table.posed(state),
+        question=talk.posed(state),
         restated=state["annotation"].restated,
         candidates=shown,
         method=council.deliberation.method,

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from mixture_of_models.errors import StorageError
 from mixture_of_models.evals.thumbs import rate
-from mixture_of_models.graph.table import COMMAND
+from mixture_of_models.graph.talk import COMMAND
 from mixture_of_models.models.gallery import hung
 from mixture_of_models.models.images import data_urls
 from mixture_of_models.ui import acts, frame, safe, session

@@ -12,7 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from mixture_of_models.councils.loader import load_council
 from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph import table
+from mixture_of_models.graph import table, talk
 from mixture_of_models.graph.council import compile_council
 from mixture_of_models.tests.graph.desk import (
     ALL,
@@ -115,14 +115,14 @@ def test_dropout_never_drops_everyone(seed: int, chance: float, asked: str) -> N
 @pytest.mark.parametrize("messages", [[], [AIMessage("Hello.")], [HumanMessage([])]])
 def test_without_a_question_it_says_what_is_missing(messages: list[Any]) -> None:
     with pytest.raises(CouncilError, match="no question"):
-        table.question({"messages": messages})  # type: ignore[typeddict-item]
+        talk.question({"messages": messages})  # type: ignore[typeddict-item]
 
 
 def test_a_picture_alone_is_a_question() -> None:
     block = {"type": "image_url", "image_url": {"url": "data:,"}}
     state: Any = {"messages": [HumanMessage([block])]}
-    assert table.images(state) == [block]
-    assert table.question(state) == "What is in the picture?"
+    assert talk.images(state) == [block]
+    assert talk.question(state) == "What is in the picture?"
 
 
 def _council(**changes: Any) -> Any:
