@@ -8,6 +8,7 @@ Every door opens its saver here. What a saver raises is a StorageError, also in 
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,9 @@ MEMORY: Final = "memory:"
 _PAGE_BYTES = 8192
 _POOL = 10  # connections: enough for 100 conversations, whose writes are short
 _CONNECT_SECONDS = 10
+_SETUP_LOCK = 0x6D6F6D
+_SETUP_SECONDS = 60
+_TRY = "SELECT pg_try_advisory_lock(%s) AS granted"
 
 # Lists threads without reading their checkpoints.
 _POSTGRES_TURNS = (
@@ -156,8 +160,9 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         first = await AsyncConnection.connect(url, connect_timeout=_CONNECT_SECONDS, **how)
         async with first:
             saver: Any = PostgresSaver(first, serde=PackedSerializer())
-            await saver.setup()
-            await first.execute(_POSTGRES_TURNS)
+            async with _alone(first):
+                await saver.setup()
+                await first.execute(_POSTGRES_TURNS)
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         url,
         kwargs=how,
@@ -170,3 +175,30 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         saver = PostgresSaver(pool, serde=PackedSerializer())
         saver.place = place
         yield saver
+
+
+@asynccontextmanager
+async def _alone(conn: Any) -> AsyncIterator[None]:
+    """Nobody else makes the tables meanwhile: servers that start at once would trip each other.
+
+    The lock is tried, and not waited for: an index that is made concurrently waits for every
+    statement under way, so for those that wait for the lock too.
+    """
+    try:
+        async with asyncio.timeout(_SETUP_SECONDS):
+            while not await _granted(conn, _TRY):  # noqa: ASYNC110 - nobody would set an event
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise StorageError(
+            f"another program has been preparing the database for {_SETUP_SECONDS} s; end it, or "
+            "try again"
+        ) from None
+    try:
+        yield
+    finally:
+        await _granted(conn, "SELECT pg_advisory_unlock(%s) AS granted")
+
+
+async def _granted(conn: Any, query: str) -> bool:
+    row = await (await conn.execute(query, (_SETUP_LOCK,))).fetchone()
+    return bool(row["granted"])

@@ -131,6 +131,16 @@ async def test_the_file_and_its_log_are_for_their_owner_alone(tmp_path: Path) ->
         assert modes == {"threads.db": 0o600, "threads.db-wal": 0o600, "threads.db-shm": 0o600}
 
 
+async def test_many_open_a_new_place_at_once_and_all_of_them_can_use_it(url: str) -> None:
+    async def talk(name: str) -> int:
+        async with open_checkpointer(url) as saver:
+            graph = long_talk().compile(checkpointer=saver)
+            await graph.ainvoke(asks("?"), config(name))
+            return len([one async for one in saver.alist(config(name))])
+
+    assert all(await asyncio.gather(*(talk(f"t{n}") for n in range(6))))
+
+
 async def test_without_a_url_threads_lie_in_the_data_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
