@@ -43,7 +43,7 @@ def check(name: Named) -> None:
     An error says where the file is wrong and what would be right. A note names a package or a key
     that is not here; nothing is asked over the network.
     """
-    from mixture_of_models.cli.inert import one_line
+    from mixture_of_models.cli.inert import in_a_row
     from mixture_of_models.councils.loader import load_council
     from mixture_of_models.doctor.belongings import belongings
     from mixture_of_models.extensions.hooks import under_extensions
@@ -63,7 +63,7 @@ def check(name: Named) -> None:
         f"{_many(layers, 'layer')}, at most {_many(calls, 'call')} a question"
     )
     for line in lacking:
-        print(f"note: {one_line(line)}")
+        print(f"note: {in_a_row(line)}")
 
 
 @app.command()

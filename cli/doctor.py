@@ -30,7 +30,7 @@ def doctor(
     import asyncio
 
     from mixture_of_models.cli.failure import write_json
-    from mixture_of_models.cli.inert import one_line
+    from mixture_of_models.cli.inert import in_a_row, one_line
     from mixture_of_models.doctor.examination import examine
 
     found = asyncio.run(examine(dict(os.environ), council))
@@ -39,7 +39,7 @@ def doctor(
         write_json({"ok": not failed, "findings": [one.model_dump() for one in found]})
     else:
         for one in found:
-            print(f"{one.state:4}  {one_line(one.about)}: {one_line(one.says)}")
+            print(f"{one.state:4}  {one_line(one.about)}: {in_a_row(one.says)}")
             if one.cure:
                 print(f"      -> {one_line(one.cure)}")
         warned = sum(one.state == "warn" for one in found)

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from mixture_of_models.cli.inert import inert, one_line
+from mixture_of_models.cli.inert import in_a_row, inert
 from mixture_of_models.errors import MixtureError
 
 JSON = "--json"
@@ -24,7 +24,7 @@ def say(text: str = "") -> None:
 
 def tell(line: str) -> None:
     """Write one line to stderr, and who says it."""
-    say(f"mom: {one_line(line)}")
+    say(f"mom: {in_a_row(line)}")
 
 
 def tell_warnings() -> None:

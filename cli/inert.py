@@ -22,6 +22,13 @@ def one_line(text: str, most: int = 0) -> str:
     return line[: most - 1].rstrip() + "…" if most and len(line) > most else line
 
 
+def in_a_row(text: str) -> str:
+    """Several lines, each of which says something, as one line that keeps them apart."""
+    lines = [line for line in map(one_line, inert(text).splitlines()) if line]
+    apart = (line if line[-1] in ":;,.?!" else f"{line};" for line in lines[:-1])
+    return " ".join((*apart, *lines[-1:]))
+
+
 def _picture(found: re.Match[str]) -> str:
     code = ord(found[0])
     if code < 0x20:

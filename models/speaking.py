@@ -351,14 +351,16 @@ class _Asking:
         tries: dict[str, list[str]] = {}
         for attempt in self.attempts:
             tries.setdefault(attempt.model, []).append(attempt.error or "")
-        told = [
-            f"{name!r}: {errors[-1]}" + (f" (after {len(errors)} tries)" if errors[1:] else "")
+        told = {
+            name: errors[-1] + (f" (after {len(errors)} tries)" if errors[1:] else "")
             for name, errors in tries.items()
-        ]
-        whom = f"model {key!r} did not answer"
-        if len(tries) > 1:
+        }
+        if [*told] == [key]:
+            whom, why = f"model {key!r} did not answer", told[key]
+        else:
             whom = f"neither model {key!r} nor a fallback answered"
-        return ModelUnavailableError(f"{whom}: {'; '.join(told)}", self.attempts, self.spent)
+            why = "; ".join(f"{name!r}: {said}" for name, said in told.items())
+        return ModelUnavailableError(f"{whom}: {why}", self.attempts, self.spent)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixture_of_models.cli.inert import inert, one_line
+from mixture_of_models.cli.inert import in_a_row, inert, one_line
 
 
 @given(st.text())
@@ -33,3 +33,10 @@ def test_a_line_is_cut_to_what_is_asked_for() -> None:
     assert one_line("a  b\nc") == "a b c"
     assert one_line("abcdef", 4) == "abc…"
     assert one_line("abcd", 4) == "abcd"
+
+
+def test_several_complaints_on_one_line_are_kept_apart() -> None:
+    assert in_a_row("file: a is missing\nb: must be 1\n\nread:\n c ") == (
+        "file: a is missing; b: must be 1; read: c"
+    )
+    assert in_a_row("") == ""

@@ -231,6 +231,7 @@ async def test_retries_end(stage, provider):
     stage.model("m", always=Fault.status(503))
     with pytest.raises(ModelUnavailableError, match="HTTP 503, the server is overloaded") as caught:
         await ask(stage, provider, retries=3)
+    assert str(caught.value).count("'m'") == 1, "it is named once"
     assert len(stage.calls) == len(caught.value.attempts) == 4
 
 
