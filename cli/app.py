@@ -81,7 +81,7 @@ def _refused(error: Any) -> str:
     """A refusal in one line, with the way out."""
     message: str = error.format_message().strip().rstrip(".")
     kind = type(error).__name__
-    message = message.removeprefix("Invalid value: ")
+    message = message.removeprefix("Invalid value: ").replace("Value error, ", "")
     command = error.ctx.command_path if error.ctx else "mom"
     if kind == "NoSuchOption" and command == "mom ask":
         return f"{message}; a question that begins with - goes behind --: mom ask -- '-2 + 5?'"

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from mixture_of_models.cli.failure import write_json
-from mixture_of_models.cli.options import Database, place, thread_named
+from mixture_of_models.cli.options import Database, no_thread, place, thread_named
 
 Way = Literal["up", "down", "none"]
 
@@ -162,7 +162,9 @@ def thumb(
                 if not newest:
                     raise typer.BadParameter("there are no threads yet")
                 name = newest[0].id
-            return await rate(saver, thread_named(name), up={"up": True, "down": False}.get(way))
+            if await saver.aget_tuple({"configurable": {"thread_id": thread_named(name)}}) is None:
+                raise no_thread(name)
+            return await rate(saver, name, up={"up": True, "down": False}.get(way))
 
     print(f"learned something of {asyncio.run(run())} models")
 

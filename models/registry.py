@@ -10,7 +10,7 @@ import asyncio
 import importlib.util
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -85,13 +85,17 @@ def missing(council: Council) -> list[str]:
     One line for each need. Nothing is asked over the network.
     """
     needs: dict[str, None] = {}
+    keyless: dict[tuple[str, str], dict[str, None]] = {}
     for spec in council.models.values():
         try:
             check(spec)
-            key_of(spec)
         except MixtureError as error:
             needs[str(error)] = None
-    return [*needs]
+            continue
+        name = _key_name(spec)
+        if name is not None and not os.environ.get(name, "").strip():
+            keyless.setdefault((spec.provider, name), {})[spec.model] = None
+    return [*needs, *(_no_key(whose, [*models], name) for (whose, name), models in keyless.items())]
 
 
 def check(spec: Model) -> None:
@@ -116,17 +120,27 @@ def key_of(spec: Model) -> str | None:
     Raises:
         ProviderNotInstalledError: the variable that should hold it is not set.
     """
-    provider = provider_of(spec)
-    name = spec.api_key_env or (provider.key_env if is_at_home(spec, provider) else None)
+    name = _key_name(spec)
     if name is None:
         return None
     key = os.environ.get(name, "").strip()
     if not key:
-        raise ProviderNotInstalledError(
-            f"{spec.provider!r} needs a key for {spec.model!r}: "
-            f"set the environment variable {name!r}, or write it into '.env'"
-        )
+        raise ProviderNotInstalledError(_no_key(spec.provider, [spec.model], name))
     return key
+
+
+def _key_name(spec: Model) -> str | None:
+    """The variable that holds the voice's key; None where it needs none."""
+    provider = provider_of(spec)
+    return spec.api_key_env or (provider.key_env if is_at_home(spec, provider) else None)
+
+
+def _no_key(provider: str, models: Sequence[str], name: str) -> str:
+    whose = ", ".join(map(repr, models))
+    return (
+        f"{provider!r} needs a key for {whose}: "
+        f"set the environment variable {name!r}, or write it into '.env'"
+    )
 
 
 def _start_engine(spec: Model) -> tuple[str, str]:

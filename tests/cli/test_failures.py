@@ -147,3 +147,10 @@ def test_an_option_that_a_command_has_not_is_refused_with_that_commands_help(mom
     refused.refuses(2, "-c", "mom eval --help")
     assert "mom ask" not in refused.err
     mom("ask", "--rouns", "3", "hi").refuses(2, "mom ask -- '-2 + 5?'")
+
+
+def test_a_thumb_for_a_thread_that_is_not_there_is_refused(mom: Mom) -> None:
+    mom("weights", "thumb", "up", "-t", "nobody").refuses(2, "there is no thread 'nobody'")
+    called = mom("weights", "thumb", "sideways")
+    called.refuses(2, "'sideways' is not one of 'up', 'down', 'none'")
+    assert "Value error" not in called.err

@@ -120,10 +120,12 @@ def test_what_a_council_lacks_is_listed_once():
                 "a": {"provider": "openai", "model": "x"},
                 "b": {"provider": "openai", "model": "x"},
                 "c": {"provider": "ollama", "model": "y"},
+                "d": {"provider": "openai", "model": "z"},
             },
             "characters": [{"name": "A", "model": "a"}],
             "synthesizer": {"model": "a"},
         }
     )
     [line] = missing(council)
+    assert "needs a key for 'x', 'z': " in line
     assert "'OPENAI_API_KEY'" in line
