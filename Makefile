@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast test-browser test-heavy check lint types contracts bench picture screenshot constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy check lint types contracts bench picture screenshot constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,11 +22,14 @@ ui: .venv/.ui  ## open the chat page in a browser
 chat: .venv/.installed  ## talk with the council in the terminal
 	@.venv/bin/mom chat
 
-test: .venv/.developing  ## run all tests but the browser's, with coverage
-	$(TEST) -n 2 --dist loadfile -m "not browser and not heavy and not live" --cov --cov-report=term:skip-covered --durations=10
+test: .venv/.developing  ## run all tests but the browser's and the heavy ones
+	$(TEST) -n 2 --dist loadfile -m "not browser and not heavy and not live" --durations=10
 
 test-fast: .venv/.developing  ## run the tests that take no more than a moment
 	$(TEST) -n 2 --dist loadfile -m "not slow and not browser and not heavy and not live"
+
+coverage: .venv/.developing  ## run the same tests, and say which lines and branches they do not reach
+	$(TEST) -n 2 --dist loadfile -m "not browser and not heavy and not live" --cov --cov-report=term:skip-covered
 
 test-browser: .venv/.developing  ## drive the page in a real chromium, which has to be installed
 	$(TEST) -m browser tests/browser
