@@ -21,6 +21,8 @@ from pydantic import SecretStr
 
 from mixture_of_models.tests.stage import Fault, Reply, Stage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:

@@ -32,6 +32,8 @@ from mixture_of_models.tests.graph.desk import (
 )
 from mixture_of_models.tests.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 THREAD: Any = {"configurable": {"thread_id": "t"}}
 
 

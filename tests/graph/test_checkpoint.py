@@ -25,6 +25,8 @@ from mixture_of_models.graph.packing import PackedSerializer, allowed_records
 from mixture_of_models.graph.state import Seating
 from mixture_of_models.tests.graph.long_talk import NAMES, Prose, long_talk
 
+pytestmark = pytest.mark.slow
+
 
 def config(thread: str) -> Any:
     return {"configurable": {"thread_id": thread}, "metadata": {"council": "desk"}}

@@ -19,6 +19,8 @@ from mixture_of_models.nodes.synthesizer import LABEL
 from mixture_of_models.tests.graph.desk import ask, desk, seat, voice
 from mixture_of_models.tests.stage import Fault, Reply, Stage
 
+pytestmark = pytest.mark.slow
+
 LONG_BEYOND = 25.0
 """Seconds that a question may take on a busy machine: less than any wait that is out of budget."""
 

@@ -17,6 +17,8 @@ from mixture_of_models.graph.checkpoint import open_checkpointer
 from mixture_of_models.graph.threads import delete_thread, list_threads, show_thread, valid_thread
 from mixture_of_models.tests.graph.long_talk import long_talk
 
+pytestmark = pytest.mark.slow
+
 
 def config(thread: str) -> Any:
     return {"configurable": {"thread_id": thread}, "metadata": {"council": "night-shift"}}

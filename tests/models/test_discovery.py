@@ -32,6 +32,8 @@ from mixture_of_models.models.providers import PROVIDERS
 from mixture_of_models.models.weights import SHIPPED
 from mixture_of_models.tests.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 SECRET = "sk-proj-0123456789abcdefghijklmnopqrstuv"
 GB = 1_000_000_000
 

@@ -20,6 +20,8 @@ from mixture_of_models.errors import (
 )
 from mixture_of_models.models.download import WEIGHTS, Offer, download_weights
 
+pytestmark = pytest.mark.slow
+
 BODY = b"GGUF" + bytes(range(256)) * 4096
 
 

@@ -27,6 +27,8 @@ from mixture_of_models.errors import (
 from mixture_of_models.models.providers.embedded import Endpoint, close_embedded, open_embedded
 from mixture_of_models.models.weights import SHIPPED, find_weights
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = {
     "type": "object",
     "properties": {"vote": {"enum": ["A", "B", "C"]}},

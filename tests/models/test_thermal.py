@@ -27,6 +27,8 @@ from mixture_of_models.models.thermal import (
 )
 from mixture_of_models.tests.models.fake_nvml import build, play
 
+pytestmark = pytest.mark.slow
+
 SAY_READINGS = "say([[r.celsius, r.device, r.source] for r in read()])"
 COOL_DOWN = """
 import asyncio

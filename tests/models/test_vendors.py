@@ -20,6 +20,8 @@ from mixture_of_models.tests.stage import Call, Fault, Stage
 from mixture_of_models.tests.stage import Reply as Line
 from mixture_of_models.tests.stage.media import picture
 
+pytestmark = pytest.mark.slow
+
 VENDORS = ("openai", "responses", "ollama", "anthropic", "mistralai", "deepseek", "cohere")
 EACH = pytest.mark.parametrize("vendor", VENDORS)
 PNG = base64.b64encode(picture("a dot")).decode()

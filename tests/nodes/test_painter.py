@@ -22,6 +22,8 @@ from mixture_of_models.nodes.painter import tidy
 from mixture_of_models.tests.graph.desk import ask, desk, question, said, seat, texts, told, voice
 from mixture_of_models.tests.stage import Fault, Reply, Stage
 
+pytestmark = pytest.mark.slow
+
 WORDS = "A grey cat asleep on a red mat, soft light, watercolour."
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 

@@ -18,6 +18,8 @@ from mixture_of_models.tests.server.conftest import Serve, Served
 from mixture_of_models.tests.stage import Fault, Reply, Stage
 from mixture_of_models.tests.stage.media import picture
 
+pytestmark = pytest.mark.slow
+
 ASKED: Any = [{"role": "user", "content": "What is the best pet?"}]
 
 

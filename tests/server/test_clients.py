@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field
@@ -12,6 +13,8 @@ from mixture_of_models.councils.loader import load_council
 from mixture_of_models.tests.graph.desk import ask, desk, said, seat, texts, voice, written
 from mixture_of_models.tests.server.conftest import KEY, Serve, Served
 from mixture_of_models.tests.stage import Stage
+
+pytestmark = pytest.mark.slow
 
 
 def chat(served: Served, **more: Any) -> ChatOpenAI:

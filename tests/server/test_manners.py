@@ -15,6 +15,8 @@ from mixture_of_models.tests.graph.desk import desk, seat
 from mixture_of_models.tests.server.conftest import Serve, Served
 from mixture_of_models.tests.stage import Reply, Stage
 
+pytestmark = pytest.mark.slow
+
 BODY: Any = {"model": "desk", "messages": [{"role": "user", "content": "Which?"}]}
 
 

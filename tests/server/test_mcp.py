@@ -22,6 +22,8 @@ from mixture_of_models.tests.graph.desk import desk, said, seat, texts
 from mixture_of_models.tests.server.conftest import KEY, Serve, Served
 from mixture_of_models.tests.stage import Fault, Stage
 
+pytestmark = pytest.mark.slow
+
 COMMAND = "from mixture_of_models.cli import main; main()"
 
 

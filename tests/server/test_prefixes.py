@@ -13,6 +13,8 @@ from mixture_of_models.tests.graph.desk import desk, seat, voice, written
 from mixture_of_models.tests.server.conftest import Serve
 from mixture_of_models.tests.stage import Call, Stage
 
+pytestmark = pytest.mark.slow
+
 
 def bytes_of(call: Call) -> list[bytes]:
     """The messages of a request, each as it went over the wire, without the last: the question."""

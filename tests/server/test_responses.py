@@ -15,6 +15,8 @@ from mixture_of_models.tests.server.conftest import Serve, Served
 from mixture_of_models.tests.stage import Fault, Reply, Stage
 from mixture_of_models.tests.stage.media import picture
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_council_responds(stage: Stage, serve: Serve) -> None:
     seat(stage)

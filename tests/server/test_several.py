@@ -24,6 +24,8 @@ from mixture_of_models.tests.graph.desk import desk, seat, texts
 from mixture_of_models.tests.server.conftest import KEY
 from mixture_of_models.tests.stage import Stage
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(mixture_of_models.__file__).parent
 COMMAND = [sys.executable, "-c", "from mixture_of_models.cli import main; main()", "serve"]
 

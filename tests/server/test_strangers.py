@@ -14,6 +14,8 @@ from mixture_of_models.tests.graph.desk import desk, roles, said, seat, texts
 from mixture_of_models.tests.server.conftest import KEY, Serve, Served
 from mixture_of_models.tests.stage import Fault, Stage
 
+pytestmark = pytest.mark.slow
+
 ASKED: Any = [{"role": "user", "content": "Which?"}]
 BODY: Any = {"model": "desk", "messages": ASKED}
 TOOL: Any = {"type": "function", "function": {"name": "weather"}}

@@ -12,6 +12,8 @@ from mixture_of_models.tests.graph.desk import desk, seat, texts
 from mixture_of_models.tests.server.conftest import KEY, Serve, Served
 from mixture_of_models.tests.stage import Reply, Stage
 
+pytestmark = pytest.mark.slow
+
 
 def ask(text: str) -> dict[str, Any]:
     return {"model": "desk", "messages": [{"role": "user", "content": text}]}

@@ -14,6 +14,8 @@ from mixture_of_models.tests.graph.desk import desk, said, seat, texts
 from mixture_of_models.tests.server.conftest import KEY, Serve
 from mixture_of_models.tests.stage import Reply, Stage
 
+pytestmark = pytest.mark.slow
+
 TOOL: Any = {
     "type": "function",
     "function": {

@@ -14,6 +14,8 @@ from mixture_of_models.tiny.questions import close_comparison, is_dropped, is_he
 from mixture_of_models.tiny.unknown import SLOTS, TEMPLATES, held_template, held_word, near_miss
 from mixture_of_models.tiny.words import CHAT, MORE_CHAT, REFUSAL
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = 20_000
 
 

@@ -19,6 +19,8 @@ from mixture_of_models.tests.ui.conftest import READER
 from mixture_of_models.ui import session
 from mixture_of_models.ui.job import Job
 
+pytestmark = pytest.mark.slow
+
 Chat = Callable[..., AppTest]
 ASKED = [HumanMessage("What is the best pet?", id="q1")]
 

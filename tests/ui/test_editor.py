@@ -15,6 +15,8 @@ from mixture_of_models.ui.draft import Draft, draft_of, read_draft, text_of, wri
 from mixture_of_models.ui.editor.editing import Editing
 from mixture_of_models.ui.shelf import Shelf
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) :red[no] **b**"
 
 

@@ -15,6 +15,8 @@ from mixture_of_models.councils.voting import METHODS, borda, ranked_pairs
 from mixture_of_models.councils.voting.base import Group, Standing, Table, exact
 from mixture_of_models.councils.voting.counting import _settled, count, ranked
 
+pytestmark = pytest.mark.slow
+
 ASKING = [name for name, method in METHODS.items() if method.ASKS]
 NAMES = "abcd"
 
