@@ -50,7 +50,8 @@ class Plain(Screen):
         status = ending.status
         if status is None:
             return
-        for line in words.label(status):
+        untold = tuple(note for note in status.notes if note not in self._view.notes)
+        for line in words.label(status.model_copy(update={"notes": untold})):
             say(line)
         say(f"[{words.cost(status.usage, status.seconds)} · thread {ending.thread}]")
 

@@ -41,6 +41,13 @@ def test_the_answer_alone_is_on_stdout_and_the_rest_on_stderr_in_order(
     assert places == sorted(places)
 
 
+def test_a_note_is_told_once(mom: Mom, stage: Stage, council_file: File) -> None:
+    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), "Answer: 42"))
+    stage.model("pen", reply="Answer: 41")
+    asked = mom("ask", "How many?", "-c", council_file())
+    assert asked.err.count("the council had settled on '42'") == 1
+
+
 def test_quiet_prints_the_answer_and_nothing_else(
     mom: Mom, stage: Stage, council_file: File
 ) -> None:
