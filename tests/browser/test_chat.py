@@ -254,7 +254,7 @@ def test_absent_characters_and_a_failed_council_say_why(
 
 
 def test_dark_and_on_a_phone(serve: Serve, tab: Open, stage: Stage, desk_file: Desk) -> None:
-    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), TALK[:1500]), tokens_per_second=50)
+    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), TALK[:1500]), tokens_per_second=25)
     server = serve(desk_file(deliberation={"rounds": {"min": 2, "max": 2}}))
     dark = tab(server.url, color_scheme="dark")
     phone = tab(server.url, viewport={"width": 390, "height": 844}, color_scheme="dark")
