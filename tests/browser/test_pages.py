@@ -137,7 +137,9 @@ def test_a_model_is_called_to_hear_it(serve: Serve, tab: Open) -> None:
     one.page.get_by_role("textbox", name="What to ask").press("Enter")
     settled(one)
     one.page.get_by_role("button", name="Ask", exact=True).click()
-    one.page.locator(".st-key-test-answer").get_by_text("5").wait_for(timeout=60_000)
+    # A number, whether or not so small a model adds up.
+    number = re.compile(r"^\d+$")
+    one.page.locator(".st-key-test-answer").get_by_text(number).wait_for(timeout=60_000)
     assert one.page.get_by_text(re.compile(r"\d\.\d\d s · ")).is_visible()
     assert one.errors == []
 
