@@ -16,6 +16,8 @@ from mixture_of_models.tests.stage import Stage
 
 from .conftest import Mom
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-a-key-that-nobody-may-see-0123456789"
 
 

@@ -25,6 +25,8 @@ from mixture_of_models.evals.rules import (
 from mixture_of_models.evals.sheet import Sheet
 from mixture_of_models.tests.evals.panels import made_sheet
 
+pytestmark = pytest.mark.slow
+
 EQUALS = [0.65] * 7
 MIXED = [0.9, 0.35, 0.35, 0.3, 0.3]
 

@@ -10,6 +10,8 @@ import pytest
 
 from mixture_of_models.evals.sandbox import run_python
 
+pytestmark = pytest.mark.slow
+
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits are Linux's")
 
 

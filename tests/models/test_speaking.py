@@ -24,6 +24,8 @@ from mixture_of_models.models.speaking import Reply, close_voices, speak
 from mixture_of_models.tests.stage import Fault, Stage
 from mixture_of_models.tests.stage import Reply as Line
 
+pytestmark = pytest.mark.slow
+
 QUESTION = [SystemMessage("Be brief."), HumanMessage("What is 6 x 7?")]
 SCHEMA = {"title": "Vote", "type": "object", "properties": {"choice": {"type": "string"}}}
 BOTH = pytest.mark.parametrize("provider", ["openai", "ollama"])

@@ -11,6 +11,8 @@ from mixture_of_models.nodes.synthesizer import LABEL
 from mixture_of_models.tests.graph.desk import ALL, ask, desk, seat, speaking, told, voting
 from mixture_of_models.tests.stage import Fault, Reply, Stage
 
+pytestmark = pytest.mark.slow
+
 
 async def test_each_layer_of_each_round_is_seated_in_its_turn(stage: Stage) -> None:
     seat(stage)

@@ -18,6 +18,8 @@ from mixture_of_models.tests.tracing.small_council import SECRET, small_council,
 from mixture_of_models.tracing.local import local_trace, wait_for_traces
 from mixture_of_models.tracing.store import Span, TraceStore, TraceSummary, TraceView
 
+pytestmark = pytest.mark.slow
+
 CONFIG: Any = {"configurable": {"thread_id": "t-7"}, "metadata": {"council": "desk"}}
 
 
