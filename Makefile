@@ -50,18 +50,18 @@ contracts: .venv/.developing
 	.venv/bin/lint-imports
 
 bench: .venv/.developing  ## measure what orchestration costs, against a local server
-	.venv/bin/python -m mixture_of_models.tests.bench
+	.venv/bin/python -m mom_council.tests.bench
 
 picture: .venv/.developing  ## draw the README's graph again
-	.venv/bin/python -m mixture_of_models.tests.picture
+	.venv/bin/python -m mom_council.tests.picture
 
 screenshot: .venv/.developing  ## take the README's picture of the page again; needs chromium
-	.venv/bin/python -m mixture_of_models.tests.browser.screenshot docs/chat.png
+	.venv/bin/python -m mom_council.tests.browser.screenshot docs/chat.png
 
 constraints: .venv/.developing  ## compile constraints.txt anew
 	.venv/bin/uv pip compile pyproject.toml --quiet --universal --upgrade --python-version 3.11 --all-extras \
 	  --group dev --group heavy --constraint <(echo "torch==2.13.0") --no-emit-index-url --no-header --no-annotate \
-	  --no-emit-package mixture-of-models --output-file constraints.txt
+	  --no-emit-package mom-council --output-file constraints.txt
 
 package: .venv/.developing  ## build the wheel into dist/
 	@rm -rf build  # what lies there from before would go into the wheel, and mypy reads it
@@ -87,7 +87,7 @@ clean:  ## remove the environment and everything that was built
 .venv/.developing: .venv/.installed
 	@echo "Adding what the tests need ..."
 	@$(PIP) install --quiet --constraint constraints.txt --group dev
-	@mkdir -p .typed && ln -sfn .. .typed/mixture_of_models
+	@mkdir -p .typed && ln -sfn .. .typed/mom_council
 	@touch $@
 
 .venv/.heavy: .venv/.developing

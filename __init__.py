@@ -1,11 +1,11 @@
 """Mixture of Models: a council of language models that answers one question together.
 
-    from mixture_of_models import council
+    from mom_council import council
 
     answer = council("demo").invoke({"messages": [("user", "What is 17 + 25?")]})
     answer["messages"][-1].content, answer["status"].verdict
 
-Names are loaded when they are used, so that `import mixture_of_models` costs nothing.
+Names are loaded when they are used, so that `import mom_council` costs nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixture_of_models.councils.loader import load_council
-    from mixture_of_models.councils.records import Ballot, Proposal, Status, Verdict
-    from mixture_of_models.councils.schema import Council
-    from mixture_of_models.errors import MixtureError
-    from mixture_of_models.graph.checkpoint import open_checkpointer
-    from mixture_of_models.graph.context import CouncilContext
-    from mixture_of_models.graph.council import build_graph, council
-    from mixture_of_models.graph.events import read_event
-    from mixture_of_models.graph.resume import resume
+    from mom_council.councils.loader import load_council
+    from mom_council.councils.records import Ballot, Proposal, Status, Verdict
+    from mom_council.councils.schema import Council
+    from mom_council.errors import MixtureError
+    from mom_council.graph.checkpoint import open_checkpointer
+    from mom_council.graph.context import CouncilContext
+    from mom_council.graph.council import build_graph, council
+    from mom_council.graph.events import read_event
+    from mom_council.graph.resume import resume
 
 _HOMES = {
     "Ballot": "councils.records",

@@ -7,15 +7,15 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from mixture_of_models.batch.outcome import Outcome, of_status
-from mixture_of_models.batch.rows import Row
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import StorageError
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.resume import is_open, resume
-from mixture_of_models.models.redaction import redact
+from mom_council.batch.outcome import Outcome, of_status
+from mom_council.batch.rows import Row
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Council
+from mom_council.errors import StorageError
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.graph.resume import is_open, resume
+from mom_council.models.redaction import redact
 
 
 class Desk:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
-from mixture_of_models.batch.answering import Desk
-from mixture_of_models.batch.journal import Journal
-from mixture_of_models.batch.outcome import Outcome
-from mixture_of_models.batch.rows import Row
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.context import CouncilContext
+from mom_council.batch.answering import Desk
+from mom_council.batch.journal import Journal
+from mom_council.batch.outcome import Outcome
+from mom_council.batch.rows import Row
+from mom_council.councils.schema import Council
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.context import CouncilContext
 
 
 class Answer(Protocol):

@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mixture_of_models.batch.engine import Answer, Engine
-from mixture_of_models.batch.journal import Journal, job_of
-from mixture_of_models.batch.outcome import Outcome
-from mixture_of_models.batch.purse import NO_LIMITS, Limits, Purse
-from mixture_of_models.batch.rows import Row, format_of, read_rows
-from mixture_of_models.batch.writing import write_rows
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import StorageError
-from mixture_of_models.graph.context import CouncilContext
+from mom_council.batch.engine import Answer, Engine
+from mom_council.batch.journal import Journal, job_of
+from mom_council.batch.outcome import Outcome
+from mom_council.batch.purse import NO_LIMITS, Limits, Purse
+from mom_council.batch.rows import Row, format_of, read_rows
+from mom_council.batch.writing import write_rows
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Council
+from mom_council.errors import StorageError
+from mom_council.graph.context import CouncilContext
 
 
 @dataclass(frozen=True)

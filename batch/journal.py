@@ -16,11 +16,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mixture_of_models.batch.lock import hold
-from mixture_of_models.batch.outcome import Outcome
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import StorageError
+from mom_council.batch.lock import hold
+from mom_council.batch.outcome import Outcome
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Council
+from mom_council.errors import StorageError
 
 
 class Journal:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.models.discovery import calls_at_most
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError
+from mom_council.graph.context import CouncilContext
+from mom_council.models.discovery import calls_at_most
 
 N = TypeVar("N", int, float)
 

@@ -15,17 +15,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from mixture_of_models.batch.answering import Desk
-from mixture_of_models.batch.engine import Answer, Engine
-from mixture_of_models.batch.journal import Journal
-from mixture_of_models.batch.lock import hold
-from mixture_of_models.batch.outcome import Outcome
-from mixture_of_models.batch.rows import Row
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ProviderNotInstalledError, StorageError
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.context import CouncilContext
+from mom_council.batch.answering import Desk
+from mom_council.batch.engine import Answer, Engine
+from mom_council.batch.journal import Journal
+from mom_council.batch.lock import hold
+from mom_council.batch.outcome import Outcome
+from mom_council.batch.rows import Row
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.errors import ProviderNotInstalledError, StorageError
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.context import CouncilContext
 
 _HOLD_SECONDS = 60
 
@@ -71,7 +71,7 @@ def _ray() -> Any:
         import ray
     except ImportError:
         raise ProviderNotInstalledError(
-            "a Ray cluster needs its package: pip install 'mixture-of-models[ray]'"
+            "a Ray cluster needs its package: pip install 'mom-council[ray]'"
         ) from None
     return ray
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mixture_of_models.errors import ProviderNotInstalledError, StorageError
+from mom_council.errors import ProviderNotInstalledError, StorageError
 
 _LONGEST_CELL = 50_000_000
 _PARQUET_ROWS = 1_000
@@ -139,7 +139,7 @@ def pyarrow_parquet() -> Any:
         import pyarrow.parquet
     except ImportError:
         raise ProviderNotInstalledError(
-            "Parquet needs its package: pip install 'mixture-of-models[parquet]'"
+            "Parquet needs its package: pip install 'mom-council[parquet]'"
         ) from None
     return pyarrow.parquet
 

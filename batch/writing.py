@@ -9,9 +9,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from mixture_of_models.batch.outcome import COLUMNS, Outcome, columns_of, names_beside
-from mixture_of_models.batch.rows import Row, format_of, pyarrow_parquet
-from mixture_of_models.errors import StorageError
+from mom_council.batch.outcome import COLUMNS, Outcome, columns_of, names_beside
+from mom_council.batch.rows import Row, format_of, pyarrow_parquet
+from mom_council.errors import StorageError
 
 _PARQUET_ROWS = 1_000
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 def main() -> None:
     """Run the `mom` command."""
     try:
-        from mixture_of_models.cli.app import run
+        from mom_council.cli.app import run
 
         run()
     except KeyboardInterrupt:  # while Python was still loading

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mixture_of_models.cli import exits, failure
-from mixture_of_models.cli.listing import Listed, Mom
-from mixture_of_models.errors import MixtureError
+from mom_council.cli import exits, failure
+from mom_council.cli.listing import Listed, Mom
+from mom_council.errors import MixtureError
 
 # Typer brings a Click of its own; this is what all its refusals have in common.
 _Refusal: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
@@ -96,7 +96,7 @@ def _refused(error: Any) -> str:
 
 def register() -> None:
     """Add the commands, once."""
-    from mixture_of_models.cli import (
+    from mom_council.cli import (
         ask,
         batch,
         cache,
@@ -199,7 +199,7 @@ def options(
     if version:
         from importlib.metadata import version as installed
 
-        print(f"mom {installed('mixture-of-models')}")
+        print(f"mom {installed('mom-council')}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mixture_of_models.cli import options
-from mixture_of_models.cli.question import context, method_named, read_pictures, read_question
+from mom_council.cli import options
+from mom_council.cli.question import context, method_named, read_pictures, read_question
 
 Question = Annotated[
     str | None,
@@ -80,7 +80,7 @@ def ask(
     text = read_question(question, optional=bool(pictures))
     method = method_named(method)
     name = options.thread_named(thread) if thread is not None else None
-    from mixture_of_models.cli.session import Session
+    from mom_council.cli.session import Session
 
     settings = context(rounds=rounds, threshold=threshold, method=method, seed=seed, debug=debug)
     with Session(council, db=db, show=show, thread=name) as session:
@@ -104,7 +104,7 @@ def resume(
     """
     show = options.choose_show(json=json, quiet=quiet, debug=debug)
     name = options.thread_named(thread)
-    from mixture_of_models.cli.session import Session
+    from mom_council.cli.session import Session
 
     with Session(council, db=db, show=show, thread=name, resuming=True) as session:
         code = session.resume(context(debug=debug))

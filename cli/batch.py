@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mixture_of_models.cli import exits, failure, options
+from mom_council.cli import exits, failure, options
 
 if TYPE_CHECKING:
-    from mixture_of_models.batch.job import Job, Progress
+    from mom_council.batch.job import Job, Progress
 
 
 def batch(
@@ -68,8 +68,8 @@ def batch(
     and neither are finished calls of rows that were under way. What is not finished lies in
     OUT.batch, which is removed when every row has its answer.
     """
-    from mixture_of_models.batch.job import Job
-    from mixture_of_models.batch.purse import Limits
+    from mom_council.batch.job import Job
+    from mom_council.batch.purse import Limits
 
     named = council or os.environ.get("MOM_COUNCIL")
 
@@ -85,10 +85,10 @@ def batch(
 
 def _engine(kind: str, workers: int, db: str | None) -> Any:
     if kind == "ray":
-        from mixture_of_models.batch.ray_engine import ray_engine
+        from mom_council.batch.ray_engine import ray_engine
 
         return ray_engine(workers, db)
-    from mixture_of_models.batch.engine import local_engine
+    from mom_council.batch.engine import local_engine
 
     return local_engine(db)
 
@@ -101,11 +101,11 @@ def _run(job: Callable[[Any], Job], named: str | None, engine: Any, *, quiet: bo
     """
     import asyncio
 
-    from mixture_of_models.batch.job import run_batch
-    from mixture_of_models.cli.stopping import Stopping
-    from mixture_of_models.models.clients import close_voices
-    from mixture_of_models.models.discovery import choose_council, cost_notice
-    from mixture_of_models.tracing.langsmith import settle_langsmith
+    from mom_council.batch.job import run_batch
+    from mom_council.cli.stopping import Stopping
+    from mom_council.models.clients import close_voices
+    from mom_council.models.discovery import choose_council, cost_notice
+    from mom_council.tracing.langsmith import settle_langsmith
 
     failure.tell_warnings()
     settle_langsmith(os.environ)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mixture_of_models.cli.failure import write_json
-from mixture_of_models.cli.inert import one_line
+from mom_council.cli.failure import write_json
+from mom_council.cli.inert import one_line
 
 app = typer.Typer(
     help="See and empty the cache of answers.", no_args_is_help=True, rich_markup_mode=None
@@ -21,7 +21,7 @@ def stats(
     """Say where the cache lies, how large it is, and whose answers are in it."""
     from datetime import UTC, datetime
 
-    from mixture_of_models.models.cache import stats as counted
+    from mom_council.models.cache import stats as counted
 
     found = counted()
     if json:
@@ -42,6 +42,6 @@ def stats(
 @app.command()
 def clear() -> None:
     """Forget every answer; the next question is asked anew."""
-    from mixture_of_models.models.cache import clear as emptied
+    from mom_council.models.cache import clear as emptied
 
     print(f"The cache is empty; {emptied() / 1e6:.1f} MB are free again.")

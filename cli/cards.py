@@ -11,9 +11,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from mixture_of_models.cli import words
-from mixture_of_models.cli.inert import inert, one_line
-from mixture_of_models.graph.follow import RoundView, SpeakerView
+from mom_council.cli import words
+from mom_council.cli.inert import inert, one_line
+from mom_council.graph.follow import RoundView, SpeakerView
 
 NARROWEST = 36
 """Columns that a card needs, so that its text can be read."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mixture_of_models.cli import exits, failure, options
-from mixture_of_models.cli.ask import Thread
-from mixture_of_models.cli.question import checked, context
+from mom_council.cli import exits, failure, options
+from mom_council.cli.ask import Thread
+from mom_council.cli.question import checked, context
 
 if TYPE_CHECKING:
-    from mixture_of_models.cli.session import Session
+    from mom_council.cli.session import Session
 
 BYE = "/bye"
 
@@ -30,7 +30,7 @@ def chat(
     """
     show = options.choose_show(debug=debug)
     name = options.thread_named(thread) if thread is not None else None
-    from mixture_of_models.cli.session import Session
+    from mom_council.cli.session import Session
 
     with Session(council, db=db, show=show, thread=name) as session:
         code = _talk(session, debug=debug)

@@ -17,7 +17,7 @@ Named = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A preset's name
 @app.command("list")
 def list_() -> None:
     """List the councils that come with the package."""
-    from mixture_of_models.councils.loader import load_council, preset_names
+    from mom_council.councils.loader import load_council, preset_names
 
     for name in preset_names():
         council = load_council(name)
@@ -27,8 +27,8 @@ def list_() -> None:
 @app.command()
 def show(name: Named) -> None:
     """Print a council as YAML, to begin your own from."""
-    from mixture_of_models.cli.inert import inert
-    from mixture_of_models.councils.loader import load_council, preset_names, preset_path, to_yaml
+    from mom_council.cli.inert import inert
+    from mom_council.councils.loader import load_council, preset_names, preset_path, to_yaml
 
     if name in preset_names():
         print(preset_path(name).read_text(encoding="utf-8"), end="")
@@ -43,12 +43,12 @@ def check(name: Named) -> None:
     An error says where the file is wrong and what would be right. A note names a package or a key
     that is not here; nothing is asked over the network.
     """
-    from mixture_of_models.cli.inert import in_a_row
-    from mixture_of_models.councils.loader import load_council
-    from mixture_of_models.doctor.belongings import belongings
-    from mixture_of_models.extensions.hooks import under_extensions
-    from mixture_of_models.models.discovery import calls_at_most
-    from mixture_of_models.models.registry import missing
+    from mom_council.cli.inert import in_a_row
+    from mom_council.councils.loader import load_council
+    from mom_council.doctor.belongings import belongings
+    from mom_council.extensions.hooks import under_extensions
+    from mom_council.models.discovery import calls_at_most
+    from mom_council.models.registry import missing
 
     council = load_council(name)
     layers = len(council.seats)
@@ -69,7 +69,7 @@ def check(name: Named) -> None:
 @app.command()
 def draw(name: Named) -> None:
     """Print the council's graph as a Mermaid diagram."""
-    from mixture_of_models.graph.council import council
+    from mom_council.graph.council import council
 
     print(council(name).get_graph().draw_mermaid(), end="")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mixture_of_models.cli import exits
+from mom_council.cli import exits
 
 
 def doctor(
@@ -29,9 +29,9 @@ def doctor(
     """
     import asyncio
 
-    from mixture_of_models.cli.failure import write_json
-    from mixture_of_models.cli.inert import in_a_row, one_line
-    from mixture_of_models.doctor.examination import examine
+    from mom_council.cli.failure import write_json
+    from mom_council.cli.inert import in_a_row, one_line
+    from mom_council.doctor.examination import examine
 
     found = asyncio.run(examine(dict(os.environ), council))
     failed = sum(one.state == "fail" for one in found)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mixture_of_models.cli import exits, failure
+from mom_council.cli import exits, failure
 
 
 def download(
@@ -19,7 +19,7 @@ def download(
 
     For answers without Ollama and without a key. An interrupted download goes on where it stopped.
     """
-    from mixture_of_models.models.download import WEIGHTS
+    from mom_council.models.download import WEIGHTS
 
     if name == "list":
         for known in WEIGHTS.values():
@@ -47,7 +47,7 @@ def _fetch(name: str) -> None:
         TransferSpeedColumn,
     )
 
-    from mixture_of_models.models.download import download_weights
+    from mom_council.models.download import download_weights
 
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mixture_of_models.cli.failure import say, write_json
+from mom_council.cli.failure import say, write_json
 
 Part = Literal["cal", "eval"]
 Scorer = Literal["auto", "exact", "numeric", "choice", "code"]
@@ -76,9 +76,9 @@ def evaluate(
     """
     import asyncio
 
-    from mixture_of_models.councils.loader import load_council
-    from mixture_of_models.evals.cases import read_cases
-    from mixture_of_models.evals.recording import called
+    from mom_council.councils.loader import load_council
+    from mom_council.evals.cases import read_cases
+    from mom_council.evals.recording import called
 
     if str(data) == PLANTED:
         keeps(council, number=limit or 20, concurrency=concurrency, json=json)
@@ -87,7 +87,7 @@ def evaluate(
     cases = read_cases(called(data), fold=fold, limit=limit)
     told = _progress()
     if judge is not None:
-        from mixture_of_models.evals.duel import duel
+        from mom_council.evals.duel import duel
 
         found = asyncio.run(
             duel(
@@ -99,10 +99,10 @@ def evaluate(
         else:
             print(found.in_words())
         return
-    from mixture_of_models.evals.plots import write_plots
-    from mixture_of_models.evals.run import evaluate as run
-    from mixture_of_models.evals.tables import as_markdown
-    from mixture_of_models.models.ledger import Ledger
+    from mom_council.evals.plots import write_plots
+    from mom_council.evals.run import evaluate as run
+    from mom_council.evals.tables import as_markdown
+    from mom_council.models.ledger import Ledger
 
     card = asyncio.run(
         run(
@@ -146,18 +146,18 @@ def record(
     """
     import asyncio
 
-    from mixture_of_models.evals.record import from_traces
-    from mixture_of_models.evals.record import record as keep
+    from mom_council.evals.record import from_traces
+    from mom_council.evals.record import record as keep
 
     if council == "traces":
-        from mixture_of_models.evals.recording import write_recording
+        from mom_council.evals.recording import write_recording
 
         number = write_recording(out, from_traces(limit=limit or 500))
     else:
         if data is None:
             raise typer.BadParameter("--data FILE says what to ask; see mom eval --help")
-        from mixture_of_models.councils.loader import load_council
-        from mixture_of_models.evals.cases import read_cases
+        from mom_council.councils.loader import load_council
+        from mom_council.evals.cases import read_cases
 
         told = _progress()
         number = asyncio.run(
@@ -195,9 +195,9 @@ def revote(
 
     What a rule learns it learns on the questions of fold `cal`; it is scored on those of `eval`.
     """
-    from mixture_of_models.evals.recording import called, load_recording
-    from mixture_of_models.evals.revoting import Recount, methods, recount
-    from mixture_of_models.evals.tables import table
+    from mom_council.evals.recording import called, load_recording
+    from mom_council.evals.revoting import Recount, methods, recount
+    from mom_council.evals.tables import table
 
     questions = load_recording(called(file))
     seats = tuple(name.strip() for name in models.split(",")) if models else ()
@@ -237,9 +237,9 @@ def audit(
     The gain over the best member, how often all are wrong, how alike they err, how many voices
     that makes, and what each member adds.
     """
-    from mixture_of_models.evals.audit import as_markdown
-    from mixture_of_models.evals.audit import audit as look
-    from mixture_of_models.evals.recording import called, load_recording
+    from mom_council.evals.audit import as_markdown
+    from mom_council.evals.audit import audit as look
+    from mom_council.evals.recording import called, load_recording
 
     questions = load_recording(called(file))
     every = dict.fromkeys(name for one in questions for name in one.models)
@@ -264,9 +264,9 @@ def keeps(
     """
     import asyncio
 
-    from mixture_of_models.councils.loader import load_council
-    from mixture_of_models.evals.facts import measure_facts
-    from mixture_of_models.evals.planted import planted
+    from mom_council.councils.loader import load_council
+    from mom_council.evals.facts import measure_facts
+    from mom_council.evals.planted import planted
 
     found = asyncio.run(
         measure_facts(
@@ -285,8 +285,8 @@ def _weights(
     if written is None:
         return None
     if written == "ledger":
-        from mixture_of_models.councils.voting.reliability import learned_weights
-        from mixture_of_models.models.ledger import Ledger
+        from mom_council.councils.voting.reliability import learned_weights
+        from mom_council.models.ledger import Ledger
 
         every = dict.fromkeys(name for one in questions for name in one.models)  # type: ignore[attr-defined]
         return learned_weights(Ledger().outcomes(), seats or tuple(every), kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mixture_of_models.errors import (
+from mom_council.errors import (
     BudgetError,
     CouncilError,
     MixtureError,

@@ -19,9 +19,9 @@ def list_() -> None:
     Bundled ones, installed packages, and folders of your own; a folder's code is not run. What one
     needs and is not here stands below it.
     """
-    from mixture_of_models.cli.inert import one_line
-    from mixture_of_models.extensions.describing import described_without_loading
-    from mixture_of_models.extensions.finding import every
+    from mom_council.cli.inert import one_line
+    from mom_council.extensions.describing import described_without_loading
+    from mom_council.extensions.finding import every
 
     for found in every():
         if isinstance(found, Exception):
@@ -48,8 +48,8 @@ def new(
     ] = None,
 ) -> None:
     """Write a working extension to begin from, with a test."""
-    from mixture_of_models.extensions.finding import BUNDLED, VARIABLE, home
-    from mixture_of_models.extensions.skeleton import write_skeleton
+    from mom_council.extensions.finding import BUNDLED, VARIABLE, home
+    from mom_council.extensions.skeleton import write_skeleton
 
     if name in BUNDLED:
         raise typer.BadParameter(f"{name!r} is a bundled one's name; choose another")

@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Any
 
-from mixture_of_models.cli.inert import in_a_row, inert
-from mixture_of_models.errors import MixtureError
+from mom_council.cli.inert import in_a_row, inert
+from mom_council.errors import MixtureError
 
 JSON = "--json"
 
@@ -35,7 +35,7 @@ def tell_warnings() -> None:
         def emit(self, record: logging.LogRecord) -> None:
             tell(record.getMessage())
 
-    log = logging.getLogger("mixture_of_models")
+    log = logging.getLogger("mom_council")
     if not log.handlers:
         log.addHandler(Told(logging.WARNING))
 

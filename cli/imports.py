@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mixture_of_models.cli.failure import say, write_json
-from mixture_of_models.cli.inert import inert
+from mom_council.cli.failure import say, write_json
+from mom_council.cli.inert import inert
 
 if TYPE_CHECKING:
-    from mixture_of_models.councils.importers import Imported
+    from mom_council.councils.importers import Imported
 
 
 def import_(
@@ -45,8 +45,8 @@ def import_(
     the file is run, and no key is copied: the council names the variable that holds it. A .env in
     the same folder is read along, for addresses and limits.
     """
-    from mixture_of_models.councils.importers import import_council
-    from mixture_of_models.councils.loader import to_yaml
+    from mom_council.councils.importers import import_council
+    from mom_council.councils.loader import to_yaml
 
     found = import_council(file, name)
     written = to_yaml(found.council)
@@ -64,7 +64,7 @@ def import_(
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:
-    from mixture_of_models.errors import StorageError
+    from mom_council.errors import StorageError
 
     try:
         with path.expanduser().open("w" if force else "x", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.cli.inert import one_line
+from mom_council.cli.inert import one_line
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -24,7 +24,7 @@ def going_on(command: str, thread: str, db: str | None) -> str:
 
 async def kept(graph: Graph, config: RunnableConfig) -> str | None:
     """What there is of the open question; None where nothing is open."""
-    from mixture_of_models.graph.resume import is_open
+    from mom_council.graph.resume import is_open
 
     snapshot = await graph.aget_state(config)
     if not is_open(snapshot):
@@ -37,7 +37,7 @@ async def kept(graph: Graph, config: RunnableConfig) -> str | None:
 
 async def open_question(graph: Graph, config: RunnableConfig) -> str | None:
     """The beginning of the thread's open question; None where nothing is open."""
-    from mixture_of_models.graph.resume import is_open
+    from mom_council.graph.resume import is_open
 
     snapshot = await graph.aget_state(config)
     if not is_open(snapshot):

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mixture_of_models.cli import failure, people
-from mixture_of_models.cli.inert import inert, one_line
+from mom_council.cli import failure, people
+from mom_council.cli.inert import inert, one_line
 
 
 def can_be_asked() -> bool:

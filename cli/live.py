@@ -16,12 +16,12 @@ from rich.markdown import Markdown
 from rich.rule import Rule
 from rich.text import Text
 
-from mixture_of_models.cli import cards, words
-from mixture_of_models.cli.inert import inert, one_line
-from mixture_of_models.cli.screen import Ending, Screen
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.events import Event, Noted, Planned, Waited
-from mixture_of_models.graph.follow import RoundView, RunView, SpeakerView
+from mom_council.cli import cards, words
+from mom_council.cli.inert import inert, one_line
+from mom_council.cli.screen import Ending, Screen
+from mom_council.councils.schema import Council
+from mom_council.graph.events import Event, Noted, Planned, Waited
+from mom_council.graph.follow import RoundView, RunView, SpeakerView
 
 FRAME = 0.1
 """Seconds from one picture to the next, at the least."""

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mixture_of_models.cli.options import Database
-from mixture_of_models.cli.serve import Councils, Host, Only, house_rules, need, run
+from mom_council.cli.options import Database
+from mom_council.cli.serve import Councils, Host, Only, house_rules, need, run
 
 
 def mcp(

@@ -81,8 +81,8 @@ def thread_named(name: str) -> str:
     Raises:
         typer.BadParameter: it cannot.
     """
-    from mixture_of_models.errors import StorageError
-    from mixture_of_models.graph.threads import valid_thread
+    from mom_council.errors import StorageError
+    from mom_council.graph.threads import valid_thread
 
     try:
         return valid_thread(name)
@@ -97,7 +97,7 @@ def no_thread(name: str) -> typer.BadParameter:
 
 def whole_path(named: str) -> str:
     """A council as another folder would name it too: a file by its whole path."""
-    from mixture_of_models.councils.loader import preset_names
+    from mom_council.councils.loader import preset_names
 
     path = Path(named)
     return str(path.absolute()) if named not in preset_names() and path.is_file() else named

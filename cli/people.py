@@ -8,18 +8,18 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.cli import failure
-from mixture_of_models.cli.inert import inert, one_line
+from mom_council.cli import failure
+from mom_council.cli.inert import inert, one_line
 
 if TYPE_CHECKING:
-    from mixture_of_models.councils.schema import Council
+    from mom_council.councils.schema import Council
 
 KIND = "person"
 
 
 def sit_in(council: Council) -> bool:
     """Whether anybody in the council is a person."""
-    from mixture_of_models.councils.voices import HUMAN
+    from mom_council.councils.voices import HUMAN
 
     return any(council.models[one.model].provider == HUMAN for one in council.characters)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mixture_of_models.cli import words
-from mixture_of_models.cli.failure import say
-from mixture_of_models.cli.inert import inert, one_line
-from mixture_of_models.cli.screen import Ending, Screen
-from mixture_of_models.graph.events import (
+from mom_council.cli import words
+from mom_council.cli.failure import say
+from mom_council.cli.inert import inert, one_line
+from mom_council.cli.screen import Ending, Screen
+from mom_council.graph.events import (
     Asked,
     Called,
     Counted,
@@ -23,7 +23,7 @@ from mixture_of_models.graph.events import (
     Voted,
     Waited,
 )
-from mixture_of_models.graph.follow import RunView
+from mom_council.graph.follow import RunView
 
 
 class Plain(Screen):

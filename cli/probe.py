@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mixture_of_models.cli import exits, failure
-from mixture_of_models.cli.inert import one_line
+from mom_council.cli import exits, failure
+from mom_council.cli.inert import one_line
 
 
 def probe(
@@ -59,10 +59,10 @@ def probe(
         raise typer.BadParameter(
             "name a model (mom probe ollama:llama3.2) or a council (mom probe -c home)"
         )
-    from mixture_of_models.councils.loader import load_council
-    from mixture_of_models.evals.probing.named import models_named
-    from mixture_of_models.evals.probing.pages import as_markdown, write_pages
-    from mixture_of_models.evals.probing.probe import Probing
+    from mom_council.councils.loader import load_council
+    from mom_council.evals.probing.named import models_named
+    from mom_council.evals.probing.pages import as_markdown, write_pages
+    from mom_council.evals.probing.probe import Probing
 
     loaded, keys = models_named(models or [], load_council(council) if council else None, base_url)
     probing = Probing(loaded, keys, context=context, keep=keep, progress=_progress)
@@ -85,7 +85,7 @@ def _run(probing: object) -> int:
     """Probe to the end, or to Ctrl-C; the exit code."""
     import asyncio
 
-    from mixture_of_models.models.clients import close_voices
+    from mom_council.models.clients import close_voices
 
     async def run() -> None:
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from mixture_of_models.graph.context import CouncilContext
+    from mom_council.graph.context import CouncilContext
 
 LONGEST = 1_000_000
 """Characters of a question; more than any model reads, and a paste by mistake."""
@@ -63,7 +63,7 @@ def read_pictures(files: Sequence[Path]) -> list[dict[str, Any]]:
     """
     if not files:
         return []
-    from mixture_of_models.models.images import MEGABYTES, MOST, PictureError, picture_block
+    from mom_council.models.images import MEGABYTES, MOST, PictureError, picture_block
 
     if len(files) > MOST:
         raise typer.BadParameter(f"--image: {len(files)} pictures, and at most {MOST} are taken")
@@ -94,7 +94,7 @@ def context(
     Raises:
         typer.BadParameter: there is no such method.
     """
-    from mixture_of_models.graph.context import CouncilContext
+    from mom_council.graph.context import CouncilContext
 
     settings = {"max_rounds": rounds, "threshold": threshold, "method": method, "seed": seed}
     return CouncilContext.model_validate(
@@ -112,7 +112,7 @@ def method_named(name: str | None) -> str | None:
         return None
     from typing import get_args
 
-    from mixture_of_models.councils.schema import METHOD_ALIASES, Method
+    from mom_council.councils.schema import METHOD_ALIASES, Method
 
     known = [str(each) for each in get_args(Method)]
     if name in known:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mixture_of_models.cli.screen import Ending
-from mixture_of_models.councils.records import Segment, Status
+from mom_council.cli.screen import Ending
+from mom_council.councils.records import Segment, Status
 
 
 def report(ending: Ending) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from mixture_of_models.cli.failure import write_json
-from mixture_of_models.cli.inert import inert
-from mixture_of_models.cli.options import Show
+from mom_council.cli.failure import write_json
+from mom_council.cli.inert import inert
+from mom_council.cli.options import Show
 
 if TYPE_CHECKING:
-    from mixture_of_models.councils.records import Status
-    from mixture_of_models.councils.schema import Council
-    from mixture_of_models.graph.events import Event
+    from mom_council.councils.records import Status
+    from mom_council.councils.schema import Council
+    from mom_council.graph.events import Event
 
 
 class Ending:
@@ -36,7 +36,7 @@ class Ending:
     @property
     def pictures(self) -> list[dict[str, Any]]:
         """The pictures that the council drew: where each lies, and how it was made."""
-        from mixture_of_models.models.gallery import hung
+        from mom_council.models.gallery import hung
 
         found = hung(self.values["messages"][-1].content)
         return [{"file": str(file), **about} for file, about in found]
@@ -95,7 +95,7 @@ class OneObject(Screen):
 
     def finish(self, ending: Ending) -> None:
         """Print it."""
-        from mixture_of_models.cli.report import report
+        from mom_council.cli.report import report
 
         write_json(report(ending))
 
@@ -103,11 +103,11 @@ class OneObject(Screen):
 def screen_for(show: Show, council: Council) -> Screen:
     """The screen that was asked for."""
     if show is Show.LIVE:
-        from mixture_of_models.cli.live import Live
+        from mom_council.cli.live import Live
 
         return Live(council)
     if show in (Show.PLAIN, Show.DEBUG):
-        from mixture_of_models.cli.plain import Plain
+        from mom_council.cli.plain import Plain
 
         return Plain(debug=show is Show.DEBUG)
     return OneObject() if show is Show.JSON else AnswerAlone()

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mixture_of_models.cli.options import Database
-from mixture_of_models.errors import ProviderNotInstalledError
+from mom_council.cli.options import Database
+from mom_council.errors import ProviderNotInstalledError
 
 if TYPE_CHECKING:
-    from mixture_of_models.server.house import Settings
-    from mixture_of_models.server.keys import Keys
+    from mom_council.server.house import Settings
+    from mom_council.server.keys import Keys
 
 Councils = Annotated[
     list[str] | None,
@@ -67,7 +67,7 @@ def need(what: str, extra: str, *packages: str) -> None:
     """
     if any(importlib.util.find_spec(package) is None for package in packages):
         raise ProviderNotInstalledError(
-            f"{what} needs packages that are not here: pip install 'mixture-of-models[{extra}]'"
+            f"{what} needs packages that are not here: pip install 'mom-council[{extra}]'"
         )
 
 
@@ -79,9 +79,9 @@ def house_rules(
     Raises:
         typer.BadParameter: somebody would serve strangers without keys.
     """
-    from mixture_of_models.cli.options import place
-    from mixture_of_models.server.house import Settings
-    from mixture_of_models.server.keys import Keys, is_loopback
+    from mom_council.cli.options import place
+    from mom_council.server.house import Settings
+    from mom_council.server.keys import Keys, is_loopback
 
     keys, near = Keys.from_environment(), is_loopback(host)
     if not near and not keys:
@@ -105,9 +105,9 @@ def run(
     """Open the socket and serve on it; without an address, on stdin and stdout."""
     import asyncio
 
-    from mixture_of_models.cli.failure import say, tell_warnings
-    from mixture_of_models.cli.session import _loop_factory
-    from mixture_of_models.server import serving
+    from mom_council.cli.failure import say, tell_warnings
+    from mom_council.cli.session import _loop_factory
+    from mom_council.server import serving
 
     sock = serving.open_socket(*at) if at else None
     tell_warnings()

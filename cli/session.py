@@ -12,20 +12,20 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.cli import exits, failure, leave, people
-from mixture_of_models.cli.keeping import going_on, kept, open_question
-from mixture_of_models.cli.options import Show, no_thread, place, whole_path
-from mixture_of_models.cli.screen import Ending, Screen, screen_for
-from mixture_of_models.cli.stopping import Stopping
-from mixture_of_models.errors import CouncilError, MixtureError
+from mom_council.cli import exits, failure, leave, people
+from mom_council.cli.keeping import going_on, kept, open_question
+from mom_council.cli.options import Show, no_thread, place, whole_path
+from mom_council.cli.screen import Ending, Screen, screen_for
+from mom_council.cli.stopping import Stopping
+from mom_council.errors import CouncilError, MixtureError
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from mixture_of_models.councils.schema import Council
-    from mixture_of_models.graph.context import CouncilContext
-    from mixture_of_models.graph.events import Answered
+    from mom_council.councils.schema import Council
+    from mom_council.graph.context import CouncilContext
+    from mom_council.graph.events import Answered
 
 
 class Session:
@@ -95,14 +95,14 @@ class Session:
         return going_on(command, self.thread, self._db)
 
     async def _open(self) -> None:
-        from mixture_of_models.graph.checkpoint import open_checkpointer
+        from mom_council.graph.checkpoint import open_checkpointer
 
         saver = await self._stack.enter_async_context(open_checkpointer(place(self._db)))
         told = await self._told(saver)
-        from mixture_of_models.graph.council import compile_council
-        from mixture_of_models.models.clients import close_voices
-        from mixture_of_models.models.discovery import choose_council, cost_notice
-        from mixture_of_models.tracing.langsmith import settle_langsmith
+        from mom_council.graph.council import compile_council
+        from mom_council.models.clients import close_voices
+        from mom_council.models.discovery import choose_council, cost_notice
+        from mom_council.tracing.langsmith import settle_langsmith
 
         failure.tell_warnings()
         settle_langsmith(os.environ)
@@ -138,7 +138,7 @@ class Session:
                 f"thread {self.thread!r} was asked of the council {council!r}, and this is "
                 f"{self.council.name!r}; name that council with --council, or ask again"
             )
-        from mixture_of_models.graph.resume import is_open
+        from mom_council.graph.resume import is_open
 
         if not is_open(await self.graph.aget_state(self._config())):
             import typer
@@ -191,9 +191,9 @@ class Session:
         failure.refuse(kind, line, code, as_json=as_json, thread=self.thread, **about)
 
     async def _follow(self, given: Any, context: CouncilContext, screen: Screen) -> None:
-        from mixture_of_models.graph.follow import follow
-        from mixture_of_models.graph.resume import awake, ready
-        from mixture_of_models.tracing.local import local_trace
+        from mom_council.graph.follow import follow
+        from mom_council.graph.resume import awake, ready
+        from mom_council.tracing.local import local_trace
 
         config: RunnableConfig = {
             **self._config(),
@@ -260,7 +260,7 @@ def _under_extensions(council: Council) -> tuple[Council, int]:
     """What a question will cost: by the rules and with the calls of the council's extensions."""
     if not council.extensions:
         return council, 0
-    from mixture_of_models.extensions.hooks import under_extensions
+    from mom_council.extensions.hooks import under_extensions
 
     return under_extensions(council)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from mixture_of_models.cli import exits
-from mixture_of_models.cli.inert import inert, one_line
-from mixture_of_models.cli.options import Database, Named, no_thread, place, thread_named
+from mom_council.cli import exits
+from mom_council.cli.inert import inert, one_line
+from mom_council.cli.options import Database, Named, no_thread, place, thread_named
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -29,7 +29,7 @@ def list_(
     db: Database = None,
 ) -> None:
     """List the threads, newest first."""
-    from mixture_of_models.graph.threads import list_threads
+    from mom_council.graph.threads import list_threads
 
     found = _with_store(db, lambda saver: list_threads(saver, limit))
     if not found:
@@ -43,7 +43,7 @@ def list_(
 @app.command()
 def show(thread: Named, db: Database = None) -> None:
     """Print a conversation."""
-    from mixture_of_models.graph.threads import show_thread
+    from mom_council.graph.threads import show_thread
 
     name = thread_named(thread)
     view = _with_store(db, lambda saver: show_thread(saver, name))
@@ -62,7 +62,7 @@ def delete(
     db: Database = None,
 ) -> None:
     """Forget a conversation for good."""
-    from mixture_of_models.graph.threads import delete_thread
+    from mom_council.graph.threads import delete_thread
 
     name = thread_named(thread)
     if not yes:
@@ -79,7 +79,7 @@ def delete(
 def _with_store(db: str | None, work: Callable[[BaseCheckpointSaver[Any]], Awaitable[T]]) -> T:
     import asyncio
 
-    from mixture_of_models.graph.checkpoint import open_checkpointer
+    from mom_council.graph.checkpoint import open_checkpointer
 
     async def run() -> T:
         async with open_checkpointer(place(db)) as saver:

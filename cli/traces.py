@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mixture_of_models.cli.failure import write_json
-from mixture_of_models.cli.inert import inert, one_line
+from mom_council.cli.failure import write_json
+from mom_council.cli.inert import inert, one_line
 
 app = typer.Typer(help="List and show local traces.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -17,7 +17,7 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many, newest first.")] = 20,
 ) -> None:
     """List the traces, newest first."""
-    from mixture_of_models.tracing.store import TraceStore
+    from mom_council.tracing.store import TraceStore
 
     found = TraceStore().summaries(limit)
     if not found:
@@ -37,7 +37,7 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """Print the tree of a trace, with times, tokens and models."""
-    from mixture_of_models.tracing.store import TraceStore
+    from mom_council.tracing.store import TraceStore
 
     view = TraceStore().load(trace)
     if view is None:

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from mixture_of_models.cli.options import Council, Database
-from mixture_of_models.errors import ProviderNotInstalledError, StorageError
+from mom_council.cli.options import Council, Database
+from mom_council.errors import ProviderNotInstalledError, StorageError
 
 FIRST_PORT = 8501
 
@@ -36,7 +36,7 @@ def ui(
     """Open the chat in a browser: watch the council think. On 127.0.0.1 alone; Ctrl-C ends it."""
     if importlib.util.find_spec("streamlit") is None:
         raise ProviderNotInstalledError(
-            "the chat page needs Streamlit: pip install 'mixture-of-models[ui]'"
+            "the chat page needs Streamlit: pip install 'mom-council[ui]'"
         )
     chosen = free_port() if port is None else port
     if not _is_free(chosen):

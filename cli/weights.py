@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from mixture_of_models.cli.failure import write_json
-from mixture_of_models.cli.options import Database, no_thread, place, thread_named
+from mom_council.cli.failure import write_json
+from mom_council.cli.options import Database, no_thread, place, thread_named
 
 Way = Literal["up", "down", "none"]
 
@@ -37,11 +37,11 @@ def show(
 
     It learns from gold answers, checks that ran, and thumbs; never from what other models liked.
     """
-    from mixture_of_models.models.ledger import Ledger
+    from mom_council.models.ledger import Ledger
 
     ledger = Ledger()
     if council is not None:
-        from mixture_of_models.councils.loader import load_council
+        from mom_council.councils.loader import load_council
 
         weights = ledger.weights(load_council(council), kind or "general", options=options)
         if json:
@@ -56,7 +56,7 @@ def show(
     if not found:
         print("The ledger is empty; mom weights fit FILE learns from a recording.")
         return
-    from mixture_of_models.evals.tables import table
+    from mom_council.evals.tables import table
 
     rows = [
         (
@@ -81,9 +81,9 @@ def apply(
     ] = 2.0,
 ) -> None:
     """Print a council as YAML, with the weights that its models have earned."""
-    from mixture_of_models.cli.inert import inert
-    from mixture_of_models.councils.loader import load_council, to_yaml
-    from mixture_of_models.models.ledger import Ledger, reweighed
+    from mom_council.cli.inert import inert
+    from mom_council.councils.loader import load_council, to_yaml
+    from mom_council.models.ledger import Ledger, reweighed
 
     loaded = load_council(council)
     earned = Ledger().weights(loaded, kind, options=options)
@@ -117,13 +117,13 @@ def fit(
     A file that was learned from before counts once. What is fitted serves councils of just these
     models, and less exactly every council of models that the ledger knows.
     """
-    from mixture_of_models.evals.recording import called
-    from mixture_of_models.evals.teach import teach
-    from mixture_of_models.models.ledger import Ledger
+    from mom_council.evals.recording import called
+    from mom_council.evals.teach import teach
+    from mom_council.models.ledger import Ledger
 
     loaded = None
     if council is not None:
-        from mixture_of_models.councils.loader import load_council
+        from mom_council.councils.loader import load_council
 
         loaded = load_council(council)
     learned = teach(
@@ -150,9 +150,9 @@ def thumb(
     """
     import asyncio
 
-    from mixture_of_models.evals.thumbs import rate
-    from mixture_of_models.graph.checkpoint import open_checkpointer
-    from mixture_of_models.graph.threads import list_threads
+    from mom_council.evals.thumbs import rate
+    from mom_council.graph.checkpoint import open_checkpointer
+    from mom_council.graph.threads import list_threads
 
     async def run() -> int:
         async with open_checkpointer(place(db)) as saver:
@@ -179,6 +179,6 @@ def reset(
     """Forget what is known of a model, or of all."""
     if (model is None) == (not everything):
         raise typer.BadParameter("name a model, or give --all")
-    from mixture_of_models.models.ledger import Ledger
+    from mom_council.models.ledger import Ledger
 
     print(f"forgot {Ledger().reset(model)} records")

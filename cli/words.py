@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mixture_of_models.cli.inert import inert, one_line
-from mixture_of_models.cli.report import tokens_per_second
-from mixture_of_models.councils.records import Absence, Ballot, Segment, Status, Usage, Verdict
-from mixture_of_models.councils.voting.stopping import sureness
-from mixture_of_models.graph.events import Heat, Painted, Planned, Waited
+from mom_council.cli.inert import inert, one_line
+from mom_council.cli.report import tokens_per_second
+from mom_council.councils.records import Absence, Ballot, Segment, Status, Usage, Verdict
+from mom_council.councils.voting.stopping import sureness
+from mom_council.graph.events import Heat, Painted, Planned, Waited
 
 REASONS = {
     "failed": "failed",

@@ -7,14 +7,14 @@ import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from mixture_of_models.compat.private_keys import give_back, lend_variable
-from mixture_of_models.councils.importers.findings import Report
-from mixture_of_models.councils.importers.vendors import provider_named
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.models.loop import background_loop, run_in_background_loop
+from mom_council.compat.private_keys import give_back, lend_variable
+from mom_council.councils.importers.findings import Report
+from mom_council.councils.importers.vendors import provider_named
+from mom_council.councils.loader import load_council
+from mom_council.models.loop import background_loop, run_in_background_loop
 
 if TYPE_CHECKING:
-    from mixture_of_models.models.speaking import Reply
+    from mom_council.models.speaking import Reply
 
 _KEY = "model"
 
@@ -167,8 +167,8 @@ class LoadModel:
     ) -> Reply:
         from langchain_core.messages import HumanMessage
 
-        from mixture_of_models.errors import ModelUnavailableError
-        from mixture_of_models.models.speaking import speak
+        from mom_council.errors import ModelUnavailableError
+        from mom_council.models.speaking import speak
 
         reply = await speak(
             self._council,

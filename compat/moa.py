@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mixture_of_models.councils.importers.findings import Imported
-from mixture_of_models.councils.importers.table import import_council, import_moa
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.models.loop import run_in_background_loop
+from mom_council.councils.importers.findings import Imported
+from mom_council.councils.importers.table import import_council, import_moa
+from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError
+from mom_council.models.loop import run_in_background_loop
 
 Message = Mapping[str, Any] | str
 _KEYS = ["messages", "annotation", "segments"]
@@ -103,7 +103,7 @@ class Moa:
         return run_in_background_loop(self.process, query)
 
     def _compiled(self) -> Any:
-        from mixture_of_models.graph.council import council
+        from mom_council.graph.council import council
 
         return council(self._council)
 

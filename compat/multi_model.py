@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mixture_of_models.compat.load_model import LoadModel
-from mixture_of_models.councils.importers.findings import Report
-from mixture_of_models.councils.importers.voices import Names, Voices
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.models.loop import run_in_background_loop
+from mom_council.compat.load_model import LoadModel
+from mom_council.councils.importers.findings import Report
+from mom_council.councils.importers.voices import Names, Voices
+from mom_council.councils.loader import load_council
+from mom_council.errors import CouncilError
+from mom_council.models.loop import run_in_background_loop
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -107,8 +107,8 @@ class MultiModelInference:
     def _compiled(self) -> Any:
         from langgraph.checkpoint.memory import InMemorySaver
 
-        from mixture_of_models.graph.council import compile_council
-        from mixture_of_models.graph.packing import PackedSerializer
+        from mom_council.graph.council import compile_council
+        from mom_council.graph.packing import PackedSerializer
 
         return compile_council(self._council, InMemorySaver(serde=PackedSerializer()))
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mixture_of_models.councils import coherence
-from mixture_of_models.councils.plain import as_plain
-from mixture_of_models.councils.refusals import Problem, in_words
-from mixture_of_models.councils.schema import Council
+from mom_council.councils import coherence
+from mom_council.councils.plain import as_plain
+from mom_council.councils.refusals import Problem, in_words
+from mom_council.councils.schema import Council
 
 __all__ = ["Problem", "problems_in"]
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mixture_of_models.councils.names import RESERVED, sameness, voter_node
-from mixture_of_models.councils.refusals import Path, Problem, nearest
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.councils.tools import BUNDLED
-from mixture_of_models.councils.voices import HUMAN
+from mom_council.councils.names import RESERVED, sameness, voter_node
+from mom_council.councils.refusals import Path, Problem, nearest
+from mom_council.councils.schema import Council
+from mom_council.councils.secrecy import shown
+from mom_council.councils.tools import BUNDLED
+from mom_council.councils.voices import HUMAN
 
 DRAWING = ("diffusers", "openai")
 """Providers that make pictures; `openai` is any server that speaks its protocol."""

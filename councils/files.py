@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mixture_of_models.councils.plain import MOST_CHARACTERS
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.plain import MOST_CHARACTERS
+from mom_council.councils.secrecy import shown
+from mom_council.errors import CouncilError
 
 START = "start from a preset: `mom councils`"
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mixture_of_models.councils import coherence
-from mixture_of_models.councils.files import START, read_text
-from mixture_of_models.councils.plain import as_plain
-from mixture_of_models.councils.refusals import in_words, nearest, refusal
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import CouncilError, UnknownNameError
+from mom_council.councils import coherence
+from mom_council.councils.files import START, read_text
+from mom_council.councils.plain import as_plain
+from mom_council.councils.refusals import in_words, nearest, refusal
+from mom_council.councils.schema import Council
+from mom_council.councils.secrecy import shown
+from mom_council.errors import CouncilError, UnknownNameError
 
 _PRESETS = Path(__file__).parent / "presets"
 
@@ -76,14 +76,14 @@ def council_from_yaml(text: str, origin: str = "council") -> Council:
     Raises:
         CouncilError: see `load_council`.
     """
-    from mixture_of_models.councils.reading import read_yaml  # PyYAML: not before it is needed
+    from mom_council.councils.reading import read_yaml  # PyYAML: not before it is needed
 
     return _seated(read_yaml(text, origin), origin)
 
 
 def to_yaml(council: Council) -> str:
     """Write `council` as YAML, defaults left out, that loads to an equal council."""
-    from mixture_of_models.councils.writing import written
+    from mom_council.councils.writing import written
 
     return written(council)
 

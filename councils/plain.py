@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mixture_of_models.councils.refusals import Path, Problem
-from mixture_of_models.councils.schema import Section
-from mixture_of_models.councils.secrecy import shown
+from mom_council.councils.refusals import Path, Problem
+from mom_council.councils.schema import Section
+from mom_council.councils.secrecy import shown
 
 # Far beyond any council, and far below what would hold up the reader.
 MOST_CHARACTERS = 1_000_000

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-from mixture_of_models.councils.plain import MOST_CHARACTERS, MOST_DEPTH, MOST_NODES
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.plain import MOST_CHARACTERS, MOST_DEPTH, MOST_NODES
+from mom_council.councils.secrecy import shown
+from mom_council.errors import CouncilError
 
 MOST_ALIASES = 64
 

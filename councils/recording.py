@@ -28,7 +28,7 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from mixture_of_models.errors import StorageError
+from mom_council.errors import StorageError
 
 Fold = Literal["cal", "eval"]
 

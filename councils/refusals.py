@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from mixture_of_models.councils.schema import Council, Section
-from mixture_of_models.councils.secrecy import HIDDEN, may_be_a_key, names_a_secret, shown
-from mixture_of_models.errors import CouncilError, UnknownNameError
+from mom_council.councils.schema import Council, Section
+from mom_council.councils.secrecy import HIDDEN, may_be_a_key, names_a_secret, shown
+from mom_council.errors import CouncilError, UnknownNameError
 
 Path = tuple[str | int, ...]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from mixture_of_models.councils.records import AnswerKind, Ballot, Proposal, Record, Verdict
-from mixture_of_models.councils.schema import Deliberation
-from mixture_of_models.councils.voting import METHODS
-from mixture_of_models.councils.voting.counting import agreed, count
-from mixture_of_models.councils.voting.stopping import explain
+from mom_council.councils.records import AnswerKind, Ballot, Proposal, Record, Verdict
+from mom_council.councils.schema import Deliberation
+from mom_council.councils.voting import METHODS
+from mom_council.councils.voting.counting import agreed, count
+from mom_council.councils.voting.stopping import explain
 
 T = TypeVar("T", Proposal, Ballot)
 

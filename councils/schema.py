@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from mixture_of_models.councils.secrecy import refuse_secrets
-from mixture_of_models.councils.tools import Server, Tool
-from mixture_of_models.councils.voices import (
+from mom_council.councils.secrecy import refuse_secrets
+from mom_council.councils.tools import Server, Tool
+from mom_council.councils.voices import (
     Character,
     Lane,
     Model,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mixture_of_models.councils.secrecy import fault_in_address, may_be_a_key, refuse_secrets
+from mom_council.councils.secrecy import fault_in_address, may_be_a_key, refuse_secrets
 
 Name = Annotated[
     str,

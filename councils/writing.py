@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from mixture_of_models.councils.reading import RESOLVERS
-from mixture_of_models.councils.schema import Council
+from mom_council.councils.reading import RESOLVERS
+from mom_council.councils.schema import Council
 
 N = TypeVar("N", MappingNode, SequenceNode)
 

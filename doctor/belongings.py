@@ -6,13 +6,13 @@ import importlib.util
 import shutil
 from collections.abc import Iterator, Mapping
 
-from mixture_of_models.councils.schema import Council, Server
-from mixture_of_models.doctor.finding import Finding, fail, warn
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.extensions.describing import problems_of
-from mixture_of_models.extensions.hooks import under_extensions
-from mixture_of_models.models.prices import table_of
-from mixture_of_models.models.tools.allowed import unallowed
+from mom_council.councils.schema import Council, Server
+from mom_council.doctor.finding import Finding, fail, warn
+from mom_council.errors import CouncilError
+from mom_council.extensions.describing import problems_of
+from mom_council.extensions.hooks import under_extensions
+from mom_council.models.prices import table_of
+from mom_council.models.tools.allowed import unallowed
 
 
 def belongings(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
@@ -63,7 +63,7 @@ def _module(place: str) -> str:
 def _server(server: Server) -> str:
     """Why a server cannot be reached; it is not started."""
     if importlib.util.find_spec("langchain_mcp_adapters") is None:
-        return "MCP servers need a package; pip install 'mixture-of-models[mcp]'"
+        return "MCP servers need a package; pip install 'mom-council[mcp]'"
     if server.command and shutil.which(server.command[0]) is None:
         return f"there is no program {server.command[0]!r}; install it, or write its whole path"
     return ""

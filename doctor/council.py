@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.doctor.belongings import belongings
-from mixture_of_models.doctor.finding import Finding, fail, ok, warn
-from mixture_of_models.errors import CouncilError, MixtureError
-from mixture_of_models.models.discovery import calls_at_most, costs_money
-from mixture_of_models.models.findings import ollama_address
-from mixture_of_models.models.memory import ollama_says
-from mixture_of_models.models.registry import missing
-from mixture_of_models.models.voices import full_name
-from mixture_of_models.models.weights import find_weights
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.doctor.belongings import belongings
+from mom_council.doctor.finding import Finding, fail, ok, warn
+from mom_council.errors import CouncilError, MixtureError
+from mom_council.models.discovery import calls_at_most, costs_money
+from mom_council.models.findings import ollama_address
+from mom_council.models.memory import ollama_says
+from mom_council.models.registry import missing
+from mom_council.models.voices import full_name
+from mom_council.models.weights import find_weights
 
 
 async def council(named: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from mixture_of_models.doctor import council, house, python, storage, voices
-from mixture_of_models.doctor.finding import Finding, warn
-from mixture_of_models.models.redaction import redact
+from mom_council.doctor import council, house, python, storage, voices
+from mom_council.doctor.finding import Finding, warn
+from mom_council.models.redaction import redact
 
 SECONDS = 8.0
 """For one part; together they take no longer than the slowest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mixture_of_models.councils.records import Record
+from mom_council.councils.records import Record
 
 State = Literal["ok", "warn", "fail"]
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import mixture_of_models
-from mixture_of_models.doctor.finding import Finding, fail, ok, warn
+import mom_council
+from mom_council.doctor.finding import Finding, fail, ok, warn
 
 PORTS = {"the chat page": ("mom ui", 8501), "the endpoint": ("mom serve", 8000)}
 _DAY = 86_400
@@ -35,7 +35,7 @@ def ports(env: Mapping[str, str]) -> Iterator[Finding]:
 
 def clock(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whether it can be that late: certificates and keys are judged by the clock."""
-    newest = Path(mixture_of_models.__file__).stat().st_mtime
+    newest = Path(mom_council.__file__).stat().st_mtime
     behind = newest - time.time()
     if behind > _DAY:
         says = f"is {behind / _DAY:.0f} days behind the files of this package"
@@ -46,7 +46,7 @@ def clock(env: Mapping[str, str]) -> Iterator[Finding]:
 
 def langsmith(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whether tracing to LangSmith is on, or half on, which holds the exit of other programs."""
-    from mixture_of_models.tracing.langsmith import KEYS, OFF, SWITCHES
+    from mom_council.tracing.langsmith import KEYS, OFF, SWITCHES
 
     key = any(env.get(name, "").strip() for name in KEYS)
     said = next((env[name].strip().lower() for name in SWITCHES if env.get(name)), "")
@@ -62,7 +62,7 @@ def langsmith(env: Mapping[str, str]) -> Iterator[Finding]:
 
 def graph(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whether a graph can be built, and those in the folder's langgraph.json can be imported."""
-    from mixture_of_models.graph.council import council
+    from mom_council.graph.council import council
 
     council("demo")
     file = Path("langgraph.json")
@@ -77,7 +77,7 @@ def graph(env: Mapping[str, str]) -> Iterator[Finding]:
         return
     for path in named:
         module, _, name = path.partition(":")
-        if not module.startswith("mixture_of_models."):
+        if not module.startswith("mom_council."):
             continue  # somebody else's code is not run to look at it
         try:
             getattr(importlib.import_module(module), name)

@@ -8,9 +8,9 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 
-from mixture_of_models.doctor.finding import Finding, fail, ok, warn
+from mom_council.doctor.finding import Finding, fail, ok, warn
 
-PACKAGE = "mixture-of-models"
+PACKAGE = "mom-council"
 NEWEST = (3, 14)
 """What the tests have not run on yet."""
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from mixture_of_models.doctor.finding import Finding, fail, ok, warn
-from mixture_of_models.errors import MixtureError, StorageError
-from mixture_of_models.models import paths
+from mom_council.doctor.finding import Finding, fail, ok, warn
+from mom_council.errors import MixtureError, StorageError
+from mom_council.models import paths
 
 _LITTLE, _NOTHING = 1_000_000_000, 50_000_000
 _LARGE = 300_000_000
@@ -92,7 +92,7 @@ def _postgres(url: str) -> Iterator[Finding]:
     from importlib.util import find_spec
 
     if find_spec("psycopg") is None:
-        cure = "pip install 'mixture-of-models[postgres]'"
+        cure = "pip install 'mom-council[postgres]'"
         yield fail("threads", "MOM_DATABASE is PostgreSQL, and its driver is not here", cure)
         return
     import psycopg
@@ -120,7 +120,7 @@ def settings(env: Mapping[str, str]) -> Iterator[Finding]:
         else:
             yield ok(name, "is read")
         break
-    from mixture_of_models.models.prices import read_prices
+    from mom_council.models.prices import read_prices
 
     try:
         file = paths.config_dir(env) / "prices.yaml"

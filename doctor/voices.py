@@ -6,10 +6,10 @@ import importlib.util
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 
-from mixture_of_models.doctor.finding import Finding, fail, ok, warn
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.models.findings import find_voices
-from mixture_of_models.models.providers import PROVIDERS
+from mom_council.doctor.finding import Finding, fail, ok, warn
+from mom_council.errors import MixtureError
+from mom_council.models.findings import find_voices
+from mom_council.models.providers import PROVIDERS
 
 
 def keys(env: Mapping[str, str]) -> Iterator[Finding]:
@@ -22,7 +22,7 @@ def keys(env: Mapping[str, str]) -> Iterator[Finding]:
         if fault := _fault(env[variable]):
             yield warn("keys", f"{variable} {fault}", "set it anew, without quotes and blanks")
         elif importlib.util.find_spec(provider.package) is None:
-            cure = f"pip install 'mixture-of-models[{provider.extra}]'"
+            cure = f"pip install 'mom-council[{provider.extra}]'"
             yield warn("keys", f"{variable} is set, and {name}'s package is not here", cure)
         else:
             good.append(variable)
@@ -42,8 +42,8 @@ def _fault(key: str) -> str:
 
 async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Whether Ollama answers, and what was pulled."""
-    from mixture_of_models.models.findings import ollama_address
-    from mixture_of_models.models.memory import ollama_says
+    from mom_council.models.findings import ollama_address
+    from mom_council.models.memory import ollama_says
 
     found = await find_voices(env)
     url = ollama_address(env)
@@ -67,15 +67,15 @@ async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
 
 def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whether llama.cpp starts with the weights that came along, and downloads are whole."""
-    from mixture_of_models.councils.schema import Model
-    from mixture_of_models.models.download import WEIGHTS
-    from mixture_of_models.models.providers.embedded import (
+    from mom_council.councils.schema import Model
+    from mom_council.models.download import WEIGHTS
+    from mom_council.models.providers.embedded import (
         is_installed,
         is_running,
         open_embedded,
         stop_embedded,
     )
-    from mixture_of_models.models.weights import SHIPPED, downloaded_weights, is_gguf
+    from mom_council.models.weights import SHIPPED, downloaded_weights, is_gguf
 
     if not is_installed():
         yield warn("embedded", "llama.cpp is not here", "pip install xllamacpp")
@@ -88,11 +88,11 @@ def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
                 open_embedded(spec)
                 stop_embedded(spec)
     except MixtureError as error:
-        cure = "pip install --force-reinstall mixture-of-models xllamacpp"
+        cure = "pip install --force-reinstall mom-council xllamacpp"
         yield fail("embedded", str(error), cure)
         return
     if not shipped:
-        cure = "pip install --force-reinstall mixture-of-models"
+        cure = "pip install --force-reinstall mom-council"
         yield fail("embedded", "the tiny models are gone from the package", cure)
         return
     whole = []
@@ -110,8 +110,8 @@ def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
 
 def gpu(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whether a temperature can be read."""
-    from mixture_of_models.models.memory import gpu_memory
-    from mixture_of_models.models.thermal import read_temperatures
+    from mom_council.models.memory import gpu_memory
+    from mom_council.models.thermal import read_temperatures
 
     readings = read_temperatures()
     if not readings:

@@ -1,6 +1,6 @@
 """Does my council pay? An audit of recorded answers.
 
-    python -m mixture_of_models.evals.audit RECORDING MODEL MODEL ... [--json]
+    python -m mom_council.evals.audit RECORDING MODEL MODEL ... [--json]
 
 The best member and the weights are fitted on the `cal` fold and everything is scored on the `eval`
 fold; a recording of one fold is split in two by question.
@@ -17,13 +17,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.evals.intervals import Interval, clopper_pearson, paired
-from mixture_of_models.evals.recording import Fold, Question, RecordingError, read_recording
-from mixture_of_models.evals.rules import best_single, learned, plain_majority, scores, weighted
-from mixture_of_models.evals.sheet import Sheet, lay_out
-from mixture_of_models.evals.tables import table
-from mixture_of_models.evals.voices import effective_voices, error_correlations
+from mom_council.errors import MixtureError
+from mom_council.evals.intervals import Interval, clopper_pearson, paired
+from mom_council.evals.recording import Fold, Question, RecordingError, read_recording
+from mom_council.evals.rules import best_single, learned, plain_majority, scores, weighted
+from mom_council.evals.sheet import Sheet, lay_out
+from mom_council.evals.tables import table
+from mom_council.evals.voices import effective_voices, error_correlations
 
 DRAWS = 1000
 

@@ -7,8 +7,8 @@ Model Cascades with Mixture of Thoughts Representations", ICLR 2024.
 
 from __future__ import annotations
 
-from mixture_of_models.evals.rules import Decision, Rule
-from mixture_of_models.evals.sheet import Line, Sheet
+from mom_council.evals.rules import Decision, Rule
+from mom_council.evals.sheet import Line, Sheet
 
 
 def cascade(cal: Sheet, strong: int, *, cheap: int = 3) -> Rule:

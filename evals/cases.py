@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mixture_of_models.councils.recording import Fold
-from mixture_of_models.errors import StorageError
+from mom_council.councils.recording import Fold
+from mom_council.errors import StorageError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _OTHER_NAMES = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mixture_of_models.councils.voting.fitted import corrected
-from mixture_of_models.councils.voting.learned import LearnedVote
-from mixture_of_models.evals.fitting import fit_panel
-from mixture_of_models.evals.rules import Decision, Rule, leaders
-from mixture_of_models.evals.sheet import Line, Sheet
+from mom_council.councils.voting.fitted import corrected
+from mom_council.councils.voting.learned import LearnedVote
+from mom_council.evals.fitting import fit_panel
+from mom_council.evals.rules import Decision, Rule, leaders
+from mom_council.evals.sheet import Line, Sheet
 
 
 def confident(cal: Sheet, *, seed: int = 0) -> Rule:

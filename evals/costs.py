@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
-from mixture_of_models.councils.recording import Answer, load_recording
-from mixture_of_models.councils.records import Segment, Usage
-from mixture_of_models.councils.schema import Council, Model
-from mixture_of_models.evals.cases import Case
+from mom_council.councils.recording import Answer, load_recording
+from mom_council.councils.records import Segment, Usage
+from mom_council.councils.schema import Council, Model
+from mom_council.evals.cases import Case
 
 
 def charged(segment: Segment, council: Council, case: Case) -> Usage:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.records import Record, Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import CouncilError, DeliberationError, ModelError
-from mixture_of_models.evals.abreast import abreast
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.intervals import bootstrap
-from mixture_of_models.evals.scorers.judge import compare
-from mixture_of_models.evals.solo import ask_alone
-from mixture_of_models.graph.council import compile_council
+from mom_council.councils.records import Record, Usage
+from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError, DeliberationError, ModelError
+from mom_council.evals.abreast import abreast
+from mom_council.evals.cases import Case
+from mom_council.evals.intervals import bootstrap
+from mom_council.evals.scorers.judge import compare
+from mom_council.evals.solo import ask_alone
+from mom_council.graph.council import compile_council
 
 
 class Duel(Record):

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mixture_of_models.councils.voting.exits import Exit, asked
-from mixture_of_models.councils.voting.fitted import sure as all_sure
-from mixture_of_models.councils.voting.fitted import sure_so_far
-from mixture_of_models.evals.fitting import fit_panel
-from mixture_of_models.evals.rules import Decision, Fit, Rule, leaders
-from mixture_of_models.evals.sheet import Line, Sheet
+from mom_council.councils.voting.exits import Exit, asked
+from mom_council.councils.voting.fitted import sure as all_sure
+from mom_council.councils.voting.fitted import sure_so_far
+from mom_council.evals.fitting import fit_panel
+from mom_council.evals.rules import Decision, Fit, Rule, leaders
+from mom_council.evals.sheet import Line, Sheet
 
 
 def stopping(rule: Exit, waves: Sequence[int] | None = None) -> Fit:

@@ -12,9 +12,9 @@ from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict
 
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.forms import read_form
-from mixture_of_models.evals.recording import Question
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.forms import read_form
+from mom_council.evals.recording import Question
 
 
 class Agreement(BaseModel):

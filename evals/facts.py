@@ -14,15 +14,15 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.recording import Answer, Question, write_recording
-from mixture_of_models.councils.records import Record, Status, Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.evals.abreast import abreast
-from mixture_of_models.evals.intervals import Interval, bootstrap
-from mixture_of_models.evals.planted import MEMBERS, Planted, planted
-from mixture_of_models.graph.council import compile_council
+from mom_council.councils.loader import load_council
+from mom_council.councils.recording import Answer, Question, write_recording
+from mom_council.councils.records import Record, Status, Usage
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.answers import canonical
+from mom_council.evals.abreast import abreast
+from mom_council.evals.intervals import Interval, bootstrap
+from mom_council.evals.planted import MEMBERS, Planted, planted
+from mom_council.graph.council import compile_council
 
 
 class Share(Record):

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import StorageError
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Council
+from mom_council.errors import StorageError
 
 COUNCIL, SELF, MAJORITY, ORACLE = "council", "self", "majority", "oracle"
 

@@ -1,6 +1,6 @@
 """Measure the decision rules on recorded answers.
 
-    python -m mixture_of_models.evals.measure FOLDER [--json] [--cross] [--check]
+    python -m mom_council.evals.measure FOLDER [--json] [--cross] [--check]
 
 FOLDER holds recordings (see `recording`) and a panels.json. Everything is fitted on the `cal`
 fold and scored on the `eval` fold; `--cross` does it both ways and scores every question once.
@@ -14,17 +14,17 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mixture_of_models.councils.voting.calibration import calibration_error, error_by_chance
-from mixture_of_models.councils.voting.exits import beta, dirichlet, lossless_in_order
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.evals.cascade import cascade
-from mixture_of_models.evals.confidence import confident
-from mixture_of_models.evals.early import calibrated_stop, stopping
-from mixture_of_models.evals.extraction import Agreement, compare_reading
-from mixture_of_models.evals.figures import CascadeFigures, PanelFigures, RuleFigures
-from mixture_of_models.evals.intervals import bootstrap, paired
-from mixture_of_models.evals.measure_tables import as_json, as_markdown, checks_as_markdown
-from mixture_of_models.evals.recording import (
+from mom_council.councils.voting.calibration import calibration_error, error_by_chance
+from mom_council.councils.voting.exits import beta, dirichlet, lossless_in_order
+from mom_council.errors import MixtureError
+from mom_council.evals.cascade import cascade
+from mom_council.evals.confidence import confident
+from mom_council.evals.early import calibrated_stop, stopping
+from mom_council.evals.extraction import Agreement, compare_reading
+from mom_council.evals.figures import CascadeFigures, PanelFigures, RuleFigures
+from mom_council.evals.intervals import bootstrap, paired
+from mom_council.evals.measure_tables import as_json, as_markdown, checks_as_markdown
+from mom_council.evals.recording import (
     Panels,
     Question,
     RecordingError,
@@ -32,9 +32,9 @@ from mixture_of_models.evals.recording import (
     read_panels,
     read_recording,
 )
-from mixture_of_models.evals.rules import FITS, Decision, Fit
-from mixture_of_models.evals.sheet import Line, Sheet, lay_out
-from mixture_of_models.evals.targets import targets
+from mom_council.evals.rules import FITS, Decision, Fit
+from mom_council.evals.sheet import Line, Sheet, lay_out
+from mom_council.evals.targets import targets
 
 RULES: dict[str, Fit] = FITS | {
     "learned": confident,

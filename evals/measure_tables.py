@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mixture_of_models.evals.extraction import Agreement
-from mixture_of_models.evals.figures import PanelFigures, Target
-from mixture_of_models.evals.tables import table
+from mom_council.evals.extraction import Agreement
+from mom_council.evals.figures import PanelFigures, Target
+from mom_council.evals.tables import table
 
 _ALL = ("best single", "plain majority", "weighted", "learned")
 _EARLY = ("lossless exit", "wave 3, 2, 2", "beta 95 %", "dirichlet 95 %", "calibrated stop")

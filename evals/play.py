@@ -13,16 +13,16 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 from langgraph.graph.state import CompiledStateGraph
 
-from mixture_of_models.councils.records import Proposal, Segment, Status, Usage
-from mixture_of_models.councils.schema import Character, Council
-from mixture_of_models.errors import DeliberationError, ModelError
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.costs import charged, critical_path, recorded
-from mixture_of_models.evals.counting import plurality_of
-from mixture_of_models.evals.journal import COUNCIL, SELF, Row, member
-from mixture_of_models.evals.scorers import SCORERS, Mark, suits
-from mixture_of_models.evals.solo import Solo, ask_alone
-from mixture_of_models.models.ledger import name_of
+from mom_council.councils.records import Proposal, Segment, Status, Usage
+from mom_council.councils.schema import Character, Council
+from mom_council.errors import DeliberationError, ModelError
+from mom_council.evals.cases import Case
+from mom_council.evals.costs import charged, critical_path, recorded
+from mom_council.evals.counting import plurality_of
+from mom_council.evals.journal import COUNCIL, SELF, Row, member
+from mom_council.evals.scorers import SCORERS, Mark, suits
+from mom_council.evals.solo import Solo, ask_alone
+from mom_council.models.ledger import name_of
 
 _NOT_ITS_FAULT = frozenset({"late", "budget", "dropped", "settled"})
 """Absences that say nothing of how good a member is: it is asked again, on its own."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.evals.scorecard import Scorecard, System
+from mom_council.errors import StorageError
+from mom_council.evals.scorecard import Scorecard, System
 
 _WIDTH, _HEIGHT = 640, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 34, 48

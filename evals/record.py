@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
-from mixture_of_models.councils.names import RESERVED
-from mixture_of_models.councils.recording import Answer, Question, read_recording, write_recording
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.scorers import SCORERS, suits
-from mixture_of_models.evals.solo import Solo, ask_everyone
-from mixture_of_models.tracing.store import Span, TraceStore, TraceView
+from mom_council.councils.names import RESERVED
+from mom_council.councils.recording import Answer, Question, read_recording, write_recording
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.answers import canonical
+from mom_council.evals.cases import Case
+from mom_council.evals.scorers import SCORERS, suits
+from mom_council.evals.solo import Solo, ask_everyone
+from mom_council.tracing.store import Span, TraceStore, TraceView
 
 Progress = Callable[[int, int], None]
 """(questions done, questions in all), called after each."""

@@ -1,6 +1,6 @@
 """Ask the three tiny models some of their held-out questions, and keep what they answer.
 
-    python -m mixture_of_models.evals.record_tiny
+    python -m mom_council.evals.record_tiny
 
 writes recorded/tiny.jsonl anew, with a panels.json beside it. The replies are the models' own, at
 temperature 0; nothing is made up. Needs llama.cpp (`xllamacpp`), and takes less than a minute.
@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.evals.recording import Answer, Question, write_recording
-from mixture_of_models.prompts import render
-from mixture_of_models.tiny import exam
-from mixture_of_models.tiny import questions as tiny_questions
+from mom_council.councils.voting.answers import canonical
+from mom_council.evals.recording import Answer, Question, write_recording
+from mom_council.prompts import render
+from mom_council.tiny import exam
+from mom_council.tiny import questions as tiny_questions
 
 FOLDER = Path(__file__).parent / "recorded"
 NUMBER = 276

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from mixture_of_models.councils.recording import (
+from mom_council.councils.recording import (
     Answer,
     Fold,
     Panels,

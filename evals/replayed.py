@@ -1,6 +1,6 @@
 """Whether the whole graph decides as the rules do: recorded answers, played through a council.
 
-    python -m mixture_of_models.evals.replayed FOLDER [--questions 60] [--json]
+    python -m mom_council.evals.replayed FOLDER [--questions 60] [--json]
 
 For every panel of FOLDER and every rule below, the rule decides by itself, and a council with the
 same setting sits through its graph on the provider `replay`. Both learn from the fold `cal` alone
@@ -22,25 +22,25 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.recording import load_recording, write_recording
-from mixture_of_models.councils.records import Record, Segment, Verdict
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.exits import beta, dirichlet, lossless_in_order
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.evals.abreast import abreast
-from mixture_of_models.evals.cascade import cascade
-from mixture_of_models.evals.confidence import confident
-from mixture_of_models.evals.early import calibrated_stop, stopping
-from mixture_of_models.evals.recording import Question, find_recordings, read_panels
-from mixture_of_models.evals.rules import Decision, Fit, plain_majority
-from mixture_of_models.evals.sheet import Line, Sheet, lay_out
-from mixture_of_models.evals.tables import table
-from mixture_of_models.evals.teach import teach
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models import paths
-from mixture_of_models.models.ledger import Ledger
+from mom_council.councils.loader import load_council
+from mom_council.councils.recording import load_recording, write_recording
+from mom_council.councils.records import Record, Segment, Verdict
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.exits import beta, dirichlet, lossless_in_order
+from mom_council.errors import MixtureError
+from mom_council.evals.abreast import abreast
+from mom_council.evals.cascade import cascade
+from mom_council.evals.confidence import confident
+from mom_council.evals.early import calibrated_stop, stopping
+from mom_council.evals.recording import Question, find_recordings, read_panels
+from mom_council.evals.rules import Decision, Fit, plain_majority
+from mom_council.evals.sheet import Line, Sheet, lay_out
+from mom_council.evals.tables import table
+from mom_council.evals.teach import teach
+from mom_council.graph.council import compile_council
+from mom_council.models import paths
+from mom_council.models.ledger import Ledger
 
 _BY_PRICE = {"stop": "lossless", "order": "price"}
 

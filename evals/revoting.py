@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mixture_of_models.councils.records import Record
-from mixture_of_models.errors import CouncilError, UnknownNameError
-from mixture_of_models.evals.intervals import bootstrap, paired
-from mixture_of_models.evals.recording import Question, RecordingError
-from mixture_of_models.evals.rules import Decision, Fit, Rule, leaders, tally
-from mixture_of_models.evals.sheet import Line, Sheet, lay_out
+from mom_council.councils.records import Record
+from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.evals.intervals import bootstrap, paired
+from mom_council.evals.recording import Question, RecordingError
+from mom_council.evals.rules import Decision, Fit, Rule, leaders, tally
+from mom_council.evals.sheet import Line, Sheet, lay_out
 
 UNTAUGHT = ("plain majority", "lossless exit", "wave 3, 2, 2", "beta 95 %", "dirichlet 95 %")
 """Rules that learn nothing but, at most, who is cheapest."""
@@ -48,7 +48,7 @@ class Recount(Record):
 
 def methods() -> tuple[str, ...]:
     """The names of the rules."""
-    from mixture_of_models.evals.measure import RULES
+    from mom_council.evals.measure import RULES
 
     return tuple(RULES)
 
@@ -119,7 +119,7 @@ def given(weights: Mapping[str, float]) -> Fit:
 
 
 def _fit(method: str) -> Fit:
-    from mixture_of_models.evals.measure import RULES
+    from mom_council.evals.measure import RULES
 
     if method not in RULES:
         raise UnknownNameError(

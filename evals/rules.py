@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from mixture_of_models.councils.voting.learned import learn
-from mixture_of_models.councils.voting.weights import accuracy, log_odds
-from mixture_of_models.evals.sheet import Line, Sheet
+from mom_council.councils.voting.learned import learn
+from mom_council.councils.voting.weights import accuracy, log_odds
+from mom_council.evals.sheet import Line, Sheet
 
 
 class Decision(NamedTuple):

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mixture_of_models.councils.schema import Character, Council
-from mixture_of_models.errors import StorageError
-from mixture_of_models.evals.abreast import abreast
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.journal import COUNCIL, SELF, Journal, Row, member
-from mixture_of_models.evals.play import play, sample
-from mixture_of_models.evals.scorecard import Scorecard, score_up
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models.ledger import Ledger, Outcome, Source, name_of
+from mom_council.councils.schema import Character, Council
+from mom_council.errors import StorageError
+from mom_council.evals.abreast import abreast
+from mom_council.evals.cases import Case
+from mom_council.evals.journal import COUNCIL, SELF, Journal, Row, member
+from mom_council.evals.play import play, sample
+from mom_council.evals.scorecard import Scorecard, score_up
+from mom_council.graph.council import compile_council
+from mom_council.models.ledger import Ledger, Outcome, Source, name_of
 
 Progress = Callable[[str, int, int], None]
 """(what is under way, how much of it is done, how much there is), called as it goes."""

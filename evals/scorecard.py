@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
-from mixture_of_models.councils.records import Record, Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.counting import plurality_of
-from mixture_of_models.evals.intervals import bootstrap, paired
-from mixture_of_models.evals.journal import COUNCIL, MAJORITY, ORACLE, SELF, Journal, Row, member
+from mom_council.councils.records import Record, Usage
+from mom_council.councils.schema import Council
+from mom_council.evals.cases import Case
+from mom_council.evals.counting import plurality_of
+from mom_council.evals.intervals import bootstrap, paired
+from mom_council.evals.journal import COUNCIL, MAJORITY, ORACLE, SELF, Journal, Row, member
 
 BINS = 10
 _LEAST_DRAWS, _MOST_DRAWS, _WORK = 400, 2000, 2_000_000

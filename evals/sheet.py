@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mixture_of_models.councils.voting.learned import Case, grouped
-from mixture_of_models.councils.voting.posterior import confused_options
-from mixture_of_models.evals.recording import Fold, Question
+from mom_council.councils.voting.learned import Case, grouped
+from mom_council.councils.voting.posterior import confused_options
+from mom_council.evals.recording import Fold, Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.councils.schema import Character, Council
-from mixture_of_models.errors import ModelError, ModelUnavailableError
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.graph.speech import compose
-from mixture_of_models.models.ledger import name_of
-from mixture_of_models.models.speaking import speak
-from mixture_of_models.prompts import render
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Character, Council
+from mom_council.errors import ModelError, ModelUnavailableError
+from mom_council.evals.cases import Case
+from mom_council.graph.speech import compose
+from mom_council.models.ledger import name_of
+from mom_council.models.speaking import speak
+from mom_council.prompts import render
 
 
 class Solo(NamedTuple):

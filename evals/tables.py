@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixture_of_models.evals.scorecard import Between, Scorecard, System
+from mom_council.evals.scorecard import Between, Scorecard, System
 
 
 def as_markdown(report: Scorecard) -> str:

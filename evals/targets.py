@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mixture_of_models.evals.extraction import Agreement
-from mixture_of_models.evals.figures import PanelFigures, Target
+from mom_council.evals.extraction import Agreement
+from mom_council.evals.figures import PanelFigures, Target
 
 _EXIT = {"zeroeval_gsm": 0.34, "zeroeval_math_l5": 0.18, "zeroeval_crux": 0.28, "mmlu_pro": 0.16}
 _STOP = {"zeroeval_gsm", "zeroeval_crux"}

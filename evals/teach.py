@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from mixture_of_models.councils.recording import Fold, Question, load_recording
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.fitted import Fitted
-from mixture_of_models.errors import UnknownNameError
-from mixture_of_models.evals.fitting import fit_any, fit_panel
-from mixture_of_models.evals.sheet import Sheet, lay_out
-from mixture_of_models.models.ledger import Ledger, kind_of, name_of
+from mom_council.councils.recording import Fold, Question, load_recording
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.fitted import Fitted
+from mom_council.errors import UnknownNameError
+from mom_council.evals.fitting import fit_any, fit_panel
+from mom_council.evals.sheet import Sheet, lay_out
+from mom_council.models.ledger import Ledger, kind_of, name_of
 
 _LARGEST = 16
 """Models of a panel that is fitted without being named; of more, a council says which."""

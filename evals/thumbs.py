@@ -14,12 +14,12 @@ from typing import Any
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.records import AnswerKind, Proposal
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.fitted import Trust
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models.ledger import Ledger, Outcome
+from mom_council.councils.loader import load_council
+from mom_council.councils.records import AnswerKind, Proposal
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.fitted import Trust
+from mom_council.graph.council import compile_council
+from mom_council.models.ledger import Ledger, Outcome
 
 
 def outcomes(values: Mapping[str, Any], *, up: bool) -> list[Outcome]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from itertools import combinations
 
-from mixture_of_models.evals.sheet import Sheet
+from mom_council.evals.sheet import Sheet
 
 
 def correlation(one: Sequence[float], other: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
-from mixture_of_models import council
+from mom_council import council
 
 
 def approve(state: MessagesState) -> Command[Literal["council", "__end__"]]:

@@ -1,6 +1,6 @@
 """The council in five lines, for a script or a notebook."""
 
-from mixture_of_models import council
+from mom_council import council
 
 desk = council("demo")
 result = desk.invoke({"messages": [("user", "What is 17 + 25?")]})

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from mixture_of_models import build_graph, load_council, open_checkpointer
-from mixture_of_models.graph.people import Wanted, attend
+from mom_council import build_graph, load_council, open_checkpointer
+from mom_council.graph.people import Wanted, attend
 
 desk = load_council("demo").model_dump()
 desk["models"]["ann"] = {"provider": "human", "model": "Ann", "timeout": 30}

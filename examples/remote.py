@@ -10,7 +10,7 @@ import httpx
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
 
-from mixture_of_models import read_event
+from mom_council import read_event
 
 URL = os.environ.get("COUNCIL_URL", "http://127.0.0.1:2024")
 

@@ -1,6 +1,6 @@
 """Other rules for one run, without another council."""
 
-from mixture_of_models import CouncilContext, council
+from mom_council import CouncilContext, council
 
 desk = council("demo")
 given = {"messages": [("user", "What is 17 + 25?")]}

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from mixture_of_models import council, read_event
+from mom_council import council, read_event
 
 
 async def main() -> None:

@@ -3,7 +3,7 @@
 from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
-from mixture_of_models import council
+from mom_council import council
 
 
 def proofread(state: MessagesState) -> MessagesState:

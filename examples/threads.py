@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from mixture_of_models import build_graph, load_council, open_checkpointer
+from mom_council import build_graph, load_council, open_checkpointer
 
 
 async def main(place: Path) -> None:

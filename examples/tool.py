@@ -5,7 +5,7 @@ from langchain_core.tools import tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
-from mixture_of_models import council
+from mom_council import council
 
 desk = council("demo")
 

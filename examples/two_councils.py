@@ -3,7 +3,7 @@
 from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
-from mixture_of_models import council, load_council
+from mom_council import council, load_council
 
 quick = load_council("demo").model_copy(update={"name": "quick"})
 rules = quick.deliberation.model_copy(update={"method": "none"})

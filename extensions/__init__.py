@@ -5,6 +5,6 @@ An author needs three names from here: `Extension`, `At` and `Change`.
 
 from __future__ import annotations
 
-from mixture_of_models.extensions.protocol import At, Change, Extension
+from mom_council.extensions.protocol import At, Change, Extension
 
 __all__ = ["At", "Change", "Extension"]

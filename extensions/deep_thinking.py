@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mixture_of_models.councils.schema import UNASKED, Council, MethodName, Share
-from mixture_of_models.extensions.protocol import Extension
+from mom_council.councils.schema import UNASKED, Council, MethodName, Share
+from mom_council.extensions.protocol import Extension
 
 
 class ThinkingSettings(BaseModel):

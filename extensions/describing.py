@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from mixture_of_models.councils.records import Record
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.schema import Extension as Written
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.extensions.finding import Found, find
-from mixture_of_models.extensions.guard import Failed
-from mixture_of_models.extensions.seats import Seat, loaded
+from mom_council.councils.records import Record
+from mom_council.councils.schema import Council
+from mom_council.councils.schema import Extension as Written
+from mom_council.errors import CouncilError
+from mom_council.extensions.finding import Found, find
+from mom_council.extensions.guard import Failed
+from mom_council.extensions.seats import Seat, loaded
 
 
 class Described(Record):

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mixture_of_models.extensions.lexical import Lexicon
-from mixture_of_models.extensions.protocol import At, Change, Extension
-from mixture_of_models.extensions.reckoning import worked_out
-from mixture_of_models.models import paths
+from mom_council.extensions.lexical import Lexicon
+from mom_council.extensions.protocol import At, Change, Extension
+from mom_council.extensions.reckoning import worked_out
+from mom_council.models import paths
 
 _SHORT = 4_000
 _LARGEST = 200_000

@@ -24,21 +24,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
-from mixture_of_models.errors import CouncilError, UnknownNameError
-from mixture_of_models.extensions import first_system
-from mixture_of_models.extensions.folders import NAME, Folder, Manifest, lacking
-from mixture_of_models.extensions.protocol import Extension
-from mixture_of_models.models import paths
+from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.extensions import first_system
+from mom_council.extensions.folders import NAME, Folder, Manifest, lacking
+from mom_council.extensions.protocol import Extension
+from mom_council.models import paths
 
-GROUP = "mixture_of_models.extensions"
+GROUP = "mom_council.extensions"
 VARIABLE = "MOM_EXTENSIONS"
 
 BUNDLED = {
-    "deep_thinking": "mixture_of_models.extensions.deep_thinking",
-    "facts": "mixture_of_models.extensions.facts",
-    "retrieval": "mixture_of_models.extensions.retrieval",
-    "summary": "mixture_of_models.extensions.summary",
-    "transcript": "mixture_of_models.extensions.transcript",
+    "deep_thinking": "mom_council.extensions.deep_thinking",
+    "facts": "mom_council.extensions.facts",
+    "retrieval": "mom_council.extensions.retrieval",
+    "summary": "mom_council.extensions.summary",
+    "transcript": "mom_council.extensions.transcript",
 }
 """The bundled extensions: the name in a council, and where it lies."""
 

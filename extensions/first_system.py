@@ -17,7 +17,7 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.extensions.protocol import At, Change, Extension
+from mom_council.extensions.protocol import At, Change, Extension
 
 _HOOKS = ("pre_process", "post_process")
 

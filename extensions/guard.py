@@ -12,8 +12,8 @@ from typing import Any
 
 from langgraph.errors import GraphBubbleUp
 
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.models.redaction import redact
+from mom_council.errors import MixtureError
+from mom_council.models.redaction import redact
 
 _LONGEST = 200
 

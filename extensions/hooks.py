@@ -8,11 +8,11 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.extensions.guard import Failed
-from mixture_of_models.extensions.seats import Seat, seated
-from mixture_of_models.extensions.sitting import Sitting, failure, fallen
-from mixture_of_models.graph.context import CouncilContext, context_of
+from mom_council.councils.schema import Council
+from mom_council.extensions.guard import Failed
+from mom_council.extensions.seats import Seat, seated
+from mom_council.extensions.sitting import Sitting, failure, fallen
+from mom_council.graph.context import CouncilContext, context_of
 
 KINDS = {"speaks": "character", "votes": "vote"}
 """What a node is to a hook, where its function is called otherwise."""

@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.errors import CouncilError, ProviderNotInstalledError
-from mixture_of_models.models import paths
+from mom_council.errors import CouncilError, ProviderNotInstalledError
+from mom_council.models import paths
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
-    from mixture_of_models.models.clients import Room
+    from mom_council.models.clients import Room
 
 MODEL = "MOM_EMBEDDINGS"
 ADDRESS = "MOM_EMBEDDINGS_URL"
@@ -86,7 +86,7 @@ def open_embeddings(model: str, room: Room) -> Embeddings:
     """
     from langchain.embeddings import init_embeddings
 
-    from mixture_of_models.models.transport import AiohttpTransport
+    from mom_council.models.transport import AiohttpTransport
 
     address = os.environ.get(ADDRESS, "").strip()
     more: dict[str, Any] = {"base_url": address} if address else {}

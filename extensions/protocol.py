@@ -8,7 +8,7 @@ This is one::
         async def on_answer(self, at: At, answer: str) -> str:
             return answer + " Thank you for asking."
 
-Write `from mixture_of_models.extensions import At, Change, Extension`.
+Write `from mom_council.extensions import At, Change, Extension`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from langchain_core.messages import AnyMessage, BaseMessage
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from mixture_of_models.councils.records import Proposal, Segment
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import BudgetError
-from mixture_of_models.graph import table, talk
-from mixture_of_models.graph.events import Speaker
-from mixture_of_models.graph.speech import utter
+from mom_council.councils.records import Proposal, Segment
+from mom_council.councils.schema import Council
+from mom_council.errors import BudgetError
+from mom_council.graph import table, talk
+from mom_council.graph.events import Speaker
+from mom_council.graph.speech import utter
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime
 
-    from mixture_of_models.graph.context import CouncilContext
-    from mixture_of_models.graph.state import CouncilState
+    from mom_council.graph.context import CouncilContext
+    from mom_council.graph.state import CouncilState
 
 
 class Change(BaseModel):

@@ -7,11 +7,11 @@ from collections import OrderedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mixture_of_models.extensions.documents import Collection, Passage
-from mixture_of_models.extensions.lexical import Lexicon
-from mixture_of_models.extensions.meaning import Meanings, configured
-from mixture_of_models.extensions.protocol import At, Change, Extension
-from mixture_of_models.models.clients import room
+from mom_council.extensions.documents import Collection, Passage
+from mom_council.extensions.lexical import Lexicon
+from mom_council.extensions.meaning import Meanings, configured
+from mom_council.extensions.protocol import At, Change, Extension
+from mom_council.models.clients import room
 
 _REMEMBERED = 64
 

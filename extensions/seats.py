@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.schema import Extension as Written
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.extensions import first_system
-from mixture_of_models.extensions.finding import Found, find
-from mixture_of_models.extensions.guard import Failed, guarded, in_a_line
-from mixture_of_models.extensions.protocol import hook_of
+from mom_council.councils.schema import Council
+from mom_council.councils.schema import Extension as Written
+from mom_council.errors import CouncilError
+from mom_council.extensions import first_system
+from mom_council.extensions.finding import Found, find
+from mom_council.extensions.guard import Failed, guarded, in_a_line
+from mom_council.extensions.protocol import hook_of
 
 
 class Seat:

@@ -11,13 +11,13 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from mixture_of_models.councils.records import Segment, Status, Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.extensions.guard import Failed
-from mixture_of_models.extensions.protocol import At, Change
-from mixture_of_models.extensions.seats import Seat
-from mixture_of_models.graph import talk
-from mixture_of_models.graph.events import Answered, Noted, tell
+from mom_council.councils.records import Segment, Status, Usage
+from mom_council.councils.schema import Council
+from mom_council.extensions.guard import Failed
+from mom_council.extensions.protocol import At, Change
+from mom_council.extensions.seats import Seat
+from mom_council.graph import talk
+from mom_council.graph.events import Answered, Noted, tell
 
 MOST_KEPT = 200_000
 _FAILED = re.compile(r"The extension '([^']*)' failed ")

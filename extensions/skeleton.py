@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.extensions.folders import NAME
-from mixture_of_models.models.paths import ensure
+from mom_council.errors import StorageError
+from mom_council.extensions.folders import NAME
+from mom_council.models.paths import ensure
 
 _CODE = '''"""{name}: says in one line what it does."""
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mixture_of_models.extensions import At, Change, Extension
+from mom_council.extensions import At, Change, Extension
 
 
 class {kind}Settings(BaseModel):
@@ -28,7 +28,7 @@ class {kind}Settings(BaseModel):
 
 
 class {kind}(Extension):
-    """The manual of all hooks: `python -m pydoc mixture_of_models.extensions.protocol`."""
+    """The manual of all hooks: `python -m pydoc mom_council.extensions.protocol`."""
 
     description = "gives everyone a note to read, and signs the answer"
     Settings = {kind}Settings
@@ -51,7 +51,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from mixture_of_models import council, load_council
+from mom_council import council, load_council
 
 _spec = importlib.util.spec_from_file_location("{kind}", Path(__file__).parent / "extension.py")
 extension = importlib.util.module_from_spec(_spec)

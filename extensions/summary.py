@@ -10,8 +10,8 @@ from typing import Self
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.extensions.protocol import At, Change, Extension
+from mom_council.councils.schema import Council
+from mom_council.extensions.protocol import At, Change, Extension
 
 _ASKED = "What was said before this, in short?"
 _SYSTEM = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixture_of_models.councils.records import Proposal
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.enough import enough
-from mixture_of_models.graph.state import CouncilState
-from mixture_of_models.graph.table import (
+from mom_council.councils.records import Proposal
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.enough import enough
+from mom_council.graph.state import CouncilState
+from mom_council.graph.table import (
     asking_order,
     dropped,
     heard,

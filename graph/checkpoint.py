@@ -19,10 +19,10 @@ import aiosqlite
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
-from mixture_of_models.errors import ProviderNotInstalledError, StorageError
-from mixture_of_models.graph.packing import PackedSerializer
-from mixture_of_models.graph.savers import GroupedSqliteSaver, SpokenErrors, storage_errors
-from mixture_of_models.models import paths
+from mom_council.errors import ProviderNotInstalledError, StorageError
+from mom_council.graph.packing import PackedSerializer
+from mom_council.graph.savers import GroupedSqliteSaver, SpokenErrors, storage_errors
+from mom_council.models import paths
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -138,7 +138,7 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         from psycopg_pool import AsyncConnectionPool
     except ImportError as error:
         raise ProviderNotInstalledError(
-            "threads in PostgreSQL need its packages: pip install 'mixture-of-models[postgres]'"
+            "threads in PostgreSQL need its packages: pip install 'mom-council[postgres]'"
         ) from error
 
     class PostgresSaver(SpokenErrors, AsyncPostgresSaver):

@@ -14,10 +14,10 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
-from mixture_of_models.councils.schema import UNASKED as UNASKED
-from mixture_of_models.councils.schema import Council, MethodName, Share
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.form import AnswerForm
+from mom_council.councils.schema import UNASKED as UNASKED
+from mom_council.councils.schema import Council, MethodName, Share
+from mom_council.errors import CouncilError
+from mom_council.graph.form import AnswerForm
 
 Rounds = Annotated[int, Field(ge=1, le=20)]
 

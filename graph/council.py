@@ -15,43 +15,43 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.names import voter_node
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.context import UNASKED, CouncilContext, context_of, rules
-from mixture_of_models.graph.edges import (
+from mom_council.councils.loader import load_council
+from mom_council.councils.names import voter_node
+from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError
+from mom_council.graph.context import UNASKED, CouncilContext, context_of, rules
+from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
     after_quorum,
     to_speakers,
 )
-from mixture_of_models.graph.race import Races
-from mixture_of_models.graph.state import (
+from mom_council.graph.race import Races
+from mom_council.graph.state import (
     CouncilInput,
     CouncilOutput,
     CouncilState,
     CouncilUpdate,
 )
-from mixture_of_models.graph.table import as_it_sits
-from mixture_of_models.models.loop import run_in_background_loop
-from mixture_of_models.models.prices import table_of
-from mixture_of_models.models.tools.allowed import NONE, Given, refuse_unallowed
-from mixture_of_models.nodes.annotator import annotator
-from mixture_of_models.nodes.character import character
-from mixture_of_models.nodes.classifier import classifier
-from mixture_of_models.nodes.comparison import comparison
-from mixture_of_models.nodes.consensus import consensus
-from mixture_of_models.nodes.image_reader import image_reader
-from mixture_of_models.nodes.painter import painter
-from mixture_of_models.nodes.quorum import quorum
-from mixture_of_models.nodes.seating import seating
-from mixture_of_models.nodes.synthesizer import synthesizer
-from mixture_of_models.nodes.thermal_wait import thermal_wait
-from mixture_of_models.nodes.vote import vote
+from mom_council.graph.table import as_it_sits
+from mom_council.models.loop import run_in_background_loop
+from mom_council.models.prices import table_of
+from mom_council.models.tools.allowed import NONE, Given, refuse_unallowed
+from mom_council.nodes.annotator import annotator
+from mom_council.nodes.character import character
+from mom_council.nodes.classifier import classifier
+from mom_council.nodes.comparison import comparison
+from mom_council.nodes.consensus import consensus
+from mom_council.nodes.image_reader import image_reader
+from mom_council.nodes.painter import painter
+from mom_council.nodes.quorum import quorum
+from mom_council.nodes.seating import seating
+from mom_council.nodes.synthesizer import synthesizer
+from mom_council.nodes.thermal_wait import thermal_wait
+from mom_council.nodes.vote import vote
 
 if TYPE_CHECKING:
-    from mixture_of_models.extensions.hooks import Hooks
+    from mom_council.extensions.hooks import Hooks
 
 Graph = StateGraph[CouncilState, CouncilContext, CouncilInput, CouncilOutput]
 Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
@@ -213,7 +213,7 @@ def _hooks(council: Council, extensions: Mapping[str, Any] | None) -> Hooks | No
     """What is called around the nodes; a council without extensions loads nothing for it."""
     if not council.extensions:
         return None
-    from mixture_of_models.extensions.hooks import Hooks
+    from mom_council.extensions.hooks import Hooks
 
     return Hooks(council, extensions)
 

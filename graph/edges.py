@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mixture_of_models.councils.names import voter_node
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import DeliberationError
-from mixture_of_models.graph.asking import next_layer
-from mixture_of_models.graph.context import UNASKED
-from mixture_of_models.graph.state import CouncilState
-from mixture_of_models.graph.table import candidates, overspent, pending, same_answer, unvoted
-from mixture_of_models.graph.talk import images
+from mom_council.councils.names import voter_node
+from mom_council.councils.schema import Council
+from mom_council.errors import DeliberationError
+from mom_council.graph.asking import next_layer
+from mom_council.graph.context import UNASKED
+from mom_council.graph.state import CouncilState
+from mom_council.graph.table import candidates, overspent, pending, same_answer, unvoted
+from mom_council.graph.talk import images
 
 
 def after_classifier(

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from langgraph.runtime import Runtime
 from pydantic import Field, TypeAdapter
 
-from mixture_of_models.councils.records import (
+from mom_council.councils.records import (
     Absence,
     Annotation,
     Ballot,
@@ -23,7 +23,7 @@ from mixture_of_models.councils.records import (
     Status,
     Verdict,
 )
-from mixture_of_models.models.calls import Call
+from mom_council.models.calls import Call
 
 
 class Speaker(Record):

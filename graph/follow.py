@@ -14,9 +14,9 @@ from typing import Any, Literal
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
-from mixture_of_models.councils.records import Absence, Annotation, Ballot, Segment, Status
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import (
+from mom_council.councils.records import Absence, Annotation, Ballot, Segment, Status
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.events import (
     Answered,
     Asked,
     Called,

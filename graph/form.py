@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from mixture_of_models.councils.records import Record
+from mom_council.councils.records import Record
 
 
 class AnswerForm(Record):

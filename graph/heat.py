@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Heat, tell
-from mixture_of_models.models.thermal import ThermalReport, cool_down
+from mom_council.councils.schema import Council
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.events import Heat, tell
+from mom_council.models.thermal import ThermalReport, cool_down
 
 
 async def cooled(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from mixture_of_models.councils.records import (
+from mom_council.councils.records import (
     Absence,
     AnswerFinish,
     Proposal,
@@ -14,12 +14,12 @@ from mixture_of_models.councils.records import (
     Status,
     Verdict,
 )
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.dissent import minority_report
-from mixture_of_models.councils.voting.support import dissenting, led
-from mixture_of_models.graph import table, talk
-from mixture_of_models.graph.remarks import stand_ins, unpriced
-from mixture_of_models.graph.state import CouncilState
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.dissent import minority_report
+from mom_council.councils.voting.support import dissenting, led
+from mom_council.graph import table, talk
+from mom_council.graph.remarks import stand_ins, unpriced
+from mom_council.graph.state import CouncilState
 
 
 class Answer(Protocol):

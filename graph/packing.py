@@ -10,10 +10,15 @@ import zlib
 from typing import Any
 
 import ormsgpack
+from langgraph.checkpoint.serde import jsonplus
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from mixture_of_models.councils import records
-from mixture_of_models.graph import state
+from mom_council.councils import records
+from mom_council.graph import state
+
+# Where records stood in the versions whose threads may still lie on a disk. Each is found by the
+# name of its class, so a record may move to another module and old threads are read as before.
+_PACKAGES = ("mom_council.", "mixture_of_models.")
 
 _PACKED = "+z1"
 _SMALLEST = 64  # bytes; below this zlib only adds to them
@@ -44,16 +49,19 @@ _WORDS = (
 _KNOWN = ormsgpack.packb(_WORDS.split())
 
 
+def _records() -> dict[str, type[records.Record]]:
+    """Every record that may stand in a thread, by the name of its class."""
+    return {
+        found.__name__: found
+        for module in (records, state)
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, records.Record)
+    }
+
+
 def allowed_records() -> list[tuple[str, str]]:
     """Every record that may stand in a thread; LangGraph hands back any other type as a dict."""
-    return sorted(
-        {
-            (found.__module__, found.__name__)
-            for module in (records, state)
-            for found in vars(module).values()
-            if isinstance(found, type) and issubclass(found, records.Record)
-        }
-    )
+    return sorted((found.__module__, name) for name, found in _records().items())
 
 
 class PackedSerializer(JsonPlusSerializer):
@@ -61,6 +69,19 @@ class PackedSerializer(JsonPlusSerializer):
 
     def __init__(self) -> None:
         super().__init__(pickle_fallback=False, allowed_msgpack_modules=allowed_records())
+        self._read_other = self._unpack_ext_hook
+        self._unpack_ext_hook = self._read_extension
+        self._by_name = _records()
+
+    def _read_extension(self, code: int, data: bytes) -> Any:
+        """Read one of our records by its name, wherever it stood; LangGraph reads the rest."""
+        if code == jsonplus.EXT_PYDANTIC_V2:
+            module, name, fields, *_ = ormsgpack.unpackb(
+                data, ext_hook=self._read_extension, option=ormsgpack.OPT_NON_STR_KEYS
+            )
+            if module.startswith(_PACKAGES) and name in self._by_name:
+                return self._by_name[name](**fields)
+        return self._read_other(code, data)
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Serialize, and compress where that makes it smaller."""

@@ -30,14 +30,14 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
-from mixture_of_models.councils.records import Attempt, Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voices import HUMAN
-from mixture_of_models.errors import ModelUnavailableError
-from mixture_of_models.graph.context import CouncilContext, context_of
-from mixture_of_models.graph.events import Speaker
-from mixture_of_models.models.eyes import IN_WORDS
-from mixture_of_models.models.speaking import Reply
+from mom_council.councils.records import Attempt, Usage
+from mom_council.councils.schema import Council
+from mom_council.councils.voices import HUMAN
+from mom_council.errors import ModelUnavailableError
+from mom_council.graph.context import CouncilContext, context_of
+from mom_council.graph.events import Speaker
+from mom_council.models.eyes import IN_WORDS
+from mom_council.models.speaking import Reply
 
 KIND = "person"
 

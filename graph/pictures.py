@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import AnyMessage, HumanMessage
 
-from mixture_of_models.councils.schema import Character, Council
-from mixture_of_models.graph.state import CouncilState, Sight
-from mixture_of_models.models.eyes import IN_WORDS
-from mixture_of_models.models.images import is_picture
-from mixture_of_models.prompts import within
+from mom_council.councils.schema import Character, Council
+from mom_council.graph.state import CouncilState, Sight
+from mom_council.models.eyes import IN_WORDS
+from mom_council.models.images import is_picture
+from mom_council.prompts import within
 
 UNSEEN = "(Nobody in this council can see pictures: this answer rests on the text alone.)"
 """What stands under an answer to a question with pictures that no model could look at."""

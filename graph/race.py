@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.schema import Deliberation
+from mom_council.councils.schema import Deliberation
 
 T = TypeVar("T")
 

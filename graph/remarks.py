@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mixture_of_models.councils.records import Segment
-from mixture_of_models.councils.schema import Council
+from mom_council.councils.records import Segment
+from mom_council.councils.schema import Council
 
 
 def stand_ins(segments: Iterable[Segment]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Overwrite, StateSnapshot
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.graph.context import CouncilContext
+from mom_council.errors import StorageError
+from mom_council.graph.context import CouncilContext
 
 
 async def resume(

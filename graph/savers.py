@@ -30,8 +30,8 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.models.paths import VARIABLE
+from mom_council.errors import StorageError
+from mom_council.models.paths import VARIABLE
 
 _KEPT = "what was finished before is kept"
 _LOCKED = f"another program holds it locked: close that one and ask again; {_KEPT}"

@@ -10,17 +10,17 @@ from langchain_core.messages import AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Absence, AbsenceReason, Segment, Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import CouncilError, ModelError, ModelUnavailableError
-from mixture_of_models.graph.context import context_of
-from mixture_of_models.graph.events import Asked, Finished, Noted, Speaker, Telling, Waited, tell
-from mixture_of_models.graph.people import hear, is_person
-from mixture_of_models.graph.pictures import NO_PICTURES, Pictures, with_pictures
-from mixture_of_models.graph.tooling import Kit, speak_with
-from mixture_of_models.models.offering import Definition
-from mixture_of_models.models.speaking import Reply, speak
-from mixture_of_models.prompts import Prompt
+from mom_council.councils.records import Absence, AbsenceReason, Segment, Usage
+from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError, ModelError, ModelUnavailableError
+from mom_council.graph.context import context_of
+from mom_council.graph.events import Asked, Finished, Noted, Speaker, Telling, Waited, tell
+from mom_council.graph.people import hear, is_person
+from mom_council.graph.pictures import NO_PICTURES, Pictures, with_pictures
+from mom_council.graph.tooling import Kit, speak_with
+from mom_council.models.offering import Definition
+from mom_council.models.speaking import Reply, speak
+from mom_council.prompts import Prompt
 
 
 def compose(

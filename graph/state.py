@@ -17,7 +17,7 @@ from langgraph.graph.message import (
 )
 from typing_extensions import TypedDict
 
-from mixture_of_models.councils.records import (
+from mom_council.councils.records import (
     Absence,
     Annotation,
     Ballot,
@@ -27,7 +27,7 @@ from mixture_of_models.councils.records import (
     Status,
     Verdict,
 )
-from mixture_of_models.councils.voting.fitted import Trust
+from mom_council.councils.voting.fitted import Trust
 
 T = TypeVar("T")
 

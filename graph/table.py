@@ -8,12 +8,12 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mixture_of_models.councils.records import Proposal, Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.state import CouncilState, Seating
-from mixture_of_models.graph.talk import question
+from mom_council.councils.records import Proposal, Usage
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.answers import canonical
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.state import CouncilState, Seating
+from mom_council.graph.talk import question
 
 FOR_GOOD = frozenset({"failed", "timeout", "refused"})
 """Reasons after which a character is not asked again for this question: its model has used up its

@@ -15,11 +15,11 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.pictures import Pictures, blocks_of, pictures_of, with_pictures
-from mixture_of_models.graph.state import CouncilState
-from mixture_of_models.prompts import within
+from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError
+from mom_council.graph.pictures import Pictures, blocks_of, pictures_of, with_pictures
+from mom_council.graph.state import CouncilState
+from mom_council.prompts import within
 
 COMMAND = re.compile(r"^\s*/(image|text)(?:\s+|$)", re.IGNORECASE)
 """A person may choose the route with the first word."""

@@ -19,16 +19,16 @@ from langgraph.func import task
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.councils.schema import Character, Council, Synthesizer
-from mixture_of_models.graph.context import context_of
-from mixture_of_models.graph.events import Called, Returned, Speaker, Telling, tell
-from mixture_of_models.models.calls import Call, Result
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.speaking import Reply
-from mixture_of_models.models.tools.allowed import Given
-from mixture_of_models.models.tools.belt import take_up
-from mixture_of_models.models.tools.using import Approve, Decision, Hands, Written, speak_using
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Character, Council, Synthesizer
+from mom_council.graph.context import context_of
+from mom_council.graph.events import Called, Returned, Speaker, Telling, tell
+from mom_council.models.calls import Call, Result
+from mom_council.models.redaction import redact
+from mom_council.models.speaking import Reply
+from mom_council.models.tools.allowed import Given
+from mom_council.models.tools.belt import take_up
+from mom_council.models.tools.using import Approve, Decision, Hands, Written, speak_using
 
 _TOLD = 500
 """Characters of arguments and results that an event carries."""

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from langchain_core.callbacks import adispatch_custom_event
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.schema import UNASKED, Council
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Planned, tell
-from mixture_of_models.graph.state import CouncilState
-from mixture_of_models.graph.table import pending, seating, unvoted
-from mixture_of_models.models.turns import announce
+from mom_council.councils.schema import UNASKED, Council
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.events import Planned, tell
+from mom_council.graph.state import CouncilState
+from mom_council.graph.table import pending, seating, unvoted
+from mom_council.models.turns import announce
 
 
 async def announce_turns(

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.models.retry import Failure
+from mom_council.councils.schema import Model
+from mom_council.models.retry import Failure
 
 Breakers = dict[Hashable, "Breaker"]
 

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from mixture_of_models.councils.records import Record
-from mixture_of_models.councils.schema import Cache, Model
-from mixture_of_models.errors import StorageError
-from mixture_of_models.models.paths import cache_dir
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.shelf import Shelf, Stats, TamperedError
+from mom_council.councils.records import Record
+from mom_council.councils.schema import Cache, Model
+from mom_council.errors import StorageError
+from mom_council.models.paths import cache_dir
+from mom_council.models.redaction import redact
+from mom_council.models.shelf import Shelf, Stats, TamperedError
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage

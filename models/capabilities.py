@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from mixture_of_models.councils.records import Record
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.errors import StorageError
-from mixture_of_models.models.paths import data_dir, ensure
-from mixture_of_models.models.voices import full_name
+from mom_council.councils.records import Record
+from mom_council.councils.schema import Model
+from mom_council.errors import StorageError
+from mom_council.models.paths import data_dir, ensure
+from mom_council.models.voices import full_name
 
 FILE = "capabilities.json"
 

@@ -17,15 +17,15 @@ from functools import cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from mixture_of_models.models.breaker import Breakers
-from mixture_of_models.models.lanes import Lanes
+from mom_council.models.breaker import Breakers
+from mom_council.models.lanes import Lanes
 
 if TYPE_CHECKING:
     import httpx2
     from langchain_core.language_models import BaseChatModel
 
-    from mixture_of_models.models.tools.servers import Connection
-    from mixture_of_models.models.transport import Sessions
+    from mom_council.models.tools.servers import Connection
+    from mom_council.models.transport import Sessions
 
 
 @cache
@@ -61,7 +61,7 @@ class Room:
             import httpx2
             from openai import DefaultAioHttpClient
 
-            from mixture_of_models.models.transport import CONNECT, KEEP_ALIVE
+            from mom_council.models.transport import CONNECT, KEEP_ALIVE
 
             self._sdk = DefaultAioHttpClient(
                 verify=tls(),
@@ -75,7 +75,7 @@ class Room:
     def sessions(self) -> Sessions:
         """What the libraries on httpx send through."""
         if self._sessions is None:
-            from mixture_of_models.models.transport import Sessions
+            from mom_council.models.transport import Sessions
 
             self._sessions = Sessions(tls())
         return self._sessions

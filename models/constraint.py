@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.models.capabilities import known
-from mixture_of_models.models.registry import provider_of
+from mom_council.councils.schema import Model
+from mom_council.models.capabilities import known
+from mom_council.models.registry import provider_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from mixture_of_models.models.retry import Failure
+    from mom_council.models.retry import Failure
 
 _REFUSALS = (400, 422)
 

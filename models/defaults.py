@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.models.findings import Found, Weights
-from mixture_of_models.models.providers import PROVIDERS
-from mixture_of_models.models.providers.embedded import is_installed
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.models.findings import Found, Weights
+from mom_council.models.providers import PROVIDERS
+from mom_council.models.providers.embedded import is_installed
 
 KEY_MODELS = {
     "openai": "gpt-5.4",
@@ -156,7 +156,7 @@ def _few(chosen: Sequence[Weights]) -> str:
 
 def _install(vendor: str) -> str:
     one = PROVIDERS[vendor]
-    return f"{one.key_env} is set too: `pip install 'mixture-of-models[{one.extra}]'` to use it."
+    return f"{one.key_env} is set too: `pip install 'mom-council[{one.extra}]'` to use it."
 
 
 def _demo_line(found: Found) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import UNASKED, Character, Council, Model, Synthesizer
-from mixture_of_models.councils.voices import HUMAN
-from mixture_of_models.models.defaults import default_council
-from mixture_of_models.models.findings import Found, find_voices, is_near
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import UNASKED, Character, Council, Model, Synthesizer
+from mom_council.councils.voices import HUMAN
+from mom_council.models.defaults import default_council
+from mom_council.models.findings import Found, find_voices, is_near
 
 __all__ = [
     "Choice",

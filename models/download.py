@@ -15,16 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from mixture_of_models.councils.refusals import nearest
-from mixture_of_models.councils.secrecy import fault_in_address, shown
-from mixture_of_models.errors import (
+from mom_council.councils.refusals import nearest
+from mom_council.councils.secrecy import fault_in_address, shown
+from mom_council.errors import (
     CouncilError,
     ModelUnavailableError,
     StorageError,
     UnknownNameError,
 )
-from mixture_of_models.models.findings import is_near
-from mixture_of_models.models.paths import ensure, weights_dir
+from mom_council.models.findings import is_near
+from mom_council.models.paths import ensure, weights_dir
 
 if TYPE_CHECKING:
     import httpx

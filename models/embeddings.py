@@ -8,11 +8,11 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.errors import MixtureError, ModelUnavailableError
-from mixture_of_models.models.clients import Room, room
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.registry import is_at_home, key_of, provider_of
+from mom_council.councils.schema import Model
+from mom_council.errors import MixtureError, ModelUnavailableError
+from mom_council.models.clients import Room, room
+from mom_council.models.redaction import redact
+from mom_council.models.registry import is_at_home, key_of, provider_of
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -80,7 +80,7 @@ def _open(here: Room, spec: Model) -> Embeddings:
     elif spec.provider == "ollama":
         import httpx
 
-        from mixture_of_models.models.transport import AiohttpTransport
+        from mom_council.models.transport import AiohttpTransport
 
         key = key_of(spec)
         # Ollama's client would send this variable's key to any host that it is pointed at.

@@ -12,13 +12,13 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.models import capabilities
-from mixture_of_models.models.findings import is_near, ollama_address
-from mixture_of_models.models.images import is_picture
-from mixture_of_models.models.registry import key_of
-from mixture_of_models.models.weights import eyes_of, find_weights
+from mom_council.councils.schema import Model
+from mom_council.errors import MixtureError
+from mom_council.models import capabilities
+from mom_council.models.findings import is_near, ollama_address
+from mom_council.models.images import is_picture
+from mom_council.models.registry import key_of
+from mom_council.models.weights import eyes_of, find_weights
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage

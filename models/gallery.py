@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.models.paths import ensure, pictures_dir
+from mom_council.errors import StorageError
+from mom_council.models.paths import ensure, pictures_dir
 
 
 def hang(content: bytes) -> Path:

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from mixture_of_models.models.images import MEGABYTES, PictureError
+from mom_council.models.images import MEGABYTES, PictureError
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse

@@ -16,7 +16,7 @@ import warnings
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
-from mixture_of_models.errors import MixtureError
+from mom_council.errors import MixtureError
 
 TYPES = ("png", "jpg", "jpeg", "webp", "gif")
 MEGABYTES = 20

@@ -18,10 +18,10 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable,
 from types import TracebackType
 from typing import Self
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.models.planner import Plan, plan, to_leave
-from mixture_of_models.models.rates import Allowance, Sent
-from mixture_of_models.models.voices import LOCAL, Voice, settled, voice_of
+from mom_council.councils.schema import Council
+from mom_council.models.planner import Plan, plan, to_leave
+from mom_council.models.rates import Allowance, Sent
+from mom_council.models.voices import LOCAL, Voice, settled, voice_of
 
 PATIENCE = 1.0
 """Seconds that a free place is kept for an announced call that goes first by the plan."""
@@ -291,6 +291,6 @@ def lane_of(lanes: Lanes, council: Council, key: str) -> Lane | None:
 
 async def unload(voice: Voice) -> None:
     """Take a model out of memory."""
-    from mixture_of_models.models.memory import let_go
+    from mom_council.models.memory import let_go
 
     await let_go(voice)

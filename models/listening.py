@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from mixture_of_models.models.reasoning import Thoughts
-from mixture_of_models.models.usage import Meter
+from mom_council.models.reasoning import Thoughts
+from mom_council.models.usage import Meter
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessageChunk

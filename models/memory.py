@@ -12,11 +12,11 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from mixture_of_models.models.findings import is_near, ollama_address
-from mixture_of_models.models.lanes import Lane, unload
-from mixture_of_models.models.planner import how_many_fit
-from mixture_of_models.models.providers import embedded
-from mixture_of_models.models.voices import Voice
+from mom_council.models.findings import is_near, ollama_address
+from mom_council.models.lanes import Lane, unload
+from mom_council.models.planner import how_many_fit
+from mom_council.models.providers import embedded
+from mom_council.models.voices import Voice
 
 _SECONDS = 1.0
 """That a fan-out may be held up by a server that does not answer."""
@@ -121,8 +121,8 @@ def _running(voices: Sequence[Voice]) -> list[Voice]:
 
 
 def _weights(voices: Sequence[Voice]) -> list[int | None]:
-    from mixture_of_models.errors import MixtureError
-    from mixture_of_models.models.weights import find_weights
+    from mom_council.errors import MixtureError
+    from mom_council.models.weights import find_weights
 
     sizes: list[int | None] = []
     for voice in voices:

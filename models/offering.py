@@ -13,19 +13,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.councils.voting.replies import json_values
-from mixture_of_models.models.answering import Answering, heard_in
-from mixture_of_models.models.calls import Call, calls_of
-from mixture_of_models.models.capabilities import known
-from mixture_of_models.models.constraint import Constraint
-from mixture_of_models.models.registry import provider_of
+from mom_council.councils.schema import Model
+from mom_council.councils.voting.replies import json_values
+from mom_council.models.answering import Answering, heard_in
+from mom_council.models.calls import Call, calls_of
+from mom_council.models.capabilities import known
+from mom_council.models.constraint import Constraint
+from mom_council.models.registry import provider_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
-    from mixture_of_models.models.retry import Failure
+    from mom_council.models.retry import Failure
 
 Definition = Mapping[str, Any]
 """A tool as OpenAI's protocol describes it; LangChain turns it into anybody else's."""

@@ -12,25 +12,25 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from mixture_of_models.councils.records import Attempt, Usage
-from mixture_of_models.councils.schema import Council, Model
-from mixture_of_models.errors import (
+from mom_council.councils.records import Attempt, Usage
+from mom_council.councils.schema import Council, Model
+from mom_council.errors import (
     CapabilityError,
     MixtureError,
     ModelUnavailableError,
 )
-from mixture_of_models.models.breaker import breaker_of
-from mixture_of_models.models.clients import Room, room
-from mixture_of_models.models.images import PictureError, checked_png
-from mixture_of_models.models.lanes import lane_of
-from mixture_of_models.models.prices import price_of, prices_of
-from mixture_of_models.models.providers.diffusion import Drawn, draw_here
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.registry import check, is_at_home, key_of, provider_of
-from mixture_of_models.models.retry import Failure, understand, wait_before
-from mixture_of_models.models.speaking import chain
-from mixture_of_models.models.usage import Meter
-from mixture_of_models.models.voices import voice_of
+from mom_council.models.breaker import breaker_of
+from mom_council.models.clients import Room, room
+from mom_council.models.images import PictureError, checked_png
+from mom_council.models.lanes import lane_of
+from mom_council.models.prices import price_of, prices_of
+from mom_council.models.providers.diffusion import Drawn, draw_here
+from mom_council.models.redaction import redact
+from mom_council.models.registry import check, is_at_home, key_of, provider_of
+from mom_council.models.retry import Failure, understand, wait_before
+from mom_council.models.speaking import chain
+from mom_council.models.usage import Meter
+from mom_council.models.voices import voice_of
 
 
 class DeclinedError(ModelUnavailableError):
@@ -168,7 +168,7 @@ class _Easel:
                 f"{spec.provider!r} makes no pictures; a painter's provider is 'diffusers', or "
                 "'openai' for any server with /v1/images/generations"
             )
-        from mixture_of_models.models.providers.images_wire import draw_there
+        from mom_council.models.providers.images_wire import draw_there
 
         provider, key = provider_of(spec), key_of(spec)
         meter.calls += 1

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import platformdirs
 
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import StorageError
+from mom_council.councils.secrecy import shown
+from mom_council.errors import StorageError
 
 VARIABLE = "MOM_DATA_DIR"
 CONFIG_VARIABLE = "MOM_CONFIG_DIR"
-FOLDER = "mixture-of-models"
+FOLDER = "mixture-of-models"  # of the product, not of the package: data of version 0.1 lies there
 
 
 def data_dir(env: Mapping[str, str] = os.environ) -> Path:

@@ -25,14 +25,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from mixture_of_models.councils.plain import MOST_CHARACTERS, as_plain
-from mixture_of_models.councils.reading import read_yaml
-from mixture_of_models.councils.refusals import in_words, refusal
-from mixture_of_models.councils.schema import Council, Model, Price
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import CouncilError, StorageError
-from mixture_of_models.models.paths import CONFIG_VARIABLE, config_dir
-from mixture_of_models.models.registry import is_at_home, provider_of
+from mom_council.councils.plain import MOST_CHARACTERS, as_plain
+from mom_council.councils.reading import read_yaml
+from mom_council.councils.refusals import in_words, refusal
+from mom_council.councils.schema import Council, Model, Price
+from mom_council.councils.secrecy import shown
+from mom_council.errors import CouncilError, StorageError
+from mom_council.models.paths import CONFIG_VARIABLE, config_dir
+from mom_council.models.registry import is_at_home, provider_of
 
 NAME = "prices.yaml"
 GOOD_FOR = 10.0

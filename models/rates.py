@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
-    from mixture_of_models.councils.schema import Model
+    from mom_council.councils.schema import Model
 
 _ANSWER = 500
 """Tokens an answer is taken to have where the council sets no bound."""

@@ -14,22 +14,22 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.councils.schema import Council, Model
-from mixture_of_models.errors import (
+from mom_council.councils.schema import Council, Model
+from mom_council.errors import (
     CapabilityError,
     CouncilError,
     MixtureError,
     ProviderNotInstalledError,
     UnknownNameError,
 )
-from mixture_of_models.models.providers import PROVIDERS, UNLISTED, Provider
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.terms import agreed
+from mom_council.models.providers import PROVIDERS, UNLISTED, Provider
+from mom_council.models.redaction import redact
+from mom_council.models.terms import agreed
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from mixture_of_models.models.clients import Room
+    from mom_council.models.clients import Room
 
 _HAVE_A_PLACE = frozenset(
     {"model", "model_name", "model_provider", "base_url", "max_retries", "streaming", "stream"}
@@ -144,7 +144,7 @@ def _no_key(provider: str, models: Sequence[str], name: str) -> str:
 
 
 def _start_engine(spec: Model) -> tuple[str, str]:
-    from mixture_of_models.models.providers.embedded import open_embedded
+    from mom_council.models.providers.embedded import open_embedded
 
     engine = open_embedded(spec)
     return engine.base_url, engine.api_key
@@ -161,7 +161,7 @@ def _open(
     provider = provider_of(spec)
     _check(spec, provider, params)
     if spec.provider in ("openai", "embedded"):
-        from mixture_of_models.models.providers.openai_wire import open_openai
+        from mom_council.models.providers.openai_wire import open_openai
 
         return open_openai(
             spec.model,
@@ -172,7 +172,7 @@ def _open(
             client=room.sdk,
         )
     if spec.provider == "ollama":
-        from mixture_of_models.models.providers.ollama import open_ollama
+        from mom_council.models.providers.ollama import open_ollama
 
         return open_ollama(
             spec.model,
@@ -183,16 +183,16 @@ def _open(
             sessions=room.sessions,
         )
     if spec.provider == "huggingface":
-        from mixture_of_models.models.providers.huggingface import open_huggingface
+        from mom_council.models.providers.huggingface import open_huggingface
 
         return open_huggingface(spec, params)
     if spec.provider == "diffusers":
         raise CapabilityError(f"{spec.model!r} on diffusers draws and does not talk; seat another")
     if spec.provider == "replay":
-        from mixture_of_models.models.providers.replay import open_replay
+        from mom_council.models.providers.replay import open_replay
 
         return open_replay(spec.model, params)
-    from mixture_of_models.models.providers.others import open_other
+    from mom_council.models.providers.others import open_other
 
     return open_other(room, spec, provider, key, params)
 
@@ -213,11 +213,7 @@ def _check(spec: Model, provider: Provider, params: Mapping[str, Any]) -> None:
             raise UnknownNameError(f"no provider is called {spec.provider!r}{meant}")
         package = _BUILTIN_PROVIDERS[spec.provider][0].partition(".")[0]
     if importlib.util.find_spec(package) is None:
-        wanted = (
-            f"'mixture-of-models[{provider.extra}]'"
-            if provider.extra
-            else package.replace("_", "-")
-        )
+        wanted = f"'mom-council[{provider.extra}]'" if provider.extra else package.replace("_", "-")
         raise ProviderNotInstalledError(
             f"{spec.provider!r} needs a package that is not here: pip install {wanted}"
         )

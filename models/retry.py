@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from mixture_of_models.models.redaction import redact
+from mom_council.models.redaction import redact
 
 FIRST_WAIT = 0.5
 """Seconds, doubled with every further try."""

@@ -22,9 +22,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mixture_of_models.councils.records import Record
-from mixture_of_models.errors import StorageError
-from mixture_of_models.models.paths import ensure
+from mom_council.councils.records import Record
+from mom_council.errors import StorageError
+from mom_council.models.paths import ensure
 
 _TABLE = (
     "CREATE TABLE answers (request TEXT PRIMARY KEY, model TEXT NOT NULL, created REAL NOT NULL, "

@@ -14,25 +14,25 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.councils.records import Attempt, Usage
-from mixture_of_models.councils.schema import Council, Model
-from mixture_of_models.errors import MixtureError, ModelUnavailableError, UnknownNameError
-from mixture_of_models.models import cache, capabilities
-from mixture_of_models.models.breaker import breaker_of
-from mixture_of_models.models.calls import Call
-from mixture_of_models.models.clients import Room, close_voices, room
-from mixture_of_models.models.eyes import as_it_sees
-from mixture_of_models.models.lanes import Lane, lane_of
-from mixture_of_models.models.listening import Ear, Finish, ListenerError
-from mixture_of_models.models.offering import Definition, Offer
-from mixture_of_models.models.prices import Prices, price_of, prices_of
-from mixture_of_models.models.rates import estimate
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.registry import open_model, provider_of
-from mixture_of_models.models.retry import Failure, understand, wait_before
-from mixture_of_models.models.terms import learn, takes
-from mixture_of_models.models.usage import Meter
-from mixture_of_models.models.voices import settled, voice_of
+from mom_council.councils.records import Attempt, Usage
+from mom_council.councils.schema import Council, Model
+from mom_council.errors import MixtureError, ModelUnavailableError, UnknownNameError
+from mom_council.models import cache, capabilities
+from mom_council.models.breaker import breaker_of
+from mom_council.models.calls import Call
+from mom_council.models.clients import Room, close_voices, room
+from mom_council.models.eyes import as_it_sees
+from mom_council.models.lanes import Lane, lane_of
+from mom_council.models.listening import Ear, Finish, ListenerError
+from mom_council.models.offering import Definition, Offer
+from mom_council.models.prices import Prices, price_of, prices_of
+from mom_council.models.rates import estimate
+from mom_council.models.redaction import redact
+from mom_council.models.registry import open_model, provider_of
+from mom_council.models.retry import Failure, understand, wait_before
+from mom_council.models.terms import learn, takes
+from mom_council.models.usage import Meter
+from mom_council.models.voices import settled, voice_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.models.providers import PROVIDERS
-from mixture_of_models.models.retry import Failure
+from mom_council.councils.schema import Model
+from mom_council.models.providers import PROVIDERS
+from mom_council.models.retry import Failure
 
 OPENAI = PROVIDERS["openai"].home
 Params = Mapping[str, Any]

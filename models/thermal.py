@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from mixture_of_models.councils.records import Record
-from mixture_of_models.errors import ThermalError
+from mom_council.councils.records import Record
+from mom_council.errors import ThermalError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from mixture_of_models.councils.schema import Thermal
+    from mom_council.councils.schema import Thermal
 
 HWMON = Path("/sys/class/hwmon")
 GPU_CHIPS = frozenset({"amdgpu", "radeon", "nouveau", "i915", "xe"})

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.models.clients import room
-from mixture_of_models.models.lanes import Lane, lane_of
-from mixture_of_models.models.memory import look
-from mixture_of_models.models.planner import loads_as_they_come
-from mixture_of_models.models.voices import Voice, settled, voice_of
+from mom_council.councils.schema import Council
+from mom_council.models.clients import room
+from mom_council.models.lanes import Lane, lane_of
+from mom_council.models.memory import look
+from mom_council.models.planner import loads_as_they_come
+from mom_council.models.voices import Voice, settled, voice_of
 
 
 @dataclass(frozen=True, slots=True)

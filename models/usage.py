@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.councils.schema import Price
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Price
 
 _MILLION = 1_000_000
 

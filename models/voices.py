@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mixture_of_models.councils.schema import Council, Lane, Model
+from mom_council.councils.schema import Council, Lane, Model
 
 LOCAL = ("ollama", "embedded")
 """Providers whose models are loaded on hardware that a lane can plan for."""

@@ -7,12 +7,12 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from mixture_of_models.councils.refusals import nearest
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import CouncilError, StorageError, UnknownNameError
-from mixture_of_models.models.paths import weights_dir
+from mom_council.councils.refusals import nearest
+from mom_council.councils.secrecy import shown
+from mom_council.errors import CouncilError, StorageError, UnknownNameError
+from mom_council.models.paths import weights_dir
 
-SHIPPED = Path(str(files("mixture_of_models"))) / "tiny" / "weights"
+SHIPPED = Path(str(files("mom_council"))) / "tiny" / "weights"
 """The tiny models that come with the package; nothing of `tiny` is imported."""
 
 

@@ -11,17 +11,17 @@ from typing import Any, get_args
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Annotation, Depth, Segment
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelError, StorageError
-from mixture_of_models.graph.context import CouncilContext, context_of
-from mixture_of_models.graph.events import Noted, Read, Speaker, tell
-from mixture_of_models.graph.speech import compose, cut_off, failed, utter
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.table import reading_seconds
-from mixture_of_models.graph.talk import conversation, instructions, pictures, posed
-from mixture_of_models.models.ledger import Ledger
-from mixture_of_models.prompts import render
+from mom_council.councils.records import Annotation, Depth, Segment
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelError, StorageError
+from mom_council.graph.context import CouncilContext, context_of
+from mom_council.graph.events import Noted, Read, Speaker, tell
+from mom_council.graph.speech import compose, cut_off, failed, utter
+from mom_council.graph.state import CouncilState, CouncilUpdate
+from mom_council.graph.table import reading_seconds
+from mom_council.graph.talk import conversation, instructions, pictures, posed
+from mom_council.models.ledger import Ledger
+from mom_council.prompts import render
 
 _FIELDS = {
     "restated": {"type": "string"},

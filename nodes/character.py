@@ -8,22 +8,22 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import AbsenceReason, Proposal, Segment
-from mixture_of_models.councils.schema import Character, Council
-from mixture_of_models.councils.voting.stated import stated_confidence
-from mixture_of_models.errors import ModelError
-from mixture_of_models.graph import table, talk
-from mixture_of_models.graph.asking import stopped
-from mixture_of_models.graph.context import CouncilContext, context_of
-from mixture_of_models.graph.events import Missed, Speaker, tell
-from mixture_of_models.graph.pictures import as_seated
-from mixture_of_models.graph.race import OutOfTime, Races, TooLate, never
-from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.tooling import kit_of
-from mixture_of_models.models.speaking import Reply
-from mixture_of_models.models.tools.allowed import NONE, Given
-from mixture_of_models.prompts import render
+from mom_council.councils.records import AbsenceReason, Proposal, Segment
+from mom_council.councils.schema import Character, Council
+from mom_council.councils.voting.stated import stated_confidence
+from mom_council.errors import ModelError
+from mom_council.graph import table, talk
+from mom_council.graph.asking import stopped
+from mom_council.graph.context import CouncilContext, context_of
+from mom_council.graph.events import Missed, Speaker, tell
+from mom_council.graph.pictures import as_seated
+from mom_council.graph.race import OutOfTime, Races, TooLate, never
+from mom_council.graph.speech import absence, blame, compose, cut_off, failed, utter
+from mom_council.graph.state import CouncilState, CouncilUpdate
+from mom_council.graph.tooling import kit_of
+from mom_council.models.speaking import Reply
+from mom_council.models.tools.allowed import NONE, Given
+from mom_council.prompts import render
 
 
 def character(name: str, races: Races, given: Given = NONE) -> Any:

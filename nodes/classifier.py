@@ -11,16 +11,16 @@ from typing import Literal
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from mixture_of_models.councils.records import Annotation, Segment
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelError
-from mixture_of_models.graph.context import CouncilContext, context_of
-from mixture_of_models.graph.events import Noted, Routed, Speaker, tell
-from mixture_of_models.graph.speech import compose, cut_off, failed, utter
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.table import reading_seconds
-from mixture_of_models.graph.talk import command, question
-from mixture_of_models.prompts import render
+from mom_council.councils.records import Annotation, Segment
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelError
+from mom_council.graph.context import CouncilContext, context_of
+from mom_council.graph.events import Noted, Routed, Speaker, tell
+from mom_council.graph.speech import compose, cut_off, failed, utter
+from mom_council.graph.state import CouncilState, CouncilUpdate
+from mom_council.graph.table import reading_seconds
+from mom_council.graph.talk import command, question
+from mom_council.prompts import render
 
 DRAWING = re.compile(
     r"^\W*(please\s+|can you\s+|could you\s+)*"

@@ -6,14 +6,14 @@ import asyncio
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelError
-from mixture_of_models.graph import table, talk
-from mixture_of_models.graph.context import CouncilContext, context_of
-from mixture_of_models.graph.events import Noted, Speaker, tell
-from mixture_of_models.graph.speech import compose, failed, utter
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.prompts import render
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelError
+from mom_council.graph import table, talk
+from mom_council.graph.context import CouncilContext, context_of
+from mom_council.graph.events import Noted, Speaker, tell
+from mom_council.graph.speech import compose, failed, utter
+from mom_council.graph.state import CouncilState, CouncilUpdate
+from mom_council.prompts import render
 
 
 async def comparison(

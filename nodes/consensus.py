@@ -8,21 +8,21 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Absence, Proposal, Segment, Usage, Verdict
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.counting import count
-from mixture_of_models.councils.voting.fitted import confidence
-from mixture_of_models.councils.voting.likeness import Measure
-from mixture_of_models.councils.voting.replies import plain
-from mixture_of_models.councils.voting.stopping import explain, why_stop
-from mixture_of_models.errors import CouncilError, ModelError
-from mixture_of_models.graph import table
-from mixture_of_models.graph.asking import evidence, first_layer, unasked
-from mixture_of_models.graph.context import UNASKED, CouncilContext, context_of
-from mixture_of_models.graph.events import Counted, Missed, Noted, Speaker, tell
-from mixture_of_models.graph.speech import absence
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Seating
-from mixture_of_models.models.embeddings import cosine, embed
+from mom_council.councils.records import Absence, Proposal, Segment, Usage, Verdict
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.counting import count
+from mom_council.councils.voting.fitted import confidence
+from mom_council.councils.voting.likeness import Measure
+from mom_council.councils.voting.replies import plain
+from mom_council.councils.voting.stopping import explain, why_stop
+from mom_council.errors import CouncilError, ModelError
+from mom_council.graph import table
+from mom_council.graph.asking import evidence, first_layer, unasked
+from mom_council.graph.context import UNASKED, CouncilContext, context_of
+from mom_council.graph.events import Counted, Missed, Noted, Speaker, tell
+from mom_council.graph.speech import absence
+from mom_council.graph.state import CouncilState, CouncilUpdate, Seating
+from mom_council.models.embeddings import cosine, embed
 
 
 async def consensus(

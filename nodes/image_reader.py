@@ -10,20 +10,20 @@ from typing import Any
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Segment
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelError
-from mixture_of_models.graph.context import CouncilContext, context_of
-from mixture_of_models.graph.events import Noted, Speaker, tell
-from mixture_of_models.graph.pictures import Pictures, blocks_of
-from mixture_of_models.graph.speech import compose, cut_off, failed, utter
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Sight
-from mixture_of_models.graph.table import overspent, remaining_seconds
-from mixture_of_models.graph.talk import COMMAND, asked, question
-from mixture_of_models.models.eyes import sees
-from mixture_of_models.models.image_addresses import fetch_picture
-from mixture_of_models.models.images import MOST, PictureError, given_in, is_picture, picture_block
-from mixture_of_models.prompts import render
+from mom_council.councils.records import Segment
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelError
+from mom_council.graph.context import CouncilContext, context_of
+from mom_council.graph.events import Noted, Speaker, tell
+from mom_council.graph.pictures import Pictures, blocks_of
+from mom_council.graph.speech import compose, cut_off, failed, utter
+from mom_council.graph.state import CouncilState, CouncilUpdate, Sight
+from mom_council.graph.table import overspent, remaining_seconds
+from mom_council.graph.talk import COMMAND, asked, question
+from mom_council.models.eyes import sees
+from mom_council.models.image_addresses import fetch_picture
+from mom_council.models.images import MOST, PictureError, given_in, is_picture, picture_block
+from mom_council.prompts import render
 
 BLIND = (
     "Nobody in this council can see pictures, so the answer rests on the text alone; give a model "

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Segment, Status
-from mixture_of_models.councils.schema import Council, Painter
-from mixture_of_models.errors import MixtureError, ModelError, ModelUnavailableError
-from mixture_of_models.graph import table, talk
-from mixture_of_models.graph.context import CouncilContext, context_of
-from mixture_of_models.graph.events import (
+from mom_council.councils.records import Segment, Status
+from mom_council.councils.schema import Council, Painter
+from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
+from mom_council.graph import table, talk
+from mom_council.graph.context import CouncilContext, context_of
+from mom_council.graph.events import (
     Answered,
     Asked,
     Finished,
@@ -24,12 +24,12 @@ from mixture_of_models.graph.events import (
     Speaker,
     tell,
 )
-from mixture_of_models.graph.heat import cooled
-from mixture_of_models.graph.speech import compose, cut_off, failed, utter
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.models.gallery import hang, picture_of
-from mixture_of_models.models.painting import DeclinedError, Order, Painting, paint
-from mixture_of_models.prompts import render
+from mom_council.graph.heat import cooled
+from mom_council.graph.speech import compose, cut_off, failed, utter
+from mom_council.graph.state import CouncilState, CouncilUpdate
+from mom_council.models.gallery import hang, picture_of
+from mom_council.models.painting import DeclinedError, Order, Painting, paint
+from mom_council.prompts import render
 
 LONGEST = 1500
 """Characters of a prompt; image models read fewer."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import BudgetError, QuorumError
-from mixture_of_models.graph import table
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.edges import another_turn, ballots_wanted
-from mixture_of_models.graph.events import Polled, tell
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
+from mom_council.councils.schema import Council
+from mom_council.errors import BudgetError, QuorumError
+from mom_council.graph import table
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.edges import another_turn, ballots_wanted
+from mom_council.graph.events import Polled, tell
+from mom_council.graph.state import CouncilState, CouncilUpdate
 
 
 async def quorum(

@@ -6,16 +6,16 @@ import asyncio
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Absence
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import BudgetError, StorageError
-from mixture_of_models.graph import table
-from mixture_of_models.graph.asking import first_layer, next_layer, wave
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Missed, Noted, Seated, Speaker, tell
-from mixture_of_models.graph.speech import absence
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate, Seating
-from mixture_of_models.models.ledger import Ledger
+from mom_council.councils.records import Absence
+from mom_council.councils.schema import Council
+from mom_council.errors import BudgetError, StorageError
+from mom_council.graph import table
+from mom_council.graph.asking import first_layer, next_layer, wave
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.events import Missed, Noted, Seated, Speaker, tell
+from mom_council.graph.speech import absence
+from mom_council.graph.state import CouncilState, CouncilUpdate, Seating
+from mom_council.models.ledger import Ledger
 
 
 async def seating(

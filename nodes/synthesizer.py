@@ -9,30 +9,30 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import AnswerFinish, Proposal, Segment, Verdict
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.comparison import compare, in_words
-from mixture_of_models.councils.voting.support import (
+from mom_council.councils.records import AnswerFinish, Proposal, Segment, Verdict
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.comparison import compare, in_words
+from mom_council.councils.voting.support import (
     dissenting,
     strayed,
     support,
     verdict_in_words,
 )
-from mixture_of_models.errors import ModelError
-from mixture_of_models.graph import table, talk
-from mixture_of_models.graph.context import CouncilContext, context_of
-from mixture_of_models.graph.events import Answered, Noted, Speaker, tell
-from mixture_of_models.graph.form import AnswerForm
-from mixture_of_models.graph.label import label_of, status_of
-from mixture_of_models.graph.pictures import UNSEEN
-from mixture_of_models.graph.speech import compose, cut_off, failed, utter
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.tooling import Kit, kit_of
-from mixture_of_models.models.calls import Call
-from mixture_of_models.models.speaking import Reply
-from mixture_of_models.models.tools.allowed import NONE, Given
-from mixture_of_models.prompts import render
-from mixture_of_models.prompts.filling import fill
+from mom_council.errors import ModelError
+from mom_council.graph import table, talk
+from mom_council.graph.context import CouncilContext, context_of
+from mom_council.graph.events import Answered, Noted, Speaker, tell
+from mom_council.graph.form import AnswerForm
+from mom_council.graph.label import label_of, status_of
+from mom_council.graph.pictures import UNSEEN
+from mom_council.graph.speech import compose, cut_off, failed, utter
+from mom_council.graph.state import CouncilState, CouncilUpdate
+from mom_council.graph.tooling import Kit, kit_of
+from mom_council.models.calls import Call
+from mom_council.models.speaking import Reply
+from mom_council.models.tools.allowed import NONE, Given
+from mom_council.prompts import render
+from mom_council.prompts.filling import fill
 
 LABEL = "(No synthesizer wrote this: it is the proposal that the council preferred, as it stood.)"
 

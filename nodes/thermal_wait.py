@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.heat import cooled
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.graph.table import seating
-from mixture_of_models.graph.turns import announce_turns
+from mom_council.councils.schema import Council
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.heat import cooled
+from mom_council.graph.state import CouncilState, CouncilUpdate
+from mom_council.graph.table import seating
+from mom_council.graph.turns import announce_turns
 
 
 async def thermal_wait(

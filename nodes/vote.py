@@ -8,23 +8,23 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import Ballot, Proposal, Segment
-from mixture_of_models.councils.schema import Character, Council
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.ballot_schema import ballot_schema
-from mixture_of_models.councils.voting.ballots import Candidate, read_ballot
-from mixture_of_models.councils.voting.counting import is_decided
-from mixture_of_models.councils.voting.enough import enough_ballots
-from mixture_of_models.errors import ModelError
-from mixture_of_models.graph import table, talk
-from mixture_of_models.graph.context import CouncilContext, context_of
-from mixture_of_models.graph.events import Missed, Speaker, Voted, tell
-from mixture_of_models.graph.people import is_person
-from mixture_of_models.graph.pictures import as_seated
-from mixture_of_models.graph.race import OutOfTime, Race, Races, TooLate
-from mixture_of_models.graph.speech import absence, blame, compose, cut_off, failed, utter
-from mixture_of_models.graph.state import CouncilState, CouncilUpdate
-from mixture_of_models.prompts import render
+from mom_council.councils.records import Ballot, Proposal, Segment
+from mom_council.councils.schema import Character, Council
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.ballot_schema import ballot_schema
+from mom_council.councils.voting.ballots import Candidate, read_ballot
+from mom_council.councils.voting.counting import is_decided
+from mom_council.councils.voting.enough import enough_ballots
+from mom_council.errors import ModelError
+from mom_council.graph import table, talk
+from mom_council.graph.context import CouncilContext, context_of
+from mom_council.graph.events import Missed, Speaker, Voted, tell
+from mom_council.graph.people import is_person
+from mom_council.graph.pictures import as_seated
+from mom_council.graph.race import OutOfTime, Race, Races, TooLate
+from mom_council.graph.speech import absence, blame, compose, cut_off, failed, utter
+from mom_council.graph.state import CouncilState, CouncilUpdate
+from mom_council.prompts import render
 
 
 def vote(name: str, races: Races) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mixture_of_models.errors import CouncilError
+from mom_council.errors import CouncilError
 
 _HERE = Path(__file__).parent
 STYLES = ("standard", "short")

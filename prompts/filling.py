@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mixture_of_models.prompts import within
+from mom_council.prompts import within
 
 _PLACE = re.compile(r"\{(user_query|responses|response_weights)\}")
 

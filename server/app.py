@@ -13,13 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mixture_of_models.server.asking import Visitor, house_of, visitor_of
-from mixture_of_models.server.chat import chat
-from mixture_of_models.server.errors import Refusal, told
-from mixture_of_models.server.house import House
-from mixture_of_models.server.json import dumps
-from mixture_of_models.server.responses import responses
-from mixture_of_models.server.sending import ClientGone
+from mom_council.server.asking import Visitor, house_of, visitor_of
+from mom_council.server.chat import chat
+from mom_council.server.errors import Refusal, told
+from mom_council.server.house import House
+from mom_council.server.json import dumps
+from mom_council.server.responses import responses
+from mom_council.server.sending import ClientGone
 
 Act = Callable[[Request, Visitor], Awaitable[Response]]
 

@@ -10,14 +10,14 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from starlette.requests import Request
 
-from mixture_of_models.graph.form import AnswerForm
-from mixture_of_models.server.errors import Refusal, told, unsupported, wrong
-from mixture_of_models.server.house import House
-from mixture_of_models.server.json import dumps
-from mixture_of_models.server.keys import EVERYONE, Keys, is_loopback
-from mixture_of_models.server.running import Question
-from mixture_of_models.server.sending import event
-from mixture_of_models.server.shape import validator
+from mom_council.graph.form import AnswerForm
+from mom_council.server.errors import Refusal, told, unsupported, wrong
+from mom_council.server.house import House
+from mom_council.server.json import dumps
+from mom_council.server.keys import EVERYONE, Keys, is_loopback
+from mom_council.server.running import Question
+from mom_council.server.sending import event
+from mom_council.server.shape import validator
 
 THREAD_HEADER = "x-thread-id"
 

@@ -11,16 +11,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mixture_of_models.server.asking import Visitor, failing, house_of, question_of
-from mixture_of_models.server.chat_request import ChatRequest, conversation
-from mixture_of_models.server.client_tools import in_chat
-from mixture_of_models.server.house import House
-from mixture_of_models.server.json import dumps
-from mixture_of_models.server.reading import read_body
-from mixture_of_models.server.report import account, chat_usage
-from mixture_of_models.server.running import Outcome, Question, run, several
-from mixture_of_models.server.sending import EventStream, event, unless_gone
-from mixture_of_models.server.shape import checked
+from mom_council.server.asking import Visitor, failing, house_of, question_of
+from mom_council.server.chat_request import ChatRequest, conversation
+from mom_council.server.client_tools import in_chat
+from mom_council.server.house import House
+from mom_council.server.json import dumps
+from mom_council.server.reading import read_body
+from mom_council.server.report import account, chat_usage
+from mom_council.server.running import Outcome, Question, run, several
+from mom_council.server.sending import EventStream, event, unless_gone
+from mom_council.server.shape import checked
 
 DONE = b"data: [DONE]\n\n"
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import Field, StringConstraints
 
-from mixture_of_models.graph.form import AnswerForm
-from mixture_of_models.server.body import Body, Part
-from mixture_of_models.server.client_tools import Tool, chosen
-from mixture_of_models.server.errors import unsupported, wrong
+from mom_council.graph.form import AnswerForm
+from mom_council.server.body import Body, Part
+from mom_council.server.client_tools import Tool, chosen
+from mom_council.server.errors import unsupported, wrong
 
 MOST_CHOICES = 16
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mixture_of_models.models.calls import Call
-from mixture_of_models.server.body import Body
-from mixture_of_models.server.errors import Refusal, unsupported, wrong
+from mom_council.models.calls import Call
+from mom_council.server.body import Body
+from mom_council.server.errors import Refusal, unsupported, wrong
 
 MOST_TOOLS = 128
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from mixture_of_models.errors import (
+from mom_council.errors import (
     BudgetError,
     CouncilError,
     MixtureError,
@@ -18,7 +18,7 @@ from mixture_of_models.errors import (
     StorageError,
     ThermalError,
 )
-from mixture_of_models.server.json import dumps
+from mom_council.server.json import dumps
 
 _log = logging.getLogger(__name__)
 

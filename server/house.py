@@ -11,14 +11,14 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.models.clients import close_voices
-from mixture_of_models.server.errors import Refusal
-from mixture_of_models.server.keys import Keys
-from mixture_of_models.server.metrics import Metrics
-from mixture_of_models.server.offer import Offer
-from mixture_of_models.server.places import Places
-from mixture_of_models.tracing.langsmith import settle_langsmith
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.models.clients import close_voices
+from mom_council.server.errors import Refusal
+from mom_council.server.keys import Keys
+from mom_council.server.metrics import Metrics
+from mom_council.server.offer import Offer
+from mom_council.server.places import Places
+from mom_council.tracing.langsmith import settle_langsmith
 
 
 @dataclass(frozen=True, slots=True)

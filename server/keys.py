@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 
-from mixture_of_models.errors import MixtureError
+from mom_council.errors import MixtureError
 
 VARIABLE = "MOM_SERVER_KEYS"
 SHORTEST = 16

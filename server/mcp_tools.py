@@ -14,15 +14,15 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mixture_of_models.councils.records import Status, Verdict
-from mixture_of_models.graph.events import Counted, Event, Missed, Polled, Read, Seated
-from mixture_of_models.graph.form import AnswerForm
-from mixture_of_models.graph.threads import show_thread
-from mixture_of_models.server.asking import Visitor, admitted, question_of
-from mixture_of_models.server.errors import Refusal, told
-from mixture_of_models.server.house import House
-from mixture_of_models.server.report import account
-from mixture_of_models.server.running import Outcome, run
+from mom_council.councils.records import Status, Verdict
+from mom_council.graph.events import Counted, Event, Missed, Polled, Read, Seated
+from mom_council.graph.form import AnswerForm
+from mom_council.graph.threads import show_thread
+from mom_council.server.asking import Visitor, admitted, question_of
+from mom_council.server.errors import Refusal, told
+from mom_council.server.house import House
+from mom_council.server.report import account
+from mom_council.server.running import Outcome, run
 
 INSTRUCTIONS = (
     "A council of language models answers one question together: several answer, they vote, and "
@@ -155,7 +155,7 @@ class Desk:
         return view.status if view else None
 
     def _account(self, status: Status, thread: str) -> dict[str, Any]:
-        from mixture_of_models.graph.events import Answered
+        from mom_council.graph.events import Answered
 
         outcome = Outcome("", Answered(text="", status=status))
         return account(outcome, thread=thread or None, candid=self._house.settings.candid)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from mixture_of_models.councils.records import Status
-from mixture_of_models.server.places import Places
+from mom_council.councils.records import Status
+from mom_council.server.places import Places
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 

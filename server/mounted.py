@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.server.app import make_app
-from mixture_of_models.server.house import House, Settings
-from mixture_of_models.server.keys import Keys
-from mixture_of_models.server.offer import Offer
+from mom_council.councils.loader import load_council
+from mom_council.server.app import make_app
+from mom_council.server.house import House, Settings
+from mom_council.server.keys import Keys
+from mom_council.server.offer import Offer
 
 _keys = Keys.from_environment()
 

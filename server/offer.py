@@ -15,13 +15,13 @@ from typing import Any, get_args
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
-from mixture_of_models.councils.loader import load_council, preset_names
-from mixture_of_models.councils.schema import METHOD_ALIASES, Council, Method
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.server.errors import Refusal
-from mixture_of_models.ui.kept_councils import kept as kept_by_the_page
+from mom_council.councils.loader import load_council, preset_names
+from mom_council.councils.schema import METHOD_ALIASES, Council, Method
+from mom_council.councils.secrecy import shown
+from mom_council.errors import CouncilError
+from mom_council.graph.council import compile_council
+from mom_council.server.errors import Refusal
+from mom_council.ui.kept_councils import kept as kept_by_the_page
 
 METHODS: tuple[str, ...] = get_args(Method)
 

@@ -6,8 +6,8 @@ import asyncio
 import base64
 from typing import Any
 
-from mixture_of_models.graph.events import Answered
-from mixture_of_models.models.gallery import hung, take_down
+from mom_council.graph.events import Answered
+from mom_council.models.gallery import hung, take_down
 
 
 async def in_text(answered: Answered, *, kept: bool) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mixture_of_models.server.errors import Refusal
+from mom_council.server.errors import Refusal
 
 _LONGEST = 120
 """Seconds that a client is told to wait at the most."""

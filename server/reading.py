@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from mixture_of_models.server.errors import Refusal, misread, wrong
-from mixture_of_models.server.json import loads
+from mom_council.server.errors import Refusal, misread, wrong
+from mom_council.server.json import loads
 
 B = TypeVar("B", bound=BaseModel)
 

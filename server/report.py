@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.server.running import Outcome
+from mom_council.councils.records import Usage
+from mom_council.server.running import Outcome
 
 
 def usage_of(outcomes: Sequence[Outcome]) -> Usage:

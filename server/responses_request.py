@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from mixture_of_models.graph.form import AnswerForm
-from mixture_of_models.server.body import Body, Part
-from mixture_of_models.server.chat_request import (
+from mom_council.graph.form import AnswerForm
+from mom_council.server.body import Body, Part
+from mom_council.server.chat_request import (
     Address,
     Asked,
     Found,
@@ -19,8 +19,8 @@ from mixture_of_models.server.chat_request import (
     Text,
     Told,
 )
-from mixture_of_models.server.client_tools import FlatTool, chosen
-from mixture_of_models.server.errors import unsupported, wrong
+from mom_council.server.client_tools import FlatTool, chosen
+from mom_council.server.errors import unsupported, wrong
 
 
 class InputText(Part):

@@ -12,15 +12,15 @@ from typing import Any
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 
-from mixture_of_models.errors import DeliberationError
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Answered, Event, Said
-from mixture_of_models.graph.follow import follow
-from mixture_of_models.graph.form import AnswerForm
-from mixture_of_models.server.house import House
-from mixture_of_models.server.offer import Seat
-from mixture_of_models.server.pictures import in_text
-from mixture_of_models.server.stops import Stops
+from mom_council.errors import DeliberationError
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.events import Answered, Event, Said
+from mom_council.graph.follow import follow
+from mom_council.graph.form import AnswerForm
+from mom_council.server.house import House
+from mom_council.server.offer import Seat
+from mom_council.server.pictures import in_text
+from mom_council.server.stops import Stops
 
 
 @dataclass(frozen=True, slots=True)

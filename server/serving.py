@@ -11,14 +11,14 @@ from typing import Any
 
 import uvicorn
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.errors import StorageError
-from mixture_of_models.models.discovery import choose_council, cost_notice
-from mixture_of_models.server.app import make_app
-from mixture_of_models.server.house import House, Settings
-from mixture_of_models.server.keys import Keys
-from mixture_of_models.server.offer import Offer
-from mixture_of_models.server.protocol import PatientToAPoint
+from mom_council.councils.loader import load_council
+from mom_council.errors import StorageError
+from mom_council.models.discovery import choose_council, cost_notice
+from mom_council.server.app import make_app
+from mom_council.server.house import House, Settings
+from mom_council.server.keys import Keys
+from mom_council.server.offer import Offer
+from mom_council.server.protocol import PatientToAPoint
 
 BACKLOG = 2048
 GOODBYE = 10
@@ -80,7 +80,7 @@ async def serve_tools(
     Raises:
         MixtureError: the house cannot be opened.
     """
-    from mixture_of_models.server.mcp_tools import Guarded, make_mcp
+    from mom_council.server.mcp_tools import Guarded, make_mcp
 
     house = House(offer, keys, settings)
     await house.open()

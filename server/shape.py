@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mixture_of_models.graph.form import AnswerForm
-from mixture_of_models.server.client_tools import not_called
-from mixture_of_models.server.errors import Refusal, wrong
-from mixture_of_models.server.json import loads
-from mixture_of_models.server.running import Outcome
+from mom_council.graph.form import AnswerForm
+from mom_council.server.client_tools import not_called
+from mom_council.server.errors import Refusal, wrong
+from mom_council.server.json import loads
+from mom_council.server.running import Outcome
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.stage import Stage
 
 KEYS = ("API_KEY", "TOKEN", "OLLAMA_HOST", "OLLAMA_API_URL", "MOM_", "LANGSMITH", "LANGCHAIN")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import mixture_of_models
-from mixture_of_models.graph.council import council
+import mom_council
+from mom_council.graph.council import council
 
-README = Path(mixture_of_models.__file__).parent / "README.md"
+README = Path(mom_council.__file__).parent / "README.md"
 _BETWEEN = re.compile(r"(?<=<!-- picture -->\n).*?(?=<!-- /picture -->)", re.DOTALL)
 
 

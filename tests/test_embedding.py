@@ -8,9 +8,9 @@ from langchain.agents import create_agent
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.graph.desk import desk, question, said
-from mixture_of_models.tests.stage import Reply, Stage
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import desk, question, said
+from mom_council.tests.stage import Reply, Stage
 
 
 def _agent(stage: Stage) -> Any:

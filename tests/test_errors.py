@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models import errors
-from mixture_of_models.errors import MixtureError, ModelUnavailableError, QuorumError
+from mom_council import errors
+from mom_council.errors import MixtureError, ModelUnavailableError, QuorumError
 
 PAGE = Path(errors.__file__).parent / "docs" / "errors.md"
 CLASSES = {

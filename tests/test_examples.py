@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import mixture_of_models
+import mom_council
 
-FOLDER = Path(mixture_of_models.__file__).parent / "examples"
+FOLDER = Path(mom_council.__file__).parent / "examples"
 SAYS = {
     "approval": "messages, and the last goes out: ",
     "five_lines": "(",

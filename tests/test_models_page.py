@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.loader import council_from_yaml
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.models.prices import read_prices
-from mixture_of_models.models.providers import PROVIDERS
-from mixture_of_models.models.terms import TERMS
+from mom_council.councils.loader import council_from_yaml
+from mom_council.councils.schema import Model
+from mom_council.models.prices import read_prices
+from mom_council.models.providers import PROVIDERS
+from mom_council.models.terms import TERMS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "models.md").read_text("utf-8")
@@ -51,7 +51,7 @@ def test_each_vendor_has_its_voice_its_extra_and_its_key_on_the_page() -> None:
         [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
         assert (provider.key_env or "none") in row
         if provider.extra:
-            assert f"mixture-of-models[{provider.extra}]" in row
+            assert f"mom-council[{provider.extra}]" in row
             assert provider.extra in extras
         else:
             assert "comes along" in row

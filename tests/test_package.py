@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-import mixture_of_models
+import mom_council
 
-ROOT = Path(mixture_of_models.__file__).parent
+ROOT = Path(mom_council.__file__).parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 UNPACKED = {"tests", "docs", "examples", "build", "dist"}
 HEAVY = ("langgraph", "langchain_core", "langchain", "openai", "streamlit", "torch", "jinja2")
@@ -68,7 +68,7 @@ def loaded_by(code: str, *arguments: str) -> set[str]:
 
 def test_every_folder_with_code_is_in_the_list_of_packages() -> None:
     folders = {path.parent for path in sources() if path.suffix == ".py" and packed(path)}
-    names = {".".join(["mixture_of_models", *folder.parts]) for folder in folders}
+    names = {".".join(["mom_council", *folder.parts]) for folder in folders}
     listed = set(PROJECT["tool"]["setuptools"]["packages"])
     assert names - listed == set(), "pyproject.toml lacks these packages"
 
@@ -87,7 +87,7 @@ def test_the_wheel_holds_all_code_and_what_it_reads(wheel: Path) -> None:
     parts = ("councils", "prompts", "tiny")
     wanted |= {path for path in sources() if path.suffix in read and path.parts[0] in parts}
     wanted.add(Path("py.typed"))
-    assert {f"mixture_of_models/{path.as_posix()}" for path in wanted} - names == set()
+    assert {f"mom_council/{path.as_posix()}" for path in wanted} - names == set()
     assert any(name.endswith(".gguf") for name in names)
 
 
@@ -96,8 +96,8 @@ def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
     version = PROJECT["project"]["version"]
-    assert tops == {"mixture_of_models", f"mixture_of_models-{version}.dist-info"}
-    second = {name.split("/")[1] for name in names if name.startswith("mixture_of_models/")}
+    assert tops == {"mom_council", f"mom_council-{version}.dist-info"}
+    second = {name.split("/")[1] for name in names if name.startswith("mom_council/")}
     assert not second & UNPACKED
     assert wheel.stat().st_size < 10_000_000
 
@@ -117,8 +117,8 @@ def test_the_wheel_installs_under_one_name_and_starts(wheel: Path, tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr[-2000:]
     tops = {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")}
-    assert tops == {"mixture_of_models"}
-    code = "import mixture_of_models as m; print(m.__file__); m.MixtureError"
+    assert tops == {"mom_council"}
+    code = "import mom_council as m; print(m.__file__); m.MixtureError"
     ran = subprocess.run(
         [python, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
@@ -127,14 +127,14 @@ def test_the_wheel_installs_under_one_name_and_starts(wheel: Path, tmp_path: Pat
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    loaded = loaded_by("import mixture_of_models; dir(mixture_of_models)")
+    loaded = loaded_by("import mom_council; dir(mom_council)")
     assert not loaded & {*HEAVY, "pydantic", "yaml", "typer", "rich"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "from mixture_of_models.cli import main\n"
+        "from mom_council.cli import main\n"
         f"sys.argv = ['mom', *{arguments}]\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code"
     )

@@ -9,18 +9,18 @@ from typing import get_type_hints
 
 import pytest
 
-import mixture_of_models
-from mixture_of_models.graph.context import CouncilContext
+import mom_council
+from mom_council.graph.context import CouncilContext
 
-PAGE = Path(mixture_of_models.__file__).parent / "docs" / "embedding.md"
-NAMES = mixture_of_models.__all__
+PAGE = Path(mom_council.__file__).parent / "docs" / "embedding.md"
+NAMES = mom_council.__all__
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_public_name_can_be_imported_and_explains_itself(name: str) -> None:
-    found = getattr(mixture_of_models, name)
+    found = getattr(mom_council, name)
     assert found.__name__ == name
-    assert found.__module__.startswith("mixture_of_models.")
+    assert found.__module__.startswith("mom_council.")
     assert len(inspect.getdoc(found) or "") > 20
 
 
@@ -31,7 +31,7 @@ def test_a_public_name_is_in_the_docs(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name[0].islower()])
 def test_a_public_function_is_typed(name: str) -> None:
-    function = inspect.unwrap(getattr(mixture_of_models, name))
+    function = inspect.unwrap(getattr(mom_council, name))
     written = function.__annotations__
     assert set(written) == {*inspect.signature(function).parameters, "return"}
 
@@ -45,15 +45,15 @@ def test_the_docs_name_every_setting_of_a_run() -> None:
 
 def test_the_names_are_in_order_and_listed() -> None:
     assert sorted(NAMES) == NAMES
-    assert set(NAMES) <= set(dir(mixture_of_models))
+    assert set(NAMES) <= set(dir(mom_council))
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'counsel'"):
-        mixture_of_models.counsel  # noqa: B018
+        mom_council.counsel  # noqa: B018
 
 
 def test_a_records_fields_are_all_typed() -> None:
     for name in ("Ballot", "Proposal", "Status", "Verdict"):
-        record = getattr(mixture_of_models, name)
+        record = getattr(mom_council, name)
         assert set(record.model_fields) <= set(get_type_hints(record))

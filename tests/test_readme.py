@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.picture import README, picture, shown
+from mom_council.tests.picture import README, picture, shown
 
 ROOT = README.parent
 PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]

@@ -24,16 +24,16 @@ from langgraph.types import Command
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
-import mixture_of_models
-from mixture_of_models.councils.writing import as_yaml, written
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import read_event
-from mixture_of_models.tests.graph.desk import desk, question, said
-from mixture_of_models.tests.stage import Stage
+import mom_council
+from mom_council.councils.writing import as_yaml, written
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.events import read_event
+from mom_council.tests.graph.desk import desk, question, said
+from mom_council.tests.stage import Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-ROOT = Path(mixture_of_models.__file__).parent
+ROOT = Path(mom_council.__file__).parent
 ASKED = question("What is 17 + 25?")
 
 

@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mixture_of_models.prompts import render
-from mixture_of_models.tiny.questions import (
+from mom_council.prompts import render
+from mom_council.tiny.questions import (
     EASY,
     Question,
     close_comparison,
@@ -22,8 +22,8 @@ from mixture_of_models.tiny.questions import (
     small_sum,
     small_talk,
 )
-from mixture_of_models.tiny.unknown import near_miss, nonsense, soup, unknown
-from mixture_of_models.tiny.words import (
+from mom_council.tiny.unknown import near_miss, nonsense, soup, unknown
+from mom_council.tiny.words import (
     HABITS,
     JSON_ASKS,
     NAMES,

@@ -1,6 +1,6 @@
 """The exam: held-out questions, asked through llama.cpp, as the product asks them.
 
-    python -m mixture_of_models.tiny.exam
+    python -m mom_council.tiny.exam
 
 prints a Markdown table. Needs `xllamacpp`, and neither torch nor a download.
 """
@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from mixture_of_models.prompts import render
-from mixture_of_models.tiny.corpus import held_out
-from mixture_of_models.tiny.questions import Question
-from mixture_of_models.tiny.words import REFUSAL
+from mom_council.prompts import render
+from mom_council.tiny.corpus import held_out
+from mom_council.tiny.questions import Question
+from mom_council.tiny.words import REFUSAL
 
 HERE = Path(__file__).parent
 QUESTIONS = HERE / "heldout.jsonl"

@@ -1,6 +1,6 @@
 """Write a trained Transformers folder as one q8_0 GGUF file for llama.cpp.
 
-    python -m mixture_of_models.tiny.gguf_file runs/tiny-1 tiny-1.gguf
+    python -m mom_council.tiny.gguf_file runs/tiny-1 tiny-1.gguf
 
 Needs `gguf` and numpy, not torch: the safetensors file is read by hand.
 """

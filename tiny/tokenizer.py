@@ -9,7 +9,7 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixture_of_models.tiny.corpus import examples
+from mom_council.tiny.corpus import examples
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -16,7 +16,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from mixture_of_models.tracing.store import Said, Span
+from mom_council.tracing.store import Said, Span
 
 _ABOUT = ("character", "round", "layer", "council")
 _HIDDEN = "langsmith:hidden"

@@ -22,9 +22,9 @@ from typing import Any
 
 from langchain_core.tracers.context import register_configure_hook
 
-from mixture_of_models.tracing.collector import Collector
-from mixture_of_models.tracing.redaction import redact_tree
-from mixture_of_models.tracing.store import Span, TraceStore, TraceSummary, TraceView
+from mom_council.tracing.collector import Collector
+from mom_council.tracing.redaction import redact_tree
+from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
 
 _collecting: ContextVar[Collector | None] = ContextVar("local_trace", default=None)
 # LangChain asks this variable at every run, and hands what it finds down to the run's children.

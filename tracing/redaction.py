@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mixture_of_models.models.redaction import HIDDEN, redact
+from mom_council.models.redaction import HIDDEN, redact
 
 __all__ = ["HIDDEN", "redact", "redact_tree"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import streamlit as st
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.models.images import MOST, PictureError, picture_block
-from mixture_of_models.ui import chosen, session
-from mixture_of_models.ui.talk import Talk, asked_again, branch_talk, said_before
+from mom_council.errors import MixtureError
+from mom_council.graph.context import CouncilContext
+from mom_council.models.images import MOST, PictureError, picture_block
+from mom_council.ui import chosen, session
+from mom_council.ui.talk import Talk, asked_again, branch_talk, said_before
 
 LONGEST = 100_000
 """Characters of a question; more than a council's models read."""

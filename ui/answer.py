@@ -7,9 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.councils.records import Segment, Status, Usage
-from mixture_of_models.graph.follow import RunView
-from mixture_of_models.ui import safe, words
+from mom_council.councils.records import Segment, Status, Usage
+from mom_council.graph.follow import RunView
+from mom_council.ui import safe, words
 
 _NODES = {
     "character": "speaks",

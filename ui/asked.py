@@ -8,9 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.ui import safe, session, words
-from mixture_of_models.ui.asks import Ask
-from mixture_of_models.ui.inert import inert
+from mom_council.ui import safe, session, words
+from mom_council.ui.asks import Ask
+from mom_council.ui.inert import inert
 
 
 def draw_asks(thread: str, asks: tuple[Ask, ...]) -> None:

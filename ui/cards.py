@@ -8,8 +8,8 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.graph.follow import RoundView, RunView, SpeakerView
-from mixture_of_models.ui import safe, words
+from mom_council.graph.follow import RoundView, RunView, SpeakerView
+from mom_council.ui import safe, words
 
 LIVE_TEXT = 1_500
 """Characters of a card's end that are sent while it fills: four times a second, for each card."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from mixture_of_models.councils.loader import council_from_yaml, load_council, to_yaml
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.extensions.hooks import under_extensions
-from mixture_of_models.models.discovery import Choice, choose_council, cost_notice, costs_money
-from mixture_of_models.ui import session
+from mom_council.councils.loader import council_from_yaml, load_council, to_yaml
+from mom_council.councils.schema import Council
+from mom_council.extensions.hooks import under_extensions
+from mom_council.models.discovery import Choice, choose_council, cost_notice, costs_money
+from mom_council.ui import session
 
 _FRESH = 300.0
 """Seconds after which the machine is searched for models again."""

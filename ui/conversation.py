@@ -9,15 +9,15 @@ from typing import Literal
 import streamlit as st
 from langchain_core.messages import AIMessage, HumanMessage
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.evals.thumbs import rate
-from mixture_of_models.graph.talk import COMMAND
-from mixture_of_models.models.gallery import hung
-from mixture_of_models.models.images import data_urls
-from mixture_of_models.ui import acts, frame, safe, session
-from mixture_of_models.ui.answer import draw_past_label
-from mixture_of_models.ui.shelf import Thumb
-from mixture_of_models.ui.talk import Talk, Turn
+from mom_council.errors import StorageError
+from mom_council.evals.thumbs import rate
+from mom_council.graph.talk import COMMAND
+from mom_council.models.gallery import hung
+from mom_council.models.images import data_urls
+from mom_council.ui import acts, frame, safe, session
+from mom_council.ui.answer import draw_past_label
+from mom_council.ui.shelf import Thumb
+from mom_council.ui.talk import Talk, Turn
 
 PAST = 10
 """Turns that are drawn at once; earlier ones come by a button."""

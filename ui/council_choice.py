@@ -7,10 +7,10 @@ from pathlib import PurePath
 
 import streamlit as st
 
-from mixture_of_models.councils.loader import council_from_yaml, load_council, preset_names
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.models.discovery import VARIABLE
-from mixture_of_models.ui import chosen, safe, session
+from mom_council.councils.loader import council_from_yaml, load_council, preset_names
+from mom_council.errors import MixtureError
+from mom_council.models.discovery import VARIABLE
+from mom_council.ui import chosen, safe, session
 
 _LARGEST = 1  # MB; a council fits on a screen
 

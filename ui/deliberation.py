@@ -6,11 +6,11 @@ import time
 
 import streamlit as st
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.events import Heat
-from mixture_of_models.graph.follow import RoundView, RunView, SpeakerView
-from mixture_of_models.ui import cards, floorplan, rounds, safe, words
-from mixture_of_models.ui.answer import draw_costs
+from mom_council.councils.schema import Council
+from mom_council.graph.events import Heat
+from mom_council.graph.follow import RoundView, RunView, SpeakerView
+from mom_council.ui import cards, floorplan, rounds, safe, words
+from mom_council.ui.answer import draw_costs
 
 SYNTHESIZER = "synthesizer:synthesizer:0"
 PAINTER = "painter:painter:0"

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from mixture_of_models.councils.checking import problems_in
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.reading import read_yaml
-from mixture_of_models.councils.refusals import Path
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.writing import as_yaml
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.checking import problems_in
+from mom_council.councils.loader import load_council
+from mom_council.councils.reading import read_yaml
+from mom_council.councils.refusals import Path
+from mom_council.councils.schema import Council
+from mom_council.councils.writing import as_yaml
+from mom_council.errors import CouncilError
 
 Draft = dict[str, Any]
 

@@ -12,8 +12,8 @@ from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.models.loop import background_loop
+from mom_council.errors import MixtureError
+from mom_council.models.loop import background_loop
 
 T = TypeVar("T")
 

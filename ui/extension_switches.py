@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.extensions.describing import Described, extensions_of
-from mixture_of_models.ui import session
-from mixture_of_models.ui.inert import inert
+from mom_council.councils.schema import Council
+from mom_council.extensions.describing import Described, extensions_of
+from mom_council.ui import session
+from mom_council.ui.inert import inert
 
 
 def draw_switches(council: Council) -> tuple[str, ...]:

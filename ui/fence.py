@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mixture_of_models.ui import session
+from mom_council.ui import session
 
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "

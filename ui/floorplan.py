@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.council import voters_of
-from mixture_of_models.graph.follow import RunView
-from mixture_of_models.ui.safe import plain
+from mom_council.councils.schema import Council
+from mom_council.graph.council import voters_of
+from mom_council.graph.follow import RunView
+from mom_council.ui.safe import plain
 
 _WIDE, _HIGH, _GAP, _STEP = 108, 30, 12, 44
 

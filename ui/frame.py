@@ -10,7 +10,7 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from mixture_of_models.ui import fence, session, style
+from mom_council.ui import fence, session, style
 
 
 class Entry(NamedTuple):
@@ -54,14 +54,14 @@ def _pages() -> dict[str, StreamlitPage]:
             default=place == 0,
         )
         for place, entry in enumerate(PAGES)
-        if importlib.util.find_spec(f"mixture_of_models.ui.pages.{entry.module}")
+        if importlib.util.find_spec(f"mom_council.ui.pages.{entry.module}")
     }
 
 
 def _drawing(module: str) -> Callable[[], None]:
     def page() -> None:
         # Imported when it is opened: a page that nobody looks at costs nothing.
-        importlib.import_module(f"mixture_of_models.ui.pages.{module}").page()
+        importlib.import_module(f"mom_council.ui.pages.{module}").page()
 
     page.__name__ = module
     return page

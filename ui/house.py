@@ -13,12 +13,12 @@ from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.models.loop import background_loop
-from mixture_of_models.tracing.langsmith import settle_langsmith
-from mixture_of_models.ui.jobs import Jobs
-from mixture_of_models.ui.shelf import Shelf
+from mom_council.errors import MixtureError
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.models.loop import background_loop
+from mom_council.tracing.langsmith import settle_langsmith
+from mom_council.ui.jobs import Jobs
+from mom_council.ui.shelf import Shelf
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from mixture_of_models.ui import safe
+from mom_council.ui import safe
 
 _LONGEST = 300
 

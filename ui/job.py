@@ -10,12 +10,12 @@ from typing import Literal
 
 from langchain_core.messages import BaseMessage, HumanMessage, RemoveMessage
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Event, Heat
-from mixture_of_models.graph.follow import RunView
-from mixture_of_models.ui.asks import Ask, Asking
-from mixture_of_models.ui.views import copied
+from mom_council.councils.schema import Council
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.events import Event, Heat
+from mom_council.graph.follow import RunView
+from mom_council.ui.asks import Ask, Asking
+from mom_council.ui.views import copied
 
 JobState = Literal["running", "answered", "stopped", "failed"]
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.follow import follow
-from mixture_of_models.graph.resume import awake, ready
-from mixture_of_models.tracing.local import local_trace
-from mixture_of_models.ui.asks import Asking, asks_in
-from mixture_of_models.ui.job import Job, JobState
-from mixture_of_models.ui.views import view_of
+from mom_council.councils.schema import Council
+from mom_council.errors import MixtureError
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.graph.follow import follow
+from mom_council.graph.resume import awake, ready
+from mom_council.tracing.local import local_trace
+from mom_council.ui.asks import Asking, asks_in
+from mom_council.ui.job import Job, JobState
+from mom_council.ui.views import view_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.models.clients import room
-from mixture_of_models.models.defaults import KEY_MODELS
-from mixture_of_models.models.findings import Found, find_voices, is_near, ollama_address
-from mixture_of_models.models.providers import PROVIDERS
-from mixture_of_models.models.providers.embedded import is_installed
-from mixture_of_models.models.registry import open_model
-from mixture_of_models.models.weights import SHIPPED, downloaded_weights
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.models.clients import room
+from mom_council.models.defaults import KEY_MODELS
+from mom_council.models.findings import Found, find_voices, is_near, ollama_address
+from mom_council.models.providers import PROVIDERS
+from mom_council.models.providers.embedded import is_installed
+from mom_council.models.registry import open_model
+from mom_council.models.weights import SHIPPED, downloaded_weights
 
 Place = Literal["ollama", "key", "downloaded", "shipped"]
 
@@ -166,4 +166,4 @@ async def _as_profiled(voice: Voice) -> Voice:
 def needed(provider: str) -> str:
     """How a provider's package is installed, in one line."""
     one = PROVIDERS[provider]
-    return f"pip install 'mixture-of-models[{one.extra}]'" if one.extra else ""
+    return f"pip install 'mom-council[{one.extra}]'" if one.extra else ""

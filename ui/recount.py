@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.records import AnswerKind, Ballot, Proposal, Status, Verdict
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph import table
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.nodes.synthesizer import synthesizer
+from mom_council.councils.records import AnswerKind, Ballot, Proposal, Status, Verdict
+from mom_council.councils.schema import Council
+from mom_council.graph import table
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.nodes.synthesizer import synthesizer
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from mixture_of_models.graph.state import CouncilState
+    from mom_council.graph.state import CouncilState
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.councils.records import Option, Proposal
-from mixture_of_models.councils.revote import Revote, revote
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting import METHODS
-from mixture_of_models.councils.voting.stopping import explain
-from mixture_of_models.ui import errand, safe
-from mixture_of_models.ui.inert import inert
-from mixture_of_models.ui.recount import Rewritten, Standing, rewrite, standing
+from mom_council.councils.records import Option, Proposal
+from mom_council.councils.revote import Revote, revote
+from mom_council.councils.schema import Council
+from mom_council.councils.voting import METHODS
+from mom_council.councils.voting.stopping import explain
+from mom_council.ui import errand, safe
+from mom_council.ui.inert import inert
+from mom_council.ui.recount import Rewritten, Standing, rewrite, standing
 
 _IN_A_ROW = 4
 _METHODS = (*METHODS, "none")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mixture_of_models.councils.records import Ballot, Verdict
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.follow import RoundView, RunView
-from mixture_of_models.ui import safe, words
+from mom_council.councils.records import Ballot, Verdict
+from mom_council.councils.schema import Council
+from mom_council.graph.follow import RoundView, RunView
+from mom_council.ui import safe, words
 
 _LONGEST_REASON = 160
 

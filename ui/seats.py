@@ -9,7 +9,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from mixture_of_models.ui.draft import Draft, characters, fresh_name, voices
+from mom_council.ui.draft import Draft, characters, fresh_name, voices
 
 Seats = list[list[Any]]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.ui.house import House
+from mom_council.ui.house import House
 
 COOKIE = "mom_reader"
 """The cookie that `ui.fence` sets in the browser."""

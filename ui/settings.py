@@ -11,10 +11,10 @@ from typing import Any, TypeVar, get_args
 
 import streamlit as st
 
-from mixture_of_models.councils.schema import Council, Method
-from mixture_of_models.graph.context import UNASKED, CouncilContext
-from mixture_of_models.ui import session
-from mixture_of_models.ui.extension_switches import draw_switches
+from mom_council.councils.schema import Council, Method
+from mom_council.graph.context import UNASKED, CouncilContext
+from mom_council.ui import session
+from mom_council.ui.extension_switches import draw_switches
 
 T = TypeVar("T")
 

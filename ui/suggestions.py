@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.ui import acts, floorplan, safe
+from mom_council.councils.schema import Council
+from mom_council.ui import acts, floorplan, safe
 
 SMALL = (
     "What is 17 + 25?",

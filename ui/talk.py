@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, RemoveMessage
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.follow import RunView
-from mixture_of_models.graph.resume import is_open
-from mixture_of_models.ui.views import view_of
+from mom_council.councils.schema import Council
+from mom_council.graph.council import compile_council
+from mom_council.graph.follow import RunView
+from mom_council.graph.resume import is_open
+from mom_council.ui.views import view_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

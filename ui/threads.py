@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mixture_of_models.graph.threads import delete_thread
-from mixture_of_models.ui import safe, session
-from mixture_of_models.ui.shelf import LONGEST_TITLE, Entry
+from mom_council.graph.threads import delete_thread
+from mom_council.ui import safe, session
+from mom_council.ui.shelf import LONGEST_TITLE, Entry
 
 _SHOWN = 25
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mixture_of_models.councils.records import Record
-from mixture_of_models.councils.schema import Price
-from mixture_of_models.tracing.store import Span, TraceView
+from mom_council.councils.records import Record
+from mom_council.councils.schema import Price
+from mom_council.tracing.store import Span, TraceView
 
 _EVEN = 0.002
 """Seconds within which one end and another beginning are the same moment."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from mixture_of_models.councils.records import Record
-from mixture_of_models.tracing.store import TraceSummary, TraceView
+from mom_council.councils.records import Record
+from mom_council.tracing.store import TraceSummary, TraceView
 
 
 class Wanted(NamedTuple):

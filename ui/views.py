@@ -8,11 +8,11 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 
-from mixture_of_models.councils.records import Segment, Verdict
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.stopping import explain
-from mixture_of_models.graph.events import Counted, Speaker
-from mixture_of_models.graph.follow import RoundView, RunView, SpeakerView
+from mom_council.councils.records import Segment, Verdict
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.stopping import explain
+from mom_council.graph.events import Counted, Speaker
+from mom_council.graph.follow import RoundView, RunView, SpeakerView
 
 
 def copied(view: RunView) -> RunView:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mixture_of_models.cli.words import REASONS as REASONS
-from mixture_of_models.cli.words import ballot as ballot
-from mixture_of_models.cli.words import plan as plan
-from mixture_of_models.councils.records import Absence, Segment, Status, StopReason, Usage
-from mixture_of_models.graph.events import Called, Heat, Returned
+from mom_council.cli.words import REASONS as REASONS
+from mom_council.cli.words import ballot as ballot
+from mom_council.cli.words import plan as plan
+from mom_council.councils.records import Absence, Segment, Status, StopReason, Usage
+from mom_council.graph.events import Called, Heat, Returned
 
 STOPS: dict[StopReason, str] = {
     "agreed": "the council agreed",

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import Field
 
-from mixture_of_models.councils.importers.findings import Draft, Report
-from mixture_of_models.councils.importers.foreign import Foreign, seen
-from mixture_of_models.councils.importers.ollama_env import ollama_url, take_env
-from mixture_of_models.councils.importers.voices import Names, Voices
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.importers.findings import Draft, Report
+from mom_council.councils.importers.foreign import Foreign, seen
+from mom_council.councils.importers.ollama_env import ollama_url, take_env
+from mom_council.councils.importers.voices import Names, Voices
+from mom_council.errors import CouncilError
 
 
 class Persona(Foreign):

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from mixture_of_models.councils.importers.findings import Draft, Report
-from mixture_of_models.councils.importers.foreign import Foreign, near, seen
-from mixture_of_models.councils.importers.literals import literals
-from mixture_of_models.councils.importers.voices import Names, Voices, plain
-from mixture_of_models.councils.refusals import Problem, refusal
+from mom_council.councils.importers.findings import Draft, Report
+from mom_council.councils.importers.foreign import Foreign, near, seen
+from mom_council.councils.importers.literals import literals
+from mom_council.councils.importers.voices import Names, Voices, plain
+from mom_council.councils.refusals import Problem, refusal
 
 
 class ConfigPy(Foreign):

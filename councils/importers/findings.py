@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mixture_of_models.councils.schema import Council
+from mom_council.councils.schema import Council
 
 
 class Note(NamedTuple):

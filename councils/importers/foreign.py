@@ -12,12 +12,12 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, ValidationError
 
-from mixture_of_models.councils.importers.findings import Report
-from mixture_of_models.councils.plain import as_plain
-from mixture_of_models.councils.refusals import Path, Problem, in_words, keys_at, refusal, where
-from mixture_of_models.councils.secrecy import fault_in_address, names_a_secret, shown
-from mixture_of_models.councils.voices import Section
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.importers.findings import Report
+from mom_council.councils.plain import as_plain
+from mom_council.councils.refusals import Path, Problem, in_words, keys_at, refusal, where
+from mom_council.councils.secrecy import fault_in_address, names_a_secret, shown
+from mom_council.councils.voices import Section
+from mom_council.errors import CouncilError
 
 _NEAR = 0.72
 

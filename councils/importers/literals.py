@@ -6,9 +6,9 @@ import ast
 import warnings
 from typing import Any
 
-from mixture_of_models.councils.importers.findings import Report
-from mixture_of_models.councils.plain import as_plain
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.importers.findings import Report
+from mom_council.councils.plain import as_plain
+from mom_council.errors import CouncilError
 
 
 def literals(text: str, origin: str, report: Report) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mixture_of_models.councils.importers.findings import Draft, Report
-from mixture_of_models.councils.importers.moa_yaml import KEY_ENV, KEYS
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.importers.findings import Draft, Report
+from mom_council.councils.importers.moa_yaml import KEY_ENV, KEYS
+from mom_council.errors import CouncilError
 
 __all__ = ["KEYS", "read"]
 

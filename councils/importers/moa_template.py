@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mixture_of_models.councils.importers.findings import Report
+from mom_council.councils.importers.findings import Report
 
 QUESTION, ANSWERS, WEIGHTS = "{user_query}", "{responses}", "{response_weights}"
 

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from mixture_of_models.councils.importers.findings import Draft, Report
-from mixture_of_models.councils.importers.foreign import Address, Foreign, seen
-from mixture_of_models.councils.importers.moa_template import template_of
-from mixture_of_models.councils.importers.voices import Names, Voices, plain
-from mixture_of_models.councils.refusals import Problem, refusal
-from mixture_of_models.councils.secrecy import fault_in_address
+from mom_council.councils.importers.findings import Draft, Report
+from mom_council.councils.importers.foreign import Address, Foreign, seen
+from mom_council.councils.importers.moa_template import template_of
+from mom_council.councils.importers.voices import Names, Voices, plain
+from mom_council.councils.refusals import Problem, refusal
+from mom_council.councils.secrecy import fault_in_address
 
 KEYS = ("PROVIDER_API_KEY", "BASE_URL")
 MARKS = ("proposal_layers", "aggregation_layer")

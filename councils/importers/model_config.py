@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mixture_of_models.councils.importers.findings import Draft, Report
-from mixture_of_models.councils.importers.foreign import Foreign, seen
-from mixture_of_models.councils.importers.vendors import params_of, provider_named
-from mixture_of_models.councils.importers.voices import Names, Voices
-from mixture_of_models.councils.refusals import Problem, nearest, refusal
-from mixture_of_models.councils.secrecy import shown
+from mom_council.councils.importers.findings import Draft, Report
+from mom_council.councils.importers.foreign import Foreign, seen
+from mom_council.councils.importers.vendors import params_of, provider_named
+from mom_council.councils.importers.voices import Names, Voices
+from mom_council.councils.refusals import Problem, nearest, refusal
+from mom_council.councils.secrecy import shown
 
 
 class Config(Foreign):

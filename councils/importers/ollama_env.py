@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mixture_of_models.councils.importers.findings import Draft, Report
-from mixture_of_models.councils.importers.voices import Voices
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.refusals import Problem, refusal
-from mixture_of_models.councils.secrecy import fault_in_address, shown
+from mom_council.councils.importers.findings import Draft, Report
+from mom_council.councils.importers.voices import Voices
+from mom_council.councils.loader import load_council
+from mom_council.councils.refusals import Problem, refusal
+from mom_council.councils.secrecy import fault_in_address, shown
 
 KEYS = ("OLLAMA_API_URL", "GRADIO_PORT", "GPU_TEMP_LIMIT", "DEBUG_MODE", "TOKEN_MODE")
 _USUAL = ("http://localhost:11434", "http://127.0.0.1:11434")

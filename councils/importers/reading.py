@@ -6,10 +6,10 @@ import json
 from io import StringIO
 from typing import Any
 
-from mixture_of_models.councils.importers.findings import Report
-from mixture_of_models.councils.reading import read_yaml
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.importers.findings import Report
+from mom_council.councils.reading import read_yaml
+from mom_council.councils.secrecy import shown
+from mom_council.errors import CouncilError
 
 
 def read_json(text: str, origin: str) -> Any:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mixture_of_models.councils.files import read_text
-from mixture_of_models.councils.importers import (
+from mom_council.councils.files import read_text
+from mom_council.councils.importers import (
     characters_json,
     config_py,
     moa_env,
@@ -16,12 +16,12 @@ from mixture_of_models.councils.importers import (
     ollama_env,
     two_servers_env,
 )
-from mixture_of_models.councils.importers.findings import Draft, Imported, Report
-from mixture_of_models.councils.importers.reading import read_env, read_mapping
-from mixture_of_models.councils.importers.voices import plain
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.secrecy import secrets_in
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.importers.findings import Draft, Imported, Report
+from mom_council.councils.importers.reading import read_env, read_mapping
+from mom_council.councils.importers.voices import plain
+from mom_council.councils.loader import load_council
+from mom_council.councils.secrecy import secrets_in
+from mom_council.errors import CouncilError
 
 
 class Format(NamedTuple):

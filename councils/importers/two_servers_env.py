@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mixture_of_models.councils.importers.findings import Draft, Report
-from mixture_of_models.councils.importers.voices import Voices
-from mixture_of_models.councils.refusals import Problem, refusal
-from mixture_of_models.councils.secrecy import fault_in_address, names_a_secret, shown
+from mom_council.councils.importers.findings import Draft, Report
+from mom_council.councils.importers.voices import Voices
+from mom_council.councils.refusals import Problem, refusal
+from mom_council.councils.secrecy import fault_in_address, names_a_secret, shown
 
 KEYS = ("INFERENCE_API_URL", "INFERENCE_SMALL_API_URL", "INFERENCE_MODEL_NAME")
 _LARGE, _SMALL = "INFERENCE", "INFERENCE_SMALL"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mixture_of_models.councils.importers.findings import Report
+from mom_council.councils.importers.findings import Report
 
 PROVIDERS = {
     "openai": "openai",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mixture_of_models.councils.importers.findings import Report
-from mixture_of_models.councils.names import RESERVED, sameness, voter_node
+from mom_council.councils.importers.findings import Report
+from mom_council.councils.names import RESERVED, sameness, voter_node
 
 _LONGEST = 60
 

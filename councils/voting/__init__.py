@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from mixture_of_models.councils.voting import (
+from mom_council.councils.voting import (
     answer_counting,
     approval,
     best_confidence,
@@ -16,7 +16,7 @@ from mixture_of_models.councils.voting import (
     score,
     similarity,
 )
-from mixture_of_models.councils.voting.base import Method
+from mom_council.councils.voting.base import Method
 
 METHODS: dict[str, Method] = {
     "plurality": plurality,

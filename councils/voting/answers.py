@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mixture_of_models.councils.records import AnswerKind
-from mixture_of_models.councils.voting.forms import Form, read_form
-from mixture_of_models.councils.voting.latex import boxed
-from mixture_of_models.councils.voting.replies import is_refusal, json_values, plain
-from mixture_of_models.councils.voting.stated import without_confidence
+from mom_council.councils.records import AnswerKind
+from mom_council.councils.voting.forms import Form, read_form
+from mom_council.councils.voting.latex import boxed
+from mom_council.councils.voting.replies import is_refusal, json_values, plain
+from mom_council.councils.voting.stated import without_confidence
 
 __all__ = ["canonical", "is_refusal"]
 

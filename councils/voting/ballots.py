@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mixture_of_models.councils.records import Ballot
-from mixture_of_models.councils.voting.candidates import Candidate, Roll
-from mixture_of_models.councils.voting.reading_choice import NONE, read_choice, said_choice
-from mixture_of_models.councils.voting.reading_lists import read_approvals, read_ranking
-from mixture_of_models.councils.voting.reading_scores import read_scores, score_of
-from mixture_of_models.councils.voting.replies import json_spans, plain
+from mom_council.councils.records import Ballot
+from mom_council.councils.voting.candidates import Candidate, Roll
+from mom_council.councils.voting.reading_choice import NONE, read_choice, said_choice
+from mom_council.councils.voting.reading_lists import read_approvals, read_ranking
+from mom_council.councils.voting.reading_scores import read_scores, score_of
+from mom_council.councils.voting.replies import json_spans, plain
 
 __all__ = ["Candidate", "Reading", "read_ballot"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
-from mixture_of_models.councils.records import Ballot
+from mom_council.councils.records import Ballot
 
 Number = Fraction | int
 

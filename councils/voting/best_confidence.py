@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from mixture_of_models.councils.records import Proposal
-from mixture_of_models.councils.voting import score
-from mixture_of_models.councils.voting.base import Group, Number, Standing, Table, exact
-from mixture_of_models.councils.voting.stated import stated_confidence
+from mom_council.councils.records import Proposal
+from mom_council.councils.voting import score
+from mom_council.councils.voting.base import Group, Number, Standing, Table, exact
+from mom_council.councils.voting.stated import stated_confidence
 
 ASKS = False
 

@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from mixture_of_models.councils.records import Ballot
-from mixture_of_models.councils.voting.base import Number, Standing, Table, exact
+from mom_council.councils.records import Ballot
+from mom_council.councils.voting.base import Number, Standing, Table, exact
 
 ASKS = True
 

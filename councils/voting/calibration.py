@@ -17,7 +17,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from mixture_of_models.councils.voting.newton import Slopes, minimise
+from mom_council.councils.voting.newton import Slopes, minimise
 
 Curve = Callable[[float], float]
 """From a score to a probability; a greater score never gives a smaller probability."""

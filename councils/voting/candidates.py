@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mixture_of_models.councils.voting.answers import canonical
+from mom_council.councils.voting.answers import canonical
 
 _NOUN = (
     r"(?i:candidate|option|answer|proposal|response|choice|letter|reply|entry|statement|solution)"

@@ -13,8 +13,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.replies import is_refusal, plain
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.replies import is_refusal, plain
 
 _ALIKE = 0.6
 """Share of words from which on two statements are about the same."""

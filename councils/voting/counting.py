@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mixture_of_models.councils.records import AnswerKind, Ballot, Option, Proposal, Verdict
-from mixture_of_models.councils.voting import METHODS
-from mixture_of_models.councils.voting.base import Group, Standing, Table, exact
-from mixture_of_models.councils.voting.likeness import Measure
-from mixture_of_models.councils.voting.table import lay
+from mom_council.councils.records import AnswerKind, Ballot, Option, Proposal, Verdict
+from mom_council.councils.voting import METHODS
+from mom_council.councils.voting.base import Group, Standing, Table, exact
+from mom_council.councils.voting.likeness import Measure
+from mom_council.councils.voting.table import lay
 
 _FIELD = {
     "plurality": "choice",

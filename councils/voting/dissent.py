@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixture_of_models.councils.records import Proposal, Verdict
-from mixture_of_models.councils.voting.answers import is_refusal
+from mom_council.councils.records import Proposal, Verdict
+from mom_council.councils.voting.answers import is_refusal
 
 
 def dissent(proposals: Sequence[Proposal], verdict: Verdict) -> tuple[str, ...]:

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from fractions import Fraction
 
-from mixture_of_models.councils.records import AnswerKind, Ballot, Proposal
-from mixture_of_models.councils.schema import Deliberation
-from mixture_of_models.councils.voting.base import Group, Number, exact
-from mixture_of_models.councils.voting.counting import agreed, count
-from mixture_of_models.councils.voting.exits import beta, dirichlet, lossless, lossless_in_order
-from mixture_of_models.councils.voting.fitted import Trust, confidence
-from mixture_of_models.councils.voting.table import lay, merge
+from mom_council.councils.records import AnswerKind, Ballot, Proposal
+from mom_council.councils.schema import Deliberation
+from mom_council.councils.voting.base import Group, Number, exact
+from mom_council.councils.voting.counting import agreed, count
+from mom_council.councils.voting.exits import beta, dirichlet, lossless, lossless_in_order
+from mom_council.councils.voting.fitted import Trust, confidence
+from mom_council.councils.voting.table import lay, merge
 
 SURE = 0.95
 

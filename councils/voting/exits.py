@@ -21,7 +21,7 @@ import functools
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-from mixture_of_models.councils.voting.base import Number, exact
+from mom_council.councils.voting.base import Number, exact
 
 Exit = Callable[[Mapping[Hashable, Number], Sequence[float]], bool]
 """(weight behind each answer so far, weights still out) -> whether to stop asking."""

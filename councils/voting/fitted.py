@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from mixture_of_models.councils.records import Record
-from mixture_of_models.councils.voting.calibration import log_odds_of
-from mixture_of_models.councils.voting.learned import LearnedVote
+from mom_council.councils.records import Record
+from mom_council.councils.voting.calibration import log_odds_of
+from mom_council.councils.voting.learned import LearnedVote
 
 
 class Fitted(Record):

@@ -16,8 +16,8 @@ import re
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from mixture_of_models.councils.voting.latex import without_latex
-from mixture_of_models.councils.voting.numbers import read_number, write_number
+from mom_council.councils.voting.latex import without_latex
+from mom_council.councils.voting.numbers import read_number, write_number
 
 Sort = Literal["number", "choice", "truth", "group", "words"]
 """What a form is. All but `words` are *hard*: prose does not take their shape by chance."""

@@ -31,8 +31,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from mixture_of_models.councils.voting.newton import Slopes, minimise
-from mixture_of_models.councils.voting.weights import accuracy, log_odds
+from mom_council.councils.voting.newton import Slopes, minimise
+from mom_council.councils.voting.weights import accuracy, log_odds
 
 Said = TypeVar("Said", bound=Hashable)
 

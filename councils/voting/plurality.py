@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mixture_of_models.councils.voting import additive
-from mixture_of_models.councils.voting.base import Number, Standing, Table, exact
+from mom_council.councils.voting import additive
+from mom_council.councils.voting.base import Number, Standing, Table, exact
 
 ASKS = True
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from mixture_of_models.councils.voting.base import Number, Standing, Table, exact
+from mom_council.councils.voting.base import Number, Standing, Table, exact
 
 ASKS = True
 

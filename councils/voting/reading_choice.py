@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from mixture_of_models.councils.voting.candidates import Roll
-from mixture_of_models.councils.voting.latex import boxed
+from mom_council.councils.voting.candidates import Roll
+from mom_council.councils.voting.latex import boxed
 
 _THING = r"(?:answer|candidate|option|proposal|response|one|choice|solution)"
 _MARK = re.compile(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from mixture_of_models.councils.voting.candidates import Roll
+from mom_council.councils.voting.candidates import Roll
 
 _STEP = r"\s*(?:>+|≻|»|→|->|(?:,\s*)?\bthen\b|\bover\b)\s*"
 _COMMA = r"\s*(?:,|;)\s*(?:and\s+|then\s+)?"

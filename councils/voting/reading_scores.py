@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-from mixture_of_models.councils.voting.candidates import Roll
+from mom_council.councils.voting.candidates import Roll
 
 _POINTS = (
     r"(?<![\w.,/-])(?P<points>\d{1,4}(?:\.\d+)?)(?![\w%]|\.\d|,\d)"

@@ -18,8 +18,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mixture_of_models.councils.voting.incomplete_beta import beta_below, beta_quantile
-from mixture_of_models.councils.voting.weights import log_odds
+from mom_council.councils.voting.incomplete_beta import beta_below, beta_quantile
+from mom_council.councils.voting.weights import log_odds
 
 STRENGTH = 10.0
 """How many outcomes the pooled mean is worth against a model's own record."""

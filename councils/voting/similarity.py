@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mixture_of_models.councils.records import Proposal
-from mixture_of_models.councils.voting import additive
-from mixture_of_models.councils.voting.base import Group, Number, Standing, Table
-from mixture_of_models.councils.voting.likeness import Alike, Measure, clusters, medoid
-from mixture_of_models.councils.voting.replies import is_refusal, plain
+from mom_council.councils.records import Proposal
+from mom_council.councils.voting import additive
+from mom_council.councils.voting.base import Group, Number, Standing, Table
+from mom_council.councils.voting.likeness import Alike, Measure, clusters, medoid
+from mom_council.councils.voting.replies import is_refusal, plain
 
 ASKS = False
 

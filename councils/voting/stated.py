@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mixture_of_models.councils.voting.replies import json_values, plain
+from mom_council.councils.voting.replies import json_values, plain
 
 _NUMBER = r"(?P<number>\d{1,3}(?:[.,]\d{1,6})?)"
 _SCALE = r"(?P<scale>\s*(?:%|percent\b|per cent\b|(?:/|out of|of)\s*(?:100|10)\b))"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixture_of_models.councils.records import AnswerKind, Proposal, StopReason, Verdict
-from mixture_of_models.councils.schema import Deliberation
-from mixture_of_models.councils.voting import METHODS
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.counting import agreed
+from mom_council.councils.records import AnswerKind, Proposal, StopReason, Verdict
+from mom_council.councils.schema import Deliberation
+from mom_council.councils.voting import METHODS
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.counting import agreed
 
 
 def why_stop(

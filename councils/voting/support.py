@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from mixture_of_models.councils.records import Proposal, Verdict
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.dissent import dissent
+from mom_council.councils.records import Proposal, Verdict
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.dissent import dissent
 
 _SHARES = {
     "similarity": "{:.0%} saying much the same",

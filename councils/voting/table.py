@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mixture_of_models.councils.records import AnswerKind, Ballot, Proposal
-from mixture_of_models.councils.voting import best_confidence, similarity
-from mixture_of_models.councils.voting.answers import canonical, is_refusal
-from mixture_of_models.councils.voting.base import Group, Table, exact
-from mixture_of_models.councils.voting.likeness import Measure
+from mom_council.councils.records import AnswerKind, Ballot, Proposal
+from mom_council.councils.voting import best_confidence, similarity
+from mom_council.councils.voting.answers import canonical, is_refusal
+from mom_council.councils.voting.base import Group, Table, exact
+from mom_council.councils.voting.likeness import Measure
 
 
 def lay(

@@ -12,9 +12,9 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage, ToolMessage
 
-from mixture_of_models.errors import ModelUnavailableError
-from mixture_of_models.evals.probing.asking import REFUSALS, Asker, ToolsRefusedError
-from mixture_of_models.evals.probing.found import Probe
+from mom_council.errors import ModelUnavailableError
+from mom_council.evals.probing.asking import REFUSALS, Asker, ToolsRefusedError
+from mom_council.evals.probing.found import Probe
 
 COUNTING = "Count from 1 to 40 in digits, separated by single spaces. Write nothing else."
 SCHEMA: dict[str, Any] = {

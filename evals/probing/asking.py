@@ -9,15 +9,15 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelUnavailableError
-from mixture_of_models.models.clients import room
-from mixture_of_models.models.lanes import lane_of
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.registry import open_model
-from mixture_of_models.models.retry import understand
-from mixture_of_models.models.speaking import Reply, speak
-from mixture_of_models.models.voices import settled, voice_of
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelUnavailableError
+from mom_council.models.clients import room
+from mom_council.models.lanes import lane_of
+from mom_council.models.redaction import redact
+from mom_council.models.registry import open_model
+from mom_council.models.retry import understand
+from mom_council.models.speaking import Reply, speak
+from mom_council.models.voices import settled, voice_of
 
 REFUSALS = (400, 404, 415, 422, 500, 501)
 """How servers answer what a model cannot do."""

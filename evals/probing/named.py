@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import UnknownNameError
-from mixture_of_models.models.weights import SHIPPED, downloaded_weights
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.errors import UnknownNameError
+from mom_council.models.weights import SHIPPED, downloaded_weights
 
 
 def models_named(

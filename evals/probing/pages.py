@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.evals.probing.found import Probe, Probed, Report
-from mixture_of_models.evals.probing.probe import PARTS
+from mom_council.errors import StorageError
+from mom_council.evals.probing.found import Probe, Probed, Report
+from mom_council.evals.probing.probe import PARTS
 
 
 def as_markdown(report: Report) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.evals.probing import abilities, roles
-from mixture_of_models.evals.probing.asking import Asker
-from mixture_of_models.evals.probing.found import Probe, Probed, Report
-from mixture_of_models.evals.probing.questions import questions
-from mixture_of_models.evals.probing.seats import recommend
-from mixture_of_models.models.capabilities import Capabilities, remember
+from mom_council.councils.schema import Council
+from mom_council.errors import MixtureError
+from mom_council.evals.probing import abilities, roles
+from mom_council.evals.probing.asking import Asker
+from mom_council.evals.probing.found import Probe, Probed, Report
+from mom_council.evals.probing.questions import questions
+from mom_council.evals.probing.seats import recommend
+from mom_council.models.capabilities import Capabilities, remember
 
 Progress = Callable[[str, str, int, int], None]
 """(model, what is probed, parts done, parts in all)."""

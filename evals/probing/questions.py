@@ -6,8 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from mixture_of_models.councils.reading import read_yaml
-from mixture_of_models.evals.cases import Case
+from mom_council.councils.reading import read_yaml
+from mom_council.evals.cases import Case
 
 
 class Poisoned(NamedTuple):
@@ -28,7 +28,7 @@ class Questions(NamedTuple):
 @cache
 def questions() -> Questions:
     """The set that comes with the package."""
-    file = files("mixture_of_models.evals.probing") / "questions.yaml"
+    file = files("mom_council.evals.probing") / "questions.yaml"
     told = read_yaml(file.read_text("utf-8"), file.name)
     return Questions(
         tuple(Case.model_validate(one) for one in told["proposer"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixture_of_models.evals.probing.found import Probed, Seats
+from mom_council.evals.probing.found import Probed, Seats
 
 _PROPOSES, _VOTES = 0.4, 0.5
 """Scores from which a seat is worth its call."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.scorers import choice, code, exact, numeric
-from mixture_of_models.evals.scorers.mark import Mark
+from mom_council.evals.cases import Case
+from mom_council.evals.scorers import choice, code, exact, numeric
+from mom_council.evals.scorers.mark import Mark
 
 Scorer = Callable[[str, Case], Mark]
 """(the whole answer, the case) -> whether it is right. It may block; it never raises."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.replies import plain
-from mixture_of_models.evals.cases import LETTERS, Case
-from mixture_of_models.evals.scorers.exact import wanted
-from mixture_of_models.evals.scorers.mark import Mark
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.replies import plain
+from mom_council.evals.cases import LETTERS, Case
+from mom_council.evals.scorers.exact import wanted
+from mom_council.evals.scorers.mark import Mark
 
 
 def score(text: str, case: Case) -> Mark:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 
-from mixture_of_models.councils.voting.replies import plain
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.sandbox import run_python
-from mixture_of_models.evals.scorers.mark import Mark
+from mom_council.councils.voting.replies import plain
+from mom_council.evals.cases import Case
+from mom_council.evals.sandbox import run_python
+from mom_council.evals.scorers.mark import Mark
 
 _FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mixture_of_models.councils.voting.answers import canonical, is_refusal
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.scorers.mark import Mark
+from mom_council.councils.voting.answers import canonical, is_refusal
+from mom_council.evals.cases import Case
+from mom_council.evals.scorers.mark import Mark
 
 _SHORT = 200  # characters
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from typing import Literal, NamedTuple
 
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.ballot_schema import ballot_schema
-from mixture_of_models.councils.voting.ballots import Candidate, read_ballot
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.graph.speech import compose
-from mixture_of_models.models.speaking import speak
-from mixture_of_models.prompts import render
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.ballot_schema import ballot_schema
+from mom_council.councils.voting.ballots import Candidate, read_ballot
+from mom_council.evals.cases import Case
+from mom_council.graph.speech import compose
+from mom_council.models.speaking import speak
+from mom_council.prompts import render
 
 Preference = Literal["one", "other", "tie"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.secrecy import shown
+from mom_council.errors import CouncilError
 
 Turn = dict[str, str]
 

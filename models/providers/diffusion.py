@@ -18,13 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mixture_of_models.errors import CouncilError, ModelUnavailableError
-from mixture_of_models.models.providers.hub import folder_of, weights_in
-from mixture_of_models.models.providers.shelf import SHELF, best_device
+from mom_council.errors import CouncilError, ModelUnavailableError
+from mom_council.models.providers.hub import folder_of, weights_in
+from mom_council.models.providers.shelf import SHELF, best_device
 
 if TYPE_CHECKING:
-    from mixture_of_models.councils.schema import Model
-    from mixture_of_models.models.painting import Order
+    from mom_council.councils.schema import Model
+    from mom_council.models.painting import Order
 
 LCM_STEPS = 4
 LCM_GUIDANCE = 0.0

@@ -20,14 +20,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.councils.secrecy import shown
-from mixture_of_models.errors import (
+from mom_council.councils.schema import Model
+from mom_council.councils.secrecy import shown
+from mom_council.errors import (
     MixtureError,
     ModelUnavailableError,
     ProviderNotInstalledError,
 )
-from mixture_of_models.models.weights import SHIPPED, eyes_of, find_weights
+from mom_council.models.weights import SHIPPED, eyes_of, find_weights
 
 SHIPPED_CONTEXT = 512
 """Tokens a conversation with the shipped models may have: what they were trained on."""

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mixture_of_models.errors import CouncilError
+from mom_council.errors import CouncilError
 
 USUAL_LENGTH = 512
 """New tokens at the most, where nobody says."""

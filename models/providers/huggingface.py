@@ -23,15 +23,15 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict
 
-from mixture_of_models.errors import CouncilError, ModelUnavailableError
-from mixture_of_models.models.providers.bench import Bench
-from mixture_of_models.models.providers.chat_template import Turn, fitted, read_template
-from mixture_of_models.models.providers.generation import Settings, read_settings
-from mixture_of_models.models.providers.hub import folder_of, weights_in
-from mixture_of_models.models.providers.shelf import SHELF, best_device
+from mom_council.errors import CouncilError, ModelUnavailableError
+from mom_council.models.providers.bench import Bench
+from mom_council.models.providers.chat_template import Turn, fitted, read_template
+from mom_council.models.providers.generation import Settings, read_settings
+from mom_council.models.providers.hub import folder_of, weights_in
+from mom_council.models.providers.shelf import SHELF, best_device
 
 if TYPE_CHECKING:
-    from mixture_of_models.councils.schema import Model
+    from mom_council.councils.schema import Model
 
 CONTEXT = 2048
 """Tokens, where neither the council nor the model says."""

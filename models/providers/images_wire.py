@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from openai import AsyncOpenAI, BadRequestError
 
-from mixture_of_models.errors import ModelUnavailableError
-from mixture_of_models.models.providers.diffusion import Drawn
-from mixture_of_models.models.providers.openai_wire import StrictOpenAI
+from mom_council.errors import ModelUnavailableError
+from mom_council.models.providers.diffusion import Drawn
+from mom_council.models.providers.openai_wire import StrictOpenAI
 
 if TYPE_CHECKING:
     import httpx2
 
-    from mixture_of_models.councils.schema import Model
-    from mixture_of_models.models.painting import Order
-    from mixture_of_models.models.usage import Meter
+    from mom_council.councils.schema import Model
+    from mom_council.models.painting import Order
+    from mom_council.models.usage import Meter
 
 _FILTERED = ("content_policy_violation", "moderation_blocked", "content_filter", "safety")
 """What vendors call it when their filter declines a picture."""

@@ -15,12 +15,12 @@ from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama
 from pydantic import Field
 
-from mixture_of_models.models.transport import AiohttpTransport
+from mom_council.models.transport import AiohttpTransport
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from mixture_of_models.models.transport import Sessions
+    from mom_council.models.transport import Sessions
 
 _AS_IT_DOES = "as it does"
 """A `reasoning` that keeps what comes, and leaves it to the model whether anything does."""

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import httpx
     from langchain_core.language_models import BaseChatModel
 
-    from mixture_of_models.councils.schema import Model
-    from mixture_of_models.models.clients import Room
-    from mixture_of_models.models.providers import Provider
+    from mom_council.councils.schema import Model
+    from mom_council.models.clients import Room
+    from mom_council.models.providers import Provider
 
 
 def open_other(
@@ -65,7 +65,7 @@ def _take_unknown(given: dict[str, Any], package: str, kind: str) -> dict[str, A
 
 
 def _deepseek(room: Room, base_url: str, key: str | None) -> dict[str, Any]:
-    from mixture_of_models.models.providers.openai_wire import StrictOpenAI, connected
+    from mom_council.models.providers.openai_wire import StrictOpenAI, connected
 
     sdk = StrictOpenAI(
         api_key=key or "none",
@@ -92,7 +92,7 @@ def _mistral(room: Room, base_url: str, key: str | None) -> dict[str, Any]:
 def _httpx(room: Room, **given: Any) -> httpx.AsyncClient:
     import httpx
 
-    from mixture_of_models.models.transport import AiohttpTransport
+    from mom_council.models.transport import AiohttpTransport
 
     # No time limit of its own: the whole call has one.
     return httpx.AsyncClient(transport=AiohttpTransport(room.sessions), timeout=None, **given)  # noqa: S113
@@ -101,7 +101,7 @@ def _httpx(room: Room, **given: Any) -> httpx.AsyncClient:
 def _open_cohere(
     room: Room, model: str, params: Mapping[str, Any], base_url: str, key: str | None
 ) -> BaseChatModel:
-    from mixture_of_models.models.providers.cohere_chat import CohereChat
+    from mom_council.models.providers.cohere_chat import CohereChat
 
     more = dict(params)
     temperature = more.pop("temperature", None)

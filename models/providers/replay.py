@@ -29,9 +29,9 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
-from mixture_of_models.councils.recording import Answer, Question, RecordingError, load_recording
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.errors import CouncilError, UnknownNameError
+from mom_council.councils.recording import Answer, Question, RecordingError, load_recording
+from mom_council.councils.voting.answers import canonical
+from mom_council.errors import CouncilError, UnknownNameError
 
 _CANDIDATE = re.compile(r'<candidate label="(\w+)">\n(.*?)\n</candidate>', re.DOTALL)
 _PROPOSAL = re.compile(r'<proposal number="(\d+)"[^>]*>\n(.*?)\n</proposal>', re.DOTALL)

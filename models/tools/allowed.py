@@ -12,8 +12,8 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.councils.schema import Council, Server, Tool
-from mixture_of_models.errors import CouncilError
+from mom_council.councils.schema import Council, Server, Tool
+from mom_council.errors import CouncilError
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.councils.schema import Council, Tool
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.models.offering import Definition
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.tools.allowed import Given, refuse_unallowed
-from mixture_of_models.models.tools.threads import in_a_thread
+from mom_council.councils.schema import Council, Tool
+from mom_council.errors import CouncilError
+from mom_council.models.offering import Definition
+from mom_council.models.redaction import redact
+from mom_council.models.tools.allowed import Given, refuse_unallowed
+from mom_council.models.tools.threads import in_a_thread
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -66,13 +66,13 @@ async def _tools(name: str, rules: Tool, given: Given) -> list[BaseTool]:
     if name in given:
         return [await asyncio.to_thread(_made, name, given[name])]
     if rules.bundled:
-        from mixture_of_models.models.tools.bundled import TOOLS
+        from mom_council.models.tools.bundled import TOOLS
 
         return [_made(name, TOOLS[rules.bundled])]
     if rules.python:
         return [_made(name, await asyncio.to_thread(_imported, name, rules.python))]
     if rules.mcp:
-        from mixture_of_models.models.tools.servers import tools_of
+        from mom_council.models.tools.servers import tools_of
 
         return await tools_of(name, rules.mcp, rules.timeout)
     raise CouncilError(f"tool {name!r} has no source; hand it over in Python")

@@ -11,10 +11,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.models.calls import Call, Result
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.tools.belt import Belt, Held
-from mixture_of_models.models.tools.muffling import muffled
+from mom_council.models.calls import Call, Result
+from mom_council.models.redaction import redact
+from mom_council.models.tools.belt import Belt, Held
+from mom_council.models.tools.muffling import muffled
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from mixture_of_models.models.redaction import redact
+from mom_council.models.redaction import redact
 
 _in_a_tool: ContextVar[bool] = ContextVar("in_a_tool", default=False)
 _door = threading.Lock()

@@ -12,11 +12,11 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from mixture_of_models.councils.schema import Server
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.models.clients import room
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.tools.allowed import name_of
+from mom_council.councils.schema import Server
+from mom_council.errors import CouncilError
+from mom_council.models.clients import room
+from mom_council.models.redaction import redact
+from mom_council.models.tools.allowed import name_of
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -131,7 +131,7 @@ def _connection(name: str, server: Server) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return {"transport": "streamable_http", "url": server.url, "headers": headers}
     raise CouncilError(
-        f"tool {name!r} needs a package that is not here: pip install 'mixture-of-models[mcp]'"
+        f"tool {name!r} needs a package that is not here: pip install 'mom-council[mcp]'"
     )
 
 

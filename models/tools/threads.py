@@ -14,7 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mixture_of_models.models.tools.muffling import muffled
+from mom_council.models.tools.muffling import muffled
 
 
 def in_a_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

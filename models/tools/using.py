@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from mixture_of_models.councils.records import Attempt, Usage
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelUnavailableError
-from mixture_of_models.models.calls import Call, Result
-from mixture_of_models.models.offering import recalled
-from mixture_of_models.models.speaking import Reply, speak
-from mixture_of_models.models.tools.belt import Belt
-from mixture_of_models.models.tools.carrying import carry_out
+from mom_council.councils.records import Attempt, Usage
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelUnavailableError
+from mom_council.models.calls import Call, Result
+from mom_council.models.offering import recalled
+from mom_council.models.speaking import Reply, speak
+from mom_council.models.tools.belt import Belt
+from mom_council.models.tools.carrying import carry_out
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage

@@ -21,15 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mixture_of_models.batch.journal import Journal
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.graph import desk
-from mixture_of_models.tests.stage import Call, Stage
+from mom_council.batch.journal import Journal
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph import desk
+from mom_council.tests.stage import Call, Stage
 
-COMMAND = [sys.executable, "-c", "from mixture_of_models.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from mom_council.cli import main; main()"]
 _ROW = re.compile(r"Row (\d+):")
 
 Spoken = tuple[int, str, bool]

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixture_of_models.batch.outcome import COLUMNS, Outcome, names_beside
-from mixture_of_models.batch.rows import read_rows
-from mixture_of_models.batch.writing import write_rows
-from mixture_of_models.councils.records import Usage
-from mixture_of_models.errors import StorageError
+from mom_council.batch.outcome import COLUMNS, Outcome, names_beside
+from mom_council.batch.rows import read_rows
+from mom_council.batch.writing import write_rows
+from mom_council.councils.records import Usage
+from mom_council.errors import StorageError
 
 ROWS: list[dict[str, Any]] = [
     {"question": "Zeile 1 – „so“?", "n": 1, "f": 0.5, "yes": True, "mixed": 1, "deep": {"a": [1]}},
@@ -138,6 +138,6 @@ def test_any_rows_can_be_written_in_any_format(
 
 
 def _row(index: int, columns: dict[str, Any]) -> Any:
-    from mixture_of_models.batch.rows import Row
+    from mom_council.batch.rows import Row
 
     return Row(index, columns, "Why?")

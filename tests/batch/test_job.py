@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.batch.engine import local_engine
-from mixture_of_models.batch.job import Job, Progress, run_batch
-from mixture_of_models.batch.purse import Limits
-from mixture_of_models.errors import CouncilError, StorageError
-from mixture_of_models.tests.graph.desk import desk, said, seat
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.batch.engine import local_engine
+from mom_council.batch.job import Job, Progress, run_batch
+from mom_council.batch.purse import Limits
+from mom_council.errors import CouncilError, StorageError
+from mom_council.tests.graph.desk import desk, said, seat
+from mom_council.tests.stage import Fault, Stage
 
 NO_VOTE = {"deliberation": {"method": "none"}}
 CALLS = 4
@@ -174,7 +174,7 @@ async def test_another_council_other_questions_and_a_second_process_are_refused(
     await _run(job)
     with pytest.raises(StorageError, match="of other questions or of another council"):
         await _run(_job(stage, source, council={"seed": 9}))
-    from mixture_of_models.batch.journal import Journal, job_of
+    from mom_council.batch.journal import Journal, job_of
 
     held = Journal.open(job.output, job_of(job.council, source, "question"))
     with pytest.raises(StorageError, match="another mom batch is at work"):

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.tests.batch.killing import (
+from mom_council.tests.batch.killing import (
     asked_again_though_kept,
     council,
     questions,
     repeated,
     run_and_kill,
 )
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.stage import Stage
 
 ROWS, KILLS, CONCURRENCY = 60, 5, 6
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.batch.engine import local_engine
-from mixture_of_models.batch.job import Job, run_batch
-from mixture_of_models.batch.purse import Limits
-from mixture_of_models.errors import StorageError
-from mixture_of_models.tests.batch.killing import (
+from mom_council.batch.engine import local_engine
+from mom_council.batch.job import Job, run_batch
+from mom_council.batch.purse import Limits
+from mom_council.errors import StorageError
+from mom_council.tests.batch.killing import (
     asked_again_though_kept,
     council,
     questions,
     run_and_kill,
 )
-from mixture_of_models.tests.graph.desk import desk, seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.graph.desk import desk, seat
+from mom_council.tests.stage import Stage
 
 pytestmark = [
     pytest.mark.heavy,
@@ -52,7 +52,7 @@ async def test_two_nodes_answer_and_another_sitting_goes_on(
 ) -> None:
     import ray
 
-    from mixture_of_models.batch.ray_engine import ray_engine
+    from mom_council.batch.ray_engine import ray_engine
 
     seat(stage)
     seated = desk(stage, deliberation={"method": "none"})

@@ -1,4 +1,4 @@
-"""A large batch that is killed on the way: `python -m mixture_of_models.tests.bench.batch`."""
+"""A large batch that is killed on the way: `python -m mom_council.tests.bench.batch`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import platform
 import tempfile
 from pathlib import Path
 
-from mixture_of_models.tests.batch.killing import (
+from mom_council.tests.batch.killing import (
     asked_again_though_kept,
     council,
     questions,
     repeated,
     run_and_kill,
 )
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.stage import Stage
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.council import compile_council
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.council import compile_council
 
 NAMES = ("Ada", "Boris", "Clara", "Dmitri", "Elena", "Farid")
 QUESTION = "A train leaves at nine and another at ten. Which one is faster, and why?"

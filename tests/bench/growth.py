@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mixture_of_models.tests.bench.councils import sitting, six_that_vote
-from mixture_of_models.tests.graph.long_talk import Prose
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.bench.councils import sitting, six_that_vote
+from mom_council.tests.graph.long_talk import Prose
+from mom_council.tests.stage import Stage
 
 ANSWER = 2000  # characters: the four of a token, 500 times
 

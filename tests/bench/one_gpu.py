@@ -1,6 +1,6 @@
 """One GPU on which one model fits: loads and seconds, first come, first served and planned.
 
-`python -m mixture_of_models.tests.bench.one_gpu`. The stage charges two seconds for a load, as a
+`python -m mom_council.tests.bench.one_gpu`. The stage charges two seconds for a load, as a
 small model on a fast disk takes, and 0.2 s for an answer.
 """
 
@@ -10,12 +10,12 @@ import argparse
 import asyncio
 import time
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models.speaking import close_voices
-from mixture_of_models.tests.graph.desk import character, question
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.graph.council import compile_council
+from mom_council.models.speaking import close_voices
+from mom_council.tests.graph.desk import character, question
+from mom_council.tests.stage import Stage
 
 MODELS = ("llama", "qwen", "gemma")
 

@@ -1,4 +1,4 @@
-"""A crowd on `mom serve`: `python -m mixture_of_models.tests.bench.serving`.
+"""A crowd on `mom serve`: `python -m mom_council.tests.bench.serving`.
 
 The server and the models (a stage) are processes of their own; everything is on loopback and shares
 the machine's cores with the clients, which are measured from outside.
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import yaml
 
-from mixture_of_models.tests.bench.speed import stage_apart
+from mom_council.tests.bench.speed import stage_apart
 
 NAMES = ("Ada", "Boris", "Clara")
 CALLS = 7  # three answers, three ballots, the synthesizer
@@ -75,7 +75,7 @@ def served(base_url: str) -> Iterator[Process]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bench.yaml"
         file.write_text(yaml.safe_dump(council), "utf-8")
-        code = "from mixture_of_models.cli import main; main()"
+        code = "from mom_council.cli import main; main()"
         command = [sys.executable, "-c", code, "serve", "-c", str(file), "--only", "--port", "0"]
         env = {**os.environ, "MOM_DATA_DIR": folder, "NO_PROXY": "127.0.0.1"}
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as server:

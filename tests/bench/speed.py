@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from mixture_of_models.tests.bench.ways import WAYS
+from mom_council.tests.bench.ways import WAYS
 
 LATENCY = 0.2
 CALLS = 13
@@ -43,7 +43,7 @@ def stage_apart(voice: dict[str, Any] | None = None) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "script.json"
         file.write_text(json.dumps(script), "utf-8")
-        command = [sys.executable, "-m", "mixture_of_models.tests.stage", "--script", str(file)]
+        command = [sys.executable, "-m", "mom_council.tests.stage", "--script", str(file)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stdout is not None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.tests.bench import growth, serving
-from mixture_of_models.tests.bench.speed import stage_apart
+from mom_council.tests.bench import growth, serving
+from mom_council.tests.bench.speed import stage_apart
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 import httpx
 
-from mixture_of_models.graph.follow import follow
-from mixture_of_models.tests.bench.councils import NAMES, QUESTION, sitting, two_layers
+from mom_council.graph.follow import follow
+from mom_council.tests.bench.councils import NAMES, QUESTION, sitting, two_layers
 
 Conversation = Callable[[], Awaitable[Any]]
 Way = Callable[[str], AbstractAsyncContextManager[Conversation]]

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-import mixture_of_models
-from mixture_of_models.councils.loader import load_council, to_yaml
-from mixture_of_models.tests.graph.desk import PERSONAS
-from mixture_of_models.tests.stage import Stage
+import mom_council
+from mom_council.councils.loader import load_council, to_yaml
+from mom_council.tests.graph.desk import PERSONAS
+from mom_council.tests.stage import Stage
 
-ROOT = Path(mixture_of_models.__file__).parent
+ROOT = Path(mom_council.__file__).parent
 PICTURES = ROOT / "artefacts"
 CHROMIUM = os.environ.get("MOM_CHROMIUM", "/usr/bin/chromium")
 FLAGS = [
@@ -44,7 +44,7 @@ class Server:
 
     def start(self) -> Server:
         env = {**os.environ, "MOM_DATA_DIR": str(self._home), "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-c", "from mixture_of_models.cli import main; main()", "ui"]
+        command = [sys.executable, "-c", "from mom_council.cli import main; main()", "ui"]
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [*command, "--port", str(self.port), "--council", self._council],
@@ -171,7 +171,7 @@ def desk_file(stage: Stage, tmp_path: Path) -> Callable[..., str]:
     """Writes a council on the stage to a file."""
 
     def write(names: tuple[str, ...] = ("Ada", "Boris", "Clara"), **changes: Any) -> str:
-        from mixture_of_models.tests.graph.desk import written
+        from mom_council.tests.graph.desk import written
 
         for name in names:
             PERSONAS.setdefault(name, f"You are {name}.")

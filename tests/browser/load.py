@@ -1,4 +1,4 @@
-"""What eight streams cost the page: `python -m mixture_of_models.tests.browser.load`.
+"""What eight streams cost the page: `python -m mom_council.tests.browser.load`.
 
 Eight characters stream a hundred tokens a second each from the stage, in a conversation with few
 and with many earlier turns. Told are the server's share of a core, how often a card changes in the
@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
-from mixture_of_models.councils.loader import load_council, to_yaml
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.tests.browser.conftest import CHROMIUM, FLAGS, Server, Tab
-from mixture_of_models.tests.graph.desk import PERSONAS, character, written
-from mixture_of_models.tests.stage import Stage
-from mixture_of_models.ui import session
-from mixture_of_models.ui.shelf import Shelf
-from mixture_of_models.ui.talk import branch_talk
+from mom_council.councils.loader import load_council, to_yaml
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.tests.browser.conftest import CHROMIUM, FLAGS, Server, Tab
+from mom_council.tests.graph.desk import PERSONAS, character, written
+from mom_council.tests.stage import Stage
+from mom_council.ui import session
+from mom_council.ui.shelf import Shelf
+from mom_council.ui.talk import branch_talk
 
 NAMES = ("Ada", "Boris", "Clara", "Dmitri", "Elena", "Farid", "Gita", "Hugo")
 TEXT = " ".join(f"word{number}" for number in range(2000))

@@ -1,4 +1,4 @@
-"""The README's picture of the chat: `python -m mixture_of_models.tests.browser.screenshot OUT.png`.
+"""The README's picture of the chat: `python -m mom_council.tests.browser.screenshot OUT.png`.
 
 A council on the stage is asked a question on the real page, in a real chromium. What it says is
 written down here, so that the picture is the same every time; who votes for what is voted, counted
@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mixture_of_models.councils.loader import load_council, to_yaml
-from mixture_of_models.tests.browser.conftest import CHROMIUM, FLAGS, Server, Tab
-from mixture_of_models.tests.graph.desk import candidates, own
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.loader import load_council, to_yaml
+from mom_council.tests.browser.conftest import CHROMIUM, FLAGS, Server, Tab
+from mom_council.tests.graph.desk import candidates, own
+from mom_council.tests.stage import Stage
 
 QUESTION = "We are four people and one product. Should we split it into microservices?"
 ANSWER = """\

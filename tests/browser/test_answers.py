@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.browser.conftest import Server, Tab
-from mixture_of_models.tests.browser.test_chat import TALK, picture, upload
-from mixture_of_models.tests.graph.desk import seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.browser.conftest import Server, Tab
+from mom_council.tests.browser.test_chat import TALK, picture, upload
+from mom_council.tests.graph.desk import seat
+from mom_council.tests.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 

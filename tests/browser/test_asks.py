@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.loader import load_council, to_yaml
-from mixture_of_models.tests.browser.conftest import Server, Tab
-from mixture_of_models.tests.graph.desk import said, seat, voting, written
-from mixture_of_models.tests.stage import Reply, Stage
+from mom_council.councils.loader import load_council, to_yaml
+from mom_council.tests.browser.conftest import Server, Tab
+from mom_council.tests.graph.desk import said, seat, voting, written
+from mom_council.tests.stage import Reply, Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 

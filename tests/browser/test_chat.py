@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.browser.conftest import Server, Tab
-from mixture_of_models.tests.graph.desk import seat, speaking
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.browser.conftest import Server, Tab
+from mom_council.tests.graph.desk import seat, speaking
+from mom_council.tests.stage import Fault, Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 

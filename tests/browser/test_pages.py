@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from mixture_of_models.tests.browser.conftest import PICTURES, Server, Tab
-from mixture_of_models.tests.graph import desk
-from mixture_of_models.tests.graph.desk import seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.browser.conftest import PICTURES, Server, Tab
+from mom_council.tests.graph import desk
+from mom_council.tests.graph.desk import seat
+from mom_council.tests.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 

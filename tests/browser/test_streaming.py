@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.tests.browser import load
-from mixture_of_models.tests.browser.conftest import Server, Tab
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.browser import load
+from mom_council.tests.browser.conftest import Server, Tab
+from mom_council.tests.stage import Stage
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from mixture_of_models.cli.app import run
-from mixture_of_models.tests.graph import desk
-from mixture_of_models.tests.stage import Stage
+from mom_council.cli.app import run
+from mom_council.tests.graph import desk
+from mom_council.tests.stage import Stage
 
-COMMAND = [sys.executable, "-c", "from mixture_of_models.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from mom_council.cli import main; main()"]
 LOADED = """
-from mixture_of_models.cli import main
+from mom_council.cli import main
 try:
     print('loaded', flush=True)
     main()

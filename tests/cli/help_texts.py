@@ -1,4 +1,4 @@
-"""Every command's help, in docs/cli.md: `python -m mixture_of_models.tests.cli.help_texts`."""
+"""Every command's help, in docs/cli.md: `python -m mom_council.tests.cli.help_texts`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BLOCK = re.compile(r"(```console\n\$ (mom[^\n]*?) --help\n).*?(```\n)", re.DOTA
 
 def help_of(line: str) -> str:
     """What `--help` prints for a command, 80 columns wide and without colours."""
-    from mixture_of_models.cli import app
+    from mom_council.cli import app
 
     app.register()
     command: Any = typer.main.get_command(app.app)
@@ -31,7 +31,7 @@ def help_of(line: str) -> str:
 def lines(command: Any = None, path: str = "mom") -> list[str]:
     """Every command and group there is."""
     if command is None:
-        from mixture_of_models.cli import app
+        from mom_council.cli import app
 
         app.register()
         command = typer.main.get_command(app.app)

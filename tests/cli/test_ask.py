@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.tests.graph.desk import character, said, seat, speaking
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.graph.desk import character, said, seat, speaking
+from mom_council.tests.stage import Fault, Stage
 
 from .conftest import Mom
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from mixture_of_models.tests.batch.killing import questions
-from mixture_of_models.tests.cli.conftest import Mom
-from mixture_of_models.tests.graph.desk import seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.batch.killing import questions
+from mom_council.tests.cli.conftest import Mom
+from mom_council.tests.graph.desk import seat
+from mom_council.tests.stage import Stage
 
 Council = Callable[..., str]
 NO_VOTE = {"deliberation": {"method": "none"}}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from mixture_of_models.models.paths import cache_dir
-from mixture_of_models.models.shelf import Shelf
-from mixture_of_models.tests.cli.conftest import Mom
-from mixture_of_models.tests.graph.desk import seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.models.paths import cache_dir
+from mom_council.models.shelf import Shelf
+from mom_council.tests.cli.conftest import Mom
+from mom_council.tests.graph.desk import seat
+from mom_council.tests.stage import Stage
 
 
 def test_the_cache_is_counted_and_emptied(mom):

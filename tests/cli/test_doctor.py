@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from mixture_of_models.doctor import house
-from mixture_of_models.models import paths
-from mixture_of_models.tests.stage import Stage
+from mom_council.doctor import house
+from mom_council.models import paths
+from mom_council.tests.stage import Stage
 
 from .conftest import Mom
 
@@ -148,7 +148,7 @@ def test_weights_that_broke_off_and_a_broken_langgraph_file_are_found(mom: Mom, 
     folder = paths.ensure(paths.weights_dir())
     (folder / "qwen2.5-0.5b-instruct.gguf").write_bytes(b"GGUF and then nothing more")
     (here / "langgraph.json").write_text(
-        '{"graphs": {"council": "mixture_of_models.graph.council:no_such_factory"}}'
+        '{"graphs": {"council": "mom_council.graph.council:no_such_factory"}}'
     )
     code, found = examined(mom)
     assert code == 1

@@ -9,12 +9,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from mixture_of_models.cli import evals, weights
-from mixture_of_models.councils.loader import load_council, to_yaml
-from mixture_of_models.councils.recording import load_recording
-from mixture_of_models.tests.evals.recorded import kept, replayed, sums
-from mixture_of_models.tests.graph.desk import desk, seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.cli import evals, weights
+from mom_council.councils.loader import load_council, to_yaml
+from mom_council.councils.recording import load_recording
+from mom_council.tests.evals.recorded import kept, replayed, sums
+from mom_council.tests.graph.desk import desk, seat
+from mom_council.tests.stage import Stage
 
 app = typer.Typer(rich_markup_mode=None)
 app.command("eval")(evals.evaluate)

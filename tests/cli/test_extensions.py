@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.cli.conftest import Mom
-from mixture_of_models.tests.graph import desk
-from mixture_of_models.tests.graph.desk import seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.cli.conftest import Mom
+from mom_council.tests.graph import desk
+from mom_council.tests.graph.desk import seat
+from mom_council.tests.stage import Stage
 
 CODE = """
 import pathlib
-from mixture_of_models.extensions import Extension
+from mom_council.extensions import Extension
 
 pathlib.Path({!r}).write_text("ran")
 
@@ -159,7 +159,7 @@ def test_a_hook_that_never_ends_keeps_nobody_from_leaving(
     folder.mkdir(parents=True)
     (folder / "config.json").write_text('{"name": "stuck"}')
     (folder / "extension.py").write_text(
-        "import threading\nfrom mixture_of_models.extensions import Extension\n\n"
+        "import threading\nfrom mom_council.extensions import Extension\n\n"
         "class Stuck(Extension):\n    def before(self, at):\n        threading.Event().wait()\n"
     )
     file = council_file(extensions=[{"use": "stuck", "timeout": 0.2}])

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.graph.desk import said, seat, speaking
-from mixture_of_models.tests.models import fake_nvml
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.graph.desk import said, seat, speaking
+from mom_council.tests.models import fake_nvml
+from mom_council.tests.stage import Fault, Stage
 
 from .conftest import Mom
 

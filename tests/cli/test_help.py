@@ -18,12 +18,12 @@ DOCS = ROOT / "docs" / "cli.md"
 def test_the_documentation_holds_the_help_of_every_command() -> None:
     written = DOCS.read_text(encoding="utf-8")
     assert written == help_texts.with_help(written), (
-        "docs/cli.md is behind: python -m mixture_of_models.tests.cli.help_texts"
+        "docs/cli.md is behind: python -m mom_council.tests.cli.help_texts"
     )
 
 
 def test_every_exit_code_is_documented() -> None:
-    from mixture_of_models.cli import exits
+    from mom_council.cli import exits
 
     codes = [value for name, value in vars(exits).items() if name.isupper()]
     table = DOCS.read_text(encoding="utf-8").partition("## Exit codes")[2]
@@ -40,7 +40,7 @@ def test_no_command_and_a_bare_group_show_their_help(mom: Mom) -> None:
 
 
 def test_every_command_is_listed_once_under_what_it_is_for(mom: Mom) -> None:
-    from mixture_of_models.cli.listing import SECTIONS
+    from mom_council.cli.listing import SECTIONS
 
     told = mom("--help").out
     assert "Commands:" not in told, "a command has no section"
@@ -66,4 +66,4 @@ def test_help_and_bad_questions_load_nothing_heavy(processes: Any) -> None:
 def test_the_version_is_the_packages(mom: Mom) -> None:
     from importlib.metadata import version
 
-    assert mom("--version").out == f"mom {version('mixture-of-models')}\n"
+    assert mom("--version").out == f"mom {version('mom-council')}\n"

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.councils.loader import council_from_yaml, load_council
-from mixture_of_models.tests.cli.conftest import Mom
-from mixture_of_models.tests.councils.importers.written import (
+from mom_council.councils.loader import council_from_yaml, load_council
+from mom_council.tests.cli.conftest import Mom
+from mom_council.tests.councils.importers.written import (
     CHARACTERS,
     CONFIG_PY,
     OLLAMA_ENV,
     as_json,
 )
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.stage import Stage
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.cli.conftest import Mom, Processes
-from mixture_of_models.tests.graph.desk import PERSONAS, seat
-from mixture_of_models.tests.stage import Reply, Stage
+from mom_council.tests.cli.conftest import Mom, Processes
+from mom_council.tests.graph.desk import PERSONAS, seat
+from mom_council.tests.stage import Reply, Stage
 
 SAFE = '''
 from pathlib import Path

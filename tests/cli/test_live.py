@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mixture_of_models.cli.live import Live
-from mixture_of_models.cli.screen import Ending
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.records import Absence, Ballot, Option, Segment, Status, Verdict
-from mixture_of_models.graph import events
-from mixture_of_models.tests.graph.desk import PERSONAS, seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.cli.live import Live
+from mom_council.cli.screen import Ending
+from mom_council.councils.loader import load_council
+from mom_council.councils.records import Absence, Ballot, Option, Segment, Status, Verdict
+from mom_council.graph import events
+from mom_council.tests.graph.desk import PERSONAS, seat
+from mom_council.tests.stage import Stage
 
 from .conftest import Processes
 

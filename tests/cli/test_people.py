@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.cli.conftest import Mom, Processes
-from mixture_of_models.tests.graph.desk import proposals, seat, voice
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.cli.conftest import Mom, Processes
+from mom_council.tests.graph.desk import proposals, seat, voice
+from mom_council.tests.stage import Stage
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.graph.desk import said, seat, voice
-from mixture_of_models.tests.models.eye import drawing
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.graph.desk import said, seat, voice
+from mom_council.tests.models.eye import drawing
+from mom_council.tests.stage import Stage
 
 from .conftest import Mom
 from .test_ask import File

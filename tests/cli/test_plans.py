@@ -8,10 +8,10 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from mixture_of_models.cli.live import Live
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.graph.events import Planned, Speaker, Waited
-from mixture_of_models.tests.stage import Stage
+from mom_council.cli.live import Live
+from mom_council.councils.loader import load_council
+from mom_council.graph.events import Planned, Speaker, Waited
+from mom_council.tests.stage import Stage
 
 from .conftest import Mom
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mixture_of_models.evals.probing.found import Report
-from mixture_of_models.evals.probing.questions import questions
+from mom_council.evals.probing.found import Report
+from mom_council.evals.probing.questions import questions
 
 from .conftest import Mom
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.tests.graph.desk import seat, voice
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.graph.desk import seat, voice
+from mom_council.tests.stage import Fault, Stage
 
 from .conftest import Mom
 
@@ -40,7 +40,7 @@ def test_no_key_is_printed_or_kept(
         assert called.code == 0
         said += [called.out, called.err]
     assert {call.key_sent for call in stage.calls} == {KEYS["FAR_KEY"], KEYS["PLAIN"]}
-    from mixture_of_models.tracing.local import wait_for_traces
+    from mom_council.tracing.local import wait_for_traces
 
     wait_for_traces()
     traces = mom("trace", "list").out

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.graph.desk import character, seat
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.graph.desk import character, seat
+from mom_council.tests.stage import Fault, Stage
 
 from .conftest import LOADED, Mom
 

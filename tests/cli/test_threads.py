@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from mixture_of_models.tests.graph.desk import seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.graph.desk import seat
+from mom_council.tests.stage import Stage
 
 from .conftest import Mom
 
@@ -45,7 +45,7 @@ def test_a_trace_is_a_tree_with_times_and_on_request_with_every_word(
 ) -> None:
     seat(stage)
     assert mom("ask", "-q", "A cat?", "-c", council_file(), "-t", "pets").code == 0
-    from mixture_of_models.tracing.local import wait_for_traces
+    from mom_council.tracing.local import wait_for_traces
 
     wait_for_traces()
     (line,) = mom("trace", "list").out.splitlines()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mixture_of_models.cli.words import label
-from mixture_of_models.councils.records import Option, Status, Verdict
-from mixture_of_models.councils.schema import Deliberation
-from mixture_of_models.councils.voting.stopping import explain
-from mixture_of_models.ui.words import headline
+from mom_council.cli.words import label
+from mom_council.councils.records import Option, Status, Verdict
+from mom_council.councils.schema import Deliberation
+from mom_council.councils.voting.stopping import explain
+from mom_council.ui.words import headline
 
 VERDICT = Verdict(
     method="answers",

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.compat import LoadModel
-from mixture_of_models.errors import CouncilError, ModelError, ProviderNotInstalledError
-from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mom_council.compat import LoadModel
+from mom_council.errors import CouncilError, ModelError, ProviderNotInstalledError
+from mom_council.tests.stage import Fault, Reply, Stage
 
 KEY = "sk-abcdefghijklmnopqrstuvwx"
 WEATHER = {

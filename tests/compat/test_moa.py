@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from mixture_of_models.compat import create_moa_from_config
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.tests.graph.desk import said
-from mixture_of_models.tests.stage import Stage
+from mom_council.compat import create_moa_from_config
+from mom_council.errors import CouncilError
+from mom_council.tests.graph.desk import said
+from mom_council.tests.stage import Stage
 
 
 @pytest.fixture

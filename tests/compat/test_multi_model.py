@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.compat import LoadModel, MultiModelInference
-from mixture_of_models.errors import CouncilError, QuorumError
-from mixture_of_models.tests.graph.desk import character
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.compat import LoadModel, MultiModelInference
+from mom_council.errors import CouncilError, QuorumError
+from mom_council.tests.graph.desk import character
+from mom_council.tests.stage import Fault, Stage
 
 SAID = {
     "gpt": "The sky is blue because air scatters short waves most.",

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixture_of_models.councils.loader import (
+from mom_council.councils.loader import (
     council_from_yaml,
     load_council,
     preset_names,
     preset_path,
     to_yaml,
 )
-from mixture_of_models.councils.schema import Character, Council, Model, Synthesizer
-from mixture_of_models.errors import CouncilError, UnknownNameError
+from mom_council.councils.schema import Character, Council, Model, Synthesizer
+from mom_council.errors import CouncilError, UnknownNameError
 
 DESK = """
 name: desk
@@ -325,7 +325,7 @@ def test_a_path_that_is_none_is_refused(name: str):
 @pytest.mark.slow
 def test_the_loader_imports_neither_langgraph_nor_langchain():
     code = (
-        "import sys, mixture_of_models.councils.loader;"
+        "import sys, mom_council.councils.loader;"
         "print([m for m in sys.modules if m.startswith(('langgraph', 'langchain', 'langsmith'))])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

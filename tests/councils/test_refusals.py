@@ -14,14 +14,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixture_of_models.councils.loader import (
+from mom_council.councils.loader import (
     council_from_yaml,
     load_council,
     preset_names,
     preset_path,
 )
-from mixture_of_models.councils.names import RESERVED, voter_node
-from mixture_of_models.errors import CouncilError, UnknownNameError
+from mom_council.councils.names import RESERVED, voter_node
+from mom_council.errors import CouncilError, UnknownNameError
 
 GOOD: dict[str, Any] = {
     "name": "desk",

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixture_of_models.councils.records import Ballot, Proposal
-from mixture_of_models.councils.revote import Revote, as_ballot_of, revote
-from mixture_of_models.councils.schema import Deliberation
-from mixture_of_models.councils.voting import METHODS
-from mixture_of_models.councils.voting.counting import count
+from mom_council.councils.records import Ballot, Proposal
+from mom_council.councils.revote import Revote, as_ballot_of, revote
+from mom_council.councils.schema import Deliberation
+from mom_council.councils.voting import METHODS
+from mom_council.councils.voting.counting import count
 
 NAMES = ("Ada", "Boris", "Clara")
 PROPOSALS = [Proposal(character=name, text=f"The view of {name}.") for name in NAMES]

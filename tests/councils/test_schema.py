@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from mixture_of_models.councils import schema
-from mixture_of_models.councils.schema import Model, Section
+from mom_council.councils import schema
+from mom_council.councils.schema import Model, Section
 
 SECTIONS = sorted(
     (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from mixture_of_models.evals.recording import Answer, Question
-from mixture_of_models.evals.sheet import Sheet, lay_out
+from mom_council.evals.recording import Answer, Question
+from mom_council.evals.sheet import Sheet, lay_out
 
 
 def made_up(

@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.recording import Answer, Question, write_recording
-from mixture_of_models.councils.schema import Council
+from mom_council.councils.loader import load_council
+from mom_council.councils.recording import Answer, Question, write_recording
+from mom_council.councils.schema import Council
 
 SKILL = {"ant": 0.6, "bee": 0.7, "cat": 0.75, "dog": 0.65, "owl": 0.9}
 """How often each recorded model is right."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models import evals
-from mixture_of_models.evals.audit import as_markdown, audit, main
-from mixture_of_models.evals.recording import RecordingError, read_recording, write_recording
-from mixture_of_models.tests.evals.panels import made_up
+from mom_council import evals
+from mom_council.evals.audit import as_markdown, audit, main
+from mom_council.evals.recording import RecordingError, read_recording, write_recording
+from mom_council.tests.evals.panels import made_up
 
 SHIPPED = Path(evals.__file__).parent / "recorded" / "tiny.jsonl"
 

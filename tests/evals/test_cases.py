@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.evals.cases import read_cases
-from mixture_of_models.tests.evals.recorded import kept, sums
+from mom_council.errors import StorageError
+from mom_council.evals.cases import read_cases
+from mom_council.tests.evals.recorded import kept, sums
 
 
 def data(path: Path, *lines: str) -> Path:

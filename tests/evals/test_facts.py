@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.evals.facts import measure_facts, tells
-from mixture_of_models.evals.planted import planted
-from mixture_of_models.tests.graph.desk import desk, proposals, said
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.evals.facts import measure_facts, tells
+from mom_council.evals.planted import planted
+from mom_council.tests.graph.desk import desk, proposals, said
+from mom_council.tests.stage import Fault, Stage
 
 
 def writes(stage: Stage, pen: Callable[[dict[str, Any]], str]) -> Any:

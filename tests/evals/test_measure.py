@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models import evals
-from mixture_of_models.evals.extraction import compare_reading, same_answer
-from mixture_of_models.evals.figures import Target
-from mixture_of_models.evals.measure import main, measure_panel
-from mixture_of_models.evals.recording import Answer, Panels, Question, write_recording
-from mixture_of_models.tests.evals.panels import made_up
+from mom_council import evals
+from mom_council.evals.extraction import compare_reading, same_answer
+from mom_council.evals.figures import Target
+from mom_council.evals.measure import main, measure_panel
+from mom_council.evals.recording import Answer, Panels, Question, write_recording
+from mom_council.tests.evals.panels import made_up
 
 SHIPPED = Path(evals.__file__).parent / "recorded"
 

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.evals.probing.named import models_named
-from mixture_of_models.evals.probing.pages import as_markdown, write_pages
-from mixture_of_models.evals.probing.probe import PARTS, Probing
-from mixture_of_models.evals.probing.questions import questions
-from mixture_of_models.models.capabilities import known
-from mixture_of_models.models.eyes import sees
-from mixture_of_models.models.speaking import speak
-from mixture_of_models.tests.graph.desk import candidates, proposals, said, voice
-from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.evals.probing.named import models_named
+from mom_council.evals.probing.pages import as_markdown, write_pages
+from mom_council.evals.probing.probe import PARTS, Probing
+from mom_council.evals.probing.questions import questions
+from mom_council.models.capabilities import known
+from mom_council.models.eyes import sees
+from mom_council.models.speaking import speak
+from mom_council.tests.graph.desk import candidates, proposals, said, voice
+from mom_council.tests.stage import Fault, Reply, Stage
 
 SEED = 7
 NUMBER = random.Random(SEED).randrange(1000, 10_000)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mixture_of_models.councils.recording import load_recording
-from mixture_of_models.evals.cases import Case, read_cases
-from mixture_of_models.evals.record import from_traces, record
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.graph.desk import desk, question, said, seat, written
-from mixture_of_models.tests.stage import Fault, Reply, Stage
-from mixture_of_models.tracing.local import local_trace, wait_for_traces
+from mom_council.councils.recording import load_recording
+from mom_council.evals.cases import Case, read_cases
+from mom_council.evals.record import from_traces, record
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import desk, question, said, seat, written
+from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.tracing.local import local_trace, wait_for_traces
 
 CASES = [
     Case(id="one", question="What is 17 + 25?", gold="42", fold="cal", dataset="sums"),
@@ -24,7 +24,7 @@ async def test_each_member_is_asked_once_alone_and_kept_with_its_cost(stage: Sta
     path = tmp_path / "kept.jsonl.gz"
     written_ = written(stage, ("Ada", "Boris"))
     written_["models"]["ada"]["price"] = {"input": 1, "output": 2}
-    from mixture_of_models.councils.loader import load_council
+    from mom_council.councils.loader import load_council
 
     told: list[tuple[int, int]] = []
     await record(load_council(written_), CASES, path, progress=lambda *at: told.append(at))
@@ -88,7 +88,7 @@ async def test_our_traces_become_a_recording(stage: Stage, tmp_path: Path):
 
 
 def _of(path: Path):
-    from mixture_of_models.councils.loader import load_council
+    from mom_council.councils.loader import load_council
 
     return load_council(
         {

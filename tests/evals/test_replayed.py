@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.councils.recording import load_recording
-from mixture_of_models.evals.recording import read_panels
-from mixture_of_models.evals.replayed import as_markdown, compare, main
-from mixture_of_models.tests.evals.recorded import kept, sums
+from mom_council.councils.recording import load_recording
+from mom_council.evals.recording import read_panels
+from mom_council.evals.replayed import as_markdown, compare, main
+from mom_council.tests.evals.recorded import kept, sums
 
 SHIPPED = Path(__file__).parents[2] / "evals" / "recorded"
 

@@ -8,13 +8,13 @@ from collections import Counter
 
 import pytest
 
-from mixture_of_models.councils.records import Proposal
-from mixture_of_models.councils.voting.counting import count
-from mixture_of_models.councils.voting.exits import asked, lossless, lossless_in_order
-from mixture_of_models.evals.cascade import cascade
-from mixture_of_models.evals.confidence import confident
-from mixture_of_models.evals.early import calibrated_stop, stopping
-from mixture_of_models.evals.rules import (
+from mom_council.councils.records import Proposal
+from mom_council.councils.voting.counting import count
+from mom_council.councils.voting.exits import asked, lossless, lossless_in_order
+from mom_council.evals.cascade import cascade
+from mom_council.evals.confidence import confident
+from mom_council.evals.early import calibrated_stop, stopping
+from mom_council.evals.rules import (
     best_single,
     learned,
     plain_majority,
@@ -22,8 +22,8 @@ from mixture_of_models.evals.rules import (
     voter_weights,
     weighted,
 )
-from mixture_of_models.evals.sheet import Sheet
-from mixture_of_models.tests.evals.panels import made_sheet
+from mom_council.evals.sheet import Sheet
+from mom_council.tests.evals.panels import made_sheet
 
 pytestmark = pytest.mark.slow
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.evals.cases import Case, read_cases
-from mixture_of_models.evals.counting import plurality_of
-from mixture_of_models.evals.plots import write_plots
-from mixture_of_models.evals.run import evaluate
-from mixture_of_models.evals.tables import as_markdown
-from mixture_of_models.tests.evals.recorded import kept, replayed, sums
-from mixture_of_models.tests.graph.desk import desk, seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.errors import StorageError
+from mom_council.evals.cases import Case, read_cases
+from mom_council.evals.counting import plurality_of
+from mom_council.evals.plots import write_plots
+from mom_council.evals.run import evaluate
+from mom_council.evals.tables import as_markdown
+from mom_council.tests.evals.recorded import kept, replayed, sums
+from mom_council.tests.graph.desk import desk, seat
+from mom_council.tests.stage import Stage
 
 NAMES = ("ant", "bee", "cat", "dog", "owl")
 

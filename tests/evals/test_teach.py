@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.councils.recording import write_recording
-from mixture_of_models.councils.voting.calibration import calibration_error
-from mixture_of_models.errors import UnknownNameError
-from mixture_of_models.evals.teach import teach
-from mixture_of_models.models.ledger import Ledger
-from mixture_of_models.tests.evals.recorded import kept, replayed, sums
-from mixture_of_models.tests.graph.desk import ask
+from mom_council.councils.recording import write_recording
+from mom_council.councils.voting.calibration import calibration_error
+from mom_council.errors import UnknownNameError
+from mom_council.evals.teach import teach
+from mom_council.models.ledger import Ledger
+from mom_council.tests.evals.recorded import kept, replayed, sums
+from mom_council.tests.graph.desk import ask
 
 PANEL = ("ant", "bee", "cat", "owl")
 

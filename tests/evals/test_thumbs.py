@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from langgraph.checkpoint.memory import InMemorySaver
 
-from mixture_of_models.councils.voting.reliability import Outcomes
-from mixture_of_models.evals.thumbs import rate
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models.ledger import Ledger
-from mixture_of_models.tests.graph.desk import desk, question, seat
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.voting.reliability import Outcomes
+from mom_council.evals.thumbs import rate
+from mom_council.graph.council import compile_council
+from mom_council.models.ledger import Ledger
+from mom_council.tests.graph.desk import desk, question, seat
+from mom_council.tests.stage import Stage
 
 CONFIG = {"configurable": {"thread_id": "t"}}
 

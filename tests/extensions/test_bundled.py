@@ -11,11 +11,11 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from mixture_of_models.extensions.transcript import file_stem
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models import paths
-from mixture_of_models.tests.graph.desk import (
+from mom_council.extensions.transcript import file_stem
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.models import paths
+from mom_council.tests.graph.desk import (
     PERSONAS,
     desk,
     question,
@@ -25,7 +25,7 @@ from mixture_of_models.tests.graph.desk import (
     texts,
     voting,
 )
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.stage import Fault, Stage
 
 THREAD: Any = {"configurable": {"thread_id": "t"}}
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.errors import CouncilError, UnknownNameError
-from mixture_of_models.extensions import At, Extension
-from mixture_of_models.extensions.describing import extensions_of
-from mixture_of_models.extensions.finding import GROUP, find, home
-from mixture_of_models.extensions.folders import lacking
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.graph.desk import desk, question, said, seat, speaking
-from mixture_of_models.tests.stage import Stage
+from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.extensions import At, Extension
+from mom_council.extensions.describing import extensions_of
+from mom_council.extensions.finding import GROUP, find, home
+from mom_council.extensions.folders import lacking
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import desk, question, said, seat, speaking
+from mom_council.tests.stage import Stage
 
 CODE = """
-from mixture_of_models.extensions import Extension
+from mom_council.extensions import Extension
 
 class Shouting(Extension):
     description = "says it louder"

@@ -15,12 +15,12 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.extensions import At, Change, Extension
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import Answered, read_event
-from mixture_of_models.tests.graph.desk import (
+from mom_council.errors import CouncilError
+from mom_council.extensions import At, Change, Extension
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import Answered, read_event
+from mom_council.tests.graph.desk import (
     desk,
     proposals,
     question,
@@ -30,7 +30,7 @@ from mixture_of_models.tests.graph.desk import (
     texts,
     voting,
 )
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.stage import Stage
 
 pytestmark = pytest.mark.slow
 
@@ -485,8 +485,8 @@ def test_a_sync_caller_is_served_and_extensions_are_opened_and_closed_with_their
 
 def test_a_council_without_extensions_loads_nothing_of_them() -> None:
     code = (
-        "from mixture_of_models import council; import sys; council('demo')\n"
-        "print([name for name in sys.modules if name.startswith('mixture_of_models.extensions')])"
+        "from mom_council import council; import sys; council('demo')\n"
+        "print([name for name in sys.modules if name.startswith('mom_council.extensions')])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import Event, read_event
-from mixture_of_models.tests.stage import Call, Stage
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import Event, read_event
+from mom_council.tests.stage import Call, Stage
 
 PERSONAS = {
     "Ada": "You count twice.",

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Overwrite
 
-from mixture_of_models.councils.records import (
+from mom_council.councils.records import (
     Annotation,
     Ballot,
     Option,
@@ -21,7 +21,7 @@ from mixture_of_models.councils.records import (
     Usage,
     Verdict,
 )
-from mixture_of_models.graph.state import CouncilInput, CouncilOutput, CouncilState, Seating
+from mom_council.graph.state import CouncilInput, CouncilOutput, CouncilState, Seating
 
 NAMES = ("Analyst", "Skeptic", "Poet", "Engineer", "Historian", "Lawyer")
 Node = Callable[[Any], Awaitable[dict[str, Any]]]

@@ -1,6 +1,6 @@
 """A council in a process of its own: for tests that kill it.
 
-python -m mixture_of_models.tests.graph.sitting COUNCIL.json THREADS.db ask|resume
+python -m mom_council.tests.graph.sitting COUNCIL.json THREADS.db ask|resume
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.resume import resume
-from mixture_of_models.tests.graph.desk import question
+from mom_council.councils.loader import load_council
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.council import compile_council
+from mom_council.graph.resume import resume
+from mom_council.tests.graph.desk import question
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.evals.cases import read_cases
-from mixture_of_models.evals.run import evaluate
-from mixture_of_models.tests.evals.recorded import kept, replayed, sums
-from mixture_of_models.tests.graph.desk import ask, desk, others, seat
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError
+from mom_council.evals.cases import read_cases
+from mom_council.evals.run import evaluate
+from mom_council.tests.evals.recorded import kept, replayed, sums
+from mom_council.tests.graph.desk import ask, desk, others, seat
+from mom_council.tests.stage import Fault, Stage
 
 CHEAP, STRONG = ("Ada", "Boris", "Clara"), "Dmitri"
 

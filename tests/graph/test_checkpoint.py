@@ -18,12 +18,12 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.types import Overwrite
 
-from mixture_of_models.councils import records
-from mixture_of_models.errors import MixtureError, StorageError
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.packing import PackedSerializer, allowed_records
-from mixture_of_models.graph.state import Seating
-from mixture_of_models.tests.graph.long_talk import NAMES, Prose, long_talk
+from mom_council.councils import records
+from mom_council.errors import MixtureError, StorageError
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.packing import PackedSerializer, allowed_records
+from mom_council.graph.state import Seating
+from mom_council.tests.graph.long_talk import NAMES, Prose, long_talk
 
 pytestmark = pytest.mark.slow
 
@@ -241,8 +241,8 @@ async def test_two_programs_may_write_at_once(tmp_path: Path) -> None:
 READ_ONLY = """
 import asyncio, os, sys
 path = sys.argv[1]
-from mixture_of_models.errors import StorageError
-from mixture_of_models.graph.checkpoint import open_checkpointer
+from mom_council.errors import StorageError
+from mom_council.graph.checkpoint import open_checkpointer
 async def main():
     async with open_checkpointer(path):
         pass
@@ -296,8 +296,8 @@ async def test_a_server_that_is_not_there_is_named_without_its_password() -> Non
 def test_postgres_without_its_packages_names_the_extra(tmp_path: Path) -> None:
     blocked = (
         "import asyncio, sys; sys.modules['psycopg'] = None\n"
-        "from mixture_of_models.graph.checkpoint import open_checkpointer\n"
-        "from mixture_of_models.errors import ProviderNotInstalledError\n"
+        "from mom_council.graph.checkpoint import open_checkpointer\n"
+        "from mom_council.errors import ProviderNotInstalledError\n"
         "async def main():\n"
         "    async with open_checkpointer('postgresql://x/y'): pass\n"
         "try: asyncio.run(main())\n"
@@ -306,7 +306,7 @@ def test_postgres_without_its_packages_names_the_extra(tmp_path: Path) -> None:
     told = subprocess.run(
         [sys.executable, "-c", blocked], capture_output=True, text=True, check=True
     )
-    assert "pip install 'mixture-of-models[postgres]'" in told.stdout
+    assert "pip install 'mom-council[postgres]'" in told.stdout
 
 
 async def test_what_finished_before_a_kill_is_not_run_again(url: str) -> None:

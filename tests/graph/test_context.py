@@ -9,10 +9,10 @@ import pytest
 from langgraph.runtime import Runtime
 from pydantic import ValidationError
 
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.context import CouncilContext, context_of, rules
-from mixture_of_models.tests.graph.desk import ask, desk, said, seat, voting
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.errors import CouncilError
+from mom_council.graph.context import CouncilContext, context_of, rules
+from mom_council.tests.graph.desk import ask, desk, said, seat, voting
+from mom_council.tests.stage import Fault, Stage
 
 
 @dataclass

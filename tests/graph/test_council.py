@@ -6,15 +6,15 @@ from itertools import islice
 
 import pytest
 
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import (
+from mom_council.errors import CouncilError
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import (
     compile_council,
     council,
     make_graph,
     supersteps_at_most,
 )
-from mixture_of_models.tests.graph.desk import (
+from mom_council.tests.graph.desk import (
     ALL,
     PERSONAS,
     ask,
@@ -27,8 +27,8 @@ from mixture_of_models.tests.graph.desk import (
     voting,
     written,
 )
-from mixture_of_models.tests.stage import Fault, Stage
-from mixture_of_models.tests.stage.log import overlap
+from mom_council.tests.stage import Fault, Stage
+from mom_council.tests.stage.log import overlap
 
 
 async def test_a_council_answers_with_a_status(stage: Stage) -> None:

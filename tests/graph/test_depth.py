@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.tests.graph.desk import ALL, ask, desk, said, seat, speaking, voice, voting
-from mixture_of_models.tests.stage import Call, Fault, Stage
+from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError
+from mom_council.tests.graph.desk import ALL, ask, desk, said, seat, speaking, voice, voting
+from mom_council.tests.stage import Call, Fault, Stage
 
 FIVE = ALL[:5]
 

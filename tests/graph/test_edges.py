@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.records import (
+from mom_council.councils.loader import load_council
+from mom_council.councils.records import (
     Absence,
     Annotation,
     Ballot,
@@ -17,16 +17,16 @@ from mixture_of_models.councils.records import (
     Usage,
     Verdict,
 )
-from mixture_of_models.councils.schema import UNASKED, Council
-from mixture_of_models.errors import DeliberationError
-from mixture_of_models.graph.edges import (
+from mom_council.councils.schema import UNASKED, Council
+from mom_council.errors import DeliberationError
+from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
     after_quorum,
     ballots_wanted,
     to_speakers,
 )
-from mixture_of_models.graph.state import Seating
+from mom_council.graph.state import Seating
 
 NAMES = ("Ada", "Boris", "Clara")
 

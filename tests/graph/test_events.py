@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import (
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import (
     Answered,
     Asked,
     Counted,
@@ -26,9 +26,9 @@ from mixture_of_models.graph.events import (
     Voted,
     read_event,
 )
-from mixture_of_models.graph.follow import RunView, follow
-from mixture_of_models.tests.graph.desk import desk, question, seat, told
-from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mom_council.graph.follow import RunView, follow
+from mom_council.tests.graph.desk import desk, question, seat, told
+from mom_council.tests.stage import Fault, Reply, Stage
 
 NAMES = ("Ada", "Boris", "Clara")
 

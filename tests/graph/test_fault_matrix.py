@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mixture_of_models.councils.records import Absence, Status
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import QuorumError
-from mixture_of_models.nodes.synthesizer import LABEL
-from mixture_of_models.tests.graph.desk import ask, desk, seat, voice
-from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mom_council.councils.records import Absence, Status
+from mom_council.councils.schema import Council
+from mom_council.errors import QuorumError
+from mom_council.nodes.synthesizer import LABEL
+from mom_council.tests.graph.desk import ask, desk, seat, voice
+from mom_council.tests.stage import Fault, Reply, Stage
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ EACH = pytest.mark.parametrize("row", ROWS.values(), ids=ROWS.keys())
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixture_of_models.models.retry.FIRST_WAIT", 0.02)
+    monkeypatch.setattr("mom_council.models.retry.FIRST_WAIT", 0.02)
 
 
 def faulty(stage: Stage, name: str, row: Row, reply: Any, *, well: int = 0) -> dict[str, Any]:

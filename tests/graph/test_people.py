@@ -12,14 +12,14 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.people import Wanted, attend, in_words, wanted_in
-from mixture_of_models.graph.resume import resume
-from mixture_of_models.tests.graph.desk import (
+from mom_council.councils.loader import load_council
+from mom_council.errors import CouncilError
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.graph.people import Wanted, attend, in_words, wanted_in
+from mom_council.graph.resume import resume
+from mom_council.tests.graph.desk import (
     ask,
     candidates,
     proposals,
@@ -29,7 +29,7 @@ from mixture_of_models.tests.graph.desk import (
     voting,
     written,
 )
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.stage import Stage
 
 THREAD: Any = {"configurable": {"thread_id": "t"}}
 THERE = CouncilContext(people=True)

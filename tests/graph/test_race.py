@@ -9,10 +9,10 @@ import pytest
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 
-from mixture_of_models.councils.schema import Deliberation
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.race import OutOfTime, Race, Races, TooLate
-from mixture_of_models.tests.graph.desk import (
+from mom_council.councils.schema import Deliberation
+from mom_council.graph.council import compile_council
+from mom_council.graph.race import OutOfTime, Race, Races, TooLate
+from mom_council.tests.graph.desk import (
     ALL,
     ask,
     desk,
@@ -22,7 +22,7 @@ from mixture_of_models.tests.graph.desk import (
     speaking,
     voting,
 )
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.stage import Stage
 
 RACED = {"quorum": 0.6, "grace": 0.05}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mixture_of_models.tests.graph.desk import ask, desk, seat, voice
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.graph.desk import ask, desk, seat, voice
+from mom_council.tests.stage import Fault, Stage
 
 
 async def test_a_seat_that_a_fallback_filled_is_told_with_its_chain_once(stage: Stage) -> None:

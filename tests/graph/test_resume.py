@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from mixture_of_models.errors import BudgetError, QuorumError, StorageError
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.follow import follow
-from mixture_of_models.graph.resume import is_open, resume
-from mixture_of_models.tests.graph.desk import (
+from mom_council.errors import BudgetError, QuorumError, StorageError
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.graph.follow import follow
+from mom_council.graph.resume import is_open, resume
+from mom_council.tests.graph.desk import (
     candidates,
     desk,
     others,
@@ -33,7 +33,7 @@ from mixture_of_models.tests.graph.desk import (
     voting,
     written,
 )
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.stage import Fault, Stage
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 NAMES = ("Ada", "Boris", "Clara")
@@ -205,7 +205,7 @@ async def test_killed_while_they_vote_no_finished_call_is_made_again(tmp_path: P
 def _command(stage: Stage, folder: Path, what: str) -> list[str]:
     council = folder / "council.json"
     council.write_text(json.dumps(written(stage)))
-    module = "mixture_of_models.tests.graph.sitting"
+    module = "mom_council.tests.graph.sitting"
     return [sys.executable, "-m", module, str(council), str(folder / "threads.db"), what]
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.fitted import Fitted
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.models.ledger import Ledger, Outcome
-from mixture_of_models.tests.graph.desk import ALL, ask, desk, seat, speaking, told, voting
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.fitted import Fitted
+from mom_council.errors import CouncilError
+from mom_council.models.ledger import Ledger, Outcome
+from mom_council.tests.graph.desk import ALL, ask, desk, seat, speaking, told, voting
+from mom_council.tests.stage import Stage
 
 FIVE = ALL[:5]
 

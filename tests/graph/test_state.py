@@ -6,9 +6,9 @@ from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.graph.desk import (
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import (
     ALL,
     desk,
     others,
@@ -17,7 +17,7 @@ from mixture_of_models.tests.graph.desk import (
     seat,
     speaking,
 )
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.stage import Fault, Stage
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 

@@ -11,10 +11,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import Answered, Said, read_event
-from mixture_of_models.tests.graph.desk import desk, question, said, seat, speaking
-from mixture_of_models.tests.stage import Stage
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import Answered, Said, read_event
+from mom_council.tests.graph.desk import desk, question, said, seat, speaking
+from mom_council.tests.stage import Stage
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 

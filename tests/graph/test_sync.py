@@ -9,11 +9,11 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from mixture_of_models.errors import QuorumError
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import Answered, Said, read_event
-from mixture_of_models.tests.graph.desk import desk, question, seat, speaking
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.errors import QuorumError
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import Answered, Said, read_event
+from mom_council.tests.graph.desk import desk, question, seat, speaking
+from mom_council.tests.stage import Fault, Stage
 
 
 def test_a_plain_call_answers(stage: Stage) -> None:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph import table, talk
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.graph.desk import (
+from mom_council.councils.loader import load_council
+from mom_council.errors import CouncilError
+from mom_council.graph import table, talk
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import (
     ALL,
     desk,
     question,
@@ -25,7 +25,7 @@ from mixture_of_models.tests.graph.desk import (
     texts,
     voting,
 )
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.stage import Stage
 
 
 async def test_the_second_turn_holds_the_first_question_and_its_answer(stage: Stage) -> None:

@@ -12,10 +12,10 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.threads import delete_thread, list_threads, show_thread, valid_thread
-from mixture_of_models.tests.graph.long_talk import long_talk
+from mom_council.errors import StorageError
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.threads import delete_thread, list_threads, show_thread, valid_thread
+from mom_council.tests.graph.long_talk import long_talk
 
 pytestmark = pytest.mark.slow
 

@@ -10,19 +10,19 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import build_graph, compile_council
-from mixture_of_models.graph.follow import RunView, follow
-from mixture_of_models.graph.resume import resume
-from mixture_of_models.graph.tooling import decision
-from mixture_of_models.models.tools.using import Decision
-from mixture_of_models.tests.graph.desk import desk, question, seat, voice
-from mixture_of_models.tests.stage import Fault, Reply, Stage
-from mixture_of_models.tracing.local import local_trace, wait_for_traces
-from mixture_of_models.tracing.store import TraceStore
+from mom_council.councils.loader import load_council
+from mom_council.errors import CouncilError
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import build_graph, compile_council
+from mom_council.graph.follow import RunView, follow
+from mom_council.graph.resume import resume
+from mom_council.graph.tooling import decision
+from mom_council.models.tools.using import Decision
+from mom_council.tests.graph.desk import desk, question, seat, voice
+from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.tracing.local import local_trace, wait_for_traces
+from mom_council.tracing.store import TraceStore
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 

@@ -6,15 +6,15 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from mixture_of_models.cli.words import plan as in_words
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import Planned
-from mixture_of_models.tests.graph.desk import ask, character, question, told
-from mixture_of_models.tests.stage import Fault, Stage
-from mixture_of_models.tracing.local import local_trace, wait_for_traces
-from mixture_of_models.tracing.store import TraceStore
+from mom_council.cli.words import plan as in_words
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import Planned
+from mom_council.tests.graph.desk import ask, character, question, told
+from mom_council.tests.stage import Fault, Stage
+from mom_council.tracing.local import local_trace, wait_for_traces
+from mom_council.tracing.store import TraceStore
 
 MODELS = ("llama", "qwen", "gemma")
 LANE: dict[str, Any] = {"lane": "gpu", "concurrency": 1}
@@ -158,7 +158,7 @@ async def test_the_plan_stands_in_the_trace():
 
 
 async def test_embedded_engines_that_do_not_fit_together_run_one_after_the_other():
-    from mixture_of_models.models.providers import embedded
+    from mom_council.models.providers import embedded
 
     voice = {"provider": "embedded", "params": {"temperature": 0, "max_tokens": 16}, **LANE}
     council = load_council(

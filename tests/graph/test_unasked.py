@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.tests.graph.desk import ask, desk, proposals, said, seat, speaking
-from mixture_of_models.tests.stage import Stage
+from mom_council.graph.context import CouncilContext
+from mom_council.tests.graph.desk import ask, desk, proposals, said, seat, speaking
+from mom_council.tests.stage import Stage
 
 TREES = "Plant more trees along the river, because they hold the soil when the water rises."
 MORE_TREES = "Plant more trees along the river: they hold the soil when the water rises."

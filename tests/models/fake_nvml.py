@@ -22,7 +22,7 @@ import ctypes, json, os, sys
 from pathlib import Path
 fake = ctypes.CDLL(os.environ["FAKE_NVML_LIBRARY"], mode=ctypes.RTLD_GLOBAL)
 counter = lambda name: ctypes.c_int.in_dll(fake, name).value
-from mixture_of_models.models.thermal import *
+from mom_council.models.thermal import *
 nowhere = Path(os.environ["FAKE_NVML_SCRIPT"]).parent / "no-hwmon"
 read = lambda: read_temperatures(nowhere)
 say = lambda value: print(json.dumps(value))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixture_of_models.models.answering import Answering
+from mom_council.models.answering import Answering
 
 
 def heard(pieces: list[str]) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.schema import Council, Model
-from mixture_of_models.errors import ModelUnavailableError
-from mixture_of_models.models.breaker import Breaker, breaker_of
-from mixture_of_models.models.retry import Failure
-from mixture_of_models.models.speaking import Reply, speak
-from mixture_of_models.tests.graph.desk import ask as ask_all
-from mixture_of_models.tests.graph.desk import desk, seat, voice
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.councils.schema import Council, Model
+from mom_council.errors import ModelUnavailableError
+from mom_council.models.breaker import Breaker, breaker_of
+from mom_council.models.retry import Failure
+from mom_council.models.speaking import Reply, speak
+from mom_council.tests.graph.desk import ask as ask_all
+from mom_council.tests.graph.desk import desk, seat, voice
+from mom_council.tests.stage import Fault, Stage
 
 DOWN = Failure("HTTP 503, the server is overloaded", 503, again=True)
 LATE = Failure("no answer in 5 s", late=True)

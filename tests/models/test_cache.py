@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelUnavailableError
-from mixture_of_models.graph.council import council as open_council
-from mixture_of_models.models import cache
-from mixture_of_models.models.paths import cache_dir
-from mixture_of_models.models.shelf import Shelf
-from mixture_of_models.models.speaking import Reply, speak
-from mixture_of_models.tests.stage import Fault
-from mixture_of_models.tests.stage import Reply as Line
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelUnavailableError
+from mom_council.graph.council import council as open_council
+from mom_council.models import cache
+from mom_council.models.paths import cache_dir
+from mom_council.models.shelf import Shelf
+from mom_council.models.speaking import Reply, speak
+from mom_council.tests.stage import Fault
+from mom_council.tests.stage import Reply as Line
 
 QUESTION = [SystemMessage("Be brief."), HumanMessage("What is 6 x 7?")]
 SCHEMA = {"title": "Vote", "type": "object", "properties": {"choice": {"type": "string"}}}
@@ -31,7 +31,7 @@ SCHEMA = {"title": "Vote", "type": "object", "properties": {"choice": {"type": "
 def _fresh(monkeypatch):
     monkeypatch.setattr(cache, "_said", set())
     monkeypatch.setattr(cache, "_rest_until", {})
-    monkeypatch.setattr("mixture_of_models.models.retry.FIRST_WAIT", 0.02)
+    monkeypatch.setattr("mom_council.models.retry.FIRST_WAIT", 0.02)
 
 
 async def ask(stage, messages: Any = QUESTION, **more: Any) -> Reply:
@@ -196,7 +196,7 @@ async def test_a_file_that_is_no_database_is_refused_not_executed(stage, caplog,
 
 
 async def test_a_locked_cache_costs_a_second_once_and_never_an_answer(stage, caplog, monkeypatch):
-    monkeypatch.setattr("mixture_of_models.models.shelf._PATIENCE", 0.05)
+    monkeypatch.setattr("mom_council.models.shelf._PATIENCE", 0.05)
     stage.model("m", reply="42")
     await ask(stage)
     held = sqlite3.connect(cache_dir() / "answers.db", isolation_level=None)

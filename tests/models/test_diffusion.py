@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import Painted, read_event
-from mixture_of_models.models.gallery import hung
-from mixture_of_models.tests.graph.desk import desk, question, seat, voice
-from mixture_of_models.tests.stage import Stage
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import Painted, read_event
+from mom_council.models.gallery import hung
+from mom_council.tests.graph.desk import desk, question, seat, voice
+from mom_council.tests.stage import Stage
 
 pytestmark = [
     pytest.mark.heavy,
@@ -97,7 +97,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _freed_in_the_end() -> Iterator[None]:
-    from mixture_of_models.models.providers.shelf import SHELF
+    from mom_council.models.providers.shelf import SHELF
 
     yield
     SHELF.clear()
@@ -142,7 +142,7 @@ async def test_four_steps_without_guidance_are_drawn_told_and_kept(
 async def test_the_same_seed_draws_the_same_and_the_pipeline_is_loaded_once(
     stage: Stage, pipeline: Path
 ) -> None:
-    from mixture_of_models.models.providers.shelf import SHELF
+    from mom_council.models.providers.shelf import SHELF
 
     pictures = []
     for seed in (7, 7, 8):
@@ -171,9 +171,9 @@ async def test_the_pipelines_own_scheduler_has_its_own_steps_and_guidance(
 async def test_a_drawing_that_nobody_waits_for_stops_at_its_next_step(
     stage: Stage, pipeline: Path
 ) -> None:
-    from mixture_of_models.councils.schema import Model
-    from mixture_of_models.models.painting import Order
-    from mixture_of_models.models.providers.diffusion import draw_here
+    from mom_council.councils.schema import Model
+    from mom_council.models.painting import Order
+    from mom_council.models.providers.diffusion import draw_here
 
     spec = Model(provider="diffusers", model=str(pipeline))
     steps: list[int] = []

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.loader import load_council, preset_names
-from mixture_of_models.errors import UnknownNameError
-from mixture_of_models.models.defaults import KEY_MODELS, choose_models
-from mixture_of_models.models.discovery import (
+from mom_council.councils.loader import load_council, preset_names
+from mom_council.errors import UnknownNameError
+from mom_council.models.defaults import KEY_MODELS, choose_models
+from mom_council.models.discovery import (
     Found,
     calls_at_most,
     choose_council,
@@ -27,10 +27,10 @@ from mixture_of_models.models.discovery import (
     default_council,
     find_voices,
 )
-from mixture_of_models.models.findings import Weights, is_near, ollama_address
-from mixture_of_models.models.providers import PROVIDERS
-from mixture_of_models.models.weights import SHIPPED
-from mixture_of_models.tests.stage import Stage
+from mom_council.models.findings import Weights, is_near, ollama_address
+from mom_council.models.providers import PROVIDERS
+from mom_council.models.weights import SHIPPED
+from mom_council.tests.stage import Stage
 
 pytestmark = pytest.mark.slow
 
@@ -300,7 +300,7 @@ async def test_a_key_without_its_package_is_told_with_the_cure(
     env = {**nowhere, str(one.key_env): SECRET}
     choice = await choose_council(None, env)
     assert choice.source == "demo"
-    assert f"pip install 'mixture-of-models[{one.extra}]'" in str(choice.notice)
+    assert f"pip install 'mom-council[{one.extra}]'" in str(choice.notice)
     both = await choose_council(None, {**env, "OPENAI_API_KEY": SECRET})
     assert f"{one.key_env} is set too" in str(both.notice)
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.errors import (
+from mom_council.errors import (
     CouncilError,
     ModelUnavailableError,
     StorageError,
     UnknownNameError,
 )
-from mixture_of_models.models.download import WEIGHTS, Offer, download_weights
+from mom_council.models.download import WEIGHTS, Offer, download_weights
 
 pytestmark = pytest.mark.slow
 

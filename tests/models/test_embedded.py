@@ -17,15 +17,15 @@ from typing import Any
 import httpx
 import pytest
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.errors import (
+from mom_council.councils.schema import Model
+from mom_council.errors import (
     CouncilError,
     ModelUnavailableError,
     ProviderNotInstalledError,
     UnknownNameError,
 )
-from mixture_of_models.models.providers.embedded import Endpoint, close_embedded, open_embedded
-from mixture_of_models.models.weights import SHIPPED, find_weights
+from mom_council.models.providers.embedded import Endpoint, close_embedded, open_embedded
+from mom_council.models.weights import SHIPPED, find_weights
 
 pytestmark = pytest.mark.slow
 
@@ -37,8 +37,8 @@ SCHEMA = {
 }
 ASK_ONCE = """
 import contextlib, httpx, os, signal, sys, threading, time
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.models.providers.embedded import close_embedded, open_embedded
+from mom_council.councils.schema import Model
+from mom_council.models.providers.embedded import close_embedded, open_embedded
 at = open_embedded(Model(provider="embedded", model="tiny-1"))
 def ask(**more):
     body = {"messages": [{"role": "user", "content": "17+25"}], **more}

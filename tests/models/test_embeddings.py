@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.errors import CouncilError, ModelError
-from mixture_of_models.models.embeddings import cosine, embed
-from mixture_of_models.tests.graph.desk import ask, desk, seat, voice
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.councils.schema import Model
+from mom_council.errors import CouncilError, ModelError
+from mom_council.models.embeddings import cosine, embed
+from mom_council.tests.graph.desk import ask, desk, seat, voice
+from mom_council.tests.stage import Fault, Stage
 
 VIEWS = {
     "Ada": "Cats are the best pets for a small flat.",

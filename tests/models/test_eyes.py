@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.models.eyes import IN_WORDS, as_it_sees, sees
-from mixture_of_models.models.weights import downloaded_weights, eyes_of
-from mixture_of_models.tests.models.eye import EYE
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.schema import Model
+from mom_council.models.eyes import IN_WORDS, as_it_sees, sees
+from mom_council.models.weights import downloaded_weights, eyes_of
+from mom_council.tests.models.eye import EYE
+from mom_council.tests.stage import Stage
 
 
 def voice(provider: str, model: str, **more: Any) -> Model:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.errors import CouncilError, ModelUnavailableError
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models.speaking import Reply, speak
-from mixture_of_models.tests.graph.desk import desk, proposals, question, seat, voice
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Model
+from mom_council.errors import CouncilError, ModelUnavailableError
+from mom_council.graph.council import compile_council
+from mom_council.models.speaking import Reply, speak
+from mom_council.tests.graph.desk import desk, proposals, question, seat, voice
+from mom_council.tests.stage import Stage
 
 pytestmark = [
     pytest.mark.heavy,
@@ -34,7 +34,7 @@ GREEDY = {"temperature": 0, "max_new_tokens": 24}
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two models."""
-    from mixture_of_models.tests.models.random_weights import make_model
+    from mom_council.tests.models.random_weights import make_model
 
     made = (make_model(tmp_path_factory.mktemp(f"m{seed}"), seed=seed) for seed in (1, 2))
     return tuple(made)  # type: ignore[return-value]
@@ -42,7 +42,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(autouse=True)
 def _freed_in_the_end() -> Iterator[None]:
-    from mixture_of_models.models.providers.shelf import SHELF
+    from mom_council.models.providers.shelf import SHELF
 
     yield
     SHELF.clear()
@@ -71,7 +71,7 @@ async def ask(
 
 
 def chat(folder: Path, **params: Any) -> Any:
-    from mixture_of_models.models.providers.huggingface import open_huggingface
+    from mom_council.models.providers.huggingface import open_huggingface
 
     return open_huggingface(Model(provider="huggingface", model=str(folder)), params)
 
@@ -124,7 +124,7 @@ async def test_an_answer_ends_before_the_text_that_is_to_end_it(
 async def test_no_pair_of_tokens_comes_twice_where_that_is_forbidden(
     folders: tuple[Path, Path],
 ) -> None:
-    from mixture_of_models.tests.models.random_weights import tokenizer
+    from mom_council.tests.models.random_weights import tokenizer
 
     words = tokenizer()
 
@@ -197,8 +197,8 @@ async def test_what_is_not_here_is_not_downloaded(tmp_path: Path) -> None:
 
 
 def test_a_template_that_refuses_a_system_message_is_given_none() -> None:
-    from mixture_of_models.models.providers.chat_template import render
-    from mixture_of_models.tests.models.random_weights import CHATML, DEAF, STRICT, tokenizer
+    from mom_council.models.providers.chat_template import render
+    from mom_council.tests.models.random_weights import CHATML, DEAF, STRICT, tokenizer
 
     turns = [
         {"role": "system", "content": "Be brief."},
@@ -218,8 +218,8 @@ def test_a_template_that_refuses_a_system_message_is_given_none() -> None:
 
 
 def test_a_conversation_that_an_assistant_begins_takes_turns_all_the_same() -> None:
-    from mixture_of_models.models.providers.chat_template import render
-    from mixture_of_models.tests.models.random_weights import STRICT, tokenizer
+    from mom_council.models.providers.chat_template import render
+    from mom_council.tests.models.random_weights import STRICT, tokenizer
 
     turns = [
         {"role": "assistant", "content": "Hello."},
@@ -231,8 +231,8 @@ def test_a_conversation_that_an_assistant_begins_takes_turns_all_the_same() -> N
 
 
 def test_a_template_runs_in_a_sandbox() -> None:
-    from mixture_of_models.models.providers.chat_template import render
-    from mixture_of_models.tests.models.random_weights import tokenizer
+    from mom_council.models.providers.chat_template import render
+    from mom_council.tests.models.random_weights import tokenizer
 
     hostile = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
     with pytest.raises(CouncilError, match="chat template"):
@@ -252,8 +252,8 @@ async def test_a_template_of_ones_own_may_lie_in_a_file(
 async def test_a_prompt_that_is_too_long_loses_its_middle_and_that_is_said(
     folders: tuple[Path, Path], stage: Stage
 ) -> None:
-    from mixture_of_models.models.providers.chat_template import fitted
-    from mixture_of_models.tests.models.random_weights import tokenizer
+    from mom_council.models.providers.chat_template import fitted
+    from mom_council.tests.models.random_weights import tokenizer
 
     long = "Why is the sky blue? " + "blah " * 400 + "Answer in one word."
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": long}]
@@ -276,7 +276,7 @@ async def test_a_prompt_that_is_too_long_loses_its_middle_and_that_is_said(
 
 
 async def test_who_leaves_stops_the_writing(folders: tuple[Path, Path]) -> None:
-    from mixture_of_models.models.providers.shelf import SHELF
+    from mom_council.models.providers.shelf import SHELF
 
     one, left = chat(folders[0], temperature=0, max_new_tokens=500), threading.Event()
     told: list[str] = []
@@ -299,7 +299,7 @@ async def test_who_leaves_stops_the_writing(folders: tuple[Path, Path]) -> None:
 async def test_two_voices_with_settings_of_their_own_share_the_weights(
     folders: tuple[Path, Path], stage: Stage
 ) -> None:
-    from mixture_of_models.models.providers.shelf import SHELF
+    from mom_council.models.providers.shelf import SHELF
 
     models = {
         "first": local(folders[0], temperature=0, max_new_tokens=4),
@@ -324,8 +324,8 @@ async def test_two_voices_with_settings_of_their_own_share_the_weights(
 async def test_a_layers_weights_are_freed_when_the_nexts_do_not_fit(
     folders: tuple[Path, Path], stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mixture_of_models.models.providers.hub import weights_in
-    from mixture_of_models.models.providers.shelf import SHELF
+    from mom_council.models.providers.hub import weights_in
+    from mom_council.models.providers.shelf import SHELF
 
     size = sum(file.stat().st_size for file in weights_in(folders[0]))
     memory = size * 1.5  # of one model and a half
@@ -354,7 +354,7 @@ async def test_a_layers_weights_are_freed_when_the_nexts_do_not_fit(
 
 
 async def test_what_is_loaded_goes_before_what_would_have_to_be_loaded() -> None:
-    from mixture_of_models.models.providers.bench import Bench
+    from mom_council.models.providers.bench import Bench
 
     order: list[str] = []
     here = {"a"}

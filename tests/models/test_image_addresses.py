@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from mixture_of_models.models.image_addresses import fetch_picture, is_public
-from mixture_of_models.models.images import PictureError
-from mixture_of_models.tests.stage.media import picture
+from mom_council.models.image_addresses import fetch_picture, is_public
+from mom_council.models.images import PictureError
+from mom_council.tests.stage.media import picture
 
 
 def here(address: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mixture_of_models.models.images import (
+from mom_council.models.images import (
     PictureError,
     bare_name,
     data_urls,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.models.lanes import OVERTAKEN, Lane, Lanes, lane_of
-from mixture_of_models.models.planner import plan
-from mixture_of_models.models.voices import Voice, settled, voice_of
+from mom_council.councils.schema import Council
+from mom_council.models.lanes import OVERTAKEN, Lane, Lanes, lane_of
+from mom_council.models.planner import plan
+from mom_council.models.voices import Voice, settled, voice_of
 
 
 def council(**models: dict[str, Any]) -> Council:
@@ -167,7 +167,7 @@ async def test_an_announced_call_that_comes_late_is_waited_for_when_its_model_is
 
 
 async def test_an_announced_call_that_never_comes_holds_nobody_up_for_long(monkeypatch):
-    monkeypatch.setattr("mixture_of_models.models.lanes.PATIENCE", 0.05)
+    monkeypatch.setattr("mom_council.models.lanes.PATIENCE", 0.05)
     desk = Desk()
     await desk.calls("b")
     desk.lane.expect([named("a"), named("b")])
@@ -176,7 +176,7 @@ async def test_an_announced_call_that_never_comes_holds_nobody_up_for_long(monke
 
 
 async def test_an_announced_call_that_needs_no_turn_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr("mixture_of_models.models.lanes.PATIENCE", 3600.0)
+    monkeypatch.setattr("mom_council.models.lanes.PATIENCE", 3600.0)
     desk = Desk()
     await desk.calls("b")
     desk.lane.expect([named("a"), named("b")])
@@ -261,7 +261,7 @@ def test_whoever_comes_late_or_leaves_everyone_else_is_served(calls, fits, width
             pass
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mixture_of_models.models.lanes.PATIENCE", 0.01)
+        patch.setattr("mom_council.models.lanes.PATIENCE", 0.01)
         asyncio.run(play())
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.councils.recording import RecordingError
-from mixture_of_models.councils.voting.reliability import Outcomes
-from mixture_of_models.models.ledger import Ledger, Outcome, name_of, reweighed
-from mixture_of_models.tests.evals.recorded import kept, replayed, sums
+from mom_council.councils.recording import RecordingError
+from mom_council.councils.voting.reliability import Outcomes
+from mom_council.models.ledger import Ledger, Outcome, name_of, reweighed
+from mom_council.tests.evals.recorded import kept, replayed, sums
 
 DAY = 86_400.0
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.models.clients import room
-from mixture_of_models.models.lanes import Lane, lane_of
-from mixture_of_models.models.memory import look
-from mixture_of_models.models.speaking import speak
-from mixture_of_models.models.voices import Voice, settled, voice_of
-from mixture_of_models.tests.models.fake_nvml import build, play
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.models.clients import room
+from mom_council.models.lanes import Lane, lane_of
+from mom_council.models.memory import look
+from mom_council.models.speaking import speak
+from mom_council.models.voices import Voice, settled, voice_of
+from mom_council.tests.models.fake_nvml import build, play
+from mom_council.tests.stage import Fault, Stage
 
 
 def sharing(**models: dict[str, Any]) -> Council:
@@ -108,10 +108,10 @@ def test_a_gpu_that_tells_its_memory_says_how_many_fit(
             stage.model(name, size=2_000_000_000)
         code = f"""
 import asyncio
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.models.lanes import lane_of
-from mixture_of_models.models.memory import look
-from mixture_of_models.models.voices import voice_of
+from mom_council.councils.loader import load_council
+from mom_council.models.lanes import lane_of
+from mom_council.models.memory import look
+from mom_council.models.voices import voice_of
 council = load_council({{
     "name": "gpu",
     "models": {{key: {{"provider": "ollama", "model": key, "lane": "gpu", "concurrency": 1,

@@ -7,7 +7,7 @@ from itertools import combinations, permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixture_of_models.models.planner import (
+from mom_council.models.planner import (
     how_many_fit,
     loads_as_they_come,
     plan,

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.schema import Model, Price
-from mixture_of_models.errors import CouncilError, MixtureError
-from mixture_of_models.models.prices import price_of, read_prices
-from mixture_of_models.tests.graph.desk import ask, desk, seat
-from mixture_of_models.tests.stage import Reply, Stage
+from mom_council.councils.schema import Model, Price
+from mom_council.errors import CouncilError, MixtureError
+from mom_council.models.prices import price_of, read_prices
+from mom_council.tests.graph.desk import ask, desk, seat
+from mom_council.tests.stage import Reply, Stage
 
 TABLE = """
 openai:

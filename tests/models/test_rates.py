@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.models.clients import room
-from mixture_of_models.models.lanes import Lane, lane_of
-from mixture_of_models.models.rates import Allowance
-from mixture_of_models.models.speaking import speak
-from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mom_council.councils.schema import Council
+from mom_council.models.clients import room
+from mom_council.models.lanes import Lane, lane_of
+from mom_council.models.rates import Allowance
+from mom_council.models.speaking import speak
+from mom_council.tests.stage import Fault, Reply, Stage
 
 ASKS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), max_size=25)
 
@@ -103,7 +103,7 @@ async def test_who_comes_first_goes_first():
 
 
 async def test_a_retry_is_a_request_too(stage, monkeypatch):
-    monkeypatch.setattr("mixture_of_models.models.retry.FIRST_WAIT", 0.001)
+    monkeypatch.setattr("mom_council.models.retry.FIRST_WAIT", 0.001)
     stage.model("m", "ok", faults=[Fault.status(500)])
     sitting = council(stage, rpm=1)
     await lane(sitting, 0.3)

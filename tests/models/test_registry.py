@@ -8,11 +8,11 @@ from importlib.machinery import PathFinder
 
 import pytest
 
-from mixture_of_models.councils.schema import Council, Model
-from mixture_of_models.errors import CouncilError, ProviderNotInstalledError, UnknownNameError
-from mixture_of_models.models.clients import close_voices, room
-from mixture_of_models.models.providers import PROVIDERS
-from mixture_of_models.models.registry import key_of, missing, open_model
+from mom_council.councils.schema import Council, Model
+from mom_council.errors import CouncilError, ProviderNotInstalledError, UnknownNameError
+from mom_council.models.clients import close_voices, room
+from mom_council.models.providers import PROVIDERS
+from mom_council.models.registry import key_of, missing, open_model
 
 HERE = "http://127.0.0.1:9/v1"
 
@@ -85,11 +85,11 @@ async def test_a_provider_nobody_knows_is_refused_with_a_near_miss():
 @pytest.mark.parametrize(
     ("provider", "cure"),
     [
-        ("anthropic", "pip install 'mixture-of-models[anthropic]'"),
-        ("mistralai", "pip install 'mixture-of-models[mistral]'"),
-        ("deepseek", "pip install 'mixture-of-models[deepseek]'"),
-        ("cohere", "pip install 'mixture-of-models[cohere]'"),
-        ("huggingface", "pip install 'mixture-of-models[huggingface]'"),
+        ("anthropic", "pip install 'mom-council[anthropic]'"),
+        ("mistralai", "pip install 'mom-council[mistral]'"),
+        ("deepseek", "pip install 'mom-council[deepseek]'"),
+        ("cohere", "pip install 'mom-council[cohere]'"),
+        ("huggingface", "pip install 'mom-council[huggingface]'"),
         ("groq", "pip install langchain-groq"),
     ],
 )

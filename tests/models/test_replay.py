@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from mixture_of_models.councils.recording import Answer, Question
-from mixture_of_models.councils.schema import Model
-from mixture_of_models.councils.voting.ballots import Candidate
-from mixture_of_models.errors import CouncilError, ModelUnavailableError, UnknownNameError
-from mixture_of_models.evals.counting import plurality_of
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models.clients import room
-from mixture_of_models.models.providers.replay import open_replay
-from mixture_of_models.models.registry import missing, open_model
-from mixture_of_models.models.speaking import speak
-from mixture_of_models.prompts import render
-from mixture_of_models.tests.evals.recorded import kept, replayed, sums
+from mom_council.councils.recording import Answer, Question
+from mom_council.councils.schema import Model
+from mom_council.councils.voting.ballots import Candidate
+from mom_council.errors import CouncilError, ModelUnavailableError, UnknownNameError
+from mom_council.evals.counting import plurality_of
+from mom_council.graph.council import compile_council
+from mom_council.models.clients import room
+from mom_council.models.providers.replay import open_replay
+from mom_council.models.registry import missing, open_model
+from mom_council.models.speaking import speak
+from mom_council.prompts import render
+from mom_council.tests.evals.recorded import kept, replayed, sums
 
 PETS = Question(
     id="pets",
@@ -93,7 +93,7 @@ def test_questions_of_the_same_words_are_told_apart_by_their_options(path: Path)
 
 @pytest.mark.parametrize("method", ["plurality", "approval", "borda", "ranked_pairs", "score"])
 def test_a_voter_names_the_candidates_that_answer_as_it_did(path: Path, method: str):
-    from mixture_of_models.councils.voting.ballots import read_ballot
+    from mom_council.councils.voting.ballots import read_ballot
 
     shown = [Candidate("A", "Bee", "Answer: dog"), Candidate("B", "Cat", "It is **cat**.")]
     prompt = _vote(shown, method)
@@ -103,7 +103,7 @@ def test_a_voter_names_the_candidates_that_answer_as_it_did(path: Path, method: 
 
 
 def test_a_voter_abstains_when_nobody_answered_as_it_did(path: Path):
-    from mixture_of_models.councils.voting.ballots import read_ballot
+    from mom_council.councils.voting.ballots import read_ballot
 
     shown = [Candidate("A", "Cat", "Answer: cat"), Candidate("B", "Owl", "Answer: fish")]
     reply = ask(path, "bee", _vote(shown, "plurality"))

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from mixture_of_models.models import retry
-from mixture_of_models.models.redaction import redact
-from mixture_of_models.models.retry import Failure, retry_after, understand, wait_before
+from mom_council.models import retry
+from mom_council.models.redaction import redact
+from mom_council.models.retry import Failure, retry_after, understand, wait_before
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

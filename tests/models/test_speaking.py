@@ -13,16 +13,16 @@ import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import (
+from mom_council.councils.schema import Council
+from mom_council.errors import (
     CouncilError,
     ModelUnavailableError,
     ProviderNotInstalledError,
     UnknownNameError,
 )
-from mixture_of_models.models.speaking import Reply, close_voices, speak
-from mixture_of_models.tests.stage import Fault, Stage
-from mixture_of_models.tests.stage import Reply as Line
+from mom_council.models.speaking import Reply, close_voices, speak
+from mom_council.tests.stage import Fault, Stage
+from mom_council.tests.stage import Reply as Line
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def quick(monkeypatch):
     for name in list(os.environ):
         if name.endswith(("_API_KEY", "_ORG_ID", "_TOKEN")) or name.startswith("OPENAI_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("mixture_of_models.models.retry.FIRST_WAIT", 0.02)
+    monkeypatch.setattr("mom_council.models.retry.FIRST_WAIT", 0.02)
 
 
 @pytest.fixture
@@ -557,7 +557,7 @@ async def test_the_shipped_models_speak_without_a_server():
 @pytest.mark.slow
 def test_importing_it_loads_no_provider():
     code = (
-        "import sys; import mixture_of_models.models.speaking; "
+        "import sys; import mom_council.models.speaking; "
         "print([m for m in ('openai', 'ollama', 'aiohttp', 'langchain') if m in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.schema import Council, Model
-from mixture_of_models.errors import ModelUnavailableError
-from mixture_of_models.models.clients import room
-from mixture_of_models.models.registry import open_model
-from mixture_of_models.models.speaking import Reply, speak
-from mixture_of_models.models.terms import agreed
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.councils.schema import Council, Model
+from mom_council.errors import ModelUnavailableError
+from mom_council.models.clients import room
+from mom_council.models.registry import open_model
+from mom_council.models.speaking import Reply, speak
+from mom_council.models.terms import agreed
+from mom_council.tests.stage import Fault, Stage
 
 ALL = {"temperature": 0.0, "top_p": 0.9, "top_k": 40, "max_tokens": 500}
 THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}}

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixture_of_models.councils.schema import Thermal
-from mixture_of_models.errors import ThermalError
-from mixture_of_models.models.thermal import (
+from mom_council.councils.schema import Thermal
+from mom_council.errors import ThermalError
+from mom_council.models.thermal import (
     LOST_AFTER,
     Reading,
     ThermalOutcome,
@@ -25,14 +25,14 @@ from mixture_of_models.models.thermal import (
     hottest,
     read_temperatures,
 )
-from mixture_of_models.tests.models.fake_nvml import build, play
+from mom_council.tests.models.fake_nvml import build, play
 
 pytestmark = pytest.mark.slow
 
 SAY_READINGS = "say([[r.celsius, r.device, r.source] for r in read()])"
 COOL_DOWN = """
 import asyncio
-from mixture_of_models.councils.schema import Thermal
+from mom_council.councils.schema import Thermal
 reports = []
 policy = Thermal(limit=75, resume=68, poll=0.01, max_wait=30)
 outcome = asyncio.run(cool_down(policy, read=read, report=reports.append))
@@ -410,7 +410,7 @@ def test_whatever_the_sensors_say_the_wait_is_bounded_and_hysteretic(
 
 def test_the_module_loads_no_driver_and_no_framework() -> None:
     code = (
-        "import sys, mixture_of_models.models.thermal\n"
+        "import sys, mom_council.models.thermal\n"
         "print({'pynvml', 'langgraph', 'langchain', 'langchain_core'} & set(sys.modules))"
     )
     paths = "import sys; sys.path[:] = " + repr(sys.path) + "\n"

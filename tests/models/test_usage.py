@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.councils.schema import Price
-from mixture_of_models.models.usage import Meter
+from mom_council.councils.schema import Price
+from mom_council.models.usage import Meter
 
 PRICE = Price(input=2.0, output=10.0)
 

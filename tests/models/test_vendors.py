@@ -11,14 +11,14 @@ import pytest
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelUnavailableError, ProviderNotInstalledError
-from mixture_of_models.models.clients import room
-from mixture_of_models.models.registry import open_model
-from mixture_of_models.models.speaking import Reply, speak
-from mixture_of_models.tests.stage import Call, Fault, Stage
-from mixture_of_models.tests.stage import Reply as Line
-from mixture_of_models.tests.stage.media import picture
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelUnavailableError, ProviderNotInstalledError
+from mom_council.models.clients import room
+from mom_council.models.registry import open_model
+from mom_council.models.speaking import Reply, speak
+from mom_council.tests.stage import Call, Fault, Stage
+from mom_council.tests.stage import Reply as Line
+from mom_council.tests.stage.media import picture
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ QUESTION = [SystemMessage("Be brief."), HumanMessage("What is 6 x 7?")]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixture_of_models.models.retry.FIRST_WAIT", 0.02)
+    monkeypatch.setattr("mom_council.models.retry.FIRST_WAIT", 0.02)
 
 
 def council(stage: Stage, vendor: str, **more: Any) -> Council:

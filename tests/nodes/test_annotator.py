@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import Read
-from mixture_of_models.models.ledger import Ledger, Outcome
-from mixture_of_models.nodes.annotator import read_annotation
-from mixture_of_models.tests.graph.desk import ask, desk, said, seat, texts, told, voice, voting
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import Read
+from mom_council.models.ledger import Ledger, Outcome
+from mom_council.nodes.annotator import read_annotation
+from mom_council.tests.graph.desk import ask, desk, said, seat, texts, told, voice, voting
+from mom_council.tests.stage import Fault, Stage
 
 
 def _council(stage: Stage, **changes: Any) -> Any:

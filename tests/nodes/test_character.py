@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.graph.desk import (
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import (
     PERSONAS,
     ask,
     desk,
@@ -19,7 +19,7 @@ from mixture_of_models.tests.graph.desk import (
     texts,
     voice,
 )
-from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mom_council.tests.stage import Fault, Reply, Stage
 
 NAMES = ("Ada", "Boris", "Clara")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.graph.events import Routed
-from mixture_of_models.nodes.classifier import read_label
-from mixture_of_models.tests.graph.desk import ask, desk, said, seat, texts, told, voice
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.graph.events import Routed
+from mom_council.nodes.classifier import read_label
+from mom_council.tests.graph.desk import ask, desk, said, seat, texts, told, voice
+from mom_council.tests.stage import Fault, Stage
 
 PLAIN = {"painter": {"model": "pen"}}
 

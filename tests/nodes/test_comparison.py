@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mixture_of_models.graph.council import build_graph
-from mixture_of_models.tests.graph.desk import ask, desk, proposals, said, seat
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.graph.council import build_graph
+from mom_council.tests.graph.desk import ask, desk, proposals, said, seat
+from mom_council.tests.stage import Fault, Stage
 
 VIEWS = {
     "Ada": "Cats sleep all day. They need little room.",

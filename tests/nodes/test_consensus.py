@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.records import Verdict
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import Counted
-from mixture_of_models.tests.graph.desk import (
+from mom_council.councils.records import Verdict
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import Counted
+from mom_council.tests.graph.desk import (
     ALL,
     ask,
     candidates,
@@ -21,7 +21,7 @@ from mixture_of_models.tests.graph.desk import (
     told,
     voting,
 )
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.tests.stage import Fault, Stage
 
 
 async def _verdicts(council: Any) -> list[Verdict]:

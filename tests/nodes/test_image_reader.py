@@ -10,15 +10,15 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import BudgetError
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.pictures import UNSEEN
-from mixture_of_models.models.images import PictureError
-from mixture_of_models.models.providers.embedded import close_embedded
-from mixture_of_models.tests.graph.desk import desk, said, seat, speaking, texts, voice, written
-from mixture_of_models.tests.models.eye import EYE, drawing
-from mixture_of_models.tests.stage import Call, Fault, Reply, Stage
+from mom_council.councils.schema import Council
+from mom_council.errors import BudgetError
+from mom_council.graph.council import compile_council
+from mom_council.graph.pictures import UNSEEN
+from mom_council.models.images import PictureError
+from mom_council.models.providers.embedded import close_embedded
+from mom_council.tests.graph.desk import desk, said, seat, speaking, texts, voice, written
+from mom_council.tests.models.eye import EYE, drawing
+from mom_council.tests.stage import Call, Fault, Reply, Stage
 
 WHY = "What colour is the figure?"
 SEEN = "A red circle on blue."

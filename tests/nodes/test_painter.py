@@ -11,16 +11,16 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.events import Answered, Said
-from mixture_of_models.graph.threads import delete_thread
-from mixture_of_models.models.gallery import hung
-from mixture_of_models.models.paths import pictures_dir
-from mixture_of_models.nodes.painter import tidy
-from mixture_of_models.tests.graph.desk import ask, desk, question, said, seat, texts, told, voice
-from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mom_council.councils.schema import Council
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.council import compile_council
+from mom_council.graph.events import Answered, Said
+from mom_council.graph.threads import delete_thread
+from mom_council.models.gallery import hung
+from mom_council.models.paths import pictures_dir
+from mom_council.nodes.painter import tidy
+from mom_council.tests.graph.desk import ask, desk, question, said, seat, texts, told, voice
+from mom_council.tests.stage import Fault, Reply, Stage
 
 pytestmark = pytest.mark.slow
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.errors import QuorumError
-from mixture_of_models.graph.events import Missed, Polled
-from mixture_of_models.tests.graph.desk import ask, desk, seat, told, voice
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.errors import QuorumError
+from mom_council.graph.events import Missed, Polled
+from mom_council.tests.graph.desk import ask, desk, seat, told, voice
+from mom_council.tests.stage import Fault, Stage
 
 
 async def test_one_proposal_is_enough_unless_the_council_says_otherwise(stage: Stage) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.errors import BudgetError, QuorumError
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.events import Seated
-from mixture_of_models.nodes.synthesizer import LABEL
-from mixture_of_models.tests.graph.desk import ALL, ask, desk, seat, speaking, told, voting
-from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mom_council.errors import BudgetError, QuorumError
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.events import Seated
+from mom_council.nodes.synthesizer import LABEL
+from mom_council.tests.graph.desk import ALL, ask, desk, seat, speaking, told, voting
+from mom_council.tests.stage import Fault, Reply, Stage
 
 pytestmark = pytest.mark.slow
 

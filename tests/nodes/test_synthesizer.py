@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.nodes.synthesizer import LABEL
-from mixture_of_models.tests.graph.desk import (
+from mom_council.graph.context import CouncilContext
+from mom_council.nodes.synthesizer import LABEL
+from mom_council.tests.graph.desk import (
     ALL,
     PERSONAS,
     ask,
@@ -20,7 +20,7 @@ from mixture_of_models.tests.graph.desk import (
     voice,
     voting,
 )
-from mixture_of_models.tests.stage import Fault, Reply, Stage
+from mom_council.tests.stage import Fault, Reply, Stage
 
 NAMES = ("Ada", "Boris", "Clara")
 VIEWS = [f"The view of {PERSONAS[name]}" for name in NAMES]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.graph.events import Answered, Heat
-from mixture_of_models.models import thermal
-from mixture_of_models.models.thermal import Reading
-from mixture_of_models.tests.graph.desk import ask, desk, seat, told, voice
-from mixture_of_models.tests.stage import Stage
+from mom_council.graph.events import Answered, Heat
+from mom_council.models import thermal
+from mom_council.models.thermal import Reading
+from mom_council.tests.graph.desk import ask, desk, seat, told, voice
+from mom_council.tests.stage import Stage
 
 
 async def test_without_a_watch_nothing_is_told_of_heat(stage: Stage) -> None:

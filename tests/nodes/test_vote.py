@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from mixture_of_models.councils.schema import Method
-from mixture_of_models.graph.context import CouncilContext
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.graph.desk import (
+from mom_council.councils.schema import Method
+from mom_council.graph.context import CouncilContext
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import (
     ALL,
     PERSONAS,
     ask,
@@ -21,7 +21,7 @@ from mixture_of_models.tests.graph.desk import (
     texts,
     voting,
 )
-from mixture_of_models.tests.stage import Call, Fault, Reply, Stage
+from mom_council.tests.stage import Call, Fault, Reply, Stage
 
 
 async def test_nobody_sees_its_own_proposal_in_its_ballot(stage: Stage) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.councils.schema import Synthesizer
-from mixture_of_models.prompts.filling import fill
-from mixture_of_models.tests.graph.desk import ask, desk, seat, texts
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.schema import Synthesizer
+from mom_council.prompts.filling import fill
+from mom_council.tests.graph.desk import ask, desk, seat, texts
+from mom_council.tests.stage import Stage
 
 
 def test_braces_that_are_no_places_stay_and_contents_are_not_filled_again() -> None:

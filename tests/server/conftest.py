@@ -14,14 +14,14 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.server.app import make_app
-from mixture_of_models.server.house import House, Settings
-from mixture_of_models.server.keys import Keys
-from mixture_of_models.server.offer import Offer
-from mixture_of_models.server.serving import open_socket, server_of
-from mixture_of_models.tests.graph.desk import desk
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.schema import Council
+from mom_council.server.app import make_app
+from mom_council.server.house import House, Settings
+from mom_council.server.keys import Keys
+from mom_council.server.offer import Offer
+from mom_council.server.serving import open_socket, server_of
+from mom_council.tests.graph.desk import desk
+from mom_council.tests.stage import Stage
 
 KEY = "a-key-that-is-long-enough"
 

@@ -12,11 +12,11 @@ from openai import APIStatusError, BadRequestError, InternalServerError, NotFoun
 from PIL import Image
 from pydantic import BaseModel
 
-from mixture_of_models.models.paths import pictures_dir
-from mixture_of_models.tests.graph.desk import desk, proposals, said, seat, texts, voice
-from mixture_of_models.tests.server.conftest import Serve, Served
-from mixture_of_models.tests.stage import Fault, Reply, Stage
-from mixture_of_models.tests.stage.media import picture
+from mom_council.models.paths import pictures_dir
+from mom_council.tests.graph.desk import desk, proposals, said, seat, texts, voice
+from mom_council.tests.server.conftest import Serve, Served
+from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.tests.stage.media import picture
 
 pytestmark = pytest.mark.slow
 

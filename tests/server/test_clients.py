@@ -9,10 +9,10 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, Field
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.tests.graph.desk import ask, desk, said, seat, texts, voice, written
-from mixture_of_models.tests.server.conftest import KEY, Serve, Served
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.loader import load_council
+from mom_council.tests.graph.desk import ask, desk, said, seat, texts, voice, written
+from mom_council.tests.server.conftest import KEY, Serve, Served
+from mom_council.tests.stage import Stage
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from mixture_of_models.tests.graph.desk import desk, seat
-from mixture_of_models.tests.server.conftest import Serve, Served
-from mixture_of_models.tests.stage import Reply, Stage
+from mom_council.tests.graph.desk import desk, seat
+from mom_council.tests.server.conftest import Serve, Served
+from mom_council.tests.stage import Reply, Stage
 
 pytestmark = pytest.mark.slow
 

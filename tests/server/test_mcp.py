@@ -15,16 +15,16 @@ from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from mixture_of_models.councils.writing import written
-from mixture_of_models.server.house import House
-from mixture_of_models.server.mcp_tools import Guarded, make_mcp
-from mixture_of_models.tests.graph.desk import desk, said, seat, texts
-from mixture_of_models.tests.server.conftest import KEY, Serve, Served
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.councils.writing import written
+from mom_council.server.house import House
+from mom_council.server.mcp_tools import Guarded, make_mcp
+from mom_council.tests.graph.desk import desk, said, seat, texts
+from mom_council.tests.server.conftest import KEY, Serve, Served
+from mom_council.tests.stage import Fault, Stage
 
 pytestmark = pytest.mark.slow
 
-COMMAND = "from mixture_of_models.cli import main; main()"
+COMMAND = "from mom_council.cli import main; main()"
 
 
 def tools_of(house: House) -> Any:

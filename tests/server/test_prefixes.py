@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.tests.graph.desk import desk, seat, voice, written
-from mixture_of_models.tests.server.conftest import Serve
-from mixture_of_models.tests.stage import Call, Stage
+from mom_council.councils.loader import load_council
+from mom_council.tests.graph.desk import desk, seat, voice, written
+from mom_council.tests.server.conftest import Serve
+from mom_council.tests.stage import Call, Stage
 
 pytestmark = pytest.mark.slow
 

@@ -10,10 +10,10 @@ import pytest
 from openai import APIStatusError, BadRequestError
 from pydantic import BaseModel
 
-from mixture_of_models.tests.graph.desk import desk, seat, texts
-from mixture_of_models.tests.server.conftest import Serve, Served
-from mixture_of_models.tests.stage import Fault, Reply, Stage
-from mixture_of_models.tests.stage.media import picture
+from mom_council.tests.graph.desk import desk, seat, texts
+from mom_council.tests.server.conftest import Serve, Served
+from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.tests.stage.media import picture
 
 pytestmark = pytest.mark.slow
 

@@ -17,17 +17,17 @@ import httpx
 import pytest
 import yaml
 
-import mixture_of_models
-from mixture_of_models.councils.writing import written
-from mixture_of_models.tests.cli.help_texts import help_of
-from mixture_of_models.tests.graph.desk import desk, seat, texts
-from mixture_of_models.tests.server.conftest import KEY
-from mixture_of_models.tests.stage import Stage
+import mom_council
+from mom_council.councils.writing import written
+from mom_council.tests.cli.help_texts import help_of
+from mom_council.tests.graph.desk import desk, seat, texts
+from mom_council.tests.server.conftest import KEY
+from mom_council.tests.stage import Stage
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(mixture_of_models.__file__).parent
-COMMAND = [sys.executable, "-c", "from mixture_of_models.cli import main; main()", "serve"]
+ROOT = Path(mom_council.__file__).parent
+COMMAND = [sys.executable, "-c", "from mom_council.cli import main; main()", "serve"]
 
 
 @contextmanager

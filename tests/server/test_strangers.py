@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.server import protocol
-from mixture_of_models.tests.graph.desk import desk, roles, said, seat, texts
-from mixture_of_models.tests.server.conftest import KEY, Serve, Served
-from mixture_of_models.tests.stage import Fault, Stage
+from mom_council.server import protocol
+from mom_council.tests.graph.desk import desk, roles, said, seat, texts
+from mom_council.tests.server.conftest import KEY, Serve, Served
+from mom_council.tests.stage import Fault, Stage
 
 pytestmark = pytest.mark.slow
 

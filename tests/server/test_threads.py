@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.graph.desk import desk, seat, texts
-from mixture_of_models.tests.server.conftest import KEY, Serve, Served
-from mixture_of_models.tests.stage import Reply, Stage
+from mom_council.tests.graph.desk import desk, seat, texts
+from mom_council.tests.server.conftest import KEY, Serve, Served
+from mom_council.tests.stage import Reply, Stage
 
 pytestmark = pytest.mark.slow
 

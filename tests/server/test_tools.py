@@ -10,9 +10,9 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from openai import APIStatusError
 
-from mixture_of_models.tests.graph.desk import desk, said, seat, texts
-from mixture_of_models.tests.server.conftest import KEY, Serve
-from mixture_of_models.tests.stage import Reply, Stage
+from mom_council.tests.graph.desk import desk, said, seat, texts
+from mom_council.tests.server.conftest import KEY, Serve
+from mom_council.tests.stage import Reply, Stage
 
 pytestmark = pytest.mark.slow
 

@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from mixture_of_models.tiny.corpus import examples, first_lessons, held_out
-from mixture_of_models.tiny.exam import read_questions
-from mixture_of_models.tiny.questions import close_comparison, is_dropped, is_held
-from mixture_of_models.tiny.unknown import SLOTS, TEMPLATES, held_template, held_word, near_miss
-from mixture_of_models.tiny.words import CHAT, MORE_CHAT, REFUSAL
+from mom_council.tiny.corpus import examples, first_lessons, held_out
+from mom_council.tiny.exam import read_questions
+from mom_council.tiny.questions import close_comparison, is_dropped, is_held
+from mom_council.tiny.unknown import SLOTS, TEMPLATES, held_template, held_word, near_miss
+from mom_council.tiny.words import CHAT, MORE_CHAT, REFUSAL
 
 pytestmark = pytest.mark.slow
 
@@ -93,8 +93,8 @@ def test_the_synthesizer_is_taught_to_write_what_a_proposal_says() -> None:
 
 
 def test_supports_are_written_as_the_synthesizer_node_writes_them() -> None:
-    from mixture_of_models.councils.records import Option, Proposal, Verdict
-    from mixture_of_models.councils.voting.support import support
+    from mom_council.councils.records import Option, Proposal, Verdict
+    from mom_council.councils.voting.support import support
 
     proposal = Proposal(character="Ada", text="42", model="m", round=1)
     option = Option(members=("Ada", "Boris"), tally=2.0, share=2 / 3)

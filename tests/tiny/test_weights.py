@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from mixture_of_models.tiny.exam import WEIGHTS, Ask, ask_all, asking, majority, read_questions
-from mixture_of_models.tiny.words import REFUSAL
+from mom_council.tiny.exam import WEIGHTS, Ask, ask_all, asking, majority, read_questions
+from mom_council.tiny.words import REFUSAL
 
 pytest.importorskip("xllamacpp")
 
@@ -68,7 +68,7 @@ def test_the_majority_is_above_a_floor_on_the_exam(council: list[Ask]) -> None:
 
 
 def test_a_vote_names_the_answer_and_not_its_letter(council: list[Ask]) -> None:
-    from mixture_of_models.prompts import render
+    from mom_council.prompts import render
 
     candidates = [{"label": "A", "text": "41"}, {"label": "B", "text": "42"}]
     prompt = render(
@@ -94,7 +94,7 @@ def test_a_vote_names_the_answer_and_not_its_letter(council: list[Ask]) -> None:
 def test_small_talk_goes_through_the_whole_council(
     council: list[Ask], question: str, answer: str
 ) -> None:
-    from mixture_of_models.prompts import render
+    from mom_council.prompts import render
 
     who = {"name": "Ada", "personality": "You are careful.", "question": question}
     candidates = [{"label": label, "text": answer} for label in "AB"]
@@ -111,7 +111,7 @@ def test_small_talk_goes_through_the_whole_council(
 
 
 def test_the_synthesizer_writes_what_a_proposal_says(council: list[Ask]) -> None:
-    from mixture_of_models.prompts import render
+    from mom_council.prompts import render
 
     proposals = [
         {"text": text, "support": f"{n} of 1 votes"}

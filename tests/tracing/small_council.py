@@ -8,7 +8,7 @@ from typing import Any
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, MessagesState, StateGraph
 
-from mixture_of_models.tests.stage import Stage
+from mom_council.tests.stage import Stage
 
 Node = Callable[[Any], Awaitable[Any]]
 SECRET = "sk-planted-0123456789abcdef"

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.tests.stage import Stage
-from mixture_of_models.tests.tracing.langsmith_office import Office
-from mixture_of_models.tests.tracing.small_council import SECRET
-from mixture_of_models.tracing.langsmith import settle_langsmith
+from mom_council.tests.stage import Stage
+from mom_council.tests.tracing.langsmith_office import Office
+from mom_council.tests.tracing.small_council import SECRET
+from mom_council.tracing.langsmith import settle_langsmith
 
 ASK = """
 import asyncio, sys, time
-from mixture_of_models.tracing.langsmith import settle_langsmith
+from mom_council.tracing.langsmith import settle_langsmith
 print(settle_langsmith())
-from mixture_of_models.tests.tracing.small_council import small_council
+from mom_council.tests.tracing.small_council import small_council
 class Stage:
     openai_url = sys.argv[1]
 config = {"configurable": {"thread_id": "t-7"}, "metadata": {"council": "desk"}}

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from langchain_core.tools import tool
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.tests.stage import Fault, Reply, Stage
-from mixture_of_models.tests.tracing.small_council import SECRET, small_council, voice
-from mixture_of_models.tracing.local import local_trace, wait_for_traces
-from mixture_of_models.tracing.store import Span, TraceStore, TraceSummary, TraceView
+from mom_council.errors import StorageError
+from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.tests.tracing.small_council import SECRET, small_council, voice
+from mom_council.tracing.local import local_trace, wait_for_traces
+from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
 
 pytestmark = pytest.mark.slow
 
@@ -229,7 +229,7 @@ def test_a_damaged_file_is_one_line_with_a_cure(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from langchain_core.runnables import RunnableLambda
-from mixture_of_models.tracing.local import local_trace, wait_for_traces
+from mom_council.tracing.local import local_trace, wait_for_traces
 def node(_):
     wait_for_traces()
     os._exit(9)

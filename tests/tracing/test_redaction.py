@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.tracing.redaction import HIDDEN, redact_tree
+from mom_council.tracing.redaction import HIDDEN, redact_tree
 
 
 def test_keys_are_taken_out_of_every_corner_of_a_tree(monkeypatch: pytest.MonkeyPatch) -> None:

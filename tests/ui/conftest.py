@@ -10,10 +10,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from mixture_of_models.councils.loader import to_yaml
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.ui import session
-from mixture_of_models.ui.house import House
+from mom_council.councils.loader import to_yaml
+from mom_council.councils.schema import Council
+from mom_council.ui import session
+from mom_council.ui.house import House
 
 APP = Path(session.__file__).parent.parent / "streamlit_app.py"
 READER = "0" * session.LENGTH

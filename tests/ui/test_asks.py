@@ -9,14 +9,14 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 from streamlit.testing.v1 import AppTest
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.tests.graph.desk import proposals, said, seat, speaking, voting, written
-from mixture_of_models.tests.stage import Reply, Stage
-from mixture_of_models.ui import session
-from mixture_of_models.ui.asks import Ask
-from mixture_of_models.ui.house import House
-from mixture_of_models.ui.job import Job
+from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council
+from mom_council.tests.graph.desk import proposals, said, seat, speaking, voting, written
+from mom_council.tests.stage import Reply, Stage
+from mom_council.ui import session
+from mom_council.ui.asks import Ask
+from mom_council.ui.house import House
+from mom_council.ui.job import Job
 
 NAMES = ("Ada", "Boris", "Clara")
 ASKED = [HumanMessage("What is the best pet?", id="q1")]

@@ -10,14 +10,14 @@ import pytest
 from langchain_core.messages import HumanMessage
 from streamlit.testing.v1 import AppTest
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.models import paths, thermal
-from mixture_of_models.models.thermal import Reading
-from mixture_of_models.tests.graph.desk import desk, seat, voice
-from mixture_of_models.tests.stage import Fault, Stage
-from mixture_of_models.tests.ui.conftest import READER
-from mixture_of_models.ui import session
-from mixture_of_models.ui.job import Job
+from mom_council.councils.schema import Council
+from mom_council.models import paths, thermal
+from mom_council.models.thermal import Reading
+from mom_council.tests.graph.desk import desk, seat, voice
+from mom_council.tests.stage import Fault, Stage
+from mom_council.tests.ui.conftest import READER
+from mom_council.ui import session
+from mom_council.ui.job import Job
 
 pytestmark = pytest.mark.slow
 

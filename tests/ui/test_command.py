@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.cli import ui
-from mixture_of_models.errors import ProviderNotInstalledError, StorageError
+from mom_council.cli import ui
+from mom_council.errors import ProviderNotInstalledError, StorageError
 
 
 def test_it_listens_here_alone_sends_nothing_and_asks_nothing(
@@ -27,7 +27,7 @@ def test_it_listens_here_alone_sends_nothing_and_asks_nothing(
 
 def test_without_streamlit_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ProviderNotInstalledError, match=r"pip install 'mixture-of-models\[ui\]'"):
+    with pytest.raises(ProviderNotInstalledError, match=r"pip install 'mom-council\[ui\]'"):
         ui.ui()
 
 

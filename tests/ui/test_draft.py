@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixture_of_models.councils.loader import load_council, preset_names
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.ui import draft as drafts
-from mixture_of_models.ui import seats
-from mixture_of_models.ui.draft import at, check, council_of, draft_of, read_draft, text_of, written
+from mom_council.councils.loader import load_council, preset_names
+from mom_council.errors import CouncilError
+from mom_council.ui import draft as drafts
+from mom_council.ui import seats
+from mom_council.ui.draft import at, check, council_of, draft_of, read_draft, text_of, written
 
 NAMES = st.text(max_size=8)
 VALUES = st.recursive(

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.errors import StorageError
-from mixture_of_models.ui import kept_councils
-from mixture_of_models.ui.draft import Draft, draft_of, read_draft, text_of, written
-from mixture_of_models.ui.editor.editing import Editing
-from mixture_of_models.ui.shelf import Shelf
+from mom_council.councils.loader import load_council
+from mom_council.errors import StorageError
+from mom_council.ui import kept_councils
+from mom_council.ui.draft import Draft, draft_of, read_draft, text_of, written
+from mom_council.ui.editor.editing import Editing
+from mom_council.ui.shelf import Shelf
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) :red[no] **b**"
 
 def opened(draft: Draft | None = None, *, fresh: bool = False) -> AppTest:
     def script() -> None:
-        from mixture_of_models.ui.pages import editor
+        from mom_council.ui.pages import editor
 
         editor.page()
 

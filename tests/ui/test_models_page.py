@@ -7,10 +7,10 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mixture_of_models.models.findings import Found
-from mixture_of_models.tests.stage import Fault, Stage
-from mixture_of_models.ui import reach
-from mixture_of_models.ui.reach import Survey, Voice
+from mom_council.models.findings import Found
+from mom_council.tests.stage import Fault, Stage
+from mom_council.ui import reach
+from mom_council.ui.reach import Survey, Voice
 
 KEY = "sk-test-0123456789abcdefghijkl"
 HOSTILE = "<b>x</b> [y](javascript:alert(1))"
@@ -18,7 +18,7 @@ HOSTILE = "<b>x</b> [y](javascript:alert(1))"
 
 def opened(found: Survey | None = None) -> AppTest:
     def script() -> None:
-        from mixture_of_models.ui.pages import models
+        from mom_council.ui.pages import models
 
         models.page()
 

@@ -9,15 +9,15 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from streamlit.testing.v1 import AppTest
 
-from mixture_of_models.councils.records import Annotation, Ballot, Proposal, Status
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.councils.voting.counting import count
-from mixture_of_models.graph.checkpoint import open_checkpointer
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.state import Seating
-from mixture_of_models.tests.graph import desk
-from mixture_of_models.tests.stage import Fault, Stage
-from mixture_of_models.ui.recount import read_values, rewrite, standing
+from mom_council.councils.records import Annotation, Ballot, Proposal, Status
+from mom_council.councils.schema import Council
+from mom_council.councils.voting.counting import count
+from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.graph.council import compile_council
+from mom_council.graph.state import Seating
+from mom_council.tests.graph import desk
+from mom_council.tests.stage import Fault, Stage
+from mom_council.ui.recount import read_values, rewrite, standing
 
 NAMES = ("Ada", "Boris", "Clara")
 HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![y](http://far.example/y.png)"
@@ -48,7 +48,7 @@ def opened(council: Council, stood: dict[str, Any] | None = None) -> AppTest:
     def script() -> None:
         import streamlit as st
 
-        from mixture_of_models.ui.revote import draw_revote
+        from mom_council.ui.revote import draw_revote
 
         draw_revote(st.session_state["values"], st.session_state["council"], key="t")
 

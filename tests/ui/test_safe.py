@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixture_of_models.ui.safe import inline, markdown, plain
+from mom_council.ui.safe import inline, markdown, plain
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.errors import StorageError
-from mixture_of_models.ui.shelf import Shelf
+from mom_council.errors import StorageError
+from mom_council.ui.shelf import Shelf
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from mixture_of_models.councils.schema import Price
-from mixture_of_models.tracing.store import Said, Span, TraceStore, TraceSummary, TraceView
-from mixture_of_models.ui.shelf import Shelf
-from mixture_of_models.ui.timeline import bars, cost, critical_path, figures, leaves
-from mixture_of_models.ui.trace_list import Wanted, inside, matching
+from mom_council.councils.schema import Price
+from mom_council.tracing.store import Said, Span, TraceStore, TraceSummary, TraceView
+from mom_council.ui.shelf import Shelf
+from mom_council.ui.timeline import bars, cost, critical_path, figures, leaves
+from mom_council.ui.trace_list import Wanted, inside, matching
 
 HOSTILE = "<img src=x onerror=alert(1)> [x](javascript:alert(1)) ![y](http://far.example/y.png)"
 
@@ -120,7 +120,7 @@ def test_traces_are_found_by_council_model_error_and_words() -> None:
 
 def opened() -> AppTest:
     def script() -> None:
-        from mixture_of_models.ui.pages import traces
+        from mom_council.ui.pages import traces
 
         traces.page()
 

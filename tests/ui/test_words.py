@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mixture_of_models.graph.events import Called, Returned, Speaker
-from mixture_of_models.ui import words
+from mom_council.graph.events import Called, Returned, Speaker
+from mom_council.ui import words
 
 ADA = Speaker(node="character", name="Ada")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.ui import seats
-from mixture_of_models.ui.draft import Draft, at, characters
-from mixture_of_models.ui.editor.editing import Editing, editing, redraw
-from mixture_of_models.ui.editor.fields import complain
-from mixture_of_models.ui.inert import inert
+from mom_council.ui import seats
+from mom_council.ui.draft import Draft, at, characters
+from mom_council.ui.editor.editing import Editing, editing, redraw
+from mom_council.ui.editor.fields import complain
+from mom_council.ui.inert import inert
 
 
 def draw(work: Editing) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.councils.refusals import Path
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.ui import chosen, session
-from mixture_of_models.ui.draft import Draft, check, draft_of, read_draft, text_of
-from mixture_of_models.ui.inert import inert
-from mixture_of_models.ui.shelf import Shelf
+from mom_council.councils.loader import load_council
+from mom_council.councils.refusals import Path
+from mom_council.errors import MixtureError
+from mom_council.ui import chosen, session
+from mom_council.ui.draft import Draft, check, draft_of, read_draft, text_of
+from mom_council.ui.inert import inert
+from mom_council.ui.shelf import Shelf
 
 _KEY = "editing"
 _STEPS_BACK = 100

@@ -7,14 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.councils.schema import Extension
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.extensions.describing import Described, describe
-from mixture_of_models.extensions.finding import Found, every, find
-from mixture_of_models.ui.draft import drop, extensions, put
-from mixture_of_models.ui.editor import fields
-from mixture_of_models.ui.editor.editing import Editing, editing, redraw
-from mixture_of_models.ui.inert import inert
+from mom_council.councils.schema import Extension
+from mom_council.errors import CouncilError
+from mom_council.extensions.describing import Described, describe
+from mom_council.extensions.finding import Found, every, find
+from mom_council.ui.draft import drop, extensions, put
+from mom_council.ui.editor import fields
+from mom_council.ui.editor.editing import Editing, editing, redraw
+from mom_council.ui.inert import inert
 
 _NUMBERS = ("integer", "number")
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.councils.refusals import Path
-from mixture_of_models.councils.schema import Section
-from mixture_of_models.ui.draft import at, drop, put
-from mixture_of_models.ui.editor.editing import change, editing
-from mixture_of_models.ui.inert import inert
+from mom_council.councils.refusals import Path
+from mom_council.councils.schema import Section
+from mom_council.ui.draft import at, drop, put
+from mom_council.ui.editor.editing import change, editing
+from mom_council.ui.inert import inert
 
 Told = type[Section] | Mapping[str, Any]
 """What is known of a field: the section of the schema that it stands in, or its own JSON schema."""

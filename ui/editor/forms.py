@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from mixture_of_models.councils.schema import (
+from mom_council.councils.schema import (
     Annotator,
     Budget,
     Character,
@@ -21,13 +21,13 @@ from mixture_of_models.councils.schema import (
     StopRule,
     Synthesizer,
 )
-from mixture_of_models.councils.tools import BUNDLED
-from mixture_of_models.models.providers import PROVIDERS
-from mixture_of_models.ui import draft as drafts
-from mixture_of_models.ui.draft import add_voice, characters, drop, rename_voice, voices
-from mixture_of_models.ui.editor import fields
-from mixture_of_models.ui.editor.editing import Editing, editing, redraw
-from mixture_of_models.ui.inert import inert, one_line
+from mom_council.councils.tools import BUNDLED
+from mom_council.models.providers import PROVIDERS
+from mom_council.ui import draft as drafts
+from mom_council.ui.draft import add_voice, characters, drop, rename_voice, voices
+from mom_council.ui.editor import fields
+from mom_council.ui.editor.editing import Editing, editing, redraw
+from mom_council.ui.inert import inert, one_line
 
 METHODS: tuple[str, ...] = get_args(Method)
 STOPS: tuple[str, ...] = get_args(StopRule)

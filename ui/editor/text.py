@@ -6,12 +6,12 @@ import zlib
 
 import streamlit as st
 
-from mixture_of_models.councils.loader import load_council, preset_names
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.ui import kept_councils
-from mixture_of_models.ui.draft import Draft, draft_of, read_draft, text_of
-from mixture_of_models.ui.editor.editing import Editing, editing, redraw
-from mixture_of_models.ui.inert import inert, one_line
+from mom_council.councils.loader import load_council, preset_names
+from mom_council.errors import MixtureError
+from mom_council.ui import kept_councils
+from mom_council.ui.draft import Draft, draft_of, read_draft, text_of
+from mom_council.ui.editor.editing import Editing, editing, redraw
+from mom_council.ui.inert import inert, one_line
 
 LARGEST = 1_000_000
 _FRESH: Draft = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.models.images import TYPES, UPLOAD_MEGABYTES
-from mixture_of_models.ui import acts, chosen, safe, session, words
-from mixture_of_models.ui.answer import draw_label
-from mixture_of_models.ui.asked import draw_asks
-from mixture_of_models.ui.conversation import (
+from mom_council.councils.schema import Council
+from mom_council.errors import MixtureError
+from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
+from mom_council.ui import acts, chosen, safe, session, words
+from mom_council.ui.answer import draw_label
+from mom_council.ui.asked import draw_asks
+from mom_council.ui.conversation import (
     PAST,
     draw_buttons,
     draw_edit,
@@ -19,15 +19,15 @@ from mixture_of_models.ui.conversation import (
     draw_text,
     shown_turns,
 )
-from mixture_of_models.ui.council_choice import draw_choice
-from mixture_of_models.ui.deliberation import draw_running, draw_work_done
-from mixture_of_models.ui.fence import focus
-from mixture_of_models.ui.job import Job
-from mixture_of_models.ui.settings import draw_settings
-from mixture_of_models.ui.shelf import Thumb
-from mixture_of_models.ui.suggestions import draw_suggestions
-from mixture_of_models.ui.talk import Talk, read_talk
-from mixture_of_models.ui.threads import draw_threads
+from mom_council.ui.council_choice import draw_choice
+from mom_council.ui.deliberation import draw_running, draw_work_done
+from mom_council.ui.fence import focus
+from mom_council.ui.job import Job
+from mom_council.ui.settings import draw_settings
+from mom_council.ui.shelf import Thumb
+from mom_council.ui.suggestions import draw_suggestions
+from mom_council.ui.talk import Talk, read_talk
+from mom_council.ui.threads import draw_threads
 
 EVERY = 0.25
 """Seconds between two drawings of a running question."""

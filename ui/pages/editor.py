@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mixture_of_models.councils.refusals import where
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.ui import chosen, kept_councils, session
-from mixture_of_models.ui.draft import council_of, text_of
-from mixture_of_models.ui.editor import board, extensions, forms, text
-from mixture_of_models.ui.editor.editing import Editing, begin, keep, settle, undo
-from mixture_of_models.ui.inert import inert, one_line
+from mom_council.councils.refusals import where
+from mom_council.errors import MixtureError
+from mom_council.ui import chosen, kept_councils, session
+from mom_council.ui.draft import council_of, text_of
+from mom_council.ui.editor import board, extensions, forms, text
+from mom_council.ui.editor.editing import Editing, begin, keep, settle, undo
+from mom_council.ui.inert import inert, one_line
 
 _TOLD_AT_ONCE = 8
 
@@ -95,7 +95,7 @@ def _try_it(work: Editing) -> None:
 
 
 def _go_to_chat() -> None:
-    from mixture_of_models.ui import frame
+    from mom_council.ui import frame
 
     frame.go("chat")
 

@@ -7,14 +7,14 @@ import os
 import streamlit as st
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.loader import load_council, preset_names
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.models.providers import PROVIDERS
-from mixture_of_models.models.registry import missing
-from mixture_of_models.models.speaking import Reply, speak
-from mixture_of_models.ui import errand, reach, session
-from mixture_of_models.ui.inert import inert, one_line
-from mixture_of_models.ui.reach import Survey, Voice
+from mom_council.councils.loader import load_council, preset_names
+from mom_council.errors import MixtureError
+from mom_council.models.providers import PROVIDERS
+from mom_council.models.registry import missing
+from mom_council.models.speaking import Reply, speak
+from mom_council.ui import errand, reach, session
+from mom_council.ui.inert import inert, one_line
+from mom_council.ui.reach import Survey, Voice
 
 _QUESTION = "What is 2 + 3? Answer in one word."
 _PLACES = {

@@ -6,14 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.ui import chosen, frame, session
-from mixture_of_models.ui.inert import inert, one_line
-from mixture_of_models.ui.recount import read_values
-from mixture_of_models.ui.revote import draw_revote
-from mixture_of_models.ui.shelf import Entry
-from mixture_of_models.ui.talk import Turn, read_talk
+from mom_council.councils.schema import Council
+from mom_council.errors import MixtureError
+from mom_council.ui import chosen, frame, session
+from mom_council.ui.inert import inert, one_line
+from mom_council.ui.recount import read_values
+from mom_council.ui.revote import draw_revote
+from mom_council.ui.shelf import Entry
+from mom_council.ui.talk import Turn, read_talk
 
 
 def page() -> None:

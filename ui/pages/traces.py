@@ -7,14 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from mixture_of_models.councils.loader import load_council, preset_names
-from mixture_of_models.councils.schema import Price
-from mixture_of_models.errors import MixtureError
-from mixture_of_models.tracing.store import Span, TraceStore, TraceSummary, TraceView
-from mixture_of_models.ui import kept_councils, session, timeline
-from mixture_of_models.ui.inert import inert, one_line
-from mixture_of_models.ui.shelf import Shelf
-from mixture_of_models.ui.trace_list import Inside, Wanted, councils, inside, matching
+from mom_council.councils.loader import load_council, preset_names
+from mom_council.councils.schema import Price
+from mom_council.errors import MixtureError
+from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
+from mom_council.ui import kept_councils, session, timeline
+from mom_council.ui.inert import inert, one_line
+from mom_council.ui.shelf import Shelf
+from mom_council.ui.trace_list import Inside, Wanted, councils, inside, matching
 
 _MOST = 500
 _LONGEST = 40_000

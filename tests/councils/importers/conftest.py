@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.importers import Imported, import_council
-from mixture_of_models.councils.loader import load_council, to_yaml
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.tests.councils.importers.written import as_json
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.importers import Imported, import_council
+from mom_council.councils.loader import load_council, to_yaml
+from mom_council.councils.schema import Council
+from mom_council.tests.councils.importers.written import as_json
+from mom_council.tests.stage import Stage
 
 Bring = Callable[..., Imported]
 

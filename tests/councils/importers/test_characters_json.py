@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.councils.importers.conftest import Bring, places
-from mixture_of_models.tests.councils.importers.written import CHARACTERS, OLLAMA_ENV
-from mixture_of_models.tests.graph.desk import question, said
-from mixture_of_models.tests.stage import Stage
+from mom_council.errors import CouncilError
+from mom_council.graph.council import compile_council
+from mom_council.tests.councils.importers.conftest import Bring, places
+from mom_council.tests.councils.importers.written import CHARACTERS, OLLAMA_ENV
+from mom_council.tests.graph.desk import question, said
+from mom_council.tests.stage import Stage
 
 
 def _changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def test_names_that_no_node_can_have_are_changed_and_told(bring: Bring) -> None:
 def test_a_byte_order_mark_and_an_address_that_is_the_usual_one_change_nothing(
     bring: Bring,
 ) -> None:
-    from mixture_of_models.tests.councils.importers.written import as_json
+    from mom_council.tests.councils.importers.written import as_json
 
     text = b"\xef\xbb\xbf" + as_json(CHARACTERS).encode()
     found = bring({"characters.json": text, ".env": "OLLAMA_API_URL=http://localhost:11434/v1/\n"})

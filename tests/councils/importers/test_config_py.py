@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models.providers.generation import read_settings
-from mixture_of_models.tests.councils.importers.conftest import Bring, on_stage, places
-from mixture_of_models.tests.councils.importers.written import CONFIG_PY
-from mixture_of_models.tests.graph.desk import others, question, texts
-from mixture_of_models.tests.stage import Stage
+from mom_council.errors import CouncilError
+from mom_council.graph.council import compile_council
+from mom_council.models.providers.generation import read_settings
+from mom_council.tests.councils.importers.conftest import Bring, on_stage, places
+from mom_council.tests.councils.importers.written import CONFIG_PY
+from mom_council.tests.graph.desk import others, question, texts
+from mom_council.tests.stage import Stage
 
 
 async def test_layers_prompts_and_settings_are_sent(bring: Bring, stage: Stage) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.councils.importers.conftest import Bring, places
-from mixture_of_models.tests.councils.importers.written import OLLAMA_ENV, TWO_SERVERS_ENV
-from mixture_of_models.tests.graph.desk import question
-from mixture_of_models.tests.stage import Stage
+from mom_council.errors import CouncilError
+from mom_council.graph.council import compile_council
+from mom_council.tests.councils.importers.conftest import Bring, places
+from mom_council.tests.councils.importers.written import OLLAMA_ENV, TWO_SERVERS_ENV
+from mom_council.tests.graph.desk import question
+from mom_council.tests.stage import Stage
 
 
 async def test_two_llama_servers_answer_and_no_password_is_copied(

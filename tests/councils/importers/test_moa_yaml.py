@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.tests.councils.importers.conftest import Bring, places
-from mixture_of_models.tests.councils.importers.written import MOA_AS_IT_IS as PLAIN
-from mixture_of_models.tests.graph.desk import others, question, said, texts
-from mixture_of_models.tests.stage import Stage
+from mom_council.errors import CouncilError
+from mom_council.graph.council import compile_council
+from mom_council.tests.councils.importers.conftest import Bring, places
+from mom_council.tests.councils.importers.written import MOA_AS_IT_IS as PLAIN
+from mom_council.tests.graph.desk import others, question, said, texts
+from mom_council.tests.stage import Stage
 
 FILE = "moa_config.yaml"
 

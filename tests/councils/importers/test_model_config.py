@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.errors import CouncilError, UnknownNameError
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.models.providers.generation import read_settings
-from mixture_of_models.tests.councils.importers.conftest import Bring, on_stage, places
-from mixture_of_models.tests.councils.importers.written import MODEL_CONFIG
-from mixture_of_models.tests.graph.desk import question
-from mixture_of_models.tests.stage import Stage
+from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.graph.council import compile_council
+from mom_council.models.providers.generation import read_settings
+from mom_council.tests.councils.importers.conftest import Bring, on_stage, places
+from mom_council.tests.councils.importers.written import MODEL_CONFIG
+from mom_council.tests.graph.desk import question
+from mom_council.tests.stage import Stage
 
 FILE = "model_config.json"
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from mixture_of_models.councils.importers import import_council
-from mixture_of_models.councils.loader import preset_path
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.tests.councils.importers.conftest import Bring
-from mixture_of_models.tests.councils.importers.written import (
+from mom_council.councils.importers import import_council
+from mom_council.councils.loader import preset_path
+from mom_council.errors import CouncilError
+from mom_council.tests.councils.importers.conftest import Bring
+from mom_council.tests.councils.importers.written import (
     CHARACTERS,
     MOA_AS_IT_IS,
     MODEL_CONFIG,

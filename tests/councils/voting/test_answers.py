@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from mixture_of_models.councils.voting.answers import canonical, is_refusal
-from mixture_of_models.councils.voting.forms import read_form
+from mom_council.councils.voting.answers import canonical, is_refusal
+from mom_council.councils.voting.forms import read_form
 
 FORTY_TWO = [
     "42",

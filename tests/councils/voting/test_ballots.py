@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from mixture_of_models.councils.voting.ballot_schema import ballot_schema
-from mixture_of_models.councils.voting.ballots import Candidate, Reading, read_ballot
+from mom_council.councils.voting.ballot_schema import ballot_schema
+from mom_council.councils.voting.ballots import Candidate, Reading, read_ballot
 
 THREE = [Candidate("A", "Ann", "42"), Candidate("B", "Bob", "43"), Candidate("C", "Cy", "44")]
 ONE = THREE[:1]

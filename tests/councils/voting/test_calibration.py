@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from mixture_of_models.councils.voting.calibration import (
+from mom_council.councils.voting.calibration import (
     calibration_error,
     error_by_chance,
     isotonic,

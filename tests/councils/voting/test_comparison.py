@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from mixture_of_models.councils.voting.comparison import Comparison, compare, in_words
-from mixture_of_models.evals.planted import MEMBERS, planted
+from mom_council.councils.voting.comparison import Comparison, compare, in_words
+from mom_council.evals.planted import MEMBERS, planted
 
 NUMBERS = {name: at for at, name in enumerate(("Ada", "Boris", "Clara"), 1)}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.councils.records import AnswerKind, Ballot, Proposal
-from mixture_of_models.councils.voting import METHODS
-from mixture_of_models.councils.voting.counting import agreed, count, is_decided, missing
-from mixture_of_models.councils.voting.dissent import dissent, minority_report
+from mom_council.councils.records import AnswerKind, Ballot, Proposal
+from mom_council.councils.voting import METHODS
+from mom_council.councils.voting.counting import agreed, count, is_decided, missing
+from mom_council.councils.voting.dissent import dissent, minority_report
 
 
 def said(**texts: str) -> list[Proposal]:

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from mixture_of_models.councils.records import Ballot, Proposal
-from mixture_of_models.councils.schema import Deliberation, Rounds
-from mixture_of_models.councils.voting.counting import agreed, count
-from mixture_of_models.councils.voting.enough import enough, enough_ballots
+from mom_council.councils.records import Ballot, Proposal
+from mom_council.councils.schema import Deliberation, Rounds
+from mom_council.councils.voting.counting import agreed, count
+from mom_council.councils.voting.enough import enough, enough_ballots
 
 ONCE = Rounds(min=1, max=1)
 

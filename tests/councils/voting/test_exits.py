@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from mixture_of_models.councils.voting.exits import (
+from mom_council.councils.voting.exits import (
     asked,
     beta,
     dirichlet,

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from mixture_of_models.councils.voting.fitted import (
+from mom_council.councils.voting.fitted import (
     Fitted,
     Trust,
     confidence,

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from mixture_of_models.councils.voting.calibration import calibration_error
-from mixture_of_models.councils.voting.learned import Case, choose_pull, grouped, learn, temper
-from mixture_of_models.councils.voting.newton import minimise, solve
+from mom_council.councils.voting.calibration import calibration_error
+from mom_council.councils.voting.learned import Case, choose_pull, grouped, learn, temper
+from mom_council.councils.voting.newton import minimise, solve
 
 Row = tuple[tuple[int | None, ...], int]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.councils.voting.likeness import clusters, likeness, medoid
+from mom_council.councils.voting.likeness import clusters, likeness, medoid
 
 TREES = "Plant trees along the river to slow the flood."
 MORE_TREES = "Plant many trees along the river to slow the flood."

@@ -9,9 +9,9 @@ from fractions import Fraction
 
 import pytest
 
-from mixture_of_models.councils.voting.incomplete_beta import beta_below, beta_quantile
-from mixture_of_models.councils.voting.posterior import confused_options, posterior
-from mixture_of_models.councils.voting.weights import log_odds
+from mom_council.councils.voting.incomplete_beta import beta_below, beta_quantile
+from mom_council.councils.voting.posterior import confused_options, posterior
+from mom_council.councils.voting.weights import log_odds
 
 
 def bayes(said: list[int | None], accuracies: list[float], options: int) -> list[float]:

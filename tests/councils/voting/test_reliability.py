@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from mixture_of_models.councils.voting.reliability import (
+from mom_council.councils.voting.reliability import (
     Belief,
     Outcomes,
     belief,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixture_of_models.councils.voting.answers import canonical
-from mixture_of_models.councils.voting.stated import stated_confidence
+from mom_council.councils.voting.answers import canonical
+from mom_council.councils.voting.stated import stated_confidence
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.records import Ballot, Proposal, StopReason, Verdict
-from mixture_of_models.councils.schema import Deliberation, Rounds
-from mixture_of_models.councils.voting import METHODS
-from mixture_of_models.councils.voting.counting import count
-from mixture_of_models.councils.voting.stopping import explain, repeats, why_stop
+from mom_council.councils.records import Ballot, Proposal, StopReason, Verdict
+from mom_council.councils.schema import Deliberation, Rounds
+from mom_council.councils.voting import METHODS
+from mom_council.councils.voting.counting import count
+from mom_council.councils.voting.stopping import explain, repeats, why_stop
 
 RULES = Deliberation(threshold=0.7, rounds=Rounds(min=1, max=3))
 

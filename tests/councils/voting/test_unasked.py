@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.councils.records import Ballot, Proposal, Verdict
-from mixture_of_models.councils.schema import UNASKED, Deliberation
-from mixture_of_models.councils.voting import METHODS
-from mixture_of_models.councils.voting.counting import agreed, count
-from mixture_of_models.councils.voting.stopping import explain
+from mom_council.councils.records import Ballot, Proposal, Verdict
+from mom_council.councils.schema import UNASKED, Deliberation
+from mom_council.councils.voting import METHODS
+from mom_council.councils.voting.counting import agreed, count
+from mom_council.councils.voting.stopping import explain
 
 TREES = "Plant more trees along the river, because they hold the soil when the water rises."
 MORE_TREES = "Plant more trees along the river: they hold the soil when the water rises."

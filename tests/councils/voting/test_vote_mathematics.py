@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixture_of_models.councils.records import Ballot, Proposal
-from mixture_of_models.councils.voting import METHODS, borda, ranked_pairs
-from mixture_of_models.councils.voting.base import Group, Standing, Table, exact
-from mixture_of_models.councils.voting.counting import _settled, count, ranked
+from mom_council.councils.records import Ballot, Proposal
+from mom_council.councils.voting import METHODS, borda, ranked_pairs
+from mom_council.councils.voting.base import Group, Standing, Table, exact
+from mom_council.councils.voting.counting import _settled, count, ranked
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from mixture_of_models.councils.voting.weights import accuracy, effective_options, log_odds
+from mom_council.councils.voting.weights import accuracy, effective_options, log_odds
 
 
 def test_with_two_options_a_coin_weighs_nothing() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.duel import duel
-from mixture_of_models.evals.scorers.judge import compare
-from mixture_of_models.tests.graph.desk import candidates, desk, said, seat, voice
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.schema import Council
+from mom_council.evals.cases import Case
+from mom_council.evals.duel import duel
+from mom_council.evals.scorers.judge import compare
+from mom_council.tests.graph.desk import candidates, desk, said, seat, voice
+from mom_council.tests.stage import Stage
 
 CASE = Case(question="Which pet is best?")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.scorers import SCORERS, suits
-from mixture_of_models.evals.scorers.code import code_in
+from mom_council.evals.cases import Case
+from mom_council.evals.scorers import SCORERS, suits
+from mom_council.evals.scorers.code import code_in
 
 
 def case(gold: object = None, **more: object) -> Case:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from mixture_of_models.councils.loader import load_council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.graph.council import build_graph, council
-from mixture_of_models.models.clients import close_voices
-from mixture_of_models.tests.graph.desk import question
-from mixture_of_models.tests.stage import Reply, Stage
+from mom_council.councils.loader import load_council
+from mom_council.errors import CouncilError
+from mom_council.graph.council import build_graph, council
+from mom_council.models.clients import close_voices
+from mom_council.tests.graph.desk import question
+from mom_council.tests.stage import Reply, Stage
 
 PAGE = Path(__file__).parents[3] / "docs" / "tools.md"
 

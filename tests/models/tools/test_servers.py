@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import CouncilError
-from mixture_of_models.models.calls import Call
-from mixture_of_models.models.clients import close_voices, room
-from mixture_of_models.models.tools.belt import Belt, take_up
-from mixture_of_models.models.tools.carrying import carry_out
-from mixture_of_models.models.tools.using import speak_using
-from mixture_of_models.tests.stage import Reply, Stage
+from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError
+from mom_council.models.calls import Call
+from mom_council.models.clients import close_voices, room
+from mom_council.models.tools.belt import Belt, take_up
+from mom_council.models.tools.carrying import carry_out
+from mom_council.models.tools.using import speak_using
+from mom_council.tests.stage import Reply, Stage
 
 PROGRAM = [sys.executable, str(Path(__file__).with_name("mcp_server.py"))]
 

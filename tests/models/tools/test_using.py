@@ -12,14 +12,14 @@ import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.tools import tool as langchain_tool
 
-from mixture_of_models.councils.schema import Council
-from mixture_of_models.errors import ModelUnavailableError
-from mixture_of_models.models.calls import Call, Result
-from mixture_of_models.models.speaking import Reply
-from mixture_of_models.models.tools.belt import take_up
-from mixture_of_models.models.tools.using import Decision, Hands, speak_using
-from mixture_of_models.tests.stage import Fault
-from mixture_of_models.tests.stage import Reply as Line
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelUnavailableError
+from mom_council.models.calls import Call, Result
+from mom_council.models.speaking import Reply
+from mom_council.models.tools.belt import take_up
+from mom_council.models.tools.using import Decision, Hands, speak_using
+from mom_council.tests.stage import Fault
+from mom_council.tests.stage import Reply as Line
 
 QUESTION = [SystemMessage("Be brief."), HumanMessage("What is 6 x 7?")]
 BOTH = pytest.mark.parametrize("provider", ["openai", "ollama"])
@@ -415,7 +415,7 @@ async def test_without_anybody_to_ask_it_is_not_done(stage):
 
 
 def test_a_reply_survives_being_written_down():
-    from mixture_of_models.models.tools.using import _REPLY
+    from mom_council.models.tools.using import _REPLY
 
     reply = Reply(
         "a", "b", "m", usage=_usage(), first_token=None, finish="stop", attempts=(),
@@ -425,6 +425,6 @@ def test_a_reply_survives_being_written_down():
 
 
 def _usage() -> Any:
-    from mixture_of_models.councils.records import Usage
+    from mom_council.councils.records import Usage
 
     return Usage(calls=1, input_tokens=3)

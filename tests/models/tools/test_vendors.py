@@ -7,12 +7,12 @@ import json
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from mixture_of_models.councils.schema import Tool
-from mixture_of_models.models.tools.belt import take_up
-from mixture_of_models.models.tools.using import speak_using
-from mixture_of_models.tests.models.test_vendors import VENDORS, council
-from mixture_of_models.tests.stage import Reply as Line
-from mixture_of_models.tests.stage import Stage
+from mom_council.councils.schema import Tool
+from mom_council.models.tools.belt import take_up
+from mom_council.models.tools.using import speak_using
+from mom_council.tests.models.test_vendors import VENDORS, council
+from mom_council.tests.stage import Reply as Line
+from mom_council.tests.stage import Stage
 
 QUESTION = [SystemMessage("Be brief."), HumanMessage("How is the weather?")]
 
