@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from mom_council.councils.loader import load_council
     from mom_council.councils.records import Ballot, Proposal, Status, Verdict
     from mom_council.councils.schema import Council
+    from mom_council.deliberation.context import CouncilContext
+    from mom_council.deliberation.events import read_event
     from mom_council.errors import MixtureError
-    from mom_council.graph.checkpoint import open_checkpointer
-    from mom_council.graph.context import CouncilContext
     from mom_council.graph.council import build_graph, council
-    from mom_council.graph.events import read_event
-    from mom_council.graph.resume import resume
+    from mom_council.runs.checkpoints import open_checkpointer
+    from mom_council.runs.resume import resume
 
 _HOMES = {
     "Ballot": "councils.records",
     "Council": "councils.schema",
-    "CouncilContext": "graph.context",
+    "CouncilContext": "deliberation.context",
     "MixtureError": "errors",
     "Proposal": "councils.records",
     "Status": "councils.records",
@@ -34,9 +34,9 @@ _HOMES = {
     "build_graph": "graph.council",
     "council": "graph.council",
     "load_council": "councils.loader",
-    "open_checkpointer": "graph.checkpoint",
-    "read_event": "graph.events",
-    "resume": "graph.resume",
+    "open_checkpointer": "runs.checkpoints",
+    "read_event": "deliberation.events",
+    "resume": "runs.resume",
 }
 
 __all__ = [

@@ -9,6 +9,6 @@ from pathlib import Path
 _HERE = str(Path(__file__).resolve().parent)
 sys.path[:] = [place for place in sys.path if str(Path(place).resolve()) != _HERE]
 
-from mom_council.ui.frame import show  # noqa: E402 - only once the path is mended
+from mom_council.ui.frame import show  # noqa: E402
 
 show()

@@ -1,4 +1,6 @@
-"""What is finished, one line a row, beside the output: what a killed batch goes on from.
+"""A lock on a file that ends with its process, however that ends.
+
+What is finished, one line a row, beside the output: what a killed batch goes on from.
 
 A batch works in a folder called as its output, with `.batch` after it. One process at a time may
 work there: it holds a lock that ends with it, however it ends.
@@ -16,11 +18,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mom_council.batch.lock import hold
 from mom_council.batch.outcome import Outcome
 from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
 from mom_council.errors import StorageError
+
+
+def hold(path: Path, wait: float = 0) -> sqlite3.Connection | None:
+    """Hold the lock until the connection is closed; None where another process keeps it.
+
+    Args:
+        path: the lock's file; it is made where it is not there.
+        wait: seconds to wait for the other process.
+    """
+    lock = sqlite3.connect(path, timeout=wait, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        lock.close()
+        return None
+    return lock
 
 
 class Journal:

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
+from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import CouncilError
-from mom_council.graph.context import CouncilContext
 from mom_council.models.discovery import calls_at_most
 
 N = TypeVar("N", int, float)

@@ -15,17 +15,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from mom_council.batch.answering import Desk
-from mom_council.batch.engine import Answer, Engine
-from mom_council.batch.journal import Journal
-from mom_council.batch.lock import hold
+from mom_council.batch.engine import Answer, Desk, Engine
+from mom_council.batch.journal import Journal, hold
 from mom_council.batch.outcome import Outcome
 from mom_council.batch.rows import Row
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
+from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import ProviderNotInstalledError, StorageError
-from mom_council.graph.checkpoint import open_checkpointer
-from mom_council.graph.context import CouncilContext
+from mom_council.runs.checkpoints import open_checkpointer
 
 _HOLD_SECONDS = 60
 

@@ -1,4 +1,7 @@
-"""The `mom` command's commands, and how errors leave it."""
+"""How `--help` lists commands: by what they are for, each with its whole sentence.
+
+The `mom` command's commands, and how errors leave it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,53 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from mom_council.cli import exits, failure
-from mom_council.cli.listing import Listed, Mom
+from mom_council.cli import failure
+from mom_council.cli import failure as exits
 from mom_council.errors import MixtureError
+
+SECTIONS = {
+    "Ask": ("ask", "chat", "resume", "batch", "ui"),
+    "Set up": ("councils", "import", "extensions", "doctor", "probe", "download"),
+    "Serve": ("serve", "mcp"),
+    "Measure": ("eval", "record", "revote", "audit", "keeps", "weights"),
+    "What is kept": ("threads", "trace", "cache"),
+}
+"""Of `mom` itself. A command that stands in none of them is listed under `Commands`."""
+
+
+class Listed(TyperGroup):
+    """A group whose commands' sentences are wrapped, and not cut."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write every section that has commands."""
+        left = self.list_commands(ctx)
+        for heading, names in self.sections().items():
+            here = [name for name in names if name in left]
+            left = [name for name in left if name not in here]
+            self._write(heading, here, formatter)
+        self._write("Commands", left, formatter)
+
+    def sections(self) -> dict[str, tuple[str, ...]]:
+        """The commands under their headings; what is left out comes last."""
+        return {}
+
+    def _write(self, heading: str, names: list[str], formatter: Any) -> None:
+        if names:
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [(name, self.commands[name].get_short_help_str(limit=200)) for name in names]
+                )
+
+
+class Mom(Listed):
+    """`mom` itself."""
+
+    def sections(self) -> dict[str, tuple[str, ...]]:
+        """By what they are for."""
+        return SECTIONS
+
 
 # Typer brings a Click of its own; this is what all its refusals have in common.
 _Refusal: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
@@ -106,8 +152,6 @@ def register() -> None:
         download,
         evals,
         extensions,
-        imports,
-        mcp,
         probe,
         serve,
         threads,
@@ -115,6 +159,8 @@ def register() -> None:
         ui,
         weights,
     )
+    from mom_council.cli import councils as imports
+    from mom_council.cli import serve as mcp
 
     if app.registered_commands:
         return

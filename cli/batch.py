@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mom_council.cli import exits, failure, options
+from mom_council.cli import failure, options
+from mom_council.cli import failure as exits
 
 if TYPE_CHECKING:
     from mom_council.batch.job import Job, Progress

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mom_council.cli import exits, failure, options
-from mom_council.cli.ask import Thread
-from mom_council.cli.question import checked, context
+from mom_council.cli import failure, options
+from mom_council.cli import failure as exits
+from mom_council.cli.ask import Thread, checked, context
 
 if TYPE_CHECKING:
     from mom_council.cli.session import Session

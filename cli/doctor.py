@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mom_council.cli import exits
+from mom_council.cli import failure as exits
 
 
 def doctor(

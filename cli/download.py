@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mom_council.cli import exits, failure
+from mom_council.cli import failure
+from mom_council.cli import failure as exits
 
 
 def download(

@@ -285,8 +285,8 @@ def _weights(
     if written is None:
         return None
     if written == "ledger":
-        from mom_council.councils.voting.reliability import learned_weights
         from mom_council.models.ledger import Ledger
+        from mom_council.voting.reliability import learned_weights
 
         every = dict.fromkeys(name for one in questions for name in one.models)  # type: ignore[attr-defined]
         return learned_weights(Ledger().outcomes(), seats or tuple(every), kind)

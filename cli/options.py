@@ -82,7 +82,7 @@ def thread_named(name: str) -> str:
         typer.BadParameter: it cannot.
     """
     from mom_council.errors import StorageError
-    from mom_council.graph.threads import valid_thread
+    from mom_council.runs.threads import valid_thread
 
     try:
         return valid_thread(name)

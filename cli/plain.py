@@ -6,7 +6,7 @@ from mom_council.cli import words
 from mom_council.cli.failure import say
 from mom_council.cli.inert import inert, one_line
 from mom_council.cli.screen import Ending, Screen
-from mom_council.graph.events import (
+from mom_council.deliberation.events import (
     Asked,
     Called,
     Counted,
@@ -23,7 +23,7 @@ from mom_council.graph.events import (
     Voted,
     Waited,
 )
-from mom_council.graph.follow import RunView
+from mom_council.runs.follow import RunView
 
 
 class Plain(Screen):

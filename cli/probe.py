@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mom_council.cli import exits, failure
+from mom_council.cli import failure
+from mom_council.cli import failure as exits
 from mom_council.cli.inert import one_line
 
 

@@ -12,7 +12,7 @@ from mom_council.cli.options import Show
 if TYPE_CHECKING:
     from mom_council.councils.records import Status
     from mom_council.councils.schema import Council
-    from mom_council.graph.events import Event
+    from mom_council.deliberation.events import Event
 
 
 class Ending:

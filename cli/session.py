@@ -1,10 +1,14 @@
-"""A session of the `mom` command: one event loop, one council, one store, one thread."""
+"""What is kept of a thread's open question, and how to go on with it.
+
+A session of the `mom` command: one event loop, one council, one store, one thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import shlex
 import sys
 import uuid
 from collections.abc import Sequence
@@ -12,8 +16,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mom_council.cli import exits, failure, leave, people
-from mom_council.cli.keeping import going_on, kept, open_question
+from mom_council.cli import failure, people
+from mom_council.cli import failure as exits
+from mom_council.cli import people as leave
+from mom_council.cli.inert import one_line
 from mom_council.cli.options import Show, no_thread, place, whole_path
 from mom_council.cli.screen import Ending, Screen, screen_for
 from mom_council.cli.stopping import Stopping
@@ -21,11 +27,46 @@ from mom_council.errors import CouncilError, MixtureError
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
+    from langgraph.graph.state import CompiledStateGraph
+
+    Graph = CompiledStateGraph[Any, Any, Any, Any]
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from mom_council.councils.schema import Council
-    from mom_council.graph.context import CouncilContext
-    from mom_council.graph.events import Answered
+    from mom_council.deliberation.context import CouncilContext
+    from mom_council.deliberation.events import Answered
+
+
+def going_on(command: str, thread: str, db: str | None) -> str:
+    """The command line that goes on with a thread."""
+    words = ["mom", *command.split(), thread]
+    if db and "@" not in db:  # a URL may hold a password
+        words += ["--db", db]
+    return shlex.join(words)
+
+
+async def kept(graph: Graph, config: RunnableConfig) -> str | None:
+    """What there is of the open question; None where nothing is open."""
+    from mom_council.runs.resume import is_open
+
+    snapshot = await graph.aget_state(config)
+    if not is_open(snapshot):
+        return None
+    spoken = len(snapshot.values.get("proposals", []))
+    if not spoken:
+        return "the question is kept"
+    return f"the question and {spoken} answer{'s' * (spoken != 1)} are kept"
+
+
+async def open_question(graph: Graph, config: RunnableConfig) -> str | None:
+    """The beginning of the thread's open question; None where nothing is open."""
+    from mom_council.runs.resume import is_open
+
+    snapshot = await graph.aget_state(config)
+    if not is_open(snapshot):
+        return None
+    messages = snapshot.values.get("messages", [])
+    return one_line(messages[-1].text, 60) if messages else ""
 
 
 class Session:
@@ -95,7 +136,7 @@ class Session:
         return going_on(command, self.thread, self._db)
 
     async def _open(self) -> None:
-        from mom_council.graph.checkpoint import open_checkpointer
+        from mom_council.runs.checkpoints import open_checkpointer
 
         saver = await self._stack.enter_async_context(open_checkpointer(place(self._db)))
         told = await self._told(saver)
@@ -138,7 +179,7 @@ class Session:
                 f"thread {self.thread!r} was asked of the council {council!r}, and this is "
                 f"{self.council.name!r}; name that council with --council, or ask again"
             )
-        from mom_council.graph.resume import is_open
+        from mom_council.runs.resume import is_open
 
         if not is_open(await self.graph.aget_state(self._config())):
             import typer
@@ -191,8 +232,8 @@ class Session:
         failure.refuse(kind, line, code, as_json=as_json, thread=self.thread, **about)
 
     async def _follow(self, given: Any, context: CouncilContext, screen: Screen) -> None:
-        from mom_council.graph.follow import follow
-        from mom_council.graph.resume import awake, ready
+        from mom_council.runs.follow import follow
+        from mom_council.runs.resume import awake, ready
         from mom_council.tracing.local import local_trace
 
         config: RunnableConfig = {
@@ -260,7 +301,7 @@ def _under_extensions(council: Council) -> tuple[Council, int]:
     """What a question will cost: by the rules and with the calls of the council's extensions."""
     if not council.extensions:
         return council, 0
-    from mom_council.extensions.hooks import under_extensions
+    from mom_council.extensions.hook_run import under_extensions
 
     return under_extensions(council)
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
 
-from mom_council.cli import exits, failure
+from mom_council.cli import failure
+from mom_council.cli import failure as exits
 
 _CODES = {signal.SIGINT: exits.INTERRUPTED, signal.SIGTERM: exits.TERMINATED}
 

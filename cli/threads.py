@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from mom_council.cli import exits
+from mom_council.cli import failure as exits
 from mom_council.cli.inert import inert, one_line
 from mom_council.cli.options import Database, Named, no_thread, place, thread_named
 
@@ -29,7 +29,7 @@ def list_(
     db: Database = None,
 ) -> None:
     """List the threads, newest first."""
-    from mom_council.graph.threads import list_threads
+    from mom_council.runs.threads import list_threads
 
     found = _with_store(db, lambda saver: list_threads(saver, limit))
     if not found:
@@ -43,7 +43,7 @@ def list_(
 @app.command()
 def show(thread: Named, db: Database = None) -> None:
     """Print a conversation."""
-    from mom_council.graph.threads import show_thread
+    from mom_council.runs.threads import show_thread
 
     name = thread_named(thread)
     view = _with_store(db, lambda saver: show_thread(saver, name))
@@ -62,7 +62,7 @@ def delete(
     db: Database = None,
 ) -> None:
     """Forget a conversation for good."""
-    from mom_council.graph.threads import delete_thread
+    from mom_council.runs.threads import delete_thread
 
     name = thread_named(thread)
     if not yes:
@@ -79,7 +79,7 @@ def delete(
 def _with_store(db: str | None, work: Callable[[BaseCheckpointSaver[Any]], Awaitable[T]]) -> T:
     import asyncio
 
-    from mom_council.graph.checkpoint import open_checkpointer
+    from mom_council.runs.checkpoints import open_checkpointer
 
     async def run() -> T:
         async with open_checkpointer(place(db)) as saver:

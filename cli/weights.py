@@ -151,8 +151,8 @@ def thumb(
     import asyncio
 
     from mom_council.evals.thumbs import rate
-    from mom_council.graph.checkpoint import open_checkpointer
-    from mom_council.graph.threads import list_threads
+    from mom_council.runs.checkpoints import open_checkpointer
+    from mom_council.runs.threads import list_threads
 
     async def run() -> int:
         async with open_checkpointer(place(db)) as saver:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mom_council.councils.importers.findings import Imported
+from mom_council.councils.importers.foreign import Imported
 from mom_council.councils.importers.table import import_council, import_moa
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mom_council.compat.load_model import LoadModel
-from mom_council.councils.importers.findings import Report
-from mom_council.councils.importers.voices import Names, Voices
+from mom_council.councils.importers.foreign import Names, Report, Voices
 from mom_council.councils.loader import load_council
 from mom_council.errors import CouncilError
 from mom_council.models.loop import run_in_background_loop
@@ -108,7 +107,7 @@ class MultiModelInference:
         from langgraph.checkpoint.memory import InMemorySaver
 
         from mom_council.graph.council import compile_council
-        from mom_council.graph.packing import PackedSerializer
+        from mom_council.runs.savers import PackedSerializer
 
         return compile_council(self._council, InMemorySaver(serde=PackedSerializer()))
 

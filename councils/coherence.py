@@ -1,18 +1,27 @@
 """What holds a council together beyond each field on its own: names that meet, seats taken once.
 
 Pure: given a council whose fields are sound, yields what would keep it from sitting.
+
+Everything that keeps a council from sitting, each with its place: what an editor needs.
+
+`loader.load_council` tells the same in one message; a form wants every line at its own field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+from pydantic import ValidationError
+
+from mom_council.councils.models import HUMAN
 from mom_council.councils.names import RESERVED, sameness, voter_node
-from mom_council.councils.refusals import Path, Problem, nearest
+from mom_council.councils.refusals import Path, Problem, in_words, nearest
 from mom_council.councils.schema import Council
-from mom_council.councils.secrecy import shown
 from mom_council.councils.tools import BUNDLED
-from mom_council.councils.voices import HUMAN
+from mom_council.councils.yaml import as_plain
+from mom_council.redaction import shown
 
 DRAWING = ("diffusers", "openai")
 """Providers that make pictures; `openai` is any server that speaks its protocol."""
@@ -209,3 +218,20 @@ CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (
     _stopping_has_votes,
     _people_sit_as_characters,
 )
+
+__all__ = ["Problem", "problems_in"]
+
+
+def problems_in(values: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """What is wrong with a council as it is written; nothing where it can sit.
+
+    Names that meet are looked at once every field is sound on its own, as the loader does.
+    """
+    found, plain = as_plain(values)
+    if found:
+        return tuple(found)
+    try:
+        council = Council.model_validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        return tuple(in_words(error))
+    return tuple(problems(council))

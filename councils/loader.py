@@ -1,4 +1,7 @@
-"""From a name, a file or a mapping to a council that can sit, and back to YAML."""
+"""The text of a file that somebody named: bounded, decoded, and refused in words.
+
+From a name, a file or a mapping to a council that can sit, and back to YAML.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,49 @@ from typing import Any
 from pydantic import ValidationError
 
 from mom_council.councils import coherence
-from mom_council.councils.files import START, read_text
-from mom_council.councils.plain import as_plain
 from mom_council.councils.refusals import in_words, nearest, refusal
 from mom_council.councils.schema import Council
-from mom_council.councils.secrecy import shown
+from mom_council.councils.yaml import MOST_CHARACTERS, as_plain
 from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.redaction import shown
+
+START = "start from a preset: `mom councils`"
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, a byte order mark left out.
+
+    Raises:
+        CouncilError: it cannot be read, is no UTF-8, or is far larger than any council.
+    """
+    try:
+        path = path.expanduser()
+        if path.is_dir():
+            raise CouncilError(f"{path}: is a folder; name the council's file in it")
+        if path.exists() and not path.is_file():
+            raise CouncilError(f"{path}: is no regular file; write the council to one")
+        with path.open("rb") as file:
+            content = file.read(MOST_CHARACTERS + 1)
+        return _decoded(content, path)
+    except CouncilError:
+        raise
+    except FileNotFoundError:
+        raise CouncilError(f"{path}: there is no such file; {START}") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is no path"
+        says = f"cannot be read ({reason}); look at its name and its permissions"
+        raise CouncilError(f"{shown(str(path))}: {says}") from None
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    if len(content) > MOST_CHARACTERS:
+        raise CouncilError(f"{path}: is larger than 1 MB; a council fits on a screen")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CouncilError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+
 
 _PRESETS = Path(__file__).parent / "presets"
 
@@ -76,14 +116,14 @@ def council_from_yaml(text: str, origin: str = "council") -> Council:
     Raises:
         CouncilError: see `load_council`.
     """
-    from mom_council.councils.reading import read_yaml  # PyYAML: not before it is needed
+    from mom_council.councils.yaml import read_yaml
 
     return _seated(read_yaml(text, origin), origin)
 
 
 def to_yaml(council: Council) -> str:
     """Write `council` as YAML, defaults left out, that loads to an equal council."""
-    from mom_council.councils.writing import written
+    from mom_council.councils.yaml import written
 
     return written(council)
 

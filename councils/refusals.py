@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mom_council.councils.schema import Council, Section
-from mom_council.councils.secrecy import HIDDEN, may_be_a_key, names_a_secret, shown
 from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.redaction import HIDDEN, may_be_a_key, names_a_secret, shown
 
 Path = tuple[str | int, ...]
 

@@ -11,9 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from mom_council.councils.secrecy import refuse_secrets
-from mom_council.councils.tools import Server, Tool
-from mom_council.councils.voices import (
+from mom_council.councils.models import (
     Character,
     Lane,
     Model,
@@ -23,6 +21,8 @@ from mom_council.councils.voices import (
     Section,
     Weight,
 )
+from mom_council.councils.tools import Server, Tool
+from mom_council.redaction import refuse_secrets
 
 __all__ = [
     "Annotator",

@@ -10,8 +10,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mom_council.councils.secrecy import fault_in_address, refuse_secrets
-from mom_council.councils.voices import Section, names_a_variable
+from mom_council.councils.models import Section, names_a_variable
+from mom_council.redaction import fault_in_address, refuse_secrets
 
 BUNDLED = ("calculator", "clock")
 """Tools that come along. They are safe, and may be named without an entry in `tools:`."""

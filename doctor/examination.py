@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from mom_council.doctor import council, house, python, storage, voices
+from mom_council.doctor import council, storage
+from mom_council.doctor import machine as house
+from mom_council.doctor import machine as python
+from mom_council.doctor import models as voices
 from mom_council.doctor.finding import Finding, warn
-from mom_council.models.redaction import redact
+from mom_council.redaction import redact
 
 SECONDS = 8.0
 """For one part; together they take no longer than the slowest."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from mom_council import paths
 from mom_council.doctor.finding import Finding, fail, ok, warn
 from mom_council.errors import MixtureError, StorageError
-from mom_council.models import paths
 
 _LITTLE, _NOTHING = 1_000_000_000, 50_000_000
 _LARGE = 300_000_000

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mom_council.councils.voting.fitted import corrected
-from mom_council.councils.voting.learned import LearnedVote
 from mom_council.evals.fitting import fit_panel
 from mom_council.evals.rules import Decision, Rule, leaders
 from mom_council.evals.sheet import Line, Sheet
+from mom_council.voting.fitted import corrected
+from mom_council.voting.weights import LearnedVote
 
 
 def confident(cal: Sheet, *, seed: int = 0) -> Rule:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mom_council.councils.voting.exits import Exit, asked
-from mom_council.councils.voting.fitted import sure as all_sure
-from mom_council.councils.voting.fitted import sure_so_far
 from mom_council.evals.fitting import fit_panel
 from mom_council.evals.rules import Decision, Fit, Rule, leaders
 from mom_council.evals.sheet import Line, Sheet
+from mom_council.voting.early_exit import Exit, asked
+from mom_council.voting.fitted import sure as all_sure
+from mom_council.voting.fitted import sure_so_far
 
 
 def stopping(rule: Exit, waves: Sequence[int] | None = None) -> Fit:

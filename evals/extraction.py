@@ -12,9 +12,9 @@ from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict
 
-from mom_council.councils.voting.answers import canonical
-from mom_council.councils.voting.forms import read_form
 from mom_council.evals.recording import Question
+from mom_council.voting.answers import canonical
+from mom_council.voting.forms import read_form
 
 
 class Agreement(BaseModel):

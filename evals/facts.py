@@ -18,11 +18,11 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.recording import Answer, Question, write_recording
 from mom_council.councils.records import Record, Status, Usage
 from mom_council.councils.schema import Council
-from mom_council.councils.voting.answers import canonical
 from mom_council.evals.abreast import abreast
 from mom_council.evals.intervals import Interval, bootstrap
 from mom_council.evals.planted import MEMBERS, Planted, planted
 from mom_council.graph.council import compile_council
+from mom_council.voting.answers import canonical
 
 
 class Share(Record):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from mom_council.councils.voting.calibration import platt_line
-from mom_council.councils.voting.fitted import Fitted
-from mom_council.councils.voting.learned import Case, LearnedVote, choose_pull, learn, temper
 from mom_council.evals.rules import leaders, voter_weights
 from mom_council.evals.sheet import Sheet
+from mom_council.voting.calibration import platt_line
+from mom_council.voting.fitted import Fitted
+from mom_council.voting.weights import Case, LearnedVote, choose_pull, learn, temper
 
 LEAST_SURE = 0.9
 """The threshold that the calibrated stop starts from; outcomes may raise it, never lower it."""

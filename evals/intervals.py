@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
-from mom_council.councils.voting.incomplete_beta import beta_quantile
+from mom_council.voting.reliability import beta_quantile
 
 
 class Interval(NamedTuple):

@@ -14,8 +14,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mom_council.councils.voting.calibration import calibration_error, error_by_chance
-from mom_council.councils.voting.exits import beta, dirichlet, lossless_in_order
 from mom_council.errors import MixtureError
 from mom_council.evals.cascade import cascade
 from mom_council.evals.confidence import confident
@@ -35,6 +33,8 @@ from mom_council.evals.recording import (
 from mom_council.evals.rules import FITS, Decision, Fit
 from mom_council.evals.sheet import Line, Sheet, lay_out
 from mom_council.evals.targets import targets
+from mom_council.voting.calibration import calibration_error, error_by_chance
+from mom_council.voting.early_exit import beta, dirichlet, lossless_in_order
 
 RULES: dict[str, Fit] = FITS | {
     "learned": confident,

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from mom_council.councils.voting.answers import canonical
 from mom_council.evals.recording import Answer, Question, write_recording
 from mom_council.prompts import render
 from mom_council.tiny import exam
 from mom_council.tiny import questions as tiny_questions
+from mom_council.voting.answers import canonical
 
 FOLDER = Path(__file__).parent / "recorded"
 NUMBER = 276

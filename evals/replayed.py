@@ -22,12 +22,11 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import HumanMessage
 
+from mom_council import paths
 from mom_council.councils.loader import load_council
 from mom_council.councils.recording import load_recording, write_recording
 from mom_council.councils.records import Record, Segment, Verdict
 from mom_council.councils.schema import Council
-from mom_council.councils.voting.answers import canonical
-from mom_council.councils.voting.exits import beta, dirichlet, lossless_in_order
 from mom_council.errors import MixtureError
 from mom_council.evals.abreast import abreast
 from mom_council.evals.cascade import cascade
@@ -39,8 +38,9 @@ from mom_council.evals.sheet import Line, Sheet, lay_out
 from mom_council.evals.tables import table
 from mom_council.evals.teach import teach
 from mom_council.graph.council import compile_council
-from mom_council.models import paths
 from mom_council.models.ledger import Ledger
+from mom_council.voting.answers import canonical
+from mom_council.voting.early_exit import beta, dirichlet, lossless_in_order
 
 _BY_PRICE = {"stop": "lossless", "order": "price"}
 

@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from mom_council.councils.voting.learned import learn
-from mom_council.councils.voting.weights import accuracy, log_odds
 from mom_council.evals.sheet import Line, Sheet
+from mom_council.voting.weights import accuracy, learn, log_odds
 
 
 class Decision(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mom_council.councils.voting.learned import Case, grouped
-from mom_council.councils.voting.posterior import confused_options
 from mom_council.evals.recording import Fold, Question
+from mom_council.voting.posterior import confused_options
+from mom_council.voting.weights import Case, grouped
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from mom_council.councils.records import Usage
 from mom_council.councils.schema import Character, Council
+from mom_council.deliberation.ask_model import compose
 from mom_council.errors import ModelError, ModelUnavailableError
 from mom_council.evals.cases import Case
-from mom_council.graph.speech import compose
 from mom_council.models.ledger import name_of
 from mom_council.models.speaking import speak
 from mom_council.prompts import render

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from mom_council.councils.recording import Fold, Question, load_recording
 from mom_council.councils.schema import Council
-from mom_council.councils.voting.fitted import Fitted
 from mom_council.errors import UnknownNameError
 from mom_council.evals.fitting import fit_any, fit_panel
 from mom_council.evals.sheet import Sheet, lay_out
 from mom_council.models.ledger import Ledger, kind_of, name_of
+from mom_council.voting.fitted import Fitted
 
 _LARGEST = 16
 """Models of a panel that is fitted without being named; of more, a council says which."""

@@ -3,7 +3,7 @@
 import asyncio
 
 from mom_council import build_graph, load_council, open_checkpointer
-from mom_council.graph.people import Wanted, attend
+from mom_council.deliberation.people import Wanted, attend
 
 desk = load_council("demo").model_dump()
 desk["models"]["ann"] = {"provider": "human", "model": "Ann", "timeout": 30}

@@ -13,8 +13,7 @@ from mom_council.councils.schema import Council
 from mom_council.councils.schema import Extension as Written
 from mom_council.errors import CouncilError
 from mom_council.extensions.finding import Found, find
-from mom_council.extensions.guard import Failed
-from mom_council.extensions.seats import Seat, loaded
+from mom_council.extensions.loaded import Failed, Seat, loaded
 
 
 class Described(Record):

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
+from mom_council import paths
 from mom_council.errors import CouncilError
-from mom_council.models import paths
 
 VARIABLE = "MOM_DOCUMENTS"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -22,16 +22,17 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from mom_council.councils.records import Proposal, Segment
 from mom_council.councils.schema import Council
+from mom_council.deliberation import conversation as talk
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.ask_model import utter
+from mom_council.deliberation.events import Speaker
 from mom_council.errors import BudgetError
-from mom_council.graph import table, talk
-from mom_council.graph.events import Speaker
-from mom_council.graph.speech import utter
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime
 
-    from mom_council.graph.context import CouncilContext
-    from mom_council.graph.state import CouncilState
+    from mom_council.deliberation.context import CouncilContext
+    from mom_council.deliberation.state import CouncilState
 
 
 class Change(BaseModel):

@@ -1,17 +1,144 @@
-"""Retrieval: passages of one's own documents that bear on the question, with their source."""
+"""Finding passages by their meaning: vectors of an embedding model, kept so that they cost once.
+
+MOM_EMBEDDINGS names the model as LangChain's `init_embeddings` does (`ollama:nomic-embed-text`),
+MOM_EMBEDDINGS_URL a server that is not the vendor's own, and MOM_EMBEDDINGS_KEY a key for that.
+They are variables, because every document is sent there: no council may decide that.
+
+Retrieval: passages of one's own documents that bear on the question, with their source.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
+import os
 from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mom_council import paths
+from mom_council.errors import CouncilError, ProviderNotInstalledError
 from mom_council.extensions.documents import Collection, Passage
 from mom_council.extensions.lexical import Lexicon
-from mom_council.extensions.meaning import Meanings, configured
 from mom_council.extensions.protocol import At, Change, Extension
 from mom_council.models.clients import room
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
+    from mom_council.models.clients import Room
+
+
+MODEL = "MOM_EMBEDDINGS"
+ADDRESS = "MOM_EMBEDDINGS_URL"
+KEY = "MOM_EMBEDDINGS_KEY"
+_AT_ONCE = 64
+
+
+def configured() -> str | None:
+    """The embedding model that the owner of this machine has named."""
+    return os.environ.get(MODEL, "").strip() or None
+
+
+class Meanings:
+    """The vectors of texts, in a LangChain vector store and in a file beside the data.
+
+    Args:
+        model: as `init_embeddings` names it.
+        name: of the file.
+        room: the running loop's clients.
+    """
+
+    def __init__(self, model: str, name: str, room: Room) -> None:
+        from langchain_core.vectorstores import InMemoryVectorStore
+
+        self._embeddings = open_embeddings(model, room)
+        self._store = InMemoryVectorStore(self._embeddings)
+        mark = hashlib.sha256(f"{model} {os.environ.get(ADDRESS, '')}".encode()).hexdigest()[:12]
+        self._file = paths.data_dir() / "retrieval" / f"{name}-{mark}.jsonl"
+        self._known: dict[str, list[float]] | None = None
+
+    async def best(self, texts: Sequence[str], query: str, most: int) -> list[int]:
+        """The numbers of the texts that are nearest to a query, nearest first."""
+        marks = [_mark(text) for text in texts]
+        await self._learn(dict(zip(marks, texts, strict=True)))
+        number = {mark: place for place, mark in reversed([*enumerate(marks)])}
+        found = await self._store.asimilarity_search_with_score(query, k=most)
+        return [number[document.id] for document, _ in found if document.id in number]
+
+    async def _learn(self, texts: dict[str, str]) -> None:
+        """Ask for the vectors that are not known yet; what has come is kept, whatever follows."""
+        if self._known is None:
+            self._known = await asyncio.to_thread(_read, self._file)
+        new = [mark for mark in texts if mark not in self._known]
+        for start in range(0, len(new), _AT_ONCE):
+            some = new[start : start + _AT_ONCE]
+            vectors = await self._embeddings.aembed_documents([texts[mark] for mark in some])
+            fresh = dict(zip(some, vectors, strict=True))
+            await asyncio.to_thread(_write, self._file, fresh)
+            self._known |= fresh
+        self._store.store = {
+            mark: {"id": mark, "vector": self._known[mark], "text": texts[mark], "metadata": {}}
+            for mark in texts
+        }
+
+
+def open_embeddings(model: str, room: Room) -> Embeddings:
+    """An embedding model, sending through the clients that the chat models send through.
+
+    Raises:
+        CouncilError: it is not named as it should be.
+        ProviderNotInstalledError: its package is not here.
+    """
+    from langchain.embeddings import init_embeddings
+
+    from mom_council.models.transport import AiohttpTransport
+
+    address = os.environ.get(ADDRESS, "").strip()
+    more: dict[str, Any] = {"base_url": address} if address else {}
+    if model.startswith("openai:"):
+        more |= {"http_async_client": room.sdk}
+        if address:
+            # The vendor's key goes to the vendor alone; others take texts, not token numbers.
+            more |= {"api_key": os.environ.get(KEY) or "none", "check_embedding_ctx_length": False}
+    elif model.startswith("ollama:"):
+        more |= {"async_client_kwargs": {"transport": AiohttpTransport(room.sessions)}}
+    try:
+        made: Any = init_embeddings(model, **more)
+    except ImportError as error:
+        raise ProviderNotInstalledError(f"{MODEL}={model}: {error}") from None
+    except ValueError as error:
+        raise CouncilError(f"{MODEL}={model}: {error}") from None
+    return made  # type: ignore[no-any-return]
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _read(file: Path) -> dict[str, list[float]]:
+    known: dict[str, list[float]] = {}
+    if file.is_file():
+        with file.open(encoding="utf-8") as lines:
+            for line in lines:
+                try:
+                    mark, vector = json.loads(line)
+                    known[mark] = [float(value) for value in vector]
+                except (ValueError, TypeError):
+                    continue  # a line that was cut off by a kill
+    return known
+
+
+def _write(file: Path, vectors: dict[str, list[float]]) -> None:
+    paths.ensure(file.parent)
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(handle, "a", encoding="utf-8") as opened:
+        opened.writelines(json.dumps([mark, vector]) + "\n" for mark, vector in vectors.items())
+
 
 _REMEMBERED = 64
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from mom_council.errors import StorageError
-from mom_council.extensions.folders import NAME
-from mom_council.models.paths import ensure
+from mom_council.extensions.finding import NAME
+from mom_council.paths import ensure
 
 _CODE = '''"""{name}: says in one line what it does."""
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mom_council import paths
 from mom_council.extensions.protocol import At, Extension
-from mom_council.models import paths
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">

@@ -1,1 +1,1 @@
-"""What runs: the state graph of a council, its edges, state, context and checkpoints."""
+"""The page: every node and every edge in `council`, every decision in `edges`."""

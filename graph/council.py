@@ -18,22 +18,17 @@ from langgraph.runtime import Runtime
 from mom_council.councils.loader import load_council
 from mom_council.councils.names import voter_node
 from mom_council.councils.schema import Council
+from mom_council.deliberation.context import UNASKED, CouncilContext, context_of, rules
+from mom_council.deliberation.race import Races
+from mom_council.deliberation.selectors import as_it_sits
+from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
-from mom_council.graph.context import UNASKED, CouncilContext, context_of, rules
 from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
     after_quorum,
     to_speakers,
 )
-from mom_council.graph.race import Races
-from mom_council.graph.state import (
-    CouncilInput,
-    CouncilOutput,
-    CouncilState,
-    CouncilUpdate,
-)
-from mom_council.graph.table import as_it_sits
 from mom_council.models.loop import run_in_background_loop
 from mom_council.models.prices import table_of
 from mom_council.models.tools.allowed import NONE, Given, refuse_unallowed
@@ -51,7 +46,7 @@ from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
 
 if TYPE_CHECKING:
-    from mom_council.extensions.hooks import Hooks
+    from mom_council.extensions.hook_run import Hooks
 
 Graph = StateGraph[CouncilState, CouncilContext, CouncilInput, CouncilOutput]
 Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
@@ -213,7 +208,7 @@ def _hooks(council: Council, extensions: Mapping[str, Any] | None) -> Hooks | No
     """What is called around the nodes; a council without extensions loads nothing for it."""
     if not council.extensions:
         return None
-    from mom_council.extensions.hooks import Hooks
+    from mom_council.extensions.hook_run import Hooks
 
     return Hooks(council, extensions)
 

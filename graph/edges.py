@@ -9,12 +9,11 @@ from typing import Literal
 
 from mom_council.councils.names import voter_node
 from mom_council.councils.schema import Council
+from mom_council.deliberation.conversation import images
+from mom_council.deliberation.schedule import another_turn, ballots_wanted
+from mom_council.deliberation.selectors import pending, unvoted
+from mom_council.deliberation.state import CouncilState
 from mom_council.errors import DeliberationError
-from mom_council.graph.asking import next_layer
-from mom_council.graph.context import UNASKED
-from mom_council.graph.state import CouncilState
-from mom_council.graph.table import candidates, overspent, pending, same_answer, unvoted
-from mom_council.graph.talk import images
 
 
 def after_classifier(
@@ -50,21 +49,3 @@ def after_quorum(
 def after_consensus(state: CouncilState, council: Council) -> Literal["seating", "synthesizer"]:
     """Another round, or the answer."""
     return "seating" if state["verdicts"][-1].stop_reason is None else "synthesizer"
-
-
-def another_turn(state: CouncilState, council: Council) -> bool:
-    """Whether somebody is still to speak in this round, and can be paid for."""
-    return (
-        next_layer(state, council) is not None and overspent(state, council, more_calls=1) is None
-    )
-
-
-def ballots_wanted(state: CouncilState, council: Council) -> bool:
-    """Whether it pays to ask the voters: there is a choice, a method that asks, and money left."""
-    rules = council.deliberation
-    voters = unvoted(state, council)
-    if rules.method in UNASKED or not voters:
-        return False
-    if rules.ballots == "auto" and same_answer(candidates(state, council), state):
-        return False
-    return overspent(state, council, more_calls=len(voters)) is None

@@ -21,8 +21,8 @@ from pydantic import Field, ValidationError
 from mom_council.councils.records import Record
 from mom_council.councils.schema import Model
 from mom_council.errors import StorageError
-from mom_council.models.paths import data_dir, ensure
 from mom_council.models.voices import full_name
+from mom_council.paths import data_dir, ensure
 
 FILE = "capabilities.json"
 

@@ -17,8 +17,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from mom_council.models.breaker import Breakers
 from mom_council.models.lanes import Lanes
+from mom_council.models.retry import Breakers
 
 if TYPE_CHECKING:
     import httpx2

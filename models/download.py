@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from mom_council.councils.refusals import nearest
-from mom_council.councils.secrecy import fault_in_address, shown
 from mom_council.errors import (
     CouncilError,
     ModelUnavailableError,
@@ -24,7 +23,8 @@ from mom_council.errors import (
     UnknownNameError,
 )
 from mom_council.models.findings import is_near
-from mom_council.models.paths import ensure, weights_dir
+from mom_council.paths import ensure, weights_dir
+from mom_council.redaction import fault_in_address, shown
 
 if TYPE_CHECKING:
     import httpx

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mom_council.councils.schema import Model
 from mom_council.errors import MixtureError, ModelUnavailableError
 from mom_council.models.clients import Room, room
-from mom_council.models.redaction import redact
 from mom_council.models.registry import is_at_home, key_of, provider_of
+from mom_council.redaction import redact
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mom_council.councils.secrecy import fault_in_address
 from mom_council.models.providers import PROVIDERS
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.weights import downloaded_weights
+from mom_council.redaction import fault_in_address
 
 OLLAMA = "http://127.0.0.1:11434"
 OLLAMA_TIMEOUT = 0.5

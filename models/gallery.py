@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mom_council.errors import StorageError
-from mom_council.models.paths import ensure, pictures_dir
+from mom_council.paths import ensure, pictures_dir
 
 
 def hang(content: bytes) -> Path:

@@ -18,18 +18,13 @@ from typing import Literal, NamedTuple, get_args
 
 from pydantic import ValidationError
 
+from mom_council import paths
 from mom_council.councils.recording import Fold, Question, RecordingError, load_recording
 from mom_council.councils.schema import Council, Model
-from mom_council.councils.voting.fitted import Fitted, Trust, places
-from mom_council.councils.voting.reliability import (
-    HALF_LIFE,
-    Outcomes,
-    belief,
-    learned_weights,
-)
-from mom_council.councils.voting.weights import log_odds
 from mom_council.errors import StorageError
-from mom_council.models import paths
+from mom_council.voting.fitted import Fitted, Trust, places
+from mom_council.voting.reliability import HALF_LIFE, Outcomes, belief, learned_weights
+from mom_council.voting.weights import log_odds
 
 Source = Literal["gold", "check", "thumb"]
 """gold: compared with the right answer; check: its code ran; thumb: a person said so."""

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
-from mom_council.councils.voting.replies import json_values
 from mom_council.models.answering import Answering, heard_in
 from mom_council.models.calls import Call, calls_of
 from mom_council.models.capabilities import known
 from mom_council.models.constraint import Constraint
 from mom_council.models.registry import provider_of
+from mom_council.voting.replies import json_values
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

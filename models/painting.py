@@ -19,18 +19,17 @@ from mom_council.errors import (
     MixtureError,
     ModelUnavailableError,
 )
-from mom_council.models.breaker import breaker_of
 from mom_council.models.clients import Room, room
 from mom_council.models.images import PictureError, checked_png
 from mom_council.models.lanes import lane_of
 from mom_council.models.prices import price_of, prices_of
 from mom_council.models.providers.diffusion import Drawn, draw_here
-from mom_council.models.redaction import redact
 from mom_council.models.registry import check, is_at_home, key_of, provider_of
-from mom_council.models.retry import Failure, understand, wait_before
+from mom_council.models.retry import Failure, breaker_of, understand, wait_before
 from mom_council.models.speaking import chain
 from mom_council.models.usage import Meter
 from mom_council.models.voices import voice_of
+from mom_council.redaction import redact
 
 
 class DeclinedError(ModelUnavailableError):

@@ -25,14 +25,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from mom_council.councils.plain import MOST_CHARACTERS, as_plain
-from mom_council.councils.reading import read_yaml
 from mom_council.councils.refusals import in_words, refusal
 from mom_council.councils.schema import Council, Model, Price
-from mom_council.councils.secrecy import shown
+from mom_council.councils.yaml import MOST_CHARACTERS, as_plain, read_yaml
 from mom_council.errors import CouncilError, StorageError
-from mom_council.models.paths import CONFIG_VARIABLE, config_dir
 from mom_council.models.registry import is_at_home, provider_of
+from mom_council.paths import CONFIG_VARIABLE, config_dir
+from mom_council.redaction import shown
 
 NAME = "prices.yaml"
 GOOD_FOR = 10.0

@@ -23,8 +23,8 @@ from mom_council.errors import (
     UnknownNameError,
 )
 from mom_council.models.providers import PROVIDERS, UNLISTED, Provider
-from mom_council.models.redaction import redact
 from mom_council.models.terms import agreed
+from mom_council.redaction import redact
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -18,21 +18,20 @@ from mom_council.councils.records import Attempt, Usage
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import MixtureError, ModelUnavailableError, UnknownNameError
 from mom_council.models import cache, capabilities
-from mom_council.models.breaker import breaker_of
 from mom_council.models.calls import Call
 from mom_council.models.clients import Room, close_voices, room
 from mom_council.models.eyes import as_it_sees
 from mom_council.models.lanes import Lane, lane_of
-from mom_council.models.listening import Ear, Finish, ListenerError
 from mom_council.models.offering import Definition, Offer
 from mom_council.models.prices import Prices, price_of, prices_of
 from mom_council.models.rates import estimate
-from mom_council.models.redaction import redact
 from mom_council.models.registry import open_model, provider_of
-from mom_council.models.retry import Failure, understand, wait_before
+from mom_council.models.retry import Failure, breaker_of, understand, wait_before
+from mom_council.models.stream_parser import Ear, Finish, ListenerError
 from mom_council.models.terms import learn, takes
 from mom_council.models.usage import Meter
 from mom_council.models.voices import settled, voice_of
+from mom_council.redaction import redact
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

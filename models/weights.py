@@ -8,9 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from mom_council.councils.refusals import nearest
-from mom_council.councils.secrecy import shown
 from mom_council.errors import CouncilError, StorageError, UnknownNameError
-from mom_council.models.paths import weights_dir
+from mom_council.paths import weights_dir
+from mom_council.redaction import shown
 
 SHIPPED = Path(str(files("mom_council"))) / "tiny" / "weights"
 """The tiny models that come with the package; nothing of `tiny` is imported."""

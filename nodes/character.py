@@ -10,20 +10,21 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import AbsenceReason, Proposal, Segment
 from mom_council.councils.schema import Character, Council
-from mom_council.councils.voting.stated import stated_confidence
+from mom_council.deliberation import conversation as talk
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.ask_model import absence, blame, compose, cut_off, failed, utter
+from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.conversation import as_seated
+from mom_council.deliberation.events import Missed, Speaker, tell
+from mom_council.deliberation.race import OutOfTime, Races, TooLate, never
+from mom_council.deliberation.schedule import stopped
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
+from mom_council.deliberation.tools import kit_of
 from mom_council.errors import ModelError
-from mom_council.graph import table, talk
-from mom_council.graph.asking import stopped
-from mom_council.graph.context import CouncilContext, context_of
-from mom_council.graph.events import Missed, Speaker, tell
-from mom_council.graph.pictures import as_seated
-from mom_council.graph.race import OutOfTime, Races, TooLate, never
-from mom_council.graph.speech import absence, blame, compose, cut_off, failed, utter
-from mom_council.graph.state import CouncilState, CouncilUpdate
-from mom_council.graph.tooling import kit_of
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.allowed import NONE, Given
 from mom_council.prompts import render
+from mom_council.voting.stated import stated_confidence
 
 
 def character(name: str, races: Races, given: Given = NONE) -> Any:

@@ -13,13 +13,13 @@ from langgraph.types import Overwrite
 
 from mom_council.councils.records import Annotation, Segment
 from mom_council.councils.schema import Council
+from mom_council.deliberation.ask_model import compose, cut_off, failed, utter
+from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.conversation import command, question
+from mom_council.deliberation.events import Noted, Routed, Speaker, tell
+from mom_council.deliberation.selectors import reading_seconds
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
-from mom_council.graph.context import CouncilContext, context_of
-from mom_council.graph.events import Noted, Routed, Speaker, tell
-from mom_council.graph.speech import compose, cut_off, failed, utter
-from mom_council.graph.state import CouncilState, CouncilUpdate
-from mom_council.graph.table import reading_seconds
-from mom_council.graph.talk import command, question
 from mom_council.prompts import render
 
 DRAWING = re.compile(

@@ -7,12 +7,13 @@ import asyncio
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
+from mom_council.deliberation import conversation as talk
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.ask_model import compose, failed, utter
+from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.events import Noted, Speaker, tell
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
-from mom_council.graph import table, talk
-from mom_council.graph.context import CouncilContext, context_of
-from mom_council.graph.events import Noted, Speaker, tell
-from mom_council.graph.speech import compose, failed, utter
-from mom_council.graph.state import CouncilState, CouncilUpdate
 from mom_council.prompts import render
 
 

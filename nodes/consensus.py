@@ -10,19 +10,19 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Absence, Proposal, Segment, Usage, Verdict
 from mom_council.councils.schema import Council
-from mom_council.councils.voting.counting import count
-from mom_council.councils.voting.fitted import confidence
-from mom_council.councils.voting.likeness import Measure
-from mom_council.councils.voting.replies import plain
-from mom_council.councils.voting.stopping import explain, why_stop
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.ask_model import absence
+from mom_council.deliberation.context import UNASKED, CouncilContext, context_of
+from mom_council.deliberation.events import Counted, Missed, Noted, Speaker, tell
+from mom_council.deliberation.schedule import evidence, first_layer, unasked
+from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import CouncilError, ModelError
-from mom_council.graph import table
-from mom_council.graph.asking import evidence, first_layer, unasked
-from mom_council.graph.context import UNASKED, CouncilContext, context_of
-from mom_council.graph.events import Counted, Missed, Noted, Speaker, tell
-from mom_council.graph.speech import absence
-from mom_council.graph.state import CouncilState, CouncilUpdate, Seating
 from mom_council.models.embeddings import cosine, embed
+from mom_council.voting.counting import count
+from mom_council.voting.fitted import confidence
+from mom_council.voting.likeness import Measure
+from mom_council.voting.replies import plain
+from mom_council.voting.stopping import explain, why_stop
 
 
 async def consensus(

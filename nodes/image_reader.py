@@ -12,17 +12,22 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Segment
 from mom_council.councils.schema import Council
+from mom_council.deliberation.ask_model import compose, cut_off, failed, utter
+from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.conversation import COMMAND, Pictures, asked, blocks_of, question
+from mom_council.deliberation.events import Noted, Speaker, tell
+from mom_council.deliberation.selectors import overspent, remaining_seconds
+from mom_council.deliberation.state import CouncilState, CouncilUpdate, Sight
 from mom_council.errors import ModelError
-from mom_council.graph.context import CouncilContext, context_of
-from mom_council.graph.events import Noted, Speaker, tell
-from mom_council.graph.pictures import Pictures, blocks_of
-from mom_council.graph.speech import compose, cut_off, failed, utter
-from mom_council.graph.state import CouncilState, CouncilUpdate, Sight
-from mom_council.graph.table import overspent, remaining_seconds
-from mom_council.graph.talk import COMMAND, asked, question
 from mom_council.models.eyes import sees
-from mom_council.models.image_addresses import fetch_picture
-from mom_council.models.images import MOST, PictureError, given_in, is_picture, picture_block
+from mom_council.models.images import (
+    MOST,
+    PictureError,
+    fetch_picture,
+    given_in,
+    is_picture,
+    picture_block,
+)
 from mom_council.prompts import render
 
 BLIND = (

@@ -12,21 +12,14 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Segment, Status
 from mom_council.councils.schema import Council, Painter
+from mom_council.deliberation import conversation as talk
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.ask_model import compose, cut_off, failed, utter
+from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.events import Answered, Asked, Finished, Noted, Painted, Speaker, tell
+from mom_council.deliberation.hardware import cooled
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
-from mom_council.graph import table, talk
-from mom_council.graph.context import CouncilContext, context_of
-from mom_council.graph.events import (
-    Answered,
-    Asked,
-    Finished,
-    Noted,
-    Painted,
-    Speaker,
-    tell,
-)
-from mom_council.graph.heat import cooled
-from mom_council.graph.speech import compose, cut_off, failed, utter
-from mom_council.graph.state import CouncilState, CouncilUpdate
 from mom_council.models.gallery import hang, picture_of
 from mom_council.models.painting import DeclinedError, Order, Painting, paint
 from mom_council.prompts import render

@@ -5,12 +5,12 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import Polled, tell
+from mom_council.deliberation.schedule import another_turn, ballots_wanted
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, QuorumError
-from mom_council.graph import table
-from mom_council.graph.context import CouncilContext
-from mom_council.graph.edges import another_turn, ballots_wanted
-from mom_council.graph.events import Polled, tell
-from mom_council.graph.state import CouncilState, CouncilUpdate
 
 
 async def quorum(

@@ -8,13 +8,13 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Absence
 from mom_council.councils.schema import Council
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.ask_model import absence
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import Missed, Noted, Seated, Speaker, tell
+from mom_council.deliberation.schedule import first_layer, next_layer, wave
+from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import BudgetError, StorageError
-from mom_council.graph import table
-from mom_council.graph.asking import first_layer, next_layer, wave
-from mom_council.graph.context import CouncilContext
-from mom_council.graph.events import Missed, Noted, Seated, Speaker, tell
-from mom_council.graph.speech import absence
-from mom_council.graph.state import CouncilState, CouncilUpdate, Seating
 from mom_council.models.ledger import Ledger
 
 

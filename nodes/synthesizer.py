@@ -11,28 +11,23 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import AnswerFinish, Proposal, Segment, Verdict
 from mom_council.councils.schema import Council
-from mom_council.councils.voting.comparison import compare, in_words
-from mom_council.councils.voting.support import (
-    dissenting,
-    strayed,
-    support,
-    verdict_in_words,
-)
+from mom_council.deliberation import conversation as talk
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.ask_model import compose, cut_off, failed, utter
+from mom_council.deliberation.context import AnswerForm, CouncilContext, context_of
+from mom_council.deliberation.conversation import UNSEEN
+from mom_council.deliberation.events import Answered, Noted, Speaker, tell
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
+from mom_council.deliberation.status import label_of, status_of
+from mom_council.deliberation.tools import Kit, kit_of
 from mom_council.errors import ModelError
-from mom_council.graph import table, talk
-from mom_council.graph.context import CouncilContext, context_of
-from mom_council.graph.events import Answered, Noted, Speaker, tell
-from mom_council.graph.form import AnswerForm
-from mom_council.graph.label import label_of, status_of
-from mom_council.graph.pictures import UNSEEN
-from mom_council.graph.speech import compose, cut_off, failed, utter
-from mom_council.graph.state import CouncilState, CouncilUpdate
-from mom_council.graph.tooling import Kit, kit_of
 from mom_council.models.calls import Call
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.allowed import NONE, Given
 from mom_council.prompts import render
 from mom_council.prompts.filling import fill
+from mom_council.voting.comparison import compare, in_words
+from mom_council.voting.dissent import dissenting, strayed, support, verdict_in_words
 
 LABEL = "(No synthesizer wrote this: it is the proposal that the council preferred, as it stood.)"
 

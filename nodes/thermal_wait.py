@@ -5,11 +5,10 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
-from mom_council.graph.context import CouncilContext
-from mom_council.graph.heat import cooled
-from mom_council.graph.state import CouncilState, CouncilUpdate
-from mom_council.graph.table import seating
-from mom_council.graph.turns import announce_turns
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.hardware import announce_turns, cooled
+from mom_council.deliberation.selectors import seating
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
 
 
 async def thermal_wait(

@@ -10,21 +10,22 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Ballot, Proposal, Segment
 from mom_council.councils.schema import Character, Council
-from mom_council.councils.voting.answers import canonical
-from mom_council.councils.voting.ballot_schema import ballot_schema
-from mom_council.councils.voting.ballots import Candidate, read_ballot
-from mom_council.councils.voting.counting import is_decided
-from mom_council.councils.voting.enough import enough_ballots
+from mom_council.deliberation import conversation as talk
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.ask_model import absence, blame, compose, cut_off, failed, utter
+from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.conversation import as_seated
+from mom_council.deliberation.events import Missed, Speaker, Voted, tell
+from mom_council.deliberation.people import is_person
+from mom_council.deliberation.race import OutOfTime, Race, Races, TooLate
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
-from mom_council.graph import table, talk
-from mom_council.graph.context import CouncilContext, context_of
-from mom_council.graph.events import Missed, Speaker, Voted, tell
-from mom_council.graph.people import is_person
-from mom_council.graph.pictures import as_seated
-from mom_council.graph.race import OutOfTime, Race, Races, TooLate
-from mom_council.graph.speech import absence, blame, compose, cut_off, failed, utter
-from mom_council.graph.state import CouncilState, CouncilUpdate
 from mom_council.prompts import render
+from mom_council.voting.answers import canonical
+from mom_council.voting.ballot_schema import ballot_schema
+from mom_council.voting.ballots import Candidate, read_ballot
+from mom_council.voting.counting import is_decided
+from mom_council.voting.early_exit import enough_ballots
 
 
 def vote(name: str, races: Races) -> Any:

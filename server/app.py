@@ -15,9 +15,8 @@ from starlette.responses import Response
 
 from mom_council.server.asking import Visitor, house_of, visitor_of
 from mom_council.server.chat import chat
-from mom_council.server.errors import Refusal, told
+from mom_council.server.errors import Refusal, dumps, told
 from mom_council.server.house import House
-from mom_council.server.json import dumps
 from mom_council.server.responses import responses
 from mom_council.server.sending import ClientGone
 

@@ -1,4 +1,7 @@
-"""From a request to a question: who asks, in which thread, of which council."""
+"""Whether an answer has the form that its client asked for.
+
+From a request to a question: who asks, in which thread, of which council.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,77 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from starlette.requests import Request
 
-from mom_council.graph.form import AnswerForm
-from mom_council.server.errors import Refusal, told, unsupported, wrong
+from mom_council.deliberation.context import AnswerForm
+from mom_council.server.client_tools import not_called
+from mom_council.server.errors import Refusal, dumps, loads, told, unsupported, wrong
 from mom_council.server.house import House
-from mom_council.server.json import dumps
 from mom_council.server.keys import EVERYONE, Keys, is_loopback
-from mom_council.server.running import Question
+from mom_council.server.running import Outcome, Question
 from mom_council.server.sending import event
-from mom_council.server.shape import validator
+
+_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
+
+
+def checked(outcome: Outcome, form: AnswerForm) -> str:
+    """The answer's text; of a JSON answer the JSON alone.
+
+    Raises:
+        Refusal: it is no such JSON: no model of the council held to the schema.
+    """
+    if form.must_call and not outcome.answered.calls:
+        raise not_called()
+    if not form.wanted or outcome.finish != "stop":
+        return outcome.text
+    text = outcome.text.strip()
+    if found := _FENCED.fullmatch(text):
+        text = found[1].strip()
+    try:
+        value = loads(text)
+    except ValueError:
+        raise _unmet("it is no JSON") from None
+    if form.json_schema is None:
+        if not isinstance(value, dict):
+            raise _unmet("it is no JSON object")
+        return text
+    if fault := next(iter(validator(form.json_schema).iter_errors(value)), None):
+        place = "".join(f"[{step!r}]" for step in fault.instance_path)
+        raise _unmet(f"{fault.message[:300]}{' at ' if place else ''}{place}")
+    return text
+
+
+def validator(schema: dict[str, Any]) -> Any:
+    """What checks values against a schema, without asking anybody for a part of it.
+
+    Raises:
+        Refusal: it is no JSON schema.
+    """
+    import jsonschema_rs
+
+    try:
+        # Rust's `regex` cannot be made to run for ever by a pattern.
+        return jsonschema_rs.validator_for(
+            schema, retriever=_not_fetched, pattern_options=jsonschema_rs.RegexOptions()
+        )
+    except ValueError as error:
+        raise wrong(
+            f"Invalid schema for response_format: {str(error).splitlines()[0][:300]}",
+            "response_format",
+            "invalid_json_schema",
+        ) from None
+
+
+def _not_fetched(uri: str) -> Any:
+    raise ValueError("a schema is taken whole; references lead to its own $defs")
+
+
+def _unmet(why: str) -> Refusal:
+    return Refusal(
+        502,
+        f"The council's answer does not have the form that was asked for: {why}.",
+        code="form_not_met",
+        headers={"x-should-retry": "false"},
+    )
+
 
 THREAD_HEADER = "x-thread-id"
 

@@ -11,16 +11,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mom_council.server.asking import Visitor, failing, house_of, question_of
+from mom_council.server.asking import Visitor, checked, failing, house_of, question_of
+from mom_council.server.body import read_body
 from mom_council.server.chat_request import ChatRequest, conversation
 from mom_council.server.client_tools import in_chat
+from mom_council.server.errors import dumps
 from mom_council.server.house import House
-from mom_council.server.json import dumps
-from mom_council.server.reading import read_body
-from mom_council.server.report import account, chat_usage
-from mom_council.server.running import Outcome, Question, run, several
+from mom_council.server.running import Outcome, Question, account, chat_usage, run, several
 from mom_council.server.sending import EventStream, event, unless_gone
-from mom_council.server.shape import checked
 
 DONE = b"data: [DONE]\n\n"
 

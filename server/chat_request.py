@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import Field, StringConstraints
 
-from mom_council.graph.form import AnswerForm
+from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, Part
 from mom_council.server.client_tools import Tool, chosen
 from mom_council.server.errors import unsupported, wrong

@@ -1,4 +1,7 @@
-"""Refusals in OpenAI's shape: a status, a sentence, a type, a code; never a trace, never a key."""
+"""JSON in and out: strict, quick, and bounded in depth.
+
+Refusals in OpenAI's shape: a status, a sentence, a type, a code; never a trace, never a key.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 from starlette.responses import Response
 
@@ -18,7 +22,21 @@ from mom_council.errors import (
     StorageError,
     ThermalError,
 )
-from mom_council.server.json import dumps
+
+
+def dumps(value: Any) -> bytes:
+    """A value as JSON."""
+    return orjson.dumps(value)
+
+
+def loads(text: bytes | str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is none, is nested beyond reason, or holds halves of characters.
+    """
+    return orjson.loads(text)
+
 
 _log = logging.getLogger(__name__)
 

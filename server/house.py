@@ -11,13 +11,12 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from mom_council.graph.checkpoint import open_checkpointer
 from mom_council.models.clients import close_voices
+from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.server.errors import Refusal
 from mom_council.server.keys import Keys
-from mom_council.server.metrics import Metrics
+from mom_council.server.metrics import Metrics, Places
 from mom_council.server.offer import Offer
-from mom_council.server.places import Places
 from mom_council.tracing.langsmith import settle_langsmith
 
 

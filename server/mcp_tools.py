@@ -15,14 +15,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mom_council.councils.records import Status, Verdict
-from mom_council.graph.events import Counted, Event, Missed, Polled, Read, Seated
-from mom_council.graph.form import AnswerForm
-from mom_council.graph.threads import show_thread
+from mom_council.deliberation.context import AnswerForm
+from mom_council.deliberation.events import Counted, Event, Missed, Polled, Read, Seated
+from mom_council.runs.threads import show_thread
 from mom_council.server.asking import Visitor, admitted, question_of
 from mom_council.server.errors import Refusal, told
 from mom_council.server.house import House
-from mom_council.server.report import account
-from mom_council.server.running import Outcome, run
+from mom_council.server.running import Outcome, account, run
 
 INSTRUCTIONS = (
     "A council of language models answers one question together: several answer, they vote, and "
@@ -155,7 +154,7 @@ class Desk:
         return view.status if view else None
 
     def _account(self, status: Status, thread: str) -> dict[str, Any]:
-        from mom_council.graph.events import Answered
+        from mom_council.deliberation.events import Answered
 
         outcome = Outcome("", Answered(text="", status=status))
         return account(outcome, thread=thread or None, candid=self._house.settings.candid)

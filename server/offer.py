@@ -17,9 +17,9 @@ from langgraph.graph.state import CompiledStateGraph
 
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.councils.schema import METHOD_ALIASES, Council, Method
-from mom_council.councils.secrecy import shown
 from mom_council.errors import CouncilError
 from mom_council.graph.council import compile_council
+from mom_council.redaction import shown
 from mom_council.server.errors import Refusal
 from mom_council.ui.kept_councils import kept as kept_by_the_page
 

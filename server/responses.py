@@ -11,18 +11,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mom_council.server.asking import Visitor, failing, house_of, question_of
+from mom_council.server.asking import Visitor, checked, failing, house_of, question_of
+from mom_council.server.body import read_body
 from mom_council.server.chat_request import conversation
 from mom_council.server.client_tools import in_responses
-from mom_council.server.errors import told
+from mom_council.server.errors import dumps, told
 from mom_council.server.house import House
-from mom_council.server.json import dumps
-from mom_council.server.reading import read_body
-from mom_council.server.report import account, response_usage
 from mom_council.server.responses_request import ResponsesRequest
-from mom_council.server.running import Outcome, Question, run, whole
+from mom_council.server.running import Outcome, Question, account, response_usage, run, whole
 from mom_council.server.sending import EventStream, event, unless_gone
-from mom_council.server.shape import checked
 
 
 async def responses(request: Request, visitor: Visitor) -> Response:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
-from mom_council.graph.form import AnswerForm
+from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, Part
 from mom_council.server.chat_request import (
     Address,

@@ -10,7 +10,7 @@ from typing import get_type_hints
 import pytest
 
 import mom_council
-from mom_council.graph.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext
 
 PAGE = Path(mom_council.__file__).parent / "docs" / "embedding.md"
 NAMES = mom_council.__all__

@@ -25,9 +25,9 @@ from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
 import mom_council
-from mom_council.councils.writing import as_yaml, written
-from mom_council.graph.context import CouncilContext
-from mom_council.graph.events import read_event
+from mom_council.councils.yaml import as_yaml, written
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import read_event
 from mom_council.tests.graph.desk import desk, question, said
 from mom_council.tests.stage import Stage
 

@@ -9,7 +9,8 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mom_council.models.redaction import HIDDEN, redact
+from mom_council.redaction import REDACTED as HIDDEN
+from mom_council.redaction import redact
 
 __all__ = ["HIDDEN", "redact", "redact_tree"]
 

@@ -9,10 +9,11 @@ from typing import Any
 import streamlit as st
 from langchain_core.messages import BaseMessage, HumanMessage
 
+from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import MixtureError
-from mom_council.graph.context import CouncilContext
 from mom_council.models.images import MOST, PictureError, picture_block
-from mom_council.ui import chosen, session
+from mom_council.ui import council_choice as chosen
+from mom_council.ui import session
 from mom_council.ui.talk import Talk, asked_again, branch_talk, said_before
 
 LONGEST = 100_000

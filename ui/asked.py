@@ -10,7 +10,7 @@ import streamlit as st
 
 from mom_council.ui import safe, session, words
 from mom_council.ui.asks import Ask
-from mom_council.ui.inert import inert
+from mom_council.ui.safe import inert
 
 
 def draw_asks(thread: str, asks: tuple[Ask, ...]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 from langgraph.types import Command
 
+from mom_council.deliberation.people import KIND
 from mom_council.errors import DeliberationError
-from mom_council.graph.people import KIND
 
 PATIENCE = 3600.0
 """Seconds that leave for a tool is waited for."""

@@ -9,9 +9,9 @@ from typing import Literal
 import streamlit as st
 from langchain_core.messages import AIMessage, HumanMessage
 
+from mom_council.deliberation.conversation import COMMAND
 from mom_council.errors import StorageError
 from mom_council.evals.thumbs import rate
-from mom_council.graph.talk import COMMAND
 from mom_council.models.gallery import hung
 from mom_council.models.images import data_urls
 from mom_council.ui import acts, frame, safe, session

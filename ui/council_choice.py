@@ -1,23 +1,93 @@
-"""Which council is asked: chosen in the sidebar, by name, by file, or by upload."""
+"""The council that this tab asks: the machine's own choice, a preset, a file, or an edited one.
+
+Which council is asked: chosen in the sidebar, by name, by file, or by upload.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import streamlit as st
 
-from mom_council.councils.loader import council_from_yaml, load_council, preset_names
+from mom_council.councils.loader import council_from_yaml, load_council, preset_names, to_yaml
+from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
-from mom_council.models.discovery import VARIABLE
-from mom_council.ui import chosen, safe, session
+from mom_council.extensions.hook_run import under_extensions
+from mom_council.models.discovery import VARIABLE, Choice, choose_council, cost_notice, costs_money
+from mom_council.ui import safe, session
+
+_FRESH = 300.0
+"""Seconds after which the machine is searched for models again."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A council, where it is from, and what there is to say about it."""
+
+    council: Council
+    source: str
+    """A preset's name, a path, or the YAML itself; empty: chosen for this machine."""
+    notices: tuple[str, ...] = ()
+
+
+def source() -> str:
+    """What this tab asks, as `Chosen.source` says it."""
+    return str(session.kept("council", ""))
+
+
+def choose(source: str) -> None:
+    """Ask another council from now on: a preset's name, a path, YAML, or empty."""
+    session.keep("council", source)
+
+
+def try_out(council: Council) -> None:
+    """Ask this council from now on, without saving it anywhere."""
+    choose(to_yaml(council))
+
+
+def chosen() -> Chosen:
+    """The council that this tab asks.
+
+    Raises:
+        CouncilError: it cannot sit.
+    """
+    return open_source(source())
+
+
+def open_source(written: str) -> Chosen:
+    """The council of a source.
+
+    Raises:
+        CouncilError: it cannot sit.
+    """
+    if not written:
+        choice = _machine()
+    elif "\n" in written:
+        choice = _named(council_from_yaml(written))
+    else:
+        choice = _named(load_council(written))
+    ruled, more_calls = under_extensions(choice.council)
+    lines = (choice.notice, cost_notice(replace(choice, council=ruled), more_calls))
+    return Chosen(choice.council, written, tuple(line for line in lines if line))
+
+
+@st.cache_resource(max_entries=1, ttl=_FRESH, show_spinner="Looking for models …")
+def _machine() -> Choice:
+    return session.house().wait_for(choose_council(None, os.environ))
+
+
+def _named(council: Council) -> Choice:
+    return Choice(council, None, costs_money(council), "named")
+
 
 _LARGEST = 1  # MB; a council fits on a screen
 
 
 def draw_choice() -> None:
     """The council's selection, and the ways to bring one."""
-    now = chosen.source()
+    now = source()
     options = ["", *preset_names()]
     if now not in options:
         options.append(now)
@@ -39,7 +109,7 @@ def draw_choice() -> None:
 
 def _pick(key: str) -> None:
     # Not by a rerun from within the page: what was typed at the same moment would be lost.
-    chosen.choose(str(st.session_state[key] or ""))
+    choose(str(st.session_state[key] or ""))
 
 
 def _bring() -> None:
@@ -61,10 +131,10 @@ def _bring() -> None:
 def _take(source: str, *, text: bool = False) -> None:
     try:
         if text:
-            chosen.try_out(council_from_yaml(source, "the uploaded file"))
+            try_out(council_from_yaml(source, "the uploaded file"))
         else:
             load_council(source)
-            chosen.choose(source)
+            choose(source)
     except MixtureError as error:
         st.error(safe.inline(str(error)))
         return

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from mom_council.councils.checking import problems_in
+from mom_council.councils.coherence import problems_in
 from mom_council.councils.loader import load_council
-from mom_council.councils.reading import read_yaml
 from mom_council.councils.refusals import Path
 from mom_council.councils.schema import Council
-from mom_council.councils.writing import as_yaml
+from mom_council.councils.yaml import as_yaml, read_yaml
 from mom_council.errors import CouncilError
 
 Draft = dict[str, Any]

@@ -7,7 +7,7 @@ import streamlit as st
 from mom_council.councils.schema import Council
 from mom_council.extensions.describing import Described, extensions_of
 from mom_council.ui import session
-from mom_council.ui.inert import inert
+from mom_council.ui.safe import inert
 
 
 def draw_switches(council: Council) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from mom_council.councils.schema import Council
 from mom_council.graph.council import voters_of
-from mom_council.graph.follow import RunView
+from mom_council.runs.follow import RunView
 from mom_council.ui.safe import plain
 
 _WIDE, _HIGH, _GAP, _STEP = 108, 30, 12, 44

@@ -14,8 +14,8 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mom_council.errors import MixtureError
-from mom_council.graph.checkpoint import open_checkpointer
 from mom_council.models.loop import background_loop
+from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.tracing.langsmith import settle_langsmith
 from mom_council.ui.jobs import Jobs
 from mom_council.ui.shelf import Shelf

@@ -1,4 +1,6 @@
-"""Runs that outlive the page: each question is a job on the server's loop, shown by whoever looks.
+"""One question on its way: what was asked, how far it has got, how it ended.
+
+Runs that outlive the page: each question is a job on the server's loop, shown by whoever looks.
 
 A run driven inside a page's script would die with the first touch of a slider. Here a job belongs
 to its thread: a closed tab leaves it running, a reloaded one finds it again, and stop cancels it,
@@ -12,24 +14,106 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage, RemoveMessage
 
 from mom_council.councils.schema import Council
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import Event, Heat
 from mom_council.errors import MixtureError
-from mom_council.graph.context import CouncilContext
 from mom_council.graph.council import compile_council
-from mom_council.graph.follow import follow
-from mom_council.graph.resume import awake, ready
+from mom_council.runs.follow import RunView, follow
+from mom_council.runs.resume import awake, ready
 from mom_council.tracing.local import local_trace
-from mom_council.ui.asks import Asking, asks_in
-from mom_council.ui.job import Job, JobState
-from mom_council.ui.views import view_of
+from mom_council.ui.asks import Ask, Asking, asks_in
+from mom_council.ui.views import copied, view_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
+
+
+JobState = Literal["running", "answered", "stopped", "failed"]
+
+
+@dataclass
+class Job:
+    """One question on its way. Written on the loop, read from any thread."""
+
+    thread: str
+    council: Council
+    context: CouncilContext
+    messages: tuple[BaseMessage, ...] = ()
+    """What was added to the conversation, the question last; nothing in a resumed run."""
+    state: JobState = "running"
+    error: str = ""
+    trace: str | None = None
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    heat_at: float = 0.0
+    """When the last temperature came."""
+    run: Future[None] | None = None
+    """What to cancel."""
+    asking: Asking | None = None
+    """What it waits for a person to say."""
+    _view: RunView = field(default_factory=RunView)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still on its way."""
+        return self.state == "running"
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """What a person is to say for it to go on."""
+        asking = self.asking
+        return asking.open if asking is not None and self.running else ()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return (self.ended or time.monotonic()) - self.began
+
+    @property
+    def question(self) -> HumanMessage | None:
+        """The question, where this job brought it."""
+        last = self.messages[-1] if self.messages else None
+        return last if isinstance(last, HumanMessage) else None
+
+    @property
+    def removed(self) -> frozenset[str]:
+        """The messages that this question takes the place of, by their ids."""
+        return frozenset(str(m.id) for m in self.messages if isinstance(m, RemoveMessage))
+
+    def take(self, event: Event) -> None:
+        """Lay an event over the view."""
+        with self._lock:
+            self._view.take(event)
+            if isinstance(event, Heat):
+                self.heat_at = time.monotonic()
+
+    def begin_with(self, view: RunView) -> None:
+        """Begin a resumed run with what it had got to."""
+        with self._lock:
+            self._view = view
+
+    def fall_silent(self) -> None:
+        """Nobody speaks any more, however it ended."""
+        with self._lock:
+            for one in self._view.rounds:
+                for seat in one.seats.values():
+                    if seat.state == "speaking":
+                        seat.state = "waiting"
+
+    def view(self) -> RunView:
+        """The run as far as it has got: a copy, which nobody writes to."""
+        with self._lock:
+            return copied(self._view)
+
 
 KEPT_SECONDS = 900.0
 """How long a finished job is kept, for the tab that comes back to see how it ended."""

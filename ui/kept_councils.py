@@ -9,10 +9,10 @@ import secrets
 import unicodedata
 from pathlib import Path
 
+from mom_council import paths
 from mom_council.councils.loader import to_yaml
 from mom_council.councils.schema import Council
 from mom_council.errors import StorageError
-from mom_council.models import paths
 
 # Names that a Windows disk keeps for itself.
 _TAKEN = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)

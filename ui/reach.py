@@ -12,7 +12,7 @@ from typing import Any, Literal
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.models.clients import room
-from mom_council.models.defaults import KEY_MODELS
+from mom_council.models.discovery import KEY_MODELS
 from mom_council.models.findings import Found, find_voices, is_near, ollama_address
 from mom_council.models.providers import PROVIDERS
 from mom_council.models.providers.embedded import is_installed

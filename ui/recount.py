@@ -14,8 +14,8 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import AnswerKind, Ballot, Proposal, Status, Verdict
 from mom_council.councils.schema import Council
-from mom_council.graph import table
-from mom_council.graph.context import CouncilContext
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.context import CouncilContext
 from mom_council.graph.council import compile_council
 from mom_council.nodes.synthesizer import synthesizer
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-    from mom_council.graph.state import CouncilState
+    from mom_council.deliberation.state import CouncilState
 
 
 @dataclass(frozen=True)

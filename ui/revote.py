@@ -8,13 +8,13 @@ from typing import Any
 import streamlit as st
 
 from mom_council.councils.records import Option, Proposal
-from mom_council.councils.revote import Revote, revote
 from mom_council.councils.schema import Council
-from mom_council.councils.voting import METHODS
-from mom_council.councils.voting.stopping import explain
 from mom_council.ui import errand, safe
-from mom_council.ui.inert import inert
 from mom_council.ui.recount import Rewritten, Standing, rewrite, standing
+from mom_council.ui.safe import inert
+from mom_council.voting.methods import METHODS
+from mom_council.voting.revote import Revote, revote
+from mom_council.voting.stopping import explain
 
 _IN_A_ROW = 4
 _METHODS = (*METHODS, "none")

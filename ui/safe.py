@@ -1,4 +1,6 @@
-"""Text that nobody has read, made fit to be shown.
+"""Names and messages as one line of text: short, and nothing in them is Markdown or an icon.
+
+Text that nobody has read, made fit to be shown.
 
 Streamlit drops raw HTML and dead-ends `javascript:` links by itself. What is left to do: images
 would be fetched from wherever the text says, dollar signs would turn prices into formulas, and
@@ -8,7 +10,23 @@ control characters could reverse the line they stand in. Code stays as it was wr
 from __future__ import annotations
 
 import re
+import unicodedata
 from html import escape
+
+_LONGEST = 300
+
+
+def inert(text: object, longest: int = _LONGEST) -> str:
+    """One line that Markdown of ours shows as it stands."""
+    return inline(one_line(text, longest))
+
+
+def one_line(text: object, longest: int = _LONGEST) -> str:
+    """One line of plain text, shortened, without signs that turn it round or do not show."""
+    line = " ".join(str(text).split())
+    line = "".join(sign for sign in line if unicodedata.category(sign) not in ("Cc", "Cf", "Cs"))
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+
 
 LONGEST = 60_000
 """Characters that a browser lays out without a pause; the rest is there to be copied."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 import streamlit as st
 
 from mom_council.councils.schema import Council, Method
-from mom_council.graph.context import UNASKED, CouncilContext
+from mom_council.deliberation.context import UNASKED, CouncilContext
 from mom_council.ui import session
 from mom_council.ui.extension_switches import draw_switches
 

@@ -14,9 +14,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
+from mom_council import paths
 from mom_council.councils.records import Record
 from mom_council.errors import StorageError
-from mom_council.models import paths
 
 Thumb = Literal["up", "down"]
 

@@ -10,8 +10,8 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 
 from mom_council.councils.schema import Council
 from mom_council.graph.council import compile_council
-from mom_council.graph.follow import RunView
-from mom_council.graph.resume import is_open
+from mom_council.runs.follow import RunView
+from mom_council.runs.resume import is_open
 from mom_council.ui.views import view_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mom_council.graph.threads import delete_thread
+from mom_council.runs.threads import delete_thread
 from mom_council.ui import safe, session
 from mom_council.ui.shelf import LONGEST_TITLE, Entry
 

@@ -10,9 +10,9 @@ from langchain_core.messages import AIMessage
 
 from mom_council.councils.records import Segment, Verdict
 from mom_council.councils.schema import Council
-from mom_council.councils.voting.stopping import explain
-from mom_council.graph.events import Counted, Speaker
-from mom_council.graph.follow import RoundView, RunView, SpeakerView
+from mom_council.deliberation.events import Counted, Speaker
+from mom_council.runs.follow import RoundView, RunView, SpeakerView
+from mom_council.voting.stopping import explain
 
 
 def copied(view: RunView) -> RunView:

@@ -6,7 +6,7 @@ from mom_council.cli.words import REASONS as REASONS
 from mom_council.cli.words import ballot as ballot
 from mom_council.cli.words import plan as plan
 from mom_council.councils.records import Absence, Segment, Status, StopReason, Usage
-from mom_council.graph.events import Called, Heat, Returned
+from mom_council.deliberation.events import Called, Heat, Returned
 
 STOPS: dict[StopReason, str] = {
     "agreed": "the council agreed",

@@ -1,4 +1,8 @@
-"""The sections of foreign files: typed and bounded like ours, and open to keys that are not known.
+"""What an import found: the council, what became something else, and what found no place.
+
+The voices and names of a council while it is put together: each voice once, each name free.
+
+The sections of foreign files: typed and bounded like ours, and open to keys that are not known.
 
 A key that is nearly one of the format's own is a typo and refused, for nobody would see that it did
 nothing. Any other unknown key is listed as left behind.
@@ -7,17 +11,130 @@ nothing. Any other unknown key is listed as left behind.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, ValidationError
 
-from mom_council.councils.importers.findings import Report
-from mom_council.councils.plain import as_plain
+from mom_council.councils.models import Section
+from mom_council.councils.names import RESERVED, sameness, voter_node
 from mom_council.councils.refusals import Path, Problem, in_words, keys_at, refusal, where
-from mom_council.councils.secrecy import fault_in_address, names_a_secret, shown
-from mom_council.councils.voices import Section
+from mom_council.councils.schema import Council
+from mom_council.councils.yaml import as_plain
 from mom_council.errors import CouncilError
+from mom_council.redaction import fault_in_address, names_a_secret, shown
+
+
+class Note(NamedTuple):
+    """One place of the foreign file, and what became of it."""
+
+    place: str
+    says: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.says}"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A council out of a foreign file."""
+
+    format: str
+    """A key of `FORMATS`."""
+    council: Council
+    turned: tuple[Note, ...] = ()
+    """What is kept in another way than it stood there."""
+    left: tuple[Note, ...] = ()
+    """What could not be kept, and why."""
+    questions: tuple[str, ...] = ()
+    """Questions that stood in the file."""
+
+
+@dataclass
+class Report:
+    """The two lists, while they are written."""
+
+    turned: list[Note] = field(default_factory=list)
+    left: list[Note] = field(default_factory=list)
+
+    def turn(self, place: str, says: str) -> None:
+        """Note what is kept in another way."""
+        self.turned.append(Note(place, says))
+
+    def leave(self, place: str, says: str) -> None:
+        """Note what is not kept."""
+        self.left.append(Note(place, says))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a format's reader hands back: a council as it would be written, and its questions."""
+
+    values: dict[str, Any]
+    questions: tuple[str, ...] = ()
+
+
+_LONGEST = 60
+
+
+class Voices:
+    """The `models` section as it grows."""
+
+    def __init__(self) -> None:
+        self.written: dict[str, dict[str, Any]] = {}
+
+    def key(self, **spec: Any) -> str:
+        """The key of a voice: one that is there already, or a new one.
+
+        What is None, or an empty mapping, is left out of the council.
+        """
+        spec = {name: value for name, value in spec.items() if value not in (None, {})}
+        if spec.get("params"):
+            params = {name: value for name, value in spec["params"].items() if value is not None}
+            spec = {**spec, "params": params} if params else {**spec, "params": None}
+            spec = {name: value for name, value in spec.items() if value is not None}
+        for key, known in self.written.items():
+            if known == spec:
+                return key
+        key = free(plain(str(spec["model"]).rstrip("/").rpartition("/")[2]), self.written)
+        self.written[key] = spec
+        return key
+
+
+class Names:
+    """The characters' names: as they were, where the graph can have a node of that name."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._taken = {sameness(name) for name in RESERVED}
+
+    def take(self, name: str, place: str = "") -> str:
+        """A free name that is, or resembles, this one; told of where it had to change."""
+        fit = wanted = plain(name, usual="Character")
+        number = 2
+        while self._taken & {sameness(fit), sameness(voter_node(fit))}:
+            fit, number = f"{wanted} {number}", number + 1
+        self._taken |= {sameness(fit), sameness(voter_node(fit))}
+        if place and fit != name:
+            self._report.turn(place, f"is called {fit!r} here: the name is taken, or no node's")
+        return fit
+
+
+def plain(name: str, usual: str = "model") -> str:
+    """A name without what no key and no node may hold."""
+    kept = re.sub(r"[/\\:|\x00-\x1f\x7f]+", "-", " ".join(name.split()))[:_LONGEST]
+    return kept.strip(" -") or usual
+
+
+def free(wanted: str, taken: Any) -> str:
+    """The name, or the first of its numbered kind that is not taken."""
+    fit, number = wanted, 2
+    while fit in taken:
+        fit, number = f"{wanted}-{number}", number + 1
+    return fit
+
 
 _NEAR = 0.72
 

@@ -1,4 +1,9 @@
-"""`moa_config.yaml` of moa-llm: layers of neurons, one aggregation, one annotator."""
+"""moa-llm's template for the aggregation, which may stand in either of two places.
+
+`moa_config.yaml` of moa-llm: layers of neurons, one aggregation, one annotator.
+
+The `.env.local` of moa-llm, which says where the models are and holds the key to them.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,47 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from mom_council.councils.importers.findings import Draft, Report
-from mom_council.councils.importers.foreign import Address, Foreign, seen
-from mom_council.councils.importers.moa_template import template_of
-from mom_council.councils.importers.voices import Names, Voices, plain
+from mom_council.councils.importers.foreign import (
+    Address,
+    Draft,
+    Foreign,
+    Names,
+    Report,
+    Voices,
+    plain,
+    seen,
+)
 from mom_council.councils.refusals import Problem, refusal
-from mom_council.councils.secrecy import fault_in_address
+from mom_council.errors import CouncilError
+from mom_council.redaction import fault_in_address
+
+QUESTION, ANSWERS, WEIGHTS = "{user_query}", "{responses}", "{response_weights}"
+
+
+def template_of(said: str, template: str | None, report: Report) -> tuple[str, str]:
+    """Who writes, and what it is asked: the system prompt and the template, each in its place.
+
+    A system prompt with places in it is a template. What a template lacks is added at its end, for
+    an aggregation that never sees the answers, or the question, cannot aggregate.
+    """
+    place = "aggregation_layer.aggregation_prompt"
+    holds = any(name in said for name in (QUESTION, ANSWERS, WEIGHTS))
+    if not template and holds:
+        place = "aggregation_layer.system_prompt"
+        report.turn(place, "has places to fill, so it is the synthesizer's template")
+        said, template = "", said
+    elif holds:
+        says = "its places are not filled: `aggregation_prompt` is the template"
+        report.turn("aggregation_layer.system_prompt", says)
+    if not template or not template.strip():
+        return said, ""
+    filled = template.strip()
+    for name in (QUESTION, ANSWERS):
+        if name not in filled:
+            filled += f"\n\n{name}"
+            report.turn(place, f"has no {name}, which is added at its end")
+    return said, filled
+
 
 KEYS = ("PROVIDER_API_KEY", "BASE_URL")
 MARKS = ("proposal_layers", "aggregation_layer")
@@ -204,3 +244,18 @@ class _Drawing:
         if neuron.system_prompt and neuron.prompt and neuron.system_prompt != neuron.prompt:
             self.report.leave(f"{where}.prompt", "`system_prompt` stands beside it and is kept")
         return (neuron.system_prompt or neuron.prompt or "").strip()
+
+
+__all__ = ["KEYS", "read"]
+
+
+def read_environment(env: Mapping[str, str], report: Report) -> Draft:
+    """Nobody: such a file names no model.
+
+    Raises:
+        CouncilError: always.
+    """
+    raise CouncilError(
+        f".env: holds an address and {KEY_ENV} but no model; import the moa_config.yaml that goes "
+        "with it, and what stands here is read along"
+    )

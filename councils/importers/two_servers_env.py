@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mom_council.councils.importers.findings import Draft, Report
-from mom_council.councils.importers.voices import Voices
+from mom_council.councils.importers.foreign import Draft, Report, Voices
 from mom_council.councils.refusals import Problem, refusal
-from mom_council.councils.secrecy import fault_in_address, names_a_secret, shown
+from mom_council.redaction import fault_in_address, names_a_secret, shown
 
 KEYS = ("INFERENCE_API_URL", "INFERENCE_SMALL_API_URL", "INFERENCE_MODEL_NAME")
 _LARGE, _SMALL = "INFERENCE", "INFERENCE_SMALL"

@@ -13,11 +13,11 @@ from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.clients import room
 from mom_council.models.lanes import lane_of
-from mom_council.models.redaction import redact
 from mom_council.models.registry import open_model
 from mom_council.models.retry import understand
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.voices import settled, voice_of
+from mom_council.redaction import redact
 
 REFUSALS = (400, 404, 415, 422, 500, 501)
 """How servers answer what a model cannot do."""

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from mom_council.councils.reading import read_yaml
+from mom_council.councils.yaml import read_yaml
 from mom_council.evals.cases import Case
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from mom_council.councils.voting.ballot_schema import ballot_schema
-from mom_council.councils.voting.ballots import Candidate, read_ballot
+from mom_council.deliberation.ask_model import compose
 from mom_council.evals.cases import Case
 from mom_council.evals.probing.asking import Asker
 from mom_council.evals.probing.found import Probe, State
 from mom_council.evals.probing.questions import Poisoned
 from mom_council.evals.scorers import SCORERS, suits
-from mom_council.graph.speech import compose
 from mom_council.prompts import render
+from mom_council.voting.ballot_schema import ballot_schema
+from mom_council.voting.ballots import Candidate, read_ballot
 
 NAME = "Probe"
 

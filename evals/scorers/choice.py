@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from mom_council.councils.voting.answers import canonical
-from mom_council.councils.voting.replies import plain
 from mom_council.evals.cases import LETTERS, Case
 from mom_council.evals.scorers.exact import wanted
 from mom_council.evals.scorers.mark import Mark
+from mom_council.voting.answers import canonical
+from mom_council.voting.replies import plain
 
 
 def score(text: str, case: Case) -> Mark:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 
-from mom_council.councils.voting.replies import plain
 from mom_council.evals.cases import Case
 from mom_council.evals.sandbox import run_python
 from mom_council.evals.scorers.mark import Mark
+from mom_council.voting.replies import plain
 
 _FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 

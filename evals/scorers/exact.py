@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mom_council.councils.voting.answers import canonical, is_refusal
 from mom_council.evals.cases import Case
 from mom_council.evals.scorers.mark import Mark
+from mom_council.voting.answers import canonical, is_refusal
 
 _SHORT = 200  # characters
 

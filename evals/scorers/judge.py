@@ -11,12 +11,12 @@ from typing import Literal, NamedTuple
 
 from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
-from mom_council.councils.voting.ballot_schema import ballot_schema
-from mom_council.councils.voting.ballots import Candidate, read_ballot
+from mom_council.deliberation.ask_model import compose
 from mom_council.evals.cases import Case
-from mom_council.graph.speech import compose
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
+from mom_council.voting.ballot_schema import ballot_schema
+from mom_council.voting.ballots import Candidate, read_ballot
 
 Preference = Literal["one", "other", "tie"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from mom_council.councils.voting.answers import canonical
 from mom_council.evals.cases import Case
 from mom_council.evals.scorers.exact import wanted
 from mom_council.evals.scorers.mark import Mark
+from mom_council.voting.answers import canonical
 
 TOLERANCE = 1e-6
 """Relative; and absolute, where the gold answer is 0."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from mom_council.councils.voices import HUMAN
+from mom_council.councils.models import HUMAN
 
 
 class Provider(NamedTuple):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mom_council.errors import CouncilError, ModelUnavailableError
 from mom_council.models.providers.hub import folder_of, weights_in
-from mom_council.models.providers.shelf import SHELF, best_device
+from mom_council.models.providers.model_pool import SHELF, best_device
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Model

@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mom_council.councils.schema import Model
-from mom_council.councils.secrecy import shown
 from mom_council.errors import (
     MixtureError,
     ModelUnavailableError,
     ProviderNotInstalledError,
 )
 from mom_council.models.weights import SHIPPED, eyes_of, find_weights
+from mom_council.redaction import shown
 
 SHIPPED_CONTEXT = 512
 """Tokens a conversation with the shipped models may have: what they were trained on."""

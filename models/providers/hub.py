@@ -10,8 +10,8 @@ import os
 import re
 from pathlib import Path
 
-from mom_council.councils.secrecy import shown
 from mom_council.errors import CouncilError, ModelUnavailableError
+from mom_council.redaction import shown
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")

@@ -24,11 +24,15 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import ConfigDict
 
 from mom_council.errors import CouncilError, ModelUnavailableError
-from mom_council.models.providers.bench import Bench
-from mom_council.models.providers.chat_template import Turn, fitted, read_template
-from mom_council.models.providers.generation import Settings, read_settings
+from mom_council.models.providers.generation import (
+    Settings,
+    Turn,
+    fitted,
+    read_settings,
+    read_template,
+)
 from mom_council.models.providers.hub import folder_of, weights_in
-from mom_council.models.providers.shelf import SHELF, best_device
+from mom_council.models.providers.model_pool import SHELF, Bench, best_device
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Model

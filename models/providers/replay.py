@@ -30,8 +30,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import PrivateAttr
 
 from mom_council.councils.recording import Answer, Question, RecordingError, load_recording
-from mom_council.councils.voting.answers import canonical
 from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.voting.answers import canonical
 
 _CANDIDATE = re.compile(r'<candidate label="(\w+)">\n(.*?)\n</candidate>', re.DOTALL)
 _PROPOSAL = re.compile(r'<proposal number="(\d+)"[^>]*>\n(.*?)\n</proposal>', re.DOTALL)

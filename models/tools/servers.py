@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from mom_council.councils.schema import Server
 from mom_council.errors import CouncilError
 from mom_council.models.clients import room
-from mom_council.models.redaction import redact
 from mom_council.models.tools.allowed import name_of
+from mom_council.redaction import redact
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool

@@ -24,8 +24,8 @@ from typing import Any
 from mom_council.batch.journal import Journal
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.graph.checkpoint import open_checkpointer
 from mom_council.graph.council import compile_council
+from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.tests.graph import desk
 from mom_council.tests.stage import Call, Stage
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.graph.checkpoint import open_checkpointer
 from mom_council.graph.council import compile_council
+from mom_council.runs.checkpoints import open_checkpointer
 
 NAMES = ("Ada", "Boris", "Clara", "Dmitri", "Elena", "Farid")
 QUESTION = "A train leaves at nine and another at ten. Which one is faster, and why?"

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import httpx
 
-from mom_council.graph.follow import follow
+from mom_council.runs.follow import follow
 from mom_council.tests.bench.councils import NAMES, QUESTION, sitting, two_layers
 
 Conversation = Callable[[], Awaitable[Any]]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from mom_council.councils.loader import load_council, to_yaml
-from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.tests.browser.conftest import CHROMIUM, FLAGS, Server, Tab
 from mom_council.tests.graph.desk import PERSONAS, character, written
 from mom_council.tests.stage import Stage

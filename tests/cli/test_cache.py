@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from mom_council.models.paths import cache_dir
-from mom_council.models.shelf import Shelf
+from mom_council.models.cache import Shelf
+from mom_council.paths import cache_dir
 from mom_council.tests.cli.conftest import Mom
 from mom_council.tests.graph.desk import seat
 from mom_council.tests.stage import Stage

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mom_council.doctor import house
-from mom_council.models import paths
+from mom_council import paths
+from mom_council.doctor import machine as house
 from mom_council.tests.stage import Stage
 
 from .conftest import Mom

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mom_council.cli.live import Live
 from mom_council.councils.loader import load_council
-from mom_council.graph.events import Planned, Speaker, Waited
+from mom_council.deliberation.events import Planned, Speaker, Waited
 from mom_council.tests.stage import Stage
 
 from .conftest import Mom

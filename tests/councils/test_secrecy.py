@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mom_council.councils.secrecy import (
+from mom_council.redaction import (
     HIDDEN,
     fault_in_address,
     may_be_a_key,

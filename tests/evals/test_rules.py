@@ -9,8 +9,6 @@ from collections import Counter
 import pytest
 
 from mom_council.councils.records import Proposal
-from mom_council.councils.voting.counting import count
-from mom_council.councils.voting.exits import asked, lossless, lossless_in_order
 from mom_council.evals.cascade import cascade
 from mom_council.evals.confidence import confident
 from mom_council.evals.early import calibrated_stop, stopping
@@ -24,6 +22,8 @@ from mom_council.evals.rules import (
 )
 from mom_council.evals.sheet import Sheet
 from mom_council.tests.evals.panels import made_sheet
+from mom_council.voting.counting import count
+from mom_council.voting.early_exit import asked, lossless, lossless_in_order
 
 pytestmark = pytest.mark.slow
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from langgraph.checkpoint.memory import InMemorySaver
 
-from mom_council.councils.voting.reliability import Outcomes
 from mom_council.evals.thumbs import rate
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger
 from mom_council.tests.graph.desk import desk, question, seat
 from mom_council.tests.stage import Stage
+from mom_council.voting.reliability import Outcomes
 
 CONFIG = {"configurable": {"thread_id": "t"}}
 

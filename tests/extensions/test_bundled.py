@@ -11,10 +11,10 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
+from mom_council import paths
+from mom_council.deliberation.context import CouncilContext
 from mom_council.extensions.transcript import file_stem
-from mom_council.graph.context import CouncilContext
 from mom_council.graph.council import compile_council
-from mom_council.models import paths
 from mom_council.tests.graph.desk import (
     PERSONAS,
     desk,

@@ -15,11 +15,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import Answered, read_event
 from mom_council.errors import CouncilError
 from mom_council.extensions import At, Change, Extension
-from mom_council.graph.context import CouncilContext
 from mom_council.graph.council import compile_council
-from mom_council.graph.events import Answered, read_event
 from mom_council.tests.graph.desk import (
     desk,
     proposals,

@@ -9,9 +9,9 @@ from typing import Any
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.graph.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import Event, read_event
 from mom_council.graph.council import compile_council
-from mom_council.graph.events import Event, read_event
 from mom_council.tests.stage import Call, Stage
 
 PERSONAS = {

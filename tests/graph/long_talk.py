@@ -21,7 +21,7 @@ from mom_council.councils.records import (
     Usage,
     Verdict,
 )
-from mom_council.graph.state import CouncilInput, CouncilOutput, CouncilState, Seating
+from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, Seating
 
 NAMES = ("Analyst", "Skeptic", "Poet", "Engineer", "Historian", "Lawyer")
 Node = Callable[[Any], Awaitable[dict[str, Any]]]

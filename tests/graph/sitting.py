@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mom_council.councils.loader import load_council
-from mom_council.graph.checkpoint import open_checkpointer
 from mom_council.graph.council import compile_council
-from mom_council.graph.resume import resume
+from mom_council.runs.checkpoints import open_checkpointer
+from mom_council.runs.resume import resume
 from mom_council.tests.graph.desk import question
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}

@@ -6,8 +6,8 @@ from itertools import islice
 
 import pytest
 
+from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import CouncilError
-from mom_council.graph.context import CouncilContext
 from mom_council.graph.council import (
     compile_council,
     council,

@@ -18,15 +18,15 @@ from mom_council.councils.records import (
     Verdict,
 )
 from mom_council.councils.schema import UNASKED, Council
+from mom_council.deliberation.schedule import ballots_wanted
+from mom_council.deliberation.state import Seating
 from mom_council.errors import DeliberationError
 from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
     after_quorum,
-    ballots_wanted,
     to_speakers,
 )
-from mom_council.graph.state import Seating
 
 NAMES = ("Ada", "Boris", "Clara")
 

@@ -8,11 +8,11 @@ import pytest
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.councils.voting.fitted import Fitted
 from mom_council.errors import CouncilError
 from mom_council.models.ledger import Ledger, Outcome
 from mom_council.tests.graph.desk import ALL, ask, desk, seat, speaking, told, voting
 from mom_council.tests.stage import Stage
+from mom_council.voting.fitted import Fitted
 
 FIVE = ALL[:5]
 

@@ -11,8 +11,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 
+from mom_council.deliberation.events import Answered, Said, read_event
 from mom_council.graph.council import compile_council
-from mom_council.graph.events import Answered, Said, read_event
 from mom_council.tests.graph.desk import desk, question, said, seat, speaking
 from mom_council.tests.stage import Stage
 

@@ -9,9 +9,9 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
+from mom_council.deliberation.events import Answered, Said, read_event
 from mom_council.errors import QuorumError
 from mom_council.graph.council import compile_council
-from mom_council.graph.events import Answered, Said, read_event
 from mom_council.tests.graph.desk import desk, question, seat, speaking
 from mom_council.tests.stage import Fault, Stage
 

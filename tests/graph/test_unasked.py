@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mom_council.graph.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext
 from mom_council.tests.graph.desk import ask, desk, proposals, said, seat, speaking
 from mom_council.tests.stage import Stage
 

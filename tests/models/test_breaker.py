@@ -10,8 +10,7 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.breaker import Breaker, breaker_of
-from mom_council.models.retry import Failure
+from mom_council.models.retry import Breaker, Failure, breaker_of
 from mom_council.models.speaking import Reply, speak
 from mom_council.tests.graph.desk import ask as ask_all
 from mom_council.tests.graph.desk import desk, seat, voice

@@ -17,9 +17,9 @@ from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
 from mom_council.graph.council import council as open_council
 from mom_council.models import cache
-from mom_council.models.paths import cache_dir
-from mom_council.models.shelf import Shelf
+from mom_council.models.cache import Shelf
 from mom_council.models.speaking import Reply, speak
+from mom_council.paths import cache_dir
 from mom_council.tests.stage import Fault
 from mom_council.tests.stage import Reply as Line
 
@@ -196,7 +196,7 @@ async def test_a_file_that_is_no_database_is_refused_not_executed(stage, caplog,
 
 
 async def test_a_locked_cache_costs_a_second_once_and_never_an_answer(stage, caplog, monkeypatch):
-    monkeypatch.setattr("mom_council.models.shelf._PATIENCE", 0.05)
+    monkeypatch.setattr("mom_council.models.cache._PATIENCE", 0.05)
     stage.model("m", reply="42")
     await ask(stage)
     held = sqlite3.connect(cache_dir() / "answers.db", isolation_level=None)

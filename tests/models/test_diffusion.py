@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from mom_council.deliberation.events import Painted, read_event
 from mom_council.graph.council import compile_council
-from mom_council.graph.events import Painted, read_event
 from mom_council.models.gallery import hung
 from mom_council.tests.graph.desk import desk, question, seat, voice
 from mom_council.tests.stage import Stage
@@ -97,7 +97,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _freed_in_the_end() -> Iterator[None]:
-    from mom_council.models.providers.shelf import SHELF
+    from mom_council.models.providers.model_pool import SHELF
 
     yield
     SHELF.clear()
@@ -142,7 +142,7 @@ async def test_four_steps_without_guidance_are_drawn_told_and_kept(
 async def test_the_same_seed_draws_the_same_and_the_pipeline_is_loaded_once(
     stage: Stage, pipeline: Path
 ) -> None:
-    from mom_council.models.providers.shelf import SHELF
+    from mom_council.models.providers.model_pool import SHELF
 
     pictures = []
     for seed in (7, 7, 8):

@@ -18,11 +18,12 @@ import pytest
 
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.errors import UnknownNameError
-from mom_council.models.defaults import KEY_MODELS, choose_models
 from mom_council.models.discovery import (
+    KEY_MODELS,
     Found,
     calls_at_most,
     choose_council,
+    choose_models,
     cost_notice,
     default_council,
     find_voices,

@@ -42,7 +42,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(autouse=True)
 def _freed_in_the_end() -> Iterator[None]:
-    from mom_council.models.providers.shelf import SHELF
+    from mom_council.models.providers.model_pool import SHELF
 
     yield
     SHELF.clear()
@@ -197,7 +197,7 @@ async def test_what_is_not_here_is_not_downloaded(tmp_path: Path) -> None:
 
 
 def test_a_template_that_refuses_a_system_message_is_given_none() -> None:
-    from mom_council.models.providers.chat_template import render
+    from mom_council.models.providers.generation import render
     from mom_council.tests.models.random_weights import CHATML, DEAF, STRICT, tokenizer
 
     turns = [
@@ -218,7 +218,7 @@ def test_a_template_that_refuses_a_system_message_is_given_none() -> None:
 
 
 def test_a_conversation_that_an_assistant_begins_takes_turns_all_the_same() -> None:
-    from mom_council.models.providers.chat_template import render
+    from mom_council.models.providers.generation import render
     from mom_council.tests.models.random_weights import STRICT, tokenizer
 
     turns = [
@@ -231,7 +231,7 @@ def test_a_conversation_that_an_assistant_begins_takes_turns_all_the_same() -> N
 
 
 def test_a_template_runs_in_a_sandbox() -> None:
-    from mom_council.models.providers.chat_template import render
+    from mom_council.models.providers.generation import render
     from mom_council.tests.models.random_weights import tokenizer
 
     hostile = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
@@ -252,7 +252,7 @@ async def test_a_template_of_ones_own_may_lie_in_a_file(
 async def test_a_prompt_that_is_too_long_loses_its_middle_and_that_is_said(
     folders: tuple[Path, Path], stage: Stage
 ) -> None:
-    from mom_council.models.providers.chat_template import fitted
+    from mom_council.models.providers.generation import fitted
     from mom_council.tests.models.random_weights import tokenizer
 
     long = "Why is the sky blue? " + "blah " * 400 + "Answer in one word."
@@ -276,7 +276,7 @@ async def test_a_prompt_that_is_too_long_loses_its_middle_and_that_is_said(
 
 
 async def test_who_leaves_stops_the_writing(folders: tuple[Path, Path]) -> None:
-    from mom_council.models.providers.shelf import SHELF
+    from mom_council.models.providers.model_pool import SHELF
 
     one, left = chat(folders[0], temperature=0, max_new_tokens=500), threading.Event()
     told: list[str] = []
@@ -299,7 +299,7 @@ async def test_who_leaves_stops_the_writing(folders: tuple[Path, Path]) -> None:
 async def test_two_voices_with_settings_of_their_own_share_the_weights(
     folders: tuple[Path, Path], stage: Stage
 ) -> None:
-    from mom_council.models.providers.shelf import SHELF
+    from mom_council.models.providers.model_pool import SHELF
 
     models = {
         "first": local(folders[0], temperature=0, max_new_tokens=4),
@@ -325,7 +325,7 @@ async def test_a_layers_weights_are_freed_when_the_nexts_do_not_fit(
     folders: tuple[Path, Path], stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mom_council.models.providers.hub import weights_in
-    from mom_council.models.providers.shelf import SHELF
+    from mom_council.models.providers.model_pool import SHELF
 
     size = sum(file.stat().st_size for file in weights_in(folders[0]))
     memory = size * 1.5  # of one model and a half
@@ -354,7 +354,7 @@ async def test_a_layers_weights_are_freed_when_the_nexts_do_not_fit(
 
 
 async def test_what_is_loaded_goes_before_what_would_have_to_be_loaded() -> None:
-    from mom_council.models.providers.bench import Bench
+    from mom_council.models.providers.model_pool import Bench
 
     order: list[str] = []
     here = {"a"}

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from mom_council.models.image_addresses import fetch_picture, is_public
-from mom_council.models.images import PictureError
+from mom_council.models.images import PictureError, fetch_picture, is_public
 from mom_council.tests.stage.media import picture
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mom_council.councils.recording import RecordingError
-from mom_council.councils.voting.reliability import Outcomes
 from mom_council.models.ledger import Ledger, Outcome, name_of, reweighed
 from mom_council.tests.evals.recorded import kept, replayed, sums
+from mom_council.voting.reliability import Outcomes
 
 DAY = 86_400.0
 

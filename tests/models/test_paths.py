@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from mom_council import paths
 from mom_council.errors import StorageError
-from mom_council.models import paths
 
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from mom_council.errors import StorageError
-from mom_council.models.paths import ensure
+from mom_council.paths import ensure
 if os.getuid() == 0:
     os.setuid(65534)
 try:

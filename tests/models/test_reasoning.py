@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.models.reasoning import Thoughts
+from mom_council.models.stream_parser import Thoughts
 
 REPLIES = [
     # reply, text, reasoning

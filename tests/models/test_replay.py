@@ -9,7 +9,6 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from mom_council.councils.recording import Answer, Question
 from mom_council.councils.schema import Model
-from mom_council.councils.voting.ballots import Candidate
 from mom_council.errors import CouncilError, ModelUnavailableError, UnknownNameError
 from mom_council.evals.counting import plurality_of
 from mom_council.graph.council import compile_council
@@ -19,6 +18,7 @@ from mom_council.models.registry import missing, open_model
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
 from mom_council.tests.evals.recorded import kept, replayed, sums
+from mom_council.voting.ballots import Candidate
 
 PETS = Question(
     id="pets",
@@ -93,7 +93,7 @@ def test_questions_of_the_same_words_are_told_apart_by_their_options(path: Path)
 
 @pytest.mark.parametrize("method", ["plurality", "approval", "borda", "ranked_pairs", "score"])
 def test_a_voter_names_the_candidates_that_answer_as_it_did(path: Path, method: str):
-    from mom_council.councils.voting.ballots import read_ballot
+    from mom_council.voting.ballots import read_ballot
 
     shown = [Candidate("A", "Bee", "Answer: dog"), Candidate("B", "Cat", "It is **cat**.")]
     prompt = _vote(shown, method)
@@ -103,7 +103,7 @@ def test_a_voter_names_the_candidates_that_answer_as_it_did(path: Path, method: 
 
 
 def test_a_voter_abstains_when_nobody_answered_as_it_did(path: Path):
-    from mom_council.councils.voting.ballots import read_ballot
+    from mom_council.voting.ballots import read_ballot
 
     shown = [Candidate("A", "Cat", "Answer: cat"), Candidate("B", "Owl", "Answer: fish")]
     reply = ask(path, "bee", _vote(shown, "plurality"))

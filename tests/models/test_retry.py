@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from mom_council.models import retry
-from mom_council.models.redaction import redact
 from mom_council.models.retry import Failure, retry_after, understand, wait_before
+from mom_council.redaction import redact
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 

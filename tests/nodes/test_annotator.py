@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
+from mom_council.deliberation.events import Read
 from mom_council.graph.council import compile_council
-from mom_council.graph.events import Read
 from mom_council.models.ledger import Ledger, Outcome
 from mom_council.nodes.annotator import read_annotation
 from mom_council.tests.graph.desk import ask, desk, said, seat, texts, told, voice, voting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mom_council.graph.events import Routed
+from mom_council.deliberation.events import Routed
 from mom_council.nodes.classifier import read_label
 from mom_council.tests.graph.desk import ask, desk, said, seat, texts, told, voice
 from mom_council.tests.stage import Fault, Stage

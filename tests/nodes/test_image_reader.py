@@ -11,9 +11,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 from mom_council.councils.schema import Council
+from mom_council.deliberation.conversation import UNSEEN
 from mom_council.errors import BudgetError
 from mom_council.graph.council import compile_council
-from mom_council.graph.pictures import UNSEEN
 from mom_council.models.images import PictureError
 from mom_council.models.providers.embedded import close_embedded
 from mom_council.tests.graph.desk import desk, said, seat, speaking, texts, voice, written

@@ -12,13 +12,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 from mom_council.councils.schema import Council
-from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.deliberation.events import Answered, Said
 from mom_council.graph.council import compile_council
-from mom_council.graph.events import Answered, Said
-from mom_council.graph.threads import delete_thread
 from mom_council.models.gallery import hung
-from mom_council.models.paths import pictures_dir
 from mom_council.nodes.painter import tidy
+from mom_council.paths import pictures_dir
+from mom_council.runs.checkpoints import open_checkpointer
+from mom_council.runs.threads import delete_thread
 from mom_council.tests.graph.desk import ask, desk, question, said, seat, texts, told, voice
 from mom_council.tests.stage import Fault, Reply, Stage
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mom_council.deliberation.events import Missed, Polled
 from mom_council.errors import QuorumError
-from mom_council.graph.events import Missed, Polled
 from mom_council.tests.graph.desk import ask, desk, seat, told, voice
 from mom_council.tests.stage import Fault, Stage
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import Seated
 from mom_council.errors import BudgetError, QuorumError
-from mom_council.graph.context import CouncilContext
-from mom_council.graph.events import Seated
 from mom_council.nodes.synthesizer import LABEL
 from mom_council.tests.graph.desk import ALL, ask, desk, seat, speaking, told, voting
 from mom_council.tests.stage import Fault, Reply, Stage

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mom_council.graph.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext
 from mom_council.nodes.synthesizer import LABEL
 from mom_council.tests.graph.desk import (
     ALL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mom_council.graph.events import Answered, Heat
+from mom_council.deliberation.events import Answered, Heat
 from mom_council.models import thermal
 from mom_council.models.thermal import Reading
 from mom_council.tests.graph.desk import ask, desk, seat, told, voice

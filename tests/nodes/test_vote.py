@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from mom_council.councils.schema import Method
-from mom_council.graph.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import (
     ALL,

@@ -12,7 +12,7 @@ from openai import APIStatusError, BadRequestError, InternalServerError, NotFoun
 from PIL import Image
 from pydantic import BaseModel
 
-from mom_council.models.paths import pictures_dir
+from mom_council.paths import pictures_dir
 from mom_council.tests.graph.desk import desk, proposals, said, seat, texts, voice
 from mom_council.tests.server.conftest import Serve, Served
 from mom_council.tests.stage import Fault, Reply, Stage

@@ -15,7 +15,7 @@ from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from mom_council.councils.writing import written
+from mom_council.councils.yaml import written
 from mom_council.server.house import House
 from mom_council.server.mcp_tools import Guarded, make_mcp
 from mom_council.tests.graph.desk import desk, said, seat, texts

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 import mom_council
-from mom_council.councils.writing import written
+from mom_council.councils.yaml import written
 from mom_council.tests.cli.help_texts import help_of
 from mom_council.tests.graph.desk import desk, seat, texts
 from mom_council.tests.server.conftest import KEY

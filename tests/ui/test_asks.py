@@ -16,7 +16,7 @@ from mom_council.tests.stage import Reply, Stage
 from mom_council.ui import session
 from mom_council.ui.asks import Ask
 from mom_council.ui.house import House
-from mom_council.ui.job import Job
+from mom_council.ui.jobs import Job
 
 NAMES = ("Ada", "Boris", "Clara")
 ASKED = [HumanMessage("What is the best pet?", id="q1")]

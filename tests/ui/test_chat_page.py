@@ -10,14 +10,15 @@ import pytest
 from langchain_core.messages import HumanMessage
 from streamlit.testing.v1 import AppTest
 
+from mom_council import paths
 from mom_council.councils.schema import Council
-from mom_council.models import paths, thermal
+from mom_council.models import thermal
 from mom_council.models.thermal import Reading
 from mom_council.tests.graph.desk import desk, seat, voice
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.ui.conftest import READER
 from mom_council.ui import session
-from mom_council.ui.job import Job
+from mom_council.ui.jobs import Job
 
 pytestmark = pytest.mark.slow
 

@@ -9,14 +9,13 @@ from collections.abc import Callable
 import pytest
 from langchain_core.messages import HumanMessage
 
-from mom_council.graph.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tracing.local import wait_for_traces
 from mom_council.tracing.store import TraceStore
 from mom_council.ui.house import House
-from mom_council.ui.job import Job
-from mom_council.ui.jobs import BusyError, Jobs
+from mom_council.ui.jobs import BusyError, Job, Jobs
 from mom_council.ui.talk import asked_again, branch_talk, read_talk, said_before
 
 ASKED = [HumanMessage("What is the best pet?", id="q1")]

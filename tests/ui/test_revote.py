@@ -11,13 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 from mom_council.councils.records import Annotation, Ballot, Proposal, Status
 from mom_council.councils.schema import Council
-from mom_council.councils.voting.counting import count
-from mom_council.graph.checkpoint import open_checkpointer
+from mom_council.deliberation.state import Seating
 from mom_council.graph.council import compile_council
-from mom_council.graph.state import Seating
+from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.tests.graph import desk
 from mom_council.tests.stage import Fault, Stage
 from mom_council.ui.recount import read_values, rewrite, standing
+from mom_council.voting.counting import count
 
 NAMES = ("Ada", "Boris", "Clara")
 HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![y](http://far.example/y.png)"

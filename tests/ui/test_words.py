@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mom_council.graph.events import Called, Returned, Speaker
+from mom_council.deliberation.events import Called, Returned, Speaker
 from mom_council.ui import words
 
 ADA = Speaker(node="character", name="Ada")

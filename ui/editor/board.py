@@ -11,7 +11,7 @@ from mom_council.ui import seats
 from mom_council.ui.draft import Draft, at, characters
 from mom_council.ui.editor.editing import Editing, editing, redraw
 from mom_council.ui.editor.fields import complain
-from mom_council.ui.inert import inert
+from mom_council.ui.safe import inert
 
 
 def draw(work: Editing) -> None:

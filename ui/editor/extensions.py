@@ -14,7 +14,7 @@ from mom_council.extensions.finding import Found, every, find
 from mom_council.ui.draft import drop, extensions, put
 from mom_council.ui.editor import fields
 from mom_council.ui.editor.editing import Editing, editing, redraw
-from mom_council.ui.inert import inert
+from mom_council.ui.safe import inert
 
 _NUMBERS = ("integer", "number")
 

@@ -15,7 +15,7 @@ from mom_council.councils.refusals import Path
 from mom_council.councils.schema import Section
 from mom_council.ui.draft import at, drop, put
 from mom_council.ui.editor.editing import change, editing
-from mom_council.ui.inert import inert
+from mom_council.ui.safe import inert
 
 Told = type[Section] | Mapping[str, Any]
 """What is known of a field: the section of the schema that it stands in, or its own JSON schema."""

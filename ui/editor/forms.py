@@ -27,7 +27,7 @@ from mom_council.ui import draft as drafts
 from mom_council.ui.draft import add_voice, characters, drop, rename_voice, voices
 from mom_council.ui.editor import fields
 from mom_council.ui.editor.editing import Editing, editing, redraw
-from mom_council.ui.inert import inert, one_line
+from mom_council.ui.safe import inert, one_line
 
 METHODS: tuple[str, ...] = get_args(Method)
 STOPS: tuple[str, ...] = get_args(StopRule)

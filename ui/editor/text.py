@@ -11,7 +11,7 @@ from mom_council.errors import MixtureError
 from mom_council.ui import kept_councils
 from mom_council.ui.draft import Draft, draft_of, read_draft, text_of
 from mom_council.ui.editor.editing import Editing, editing, redraw
-from mom_council.ui.inert import inert, one_line
+from mom_council.ui.safe import inert, one_line
 
 LARGEST = 1_000_000
 _FRESH: Draft = {

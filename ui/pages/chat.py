@@ -7,7 +7,8 @@ import streamlit as st
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
-from mom_council.ui import acts, chosen, safe, session, words
+from mom_council.ui import acts, safe, session, words
+from mom_council.ui import council_choice as chosen
 from mom_council.ui.answer import draw_label
 from mom_council.ui.asked import draw_asks
 from mom_council.ui.conversation import (
@@ -21,8 +22,8 @@ from mom_council.ui.conversation import (
 )
 from mom_council.ui.council_choice import draw_choice
 from mom_council.ui.deliberation import draw_running, draw_work_done
-from mom_council.ui.fence import focus
-from mom_council.ui.job import Job
+from mom_council.ui.frame import focus
+from mom_council.ui.jobs import Job
 from mom_council.ui.settings import draw_settings
 from mom_council.ui.shelf import Thumb
 from mom_council.ui.suggestions import draw_suggestions

@@ -6,11 +6,12 @@ import streamlit as st
 
 from mom_council.councils.refusals import where
 from mom_council.errors import MixtureError
-from mom_council.ui import chosen, kept_councils, session
+from mom_council.ui import council_choice as chosen
+from mom_council.ui import kept_councils, session
 from mom_council.ui.draft import council_of, text_of
 from mom_council.ui.editor import board, extensions, forms, text
 from mom_council.ui.editor.editing import Editing, begin, keep, settle, undo
-from mom_council.ui.inert import inert, one_line
+from mom_council.ui.safe import inert, one_line
 
 _TOLD_AT_ONCE = 8
 

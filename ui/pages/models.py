@@ -13,8 +13,8 @@ from mom_council.models.providers import PROVIDERS
 from mom_council.models.registry import missing
 from mom_council.models.speaking import Reply, speak
 from mom_council.ui import errand, reach, session
-from mom_council.ui.inert import inert, one_line
 from mom_council.ui.reach import Survey, Voice
+from mom_council.ui.safe import inert, one_line
 
 _QUESTION = "What is 2 + 3? Answer in one word."
 _PLACES = {

@@ -8,10 +8,11 @@ import streamlit as st
 
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
-from mom_council.ui import chosen, frame, session
-from mom_council.ui.inert import inert, one_line
+from mom_council.ui import council_choice as chosen
+from mom_council.ui import frame, session
 from mom_council.ui.recount import read_values
 from mom_council.ui.revote import draw_revote
+from mom_council.ui.safe import inert, one_line
 from mom_council.ui.shelf import Entry
 from mom_council.ui.talk import Turn, read_talk
 

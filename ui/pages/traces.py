@@ -12,7 +12,7 @@ from mom_council.councils.schema import Price
 from mom_council.errors import MixtureError
 from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
 from mom_council.ui import kept_councils, session, timeline
-from mom_council.ui.inert import inert, one_line
+from mom_council.ui.safe import inert, one_line
 from mom_council.ui.shelf import Shelf
 from mom_council.ui.trace_list import Inside, Wanted, councils, inside, matching
 

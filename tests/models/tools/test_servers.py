@@ -18,9 +18,8 @@ from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
 from mom_council.models.calls import Call
 from mom_council.models.clients import close_voices, room
-from mom_council.models.tools.belt import Belt, take_up
-from mom_council.models.tools.carrying import carry_out
-from mom_council.models.tools.using import speak_using
+from mom_council.models.tools.calling import carry_out, speak_using
+from mom_council.models.tools.toolset import Belt, take_up
 from mom_council.tests.stage import Reply, Stage
 
 PROGRAM = [sys.executable, str(Path(__file__).with_name("mcp_server.py"))]

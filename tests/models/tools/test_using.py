@@ -16,8 +16,8 @@ from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.calls import Call, Result
 from mom_council.models.speaking import Reply
-from mom_council.models.tools.belt import take_up
-from mom_council.models.tools.using import Decision, Hands, speak_using
+from mom_council.models.tools.calling import Decision, Hands, speak_using
+from mom_council.models.tools.toolset import take_up
 from mom_council.tests.stage import Fault
 from mom_council.tests.stage import Reply as Line
 
@@ -415,7 +415,7 @@ async def test_without_anybody_to_ask_it_is_not_done(stage):
 
 
 def test_a_reply_survives_being_written_down():
-    from mom_council.models.tools.using import _REPLY
+    from mom_council.models.tools.calling import _REPLY
 
     reply = Reply(
         "a", "b", "m", usage=_usage(), first_token=None, finish="stop", attempts=(),

@@ -8,8 +8,8 @@ import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from mom_council.councils.schema import Tool
-from mom_council.models.tools.belt import take_up
-from mom_council.models.tools.using import speak_using
+from mom_council.models.tools.calling import speak_using
+from mom_council.models.tools.toolset import take_up
 from mom_council.tests.models.test_vendors import VENDORS, council
 from mom_council.tests.stage import Reply as Line
 from mom_council.tests.stage import Stage

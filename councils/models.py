@@ -1,0 +1,187 @@
+"""The voices and the seats: models, prices and characters, as they are written in a council."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from mom_council.redaction import fault_in_address, may_be_a_key, refuse_secrets
+
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[^\s/\\:|\x00-\x1f\x7f]([^/\\:|\x00-\x1f\x7f]*[^\s/\\:|\x00-\x1f\x7f])?$",
+    ),
+]
+"""A name people read: no path separators, none of the graph's own `:` and `|`, one line, no blank
+at either end."""
+
+Pointer = Annotated[str, Field(min_length=1, max_length=200)]
+"""A name that stands elsewhere in the council; `councils.coherence` sees whether it does."""
+
+Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
+
+
+HUMAN = "human"
+"""The provider of a voice that is a person's; `model` is the person's name."""
+
+
+class Section(BaseModel):
+    """A part of the council: frozen, and closed to keys it does not know."""
+
+    # Built in Python, a council is refused by pydantic itself, whose message would hold the input.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+
+class Price(Section):
+    """What a model costs, in US dollars per million tokens."""
+
+    input: float = Field(ge=0, description="dollars per million input tokens")
+    output: float = Field(ge=0, description="dollars per million output tokens")
+
+
+class Breaker(Section):
+    """When a model that keeps failing is not asked for a while."""
+
+    after: int = Field(default=5, ge=1, le=1000, description="failed calls in a row that open it")
+    pause: float = Field(default=30, gt=0, le=86_400, description="seconds before another try")
+
+
+class Model(Section):
+    """A voice: one model at one provider, and the policy for calling it."""
+
+    provider: str = Field(
+        min_length=1,
+        description="ollama, openai (or anything that speaks its protocol), anthropic, mistralai, "
+        "deepseek, cohere, huggingface, embedded, ...; human: a person, who is asked",
+    )
+    model: str = Field(
+        min_length=1, description="the provider's name for the model, or a .gguf file"
+    )
+    base_url: str | None = Field(
+        default=None, description="where the server is, when not the usual"
+    )
+    api_key_env: str | None = Field(
+        default=None,
+        description="the environment variable that holds the key; never the key itself",
+    )
+    timeout: float = Field(default=120, gt=0, le=3600, description="seconds for a whole answer")
+    first_token: float | None = Field(
+        default=None, gt=0, le=3600, description="seconds to the first token; unset: `timeout`"
+    )
+    retries: int = Field(default=2, ge=0, le=10, description="further tries after 429, 5xx, resets")
+    fallbacks: tuple[Pointer, ...] = Field(default=(), description="models asked instead, in order")
+    breaker: Breaker | None = Field(
+        default=Breaker(), description="after so many failures it is not asked; null: always asked"
+    )
+    params: dict[str, Any] = Field(
+        default_factory=dict,
+        description="temperature, max_tokens, top_p, ... as the provider knows them",
+    )
+    lane: Name | None = Field(
+        default=None, description="models that share hardware or a rate limit share a lane"
+    )
+    concurrency: int | None = Field(
+        default=None, ge=1, le=1024, description="calls at a time in this model's lane"
+    )
+    price: Price | None = Field(
+        default=None,
+        description="unset: as the table of prices says; else unknown, which is not free",
+    )
+    vision: bool | None = Field(
+        default=None, description="sees images; unset: as its provider says"
+    )
+    tools: bool | None = Field(default=None, description="calls tools; unset: as its provider says")
+    structured: Literal["auto", "json_schema", "text"] = Field(
+        default="auto", description="how a constrained reply is asked for; text: only in words"
+    )
+    context: int | None = Field(
+        default=None, ge=64, description="tokens of context; unset: unknown"
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is not None and (fault := fault_in_address(url)):
+            raise ValueError(fault)
+        return url
+
+    @field_validator("api_key_env", mode="before")
+    @classmethod
+    def _is_a_variable_not_a_key(cls, name: object) -> object:
+        # Before pydantic looks at it: whatever stands here by mistake may be the key itself.
+        if name is not None and not (isinstance(name, str) and names_a_variable(name)):
+            raise ValueError(
+                "must be the name of an environment variable, like FAR_KEY; "
+                "the key itself never stands in a council"
+            )
+        return name
+
+    @field_validator("params")
+    @classmethod
+    def _hold_no_secret(cls, params: dict[str, Any]) -> dict[str, Any]:
+        return refuse_secrets(params, "name the key's environment variable in `api_key_env`")
+
+
+class Lane(Section):
+    """What models share: one GPU, or the rate limit of one key."""
+
+    concurrency: int | None = Field(
+        default=None, ge=1, le=1024, description="calls at a time; unset: as its models say"
+    )
+    fits: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="how many of its models are in memory at once; unset: as is found out",
+    )
+    order: Literal["planned", "arrival"] = Field(
+        default="planned",
+        description="planned: calls of models in memory go before those that need a load",
+    )
+    keep_alive: str = Field(
+        default="30m",
+        pattern=r"^-?\d+(ms|s|m|h)?$",
+        description="how long Ollama keeps an idle model of the lane in memory",
+    )
+    rpm: int | None = Field(default=None, ge=1, description="requests in any minute at the most")
+    tpm: int | None = Field(
+        default=None, ge=1, description="tokens in any minute at the most, read and written"
+    )
+
+
+class Character(Section):
+    """A persona on a model: one seat in the council."""
+
+    name: Name = Field(description="how the council calls it; its node in the graph")
+    model: Pointer = Field(description="a key of `models`")
+    personality: str = Field(default="", max_length=20_000, description="who it is")
+    speaking_style: str = Field(default="", max_length=4_000, description="how it talks")
+    thought_process: str = Field(default="", max_length=4_000, description="how it thinks")
+    interests: tuple[str, ...] = Field(default=(), description="what it cares about")
+    weight: Weight = Field(default=1.0, description="how much its vote and proposal count")
+    temperature: float | None = Field(default=None, ge=0, le=2, description="overrides the model's")
+    votes: bool = Field(default=True, description="whether it casts a ballot")
+    vision: bool | None = Field(default=None, description="whether images are shown to it")
+    tools: tuple[Pointer, ...] = Field(
+        default=(), max_length=64, description="keys of `tools`, or tools that come along"
+    )
+    tool_calls: int = Field(
+        default=8, ge=1, le=64, description="calls of tools for one answer, at the most"
+    )
+
+
+def names_a_variable(name: str) -> bool:
+    """Whether a text can be a variable's name, and is hardly a key that stands in its place."""
+    return (
+        re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name) is not None
+        and not may_be_a_key(name)
+        # Keys without a known beginning: long, without a word's break, and with digits.
+        and not (len(name) >= 20 and "_" not in name and any(c.isdigit() for c in name))
+    )

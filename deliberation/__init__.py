@@ -1,0 +1,1 @@
+"""What the nodes of a question share: its state, context, events, and how a model is asked."""

@@ -1,0 +1,210 @@
+"""The form in which a caller wants the answer: what the synthesizer is held to, for one run.
+
+An endpoint's clients ask for it (`stop`, `max_tokens`, a JSON schema); the council decides as ever.
+
+What a run may change without another graph: rounds, threshold, budget, switches.
+
+Studio shows these fields as a form; `rules` lays them over the council. Nodes and edges never read
+`runtime.context` themselves, because it is None when nobody passes one, and in a subgraph it is the
+parent's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from langgraph.runtime import Runtime
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
+
+from mom_council.councils.records import Record
+from mom_council.councils.schema import UNASKED as UNASKED
+from mom_council.councils.schema import Council, MethodName, Share
+from mom_council.errors import CouncilError
+
+
+class AnswerForm(Record):
+    """What is asked of the answer's form; what is left out is left to the council."""
+
+    stop: tuple[str, ...] = Field(default=(), description="texts at which the answer ends")
+    max_tokens: int | None = Field(default=None, ge=1, description="tokens of the answer alone")
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    as_json: bool = Field(default=False, description="one JSON object and nothing around it")
+    json_schema: dict[str, Any] | None = Field(default=None, description="that the answer fits")
+    tools: tuple[dict[str, Any], ...] = Field(
+        default=(), description="the caller's own tools, as OpenAI describes them"
+    )
+    must_call: bool = Field(default=False, description="a call is wanted, and no answer")
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What the synthesizer's model is asked with."""
+        named = {name: getattr(self, name) for name in ("max_tokens", "temperature", "top_p")}
+        return {name: value for name, value in named.items() if value is not None}
+
+    @property
+    def wanted(self) -> str:
+        """What the prompt says of a JSON answer; empty for prose."""
+        if self.json_schema is not None:
+            schema = json.dumps(self.json_schema, ensure_ascii=False)
+            return f"one JSON value that fits this JSON schema: {schema}"
+        return "one JSON object" if self.as_json else ""
+
+    @property
+    def for_the_writer(self) -> str:
+        """What the synthesizer is told of the caller's tools."""
+        if not self.tools:
+            return ""
+        if self.must_call:
+            return "Call one of the tools that you were given; do not answer in words."
+        return (
+            "Where one of the tools that you were given is needed for the answer, call it instead "
+            "of answering; you will be asked again with what it gave."
+        )
+
+    @property
+    def for_the_council(self) -> str:
+        """What everybody else is told of them: nobody but the synthesizer can call one."""
+        if not self.tools:
+            return ""
+        told = [tool["function"] for tool in self.tools]
+        lines = [
+            f"- {tool['name']}: {' '.join(str(tool.get('description') or '').split())[:500]}"
+            for tool in told
+        ]
+        return (
+            "Whoever asks can run these tools. Where one is needed, say which, and with which "
+            "arguments:\n" + "\n".join(lines)
+        )
+
+
+Rounds = Annotated[int, Field(ge=1, le=20)]
+
+
+class CouncilContext(BaseModel):
+    """Settings of one run; what is left out stays as the council has it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    council: str | None = Field(
+        default=None, description="which council answers, where the graph is built per run (Studio)"
+    )
+    min_rounds: Rounds | None = Field(
+        default=None, description="rounds even when they agree at once"
+    )
+    max_rounds: Rounds | None = Field(default=None, description="rounds at the most, 1 to 20")
+    threshold: Share | None = Field(default=None, description="share that counts as agreement")
+    quorum: Share | None = Field(default=None, description="share of the seated that must answer")
+    grace: float | None = Field(default=None, ge=0, description="seconds for stragglers")
+    method: MethodName | None = Field(default=None, description="how votes are counted")
+    shuffle: bool | None = Field(default=None, description="shuffle the synthesizer's proposals")
+    dropout: float | None = Field(default=None, ge=0, lt=1, description="chance a seat is left out")
+    seed: int | None = Field(default=None, ge=0, description="of shuffles, dropout, ballot orders")
+    thermal_limit: float | None = Field(default=None, ge=20, le=120, description="degrees Celsius")
+    max_calls: int | None = Field(default=None, ge=1, description="requests this question may make")
+    max_tokens: int | None = Field(default=None, ge=1, description="tokens it may use")
+    max_seconds: float | None = Field(default=None, gt=0, description="seconds it may take")
+    max_usd: float | None = Field(default=None, gt=0, description="dollars it may cost")
+    can_ask: bool = Field(
+        default=True, description="a person can be asked to approve calls of tools; off: declined"
+    )
+    debug: bool = Field(default=False, description="send every prompt to the stream")
+    extensions_off: tuple[str, ...] = Field(
+        default=(), description="extensions of the council that are not called in this run"
+    )
+    form: SkipJsonSchema[AnswerForm | None] = Field(
+        default=None, description="the form that an endpoint's client wants the answer in"
+    )
+    people: bool = Field(
+        default=False, description="people who sit in the council are there and can be asked"
+    )
+    resumed_at: SkipJsonSchema[float | None] = Field(
+        default=None, description="epoch seconds of a resume: time asleep is not charged"
+    )
+
+
+# Where each setting lies in the council: section (None: at the top) and key.
+_PLACES: dict[str, tuple[str | None, str]] = {
+    "threshold": ("deliberation", "threshold"),
+    "quorum": ("deliberation", "quorum"),
+    "grace": ("deliberation", "grace"),
+    "method": ("deliberation", "method"),
+    "shuffle": ("synthesizer", "shuffle"),
+    "dropout": ("synthesizer", "dropout"),
+    "seed": (None, "seed"),
+    "max_calls": ("budget", "calls"),
+    "max_tokens": ("budget", "tokens"),
+    "max_seconds": ("budget", "seconds"),
+    "max_usd": ("budget", "usd"),
+}
+
+
+def context_of(runtime: Runtime[Any]) -> CouncilContext:
+    """The settings of this run: ours, or nothing where the context belongs to a parent graph.
+
+    A parent hands settings down by giving its own context an attribute or key `council_context`.
+    """
+    context = runtime.context
+    if isinstance(context, CouncilContext):
+        return context
+    if isinstance(context, Mapping):
+        handed: Any = context.get("council_context")
+    else:
+        handed = getattr(context, "council_context", None)
+    if isinstance(handed, CouncilContext):
+        return handed
+    if isinstance(handed, Mapping):
+        try:
+            return CouncilContext.model_validate(handed)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, ("council_context", *first["loc"])))
+            raise CouncilError(f"{where}: {first['msg']}") from None
+    return _NOTHING
+
+
+_NOTHING = CouncilContext()
+
+
+def rules(council: Council, context: CouncilContext) -> Council:
+    """The council as this run plays it.
+
+    Raises:
+        CouncilError: the run asks for ballots, and the graph was built without voters.
+    """
+    built, wanted = council.deliberation.method, context.method
+    if built in UNASKED and wanted not in (None, *UNASKED):
+        raise CouncilError(
+            f"method: {wanted!r} needs voters, and {council.name!r} was built with {built!r}; "
+            "set deliberation.method in the council's file"
+        )
+    changes: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {}
+    for setting, (section, key) in _PLACES.items():
+        value = getattr(context, setting)
+        if value is not None:
+            (changes if section is None else sections.setdefault(section, {}))[key] = value
+    rounds = _rounds(council, context)
+    if rounds is not None:
+        sections.setdefault("deliberation", {})["rounds"] = rounds
+    if context.thermal_limit is not None and council.thermal is not None:
+        sections["thermal"] = {
+            "limit": context.thermal_limit,
+            "resume": min(council.thermal.resume, context.thermal_limit),
+        }
+    for section, keys in sections.items():
+        changes[section] = getattr(council, section).model_copy(update=keys)
+    return council.model_copy(update=changes) if changes else council
+
+
+def _rounds(council: Council, context: CouncilContext) -> Any:
+    if context.min_rounds is None and context.max_rounds is None:
+        return None
+    rounds = council.deliberation.rounds
+    # One setting moves the other along: "at most 1 round" must not fail on a minimum of 2.
+    most = context.max_rounds or max(rounds.max, context.min_rounds or 1)
+    least = context.min_rounds or min(rounds.min, most)
+    return rounds.model_copy(update={"min": min(least, most), "max": most})

@@ -1,0 +1,100 @@
+"""Letting the hardware cool before it is put to work, and telling of every reading.
+
+Before a fan-out: tell the lanes which calls are about to come, and the reader what they plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from langchain_core.callbacks import adispatch_custom_event
+from langgraph.runtime import Runtime
+
+from mom_council.councils.schema import UNASKED, Council
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import Heat, Planned, tell
+from mom_council.deliberation.selectors import pending, seating, unvoted
+from mom_council.deliberation.state import CouncilState
+from mom_council.models.thermal import ThermalReport, cool_down
+from mom_council.models.turns import announce
+
+
+async def cooled(
+    runtime: Runtime[CouncilContext],
+    council: Council,
+    notes: list[str],
+    *,
+    first: bool,
+) -> str | None:
+    """Wait while a GPU is above the council's limit; what there is to note, when it was in vain.
+
+    Args:
+        runtime: the run.
+        council: its rules.
+        notes: what is noted already; having waited in vain once, a question does not wait again.
+        first: whether it is the question's first wait, which says so where there is no sensor.
+
+    Raises:
+        ThermalError: it stayed too hot, and the council says to stop then.
+    """
+    if council.thermal is None:
+        return None
+    gave_up = f"The GPU stayed above {council.thermal.limit:g} °C; the council went on."
+    if gave_up in notes:
+        return None
+
+    def report(poll: ThermalReport) -> None:
+        if poll.state == "no_sensor" and not first:
+            return  # said once a question
+        runtime.heartbeat()
+        tell(runtime, Heat(**{**poll.model_dump(), "device": poll.device or ""}))
+
+    outcome = await cool_down(council.thermal, report=report)
+    return gave_up if outcome.state == "gave_up" else None
+
+
+async def announce_turns(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+) -> None:
+    """Announce the calls of the fan-out that comes next, and tell the order they will take."""
+    if all(model.lane is None for model in council.models.values()):
+        return
+    speakers = pending(state)
+    names = speakers or unvoted(state, council)
+    models = [council.character(name).model for name in names]
+    for order in await announce(council, models, _ahead(state, council, voting=not speakers)):
+        planned = Planned(
+            lane=order.lane,
+            round=seating(state).round,
+            models=order.models,
+            calls=order.calls,
+            loaded=order.loaded,
+            loads=order.loads,
+            unplanned=order.unplanned,
+        )
+        tell(runtime, planned)
+        await _trace(planned)
+
+
+def _ahead(state: CouncilState, council: Council, *, voting: bool) -> list[set[str]]:
+    """The models of the fan-outs that are sure to follow, the synthesizer's last."""
+
+    def of(names: Iterable[str]) -> set[str]:
+        return {council.character(name).model for name in names}
+
+    turn, rules = seating(state), council.deliberation
+    layers = [of(layer) for layer in council.seats]
+    votes = [] if rules.method in UNASKED else [of(c.name for c in council.characters if c.votes)]
+    this_round = [] if voting else [*layers[turn.layer :], *votes]
+    further = max(0, rules.rounds.min - turn.round)
+    return [*this_round, *[*layers, *votes] * further, {council.synthesizer.model}]
+
+
+async def _trace(planned: Planned) -> None:
+    """Write the plan into the trace, where there is one."""
+    turns = ", ".join(f"{m} x {n}" for m, n in zip(planned.models, planned.calls, strict=True))
+    line = f"lane {planned.lane}: {turns}; {planned.loads} loads instead of {planned.unplanned}"
+    try:
+        await adispatch_custom_event("plan", line)
+    except RuntimeError:
+        return  # nobody listens

@@ -1,0 +1,177 @@
+"""People at the table: a character whose model is a person.
+
+    models:
+      me: {provider: human, model: Ann, timeout: 60}
+    characters:
+      - {name: Ann, model: me}
+
+The person's node interrupts the graph (LangGraph's `interrupt`); the others go on speaking, and
+whoever runs the graph resumes it with what the person said. Nothing said in `timeout` seconds is an
+absence, in a vote an abstention: a graph that waits cannot count seconds, so whoever runs it does,
+and resumes with an empty text. `attend` is that, and `mom` does it in the terminal.
+
+Somebody has to be there: a run says so (`CouncilContext.people`) and has a checkpointer. Else the
+person is absent at once, and no run waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AnyMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER
+from langgraph.config import get_config
+from langgraph.runtime import Runtime
+from langgraph.types import Command, interrupt
+
+from mom_council.councils.models import HUMAN
+from mom_council.councils.records import Attempt, Usage
+from mom_council.councils.schema import Council
+from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.events import Speaker
+from mom_council.errors import ModelUnavailableError
+from mom_council.models.eyes import IN_WORDS
+from mom_council.models.speaking import Reply
+
+KIND = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person is asked for."""
+
+    id: str
+    """Of the interrupt: what is resumed with a mapping from it."""
+    name: str
+    """The person."""
+    speaker: Speaker
+    """The character, and whether it speaks or votes (`vote`)."""
+    prompt: str
+    """What a model in this seat would be asked."""
+    seconds: float
+    """How long the person is waited for."""
+
+
+def is_person(council: Council, key: str) -> bool:
+    """Whether a voice is a person's."""
+    return key in council.models and council.models[key].provider == HUMAN
+
+
+async def hear(
+    council: Council,
+    runtime: Runtime[Any],
+    speaker: Speaker,
+    key: str,
+    messages: Sequence[AnyMessage],
+) -> Reply:
+    """What a person says: the graph stops here, and goes on from here when it is resumed.
+
+    Raises:
+        ModelUnavailableError: nobody is there, or nothing was said in time.
+    """
+    spec = council.models[key]
+    kept = get_config().get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER)
+    if kept is None or not context_of(runtime).people:
+        raise ModelUnavailableError(
+            f"{spec.model!r} is a person, and nobody is there to be asked: run the council with "
+            "CouncilContext(people=True) and a checkpointer"
+        )
+    asked = messages[-1]
+    said = interrupt(
+        {
+            "kind": KIND,
+            "name": spec.model,
+            "speaker": speaker.model_dump(),
+            "prompt": str(asked.additional_kwargs.get(IN_WORDS, asked.text)),
+            "seconds": spec.timeout,
+            "until": time.time() + spec.timeout,
+        }
+    )
+    text = in_words(said)
+    if not text and speaker.node != "vote":
+        why = f"{spec.model!r} said nothing in {spec.timeout:g} s"
+        raise ModelUnavailableError(why, [Attempt(model=key, error=why, timed_out=True)], Usage())
+    return Reply(
+        text=text,
+        reasoning="",
+        model=key,
+        usage=Usage(),
+        first_token=None,
+        finish="stop",
+        attempts=(),
+    )
+
+
+def in_words(said: Any) -> str:
+    """What a resume value says: a text, `{"text": ...}`, or a ballot as a mapping."""
+    if isinstance(said, Mapping) and said and "text" not in said:
+        return json.dumps(dict(said), default=str)
+    said = said.get("text") if isinstance(said, Mapping) else said
+    return said.strip() if isinstance(said, str) else ""
+
+
+def wanted_in(interrupts: Sequence[Any]) -> list[Wanted]:
+    """The people that a stopped graph waits for; its other interrupts are somebody else's."""
+    return [
+        Wanted(
+            id=one.id,
+            name=str(one.value["name"]),
+            speaker=Speaker.model_validate(one.value["speaker"]),
+            prompt=str(one.value["prompt"]),
+            seconds=float(one.value["seconds"]),
+        )
+        for one in interrupts
+        if isinstance(one.value, dict) and one.value.get("kind") == KIND
+    ]
+
+
+async def attend(
+    graph: Any,
+    given: Any,
+    config: RunnableConfig,
+    ask: Callable[[Wanted], Awaitable[str | Mapping[str, Any] | None]],
+    *,
+    context: Any = None,
+) -> dict[str, Any]:
+    """Run a graph in which people sit, asking each of them when it is their turn.
+
+    Several who are wanted at once are asked at once. Who says nothing in time is absent, or
+    abstains, and the graph goes on.
+
+    Args:
+        graph: a council, or a larger graph with one in it, compiled with a checkpointer.
+        given: its input, or None to go on with an open question.
+        config: holds `configurable.thread_id`.
+        ask: asks a person; what it returns is what they said, None for nothing.
+        context: the run's; of a council's own, `people` is set.
+
+    Returns:
+        The graph's output; with `__interrupt__` where something else than a person is waited for.
+    """
+    if context is None or isinstance(context, CouncilContext):
+        context = (context or CouncilContext()).model_copy(update={"people": True})
+    while True:
+        result: dict[str, Any] = await graph.ainvoke(given, config, context=context)
+        wanted = wanted_in(result.get("__interrupt__", ()))
+        if not wanted:
+            return result
+        said = await asyncio.gather(*(_in_time(ask, one) for one in wanted))
+        given = Command(resume={one.id: text for one, text in zip(wanted, said, strict=True)})
+        if isinstance(context, CouncilContext):  # time that a person took is not the question's
+            context = context.model_copy(update={"resumed_at": time.time()})
+
+
+async def _in_time(
+    ask: Callable[[Wanted], Awaitable[str | Mapping[str, Any] | None]], wanted: Wanted
+) -> str | Mapping[str, Any]:
+    try:
+        async with asyncio.timeout(wanted.seconds):
+            return await ask(wanted) or ""
+    except TimeoutError:
+        return ""

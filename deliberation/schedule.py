@@ -1,0 +1,155 @@
+"""Whom to ask next, and who need not be asked any more. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mom_council.councils.records import Proposal
+from mom_council.councils.schema import UNASKED, Council
+from mom_council.deliberation.selectors import (
+    asking_order,
+    candidates,
+    dropped,
+    heard,
+    in_line,
+    in_seat_order,
+    overspent,
+    pending,
+    proposals_at,
+    same_answer,
+    seating,
+    unvoted,
+)
+from mom_council.deliberation.state import CouncilState
+from mom_council.voting.answers import canonical
+from mom_council.voting.early_exit import enough
+
+
+def next_layer(state: CouncilState, council: Council) -> int | None:
+    """The layer of this round that has somebody to seat, None when the round has been heard."""
+    turn = seating(state)
+    for layer in range(max(turn.layer, 1), len(council.seats) + 1) if turn.round else ():
+        if in_line(state, council, turn.round, layer):
+            if layer == turn.layer and stopped(state, council):
+                return None
+            further = layer > turn.layer and council.deliberation.cascade
+            return None if further and settled_below(state, council) else layer
+    return None
+
+
+def settled_below(state: CouncilState, council: Council) -> bool:
+    """Whether a cascade can stop: the layer that has just spoken agrees on one final answer.
+
+    Two must have given it, and the threshold is a share of all who were seated: silence is no
+    agreement. Open questions have no final answer, so they always go on to the next layer.
+    """
+    turn = seating(state)
+    kind = state["annotation"].kind
+    behind: dict[str, list[float]] = {}
+    for proposal in proposals_at(state, turn.round, turn.layer):
+        answer = canonical(proposal.text, kind=kind)
+        if answer is not None:
+            behind.setdefault(answer, []).append(proposal.weight)
+    dropped_out = dropped(state, council, turn.round, turn.layer)
+    seated = [name for name in council.seats[turn.layer - 1] if name not in dropped_out]
+    whole = sum(council.character(name).weight for name in seated)
+    line = council.deliberation.threshold * whole - 1e-9
+    return any(len(weights) > 1 and sum(weights) >= line for weights in behind.values())
+
+
+def first_layer(state: CouncilState, council: Council, round_: int) -> int | None:
+    """The first layer with somebody to seat in a round to come; None when nobody is left."""
+    for layer in range(1, len(council.seats) + 1):
+        if in_line(state, council, round_, layer):
+            return layer
+    return None
+
+
+def wave(
+    ready: tuple[str, ...], round_: int, layer: int, state: CouncilState, council: Council
+) -> tuple[str, ...]:
+    """Those of a layer's line who are asked now: up to the next of the council's waves."""
+    waves = council.deliberation.waves
+    if not waves or layer != len(council.seats):
+        return ready
+    done = len(heard(state, round_, layer))
+    return ready[: next((size - done for size in waves if size > done), len(ready))]
+
+
+def stopped(state: CouncilState, council: Council, fresh: Sequence[Proposal] = ()) -> bool:
+    """Whether the stopping rule lets the rest of the last layer be.
+
+    Args:
+        state: the table.
+        council: its rules.
+        fresh: proposals that have just come in, while others of the wave are under way.
+    """
+    turn, rules = seating(state), council.deliberation
+    if rules.stop == "all" or rules.method != "answers" or turn.layer != len(council.seats):
+        return False
+    here = proposals_at(state, turn.round, turn.layer)
+    spoken = in_seat_order([*here, *fresh], state, council)
+    answered = {p.character for p in spoken}
+    running = [name for name in pending(state) if name not in answered] if fresh else []
+    left = (*running, *in_line(state, council, turn.round, turn.layer))
+    weight = {who.name: who.weight for who in council.characters}
+    asked = heard(state, turn.round, turn.layer) | {*turn.seated}
+    return enough(
+        rules,
+        spoken,
+        asked={name: weight[name] for name in asked},
+        out={name: weight[name] for name in left if name not in answered},
+        kind=state["annotation"].kind,
+        trust=state.get("trust"),
+        in_order=not running,
+        last=turn.round >= rules.rounds.max,
+    )
+
+
+def unasked(state: CouncilState, council: Council) -> tuple[str, ...]:
+    """Who was not seated this round, because what the others said is enough."""
+    turn = seating(state)
+    return in_line(state, council, turn.round, turn.layer) if stopped(state, council) else ()
+
+
+def evidence(state: CouncilState, council: Council) -> dict[str, str | None]:
+    """What everybody answered who was asked on its own: in the first round, having read nobody.
+
+    Who was not waited for is left out. Who failed said None, and so did whom a fallback spoke for:
+    what is known of a voice says nothing of another. Empty where later layers have spoken.
+    """
+    late = any(p.layer > 1 for p in state["proposals"])
+    if late or council.deliberation.mode == "sequential":
+        return {}
+    kind, said = state["annotation"].kind, {p.character: p for p in proposals_at(state, 1, 1)}
+    unheard = {
+        a.character
+        for a in state["absences"]
+        if (a.stage, a.round, a.layer) == ("character", 1, 1) and a.reason in ("settled", "late")
+    }
+    asked = heard(state, 1, 1) - unheard
+    return {
+        name: canonical(said[name].text, kind=kind)
+        if name in said and said[name].model in ("", council.character(name).model)
+        else None
+        for name in asking_order(council.seats[0], state, council)
+        if name in asked
+    }
+
+
+def another_turn(state: CouncilState, council: Council) -> bool:
+    """Whether somebody is still to speak in this round, and can be paid for."""
+    return (
+        next_layer(state, council) is not None and overspent(state, council, more_calls=1) is None
+    )
+
+
+def ballots_wanted(state: CouncilState, council: Council) -> bool:
+    """Whether it pays to ask the voters: there is a choice, a method that asks, and money left."""
+    rules = council.deliberation
+    voters = unvoted(state, council)
+    if rules.method in UNASKED or not voters:
+        return False
+    if rules.ballots == "auto" and same_answer(candidates(state, council), state):
+        return False
+    return overspent(state, council, more_calls=len(voters)) is None

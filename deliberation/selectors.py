@@ -1,0 +1,294 @@
+"""What lies on the table: every reading of the state that nodes and edges share. Pure."""
+
+from __future__ import annotations
+
+import random
+import time
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mom_council.councils.records import Proposal, Usage
+from mom_council.councils.schema import Council
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.conversation import question
+from mom_council.deliberation.state import CouncilState, Seating
+from mom_council.voting.answers import canonical
+
+FOR_GOOD = frozenset({"failed", "timeout", "refused"})
+"""Reasons after which a character is not asked again for this question: its model has used up its
+tries, or will say the same again. A late, empty or garbled one may do better in the next round."""
+
+
+def at_depth(state: CouncilState, council: Council) -> Council:
+    """The council as this question takes it: who of it is in line, and for how many rounds.
+
+    Only where the council lets its annotator say so, and never beyond its own rounds. Who has
+    failed at this question makes room for the next in line.
+    """
+    annotation, deliberation = state.get("annotation"), council.deliberation
+    depth = annotation.depth if annotation and deliberation.depth == "annotator" else "full"
+    if depth == "full":
+        return council
+    if depth == "deep":
+        rounds = deliberation.rounds
+        least = max(rounds.min, min(2, rounds.max))
+        changes = {"rounds": rounds.model_copy(update={"min": least})}
+        return council.model_copy(update={"deliberation": deliberation.model_copy(update=changes)})
+    lost = gone(state) | {
+        a.character for a in state.get("absences", []) if a.reason in ("empty", "garbled")
+    }
+    first = council.seats[0]
+    here = tuple(name for name in first if name not in lost) or first
+    seats = here[: 1 if depth == "solo" else 3]
+    rules: dict[str, Any] = {"minimum": min(deliberation.minimum, len(seats)), "cascade": False}
+    if depth == "solo":
+        rules["rounds"] = deliberation.rounds.model_copy(update={"min": 1, "max": 1})
+    return council.model_copy(
+        update={"layers": (seats,), "deliberation": deliberation.model_copy(update=rules)}
+    )
+
+
+def as_it_sits(state: CouncilState, council: Council) -> Council:
+    """The council as it sits for this question: how deep, and with which weights."""
+    return weighed(state, at_depth(state, council))
+
+
+def weighed(state: CouncilState, council: Council) -> Council:
+    """The council with the weights that its voices have earned, where it is to learn them.
+
+    The stop by a calibrated probability counts on each voice's own record; otherwise the learned
+    vote's weights know who errs together.
+    """
+    trust, rules = state.get("trust"), council.deliberation
+    if rules.weights != "learned" or trust is None:
+        return council
+    earned = trust.odds if rules.stop == "calibrated" else trust.weights
+    if not earned:
+        return council
+    seats = tuple(
+        who.model_copy(update={"weight": earned.get(who.name, who.weight)})
+        for who in council.characters
+    )
+    return council.model_copy(update={"characters": seats})
+
+
+def dice(state: CouncilState, council: Council, *purpose: object) -> random.Random:
+    """A generator that gives the same throws for the same council seed, question and purpose."""
+    return random.Random(f"{council.seed}:{zlib.crc32(question(state).encode())}:{purpose}")
+
+
+def seating(state: CouncilState) -> Seating:
+    """Whose turn it is; before the first seating, nobody's."""
+    return state.get("seating") or Seating(round=0, layer=0)
+
+
+def proposals_at(state: CouncilState, round_: int, layer: int) -> list[Proposal]:
+    """The proposals of one layer in one round, in the order the council names its characters."""
+    return [p for p in state.get("proposals", []) if (p.round, p.layer) == (round_, layer)]
+
+
+def heard(state: CouncilState, round_: int, layer: int) -> set[str]:
+    """Who has had a turn in a layer: spoken, or been noted absent."""
+    return {p.character for p in proposals_at(state, round_, layer)} | {
+        a.character
+        for a in state.get("absences", [])
+        if a.stage == "character" and (a.round, a.layer) == (round_, layer)
+    }
+
+
+def pending(state: CouncilState) -> tuple[str, ...]:
+    """The seated who have neither spoken nor been noted absent."""
+    turn = seating(state)
+    done = heard(state, turn.round, turn.layer)
+    return tuple(name for name in turn.seated if name not in done)
+
+
+def dropped(state: CouncilState, council: Council, round_: int, layer: int) -> tuple[str, ...]:
+    """Who dropout leaves out of a layer this round; never everyone."""
+    names = council.seats[layer - 1]
+    throw = dice(state, council, "dropout", round_, layer)
+    out = [name for name in names if throw.random() < council.synthesizer.dropout]
+    if len(out) == len(names):
+        out.remove(throw.choice(out))
+    return tuple(out)
+
+
+def in_line(state: CouncilState, council: Council, round_: int, layer: int) -> tuple[str, ...]:
+    """Who of a layer is still to be seated this round."""
+    without = gone(state) | heard(state, round_, layer) | {*dropped(state, council, round_, layer)}
+    names = asking_order(council.seats[layer - 1], state, council)
+    return tuple(name for name in names if name not in without)
+
+
+def asking_order(names: Sequence[str], state: CouncilState, council: Council) -> tuple[str, ...]:
+    """Whom to ask first: as it is written, the cheapest, or the strongest. Unknown prices last."""
+    order, trust = council.deliberation.order, state.get("trust")
+    if order == "price":
+        return tuple(sorted(names, key=lambda name: _price(name, council)))
+    if order == "strength" and trust is not None:
+        return tuple(sorted(names, key=lambda name: -trust.strength.get(name, -1.0)))
+    return tuple(names)
+
+
+def _price(name: str, council: Council) -> float:
+    """Of a voice, for comparing: what it reads and what it writes count alike."""
+    price = council.models[council.character(name).model].price
+    return float("inf") if price is None else price.input + price.output
+
+
+def gone(state: CouncilState) -> set[str]:
+    """Characters that are not asked again for this question."""
+    return {a.character for a in state.get("absences", []) if a.reason in FOR_GOOD}
+
+
+def candidates(state: CouncilState, council: Council) -> list[Proposal]:
+    """What can be voted for: the latest round's proposals of the deepest layer that gave any."""
+    return latest(state, council, before=seating(state).round + 1)
+
+
+def as_shown(state: CouncilState, council: Council) -> list[Proposal]:
+    """The candidates in the order in which the synthesizer reads them."""
+    shown = candidates(state, council)
+    if council.synthesizer.shuffle:
+        dice(state, council, "synthesizer").shuffle(shown)
+    return shown
+
+
+def latest(state: CouncilState, council: Council, *, before: int) -> list[Proposal]:
+    """What could be voted for when the round `before` began.
+
+    Who missed that round stands by what it proposed last, unless dropout left it out.
+    """
+    for round_ in range(before - 1, 0, -1):
+        for layer in range(len(council.seats), 0, -1):
+            found = proposals_at(state, round_, layer)
+            if found:
+                standing = [*found, *_standing_by(state, council, round_, layer)]
+                return in_seat_order(standing, state, council)
+    return []
+
+
+def _standing_by(
+    state: CouncilState, council: Council, round_: int, layer: int
+) -> Iterable[Proposal]:
+    """The last proposals of a layer's characters who were to speak in a round, and did not."""
+    without = {p.character for p in proposals_at(state, round_, layer)}
+    without |= {*dropped(state, council, round_, layer)}
+    last = {
+        p.character: p
+        for p in state.get("proposals", [])
+        if p.layer == layer and p.round < round_ and p.character not in without
+    }
+    return last.values()
+
+
+def below(state: CouncilState, council: Council) -> list[Proposal]:
+    """What the nearest earlier layer of this round that spoke has proposed."""
+    turn = seating(state)
+    for layer in range(turn.layer - 1, 0, -1):
+        found = proposals_at(state, turn.round, layer)
+        if found:
+            return in_seat_order(found, state, council)
+    return []
+
+
+def opposite(name: str, read: Sequence[Proposal], council: Council) -> list[Proposal]:
+    """Of an earlier layer's proposals, the one from the place that `name` has in its own layer.
+
+    Nothing where that place is not there, or its character was absent.
+    """
+    seat = next((layer.index(name) for layer in council.seats if name in layer), None)
+    return [
+        p
+        for p in read
+        if seat is not None and council.seats[p.layer - 1][seat:][:1] == (p.character,)
+    ]
+
+
+def in_seat_order(
+    proposals: Iterable[Proposal], state: CouncilState, council: Council
+) -> list[Proposal]:
+    """Sorted as the characters are asked, by default as the file names them: the order of ties."""
+    names = asking_order([character.name for character in council.characters], state, council)
+    place = {name: i for i, name in enumerate(names)}
+    return sorted(proposals, key=lambda p: place.get(p.character, len(place)))
+
+
+def same_answer(proposals: Sequence[Proposal], state: CouncilState) -> bool:
+    """Whether all proposals give one and the same final answer, or say the same word for word."""
+    if len({" ".join(p.text.split()).casefold() for p in proposals}) == 1:
+        return True
+    annotation = state.get("annotation")
+    if annotation is not None and annotation.kind == "open":
+        return False
+    answers = {canonical(p.text) for p in proposals}
+    return len(answers) == 1 and None not in answers
+
+
+def electorate(state: CouncilState, council: Council) -> tuple[str, ...]:
+    """Who votes this round: those who spoke in it, are still here, and have a choice to make.
+
+    Nobody is offered its own proposal, so a voter needs two others: among two proposers a vote
+    would only say that each prefers the other's.
+    """
+    turn = seating(state)
+    standing = candidates(state, council)
+    spoke = {p.character for p in state.get("proposals", []) if p.round == turn.round}
+    lost = gone(state)
+    return tuple(
+        c.name
+        for c in council.characters
+        if c.votes and c.name in spoke - lost and sum(p.character != c.name for p in standing) >= 2
+    )
+
+
+def unvoted(state: CouncilState, council: Council) -> tuple[str, ...]:
+    """Voters whose ballot of this round is neither cast nor given up."""
+    turn = seating(state)
+    done = {b.voter for b in state.get("ballots", []) if b.round == turn.round}
+    done |= {
+        a.character
+        for a in state.get("absences", [])
+        if a.stage == "vote" and a.round == turn.round
+    }
+    return tuple(name for name in electorate(state, council) if name not in done)
+
+
+def spent(state: CouncilState) -> Usage:
+    """What the question has used so far."""
+    return sum((segment.usage for segment in state.get("segments", [])), Usage())
+
+
+def remaining_seconds(
+    state: CouncilState, council: Council, context: CouncilContext
+) -> float | None:
+    """Seconds left of the question's budget, None without a limit. Time asleep is not charged."""
+    if council.budget.seconds is None:
+        return None
+    begun = max(state["asked_at"], context.resumed_at or 0.0)
+    return max(0.0, council.budget.seconds - (time.time() - begun))
+
+
+def reading_seconds(state: CouncilState, council: Council, context: CouncilContext) -> float | None:
+    """Seconds that whoever reads the question first may take: half of what is left of the budget.
+
+    A reader that hangs must leave the council time to answer.
+    """
+    left = remaining_seconds(state, council, context)
+    return None if left is None else left / 2
+
+
+def overspent(state: CouncilState, council: Council, *, more_calls: int = 0) -> str | None:
+    """Which budget is spent, in words, or None; `more_calls` are those about to be made.
+
+    One call is always kept back for the synthesizer.
+    """
+    budget, used = council.budget, spent(state)
+    if budget.calls is not None and used.calls + more_calls + 1 > budget.calls:
+        return f"{used.calls} of {budget.calls} calls"
+    if budget.tokens is not None and (used.tokens or 0) >= budget.tokens:
+        return f"{used.tokens} of {budget.tokens} tokens"
+    if budget.usd is not None and (used.usd or 0.0) >= budget.usd:
+        return f"{used.usd:.4f} of {budget.usd:.4f} dollars"
+    return None

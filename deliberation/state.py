@@ -1,0 +1,123 @@
+"""The state of one question, and how parallel nodes write to it.
+
+Lists are delta channels: a checkpoint holds what a step added, not the whole list again, so a
+thread grows with what was said and not with the square of it. What nodes store here are the
+records of `councils.records`; no client, no secret, no second copy of a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+from langchain_core.messages import AnyMessage
+from langgraph.channels.delta import DeltaChannel
+from langgraph.graph.message import (
+    _messages_delta_reducer,  # the reducer that gives delta messages stable ids
+)
+from typing_extensions import TypedDict
+
+from mom_council.councils.records import (
+    Absence,
+    Annotation,
+    Ballot,
+    Proposal,
+    Record,
+    Segment,
+    Status,
+    Verdict,
+)
+from mom_council.voting.fitted import Trust
+
+T = TypeVar("T")
+
+
+class Seating(Record):
+    """Whose turn it is."""
+
+    round: int = 1
+    layer: int = 1
+    seated: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+class Sight(Record):
+    """What is known of the pictures that came with a question, for the rest of the conversation."""
+
+    of: str
+    """The id of the message that they came with."""
+    pictures: int = 0
+    """How many could be taken."""
+    seers: tuple[str, ...] = ()
+    """The keys of the models that can look at them."""
+    description: str = ""
+    """What one of those saw, for those who cannot look."""
+    by: str = ""
+    """The key of the model that described them."""
+
+
+def append(old: list[T], writes: Sequence[list[T]]) -> list[T]:
+    """Add what each parallel node wrote, in the order LangGraph applies it."""
+    return [*old, *(item for write in writes for item in write)]
+
+
+Messages = Annotated[list[AnyMessage], DeltaChannel(_messages_delta_reducer)]
+
+
+class CouncilInput(TypedDict):
+    """What a caller gives: a conversation whose last human message is the question."""
+
+    messages: Messages
+
+
+class CouncilOutput(TypedDict):
+    """What a caller gets: the conversation with the answer, and the label on it."""
+
+    messages: Messages
+    status: Status | None
+
+
+def keep(old: dict[str, Any], writes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Lay what extensions keep over what they kept before; each has its own name."""
+    return {**old, **{name: value for write in writes for name, value in write.items()}}
+
+
+class CouncilState(CouncilInput):
+    """The table that every node reads; all but `messages` and `kept` is cleared for a new one."""
+
+    asked_at: float
+    route: Literal["text", "image"]
+    sight: Sight | None
+    annotation: Annotation
+    seating: Seating | None
+    trust: Trust | None
+    comparison: str
+    proposals: Annotated[list[Proposal], DeltaChannel(append)]
+    ballots: Annotated[list[Ballot], DeltaChannel(append)]
+    absences: Annotated[list[Absence], DeltaChannel(append)]
+    segments: Annotated[list[Segment], DeltaChannel(append)]
+    verdicts: Annotated[list[Verdict], DeltaChannel(append)]
+    notes: Annotated[list[str], DeltaChannel(append)]
+    status: Status | None
+    kept: Annotated[dict[str, Any], DeltaChannel(keep)]
+
+
+class CouncilUpdate(TypedDict, total=False):
+    """What a node returns: only the keys that it changes (an `Overwrite` replaces a list)."""
+
+    messages: list[AnyMessage]
+    asked_at: float
+    route: Literal["text", "image"]
+    sight: Sight | None
+    annotation: Annotation
+    seating: Seating | None
+    trust: Trust | None
+    comparison: str
+    proposals: Any
+    ballots: Any
+    absences: Any
+    segments: Any
+    verdicts: Any
+    notes: Any
+    status: Status | None
+    kept: dict[str, Any]

@@ -1,0 +1,153 @@
+"""What the segments of a question say that its status should: fallbacks, and unknown prices.
+
+The honest label on an answer: who spoke, who was missing, how the vote went, what it cost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from mom_council.councils.records import (
+    Absence,
+    AnswerFinish,
+    Proposal,
+    Segment,
+    Status,
+    Verdict,
+)
+from mom_council.councils.schema import Council
+from mom_council.deliberation import conversation as talk
+from mom_council.deliberation import selectors as table
+from mom_council.deliberation.state import CouncilState
+from mom_council.voting.dissent import dissenting, led, minority_report
+
+
+def stand_ins(segments: Iterable[Segment]) -> tuple[str, ...]:
+    """One line for each seat that a fallback filled: which model did not answer, why, which did.
+
+    The synthesizer's is left out: the node says that itself, since it is about the answer.
+    """
+    told: dict[tuple[str, str, str], str] = {}
+    for segment in segments:
+        failed = {one.model: one.error for one in segment.attempts if one.model != segment.model}
+        if not failed or segment.attempts[-1].model != segment.model:
+            continue
+        if segment.node == "synthesizer":
+            continue
+        chain = "; ".join(f"{model!r} did not answer ({why})" for model, why in failed.items())
+        key = (segment.name, segment.model, next(iter(failed)))
+        told.setdefault(key, f"{segment.name}: the fallback {segment.model!r} answered; {chain}.")
+    return tuple(told.values())
+
+
+def unpriced(segments: Iterable[Segment], council: Council) -> tuple[str, ...]:
+    """One line where a sum of dollars stands for only some of the models, or is to bound them."""
+    answered = [one for one in segments if one.usage.calls and one.attempts and not one.cached]
+    unknown = dict.fromkeys(
+        one.model for one in answered if one.usage.usd is None and one.attempts[-1].error is None
+    )
+    known = any(one.usage.usd is not None for one in answered)
+    if not unknown or not (known or council.budget.usd is not None):
+        return ()
+    names = ", ".join(map(repr, unknown))
+    return (f"No price is known for {names}: the dollars are counted without.",)
+
+
+class Answer(Protocol):
+    """What the label is put on."""
+
+    @property
+    def by(self) -> str:
+        """The model that wrote it, or `vote`."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its reader should know of how it was written."""
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What writing it took."""
+
+    @property
+    def finish(self) -> AnswerFinish:
+        """How it ended."""
+
+
+def status_of(
+    written: Answer,
+    standing: Sequence[Proposal],
+    verdict: Verdict,
+    state: CouncilState,
+    council: Council,
+) -> Status:
+    """The status of an answer."""
+    report = minority_report(standing, verdict) if led(verdict) else None
+    absent = tuple(state["absences"])
+    spoke = {p.character for p in state["proposals"]}
+    return Status(
+        council=council.name,
+        spoke=tuple(c.name for c in council.characters if c.name in spoke),
+        absent=absent,
+        verdict=verdict,
+        stop_reason=verdict.stop_reason,
+        dissent=dissenting(standing, verdict),
+        minority_report=report.text if report else "",
+        rounds=table.seating(state).round,
+        degraded=bool(written.notes) or talk.unseen(state) or not all(_in_order(a) for a in absent),
+        notes=(
+            *state["notes"],
+            *_of_calls(state["segments"], written.segments),
+            *stand_ins(state["segments"]),
+            *_few(standing, spoke, verdict, council),
+            *written.notes,
+            *unpriced([*state["segments"], *written.segments], council),
+        ),
+        written_by=written.by,
+        finish=written.finish,
+        usage=sum((s.usage for s in written.segments), table.spent(state)),
+        seconds=round(time.time() - state["asked_at"], 3),
+    )
+
+
+def label_of(status: Status) -> dict[str, Any]:
+    """The status as it stays with the message: who and how, without the long texts."""
+    return {
+        "name": status.council,
+        "spoke": list(status.spoke),
+        "absent": [{"character": a.character, "reason": a.reason} for a in status.absent],
+        "stop_reason": status.stop_reason,
+        "share": status.verdict.share if status.verdict else None,
+        "confidence": status.verdict.confidence if status.verdict else None,
+        "dissent": list(status.dissent),
+        "rounds": status.rounds,
+        "degraded": status.degraded,
+        "written_by": status.written_by,
+    }
+
+
+def _of_calls(*segments: Sequence[Segment]) -> Iterator[str]:
+    """What providers said of their calls, each once."""
+    yield from dict.fromkeys(note for some in segments for one in some for note in one.notes)
+
+
+def _in_order(absence: Absence) -> bool:
+    """Whether nothing was lost: it was settled before this answer or ballot came."""
+    return absence.reason == "settled" or (absence.stage, absence.reason) == ("vote", "late")
+
+
+def _few(
+    standing: Sequence[Proposal], spoke: set[str], verdict: Verdict, council: Council
+) -> tuple[str, ...]:
+    """What to say when there were not voices enough for a vote."""
+    if len(standing) == 1 and len(spoke) > 1:
+        return ("The last layer gave one proposal: there was nothing to vote on.",)
+    if len(standing) == 1:
+        return (f"Only {standing[0].character!r} answered: there was nothing to vote on.",)
+    counted = verdict.method == "answers" != council.deliberation.method
+    if len(standing) == 2 and counted:
+        return (
+            "There were two proposals: nobody votes for itself, so only equal answers counted.",
+        )
+    return ()

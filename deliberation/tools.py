@@ -1,0 +1,141 @@
+"""Speaking with tools inside a run: told as events, approved by a person, remembered over a stop.
+
+A node that is interrupted for approval runs again from its start when it is resumed. What its
+speaker had done by then (requests to its model, calls of its tools) is kept by LangGraph as tasks
+of the node, where the run has a checkpointer, and is neither paid nor done a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from langchain_core.messages import AnyMessage
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER
+from langgraph.config import get_config
+from langgraph.func import task
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from mom_council.councils.records import Usage
+from mom_council.councils.schema import Character, Council, Synthesizer
+from mom_council.deliberation.context import context_of
+from mom_council.deliberation.events import Called, Returned, Speaker, Telling, tell
+from mom_council.models.calls import Call, Result
+from mom_council.models.speaking import Reply
+from mom_council.models.tools.allowed import Given
+from mom_council.models.tools.calling import Approve, Decision, Hands, Written, speak_using
+from mom_council.models.tools.toolset import take_up
+from mom_council.redaction import redact
+
+_TOLD = 500
+"""Characters of arguments and results that an event carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What a speaker may use: names of tools, how often, and what the caller handed over."""
+
+    names: tuple[str, ...] = ()
+    limit: int = 8
+    given: Given = field(default_factory=dict)
+    spent: list[Usage] = field(default_factory=list)
+    """What its speaker's turns have cost so far, for when it is cut off."""
+
+
+def kit_of(who: Character | Synthesizer, given: Given) -> Kit:
+    """The kit of a seat, as the council has it."""
+    return Kit(who.tools, who.tool_calls, given)
+
+
+async def speak_with(
+    kit: Kit,
+    council: Council,
+    runtime: Runtime[Any],
+    speaker: Speaker,
+    key: str,
+    messages: Sequence[AnyMessage],
+    telling: Telling,
+    **asking: Any,
+) -> tuple[Reply, int]:
+    """As `speak`, with the tools of a kit; returns the answer and how many calls were made.
+
+    Raises:
+        ModelUnavailableError: and its like, as `speak` does; CouncilError for a tool as well.
+    """
+    belt = await take_up(council, kit.names, kit.limit, kit.given)
+
+    def called(call: Call) -> None:
+        telling.close()  # what was said before it
+        arguments = _short(call.words)
+        tell(runtime, Called(speaker=speaker, id=call.id, tool=call.tool, arguments=arguments))
+
+    def returned(result: Result) -> None:
+        told = result.model_copy(update={"text": _short(result.text)})
+        tell(runtime, Returned(speaker=speaker, **told.model_dump()))
+
+    kept = get_config().get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER) is not None
+    hands = Hands(called, returned, lambda reply: kit.spent.append(reply.usage))
+    if kept:
+        approve = _asking(speaker) if context_of(runtime).can_ask else None
+        hands = replace(hands, approve=approve, once=_once)
+    return await speak_using(council, key, messages, belt, hands, on_text=telling, **asking)
+
+
+def _asking(speaker: Speaker) -> Approve:
+    def approve(calls: Sequence[Call]) -> Mapping[str, Decision]:
+        said = interrupt(
+            {
+                "kind": "approve",
+                "speaker": speaker.model_dump(),
+                "calls": [call.model_dump() for call in calls],
+            }
+        )
+        return {call.id: decision(said, call.id) for call in calls}
+
+    return approve
+
+
+def decision(said: Any, call: str) -> Decision:
+    """What a resume value says about a call; whatever does not clearly say yes is a no.
+
+    It is a yes or a no for all calls, other arguments for the only call, or a mapping from the
+    calls' ids to such.
+    """
+    if isinstance(said, Mapping) and isinstance(said.get("arguments"), Mapping):
+        return Decision(True, dict(said["arguments"]))
+    if isinstance(said, Mapping):
+        return decision(said.get(call), call) if call in said else Decision(False)
+    if isinstance(said, str):
+        return Decision(said.strip().lower() in ("y", "yes", "true", "ok", "allow"))
+    return Decision(said is True)
+
+
+async def _once(name: str, act: Callable[[], Awaitable[Written]]) -> Written:
+    """Do something as a task of the node, which LangGraph keeps and does not do again."""
+    kept: Any = task(name=name)
+    try:
+        done: Written = await kept(act)()
+    except RuntimeError as error:
+        if "async tasks cannot be called" not in str(error):
+            raise
+    else:
+        return done
+    # A synchronous run's tasks run in threads; the work stays on this loop, where its clients are.
+    loop = asyncio.get_running_loop()
+
+    def wait() -> Written:
+        async def awaited() -> Written:
+            return await act()
+
+        return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
+
+    waited: Written = await asyncio.wrap_future(kept(wait)())
+    return waited
+
+
+def _short(text: str) -> str:
+    text = redact(text)
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]} ..."

@@ -1,0 +1,281 @@
+"""Calling somebody else's code so that nothing it does takes the answer down.
+
+One extension of a council: its settings, its instances, the time it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any
+
+from langgraph.errors import GraphBubbleUp
+from pydantic import BaseModel, ValidationError
+
+from mom_council.councils.schema import Council
+from mom_council.councils.schema import Extension as Written
+from mom_council.errors import CouncilError, MixtureError
+from mom_council.extensions import first_system
+from mom_council.extensions.finding import Found, find
+from mom_council.extensions.protocol import hook_of
+from mom_council.redaction import redact
+
+_LONGEST = 200
+
+
+class Failed(Exception):  # noqa: N818 - it ends a hook, it is no error of ours
+    """A hook came to nothing; the text says why."""
+
+
+async def guarded(hook: Callable[..., Any], *given: Any, seconds: float) -> Any:
+    """What a hook returns.
+
+    Coroutines run on the loop, plain functions in a thread of their own. One that is out of time is
+    cancelled and not waited for, because it may not listen.
+
+    Raises:
+        Failed: it raised, left the process, was cancelled by itself, or was out of time.
+        GraphBubbleUp: it interrupts the graph, which is LangGraph's own affair.
+    """
+    task = asyncio.ensure_future(_called(hook, given))
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise Failed(f"it took longer than {seconds:g} s")
+        if task.cancelled():
+            raise Failed("it cancelled itself")
+        return task.result()
+    finally:
+        task.cancel()
+
+
+async def _called(hook: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+    try:
+        if inspect.iscoroutinefunction(hook):
+            return await hook(*given)
+        found = await _in_a_thread(hook, given)
+        return await found if inspect.isawaitable(found) else found
+    except (GraphBubbleUp, Failed):
+        raise
+    except (Exception, SystemExit) as error:
+        raise Failed(in_a_line(error)) from error
+
+
+async def _in_a_thread(hook: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+    """Run a function in a daemon thread: one that never ends holds up no pool and no exit."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[Any] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if ended.done():
+            return
+        if error is None:
+            ended.set_result(value)
+        else:  # a future takes no StopIteration
+            ended.set_exception(Failed(in_a_line(error)) if _odd(error) else error)
+
+    def run() -> None:
+        value, failure = None, None
+        try:
+            value = context.run(hook, *given)
+        except BaseException as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is gone
+            loop.call_soon_threadsafe(settle, value, failure)
+
+    threading.Thread(target=run, name="extension", daemon=True).start()
+    return await ended
+
+
+def _odd(error: BaseException) -> bool:
+    return isinstance(error, StopIteration | KeyboardInterrupt | GeneratorExit)
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error in one short line, without any secret; one of ours is a sentence already."""
+    text = " ".join(redact(str(error)).split())
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    if text and isinstance(error, MixtureError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class Seat:
+    """An extension that is loaded. Its instances are one for each event loop, as its clients are.
+
+    Args:
+        written: what the council says of it.
+        found: where it is.
+        where: its place in the council, for messages.
+
+    Raises:
+        CouncilError: its settings are not what it takes.
+        Failed: its code cannot be run here; the text says why.
+    """
+
+    def __init__(self, written: Written, found: Found, where: str) -> None:
+        self.name = found.name
+        self.use = written.use
+        self.seconds = written.timeout
+        self.found = found
+        self._given = loaded(found)
+        self.kind = self._given if inspect.isclass(self._given) else type(self._given)
+        self._settings = self._checked(written.settings, where)
+        self._first = self._made()
+        self._spare = [self._first]
+        self._open: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
+
+    def calls(self, hook: str, node: str = "") -> bool:
+        """Whether it has this hook, around this node."""
+        nodes = getattr(self.kind, "nodes", ())
+        return hook_of(self._first, hook) is not None and (not nodes or not node or node in nodes)
+
+    def hears(self, node: str) -> bool:
+        """Whether it has any hook that is called when this node acts."""
+        more = {"character": ("on_proposal",), "synthesizer": ("on_answer",)}.get(node, ())
+        return any(self.calls(hook, node) for hook in ("before", "after")) or any(
+            self.calls(hook) for hook in more
+        )
+
+    def rules(self, council: Council) -> Council:
+        """The council as it would have it.
+
+        Raises:
+            Failed: it raised, or what it returned is no council that can sit in these seats.
+        """
+        hook = hook_of(self._first, "rules")
+        if hook is None:
+            return council
+        try:
+            changed = hook(council)
+            if not isinstance(changed, Council):
+                raise TypeError(f"it returned {type(changed).__name__!r} where a Council is right")
+            changed = Council.model_validate(changed.model_dump())
+        except (Exception, SystemExit) as error:
+            raise Failed(in_a_line(error)) from error
+        for part in ("name", "models", "characters", "layers", "extensions"):
+            if getattr(changed, part) != getattr(council, part):
+                raise Failed(f"it changed the council's {part!r}, which its graph is built from")
+        return changed
+
+    async def call(self, hook: str, *given: Any) -> Any:
+        """What one of its hooks returns.
+
+        Raises:
+            Failed: it came to nothing.
+        """
+        instance = await self._here()
+        return await guarded(getattr(instance, hook), *given, seconds=self.seconds)
+
+    async def _here(self) -> Any:
+        """The running loop's instance, opened."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._open:
+            for other in [other for other in self._open if other.is_closed()]:
+                del self._open[other]
+            self._open[loop] = loop.create_task(self._opened())
+        opening = self._open[loop]
+        try:
+            # Shielded: whoever waits may be cancelled, and others wait for it too.
+            instance, _ = await asyncio.shield(opening)
+        except Failed:
+            self._open.pop(loop, None)  # the next question tries again
+            raise
+        return instance
+
+    async def _opened(self) -> tuple[Any, AsyncGenerator[None, None] | None]:
+        # Made in a thread, where it may read files.
+        instance = self._spare.pop() if self._spare else await asyncio.to_thread(self._made)
+        if hook_of(instance, "open") is not None:
+            try:
+                await guarded(instance.open, seconds=self.seconds)
+            except Failed as error:
+                raise Failed(f"it could not be opened: {error}") from error
+        if hook_of(instance, "close") is None:
+            return instance, None
+        farewell = _farewell(instance, self.seconds)
+        await anext(farewell)
+        return instance, farewell
+
+    def _made(self) -> Any:
+        if not inspect.isclass(self._given):
+            return self._given
+        try:
+            make: Any = self._given
+            return make(self._settings) if inspect.signature(make).parameters else make()
+        except (Exception, SystemExit) as error:
+            raise Failed(in_a_line(error)) from error
+
+    def _checked(self, settings: Mapping[str, Any], where: str) -> Any:
+        wanted = getattr(self.kind, "Settings", None)
+        if not (inspect.isclass(wanted) and issubclass(wanted, BaseModel)):
+            return dict(settings)
+        try:
+            return wanted.model_validate(settings)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            at = ".".join([f"{where}.settings", *map(str, first["loc"])])
+            raise CouncilError(f"{at}: {first['msg']}") from None
+
+
+def seated(
+    council: Council, given: Mapping[str, Any] | None = None
+) -> tuple[tuple[Seat, ...], dict[str, str]]:
+    """A council's extensions in their order, and why those that are missing cannot be loaded.
+
+    Raises:
+        CouncilError: one stands for nothing, may not be named, stands twice, or has settings that
+            it does not take.
+    """
+    seats: list[Seat] = []
+    missing: dict[str, str] = {}
+    for index, written in enumerate(council.extensions):
+        where = f"council {council.name!r}: extensions[{index}]"
+        try:
+            found = find(written.use, given)
+        except CouncilError as error:
+            raise type(error)(f"{where}.use: {error}") from None
+        if found.name in {*missing, *(seat.name for seat in seats)}:
+            raise CouncilError(f"{where}.use: {written.use!r} stands there twice; leave one out")
+        try:
+            seats.append(Seat(written, found, where))
+        except Failed as error:
+            missing[found.name] = str(error)
+    return tuple(seats), missing
+
+
+def loaded(found: Found) -> Any:
+    """The class of an extension, or the instance that a caller gave.
+
+    Raises:
+        CouncilError: there is no extension where it should be.
+        Failed: its code cannot be run here; the text says why.
+    """
+    if found.problem:
+        raise Failed(found.problem)
+    try:
+        given = found.load()
+    except CouncilError:
+        raise
+    except ModuleNotFoundError as error:
+        raise Failed(f"it needs the package {error.name!r}, which is not here") from error
+    except (Exception, SystemExit) as error:
+        raise Failed(in_a_line(error)) from error
+    if inspect.isclass(given) and first_system.is_one(given):
+        return first_system.adapted(given)
+    return given
+
+
+async def _farewell(instance: Any, seconds: float) -> AsyncGenerator[None, None]:
+    """Closes an instance when its loop ends: asyncio closes the generators that still hang."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(Failed):  # there is nobody left to tell
+            await guarded(instance.close, seconds=seconds)

@@ -1,0 +1,270 @@
+"""Keeping what a model thinks apart from what it says, while it is still talking.
+
+Some providers send thoughts in a field of their own; others leave `<think> ... </think>` in the
+text. Some chat templates put the opening tag into the prompt, so only the closing one arrives:
+then what was taken for text turns out to have been thought, and `Thoughts` moves it over.
+
+A block counts only at the beginning of a reply, where models put it. A tag further on is the
+model talking about tags.
+
+One answer as it comes: text, thoughts, tokens counted, and how it ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from mom_council.models.usage import Meter
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessageChunk
+
+
+_TAGS = ("think", "thinking", "thought", "reasoning")
+_OPENING = tuple(f"<{tag}>" for tag in _TAGS)
+_CLOSING = tuple(f"</{tag}>" for tag in _TAGS)
+_LONE = "</think>"
+"""The only closing tag that templates are known to leave on its own."""
+
+Tell = Callable[[str, bool], None]
+"""Called with a piece and whether it is reasoning."""
+
+
+class Thoughts:
+    """Splits one reply as its pieces arrive; a tag may be cut anywhere between two pieces.
+
+    Attributes:
+        text: what was said, complete after `close`.
+        reasoning: what was thought, complete after `close`.
+    """
+
+    def __init__(self, tell: Tell | None = None) -> None:
+        self._tell = tell
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._held = ""
+        self._closing = ""
+        self._step = self._begin
+
+    @property
+    def text(self) -> str:
+        """What was said so far."""
+        return "".join(self._text)
+
+    @property
+    def reasoning(self) -> str:
+        """What was thought so far."""
+        return "".join(self._reasoning)
+
+    def think(self, piece: str) -> None:
+        """A piece that the provider itself marked as reasoning."""
+        self._emit(piece, True)
+
+    def hear(self, piece: str) -> None:
+        """A piece of the reply's text, tags and all."""
+        self._step(self._held + piece if self._held else piece)
+
+    def close(self) -> None:
+        """The reply is over: what was held back as a possible tag is none."""
+        held, self._held = self._held, ""
+        self._emit(held, self._step == self._inside)
+
+    def _begin(self, heard: str) -> None:
+        start = heard.lstrip()
+        tag = next((tag for tag in _OPENING if start.startswith(tag)), None)
+        if tag:
+            self._held, self._step = "", self._inside
+            self._closing = _CLOSING[_OPENING.index(tag)]
+            self._inside(start[len(tag) :])
+        elif any(tag.startswith(start) for tag in _OPENING):
+            self._held = heard
+        else:
+            self._held, self._step = "", self._open
+            self._open(heard)
+
+    def _inside(self, heard: str) -> None:
+        thought, tag, rest = heard.partition(self._closing)
+        if tag:
+            self._held, self._step = "", self._after
+            self._emit(thought, True)
+            self._after(rest)
+        else:
+            self._hold(heard, self._closing, reasoning=True)
+
+    def _after(self, heard: str) -> None:
+        """Drop the blank lines between the thought and the answer."""
+        said = heard.lstrip()
+        if said:
+            self._step = self._plain
+            self._plain(said)
+
+    def _open(self, heard: str) -> None:
+        """Text, unless a lone closing tag shows that it was thought."""
+        if "<" not in heard:
+            self._held = ""
+            self._emit(heard, False)
+            return
+        thought, tag, rest = heard.partition(_LONE)
+        if not tag:
+            self._hold(heard, _LONE, reasoning=False)
+        elif (thought or self.text)[-1:] == "`":
+            # Quoted: the reply is about the tag.
+            self._held, self._step = "", self._plain
+            self._plain(heard)
+        else:
+            self._held, self._step = "", self._after
+            self._reasoning += [*self._text, thought]
+            self._text = []
+            self._after(rest)
+
+    def _plain(self, heard: str) -> None:
+        self._emit(heard, False)
+
+    def _hold(self, heard: str, tag: str, *, reasoning: bool) -> None:
+        """Emit all but a tail that may be the beginning of the tag."""
+        keep = next((n for n in range(len(tag) - 1, 0, -1) if heard.endswith(tag[:n])), 0)
+        self._held = heard[len(heard) - keep :]
+        self._emit(heard[: len(heard) - keep], reasoning)
+
+    def _emit(self, piece: str, reasoning: bool) -> None:
+        if not piece:
+            return
+        (self._reasoning if reasoning else self._text).append(piece)
+        if self._tell:
+            self._tell(piece, reasoning)
+
+
+Finish = Literal["stop", "length", "broken", "refused", "filtered"]
+
+_FINISHES: dict[str, Finish] = {
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",
+    "model_context_window_exceeded": "length",
+    "content_filter": "filtered",
+    "content_filtered": "filtered",
+    "safety": "filtered",
+    "error_toxic": "filtered",
+    "refusal": "refused",
+    "error": "broken",
+    "timeout": "broken",
+}
+"""What providers call it when an answer ends otherwise than by itself."""
+
+
+class ListenerError(Exception):
+    """`on_text` itself failed: the caller's error, not the model's. Its cause is the error."""
+
+
+class Ear:
+    """Hears one answer, chunk by chunk.
+
+    Attributes:
+        refusal: the model's own words for declining.
+        finish: how the answer ended; None while it has not.
+        id: LangChain's own of the message whose chunks are heard.
+    """
+
+    def __init__(self, on_text: Callable[[str, bool], None] | None, meter: Meter) -> None:
+        self._meter = meter
+        self._thoughts = Thoughts(_guarded(on_text) if on_text else None)
+        self._begun = False
+        self.refusal = ""
+        self.finish: Finish | None = None
+        self.id = ""
+        self.notes: list[str] = []
+        """What its provider has to say about it, such as that the prompt was too long."""
+        self.calling = False
+        """Whether it asks for a tool."""
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+        return self._thoughts.text
+
+    @property
+    def reasoning(self) -> str:
+        """What was thought."""
+        return self._thoughts.reasoning
+
+    def hear(self, chunk: BaseMessageChunk) -> bool:
+        """Take in a chunk; whether the answer has begun."""
+        self.id = chunk.id or self.id
+        more = chunk.additional_kwargs
+        if more and isinstance(thought := more.get("reasoning_content"), str):
+            self._think(thought)
+        content = chunk.content
+        if isinstance(content, str):
+            if content:
+                self._begun = True
+                self._thoughts.hear(content)
+        else:
+            for block in content:
+                self._hear_block(block)
+        if more and (refusal := more.get("refusal")):
+            self.refusal += refusal
+        if getattr(chunk, "tool_call_chunks", None):
+            self._begun = self.calling = True
+        if usage := getattr(chunk, "usage_metadata", None):
+            self._meter.read(usage)
+            # Usage comes with an answer's end: some servers never say anything else about it.
+            self.finish = self.finish or "stop"
+        if meta := chunk.response_metadata:
+            self._read_ending(meta)
+        return self._begun
+
+    def close(self) -> None:
+        """The answer is over, or broken off."""
+        self._thoughts.close()
+
+    def _hear_block(self, block: Any) -> None:
+        if isinstance(block, str):
+            block = {"type": "text", "text": block}
+        kind = block.get("type")
+        if kind in ("text", "text_delta", None):
+            said = block.get("text") or ""
+            self._begun = self._begun or bool(said)
+            self._thoughts.hear(said)
+        elif kind in ("thinking", "reasoning"):
+            self._think(_thought(block))
+        elif kind == "refusal":
+            self.refusal += block.get("refusal") or ""
+
+    def _think(self, thought: str) -> None:
+        if thought:
+            self._begun = True
+            self._thoughts.think(thought)
+
+    def _read_ending(self, meta: dict[str, Any]) -> None:
+        if isinstance(note := meta.get("note"), str):
+            self.notes.append(note)
+        reason = (
+            meta.get("finish_reason")
+            or meta.get("stop_reason")
+            or meta.get("done_reason")
+            or (meta.get("incomplete_details") or {}).get("reason")
+        )
+        if reason:
+            self.finish = _FINISHES.get(str(reason).lower(), "stop")
+        elif meta.get("done") or meta.get("status") == "completed":
+            self.finish = self.finish or "stop"
+
+
+def _guarded(on_text: Callable[[str, bool], None]) -> Callable[[str, bool], None]:
+    def tell(piece: str, reasoning: bool) -> None:
+        try:
+            on_text(piece, reasoning)
+        except Exception as error:
+            raise ListenerError from error
+
+    return tell
+
+
+def _thought(block: dict[str, Any]) -> str:
+    """A thought of any provider: a text, or a list of parts."""
+    told = block.get("thinking") or block.get("reasoning") or block.get("summary") or ""
+    if isinstance(told, list):
+        return "".join(str(part.get("text") or "") for part in told if isinstance(part, dict))
+    return str(told)

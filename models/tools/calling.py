@@ -1,0 +1,267 @@
+"""Carrying out one call: arguments checked, time bounded, the result cut and without secrets.
+
+Whatever happens, the model is told in a line or two; nothing is raised but a cancellation. A tool
+may block or hang: one that is not asynchronous runs in a thread of its own, is not waited for
+beyond its time, and cannot be stopped there.
+
+Speaking with tools: ask, carry out the calls, tell the results, until there is an answer.
+
+Calls of one turn are carried out together. When a speaker has had all its calls, it is asked once
+more without tools, its conversation in plain words, so that it must answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from mom_council.councils.records import Attempt, Usage
+from mom_council.councils.schema import Council
+from mom_council.errors import ModelUnavailableError
+from mom_council.models.calls import Call, Result
+from mom_council.models.offering import recalled
+from mom_council.models.speaking import Reply, speak
+from mom_council.models.tools.toolset import Belt, Held, muffled
+from mom_council.redaction import redact
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import RunnableConfig
+
+
+_SAID = 300
+"""Characters of an error that a model is told."""
+
+
+async def carry_out(belt: Belt, call: Call, config: RunnableConfig | None = None) -> Result:
+    """Carry out a call, and say what came of it."""
+    began = time.monotonic()
+    held = belt.held.get(call.tool)
+    if held is None:
+        text, failed = f"there is no tool {call.tool[:64]!r}; there are {[*belt.held]}", True
+    elif call.arguments is None:
+        text, failed = "the arguments are no JSON object", True
+    else:
+        text, failed = await _outcome(held, call, config)
+    longest = held.rules.longest if held else _SAID * 2
+    return Result(
+        id=call.id,
+        tool=call.tool,
+        text=bounded(text, longest),
+        failed=failed,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def bounded(text: str, longest: int) -> str:
+    """The text without secrets, and no longer than that, saying so where it was cut."""
+    # Half a pair of surrogates is no text that could be sent.
+    text = redact(text.encode("utf-8", "replace").decode("utf-8"))
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}\n(cut: {longest} of {len(text)} characters)"
+
+
+async def _outcome(held: Held, call: Call, config: RunnableConfig | None) -> tuple[str, bool]:
+    from langgraph.errors import GraphBubbleUp
+    from pydantic import ValidationError
+
+    named: RunnableConfig = {"run_name": held.tool.name}  # in the trace, whoever speaks
+    limit = asyncio.timeout(held.rules.timeout)
+    try:
+        with muffled():
+            async with limit:
+                message: Any = await held.tool.ainvoke(call.wire, {**(config or {}), **named})
+    except GraphBubbleUp:
+        raise  # a tool that asks a person itself
+    except ValidationError as error:
+        return _unfit(error), True
+    except Exception as error:
+        if limit.expired():
+            return f"no result in {held.rules.timeout:g} s", True
+        return f"{type(error).__name__}: {_line(error)}", True
+    return str(message.text), getattr(message, "status", "") == "error"
+
+
+def _unfit(error: Any) -> str:
+    """What is wrong with the arguments, without repeating them."""
+    told = [
+        f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}"
+        for one in error.errors(include_input=False, include_url=False)[:5]
+    ]
+    return f"the arguments do not fit: {'; '.join(told)}"[: _SAID * 2]
+
+
+def _line(error: Exception) -> str:
+    """An error in one line: no trace, no secret."""
+    line = " ".join(redact(str(error)).split())
+    return line if len(line) <= _SAID else f"{line[:_SAID]} ..."
+
+
+Written = dict[str, Any]
+"""Something as plain JSON, fit to be kept."""
+
+Once = Callable[[str, Callable[[], Awaitable[Written]]], Awaitable[Written]]
+"""Does something, named, unless it was done before an interruption: then says what came of it."""
+
+_ENOUGH = "No more tools can be called. Answer now, with what you have."
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person said to a call."""
+
+    allowed: bool
+    arguments: dict[str, Any] | None = None
+    """Other arguments than the model's."""
+
+
+Approve = Callable[[Sequence[Call]], Mapping[str, Decision]]
+"""Asks a person about calls; returns what was decided, by the calls' ids."""
+
+
+async def _at_once(name: str, act: Callable[[], Awaitable[Written]]) -> Written:
+    return await act()
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What happens around the calls: who is told, who is asked, what is remembered."""
+
+    on_call: Callable[[Call], None] = lambda _: None
+    on_result: Callable[[Result], None] = lambda _: None
+    on_turn: Callable[[Reply], None] = lambda _: None
+    approve: Approve | None = None
+    """None: nobody can be asked, and what needs approval is declined."""
+    once: Once = _at_once
+
+
+async def speak_using(
+    council: Council,
+    key: str,
+    messages: Sequence[BaseMessage],
+    belt: Belt,
+    hands: Hands = Hands(),
+    *,
+    seat: str | None = None,
+    config: RunnableConfig | None = None,
+    **asking: Any,
+) -> tuple[Reply, int]:
+    """As `speak`, with tools; returns the answer, with everything it cost, and its calls.
+
+    Raises:
+        ModelUnavailableError: and its like, as `speak` does.
+    """
+    from langchain_core.messages import HumanMessage, ToolMessage
+
+    told = [*messages]
+    parts: list[Reply] = []
+    made = 0
+    definitions = belt.definitions
+    while True:
+        last = made >= belt.limit or len(parts) > belt.limit
+        sent = [*told, HumanMessage(_ENOUGH)] if last else told
+        turn = {**asking, "seat": seat and (f"{seat}/{len(parts)}" if parts else seat)}
+        turn |= {"config": config, "tools": () if last else definitions}
+        try:
+            parts.append(await _turn(hands.once, council, key, tuple(sent), **turn))
+        except ModelUnavailableError as error:
+            tries = [attempt for part in parts for attempt in part.attempts]
+            spent = sum((part.usage for part in parts), error.usage or Usage())
+            raise ModelUnavailableError(str(error), [*tries, *error.attempts], spent) from error
+        reply = parts[-1]
+        hands.on_turn(reply)
+        if not reply.calls or last:
+            return _summed(parts), made
+        results = await _carried_out(belt, hands, reply.calls, belt.limit - made, config)
+        made += len(reply.calls)
+        told.append(recalled(reply.message, reply.text, reply.calls))
+        told += [
+            ToolMessage(
+                result.text,
+                tool_call_id=result.id,
+                name=result.tool,
+                status="error" if result.failed else "success",
+            )
+            for result in results
+        ]
+
+
+_REPLY = TypeAdapter(Reply)
+
+
+async def _turn(once: Once, *asked: Any, **asking: Any) -> Reply:
+    async def act() -> Written:
+        written: Written = _REPLY.dump_python(await speak(*asked, **asking), mode="json")
+        return written
+
+    return _REPLY.validate_python(await once("model", act))
+
+
+async def _carried_out(
+    belt: Belt, hands: Hands, calls: Sequence[Call], left: int, config: RunnableConfig | None
+) -> list[Result]:
+    """The results of one turn's calls, in their order."""
+    for call in calls:
+        hands.on_call(call)
+    asked = [
+        call
+        for call in calls[:left]
+        if call.tool in belt.held and belt.held[call.tool].rules.approve
+    ]
+    decided = dict(hands.approve(asked)) if asked and hands.approve else {}
+
+    async def one(place: int, call: Call) -> Result:
+        if place >= left:
+            return _not_done(call, f"no more than {belt.limit} calls are made for one answer")
+        if call in asked:
+            decision = decided.get(call.id, Decision(False))
+            if not decision.allowed:
+                who = "a person did not allow" if hands.approve else "nobody is here to allow"
+                return _not_done(call, f"{who} this call; go on without it")
+            if decision.arguments is not None:
+                changed = call.model_copy(update={"arguments": decision.arguments})
+                return await _done(belt, hands, changed, config, "a person changed the arguments")
+        return await _done(belt, hands, call, config)
+
+    results = await asyncio.gather(*(one(place, call) for place, call in enumerate(calls)))
+    for result in results:
+        hands.on_result(result)
+    return [*results]
+
+
+async def _done(
+    belt: Belt, hands: Hands, call: Call, config: RunnableConfig | None, note: str = ""
+) -> Result:
+    async def act() -> Written:
+        return (await carry_out(belt, call, config)).model_dump(mode="json")
+
+    result = Result.model_validate(await hands.once(f"tool {call.tool}", act))
+    if note:
+        return result.model_copy(update={"text": f"({note}: {call.words})\n{result.text}"})
+    return result
+
+
+def _not_done(call: Call, why: str) -> Result:
+    return Result(id=call.id, tool=call.tool, text=why, failed=True)
+
+
+def _summed(parts: Sequence[Reply]) -> Reply:
+    """The last part, with what all of them cost."""
+    last = parts[-1]
+    attempts: tuple[Attempt, ...] = sum((part.attempts for part in parts), ())
+    return replace(
+        last,
+        usage=sum((part.usage for part in parts), Usage()),
+        attempts=attempts,
+        cached=all(part.cached for part in parts),
+        reasoning="\n\n".join(part.reasoning for part in parts if part.reasoning),
+        first_token=parts[0].first_token,
+        calls=(),
+        message=None,
+    )

@@ -1,0 +1,211 @@
+"""What a tool prints does not belong into an answer: it goes to stderr, without secrets.
+
+Only what is printed in the context of a tool (its task, its thread) is moved; everybody else's
+stdout stays as it is.
+
+A blocking function in a thread of its own.
+
+Not in the event loop's pool: a tool that hangs would take a place there from whoever opens models
+or keeps answers, and would keep the program from ending. This thread is waited for by nobody.
+
+What one speaker may use for one answer: its tools in hand, and how often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import importlib
+import re
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mom_council.councils.schema import Council, Tool
+from mom_council.errors import CouncilError
+from mom_council.models.offering import Definition
+from mom_council.models.tools.allowed import Given, refuse_unallowed
+from mom_council.redaction import redact
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+
+_in_a_tool: ContextVar[bool] = ContextVar("in_a_tool", default=False)
+_door = threading.Lock()
+_inside = 0
+
+
+class _Switch:
+    """Stands in for stdout while tools run."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+
+    def write(self, text: str) -> int:
+        """Write to stdout, or, from within a tool, to stderr."""
+        if not _in_a_tool.get():
+            return int(self.real.write(text))
+        sys.stderr.write(redact(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+@contextlib.contextmanager
+def muffled() -> Iterator[None]:
+    """Within it, and in what is started from it, printing goes to stderr."""
+    global _inside
+    token = _in_a_tool.set(True)
+    with _door:
+        _inside += 1
+        if _inside == 1:
+            sys.stdout = _Switch(sys.stdout)
+    try:
+        yield
+    finally:
+        _in_a_tool.reset(token)
+        with _door:
+            _inside -= 1
+            if _inside == 0 and isinstance(sys.stdout, _Switch):
+                sys.stdout = sys.stdout.real
+
+
+def in_a_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """The function as a coroutine function, with its signature."""
+
+    @functools.wraps(function)
+    async def run(*args: Any, **kwargs: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def settle(result: Any, error: BaseException | None) -> None:
+            if done.done():
+                return
+            if isinstance(error, StopIteration):  # no future takes one
+                error = RuntimeError("StopIteration")
+            if error is None:
+                done.set_result(result)
+            else:
+                done.set_exception(error)
+
+        def work() -> None:
+            result, error = None, None
+            try:
+                with muffled():  # also when nobody waits for it any more
+                    result = function(*args, **kwargs)
+            except BaseException as raised:
+                error = raised
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(settle, result, error)
+
+        name = f"tool {getattr(function, '__name__', '')}"
+        threading.Thread(target=context.run, args=(work,), name=name, daemon=True).start()
+        return await done
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One tool in hand, and the rules of the council for it."""
+
+    tool: BaseTool
+    rules: Tool
+
+
+@dataclass(frozen=True, slots=True)
+class Belt:
+    """The tools of one speaker, by the names that a model calls them by."""
+
+    held: dict[str, Held]
+    limit: int
+    """Calls for one answer, at the most."""
+
+    @property
+    def definitions(self) -> list[Definition]:
+        """The tools as they are offered."""
+        from langchain_core.utils.function_calling import convert_to_openai_tool
+
+        return [convert_to_openai_tool(one.tool) for one in self.held.values()]
+
+
+async def take_up(council: Council, names: Sequence[str], limit: int, given: Given) -> Belt:
+    """Take the named tools of a council in hand; modules are imported, servers started.
+
+    Raises:
+        CouncilError: a tool is not allowed, not there, or cannot be used as it is.
+    """
+    refuse_unallowed(council, given)
+    held: dict[str, Held] = {}
+    for name in names:
+        rules = council.tools.get(name) or Tool.model_validate({"bundled": name})
+        for tool in await _tools(name, rules, given):
+            called = _sign(tool.name)
+            if called in held:
+                called = _sign(f"{name}_{called}")
+            held[called] = Held(tool.model_copy(update={"name": called}), rules)
+    return Belt(held, limit)
+
+
+async def _tools(name: str, rules: Tool, given: Given) -> list[BaseTool]:
+    if name in given:
+        return [await asyncio.to_thread(_made, name, given[name])]
+    if rules.bundled:
+        from mom_council.models.tools.bundled import TOOLS
+
+        return [_made(name, TOOLS[rules.bundled])]
+    if rules.python:
+        return [_made(name, await asyncio.to_thread(_imported, name, rules.python))]
+    if rules.mcp:
+        from mom_council.models.tools.servers import tools_of
+
+        return await tools_of(name, rules.mcp, rules.timeout)
+    raise CouncilError(f"tool {name!r} has no source; hand it over in Python")
+
+
+def _imported(name: str, place: str) -> Any:
+    module, _, function = place.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except Exception as error:  # importing runs code, which may do anything
+        said = redact(f"{type(error).__name__}: {error}")[:300]
+        raise CouncilError(f"tool {name!r}: {place!r} cannot be imported ({said})") from None
+    return found
+
+
+def _made(name: str, what: BaseTool | Callable[..., Any]) -> BaseTool:
+    """A LangChain tool of a function, or of a tool; it is called by its name in the council."""
+    from langchain_core.tools import BaseTool, StructuredTool
+
+    if isinstance(what, BaseTool):
+        changed: dict[str, Any] = {"name": _sign(name)}
+        if isinstance(what, StructuredTool) and what.coroutine is None and what.func is not None:
+            changed["coroutine"] = in_a_thread(what.func)
+        return what.model_copy(update=changed)
+    if not callable(what):
+        raise CouncilError(f"tool {name!r} is no function and no LangChain tool")
+    waits = asyncio.iscoroutinefunction(what)
+    try:
+        return StructuredTool.from_function(
+            func=None if waits else what,
+            coroutine=what if waits else in_a_thread(what),
+            name=_sign(name),
+        )
+    except (TypeError, ValueError) as error:
+        raise CouncilError(
+            f"tool {name!r} cannot be described to a model ({redact(str(error))[:200]}); "
+            "it needs a docstring and annotated arguments"
+        ) from None
+
+
+def _sign(name: str) -> str:
+    """A name as every vendor takes it."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]

@@ -1,0 +1,213 @@
+"""Following a run: its events one by one, and the view of the run that they add up to.
+
+The terminal and the chat page draw a `RunView`; neither knows how LangGraph streams.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+
+from mom_council.councils.records import Absence, Annotation, Ballot, Segment, Status
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import (
+    Answered,
+    Asked,
+    Called,
+    Counted,
+    Event,
+    Finished,
+    Heat,
+    Missed,
+    Noted,
+    Painted,
+    Planned,
+    Polled,
+    Read,
+    Returned,
+    Routed,
+    Said,
+    Seated,
+    Speaker,
+    Voted,
+    read_event,
+)
+
+
+async def follow(
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    given: Any,
+    config: RunnableConfig,
+    *,
+    context: CouncilContext | None = None,
+    wanted: Callable[[Any], bool] | None = None,
+) -> AsyncGenerator[Event, None]:
+    """Run a council and yield what it tells.
+
+    Args:
+        graph: the compiled council.
+        given: `{"messages": [...]}` for a question, None to go on with an open one.
+        config: holds `configurable.thread_id` where the graph has a checkpointer.
+        context: the settings of this run.
+        wanted: says of an event as it was written whether to read it; left out, all are.
+
+    Raises:
+        MixtureError: as the graph raises it.
+    """
+    stream = graph.astream(
+        given,
+        config,
+        context=context,
+        stream_mode=["custom"],
+        # Otherwise what a step's nodes say may be kept before the step itself is, and a kill
+        # between the two would have them asked again.
+        durability="sync" if graph.checkpointer else None,
+        version="v2",
+    )
+    # Whoever stops following stops the run, and the calls under way.
+    async with aclosing(stream):  # type: ignore[type-var]
+        async for part in stream:
+            if wanted is not None and not wanted(part["data"]):
+                continue
+            event = read_event(part["data"])
+            if event is not None:
+                yield event
+
+
+@dataclass
+class SpeakerView:
+    """One speaking: a character's turn, a ballot, the synthesizer."""
+
+    speaker: Speaker
+    model: str = ""
+    text: str = ""
+    reasoning: str = ""
+    state: Literal["waiting", "speaking", "done", "absent"] = "waiting"
+    began: float = 0.0
+    segment: Segment | None = None
+    absence: Absence | None = None
+    prompt: tuple[tuple[str, str], ...] = ()
+    calls: dict[str, Called | Returned] = field(default_factory=dict)
+    """Of tools: each as it was asked for, then as it ended."""
+
+
+@dataclass
+class RoundView:
+    """One round: who spoke, who voted, what came of it."""
+
+    number: int
+    seats: dict[tuple[int, str], SpeakerView] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    voters: tuple[str, ...] = ()
+    ballots: list[Ballot] = field(default_factory=list)
+    unvoted: list[Absence] = field(default_factory=list)
+    counted: Counted | None = None
+
+
+@dataclass
+class RunView:
+    """A run as far as it has got. `take` an event, then draw."""
+
+    route: Literal["text", "image"] = "text"
+    annotation: Annotation = field(default_factory=Annotation)
+    most_rounds: int = 1
+    layers: int = 1
+    rounds: list[RoundView] = field(default_factory=list)
+    voices: dict[str, SpeakerView] = field(default_factory=dict)
+    heat: Heat | None = None
+    plans: list[Planned] = field(default_factory=list)
+    painted: Painted | None = None
+    notes: list[str] = field(default_factory=list)
+    active: str = ""
+    answer: str = ""
+    status: Status | None = None
+
+    @property
+    def round(self) -> RoundView:
+        """The round in progress; a first one, before anybody is seated."""
+        if not self.rounds:
+            self.rounds.append(RoundView(1))
+        return self.rounds[-1]
+
+    def take(self, event: Event) -> None:  # noqa: C901 - one line an event
+        """Lay an event over the view."""
+        match event:
+            case Routed():
+                self.route = event.route
+            case Read():
+                self.annotation = event.annotation
+            case Seated():
+                self._seat(event)
+            case Polled():
+                self.round.voters = event.voters
+                self.active = "vote"
+            case Heat():
+                self.heat = event
+            case Planned():
+                self.plans.append(event)
+            case Asked():
+                one = self._voice(event.speaker)
+                one.text = one.reasoning = ""  # asked anew after an interruption: it begins again
+                one.calls = {}
+                one.state, one.model, one.prompt = "speaking", event.model, event.prompt
+                one.began = time.monotonic()
+                self.active = event.speaker.node
+            case Said():
+                one = self._voice(event.speaker)
+                one.state = "speaking"
+                if event.reasoning:
+                    one.reasoning += event.text
+                else:
+                    one.text += event.text
+            case Called():
+                one = self._voice(event.speaker)
+                one.text = ""  # what it said before a call is no answer
+                one.calls[event.id] = event
+            case Returned():
+                self._voice(event.speaker).calls[event.id] = event
+            case Finished():
+                one = self._voice(event.speaker)
+                one.state, one.segment, one.model = "done", event.segment, event.segment.model
+            case Missed():
+                self._miss(event.absence)
+            case Voted():
+                self.round.ballots.append(event.ballot)
+            case Counted():
+                self.round.counted = event
+            case Painted():
+                self.painted = event
+            case Noted():
+                self.notes.append(event.text)
+            case Answered():
+                self.answer, self.status = event.text, event.status
+
+    def _seat(self, event: Seated) -> None:
+        if not self.rounds or self.rounds[-1].number != event.round:
+            self.rounds.append(RoundView(event.round))
+        self.most_rounds, self.layers = event.rounds, event.layers
+        self.round.dropped = event.dropped
+        for name in event.seated:
+            speaker = Speaker(node="character", name=name, round=event.round, layer=event.layer)
+            self._voice(speaker)
+
+    def _voice(self, speaker: Speaker) -> SpeakerView:
+        if speaker.node == "character":
+            return self.round.seats.setdefault((speaker.layer, speaker.name), SpeakerView(speaker))
+        name = f"{speaker.node}:{speaker.name}:{speaker.round}"
+        return self.voices.setdefault(name, SpeakerView(speaker))
+
+    def _miss(self, absence: Absence) -> None:
+        if absence.stage == "vote":
+            self.round.unvoted.append(absence)
+            return
+        speaker = Speaker(
+            node="character", name=absence.character, round=absence.round, layer=absence.layer
+        )
+        one = self._voice(speaker)
+        one.state, one.absence = "absent", absence

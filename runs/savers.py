@@ -1,0 +1,412 @@
+"""How a thread's values become bytes: msgpack with our records allowed, then zlib.
+
+Uncompressed, a turn of six characters costs 128 kB; most of it is the same field and channel names
+over and over, which a dictionary that both sides know makes nearly free.
+
+LangGraph's savers as a council needs them: grouped commits, small files, errors with a cure.
+
+The savers stay LangGraph's own; what is changed here is how SQLite rows are committed (one
+transaction for whatever is waiting, instead of one per row group) and what a failure says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import aiosqlite
+import ormsgpack
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+    get_checkpoint_metadata,
+)
+from langgraph.checkpoint.serde import jsonplus
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+from mom_council.councils import records
+from mom_council.deliberation import state
+from mom_council.errors import StorageError
+from mom_council.paths import VARIABLE
+
+# Where records stood in the versions whose threads may still lie on a disk. Each is found by the
+# name of its class, so a record may move to another module and old threads are read as before.
+_PACKAGES = ("mom_council.", "mixture_of_models.")
+
+_PACKED = "+z1"
+_SMALLEST = 64  # bytes; below this zlib only adds to them
+
+# Names in the order they follow each other, commonest last. Stored threads need these exact bytes
+# to be read again: never edit this text, give a new one the tag "+z2" beside it.
+_WORDS = (
+    "additional_kwargs response_metadata usage_metadata tool_calls invalid_tool_calls "
+    "input_tokens output_tokens total_tokens finish_reason model_name content_blocks "
+    "langchain_core.messages.tool ToolMessage langchain_core.messages.system SystemMessage "
+    "langchain_core.messages.human HumanMessage content id name type human example "
+    "langchain_core.messages.ai AIMessage ai "
+    "restated kind open closed unknown Annotation seated dropped Seating "
+    "mixture_of_models.graph.state "
+    "council spoke absent verdict stop_reason dissent minority_report rounds degraded notes "
+    "written_by route usage seconds Status method borda plurality approval score options members "
+    "answer tally share leader confidence decided agreed stalled single unvoted tie ballots "
+    "abstained Verdict failed timeout late empty garbled refused budget reason detail stage "
+    "Absence voter choice ranking approved scores unread shown Ballot "
+    "attempts error status calls usd first_token cached node vote synthesizer annotator Segment "
+    "character text reasoning model round layer weight truncated Proposal "
+    "mixture_of_models.councils.records model_validate_json "
+    "updated_channels branch:to:painter channel_versions versions_seen __input__ __start__ "
+    "channel_values asked_at annotation seating proposals absences segments verdicts messages "
+    "branch:to:classifier branch:to:annotator branch:to:seating branch:to:thermal_wait "
+    "branch:to:quorum branch:to:consensus branch:to:synthesizer branch:to:vote_ branch:to:"
+)
+_KNOWN = ormsgpack.packb(_WORDS.split())
+
+
+def _records() -> dict[str, type[records.Record]]:
+    """Every record that may stand in a thread, by the name of its class."""
+    return {
+        found.__name__: found
+        for module in (records, state)
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, records.Record)
+    }
+
+
+def allowed_records() -> list[tuple[str, str]]:
+    """Every record that may stand in a thread; LangGraph hands back any other type as a dict."""
+    return sorted((found.__module__, name) for name, found in _records().items())
+
+
+class PackedSerializer(JsonPlusSerializer):
+    """LangGraph's own serializer, never pickle, with what it writes compressed."""
+
+    def __init__(self) -> None:
+        super().__init__(pickle_fallback=False, allowed_msgpack_modules=allowed_records())
+        self._read_other = self._unpack_ext_hook
+        self._unpack_ext_hook = self._read_extension
+        self._by_name = _records()
+
+    def _read_extension(self, code: int, data: bytes) -> Any:
+        """Read one of our records by its name, wherever it stood; LangGraph reads the rest."""
+        if code == jsonplus.EXT_PYDANTIC_V2:
+            module, name, fields, *_ = ormsgpack.unpackb(
+                data, ext_hook=self._read_extension, option=ormsgpack.OPT_NON_STR_KEYS
+            )
+            if module.startswith(_PACKAGES) and name in self._by_name:
+                return self._by_name[name](**fields)
+        return self._read_other(code, data)
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """Serialize, and compress where that makes it smaller."""
+        kind, plain = super().dumps_typed(obj)
+        if len(plain) < _SMALLEST:
+            return kind, plain
+        squeeze = zlib.compressobj(6, zdict=_KNOWN)
+        packed = squeeze.compress(plain) + squeeze.flush()
+        return (kind + _PACKED, packed) if len(packed) < len(plain) else (kind, plain)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """Read what `dumps_typed` wrote, and what other savers of LangGraph wrote before."""
+        kind, stored = data
+        if kind.endswith(_PACKED):
+            kind = kind.removesuffix(_PACKED)
+            stored = zlib.decompressobj(zdict=_KNOWN).decompress(stored)
+        return super().loads_typed((kind, stored))
+
+
+_KEPT = "what was finished before is kept"
+_LOCKED = f"another program holds it locked: close that one and ask again; {_KEPT}"
+_UNWRITABLE = f"it cannot be written: make it writable, or set {VARIABLE} to a folder that is"
+
+_SQLITE_CURES = {
+    sqlite3.SQLITE_FULL: f"there is no room left: free some disk space and ask again; {_KEPT}",
+    sqlite3.SQLITE_IOERR: "reading or writing failed: check the disk's health and free space",
+    sqlite3.SQLITE_READONLY: _UNWRITABLE,
+    sqlite3.SQLITE_PERM: _UNWRITABLE,
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_NOTADB: "it is not a SQLite database: move it away, and a new one is made",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: move it away, and a new one is made (what it held may "
+    "be saved by `sqlite3 FILE .recover`)",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check that it is a file in a folder you can "
+    f"write, or set {VARIABLE} to one",
+}
+
+
+@contextmanager
+def storage_errors(place: str) -> Iterator[None]:
+    """Turn what SQLite and PostgreSQL raise into a StorageError of one line.
+
+    Args:
+        place: the file or the server, as a person would name it; never with a password.
+
+    Raises:
+        StorageError: what failed, where, and what to do.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        # The low byte is the kind of failure, the rest says in which system call.
+        cure = _SQLITE_CURES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
+        raise StorageError(f"threads in {place!r}: {cure or _one_line(error)}") from error
+    except Exception as error:
+        # psycopg is an extra, so its errors are known by where they come from.
+        if not type(error).__module__.startswith("psycopg"):
+            raise
+        raise StorageError(
+            f"threads in {place!r}: {_one_line(error)}; check that the server runs and may be used"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+class SpokenErrors(BaseCheckpointSaver[Any]):
+    """Laid over a saver: whatever its storage raises in the middle of a run is a StorageError."""
+
+    place: str
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """One checkpoint, the newest where the config names none."""
+        with storage_errors(self.place):
+            return await super().aget_tuple(config)
+
+    async def alist(
+        self, config: RunnableConfig | None, **kwargs: Any
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Checkpoints, newest first."""
+        with storage_errors(self.place):
+            async for found in super().alist(config, **kwargs):
+                yield found
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Keep a checkpoint."""
+        with storage_errors(self.place):
+            return await super().aput(config, checkpoint, metadata, new_versions)
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Keep what one node wrote."""
+        with storage_errors(self.place):
+            await super().aput_writes(config, writes, task_id, task_path)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Forget a thread."""
+        with storage_errors(self.place):
+            await super().adelete_thread(thread_id)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What delta channels are rebuilt from."""
+        with storage_errors(self.place):
+            return await super().aget_delta_channel_history(config=config, channels=channels)
+
+
+_COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
+# Routing rows count only while their superstep is the thread's newest: a replay of an older one
+# runs its nodes again. They are half of all rows, so they go when the next checkpoint comes; rows
+# of state channels stay, because delta channels are rebuilt from them. Below zero, row ids keep the
+# short-lived rows on pages of their own, which are used again; among the others they leave holes.
+_ROUTING = "branch:to:"
+_STATEMENTS = {  # in the order of a transaction; REPLACE beats IGNORE whichever comes first
+    "write": f"INSERT OR IGNORE INTO writes ({_COLUMNS}) "  # noqa: S608
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "route": f"INSERT OR IGNORE INTO writes (rowid, {_COLUMNS}) "  # noqa: S608
+    "VALUES (-abs(random() / 2), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "rewrite": f"INSERT OR REPLACE INTO writes ({_COLUMNS}) "  # noqa: S608
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "put": "INSERT OR REPLACE INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, "
+    "parent_checkpoint_id, type, checkpoint, metadata) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "prune": "DELETE FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? "  # noqa: S608
+    f"AND substr(channel, 1, {len(_ROUTING)}) = '{_ROUTING}'",
+    "drop writes": "DELETE FROM writes WHERE thread_id = ?",
+    "drop": "DELETE FROM checkpoints WHERE thread_id = ?",
+}
+_ORDER = {name: at for at, name in enumerate(_STATEMENTS)}
+
+# Told by an index of their own (`turns`), so that listing reads no checkpoint.
+_TURNS_INDEX = (
+    "CREATE INDEX IF NOT EXISTS turns ON checkpoints (thread_id, checkpoint_id) "
+    "WHERE checkpoint_ns = '' AND instr(metadata, CAST('\"source\": \"input\"' AS BLOB)) > 0"
+)
+_THREADS = (
+    "SELECT t.thread_id, t.turns, t.first, (SELECT max(c.checkpoint_id) FROM checkpoints c "
+    "WHERE c.thread_id = t.thread_id AND c.checkpoint_ns = '') AS latest FROM ("
+    "SELECT thread_id, count(*) AS turns, min(checkpoint_id) AS first FROM checkpoints "
+    "WHERE checkpoint_ns = '' AND instr(metadata, CAST('\"source\": \"input\"' AS BLOB)) > 0 "
+    "GROUP BY thread_id) t ORDER BY latest DESC LIMIT ?"
+)
+
+Row = tuple[Any, ...]
+
+
+class _Commits:
+    """Rows that wait for the next transaction; all that come during one share the one after."""
+
+    def __init__(self, conn: aiosqlite.Connection, lock: asyncio.Lock) -> None:
+        self._conn = conn
+        self._lock = lock
+        self._waiting: list[tuple[str, Row]] = []
+        self._next: asyncio.Task[None] | None = None
+
+    async def put(self, *rows: tuple[str, Row]) -> None:
+        """Write rows and return when they are committed, also when the caller is cancelled."""
+        self._waiting.extend(rows)
+        if self._next is None:
+            self._next = asyncio.create_task(self._commit())
+        await asyncio.shield(self._next)
+
+    async def _commit(self) -> None:
+        async with self._lock:
+            rows, self._waiting, self._next = self._waiting, [], None
+            try:
+                rows.sort(key=lambda row: _ORDER[row[0]])
+                for name, same in groupby(rows, key=itemgetter(0)):
+                    async with self._conn.executemany(_STATEMENTS[name], [row for _, row in same]):
+                        pass
+                await self._conn.commit()
+            except BaseException:
+                await self._conn.rollback()
+                raise
+
+    async def drain(self) -> None:
+        """Wait until nothing is left to write."""
+        while self._next is not None:
+            await asyncio.wait([self._next])
+
+
+class GroupedSqliteSaver(AsyncSqliteSaver):
+    """AsyncSqliteSaver whose rows share transactions, and that keeps no dead routing rows."""
+
+    def __init__(
+        self, conn: aiosqlite.Connection, *, serde: SerializerProtocol, place: str
+    ) -> None:
+        super().__init__(conn, serde=serde)
+        self.place = place
+        self.commits = _Commits(conn, self.lock)
+
+    async def setup(self) -> None:
+        """Make the tables and the index of turns, where they are missing."""
+        if self.is_setup:
+            return
+        await super().setup()
+        await self.conn.execute(_TURNS_INDEX)
+        await self.conn.commit()
+
+    async def thread_rows(self, limit: int) -> list[Row]:
+        """Threads, newest first: name, turns, first and latest checkpoint."""
+        with storage_errors(self.place):
+            await self.setup()
+            async with self.lock:
+                return [tuple(row) for row in await self.conn.execute_fetchall(_THREADS, (limit,))]
+
+    def get_next_version(self, current: Any, channel: None) -> Any:
+        """Count in whole numbers: LangGraph's 50-character versions would fill half the file."""
+        if isinstance(current, str):  # a thread that another saver began
+            return super().get_next_version(current, channel)
+        return (current or 0) + 1
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Keep a checkpoint; returns once it is committed."""
+        await self.setup()
+        asked = config["configurable"]
+        thread, space = str(asked["thread_id"]), asked.get("checkpoint_ns", "")
+        parent = asked.get("checkpoint_id")
+        kind, blob = self.serde.dumps_typed(checkpoint)
+        about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
+        rows: list[tuple[str, Row]] = [
+            (
+                "put",
+                (
+                    *(thread, space, checkpoint["id"], parent),
+                    *(kind, blob, about.encode("utf-8", "ignore")),
+                ),
+            )
+        ]
+        if parent is not None:
+            rows.append(("prune", (thread, space, parent)))
+        await self.commits.put(*rows)
+        return {
+            "configurable": {
+                "thread_id": asked["thread_id"],
+                "checkpoint_ns": space,
+                "checkpoint_id": checkpoint["id"],
+            }
+        }
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Keep what one node wrote; returns once it is committed."""
+        await self.setup()
+        asked = config["configurable"]
+        place = (str(asked["thread_id"]), str(asked.get("checkpoint_ns", "")))
+        special = all(name in WRITES_IDX_MAP for name, _ in writes)
+        await self.commits.put(
+            *(
+                (
+                    "rewrite" if special else "route" if name.startswith(_ROUTING) else "write",
+                    (
+                        *(*place, str(asked["checkpoint_id"]), task_id, task_path),
+                        *(WRITES_IDX_MAP.get(name, at), name, *self.serde.dumps_typed(value)),
+                    ),
+                )
+                for at, (name, value) in enumerate(writes)
+            )
+        )
+
+    async def drop_thread(self, thread_id: str) -> None:
+        """Forget a thread without overwriting its text: for files that are deleted as a whole."""
+        with storage_errors(self.place):
+            await self.setup()
+            await self.commits.put(("drop writes", (thread_id,)), ("drop", (thread_id,)))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Forget a thread, overwriting its text in the file."""
+        await self.setup()
+        await self.commits.drain()
+        await self.conn.execute("PRAGMA secure_delete = ON")
+        try:
+            await super().adelete_thread(thread_id)
+        finally:
+            await self.conn.execute("PRAGMA secure_delete = OFF")
+        # The write-ahead log still holds the pages as they were.
+        await self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,108 @@
+"""Who disagreed, and the strongest of what they said.
+
+Councils lose most of the good ideas that only one member had, so the synthesizer is handed the
+dissent explicitly.
+
+What stands behind a proposal, in the words that the synthesizer and the reader are given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from mom_council.councils.records import Proposal, Verdict
+from mom_council.voting.answers import canonical, is_refusal
+
+
+def dissent(proposals: Sequence[Proposal], verdict: Verdict) -> tuple[str, ...]:
+    """The characters whose proposal is not in the leading option, in seat order.
+
+    Nobody dissents where nobody leads.
+    """
+    if verdict.leader is None or not verdict.options:
+        return ()
+    leading = verdict.options[0].members
+    names = dict.fromkeys(proposal.character for proposal in proposals)
+    return tuple(name for name in names if name not in leading)
+
+
+def minority_report(proposals: Sequence[Proposal], verdict: Verdict) -> Proposal | None:
+    """The strongest dissenting proposal: by its option's tally, then its weight, then its seat.
+
+    Refusals and empty texts are no report. None where everybody agrees.
+    """
+    against = set(dissent(proposals, verdict))
+    tally = {name: option.tally for option in verdict.options for name in option.members}
+    last = {proposal.character: proposal for proposal in proposals}
+    heard = [
+        proposal
+        for name, proposal in last.items()
+        if name in against and proposal.text.strip() and not is_refusal(proposal.text)
+    ]
+    return max(
+        heard,
+        key=lambda proposal: (tally.get(proposal.character, 0.0), proposal.weight),
+        default=None,
+    )
+
+
+_SHARES = {
+    "similarity": "{:.0%} saying much the same",
+    "best_confidence": "a confidence of {:.0%}",
+}
+"""What a share is, where nobody voted."""
+
+
+def led(verdict: Verdict) -> bool:
+    """Whether anybody stands behind the leader: without a ballot its seat alone put it first."""
+    return verdict.leader is not None and verdict.share > 0
+
+
+def dissenting(standing: Sequence[Proposal], verdict: Verdict) -> tuple[str, ...]:
+    """Who disagrees; nobody where nobody stands behind the leader."""
+    return dissent(standing, verdict) if led(verdict) else ()
+
+
+def support(proposal: Proposal, verdict: Verdict, proposals: int) -> str:
+    """How much of the council stands behind a proposal."""
+    option = next((o for o in verdict.options if proposal.character in o.members), None)
+    if option is None or not led(verdict):
+        return ""
+    if verdict.method == "answers":
+        return f"{len(option.members)} of {proposals} gave this answer"
+    if verdict.method == "plurality":
+        return f"{option.tally:g} of {verdict.ballots} votes"
+    if verdict.method == "best_confidence" and not option.share:
+        return ""  # it said nothing of how sure it is
+    return _SHARES.get(verdict.method, "{:.0%} of the vote").format(option.share)
+
+
+def verdict_in_words(verdict: Verdict, number: Mapping[str, int]) -> str:
+    """The verdict by the proposals' numbers, which name nobody."""
+    if not led(verdict):
+        return "nobody voted; weigh the proposals yourself"
+    leading = [f"proposal {number[name]}" for name in verdict.options[0].members]
+    share = _SHARES.get(verdict.method, "{:.0%} of the vote").format(verdict.share)
+    words = f"{' and '.join(sorted(leading))} leads with {share}"
+    return words + (", a tie broken by seat" if verdict.tie else "")
+
+
+def strayed(text: str, verdict: Verdict) -> str:
+    """What to say when the written answer is another than the one the council settled on."""
+    settled = verdict.options[0].answer if led(verdict) and not verdict.tie else None
+    written = canonical(text)
+    if settled is None or written is None or written == settled:
+        return ""
+    if _sort(settled) is None or _sort(settled) != _sort(written):
+        return ""  # prose may say the same in other words
+    return f"The synthesizer wrote {written!r}, and the council had settled on {settled!r}."
+
+
+def _sort(answer: str) -> str | None:
+    """What sort of closed answer it is: two of one sort that differ contradict each other."""
+    if answer.lower() in ("yes", "no", "true", "false"):
+        return "verdict"
+    if len(answer) == 1 and answer.isalpha():
+        return "choice"
+    return "number" if re.fullmatch(r"-?\d+(\.\d+|/\d+)?", answer) else None

@@ -1,0 +1,283 @@
+"""When to stop asking: rules that end a vote before everybody has answered.
+
+Ask in waves, the cheapest voters first, and after each wave ask a rule whether to go on. A rule
+is a function of the weight behind each answer so far and of the weights still out; it returns
+True to stop.
+
+- `lossless` and `lossless_in_order`: nothing that is out can change the leader. They cost no
+  accuracy. With seven similar models they saved 34 % of the calls on grade-school mathematics and
+  17 % on hard multiple choice.
+- `beta` and `dirichlet`: the leader is probably the majority of an endless vote. They pay off in
+  large panels only: at 95 % `beta` needs 4 to 0, so in a panel of seven it stops no earlier than
+  `lossless`, and a panel of three can never stop by it.
+
+Source of the last two: P. Aggarwal, A. Madaan, Y. Yang, Mausam, "Let's Sample Step by Step:
+Adaptive-Consistency for Efficient Reasoning and Coding with LLMs", EMNLP 2023.
+
+Whether enough have been asked: the stopping rules of a council, over what was said so far.
+
+`exits` has the rules by themselves; here they meet a council's settings. Pure: the graph asks after
+every wave, and while a wave is under way whenever somebody has answered.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from mom_council.councils.records import AnswerKind, Ballot, Proposal
+from mom_council.councils.schema import Deliberation
+from mom_council.voting.counting import agreed, count, lay, merge
+from mom_council.voting.fitted import Trust, confidence
+from mom_council.voting.methods.base import Group, Number, exact
+
+Exit = Callable[[Mapping[Hashable, Number], Sequence[float]], bool]
+"""(weight behind each answer so far, weights still out) -> whether to stop asking."""
+
+
+def lossless(votes: Mapping[Hashable, Number], out: Sequence[float]) -> bool:
+    """Whether the leader stays ahead if all who are out agree on another answer.
+
+    A lead that could end level is not enough, since a tie may be broken either way.
+    """
+    if not out:
+        return True
+    first, second = _first_two(votes)
+    return first - second > sum(exact(weight) for weight in out)
+
+
+def lossless_in_order(votes: Mapping[Hashable, Number], out: Sequence[float]) -> bool:
+    """The same for a vote whose ties go to the answer that was given first, in the order of asking.
+
+    Ending level is enough then against answers that came later, and against those yet to come.
+    It stops a little earlier than `lossless`, and the winner is that of this vote, always.
+    """
+    if not out:
+        return True
+    if not votes:
+        return False
+    rest = sum(exact(weight) for weight in out)
+    most = max(votes.values())
+    led = False
+    for number in votes.values():
+        if not led and number == most:
+            led = True
+        elif number + rest > most or (number + rest == most and not led):
+            return False
+    return rest <= most
+
+
+def beta(confidence: float = 0.95) -> Exit:
+    """Stop when the first is probably more frequent than the second, by votes of weight 1 each.
+
+    With v1 and v2 votes and a flat prior that is Pr[Bin(v1 + v2 + 1, 1/2) <= v1] >= confidence.
+    """
+
+    def stop(votes: Mapping[Hashable, Number], out: Sequence[float]) -> bool:
+        first, second = (int(number) for number in _first_two(votes))
+        tosses = first + second + 1
+        ways = sum(math.comb(tosses, heads) for heads in range(first + 1))
+        return not out or ways >= confidence * 2**tosses
+
+    return stop
+
+
+def dirichlet(confidence: float = 0.95) -> Exit:
+    """Stop when the first is probably the most frequent of all answers seen; see `most_likely`."""
+
+    def stop(votes: Mapping[Hashable, Number], out: Sequence[float]) -> bool:
+        if not out or not votes:
+            return not out
+        return most_likely([float(number) for number in votes.values()]) >= confidence
+
+    return stop
+
+
+def most_likely(votes: Sequence[float], steps: int = 2000) -> float:
+    """The probability that the most frequent answer so far is the most frequent in truth.
+
+    Args:
+        votes: how often each answer was given; whole numbers, at least one. One answer alone is
+            compared with another that nobody has given yet.
+        steps: of the integral; a rule of the trapezium, good to three digits.
+
+    Shares are drawn from Dirichlet(votes + 1), that is as gammas in proportion; the gamma of the
+    leader has to be the greatest, which is one integral over its value.
+    """
+    ordered = sorted((int(number) for number in votes), reverse=True)
+    return _most_likely(tuple([*ordered, 0] if len(ordered) == 1 else ordered), steps)
+
+
+@functools.lru_cache(maxsize=4096)
+def _most_likely(ordered: tuple[int, ...], steps: int) -> float:
+    first, *others = ordered
+    top = first + 1 + 12 * math.sqrt(first + 1) + 12
+    width = top / steps
+    total = 0.0
+    for step in range(1, steps):
+        at = step * width
+        density = math.exp(first * math.log(at) - at - math.lgamma(first + 1))
+        total += density * math.prod(_gamma_below(other, at) for other in others)
+    return min(1.0, total * width + (width / 2 if first == 0 else 0.0))
+
+
+def asked(
+    answers: Sequence[Hashable | None],
+    stop: Exit = lossless,
+    *,
+    weights: Sequence[float] | None = None,
+    waves: Iterable[int] | None = None,
+) -> int:
+    """How many voters are asked before a rule stops the vote, given what each would answer.
+
+    Args:
+        answers: in the order of asking, cheapest first; None is an abstention.
+        stop: the rule, asked after every wave.
+        weights: of the voters; 1 each if left out.
+        waves: how many are asked at a time; one by one if left out, and after the last wave.
+    """
+    weights = [1.0] * len(answers) if weights is None else weights
+    sizes = iter(waves or ())
+    votes: dict[Hashable, Number] = {}
+    done = 0
+    while done < len(answers):
+        end = min(len(answers), done + max(1, next(sizes, 1)))
+        for answer, weight in zip(answers[done:end], weights[done:end], strict=True):
+            if answer is not None:
+                votes[answer] = votes.get(answer, 0) + exact(weight)
+        done = end
+        if stop(votes, weights[done:]):
+            break
+    return done
+
+
+def _first_two(votes: Mapping[Hashable, Number]) -> tuple[Number, Number]:
+    first, second, *_ = [*sorted(votes.values(), reverse=True), 0, 0]
+    return first, second
+
+
+def _gamma_below(shape: int, at: float) -> float:
+    """The probability that a gamma variable of shape `shape` + 1 is below `at`."""
+    term = total = 1.0
+    for step in range(1, shape + 1):
+        term *= at / step
+        total += term
+    return max(0.0, 1.0 - math.exp(-at) * total)
+
+
+SURE = 0.95
+
+
+def enough(
+    rules: Deliberation,
+    spoken: Sequence[Proposal],
+    *,
+    asked: Mapping[str, float],
+    out: Mapping[str, float],
+    kind: AnswerKind = "unknown",
+    trust: Trust | None = None,
+    in_order: bool = True,
+    last: bool = True,
+) -> bool:
+    """Whether the council's rule lets it do without those who are out.
+
+    Args:
+        rules: the council's.
+        spoken: what was proposed, in the order of asking.
+        asked: everybody who was asked, with or without an answer yet, and their weights.
+        out: everybody who has not answered, and may; and their weights.
+        kind: of the question's answer.
+        trust: what is known of the voices, for the rule `calibrated`.
+        in_order: those who are out come after all who spoke in the order of asking, so that ties
+            go against them.
+        last: no round follows; otherwise `lossless` must not change whether one follows either.
+    """
+    if rules.stop == "all" or not out or not spoken:
+        return False
+    groups = merge(spoken, kind=kind)
+    votes: dict[Hashable, Number] = {at: group.weight for at, group in enumerate(groups)}
+    rest = [*out.values()]
+    if rules.stop == "lossless":
+        exit_ = lossless_in_order if in_order else lossless
+        return exit_(votes, rest) and (last or _agreement_stays(votes, rest, rules.threshold))
+    if rules.stop == "threshold":
+        best = max(groups, key=lambda group: group.weight)
+        line = exact(rules.threshold) * sum(exact(weight) for weight in asked.values())
+        return best.answer is not None and len(best.members) > 1 and best.weight >= line
+    told = [group for group in groups if group.answer is not None]
+    if not told:
+        return False
+    if rules.stop == "calibrated":
+        done: dict[str, str | None] = {name: None for name in asked if name not in out}
+        return trust is not None and _sure_enough(rules, told, done, trust)
+    heads: dict[Hashable, Number] = {at: len(group.members) for at, group in enumerate(told)}
+    rule = beta if rules.stop == "beta" else dirichlet
+    return rule(rules.sure or SURE)(heads, rest)
+
+
+def enough_ballots(
+    rules: Deliberation,
+    proposals: Sequence[Proposal],
+    ballots: Sequence[Ballot],
+    *,
+    out: Mapping[str, float],
+    kind: AnswerKind = "unknown",
+) -> bool:
+    """Whether the ballots that are in are enough by a rule that may stop before it is decided.
+
+    Args:
+        rules: the council's; `lossless` is `counting.is_decided`, and never True here.
+        proposals: what was voted on.
+        ballots: that are in.
+        out: voters whose ballots are not, and their weights.
+        kind: of the question's answer.
+    """
+    if rules.stop == "threshold":
+        # Of all who were asked: silence is no agreement.
+        weight = sum(exact(ballot.weight) for ballot in ballots)
+        verdict = count(proposals, ballots, method=rules.method, kind=kind)
+        whole = weight + sum(exact(one) for one in out.values())
+        return agreed(verdict, rules.threshold) and bool(
+            whole and verdict.share * float(weight) >= rules.threshold * float(whole) - 1e-9
+        )
+    if rules.stop in ("beta", "dirichlet") and rules.method == "plurality":
+        table, _ = lay(proposals, ballots, kind=kind, method=rules.method)
+        heads: Counter[Hashable] = Counter(
+            table.option_of[ballot.choice] for ballot in table.ballots if ballot.choice
+        )
+        rule = beta if rules.stop == "beta" else dirichlet
+        return bool(heads and out) and rule(rules.sure or SURE)(heads, [*out.values()])
+    return False
+
+
+def sure_at(rules: Deliberation, trust: Trust) -> float | None:
+    """The probability that the rule `calibrated` stops at; None where it never does."""
+    if rules.sure is not None:
+        return rules.sure
+    return trust.fitted.threshold if trust.fitted is not None else SURE
+
+
+def _sure_enough(
+    rules: Deliberation, told: Sequence[Group], done: Mapping[str, str | None], trust: Trust
+) -> bool:
+    line = sure_at(rules, trust)
+    said = {**done} | {name: group.answer for group in told for name in group.members}
+    best = max(told, key=lambda group: group.weight)
+    chance, _ = confidence(trust, said, str(best.answer))
+    return line is not None and chance is not None and chance >= line
+
+
+def _agreement_stays(
+    votes: Mapping[Hashable, Number], out: Sequence[float], threshold: float
+) -> bool:
+    """Whether those who are out cannot change whether the leader's share reaches the threshold."""
+    first, *others = sorted(votes.values(), reverse=True)
+    rest, line = sum(exact(weight) for weight in out), exact(threshold)
+    whole = sum(votes.values()) + rest
+    if not whole:
+        return False
+    stays = Fraction(first) / whole >= line and first - max(others, default=0) > rest
+    return stays or Fraction(first + rest) / whole < line

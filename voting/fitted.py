@@ -1,0 +1,154 @@
+"""What outcomes have taught about a panel: its weights, and how sure a verdict of it may be.
+
+A `Fitted` is made from recorded answers whose outcome is known (`evals.fitting`), kept with the
+reliability ledger, and read while a council answers. Two things come of it:
+
+- `sure`: how likely an answer is to be right, given who said what on its own. All voters together
+  are judged by the learned vote and its correction; the first n of the panel, in the order of
+  strength, by the weights of the weighted vote, tempered for just so many.
+- `Fitted.threshold`: from which probability on no further voter needs to be asked.
+
+Where nothing was fitted there is no confidence. The share of a vote is none: 5 of 7 meant 92 % on
+grade-school mathematics and 70 % on hard multiple choice (measured on public recordings).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field
+
+from mom_council.councils.records import Record
+from mom_council.voting.calibration import log_odds_of
+from mom_council.voting.weights import LearnedVote
+
+
+class Fitted(Record):
+    """What was fitted to the outcomes of a panel on a kind of question."""
+
+    kind: str = Field(description="of question, as the ledger names it")
+    questions: int = Field(ge=1, description="that it was fitted on")
+    options: float = Field(ge=2, description="K, the effective number of answers to choose from")
+    models: tuple[str, ...] = Field(
+        default=(), description="the panel, strongest first; empty: any panel of known models"
+    )
+    weights: tuple[float, ...] = Field(default=(), description="of the weighted vote, per model")
+    joint: tuple[float, ...] = Field(default=(), description="of the learned vote, per model")
+    none: float = Field(default=0.0, description="score of `nobody is right` in the learned vote")
+    slope: float = Field(default=1.0, ge=0, description="of the correction, in log-odds")
+    shift: float = Field(default=0.0, description="of the correction, in log-odds")
+    steps: tuple[tuple[float, float], ...] = Field(
+        default=(), description="per number of voters: scale of the weights, score of `nobody`"
+    )
+    threshold: float | None = Field(
+        default=None, description="probability at which asking stops; None: asking all is safer"
+    )
+
+    @property
+    def basis(self) -> str:
+        """What a confidence rests on, in words."""
+        return f"{self.questions} questions of {self.kind!r}"
+
+
+class Trust(Record):
+    """What is known of a council's voices when a question comes. By the characters' names."""
+
+    kind: str = Field(default="", description="of question that it is about; empty: any")
+    voices: dict[str, str] = Field(default_factory=dict, description="character -> its model")
+    panel: tuple[str, ...] = Field(default=(), description="characters that answer independently")
+    odds: dict[str, float] = Field(
+        default_factory=dict, description="log-odds weight, from each model's own record"
+    )
+    weights: dict[str, float] = Field(
+        default_factory=dict, description="that were learned; empty: nothing is known of anybody"
+    )
+    strength: dict[str, float] = Field(
+        default_factory=dict, description="how often each is expected to be right"
+    )
+    fitted: Fitted | None = Field(default=None, description="of just this panel")
+    any_panel: Fitted | None = Field(default=None, description="of any panel, on this kind")
+
+
+def confidence(
+    trust: Trust, said: Mapping[str, str | None], answer: str
+) -> tuple[float | None, str]:
+    """How likely an answer is to be right, and what that rests on; (None, "") where none can tell.
+
+    Args:
+        trust: what is known.
+        said: what each character that was asked answered on its own, None where it gave no answer.
+        answer: the one in question.
+    """
+    for fitted, chances in (
+        (trust.fitted, _by_panel(trust, said)),
+        (trust.any_panel, _by_any(trust, said)),
+    ):
+        if fitted is not None and answer in chances:
+            return chances[answer], fitted.basis
+    return None, ""
+
+
+def _by_panel(trust: Trust, said: Mapping[str, str | None]) -> dict[str, float]:
+    if trust.fitted is None:
+        return {}
+    place = places(trust.fitted.models, {name: trust.voices[name] for name in trust.panel})
+    if place is None or not said.keys() <= place.keys():
+        return {}
+    order = sorted(said, key=lambda name: place[name])
+    heard = [said[name] for name in order]
+    if len(heard) == len(place):
+        return sure(trust.fitted, heard)
+    first = [place[name] for name in order] == list(range(len(order)))
+    return sure_so_far(trust.fitted, heard) if first else {}
+
+
+def _by_any(trust: Trust, said: Mapping[str, str | None]) -> dict[str, float]:
+    if trust.any_panel is None or not said.keys() <= trust.odds.keys():
+        return {}
+    return sure_so_far(trust.any_panel, [*said.values()], [trust.odds[name] for name in said])
+
+
+def sure(fitted: Fitted, said: Sequence[str | None]) -> dict[str, float]:
+    """How likely each answer is to be right, where all of the panel were asked.
+
+    Args:
+        fitted: of this very panel.
+        said: the answer of each of `fitted.models`, in that order; None where there is none.
+    """
+    chances = LearnedVote(fitted.joint, fitted.none).probabilities(said)
+    return {answer: corrected(fitted, chance) for answer, chance in chances.items()}
+
+
+def sure_so_far(
+    fitted: Fitted, said: Sequence[str | None], weights: Sequence[float] | None = None
+) -> dict[str, float]:
+    """How likely each answer is to be right when so many have been asked; {} where none can tell.
+
+    Args:
+        fitted: of a panel whose first `len(said)` were asked, or of any panel.
+        said: what they answered, None where they gave no answer.
+        weights: of those who were asked; the panel's own, in its order, if left out.
+    """
+    if not 0 < len(said) <= len(fitted.steps):
+        return {}
+    scale, none = fitted.steps[len(said) - 1]
+    heavy = fitted.weights[: len(said)] if weights is None else weights
+    return LearnedVote(tuple(scale * each for each in heavy), none).probabilities(said)
+
+
+def corrected(fitted: Fitted, chance: float) -> float:
+    """The learned vote's probability, corrected by what came true on other questions."""
+    x = fitted.slope * log_odds_of(chance) + fitted.shift
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def places(panel: Sequence[str], voices: Mapping[str, str]) -> dict[str, int] | None:
+    """Where each character's model stands in a panel; None where they are not the same models.
+
+    Several characters on one model take its places in their own order.
+    """
+    if sorted(panel) != sorted(voices.values()):
+        return None
+    free = {model: [at for at, one in enumerate(panel) if one == model] for model in panel}
+    return {name: free[model].pop(0) for name, model in voices.items()}

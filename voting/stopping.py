@@ -1,0 +1,206 @@
+"""When a council stops deliberating, and why, in one plain sentence.
+
+Stopping early is worth having: stopping at 80 % agreement kept the accuracy of three rounds of
+debate at half the calls, and agreement that more debate adds is agreement that means less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mom_council.councils.records import AnswerKind, Proposal, StopReason, Verdict
+from mom_council.councils.schema import Deliberation
+from mom_council.voting.answers import canonical
+from mom_council.voting.counting import agreed
+from mom_council.voting.methods import METHODS
+
+
+def why_stop(
+    verdicts: Sequence[Verdict],
+    deliberation: Deliberation,
+    *,
+    proposals: Sequence[Proposal] = (),
+    previous: Sequence[Proposal] = (),
+    kind: AnswerKind = "unknown",
+    out: int = 0,
+    budget_spent: bool = False,
+    too_hot: bool = False,
+) -> StopReason | None:
+    """Why the council stops after this round; None if another round follows.
+
+    The first that holds, in this order: `budget` and `heat`, at once; then, once `rounds.min` are
+    over, `single`, `unvoted`, `sure`, `decided`, `agreed`, `no_ballots`, `stalled`, `rounds`.
+
+    Args:
+        verdicts: of the rounds so far, this one last.
+        deliberation: the council's rules.
+        proposals: of this round.
+        previous: of the round before.
+        kind: of the question's answer, for comparing the two.
+        out: how many ballots of this round were not waited for.
+        budget_spent: the question's budget is spent.
+        too_hot: the thermal watch says stop.
+
+    Raises:
+        ValueError: there is no verdict yet.
+    """
+    if not verdicts:
+        raise ValueError("verdicts is empty; count a round before asking whether to stop")
+    if budget_spent or too_hot:
+        return "budget" if budget_spent else "heat"
+    if len(verdicts) < deliberation.rounds.min:
+        return None
+    verdict = verdicts[-1]
+    if (alone := _needs_no_count(verdict)) is not None:
+        return alone
+    over = len(verdicts) >= deliberation.rounds.max
+    reached = agreed(verdict, deliberation.threshold)
+    if verdict.spared and deliberation.stop in ("beta", "dirichlet", "calibrated"):
+        return "sure"
+    # Ballots are left out only where they cannot matter: to the leader, or to the agreement too.
+    if out and verdict.decided and (reached or over):
+        return "decided"
+    if reached:
+        return "agreed"
+    before = verdicts[-2] if len(verdicts) > 1 else None
+    if _silent(verdict) and (over or (before is not None and _silent(before))):
+        return "no_ballots"
+    if over:
+        return "rounds"
+    again = before is not None and repeats(before, verdict, previous, proposals, kind=kind)
+    return "stalled" if again else None
+
+
+def _needs_no_count(verdict: Verdict) -> StopReason | None:
+    if sum(len(option.members) for option in verdict.options) == 1:
+        return "single"
+    return "unvoted" if verdict.method == "none" else None
+
+
+def repeats(
+    before: Verdict,
+    now: Verdict,
+    previous: Sequence[Proposal] = (),
+    proposals: Sequence[Proposal] = (),
+    *,
+    kind: AnswerKind = "unknown",
+) -> bool:
+    """Whether a round only repeated the one before: same leader, same options, same tallies.
+
+    Options are compared by what they say, or else by who stands behind them.
+    """
+    if before.method != now.method or _silent(now):
+        return False
+    by_members = _by_members(before) == _by_members(now)
+    return by_members or _by_words(before, previous, kind) == _by_words(now, proposals, kind)
+
+
+def explain(verdict: Verdict, deliberation: Deliberation) -> str:
+    """Why the council stopped where it did, as one sentence for people.
+
+    For example: "2 of 3 chose '42' (67 %), under the threshold of 70 %; no rounds were left".
+    """
+    if verdict.stop_reason == "single":
+        return "there was one proposal, so there was nothing to vote on"
+    if verdict.stop_reason == "unvoted" or verdict.method == "none":
+        return "the council does not vote; every proposal went to the synthesizer"
+    if not verdict.options:
+        return f"there was nothing to count{_because(verdict)}"
+    said = _support(verdict) + _against_line(verdict, deliberation.threshold)
+    if verdict.tie:
+        said += ", tied, and put first by the weight behind it, then by seat"
+    if verdict.abstained:
+        said += f"; {verdict.abstained} abstained"
+    return said + _because(verdict) + _without(verdict)
+
+
+_BECAUSE: dict[StopReason, str] = {
+    "decided": "; no ballot still out could change that",
+    "sure": "; that was sure enough to stop asking",
+    "agreed": "",
+    "stalled": "; another round would have repeated this one",
+    "rounds": "; no rounds were left",
+    "budget": "; the budget was spent",
+    "heat": "; the hardware was too hot to go on",
+    "no_ballots": "; nobody cast a ballot that could be counted",
+}
+
+
+def _without(verdict: Verdict) -> str:
+    """How many were not needed, and how sure the leader is."""
+    said = f"; {verdict.spared} did not have to answer" if verdict.spared else ""
+    return said + (f"; {sureness(verdict)}" if verdict.confidence is not None else "")
+
+
+def sureness(verdict: Verdict) -> str:
+    """How sure the leading answer is, in words; of what nobody has fitted nothing is claimed."""
+    if verdict.confidence is not None:
+        return f"right with {100 * verdict.confidence:.0f} %, fitted on {verdict.basis}"
+    if not verdict.options or verdict.options[0].answer is None:
+        return "unknown, for this is no answer that can be compared"
+    return "unknown; `mom weights fit` learns it from questions whose answers are known"
+
+
+def _because(verdict: Verdict) -> str:
+    if verdict.stop_reason == "decided" and verdict.spared:
+        return "; whatever the others said, that would stay"
+    return "" if verdict.stop_reason is None else _BECAUSE.get(verdict.stop_reason, "")
+
+
+def _support(verdict: Verdict) -> str:
+    best = verdict.options[0]
+    what = repr(best.answer) if best.answer is not None else f"what {verdict.leader} proposed"
+    asks = METHODS[verdict.method].ASKS
+    if asks and not verdict.ballots:
+        return f"{what} stands first without a ballot"
+    percent = f"{100 * verdict.share:.0f} %"
+    if verdict.method == "score":
+        return f"{what} scored {best.tally:.1f} of 10 on average"
+    if verdict.method == "best_confidence":
+        return f"{what} is the surest ({percent})" if verdict.share else f"nobody is sure of {what}"
+    if verdict.method == "similarity":
+        return f"{percent} of the weight said much the same as {what}"
+    if verdict.method == "ranked_pairs":
+        return f"{what} is preferred to every other option by {percent} or more"
+    if verdict.method not in {"plurality", "approval", "answers"}:
+        return f"{what} got {percent} of the points it could have had"
+    voters = verdict.ballots if asks else sum(len(option.members) for option in verdict.options)
+    behind = round(best.tally) if asks else len(best.members)
+    verb = "approved of" if verdict.method == "approval" else "chose"
+    # Heads are only named where heads are what was counted, without weights.
+    if abs(behind - verdict.share * voters) < 1e-6 and abs(behind - best.tally) < 1e-6:
+        return f"{behind} of {voters} {verb} {what} ({percent})"
+    return f"{percent} of the weight {verb} {what}"
+
+
+def _against_line(verdict: Verdict, threshold: float) -> str:
+    line = f"threshold of {100 * threshold:.0f} %"
+    if agreed(verdict, threshold):
+        return f", which reaches the {line}"
+    return f", under the {line}" if verdict.share < threshold else ""
+
+
+def _silent(verdict: Verdict) -> bool:
+    counting = METHODS.get(verdict.method)
+    return counting is not None and counting.ASKS and verdict.ballots == 0
+
+
+def _by_members(verdict: Verdict) -> tuple[object, ...]:
+    tallies = {(option.members, round(option.tally, 9)) for option in verdict.options}
+    return verdict.leader, frozenset(tallies)
+
+
+def _by_words(
+    verdict: Verdict, proposals: Sequence[Proposal], kind: AnswerKind
+) -> tuple[object, ...]:
+    texts = {proposal.character: proposal.text for proposal in proposals}
+
+    def words(name: str) -> str:
+        text = texts.get(name, name)
+        return canonical(text, kind=kind) or " ".join(text.split()).casefold()
+
+    options = sorted(
+        (option.answer or words(option.members[0]), round(option.tally, 9))
+        for option in verdict.options
+    )
+    return (verdict.options[0].answer or words(verdict.options[0].members[0]), tuple(options))
