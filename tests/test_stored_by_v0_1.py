@@ -24,33 +24,33 @@ from langchain_core.messages import BaseMessage
 from langgraph.types import Command
 from pydantic import BaseModel
 
-import mixture_of_models
-from mixture_of_models import CouncilContext, load_council, open_checkpointer, read_event, resume
-from mixture_of_models import errors as house_errors
-from mixture_of_models.batch.engine import local_engine
-from mixture_of_models.batch.job import Job, run_batch
-from mixture_of_models.cli import app as cli_app
-from mixture_of_models.cli import exits
-from mixture_of_models.councils.loader import preset_names
-from mixture_of_models.councils.recording import read_panels, read_recording
-from mixture_of_models.evals.cases import Case
-from mixture_of_models.evals.run import evaluate
-from mixture_of_models.graph import events
-from mixture_of_models.graph.council import compile_council
-from mixture_of_models.graph.people import wanted_in
-from mixture_of_models.graph.threads import delete_thread, list_threads, show_thread
-from mixture_of_models.models.ledger import Ledger
-from mixture_of_models.tests.graph.desk import (
+import mom_council
+from mom_council import CouncilContext, load_council, open_checkpointer, read_event, resume
+from mom_council import errors as house_errors
+from mom_council.batch.engine import local_engine
+from mom_council.batch.job import Job, run_batch
+from mom_council.cli import app as cli_app
+from mom_council.cli import failure as exits
+from mom_council.councils.loader import preset_names
+from mom_council.councils.recording import read_panels, read_recording
+from mom_council.deliberation import events
+from mom_council.deliberation.people import wanted_in
+from mom_council.evals.cases import Case
+from mom_council.evals.run import evaluate
+from mom_council.graph.council import compile_council
+from mom_council.models.ledger import Ledger
+from mom_council.runs.threads import delete_thread, list_threads, show_thread
+from mom_council.tests.graph.desk import (
     proposals,
     question,
     seat,
     speaking,
     voting,
 )
-from mixture_of_models.tests.stage import Fault, Reply, Stage
-from mixture_of_models.tracing.store import TraceStore
-from mixture_of_models.ui import kept_councils
-from mixture_of_models.ui.shelf import Shelf
+from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.tracing.store import TraceStore
+from mom_council.ui import kept_councils
+from mom_council.ui.shelf import Shelf
 
 STORED = Path(__file__).parent / "fixtures" / "v0_1"
 PORT = "127.0.0.1:9/"
@@ -719,8 +719,8 @@ def test_every_error_and_every_code_has_kept_its_name() -> None:
 def test_the_public_names_are_there() -> None:
     names = expected("names")
     assert len(names) == 13
-    assert set(names) <= set(mixture_of_models.__all__)
-    assert all(hasattr(mixture_of_models, name) for name in names)
+    assert set(names) <= set(mom_council.__all__)
+    assert all(hasattr(mom_council, name) for name in names)
 
 
 def test_every_command_has_kept_its_options() -> None:
