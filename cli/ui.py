@@ -20,6 +20,7 @@ _FLAGS = {
     "browser.gatherUsageStats": "false",  # nothing leaves the machine
     "client.showErrorDetails": "none",
     "client.toolbarMode": "minimal",
+    "runner.postScriptGC": "false",  # a full collection after each redraw held every thread up
     "server.fileWatcherType": "none",
     "server.headless": "true",  # opens no browser, asks for no email address
     "server.maxUploadSize": "64",

@@ -8,13 +8,17 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import gc
+import importlib
 import os
+import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mom_council.errors import MixtureError
 from mom_council.models.loop import background_loop
+from mom_council.models.providers import PROVIDERS
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.tracing.langsmith import settle_langsmith
 from mom_council.ui.jobs import Jobs
@@ -47,6 +51,7 @@ class House:
         self.shelf = Shelf()
         self.jobs = Jobs(self._loop, self.saver)
         atexit.register(self.close)
+        threading.Thread(target=import_providers, name="import-providers", daemon=True).start()
 
     def wait_for(self, work: Coroutine[Any, Any, T], seconds: float = _LONGEST_WAIT) -> T:
         """Do something on the loop and wait for what it gives.
@@ -74,3 +79,17 @@ class House:
 
     async def _open(self, database: str | None) -> BaseCheckpointSaver[Any]:
         return await self._stack.enter_async_context(open_checkpointer(database))
+
+
+def import_providers() -> None:
+    """Import what a first question needs, before anybody waits for it.
+
+    These are the packages of the providers that always come along, and of those whose key is set.
+    What has been loaded by then stays for good, so the garbage collector need not look at it again.
+    """
+    for provider in PROVIDERS.values():
+        if provider.extra is None or os.environ.get(provider.key_env or ""):
+            with contextlib.suppress(Exception):  # the question itself will say what is wrong
+                importlib.import_module(provider.package)
+    gc.collect()
+    gc.freeze()

@@ -22,6 +22,7 @@ def test_it_listens_here_alone_sends_nothing_and_asks_nothing(
     ui.ui(council=None, port=port, db=None)
     assert {"--server.address=127.0.0.1", f"--server.port={port}"} <= set(ran)
     assert {"--browser.gatherUsageStats=false", "--server.headless=true"} <= set(ran)
+    assert "--runner.postScriptGC=false" in ran, "a redraw must not hold the council up"
     assert f"http://127.0.0.1:{port}" in capsys.readouterr().out
 
 
