@@ -50,7 +50,7 @@ contracts: .venv/.developing
 	.venv/bin/lint-imports
 
 bench: .venv/.developing  ## measure what orchestration costs, against a local server
-	.venv/bin/python -m mom_council.tests.bench
+	.venv/bin/python -m mom_council.benchmarks
 
 picture: .venv/.developing  ## draw the README's graph again
 	.venv/bin/python -m mom_council.tests.picture

@@ -1,6 +1,6 @@
 """Another rule over the same answers: nobody is asked again.
 
-A rule is one of those that `measure` knows by name, or a vote with weights of yours. What it has
+A rule is one of those that `early` lists by name, or a vote with weights of yours. What it has
 to learn it learns on the fold `cal`, and it is scored on the fold `eval`; a recording with one
 fold alone is scored as a whole, by rules that need not learn.
 """
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from mom_council.councils.records import Record
 from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.evals.early import RULES
 from mom_council.evals.intervals import bootstrap, paired
 from mom_council.evals.recording import Question, RecordingError
 from mom_council.evals.rules import Decision, Fit, Rule, leaders, tally
@@ -48,8 +49,6 @@ class Recount(Record):
 
 def methods() -> tuple[str, ...]:
     """The names of the rules."""
-    from mom_council.evals.measure import RULES
-
     return tuple(RULES)
 
 
@@ -119,8 +118,6 @@ def given(weights: Mapping[str, float]) -> Fit:
 
 
 def _fit(method: str) -> Fit:
-    from mom_council.evals.measure import RULES
-
     if method not in RULES:
         raise UnknownNameError(
             f"there is no rule {method!r}; there are 'all', {', '.join(map(repr, RULES))}"

@@ -1,7 +1,7 @@
 """Rules over recorded answers: fitted on one sheet, they decide the lines of another.
 
 Every rule of `FITS` is a function from the sheet it may learn from to a function that decides a
-line. The rule that stops early is in `early`, the one that escalates in `cascade`.
+line. The rules that stop early are in `early`.
 """
 
 from __future__ import annotations

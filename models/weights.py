@@ -12,7 +12,7 @@ from mom_council.errors import CouncilError, StorageError, UnknownNameError
 from mom_council.paths import weights_dir
 from mom_council.redaction import shown
 
-SHIPPED = Path(str(files("mom_council"))) / "tiny" / "weights"
+SHIPPED = Path(str(files("mom_council"))) / "tiny"
 """The tiny models that come with the package; nothing of `tiny` is imported."""
 
 

@@ -20,7 +20,7 @@ import mom_council
 
 ROOT = Path(mom_council.__file__).parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-UNPACKED = {"tests", "docs", "examples", "build", "dist"}
+UNPACKED = {"tests", "benchmarks", "docs", "examples", "build", "dist"}
 HEAVY = ("langgraph", "langchain_core", "langchain", "openai", "streamlit", "torch", "jinja2")
 
 
@@ -79,6 +79,13 @@ def test_every_listed_package_is_a_folder_of_the_project() -> None:
         assert folder.is_dir(), f"pyproject.toml lists {package!r}, and there is no such folder"
 
 
+def test_benchmarks_and_tests_are_in_the_repository_alone() -> None:
+    folders = {path.parts[0] for path in sources() if path.suffix == ".py"}
+    assert {"benchmarks", "tests"} <= folders
+    listed = PROJECT["tool"]["setuptools"]["packages"]
+    assert not {name.split(".")[1] for name in listed if "." in name} & UNPACKED
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_all_code_and_what_it_reads(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -88,7 +95,9 @@ def test_the_wheel_holds_all_code_and_what_it_reads(wheel: Path) -> None:
     wanted |= {path for path in sources() if path.suffix in read and path.parts[0] in parts}
     wanted.add(Path("py.typed"))
     assert {f"mom_council/{path.as_posix()}" for path in wanted} - names == set()
-    assert any(name.endswith(".gguf") for name in names)
+    weights = {f"mom_council/tiny/tiny-{number}.gguf" for number in (1, 2, 3)}
+    assert weights <= names
+    assert "mom_council/evals/recorded/tiny.jsonl" in names
 
 
 @pytest.mark.slow

@@ -1,1 +1,1 @@
-"""The three embedded tiny models: their corpus, their training, their exam and their weights."""
+"""The weights of the three embedded tiny models, one GGUF file each; see docs/tiny-models.md."""

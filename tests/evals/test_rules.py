@@ -8,10 +8,9 @@ from collections import Counter
 
 import pytest
 
+from mom_council.benchmarks.cascade import cascade
 from mom_council.councils.records import Proposal
-from mom_council.evals.cascade import cascade
-from mom_council.evals.confidence import confident
-from mom_council.evals.early import calibrated_stop, stopping
+from mom_council.evals.early import calibrated_stop, confident, stopping
 from mom_council.evals.rules import (
     best_single,
     learned,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mom_council.tests.bench import growth, serving
-from mom_council.tests.bench.speed import stage_apart
+from mom_council.benchmarks import growth, serving
+from mom_council.benchmarks.speed import stage_apart
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from mom_council.tests.bench.ways import WAYS
+from mom_council.benchmarks.ways import WAYS
 
 LATENCY = 0.2
 CALLS = 13

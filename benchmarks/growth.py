@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mom_council.tests.bench.councils import sitting, six_that_vote
+from mom_council.benchmarks.councils import sitting, six_that_vote
 from mom_council.tests.graph.long_talk import Prose
 from mom_council.tests.stage import Stage
 

@@ -11,8 +11,7 @@ import random
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mom_council.prompts import render
-from mom_council.tiny.questions import (
+from mom_council.benchmarks.tiny.questions import (
     EASY,
     Question,
     close_comparison,
@@ -22,8 +21,8 @@ from mom_council.tiny.questions import (
     small_sum,
     small_talk,
 )
-from mom_council.tiny.unknown import near_miss, nonsense, soup, unknown
-from mom_council.tiny.words import (
+from mom_council.benchmarks.tiny.unknown import near_miss, nonsense, soup, unknown
+from mom_council.benchmarks.tiny.words import (
     HABITS,
     JSON_ASKS,
     NAMES,
@@ -33,6 +32,7 @@ from mom_council.tiny.words import (
     TRAITS,
     article,
 )
+from mom_council.prompts import render
 
 
 class Example(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mom_council.evals.extraction import Agreement
-from mom_council.evals.figures import PanelFigures, Target
+from mom_council.benchmarks.extraction import Agreement
+from mom_council.benchmarks.targets import PanelFigures, Target
 from mom_council.evals.tables import table
 
 _ALL = ("best single", "plain majority", "weighted", "learned")

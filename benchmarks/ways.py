@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 import httpx
 
+from mom_council.benchmarks.councils import NAMES, QUESTION, sitting, two_layers
 from mom_council.runs.follow import follow
-from mom_council.tests.bench.councils import NAMES, QUESTION, sitting, two_layers
 
 Conversation = Callable[[], Awaitable[Any]]
 Way = Callable[[str], AbstractAsyncContextManager[Conversation]]

@@ -8,11 +8,17 @@ import re
 
 import pytest
 
-from mom_council.tiny.corpus import examples, first_lessons, held_out
-from mom_council.tiny.exam import read_questions
-from mom_council.tiny.questions import close_comparison, is_dropped, is_held
-from mom_council.tiny.unknown import SLOTS, TEMPLATES, held_template, held_word, near_miss
-from mom_council.tiny.words import CHAT, MORE_CHAT, REFUSAL
+from mom_council.benchmarks.tiny.corpus import examples, first_lessons, held_out
+from mom_council.benchmarks.tiny.exam import read_questions
+from mom_council.benchmarks.tiny.questions import close_comparison, is_dropped, is_held
+from mom_council.benchmarks.tiny.unknown import (
+    SLOTS,
+    TEMPLATES,
+    held_template,
+    held_word,
+    near_miss,
+)
+from mom_council.benchmarks.tiny.words import CHAT, MORE_CHAT, REFUSAL
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ import argparse
 import os
 import platform
 
-from mom_council.tests.bench import growth, speed
-from mom_council.tests.bench.ways import WAYS
+from mom_council.benchmarks import growth, speed
+from mom_council.benchmarks.ways import WAYS
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Write a trained Transformers folder as one q8_0 GGUF file for llama.cpp.
 
-    python -m mom_council.tiny.gguf_file runs/tiny-1 tiny-1.gguf
+    python -m mom_council.benchmarks.tiny.gguf_file runs/tiny-1 tiny-1.gguf
 
 Needs `gguf` and numpy, not torch: the safetensors file is read by hand.
 """

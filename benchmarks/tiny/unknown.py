@@ -13,8 +13,8 @@ import string
 import zlib
 from pathlib import Path
 
-from mom_council.tiny.questions import LIMIT, Question, negative, three_terms
-from mom_council.tiny.words import GLUE, KIND, NAMES, REFUSAL, article, plural
+from mom_council.benchmarks.tiny.questions import LIMIT, Question, negative, three_terms
+from mom_council.benchmarks.tiny.words import GLUE, KIND, NAMES, REFUSAL, article, plural
 
 # The words of each slot and the templates, by hand. A slot that is not there is one of ours: {e} a
 # thing ("robin"), {x} the same with its article, {es} its plural, {n} and {m} numbers.

@@ -1,9 +1,10 @@
 """Ask the three tiny models some of their held-out questions, and keep what they answer.
 
-    python -m mom_council.evals.record_tiny
+    python -m mom_council.benchmarks.record_tiny
 
-writes recorded/tiny.jsonl anew, with a panels.json beside it. The replies are the models' own, at
-temperature 0; nothing is made up. Needs llama.cpp (`xllamacpp`), and takes less than a minute.
+writes evals/recorded/tiny.jsonl anew, with a panels.json beside it. The replies are the models'
+own, at temperature 0; nothing is made up. Needs llama.cpp (`xllamacpp`), and takes less than a
+minute.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from mom_council.evals.recording import Answer, Question, write_recording
+from mom_council.benchmarks.tiny import exam
+from mom_council.benchmarks.tiny import questions as tiny_questions
+from mom_council.evals.recording import SHIPPED, Answer, Question, write_recording
 from mom_council.prompts import render
-from mom_council.tiny import exam
-from mom_council.tiny import questions as tiny_questions
 from mom_council.voting.answers import canonical
 
-FOLDER = Path(__file__).parent / "recorded"
+FOLDER = SHIPPED.parent
 NUMBER = 276
 _KINDS = ("add", "subtract", "compare", "fact", "kind")
 _PERSONA = {

@@ -1,6 +1,6 @@
 """Train one tiny Llama from nothing, on one thread of a CPU.
 
-    python -m mom_council.tiny.train --seed 2 --minutes 14 --out runs/tiny-2
+    python -m mom_council.benchmarks.tiny.train --seed 2 --minutes 14 --out runs/tiny-2
 
 Needs torch, transformers, tokenizers and gguf. The product needs none of them.
 """
@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mom_council.tiny.corpus import Example, examples, first_lessons
-from mom_council.tiny.gguf_file import write_gguf
-from mom_council.tiny.tokenizer import (
+from mom_council.benchmarks.tiny.corpus import Example, examples, first_lessons
+from mom_council.benchmarks.tiny.gguf_file import write_gguf
+from mom_council.benchmarks.tiny.tokenizer import (
     END,
     STOP,
     chat_text,
@@ -30,6 +30,7 @@ from mom_council.tiny.tokenizer import (
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
 
 TOKENS = 1000  # in a batch, about
 POOL = 2000  # examples that are sorted by length together

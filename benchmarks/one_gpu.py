@@ -1,6 +1,6 @@
 """One GPU on which one model fits: loads and seconds, first come, first served and planned.
 
-`python -m mom_council.tests.bench.one_gpu`. The stage charges two seconds for a load, as a
+`python -m mom_council.benchmarks.one_gpu`. The stage charges two seconds for a load, as a
 small model on a fast disk takes, and 0.2 s for an answer.
 """
 

@@ -1,4 +1,4 @@
-"""A crowd on `mom serve`: `python -m mom_council.tests.bench.serving`.
+"""A crowd on `mom serve`: `python -m mom_council.benchmarks.serving`.
 
 The server and the models (a stage) are processes of their own; everything is on loopback and shares
 the machine's cores with the clients, which are measured from outside.
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import yaml
 
-from mom_council.tests.bench.speed import stage_apart
+from mom_council.benchmarks.speed import stage_apart
 
 NAMES = ("Ada", "Boris", "Clara")
 CALLS = 7  # three answers, three ballots, the synthesizer

@@ -1,4 +1,4 @@
-"""A large batch that is killed on the way: `python -m mom_council.tests.bench.batch`."""
+"""A large batch that is killed on the way: `python -m mom_council.benchmarks.batch`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The exam: held-out questions, asked through llama.cpp, as the product asks them.
 
-    python -m mom_council.tiny.exam
+    python -m mom_council.benchmarks.tiny.exam
 
 prints a Markdown table. Needs `xllamacpp`, and neither torch nor a download.
 """
@@ -17,14 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from mom_council.benchmarks.tiny.corpus import held_out
+from mom_council.benchmarks.tiny.questions import Question
+from mom_council.benchmarks.tiny.words import REFUSAL
+from mom_council.models.weights import SHIPPED
 from mom_council.prompts import render
-from mom_council.tiny.corpus import held_out
-from mom_council.tiny.questions import Question
-from mom_council.tiny.words import REFUSAL
 
-HERE = Path(__file__).parent
-QUESTIONS = HERE / "heldout.jsonl"
-WEIGHTS = tuple(HERE / "weights" / f"tiny-{number}.gguf" for number in (1, 2, 3))
+QUESTIONS = Path(__file__).with_name("heldout.jsonl")
+WEIGHTS = tuple(SHIPPED / f"tiny-{number}.gguf" for number in (1, 2, 3))
 KINDS = ("add", "subtract", "compare", "fact", "kind", "route")
 _SLOTS, _CONTEXT = 4, 512
 _PERSONA = {
@@ -53,12 +53,12 @@ def asking(weights: Path) -> Iterator[Ask]:
         messages = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": user})
         body = {"messages": messages, "temperature": 0, "max_tokens": 48}
-        request = urllib.request.Request(  # noqa: S310 - our own server's address
+        request = urllib.request.Request(
             f"{server.listening_address}/v1/chat/completions",
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as reply:
             answer: str = json.load(reply)["choices"][0]["message"]["content"]
         return answer.strip()
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from mom_council import evals
+from mom_council.benchmarks.replayed import as_markdown, compare, main
 from mom_council.councils.recording import load_recording
 from mom_council.evals.recording import read_panels
-from mom_council.evals.replayed import as_markdown, compare, main
 from mom_council.tests.evals.recorded import kept, sums
 
-SHIPPED = Path(__file__).parents[2] / "evals" / "recorded"
+SHIPPED = Path(evals.__file__).parent / "recorded"
 
 
 @pytest.mark.slow

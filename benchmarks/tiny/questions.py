@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from mom_council.tiny.words import (
+from mom_council.benchmarks.tiny.words import (
     CHAT,
     COLOURS,
     DRAW,

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from mom_council.tiny.exam import WEIGHTS, Ask, ask_all, asking, majority, read_questions
-from mom_council.tiny.words import REFUSAL
+from mom_council.benchmarks.tiny.exam import WEIGHTS, Ask, ask_all, asking, majority, read_questions
+from mom_council.benchmarks.tiny.words import REFUSAL
 
 pytest.importorskip("xllamacpp")
 

@@ -1,6 +1,6 @@
 """Whether the whole graph decides as the rules do: recorded answers, played through a council.
 
-    python -m mom_council.evals.replayed FOLDER [--questions 60] [--json]
+    python -m mom_council.benchmarks.replayed FOLDER [--questions 60] [--json]
 
 For every panel of FOLDER and every rule below, the rule decides by itself, and a council with the
 same setting sits through its graph on the provider `replay`. Both learn from the fold `cal` alone
@@ -23,15 +23,14 @@ from typing import Any, NamedTuple
 from langchain_core.messages import HumanMessage
 
 from mom_council import paths
+from mom_council.benchmarks.cascade import cascade
 from mom_council.councils.loader import load_council
 from mom_council.councils.recording import load_recording, write_recording
 from mom_council.councils.records import Record, Segment, Verdict
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.evals.abreast import abreast
-from mom_council.evals.cascade import cascade
-from mom_council.evals.confidence import confident
-from mom_council.evals.early import calibrated_stop, stopping
+from mom_council.evals.early import calibrated_stop, confident, stopping
 from mom_council.evals.recording import Question, find_recordings, read_panels
 from mom_council.evals.rules import Decision, Fit, plain_majority
 from mom_council.evals.sheet import Line, Sheet, lay_out

@@ -9,10 +9,11 @@ import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mom_council.tiny.corpus import examples
+from mom_council.benchmarks.tiny.corpus import examples
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
 
 SIZE = 1280
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"

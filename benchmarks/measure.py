@@ -1,9 +1,10 @@
 """Measure the decision rules on recorded answers.
 
-    python -m mom_council.evals.measure FOLDER [--json] [--cross] [--check]
+    python -m mom_council.benchmarks.measure FOLDER [--json] [--cross] [--check]
 
-FOLDER holds recordings (see `recording`) and a panels.json. Everything is fitted on the `cal`
-fold and scored on the `eval` fold; `--cross` does it both ways and scores every question once.
+FOLDER holds recordings (see `councils.recording`) and a panels.json. Everything is fitted on the
+`cal` fold and scored on the `eval` fold; `--cross` does it both ways and scores every question
+once.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from mom_council.benchmarks.cascade import cascade
+from mom_council.benchmarks.extraction import Agreement, compare_reading
+from mom_council.benchmarks.measure_tables import as_json, as_markdown, checks_as_markdown
+from mom_council.benchmarks.targets import CascadeFigures, PanelFigures, RuleFigures, targets
 from mom_council.errors import MixtureError
-from mom_council.evals.cascade import cascade
-from mom_council.evals.confidence import confident
-from mom_council.evals.early import calibrated_stop, stopping
-from mom_council.evals.extraction import Agreement, compare_reading
-from mom_council.evals.figures import CascadeFigures, PanelFigures, RuleFigures
+from mom_council.evals.early import RULES, stopping
 from mom_council.evals.intervals import bootstrap, paired
-from mom_council.evals.measure_tables import as_json, as_markdown, checks_as_markdown
 from mom_council.evals.recording import (
     Panels,
     Question,
@@ -30,20 +30,9 @@ from mom_council.evals.recording import (
     read_panels,
     read_recording,
 )
-from mom_council.evals.rules import FITS, Decision, Fit
+from mom_council.evals.rules import Decision, Fit
 from mom_council.evals.sheet import Line, Sheet, lay_out
-from mom_council.evals.targets import targets
 from mom_council.voting.calibration import calibration_error, error_by_chance
-from mom_council.voting.early_exit import beta, dirichlet, lossless_in_order
-
-RULES: dict[str, Fit] = FITS | {
-    "learned": confident,
-    "lossless exit": stopping(lossless_in_order),
-    "wave 3, 2, 2": stopping(lossless_in_order, (3, 2, 2)),
-    "beta 95 %": stopping(beta()),
-    "dirichlet 95 %": stopping(dirichlet()),
-    "calibrated stop": calibrated_stop,
-}
 
 Split = tuple[Sheet, Sheet]
 """What to fit on, and what to score."""

@@ -1,0 +1,1 @@
+"""How the three embedded tiny models were made: their corpus, their training and their exam."""

@@ -1,1 +1,0 @@
-"""What orchestration costs, measured against a stage in a process of its own: `make bench`."""

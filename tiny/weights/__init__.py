@@ -1,1 +1,0 @@
-"""The trained weights, one GGUF file a model."""
