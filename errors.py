@@ -13,7 +13,8 @@
         BudgetError             the question's budget ran out
       StorageError              threads, traces or settings cannot be kept where they should be
 
-A message names its things with repr and ends with the cure. It never holds a key.
+Each says what happened (`what`) and what to do about it (`cure`); its message is both, in one line.
+A message names its things with repr. It never holds a key.
 """
 
 from __future__ import annotations
@@ -30,7 +31,16 @@ class MixtureError(RuntimeError):
 
     A RuntimeError, because LangGraph's server shows its callers the messages of built-in errors
     only, and ours name the cure.
+
+    Attributes:
+        what: what happened, without a full stop.
+        cure: what to do about it; empty where nothing can be said.
     """
+
+    def __init__(self, what: str = "", *, cure: str = "") -> None:
+        super().__init__(f"{what}; {cure}" if cure else what)
+        self.what = what
+        self.cure = cure
 
 
 class CouncilError(MixtureError):
@@ -62,9 +72,14 @@ class ModelUnavailableError(ModelError):
     """
 
     def __init__(
-        self, message: str, attempts: Sequence[Attempt] = (), usage: Usage | None = None
+        self,
+        what: str,
+        attempts: Sequence[Attempt] = (),
+        usage: Usage | None = None,
+        *,
+        cure: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(what, cure=cure)
         self.attempts = tuple(attempts)
         self.usage = usage
 
@@ -83,9 +98,15 @@ class QuorumError(DeliberationError):
     """
 
     def __init__(
-        self, message: str, *, answered: int, needed: int, absences: Sequence[Absence] = ()
+        self,
+        what: str,
+        *,
+        answered: int,
+        needed: int,
+        absences: Sequence[Absence] = (),
+        cure: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(what, cure=cure)
         self.answered = answered
         self.needed = needed
         self.absences = tuple(absences)

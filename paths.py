@@ -100,12 +100,12 @@ def _place(
         return found if found.is_absolute() else Path.home() / at_home / FOLDER
     except RuntimeError:
         raise StorageError(
-            f"the home folder cannot be found; set {variable} to a folder, written in full"
+            "the home folder cannot be found", cure=f"set {variable} to a folder, written in full"
         ) from None
 
 
 def _unusable(folder: Path, reason: str) -> StorageError:
     return StorageError(
-        f"nothing can be kept in {shown(str(folder))} ({reason}); "
-        f"set {VARIABLE} to a folder that can be written to"
+        f"nothing can be kept in {shown(str(folder))} ({reason})",
+        cure=f"set {VARIABLE} to a folder that can be written to",
     )

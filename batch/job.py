@@ -88,9 +88,13 @@ async def run_batch(job: Job, engine: Engine, tell: Tell = lambda progress: None
     named = job_of(job.council, job.source, job.column)
     total = _count(job.source, job.column)
     if _same_file(job.source, job.output):
-        raise StorageError(f"{job.output} holds the questions themselves; name another output")
+        raise StorageError(
+            f"{job.output} holds the questions themselves", cure="name another output"
+        )
     if job.output.exists() and not _folder(job.output).exists():
-        raise StorageError(f"{job.output} is there already; name another output, or delete it")
+        raise StorageError(
+            f"{job.output} is there already", cure="name another output, or delete it"
+        )
     journal = Journal.open(job.output, named)
     try:
         progress = await _answer_all(job, engine, journal, total, tell, named["questions"])
@@ -184,8 +188,8 @@ def _count(source: Path, column: str) -> int:
     if names and not found:
         there = ", ".join(map(repr, [*names][:8]))
         raise StorageError(
-            f"{source}: no row has a column {column!r}, there are: {there}; name the one that "
-            "holds the questions with --question"
+            f"{source}: no row has a column {column!r}, there are: {there}",
+            cure="name the one that holds the questions with --question",
         )
     return total
 

@@ -118,7 +118,7 @@ class Journal:
         if not path.exists():
             path.write_text(engine, encoding="utf-8")
         elif (begun := path.read_text("utf-8")) != engine:
-            raise StorageError(f"this batch was begun with {begun!r}; go on with that one")
+            raise StorageError(f"this batch was begun with {begun!r}", cure="go on with that one")
 
     def close(self) -> None:
         """Let another process work here."""
@@ -135,7 +135,7 @@ class Journal:
         self._lock = hold(self.folder / "lock")
         if self._lock is None:
             raise StorageError(
-                f"another mom batch is at work in {self.folder}; wait for it, or end it"
+                f"another mom batch is at work in {self.folder}", cure="wait for it, or end it"
             )
 
     def _is_of(self, job: dict[str, Any]) -> None:
@@ -149,8 +149,8 @@ class Journal:
             same = False
         if not same:
             raise StorageError(
-                f"{self.folder} holds a batch of other questions or of another council; name "
-                "another output, or delete that folder"
+                f"{self.folder} holds a batch of other questions or of another council",
+                cure="name another output, or delete that folder",
             )
 
     def _read(self) -> None:

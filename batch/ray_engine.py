@@ -69,7 +69,7 @@ def _ray() -> Any:
         import ray
     except ImportError:
         raise ProviderNotInstalledError(
-            "a Ray cluster needs its package: pip install 'mom-council[ray]'"
+            "a Ray cluster needs its package", cure="pip install 'mom-council[ray]'"
         ) from None
     return ray
 
@@ -122,7 +122,7 @@ class Worker:
         self._lock = hold(Path(f"{self._place}.lock"), _HOLD_SECONDS)
         if self._lock is None:
             raise StorageError(
-                f"another worker is at work in {self._place}; wait for it, or end it"
+                f"another worker is at work in {self._place}", cure="wait for it, or end it"
             )
 
 

@@ -139,7 +139,7 @@ def pyarrow_parquet() -> Any:
         import pyarrow.parquet
     except ImportError:
         raise ProviderNotInstalledError(
-            "Parquet needs its package: pip install 'mom-council[parquet]'"
+            "Parquet needs its package", cure="pip install 'mom-council[parquet]'"
         ) from None
     return pyarrow.parquet
 

@@ -74,7 +74,7 @@ def _write(path: Path, text: str, *, force: bool) -> None:
         with path.expanduser().open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise StorageError(f"{path} is there already; --force writes over it") from None
+        raise StorageError(f"{path} is there already", cure="--force writes over it") from None
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from None
 
@@ -152,7 +152,7 @@ def check(name: Named) -> None:
     ruled, calls = under_extensions(council)
     calls += calls_at_most(ruled)
     lacking = [
-        *missing(council),
+        *map(str, missing(council)),
         *(f"{one.says}; {one.cure}" for one in belongings(council, os.environ)),
     ]
     print(

@@ -71,7 +71,7 @@ def need(what: str, extra: str, *packages: str) -> None:
     """
     if any(importlib.util.find_spec(package) is None for package in packages):
         raise ProviderNotInstalledError(
-            f"{what} needs packages that are not here: pip install 'mom-council[{extra}]'"
+            f"{what} needs packages that are not here", cure=f"pip install 'mom-council[{extra}]'"
         )
 
 

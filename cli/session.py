@@ -176,8 +176,11 @@ class Session:
         """See that this council can go on where the thread stands."""
         if council and council != self.council.name:
             raise CouncilError(
-                f"thread {self.thread!r} was asked of the council {council!r}, and this is "
-                f"{self.council.name!r}; name that council with --council, or ask again"
+                (
+                    f"thread {self.thread!r} was asked of the council {council!r}, and this "
+                    f"is {self.council.name!r}"
+                ),
+                cure="name that council with --council, or ask again",
             )
         from mom_council.runs.resume import is_open
 

@@ -37,11 +37,13 @@ def ui(
     """Open the chat in a browser: watch the council think. On 127.0.0.1 alone; Ctrl-C ends it."""
     if importlib.util.find_spec("streamlit") is None:
         raise ProviderNotInstalledError(
-            "the chat page needs Streamlit: pip install 'mom-council[ui]'"
+            "the chat page needs Streamlit", cure="pip install 'mom-council[ui]'"
         )
     chosen = free_port() if port is None else port
     if not _is_free(chosen):
-        raise StorageError(f"port {chosen} is taken; leave --port out, and a free one is found")
+        raise StorageError(
+            f"port {chosen} is taken", cure="leave --port out, and a free one is found"
+        )
     for name, value in (("MOM_COUNCIL", council), ("MOM_DATABASE", db)):
         if value:
             os.environ[name] = value
@@ -63,7 +65,7 @@ def free_port(first: int = FIRST_PORT) -> int:
     for port in range(first, first + 100):
         if _is_free(port):
             return port
-    raise StorageError(f"no port from {first} to {first + 99} is free; name one with --port")
+    raise StorageError(f"no port from {first} to {first + 99} is free", cure="name one with --port")
 
 
 def _is_free(port: int) -> bool:

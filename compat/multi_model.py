@@ -82,7 +82,9 @@ class MultiModelInference:
             QuorumError: no model answered.
         """
         if self._config is None:
-            raise CouncilError("there are no responses yet; call get_responses(prompt) first")
+            raise CouncilError(
+                "there are no responses yet", cure="call get_responses(prompt) first"
+            )
         values = self._run(None, "synthesizer")
         verdict = values["verdicts"][-1]
         texts = {one.character: one.text for one in values["proposals"]}

@@ -38,8 +38,8 @@ def _models_are_known(council: Council) -> Iterator[Problem]:
     known = tuple(council.models)
     for path, name in _pointers(council):
         if name not in council.models:
-            says = f"{shown(name)} is no key of `models`{nearest(name, known)}"
-            yield Problem(path, says, unknown_name=True)
+            says = f"{shown(name)} is no key of `models`"
+            yield Problem(path, says, True, nearest(name, known))
 
 
 def _pointers(council: Council) -> Iterator[tuple[Path, str]]:
@@ -78,8 +78,8 @@ def _tools_are_known(council: Council) -> Iterator[Problem]:
     for path, names in wanted:
         for index, name in enumerate(names):
             if name not in known:
-                says = f"{shown(name)} is no key of `tools`{nearest(name, known)}"
-                yield Problem((*path, index), says, unknown_name=True)
+                says = f"{shown(name)} is no key of `tools`"
+                yield Problem((*path, index), says, True, nearest(name, known))
 
 
 def _fallbacks_end(council: Council) -> Iterator[Problem]:
@@ -98,8 +98,9 @@ def _fallbacks_end(council: Council) -> Iterator[Problem]:
                 if frozenset(circle) not in told:
                     told.add(frozenset(circle))
                     turns = " -> ".join(shown(one).strip("'") for one in circle)
-                    says = f"turn in a circle: {turns}; leave one of them out"
-                    yield Problem(("models", circle[-2], "fallbacks"), says)
+                    path: Path = ("models", circle[-2], "fallbacks")
+                    says = f"turn in a circle: {turns}"
+                    yield Problem(path, says, cure="leave one of them out")
             elif name in council.models and name not in done:
                 trail.append(name)
                 branches.append(iter(council.models[name].fallbacks))
@@ -111,10 +112,11 @@ def _characters_are_distinct(council: Council) -> Iterator[Problem]:
     for index, name in enumerate(character.name for character in council.characters):
         path, same = ("characters", index, "name"), sameness(name)
         if same in nodes:
-            yield Problem(path, f"{shown(name)} is taken: {nodes[same]}; choose another name")
+            says = f"{shown(name)} is taken: {nodes[same]}"
+            yield Problem(path, says, cure="choose another name")
         elif same in voters:
             says = f"{shown(name)} is taken: the node in which {shown(voters[same])} votes has it"
-            yield Problem(path, f"{says}; choose another name")
+            yield Problem(path, says, cure="choose another name")
         nodes.setdefault(same, f"characters[{index}] is called {shown(name)}")
 
 
@@ -125,27 +127,29 @@ def _everyone_has_one_seat(council: Council) -> Iterator[Problem]:
     seat: dict[str, str] = {}
     for row, layer in enumerate(council.layers):
         if not layer:
-            yield Problem(("layers", row), "is empty; name who speaks in it, or leave it out")
+            cure = "name who speaks in it, or leave it out"
+            yield Problem(("layers", row), "is empty", cure=cure)
         for place, name in enumerate(layer):
             path: Path = ("layers", row, place)
             if name not in known:
-                says = f"{shown(name)} is no character{nearest(name, known)}"
-                yield Problem(path, says, unknown_name=True)
+                says = f"{shown(name)} is no character"
+                yield Problem(path, says, True, nearest(name, known))
             elif name in seat:
-                says = f"{shown(name)} sits in {seat[name]} already; a character has one seat"
-                yield Problem(path, says)
+                says = f"{shown(name)} sits in {seat[name]} already"
+                yield Problem(path, says, cure="a character has one seat")
             seat.setdefault(name, f"layers[{row}][{place}]")
     for index, name in enumerate(known):
         if name not in seat:
-            says = f"{shown(name)} sits in no layer; add it to one, or leave out `layers`"
-            yield Problem(("characters", index, "name"), says)
+            says = f"{shown(name)} sits in no layer"
+            cure = "add it to one, or leave out `layers`"
+            yield Problem(("characters", index, "name"), says, cure=cure)
 
 
 def _dropout_leaves_someone(council: Council) -> Iterator[Problem]:
     chance = council.synthesizer.dropout
     if chance > 0 and len(council.characters) == 1:
-        says = f"is {chance:g}, which would leave nobody: there is one character; set it to 0"
-        yield Problem(("synthesizer", "dropout"), says)
+        says = f"is {chance:g}, which would leave nobody: there is one character"
+        yield Problem(("synthesizer", "dropout"), says, cure="set it to 0")
 
 
 def _cascade_has_somewhere_to_go(council: Council) -> Iterator[Problem]:
@@ -155,16 +159,16 @@ def _cascade_has_somewhere_to_go(council: Council) -> Iterator[Problem]:
         says = "needs two layers: `layers: [[who is cheap, ...], [who is strong]]`"
         yield Problem(("deliberation", "cascade"), says)
     elif len(council.seats[0]) < 2:
-        says = "holds one character, which always agrees with itself; seat two or more there"
-        yield Problem(("layers", 0), says)
+        says = "holds one character, which always agrees with itself"
+        yield Problem(("layers", 0), says, cure="seat two or more there")
 
 
 def _lanes_are_used(council: Council) -> Iterator[Problem]:
     named = tuple(dict.fromkeys(m.lane for m in council.models.values() if m.lane is not None))
     for name in council.lanes:
         if name not in named:
-            near = nearest(name, named) or "; write `lane` into those that share it"
-            yield Problem(("lanes", name), f"is no model's `lane`{near}", unknown_name=True)
+            cure = nearest(name, named) or "write `lane` into those that share it"
+            yield Problem(("lanes", name), "is no model's `lane`", True, cure)
 
 
 def _depth_has_a_judge(council: Council) -> Iterator[Problem]:
@@ -183,13 +187,13 @@ def _stopping_has_votes(council: Council) -> Iterator[Problem]:
         return
     if rules.method in ("none", "similarity", "best_confidence"):
         says = f"is {rules.stop!r}, and under {rules.method!r} nothing is settled before all spoke"
-        yield Problem(path, f"{says}; set it to 'all', or the method to 'answers'")
+        yield Problem(path, says, cure="set it to 'all', or the method to 'answers'")
     elif rules.stop == "calibrated" and rules.method != "answers":
         says = f"is 'calibrated', which judges answers, and the method is {rules.method!r}"
-        yield Problem(path, f"{says}; set it to 'lossless', or the method to 'answers'")
+        yield Problem(path, says, cure="set it to 'lossless', or the method to 'answers'")
     elif rules.stop in ("beta", "dirichlet") and rules.method not in ("answers", "plurality"):
         says = f"is {rules.stop!r}, which counts single votes, and the method is {rules.method!r}"
-        yield Problem(path, f"{says}; set it to 'lossless', or the method to 'plurality'")
+        yield Problem(path, says, cure="set it to 'lossless', or the method to 'plurality'")
 
 
 def _people_sit_as_characters(council: Council) -> Iterator[Problem]:
@@ -197,11 +201,11 @@ def _people_sit_as_characters(council: Council) -> Iterator[Problem]:
     for path, name in _pointers(council):
         if name in people and path[0] != "characters":
             says = f"{shown(name)} is a person, who answers and votes in a seat of `characters`"
-            yield Problem(path, f"{says}; name a model here")
+            yield Problem(path, says, cure="name a model here")
     for key in people:
         if council.models[key].fallbacks:
-            says = "stand for a person, who is absent or abstains instead; leave them out"
-            yield Problem(("models", key, "fallbacks"), says)
+            says = "stand for a person, who is absent or abstains instead"
+            yield Problem(("models", key, "fallbacks"), says, cure="leave them out")
 
 
 CHECKS: tuple[Callable[[Council], Iterator[Problem]], ...] = (

@@ -34,16 +34,16 @@ def read_text(path: Path) -> str:
     try:
         path = path.expanduser()
         if path.is_dir():
-            raise CouncilError(f"{path}: is a folder; name the council's file in it")
+            raise CouncilError(f"{path}: is a folder", cure="name the council's file in it")
         if path.exists() and not path.is_file():
-            raise CouncilError(f"{path}: is no regular file; write the council to one")
+            raise CouncilError(f"{path}: is no regular file", cure="write the council to one")
         with path.open("rb") as file:
             content = file.read(MOST_CHARACTERS + 1)
         return _decoded(content, path)
     except CouncilError:
         raise
     except FileNotFoundError:
-        raise CouncilError(f"{path}: there is no such file; {START}") from None
+        raise CouncilError(f"{path}: there is no such file", cure=START) from None
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is no path"
         says = f"cannot be read ({reason}); look at its name and its permissions"
@@ -57,7 +57,9 @@ def _decoded(content: bytes, path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise CouncilError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
+        raise CouncilError(
+            f"{path}: line {line} is not UTF-8", cure="save the file as UTF-8"
+        ) from None
 
 
 _PRESETS = Path(__file__).parent / "presets"
@@ -130,10 +132,10 @@ def to_yaml(council: Council) -> str:
 
 def _seated(values: Any, origin: str) -> Council:
     if values is None or values == {}:
-        raise CouncilError(f"{origin}: is empty; {START}")
+        raise CouncilError(f"{origin}: is empty", cure=START)
     if not isinstance(values, Mapping):
         is_a = f"is {shown(values)}, and a council is a mapping of name, models, characters, ..."
-        raise CouncilError(f"{origin}: {is_a}; {START}")
+        raise CouncilError(f"{origin}: {is_a}", cure=START)
     problems, plain = as_plain(values)
     if problems:
         raise refusal(origin, problems)
@@ -164,4 +166,6 @@ def _is_file(name: str) -> bool:
 
 
 def _no_preset(name: object) -> UnknownNameError:
-    return UnknownNameError(f"there is no council {shown(name)}{nearest(name, preset_names())}")
+    return UnknownNameError(
+        f"there is no council {shown(name)}", cure=nearest(name, preset_names())
+    )

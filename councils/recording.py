@@ -94,8 +94,11 @@ def read_recording(path: Path | str) -> Iterator[Question]:
             raise RecordingError(f"{path.name}, line {number}: {_first(error)}") from None
         if question.id in ids:
             raise RecordingError(
-                f"{path.name}, line {number}: id {question.id!r} is that of line "
-                f"{ids[question.id]} too; give every question its own"
+                (
+                    f"{path.name}, line {number}: id {question.id!r} is that of line "
+                    f"{ids[question.id]} too"
+                ),
+                cure="give every question its own",
             )
         ids[question.id] = number
         yield question

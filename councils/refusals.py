@@ -51,18 +51,31 @@ class Problem(NamedTuple):
     path: Path
     says: str
     unknown_name: bool = False
+    cure: str = ""
+
+    @property
+    def what(self) -> str:
+        """Where it is wrong, and how."""
+        return f"{where(self.path)}: {self.says}" if self.path else self.says
+
+    @property
+    def advice(self) -> str:
+        """How it is wrong and what to do, for whoever shows the place itself."""
+        return f"{self.says}; {self.cure}" if self.cure else self.says
 
     def __str__(self) -> str:
-        return f"{where(self.path)}: {self.says}" if self.path else self.says
+        return f"{self.what}; {self.cure}" if self.cure else self.what
 
 
 def refusal(origin: str, problems: Iterable[Problem]) -> CouncilError:
     """Make the error that tells the first of `problems`, headed once by `origin`."""
     first = list(islice(problems, _MOST + 1))
+    kind = UnknownNameError if all(problem.unknown_name for problem in first) else CouncilError
+    if len(first) == 1:
+        return kind(f"{origin}: {first[0].what}", cure=first[0].cure)
     lines = [str(problem) for problem in first[:_MOST]]
     if len(first) > _MOST:
         lines.append("... and more of the kind")
-    kind = UnknownNameError if all(problem.unknown_name for problem in first) else CouncilError
     return kind(f"{origin}: " + "\n".join(lines))
 
 
@@ -82,17 +95,22 @@ def where(path: Path) -> str:
 
 
 def nearest(name: object, known: Sequence[str]) -> str:
-    """Suggest what may have been meant, or list what there is."""
+    """Suggest what may have been meant, or list what there is; empty where there is nothing."""
+    if suggestion := near_miss(name, known):
+        return suggestion
+    if not known:
+        return ""
+    listed = ", ".join(shown(word) for word in known[:20])
+    return f"known: {listed}{', ...' if len(known) > 20 else ''}"
+
+
+def near_miss(name: object, known: Sequence[str]) -> str:
+    """Suggest what may have been meant; empty where nothing is near enough."""
     import difflib  # only a refusal needs it
 
     plain = {word.casefold(): word for word in known[:_MOST_NEAR]}
     near = difflib.get_close_matches(str(name)[:64].casefold(), plain, n=1)
-    if near:
-        return f"; did you mean {shown(plain[near[0]])}?"
-    if not known:
-        return ""
-    listed = ", ".join(shown(word) for word in known[:20])
-    return f"; known: {listed}{', ...' if len(known) > 20 else ''}"
+    return f"did you mean {shown(plain[near[0]])}?" if near else ""
 
 
 def in_words(error: ValidationError, root: type[Section] = Council) -> Iterator[Problem]:
@@ -104,7 +122,7 @@ def _in_words(detail: ErrorDetails, root: type[Section]) -> Problem:
     kind, value, facts = detail["type"], detail["input"], detail.get("ctx", {})
     path: Path = tuple(step for step in detail["loc"] if step != "[key]")
     if kind == "extra_forbidden":
-        return Problem(path, _unknown_key(str(path[-1]), keys_at(path[:-1], root)))
+        return _unknown_key(path, keys_at(path[:-1], root))
     if kind == "missing":
         return Problem(path, f"is missing: {_meaning(path, root)}")
     if kind == "value_error":
@@ -115,25 +133,27 @@ def _in_words(detail: ErrorDetails, root: type[Section]) -> Problem:
         most, actual = facts["max_length"], facts["actual_length"]
         return Problem(path, f"must have at most {most} entries, has {actual}")
     says = _SAYS.get(kind, "cannot be read").format(**facts)
-    return Problem(path, f"{says}, is {shown(value)}{_cure(kind, value, facts)}")
+    return Problem(path, f"{says}, is {shown(value)}", cure=_cure(kind, value, facts))
 
 
 def _cure(kind: str, value: object, facts: dict[str, Any]) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
-        return "; put it in quotes"
+        return "put it in quotes"
     if kind == "tuple_type" and isinstance(value, str | int | float):
-        return "; put it in brackets"
+        return "put it in brackets"
     if kind in ("int_type", "float_type") and isinstance(value, str):
-        return "; write it without quotes" if re.fullmatch(r"[\d.]+", value) else ""
+        return "write it without quotes" if re.fullmatch(r"[\d.]+", value) else ""
     if kind == "literal_error":
-        return nearest(value, re.findall(r"'([^']*)'", facts["expected"])).partition("; known")[0]
+        return near_miss(value, re.findall(r"'([^']*)'", facts["expected"]))
     return ""
 
 
-def _unknown_key(key: str, known: Sequence[str]) -> str:
+def _unknown_key(path: Path, known: Sequence[str]) -> Problem:
+    key = str(path[-1])
     if names_a_secret(key) and "api_key_env" in known:
-        return "a key never stands in a council; name its environment variable in 'api_key_env'"
-    return f"is no key that stands here{nearest(key, known)}"
+        cure = "name its environment variable in 'api_key_env'"
+        return Problem(path, "a key never stands in a council", cure=cure)
+    return Problem(path, "unknown key", cure=nearest(key, known))
 
 
 def _meaning(path: Path, root: type[Section]) -> str:

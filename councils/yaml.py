@@ -51,7 +51,9 @@ class _Copy:
             # Said once: an alias to itself would say it without end.
             if self.left >= 0 or self.left == -1:
                 most = f"more than {MOST_NODES} values, or {MOST_DEPTH} levels"
-                self.problems.append(Problem(path[:3], f"holds {most}; write a simpler council"))
+                self.problems.append(
+                    Problem(path[:3], f"holds {most}", cure="write a simpler council")
+                )
                 self.left = -1
             return None
         if isinstance(value, Section):
@@ -94,7 +96,7 @@ class _Copy:
             # JSON writes what lies beyond 16 bits as two halves; YAML leaves them apart.
             return value.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            self.problems.append(Problem(path, "holds half a character; retype it"))
+            self.problems.append(Problem(path, "holds half a character", cure="retype it"))
             return None
 
 
@@ -131,7 +133,7 @@ def read_yaml(text: str, origin: str) -> Any:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         unprintable = f"line {line}: holds a character that YAML does not allow"
-        raise CouncilError(f"{origin}: {unprintable}; retype the line") from None
+        raise CouncilError(f"{origin}: {unprintable}", cure="retype the line") from None
 
 
 class _Loader(yaml.SafeLoader):

@@ -178,8 +178,8 @@ def rules(council: Council, context: CouncilContext) -> Council:
     built, wanted = council.deliberation.method, context.method
     if built in UNASKED and wanted not in (None, *UNASKED):
         raise CouncilError(
-            f"method: {wanted!r} needs voters, and {council.name!r} was built with {built!r}; "
-            "set deliberation.method in the council's file"
+            f"method: {wanted!r} needs voters, and {council.name!r} was built with {built!r}",
+            cure="set deliberation.method in the council's file",
         )
     changes: dict[str, Any] = {}
     sections: dict[str, dict[str, Any]] = {}

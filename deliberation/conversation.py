@@ -110,7 +110,9 @@ def asked(state: CouncilState) -> HumanMessage:
             if COMMAND.sub("", message.text).strip() or blocks_of(message):
                 return message
             break
-    raise CouncilError("there is no question; give `messages` whose last human message has text")
+    raise CouncilError(
+        "there is no question", cure="give `messages` whose last human message has text"
+    )
 
 
 def question(state: CouncilState) -> str:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, Server
-from mom_council.doctor.finding import Finding, fail, ok, warn
+from mom_council.doctor.finding import Finding, fail, failed, ok, warn
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions.describing import problems_of
 from mom_council.extensions.hook_run import under_extensions
@@ -31,7 +31,7 @@ def belongings(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
     try:
         table_of(council)
     except CouncilError as error:
-        yield fail("council", str(error), "mend the table of prices, or move it away")
+        yield failed("council", error, "fix the table of prices, or move it away")
     yield from _extensions(council)
     yield from _tools(council, env)
 
@@ -40,24 +40,23 @@ def _extensions(council: Council) -> Iterator[Finding]:
     try:
         under_extensions(council)
     except CouncilError as error:
-        yield fail("council", str(error), "mend `extensions` in the council's file")
+        yield failed("council", error, "fix `extensions` in the council's file")
         return
     for problem in problems_of(council):
-        yield warn("council", problem, "mend that; until then the council goes on without it")
+        yield warn("council", problem, "fix that; until then the council goes on without it")
 
 
 def _tools(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
     refused = [*unallowed(council, env=env)]
-    for line in refused:
-        says, _, cure = line.partition("; ")
-        yield fail("council", says, cure or "ask it from Python")
+    for error in refused:
+        yield failed("council", error, "ask it from Python")
     if refused:
         return
     for name, tool in council.tools.items():
         if tool.python and (lacking := _module(tool.python)):
             yield fail("council", f"tool {name!r}: {lacking}", "install it, or set PYTHONPATH")
-        if tool.mcp and (lacking := _server(tool.mcp)):
-            says, _, cure = lacking.partition("; ")
+        if tool.mcp and (need := _server(tool.mcp)):
+            says, cure = need
             yield fail("council", f"tool {name!r}: {says}", cure)
 
 
@@ -71,13 +70,14 @@ def _module(place: str) -> str:
     return "" if found else f"there is no module {package!r} here"
 
 
-def _server(server: Server) -> str:
-    """Why a server cannot be reached; it is not started."""
+def _server(server: Server) -> tuple[str, str] | None:
+    """Why a server cannot be reached, and the cure; it is not started."""
     if importlib.util.find_spec("langchain_mcp_adapters") is None:
-        return "MCP servers need a package; pip install 'mom-council[mcp]'"
+        return "MCP servers need a package", "pip install 'mom-council[mcp]'"
     if server.command and shutil.which(server.command[0]) is None:
-        return f"there is no program {server.command[0]!r}; install it, or write its whole path"
-    return ""
+        says = f"there is no program {server.command[0]!r}"
+        return says, "install it, or write its whole path"
+    return None
 
 
 async def council(named: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
@@ -85,13 +85,12 @@ async def council(named: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
     try:
         loaded = await asyncio.to_thread(load_council, named)
     except CouncilError as error:
-        yield fail("council", str(error), "mend the file; `mom councils list` names the presets")
+        yield failed("council", error, "fix the file; `mom councils list` names the presets")
         return
     sound = True
-    for line in await asyncio.to_thread(missing, loaded):
+    for need in await asyncio.to_thread(missing, loaded):
         sound = False
-        says, _, cure = line.partition(": ")
-        yield fail("council", says, cure)
+        yield failed("council", need)
     for finding in [
         *await _unpulled(loaded, env),
         *await asyncio.to_thread(_weights, loaded),
@@ -137,8 +136,7 @@ def _weights(loaded: Council) -> list[Finding]:
             try:
                 find_weights(model.model)
             except MixtureError as error:
-                says, _, cure = str(error).rpartition("; ")
-                found.append(fail("council", says, cure))
+                found.append(failed("council", error))
     return found
 
 

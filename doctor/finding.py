@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from mom_council.councils.records import Record
+from mom_council.errors import MixtureError
 
 State = Literal["ok", "warn", "fail"]
 
@@ -29,5 +30,10 @@ def warn(about: str, says: str, cure: str = "") -> Finding:
 
 
 def fail(about: str, says: str, cure: str) -> Finding:
-    """Nothing works, or not this council, before it is mended."""
+    """Nothing works, or not this council, before it is fixed."""
     return Finding(about=about, state="fail", says=says, cure=cure)
+
+
+def failed(about: str, error: MixtureError, cure: str = "") -> Finding:
+    """What an error says; `cure` where it names none itself."""
+    return fail(about, error.what, error.cure or cure)

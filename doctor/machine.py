@@ -147,7 +147,7 @@ def graph(env: Mapping[str, str]) -> Iterator[Finding]:
         graphs = json.loads(file.read_text("utf-8"))["graphs"]
         named = [one if isinstance(one, str) else one["path"] for one in graphs.values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        yield warn("graph", f"langgraph.json cannot be read ({error})", "mend it for Studio")
+        yield warn("graph", f"langgraph.json cannot be read ({error})", "fix it for Studio")
         return
     for path in named:
         module, _, name = path.partition(":")
@@ -156,6 +156,6 @@ def graph(env: Mapping[str, str]) -> Iterator[Finding]:
         try:
             getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
-            yield fail("graph", f"langgraph.json names {path!r}: {error}", "mend it for Studio")
+            yield fail("graph", f"langgraph.json names {path!r}: {error}", "fix it for Studio")
             return
     yield ok("graph", "builds, and langgraph.json names it")

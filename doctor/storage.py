@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mom_council import paths
-from mom_council.doctor.finding import Finding, fail, ok, warn
+from mom_council.doctor.finding import Finding, fail, failed, ok, warn
 from mom_council.errors import MixtureError, StorageError
 
 _LITTLE, _NOTHING = 1_000_000_000, 50_000_000
@@ -32,8 +32,7 @@ def data_folder(env: Mapping[str, str]) -> Iterator[Finding]:
             )
             return
     except StorageError as error:
-        says, _, cure = str(error).rpartition("; ")
-        yield fail("data", says, cure)
+        yield failed("data", error)
         return
     free = shutil.disk_usage(place).free
     room = f"{free / 1e9:.1f} GB free"
@@ -128,4 +127,4 @@ def settings(env: Mapping[str, str]) -> Iterator[Finding]:
             read_prices(file)
             yield ok("prices", str(file))
     except MixtureError as error:
-        yield fail("prices", str(error), "mend the file, or move it away")
+        yield failed("prices", error, "fix the file, or move it away")

@@ -109,8 +109,10 @@ def read_cases(
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the line"
         raise StorageError(
-            f"{str(place)!r}, line {number}: {where}: {first['msg']}; write one JSON object a "
-            'line, like {"question": "What is 17 + 25?", "gold": "42"}'
+            f"{str(place)!r}, line {number}: {where}: {first['msg']}",
+            cure=(
+                'write one JSON object a line, like {"question": "What is 17 + 25?", "gold": "42"}'
+            ),
         ) from None
     except (OSError, EOFError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)

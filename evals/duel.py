@@ -110,7 +110,7 @@ async def duel(
         if progress is not None:
             progress(f"before {judge}", done, len(cases))
     if not found:
-        raise CouncilError("no question was answered by both; see `mom councils check`")
+        raise CouncilError("no question was answered by both", cure="see `mom councils check`")
     values = [value for value, _ in found]
     score = bootstrap(values)
     return Duel(

@@ -87,8 +87,11 @@ class Journal:
             first, *lines = self._path.read_text(encoding="utf-8").splitlines()
             if json.loads(first) != head:
                 raise StorageError(
-                    f"{str(self._path)!r} holds an evaluation of another council, or under other "
-                    "settings; name another file, or delete it"
+                    (
+                        f"{str(self._path)!r} holds an evaluation of another council, or under "
+                        "other settings"
+                    ),
+                    cure="name another file, or delete it",
                 )
             for at, line in enumerate(lines):
                 try:
@@ -102,8 +105,8 @@ class Journal:
                 self.rows[row.system, row.case] = row
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(
-                f"{str(self._path)!r} cannot be gone on with ({type(error).__name__}); "
-                "name another file, or delete it"
+                f"{str(self._path)!r} cannot be gone on with ({type(error).__name__})",
+                cure="name another file, or delete it",
             ) from None
 
     def _write(self, lines: Iterable[str]) -> None:

@@ -75,7 +75,9 @@ class Folder:
         self.path = root / name
         real = self.path.resolve()
         if real.parent != root.resolve():
-            raise CouncilError(f"{str(self.path)!r} leads out of its folder; put the files into it")
+            raise CouncilError(
+                f"{str(self.path)!r} leads out of its folder", cure="put the files into it"
+            )
         self.code = self._inside("extension.py")
         self.manifest = self._read()
 
@@ -90,8 +92,8 @@ class Folder:
         file = self.path / name
         if not file.is_file() or file.resolve().parent != self.path.resolve():
             raise CouncilError(
-                f"{str(self.path)!r} is no extension: it holds no file {name!r}; "
-                "`mom extensions new NAME` writes one to begin from"
+                f"{str(self.path)!r} is no extension: it holds no file {name!r}",
+                cure="`mom extensions new NAME` writes one to begin from",
             )
         return file
 
@@ -106,7 +108,7 @@ class Folder:
         except OSError as error:
             raise CouncilError(f"{str(file)!r} cannot be read ({error.strerror})") from None
         except UnicodeDecodeError:
-            raise CouncilError(f"{str(file)!r} is not UTF-8; save it as UTF-8") from None
+            raise CouncilError(f"{str(file)!r} is not UTF-8", cure="save it as UTF-8") from None
 
     def _read(self) -> Manifest:
         where = str(self.path / "config.json")
@@ -245,8 +247,8 @@ def _allowed(module: str) -> bool:
 def _refusal(use: str, name: str, given: Mapping[str, Any]) -> CouncilError:
     if not NAME.fullmatch(name) and not _MODULE.fullmatch(name):
         return CouncilError(
-            f"{use!r} is no extension's name: a council names one and never a path; put the folder "
-            f"into {str(home())!r}, or name its parent in {VARIABLE}"
+            f"{use!r} is no extension's name: a council names one and never a path",
+            cure=f"put the folder into {str(home())!r}, or name its parent in {VARIABLE}",
         )
     if "." in name or ":" in name:
         return CouncilError(

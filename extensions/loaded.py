@@ -242,7 +242,9 @@ def seated(
         except CouncilError as error:
             raise type(error)(f"{where}.use: {error}") from None
         if found.name in {*missing, *(seat.name for seat in seats)}:
-            raise CouncilError(f"{where}.use: {written.use!r} stands there twice; leave one out")
+            raise CouncilError(
+                f"{where}.use: {written.use!r} stands there twice", cure="leave one out"
+            )
         try:
             seats.append(Seat(written, found, where))
         except Failed as error:

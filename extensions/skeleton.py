@@ -84,7 +84,9 @@ def write_skeleton(name: str, parent: Path) -> Path:
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        raise StorageError(f"{str(folder)!r} is there already; choose another name") from None
+        raise StorageError(
+            f"{str(folder)!r} is there already", cure="choose another name"
+        ) from None
     words = [word for word in name.replace("-", "_").split("_") if word]
     kind = "".join(word[:1].upper() + word[1:] for word in words)
     kind = kind if kind.isidentifier() else f"Extension{kind}"

@@ -33,7 +33,9 @@ def to_speakers(state: CouncilState, council: Council) -> list[str]:
     """
     speakers = list(pending(state)) or [voter_node(name) for name in unvoted(state, council)]
     if not speakers:
-        raise DeliberationError("nobody is left to ask; put the question again in a new thread")
+        raise DeliberationError(
+            "nobody is left to ask", cure="put the question again in a new thread"
+        )
     return speakers
 
 

@@ -86,8 +86,8 @@ def remember(spec: Model, found: Capabilities) -> Path:
         os.replace(file.name, folder / FILE)  # noqa: PTH105 - whole or not at all
     except OSError as error:
         raise StorageError(
-            f"what was found cannot be kept in {str(folder)!r} ({error.strerror}); make room, or "
-            "set MOM_DATA_DIR to another folder"
+            f"what was found cannot be kept in {str(folder)!r} ({error.strerror})",
+            cure="make room, or set MOM_DATA_DIR to another folder",
         ) from None
     _look(folder / FILE)
     return folder / FILE

@@ -94,14 +94,18 @@ def download_weights(
         StorageError: the file cannot be written; most often the disk is full.
     """
     if url is None and name not in WEIGHTS:
-        raise UnknownNameError(f"no weights {shown(name)} can be had{nearest(name, [*WEIGHTS])}")
+        raise UnknownNameError(
+            f"no weights {shown(name)} can be had", cure=nearest(name, [*WEIGHTS])
+        )
     if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
-        raise CouncilError(f"weights cannot be called {shown(name)}; use letters, digits, - and .")
+        raise CouncilError(
+            f"weights cannot be called {shown(name)}", cure="use letters, digits, - and ."
+        )
     offer = WEIGHTS[name] if url is None else Offer(name, "", 0, "")
     home = os.environ.get(VARIABLE) or HOME
     address = url or f"{home.rstrip('/')}/{offer.path}"
     if fault := fault_in_address(address):
-        raise CouncilError(f"the address of the weights {fault}; look at {VARIABLE}")
+        raise CouncilError(f"the address of the weights {fault}", cure=f"look at {VARIABLE}")
     file = ensure(to or weights_dir()) / f"{name}.gguf"
     if file.exists():
         return file
@@ -116,8 +120,8 @@ def download_weights(
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk is full" if full else error.strerror or type(error).__name__
         raise StorageError(
-            f"weights cannot be kept in {shown(str(file.parent))} ({reason}); make room, or set "
-            "MOM_DATA_DIR to another folder; what was received is kept"
+            f"weights cannot be kept in {shown(str(file.parent))} ({reason})",
+            cure="make room, or set MOM_DATA_DIR to another folder; what was received is kept",
         ) from None
     return file
 

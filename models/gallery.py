@@ -31,8 +31,8 @@ def hang(content: bytes) -> Path:
     except OSError as error:
         file.unlink(missing_ok=True)
         raise StorageError(
-            f"the picture cannot be kept as {str(file)!r}: {error.strerror or error}; free some "
-            "space, or set MOM_DATA_DIR to another folder"
+            f"the picture cannot be kept as {str(file)!r}: {error.strerror or error}",
+            cure="free some space, or set MOM_DATA_DIR to another folder",
         ) from None
     return file
 

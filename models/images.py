@@ -92,7 +92,8 @@ def normalised(content: bytes, name: str, *, side: int = SIDE) -> tuple[str, byt
             with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
                 if opened.width * opened.height > _PIXELS:
                     raise PictureError(
-                        f"{shown} has {opened.width} × {opened.height} pixels; make it smaller"
+                        f"{shown} has {opened.width} × {opened.height} pixels",
+                        cure="make it smaller",
                     )
                 opened.seek(0)
                 opened.load()
@@ -101,7 +102,7 @@ def normalised(content: bytes, name: str, *, side: int = SIDE) -> tuple[str, byt
         raise
     except Exception as error:  # Pillow raises whatever a damaged file makes it raise
         raise PictureError(
-            f"{shown} cannot be read as a picture; give a PNG, JPEG, WebP or GIF"
+            f"{shown} cannot be read as a picture", cure="give a PNG, JPEG, WebP or GIF"
         ) from error
 
 
@@ -153,19 +154,21 @@ def given_in(block: dict[str, Any]) -> Given:
     if isinstance(told, str):
         told = {"url": told}
     if not isinstance(told, dict):
-        raise PictureError("a picture's block holds neither `url` nor `base64`; give one of them")
+        raise PictureError(
+            "a picture's block holds neither `url` nor `base64`", cure="give one of them"
+        )
     url = str(told.get("url") or "")
     text = told.get("base64") or told.get("data")
     if url.startswith("data:"):
         head, _, text = url.partition(",")
         if not head.endswith(";base64"):
-            raise PictureError("a picture's `data:` address is not in base64; write it so")
+            raise PictureError("a picture's `data:` address is not in base64", cure="write it so")
     elif url:
         return Given(url=url)
     try:
         return Given(base64.b64decode(str(text or ""), validate=True))
     except (binascii.Error, ValueError):
-        raise PictureError("a picture's base64 is damaged; encode it again") from None
+        raise PictureError("a picture's base64 is damaged", cure="encode it again") from None
 
 
 def data_urls(content: Any) -> list[str]:
@@ -274,8 +277,8 @@ async def fetch_picture(url: str, *, allowed: Callable[[str], bool] = is_public)
     except TimeoutError:
         raise PictureError(f"{shown} sent no whole picture in {SECONDS:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError):
-        raise PictureError(f"{shown} cannot be fetched; attach the picture itself") from None
-    raise PictureError(f"{shown} leads on and on; attach the picture itself")
+        raise PictureError(f"{shown} cannot be fetched", cure="attach the picture itself") from None
+    raise PictureError(f"{shown} leads on and on", cure="attach the picture itself")
 
 
 def _look_at(url: str, allowed: Callable[[str], bool]) -> None:
@@ -286,7 +289,9 @@ def _look_at(url: str, allowed: Callable[[str], bool]) -> None:
     except ValueError:
         host, parts = "", urlsplit("")
     if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
-        raise PictureError("a picture's address is taken from http and https alone; attach it")
+        raise PictureError(
+            "a picture's address is taken from http and https alone", cure="attach it"
+        )
     try:
         public = allowed(host)
     except ValueError:  # a name, which the resolver looks at

@@ -221,8 +221,11 @@ class Ledger:
             return [(panel, Fitted.model_validate_json(text)) for panel, text in rows]
         except ValidationError as error:
             raise StorageError(
-                f"the ledger in {str(self._folder)!r} holds a fit that cannot be read "
-                f"({error.error_count()} faults); `mom weights fit` makes it anew"
+                (
+                    f"the ledger in {str(self._folder)!r} holds a fit that cannot be read "
+                    f"({error.error_count()} faults)"
+                ),
+                cure="`mom weights fit` makes it anew",
             ) from None
 
     def trust(self, council: Council, kind: str = "") -> Trust:
@@ -293,8 +296,8 @@ class Ledger:
                 yield db
         except (sqlite3.Error, OSError) as error:
             raise StorageError(
-                f"the ledger in {str(path)!r}: {' '.join(str(error).split())}; move the file away, "
-                "or fit it anew with `mom weights fit`"
+                f"the ledger in {str(path)!r}: {' '.join(str(error).split())}",
+                cure="move the file away, or fit it anew with `mom weights fit`",
             ) from error
 
 

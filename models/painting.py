@@ -164,8 +164,11 @@ class _Easel:
             return await draw_here(spec, self.order, self.on_step)
         if spec.provider != "openai":
             raise CapabilityError(
-                f"{spec.provider!r} makes no pictures; a painter's provider is 'diffusers', or "
-                "'openai' for any server with /v1/images/generations"
+                f"{spec.provider!r} makes no pictures",
+                cure=(
+                    "a painter's provider is 'diffusers', or 'openai' for any server with "
+                    "/v1/images/generations"
+                ),
             )
         from mom_council.models.providers.images_wire import draw_there
 

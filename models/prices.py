@@ -77,7 +77,7 @@ def read_prices(path: Path) -> Prices:
     """
     try:
         if not path.is_file():
-            raise CouncilError(f"{path}: is no regular file; write the prices to one")
+            raise CouncilError(f"{path}: is no regular file", cure="write the prices to one")
         text = path.read_bytes()[: MOST_CHARACTERS + 1].decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
@@ -85,7 +85,7 @@ def read_prices(path: Path) -> Prices:
     values = read_yaml(text, str(path))
     if not isinstance(values, Mapping):
         says = "is no mapping of providers or addresses to models and their prices"
-        raise CouncilError(f"{path}: {says}; see `docs/models.md`")
+        raise CouncilError(f"{path}: {says}", cure="see `docs/models.md`")
     problems, plain = as_plain(values)
     if problems:
         raise refusal(str(path), problems)

@@ -79,23 +79,24 @@ async def open_model(
     return room.models[same]
 
 
-def missing(council: Council) -> list[str]:
+def missing(council: Council) -> list[MixtureError]:
     """What the council's models need and this machine has not: packages, and variables with keys.
 
-    One line for each need. Nothing is asked over the network.
+    One error for each need; none is raised. Nothing is asked over the network.
     """
-    needs: dict[str, None] = {}
+    needs: dict[str, MixtureError] = {}
     keyless: dict[tuple[str, str], dict[str, None]] = {}
     for spec in council.models.values():
         try:
             check(spec)
         except MixtureError as error:
-            needs[str(error)] = None
+            needs[str(error)] = error
             continue
         name = _key_name(spec)
         if name is not None and not os.environ.get(name, "").strip():
             keyless.setdefault((spec.provider, name), {})[spec.model] = None
-    return [*needs, *(_no_key(whose, [*models], name) for (whose, name), models in keyless.items())]
+    keys = [_no_key(provider, [*models], name) for (provider, name), models in keyless.items()]
+    return [*needs.values(), *keys]
 
 
 def check(spec: Model) -> None:
@@ -125,7 +126,7 @@ def key_of(spec: Model) -> str | None:
         return None
     key = os.environ.get(name, "").strip()
     if not key:
-        raise ProviderNotInstalledError(_no_key(spec.provider, [spec.model], name))
+        raise _no_key(spec.provider, [spec.model], name)
     return key
 
 
@@ -135,11 +136,10 @@ def _key_name(spec: Model) -> str | None:
     return spec.api_key_env or (provider.key_env if is_at_home(spec, provider) else None)
 
 
-def _no_key(provider: str, models: Sequence[str], name: str) -> str:
-    whose = ", ".join(map(repr, models))
-    return (
-        f"{provider!r} needs a key for {whose}: "
-        f"set the environment variable {name!r}, or write it into '.env'"
+def _no_key(provider: str, models: Sequence[str], name: str) -> ProviderNotInstalledError:
+    return ProviderNotInstalledError(
+        f"{provider!r} needs a key for {', '.join(map(repr, models))}",
+        cure=f"set the environment variable {name!r}, or write it into '.env'",
     )
 
 
@@ -187,7 +187,9 @@ def _open(
 
         return open_huggingface(spec, params)
     if spec.provider == "diffusers":
-        raise CapabilityError(f"{spec.model!r} on diffusers draws and does not talk; seat another")
+        raise CapabilityError(
+            f"{spec.model!r} on diffusers draws and does not talk", cure="seat another"
+        )
     if spec.provider == "replay":
         from mom_council.models.providers.replay import open_replay
 
@@ -209,11 +211,11 @@ def _check(spec: Model, provider: Provider, params: Mapping[str, Any]) -> None:
 
         if spec.provider not in _BUILTIN_PROVIDERS:
             near = get_close_matches(spec.provider, [*PROVIDERS, *_BUILTIN_PROVIDERS], n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else f"; there are {[*PROVIDERS]}"
-            raise UnknownNameError(f"no provider is called {spec.provider!r}{meant}")
+            meant = f"did you mean {near[0]!r}?" if near else f"there are {[*PROVIDERS]}"
+            raise UnknownNameError(f"no provider is called {spec.provider!r}", cure=meant)
         package = _BUILTIN_PROVIDERS[spec.provider][0].partition(".")[0]
     if importlib.util.find_spec(package) is None:
         wanted = f"'mom-council[{provider.extra}]'" if provider.extra else package.replace("_", "-")
         raise ProviderNotInstalledError(
-            f"{spec.provider!r} needs a package that is not here: pip install {wanted}"
+            f"{spec.provider!r} needs a package that is not here", cure=f"pip install {wanted}"
         )

@@ -28,10 +28,11 @@ def find_weights(name: str) -> Path:
     for folder in (SHIPPED, weights_dir()):
         if (file := folder / f"{name}.gguf").is_file():
             return file
-    known = sorted(downloaded_weights() | downloaded_weights(SHIPPED))
+    near = nearest(name, sorted(downloaded_weights() | downloaded_weights(SHIPPED)))
+    other = "give the path of a .gguf file, or get some with `mom download`"
     raise UnknownNameError(
-        f"there are no weights {shown(name)}{nearest(name, known)}; "
-        "give the path of a .gguf file, or get some with `mom download`"
+        f"there are no weights {shown(name)}",
+        cure=f"{near}; {other}" if near else other,
     )
 
 

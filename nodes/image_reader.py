@@ -85,8 +85,8 @@ async def _picture(block: dict[str, Any], name: str, council: Council) -> dict[s
     if url:
         if not council.pictures.fetch:
             raise PictureError(
-                "it was given by its address, and this council fetches none; attach the picture, "
-                "or write `pictures: {fetch: true}`"
+                "it was given by its address, and this council fetches none",
+                cure="attach the picture, or write `pictures: {fetch: true}`",
             )
         content = await fetch_picture(url)
     return await asyncio.to_thread(picture_block, content, name, side=council.pictures.side)

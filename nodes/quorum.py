@@ -32,13 +32,18 @@ async def quorum(
         missing = state["absences"]
         if not answered and missing and all(a.reason == "budget" for a in missing):
             raise BudgetError(
-                "the question's budget was spent before anybody had answered; raise `budget` in "
-                "the council, or in this run's settings, and resume the thread"
+                "the question's budget was spent before anybody had answered",
+                cure=(
+                    "raise `budget` in the council, or in this run's settings, and resume "
+                    "the thread"
+                ),
             )
         reasons = "; ".join(f"{a.character!r}: {_short(a.detail or a.reason)}" for a in missing)
+        size = len(council.characters)
+        count = f"{answered} of {size} answered and {needed} must"
         raise QuorumError(
-            f"{answered or 'nobody'} of {len(council.characters)} answered and {needed} must. "
-            f"{reasons}. Mend the cause and resume the thread, or ask another council",
+            f"{count if answered else f'nobody of {size} answered'} ({reasons})",
+            cure="fix the cause and resume the thread, or ask another council",
             answered=answered,
             needed=needed,
             absences=missing,

@@ -46,8 +46,11 @@ async def seating(
     seated = _affordable(ready, state, council)
     if not seated:
         raise BudgetError(
-            f"the budget is spent ({table.overspent(state, council, more_calls=1)}) and leaves "
-            "nothing for a proposal and its answer; raise `budget` in the council"
+            (
+                f"the budget is spent ({table.overspent(state, council, more_calls=1)}) "
+                "and leaves nothing for a proposal and its answer"
+            ),
+            cure="raise `budget` in the council",
         )
     missed = [_unaffordable(name, round_, layer) for name in ready[len(seated) :]]
     for one in missed:

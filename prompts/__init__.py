@@ -54,7 +54,7 @@ def _parts(name: str, style: str) -> tuple[jinja2.Template, jinja2.Template]:
     system = head.partition("<!-- system -->")[2]
     if not mark:
         raise CouncilError(
-            f"prompt {name!r} of style {style!r} has no line '<!-- user -->'; add one"
+            f"prompt {name!r} of style {style!r} has no line '<!-- user -->'", cure="add one"
         )
     return _jinja().from_string(system), _jinja().from_string(user)
 
@@ -63,13 +63,14 @@ def _source(name: str, style: str) -> str:
     folder = _HERE / style if style in STYLES else Path(style).expanduser()
     if style not in STYLES and not folder.is_dir():
         raise CouncilError(
-            f"prompts: {style!r} is neither 'standard' nor 'short' nor a folder; name one of them"
+            f"prompts: {style!r} is neither 'standard' nor 'short' nor a folder",
+            cure="name one of them",
         )
     for place in (folder, _HERE / "standard"):
         file = place / f"{name}.md"
         if file.is_file():
             return file.read_text(encoding="utf-8")
-    raise CouncilError(f"there is no prompt {name!r}; write {name}.md in {str(folder)!r}")
+    raise CouncilError(f"there is no prompt {name!r}", cure=f"write {name}.md in {str(folder)!r}")
 
 
 @functools.cache

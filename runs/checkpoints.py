@@ -122,7 +122,9 @@ async def _open_sqlite(path: Path, busy_seconds: float) -> AsyncIterator[BaseChe
 def _make_private(path: Path) -> None:
     """Create the file for its owner alone; SQLite gives its log and index the same mode."""
     if path.is_dir():
-        raise StorageError(f"threads cannot be kept in {str(path)!r}: it is a folder; name a file")
+        raise StorageError(
+            f"threads cannot be kept in {str(path)!r}: it is a folder", cure="name a file"
+        )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -143,7 +145,7 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         from psycopg_pool import AsyncConnectionPool
     except ImportError as error:
         raise ProviderNotInstalledError(
-            "threads in PostgreSQL need its packages: pip install 'mom-council[postgres]'"
+            "threads in PostgreSQL need its packages", cure="pip install 'mom-council[postgres]'"
         ) from error
 
     class PostgresSaver(SpokenErrors, AsyncPostgresSaver):
@@ -195,8 +197,8 @@ async def _alone(conn: Any) -> AsyncIterator[None]:
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise StorageError(
-            f"another program has been preparing the database for {_SETUP_SECONDS} s; end it, or "
-            "try again"
+            f"another program has been preparing the database for {_SETUP_SECONDS} s",
+            cure="end it, or try again",
         ) from None
     try:
         yield

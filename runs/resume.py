@@ -72,7 +72,7 @@ async def ready(
     thread = config.get("configurable", {}).get("thread_id")
     snapshot = await graph.aget_state(config)
     if not snapshot.values:
-        raise StorageError(f"there is no thread {thread!r}; `mom threads list` shows them")
+        raise StorageError(f"there is no thread {thread!r}", cure="`mom threads list` shows them")
     if not is_open(snapshot):
         raise StorageError(f"thread {thread!r} is answered: nothing in it is open")
     if any(task.name == "quorum" and task.error for task in snapshot.tasks):

@@ -169,7 +169,8 @@ def storage_errors(place: str) -> Iterator[None]:
         if not type(error).__module__.startswith("psycopg"):
             raise
         raise StorageError(
-            f"threads in {place!r}: {_one_line(error)}; check that the server runs and may be used"
+            f"threads in {place!r}: {_one_line(error)}",
+            cure="check that the server runs and may be used",
         ) from error
 
 

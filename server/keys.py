@@ -41,7 +41,7 @@ class Keys:
                     "make one with `openssl rand -hex 24`"
                 )
             if name in self._digests:
-                raise MixtureError(f"{name!r} stands twice in {VARIABLE}; {_CURE}")
+                raise MixtureError(f"{name!r} stands twice in {VARIABLE}", cure=_CURE)
             self._digests[name] = digest
 
     @classmethod

@@ -57,7 +57,7 @@ class Offer:
         for council in first:
             if council.name in self._sources:
                 raise CouncilError(
-                    f"two councils are called {council.name!r}; rename one in its file"
+                    f"two councils are called {council.name!r}", cure="rename one in its file"
                 )
             self._sources[council.name] = council
         self._presets = preset_names() if presets else ()

@@ -190,7 +190,7 @@ async def run(
                         house.metrics.first_piece.labels(seat.model).observe(first)
                     yield piece
         if answered is None:
-            raise DeliberationError("the run ended without an answer; ask again")
+            raise DeliberationError("the run ended without an answer", cure="ask again")
         house.metrics.answered(seat.model, answered.status, time.monotonic() - began)
     if rest := stops.end(await _text(answered, asked, candid=house.settings.candid)):
         yield rest

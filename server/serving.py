@@ -192,5 +192,5 @@ def open_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         why = error.strerror or str(error)
         raise StorageError(
-            f"nothing can listen at {host}:{port} ({why}); name another --port"
+            f"nothing can listen at {host}:{port} ({why})", cure="name another --port"
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def test_every_error_has_a_cure_in_the_docs(name: str) -> None:
 def test_the_docs_name_no_error_that_there_is_not() -> None:
     named = set(re.findall(r"`(\w+Error)`", PAGE.read_text("utf-8")))
     assert named <= set(CLASSES)
+
+
+def test_an_error_carries_what_happened_and_its_cure() -> None:
+    error = MixtureError("a is gone; b is not", cure="write a; or b")
+    assert (error.what, error.cure) == ("a is gone; b is not", "write a; or b")
+    assert str(error) == "a is gone; b is not; write a; or b"
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.what, again.cure, str(again)) == (error.what, error.cure, str(error))
+    assert str(MixtureError("nothing can be done")) == "nothing can be done"
 
 
 def test_a_quorum_error_carries_its_numbers() -> None:

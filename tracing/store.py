@@ -171,8 +171,8 @@ class TraceStore:
                 yield db
         except (sqlite3.Error, OSError) as error:
             raise StorageError(
-                f"traces in {str(path)!r}: {' '.join(str(error).split())}; move the file away, or "
-                "switch local traces off"
+                f"traces in {str(path)!r}: {' '.join(str(error).split())}",
+                cure="move the file away, or switch local traces off",
             ) from error
 
 

@@ -104,6 +104,6 @@ class Asking:
                 continue
             if one.kind == "approve":
                 raise DeliberationError(
-                    f"nobody said whether {one.who!r} may call its tools; Resume asks again"
+                    f"nobody said whether {one.who!r} may call its tools", cure="Resume asks again"
                 )
             self.said[one.id] = ""

@@ -86,7 +86,7 @@ def check(draft: Draft) -> dict[Path, str]:
     found: dict[Path, str] = {}
     for problem in problems_in(written(draft)):
         before = found.get(problem.path)
-        found[problem.path] = f"{before}; {problem.says}" if before else problem.says
+        found[problem.path] = f"{before}; {problem.advice}" if before else problem.advice
     return found
 
 

@@ -66,7 +66,9 @@ class House:
             future.cancel()
             raise
         except CancelledError:
-            raise MixtureError("the server is closing; start it again with `mom ui`") from None
+            raise MixtureError(
+                "the server is closing", cure="start it again with `mom ui`"
+            ) from None
 
     def close(self) -> None:
         """Stop what runs and close the store."""

@@ -235,7 +235,9 @@ class Jobs:
             self._sweep()
             other = self._jobs.get(job.thread)
             if other is not None and other.running:
-                raise BusyError("this conversation is being answered; stop it first, or wait")
+                raise BusyError(
+                    "this conversation is being answered", cure="stop it first, or wait"
+                )
             self._jobs[job.thread] = job
         job.run = asyncio.run_coroutine_threadsafe(self._drive(job, given, asked), self._loop)
         return job

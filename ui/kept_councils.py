@@ -47,7 +47,9 @@ def keep(council: Council, *, replace: bool = False) -> Path:
     """
     file = paths.ensure(folder()) / f"{safe_name(council.name)}.yaml"
     if file.exists() and not replace:
-        raise StorageError(f"there is a council {file.stem!r} already; replace it, or rename yours")
+        raise StorageError(
+            f"there is a council {file.stem!r} already", cure="replace it, or rename yours"
+        )
     draft = file.with_name(f".{file.stem}.{secrets.token_hex(4)}")
     try:
         with draft.open("x", encoding="utf-8") as opened:
@@ -60,6 +62,7 @@ def keep(council: Council, *, replace: bool = False) -> Path:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise StorageError(
-            f"{str(file)!r} cannot be written ({error.strerror}); look at the disk and the folder"
+            f"{str(file)!r} cannot be written ({error.strerror})",
+            cure="look at the disk and the folder",
         ) from error
     return file

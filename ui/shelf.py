@@ -136,8 +136,11 @@ class Shelf:
                 yield db
         except (sqlite3.Error, OSError) as error:
             raise StorageError(
-                f"names and thumbs in {str(path)!r}: {' '.join(str(error).split())}; move the file "
-                f"away, or set {paths.VARIABLE} to a folder that can be written to"
+                f"names and thumbs in {str(path)!r}: {' '.join(str(error).split())}",
+                cure=(
+                    f"move the file away, or set {paths.VARIABLE} to a folder that can be "
+                    "written to"
+                ),
             ) from error
 
 

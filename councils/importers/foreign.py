@@ -232,4 +232,4 @@ def near(key: str, known: list[str]) -> str | None:
 
 
 def _typo(path: Path, meant: str) -> Problem:
-    return Problem(path, f"is no key that stands here; did you mean {meant!r}?")
+    return Problem(path, "unknown key", cure=f"did you mean {meant!r}?")

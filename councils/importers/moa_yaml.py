@@ -256,6 +256,6 @@ def read_environment(env: Mapping[str, str], report: Report) -> Draft:
         CouncilError: always.
     """
     raise CouncilError(
-        f".env: holds an address and {KEY_ENV} but no model; import the moa_config.yaml that goes "
-        "with it, and what stands here is read along"
+        f".env: holds an address and {KEY_ENV} but no model",
+        cure="import the moa_config.yaml that goes with it, and what stands here is read along",
     )

@@ -207,7 +207,8 @@ def _pointing_nowhere(found: ModelConfig) -> Any:
     known = tuple(found.models)
 
     def lost(path: tuple[str | int, ...], name: str) -> Problem:
-        return Problem(path, f"{shown(name)} is no key of `models`{nearest(name, known)}", True)
+        says = f"{shown(name)} is no key of `models`"
+        return Problem(path, says, True, nearest(name, known))
 
     if found.default_model is not None and found.default_model not in known:
         yield lost(("default_model",), found.default_model)

@@ -166,7 +166,9 @@ def _seated(
 ) -> Imported:
     values = {**head, **draft.values}
     if kept := next(secrets_in({**values, "user_query": draft.questions}), None):
-        raise CouncilError(f"{origin}: {kept}: holds what may be a key; take it out of the file")
+        raise CouncilError(
+            f"{origin}: {kept}: holds what may be a key", cure="take it out of the file"
+        )
     council = load_council(values)
     return Imported(format_, council, tuple(report.turned), tuple(report.left), draft.questions)
 
@@ -184,7 +186,9 @@ def _read(path: Path, text: str, report: Report) -> tuple[str, Draft]:
 def _recognised(path: Path, values: Any) -> str:
     keys = {key for key in values if isinstance(key, str)} if isinstance(values, Mapping) else set()
     if keys >= _OURS:
-        raise CouncilError(f"{path}: is a council already; ask it with mom ask -c {path.name}")
+        raise CouncilError(
+            f"{path}: is a council already", cure=f"ask it with mom ask -c {path.name}"
+        )
     for name, format_ in FORMATS.items():
         if keys & format_.marks or path.name.startswith(format_.file):
             return name

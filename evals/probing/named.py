@@ -39,7 +39,7 @@ def models_named(
             known = [*models]
             near = get_close_matches(name, known, n=1)
             meant = f"did you mean {near[0]!r}?" if near else "write it as provider:model"
-            raise UnknownNameError(f"there is no model {name!r}; {meant}")
+            raise UnknownNameError(f"there is no model {name!r}", cure=meant)
         key = name.replace(":", " ").replace("/", "_")[:64]
         voice = {"provider": provider, "model": model, "base_url": base_url, "timeout": 300}
         models[key] = {field: value for field, value in voice.items() if value is not None}

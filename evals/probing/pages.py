@@ -51,8 +51,8 @@ def write_pages(report: Report, folder: Path) -> list[Path]:
             (folder / name).write_text(text, "utf-8")
     except OSError as error:
         raise StorageError(
-            f"the report cannot be written to {str(folder)!r} ({error.strerror}); name another "
-            "folder"
+            f"the report cannot be written to {str(folder)!r} ({error.strerror})",
+            cure="name another folder",
         ) from None
     return [folder / name for name in pages]
 

@@ -81,7 +81,7 @@ def _draw(spec: Model, order: Order, stepped: Callable[[int, int], None]) -> Dra
     own = spec.params.get("scheduler", "lcm") == "own"
     width, height = order.size or (SIDE, SIDE)
     if width % 8 or height % 8:
-        raise CouncilError(f"painter.size is {width}x{height}; both must be multiples of 8")
+        raise CouncilError(f"painter.size is {width}x{height}", cure="both must be multiples of 8")
     steps = order.steps or (OWN_STEPS if own else LCM_STEPS)
     fallback = OWN_GUIDANCE if own else LCM_GUIDANCE
     guidance = fallback if order.guidance is None else order.guidance
@@ -111,8 +111,8 @@ def _draw(spec: Model, order: Order, stepped: Callable[[int, int], None]) -> Dra
         raise
     except torch.OutOfMemoryError:
         raise ModelUnavailableError(
-            f"the pipeline {spec.model!r} does not fit into the memory of {device!r}; "
-            "choose a smaller `painter.size`, or `params: {device: cpu}`"
+            f"the pipeline {spec.model!r} does not fit into the memory of {device!r}",
+            cure="choose a smaller `painter.size`, or `params: {device: cpu}`",
         ) from None
     except Exception as error:
         line = " ".join(str(error).split())[:200]
@@ -139,7 +139,9 @@ def _load(folder: Path, *, own: bool, device: str, dtype: str) -> Any:
     from diffusers.utils import logging
 
     if not hasattr(torch, dtype):
-        raise CouncilError(f"{dtype!r} is no precision that torch knows; write float16 or float32")
+        raise CouncilError(
+            f"{dtype!r} is no precision that torch knows", cure="write float16 or float32"
+        )
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     pipeline = AutoPipelineForText2Image.from_pretrained(

@@ -153,8 +153,8 @@ def _start_into(future: Future[_Engine], load: _Load) -> None:
 def _start(load: _Load) -> _Engine:
     if not is_installed():
         raise ProviderNotInstalledError(
-            f"{shown(load.name)} needs llama.cpp, and its package 'xllamacpp' is not installed; "
-            "`pip install xllamacpp` (where it has no wheel, install Ollama instead)"
+            f"{shown(load.name)} needs llama.cpp, and its package 'xllamacpp' is not installed",
+            cure="`pip install xllamacpp` (where it has no wheel, install Ollama instead)",
         )
     key = secrets.token_urlsafe(32)
     program = _launch()
@@ -174,8 +174,8 @@ def _start(load: _Load) -> _Engine:
         _release(program)
         reason = answer.get("error") or _death(program.returncode)
         raise ModelUnavailableError(
-            f"llama.cpp cannot serve {shown(load.name)}: {reason}; try smaller weights, "
-            "a smaller 'context', or get the file again"
+            f"llama.cpp cannot serve {shown(load.name)}: {reason}",
+            cure="try smaller weights, a smaller 'context', or get the file again",
         )
     return _Engine(program, Endpoint(f"{answer['url']}/v1", key))
 
@@ -219,8 +219,8 @@ def _launch() -> subprocess.Popen[str]:
         )
     except OSError as error:
         raise ModelUnavailableError(
-            f"llama.cpp cannot be started ({error.strerror or error}); "
-            "is the Python that runs this still in its place?"
+            f"llama.cpp cannot be started ({error.strerror or error})",
+            cure="is the Python that runs this still in its place?",
         ) from None
 
 

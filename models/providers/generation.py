@@ -40,8 +40,8 @@ def read_template(written: str | None) -> str | None:
     except (OSError, UnicodeDecodeError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise CouncilError(
-            f"params.chat_template: {shown(written)} cannot be read ({reason}); give a "
-            "file, or the template itself"
+            f"params.chat_template: {shown(written)} cannot be read ({reason})",
+            cure="give a file, or the template itself",
         ) from None
 
 
@@ -60,8 +60,11 @@ def render(tokenizer: Any, turns: list[Turn], template: str | None, *, fold: boo
     """
     if template is None and not tokenizer.chat_template:
         raise CouncilError(
-            "the model has no chat template; give one as `params: {chat_template: FILE}`, or take "
-            "the model's sibling that was taught to chat"
+            "the model has no chat template",
+            cure=(
+                "give one as `params: {chat_template: FILE}`, or take the model's "
+                "sibling that was taught to chat"
+            ),
         )
     if not fold:
         try:

@@ -29,7 +29,8 @@ def folder_of(name: str) -> Path:
         return path
     if not _REPOSITORY.fullmatch(name):
         raise CouncilError(
-            f"{shown(name)} is no folder here, and no name like 'owner/model'; name one of them"
+            f"{shown(name)} is no folder here, and no name like 'owner/model'",
+            cure="name one of them",
         )
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import snapshot_download
@@ -39,8 +40,8 @@ def folder_of(name: str) -> Path:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
         raise ModelUnavailableError(
-            f"{shown(name)} is not on this machine, and nothing is downloaded unasked; "
-            f"get it once with `hf download {name}`, or name the folder that holds it"
+            f"{shown(name)} is not on this machine, and nothing is downloaded unasked",
+            cure=f"get it once with `hf download {name}`, or name the folder that holds it",
         ) from None
 
 
@@ -56,7 +57,12 @@ def weights_in(folder: Path) -> list[Path]:
         return found
     if any(file.suffix in _PICKLED for file in folder.rglob("*")):
         raise CouncilError(
-            f"{shown(str(folder))} has its weights in pickled files, which can run code when they "
-            "are opened; get them as .safetensors"
+            (
+                f"{shown(str(folder))} has its weights in pickled files, which can run "
+                "code when they are opened"
+            ),
+            cure="get them as .safetensors",
         )
-    raise CouncilError(f"{shown(str(folder))} holds no weights (.safetensors); look at its path")
+    raise CouncilError(
+        f"{shown(str(folder))} holds no weights (.safetensors)", cure="look at its path"
+    )

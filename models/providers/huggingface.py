@@ -160,8 +160,8 @@ class LocalChat(BaseChatModel):
                 return self._go_on(on, turns, stop, tell, left)
         except torch.OutOfMemoryError:
             raise ModelUnavailableError(
-                f"{self.model!r} does not fit into the memory of {device!r}; take a smaller model, "
-                "a smaller `context`, or `params: {device: cpu}`"
+                f"{self.model!r} does not fit into the memory of {device!r}",
+                cure="take a smaller model, a smaller `context`, or `params: {device: cpu}`",
             ) from None
 
     def _load(self, device: str) -> _Loaded:
@@ -171,7 +171,9 @@ class LocalChat(BaseChatModel):
 
         dtype = self.settings.dtype
         if dtype != "auto" and not hasattr(torch, dtype):
-            raise CouncilError(f"params.dtype: torch knows no {dtype!r}; write float16 or bfloat16")
+            raise CouncilError(
+                f"params.dtype: torch knows no {dtype!r}", cure="write float16 or bfloat16"
+            )
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         only = {"local_files_only": True, "trust_remote_code": False}
@@ -286,8 +288,8 @@ def open_huggingface(spec: Model, params: dict[str, Any]) -> BaseChatModel:
     """
     if spec.base_url is not None:
         raise CouncilError(
-            f"{spec.model!r}: huggingface runs models in this process and has no `base_url`; a "
-            "server of Hugging Face's speaks OpenAI's protocol: `provider: openai`"
+            f"{spec.model!r}: huggingface runs models in this process and has no `base_url`",
+            cure="a server of Hugging Face's speaks OpenAI's protocol: `provider: openai`",
         )
     settings = read_settings(params, spec.model)
     folder = folder_of(spec.model)

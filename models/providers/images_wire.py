@@ -83,7 +83,7 @@ def _content(answer: Any, spec: Model) -> bytes:
             return b""
     if pictures and pictures[0].url:
         raise ModelUnavailableError(
-            f"{spec.model!r} sent an address in place of the picture, and none is fetched; have "
-            "its server send `b64_json`"
+            f"{spec.model!r} sent an address in place of the picture, and none is fetched",
+            cure="have its server send `b64_json`",
         )
     return b""

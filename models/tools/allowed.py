@@ -33,32 +33,34 @@ def refuse_unallowed(council: Council, given: Given, env: Mapping[str, str] = os
         CouncilError: one runs code that nobody allowed, or is to be handed over and was not.
     """
     for problem in unallowed(council, given, env):
-        raise CouncilError(problem)
+        raise problem
 
 
 def unallowed(
     council: Council, given: Given = NONE, env: Mapping[str, str] = os.environ
-) -> Iterator[str]:
-    """Yield what keeps tools of the council from being used, a line each, with its cure."""
+) -> Iterator[CouncilError]:
+    """Yield what keeps tools of the council from being used, an error each."""
     leave = {part.strip() for part in env.get(VARIABLE, "").split(",")}
     for name in given:
         if name not in council.tools:
-            yield f"{name!r} is handed over and is no key of `tools`; there are {[*council.tools]}"
+            yield CouncilError(
+                f"{name!r} is handed over and is no key of `tools`; there are {[*council.tools]}",
+            )
     for name, tool in council.tools.items():
         if name in given:
             continue
         wanted = _wanted(tool)
         if wanted is None:
-            yield (
+            yield CouncilError(
                 f"tool {name!r} has no source, so it is handed over in Python: "
                 f"council(..., tools={{{name!r}: function}})"
             )
             continue
         enough = {wanted} if tool.mcp else {wanted, wanted.partition(":")[0]}
         if wanted and not leave & enough:
-            yield (
-                f"tool {name!r} would run {wanted!r}, which is not allowed here; if you trust it, "
-                f"set {VARIABLE}={shlex.quote(wanted)}"
+            yield CouncilError(
+                f"tool {name!r} would run {wanted!r}, which is not allowed here",
+                cure=f"if you trust it, set {VARIABLE}={shlex.quote(wanted)}",
             )
 
 

@@ -127,11 +127,13 @@ def _connection(name: str, server: Server) -> dict[str, Any]:
             return {"transport": "stdio", "command": program, "args": arguments, "env": seen}
         key = os.environ.get(server.key_env, "") if server.key_env else ""
         if server.key_env and not key:
-            raise CouncilError(f"tool {name!r} needs a key: set the variable {server.key_env!r}")
+            raise CouncilError(
+                f"tool {name!r} needs a key", cure=f"set the variable {server.key_env!r}"
+            )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return {"transport": "streamable_http", "url": server.url, "headers": headers}
     raise CouncilError(
-        f"tool {name!r} needs a package that is not here: pip install 'mom-council[mcp]'"
+        f"tool {name!r} needs a package that is not here", cure="pip install 'mom-council[mcp]'"
     )
 
 

@@ -168,7 +168,7 @@ async def _tools(name: str, rules: Tool, given: Given) -> list[BaseTool]:
         from mom_council.models.tools.servers import tools_of
 
         return await tools_of(name, rules.mcp, rules.timeout)
-    raise CouncilError(f"tool {name!r} has no source; hand it over in Python")
+    raise CouncilError(f"tool {name!r} has no source", cure="hand it over in Python")
 
 
 def _imported(name: str, place: str) -> Any:
@@ -201,8 +201,8 @@ def _made(name: str, what: BaseTool | Callable[..., Any]) -> BaseTool:
         )
     except (TypeError, ValueError) as error:
         raise CouncilError(
-            f"tool {name!r} cannot be described to a model ({redact(str(error))[:200]}); "
-            "it needs a docstring and annotated arguments"
+            f"tool {name!r} cannot be described to a model ({redact(str(error))[:200]})",
+            cure="it needs a docstring and annotated arguments",
         ) from None
 
 

@@ -71,7 +71,7 @@ def test_a_vendors_prices_are_not_those_of_a_server_that_speaks_its_protocol(pri
         ("openai: {m: {input: -1, output: 1}}", "openai.m.input: must be at least 0"),
         ("openai: {m: {input: cheap, output: 1}}", "must be a number"),
         ("openai: {m: 3}", "openai.m: must be a mapping"),
-        ("openai: {m: {input: 1, output: 1, tax: 1}}", "is no key that stands here"),
+        ("openai: {m: {input: 1, output: 1, tax: 1}}", "unknown key"),
         ("openai: [", "line 1"),
         ("\xff", "no mapping of providers"),
     ],

@@ -126,6 +126,6 @@ def test_what_a_council_lacks_is_listed_once():
             "synthesizer": {"model": "a"},
         }
     )
-    [line] = missing(council)
-    assert "needs a key for 'x', 'z': " in line
-    assert "'OPENAI_API_KEY'" in line
+    [error] = missing(council)
+    assert error.what == "'openai' needs a key for 'x', 'z'"
+    assert "'OPENAI_API_KEY'" in error.cure
