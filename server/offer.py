@@ -16,12 +16,12 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
 from mom_council.councils.loader import load_council, preset_names
+from mom_council.councils.saved import saved_councils
 from mom_council.councils.schema import METHOD_ALIASES, Council, Method
 from mom_council.errors import CouncilError
 from mom_council.graph.council import compile_council
 from mom_council.redaction import shown
 from mom_council.server.errors import Refusal
-from mom_council.ui.kept_councils import kept as kept_by_the_page
 
 METHODS: tuple[str, ...] = get_args(Method)
 
@@ -51,7 +51,7 @@ class Offer:
         first: Iterable[Council],
         *,
         presets: bool = True,
-        kept: Callable[[], dict[str, Path]] | None = kept_by_the_page,
+        kept: Callable[[], dict[str, Path]] | None = saved_councils,
     ) -> None:
         self._sources: dict[str, Council | str | Path] = {}
         for council in first:

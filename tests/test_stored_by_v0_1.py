@@ -31,6 +31,7 @@ from mom_council.batch.engine import local_engine
 from mom_council.batch.job import Job, run_batch
 from mom_council.cli import app as cli_app
 from mom_council.cli import failure as exits
+from mom_council.councils import saved
 from mom_council.councils.loader import preset_names
 from mom_council.councils.recording import read_panels, read_recording
 from mom_council.deliberation import events
@@ -49,8 +50,7 @@ from mom_council.tests.graph.desk import (
 )
 from mom_council.tests.stage import Fault, Reply, Stage
 from mom_council.tracing.store import TraceStore
-from mom_council.ui import kept_councils
-from mom_council.ui.shelf import Shelf
+from mom_council.ui.page_store import PageStore
 
 STORED = Path(__file__).parent / "fixtures" / "v0_1"
 PORT = "127.0.0.1:9/"
@@ -291,7 +291,7 @@ def read_recordings() -> dict[str, Any]:
 
 
 def read_shelf(folder: Path) -> dict[str, Any]:
-    shelf = Shelf(folder)
+    shelf = PageStore(folder)
     return {
         "ann": [one.model_dump(mode="json") for one in shelf.of("ann")],
         "ben": [one.model_dump(mode="json") for one in shelf.of("ben")],
@@ -303,7 +303,7 @@ def read_shelf(folder: Path) -> dict[str, Any]:
 def read_kept_councils() -> dict[str, Any]:
     return {
         name: load_council(file).model_dump(mode="json")
-        for name, file in kept_councils.kept().items()
+        for name, file in saved.saved_councils().items()
     }
 
 
@@ -660,7 +660,7 @@ def test_what_lies_in_the_usual_folder_is_found_without_a_setting(
     assert "pets" in command("threads", "list").out
     assert "A cat?" in command("trace", "list").out
     assert "sums" in command("weights", "show").out
-    assert sorted(kept_councils.kept()) == sorted(expected("kept councils"))
+    assert sorted(saved.saved_councils()) == sorted(expected("kept councils"))
 
 
 async def test_an_evaluation_goes_on_from_its_journal(

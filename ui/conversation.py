@@ -14,10 +14,10 @@ from mom_council.errors import StorageError
 from mom_council.evals.thumbs import rate
 from mom_council.models.gallery import hung
 from mom_council.models.images import data_urls
-from mom_council.ui import acts, frame, safe, session
+from mom_council.ui import actions, frame, safe, session
 from mom_council.ui.answer import draw_past_label
-from mom_council.ui.shelf import Thumb
-from mom_council.ui.talk import Talk, Turn
+from mom_council.ui.history import Conversation, Turn
+from mom_council.ui.page_store import Thumb
 
 PAST = 10
 """Turns that are drawn at once; earlier ones come by a button."""
@@ -35,9 +35,9 @@ def draw_question(message: HumanMessage) -> None:
                     st.image(picture, width=160, alt=f"Picture {number} of the question")
 
 
-def draw_past_answer(talk: Talk, place: int, thumbs: dict[str, Thumb]) -> None:
+def draw_past_answer(conversation: Conversation, place: int, thumbs: dict[str, Thumb]) -> None:
     """An earlier answer with its row of buttons, its label folded."""
-    answer = talk.turns[place].answer
+    answer = conversation.turns[place].answer
     if answer is None:
         st.caption("This question was not answered.")
         return
@@ -45,7 +45,7 @@ def draw_past_answer(talk: Talk, place: int, thumbs: dict[str, Thumb]) -> None:
         with st.expander("How this answer came about", type="compact"):
             draw_past_label(told)
     draw_text(answer)
-    draw_buttons(talk, place, thumbs.get(str(answer.id)))
+    draw_buttons(conversation, place, thumbs.get(str(answer.id)))
 
 
 def draw_text(answer: AIMessage) -> None:
@@ -56,10 +56,10 @@ def draw_text(answer: AIMessage) -> None:
         st.markdown(safe.markdown(answer.text))
 
 
-def draw_edit(talk: Talk, place: int) -> None:
+def draw_edit(conversation: Conversation, place: int) -> None:
     """A question to be put otherwise, in a branch of its own."""
-    turn = talk.turns[place]
-    key = f"{talk.thread}-{turn.question.id}"
+    turn = conversation.turns[place]
+    key = f"{conversation.thread}-{turn.question.id}"
     with st.popover("Edit", icon=":material/edit:", type="tertiary", key=f"edit-{key}"):
         text = st.text_area("Ask it otherwise", turn.question.text, key=f"text-{key}")
         st.caption("The conversation as it is stays; this becomes a branch of it.")
@@ -67,17 +67,17 @@ def draw_edit(talk: Talk, place: int) -> None:
             "Ask",
             type="primary",
             key=f"send-{key}",
-            on_click=acts.edit,
-            args=(talk, place, text),
+            on_click=actions.edit,
+            args=(conversation, place, text),
             disabled=not text.strip(),
         )
 
 
-def draw_buttons(talk: Talk, place: int, thumb: Thumb | None) -> None:
+def draw_buttons(conversation: Conversation, place: int, thumb: Thumb | None) -> None:
     """Copy, thumbs, regenerate, edit, branch."""
-    turn = talk.turns[place]
+    turn = conversation.turns[place]
     answer = str(turn.answer.id) if turn.answer is not None else ""
-    key = f"{talk.thread}-{answer}"
+    key = f"{conversation.thread}-{answer}"
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"do-{key}"):
         with st.popover("Copy", icon=":material/content_copy:", type="tertiary", key=f"copy-{key}"):
             text = turn.answer.text if turn.answer is not None else ""
@@ -87,33 +87,33 @@ def draw_buttons(talk: Talk, place: int, thumb: Thumb | None) -> None:
             key=f"thumb-{key}",
             default={"up": 1, "down": 0}.get(thumb or "") if thumb else None,
             on_change=_rate,
-            args=(talk.thread, answer, f"thumb-{key}"),
+            args=(conversation.thread, answer, f"thumb-{key}"),
         )
-        if place == len(talk.turns) - 1:
+        if place == len(conversation.turns) - 1:
             st.button(
                 "Regenerate",
                 icon=":material/refresh:",
                 type="tertiary",
                 key=f"again-{key}",
-                on_click=acts.regenerate,
-                args=(talk, secrets.randbelow(2**31)),
+                on_click=actions.regenerate,
+                args=(conversation, secrets.randbelow(2**31)),
             )
-        draw_edit(talk, place)
-        _draw_revote(talk, place, key)
+        draw_edit(conversation, place)
+        _draw_revote(conversation, place, key)
         st.button(
             "Branch",
             icon=":material/fork_right:",
             type="tertiary",
             key=f"branch-{key}",
             help="Go on from here in a conversation of its own.",
-            on_click=acts.branch,
-            args=(talk, place),
+            on_click=actions.branch,
+            args=(conversation, place),
         )
 
 
-def _draw_revote(talk: Talk, place: int, key: str) -> None:
+def _draw_revote(conversation: Conversation, place: int, key: str) -> None:
     """The way to the page that counts this question anew, where there was something to count."""
-    answer = talk.turns[place].answer
+    answer = conversation.turns[place].answer
     told = answer.response_metadata.get("council") if answer is not None else None
     if answer is None or not told or not told.get("stop_reason"):
         return
@@ -124,25 +124,27 @@ def _draw_revote(talk: Talk, place: int, key: str) -> None:
         key=f"revote-{key}",
         help="Count these proposals by other rules, without asking the characters again.",
     ):
-        frame.go("revote", thread=talk.thread, answer=str(answer.id))
+        frame.go("revote", thread=conversation.thread, answer=str(answer.id))
 
 
 def _rate(thread: str, answer: str, key: str) -> None:
-    house = session.house()
+    state = session.page_state()
     chosen = st.session_state.get(key)
     thumb: Literal["up", "down"] | None = None if chosen is None else ("down", "up")[chosen]
-    job = house.jobs.of(thread)
-    house.shelf.rate(thread, answer, thumb, trace=(job.trace if job else None) or "")
+    job = state.jobs.of(thread)
+    state.store.rate(thread, answer, thumb, trace=(job.trace if job else None) or "")
     up = None if thumb is None else thumb == "up"
     try:
-        house.wait_for(rate(house.saver, thread, up=up, answer=answer))
+        state.wait_for(rate(state.saver, thread, up=up, answer=answer))
     except StorageError as error:
         st.toast(safe.inline(f"The ledger learned nothing from it: {error}"))
 
 
-def shown_turns(talk: Talk, removed: frozenset[str], *, running: bool) -> tuple[Turn, ...]:
+def shown_turns(
+    conversation: Conversation, removed: frozenset[str], *, running: bool
+) -> tuple[Turn, ...]:
     """The turns that stand still: without the one that is being answered, or asked again."""
-    turns = tuple(turn for turn in talk.turns if turn.question.id not in removed)
+    turns = tuple(turn for turn in conversation.turns if turn.question.id not in removed)
     if running and turns and turns[-1].answer is None:
         return turns[:-1]
     return turns

@@ -75,7 +75,7 @@ def open_source(written: str) -> Chosen:
 
 @st.cache_resource(max_entries=1, ttl=_FRESH, show_spinner="Looking for models …")
 def _machine() -> Choice:
-    return session.house().wait_for(choose_council(None, os.environ))
+    return session.page_state().wait_for(choose_council(None, os.environ))
 
 
 def _named(council: Council) -> Choice:

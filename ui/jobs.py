@@ -29,7 +29,7 @@ from mom_council.runs.follow import RunView, follow
 from mom_council.runs.resume import awake, ready
 from mom_council.tracing.local import local_trace
 from mom_council.ui.asks import Ask, Asking, asks_in
-from mom_council.ui.views import copied, view_of
+from mom_council.ui.history import copy_view, view_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -112,7 +112,7 @@ class Job:
     def view(self) -> RunView:
         """The run as far as it has got: a copy, which nobody writes to."""
         with self._lock:
-            return copied(self._view)
+            return copy_view(self._view)
 
 
 KEPT_SECONDS = 900.0

@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from mom_council.ui.house import House
+from mom_council.ui.page_state import PageState
 
 COOKIE = "mom_reader"
 """The cookie that `ui.fence` sets in the browser."""
@@ -22,13 +22,13 @@ LENGTH = 32
 
 
 @st.cache_resource(show_spinner=False)
-def house() -> House:
+def page_state() -> PageState:
     """What all sessions of this server share.
 
     Raises:
         StorageError: the store of threads cannot be opened.
     """
-    return House(os.environ.get("MOM_DATABASE"))
+    return PageState(os.environ.get("MOM_DATABASE"))
 
 
 def begin() -> None:

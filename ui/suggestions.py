@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mom_council.councils.schema import Council
-from mom_council.ui import acts, floorplan, safe
+from mom_council.ui import actions, floorplan, safe
 
 SMALL = (
     "What is 17 + 25?",
@@ -37,7 +37,7 @@ def draw_suggestions(council: Council) -> None:
         st.button(
             question,
             key=f"suggestion-{number}",
-            on_click=acts.ask,
+            on_click=actions.ask,
             args=(question,),
             icon=":material/north_east:",
             width="stretch",

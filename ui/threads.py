@@ -6,14 +6,14 @@ import streamlit as st
 
 from mom_council.runs.threads import delete_thread
 from mom_council.ui import safe, session
-from mom_council.ui.shelf import LONGEST_TITLE, Entry
+from mom_council.ui.page_store import LONGEST_TITLE, Entry
 
 _SHOWN = 25
 
 
 def draw_threads() -> None:
     """The list, and what can be done with the open one."""
-    house, open_one = session.house(), session.thread()
+    state, open_one = session.page_state(), session.thread()
     st.button(
         "New conversation",
         icon=":material/edit_square:",
@@ -25,8 +25,8 @@ def draw_threads() -> None:
     search = st.text_input(
         "Search", placeholder="Search conversations", label_visibility="collapsed", key="search"
     )
-    found = house.shelf.of(session.reader(), search)
-    running = {job.thread for job in house.jobs.running()}
+    found = state.store.of(session.reader(), search)
+    running = {job.thread for job in state.jobs.running()}
     if search and not found:
         st.caption("Nothing is called so.")
     for entry in found[:_SHOWN]:
@@ -61,7 +61,7 @@ def _draw_actions(entry: Entry) -> None:
         "Name", entry.title, max_chars=LONGEST_TITLE, key=f"name-{entry.id}-{entry.title}"
     )
     if name.strip() and name.strip() != entry.title:
-        session.house().shelf.rename(entry.id, name)
+        session.page_state().store.rename(entry.id, name)
         st.rerun()
     sure = st.checkbox("Forget this conversation for good", key=f"sure-{entry.id}")
     st.button(
@@ -75,9 +75,9 @@ def _draw_actions(entry: Entry) -> None:
 
 
 def _forget(thread: str) -> None:
-    house = session.house()
-    house.jobs.forget(thread)
-    house.wait_for(delete_thread(house.saver, thread))
-    house.shelf.forget(thread)
+    state = session.page_state()
+    state.jobs.forget(thread)
+    state.wait_for(delete_thread(state.saver, thread))
+    state.store.forget(thread)
     if session.thread() == thread:
         session.open_thread(None)

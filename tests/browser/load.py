@@ -24,8 +24,8 @@ from mom_council.tests.browser.conftest import CHROMIUM, FLAGS, Server, Tab
 from mom_council.tests.graph.desk import PERSONAS, character, written
 from mom_council.tests.stage import Stage
 from mom_council.ui import session
-from mom_council.ui.shelf import Shelf
-from mom_council.ui.talk import branch_talk
+from mom_council.ui.history import copy_conversation
+from mom_council.ui.page_store import PageStore
 
 NAMES = ("Ada", "Boris", "Clara", "Dmitri", "Elena", "Farid", "Gita", "Hugo")
 TEXT = " ".join(f"word{number}" for number in range(2000))
@@ -73,12 +73,12 @@ def keep_turns(home: Path, yaml: str, path: str, turns: int) -> None:
 
     async def write() -> None:
         async with open_checkpointer(str(home / "threads.db")) as saver:
-            await branch_talk(saver, THREAD, load_council(path), said)
+            await copy_conversation(saver, THREAD, load_council(path), said)
 
     home.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(1) as pool:  # playwright has a loop in this thread
         pool.submit(asyncio.run, write()).result()
-    Shelf(home).put(THREAD, reader=READER, title="Many questions", council=yaml)
+    PageStore(home).put(THREAD, reader=READER, title="Many questions", council=yaml)
 
 
 def measure(server: Server, tab: Tab, turns: int, seconds: float) -> Cost:

@@ -1,4 +1,4 @@
-"""A house of one's own for each test, and the page that stands in it."""
+"""A state of one's own for each test, and the page that stands in it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from streamlit.testing.v1 import AppTest
 from mom_council.councils.loader import to_yaml
 from mom_council.councils.schema import Council
 from mom_council.ui import session
-from mom_council.ui.house import House
+from mom_council.ui.page_state import PageState
 
 APP = Path(session.__file__).parent.parent / "streamlit_app.py"
 READER = "0" * session.LENGTH
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
+def state() -> Iterator[PageState]:
     """The loop, the store and the jobs, with nothing in them."""
-    opened = House()
+    opened = PageState()
     yield opened
     opened.close()
 
@@ -42,5 +42,5 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AppTest]]:
 
     st.cache_resource.clear()
     yield open_chat
-    session.house().close()
+    session.page_state().close()
     st.cache_resource.clear()

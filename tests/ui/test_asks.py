@@ -15,8 +15,8 @@ from mom_council.tests.graph.desk import proposals, said, seat, speaking, voting
 from mom_council.tests.stage import Reply, Stage
 from mom_council.ui import session
 from mom_council.ui.asks import Ask
-from mom_council.ui.house import House
 from mom_council.ui.jobs import Job
+from mom_council.ui.page_state import PageState
 
 NAMES = ("Ada", "Boris", "Clara")
 ASKED = [HumanMessage("What is the best pet?", id="q1")]
@@ -57,22 +57,24 @@ def ended(job: Job) -> Job:
     return job
 
 
-def test_a_person_is_asked_to_speak_and_to_vote_and_is_heard(house: House, stage: Stage) -> None:
+def test_a_person_is_asked_to_speak_and_to_vote_and_is_heard(
+    state: PageState, stage: Stage
+) -> None:
     seat(stage)
-    job = house.jobs.ask("t", with_a_person(stage), ASKED)
+    job = state.jobs.ask("t", with_a_person(stage), ASKED)
     first = asked(job)
     assert (first.who, first.votes) == ("Ms K.", False)
     assert "What is the best pet?" in first.prompt
-    assert house.jobs.tell("t", first.id, "A parrot, by far.")
-    assert not house.jobs.tell("t", first.id, "No, a cat.")
+    assert state.jobs.tell("t", first.id, "A parrot, by far.")
+    assert not state.jobs.tell("t", first.id, "No, a cat.")
     second = asked(job)
     assert second.votes
-    house.jobs.tell("t", second.id, "A")
+    state.jobs.tell("t", second.id, "A")
     while asking := [one for one in job.asks if one.id != second.id]:  # a further round, if any
-        house.jobs.tell("t", asking[0].id, "")
+        state.jobs.tell("t", asking[0].id, "")
     until(lambda: not job.running or bool(job.asks))
     for one in job.asks:
-        house.jobs.tell("t", one.id, "")
+        state.jobs.tell("t", one.id, "")
     view = ended(job).view()
     assert (job.state, job.error) == ("answered", "")
     assert view.rounds[0].seats[1, "Clara"].text == "A parrot, by far."
@@ -82,25 +84,27 @@ def test_a_person_is_asked_to_speak_and_to_vote_and_is_heard(house: House, stage
 
 
 def test_who_says_nothing_in_time_is_absent_without_anybody_looking(
-    house: House, stage: Stage
+    state: PageState, stage: Stage
 ) -> None:
     seat(stage)
-    job = ended(house.jobs.ask("t", with_a_person(stage, seconds=0.2), ASKED))
+    job = ended(state.jobs.ask("t", with_a_person(stage, seconds=0.2), ASKED))
     assert (job.state, job.error) == ("answered", "")
     status = job.view().status
     assert status is not None
     assert "Clara" in {one.character for one in status.absent}
 
 
-def test_a_tool_waits_for_leave_and_is_called_as_it_was_allowed(house: House, stage: Stage) -> None:
+def test_a_tool_waits_for_leave_and_is_called_as_it_was_allowed(
+    state: PageState, stage: Stage
+) -> None:
     seat(stage)
     stage.model("ada", reply=[CALLS, "It is 12."])
-    job = house.jobs.ask("t", with_a_tool(stage), ASKED)
+    job = state.jobs.ask("t", with_a_tool(stage), ASKED)
     ask = asked(job)
     assert (ask.who, ask.kind) == ("Ada", "approve")
     [call] = ask.calls
     assert (call["tool"], call["arguments"]) == ("calculator", {"expression": "6 * 7"})
-    house.jobs.tell("t", ask.id, {call["id"]: {"arguments": {"expression": "3 * 4"}}})
+    state.jobs.tell("t", ask.id, {call["id"]: {"arguments": {"expression": "3 * 4"}}})
     assert (ended(job).state, job.error) == ("answered", "")
     seated = job.view().rounds[0].seats[1, "Ada"]
     [returned] = seated.calls.values()
@@ -111,17 +115,17 @@ def test_a_tool_waits_for_leave_and_is_called_as_it_was_allowed(house: House, st
 
 
 def test_a_stop_while_a_tool_waits_asks_for_the_same_leave_on_resume(
-    house: House, stage: Stage
+    state: PageState, stage: Stage
 ) -> None:
     seat(stage)
     stage.model("ada", reply=[CALLS, "I cannot say."])
     council = with_a_tool(stage)
-    first = house.jobs.ask("t", council, ASKED)
+    first = state.jobs.ask("t", council, ASKED)
     asked(first)
-    assert house.jobs.stop("t")
+    assert state.jobs.stop("t")
     assert (first.state, first.asks) == ("stopped", ())
-    job = house.jobs.resume("t", council)
-    house.jobs.tell("t", asked(job).id, False)
+    job = state.jobs.resume("t", council)
+    state.jobs.tell("t", asked(job).id, False)
     assert ended(job).state == "answered"
     assert len(stage.calls_to("ada")) == 2
     assert len(proposals(stage.calls_to("pen")[0].body)) == 3
@@ -132,9 +136,9 @@ def test_a_stop_while_a_tool_waits_asks_for_the_same_leave_on_resume(
 
 def begun(chat: Callable[..., AppTest], council: Council) -> Job:
     chat(council)
-    house = session.house()
-    house.shelf.put("t", reader="0" * session.LENGTH, title="asked", council="")
-    return house.jobs.ask("t", council, ASKED)
+    state = session.page_state()
+    state.store.put("t", reader="0" * session.LENGTH, title="asked", council="")
+    return state.jobs.ask("t", council, ASKED)
 
 
 def press(page: AppTest, label: str) -> None:
@@ -176,4 +180,4 @@ def test_the_form_lets_a_person_speak_and_hostile_prompts_stay_text(
     field.set_value("A parrot.")
     press(page, "Say it")
     until(lambda: job.view().rounds[0].seats[1, "Clara"].text == "A parrot.")
-    session.house().jobs.stop("t")
+    session.page_state().jobs.stop("t")

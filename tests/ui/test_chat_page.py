@@ -27,9 +27,9 @@ ASKED = [HumanMessage("What is the best pet?", id="q1")]
 
 
 def begun(council: Council, thread: str = "t") -> Job:
-    house = session.house()
-    house.shelf.put(thread, reader=READER, title="What is the best pet?", council="")
-    return house.jobs.ask(thread, council, ASKED)
+    state = session.page_state()
+    state.store.put(thread, reader=READER, title="What is the best pet?", council="")
+    return state.jobs.ask(thread, council, ASKED)
 
 
 def ended(job: Job) -> Job:
@@ -80,7 +80,7 @@ def test_a_stopped_question_offers_to_go_on(chat: Chat, stage: Stage) -> None:
     chat(council)
     begun(council)
     stage.wait_for(3, 60, started=True)
-    session.house().jobs.stop("t")
+    session.page_state().jobs.stop("t")
     page = chat(council, "t")
     assert not page.exception
     assert "Resume" in labels(page)
@@ -95,9 +95,9 @@ def test_a_picture_that_was_drawn_is_shown(chat: Chat, stage: Stage) -> None:
     models = {name: voice(stage, name) for name in names}
     council = desk(stage, models=models, painter={"model": "brush"})
     chat(council)
-    house = session.house()
-    house.shelf.put("t", reader=READER, title="A cat", council="")
-    ended(house.jobs.ask("t", council, [HumanMessage("/image a cat", id="q1")]))
+    state = session.page_state()
+    state.store.put("t", reader=READER, title="A cat", council="")
+    ended(state.jobs.ask("t", council, [HumanMessage("/image a cat", id="q1")]))
     page = chat(council, "t")
     assert not page.exception
     assert "A red cat." in told(page)
@@ -151,7 +151,7 @@ def test_a_hot_gpu_is_waited_for_with_a_countdown(
     progress = page.get("progress")[0].proto
     assert "91 °C" in progress.text
     assert "waiting until it is at 68 °C" in progress.text
-    session.house().jobs.stop("t")
+    session.page_state().jobs.stop("t")
 
 
 def test_a_machine_without_models_says_what_would_help(
@@ -218,4 +218,4 @@ def test_thumbs_stay_with_the_answer(chat: Chat, stage: Stage) -> None:
     page = chat(council, "t")
     page.feedback[0].set_value(1).run()
     assert not page.exception
-    assert list(session.house().shelf.thumbs("t").values()) == ["up"]
+    assert list(session.page_state().store.thumbs("t").values()) == ["up"]

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.errors import CouncilError
 from mom_council.ui import draft as drafts
-from mom_council.ui import seats
 from mom_council.ui.draft import at, check, council_of, draft_of, read_draft, text_of, written
 
 NAMES = st.text(max_size=8)
@@ -56,16 +55,16 @@ def two_layers() -> drafts.Draft:
 
 
 def names(draft: drafts.Draft) -> list[list[str]]:
-    return [[draft["characters"][seat]["name"] for seat in row] for row in seats.columns(draft)]
+    return [[draft["characters"][seat]["name"] for seat in row] for row in drafts.columns(draft)]
 
 
 def apply(draft: drafts.Draft, edit: tuple[Any, ...]) -> drafts.Draft:
     kind, *given_ = edit
     return {
-        "add": lambda: seats.add_character(draft, *given_),
-        "duplicate": lambda: seats.duplicate(draft, *given_),
-        "move": lambda: seats.move(draft, *given_),
-        "shift": lambda: seats.shift(draft, *given_),
+        "add": lambda: drafts.add_character(draft, *given_),
+        "duplicate": lambda: drafts.duplicate(draft, *given_),
+        "move": lambda: drafts.move(draft, *given_),
+        "shift": lambda: drafts.shift(draft, *given_),
         "rename_voice": lambda: drafts.rename_voice(draft, *given_),
     }[kind]()
 
@@ -81,8 +80,8 @@ def test_an_edit_leaves_the_draft_it_was_given_alone() -> None:
     draft = two_layers()
     before = text_of(draft)
     drafts.put(draft, ("characters", 0, "name"), "Eve")
-    seats.remove(draft, 0)
-    seats.shift(draft, 0, 1)
+    drafts.remove(draft, 0)
+    drafts.shift(draft, 0, 1)
     assert text_of(draft) == before
 
 
@@ -96,23 +95,23 @@ def test_renaming_a_character_keeps_its_seat_even_through_a_name_that_is_taken()
 
 def test_a_character_moves_within_its_layer_and_to_another() -> None:
     draft = two_layers()
-    assert names(seats.move(draft, 0, 1)) == [["Boris", "Ada"], ["Clara"]]
-    assert names(seats.shift(draft, 0, 1)) == [["Boris"], ["Clara", "Ada"]]
-    assert names(seats.shift(draft, 0, 2)) == [["Boris"], ["Clara"], ["Ada"]]
-    assert names(seats.shift(draft, 2, -1)) == [["Ada", "Boris", "Clara"]]
-    assert "layers" not in seats.shift(draft, 2, -1), "one layer of all is not written down"
+    assert names(drafts.move(draft, 0, 1)) == [["Boris", "Ada"], ["Clara"]]
+    assert names(drafts.shift(draft, 0, 1)) == [["Boris"], ["Clara", "Ada"]]
+    assert names(drafts.shift(draft, 0, 2)) == [["Boris"], ["Clara"], ["Ada"]]
+    assert names(drafts.shift(draft, 2, -1)) == [["Ada", "Boris", "Clara"]]
+    assert "layers" not in drafts.shift(draft, 2, -1), "one layer of all is not written down"
 
 
 def test_a_copy_sits_next_to_its_original_under_a_name_of_its_own() -> None:
-    draft = seats.duplicate(two_layers(), 0)
+    draft = drafts.duplicate(two_layers(), 0)
     assert names(draft) == [["Ada", "Ada 2", "Boris"], ["Clara"]]
     assert draft["characters"][1]["personality"] == "exact"
     assert check(draft) == {}
-    assert seats.remove(draft, 1) == two_layers()
+    assert drafts.remove(draft, 1) == two_layers()
 
 
 def test_removing_the_last_of_a_layer_removes_the_layer() -> None:
-    assert names(seats.remove(two_layers(), 2)) == [["Ada", "Boris"]]
+    assert names(drafts.remove(two_layers(), 2)) == [["Ada", "Boris"]]
 
 
 def test_a_voice_is_renamed_wherever_it_is_named() -> None:
@@ -143,7 +142,7 @@ def test_names_that_meet_are_told_at_the_second_of_them() -> None:
 def test_a_name_in_a_layer_that_nobody_has_stays_written_and_is_told() -> None:
     draft = drafts.opened(small([["Ada", "Zoe"], ["Boris", "Clara"]]))
     assert ("layers", 0, 1) in check(draft)
-    assert written(seats.move(draft, 1, 1))["layers"][0] == ["Ada", "Zoe"]
+    assert written(drafts.move(draft, 1, 1))["layers"][0] == ["Ada", "Zoe"]
 
 
 @pytest.mark.parametrize(
@@ -174,9 +173,9 @@ def test_no_edit_loses_a_character_a_field_or_a_model(edits: list[tuple[Any, ...
     assert ada["personality"] == "exact"
     assert next(one for one in everyone if one["name"] == "Boris")["weight"] == 2.0
     assert {voice["model"] for voice in draft["models"].values()} == {"llama3.2", "qwen3:8b"}
-    seated = sorted(seat for row in seats.columns(draft) for seat in row)
+    seated = sorted(seat for row in drafts.columns(draft) for seat in row)
     assert seated == list(range(len(everyone))), "everyone has one seat"
-    assert seats.unseated(draft) == []
+    assert drafts.unseated(draft) == []
 
 
 @given(PATHS, VALUES)

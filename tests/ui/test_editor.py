@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mom_council.councils import saved
 from mom_council.councils.loader import load_council
 from mom_council.errors import StorageError
-from mom_council.ui import kept_councils
 from mom_council.ui.draft import Draft, draft_of, read_draft, text_of, written
 from mom_council.ui.editor.editing import Editing
-from mom_council.ui.shelf import Shelf
+from mom_council.ui.page_store import PageStore
 
 pytestmark = pytest.mark.slow
 
@@ -145,8 +145,8 @@ def test_a_council_is_kept_under_a_safe_name_and_found_again() -> None:
     app = opened(draft_of(load_council("demo")))
     field(app, "text_input", "Name").set_value("Ünser Rat (2)").run()
     press(app, "save-it")
-    assert list(kept_councils.kept()) == ["ünser-rat-2"]
-    file = kept_councils.kept()["ünser-rat-2"]
+    assert list(saved.saved_councils()) == ["ünser-rat-2"]
+    file = saved.saved_councils()["ünser-rat-2"]
     assert load_council(file).name == "Ünser Rat (2)"
     assert file.stat().st_mode & 0o077 == 0
     press(app, "begin-empty")
@@ -174,7 +174,7 @@ def test_a_draft_that_was_left_is_there_in_the_next_tab_until_it_is_saved() -> N
 
 
 def test_a_kept_draft_that_cannot_be_read_is_passed_over() -> None:
-    Shelf().keep_draft("a" * 32, "models: [")
+    PageStore().keep_draft("a" * 32, "models: [")
     app = opened(None, fresh=True)
     assert "you left here" not in captions(app)
     assert draft_in(app)["name"] == "demo"
@@ -253,15 +253,15 @@ def test_a_draft_without_anybody_can_be_begun() -> None:
     ],
 )
 def test_a_name_never_leaves_the_folder(name: str, safe: str) -> None:
-    assert kept_councils.safe_name(name) == safe
+    assert saved.safe_name(name) == safe
 
 
 def test_a_kept_council_is_replaced_only_when_asked_to() -> None:
     council = load_council("demo")
-    kept_councils.keep(council)
+    saved.save_council(council)
     with pytest.raises(StorageError, match="already"):
-        kept_councils.keep(council)
-    file = kept_councils.keep(council, replace=True)
+        saved.save_council(council)
+    file = saved.save_council(council, replace=True)
     assert [one.name for one in file.parent.iterdir()] == [file.name], "no draft is left behind"
 
 
@@ -269,5 +269,5 @@ def test_a_folder_that_is_a_file_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path / "file"))
     with pytest.raises(StorageError):
-        kept_councils.keep(load_council("demo"))
-    assert kept_councils.kept() == {}
+        saved.save_council(load_council("demo"))
+    assert saved.saved_councils() == {}

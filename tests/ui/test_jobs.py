@@ -14,9 +14,14 @@ from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tracing.local import wait_for_traces
 from mom_council.tracing.store import TraceStore
-from mom_council.ui.house import House
+from mom_council.ui.history import (
+    copy_conversation,
+    messages_before,
+    read_conversation,
+    repeat_question,
+)
 from mom_council.ui.jobs import BusyError, Job, Jobs
-from mom_council.ui.talk import asked_again, branch_talk, read_talk, said_before
+from mom_council.ui.page_state import PageState
 
 ASKED = [HumanMessage("What is the best pet?", id="q1")]
 
@@ -33,9 +38,9 @@ def ended(job: Job) -> Job:
     return job
 
 
-def test_a_job_runs_to_its_answer_and_shows_every_seat(house: House, stage: Stage) -> None:
+def test_a_job_runs_to_its_answer_and_shows_every_seat(state: PageState, stage: Stage) -> None:
     seat(stage)
-    job = ended(house.jobs.ask("t", desk(stage), ASKED))
+    job = ended(state.jobs.ask("t", desk(stage), ASKED))
     view = job.view()
     assert (job.state, job.error) == ("answered", "")
     assert view.answer == "What the council says."
@@ -44,9 +49,9 @@ def test_a_job_runs_to_its_answer_and_shows_every_seat(house: House, stage: Stag
     assert view.status.usage.calls == len(stage.calls)
 
 
-def test_its_cards_fill_while_it_runs(house: House, stage: Stage) -> None:
+def test_its_cards_fill_while_it_runs(state: PageState, stage: Stage) -> None:
     seat(stage, {"Ada": "a " * 40, "Boris": "b " * 40, "Clara": "c " * 40}, tokens_per_second=60)
-    job = house.jobs.ask("t", desk(stage), ASKED)
+    job = state.jobs.ask("t", desk(stage), ASKED)
     until(lambda: len(job.view().round.seats) == 3)
     until(lambda: all(seat.text for seat in job.view().round.seats.values()))
     first = [len(seat.text) for seat in job.view().round.seats.values()]
@@ -57,9 +62,9 @@ def test_its_cards_fill_while_it_runs(house: House, stage: Stage) -> None:
     assert job.running
 
 
-def test_a_view_stays_as_it_was_while_the_run_goes_on(house: House, stage: Stage) -> None:
+def test_a_view_stays_as_it_was_while_the_run_goes_on(state: PageState, stage: Stage) -> None:
     seat(stage, tokens_per_second=20)
-    job = house.jobs.ask("t", desk(stage), ASKED)
+    job = state.jobs.ask("t", desk(stage), ASKED)
     until(lambda: bool(job.view().rounds))
     early = job.view()
     told = {name: (one.state, one.text) for name, one in early.round.seats.items()}
@@ -68,92 +73,98 @@ def test_a_view_stays_as_it_was_while_the_run_goes_on(house: House, stage: Stage
     assert early.status is None
 
 
-def test_stop_hangs_up_on_every_model(house: House, stage: Stage) -> None:
+def test_stop_hangs_up_on_every_model(state: PageState, stage: Stage) -> None:
     seat(stage, latency=30)
-    job = house.jobs.ask("t", desk(stage), ASKED)
+    job = state.jobs.ask("t", desk(stage), ASKED)
     stage.wait_for(3, 60, started=True)
-    assert house.jobs.stop("t")
+    assert state.jobs.stop("t")
     assert job.state == "stopped"
     calls = stage.wait_for(3, 60)
     assert [call.outcome for call in calls] == ["client_left"] * 3
 
 
-def test_what_was_stopped_is_resumed_without_paying_twice(house: House, stage: Stage) -> None:
+def test_what_was_stopped_is_resumed_without_paying_twice(state: PageState, stage: Stage) -> None:
     seat(stage)
     council = desk(stage)
     stage.model("pen", reply="slow", latency=30)
-    house.jobs.ask("t", council, ASKED)
+    state.jobs.ask("t", council, ASKED)
     stage.wait_for(1, 60, started=True, model="pen")
-    house.jobs.stop("t")
+    state.jobs.stop("t")
     paid = len(stage.calls)
-    talk = house.wait_for(read_talk(house.saver, "t", council))
-    assert talk.is_open
-    assert len(talk.view.round.seats) == 3
+    conversation = state.wait_for(read_conversation(state.saver, "t", council))
+    assert conversation.is_open
+    assert len(conversation.view.round.seats) == 3
     stage.model("pen", reply="What the council says.")
-    job = ended(house.jobs.resume("t", council))
+    job = ended(state.jobs.resume("t", council))
     assert job.state == "answered"
     assert [call.model for call in stage.calls[paid:]] == ["pen"]
     assert [seat.state for seat in job.view().round.seats.values()] == ["done"] * 3
 
 
-def test_two_threads_run_at_once_and_know_nothing_of_each_other(house: House, stage: Stage) -> None:
+def test_two_threads_run_at_once_and_know_nothing_of_each_other(
+    state: PageState, stage: Stage
+) -> None:
     seat(stage, latency=0.3)
-    one = house.jobs.ask("one", desk(stage), [HumanMessage("What is the best cat?")])
-    two = house.jobs.ask("two", desk(stage), [HumanMessage("What is the best dog?")])
-    assert {job.thread for job in house.jobs.running()} == {"one", "two"}
-    house.jobs.stop("one")
+    one = state.jobs.ask("one", desk(stage), [HumanMessage("What is the best cat?")])
+    two = state.jobs.ask("two", desk(stage), [HumanMessage("What is the best dog?")])
+    assert {job.thread for job in state.jobs.running()} == {"one", "two"}
+    state.jobs.stop("one")
     assert (one.state, ended(two).state) == ("stopped", "answered")
-    talk = house.wait_for(read_talk(house.saver, "two", two.council))
-    assert [turn.question.text for turn in talk.turns] == ["What is the best dog?"]
+    conversation = state.wait_for(read_conversation(state.saver, "two", two.council))
+    assert [turn.question.text for turn in conversation.turns] == ["What is the best dog?"]
 
 
-def test_a_thread_answers_one_question_at_a_time(house: House, stage: Stage) -> None:
+def test_a_thread_answers_one_question_at_a_time(state: PageState, stage: Stage) -> None:
     seat(stage, latency=30)
-    house.jobs.ask("t", desk(stage), ASKED)
+    state.jobs.ask("t", desk(stage), ASKED)
     with pytest.raises(BusyError, match="being answered"):
-        house.jobs.ask("t", desk(stage), ASKED)
+        state.jobs.ask("t", desk(stage), ASKED)
 
 
-def test_a_failure_stays_on_the_job(house: House, stage: Stage) -> None:
+def test_a_failure_stays_on_the_job(state: PageState, stage: Stage) -> None:
     seat(stage, always=Fault.status(400))
-    job = ended(house.jobs.ask("t", desk(stage), ASKED))
+    job = ended(state.jobs.ask("t", desk(stage), ASKED))
     assert job.state == "failed"
     assert "Ada" in job.error
     assert {one.state for one in job.view().round.seats.values()} == {"absent"}
 
 
-def test_a_finished_job_is_found_for_a_while_and_then_dropped(house: House, stage: Stage) -> None:
+def test_a_finished_job_is_found_for_a_while_and_then_dropped(
+    state: PageState, stage: Stage
+) -> None:
     seat(stage)
-    jobs = Jobs(house._loop, house.saver, kept_seconds=0.2)
+    jobs = Jobs(state._loop, state.saver, kept_seconds=0.2)
     job = ended(jobs.ask("t", desk(stage), ASKED))
     assert jobs.of("t") is job
     until(lambda: jobs.of("t") is None)
 
 
-def test_the_settings_of_a_run_are_its_own(house: House, stage: Stage) -> None:
+def test_the_settings_of_a_run_are_its_own(state: PageState, stage: Stage) -> None:
     seat(stage)
     context = CouncilContext(method="none", debug=True)
-    job = ended(house.jobs.ask("t", desk(stage), ASKED, context=context))
+    job = ended(state.jobs.ask("t", desk(stage), ASKED, context=context))
     assert len(stage.calls) == 4
     assert all(one.prompt for one in job.view().round.seats.values())
 
 
-def test_a_run_leaves_a_trace_with_its_thread(house: House, stage: Stage) -> None:
+def test_a_run_leaves_a_trace_with_its_thread(state: PageState, stage: Stage) -> None:
     seat(stage)
-    job = ended(house.jobs.ask("t", desk(stage), ASKED))
+    job = ended(state.jobs.ask("t", desk(stage), ASKED))
     wait_for_traces()
     [summary] = TraceStore().summaries()
     assert (summary.id, summary.thread, summary.council) == (job.trace, "t", "desk")
 
 
-def test_a_question_is_asked_again_in_the_place_of_its_answer(house: House, stage: Stage) -> None:
+def test_a_question_is_asked_again_in_the_place_of_its_answer(
+    state: PageState, stage: Stage
+) -> None:
     seat(stage)
     council = desk(stage)
-    ended(house.jobs.ask("t", council, ASKED))
-    talk = house.wait_for(read_talk(house.saver, "t", council))
+    ended(state.jobs.ask("t", council, ASKED))
+    conversation = state.wait_for(read_conversation(state.saver, "t", council))
     stage.model("pen", reply="On second thought.")
-    ended(house.jobs.ask("t", council, asked_again(talk.turns[-1])))
-    [turn] = house.wait_for(read_talk(house.saver, "t", council)).turns
+    ended(state.jobs.ask("t", council, repeat_question(conversation.turns[-1])))
+    [turn] = state.wait_for(read_conversation(state.saver, "t", council)).turns
     assert turn.answer is not None
     assert (turn.question.text, turn.answer.text) == (
         "What is the best pet?",
@@ -161,41 +172,45 @@ def test_a_question_is_asked_again_in_the_place_of_its_answer(house: House, stag
     )
 
 
-def test_a_branch_begins_as_its_thread_did_and_leaves_it_alone(house: House, stage: Stage) -> None:
+def test_a_branch_begins_as_its_thread_did_and_leaves_it_alone(
+    state: PageState, stage: Stage
+) -> None:
     seat(stage)
     council = desk(stage, history=12)
-    ended(house.jobs.ask("t", council, ASKED))
-    ended(house.jobs.ask("t", council, [HumanMessage("And the second best?")]))
-    talk = house.wait_for(read_talk(house.saver, "t", council))
-    house.wait_for(branch_talk(house.saver, "b", council, said_before(talk.turns, 1)))
-    ended(house.jobs.ask("b", council, [HumanMessage("And the worst?")]))
-    branch = house.wait_for(read_talk(house.saver, "b", council))
+    ended(state.jobs.ask("t", council, ASKED))
+    ended(state.jobs.ask("t", council, [HumanMessage("And the second best?")]))
+    conversation = state.wait_for(read_conversation(state.saver, "t", council))
+    state.wait_for(
+        copy_conversation(state.saver, "b", council, messages_before(conversation.turns, 1))
+    )
+    ended(state.jobs.ask("b", council, [HumanMessage("And the worst?")]))
+    branch = state.wait_for(read_conversation(state.saver, "b", council))
     assert [turn.question.text for turn in branch.turns] == [
         "What is the best pet?",
         "And the worst?",
     ]
     assert all(turn.answer is not None for turn in branch.turns)
-    assert house.wait_for(read_talk(house.saver, "t", council)).turns == talk.turns
+    assert state.wait_for(read_conversation(state.saver, "t", council)).turns == conversation.turns
 
 
 def test_a_new_house_finds_the_threads_of_the_one_before(stage: Stage) -> None:
     seat(stage)
-    first = House()
+    first = PageState()
     ended(first.jobs.ask("t", desk(stage), ASKED))
     first.close()
-    second = House()
-    talk = second.wait_for(read_talk(second.saver, "t", desk(stage)))
-    assert talk.view.answer == "What the council says."
-    assert [one.text for one in talk.view.round.seats.values()]
+    second = PageState()
+    conversation = second.wait_for(read_conversation(second.saver, "t", desk(stage)))
+    assert conversation.view.answer == "What the council says."
+    assert [one.text for one in conversation.view.round.seats.values()]
     second.close()
 
 
 def test_a_closing_house_hangs_up(stage: Stage) -> None:
     seat(stage, latency=30)
-    house = House()
-    house.jobs.ask("t", desk(stage), ASKED)
+    state = PageState()
+    state.jobs.ask("t", desk(stage), ASKED)
     stage.wait_for(3, 60, started=True)
-    closing = threading.Thread(target=house.close)
+    closing = threading.Thread(target=state.close)
     closing.start()
     assert {call.outcome for call in stage.wait_for(3, 60)} == {"client_left"}
     closing.join()

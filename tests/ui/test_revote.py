@@ -48,7 +48,7 @@ def opened(council: Council, stood: dict[str, Any] | None = None) -> AppTest:
     def script() -> None:
         import streamlit as st
 
-        from mom_council.ui.revote import draw_revote
+        from mom_council.ui.pages.revote import draw_revote
 
         draw_revote(st.session_state["values"], st.session_state["council"], key="t")
 

@@ -12,9 +12,17 @@ from streamlit.testing.v1 import AppTest
 
 from mom_council.councils.schema import Price
 from mom_council.tracing.store import Said, Span, TraceStore, TraceSummary, TraceView
-from mom_council.ui.shelf import Shelf
-from mom_council.ui.timeline import bars, cost, critical_path, figures, leaves
-from mom_council.ui.trace_list import Wanted, inside, matching
+from mom_council.ui.page_store import PageStore
+from mom_council.ui.trace_views import (
+    Wanted,
+    bars,
+    cost,
+    critical_path,
+    figures,
+    inside,
+    leaves,
+    matching,
+)
 
 HOSTILE = "<img src=x onerror=alert(1)> [x](javascript:alert(1)) ![y](http://far.example/y.png)"
 
@@ -186,7 +194,7 @@ def test_a_question_that_never_ended_is_shown() -> None:
 def test_nobody_sees_the_traces_of_another_reader_or_of_a_deleted_conversation() -> None:
     mine, theirs, deleted = "a" * 16, "b" * 16, "c" * 16
     for thread, reader in ((mine, READER), (theirs, "f" * 32)):
-        Shelf().put(thread, reader=reader, title="Pets", council="")
+        PageStore().put(thread, reader=reader, title="Pets", council="")
     for thread in (mine, theirs, deleted, "command1"):
         told = {"id": thread[:12], "thread": thread, "question": f"of {thread}"}
         TraceStore().write(trace(seconds=1.0, **told))

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from mom_council.ui import seats
+from mom_council.ui import draft as drafts
 from mom_council.ui.draft import Draft, at, characters
 from mom_council.ui.editor.editing import Editing, editing, redraw
 from mom_council.ui.editor.fields import complain
@@ -16,8 +16,8 @@ from mom_council.ui.safe import inert
 
 def draw(work: Editing) -> None:
     """Draw every layer, and who sits in no layer."""
-    rows = seats.columns(work.draft)
-    lost = seats.unseated(work.draft)
+    rows = drafts.columns(work.draft)
+    lost = drafts.unseated(work.draft)
     for place, (column, row) in enumerate(zip(st.columns(len(rows)), rows, strict=True)):
         with column:
             apart = bool(lost) and place == len(rows) - 1
@@ -86,12 +86,12 @@ def _buttons(work: Editing, index: int) -> None:
 
 
 _ACTIONS: tuple[tuple[str, str, str, Callable[[Draft, int], Draft]], ...] = (
-    ("arrow_upward", "up", "Move up", lambda draft, index: seats.move(draft, index, -1)),
-    ("arrow_downward", "down", "Move down", lambda draft, index: seats.move(draft, index, 1)),
-    ("arrow_back", "left", "To the layer before", lambda d, index: seats.shift(d, index, -1)),
-    ("arrow_forward", "right", "To the next layer", lambda d, index: seats.shift(d, index, 1)),
-    ("content_copy", "copy", "Duplicate", seats.duplicate),
-    ("delete", "remove", "Remove", seats.remove),
+    ("arrow_upward", "up", "Move up", lambda draft, index: drafts.move(draft, index, -1)),
+    ("arrow_downward", "down", "Move down", lambda draft, index: drafts.move(draft, index, 1)),
+    ("arrow_back", "left", "To the layer before", lambda d, index: drafts.shift(d, index, -1)),
+    ("arrow_forward", "right", "To the next layer", lambda d, index: drafts.shift(d, index, 1)),
+    ("content_copy", "copy", "Duplicate", drafts.duplicate),
+    ("delete", "remove", "Remove", drafts.remove),
 )
 
 
@@ -127,4 +127,4 @@ def _add(layer: int) -> None:
 
 def _grow(layer: int) -> None:
     work = editing()
-    redraw(seats.add_character(work.draft, layer), len(characters(work.draft)))
+    redraw(drafts.add_character(work.draft, layer), len(characters(work.draft)))

@@ -16,8 +16,8 @@ from mom_council.errors import MixtureError
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import session
 from mom_council.ui.draft import Draft, check, draft_of, read_draft, text_of
+from mom_council.ui.page_store import PageStore
 from mom_council.ui.safe import inert
-from mom_council.ui.shelf import Shelf
 
 _KEY = "editing"
 _STEPS_BACK = 100
@@ -60,7 +60,7 @@ def keep(work: Editing) -> None:
     if work.draft == work.kept:
         return
     try:
-        Shelf().keep_draft(session.reader(), text_of(work.draft))
+        PageStore().keep_draft(session.reader(), text_of(work.draft))
     except MixtureError as error:
         st.caption(f"A closed tab loses this draft: {inert(error, 600)}")
     work.kept = work.draft
@@ -70,7 +70,7 @@ def settle(work: Editing) -> None:
     """The draft is saved or asked: there is nothing left to come back to."""
     work.kept, work.left = work.draft, False
     with contextlib.suppress(MixtureError):  # it is then merely offered once more
-        Shelf().keep_draft(session.reader(), None)
+        PageStore().keep_draft(session.reader(), None)
 
 
 def change(draft: Draft) -> None:
@@ -100,7 +100,7 @@ def undo() -> None:
 
 def _begun() -> Editing:
     try:
-        if left := Shelf().draft(session.reader()):
+        if left := PageStore().draft(session.reader()):
             draft = read_draft(left, "the draft that was left")
             return Editing(draft, kept=draft, left=True)
     except MixtureError:

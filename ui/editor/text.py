@@ -6,9 +6,9 @@ import zlib
 
 import streamlit as st
 
+from mom_council.councils import saved
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.errors import MixtureError
-from mom_council.ui import kept_councils
 from mom_council.ui.draft import Draft, draft_of, read_draft, text_of
 from mom_council.ui.editor.editing import Editing, editing, redraw
 from mom_council.ui.safe import inert, one_line
@@ -52,7 +52,7 @@ def take(text: str, origin: str) -> None:
 
 def sources() -> None:
     """Where else a council may come from."""
-    names = [*preset_names(), *(f"{_MINE}{name}" for name in kept_councils.kept())]
+    names = [*preset_names(), *(f"{_MINE}{name}" for name in saved.saved_councils())]
     st.selectbox("Open", names, index=None, key="source", placeholder="a preset, or one of yours")
     st.button(
         "Open it", key="open-source", disabled=not st.session_state.get("source"), on_click=_open
@@ -69,7 +69,7 @@ def _open() -> None:
     name = str(st.session_state.get("source") or "")
     try:
         if name.startswith(_MINE):
-            file = kept_councils.kept().get(name.removeprefix(_MINE))
+            file = saved.saved_councils().get(name.removeprefix(_MINE))
             made = read_draft(file.read_text(encoding="utf-8"), name) if file else editing().draft
         else:
             made = draft_of(load_council(name))

@@ -7,10 +7,10 @@ import streamlit as st
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
-from mom_council.ui import acts, safe, session, words
+from mom_council.ui import actions, safe, session, words
 from mom_council.ui import council_choice as chosen
 from mom_council.ui.answer import draw_label
-from mom_council.ui.asked import draw_asks
+from mom_council.ui.ask_forms import draw_asks
 from mom_council.ui.conversation import (
     PAST,
     draw_buttons,
@@ -23,11 +23,11 @@ from mom_council.ui.conversation import (
 from mom_council.ui.council_choice import draw_choice
 from mom_council.ui.deliberation import draw_running, draw_work_done
 from mom_council.ui.frame import focus
+from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
+from mom_council.ui.page_store import Thumb
 from mom_council.ui.settings import draw_settings
-from mom_council.ui.shelf import Thumb
 from mom_council.ui.suggestions import draw_suggestions
-from mom_council.ui.talk import Talk, read_talk
 from mom_council.ui.threads import draw_threads
 
 EVERY = 0.25
@@ -37,7 +37,7 @@ EVERY = 0.25
 def page() -> None:
     """Draw the chat."""
     try:
-        session.house()
+        session.page_state()
     except MixtureError as error:
         st.error(safe.inline(words.sentence(str(error))))
         return
@@ -48,7 +48,7 @@ def page() -> None:
         st.warning(safe.inline(words.sentence(told)))
     if council is None:
         return
-    job = session.house().jobs.of(thread) if thread else None
+    job = session.page_state().jobs.of(thread) if thread else None
     _input(council, thread, busy=job is not None and job.running)
     if thread is None:
         draw_suggestions(council)
@@ -61,7 +61,7 @@ def _admitted(thread: str | None) -> str | None:
     """The thread, where it is this reader's to see."""
     if thread is None:
         return None
-    entry = session.house().shelf.find(thread)
+    entry = session.page_state().store.find(thread)
     if entry is not None and entry.reader == session.reader():
         return thread
     st.info("There is no conversation of yours at this address.")
@@ -73,7 +73,7 @@ def _follow_thread(thread: str | None) -> None:
     if thread == session.kept("shown", None):
         return
     session.keep("shown", thread)
-    entry = session.house().shelf.find(thread) if thread else None
+    entry = session.page_state().store.find(thread) if thread else None
     if entry is not None:
         chosen.choose(entry.council)
 
@@ -95,28 +95,28 @@ def _sidebar() -> Council | None:
 
 
 def _input(council: Council, thread: str | None, *, busy: bool) -> None:
-    if refused := acts.given_back():
+    if refused := actions.given_back():
         st.session_state["question"] = refused
     told = st.chat_input(
         "The council is answering …" if busy else f"Ask {safe.plain(council.name)}",
         accept_file="multiple",
         file_type=list(TYPES),
         max_upload_size=UPLOAD_MEGABYTES,
-        max_chars=acts.LONGEST,
+        max_chars=actions.LONGEST,
         disabled=busy,
         key="question",
     )
     if told:
-        acts.ask(told.text, told.files)
+        actions.ask(told.text, told.files)
         st.rerun()
 
 
 def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
-    talk = _talk(thread, council, job)
+    conversation = _talk(thread, council, job)
     running = job is not None and job.running
     removed = job.removed if job is not None and job.running else frozenset[str]()
-    turns = shown_turns(talk, removed, running=running)
-    thumbs = session.house().shelf.thumbs(thread)
+    turns = shown_turns(conversation, removed, running=running)
+    thumbs = session.page_state().store.thumbs(thread)
     first = max(0, len(turns) - PAST) if not session.kept(f"all-{thread}", False) else 0
     if first and st.button(f"Show {first} earlier questions", type="tertiary"):
         session.keep(f"all-{thread}", True)
@@ -125,33 +125,33 @@ def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
         draw_question(turns[place].question)
         with st.chat_message("assistant"):
             if place == len(turns) - 1 and not running:
-                _draw_last(talk, council, job, thumbs)
+                _draw_last(conversation, council, job, thumbs)
             else:
-                draw_past_answer(talk, place, thumbs)
+                draw_past_answer(conversation, place, thumbs)
     if job is not None and job.running:
-        asked = job.question or (talk.turns[-1].question if talk.turns else None)
+        asked = job.question or (conversation.turns[-1].question if conversation.turns else None)
         if asked is not None:
             draw_question(asked)
         with st.chat_message("assistant"):
             _draw_live(thread)
 
 
-def _talk(thread: str, council: Council, job: Job | None) -> Talk:
+def _talk(thread: str, council: Council, job: Job | None) -> Conversation:
     """The thread as it is kept; read again only when a job has changed it."""
     stamp = (thread, job.began if job else 0.0, job.state if job else "")
-    held = st.session_state.get("talk")
+    held = st.session_state.get("conversation")
     if held is None or held[0] != stamp:
-        house = session.house()
-        talk = house.wait_for(read_talk(house.saver, thread, council))
-        held = st.session_state["talk"] = (stamp, talk)
-    found: Talk = held[1]
+        state = session.page_state()
+        conversation = state.wait_for(read_conversation(state.saver, thread, council))
+        held = st.session_state["conversation"] = (stamp, conversation)
+    found: Conversation = held[1]
     return found
 
 
 @st.fragment(run_every=EVERY)
 def _draw_live(thread: str) -> None:
     """The running question, drawn anew again and again; touching a slider does not touch it."""
-    job = session.house().jobs.of(thread)
+    job = session.page_state().jobs.of(thread)
     if job is None or not job.running:
         st.rerun()
     st.button(
@@ -159,46 +159,48 @@ def _draw_live(thread: str) -> None:
         icon=":material/stop_circle:",
         key=f"stop-{thread}",
         shortcut="Esc",
-        on_click=acts.stop,
+        on_click=actions.stop,
         args=(thread,),
     )
     draw_asks(thread, job.asks)
     draw_running(
-        job.view(), job.council, heat_at=job.heat_at, debug=acts.settings().debug, key=thread
+        job.view(), job.council, heat_at=job.heat_at, debug=actions.settings().debug, key=thread
     )
 
 
-def _draw_last(talk: Talk, council: Council, job: Job | None, thumbs: dict[str, Thumb]) -> None:
+def _draw_last(
+    conversation: Conversation, council: Council, job: Job | None, thumbs: dict[str, Thumb]
+) -> None:
     """The last question: how the council worked on it, the answer, or how it ended without one."""
-    debug, answer = acts.settings().debug, talk.turns[-1].answer
-    view = talk.view
+    debug, answer = actions.settings().debug, conversation.turns[-1].answer
+    view = conversation.view
     if job is not None and (seen := job.view()).rounds:
         view = seen  # it holds the prompts too, and what was cut off
     if view.rounds:
         asked = job.council if job is not None else council
-        draw_work_done(view, asked, debug=debug, key=talk.thread, is_open=answer is None)
+        draw_work_done(view, asked, debug=debug, key=conversation.thread, is_open=answer is None)
     if answer is not None:
         draw_text(answer)
         if view.status is not None:
             draw_label(view.status)
-        draw_buttons(talk, len(talk.turns) - 1, thumbs.get(str(answer.id)))
+        draw_buttons(conversation, len(conversation.turns) - 1, thumbs.get(str(answer.id)))
     elif job is not None and job.state == "failed":
         st.error(safe.inline(words.sentence(job.error)))
-    elif talk.is_open:
+    elif conversation.is_open:
         st.info("This question was stopped before it was answered. What was finished is kept.")
-    if talk.is_open:
-        _draw_resume(talk)
+    if conversation.is_open:
+        _draw_resume(conversation)
 
 
-def _draw_resume(talk: Talk) -> None:
-    entry = session.house().shelf.find(talk.thread)
+def _draw_resume(conversation: Conversation) -> None:
+    entry = session.page_state().store.find(conversation.thread)
     with st.container(horizontal=True, gap="xsmall"):
         st.button(
             "Resume",
             icon=":material/play_circle:",
             type="primary",
-            on_click=acts.resume,
-            args=(talk.thread, entry.council if entry else ""),
-            key=f"resume-{talk.thread}",
+            on_click=actions.resume,
+            args=(conversation.thread, entry.council if entry else ""),
+            key=f"resume-{conversation.thread}",
         )
-        draw_edit(talk, len(talk.turns) - 1)
+        draw_edit(conversation, len(conversation.turns) - 1)

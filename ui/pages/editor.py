@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from mom_council.councils import saved
 from mom_council.councils.refusals import where
 from mom_council.errors import MixtureError
 from mom_council.ui import council_choice as chosen
-from mom_council.ui import kept_councils, session
+from mom_council.ui import session
 from mom_council.ui.draft import council_of, text_of
 from mom_council.ui.editor import board, extensions, forms, text
 from mom_council.ui.editor.editing import Editing, begin, keep, settle, undo
@@ -51,7 +52,7 @@ def _bar(work: Editing) -> None:
         st.download_button(
             "Download",
             text_of(work.draft),
-            file_name=f"{kept_councils.safe_name(str(work.draft.get('name', '')))}.yaml",
+            file_name=f"{saved.safe_name(str(work.draft.get('name', '')))}.yaml",
             mime="application/yaml",
             icon=":material/download:",
             key="download",
@@ -70,13 +71,13 @@ def _bar(work: Editing) -> None:
 
 
 def _save(work: Editing) -> None:
-    name = kept_councils.safe_name(str(work.draft.get("name", "")))
+    name = saved.safe_name(str(work.draft.get("name", "")))
     st.caption(f"It is kept among your councils as {inert(name)}\\.yaml\\.")
-    there = name in kept_councils.kept()
+    there = name in saved.saved_councils()
     replace = there and st.checkbox("Replace the one of that name", key="replace")
     if st.button("Save it", key="save-it", disabled=there and not replace):
         try:
-            kept_councils.keep(council_of(work.draft), replace=replace)
+            saved.save_council(council_of(work.draft), replace=replace)
         except MixtureError as error:
             st.error(inert(error, 1000))
             return

@@ -12,7 +12,7 @@ from mom_council.errors import MixtureError
 from mom_council.models.providers import PROVIDERS
 from mom_council.models.registry import missing
 from mom_council.models.speaking import Reply, speak
-from mom_council.ui import errand, reach, session
+from mom_council.ui import background, reach, session
 from mom_council.ui.reach import Survey, Voice
 from mom_council.ui.safe import inert, one_line
 
@@ -31,7 +31,7 @@ def page() -> None:
     look = st.button("Look again", icon=":material/refresh:", key="look-again")
     if look or "survey" not in st.session_state:
         with st.spinner("Looking around …"):
-            st.session_state["survey"] = session.house().wait_for(reach.survey(os.environ))
+            st.session_state["survey"] = session.page_state().wait_for(reach.survey(os.environ))
     found: Survey = st.session_state["survey"]
     if not found.real:
         _nothing(found)
@@ -154,7 +154,7 @@ def _send(voice: Voice, question: str) -> None:
         st.error(inert(error))
         return
     asked = speak(council, "voice", [HumanMessage(question)])
-    st.session_state["test-call"] = errand.send(asked)
+    st.session_state["test-call"] = background.start(asked)
 
 
 def _hear() -> None:
@@ -163,7 +163,7 @@ def _hear() -> None:
 
     @st.fragment(run_every=0.5 if running else None)
     def answer() -> None:
-        call: errand.Errand[Reply] = st.session_state["test-call"]
+        call: background.BackgroundCall[Reply] = st.session_state["test-call"]
         if call.running:
             st.caption(f"Waiting for an answer … {call.seconds:.0f} s")
             if st.button("Stop", key="test-stop", icon=":material/stop:"):
@@ -176,7 +176,7 @@ def _hear() -> None:
     answer()
 
 
-def _heard(call: errand.Errand[Reply]) -> None:
+def _heard(call: background.BackgroundCall[Reply]) -> None:
     if error := call.error():
         st.error(inert(error, 600), icon=":material/error:")
         return

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
+from mom_council.councils.records import Option, Proposal
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
+from mom_council.ui import background, frame, safe, session
 from mom_council.ui import council_choice as chosen
-from mom_council.ui import frame, session
-from mom_council.ui.recount import read_values
-from mom_council.ui.revote import draw_revote
+from mom_council.ui.history import Turn, read_conversation
+from mom_council.ui.page_store import Entry
+from mom_council.ui.recount import Rewritten, Standing, read_values, rewrite, standing
 from mom_council.ui.safe import inert, one_line
-from mom_council.ui.shelf import Entry
-from mom_council.ui.talk import Turn, read_talk
+from mom_council.voting.methods import METHODS
+from mom_council.voting.revote import Revote, revote
+from mom_council.voting.stopping import explain
 
 
 def page() -> None:
     """Draw the page."""
     st.title("Re-vote", anchor=False)
     st.caption("A question of a conversation, counted by other rules. Nobody is asked again.")
-    entries = session.house().shelf.of(session.reader())
+    entries = session.page_state().store.of(session.reader())
     if not entries:
         st.info("There is no conversation yet.", icon=":material/how_to_vote:")
         return
@@ -30,9 +34,9 @@ def page() -> None:
         frame.go("chat", thread=entry.id)
     try:
         council = chosen.open_source(entry.council).council
-        house = session.house()
-        talk = house.wait_for(read_talk(house.saver, entry.id, council))
-        answers = [turn for turn in talk.turns if turn.answer is not None]
+        state = session.page_state()
+        conversation = state.wait_for(read_conversation(state.saver, entry.id, council))
+        answers = [turn for turn in conversation.turns if turn.answer is not None]
         answer = _question(answers, entry.id)
         values = _values(entry, council, answer)
     except MixtureError as error:
@@ -80,9 +84,9 @@ def _values(entry: Entry, council: Council, answer: str) -> dict[str, Any]:
     at = (entry.id, answer, entry.used)
     held = st.session_state.get("revote-values")
     if held is None or held[0] != at:
-        house = session.house()
-        read = read_values(house.saver, entry.id, council, answer)
-        held = st.session_state["revote-values"] = (at, house.wait_for(read))
+        state = session.page_state()
+        read = read_values(state.saver, entry.id, council, answer)
+        held = st.session_state["revote-values"] = (at, state.wait_for(read))
     found: dict[str, Any] = held[1]
     return found
 
@@ -96,3 +100,194 @@ def _draw(values: dict[str, Any], council: Council, key: str) -> None:
         return
     # Another question in the same thread gets widgets of its own.
     draw_revote(values, council, key=key)
+
+
+_IN_A_ROW = 4
+_METHODS = (*METHODS, "none")
+
+
+@st.fragment
+def draw_revote(values: Mapping[str, Any], council: Council, *, key: str) -> None:
+    """Draw the panel under a finished question.
+
+    Args:
+        values: of the thread, as its graph's state has them.
+        council: who answered.
+        key: tells this panel's widgets from another's: the thread and the turn.
+    """
+    stood = standing(values, council)
+    if stood is None or stood.verdict is None:
+        st.caption("There are no proposals to vote on.")
+        return
+    again = _rules(stood, council, key)
+    _compare(stood, again, council)
+    _written(values, council, again, _weighed(stood, key), key)
+
+
+def _rules(stood: Standing, council: Council, key: str) -> Revote:
+    """The other rules, and what they come to."""
+    then = stood.verdict.method if stood.verdict else council.deliberation.method
+    left, right = st.columns(2)
+    with left:
+        method = st.selectbox(
+            "Voting method",
+            _METHODS,
+            index=_METHODS.index(then) if then in _METHODS else 0,
+            key=f"revote-method:{key}",
+            help="Ballots that were cast another way are read as far as they go.",
+        )
+    with right:
+        threshold = st.slider(
+            "Threshold",
+            0.0,
+            1.0,
+            council.deliberation.threshold,
+            0.05,
+            key=f"revote-threshold:{key}",
+            help="The share of the tally that counts as agreement.",
+        )
+    st.caption("Weights")
+    columns = st.columns(min(_IN_A_ROW, len(stood.proposals)))
+    for place, proposal in enumerate(stood.proposals):
+        with columns[place % _IN_A_ROW]:
+            st.number_input(
+                inert(proposal.character, 40),
+                0.0,
+                1000.0,
+                float(proposal.weight),
+                0.5,
+                key=_weight_key(key, proposal),
+            )
+    return revote(
+        stood.proposals,
+        stood.ballots,
+        method=method or then,
+        deliberation=council.deliberation,
+        weights=_weights(stood, key),
+        threshold=threshold,
+        kind=stood.kind,
+    )
+
+
+def _compare(stood: Standing, again: Revote, council: Council) -> None:
+    """What it comes to, beside what it came to."""
+    then = stood.verdict
+    if then is None:
+        return
+    same = then.leader == again.verdict.leader
+    mark = ":material/check_circle:" if same else ":material/swap_horiz:"
+    words = "The same proposal leads" if same else "Another proposal leads"
+    if again.verdict.leader is None:
+        mark, words = ":material/remove:", "Nobody leads"
+    reached = "" if again.verdict.leader is None else _reached(again)
+    with st.container(border=True, key=f"revote-{'same' if same else 'other'}"):
+        st.markdown(f"{mark} **{words}{reached}**")
+        st.markdown(f"Now: {inert(again.why, 500)}")
+        st.caption(f"Then: {inert(explain(then, council.deliberation), 500)}")
+        for note in again.notes:
+            st.caption(f":material/info: {inert(note, 500)}")
+        for option in again.verdict.options:
+            _bar(option)
+    _proposal(stood, again)
+
+
+def _reached(again: Revote) -> str:
+    return ", and that is agreement" if again.agreed else ", without agreement"
+
+
+def _bar(option: Option) -> None:
+    names = inert(", ".join(option.members), 120)
+    answer = f" · {inert(option.answer, 80)}" if option.answer else ""
+    st.progress(min(1.0, option.share), text=f"{names}{answer} · {option.share:.0%}")
+
+
+def _proposal(stood: Standing, again: Revote) -> None:
+    leading = next((p for p in stood.proposals if p.character == again.verdict.leader), None)
+    if leading is not None:
+        with st.expander(f"What {inert(leading.character, 60)} proposed"):
+            st.markdown(safe.markdown(leading.text))
+
+
+def _written(
+    values: Mapping[str, Any],
+    council: Council,
+    again: Revote,
+    proposals: list[Proposal],
+    key: str,
+) -> None:
+    """Another answer from the same proposals, when it is asked for."""
+    keys = [*council.models]
+    at = f"revote-call:{key}"
+    call: background.BackgroundCall[Rewritten] | None = st.session_state.get(at)
+    running = call is not None and call.running
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        model = st.selectbox(
+            "Synthesizer",
+            keys,
+            index=keys.index(council.synthesizer.model),
+            key=f"revote-writer:{key}",
+        )
+        asked = st.button(
+            "Write the answer anew",
+            key=f"revote-write:{key}",
+            icon=":material/edit_note:",
+            disabled=running,
+            help="One call of this model, with the same proposals and this count",
+        )
+    if asked:
+        work = rewrite(values, council, again.verdict, key=model, proposals=proposals)
+        call = st.session_state[at] = background.start(work)
+    if call is not None:
+        _follow(at, running=call.running)
+
+
+def _follow(at: str, *, running: bool) -> None:
+    """What came of the call; looked for until it is there."""
+
+    @st.fragment(run_every=0.5 if running else None)
+    def answer() -> None:
+        call: background.BackgroundCall[Rewritten] = st.session_state[at]
+        if call.running:
+            st.caption(f"Writing … {call.seconds:.0f} s")
+            st.button("Stop", key=f"{at}:stop", icon=":material/stop:", on_click=call.stop)
+        elif running:
+            st.rerun()
+        else:
+            _answer(call)
+
+    answer()
+
+
+def _answer(call: background.BackgroundCall[Rewritten]) -> None:
+    if error := call.error():
+        st.error(inert(error, 600), icon=":material/error:")
+        return
+    made = call.result()
+    if made is None:
+        return
+    with st.container(border=True, key="revote-answer"):
+        st.markdown(safe.markdown(made.text))
+        usage = made.status.usage
+        told = [f"written by {inert(made.status.written_by, 60)}", f"{usage.seconds:.1f} s"]
+        if usage.tokens is not None:
+            told.append(f"{usage.tokens:,} tokens")
+        st.caption(" · ".join(told))
+        for note in made.status.notes:
+            st.caption(f":material/info: {inert(note, 500)}")
+
+
+def _weights(stood: Standing, key: str) -> dict[str, float]:
+    found = {p.character: st.session_state.get(_weight_key(key, p)) for p in stood.proposals}
+    return {name: float(weight) for name, weight in found.items() if weight is not None}
+
+
+def _weighed(stood: Standing, key: str) -> list[Proposal]:
+    weights = _weights(stood, key)
+    return [
+        proposal.model_copy(update={"weight": weights.get(proposal.character, proposal.weight)})
+        for proposal in stood.proposals
+    ]
+
+
+def _weight_key(key: str, proposal: Proposal) -> str:
+    return f"revote-weight:{key}:{proposal.character}"

@@ -7,14 +7,15 @@ from typing import Any
 
 import streamlit as st
 
+from mom_council.councils import saved
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.councils.schema import Price
 from mom_council.errors import MixtureError
 from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
-from mom_council.ui import kept_councils, session, timeline
+from mom_council.ui import session, trace_views
+from mom_council.ui.page_store import PageStore
 from mom_council.ui.safe import inert, one_line
-from mom_council.ui.shelf import Shelf
-from mom_council.ui.trace_list import Inside, Wanted, councils, inside, matching
+from mom_council.ui.trace_views import Inside, Wanted, councils, inside, matching
 
 _MOST = 500
 _LONGEST = 40_000
@@ -22,7 +23,7 @@ _LONGEST = 40_000
 _OF_THE_PAGE = re.compile(r"[0-9a-f]{16}")
 """How `session.new_thread` names a conversation; the command's names are others."""
 _INDENT = "\u2003"
-_KINDS: dict[timeline.Kind, str] = {
+_KINDS: dict[trace_views.Kind, str] = {
     "critical": "critical path",
     "beside": "beside it",
     "failed": "failed",
@@ -59,7 +60,7 @@ def page() -> None:
 
 
 def _own_threads() -> frozenset[str]:
-    return frozenset(entry.id for entry in Shelf().of(session.reader(), limit=10_000))
+    return frozenset(entry.id for entry in PageStore().of(session.reader(), limit=10_000))
 
 
 def _is_for(one: TraceSummary, own: frozenset[str]) -> bool:
@@ -125,8 +126,8 @@ def _show(view: TraceView) -> None:
     summary = view.summary
     if summary.error:
         st.error(inert(summary.error, 600), icon=":material/error:")
-    told = timeline.figures(view)
-    usd = timeline.cost(view, _prices(summary.council))
+    told = trace_views.figures(view)
+    usd = trace_views.cost(view, _prices(summary.council))
     tiles = {
         "Time": f"{told.seconds:.2f} s",
         "Calls": str(summary.calls),
@@ -159,7 +160,7 @@ def _count(number: int | None) -> str:
 
 def _prices(council: str) -> dict[str, Price]:
     """The prices that a council names for its models, where it can still be found."""
-    source: Any = kept_councils.kept().get(kept_councils.safe_name(council))
+    source: Any = saved.saved_councils().get(saved.safe_name(council))
     source = source or (council if council in preset_names() else None)
     try:
         models = load_council(source).models.values() if source else ()
@@ -168,7 +169,7 @@ def _prices(council: str) -> dict[str, Price]:
     return {model.model: model.price for model in models if model.price is not None}
 
 
-def _gantt(view: TraceView, told: timeline.Figures) -> None:
+def _gantt(view: TraceView, told: trace_views.Figures) -> None:
     """The timeline: what went on side by side, and what the length hung on."""
     rows = [
         {
@@ -179,7 +180,7 @@ def _gantt(view: TraceView, told: timeline.Figures) -> None:
             "seconds": round(bar.end - bar.start, 3),
             "what": _KINDS[bar.kind],
         }
-        for bar in timeline.bars(view)
+        for bar in trace_views.bars(view)
     ]
     if not rows:
         return
@@ -223,7 +224,7 @@ def _chart(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _tree(view: TraceView) -> None:
     """Every node and call, those within one another set in."""
     st.subheader("What", anchor=False)
-    critical = {span.id for span in timeline.critical_path(view)}
+    critical = {span.id for span in trace_views.critical_path(view)}
     rows = [
         {
             "What": _INDENT * depth + one_line(span.name, 60),
@@ -271,7 +272,7 @@ def _messages(view: TraceView) -> None:
 
 
 def _call(span: Span, view: TraceView) -> str:
-    node = one_line(timeline.node_name(span, view), 60)
+    node = one_line(trace_views.node_name(span, view), 60)
     turn = f" · round {span.about['round']}" if span.about.get("round") else ""
     model = f" · {one_line(span.model, 40)}" if span.model else ""
     return f"{span.start:.2f} s · {node}{turn}{model}"

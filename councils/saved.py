@@ -19,7 +19,7 @@ _TAKEN = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 _LONGEST = 60
 
 
-def folder() -> Path:
+def councils_folder() -> Path:
     """Where they lie; it need not exist yet."""
     return paths.data_dir() / "councils"
 
@@ -31,21 +31,23 @@ def safe_name(name: str) -> str:
     return f"council-{word}" if not word or _TAKEN.fullmatch(word) else word
 
 
-def kept() -> dict[str, Path]:
+def saved_councils() -> dict[str, Path]:
     """What is kept, by the file's name."""
     try:
-        return {file.stem: file for file in sorted(folder().glob("*.yaml")) if file.is_file()}
+        return {
+            file.stem: file for file in sorted(councils_folder().glob("*.yaml")) if file.is_file()
+        }
     except (OSError, StorageError):
         return {}
 
 
-def keep(council: Council, *, replace: bool = False) -> Path:
+def save_council(council: Council, *, replace: bool = False) -> Path:
     """Write a council down; whole or not at all.
 
     Raises:
         StorageError: there is one of that name and `replace` is off, or it cannot be written.
     """
-    file = paths.ensure(folder()) / f"{safe_name(council.name)}.yaml"
+    file = paths.ensure(councils_folder()) / f"{safe_name(council.name)}.yaml"
     if file.exists() and not replace:
         raise StorageError(
             f"there is a council {file.stem!r} already", cure="replace it, or rename yours"

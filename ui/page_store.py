@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS drafts (reader TEXT PRIMARY KEY, council TEXT NOT NUL
 
 
 class Entry(Record):
-    """One thread on the shelf."""
+    """One thread of the list."""
 
     id: str
     reader: str
@@ -47,8 +47,8 @@ class Entry(Record):
     used: float
 
 
-class Shelf:
-    """The shelf in one folder.
+class PageStore:
+    """The store in one folder.
 
     Raises:
         StorageError: (every method) the file cannot be read or written; with the cure.
@@ -58,7 +58,7 @@ class Shelf:
         self._folder = folder
 
     def put(self, thread: str, *, reader: str, title: str, council: str) -> None:
-        """Put a thread on the shelf, or to the front of it; its first title stays."""
+        """Add a thread, or move it to the front; its first title stays."""
         row = (thread, reader, shortened(title), council, time.time())
         with self._open() as db:
             db.execute(
@@ -68,7 +68,7 @@ class Shelf:
             )
 
     def find(self, thread: str) -> Entry | None:
-        """A thread, whoever's it is; None where it is not on the shelf."""
+        """A thread, whoever's it is; None where it is not listed."""
         with self._open() as db:
             row = db.execute("SELECT * FROM threads WHERE id = ?", (thread,)).fetchone()
         return Entry(**dict(row)) if row else None
@@ -91,7 +91,7 @@ class Shelf:
                 db.execute("UPDATE threads SET title = ? WHERE id = ?", (title, thread))
 
     def forget(self, thread: str) -> None:
-        """Take a thread and its thumbs off the shelf."""
+        """Take a thread and its thumbs off the list."""
         with self._open() as db:
             db.execute("DELETE FROM threads WHERE id = ?", (thread,))
             db.execute("DELETE FROM thumbs WHERE thread = ?", (thread,))

@@ -45,9 +45,9 @@ def _leave(thread: str, ask: Ask) -> None:
         except ValueError:
             st.error("The arguments are a JSON object, such as {}.")
             return
-        session.house().jobs.tell(thread, ask.id, decided)
+        session.page_state().jobs.tell(thread, ask.id, decided)
     if refuse:
-        session.house().jobs.tell(thread, ask.id, False)
+        session.page_state().jobs.tell(thread, ask.id, False)
 
 
 def _arguments(ask: Ask, place: int) -> str:
@@ -78,6 +78,6 @@ def _person(thread: str, ask: Ask) -> None:
             say = st.form_submit_button("Say it", type="primary", icon=":material/send:")
             pass_ = st.form_submit_button("Abstain" if ask.votes else "Say nothing")
     if say and said.strip():
-        session.house().jobs.tell(thread, ask.id, said)
+        session.page_state().jobs.tell(thread, ask.id, said)
     if pass_:
-        session.house().jobs.tell(thread, ask.id, "")
+        session.page_state().jobs.tell(thread, ask.id, "")

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Errand(Generic[T]):
+class BackgroundCall(Generic[T]):
     """What was sent for, and what came of it."""
 
     future: Future[T]
@@ -56,6 +56,6 @@ class Errand(Generic[T]):
         self.future.cancel()
 
 
-def send(work: Coroutine[Any, Any, T]) -> Errand[T]:
+def start(work: Coroutine[Any, Any, T]) -> BackgroundCall[T]:
     """Send for something."""
-    return Errand(asyncio.run_coroutine_threadsafe(work, background_loop()))
+    return BackgroundCall(asyncio.run_coroutine_threadsafe(work, background_loop()))

@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from mom_council.errors import StorageError
-from mom_council.ui.shelf import Shelf
+from mom_council.ui.page_store import PageStore
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = Shelf(tmp_path)
+def shelf(tmp_path: Path) -> PageStore:
+    shelf = PageStore(tmp_path)
     shelf.put("a", reader="ann", title="Why is\nthe sky blue?", council="demo")
     shelf.put("b", reader="ann", title="100 % of cats", council="")
     shelf.put("c", reader="ben", title="Why not?", council="")
     return shelf
 
 
-def test_a_reader_finds_their_own_threads_the_last_used_first(shelf: Shelf) -> None:
+def test_a_reader_finds_their_own_threads_the_last_used_first(shelf: PageStore) -> None:
     assert [one.id for one in shelf.of("ann")] == ["b", "a"]
     shelf.put("a", reader="ann", title="another question", council="home")
     found = shelf.of("ann")
@@ -27,7 +27,7 @@ def test_a_reader_finds_their_own_threads_the_last_used_first(shelf: Shelf) -> N
     assert found[0].title == "Why is the sky blue?"
 
 
-def test_a_search_takes_its_signs_literally(shelf: Shelf) -> None:
+def test_a_search_takes_its_signs_literally(shelf: PageStore) -> None:
     assert [one.id for one in shelf.of("ann", "WHY")] == ["a"]
     assert [one.id for one in shelf.of("ann", "0 %")] == ["b"]
     assert shelf.of("ann", "%") == shelf.of("ann", "100")
@@ -35,12 +35,12 @@ def test_a_search_takes_its_signs_literally(shelf: Shelf) -> None:
     assert shelf.of("ann", "'; DROP TABLE threads; --") == []
 
 
-def test_a_thread_cannot_be_taken_over(shelf: Shelf) -> None:
+def test_a_thread_cannot_be_taken_over(shelf: PageStore) -> None:
     shelf.put("c", reader="ann", title="mine now", council="")
     assert shelf.find("c").reader == "ben"  # type: ignore[union-attr]
 
 
-def test_a_title_is_changed_but_never_emptied(shelf: Shelf) -> None:
+def test_a_title_is_changed_but_never_emptied(shelf: PageStore) -> None:
     shelf.rename("a", "  The\tsky ")
     shelf.rename("b", "   ")
     assert [one.title for one in shelf.of("ann")] == ["100 % of cats", "The sky"]
@@ -48,7 +48,7 @@ def test_a_title_is_changed_but_never_emptied(shelf: Shelf) -> None:
     assert len(shelf.find("a").title) == 120  # type: ignore[union-attr]
 
 
-def test_thumbs_are_given_changed_taken_back_and_forgotten(shelf: Shelf) -> None:
+def test_thumbs_are_given_changed_taken_back_and_forgotten(shelf: PageStore) -> None:
     shelf.rate("a", "m1", "up", trace="t")
     shelf.rate("a", "m2", "down")
     shelf.rate("a", "m1", "down")
@@ -62,4 +62,4 @@ def test_thumbs_are_given_changed_taken_back_and_forgotten(shelf: Shelf) -> None
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "shelf.db").mkdir()
     with pytest.raises(StorageError, match=r"shelf\.db"):
-        Shelf(tmp_path).of("ann")
+        PageStore(tmp_path).of("ann")

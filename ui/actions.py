@@ -14,7 +14,7 @@ from mom_council.errors import MixtureError
 from mom_council.models.images import MOST, PictureError, picture_block
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import session
-from mom_council.ui.talk import Talk, asked_again, branch_talk, said_before
+from mom_council.ui.history import Conversation, copy_conversation, messages_before, repeat_question
 
 LONGEST = 100_000
 """Characters of a question; more than a council's models read."""
@@ -57,44 +57,44 @@ def given_back() -> str:
 
 def stop(thread: str) -> None:
     """Stop the running question; its calls are cancelled."""
-    session.house().jobs.stop(thread)
+    session.page_state().jobs.stop(thread)
 
 
 def resume(thread: str, source: str) -> None:
     """Go on with a question that was stopped."""
     try:
         council = chosen.open_source(source).council
-        session.house().jobs.resume(thread, council, context=settings(), asked=_name(source))
+        session.page_state().jobs.resume(thread, council, context=settings(), asked=_name(source))
     except MixtureError as error:
         say(str(error))
 
 
-def regenerate(talk: Talk, seed: int) -> None:
+def regenerate(conversation: Conversation, seed: int) -> None:
     """Ask the last question once more; the dice fall otherwise."""
-    again = asked_again(talk.turns[-1])
+    again = repeat_question(conversation.turns[-1])
     again[-1] = _message(again[-1].content)
-    _start(talk.thread, again, seed=seed)
+    _start(conversation.thread, again, seed=seed)
 
 
-def edit(talk: Talk, place: int, text: str) -> None:
+def edit(conversation: Conversation, place: int, text: str) -> None:
     """Ask a question otherwise, in a new thread that begins as this one did."""
-    old = talk.turns[place].question
+    old = conversation.turns[place].question
     pictures = [b for b in old.content if isinstance(b, dict) and b.get("type") != "text"]
     content: Any = [{"type": "text", "text": text}, *pictures] if pictures else text
-    before: list[BaseMessage] = [*said_before(talk.turns, place), _message(content)]
+    before: list[BaseMessage] = [*messages_before(conversation.turns, place), _message(content)]
     _start(session.new_thread(), before, text)
 
 
-def branch(talk: Talk, place: int) -> None:
+def branch(conversation: Conversation, place: int) -> None:
     """Go on from a turn in a thread of its own."""
-    house, name = session.house(), session.new_thread()
-    said = said_before(talk.turns, place + 1)
+    state, name = session.page_state(), session.new_thread()
+    said = messages_before(conversation.turns, place + 1)
     try:
         council = chosen.chosen().council
-        house.wait_for(branch_talk(house.saver, name, council, said))
-        entry = house.shelf.find(talk.thread)
-        title = f"{entry.title if entry else talk.turns[0].question.text} (branch)"
-        house.shelf.put(name, reader=session.reader(), title=title, council=chosen.source())
+        state.wait_for(copy_conversation(state.saver, name, council, said))
+        entry = state.store.find(conversation.thread)
+        title = f"{entry.title if entry else conversation.turns[0].question.text} (branch)"
+        state.store.put(name, reader=session.reader(), title=title, council=chosen.source())
     except MixtureError as error:
         say(str(error))
         return
@@ -104,15 +104,15 @@ def branch(talk: Talk, place: int) -> None:
 def _start(
     thread: str, messages: Sequence[BaseMessage], title: str = "", seed: int | None = None
 ) -> None:
-    house, context = session.house(), settings()
+    state, context = session.page_state(), settings()
     if seed is not None:
         context = context.model_copy(update={"seed": seed})
     try:
         source = chosen.source()
         council = chosen.chosen().council
-        house.jobs.ask(thread, council, messages, context=context, asked=_name(source))
+        state.jobs.ask(thread, council, messages, context=context, asked=_name(source))
         reader = session.reader()
-        house.shelf.put(thread, reader=reader, title=title or "Untitled", council=source)
+        state.store.put(thread, reader=reader, title=title or "Untitled", council=source)
     except MixtureError as error:
         say(str(error))
         return

@@ -1,6 +1,6 @@
 """What all sessions of a server share: one event loop, the store of threads, the running jobs.
 
-Pure Python: Streamlit only keeps the one `House` there is (see `ui.session`).
+Pure Python: Streamlit only keeps the one `PageState` there is (see `ui.session`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from mom_council.models.providers import PROVIDERS
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.tracing.langsmith import settle_langsmith
 from mom_council.ui.jobs import Jobs
-from mom_council.ui.shelf import Shelf
+from mom_council.ui.page_store import PageStore
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
+
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ _LONGEST_WAIT = 60.0
 """Seconds that a page waits for the loop; nothing it asks for takes that long."""
 
 
-class House:
+class PageState:
     """The loop, the store and the jobs, opened once.
 
     Args:
@@ -48,7 +49,7 @@ class House:
         self._stack = contextlib.AsyncExitStack()
         self._loop = background_loop()
         self.saver: BaseCheckpointSaver[Any] = self.wait_for(self._open(database))
-        self.shelf = Shelf()
+        self.store = PageStore()
         self.jobs = Jobs(self._loop, self.saver)
         atexit.register(self.close)
         threading.Thread(target=import_providers, name="import-providers", daemon=True).start()
