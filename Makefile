@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy check lint types contracts bench picture screenshot constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy check lint types contracts bench picture screenshot house constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ contracts: .venv/.developing
 
 bench: .venv/.developing  ## measure what orchestration costs, against a local server
 	.venv/bin/python -m mom_council.benchmarks
+
+house: .venv/.developing  ## print how large and how clean the code is, beside its limits
+	.venv/bin/python -m mom_council.tests.house --rooms
 
 picture: .venv/.developing  ## draw the README's graph again
 	.venv/bin/python -m mom_council.tests.picture

@@ -1,0 +1,53 @@
+"""What is measured of the house, how far it has come, and where it must not fall back to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mom_council.tests.house import names, shape
+from mom_council.tests.house.sources import product
+
+
+class Limit(NamedTuple):
+    """A measure that must not grow."""
+
+    goal: int
+    ceiling: int
+    """What the test holds today; it may only be lowered, until it is the goal."""
+
+
+LIMITS = {
+    "product files": Limit(280, 332),
+    "lines": Limit(44_000, 47_000),
+    "files entered by the demo question": Limit(55, 95),
+    "circles of files": Limit(0, 2),
+    "imports from a lower floor to a higher": Limit(0, 0),
+    "providers compared outside models/providers": Limit(0, 48),
+    "vote methods compared outside voting/methods": Limit(0, 57),
+    "private parts of others outside the seams": Limit(0, 8),
+    "public class names used twice": Limit(0, 36),
+    "banned names": Limit(0, 345),
+    "functions over 60 lines": Limit(0, 7),
+}
+
+
+def sizes() -> dict[str, int]:
+    """How many files and lines the product has."""
+    return {
+        "product files": len(product()),
+        "lines": sum(source.lines for source in product()),
+    }
+
+
+def findings() -> dict[str, list[str]]:
+    """Everything that is found wrong, by the name of its limit."""
+    return {
+        "circles of files": shape.circles(),
+        "imports from a lower floor to a higher": shape.upward_imports(),
+        "providers compared outside models/providers": shape.provider_comparisons(),
+        "vote methods compared outside voting/methods": shape.method_comparisons(),
+        "private parts of others outside the seams": shape.private_uses(),
+        "public class names used twice": shape.repeated_classes(),
+        "banned names": names.banned_names(),
+        "functions over 60 lines": shape.long_functions(),
+    }

@@ -1,0 +1,55 @@
+"""The house does not fall back behind what it has reached: `make house` prints the same."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from mom_council.tests.house import demo, names, shape
+from mom_council.tests.house.limits import LIMITS, findings, sizes
+from mom_council.tests.house.sources import imported_names
+
+FOUND = findings()
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_no_more_is_found_than_the_ceiling_allows(name: str) -> None:
+    number, ceiling = len(FOUND[name]), LIMITS[name].ceiling
+    assert number <= ceiling, "see them with `python -m mom_council.tests.house --all`"
+
+
+@pytest.mark.parametrize(("name", "size"), sizes().items())
+def test_the_house_does_not_grow(name: str, size: int) -> None:
+    assert size <= LIMITS[name].ceiling
+
+
+@pytest.mark.slow
+def test_the_demo_question_runs_through_few_files() -> None:
+    entered = demo.entered_files()
+    assert "graph/edges.py" in entered
+    assert len(entered) <= LIMITS["files entered by the demo question"].ceiling, entered
+
+
+def test_a_ceiling_is_never_below_its_goal() -> None:
+    assert all(limit.ceiling >= limit.goal for limit in LIMITS.values())
+
+
+@pytest.mark.parametrize("name", ["told", "_given", "Found", "PageHouse", "take_a_seat_in_room"])
+def test_a_participle_alone_and_a_second_metaphor_are_banned(name: str) -> None:
+    assert names.is_banned(name)
+
+
+@pytest.mark.parametrize("name", ["given_by_caller", "FoundExtension", "roommate", "benchmark"])
+def test_a_name_that_says_of_what_is_allowed(name: str) -> None:
+    assert not names.is_banned(name)
+
+
+def test_imports_for_type_checkers_are_no_imports() -> None:
+    code = "if TYPE_CHECKING:\n    import a.b\nimport c\ndef f():\n    from d import e\n"
+    assert [*imported_names(ast.parse(code))] == [("c", True), ("d.e", False)]
+
+
+def test_circles_are_found_through_several_files() -> None:
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set(), "e": {"a"}}
+    assert [sorted(group) for group in shape.strongly_connected(arrows)] == [["a", "b", "c"]]
