@@ -9,7 +9,8 @@ again, in no more lines than the window has.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -204,7 +205,10 @@ class Live(Screen):
         self._view = RunView()
         self._printed: set[tuple[str, int, int]] = set()
         self._began = time.monotonic()
-        self._live = RichLive(
+        self._live = self._new_picture()
+
+    def _new_picture(self) -> RichLive:
+        return RichLive(
             console=self._console,
             auto_refresh=False,
             get_renderable=self._draw,
@@ -228,6 +232,17 @@ class Live(Screen):
         """Leave what there was, also of what did not come to its end."""
         self._live.stop()
         self._settle(all_of_it=True)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Print what is over; draw again below what was typed meanwhile."""
+        self._live.stop()
+        self._settle()
+        try:
+            yield
+        finally:
+            self._live = self._new_picture()
+            self._live.start(refresh=True)
 
     def abandon(self) -> None:
         """Show the cursor again."""

@@ -1,7 +1,4 @@
-"""Asking a person who sits in the council, at the terminal, for as long as their seat waits.
-
-Asking for leave: what needs approval is done when the person at the terminal says so.
-"""
+"""The person at the terminal: asked to speak and to vote, and whether tools may be called."""
 
 from __future__ import annotations
 
@@ -9,37 +6,65 @@ import json
 import os
 import select
 import sys
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mom_council.cli import failure
 from mom_council.cli.inert import inert, one_line
 
 if TYPE_CHECKING:
-    from mom_council.councils.schema import Council
+    from mom_council.cli.screen import Screen
+    from mom_council.cli.stopping import Stopping
+    from mom_council.deliberation.people import PersonRequest
 
 
-KIND = "person"
+class TerminalPeople:
+    """The `People` of a run that a terminal shows.
+
+    Args:
+        screen: is put aside while a question stands on the terminal.
+        stopping: lets Ctrl-C end the question instead of the run.
+    """
+
+    def __init__(self, screen: Screen, stopping: Stopping) -> None:
+        self._screen = screen
+        self._stopping = stopping
+
+    @property
+    def present(self) -> bool:
+        """Whether somebody sits at both ends."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    async def answer(self, request: PersonRequest) -> Any:
+        """What the person types. The loop waits meanwhile: the graph has nothing else to do.
+
+        Raises:
+            NobodyThereError: there is no terminal, or the person ended the question with Ctrl-C or
+                Ctrl-D.
+        """
+        from mom_council.runs.ask import NobodyThereError
+
+        if not self.present:
+            raise NobodyThereError
+        with self._screen.paused(), self._stopping.at_prompt():
+            try:
+                if request.kind == "person":
+                    return _ask_to_speak(request)
+                return {call["id"]: _ask_for_approval(request, call) for call in request.calls}
+            except (EOFError, KeyboardInterrupt):
+                failure.say()
+                raise NobodyThereError from None
 
 
-def sit_in(council: Council) -> bool:
-    """Whether anybody in the council is a person."""
-    from mom_council.councils.models import HUMAN
-
-    return any(council.models[one.model].provider == HUMAN for one in council.characters)
-
-
-def ask(wanted: Mapping[str, Any]) -> str:
-    """What the person types in one line; nothing, when the time is over or the line is empty."""
-    votes = wanted["speaker"]["node"] == "vote"
-    seconds = float(wanted["seconds"])
+def _ask_to_speak(request: PersonRequest) -> str:
+    """What the person types in one line; empty when the time is over or the line is empty."""
+    seconds = request.seconds or 0.0
     failure.say()
-    failure.say(inert(str(wanted["prompt"])))
+    failure.say(inert(request.prompt))
     failure.say()
-    how = "vote: a letter is enough, or a ranking such as B > A" if votes else "answer in one line"
-    failure.say(
-        f"{one_line(str(wanted['name']))}, {how} ({seconds:g} s, an empty line for nothing)"
-    )
+    how = "answer in one line"
+    if request.votes:
+        how = "vote: a letter is enough, or a ranking such as B > A"
+    failure.say(f"{one_line(request.name)}, {how} ({seconds:g} s, an empty line for nothing)")
     sys.stderr.write("> ")
     sys.stderr.flush()
     line = _line_within(seconds)
@@ -56,62 +81,17 @@ def _line_within(seconds: float) -> str | None:
     return sys.stdin.readline()
 
 
-def can_be_asked() -> bool:
-    """Whether a person sits at both ends."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def asked(interrupts: Sequence[Any]) -> Any:
-    """What the run is resumed with, as the person says; None when there is nobody left to ask."""
-    from langgraph.types import Command
-
-    if not can_be_asked() or not all(kind(one) in ("approve", KIND) for one in interrupts):
-        return None
-    answers: dict[str, Any] = {}
-    try:
-        for one in interrupts:
-            if kind(one) == KIND:
-                answers[one.id] = ask(one.value)
-                continue
-            who = one_line(str(one.value["speaker"]["name"]))
-            answers[one.id] = {call["id"]: _asked(who, call) for call in one.value["calls"]}
-    except (EOFError, KeyboardInterrupt):
-        failure.say()
-        return None
-    return Command(resume=answers)
-
-
-def told(interrupts: Sequence[Any]) -> str:
-    """What is waited for, in one line."""
-    wanted = []
-    for one in interrupts:
-        if kind(one) == "approve":
-            who = one.value["speaker"]["name"]
-            wanted += [f"{who} wants to call {call['tool']}" for call in one.value["calls"]]
-        elif kind(one) == KIND:
-            wanted.append(f"{one.value['name']} is to speak")
-        else:
-            wanted.append(f"an extension asks {one.value!r}, which a program has to answer")
-    allow = all(kind(one) == "approve" for one in interrupts)
-    line = one_line("; ".join(wanted), 300)
-    return f"{line}, and nobody is here to {'allow it' if allow else 'answer'}"
-
-
-def kind(one: Any) -> str:
-    """What an interrupt is for: `approve`, `person`, or empty for somebody else's."""
-    return str(one.value.get("kind", "")) if isinstance(one.value, dict) else ""
-
-
-def _asked(who: str, call: dict[str, Any]) -> Any:
+def _ask_for_approval(request: PersonRequest, call: dict[str, Any]) -> Any:
+    who = one_line(request.name)
     written = inert(json.dumps(call["arguments"], ensure_ascii=False, indent=2))
     failure.say(f"{who} wants to call {one_line(call['tool'])} with {written}")
     while True:
-        said = _read("Allow it? [y]es, [N]o, [e]dit: ").strip().lower()
-        if said in ("y", "yes"):
+        reply = _read("Allow it? [y]es, [N]o, [e]dit: ").strip().lower()
+        if reply in ("y", "yes"):
             return True
-        if said in ("", "n", "no"):
+        if reply in ("", "n", "no"):
             return False
-        if said in ("e", "edit"):
+        if reply in ("e", "edit"):
             try:
                 arguments = json.loads(_read("Arguments, as one line of JSON: "))
             except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -70,6 +71,10 @@ class Screen:
 
     def note(self, line: str) -> None:
         """Show a line that is no event."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Leave the terminal to somebody else for a while."""
+        return nullcontext()
 
     def tick(self) -> float:
         """Draw anew; returns the seconds until the next time."""

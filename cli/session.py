@@ -16,11 +16,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mom_council.cli import failure, people
+from mom_council.cli import failure
 from mom_council.cli import failure as exits
-from mom_council.cli import people as leave
 from mom_council.cli.inert import one_line
 from mom_council.cli.options import Show, no_thread, place, whole_path
+from mom_council.cli.people import TerminalPeople
 from mom_council.cli.screen import Ending, Screen, screen_for
 from mom_council.cli.stopping import Stopping
 from mom_council.errors import CouncilError, MixtureError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mom_council.councils.schema import Council
     from mom_council.deliberation.context import CouncilContext
     from mom_council.deliberation.events import Answered
+    from mom_council.runs.ask import Run
 
 
 def going_on(command: str, thread: str, db: str | None) -> str:
@@ -124,8 +125,7 @@ class Session:
         """Put a question to the council and show what happens; returns the exit code."""
         text = [{"type": "text", "text": question}] if question else []
         content = [*text, *pictures] if pictures else question
-        given = {"messages": [{"role": "user", "content": content}]}
-        return self._run(given, context)
+        return self._run([{"role": "user", "content": content}], context)
 
     def resume(self, context: CouncilContext) -> int:
         """Go on with the thread's open question; returns the exit code."""
@@ -136,19 +136,13 @@ class Session:
         return going_on(command, self.thread, self._db)
 
     async def _open(self) -> None:
-        from mom_council.runs.checkpoints import open_checkpointer
-
-        saver = await self._stack.enter_async_context(open_checkpointer(place(self._db)))
-        told = await self._told(saver)
-        from mom_council.graph.council import compile_council
-        from mom_council.models.clients import close_voices
         from mom_council.models.discovery import choose_council, cost_notice
-        from mom_council.tracing.langsmith import settle_langsmith
+        from mom_council.runs.ask import OpenCouncil, open_runs
 
         failure.tell_warnings()
-        settle_langsmith(os.environ)
-        self._stack.push_async_callback(close_voices)
-        named = self._named or told.get("asked") or os.environ.get("MOM_COUNCIL") or ""
+        saver = await self._stack.enter_async_context(open_runs(place(self._db)))
+        before = await self._last_question(saver)
+        named = self._named or before.get("asked") or os.environ.get("MOM_COUNCIL") or ""
         choice = await choose_council(named or None, os.environ)
         if choice.notice and self._show is not Show.QUIET:
             failure.say(choice.notice)
@@ -158,12 +152,12 @@ class Session:
             failure.say(line)
         self.council = choice.council
         # What `mom resume` has to be told; a council chosen for the machine is chosen again.
-        self._asked = whole_path(named)
-        self.graph = compile_council(choice.council, saver)
+        self._named_later = whole_path(named)
+        self.opened = OpenCouncil(choice.council, saver)
         if self._resuming:
-            await self._fits(str(told.get("council", "")))
+            await self._refuse_misfit(str(before.get("council", "")))
 
-    async def _told(self, saver: BaseCheckpointSaver[Any]) -> dict[str, Any]:
+    async def _last_question(self, saver: BaseCheckpointSaver[Any]) -> dict[str, Any]:
         """What the thread remembers of its last question: the council, and how it was named."""
         if not self._begun_before:
             return {}
@@ -172,7 +166,7 @@ class Session:
             raise no_thread(self.thread)
         return dict(found.metadata) if found else {}
 
-    async def _fits(self, council: str) -> None:
+    async def _refuse_misfit(self, council: str) -> None:
         """See that this council can go on where the thread stands."""
         if council and council != self.council.name:
             raise CouncilError(
@@ -184,7 +178,7 @@ class Session:
             )
         from mom_council.runs.resume import is_open
 
-        if not is_open(await self.graph.aget_state(self._config())):
+        if not is_open(await self.opened.graph.aget_state(self._config())):
             import typer
 
             raise typer.BadParameter(
@@ -195,26 +189,22 @@ class Session:
     def _config(self) -> RunnableConfig:
         return {"configurable": {"thread_id": self.thread}}
 
-    def _run(self, given: Any, context: CouncilContext) -> int:
-        if people.sit_in(self.council) and leave.can_be_asked():
-            context = context.model_copy(update={"people": True})
-        while True:
-            code = self._run_once(given, context)
-            if code or not self._waiting:
-                return code
-            given = leave.asked(self._waiting)
-            if given is None:
-                line = f"{leave.told(self._waiting)}{self._kept()}"
-                self._refuse("LeaveNeeded", line, exits.STOPPED)
-                return exits.STOPPED
+    def _run(self, messages: Sequence[Any] | None, context: CouncilContext) -> int:
+        from mom_council.runs.ask import Run
 
-    def _run_once(self, given: Any, context: CouncilContext) -> int:
         screen = screen_for(self._show, self.council)
+        run = Run(
+            self.opened,
+            messages,
+            thread=self.thread,
+            context=context,
+            named=self._named_later,
+            people=TerminalPeople(screen, self._stopping),
+        )
         self._answered: Answered | None = None
-        self._waiting: list[Any] = []
         try:
             with screen:
-                work = self._follow(given, context, screen)
+                work = self._show_events(run, screen)
                 code = self._runner.run(self._stopping.run(work, at_once=screen.abandon))
         except MixtureError as error:
             if self._answered is not None:
@@ -227,6 +217,12 @@ class Session:
                 if sys.stderr.isatty():
                     failure.say()  # below the ^C
                 self._refuse("Interrupted", f"interrupted{self._kept()}", code)
+            elif run.waiting:
+                code = exits.STOPPED
+                from mom_council.runs.words import waiting_for
+
+                line = one_line(waiting_for(run.waiting), 300)
+                self._refuse("LeaveNeeded", f"{line}{self._kept()}", code)
         self._stopping.over()
         return code
 
@@ -234,45 +230,21 @@ class Session:
         as_json = self._show is Show.JSON
         failure.refuse(kind, line, code, as_json=as_json, thread=self.thread, **about)
 
-    async def _follow(self, given: Any, context: CouncilContext, screen: Screen) -> None:
-        from mom_council.runs.follow import follow
-        from mom_council.runs.resume import awake, ready
-        from mom_council.tracing.local import local_trace
-
-        config: RunnableConfig = {
-            **self._config(),
-            "metadata": {
-                "council": self.council.name,
-                "asked": self._asked,
-                "thread": self.thread,
-            },
-        }
-        rules = self.council.tracing
-        secrets = {m.api_key_env for m in self.council.models.values() if m.api_key_env}
-        with local_trace(enabled=rules.local, content=rules.content, secret_names=secrets) as trace:
-            if given is None:
-                config = {**config, **await ready(self.graph, config)}
-            elif isinstance(given, dict):
-                await self._give_up_open(screen)
-            if not isinstance(given, dict):
-                context = awake(context)
-            events: Any = follow(self.graph, given, config, context=context)
-            async with contextlib.aclosing(events), _beating(screen):
-                async for event in events:
-                    screen.take(event)
-                    if event.kind == "answered":
-                        self._answered = event
-            state = await self.graph.aget_state(self._config())
-        self._waiting = list(state.interrupts)
-        if self._waiting:
-            return
-        values = state.values
-        screen.finish(Ending(values, thread=self.thread, trace=trace.id))
+    async def _show_events(self, run: Run, screen: Screen) -> None:
+        if run.messages is not None:
+            await self._give_up_open(screen)
+        async with contextlib.aclosing(run.events()) as events, _beating(screen):
+            async for event in events:
+                screen.take(event)
+                if event.kind == "answered":
+                    self._answered = event
+        if not run.waiting:
+            screen.finish(Ending(dict(run.values), thread=self.thread, trace=run.trace))
 
     async def _give_up_open(self, screen: Screen) -> None:
         """Say that a new question ends an open one."""
         if self._begun_before:
-            given_up = await open_question(self.graph, self._config())
+            given_up = await open_question(self.opened.graph, self._config())
             if given_up is not None:
                 screen.note(
                     f"the open question of thread {self.thread!r} ({given_up!r}) is given up for "
@@ -285,7 +257,7 @@ class Session:
         if place(self._db) == "memory:":
             return "; nothing is kept (--db memory:)"
         try:
-            what = self._runner.run(kept(self.graph, self._config()))
+            what = self._runner.run(kept(self.opened.graph, self._config()))
         except MixtureError:
             return ""
         return f"; {what}: {self.again('resume')}" if what else "; nothing of it is kept"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any
 
@@ -29,6 +30,7 @@ class Stopping:
         self._cancel: Callable[[], object] | None = None
         self._at_once: Callable[[], None] = _nothing
         self._leaving = False
+        self._prompting = False
         self._before: dict[signal.Signals, Any] = {}
 
     def listen(self) -> None:
@@ -73,6 +75,15 @@ class Stopping:
             self._cancel = None
         return self.code
 
+    @contextlib.contextmanager
+    def at_prompt(self) -> Iterator[None]:
+        """While a person types: a signal ends the prompt with a KeyboardInterrupt."""
+        self._prompting = True
+        try:
+            yield
+        finally:
+            self._prompting = False
+
     def over(self) -> None:
         """What came after a stopped work is done too: the next signal is a first one again."""
         self.code, self._at_once = 0, _nothing
@@ -84,8 +95,12 @@ class Stopping:
             failure.tell("left at once; what was finished is kept")
             os._exit(code)
         if self._cancel is not None:
+            if self._prompting and number == signal.SIGINT:
+                raise KeyboardInterrupt
             self.code = code
             self._cancel()
+            if self._prompting:
+                raise KeyboardInterrupt
         elif number == signal.SIGINT:
             raise KeyboardInterrupt  # at a prompt
         else:

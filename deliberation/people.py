@@ -21,7 +21,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
@@ -40,22 +40,36 @@ from mom_council.models.eyes import IN_WORDS
 from mom_council.models.speaking import Reply
 
 KIND = "person"
+_NOBODY = Speaker(node="", name="")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a person is asked for."""
+class PersonRequest:
+    """What a stopped graph waits for: what a person says, or whether tools may be called."""
 
     id: str
     """Of the interrupt: what is resumed with a mapping from it."""
-    name: str
-    """The person."""
-    speaker: Speaker
+    kind: Literal["person", "approve", "other"]
+    """`other`: a question of an extension or a parent graph, which only a program can answer."""
+    name: str = ""
+    """The person; with `approve`, the character that would call the tools."""
+    speaker: Speaker = _NOBODY
     """The character, and whether it speaks or votes (`vote`)."""
-    prompt: str
-    """What a model in this seat would be asked."""
-    seconds: float
-    """How long the person is waited for."""
+    prompt: str = ""
+    """What a model in the person's place would be asked."""
+    seconds: float | None = None
+    """How long the person is waited for; None: nobody said."""
+    until: float | None = None
+    """Epoch seconds at which that time is over."""
+    calls: tuple[dict[str, Any], ...] = ()
+    """With `approve`: each with `id`, `tool` and `arguments`."""
+    value: Any = None
+    """With `other`: what the interrupt said."""
+
+    @property
+    def votes(self) -> bool:
+        """Whether a person is asked for a ballot."""
+        return self.speaker.node == "vote"
 
 
 def is_person(council: Council, key: str) -> bool:
@@ -116,26 +130,41 @@ def in_words(said: Any) -> str:
     return said.strip() if isinstance(said, str) else ""
 
 
-def wanted_in(interrupts: Sequence[Any]) -> list[Wanted]:
-    """The people that a stopped graph waits for; its other interrupts are somebody else's."""
-    return [
-        Wanted(
-            id=one.id,
-            name=str(one.value["name"]),
-            speaker=Speaker.model_validate(one.value["speaker"]),
-            prompt=str(one.value["prompt"]),
-            seconds=float(one.value["seconds"]),
+def requests_in(interrupts: Sequence[Any]) -> tuple[PersonRequest, ...]:
+    """What a stopped graph waits for, one request for each interrupt."""
+    return tuple(_request(one) for one in interrupts)
+
+
+def _request(interrupt_: Any) -> PersonRequest:
+    asked = interrupt_.value
+    kind = asked.get("kind") if isinstance(asked, dict) else None
+    if kind == KIND:
+        return PersonRequest(
+            id=interrupt_.id,
+            kind="person",
+            name=str(asked["name"]),
+            speaker=Speaker.model_validate(asked["speaker"]),
+            prompt=str(asked["prompt"]),
+            seconds=float(asked["seconds"]),
+            until=float(asked["until"]) if "until" in asked else None,
         )
-        for one in interrupts
-        if isinstance(one.value, dict) and one.value.get("kind") == KIND
-    ]
+    if kind == "approve":
+        speaker = Speaker.model_validate(asked["speaker"])
+        return PersonRequest(
+            id=interrupt_.id,
+            kind="approve",
+            name=speaker.name,
+            speaker=speaker,
+            calls=tuple(asked["calls"]),
+        )
+    return PersonRequest(id=interrupt_.id, kind="other", value=asked)
 
 
 async def attend(
     graph: Any,
     given: Any,
     config: RunnableConfig,
-    ask: Callable[[Wanted], Awaitable[str | Mapping[str, Any] | None]],
+    ask: Callable[[PersonRequest], Awaitable[str | Mapping[str, Any] | None]],
     *,
     context: Any = None,
 ) -> dict[str, Any]:
@@ -158,20 +187,22 @@ async def attend(
         context = (context or CouncilContext()).model_copy(update={"people": True})
     while True:
         result: dict[str, Any] = await graph.ainvoke(given, config, context=context)
-        wanted = wanted_in(result.get("__interrupt__", ()))
-        if not wanted:
+        requests = requests_in(result.get("__interrupt__", ()))
+        people = [one for one in requests if one.kind == "person"]
+        if not people:
             return result
-        said = await asyncio.gather(*(_in_time(ask, one) for one in wanted))
-        given = Command(resume={one.id: text for one, text in zip(wanted, said, strict=True)})
+        said = await asyncio.gather(*(_in_time(ask, one) for one in people))
+        given = Command(resume={one.id: text for one, text in zip(people, said, strict=True)})
         if isinstance(context, CouncilContext):  # time that a person took is not the question's
             context = context.model_copy(update={"resumed_at": time.time()})
 
 
 async def _in_time(
-    ask: Callable[[Wanted], Awaitable[str | Mapping[str, Any] | None]], wanted: Wanted
+    ask: Callable[[PersonRequest], Awaitable[str | Mapping[str, Any] | None]],
+    request: PersonRequest,
 ) -> str | Mapping[str, Any]:
     try:
-        async with asyncio.timeout(wanted.seconds):
-            return await ask(wanted) or ""
+        async with asyncio.timeout(request.seconds):
+            return await ask(request) or ""
     except TimeoutError:
         return ""

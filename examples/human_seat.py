@@ -3,20 +3,20 @@
 import asyncio
 
 from mom_council import build_graph, load_council, open_checkpointer
-from mom_council.deliberation.people import Wanted, attend
+from mom_council.deliberation.people import PersonRequest, attend
 
 desk = load_council("demo").model_dump()
 desk["models"]["ann"] = {"provider": "human", "model": "Ann", "timeout": 30}
 desk["characters"][0]["model"] = "ann"
 
 
-async def ask(wanted: Wanted) -> str:
+async def ask(wanted: PersonRequest) -> str:
     """Ask the person; here a script stands in, a chat page or a message would do."""
     print(f"{wanted.speaker.name} ({wanted.name}) is to {wanted.speaker.node}")
     return "B" if wanted.speaker.node == "vote" else "It is 42.\nAnswer: 42"
 
 
-async def nobody(wanted: Wanted) -> None:
+async def nobody(wanted: PersonRequest) -> None:
     """Somebody who has gone for coffee: an absence, or in a vote an abstention."""
 
 

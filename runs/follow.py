@@ -6,7 +6,7 @@ The terminal and the chat page draw a `RunView`; neither knows how LangGraph str
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -47,15 +47,19 @@ async def follow(
     *,
     context: CouncilContext | None = None,
     wanted: Callable[[Any], bool] | None = None,
+    keep_state: Callable[[dict[str, Any]], None] | None = None,
+    state_keys: Sequence[str] | None = None,
 ) -> AsyncGenerator[Event, None]:
-    """Run a council and yield what it tells.
+    """Run a council and yield its events.
 
     Args:
         graph: the compiled council.
         given: `{"messages": [...]}` for a question, None to go on with an open one.
         config: holds `configurable.thread_id` where the graph has a checkpointer.
         context: the settings of this run.
-        wanted: says of an event as it was written whether to read it; left out, all are.
+        wanted: says of an event as it was written whether to read it; left out, all are read.
+        keep_state: takes the state after each step, for a graph without a checkpointer.
+        state_keys: the parts of the state that `keep_state` takes.
 
     Raises:
         MixtureError: as the graph raises it.
@@ -64,7 +68,8 @@ async def follow(
         given,
         config,
         context=context,
-        stream_mode=["custom"],
+        stream_mode=["custom"] if keep_state is None else ["custom", "values"],
+        output_keys=list(state_keys) if state_keys else None,
         # Otherwise what a step's nodes say may be kept before the step itself is, and a kill
         # between the two would have them asked again.
         durability="sync" if graph.checkpointer else None,
@@ -73,6 +78,10 @@ async def follow(
     # Whoever stops following stops the run, and the calls under way.
     async with aclosing(stream):  # type: ignore[type-var]
         async for part in stream:
+            if part["type"] == "values":
+                if keep_state is not None:
+                    keep_state(part["data"])
+                continue
             if wanted is not None and not wanted(part["data"]):
                 continue
             event = read_event(part["data"])

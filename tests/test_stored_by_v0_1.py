@@ -35,7 +35,7 @@ from mom_council.councils import saved
 from mom_council.councils.loader import preset_names
 from mom_council.councils.recording import read_panels, read_recording
 from mom_council.deliberation import events
-from mom_council.deliberation.people import wanted_in
+from mom_council.deliberation.people import requests_in
 from mom_council.evals.cases import Case
 from mom_council.evals.run import evaluate
 from mom_council.graph.council import compile_council
@@ -564,11 +564,11 @@ async def test_the_person_who_was_waited_for_answers_and_votes(stored: Path, sta
     there = CouncilContext(people=True)
     async with open_checkpointer(str(stored / "threads.sqlite")) as saver:
         graph = compile_council(opened("people.yaml", stage), saver)
-        [wanted] = wanted_in((await graph.aget_state(config("person"))).interrupts)
+        [wanted] = requests_in((await graph.aget_state(config("person"))).interrupts)
         assert (wanted.name, wanted.speaker.name) == ("Ms K.", "Clara")
         said: Any = Command(resume={wanted.id: "I say: my cat."})
         held = await graph.ainvoke(said, config("person"), context=there)
-        [wanted] = wanted_in(held["__interrupt__"])
+        [wanted] = requests_in(held["__interrupt__"])
         assert wanted.speaker.node == "vote"
         vote: Any = Command(resume={wanted.id: "A"})
         result = await graph.ainvoke(vote, config("person"), context=there)

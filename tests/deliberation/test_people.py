@@ -14,7 +14,7 @@ from langgraph.types import Command
 
 from mom_council.councils.loader import load_council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.people import Wanted, attend, in_words, wanted_in
+from mom_council.deliberation.people import PersonRequest, attend, in_words, requests_in
 from mom_council.errors import CouncilError
 from mom_council.graph.council import compile_council
 from mom_council.runs.checkpoints import open_checkpointer
@@ -47,7 +47,7 @@ def says(*texts: Any) -> Any:
     """Somebody who says one thing after another; `asked` is what they were asked."""
     left, asked = list(texts), []
 
-    async def answer(wanted: Wanted) -> Any:
+    async def answer(wanted: PersonRequest) -> Any:
         asked.append(wanted)
         return left.pop(0)
 
@@ -99,7 +99,7 @@ async def test_who_takes_too_long_is_not_waited_for(stage: Stage) -> None:
     seat(stage)
     graph = compile_council(with_a_person(stage, seconds=0.2), InMemorySaver())
 
-    async def thinking(_: Wanted) -> str:
+    async def thinking(_: PersonRequest) -> str:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -165,11 +165,11 @@ async def test_a_question_that_waits_can_be_left_to_the_others(
     async with open_checkpointer(str(tmp_path / "threads.db")) as saver:
         graph = compile_council(with_a_person(stage), saver)
         held = await graph.ainvoke(question(), THREAD, context=THERE)
-        [wanted] = wanted_in(held["__interrupt__"])
+        [wanted] = requests_in(held["__interrupt__"])
         assert wanted.name == "Ms K."
         calls = len(stage.calls)
         again = await graph.ainvoke(None, THREAD, context=THERE)
-        assert wanted_in(again["__interrupt__"])
+        assert requests_in(again["__interrupt__"])
         assert len(stage.calls) == calls
         result = await resume(graph, THREAD)  # nobody is there any more
         assert result["status"].spoke == ("Ada", "Boris")
@@ -184,7 +184,7 @@ async def test_two_people_are_asked_at_once(stage: Stage) -> None:
     graph = compile_council(load_council(made), InMemorySaver())
     both = asyncio.Barrier(2)
 
-    async def answer(wanted: Wanted) -> str:
+    async def answer(wanted: PersonRequest) -> str:
         async with asyncio.timeout(30):
             await both.wait()
         return f"{wanted.name} says so." if wanted.speaker.node == "character" else "A"
@@ -214,7 +214,7 @@ def test_a_synchronous_caller_resumes_it_too(stage: Stage) -> None:
     graph = compile_council(with_a_person(stage), InMemorySaver())
     result = graph.invoke(question(), THREAD, context=THERE)
     for said in ("A cat.", "A"):
-        [wanted] = wanted_in(result["__interrupt__"])
+        [wanted] = requests_in(result["__interrupt__"])
         result = graph.invoke(Command(resume={wanted.id: said}), THREAD, context=THERE)
     assert result["status"].spoke == SEATS
 

@@ -1,0 +1,272 @@
+"""The one recipe of a run: how every door puts a question to a council.
+
+    async with open_runs(place) as saver:
+        opened = OpenCouncil(council, saver)
+        run = Run(opened, messages, thread="cats", people=people)
+        async for event in run.events():
+            ...                                 # the door shows it
+        run.values, run.waiting, run.trace      # how it ended
+
+The trip of one question, the same behind the command, the page, the server, MCP, the batch and the
+evaluations:
+
+1. `open_runs` decides about LangSmith, opens the store of threads, and at the end closes both the
+   store and the connections to the models.
+2. `OpenCouncil` compiles the council's graph, with its extensions and tools.
+3. `Run.events` opens the local trace, puts the question (or goes on with an open one), and yields
+   each event as the graph writes it.
+4. Where the graph stops for a person, `Run.events` asks the door's `people`, within the time that
+   the person has, and goes on with what they said.
+5. At its end `values` holds the state. `waiting` holds what nobody could answer: the thread keeps
+   the question, and a later run without messages asks again.
+
+A door where nobody can answer gives no `people`. Then a person of the council is absent at once,
+and a call of a tool that needs approval is declined, which its model is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from mom_council.councils.schema import Council
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.events import Event
+from mom_council.deliberation.people import PersonRequest, requests_in
+from mom_council.errors import DeliberationError
+from mom_council.graph.council import compile_council
+from mom_council.models.clients import close_voices
+from mom_council.runs.checkpoints import MEMORY, open_checkpointer
+from mom_council.runs.follow import follow
+from mom_council.runs.resume import awake, ready
+from mom_council.runs.words import waiting_for
+from mom_council.tracing.langsmith import settle_langsmith
+from mom_council.tracing.local import local_trace
+
+APPROVAL_SECONDS = 3600.0
+"""How long a run waits for a person to approve a tool; the thread keeps the question after that."""
+
+
+class NobodyThereError(Exception):
+    """Raised by a door's `People.answer`: nobody can answer here and now."""
+
+
+class People(Protocol):
+    """How a door asks the person in front of it."""
+
+    @property
+    def present(self) -> bool:
+        """Whether a person who is a character of the council can be asked to speak and to vote."""
+        ...
+
+    async def answer(self, request: PersonRequest) -> Any:
+        """What the person says.
+
+        A text, or nothing; for `approve` a yes, a no, or a mapping from the calls' ids to such or
+        to `{"arguments": {...}}`.
+
+        Raises:
+            NobodyThereError: nobody can answer.
+        """
+        ...
+
+
+@asynccontextmanager
+async def open_runs(place: str | None = MEMORY) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+    """Everything around the runs of one door: LangSmith, the store, the models' connections.
+
+    Args:
+        place: where threads are kept, as `open_checkpointer` takes it.
+
+    Raises:
+        StorageError: threads cannot be kept there.
+    """
+    await asyncio.to_thread(settle_langsmith, os.environ)
+    try:
+        async with open_checkpointer(place) as saver:
+            yield saver
+    finally:
+        await close_voices()
+
+
+class OpenCouncil:
+    """A council with its compiled graph, ready for any number of runs.
+
+    Args:
+        council: who is asked.
+        saver: where threads are kept; left out, nothing is kept and no person can be asked.
+        compiled: further arguments of `compile_council`: extensions and tools of the caller's own.
+
+    Raises:
+        CouncilError: the council cannot sit as it is written.
+    """
+
+    def __init__(
+        self, council: Council, saver: BaseCheckpointSaver[Any] | None = None, **compiled: Any
+    ) -> None:
+        self.council = council
+        self.graph: CompiledStateGraph[Any, Any, Any, Any] = compile_council(
+            council, saver, **compiled
+        )
+
+
+@dataclass
+class Run:
+    """One question on its way through a council."""
+
+    opened: OpenCouncil
+    messages: Sequence[Any] | None
+    """What is added to the conversation, the question last. None: go on with the open question."""
+    thread: str | None = None
+    context: CouncilContext = field(default_factory=CouncilContext)
+    named: str = ""
+    """How the council was named, for a later resume; empty: chosen for the machine."""
+    people: People | None = None
+    wanted: Callable[[Mapping[str, Any]], bool] | None = None
+    """Which events to read, by their plain form; left out, all of them."""
+    state_keys: Sequence[str] = ()
+    """What `values` holds where no thread is kept."""
+    traced: bool = True
+    """Whether a local trace is written, where the council's rules do not forbid it."""
+    words_traced: bool = True
+    """Whether that trace may hold prompts and answers."""
+
+    trace: str | None = field(default=None, init=False)
+    """The name of the local trace."""
+    values: Mapping[str, Any] = field(default_factory=dict, init=False)
+    """The state at the end."""
+    waiting: tuple[PersonRequest, ...] = field(default=(), init=False)
+    """What the thread waits for, and nobody could answer."""
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Do the run. Whoever stops listening stops it, down to the connections to the models.
+
+        Raises:
+            MixtureError: as the council raises it; DeliberationError where nobody approved in time.
+        """
+        rules, graph, config = self.opened.council.tracing, self.opened.graph, self.config
+        context = self._with_people(self.context)
+        with local_trace(
+            enabled=self.traced and rules.local,
+            content=self.words_traced and rules.content,
+            council=self.opened.council.name,
+            secret_names=secret_names(self.opened.council),
+        ) as trace:
+            self.trace = trace.id
+            given: Any = {"messages": list(self.messages)} if self.messages is not None else None
+            if given is None:
+                config, context = {**config, **await ready(graph, config)}, awake(context)
+            while True:
+                followed = follow(
+                    graph,
+                    given,
+                    config,
+                    context=context,
+                    wanted=self.wanted,
+                    keep_state=None if graph.checkpointer or not self.state_keys else self._keep,
+                    state_keys=self.state_keys,
+                )
+                async with aclosing(followed) as events:
+                    async for event in events:
+                        yield event
+                self.waiting = await self._waiting()
+                if not self.waiting or (answers := await self._answers()) is None:
+                    return
+                # The time that a person took is not charged to the question.
+                given, config, context = Command(resume=answers), self.config, awake(context)
+
+    async def finish(self) -> Mapping[str, Any]:
+        """Do the run without looking at its events; returns the state at the end.
+
+        Raises:
+            MixtureError: as `events`; DeliberationError where somebody is waited for.
+        """
+        self.wanted = _no_event
+        async with aclosing(self.events()) as events:
+            async for _ in events:
+                pass
+        self.refuse_waiting()
+        return self.values
+
+    def refuse_waiting(self) -> None:
+        """For a door that cannot wait.
+
+        Raises:
+            DeliberationError: the run waits for somebody to say something.
+        """
+        if self.waiting:
+            raise DeliberationError(waiting_for(self.waiting))
+
+    @property
+    def config(self) -> RunnableConfig:
+        """What LangGraph is told: the thread, and what the thread remembers of its question."""
+        about = {"council": self.opened.council.name, "asked": self.named}
+        if self.thread is None:
+            return {"metadata": about}
+        return {
+            "configurable": {"thread_id": self.thread},
+            "metadata": {**about, "thread": self.thread},
+        }
+
+    def _with_people(self, context: CouncilContext) -> CouncilContext:
+        present = self.people is not None and self.people.present
+        can_ask = context.can_ask and self.people is not None
+        return context.model_copy(update={"people": present, "can_ask": can_ask})
+
+    async def _waiting(self) -> tuple[PersonRequest, ...]:
+        if not self.opened.graph.checkpointer or self.thread is None:
+            return ()
+        state = await self.opened.graph.aget_state({"configurable": {"thread_id": self.thread}})
+        self.values = state.values
+        return requests_in(state.interrupts)
+
+    def _keep(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    async def _answers(self) -> dict[str, Any] | None:
+        """What people say to all that is waited for; None where one of them cannot be asked."""
+        people, requests = self.people, self.waiting
+        if people is None or any(one.kind == "other" for one in requests):
+            return None
+        asking = [asyncio.ensure_future(_in_time(people, one)) for one in requests]
+        try:
+            said = await asyncio.gather(*asking)
+        except NobodyThereError:
+            return None
+        finally:
+            for one in asking:
+                one.cancel()
+        self.waiting = ()
+        return {request.id: text for request, text in zip(requests, said, strict=True)}
+
+
+def secret_names(council: Council) -> set[str]:
+    """The variables that hold the council's keys, which no trace may show."""
+    return {model.api_key_env for model in council.models.values() if model.api_key_env}
+
+
+async def _in_time(people: People, request: PersonRequest) -> Any:
+    seconds = APPROVAL_SECONDS if request.seconds is None else request.seconds
+    try:
+        async with asyncio.timeout(seconds):
+            return await people.answer(request)
+    except TimeoutError:
+        if request.kind == "person":
+            return ""  # an absence, or in a vote an abstention
+        raise DeliberationError(
+            f"nobody said whether {request.name!r} may call its tools; resume the thread to be "
+            "asked again"
+        ) from None
+
+
+def _no_event(event: Mapping[str, Any]) -> bool:
+    return False
