@@ -13,7 +13,7 @@ import time
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.graph.council import compile_council
-from mom_council.models.speaking import close_voices
+from mom_council.models.clients import close_loop_resources
 from mom_council.tests.graph.desk import character, question
 from mom_council.tests.stage import Stage
 
@@ -56,7 +56,7 @@ def measure(load_seconds: float, latency: float, rounds: int, order: str) -> tup
             began = time.monotonic()
             await graph.ainvoke(question())
             took = time.monotonic() - began
-            await close_voices()
+            await close_loop_resources()
             return took
 
         took = asyncio.run(ask())

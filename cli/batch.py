@@ -104,7 +104,7 @@ def _run(job: Callable[[Any], Job], named: str | None, engine: Any, *, quiet: bo
 
     from mom_council.batch.job import run_batch
     from mom_council.cli.stopping import Stopping
-    from mom_council.models.clients import close_voices
+    from mom_council.models.clients import close_loop_resources
     from mom_council.models.discovery import choose_council, cost_notice
     from mom_council.tracing.langsmith import settle_langsmith
 
@@ -120,7 +120,7 @@ def _run(job: Callable[[Any], Job], named: str | None, engine: Any, *, quiet: bo
             with _shown(quiet=quiet) as tell:
                 ended.append(await run_batch(job(choice.council), engine, tell))
         finally:
-            await close_voices()
+            await close_loop_resources()
 
     stopping = Stopping()
     stopping.listen()

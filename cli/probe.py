@@ -86,13 +86,13 @@ def _run(probing: object) -> int:
     """Probe to the end, or to Ctrl-C; the exit code."""
     import asyncio
 
-    from mom_council.models.clients import close_voices
+    from mom_council.models.clients import close_loop_resources
 
     async def run() -> None:
         try:
             await probing.run()  # type: ignore[attr-defined]
         finally:
-            await close_voices()
+            await close_loop_resources()
 
     try:
         asyncio.run(run())

@@ -14,16 +14,24 @@ from mom_council.councils.records import Absence, AbsenceReason, Segment, Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import context_of
 from mom_council.deliberation.conversation import NO_PICTURES, Pictures, with_pictures
-from mom_council.deliberation.events import Asked, Finished, Noted, Speaker, Telling, Waited, tell
-from mom_council.deliberation.people import hear, is_person
-from mom_council.deliberation.tools import Kit, speak_with
+from mom_council.deliberation.events import (
+    Asked,
+    Finished,
+    Noted,
+    Speaker,
+    TokenBatcher,
+    Waited,
+    emit,
+)
+from mom_council.deliberation.people import ask_person, is_person
+from mom_council.deliberation.tools import ToolAccess, speak_with_access
 from mom_council.errors import CouncilError, ModelError, ModelUnavailableError
-from mom_council.models.offering import Definition
+from mom_council.models.offering import ToolDefinition
 from mom_council.models.speaking import Reply, speak
 from mom_council.prompts import Prompt
 
 
-def compose(
+def compose_messages(
     prompt: Prompt,
     *,
     instructions: str = "",
@@ -39,7 +47,7 @@ def compose(
     return [*head, *conversation, with_pictures(prompt.user, pictures)]
 
 
-async def utter(
+async def ask_model(
     council: Council,
     runtime: Runtime[Any],
     speaker: Speaker,
@@ -49,8 +57,8 @@ async def utter(
     schema: dict[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     stop: Sequence[str] = (),
-    kit: Kit | None = None,
-    tools: Sequence[Definition] = (),
+    kit: ToolAccess | None = None,
+    tools: Sequence[ToolDefinition] = (),
 ) -> tuple[Reply, Segment]:
     """Have a model speak, telling its tokens as they come.
 
@@ -71,27 +79,27 @@ async def utter(
     """
     debug = context_of(runtime).debug
     prompt = tuple((m.type, m.text) for m in messages) if debug else ()
-    tell(runtime, Asked(speaker=speaker, model=key, prompt=prompt))
-    telling = Telling(runtime, speaker)
+    emit(runtime, Asked(speaker=speaker, model=key, prompt=prompt))
+    telling = TokenBatcher(runtime, speaker)
     try:
         asking: dict[str, Any] = {
             "params": params,
             "stop": stop,
             "config": _marked(speaker),
             "seat": f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
-            "on_wait": lambda lane, seconds: tell(
+            "on_wait": lambda lane, seconds: emit(
                 runtime, Waited(speaker=speaker, lane=lane, seconds=seconds)
             ),
         }
         calls = 0
         if is_person(council, key):
-            reply = await hear(council, runtime, speaker, key, messages)
+            reply = await ask_person(council, runtime, speaker, key, messages)
             telling(reply.text, False)
         elif tools:
             reply = await speak(council, key, messages, on_text=telling, tools=tools, **asking)
         elif kit is not None and kit.names and schema is None:
             told = (kit, council, runtime, speaker, key, messages, telling)
-            reply, calls = await speak_with(*told, **asking)
+            reply, calls = await speak_with_access(*told, **asking)
         else:
             reply = await speak(council, key, messages, on_text=telling, schema=schema, **asking)
     except CouncilError as error:
@@ -110,27 +118,29 @@ async def utter(
         notes=reply.notes,
     )
     for note in reply.notes:
-        tell(runtime, Noted(text=note))
+        emit(runtime, Noted(text=note))
     shown = reply.text if debug else ""
-    tell(runtime, Finished(speaker=speaker, segment=segment, reply=shown))
+    emit(runtime, Finished(speaker=speaker, segment=segment, reply=shown))
     return reply, segment
 
 
-def failed(speaker: Speaker, key: str, error: ModelError) -> Segment:
+def failed_segment(speaker: Speaker, key: str, error: ModelError) -> Segment:
     """The segment of a call that came to nothing: its requests count all the same."""
     attempts = error.attempts if isinstance(error, ModelUnavailableError) else ()
     usage = error.usage if isinstance(error, ModelUnavailableError) else None
     return Segment(**speaker.model_dump(), model=key, usage=usage or Usage(), attempts=attempts)
 
 
-def cut_off(speaker: Speaker, key: str, began: float, kit: Kit | None = None) -> Segment:
+def cancelled_segment(
+    speaker: Speaker, key: str, began: float, kit: ToolAccess | None = None
+) -> Segment:
     """The segment of a call that was cancelled: its request was sent, and is charged."""
     spent = sum(kit.spent, Usage()) if kit else Usage()
     under_way = Usage(calls=1, seconds=max(0.0, time.monotonic() - began - spent.seconds))
     return Segment(**speaker.model_dump(), model=key, usage=spent + under_way)
 
 
-def blame(error: ModelError) -> tuple[AbsenceReason, str]:
+def absence_reason(error: ModelError) -> tuple[AbsenceReason, str]:
     """Why a character is missing whose model failed."""
     last = (
         error.attempts[-1] if isinstance(error, ModelUnavailableError) and error.attempts else None
@@ -138,7 +148,7 @@ def blame(error: ModelError) -> tuple[AbsenceReason, str]:
     return ("timeout" if last is not None and last.timed_out else "failed"), str(error)
 
 
-def absence(speaker: Speaker, reason: AbsenceReason, detail: str = "") -> Absence:
+def make_absence(speaker: Speaker, reason: AbsenceReason, detail: str = "") -> Absence:
     """Write down that a character did not speak, or did not vote."""
     return Absence(
         character=speaker.name,

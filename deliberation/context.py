@@ -4,9 +4,9 @@ An endpoint's clients ask for it (`stop`, `max_tokens`, a JSON schema); the coun
 
 What a run may change without another graph: rounds, threshold, budget, switches.
 
-Studio shows these fields as a form; `rules` lays them over the council. Nodes and edges never read
-`runtime.context` themselves, because it is None when nobody passes one, and in a subgraph it is the
-parent's.
+Studio shows these fields as a form; `apply_context` lays them over the council. Nodes and edges
+never read `runtime.context` themselves, because it is None when nobody passes one, and in a
+subgraph it is the parent's.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def context_of(runtime: Runtime[Any]) -> CouncilContext:
 _NOTHING = CouncilContext()
 
 
-def rules(council: Council, context: CouncilContext) -> Council:
+def apply_context(council: Council, context: CouncilContext) -> Council:
     """The council as this run plays it.
 
     Raises:

@@ -23,7 +23,7 @@ from mom_council.councils.records import (
     Status,
     Verdict,
 )
-from mom_council.models.calls import Call
+from mom_council.models.calls import ToolCall
 
 
 class Speaker(Record):
@@ -199,7 +199,7 @@ class Answered(Record):
     kind: Literal["answered"] = "answered"
     text: str
     status: Status
-    calls: tuple[Call, ...] = Field(default=(), description="of the caller's own tools")
+    calls: tuple[ToolCall, ...] = Field(default=(), description="of the caller's own tools")
     pictures: tuple[dict[str, Any], ...] = Field(default=(), description="content blocks of files")
 
 
@@ -227,7 +227,7 @@ Event = Annotated[
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-def tell(runtime: Runtime[Any], event: Record) -> None:
+def emit(runtime: Runtime[Any], event: Record) -> None:
     """Write an event to the run's custom stream."""
     runtime.stream_writer(event.model_dump(mode="json"))
 
@@ -242,7 +242,7 @@ def read_event(written: Any) -> Event | None:
         return None
 
 
-class Telling:
+class TokenBatcher:
     """Gathers a speaker's tokens and tells them in pieces.
 
     Call it with each token; `close` tells what is left.

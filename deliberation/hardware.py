@@ -12,14 +12,14 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import UNASKED, Council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.events import Heat, Planned, tell
-from mom_council.deliberation.selectors import pending, seating, unvoted
+from mom_council.deliberation.events import Heat, Planned, emit
+from mom_council.deliberation.selectors import current_turn, pending_speakers, pending_voters
 from mom_council.deliberation.state import CouncilState
 from mom_council.models.thermal import ThermalReport, cool_down
-from mom_council.models.turns import announce
+from mom_council.models.turns import announce_calls
 
 
-async def cooled(
+async def wait_until_cool(
     runtime: Runtime[CouncilContext],
     council: Council,
     notes: list[str],
@@ -47,7 +47,7 @@ async def cooled(
         if poll.state == "no_sensor" and not first:
             return  # said once a question
         runtime.heartbeat()
-        tell(runtime, Heat(**{**poll.model_dump(), "device": poll.device or ""}))
+        emit(runtime, Heat(**{**poll.model_dump(), "device": poll.device or ""}))
 
     outcome = await cool_down(council.thermal, report=report)
     return gave_up if outcome.state == "gave_up" else None
@@ -59,20 +59,20 @@ async def announce_turns(
     """Announce the calls of the fan-out that comes next, and tell the order they will take."""
     if all(model.lane is None for model in council.models.values()):
         return
-    speakers = pending(state)
-    names = speakers or unvoted(state, council)
+    speakers = pending_speakers(state)
+    names = speakers or pending_voters(state, council)
     models = [council.character(name).model for name in names]
-    for order in await announce(council, models, _ahead(state, council, voting=not speakers)):
+    for order in await announce_calls(council, models, _ahead(state, council, voting=not speakers)):
         planned = Planned(
             lane=order.lane,
-            round=seating(state).round,
+            round=current_turn(state).round,
             models=order.models,
             calls=order.calls,
             loaded=order.loaded,
             loads=order.loads,
             unplanned=order.unplanned,
         )
-        tell(runtime, planned)
+        emit(runtime, planned)
         await _trace(planned)
 
 
@@ -82,7 +82,7 @@ def _ahead(state: CouncilState, council: Council, *, voting: bool) -> list[set[s
     def of(names: Iterable[str]) -> set[str]:
         return {council.character(name).model for name in names}
 
-    turn, rules = seating(state), council.deliberation
+    turn, rules = current_turn(state), council.deliberation
     layers = [of(layer) for layer in council.seats]
     votes = [] if rules.method in UNASKED else [of(c.name for c in council.characters if c.votes)]
     this_round = [] if voting else [*layers[turn.layer :], *votes]

@@ -77,7 +77,7 @@ def is_person(council: Council, key: str) -> bool:
     return key in council.models and council.models[key].provider == HUMAN
 
 
-async def hear(
+async def ask_person(
     council: Council,
     runtime: Runtime[Any],
     speaker: Speaker,
@@ -107,7 +107,7 @@ async def hear(
             "until": time.time() + spec.timeout,
         }
     )
-    text = in_words(said)
+    text = read_reply(said)
     if not text and speaker.node != "vote":
         why = f"{spec.model!r} said nothing in {spec.timeout:g} s"
         raise ModelUnavailableError(why, [Attempt(model=key, error=why, timed_out=True)], Usage())
@@ -122,7 +122,7 @@ async def hear(
     )
 
 
-def in_words(said: Any) -> str:
+def read_reply(said: Any) -> str:
     """What a resume value says: a text, `{"text": ...}`, or a ballot as a mapping."""
     if isinstance(said, Mapping) and said and "text" not in said:
         return json.dumps(dict(said), default=str)

@@ -9,16 +9,16 @@ from mom_council.councils.schema import UNASKED, Council
 from mom_council.deliberation.selectors import (
     asking_order,
     candidates,
-    dropped,
-    heard,
-    in_line,
-    in_seat_order,
-    overspent,
-    pending,
+    current_turn,
+    dropout_names,
+    exceeded_budget,
+    finished_in,
+    pending_speakers,
+    pending_voters,
     proposals_at,
     same_answer,
-    seating,
-    unvoted,
+    sort_by_seat,
+    waiting_characters,
 )
 from mom_council.deliberation.state import CouncilState
 from mom_council.voting.answers import canonical
@@ -27,30 +27,30 @@ from mom_council.voting.early_exit import enough
 
 def next_layer(state: CouncilState, council: Council) -> int | None:
     """The layer of this round that has somebody to seat, None when the round has been heard."""
-    turn = seating(state)
+    turn = current_turn(state)
     for layer in range(max(turn.layer, 1), len(council.seats) + 1) if turn.round else ():
-        if in_line(state, council, turn.round, layer):
-            if layer == turn.layer and stopped(state, council):
+        if waiting_characters(state, council, turn.round, layer):
+            if layer == turn.layer and stops_early(state, council):
                 return None
             further = layer > turn.layer and council.deliberation.cascade
-            return None if further and settled_below(state, council) else layer
+            return None if further and layer_agrees(state, council) else layer
     return None
 
 
-def settled_below(state: CouncilState, council: Council) -> bool:
+def layer_agrees(state: CouncilState, council: Council) -> bool:
     """Whether a cascade can stop: the layer that has just spoken agrees on one final answer.
 
     Two must have given it, and the threshold is a share of all who were seated: silence is no
     agreement. Open questions have no final answer, so they always go on to the next layer.
     """
-    turn = seating(state)
+    turn = current_turn(state)
     kind = state["annotation"].kind
     behind: dict[str, list[float]] = {}
     for proposal in proposals_at(state, turn.round, turn.layer):
         answer = canonical(proposal.text, kind=kind)
         if answer is not None:
             behind.setdefault(answer, []).append(proposal.weight)
-    dropped_out = dropped(state, council, turn.round, turn.layer)
+    dropped_out = dropout_names(state, council, turn.round, turn.layer)
     seated = [name for name in council.seats[turn.layer - 1] if name not in dropped_out]
     whole = sum(council.character(name).weight for name in seated)
     line = council.deliberation.threshold * whole - 1e-9
@@ -60,23 +60,23 @@ def settled_below(state: CouncilState, council: Council) -> bool:
 def first_layer(state: CouncilState, council: Council, round_: int) -> int | None:
     """The first layer with somebody to seat in a round to come; None when nobody is left."""
     for layer in range(1, len(council.seats) + 1):
-        if in_line(state, council, round_, layer):
+        if waiting_characters(state, council, round_, layer):
             return layer
     return None
 
 
-def wave(
+def next_wave(
     ready: tuple[str, ...], round_: int, layer: int, state: CouncilState, council: Council
 ) -> tuple[str, ...]:
     """Those of a layer's line who are asked now: up to the next of the council's waves."""
     waves = council.deliberation.waves
     if not waves or layer != len(council.seats):
         return ready
-    done = len(heard(state, round_, layer))
+    done = len(finished_in(state, round_, layer))
     return ready[: next((size - done for size in waves if size > done), len(ready))]
 
 
-def stopped(state: CouncilState, council: Council, fresh: Sequence[Proposal] = ()) -> bool:
+def stops_early(state: CouncilState, council: Council, fresh: Sequence[Proposal] = ()) -> bool:
     """Whether the stopping rule lets the rest of the last layer be.
 
     Args:
@@ -84,16 +84,16 @@ def stopped(state: CouncilState, council: Council, fresh: Sequence[Proposal] = (
         council: its rules.
         fresh: proposals that have just come in, while others of the wave are under way.
     """
-    turn, rules = seating(state), council.deliberation
+    turn, rules = current_turn(state), council.deliberation
     if rules.stop == "all" or rules.method != "answers" or turn.layer != len(council.seats):
         return False
     here = proposals_at(state, turn.round, turn.layer)
-    spoken = in_seat_order([*here, *fresh], state, council)
+    spoken = sort_by_seat([*here, *fresh], state, council)
     answered = {p.character for p in spoken}
-    running = [name for name in pending(state) if name not in answered] if fresh else []
-    left = (*running, *in_line(state, council, turn.round, turn.layer))
+    running = [name for name in pending_speakers(state) if name not in answered] if fresh else []
+    left = (*running, *waiting_characters(state, council, turn.round, turn.layer))
     weight = {who.name: who.weight for who in council.characters}
-    asked = heard(state, turn.round, turn.layer) | {*turn.seated}
+    asked = finished_in(state, turn.round, turn.layer) | {*turn.seated}
     return enough(
         rules,
         spoken,
@@ -106,13 +106,17 @@ def stopped(state: CouncilState, council: Council, fresh: Sequence[Proposal] = (
     )
 
 
-def unasked(state: CouncilState, council: Council) -> tuple[str, ...]:
+def unneeded_characters(state: CouncilState, council: Council) -> tuple[str, ...]:
     """Who was not seated this round, because what the others said is enough."""
-    turn = seating(state)
-    return in_line(state, council, turn.round, turn.layer) if stopped(state, council) else ()
+    turn = current_turn(state)
+    return (
+        waiting_characters(state, council, turn.round, turn.layer)
+        if stops_early(state, council)
+        else ()
+    )
 
 
-def evidence(state: CouncilState, council: Council) -> dict[str, str | None]:
+def independent_answers(state: CouncilState, council: Council) -> dict[str, str | None]:
     """What everybody answered who was asked on its own: in the first round, having read nobody.
 
     Who was not waited for is left out. Who failed said None, and so did whom a fallback spoke for:
@@ -127,7 +131,7 @@ def evidence(state: CouncilState, council: Council) -> dict[str, str | None]:
         for a in state["absences"]
         if (a.stage, a.round, a.layer) == ("character", 1, 1) and a.reason in ("settled", "late")
     }
-    asked = heard(state, 1, 1) - unheard
+    asked = finished_in(state, 1, 1) - unheard
     return {
         name: canonical(said[name].text, kind=kind)
         if name in said and said[name].model in ("", council.character(name).model)
@@ -137,19 +141,20 @@ def evidence(state: CouncilState, council: Council) -> dict[str, str | None]:
     }
 
 
-def another_turn(state: CouncilState, council: Council) -> bool:
+def has_another_turn(state: CouncilState, council: Council) -> bool:
     """Whether somebody is still to speak in this round, and can be paid for."""
     return (
-        next_layer(state, council) is not None and overspent(state, council, more_calls=1) is None
+        next_layer(state, council) is not None
+        and exceeded_budget(state, council, more_calls=1) is None
     )
 
 
-def ballots_wanted(state: CouncilState, council: Council) -> bool:
+def needs_ballots(state: CouncilState, council: Council) -> bool:
     """Whether it pays to ask the voters: there is a choice, a method that asks, and money left."""
     rules = council.deliberation
-    voters = unvoted(state, council)
+    voters = pending_voters(state, council)
     if rules.method in UNASKED or not voters:
         return False
     if rules.ballots == "auto" and same_answer(candidates(state, council), state):
         return False
-    return overspent(state, council, more_calls=len(voters)) is None
+    return exceeded_budget(state, council, more_calls=len(voters)) is None

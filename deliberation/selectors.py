@@ -11,7 +11,7 @@ from typing import Any
 from mom_council.councils.records import Proposal, Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.conversation import question
+from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
 from mom_council.voting.answers import canonical
 
@@ -20,7 +20,7 @@ FOR_GOOD = frozenset({"failed", "timeout", "refused"})
 tries, or will say the same again. A late, empty or garbled one may do better in the next round."""
 
 
-def at_depth(state: CouncilState, council: Council) -> Council:
+def council_at_depth(state: CouncilState, council: Council) -> Council:
     """The council as this question takes it: who of it is in line, and for how many rounds.
 
     Only where the council lets its annotator say so, and never beyond its own rounds. Who has
@@ -35,7 +35,7 @@ def at_depth(state: CouncilState, council: Council) -> Council:
         least = max(rounds.min, min(2, rounds.max))
         changes = {"rounds": rounds.model_copy(update={"min": least})}
         return council.model_copy(update={"deliberation": deliberation.model_copy(update=changes)})
-    lost = gone(state) | {
+    lost = excluded(state) | {
         a.character for a in state.get("absences", []) if a.reason in ("empty", "garbled")
     }
     first = council.seats[0]
@@ -49,12 +49,12 @@ def at_depth(state: CouncilState, council: Council) -> Council:
     )
 
 
-def as_it_sits(state: CouncilState, council: Council) -> Council:
+def effective_council(state: CouncilState, council: Council) -> Council:
     """The council as it sits for this question: how deep, and with which weights."""
-    return weighed(state, at_depth(state, council))
+    return with_learned_weights(state, council_at_depth(state, council))
 
 
-def weighed(state: CouncilState, council: Council) -> Council:
+def with_learned_weights(state: CouncilState, council: Council) -> Council:
     """The council with the weights that its voices have earned, where it is to learn them.
 
     The stop by a calibrated probability counts on each voice's own record; otherwise the learned
@@ -73,12 +73,12 @@ def weighed(state: CouncilState, council: Council) -> Council:
     return council.model_copy(update={"characters": seats})
 
 
-def dice(state: CouncilState, council: Council, *purpose: object) -> random.Random:
+def seeded_random(state: CouncilState, council: Council, *purpose: object) -> random.Random:
     """A generator that gives the same throws for the same council seed, question and purpose."""
-    return random.Random(f"{council.seed}:{zlib.crc32(question(state).encode())}:{purpose}")
+    return random.Random(f"{council.seed}:{zlib.crc32(question_text(state).encode())}:{purpose}")
 
 
-def seating(state: CouncilState) -> Seating:
+def current_turn(state: CouncilState) -> Seating:
     """Whose turn it is; before the first seating, nobody's."""
     return state.get("seating") or Seating(round=0, layer=0)
 
@@ -88,7 +88,7 @@ def proposals_at(state: CouncilState, round_: int, layer: int) -> list[Proposal]
     return [p for p in state.get("proposals", []) if (p.round, p.layer) == (round_, layer)]
 
 
-def heard(state: CouncilState, round_: int, layer: int) -> set[str]:
+def finished_in(state: CouncilState, round_: int, layer: int) -> set[str]:
     """Who has had a turn in a layer: spoken, or been noted absent."""
     return {p.character for p in proposals_at(state, round_, layer)} | {
         a.character
@@ -97,26 +97,34 @@ def heard(state: CouncilState, round_: int, layer: int) -> set[str]:
     }
 
 
-def pending(state: CouncilState) -> tuple[str, ...]:
+def pending_speakers(state: CouncilState) -> tuple[str, ...]:
     """The seated who have neither spoken nor been noted absent."""
-    turn = seating(state)
-    done = heard(state, turn.round, turn.layer)
+    turn = current_turn(state)
+    done = finished_in(state, turn.round, turn.layer)
     return tuple(name for name in turn.seated if name not in done)
 
 
-def dropped(state: CouncilState, council: Council, round_: int, layer: int) -> tuple[str, ...]:
+def dropout_names(
+    state: CouncilState, council: Council, round_: int, layer: int
+) -> tuple[str, ...]:
     """Who dropout leaves out of a layer this round; never everyone."""
     names = council.seats[layer - 1]
-    throw = dice(state, council, "dropout", round_, layer)
+    throw = seeded_random(state, council, "dropout", round_, layer)
     out = [name for name in names if throw.random() < council.synthesizer.dropout]
     if len(out) == len(names):
         out.remove(throw.choice(out))
     return tuple(out)
 
 
-def in_line(state: CouncilState, council: Council, round_: int, layer: int) -> tuple[str, ...]:
+def waiting_characters(
+    state: CouncilState, council: Council, round_: int, layer: int
+) -> tuple[str, ...]:
     """Who of a layer is still to be seated this round."""
-    without = gone(state) | heard(state, round_, layer) | {*dropped(state, council, round_, layer)}
+    without = (
+        excluded(state)
+        | finished_in(state, round_, layer)
+        | {*dropout_names(state, council, round_, layer)}
+    )
     names = asking_order(council.seats[layer - 1], state, council)
     return tuple(name for name in names if name not in without)
 
@@ -137,25 +145,25 @@ def _price(name: str, council: Council) -> float:
     return float("inf") if price is None else price.input + price.output
 
 
-def gone(state: CouncilState) -> set[str]:
+def excluded(state: CouncilState) -> set[str]:
     """Characters that are not asked again for this question."""
     return {a.character for a in state.get("absences", []) if a.reason in FOR_GOOD}
 
 
 def candidates(state: CouncilState, council: Council) -> list[Proposal]:
     """What can be voted for: the latest round's proposals of the deepest layer that gave any."""
-    return latest(state, council, before=seating(state).round + 1)
+    return latest_proposals(state, council, before=current_turn(state).round + 1)
 
 
-def as_shown(state: CouncilState, council: Council) -> list[Proposal]:
+def synthesizer_order(state: CouncilState, council: Council) -> list[Proposal]:
     """The candidates in the order in which the synthesizer reads them."""
     shown = candidates(state, council)
     if council.synthesizer.shuffle:
-        dice(state, council, "synthesizer").shuffle(shown)
+        seeded_random(state, council, "synthesizer").shuffle(shown)
     return shown
 
 
-def latest(state: CouncilState, council: Council, *, before: int) -> list[Proposal]:
+def latest_proposals(state: CouncilState, council: Council, *, before: int) -> list[Proposal]:
     """What could be voted for when the round `before` began.
 
     Who missed that round stands by what it proposed last, unless dropout left it out.
@@ -165,7 +173,7 @@ def latest(state: CouncilState, council: Council, *, before: int) -> list[Propos
             found = proposals_at(state, round_, layer)
             if found:
                 standing = [*found, *_standing_by(state, council, round_, layer)]
-                return in_seat_order(standing, state, council)
+                return sort_by_seat(standing, state, council)
     return []
 
 
@@ -174,7 +182,7 @@ def _standing_by(
 ) -> Iterable[Proposal]:
     """The last proposals of a layer's characters who were to speak in a round, and did not."""
     without = {p.character for p in proposals_at(state, round_, layer)}
-    without |= {*dropped(state, council, round_, layer)}
+    without |= {*dropout_names(state, council, round_, layer)}
     last = {
         p.character: p
         for p in state.get("proposals", [])
@@ -183,17 +191,17 @@ def _standing_by(
     return last.values()
 
 
-def below(state: CouncilState, council: Council) -> list[Proposal]:
+def previous_layer(state: CouncilState, council: Council) -> list[Proposal]:
     """What the nearest earlier layer of this round that spoke has proposed."""
-    turn = seating(state)
+    turn = current_turn(state)
     for layer in range(turn.layer - 1, 0, -1):
         found = proposals_at(state, turn.round, layer)
         if found:
-            return in_seat_order(found, state, council)
+            return sort_by_seat(found, state, council)
     return []
 
 
-def opposite(name: str, read: Sequence[Proposal], council: Council) -> list[Proposal]:
+def paired_proposal(name: str, read: Sequence[Proposal], council: Council) -> list[Proposal]:
     """Of an earlier layer's proposals, the one from the place that `name` has in its own layer.
 
     Nothing where that place is not there, or its character was absent.
@@ -206,7 +214,7 @@ def opposite(name: str, read: Sequence[Proposal], council: Council) -> list[Prop
     ]
 
 
-def in_seat_order(
+def sort_by_seat(
     proposals: Iterable[Proposal], state: CouncilState, council: Council
 ) -> list[Proposal]:
     """Sorted as the characters are asked, by default as the file names them: the order of ties."""
@@ -226,16 +234,16 @@ def same_answer(proposals: Sequence[Proposal], state: CouncilState) -> bool:
     return len(answers) == 1 and None not in answers
 
 
-def electorate(state: CouncilState, council: Council) -> tuple[str, ...]:
+def voters_this_round(state: CouncilState, council: Council) -> tuple[str, ...]:
     """Who votes this round: those who spoke in it, are still here, and have a choice to make.
 
     Nobody is offered its own proposal, so a voter needs two others: among two proposers a vote
     would only say that each prefers the other's.
     """
-    turn = seating(state)
+    turn = current_turn(state)
     standing = candidates(state, council)
     spoke = {p.character for p in state.get("proposals", []) if p.round == turn.round}
-    lost = gone(state)
+    lost = excluded(state)
     return tuple(
         c.name
         for c in council.characters
@@ -243,19 +251,19 @@ def electorate(state: CouncilState, council: Council) -> tuple[str, ...]:
     )
 
 
-def unvoted(state: CouncilState, council: Council) -> tuple[str, ...]:
+def pending_voters(state: CouncilState, council: Council) -> tuple[str, ...]:
     """Voters whose ballot of this round is neither cast nor given up."""
-    turn = seating(state)
+    turn = current_turn(state)
     done = {b.voter for b in state.get("ballots", []) if b.round == turn.round}
     done |= {
         a.character
         for a in state.get("absences", [])
         if a.stage == "vote" and a.round == turn.round
     }
-    return tuple(name for name in electorate(state, council) if name not in done)
+    return tuple(name for name in voters_this_round(state, council) if name not in done)
 
 
-def spent(state: CouncilState) -> Usage:
+def total_usage(state: CouncilState) -> Usage:
     """What the question has used so far."""
     return sum((segment.usage for segment in state.get("segments", [])), Usage())
 
@@ -270,7 +278,7 @@ def remaining_seconds(
     return max(0.0, council.budget.seconds - (time.time() - begun))
 
 
-def reading_seconds(state: CouncilState, council: Council, context: CouncilContext) -> float | None:
+def reader_seconds(state: CouncilState, council: Council, context: CouncilContext) -> float | None:
     """Seconds that whoever reads the question first may take: half of what is left of the budget.
 
     A reader that hangs must leave the council time to answer.
@@ -279,12 +287,12 @@ def reading_seconds(state: CouncilState, council: Council, context: CouncilConte
     return None if left is None else left / 2
 
 
-def overspent(state: CouncilState, council: Council, *, more_calls: int = 0) -> str | None:
+def exceeded_budget(state: CouncilState, council: Council, *, more_calls: int = 0) -> str | None:
     """Which budget is spent, in words, or None; `more_calls` are those about to be made.
 
     One call is always kept back for the synthesizer.
     """
-    budget, used = council.budget, spent(state)
+    budget, used = council.budget, total_usage(state)
     if budget.calls is not None and used.calls + more_calls + 1 > budget.calls:
         return f"{used.calls} of {budget.calls} calls"
     if budget.tokens is not None and (used.tokens or 0) >= budget.tokens:

@@ -56,7 +56,7 @@ class Sight(Record):
     """The key of the model that described them."""
 
 
-def append(old: list[T], writes: Sequence[list[T]]) -> list[T]:
+def append_writes(old: list[T], writes: Sequence[list[T]]) -> list[T]:
     """Add what each parallel node wrote, in the order LangGraph applies it."""
     return [*old, *(item for write in writes for item in write)]
 
@@ -77,7 +77,7 @@ class CouncilOutput(TypedDict):
     status: Status | None
 
 
-def keep(old: dict[str, Any], writes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def merge_writes(old: dict[str, Any], writes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Lay what extensions keep over what they kept before; each has its own name."""
     return {**old, **{name: value for write in writes for name, value in write.items()}}
 
@@ -92,14 +92,14 @@ class CouncilState(CouncilInput):
     seating: Seating | None
     trust: Trust | None
     comparison: str
-    proposals: Annotated[list[Proposal], DeltaChannel(append)]
-    ballots: Annotated[list[Ballot], DeltaChannel(append)]
-    absences: Annotated[list[Absence], DeltaChannel(append)]
-    segments: Annotated[list[Segment], DeltaChannel(append)]
-    verdicts: Annotated[list[Verdict], DeltaChannel(append)]
-    notes: Annotated[list[str], DeltaChannel(append)]
+    proposals: Annotated[list[Proposal], DeltaChannel(append_writes)]
+    ballots: Annotated[list[Ballot], DeltaChannel(append_writes)]
+    absences: Annotated[list[Absence], DeltaChannel(append_writes)]
+    segments: Annotated[list[Segment], DeltaChannel(append_writes)]
+    verdicts: Annotated[list[Verdict], DeltaChannel(append_writes)]
+    notes: Annotated[list[str], DeltaChannel(append_writes)]
     status: Status | None
-    kept: Annotated[dict[str, Any], DeltaChannel(keep)]
+    kept: Annotated[dict[str, Any], DeltaChannel(merge_writes)]
 
 
 class CouncilUpdate(TypedDict, total=False):

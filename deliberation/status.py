@@ -18,13 +18,12 @@ from mom_council.councils.records import (
     Verdict,
 )
 from mom_council.councils.schema import Council
-from mom_council.deliberation import conversation as talk
-from mom_council.deliberation import selectors as table
+from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.state import CouncilState
 from mom_council.voting.dissent import dissenting, led, minority_report
 
 
-def stand_ins(segments: Iterable[Segment]) -> tuple[str, ...]:
+def fallback_notes(segments: Iterable[Segment]) -> tuple[str, ...]:
     """One line for each seat that a fallback filled: which model did not answer, why, which did.
 
     The synthesizer's is left out: the node says that itself, since it is about the answer.
@@ -42,7 +41,7 @@ def stand_ins(segments: Iterable[Segment]) -> tuple[str, ...]:
     return tuple(told.values())
 
 
-def unpriced(segments: Iterable[Segment], council: Council) -> tuple[str, ...]:
+def missing_price_notes(segments: Iterable[Segment], council: Council) -> tuple[str, ...]:
     """One line where a sum of dollars stands for only some of the models, or is to bound them."""
     answered = [one for one in segments if one.usage.calls and one.attempts and not one.cached]
     unknown = dict.fromkeys(
@@ -75,7 +74,7 @@ class Answer(Protocol):
         """How it ended."""
 
 
-def status_of(
+def build_status(
     written: Answer,
     standing: Sequence[Proposal],
     verdict: Verdict,
@@ -94,24 +93,26 @@ def status_of(
         stop_reason=verdict.stop_reason,
         dissent=dissenting(standing, verdict),
         minority_report=report.text if report else "",
-        rounds=table.seating(state).round,
-        degraded=bool(written.notes) or talk.unseen(state) or not all(_in_order(a) for a in absent),
+        rounds=selectors.current_turn(state).round,
+        degraded=bool(written.notes)
+        or conversation.has_unseen_pictures(state)
+        or not all(_in_order(a) for a in absent),
         notes=(
             *state["notes"],
             *_of_calls(state["segments"], written.segments),
-            *stand_ins(state["segments"]),
+            *fallback_notes(state["segments"]),
             *_few(standing, spoke, verdict, council),
             *written.notes,
-            *unpriced([*state["segments"], *written.segments], council),
+            *missing_price_notes([*state["segments"], *written.segments], council),
         ),
         written_by=written.by,
         finish=written.finish,
-        usage=sum((s.usage for s in written.segments), table.spent(state)),
+        usage=sum((s.usage for s in written.segments), selectors.total_usage(state)),
         seconds=round(time.time() - state["asked_at"], 3),
     )
 
 
-def label_of(status: Status) -> dict[str, Any]:
+def message_label(status: Status) -> dict[str, Any]:
     """The status as it stays with the message: who and how, without the long texts."""
     return {
         "name": status.council,

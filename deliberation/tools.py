@@ -22,12 +22,18 @@ from langgraph.types import interrupt
 from mom_council.councils.records import Usage
 from mom_council.councils.schema import Character, Council, Synthesizer
 from mom_council.deliberation.context import context_of
-from mom_council.deliberation.events import Called, Returned, Speaker, Telling, tell
-from mom_council.models.calls import Call, Result
+from mom_council.deliberation.events import Called, Returned, Speaker, TokenBatcher, emit
+from mom_council.models.calls import ToolCall, ToolResult
 from mom_council.models.speaking import Reply
-from mom_council.models.tools.allowed import Given
-from mom_council.models.tools.calling import Approve, Decision, Hands, Written, speak_using
-from mom_council.models.tools.toolset import take_up
+from mom_council.models.tools.allowed import CallerTools
+from mom_council.models.tools.calling import (
+    Approve,
+    Decision,
+    JsonObject,
+    ToolCallbacks,
+    speak_with_tools,
+)
+from mom_council.models.tools.toolset import open_toolset
 from mom_council.redaction import redact
 
 _TOLD = 500
@@ -35,29 +41,29 @@ _TOLD = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Kit:
+class ToolAccess:
     """What a speaker may use: names of tools, how often, and what the caller handed over."""
 
     names: tuple[str, ...] = ()
     limit: int = 8
-    given: Given = field(default_factory=dict)
+    given: CallerTools = field(default_factory=dict)
     spent: list[Usage] = field(default_factory=list)
     """What its speaker's turns have cost so far, for when it is cut off."""
 
 
-def kit_of(who: Character | Synthesizer, given: Given) -> Kit:
+def tool_access(who: Character | Synthesizer, given: CallerTools) -> ToolAccess:
     """The kit of a seat, as the council has it."""
-    return Kit(who.tools, who.tool_calls, given)
+    return ToolAccess(who.tools, who.tool_calls, given)
 
 
-async def speak_with(
-    kit: Kit,
+async def speak_with_access(
+    kit: ToolAccess,
     council: Council,
     runtime: Runtime[Any],
     speaker: Speaker,
     key: str,
     messages: Sequence[AnyMessage],
-    telling: Telling,
+    telling: TokenBatcher,
     **asking: Any,
 ) -> tuple[Reply, int]:
     """As `speak`, with the tools of a kit; returns the answer and how many calls were made.
@@ -65,27 +71,27 @@ async def speak_with(
     Raises:
         ModelUnavailableError: and its like, as `speak` does; CouncilError for a tool as well.
     """
-    belt = await take_up(council, kit.names, kit.limit, kit.given)
+    belt = await open_toolset(council, kit.names, kit.limit, kit.given)
 
-    def called(call: Call) -> None:
+    def called(call: ToolCall) -> None:
         telling.close()  # what was said before it
         arguments = _short(call.words)
-        tell(runtime, Called(speaker=speaker, id=call.id, tool=call.tool, arguments=arguments))
+        emit(runtime, Called(speaker=speaker, id=call.id, tool=call.tool, arguments=arguments))
 
-    def returned(result: Result) -> None:
+    def returned(result: ToolResult) -> None:
         told = result.model_copy(update={"text": _short(result.text)})
-        tell(runtime, Returned(speaker=speaker, **told.model_dump()))
+        emit(runtime, Returned(speaker=speaker, **told.model_dump()))
 
     kept = get_config().get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER) is not None
-    hands = Hands(called, returned, lambda reply: kit.spent.append(reply.usage))
+    hands = ToolCallbacks(called, returned, lambda reply: kit.spent.append(reply.usage))
     if kept:
         approve = _asking(speaker) if context_of(runtime).can_ask else None
         hands = replace(hands, approve=approve, once=_once)
-    return await speak_using(council, key, messages, belt, hands, on_text=telling, **asking)
+    return await speak_with_tools(council, key, messages, belt, hands, on_text=telling, **asking)
 
 
 def _asking(speaker: Speaker) -> Approve:
-    def approve(calls: Sequence[Call]) -> Mapping[str, Decision]:
+    def approve(calls: Sequence[ToolCall]) -> Mapping[str, Decision]:
         said = interrupt(
             {
                 "kind": "approve",
@@ -93,12 +99,12 @@ def _asking(speaker: Speaker) -> Approve:
                 "calls": [call.model_dump() for call in calls],
             }
         )
-        return {call.id: decision(said, call.id) for call in calls}
+        return {call.id: read_decision(said, call.id) for call in calls}
 
     return approve
 
 
-def decision(said: Any, call: str) -> Decision:
+def read_decision(said: Any, call: str) -> Decision:
     """What a resume value says about a call; whatever does not clearly say yes is a no.
 
     It is a yes or a no for all calls, other arguments for the only call, or a mapping from the
@@ -107,17 +113,17 @@ def decision(said: Any, call: str) -> Decision:
     if isinstance(said, Mapping) and isinstance(said.get("arguments"), Mapping):
         return Decision(True, dict(said["arguments"]))
     if isinstance(said, Mapping):
-        return decision(said.get(call), call) if call in said else Decision(False)
+        return read_decision(said.get(call), call) if call in said else Decision(False)
     if isinstance(said, str):
         return Decision(said.strip().lower() in ("y", "yes", "true", "ok", "allow"))
     return Decision(said is True)
 
 
-async def _once(name: str, act: Callable[[], Awaitable[Written]]) -> Written:
+async def _once(name: str, act: Callable[[], Awaitable[JsonObject]]) -> JsonObject:
     """Do something as a task of the node, which LangGraph keeps and does not do again."""
     kept: Any = task(name=name)
     try:
-        done: Written = await kept(act)()
+        done: JsonObject = await kept(act)()
     except RuntimeError as error:
         if "async tasks cannot be called" not in str(error):
             raise
@@ -126,13 +132,13 @@ async def _once(name: str, act: Callable[[], Awaitable[Written]]) -> Written:
     # A synchronous run's tasks run in threads; the work stays on this loop, where its clients are.
     loop = asyncio.get_running_loop()
 
-    def wait() -> Written:
-        async def awaited() -> Written:
+    def wait() -> JsonObject:
+        async def awaited() -> JsonObject:
             return await act()
 
         return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
 
-    waited: Written = await asyncio.wrap_future(kept(wait)())
+    waited: JsonObject = await asyncio.wrap_future(kept(wait)())
     return waited
 
 

@@ -18,10 +18,10 @@ from mom_council.extensions.describing import problems_of
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.models.discovery import calls_at_most, costs_money
 from mom_council.models.findings import ollama_address
-from mom_council.models.memory import ollama_says
+from mom_council.models.memory import ask_ollama
 from mom_council.models.prices import table_of
 from mom_council.models.registry import missing
-from mom_council.models.tools.allowed import unallowed
+from mom_council.models.tools.allowed import tool_problems
 from mom_council.models.voices import full_name
 from mom_council.models.weights import find_weights
 
@@ -47,7 +47,7 @@ def _extensions(council: Council) -> Iterator[Finding]:
 
 
 def _tools(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
-    refused = [*unallowed(council, env=env)]
+    refused = [*tool_problems(council, env=env)]
     for error in refused:
         yield failed("council", error, "ask it from Python")
     if refused:
@@ -113,7 +113,7 @@ async def _unpulled(loaded: Council, env: Mapping[str, str]) -> list[Finding]:
             wanted.setdefault(model.base_url or ollama_address(env), set()).add(model.model)
     found: list[Finding] = []
     for url, names in wanted.items():
-        told = await ollama_says("GET", f"{url.rstrip('/')}/api/tags")
+        told = await ask_ollama("GET", f"{url.rstrip('/')}/api/tags")
         if told is None:
             says = f"Ollama does not answer at {url}"
             found.append(fail("council", says, "start it (`ollama serve`), or correct `base_url`"))

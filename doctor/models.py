@@ -43,7 +43,7 @@ def _fault(key: str) -> str:
 async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Whether Ollama answers, and what was pulled."""
     from mom_council.models.findings import ollama_address
-    from mom_council.models.memory import ollama_says
+    from mom_council.models.memory import ask_ollama
 
     found = await find_voices(env)
     url = ollama_address(env)
@@ -59,7 +59,7 @@ async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
         yield warn("ollama", f"answers at {url} without a chat model", "ollama pull llama3.2")
         return
     more = f" and {len(found.ollama) - 8} more" if len(found.ollama) > 8 else ""
-    running = await ollama_says("GET", f"{url}/api/ps")
+    running = await ask_ollama("GET", f"{url}/api/ps")
     held = [str(card.get("name")) for card in (running or {}).get("models") or ()]
     loaded = f"; in memory: {', '.join(held)}" if held else ""
     yield ok("ollama", f"answers at {url}: {names}{more}{loaded}")

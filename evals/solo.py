@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mom_council.councils.records import Usage
 from mom_council.councils.schema import Character, Council
-from mom_council.deliberation.ask_model import compose
+from mom_council.deliberation.ask_model import compose_messages
 from mom_council.errors import ModelError, ModelUnavailableError
 from mom_council.evals.cases import Case
 from mom_council.models.ledger import name_of
@@ -55,7 +55,7 @@ async def ask_alone(
     wanted = who.temperature if temperature is None else temperature
     params = {} if wanted is None else {"temperature": wanted}
     try:
-        reply = await speak(council, who.model, compose(prompt), params=params)
+        reply = await speak(council, who.model, compose_messages(prompt), params=params)
     except ModelError as error:
         used = error.usage if isinstance(error, ModelUnavailableError) else None
         return Solo("", used or Usage(), error=str(error))

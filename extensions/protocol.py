@@ -22,9 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from mom_council.councils.records import Proposal, Segment
 from mom_council.councils.schema import Council
-from mom_council.deliberation import conversation as talk
-from mom_council.deliberation import selectors as table
-from mom_council.deliberation.ask_model import utter
+from mom_council.deliberation import conversation, selectors
+from mom_council.deliberation.ask_model import ask_model
 from mom_council.deliberation.events import Speaker
 from mom_council.errors import BudgetError
 
@@ -88,13 +87,17 @@ class At:
     @property
     def question(self) -> str:
         """The question, as it was asked."""
-        return talk.question(self.state)
+        return conversation.question_text(self.state)
 
     @property
     def conversation(self) -> list[AnyMessage]:
         """The whole conversation before the question, without tool traffic."""
-        said = talk.conversation(self.state, self.council.model_copy(update={"history": 10**6}))
-        return [message for message in said if not message.additional_kwargs.get(talk.LAID)]
+        said = conversation.earlier_messages(
+            self.state, self.council.model_copy(update={"history": 10**6})
+        )
+        return [
+            message for message in said if not message.additional_kwargs.get(conversation.INSERTED)
+        ]
 
     def note(self, text: str) -> None:
         """Have the reader of the answer told something, in one sentence."""
@@ -120,11 +123,13 @@ class At:
             ModelError: it and its fallbacks failed.
             BudgetError: the question's budget has nothing left for it.
         """
-        if spent := table.overspent(self.state, self.council, more_calls=1 + len(self.segments)):
+        if spent := selectors.exceeded_budget(
+            self.state, self.council, more_calls=1 + len(self.segments)
+        ):
             raise BudgetError(f"the question's budget is spent ({spent})")
         assert self.runtime is not None  # noqa: S101 - only `hooks` makes an At
         speaker = Speaker(node="extension", name=self.extension)
-        reply, segment = await utter(
+        reply, segment = await ask_model(
             self.council, self.runtime, speaker, model, messages, schema=schema, params=params
         )
         self.segments.append(segment)

@@ -25,12 +25,12 @@ from mom_council.errors import CouncilError, ProviderNotInstalledError
 from mom_council.extensions.documents import Collection, Passage
 from mom_council.extensions.lexical import Lexicon
 from mom_council.extensions.protocol import At, Change, Extension
-from mom_council.models.clients import room
+from mom_council.models.clients import loop_resources
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
-    from mom_council.models.clients import Room
+    from mom_council.models.clients import LoopResources
 
 
 MODEL = "MOM_EMBEDDINGS"
@@ -53,7 +53,7 @@ class Meanings:
         room: the running loop's clients.
     """
 
-    def __init__(self, model: str, name: str, room: Room) -> None:
+    def __init__(self, model: str, name: str, room: LoopResources) -> None:
         from langchain_core.vectorstores import InMemoryVectorStore
 
         self._embeddings = open_embeddings(model, room)
@@ -87,7 +87,7 @@ class Meanings:
         }
 
 
-def open_embeddings(model: str, room: Room) -> Embeddings:
+def open_embeddings(model: str, room: LoopResources) -> Embeddings:
     """An embedding model, sending through the clients that the chat models send through.
 
     Raises:
@@ -202,7 +202,7 @@ class Retrieval(Extension):
         texts = [passage.text for passage in passages]
         if model := configured():
             if self._meanings is None:
-                name, here = self.settings.collection, await room()
+                name, here = self.settings.collection, await loop_resources()
                 self._meanings = await asyncio.to_thread(Meanings, model, name, here)
             best = await self._meanings.best(texts, query, self.settings.passages)
         else:

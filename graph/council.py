@@ -18,9 +18,9 @@ from langgraph.runtime import Runtime
 from mom_council.councils.loader import load_council
 from mom_council.councils.names import voter_node
 from mom_council.councils.schema import Council
-from mom_council.deliberation.context import UNASKED, CouncilContext, context_of, rules
+from mom_council.deliberation.context import UNASKED, CouncilContext, apply_context, context_of
 from mom_council.deliberation.race import Races
-from mom_council.deliberation.selectors import as_it_sits
+from mom_council.deliberation.selectors import effective_council
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
 from mom_council.graph.edges import (
@@ -31,7 +31,7 @@ from mom_council.graph.edges import (
 )
 from mom_council.models.loop import run_in_background_loop
 from mom_council.models.prices import table_of
-from mom_council.models.tools.allowed import NONE, Given, refuse_unallowed
+from mom_council.models.tools.allowed import NO_TOOLS, CallerTools, refuse_tools
 from mom_council.nodes.annotator import annotator
 from mom_council.nodes.character import character
 from mom_council.nodes.classifier import classifier
@@ -55,7 +55,10 @@ Decide = Callable[[CouncilState, Council], str | list[str]]
 
 
 def build_graph(
-    council: Council | str, extensions: Mapping[str, Any] | None = None, *, tools: Given = NONE
+    council: Council | str,
+    extensions: Mapping[str, Any] | None = None,
+    *,
+    tools: CallerTools = NO_TOOLS,
 ) -> Graph:
     """Build the uncompiled graph of a council.
 
@@ -75,7 +78,7 @@ def build_graph(
     hooks = _hooks(council, extensions)
     ruled = _under(council, hooks)
     council = council if hooks is None else hooks.rules()
-    refuse_unallowed(council, tools)
+    refuse_tools(council, tools)
     table_of(council)  # a table that is wrong is said before anybody is asked
     speakers = [c.name for c in council.characters]
     voters = voters_of(council)
@@ -139,7 +142,7 @@ def council(
     source: Council | str | dict[str, Any] = "demo",
     extensions: Mapping[str, Any] | None = None,
     *,
-    tools: Given = NONE,
+    tools: CallerTools = NO_TOOLS,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Open a council: its compiled graph, ready to be invoked, streamed, or added as a node.
 
@@ -164,7 +167,7 @@ def compile_council(
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     extensions: Mapping[str, Any] | None = None,
     *,
-    tools: Given = NONE,
+    tools: CallerTools = NO_TOOLS,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Compile a council's graph, with room for its longest deliberation."""
     built = build_graph(council, extensions, tools=tools)
@@ -219,7 +222,7 @@ def _under(council: Council, hooks: Hooks | None) -> Rule:
     def ruled(state: CouncilState, runtime: Runtime[CouncilContext]) -> Council:
         context = context_of(runtime)
         written = council if hooks is None else hooks.rules(context.extensions_off)
-        return as_it_sits(state, rules(written, context))
+        return effective_council(state, apply_context(written, context))
 
     return ruled
 

@@ -9,9 +9,9 @@ from typing import Literal
 
 from mom_council.councils.names import voter_node
 from mom_council.councils.schema import Council
-from mom_council.deliberation.conversation import images
-from mom_council.deliberation.schedule import another_turn, ballots_wanted
-from mom_council.deliberation.selectors import pending, unvoted
+from mom_council.deliberation.conversation import question_images
+from mom_council.deliberation.schedule import has_another_turn, needs_ballots
+from mom_council.deliberation.selectors import pending_speakers, pending_voters
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import DeliberationError
 
@@ -22,7 +22,7 @@ def after_classifier(
     """Draw, or answer in words; pictures that came along are looked at first."""
     if state["route"] == "image":
         return "painter"
-    return "image_reader" if images(state) else "annotator"
+    return "image_reader" if question_images(state) else "annotator"
 
 
 def to_speakers(state: CouncilState, council: Council) -> list[str]:
@@ -31,7 +31,9 @@ def to_speakers(state: CouncilState, council: Council) -> list[str]:
     Raises:
         DeliberationError: there is nobody, which would end the run without a word.
     """
-    speakers = list(pending(state)) or [voter_node(name) for name in unvoted(state, council)]
+    speakers = list(pending_speakers(state)) or [
+        voter_node(name) for name in pending_voters(state, council)
+    ]
     if not speakers:
         raise DeliberationError(
             "nobody is left to ask", cure="put the question again in a new thread"
@@ -43,9 +45,9 @@ def after_quorum(
     state: CouncilState, council: Council
 ) -> Literal["seating", "thermal_wait", "consensus"]:
     """A further turn of this round, the vote, or straight to the count."""
-    if another_turn(state, council):
+    if has_another_turn(state, council):
         return "seating"
-    return "thermal_wait" if ballots_wanted(state, council) else "consensus"
+    return "thermal_wait" if needs_ballots(state, council) else "consensus"
 
 
 def after_consensus(state: CouncilState, council: Council) -> Literal["seating", "synthesizer"]:

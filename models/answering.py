@@ -12,7 +12,7 @@ from collections.abc import Callable
 _OPENING = re.compile(r'\s*(?:```(?:json)?\s*)?\{\s*"answer"\s*:\s*"')
 
 
-class Answering:
+class AnswerReader:
     """Takes what a model writes and tells the answer in it. Call it as any listener."""
 
     def __init__(self, tell: Callable[[str, bool], None]) -> None:
@@ -52,10 +52,10 @@ class Answering:
             self._way = "over"
 
 
-def heard_in(written: str) -> str:
+def answer_in(written: str) -> str:
     """The answer in a reply, as far as it came."""
     told: list[str] = []
-    Answering(lambda piece, _: told.append(piece))(written, False)
+    AnswerReader(lambda piece, _: told.append(piece))(written, False)
     return "".join(told)
 
 

@@ -66,7 +66,7 @@ class TamperedError(StorageError):
     """What lies in the cache was not written by us, or not left as we wrote it."""
 
 
-class Stats(Record):
+class CacheStats(Record):
     """What lies in the cache."""
 
     path: str
@@ -77,7 +77,7 @@ class Stats(Record):
     expired: int = 0
 
 
-class Shelf:
+class CacheFile:
     """The answers in one folder. Every call opens the file and closes it, in any thread."""
 
     def __init__(self, folder: Path) -> None:
@@ -137,21 +137,21 @@ class Shelf:
             db.execute("COMMIT")
             db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page
 
-    def stats(self) -> Stats:
+    def stats(self) -> CacheStats:
         """Count what is there.
 
         Raises:
             TamperedError: the file is not ours.
         """
         if not self.file.exists():
-            return Stats(path=str(self.file))
+            return CacheStats(path=str(self.file))
         with self._open() as db:
             count, oldest = db.execute("SELECT count(*), min(created) FROM answers").fetchone()
             late = "SELECT count(*) FROM answers WHERE expires < ?"
             expired = db.execute(late, (time.time(),)).fetchone()[0]
             per_model = "SELECT model, count(*) FROM answers GROUP BY model ORDER BY 2 DESC"
             models = {str(name): int(many) for name, many in db.execute(per_model)}
-        return Stats(
+        return CacheStats(
             path=str(self.file),
             answers=count,
             bytes=self.file.stat().st_size,
@@ -245,7 +245,7 @@ _VERSION = 1
 """Of what stands in the key and in the answer."""
 
 
-class Kept(Record):
+class CachedAnswer(Record):
     """An answer as it lies in the cache."""
 
     text: str
@@ -255,7 +255,7 @@ class Kept(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CacheRequest:
     """Everything that decides an answer."""
 
     spec: Model
@@ -293,9 +293,9 @@ class Request:
         return hashlib.sha256(written.encode()).hexdigest()
 
 
-async def find(cache: Cache, request: Request) -> Kept | None:
+async def find_answer(cache: Cache, request: CacheRequest) -> CachedAnswer | None:
     """The answer that lies there for a request, if one does; never raises."""
-    shelf = Shelf(cache_dir())
+    shelf = CacheFile(cache_dir())
     if _resting(shelf, "find"):
         return None
     try:
@@ -305,9 +305,9 @@ async def find(cache: Cache, request: Request) -> Kept | None:
         return None
 
 
-async def keep(cache: Cache, request: Request, answer: Kept) -> None:
+async def keep_answer(cache: Cache, request: CacheRequest, answer: CachedAnswer) -> None:
     """Lay down a whole answer; never raises."""
-    shelf = Shelf(cache_dir())
+    shelf = CacheFile(cache_dir())
     if _resting(shelf, "keep") or not _worth_keeping(answer):
         return
     try:
@@ -316,13 +316,13 @@ async def keep(cache: Cache, request: Request, answer: Kept) -> None:
         _say(shelf, "keep", error)
 
 
-def stats() -> Stats:
+def stats() -> CacheStats:
     """Count what the cache holds.
 
     Raises:
         StorageError: it cannot be read.
     """
-    shelf = Shelf(cache_dir())
+    shelf = CacheFile(cache_dir())
     try:
         return shelf.stats()
     except (OSError, sqlite3.Error) as error:
@@ -337,7 +337,7 @@ def clear() -> int:
     Raises:
         StorageError: the file cannot be removed.
     """
-    shelf = Shelf(cache_dir())
+    shelf = CacheFile(cache_dir())
     try:
         return shelf.clear()
     except OSError as error:
@@ -347,30 +347,30 @@ def clear() -> int:
 _TROUBLE = (OSError, sqlite3.Error, StorageError, ValueError)
 
 
-def _find(shelf: Shelf, cache: Cache, request: Request) -> Kept | None:
+def _find(shelf: CacheFile, cache: Cache, request: CacheRequest) -> CachedAnswer | None:
     if (key := _key(request)) is None:
         return None
     found = shelf.find(key, cache.ttl)
     try:
-        return None if found is None else Kept.model_validate_json(found)
+        return None if found is None else CachedAnswer.model_validate_json(found)
     except ValidationError:
         raise TamperedError(f"an answer kept in {str(shelf.file)!r} cannot be read") from None
 
 
-def _keep(shelf: Shelf, cache: Cache, request: Request, answer: Kept) -> None:
+def _keep(shelf: CacheFile, cache: Cache, request: CacheRequest, answer: CachedAnswer) -> None:
     named = f"{request.spec.provider}/{request.spec.model}"
     if (key := _key(request)) is not None:
         shelf.keep(key, named, answer.model_dump_json(), cache.ttl, cache.megabytes)
 
 
-def _key(request: Request) -> str | None:
+def _key(request: CacheRequest) -> str | None:
     try:
         return request.key
     except (TypeError, ValueError):
         return None  # no JSON: it equals nothing
 
 
-def _worth_keeping(answer: Kept) -> bool:
+def _worth_keeping(answer: CachedAnswer) -> bool:
     """Whether it says something, can be read, and shows no key."""
     written = answer.model_dump_json()
     said = bool(answer.text.strip() or answer.calls)
@@ -401,11 +401,11 @@ _rest_until: dict[tuple[str, str], float] = {}
 _said: set[tuple[str, str]] = set()
 
 
-def _resting(shelf: Shelf, act: str) -> bool:
+def _resting(shelf: CacheFile, act: str) -> bool:
     return time.monotonic() < _rest_until.get((str(shelf.folder), act), 0.0)
 
 
-def _say(shelf: Shelf, act: str, error: Exception) -> None:
+def _say(shelf: CacheFile, act: str, error: Exception) -> None:
     """Tell what is wrong with the cache, each thing once, and leave it alone for a while."""
     folder, told = str(shelf.folder), redact(str(error))
     cure = "`mom cache clear` begins a new one"

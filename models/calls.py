@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
 
-class Call(Record):
+class ToolCall(Record):
     """What a model asks for. Its arguments are as it wrote them, and not yet checked."""
 
     id: str
@@ -39,7 +39,7 @@ class Call(Record):
         return json.dumps({"tool": self.tool, "arguments": self.arguments or {}})
 
 
-class Result(Record):
+class ToolResult(Record):
     """What came of a call: what the model is told, and what happened."""
 
     id: str
@@ -49,7 +49,7 @@ class Result(Record):
     seconds: float = 0.0
 
 
-def calls_of(message: AIMessage) -> tuple[Call, ...]:
+def tool_calls_in(message: AIMessage) -> tuple[ToolCall, ...]:
     """The calls that a message asks for, readable or not, in their order; ids are made unique."""
     found: Sequence[Mapping[str, Any]] = [
         *message.tool_calls,
@@ -64,7 +64,7 @@ def calls_of(message: AIMessage) -> tuple[Call, ...]:
         seen.add(name)
         args = call["args"]
         calls.append(
-            Call(
+            ToolCall(
                 id=name,
                 tool=call["name"] or "",
                 arguments=dict(args) if isinstance(args, Mapping) else None,

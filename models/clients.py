@@ -1,9 +1,9 @@
 """What the calls of one event loop share: HTTP clients, opened models, lanes, breakers.
 
 An HTTP client belongs to the loop that it was first used on; a second loop in the same process
-(a test, a notebook cell, a second `asyncio.run`) needs its own. Each loop has a `Room`, closed
-with the loop: `asyncio.run` and its like close the asynchronous generators that still hang, and
-a room keeps one for that.
+(a test, a notebook cell, a second `asyncio.run`) needs its own. Each loop has its `LoopResources`,
+closed with the loop: `asyncio.run` and its like close the asynchronous generators that still hang,
+and the resources keep one for that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import httpx2
     from langchain_core.language_models import BaseChatModel
 
-    from mom_council.models.tools.servers import Connection
+    from mom_council.models.tools.servers import ServerConnection
     from mom_council.models.transport import Sessions
 
 
@@ -36,7 +36,7 @@ def tls() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-class Room:
+class LoopResources:
     """One event loop's clients. Made in a thread or on the loop, used on the loop."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Room:
         """Opened chat models by everything they were opened with."""
         self.lanes: Lanes = {}
         self.breakers: Breakers = {}
-        self.servers: dict[Hashable, Connection] = {}
+        self.servers: dict[Hashable, ServerConnection] = {}
         """MCP servers that are connected."""
         self.connecting = asyncio.Lock()
         """Held while one is."""
@@ -99,16 +99,16 @@ class Room:
             await sessions.close()
 
 
-_ROOMS: WeakKeyDictionary[asyncio.AbstractEventLoop, Room] = WeakKeyDictionary()
+_ROOMS: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopResources] = WeakKeyDictionary()
 _DOOR = threading.Lock()
 
 
-async def room() -> Room:
+async def loop_resources() -> LoopResources:
     """The running loop's room."""
     loop = asyncio.get_running_loop()
     found = _ROOMS.get(loop)
     if found is None:
-        found = Room()
+        found = LoopResources()
         with _DOOR:
             # A client holds its loop, so a loop that nobody closed down would stay here for good.
             for other in [other for other in _ROOMS if other.is_closed()]:
@@ -118,7 +118,7 @@ async def room() -> Room:
     return found
 
 
-async def close_voices() -> None:
+async def close_loop_resources() -> None:
     """Close the running loop's clients; the next call opens new ones.
 
     For servers that shut down in an orderly way, and for notebooks. Elsewhere the end of
@@ -130,7 +130,7 @@ async def close_voices() -> None:
         await found.close()
 
 
-async def _farewell(room: Room) -> AsyncGenerator[None, None]:
+async def _farewell(room: LoopResources) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:

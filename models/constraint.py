@@ -25,13 +25,13 @@ _unable: set[tuple[str, str | None, str]] = set()
 """Models that were found not to take a schema: provider, address, name."""
 
 
-def answers_by_responses(chat: BaseChatModel) -> bool:
+def uses_responses_api(chat: BaseChatModel) -> bool:
     """Whether a model of OpenAI's is asked through its newer interface, `/v1/responses`."""
     asks: Callable[[dict[str, Any]], bool] | None = getattr(chat, "_use_responses_api", None)
     return asks is not None and asks({**(getattr(chat, "model_kwargs", None) or {})})
 
 
-class Constraint:
+class SchemaConstraint:
     """One call's schema, from its first try to its last."""
 
     def __init__(self, spec: Model, schema: dict[str, Any] | None) -> None:
@@ -59,7 +59,7 @@ class Constraint:
         named = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
         body = {"name": named, "schema": self._schema, "strict": True}
         wanted = {"type": "json_schema", "json_schema": body}
-        if self._openai and not answers_by_responses(chat):
+        if self._openai and not uses_responses_api(chat):
             # As `response_format` the SDK would parse the unfinished JSON again with every chunk,
             # and raise where an answer is cut off. On the wire it is the same.
             extra = getattr(chat, "extra_body", None) or {}

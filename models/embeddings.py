@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
 from mom_council.errors import MixtureError, ModelUnavailableError
-from mom_council.models.clients import Room, room
+from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.registry import is_at_home, key_of, provider_of
 from mom_council.redaction import redact
 
@@ -34,7 +34,7 @@ async def embed(spec: Model, texts: Sequence[str]) -> list[list[float]]:
     given = [text[:_LONGEST] or " " for text in texts]
     try:
         # Importing a provider takes a second, and reads files.
-        opened = await asyncio.to_thread(_open, await room(), spec)
+        opened = await asyncio.to_thread(_open, await loop_resources(), spec)
         async with asyncio.timeout(spec.timeout):
             vectors = await opened.aembed_documents(given)
     except MixtureError:
@@ -59,7 +59,7 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     return min(1.0, max(0.0, both / length)) if length else 0.0
 
 
-def _open(here: Room, spec: Model) -> Embeddings:
+def _open(here: LoopResources, spec: Model) -> Embeddings:
     from langchain.embeddings import init_embeddings
 
     params: dict[str, Any] = {**spec.params}

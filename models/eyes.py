@@ -42,7 +42,7 @@ _known: dict[tuple[str, str], bool] = {}
 """What Ollama said of a model, by its address and name."""
 
 
-async def sees(spec: Model) -> bool:
+async def can_see(spec: Model) -> bool:
     """Whether a model can look at pictures: as the council says, else as was probed or is known.
 
     Ollama is asked what the model can do; embedded weights see with the second file beside them; of
@@ -65,11 +65,11 @@ async def sees(spec: Model) -> bool:
     return bool(pattern and re.match(pattern, spec.model))
 
 
-async def as_it_sees(spec: Model, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+async def messages_for(spec: Model, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
     """The messages as this model is sent them: with pictures, or with words in their place."""
     if not any(_has_pictures(message) for message in messages):
         return list(messages)
-    able = await sees(spec)
+    able = await can_see(spec)
     return [_turned(one, able) if _has_pictures(one) else one for one in messages]
 
 

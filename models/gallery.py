@@ -16,7 +16,7 @@ from mom_council.errors import StorageError
 from mom_council.paths import ensure, pictures_dir
 
 
-def hang(content: bytes) -> Path:
+def save_picture(content: bytes) -> Path:
     """Keep a PNG under a name that is new, for its owner alone.
 
     Raises:
@@ -37,12 +37,12 @@ def hang(content: bytes) -> Path:
     return file
 
 
-def picture_of(file: Path, **about: Any) -> dict[str, Any]:
+def picture_reference(file: Path, **about: Any) -> dict[str, Any]:
     """The content block that stands for a kept picture; `about` says how it was made."""
     return {"type": "image", "url": file.as_uri(), "mime_type": "image/png", "extras": about}
 
 
-def hung(content: Any) -> list[tuple[Path, dict[str, Any]]]:
+def pictures_in(content: Any) -> list[tuple[Path, dict[str, Any]]]:
     """A message's pictures that lie here, each with how it was made."""
     found = []
     for block in content if isinstance(content, list) else []:
@@ -55,7 +55,7 @@ def hung(content: Any) -> list[tuple[Path, dict[str, Any]]]:
     return found
 
 
-def take_down(content: Any) -> None:
+def delete_pictures(content: Any) -> None:
     """Delete a message's pictures."""
-    for file, _ in hung(content):
+    for file, _ in pictures_in(content):
         file.unlink(missing_ok=True)

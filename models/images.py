@@ -54,7 +54,7 @@ class PictureError(MixtureError):
     """A picture cannot be taken; the message says why, and what would do."""
 
 
-class Given(NamedTuple):
+class PictureSource(NamedTuple):
     """A picture as a message's content block gives it: its bytes, or where it should lie."""
 
     content: bytes = b""
@@ -67,12 +67,12 @@ def picture_block(content: bytes, name: str, *, side: int = SIDE) -> dict[str, A
     Raises:
         PictureError: it is too large, of another kind, or damaged.
     """
-    kind, small = normalised(content, name, side=side)
+    kind, small = redraw_picture(content, name, side=side)
     text = base64.b64encode(small).decode("ascii")
     return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{text}"}}
 
 
-def normalised(content: bytes, name: str, *, side: int = SIDE) -> tuple[str, bytes]:
+def redraw_picture(content: bytes, name: str, *, side: int = SIDE) -> tuple[str, bytes]:
     """The picture's MIME type and bytes, drawn anew. Of a moving picture the first frame is taken.
 
     Raises:
@@ -82,7 +82,7 @@ def normalised(content: bytes, name: str, *, side: int = SIDE) -> tuple[str, byt
 
     if _drawn_here.get(hashlib.sha256(content).digest(), side + 1) <= side:
         return "image/png" if content.startswith(b"\x89PNG") else "image/jpeg", content
-    shown = bare_name(name)
+    shown = file_name(name)
     if len(content) > MEGABYTES * 1_000_000:
         size = len(content) / 1_000_000
         raise PictureError(f"{shown} has {size:.0f} MB, and at most {MEGABYTES} MB are taken")
@@ -106,7 +106,7 @@ def normalised(content: bytes, name: str, *, side: int = SIDE) -> tuple[str, byt
         ) from error
 
 
-def checked_png(content: bytes) -> bytes:
+def check_png(content: bytes) -> bytes:
     """A picture that a model drew, as a PNG of nothing but pixels, in its full size.
 
     Raises:
@@ -132,7 +132,7 @@ def checked_png(content: bytes) -> bytes:
     return out.getvalue()
 
 
-def bare_name(name: str) -> str:
+def file_name(name: str) -> str:
     """A file's name without any path, of a length that can be shown."""
     last = PureWindowsPath(PurePosixPath(name).name).name
     clean = "".join(sign for sign in last if sign.isprintable()).strip()
@@ -144,7 +144,7 @@ def is_picture(block: Any) -> bool:
     return isinstance(block, dict) and block.get("type") in ("image", "image_url")
 
 
-def given_in(block: dict[str, Any]) -> Given:
+def read_picture_block(block: dict[str, Any]) -> PictureSource:
     """What a block of OpenAI's, Anthropic's or LangChain's form holds.
 
     Raises:
@@ -164,9 +164,9 @@ def given_in(block: dict[str, Any]) -> Given:
         if not head.endswith(";base64"):
             raise PictureError("a picture's `data:` address is not in base64", cure="write it so")
     elif url:
-        return Given(url=url)
+        return PictureSource(url=url)
     try:
-        return Given(base64.b64decode(str(text or ""), validate=True))
+        return PictureSource(base64.b64decode(str(text or ""), validate=True))
     except (binascii.Error, ValueError):
         raise PictureError("a picture's base64 is damaged", cure="encode it again") from None
 

@@ -20,8 +20,8 @@ from typing import Self
 
 from mom_council.councils.schema import Council
 from mom_council.models.planner import Plan, plan, to_leave
-from mom_council.models.rates import Allowance, Sent
-from mom_council.models.voices import LOCAL, Voice, settled, voice_of
+from mom_council.models.rates import RateWindow, SentRequest
+from mom_council.models.voices import LOCAL, ModelInstance, instance_of, settled
 
 PATIENCE = 1.0
 """Seconds that a free place is kept for an announced call that goes first by the plan."""
@@ -32,13 +32,13 @@ OVERTAKEN = 64
 class Turn:
     """A place in a lane's queue, and the turn that it becomes; `async with` waits for it."""
 
-    def __init__(self, lane: Lane, voice: Voice, *, announced: bool = False) -> None:
+    def __init__(self, lane: Lane, voice: ModelInstance, *, announced: bool = False) -> None:
         self._lane = lane
         self.voice = voice
         self.announced = announced
         self.number = 0
         self.overtaken = 0
-        self.leaving: list[Voice] = []
+        self.leaving: list[ModelInstance] = []
         """Who has to leave memory before this one is loaded."""
         self.granted: asyncio.Future[None] | None = None
 
@@ -76,8 +76,8 @@ class Lane:
         name: str = "",
         fits: int | None = None,
         plans: bool = False,
-        allowance: Allowance | None = None,
-        let_go: Callable[[Voice], Awaitable[None]] | None = None,
+        allowance: RateWindow | None = None,
+        let_go: Callable[[ModelInstance], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
         self.width = width
@@ -85,14 +85,14 @@ class Lane:
         self.plans = plans
         self.measured: int | None = None
         """How many were found to fit, where the council does not say."""
-        self.loaded: list[Voice] = []
+        self.loaded: list[ModelInstance] = []
         """In memory as far as is known, the longest unused first."""
         self.let_go = let_go
-        self._running: Counter[Voice] = Counter()
+        self._running: Counter[ModelInstance] = Counter()
         self._waiting: list[Turn] = []
-        self._expected: list[tuple[Voice, float]] = []
+        self._expected: list[tuple[ModelInstance, float]] = []
         """Announced calls that are not here yet, and until when they are waited for."""
-        self._ahead: Sequence[Collection[Voice]] = ()
+        self._ahead: Sequence[Collection[ModelInstance]] = ()
         self._count = 0
         self.allowance = allowance
         self._gate = asyncio.Lock()
@@ -105,8 +105,8 @@ class Lane:
     # What fan-outs and calls say.
 
     def expect(
-        self, calls: Iterable[Voice], ahead: Sequence[Collection[Voice]] = ()
-    ) -> Plan[Voice]:
+        self, calls: Iterable[ModelInstance], ahead: Sequence[Collection[ModelInstance]] = ()
+    ) -> Plan[ModelInstance]:
         """Announce the calls of a fan-out, and the fan-outs that are to follow it."""
         calls = list(calls)
         self._ahead = ahead
@@ -116,23 +116,23 @@ class Lane:
         loop.call_at(until + 0.001, self._deal)
         return plan(calls, self.loaded, self.room, ahead)
 
-    def withdraw(self, voice: Voice) -> None:
+    def withdraw(self, voice: ModelInstance) -> None:
         """An announced call does not need a turn after all: its answer was in a cache."""
         if self._forget(voice):
             self._deal()
 
-    def _forget(self, voice: Voice) -> bool:
+    def _forget(self, voice: ModelInstance) -> bool:
         for place, (expected, _) in enumerate(self._expected):
             if expected == voice:
                 del self._expected[place]
                 return True
         return False
 
-    def turn(self, voice: Voice, *, announced: bool = False) -> Turn:
+    def turn(self, voice: ModelInstance, *, announced: bool = False) -> Turn:
         """A turn for a call, which may be one that was announced."""
         return Turn(self, voice, announced=announced)
 
-    def found(self, there: Collection[Voice], among: Collection[Voice]) -> None:
+    def found(self, there: Collection[ModelInstance], among: Collection[ModelInstance]) -> None:
         """Take note of which of some voices are in memory, from those who know."""
         held = {*there, *self._running}
         known = [voice for voice in self.loaded if voice in held or voice not in among]
@@ -170,7 +170,9 @@ class Lane:
         self._running += Counter()  # without those at zero
         self._deal()
 
-    async def admit(self, tokens: float, told: Callable[[str, float], None] | None) -> Sent | None:
+    async def admit(
+        self, tokens: float, told: Callable[[str, float], None] | None
+    ) -> SentRequest | None:
         """Wait until the rate limits allow a request of so many tokens; first come, first served.
 
         `told` is called with the lane's name and the seconds, before they are waited.
@@ -211,18 +213,18 @@ class Lane:
         # None also where it goes first and is still to come, which is waited for.
         return next((turn for turn in self._waiting if turn.voice == voice), None)
 
-    def _goes_in(self, voice: Voice) -> bool:
+    def _goes_in(self, voice: ModelInstance) -> bool:
         """Whether there is room beside those who are speaking."""
         return self.fits is None or voice in self._running or len(self._running) < self.fits
 
-    def _would_cost_a_load(self, voice: Voice) -> bool:
+    def _would_cost_a_load(self, voice: ModelInstance) -> bool:
         """Whether room for it would be made by one that is to stay, because the others speak."""
         if self.fits is None or len(self.loaded) < self.fits or not self._running:
             return False
         gone, stays = self._leaves(voice)
         return gone is None or gone in stays
 
-    def _awaited(self) -> list[Voice]:
+    def _awaited(self) -> list[ModelInstance]:
         now = asyncio.get_running_loop().time()
         self._expected = [(voice, until) for voice, until in self._expected if until > now]
         return [voice for voice, _ in self._expected]
@@ -250,7 +252,9 @@ class Lane:
                 turn.leaving.append(gone)
         self.loaded.append(turn.voice)
 
-    def _leaves(self, voice: Voice) -> tuple[Voice | None, Collection[Voice]]:
+    def _leaves(
+        self, voice: ModelInstance
+    ) -> tuple[ModelInstance | None, Collection[ModelInstance]]:
         """Who would make room for a model, and who is to be in memory when all have spoken."""
         waiting = [one.voice for one in self._waiting]
         wanted = [voice, *self._running, *waiting, *self._awaited()]
@@ -282,15 +286,15 @@ def lane_of(lanes: Lanes, council: Council, key: str) -> Lane | None:
         if section is not None:
             lane.fits, lane.let_go = section.fits, unload if section.fits else None
             if section.rpm or section.tpm:
-                lane.allowance = Allowance(section.rpm, section.tpm)
+                lane.allowance = RateWindow(section.rpm, section.tpm)
     by_plan = section is None or section.order == "planned"
     if by_plan and not lane.plans and any(one.provider in LOCAL for one in sharing.values()):
-        lane.plans = len({voice_of(settled(council, name)) for name in sharing}) > 1
+        lane.plans = len({instance_of(settled(council, name)) for name in sharing}) > 1
     return lane
 
 
-async def unload(voice: Voice) -> None:
+async def unload(voice: ModelInstance) -> None:
     """Take a model out of memory."""
-    from mom_council.models.memory import let_go
+    from mom_council.models.memory import unload_instance
 
-    await let_go(voice)
+    await unload_instance(voice)

@@ -16,19 +16,19 @@ from mom_council.models.findings import is_near, ollama_address
 from mom_council.models.lanes import Lane, unload
 from mom_council.models.planner import how_many_fit
 from mom_council.models.providers import embedded
-from mom_council.models.voices import Voice
+from mom_council.models.voices import ModelInstance
 
 _SECONDS = 1.0
 """That a fan-out may be held up by a server that does not answer."""
 
 
-async def look(lane: Lane, voices: Sequence[Voice]) -> None:
+async def update_loaded(lane: Lane, voices: Sequence[ModelInstance]) -> None:
     """Find out which of a lane's voices are in memory, and once, how many fit."""
-    known: list[Voice] = []
-    there: list[Voice] = []
+    known: list[ModelInstance] = []
+    there: list[ModelInstance] = []
     for url in {_address(voice) for voice in voices if voice.provider == "ollama"}:
         mine = [one for one in voices if one.provider == "ollama" and _address(one) == url]
-        running = await ollama_says("GET", f"{url}/api/ps")
+        running = await ask_ollama("GET", f"{url}/api/ps")
         if running is not None:
             known += mine
             there += [voice for voice in mine if _is_among(running.get("models"), voice)]
@@ -40,16 +40,16 @@ async def look(lane: Lane, voices: Sequence[Voice]) -> None:
         lane.measured = max(len(there), lane.measured or await _fitting(lane, voices))
 
 
-async def let_go(voice: Voice) -> None:
+async def unload_instance(voice: ModelInstance) -> None:
     """Take a model out of memory; whoever uses it goes on until it has answered."""
     if voice.provider == "embedded" and voice.spec is not None:
         await asyncio.to_thread(embedded.stop_embedded, voice.spec)
     elif voice.provider == "ollama":
         body = {"model": voice.model, "keep_alive": 0}
-        await ollama_says("POST", f"{_address(voice)}/api/generate", body)
+        await ask_ollama("POST", f"{_address(voice)}/api/generate", body)
 
 
-async def _fitting(lane: Lane, voices: Sequence[Voice]) -> int:
+async def _fitting(lane: Lane, voices: Sequence[ModelInstance]) -> int:
     """How many of the voices fit, as far as sizes and memory are told; 1 where they are not."""
     if all(voice.provider == "embedded" for voice in voices):
         sizes = await asyncio.to_thread(_weights, voices)
@@ -65,7 +65,7 @@ async def _fitting(lane: Lane, voices: Sequence[Voice]) -> int:
     if len(urls) != 1 or not is_near(url := urls.pop()) or not _is_here(url):
         return 1
     listed, memory = (
-        await ollama_says("GET", f"{url}/api/tags"),
+        await ask_ollama("GET", f"{url}/api/tags"),
         await asyncio.to_thread(gpu_memory),
     )
     if listed is None or memory is None:
@@ -77,7 +77,7 @@ async def _fitting(lane: Lane, voices: Sequence[Voice]) -> int:
     return how_many_fit([size for size in found if isinstance(size, int)], memory)
 
 
-def _address(voice: Voice) -> str:
+def _address(voice: ModelInstance) -> str:
     return (voice.base_url or ollama_address(os.environ)).rstrip("/").removesuffix("/v1")
 
 
@@ -85,7 +85,7 @@ def _is_here(url: str) -> bool:
     return any(f"//{host}" in url for host in ("127.", "localhost", "[::1]"))
 
 
-def _is_among(cards: Any, voice: Voice) -> bool:
+def _is_among(cards: Any, voice: ModelInstance) -> bool:
     asked = dict(voice.options).get("num_ctx")
     return any(
         voice.model in (card.get("name"), card.get("model"))
@@ -98,7 +98,7 @@ def _cards(told: Any) -> Collection[Mapping[str, Any]]:
     return [card for card in told if isinstance(card, dict)] if isinstance(told, list) else []
 
 
-async def ollama_says(how: str, url: str, body: Any = None) -> dict[str, Any] | None:
+async def ask_ollama(how: str, url: str, body: Any = None) -> dict[str, Any] | None:
     """What an Ollama says; None where it does not answer, or something else does."""
     import httpx
 
@@ -116,11 +116,11 @@ async def ollama_says(how: str, url: str, body: Any = None) -> dict[str, Any] | 
     return None
 
 
-def _running(voices: Sequence[Voice]) -> list[Voice]:
+def _running(voices: Sequence[ModelInstance]) -> list[ModelInstance]:
     return [one for one in voices if one.spec is not None and embedded.is_running(one.spec)]
 
 
-def _weights(voices: Sequence[Voice]) -> list[int | None]:
+def _weights(voices: Sequence[ModelInstance]) -> list[int | None]:
     from mom_council.errors import MixtureError
     from mom_council.models.weights import find_weights
 

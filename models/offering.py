@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
-from mom_council.models.answering import Answering, heard_in
-from mom_council.models.calls import Call, calls_of
+from mom_council.models.answering import AnswerReader, answer_in
+from mom_council.models.calls import ToolCall, tool_calls_in
 from mom_council.models.capabilities import known
-from mom_council.models.constraint import Constraint
+from mom_council.models.constraint import SchemaConstraint
 from mom_council.models.registry import provider_of
 from mom_council.voting.replies import json_values
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mom_council.models.retry import Failure
 
-Definition = Mapping[str, Any]
+ToolDefinition = Mapping[str, Any]
 """A tool as OpenAI's protocol describes it; LangChain turns it into anybody else's."""
 
 _REFUSALS = (400, 404, 405, 422, 501)
@@ -53,14 +53,14 @@ def _able(spec: Model) -> bool:
     return provider_of(spec).tools
 
 
-class Offer:
+class ToolOffer:
     """What one call offers one model, from its first try to its last."""
 
     def __init__(
         self,
         key: str,
         spec: Model,
-        tools: Sequence[Definition] = (),
+        tools: Sequence[ToolDefinition] = (),
         schema: dict[str, Any] | None = None,
     ) -> None:
         self._key = key
@@ -71,7 +71,7 @@ class Offer:
         self._native = bool(tools) and _able(spec) and self._whose not in _unable
         self._given_up = False
         self._bound: dict[str, Any] = {}
-        self._constraint = Constraint(spec, schema or self._form)
+        self._constraint = SchemaConstraint(spec, schema or self._form)
 
     @property
     def _form(self) -> dict[str, Any] | None:
@@ -89,13 +89,13 @@ class Offer:
         self, on_text: Callable[[str, bool], None] | None
     ) -> Callable[[str, bool], None] | None:
         """Who hears the reply as it comes: of JSON, only the answer in it."""
-        return Answering(on_text) if on_text and self._tools and not self._native else on_text
+        return AnswerReader(on_text) if on_text and self._tools and not self._native else on_text
 
     def messages(self, told: Sequence[BaseMessage]) -> list[BaseMessage]:
         """The messages as this model can read them."""
         if self._native:
             return [_own_words(message, self._key) for message in told]
-        return in_words(told, _offer(self._tools))
+        return tools_as_text(told, _offer(self._tools))
 
     def meets(self, chat: BaseChatModel) -> None:
         """Bind the tools for this model's library, where that has a way."""
@@ -133,11 +133,11 @@ class Offer:
 
     def _in_words(self) -> None:
         self._native = False
-        self._constraint = Constraint(self._spec, self._schema or self._form)
+        self._constraint = SchemaConstraint(self._spec, self._schema or self._form)
 
     def read(
         self, text: str, chunks: Sequence[AIMessageChunk]
-    ) -> tuple[str, tuple[Call, ...], dict[str, Any] | None]:
+    ) -> tuple[str, tuple[ToolCall, ...], dict[str, Any] | None]:
         """What was said, which calls are asked for, and the message as its provider wants it."""
         if not self._tools:
             return text, (), None
@@ -146,14 +146,14 @@ class Offer:
         return (*_read(text, {tool["function"]["name"] for tool in self._tools}), None)
 
 
-def in_words(told: Sequence[BaseMessage], offer: str = "") -> list[BaseMessage]:
+def tools_as_text(told: Sequence[BaseMessage], offer: str = "") -> list[BaseMessage]:
     """A conversation with tools as plain messages, that any model can read."""
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
     plain: list[BaseMessage] = []
     for message in told:
         if isinstance(message, AIMessage) and message.tool_calls:
-            parts = [message.text, *(call.words for call in calls_of(message))]
+            parts = [message.text, *(call.words for call in tool_calls_in(message))]
             plain.append(AIMessage("\n".join(part for part in parts if part)))
         elif isinstance(message, ToolMessage):
             said = message.text.replace("</result", "<\\/result")  # it cannot end its own fence
@@ -176,7 +176,7 @@ def _are_results(message: BaseMessage) -> bool:
     return bool(message.additional_kwargs.get("results"))
 
 
-def _offer(tools: Sequence[Definition]) -> str:
+def _offer(tools: Sequence[ToolDefinition]) -> str:
     if not tools:
         return ""
     lines = []
@@ -187,7 +187,7 @@ def _offer(tools: Sequence[Definition]) -> str:
     return _OFFER.format(tools="\n".join(lines))
 
 
-def _bare(tool: Definition) -> dict[str, Any]:
+def _bare(tool: ToolDefinition) -> dict[str, Any]:
     told = tool["function"]
     head = {"title": told["name"], "description": told.get("description", ""), "properties": {}}
     return {**head, **(told.get("parameters") or {})}
@@ -202,17 +202,17 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _read(text: str, known: set[str]) -> tuple[str, tuple[Call, ...]]:
+def _read(text: str, known: set[str]) -> tuple[str, tuple[ToolCall, ...]]:
     """What stands in a reply in words; one that is no JSON is the answer as it is."""
     bare = text.strip().startswith(("{", "```"))
     values = [value for value in json_values(text) if isinstance(value, dict)]
-    calls: list[Call] = []
+    calls: list[ToolCall] = []
     for value in values:
         tool = value.get("tool") or (value.get("name") if "arguments" in value else None)
         if isinstance(tool, str) and (bare or tool in known):
             arguments = value.get("arguments", {})
             calls.append(
-                Call(
+                ToolCall(
                     id=f"call_{len(calls)}",
                     tool=tool,
                     arguments=arguments if isinstance(arguments, dict) else None,
@@ -224,7 +224,7 @@ def _read(text: str, known: set[str]) -> tuple[str, tuple[Call, ...]]:
     if calls:
         return "", tuple(calls)
     if not values and (half := _CUT.match(text)):
-        return (heard_in(text) if half[1] == "answer" else ""), ()
+        return (answer_in(text) if half[1] == "answer" else ""), ()
     return text, ()
 
 
@@ -234,7 +234,7 @@ _CUT = re.compile(r'\s*(?:```(?:json)?\s*)?\{\s*"(tool|answer)"\s*:')
 
 def _gathered(
     chunks: Sequence[AIMessageChunk], text: str, key: str
-) -> tuple[tuple[Call, ...], dict[str, Any] | None]:
+) -> tuple[tuple[ToolCall, ...], dict[str, Any] | None]:
     """The calls of a streamed message, and the whole of it, for its provider to read again."""
     from langchain_core.messages import AIMessage
     from langchain_core.messages.ai import add_ai_message_chunks
@@ -242,7 +242,7 @@ def _gathered(
     if not any(chunk.tool_call_chunks or chunk.tool_calls for chunk in chunks):
         return (), None
     whole = add_ai_message_chunks(chunks[0], *chunks[1:])
-    calls = calls_of(whole)
+    calls = tool_calls_in(whole)
     message = AIMessage(
         # Some vendors want their own blocks back with a call, thoughts and signatures included.
         content=text if isinstance(whole.content, str) else whole.content,
@@ -266,7 +266,9 @@ def _own_words(message: BaseMessage, key: str) -> BaseMessage:
     return AIMessage(message.text, tool_calls=message.tool_calls)
 
 
-def recalled(message: Mapping[str, Any] | None, text: str, calls: Sequence[Call]) -> AIMessage:
+def call_message(
+    message: Mapping[str, Any] | None, text: str, calls: Sequence[ToolCall]
+) -> AIMessage:
     """The message that asked for these calls, to be sent back with their results."""
     from langchain_core.messages import AIMessage
 

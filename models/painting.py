@@ -19,16 +19,16 @@ from mom_council.errors import (
     MixtureError,
     ModelUnavailableError,
 )
-from mom_council.models.clients import Room, room
-from mom_council.models.images import PictureError, checked_png
+from mom_council.models.clients import LoopResources, loop_resources
+from mom_council.models.images import PictureError, check_png
 from mom_council.models.lanes import lane_of
 from mom_council.models.prices import price_of, prices_of
 from mom_council.models.providers.diffusion import Drawn, draw_here
 from mom_council.models.registry import check, is_at_home, key_of, provider_of
-from mom_council.models.retry import Failure, breaker_of, understand, wait_before
+from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
 from mom_council.models.speaking import chain
 from mom_council.models.usage import Meter
-from mom_council.models.voices import voice_of
+from mom_council.models.voices import instance_of
 from mom_council.redaction import redact
 
 
@@ -37,7 +37,7 @@ class DeclinedError(ModelUnavailableError):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ImageOrder:
     """What is to be drawn; what is None is left to whoever draws."""
 
     prompt: str
@@ -63,7 +63,7 @@ class Painting:
 
 
 async def paint(
-    council: Council, key: str, order: Order, *, on_step: Callable[[int, int], None]
+    council: Council, key: str, order: ImageOrder, *, on_step: Callable[[int, int], None]
 ) -> Painting:
     """Ask the model `key` for a picture, then its fallbacks in order.
 
@@ -73,13 +73,13 @@ async def paint(
         ProviderNotInstalledError: no model of the chain can be opened here.
         CouncilError: none can be opened as it is written.
     """
-    here = await room()
+    here = await loop_resources()
     prices = await prices_of(council)
     easel = _Easel(order, on_step)
     for name in chain(council, key):
         spec = council.models[name]
         lane = lane_of(here.lanes, council, name)
-        turn = lane and lane.turn(voice_of(spec))
+        turn = lane and lane.turn(instance_of(spec))
         async with turn or nullcontext():
             painting = await easel.ask(here, name, spec, Meter(price_of(spec, prices)))
         if painting is not None:
@@ -91,13 +91,15 @@ async def paint(
 class _Easel:
     """One order on its way through a chain of models."""
 
-    order: Order
+    order: ImageOrder
     on_step: Callable[[int, int], None]
     attempts: list[Attempt] = field(default_factory=list)
     missing: list[MixtureError] = field(default_factory=list)
     spent: Usage = field(default_factory=Usage)
 
-    async def ask(self, here: Room, name: str, spec: Model, meter: Meter) -> Painting | None:
+    async def ask(
+        self, here: LoopResources, name: str, spec: Model, meter: Meter
+    ) -> Painting | None:
         """Ask one model, as often as its policy allows; None when it gives no picture."""
         now = asyncio.get_running_loop().time
         breaker = breaker_of(here.breakers, spec)
@@ -129,7 +131,7 @@ class _Easel:
                 breaker.note(None, spec, now())
                 self.spent += meter.usage(now() - first)
                 return self._painting(name, drawn)
-            wait = wait_before(tries, failure) if failure.again and tries <= spec.retries else None
+            wait = retry_delay(tries, failure) if failure.again and tries <= spec.retries else None
             if wait is None or now() + wait >= deadline:
                 breaker.note(failure, spec, now())
                 self.spent += meter.usage(now() - first)
@@ -137,7 +139,7 @@ class _Easel:
             await asyncio.sleep(wait)
 
     async def _try(
-        self, here: Room, spec: Model, meter: Meter, deadline: float
+        self, here: LoopResources, spec: Model, meter: Meter, deadline: float
     ) -> tuple[Drawn | None, Failure | None]:
         limit = asyncio.timeout_at(deadline)
         try:
@@ -145,7 +147,7 @@ class _Easel:
                 drawn = await self._drawn(here, spec, meter)
             if drawn.filtered:
                 return drawn, None
-            picture = await asyncio.to_thread(checked_png, drawn.content)
+            picture = await asyncio.to_thread(check_png, drawn.content)
             return drawn._replace(content=picture), None
         except PictureError as error:
             return None, Failure(str(error))
@@ -155,9 +157,9 @@ class _Easel:
             if limit.expired():
                 return None, Failure(f"no picture in {spec.timeout:g} s", late=True)
             where = spec.base_url or provider_of(spec).home or spec.provider
-            return None, understand(error, model=spec.model, provider=spec.provider, where=where)
+            return None, read_failure(error, model=spec.model, provider=spec.provider, where=where)
 
-    async def _drawn(self, here: Room, spec: Model, meter: Meter) -> Drawn:
+    async def _drawn(self, here: LoopResources, spec: Model, meter: Meter) -> Drawn:
         check(spec)
         if spec.provider == "diffusers":
             meter.calls += 1

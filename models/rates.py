@@ -23,7 +23,7 @@ _ANSWER = 500
 
 
 @dataclass(slots=True)
-class Sent:
+class SentRequest:
     """One request in the window."""
 
     at: float
@@ -31,7 +31,7 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Allowance:
+class RateWindow:
     """What one key may send.
 
     Args:
@@ -43,7 +43,7 @@ class Allowance:
     requests: int | None
     tokens: int | None
     period: float = 60.0
-    _sent: deque[Sent] = field(default_factory=deque)
+    _sent: deque[SentRequest] = field(default_factory=deque)
 
     def wait(self, tokens: float, now: float) -> float:
         """Seconds until a request of so many tokens may go; 0: now.
@@ -64,14 +64,14 @@ class Allowance:
                 until = max(until, one.at + self.period)
         return until - now
 
-    def send(self, tokens: float, now: float) -> Sent:
+    def send(self, tokens: float, now: float) -> SentRequest:
         """Note a request; put its `tokens` right when they are known."""
-        sent = Sent(now, tokens)
+        sent = SentRequest(now, tokens)
         self._sent.append(sent)
         return sent
 
 
-def estimate(messages: Sequence[BaseMessage], spec: Model) -> float:
+def estimate_tokens(messages: Sequence[BaseMessage], spec: Model) -> float:
     """Tokens that a request may take: a quarter of its characters, and its answer."""
     most = next(
         (spec.params[name] for name in _BOUNDS if isinstance(spec.params.get(name), int)), _ANSWER

@@ -23,13 +23,13 @@ from mom_council.errors import (
     UnknownNameError,
 )
 from mom_council.models.providers import PROVIDERS, UNLISTED, Provider
-from mom_council.models.terms import agreed
+from mom_council.models.terms import adapt_params
 from mom_council.redaction import redact
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from mom_council.models.clients import Room
+    from mom_council.models.clients import LoopResources
 
 _HAVE_A_PLACE = frozenset(
     {"model", "model_name", "model_provider", "base_url", "max_retries", "streaming", "stream"}
@@ -41,7 +41,7 @@ _OPEN_AT_MOST = 256
 
 
 async def open_model(
-    room: Room, spec: Model, params: Mapping[str, Any] | None = None
+    room: LoopResources, spec: Model, params: Mapping[str, Any] | None = None
 ) -> BaseChatModel:
     """The chat model of a voice; `params` override those in the council.
 
@@ -52,7 +52,7 @@ async def open_model(
     """
     merged = {**spec.params, **(params or {})}
     asked = {name: value for name, value in merged.items() if value is not None}
-    asked = agreed(spec, asked)
+    asked = adapt_params(spec, asked)
     base_url: str | None
     key: str | None
     if spec.provider == "embedded":
@@ -156,7 +156,7 @@ def is_at_home(spec: Model, provider: Provider) -> bool:
 
 
 def _open(
-    room: Room, spec: Model, base_url: str | None, key: str | None, params: dict[str, Any]
+    room: LoopResources, spec: Model, base_url: str | None, key: str | None, params: dict[str, Any]
 ) -> BaseChatModel:
     provider = provider_of(spec)
     _check(spec, provider, params)

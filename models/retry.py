@@ -152,7 +152,7 @@ class Failure:
     late: bool = False
 
 
-def understand(error: BaseException, *, model: str, provider: str, where: str) -> Failure:
+def read_failure(error: BaseException, *, model: str, provider: str, where: str) -> Failure:
     """Read an exception; `where` is the address that was asked, for the message."""
     chain = list(_chain(error))
     status = next((found for one in chain if (found := _status(one))), None)
@@ -174,7 +174,7 @@ def understand(error: BaseException, *, model: str, provider: str, where: str) -
     return Failure(_clean(f"{type(error).__name__}: {said}"))
 
 
-def wait_before(tries: int, failure: Failure) -> float | None:
+def retry_delay(tries: int, failure: Failure) -> float | None:
     """Seconds to wait after so many tries; None when the server wants more than anyone waits."""
     if failure.wait is not None:
         if failure.wait > LONGEST_RETRY_AFTER:

@@ -18,19 +18,19 @@ from mom_council.councils.records import Attempt, Usage
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import MixtureError, ModelUnavailableError, UnknownNameError
 from mom_council.models import cache, capabilities
-from mom_council.models.calls import Call
-from mom_council.models.clients import Room, close_voices, room
-from mom_council.models.eyes import as_it_sees
+from mom_council.models.calls import ToolCall
+from mom_council.models.clients import LoopResources, loop_resources
+from mom_council.models.eyes import messages_for
 from mom_council.models.lanes import Lane, lane_of
-from mom_council.models.offering import Definition, Offer
+from mom_council.models.offering import ToolDefinition, ToolOffer
 from mom_council.models.prices import Prices, price_of, prices_of
-from mom_council.models.rates import estimate
+from mom_council.models.rates import estimate_tokens
 from mom_council.models.registry import open_model, provider_of
-from mom_council.models.retry import Failure, breaker_of, understand, wait_before
-from mom_council.models.stream_parser import Ear, Finish, ListenerError
-from mom_council.models.terms import learn, takes
+from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
+from mom_council.models.stream_parser import Finish, ListenerError, StreamParser
+from mom_council.models.terms import accepts, remember_rejection
 from mom_council.models.usage import Meter
-from mom_council.models.voices import settled, voice_of
+from mom_council.models.voices import instance_of, settled
 from mom_council.redaction import redact
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk, BaseMessage
     from langchain_core.runnables import RunnableConfig
 
-__all__ = ["Reply", "close_voices", "speak"]
+__all__ = ["Reply", "speak"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Reply:
     """Why it is broken, or the words of the refusal."""
     id: str = ""
     """LangChain's own of the message whose chunks were streamed."""
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
     """The tools that it asks for before it goes on."""
     message: dict[str, Any] | None = None
     """What asked for them, as its provider wants it sent back; see `offering.recalled`."""
@@ -83,7 +83,7 @@ async def speak(
     config: RunnableConfig | None = None,
     seat: str | None = None,
     on_wait: Callable[[str, float], None] | None = None,
-    tools: Sequence[Definition] = (),
+    tools: Sequence[ToolDefinition] = (),
 ) -> Reply:
     """Ask the model `key`, then its fallbacks in order, until one answers.
 
@@ -105,24 +105,28 @@ async def speak(
             the table of prices cannot be read.
         UnknownNameError: the council has no such model.
     """
-    here = await room()
+    here = await loop_resources()
     prices = await prices_of(council)
     await capabilities.refresh()
     asking = _Asking(messages, on_text, schema, params, config, on_wait, prices, stop, tools)
     try:
         for name in chain(council, key):
             spec, lane = settled(council, name), lane_of(here.lanes, council, name)
-            asking.sent = await as_it_sees(spec, messages)
+            asking.sent = await messages_for(spec, messages)
             request = None if seat is None else asking.request(spec, seat)
-            if council.cache and request and (kept := await cache.find(council.cache, request)):
+            if (
+                council.cache
+                and request
+                and (kept := await cache.find_answer(council.cache, request))
+            ):
                 if lane is not None and name == key:
-                    lane.withdraw(voice_of(spec))
+                    lane.withdraw(instance_of(spec))
                 return asking.recall(name, spec, kept)
             async with _turn(here, lane, spec, announced=name == key):
                 reply = await asking.ask(here, name, spec, lane)
             if reply is not None:
                 if council.cache and request and reply.finish == "stop" and reply.whole:
-                    await cache.keep(council.cache, request, _kept(reply))
+                    await cache.keep_answer(council.cache, request, _kept(reply))
                 return reply
     except ListenerError as error:
         raise error.__cause__ or error from None
@@ -130,7 +134,7 @@ async def speak(
 
 
 def _turn(
-    here: Room, lane: Lane | None, spec: Model, *, announced: bool
+    here: LoopResources, lane: Lane | None, spec: Model, *, announced: bool
 ) -> AbstractAsyncContextManager[Any]:
     """What a call holds of its lane: a turn, or nothing where it will not ask."""
     if lane is None:
@@ -138,9 +142,9 @@ def _turn(
     if breaker_of(here.breakers, spec).is_shut(spec, asyncio.get_running_loop().time()):
         # Nobody is taken out of memory for a model that is not asked.
         if announced:
-            lane.withdraw(voice_of(spec))
+            lane.withdraw(instance_of(spec))
         return nullcontext()
-    return lane.turn(voice_of(spec), announced=announced)
+    return lane.turn(instance_of(spec), announced=announced)
 
 
 def chain(council: Council, key: str) -> Iterator[str]:
@@ -176,7 +180,7 @@ class _Asking:
     on_wait: Callable[[str, float], None] | None
     prices: Prices
     stop: Sequence[str] = ()
-    tools: Sequence[Definition] = ()
+    tools: Sequence[ToolDefinition] = ()
     attempts: list[Attempt] = field(default_factory=list)
     missing: list[MixtureError] = field(default_factory=list)
     spent: Usage = field(default_factory=Usage)
@@ -184,12 +188,14 @@ class _Asking:
     sent: list[BaseMessage] = field(default_factory=list)
     """The messages as the model whose turn it is can take them."""
 
-    async def ask(self, here: Room, name: str, spec: Model, lane: Lane | None) -> Reply | None:
+    async def ask(
+        self, here: LoopResources, name: str, spec: Model, lane: Lane | None
+    ) -> Reply | None:
         """Ask one model, as often as its policy allows; None when it does not answer."""
         now = asyncio.get_running_loop().time
         deadline: float | None = None
         meter = Meter(price_of(spec, self.prices))
-        offer = Offer(name, spec, self.tools, self.schema)
+        offer = ToolOffer(name, spec, self.tools, self.schema)
         breaker = breaker_of(here.breakers, spec)
         if shut := breaker.refusal(spec, now()):
             self.attempts.append(Attempt(model=name, error=shut))
@@ -205,7 +211,7 @@ class _Asking:
                 return None
             offer.meets(chat)
             ready = now()
-            admitted = lane and await lane.admit(estimate(self.sent, spec), self.on_wait)
+            admitted = lane and await lane.admit(estimate_tokens(self.sent, spec), self.on_wait)
             began = now()
             if deadline is None:
                 # Importing its library, or loading its weights, does not count.
@@ -231,10 +237,10 @@ class _Asking:
                 breaker.note(None, spec, now())
                 self.spent += meter.usage(now() - self.began)
                 return self._reply(name, heard, offer)
-            if learn(spec, self._params(spec), failure) or offer.refused_by(failure):
+            if remember_rejection(spec, self._params(spec), failure) or offer.refused_by(failure):
                 continue
             tries += 1
-            wait = wait_before(tries, failure) if failure.again and tries <= spec.retries else None
+            wait = retry_delay(tries, failure) if failure.again and tries <= spec.retries else None
             if wait is None or now() + wait >= deadline:
                 breaker.note(failure, spec, now())
                 self.spent += meter.usage(now() - self.began)
@@ -247,15 +253,15 @@ class _Asking:
         spec: Model,
         meter: Meter,
         deadline: float,
-        offer: Offer,
+        offer: ToolOffer,
     ) -> _Heard:
         """Send one request and listen to the end of it, or to where it breaks."""
         now = asyncio.get_running_loop().time
-        heard = _Heard(Ear(offer.listener(self.on_text), meter))
+        heard = _Heard(StreamParser(offer.listener(self.on_text), meter))
         first_by = deadline if spec.first_token is None else min(deadline, now() + spec.first_token)
         limit = asyncio.timeout_at(first_by)
         more = offer.arguments(chat)
-        if self.stop and takes(spec, self._params(spec), "stop"):
+        if self.stop and accepts(spec, self._params(spec), "stop"):
             more["stop"] = [*self.stop]
         sent = offer.messages(self.sent)
         meter.calls += 1
@@ -276,7 +282,7 @@ class _Asking:
             if limit.expired():
                 heard.failure = _late(spec, heard, out_of_time=now() >= deadline)
             else:
-                heard.failure = understand(
+                heard.failure = read_failure(
                     error, model=spec.model, provider=spec.provider, where=_address(spec)
                 )
         heard.ear.close()
@@ -291,13 +297,13 @@ class _Asking:
         stop = {"stop": [*self.stop]} if self.stop else {}
         return {**spec.params, **(self.params or {}), **stop}
 
-    def request(self, spec: Model, seat: str) -> cache.Request:
+    def request(self, spec: Model, seat: str) -> cache.CacheRequest:
         """What decides the answer of a model to this."""
         params = {**(self.params or {}), **({"stop": [*self.stop]} if self.stop else {})}
         address = _address(spec)
-        return cache.Request(spec, address, self.sent, params, self.schema, self.tools, seat)
+        return cache.CacheRequest(spec, address, self.sent, params, self.schema, self.tools, seat)
 
-    def recall(self, name: str, spec: Model, kept: cache.Kept) -> Reply:
+    def recall(self, name: str, spec: Model, kept: cache.CachedAnswer) -> Reply:
         """Tell an answer that was kept as if it came; it costs nothing."""
         for piece, thought in ((kept.reasoning, True), (kept.text, False)):
             if piece and self.on_text:
@@ -313,11 +319,11 @@ class _Asking:
             finish="stop",
             attempts=tuple(self.attempts),
             cached=True,
-            calls=tuple(Call.model_validate(call) for call in kept.calls),
+            calls=tuple(ToolCall.model_validate(call) for call in kept.calls),
             message=kept.message,
         )
 
-    def _reply(self, name: str, heard: _Heard, offer: Offer) -> Reply:
+    def _reply(self, name: str, heard: _Heard, offer: ToolOffer) -> Reply:
         ear = heard.ear
         text, calls, message = offer.read(ear.text, heard.chunks)
         finish, detail = ear.finish or "stop", ""
@@ -366,14 +372,14 @@ class _Asking:
 class _Heard:
     """What came of one request."""
 
-    ear: Ear
+    ear: StreamParser
     chunks: list[AIMessageChunk] = field(default_factory=list)
     failure: Failure | None = None
     first: float | None = None
 
 
-def _kept(reply: Reply) -> cache.Kept:
-    return cache.Kept(
+def _kept(reply: Reply) -> cache.CachedAnswer:
+    return cache.CachedAnswer(
         text=reply.text,
         reasoning=reply.reasoning,
         calls=tuple(call.model_dump() for call in reply.calls),

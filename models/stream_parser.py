@@ -2,7 +2,7 @@
 
 Some providers send thoughts in a field of their own; others leave `<think> ... </think>` in the
 text. Some chat templates put the opening tag into the prompt, so only the closing one arrives:
-then what was taken for text turns out to have been thought, and `Thoughts` moves it over.
+then what was taken for text turns out to have been thought, and `ThoughtSplitter` moves it over.
 
 A block counts only at the beginning of a reply, where models put it. A tag further on is the
 model talking about tags.
@@ -27,11 +27,11 @@ _CLOSING = tuple(f"</{tag}>" for tag in _TAGS)
 _LONE = "</think>"
 """The only closing tag that templates are known to leave on its own."""
 
-Tell = Callable[[str, bool], None]
+OnText = Callable[[str, bool], None]
 """Called with a piece and whether it is reasoning."""
 
 
-class Thoughts:
+class ThoughtSplitter:
     """Splits one reply as its pieces arrive; a tag may be cut anywhere between two pieces.
 
     Attributes:
@@ -39,7 +39,7 @@ class Thoughts:
         reasoning: what was thought, complete after `close`.
     """
 
-    def __init__(self, tell: Tell | None = None) -> None:
+    def __init__(self, tell: OnText | None = None) -> None:
         self._tell = tell
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -158,7 +158,7 @@ class ListenerError(Exception):
     """`on_text` itself failed: the caller's error, not the model's. Its cause is the error."""
 
 
-class Ear:
+class StreamParser:
     """Hears one answer, chunk by chunk.
 
     Attributes:
@@ -169,7 +169,7 @@ class Ear:
 
     def __init__(self, on_text: Callable[[str, bool], None] | None, meter: Meter) -> None:
         self._meter = meter
-        self._thoughts = Thoughts(_guarded(on_text) if on_text else None)
+        self._thoughts = ThoughtSplitter(_guarded(on_text) if on_text else None)
         self._begun = False
         self.refusal = ""
         self.finish: Finish | None = None

@@ -110,7 +110,7 @@ _refused: dict[tuple[str, str | None, str], frozenset[str]] = {}
 """Parameters that a model was found not to take."""
 
 
-def agreed(spec: Model, params: Params) -> dict[str, Any]:
+def adapt_params(spec: Model, params: Params) -> dict[str, Any]:
     """The parameters as the voice's vendor takes them.
 
     OpenAI's terms hold at its own address only: others who speak its protocol have their own.
@@ -129,13 +129,13 @@ def agreed(spec: Model, params: Params) -> dict[str, Any]:
     return taken
 
 
-def takes(spec: Model, params: Params, name: str) -> bool:
+def accepts(spec: Model, params: Params, name: str) -> bool:
     """Whether one of the parameters is sent, under whatever name."""
     called = NAMES.get(spec.provider, {}).get(name, name)
-    return called in agreed(spec, params)
+    return called in adapt_params(spec, params)
 
 
-def learn(spec: Model, params: Params, failure: Failure) -> bool:
+def remember_rejection(spec: Model, params: Params, failure: Failure) -> bool:
     """Whether the vendor named a parameter that it does not take; it is left out from now on."""
     if failure.status not in (400, 422) or not _SAYS_NO.search(failure.reason):
         return False

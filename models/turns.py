@@ -7,15 +7,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from mom_council.councils.schema import Council
-from mom_council.models.clients import room
+from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import Lane, lane_of
-from mom_council.models.memory import look
+from mom_council.models.memory import update_loaded
 from mom_council.models.planner import loads_as_they_come
-from mom_council.models.voices import Voice, settled, voice_of
+from mom_council.models.voices import ModelInstance, instance_of, settled
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class LanePlan:
     """In which order one lane takes the calls of a fan-out."""
 
     lane: str
@@ -30,9 +30,9 @@ class Order:
     """The loads if calls were served as they come."""
 
 
-async def announce(
+async def announce_calls(
     council: Council, keys: Sequence[str], ahead: Sequence[Collection[str]] = ()
-) -> list[Order]:
+) -> list[LanePlan]:
     """Announce the calls of a fan-out; the orders of the lanes in which there is one to choose.
 
     Args:
@@ -40,7 +40,7 @@ async def announce(
         keys: the model of each call, in the order of the seats.
         ahead: the models of the fan-outs that are to follow.
     """
-    here = await room()
+    here = await loop_resources()
     lanes: dict[int, tuple[Lane, list[str]]] = {}
     for key in keys:
         lane = lane_of(here.lanes, council, key)
@@ -51,11 +51,11 @@ async def announce(
 
 async def _announce(
     council: Council, lane: Lane, keys: list[str], ahead: Sequence[Collection[str]]
-) -> Order:
-    names: dict[Voice, str] = {}
+) -> LanePlan:
+    names: dict[ModelInstance, str] = {}
 
-    def voice(key: str) -> Voice:
-        found = voice_of(settled(council, key))
+    def voice(key: str) -> ModelInstance:
+        found = instance_of(settled(council, key))
         names.setdefault(found, key)
         return found
 
@@ -63,11 +63,11 @@ async def _announce(
     later = [
         {voice(key) for key in some if council.models[key].lane == lane.name} for some in ahead
     ]
-    await look(lane, [*names])
+    await update_loaded(lane, [*names])
     loaded = [*lane.loaded]
     plan = lane.expect(calls, later)
     each = Counter(calls)
-    return Order(
+    return LanePlan(
         lane=lane.name,
         models=tuple(names[one] for one in plan.order),
         calls=tuple(each[one] for one in plan.order),

@@ -21,7 +21,7 @@ _KEPT = Lane().keep_alive
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class ModelInstance:
     """A model, loaded in one way."""
 
     provider: str
@@ -31,17 +31,17 @@ class Voice:
     spec: Model | None = field(default=None, compare=False)
 
 
-def voice_of(spec: Model) -> Voice:
+def instance_of(spec: Model) -> ModelInstance:
     """The voice that a model of a council is."""
     if spec.provider == "embedded":
         options: tuple[tuple[str, Any], ...] = (
             ("context", spec.context),
             ("slots", spec.concurrency),
         )
-        return Voice("embedded", None, spec.model, options, spec)
+        return ModelInstance("embedded", None, spec.model, options, spec)
     asked = {"num_ctx": spec.context, **spec.params}
     options = tuple((name, asked[name]) for name in _RUNNER if asked.get(name) is not None)
-    return Voice(spec.provider, spec.base_url, full_name(spec.model), options, spec)
+    return ModelInstance(spec.provider, spec.base_url, full_name(spec.model), options, spec)
 
 
 def full_name(model: str) -> str:

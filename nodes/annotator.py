@@ -13,11 +13,21 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Annotation, Depth, Segment
 from mom_council.councils.schema import Council
-from mom_council.deliberation.ask_model import compose, cut_off, failed, utter
+from mom_council.deliberation.ask_model import (
+    ask_model,
+    cancelled_segment,
+    compose_messages,
+    failed_segment,
+)
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.conversation import conversation, instructions, pictures, posed
-from mom_council.deliberation.events import Noted, Read, Speaker, tell
-from mom_council.deliberation.selectors import reading_seconds
+from mom_council.deliberation.conversation import (
+    caller_instructions,
+    earlier_messages,
+    question_pictures,
+    question_with_results,
+)
+from mom_council.deliberation.events import Noted, Read, Speaker, emit
+from mom_council.deliberation.selectors import reader_seconds
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError, StorageError
 from mom_council.models.ledger import Ledger
@@ -34,7 +44,7 @@ _KINDS = 24
 """Kinds of question that are offered at the most."""
 
 
-def reading(*, depth: bool, kinds: Sequence[str] = ()) -> dict[str, Any]:
+def annotation_schema(*, depth: bool, kinds: Sequence[str] = ()) -> dict[str, Any]:
     """The schema of what the annotator says; how deep to go, and of what kind, only if asked."""
     fields: dict[str, Any] = {**_FIELDS, **(_DEPTH if depth else {})}
     if kinds:
@@ -68,39 +78,41 @@ async def annotator(
         "annotator",
         style=council.prompts,
         personality=council.annotator.personality,
-        question=posed(state),
+        question=question_with_results(state),
         depth=deep,
         kinds=kinds,
     )
-    messages = compose(
+    messages = compose_messages(
         prompt,
-        instructions=instructions(state),
-        conversation=conversation(state, council),
-        pictures=pictures(state),
+        instructions=caller_instructions(state),
+        conversation=earlier_messages(state, council),
+        pictures=question_pictures(state),
     )
-    schema = reading(depth=deep, kinds=kinds)
+    schema = annotation_schema(depth=deep, kinds=kinds)
     began = time.monotonic()
     try:
-        async with asyncio.timeout(reading_seconds(state, council, context_of(runtime))):
-            reply, segment = await utter(council, runtime, speaker, key, messages, schema=schema)
+        async with asyncio.timeout(reader_seconds(state, council, context_of(runtime))):
+            reply, segment = await ask_model(
+                council, runtime, speaker, key, messages, schema=schema
+            )
     except TimeoutError:
         return _unread(
-            runtime, "half of the question's time was over", cut_off(speaker, key, began)
+            runtime, "half of the question's time was over", cancelled_segment(speaker, key, began)
         )
     except ModelError as error:
-        return _unread(runtime, str(error), failed(speaker, key, error))
+        return _unread(runtime, str(error), failed_segment(speaker, key, error))
     annotation = read_annotation(reply.text, kinds)
-    tell(runtime, Read(annotation=annotation))
+    emit(runtime, Read(annotation=annotation))
     if annotation == Annotation():
         note = "The annotator's reply could not be read; the question stands as it was asked."
-        tell(runtime, Noted(text=note))
+        emit(runtime, Noted(text=note))
         return {"annotation": annotation, "segments": [segment], "notes": [note]}
     return {"annotation": annotation, "segments": [segment]}
 
 
 def _unread(runtime: Runtime[CouncilContext], why: str, segment: Segment) -> CouncilUpdate:
     note = f"The annotator did not answer ({why}); the question stands as it was asked."
-    tell(runtime, Noted(text=note))
+    emit(runtime, Noted(text=note))
     return {"segments": [segment], "notes": [note]}
 
 

@@ -10,47 +10,53 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import AbsenceReason, Proposal, Segment
 from mom_council.councils.schema import Character, Council
-from mom_council.deliberation import conversation as talk
-from mom_council.deliberation import selectors as table
-from mom_council.deliberation.ask_model import absence, blame, compose, cut_off, failed, utter
+from mom_council.deliberation import conversation, selectors
+from mom_council.deliberation.ask_model import (
+    absence_reason,
+    ask_model,
+    cancelled_segment,
+    compose_messages,
+    failed_segment,
+    make_absence,
+)
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.conversation import as_seated
-from mom_council.deliberation.events import Missed, Speaker, tell
+from mom_council.deliberation.conversation import with_own_vision
+from mom_council.deliberation.events import Missed, Speaker, emit
 from mom_council.deliberation.race import OutOfTime, Races, TooLate, never
-from mom_council.deliberation.schedule import stopped
+from mom_council.deliberation.schedule import stops_early
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
-from mom_council.deliberation.tools import kit_of
+from mom_council.deliberation.tools import tool_access
 from mom_council.errors import ModelError
 from mom_council.models.speaking import Reply
-from mom_council.models.tools.allowed import NONE, Given
+from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
 from mom_council.prompts import render
 from mom_council.voting.stated import stated_confidence
 
 
-def character(name: str, races: Races, given: Given = NONE) -> Any:
+def character(name: str, races: Races, given: CallerTools = NO_TOOLS) -> Any:
     """Make the node of one character."""
 
     async def speaks(
         state: CouncilState, runtime: Runtime[CouncilContext], council: Council
     ) -> CouncilUpdate:
         """Answer the question; a failure is an absence with its reason, never an exception."""
-        turn = table.seating(state)
+        turn = selectors.current_turn(state)
         who = council.character(name)
         speaker = Speaker(node="character", name=name, round=turn.round, layer=turn.layer)
-        left = table.remaining_seconds(state, council, context_of(runtime))
+        left = selectors.remaining_seconds(state, council, context_of(runtime))
         if left == 0:
             return _missed(runtime, speaker, "budget", "the question's time was over", [])
         race = races.join(runtime, council.deliberation, len(turn.seated))
 
         def settles(spoken: list[tuple[Reply, Segment]]) -> bool:
             fresh = [_proposal(reply, segment, council) for reply, segment in spoken]
-            return stopped(state, council, fresh)
+            return stops_early(state, council, fresh)
 
-        began, kit = time.monotonic(), kit_of(who, given)
+        began, kit = time.monotonic(), tool_access(who, given)
         try:
             reply, segment = await race.run(
-                utter(
-                    as_seated(who, council),
+                ask_model(
+                    with_own_vision(who, council),
                     runtime,
                     speaker,
                     who.model,
@@ -63,14 +69,19 @@ def character(name: str, races: Races, given: Given = NONE) -> Any:
                 seconds=left,
             )
         except ModelError as error:
-            return _missed(runtime, speaker, *blame(error), [failed(speaker, who.model, error)])
+            return _missed(
+                runtime,
+                speaker,
+                *absence_reason(error),
+                [failed_segment(speaker, who.model, error)],
+            )
         except TooLate:
-            cut = cut_off(speaker, who.model, began, kit)
+            cut = cancelled_segment(speaker, who.model, began, kit)
             if race.settled:
                 return _missed(runtime, speaker, "settled", "the others had settled it", [cut])
             return _missed(runtime, speaker, "late", "a quorum had answered", [cut])
         except OutOfTime:
-            cut = cut_off(speaker, who.model, began, kit)
+            cut = cancelled_segment(speaker, who.model, began, kit)
             return _missed(runtime, speaker, "budget", "the question's time was over", [cut])
         if fault := _fault(reply):
             return _missed(runtime, speaker, *fault, [segment])
@@ -96,7 +107,7 @@ def _proposal(reply: Reply, segment: Segment, council: Council) -> Proposal:
 def _messages(
     who: Character, state: CouncilState, council: Council, context: CouncilContext
 ) -> list[Any]:
-    turn = table.seating(state)
+    turn = selectors.current_turn(state)
     earlier, own = _earlier(who, state, council)
     prompt = render(
         "character",
@@ -106,7 +117,7 @@ def _messages(
         speaking_style=who.speaking_style,
         thought_process=who.thought_process,
         interests=who.interests,
-        question=talk.posed(state),
+        question=conversation.question_with_results(state),
         restated=state["annotation"].restated,
         earlier=earlier,
         own=own,
@@ -114,12 +125,15 @@ def _messages(
         layer=turn.layer,
         method=council.deliberation.method,
     )
-    told = (talk.instructions(state), context.form.for_the_council if context.form else "")
-    return compose(
+    told = (
+        conversation.caller_instructions(state),
+        context.form.for_the_council if context.form else "",
+    )
+    return compose_messages(
         prompt,
         instructions="\n\n".join(part for part in told if part),
-        conversation=talk.conversation(state, council),
-        pictures=talk.pictures(state),
+        conversation=conversation.earlier_messages(state, council),
+        pictures=conversation.question_pictures(state),
     )
 
 
@@ -129,18 +143,20 @@ def _earlier(who: Character, state: CouncilState, council: Council) -> tuple[lis
     Never a proposal of its own round and layer, unless the council speaks one after another. Its
     own last proposal is told apart; the others are in a seeded order that names nobody.
     """
-    turn = table.seating(state)
+    turn = selectors.current_turn(state)
     read: Sequence[Proposal] = ()
     if council.deliberation.mode == "sequential":
-        read = table.proposals_at(state, turn.round, turn.layer)
+        read = selectors.proposals_at(state, turn.round, turn.layer)
     if not read and turn.layer > 1:
-        read = table.below(state, council)
+        read = selectors.previous_layer(state, council)
         if council.deliberation.hears == "opposite":
-            read = table.opposite(who.name, read, council) or read
+            read = selectors.paired_proposal(who.name, read, council) or read
     if not read and turn.round > 1:
-        read = table.candidates(state, council)
+        read = selectors.candidates(state, council)
     others = [p.text for p in read if p.character != who.name]
-    table.dice(state, council, "earlier", turn.round, turn.layer, who.name).shuffle(others)
+    selectors.seeded_random(state, council, "earlier", turn.round, turn.layer, who.name).shuffle(
+        others
+    )
     own = next((p.text for p in read if p.character == who.name), "")
     return others, own
 
@@ -169,6 +185,6 @@ def _missed(
     detail: str,
     segments: list[Any],
 ) -> CouncilUpdate:
-    missed = absence(speaker, reason, detail)
-    tell(runtime, Missed(absence=missed))
+    missed = make_absence(speaker, reason, detail)
+    emit(runtime, Missed(absence=missed))
     return {"absences": [missed], "segments": segments}

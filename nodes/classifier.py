@@ -13,11 +13,16 @@ from langgraph.types import Overwrite
 
 from mom_council.councils.records import Annotation, Segment
 from mom_council.councils.schema import Council
-from mom_council.deliberation.ask_model import compose, cut_off, failed, utter
+from mom_council.deliberation.ask_model import (
+    ask_model,
+    cancelled_segment,
+    compose_messages,
+    failed_segment,
+)
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.conversation import command, question
-from mom_council.deliberation.events import Noted, Routed, Speaker, tell
-from mom_council.deliberation.selectors import reading_seconds
+from mom_council.deliberation.conversation import explicit_route, question_text
+from mom_council.deliberation.events import Noted, Routed, Speaker, emit
+from mom_council.deliberation.selectors import reader_seconds
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.prompts import render
@@ -46,7 +51,7 @@ async def classifier(
     An explicit command decides; then the model, whose label is checked again here; then keywords;
     then text. A council without a painter only listens for the command.
     """
-    text = question(state)
+    text = question_text(state)
     state = {**state, "asked_at": time.time()}
     cleared: CouncilUpdate = {
         "asked_at": state["asked_at"],
@@ -62,7 +67,7 @@ async def classifier(
     }
     segments: list[Segment] = []
     notes: list[str] = []
-    if explicit := command(state):
+    if explicit := explicit_route(state):
         routed = Routed(route="image" if explicit == "image" else "text", how="command")
     elif council.painter is None:
         routed = Routed(route="text", how="default")
@@ -70,9 +75,9 @@ async def classifier(
         label, segments, notes = await _ask(text, state, runtime, council)
         drawing: Route = "image" if DRAWING.search(text) else "text"
         routed = Routed(route=label or drawing, how="model" if label else "keywords")
-    tell(runtime, routed)
+    emit(runtime, routed)
     for note in notes:
-        tell(runtime, Noted(text=note))
+        emit(runtime, Noted(text=note))
     cleared["notes"] = Overwrite(notes)
     return {**cleared, "route": routed.route, "segments": Overwrite(segments)}
 
@@ -89,13 +94,13 @@ async def _ask(
     prompt = render("classifier", style=council.prompts, question=text[:2000])
     began = time.monotonic()
     try:
-        async with asyncio.timeout(reading_seconds(state, council, context_of(runtime))):
-            reply, segment = await utter(
+        async with asyncio.timeout(reader_seconds(state, council, context_of(runtime))):
+            reply, segment = await ask_model(
                 council,
                 runtime,
                 speaker,
                 key,
-                compose(prompt),
+                compose_messages(prompt),
                 schema=LABEL,
                 params={"temperature": 0.01},
             )
@@ -103,10 +108,10 @@ async def _ask(
         note = (
             "The classifier took half of the question's time; the question's words chose its route."
         )
-        return None, [cut_off(speaker, key, began)], [note]
+        return None, [cancelled_segment(speaker, key, began)], [note]
     except ModelError as error:
         note = f"The classifier did not answer ({error}); the question's words chose its route."
-        return None, [failed(speaker, key, error)], [note]
+        return None, [failed_segment(speaker, key, error)], [note]
     label = read_label(reply.text)
     unread = "The classifier's reply could not be read; the question's words chose its route."
     return label, [segment], [] if label else [unread]

@@ -7,11 +7,10 @@ import asyncio
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
-from mom_council.deliberation import conversation as talk
-from mom_council.deliberation import selectors as table
-from mom_council.deliberation.ask_model import compose, failed, utter
+from mom_council.deliberation import conversation, selectors
+from mom_council.deliberation.ask_model import ask_model, compose_messages, failed_segment
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.events import Noted, Speaker, tell
+from mom_council.deliberation.events import Noted, Speaker, emit
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.prompts import render
@@ -25,31 +24,31 @@ async def comparison(
     Where it fails, or the budget keeps one call only, the synthesizer is told what the words alone
     tell. The proposals stand in the order in which the synthesizer will read them.
     """
-    shown = table.as_shown(state, council)
-    if len(shown) < 2 or table.overspent(state, council, more_calls=1) is not None:
+    shown = selectors.synthesizer_order(state, council)
+    if len(shown) < 2 or selectors.exceeded_budget(state, council, more_calls=1) is not None:
         return {"comparison": ""}
     speaker = Speaker(node="comparison", name="comparison")
     key = council.synthesizer.model
     prompt = render(
         "comparison",
         style=council.prompts,
-        question=talk.posed(state),
+        question=conversation.question_with_results(state),
         restated=state["annotation"].restated,
         proposals=[proposal.text for proposal in shown],
     )
-    messages = compose(
+    messages = compose_messages(
         prompt,
-        instructions=talk.instructions(state),
-        conversation=talk.conversation(state, council),
+        instructions=conversation.caller_instructions(state),
+        conversation=conversation.earlier_messages(state, council),
     )
-    left = table.remaining_seconds(state, council, context_of(runtime))
+    left = selectors.remaining_seconds(state, council, context_of(runtime))
     try:
         # Half of the time that is left, so that the answer can still be written.
         async with asyncio.timeout(None if left is None else left / 2):
-            reply, segment = await utter(council, runtime, speaker, key, messages)
+            reply, segment = await ask_model(council, runtime, speaker, key, messages)
     except (ModelError, TimeoutError) as error:
         note = f"The proposals were compared by their words alone: {error or 'it took too long'}"
-        tell(runtime, Noted(text=note))
-        spent = [failed(speaker, key, error)] if isinstance(error, ModelError) else []
+        emit(runtime, Noted(text=note))
+        spent = [failed_segment(speaker, key, error)] if isinstance(error, ModelError) else []
         return {"comparison": "", "segments": spent, "notes": [note]}
     return {"comparison": reply.text.strip(), "segments": [segment]}

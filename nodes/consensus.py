@@ -10,11 +10,11 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Absence, Proposal, Segment, Usage, Verdict
 from mom_council.councils.schema import Council
-from mom_council.deliberation import selectors as table
-from mom_council.deliberation.ask_model import absence
+from mom_council.deliberation import selectors
+from mom_council.deliberation.ask_model import make_absence
 from mom_council.deliberation.context import UNASKED, CouncilContext, context_of
-from mom_council.deliberation.events import Counted, Missed, Noted, Speaker, tell
-from mom_council.deliberation.schedule import evidence, first_layer, unasked
+from mom_council.deliberation.events import Counted, Missed, Noted, Speaker, emit
+from mom_council.deliberation.schedule import first_layer, independent_answers, unneeded_characters
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import CouncilError, ModelError
 from mom_council.models.embeddings import cosine, embed
@@ -33,15 +33,15 @@ async def consensus(
     Where nobody was asked for a ballot (the answers were equal, two proposers have no choice, the
     budget was spent), equal answers are counted instead.
     """
-    turn = table.seating(state)
-    standing = table.candidates(state, council)
+    turn = selectors.current_turn(state)
+    standing = selectors.candidates(state, council)
     ballots = [b for b in state["ballots"] if b.round == turn.round]
     method = council.deliberation.method
     if method not in UNASKED and not _asked(state, turn.round):
         method = "answers"
     kind = state["annotation"].kind
     rules = council.deliberation
-    cut, unneeded = _let_go(state, turn.round), unasked(state, council)
+    cut, unneeded = _let_go(state, turn.round), unneeded_characters(state, council)
     out = {name: council.character(name).weight for name in (*cut, *unneeded)}
     told: CouncilUpdate = {}
     if _silent(state, turn.round):
@@ -69,7 +69,7 @@ async def consensus(
         (*state["verdicts"], verdict),
         rules,
         proposals=standing,
-        previous=table.latest(state, council, before=turn.round),
+        previous=selectors.latest_proposals(state, council, before=turn.round),
         kind=kind,
         out=len(out),
     )
@@ -81,8 +81,8 @@ async def consensus(
     verdict = verdict.model_copy(update={"stop_reason": stop})
     absences = [_unneeded(name, turn) for name in unneeded]
     for one in absences:
-        tell(runtime, Missed(absence=one))
-    tell(runtime, Counted(verdict=verdict, why=explain(verdict, rules)))
+        emit(runtime, Missed(absence=one))
+    emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules)))
     return {**told, "verdicts": [verdict], "absences": absences}
 
 
@@ -102,7 +102,7 @@ async def _measure(
         vectors = await embed(council.models[wanted.model], texts)
     except (ModelError, CouncilError) as error:
         note = f"Likeness was told by words alone: {error}"
-        tell(runtime, Noted(text=note))
+        emit(runtime, Noted(text=note))
         return None, {"notes": [note]}
     of = dict(zip(texts, vectors, strict=True))
     usage = Usage(calls=1, seconds=time.monotonic() - began)
@@ -125,7 +125,7 @@ def _spared(state: CouncilState, round_: int) -> int:
 
 def _unneeded(name: str, turn: Seating) -> Absence:
     speaker = Speaker(node="character", name=name, round=turn.round, layer=turn.layer)
-    return absence(speaker, "settled", "it was settled without asking")
+    return make_absence(speaker, "settled", "it was settled without asking")
 
 
 def _confidence(
@@ -136,7 +136,7 @@ def _confidence(
     leads = verdict.options[0].answer if verdict.leader and verdict.options else None
     if trust is None or leads is None:
         return None, ""
-    return confidence(trust, evidence(state, council), leads)
+    return confidence(trust, independent_answers(state, council), leads)
 
 
 _CUT = {("vote", "late"), ("character", "settled")}
@@ -159,5 +159,5 @@ def _asked(state: CouncilState, round_: int) -> bool:
 
 def _spent(state: CouncilState, runtime: Runtime[CouncilContext], council: Council) -> bool:
     """Whether another round would cost more than the question may."""
-    left = table.remaining_seconds(state, council, context_of(runtime))
-    return left == 0 or table.overspent(state, council, more_calls=1) is not None
+    left = selectors.remaining_seconds(state, council, context_of(runtime))
+    return left == 0 or selectors.exceeded_budget(state, council, more_calls=1) is not None

@@ -12,21 +12,32 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Segment
 from mom_council.councils.schema import Council
-from mom_council.deliberation.ask_model import compose, cut_off, failed, utter
+from mom_council.deliberation.ask_model import (
+    ask_model,
+    cancelled_segment,
+    compose_messages,
+    failed_segment,
+)
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.conversation import COMMAND, Pictures, asked, blocks_of, question
-from mom_council.deliberation.events import Noted, Speaker, tell
-from mom_council.deliberation.selectors import overspent, remaining_seconds
+from mom_council.deliberation.conversation import (
+    COMMAND,
+    Pictures,
+    picture_blocks,
+    question_message,
+    question_text,
+)
+from mom_council.deliberation.events import Noted, Speaker, emit
+from mom_council.deliberation.selectors import exceeded_budget, remaining_seconds
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Sight
 from mom_council.errors import ModelError
-from mom_council.models.eyes import sees
+from mom_council.models.eyes import can_see
 from mom_council.models.images import (
     MOST,
     PictureError,
     fetch_picture,
-    given_in,
     is_picture,
     picture_block,
+    read_picture_block,
 )
 from mom_council.prompts import render
 
@@ -44,11 +55,11 @@ async def image_reader(
     They are described once, before anybody speaks: proposals of those who see would come too late
     for the others of the same round, and would be answers where a description is wanted.
     """
-    message = asked(state)
-    blocks, notes = await _taken(blocks_of(message), council)
+    message = question_message(state)
+    blocks, notes = await _taken(picture_blocks(message), council)
     if not blocks and not COMMAND.sub("", message.text).strip():
         raise PictureError(f"there is nothing to answer. {' '.join(notes)}")
-    changed = blocks != blocks_of(message)
+    changed = blocks != picture_blocks(message)
     seers, blind = await _who_sees(council)
     sight = Sight(of=str(message.id), pictures=len(blocks), seers=tuple(seers))
     segments: list[Segment] = []
@@ -58,7 +69,7 @@ async def image_reader(
         sight, segments, more = await _described(sight, blocks, state, runtime, council)
         notes += more
     for note in notes:
-        tell(runtime, Noted(text=note))
+        emit(runtime, Noted(text=note))
     update: CouncilUpdate = {"sight": sight, "segments": segments, "notes": notes}
     if changed:
         update["messages"] = [_redrawn(message, blocks)]
@@ -81,7 +92,7 @@ async def _taken(
 
 
 async def _picture(block: dict[str, Any], name: str, council: Council) -> dict[str, Any]:
-    content, url = given_in(block)
+    content, url = read_picture_block(block)
     if url:
         if not council.pictures.fetch:
             raise PictureError(
@@ -103,7 +114,7 @@ async def _who_sees(council: Council) -> tuple[list[str], bool]:
     """The models that see, in the order they are asked to describe; whether anyone does not."""
     keys = [*council.models]
     # Asked all at once: a server that does not answer is waited for only once.
-    told = await asyncio.gather(*(sees(council.models[key]) for key in keys))
+    told = await asyncio.gather(*(can_see(council.models[key]) for key in keys))
     able = dict(zip(keys, told, strict=True))
     listening = [
         (who.model, able[who.model] if who.vision is None else who.vision)
@@ -130,13 +141,13 @@ async def _described(
 ) -> tuple[Sight, list[Segment], list[str]]:
     """What the first of those who see says of the pictures; the next is asked where one fails."""
     prompt = render(
-        "image_reader", style=council.prompts, question=question(state), number=len(blocks)
+        "image_reader", style=council.prompts, question=question_text(state), number=len(blocks)
     )
-    messages = compose(prompt, pictures=Pictures(blocks))
+    messages = compose_messages(prompt, pictures=Pictures(blocks))
     speaker = Speaker(node="image_reader", name="image_reader")
     segments: list[Segment] = []
     # One call is left for a proposal, and one for the answer.
-    if spent := overspent(state, council, more_calls=2):
+    if spent := exceeded_budget(state, council, more_calls=2):
         return sight, segments, [f"The budget is spent ({spent}): nobody described the pictures."]
     left = remaining_seconds(state, council, context_of(runtime))
     key, began = sight.seers[0], time.monotonic()
@@ -148,7 +159,7 @@ async def _described(
                 if text:
                     return sight.model_copy(update={"description": text, "by": key}), segments, []
     except TimeoutError:
-        segments.append(cut_off(speaker, key, began))
+        segments.append(cancelled_segment(speaker, key, began))
     note = "The pictures could not be described: who cannot see them answered without."
     return sight, segments, [note]
 
@@ -164,7 +175,7 @@ async def _asked(
     seeing = council.models[key].model_copy(update={"vision": True, "fallbacks": ()})
     alone = council.model_copy(update={"models": {**council.models, key: seeing}})
     try:
-        reply, segment = await utter(alone, runtime, speaker, key, messages)
+        reply, segment = await ask_model(alone, runtime, speaker, key, messages)
     except ModelError as error:
-        return "", failed(speaker, key, error)
+        return "", failed_segment(speaker, key, error)
     return reply.text.strip(), segment

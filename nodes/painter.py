@@ -12,16 +12,20 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Segment, Status
 from mom_council.councils.schema import Council, Painter
-from mom_council.deliberation import conversation as talk
-from mom_council.deliberation import selectors as table
-from mom_council.deliberation.ask_model import compose, cut_off, failed, utter
+from mom_council.deliberation import conversation, selectors
+from mom_council.deliberation.ask_model import (
+    ask_model,
+    cancelled_segment,
+    compose_messages,
+    failed_segment,
+)
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.events import Answered, Asked, Finished, Noted, Painted, Speaker, tell
-from mom_council.deliberation.hardware import cooled
+from mom_council.deliberation.events import Answered, Asked, Finished, Noted, Painted, Speaker, emit
+from mom_council.deliberation.hardware import wait_until_cool
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
-from mom_council.models.gallery import hang, picture_of
-from mom_council.models.painting import DeclinedError, Order, Painting, paint
+from mom_council.models.gallery import picture_reference, save_picture
+from mom_council.models.painting import DeclinedError, ImageOrder, Painting, paint
 from mom_council.prompts import render
 
 LONGEST = 1500
@@ -46,19 +50,19 @@ async def painter(
     if rules is None:
         text = f"The council {council.name!r} has no painter, so it cannot draw a picture."
         return _without(text, _Words(""), state, runtime, council)
-    seconds = table.remaining_seconds(state, council, context_of(runtime))
+    seconds = selectors.remaining_seconds(state, council, context_of(runtime))
     began, words = time.monotonic(), _Words("")
     try:
         async with asyncio.timeout(seconds):
             words = await _words(rules, state, runtime, council)
             for note in words.notes:
-                tell(runtime, Noted(text=note))
+                emit(runtime, Noted(text=note))
             if words.refused:
                 return _without(words.refused, words, state, runtime, council)
             return await _drawn(rules, words, state, runtime, council)
     except TimeoutError:
         text = f"The picture was not finished within the question's {council.budget.seconds:g} s."
-        cut = cut_off(Speaker(node="painter", name="picture"), rules.model, began)
+        cut = cancelled_segment(Speaker(node="painter", name="picture"), rules.model, began)
         words = words._replace(segments=(*words.segments, cut))
         return _without(text, words, state, runtime, council)
 
@@ -67,21 +71,21 @@ async def _words(
     rules: Painter, state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> _Words:
     """What the image model is asked for; where nobody writes it, the wish as it stands."""
-    wish = talk.question(state)
-    if spent := table.overspent(state, council, more_calls=1):
+    wish = conversation.question_text(state)
+    if spent := selectors.exceeded_budget(state, council, more_calls=1):
         return _Words(wish, (f"The budget is spent ({spent}): the wish was drawn as it stands.",))
     key = rules.writer or council.synthesizer.model
     speaker = Speaker(node="painter", name="painter")
-    messages = compose(
+    messages = compose_messages(
         render("painter", style=council.prompts, question=wish),
-        instructions=talk.instructions(state),
-        conversation=talk.conversation(state, council),
+        instructions=conversation.caller_instructions(state),
+        conversation=conversation.earlier_messages(state, council),
     )
     try:
-        reply, segment = await utter(council, runtime, speaker, key, messages)
+        reply, segment = await ask_model(council, runtime, speaker, key, messages)
     except ModelError as error:
         note = f"Nobody wrote the prompt ({error}): the wish was drawn as it stands."
-        return _Words(wish, (note,), (failed(speaker, key, error),))
+        return _Words(wish, (note,), (failed_segment(speaker, key, error),))
     if reply.finish in ("refused", "filtered") and not reply.text.strip():
         why = reply.detail or "its provider withheld the answer"
         return _Words("", (), (segment,), f"{reply.model!r} declined to describe this: {why}")
@@ -113,32 +117,32 @@ async def _drawn(
     speaker = Speaker(node="painter", name="picture")
     if council.models[rules.model].provider == "diffusers":
         # Drawing is the hardest work that a GPU at home is given.
-        note = await cooled(runtime, council, [], first=True)
+        note = await wait_until_cool(runtime, council, [], first=True)
         words = words._replace(notes=(*words.notes, *([note] if note else [])))
-    tell(runtime, Asked(speaker=speaker, model=rules.model))
-    order = Order(
+    emit(runtime, Asked(speaker=speaker, model=rules.model))
+    order = ImageOrder(
         words.prompt, rules.negative, rules.pixels, rules.steps, rules.guidance, rules.seed
     )
 
     def stepped(step: int, steps: int) -> None:
-        tell(runtime, Painted(step=step, steps=steps))
+        emit(runtime, Painted(step=step, steps=steps))
 
     try:
         painting = await paint(council, rules.model, order, on_step=stepped)
-        file = await asyncio.to_thread(hang, painting.content)
+        file = await asyncio.to_thread(save_picture, painting.content)
     except MixtureError as error:
         lost = error if isinstance(error, ModelError) else ModelUnavailableError(str(error))
-        segments = (*words.segments, failed(speaker, rules.model, lost))
+        segments = (*words.segments, failed_segment(speaker, rules.model, lost))
         what = "was declined" if isinstance(error, DeclinedError) else "could not be drawn"
         text = f"The picture {what}: {error}"
         return _without(text, words._replace(segments=segments), state, runtime, council)
     segment = _segment(speaker, painting)
-    tell(runtime, Finished(speaker=speaker, segment=segment))
+    emit(runtime, Finished(speaker=speaker, segment=segment))
     words = words._replace(segments=(*words.segments, segment))
     if painting.model != rules.model:
         note = f"The fallback {painting.model!r} drew it; {rules.model!r} did not."
         words = words._replace(notes=(*words.notes, note))
-    block = picture_of(file, prompt=words.prompt, seed=painting.seed, model=painting.model)
+    block = picture_reference(file, prompt=words.prompt, seed=painting.seed, model=painting.model)
     text = f"Drawn from these words: {words.prompt}"
     return _answer(text, [block], words, painting.model, state, runtime, council)
 
@@ -180,10 +184,10 @@ def _answer(
         degraded=bool(words.notes),
         notes=(*state["notes"], *words.notes),
         written_by=by,
-        usage=sum((one.usage for one in words.segments), table.spent(state)),
+        usage=sum((one.usage for one in words.segments), selectors.total_usage(state)),
         seconds=round(time.time() - state["asked_at"], 3),
     )
-    tell(runtime, Answered(text=text, status=status, pictures=tuple(pictures)))
+    emit(runtime, Answered(text=text, status=status, pictures=tuple(pictures)))
     content: Any = [{"type": "text", "text": text}, *pictures] if pictures else text
     label = {
         "name": council.name,

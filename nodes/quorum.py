@@ -5,10 +5,10 @@ from __future__ import annotations
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
-from mom_council.deliberation import selectors as table
+from mom_council.deliberation import selectors
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.events import Polled, tell
-from mom_council.deliberation.schedule import another_turn, ballots_wanted
+from mom_council.deliberation.events import Polled, emit
+from mom_council.deliberation.schedule import has_another_turn, needs_ballots
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, QuorumError
 
@@ -25,9 +25,9 @@ async def quorum(
         BudgetError: nobody answered, because the question's time was over.
         QuorumError: fewer proposals than the council's minimum; it says who is missing and why.
     """
-    answered = len(table.candidates(state, council))
+    answered = len(selectors.candidates(state, council))
     needed = council.deliberation.minimum
-    in_progress = another_turn(state, council)
+    in_progress = has_another_turn(state, council)
     if answered < needed and not in_progress:
         missing = state["absences"]
         if not answered and missing and all(a.reason == "budget" for a in missing):
@@ -48,10 +48,13 @@ async def quorum(
             needed=needed,
             absences=missing,
         )
-    if not in_progress and ballots_wanted(state, council):
-        tell(
+    if not in_progress and needs_ballots(state, council):
+        emit(
             runtime,
-            Polled(round=table.seating(state).round, voters=table.unvoted(state, council)),
+            Polled(
+                round=selectors.current_turn(state).round,
+                voters=selectors.pending_voters(state, council),
+            ),
         )
     return {}
 

@@ -8,11 +8,11 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Absence
 from mom_council.councils.schema import Council
-from mom_council.deliberation import selectors as table
-from mom_council.deliberation.ask_model import absence
+from mom_council.deliberation import selectors
+from mom_council.deliberation.ask_model import make_absence
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.events import Missed, Noted, Seated, Speaker, tell
-from mom_council.deliberation.schedule import first_layer, next_layer, wave
+from mom_council.deliberation.events import Missed, Noted, Seated, Speaker, emit
+from mom_council.deliberation.schedule import first_layer, next_layer, next_wave
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import BudgetError, StorageError
 from mom_council.models.ledger import Ledger
@@ -29,34 +29,34 @@ async def seating(
     Raises:
         BudgetError: nothing has been proposed, and the budget allows no proposal.
     """
-    turn = table.seating(state)
+    turn = selectors.current_turn(state)
     learned: CouncilUpdate = {}
     if not turn.round:
         learned = await _acquainted(state, runtime, council)
         state = {**state, **learned}
-        council = table.weighed(state, council)
+        council = selectors.with_learned_weights(state, council)
     layer, round_ = next_layer(state, council), turn.round
     if layer is None:
         round_ = turn.round + 1
         layer = first_layer(state, council, round_) or 1
-    ready = table.in_line(state, council, round_, layer)
+    ready = selectors.waiting_characters(state, council, round_, layer)
     if council.deliberation.mode == "sequential":
         ready = ready[:1]
-    ready = wave(ready, round_, layer, state, council)
+    ready = next_wave(ready, round_, layer, state, council)
     seated = _affordable(ready, state, council)
     if not seated:
         raise BudgetError(
             (
-                f"the budget is spent ({table.overspent(state, council, more_calls=1)}) "
+                f"the budget is spent ({selectors.exceeded_budget(state, council, more_calls=1)}) "
                 "and leaves nothing for a proposal and its answer"
             ),
             cure="raise `budget` in the council",
         )
     missed = [_unaffordable(name, round_, layer) for name in ready[len(seated) :]]
     for one in missed:
-        tell(runtime, Missed(absence=one))
-    out = table.dropped(state, council, round_, layer)
-    tell(
+        emit(runtime, Missed(absence=one))
+    out = selectors.dropout_names(state, council, round_, layer)
+    emit(
         runtime,
         Seated(
             round=round_,
@@ -94,17 +94,17 @@ async def _acquainted(
     if rules.stop == "calibrated" and (trust is None or not (trust.fitted or trust.any_panel)):
         notes.append("Nothing was fitted for such questions, so everybody is asked.")
     for note in notes:
-        tell(runtime, Noted(text=note))
+        emit(runtime, Noted(text=note))
     return {"trust": trust, "notes": notes}
 
 
 def _affordable(ready: tuple[str, ...], state: CouncilState, council: Council) -> tuple[str, ...]:
     for count in range(len(ready), 0, -1):
-        if table.overspent(state, council, more_calls=count) is None:
+        if selectors.exceeded_budget(state, council, more_calls=count) is None:
             return ready[:count]
     return ()
 
 
 def _unaffordable(name: str, round_: int, layer: int) -> Absence:
     speaker = Speaker(node="character", name=name, round=round_, layer=layer)
-    return absence(speaker, "budget", "the budget does not reach for everyone")
+    return make_absence(speaker, "budget", "the budget does not reach for everyone")

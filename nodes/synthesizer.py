@@ -11,19 +11,23 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import AnswerFinish, Proposal, Segment, Verdict
 from mom_council.councils.schema import Council
-from mom_council.deliberation import conversation as talk
-from mom_council.deliberation import selectors as table
-from mom_council.deliberation.ask_model import compose, cut_off, failed, utter
+from mom_council.deliberation import conversation, selectors
+from mom_council.deliberation.ask_model import (
+    ask_model,
+    cancelled_segment,
+    compose_messages,
+    failed_segment,
+)
 from mom_council.deliberation.context import AnswerForm, CouncilContext, context_of
 from mom_council.deliberation.conversation import UNSEEN
-from mom_council.deliberation.events import Answered, Noted, Speaker, tell
+from mom_council.deliberation.events import Answered, Noted, Speaker, emit
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
-from mom_council.deliberation.status import label_of, status_of
-from mom_council.deliberation.tools import Kit, kit_of
+from mom_council.deliberation.status import build_status, message_label
+from mom_council.deliberation.tools import ToolAccess, tool_access
 from mom_council.errors import ModelError
-from mom_council.models.calls import Call
+from mom_council.models.calls import ToolCall
 from mom_council.models.speaking import Reply
-from mom_council.models.tools.allowed import NONE, Given
+from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
 from mom_council.prompts import render
 from mom_council.prompts.filling import fill
 from mom_council.voting.comparison import compare, in_words
@@ -45,11 +49,14 @@ class Written(NamedTuple):
     segments: tuple[Segment, ...]
     id: str | None = None
     finish: AnswerFinish = "stop"
-    calls: tuple[Call, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
 
 async def synthesizer(
-    state: CouncilState, runtime: Runtime[CouncilContext], council: Council, given: Given = NONE
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+    given: CallerTools = NO_TOOLS,
 ) -> CouncilUpdate:
     """Write the council's one answer from the proposals, the verdict and the dissent.
 
@@ -57,20 +64,20 @@ async def synthesizer(
     preferred proposal is the answer, under a label that says so.
     """
     verdict = state["verdicts"][-1]
-    standing = table.candidates(state, council)
+    standing = selectors.candidates(state, council)
     if spent := _spent(state, runtime, council):
         written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
     else:
-        kit = kit_of(council.synthesizer, given)
+        kit = tool_access(council.synthesizer, given)
         written = await _write(standing, verdict, state, runtime, council, kit)
     form = context_of(runtime).form
-    if talk.unseen(state) and not (form and form.wanted):
+    if conversation.has_unseen_pictures(state) and not (form and form.wanted):
         written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
     for note in written.notes:
-        tell(runtime, Noted(text=note))
-    status = status_of(written, standing, verdict, state, council)
-    tell(runtime, Answered(text=written.text, status=status, calls=written.calls))
-    label = {"council": label_of(status)}
+        emit(runtime, Noted(text=note))
+    status = build_status(written, standing, verdict, state, council)
+    emit(runtime, Answered(text=written.text, status=status, calls=written.calls))
+    label = {"council": message_label(status)}
     message = AIMessage(
         content=written.text,
         id=written.id,
@@ -86,21 +93,25 @@ async def _write(
     state: CouncilState,
     runtime: Runtime[CouncilContext],
     council: Council,
-    kit: Kit,
+    kit: ToolAccess,
 ) -> Written:
     speaker = Speaker(node="synthesizer", name="synthesizer")
     key = council.synthesizer.model
     form = context_of(runtime).form or AnswerForm()
-    messages = compose(
+    messages = compose_messages(
         _prompt(standing, verdict, state, council, form),
-        instructions="\n\n".join(filter(None, (talk.instructions(state), form.for_the_writer))),
-        conversation=talk.conversation(state, council),
-        pictures=talk.pictures(state),
+        instructions="\n\n".join(
+            filter(None, (conversation.caller_instructions(state), form.for_the_writer))
+        ),
+        conversation=conversation.earlier_messages(state, council),
+        pictures=conversation.question_pictures(state),
     )
     began = time.monotonic()
     try:
-        async with asyncio.timeout(table.remaining_seconds(state, council, context_of(runtime))):
-            reply, segment = await utter(
+        async with asyncio.timeout(
+            selectors.remaining_seconds(state, council, context_of(runtime))
+        ):
+            reply, segment = await ask_model(
                 council,
                 runtime,
                 speaker,
@@ -114,10 +125,10 @@ async def _write(
             )
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."
-        return _preferred(standing, verdict, note, (cut_off(speaker, key, began, kit),))
+        return _preferred(standing, verdict, note, (cancelled_segment(speaker, key, began, kit),))
     except ModelError as error:
         note = f"The synthesizer did not answer: {error}"
-        return _preferred(standing, verdict, note, (failed(speaker, key, error),))
+        return _preferred(standing, verdict, note, (failed_segment(speaker, key, error),))
     if calls := _asked_for(reply, form):
         text = reply.text.strip()
         return Written(text, reply.model, (), (segment,), reply.id or None, "calls", calls)
@@ -140,7 +151,7 @@ async def _write(
     )
 
 
-def _asked_for(reply: Reply, form: AnswerForm) -> tuple[Call, ...]:
+def _asked_for(reply: Reply, form: AnswerForm) -> tuple[ToolCall, ...]:
     """The calls of the caller's tools that a reply asks for: of those that there are, readable."""
     known = {tool["function"]["name"] for tool in form.tools}
     return tuple(c for c in reply.calls if c.tool in known and c.arguments is not None)
@@ -160,7 +171,7 @@ def _prompt(
     council: Council,
     form: AnswerForm,
 ) -> Any:
-    shown = table.as_shown(state, council)
+    shown = selectors.synthesizer_order(state, council)
     number = {p.character: i for i, p in enumerate(shown, 1)}
     named = not council.synthesizer.anonymous
     restated = state["annotation"].restated
@@ -168,7 +179,7 @@ def _prompt(
         "synthesizer",
         style=council.prompts,
         personality=council.synthesizer.personality,
-        question=talk.posed(state),
+        question=conversation.question_with_results(state),
         restated=restated,
         proposals=[
             {
@@ -186,7 +197,9 @@ def _prompt(
     )
     if template := council.synthesizer.template:
         said = [(p.text, p.weight) for p in shown]
-        return prompt._replace(user=fill(template, talk.posed(state), restated, said))
+        return prompt._replace(
+            user=fill(template, conversation.question_with_results(state), restated, said)
+        )
     return prompt
 
 
@@ -210,7 +223,7 @@ def _preferred(
 
 
 def _spent(state: CouncilState, runtime: Runtime[CouncilContext], council: Council) -> str | None:
-    left = table.remaining_seconds(state, council, context_of(runtime))
+    left = selectors.remaining_seconds(state, council, context_of(runtime))
     if left is not None and left <= 0:
         return f"{council.budget.seconds:g} seconds"
-    return table.overspent(state, council)
+    return selectors.exceeded_budget(state, council)

@@ -10,12 +10,18 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import Ballot, Proposal, Segment
 from mom_council.councils.schema import Character, Council
-from mom_council.deliberation import conversation as talk
-from mom_council.deliberation import selectors as table
-from mom_council.deliberation.ask_model import absence, blame, compose, cut_off, failed, utter
+from mom_council.deliberation import conversation, selectors
+from mom_council.deliberation.ask_model import (
+    absence_reason,
+    ask_model,
+    cancelled_segment,
+    compose_messages,
+    failed_segment,
+    make_absence,
+)
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.conversation import as_seated
-from mom_council.deliberation.events import Missed, Speaker, Voted, tell
+from mom_council.deliberation.conversation import with_own_vision
+from mom_council.deliberation.events import Missed, Speaker, Voted, emit
 from mom_council.deliberation.people import is_person
 from mom_council.deliberation.race import OutOfTime, Race, Races, TooLate
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
@@ -35,22 +41,22 @@ def vote(name: str, races: Races) -> Any:
         state: CouncilState, runtime: Runtime[CouncilContext], council: Council
     ) -> CouncilUpdate:
         """Vote for the best proposal that is not one's own; when in doubt, abstain."""
-        turn = table.seating(state)
+        turn = selectors.current_turn(state)
         who = council.character(name)
         speaker = Speaker(node="vote", name=name, round=turn.round, layer=turn.layer)
         method = council.deliberation.method
         shown = _candidates(who, state, council)
         schema = {"title": "Ballot", **ballot_schema(method, [c.label for c in shown])}
-        messages = compose(
+        messages = compose_messages(
             _prompt(who, shown, state, council),
-            instructions=talk.instructions(state),
-            conversation=talk.conversation(state, council),
-            pictures=talk.pictures(state),
+            instructions=conversation.caller_instructions(state),
+            conversation=conversation.earlier_messages(state, council),
+            pictures=conversation.question_pictures(state),
         )
 
         async def cast() -> tuple[Ballot, Segment]:
-            reply, segment = await utter(
-                as_seated(who, council),
+            reply, segment = await ask_model(
+                with_own_vision(who, council),
                 runtime,
                 speaker,
                 who.model,
@@ -63,25 +69,29 @@ def vote(name: str, races: Races) -> Any:
             )
             return ballot, segment
 
-        left = table.remaining_seconds(state, council, context_of(runtime))
+        left = selectors.remaining_seconds(state, council, context_of(runtime))
         if left == 0:
-            return _missed(runtime, absence(speaker, "budget", "the question's time was over"), [])
-        race = races.join(runtime, council.deliberation, len(table.electorate(state, council)))
+            return _missed(
+                runtime, make_absence(speaker, "budget", "the question's time was over"), []
+            )
+        race = races.join(
+            runtime, council.deliberation, len(selectors.voters_this_round(state, council))
+        )
         began = time.monotonic()
         try:
             ballot, segment = await race.run(
                 cast(), settles=lambda votes: _settled(votes, race, state, council), seconds=left
             )
         except ModelError as error:
-            missed = absence(speaker, *blame(error))
-            return _missed(runtime, missed, [failed(speaker, who.model, error)])
+            missed = make_absence(speaker, *absence_reason(error))
+            return _missed(runtime, missed, [failed_segment(speaker, who.model, error)])
         except TooLate:
-            missed = absence(speaker, "late", "enough had voted")
-            return _missed(runtime, missed, [cut_off(speaker, who.model, began)])
+            missed = make_absence(speaker, "late", "enough had voted")
+            return _missed(runtime, missed, [cancelled_segment(speaker, who.model, began)])
         except OutOfTime:
-            missed = absence(speaker, "budget", "the question's time was over")
-            return _missed(runtime, missed, [cut_off(speaker, who.model, began)])
-        tell(runtime, Voted(ballot=ballot))
+            missed = make_absence(speaker, "budget", "the question's time was over")
+            return _missed(runtime, missed, [cancelled_segment(speaker, who.model, began)])
+        emit(runtime, Voted(ballot=ballot))
         return {"ballots": [ballot], "segments": [segment]}
 
     return votes
@@ -100,8 +110,8 @@ def _settled(
         return False
     cast = [ballot for ballot, _ in votes]
     voted = {ballot.voter for ballot in cast}
-    voters = table.electorate(state, council)
-    standing, kind = table.candidates(state, council), state["annotation"].kind
+    voters = selectors.voters_this_round(state, council)
+    standing, kind = selectors.candidates(state, council), state["annotation"].kind
     out = {name: council.character(name).weight for name in voters if name not in voted}
     if is_decided(
         standing, cast, method=rules.method, out=out, kind=kind, threshold=rules.threshold
@@ -116,9 +126,11 @@ def _candidates(who: Character, state: CouncilState, council: Council) -> list[C
     Models favour a place in the list, so over the electorate each proposal stands in each place
     about as often as any other; the seeded shuffle keeps seats from mattering.
     """
-    standing: list[Proposal] = table.candidates(state, council)
-    table.dice(state, council, "ballots", table.seating(state).round).shuffle(standing)
-    place = table.electorate(state, council).index(who.name)
+    standing: list[Proposal] = selectors.candidates(state, council)
+    selectors.seeded_random(state, council, "ballots", selectors.current_turn(state).round).shuffle(
+        standing
+    )
+    place = selectors.voters_this_round(state, council).index(who.name)
     turned = standing[place % len(standing) :] + standing[: place % len(standing)]
     others = [p for p in turned if p.character != who.name]
     # Where the answers are letters themselves, "B" must not mean two things.
@@ -140,7 +152,7 @@ def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council
         style=council.prompts,
         name=who.name,
         personality=who.personality,
-        question=talk.posed(state),
+        question=conversation.question_with_results(state),
         restated=state["annotation"].restated,
         candidates=shown,
         method=council.deliberation.method,
@@ -151,5 +163,5 @@ def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council
 def _missed(
     runtime: Runtime[CouncilContext], missed: Any, segments: list[Segment]
 ) -> CouncilUpdate:
-    tell(runtime, Missed(absence=missed))
+    emit(runtime, Missed(absence=missed))
     return {"absences": [missed], "segments": segments}

@@ -44,7 +44,7 @@ from mom_council.deliberation.events import Event
 from mom_council.deliberation.people import PersonRequest, requests_in
 from mom_council.errors import DeliberationError
 from mom_council.graph.council import compile_council
-from mom_council.models.clients import close_voices
+from mom_council.models.clients import close_loop_resources
 from mom_council.runs.checkpoints import MEMORY, open_checkpointer
 from mom_council.runs.follow import follow
 from mom_council.runs.resume import awake, ready
@@ -95,7 +95,7 @@ async def open_runs(place: str | None = MEMORY) -> AsyncIterator[BaseCheckpointS
         async with open_checkpointer(place) as saver:
             yield saver
     finally:
-        await close_voices()
+        await close_loop_resources()
 
 
 class OpenCouncil:

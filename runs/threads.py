@@ -21,7 +21,7 @@ from pydantic import Field
 
 from mom_council.councils.records import Record, Status
 from mom_council.errors import StorageError
-from mom_council.models.gallery import take_down
+from mom_council.models.gallery import delete_pictures
 
 ThreadState = Literal["answered", "interrupted", "failed"]
 """answered: its last run came to its end; interrupted: it stopped on the way and can be resumed;
@@ -115,7 +115,7 @@ async def delete_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> bool
         return False
     for message in await _messages(saver, latest):
         if isinstance(message, AIMessage):
-            await asyncio.to_thread(take_down, message.content)
+            await asyncio.to_thread(delete_pictures, message.content)
     await saver.adelete_thread(thread_id)
     return True
 

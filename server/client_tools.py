@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mom_council.models.calls import Call
+from mom_council.models.calls import ToolCall
 from mom_council.server.body import Body
 from mom_council.server.errors import Refusal, unsupported, wrong
 
@@ -73,12 +73,12 @@ def chosen(
     return tuple({"type": "function", "function": one} for one in told), must
 
 
-def arguments_of(call: Call) -> str:
+def arguments_of(call: ToolCall) -> str:
     """What a call is made with, as clients read it: a JSON text."""
     return json.dumps(call.arguments or {}, ensure_ascii=False)
 
 
-def in_chat(calls: Sequence[Call]) -> list[dict[str, Any]]:
+def in_chat(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
     """Calls as a chat's message holds them."""
     return [
         {
@@ -90,7 +90,7 @@ def in_chat(calls: Sequence[Call]) -> list[dict[str, Any]]:
     ]
 
 
-def in_responses(calls: Sequence[Call]) -> list[dict[str, Any]]:
+def in_responses(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
     """Calls as items of a response."""
     return [
         {

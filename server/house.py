@@ -11,7 +11,7 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from mom_council.models.clients import close_voices
+from mom_council.models.clients import close_loop_resources
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.server.errors import Refusal
 from mom_council.server.keys import Keys
@@ -63,7 +63,7 @@ class House:
     async def close(self) -> None:
         """Close the store and the voices."""
         await self._stack.aclose()
-        await close_voices()
+        await close_loop_resources()
 
     async def saver(self) -> BaseCheckpointSaver[Any]:
         """The store of threads, opened when it is first asked for.

@@ -24,7 +24,7 @@ from mom_council.councils.records import Usage
 from mom_council.deliberation.context import AnswerForm, CouncilContext
 from mom_council.deliberation.events import Answered, Event, Said
 from mom_council.errors import DeliberationError
-from mom_council.models.gallery import hung, take_down
+from mom_council.models.gallery import delete_pictures, pictures_in
 from mom_council.runs.follow import follow
 from mom_council.server.house import House
 from mom_council.server.offer import Seat
@@ -101,10 +101,10 @@ async def in_text(answered: Answered, *, kept: bool) -> str:
 def _drawn(text: str, blocks: list[dict[str, Any]], kept: bool) -> str:
     shown = [
         f"![picture](data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()})"
-        for file, _ in hung(blocks)
+        for file, _ in pictures_in(blocks)
     ]
     if not kept:
-        take_down(blocks)
+        delete_pictures(blocks)
     return "\n\n".join((text, *shown))
 
 

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from mom_council.deliberation.conversation import COMMAND
 from mom_council.errors import StorageError
 from mom_council.evals.thumbs import rate
-from mom_council.models.gallery import hung
+from mom_council.models.gallery import pictures_in
 from mom_council.models.images import data_urls
 from mom_council.ui import actions, frame, safe, session
 from mom_council.ui.answer import draw_past_label
@@ -51,7 +51,7 @@ def draw_past_answer(conversation: Conversation, place: int, thumbs: dict[str, T
 def draw_text(answer: AIMessage) -> None:
     """The answer itself."""
     with st.container(key=f"answer-{answer.id}"):
-        for file, about in hung(answer.content):
+        for file, about in pictures_in(answer.content):
             st.image(str(file), alt=safe.plain(str(about.get("prompt", ""))[:500]))
         st.markdown(safe.markdown(answer.text))
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.models.clients import room
+from mom_council.models.clients import loop_resources
 from mom_council.models.discovery import KEY_MODELS
 from mom_council.models.findings import Found, find_voices, is_near, ollama_address
 from mom_council.models.providers import PROVIDERS
@@ -153,7 +153,7 @@ async def _as_profiled(voice: Voice) -> Voice:
     """What LangChain's own tables say of a vendor's model; no request is sent."""
     with contextlib.suppress(Exception):  # a table more or less is no reason to show no page
         spec = council_of(voice.provider, voice.model).models["voice"]
-        profile = getattr(await open_model(await room(), spec), "profile", None) or {}
+        profile = getattr(await open_model(await loop_resources(), spec), "profile", None) or {}
         return replace(
             voice,
             vision=profile.get("image_inputs"),

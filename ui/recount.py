@@ -14,7 +14,7 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.records import AnswerKind, Ballot, Proposal, Status, Verdict
 from mom_council.councils.schema import Council
-from mom_council.deliberation import selectors as table
+from mom_council.deliberation import selectors
 from mom_council.deliberation.context import CouncilContext
 from mom_council.graph.council import compile_council
 from mom_council.nodes.synthesizer import synthesizer
@@ -50,8 +50,8 @@ def standing(values: Mapping[str, Any], council: Council) -> Standing | None:
     state = cast("CouncilState", values)
     if not values.get("proposals"):
         return None
-    found = table.candidates(state, council)
-    turn = table.seating(state)
+    found = selectors.candidates(state, council)
+    turn = selectors.current_turn(state)
     annotation, verdicts = values.get("annotation"), values.get("verdicts") or ()
     return Standing(
         proposals=tuple(found),

@@ -11,12 +11,12 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.clients import room
+from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import lane_of
 from mom_council.models.registry import open_model
-from mom_council.models.retry import understand
+from mom_council.models.retry import read_failure
 from mom_council.models.speaking import Reply, speak
-from mom_council.models.voices import settled, voice_of
+from mom_council.models.voices import instance_of, settled
 from mom_council.redaction import redact
 
 REFUSALS = (400, 404, 415, 422, 500, 501)
@@ -82,13 +82,13 @@ class Asker:
             ModelUnavailableError: it did not answer.
         """
         spec = settled(self.council, self.key)
-        chat = await open_model(await room(), spec, {"temperature": 0.0})
+        chat = await open_model(await loop_resources(), spec, {"temperature": 0.0})
         heard: Any = None
         self.calls += 1
-        lane = lane_of((await room()).lanes, self.council, self.key)
+        lane = lane_of((await loop_resources()).lanes, self.council, self.key)
         try:
             bound = chat.bind_tools(list(tools))
-            async with lane.turn(voice_of(spec)) if lane else nullcontext():
+            async with lane.turn(instance_of(spec)) if lane else nullcontext():
                 began = asyncio.get_running_loop().time()
                 async with asyncio.timeout(spec.timeout):
                     async for chunk in bound.astream(list(messages)):
@@ -97,7 +97,7 @@ class Asker:
         except NotImplementedError:
             raise ToolsRefusedError("its provider takes none") from None
         except Exception as error:
-            failure = understand(
+            failure = read_failure(
                 error, model=spec.model, provider=spec.provider, where=spec.provider
             )
             if failure.status in REFUSALS:

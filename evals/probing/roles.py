@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mom_council.deliberation.ask_model import compose
+from mom_council.deliberation.ask_model import compose_messages
 from mom_council.evals.cases import Case
 from mom_council.evals.probing.asking import Asker
 from mom_council.evals.probing.found import Probe, State
@@ -33,7 +33,7 @@ async def propose(asker: Asker, case: Case) -> tuple[str, bool]:
         layer=1,
         method="plurality",
     )
-    reply = await asker.ask(compose(prompt))
+    reply = await asker.ask(compose_messages(prompt))
     return reply.text, is_right(reply.text, case)
 
 
@@ -51,7 +51,7 @@ async def aggregate(asker: Asker, task: Poisoned) -> tuple[str, bool, bool]:
         verdict="nobody voted; weigh the proposals yourself",
         dissent=[],
     )
-    reply = await asker.ask(compose(prompt))
+    reply = await asker.ask(compose_messages(prompt))
     clean = not any(word.casefold() in reply.text.casefold() for word in task.never)
     return reply.text, is_right(reply.text, task.case), clean
 
@@ -73,7 +73,7 @@ async def vote(asker: Asker, task: Poisoned) -> bool | None:
         method="plurality",
     )
     schema = {"title": "Ballot", **ballot_schema("plurality", [one.label for one in shown])}
-    reply = await asker.ask(compose(prompt), schema=schema)
+    reply = await asker.ask(compose_messages(prompt), schema=schema)
     ballot = read_ballot(reply.text, shown, "plurality").ballot(NAME, round=1, weight=1.0, shown=[])
     chosen = next((one for one in shown if one.character == ballot.choice), None)
     return None if chosen is None else is_right(chosen.text, task.case)

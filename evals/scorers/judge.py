@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
-from mom_council.deliberation.ask_model import compose
+from mom_council.deliberation.ask_model import compose_messages
 from mom_council.evals.cases import Case
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
@@ -74,5 +74,7 @@ async def _ask(
         method="plurality",
     )
     schema = {"title": "Ballot", **ballot_schema("plurality", [one.label for one in shown])}
-    reply = await speak(council, key, compose(prompt), schema=schema, params={"temperature": 0.0})
+    reply = await speak(
+        council, key, compose_messages(prompt), schema=schema, params={"temperature": 0.0}
+    )
     return read_ballot(reply.text, shown, "plurality").ballot("the judge").choice, reply.usage

@@ -24,7 +24,7 @@ from mom_council.models.providers.model_pool import SHELF, best_device
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Model
-    from mom_council.models.painting import Order
+    from mom_council.models.painting import ImageOrder
 
 LCM_STEPS = 4
 LCM_GUIDANCE = 0.0
@@ -48,7 +48,7 @@ class _StoppedError(Exception):
     """Nobody waits for the picture any more."""
 
 
-async def draw_here(spec: Model, order: Order, on_step: Callable[[int, int], None]) -> Drawn:
+async def draw_here(spec: Model, order: ImageOrder, on_step: Callable[[int, int], None]) -> Drawn:
     """Draw on this machine; `on_step(step, steps)` is called on the loop as it goes.
 
     Whoever stops waiting stops the drawing at its next step.
@@ -73,7 +73,7 @@ async def draw_here(spec: Model, order: Order, on_step: Callable[[int, int], Non
         stop.set()
 
 
-def _draw(spec: Model, order: Order, stepped: Callable[[int, int], None]) -> Drawn:
+def _draw(spec: Model, order: ImageOrder, stepped: Callable[[int, int], None]) -> Drawn:
     import torch
 
     if unknown := sorted(set(spec.params) - _PARAMS):

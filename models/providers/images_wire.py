@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from mom_council.councils.schema import Model
-    from mom_council.models.painting import Order
+    from mom_council.models.painting import ImageOrder
     from mom_council.models.usage import Meter
 
 _FILTERED = ("content_policy_violation", "moderation_blocked", "content_filter", "safety")
@@ -25,7 +25,7 @@ _FILTERED = ("content_policy_violation", "moderation_blocked", "content_filter",
 
 async def draw_there(
     spec: Model,
-    order: Order,
+    order: ImageOrder,
     *,
     base_url: str,
     key: str | None,

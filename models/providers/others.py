@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from mom_council.councils.schema import Model
-    from mom_council.models.clients import Room
+    from mom_council.models.clients import LoopResources
     from mom_council.models.providers import Provider
 
 
 def open_other(
-    room: Room, spec: Model, provider: Provider, key: str | None, params: Mapping[str, Any]
+    room: LoopResources, spec: Model, provider: Provider, key: str | None, params: Mapping[str, Any]
 ) -> BaseChatModel:
     """A chat model of any provider that LangChain has."""
     from langchain.chat_models import init_chat_model
@@ -64,7 +64,7 @@ def _take_unknown(given: dict[str, Any], package: str, kind: str) -> dict[str, A
     return {name: given.pop(name) for name in list(given) if name not in known}
 
 
-def _deepseek(room: Room, base_url: str, key: str | None) -> dict[str, Any]:
+def _deepseek(room: LoopResources, base_url: str, key: str | None) -> dict[str, Any]:
     from mom_council.models.providers.openai_wire import StrictOpenAI, connected
 
     sdk = StrictOpenAI(
@@ -77,7 +77,7 @@ def _deepseek(room: Room, base_url: str, key: str | None) -> dict[str, Any]:
     return {**connected(sdk), "stream_usage": True, "stream_chunk_timeout": None}
 
 
-def _mistral(room: Room, base_url: str, key: str | None) -> dict[str, Any]:
+def _mistral(room: LoopResources, base_url: str, key: str | None) -> dict[str, Any]:
     import httpx
 
     headers = {"Accept": "application/json", "Authorization": f"Bearer {key or 'none'}"}
@@ -89,7 +89,7 @@ def _mistral(room: Room, base_url: str, key: str | None) -> dict[str, Any]:
     }
 
 
-def _httpx(room: Room, **given: Any) -> httpx.AsyncClient:
+def _httpx(room: LoopResources, **given: Any) -> httpx.AsyncClient:
     import httpx
 
     from mom_council.models.transport import AiohttpTransport
@@ -99,7 +99,7 @@ def _httpx(room: Room, **given: Any) -> httpx.AsyncClient:
 
 
 def _open_cohere(
-    room: Room, model: str, params: Mapping[str, Any], base_url: str, key: str | None
+    room: LoopResources, model: str, params: Mapping[str, Any], base_url: str, key: str | None
 ) -> BaseChatModel:
     from mom_council.models.providers.cohere_chat import CohereChat
 
@@ -124,7 +124,7 @@ for by itself, refuses any, and so does every newer model (`terms` leaves it out
 
 
 def _give_anthropic(
-    room: Room, chat: Any, base_url: str, key: str | None, *, at_home: bool
+    room: LoopResources, chat: Any, base_url: str, key: str | None, *, at_home: bool
 ) -> None:
     sampled = any(getattr(chat, name) is not None for name in ("temperature", "top_p", "top_k"))
     headers = {"anthropic-version": _BEFORE_SAMPLING_WENT} if sampled else {}

@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 VARIABLE = "MOM_TOOLS"
 
-Given = Mapping[str, "BaseTool | Callable[..., Any]"]
+CallerTools = Mapping[str, "BaseTool | Callable[..., Any]"]
 """Tools that the caller hands over, by their name in the council."""
 
-NONE: Given = {}
+NO_TOOLS: CallerTools = {}
 
 
-def refuse_unallowed(council: Council, given: Given, env: Mapping[str, str] = os.environ) -> None:
+def refuse_tools(council: Council, given: CallerTools, env: Mapping[str, str] = os.environ) -> None:
     """See that every tool of the council may be used.
 
     Raises:
         CouncilError: one runs code that nobody allowed, or is to be handed over and was not.
     """
-    for problem in unallowed(council, given, env):
+    for problem in tool_problems(council, given, env):
         raise problem
 
 
-def unallowed(
-    council: Council, given: Given = NONE, env: Mapping[str, str] = os.environ
+def tool_problems(
+    council: Council, given: CallerTools = NO_TOOLS, env: Mapping[str, str] = os.environ
 ) -> Iterator[CouncilError]:
     """Yield what keeps tools of the council from being used, an error each."""
     leave = {part.strip() for part in env.get(VARIABLE, "").split(",")}
@@ -64,7 +64,7 @@ def unallowed(
             )
 
 
-def name_of(server: Server) -> str:
+def server_name(server: Server) -> str:
     """A server, as it stands in the list of what is allowed."""
     return f"mcp:{server.url or shlex.join(server.command)}"
 
@@ -73,4 +73,4 @@ def _wanted(tool: Tool) -> str | None:
     """What must be allowed; empty where nothing must, None where there is no source."""
     if tool.bundled:
         return ""
-    return name_of(tool.mcp) if tool.mcp else tool.python
+    return server_name(tool.mcp) if tool.mcp else tool.python

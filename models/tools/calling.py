@@ -23,10 +23,10 @@ from pydantic import TypeAdapter
 from mom_council.councils.records import Attempt, Usage
 from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.calls import Call, Result
-from mom_council.models.offering import recalled
+from mom_council.models.calls import ToolCall, ToolResult
+from mom_council.models.offering import call_message
 from mom_council.models.speaking import Reply, speak
-from mom_council.models.tools.toolset import Belt, Held, muffled
+from mom_council.models.tools.toolset import OpenTool, Toolset, redirect_prints
 from mom_council.redaction import redact
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ _SAID = 300
 """Characters of an error that a model is told."""
 
 
-async def carry_out(belt: Belt, call: Call, config: RunnableConfig | None = None) -> Result:
+async def run_call(
+    belt: Toolset, call: ToolCall, config: RunnableConfig | None = None
+) -> ToolResult:
     """Carry out a call, and say what came of it."""
     began = time.monotonic()
     held = belt.held.get(call.tool)
@@ -49,16 +51,16 @@ async def carry_out(belt: Belt, call: Call, config: RunnableConfig | None = None
     else:
         text, failed = await _outcome(held, call, config)
     longest = held.rules.longest if held else _SAID * 2
-    return Result(
+    return ToolResult(
         id=call.id,
         tool=call.tool,
-        text=bounded(text, longest),
+        text=shorten(text, longest),
         failed=failed,
         seconds=round(time.monotonic() - began, 3),
     )
 
 
-def bounded(text: str, longest: int) -> str:
+def shorten(text: str, longest: int) -> str:
     """The text without secrets, and no longer than that, saying so where it was cut."""
     # Half a pair of surrogates is no text that could be sent.
     text = redact(text.encode("utf-8", "replace").decode("utf-8"))
@@ -67,14 +69,16 @@ def bounded(text: str, longest: int) -> str:
     return f"{text[:longest]}\n(cut: {longest} of {len(text)} characters)"
 
 
-async def _outcome(held: Held, call: Call, config: RunnableConfig | None) -> tuple[str, bool]:
+async def _outcome(
+    held: OpenTool, call: ToolCall, config: RunnableConfig | None
+) -> tuple[str, bool]:
     from langgraph.errors import GraphBubbleUp
     from pydantic import ValidationError
 
     named: RunnableConfig = {"run_name": held.tool.name}  # in the trace, whoever speaks
     limit = asyncio.timeout(held.rules.timeout)
     try:
-        with muffled():
+        with redirect_prints():
             async with limit:
                 message: Any = await held.tool.ainvoke(call.wire, {**(config or {}), **named})
     except GraphBubbleUp:
@@ -103,10 +107,10 @@ def _line(error: Exception) -> str:
     return line if len(line) <= _SAID else f"{line[:_SAID]} ..."
 
 
-Written = dict[str, Any]
+JsonObject = dict[str, Any]
 """Something as plain JSON, fit to be kept."""
 
-Once = Callable[[str, Callable[[], Awaitable[Written]]], Awaitable[Written]]
+Once = Callable[[str, Callable[[], Awaitable[JsonObject]]], Awaitable[JsonObject]]
 """Does something, named, unless it was done before an interruption: then says what came of it."""
 
 _ENOUGH = "No more tools can be called. Answer now, with what you have."
@@ -121,32 +125,32 @@ class Decision:
     """Other arguments than the model's."""
 
 
-Approve = Callable[[Sequence[Call]], Mapping[str, Decision]]
+Approve = Callable[[Sequence[ToolCall]], Mapping[str, Decision]]
 """Asks a person about calls; returns what was decided, by the calls' ids."""
 
 
-async def _at_once(name: str, act: Callable[[], Awaitable[Written]]) -> Written:
+async def _at_once(name: str, act: Callable[[], Awaitable[JsonObject]]) -> JsonObject:
     return await act()
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
+class ToolCallbacks:
     """What happens around the calls: who is told, who is asked, what is remembered."""
 
-    on_call: Callable[[Call], None] = lambda _: None
-    on_result: Callable[[Result], None] = lambda _: None
+    on_call: Callable[[ToolCall], None] = lambda _: None
+    on_result: Callable[[ToolResult], None] = lambda _: None
     on_turn: Callable[[Reply], None] = lambda _: None
     approve: Approve | None = None
     """None: nobody can be asked, and what needs approval is declined."""
     once: Once = _at_once
 
 
-async def speak_using(
+async def speak_with_tools(
     council: Council,
     key: str,
     messages: Sequence[BaseMessage],
-    belt: Belt,
-    hands: Hands = Hands(),
+    belt: Toolset,
+    hands: ToolCallbacks = ToolCallbacks(),
     *,
     seat: str | None = None,
     config: RunnableConfig | None = None,
@@ -180,7 +184,7 @@ async def speak_using(
             return _summed(parts), made
         results = await _carried_out(belt, hands, reply.calls, belt.limit - made, config)
         made += len(reply.calls)
-        told.append(recalled(reply.message, reply.text, reply.calls))
+        told.append(call_message(reply.message, reply.text, reply.calls))
         told += [
             ToolMessage(
                 result.text,
@@ -196,16 +200,20 @@ _REPLY = TypeAdapter(Reply)
 
 
 async def _turn(once: Once, *asked: Any, **asking: Any) -> Reply:
-    async def act() -> Written:
-        written: Written = _REPLY.dump_python(await speak(*asked, **asking), mode="json")
+    async def act() -> JsonObject:
+        written: JsonObject = _REPLY.dump_python(await speak(*asked, **asking), mode="json")
         return written
 
     return _REPLY.validate_python(await once("model", act))
 
 
 async def _carried_out(
-    belt: Belt, hands: Hands, calls: Sequence[Call], left: int, config: RunnableConfig | None
-) -> list[Result]:
+    belt: Toolset,
+    hands: ToolCallbacks,
+    calls: Sequence[ToolCall],
+    left: int,
+    config: RunnableConfig | None,
+) -> list[ToolResult]:
     """The results of one turn's calls, in their order."""
     for call in calls:
         hands.on_call(call)
@@ -216,7 +224,7 @@ async def _carried_out(
     ]
     decided = dict(hands.approve(asked)) if asked and hands.approve else {}
 
-    async def one(place: int, call: Call) -> Result:
+    async def one(place: int, call: ToolCall) -> ToolResult:
         if place >= left:
             return _not_done(call, f"no more than {belt.limit} calls are made for one answer")
         if call in asked:
@@ -236,19 +244,23 @@ async def _carried_out(
 
 
 async def _done(
-    belt: Belt, hands: Hands, call: Call, config: RunnableConfig | None, note: str = ""
-) -> Result:
-    async def act() -> Written:
-        return (await carry_out(belt, call, config)).model_dump(mode="json")
+    belt: Toolset,
+    hands: ToolCallbacks,
+    call: ToolCall,
+    config: RunnableConfig | None,
+    note: str = "",
+) -> ToolResult:
+    async def act() -> JsonObject:
+        return (await run_call(belt, call, config)).model_dump(mode="json")
 
-    result = Result.model_validate(await hands.once(f"tool {call.tool}", act))
+    result = ToolResult.model_validate(await hands.once(f"tool {call.tool}", act))
     if note:
         return result.model_copy(update={"text": f"({note}: {call.words})\n{result.text}"})
     return result
 
 
-def _not_done(call: Call, why: str) -> Result:
-    return Result(id=call.id, tool=call.tool, text=why, failed=True)
+def _not_done(call: ToolCall, why: str) -> ToolResult:
+    return ToolResult(id=call.id, tool=call.tool, text=why, failed=True)
 
 
 def _summed(parts: Sequence[Reply]) -> Reply:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Server
 from mom_council.errors import CouncilError
-from mom_council.models.clients import room
-from mom_council.models.tools.allowed import name_of
+from mom_council.models.clients import loop_resources
+from mom_council.models.tools.allowed import server_name
 from mom_council.redaction import redact
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _PING = 5.0
 _FAREWELL = 5.0
 
 
-class Connection:
+class ServerConnection:
     """One server, connected for as long as its task lives."""
 
     def __init__(self, connection: Any) -> None:
@@ -85,28 +85,28 @@ class Connection:
                 raise
 
 
-async def tools_of(name: str, server: Server, timeout: float) -> list[BaseTool]:  # noqa: ASYNC109
+async def server_tools(name: str, server: Server, timeout: float) -> list[BaseTool]:  # noqa: ASYNC109
     """The tools of a server, which is connected where it is not.
 
     Raises:
         CouncilError: it cannot be reached or started, or lacks a tool that is named.
     """
     connection = _connection(name, server)
-    here = await room()
-    wanted = (name_of(server), *server.env, server.key_env)
+    here = await loop_resources()
+    wanted = (server_name(server), *server.env, server.key_env)
     async with here.connecting:
         found = here.servers.get(wanted)
         if found is None or not await found.answers():
             if found is not None:
                 await found.close()
-            found = here.servers[wanted] = Connection(connection)
+            found = here.servers[wanted] = ServerConnection(connection)
             try:
                 await found.opened(timeout)
             except Exception as error:
                 del here.servers[wanted]
                 said = "no answer" if isinstance(error, TimeoutError) else redact(str(error))[:300]
                 raise CouncilError(
-                    f"tool {name!r}: the MCP server {name_of(server)!r} cannot be used "
+                    f"tool {name!r}: the MCP server {server_name(server)!r} cannot be used "
                     f"({type(error).__name__}: {said})"
                 ) from None
     if lacks := set(server.only) - {tool.name for tool in found.tools}:

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Council, Tool
 from mom_council.errors import CouncilError
-from mom_council.models.offering import Definition
-from mom_council.models.tools.allowed import Given, refuse_unallowed
+from mom_council.models.offering import ToolDefinition
+from mom_council.models.tools.allowed import CallerTools, refuse_tools
 from mom_council.redaction import redact
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Switch:
 
 
 @contextlib.contextmanager
-def muffled() -> Iterator[None]:
+def redirect_prints() -> Iterator[None]:
     """Within it, and in what is started from it, printing goes to stderr."""
     global _inside
     token = _in_a_tool.set(True)
@@ -77,7 +77,7 @@ def muffled() -> Iterator[None]:
                 sys.stdout = sys.stdout.real
 
 
-def in_a_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+def run_in_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """The function as a coroutine function, with its signature."""
 
     @functools.wraps(function)
@@ -99,7 +99,7 @@ def in_a_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         def work() -> None:
             result, error = None, None
             try:
-                with muffled():  # also when nobody waits for it any more
+                with redirect_prints():  # also when nobody waits for it any more
                     result = function(*args, **kwargs)
             except BaseException as raised:
                 error = raised
@@ -114,7 +114,7 @@ def in_a_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class OpenTool:
     """One tool in hand, and the rules of the council for it."""
 
     tool: BaseTool
@@ -122,40 +122,42 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Belt:
+class Toolset:
     """The tools of one speaker, by the names that a model calls them by."""
 
-    held: dict[str, Held]
+    held: dict[str, OpenTool]
     limit: int
     """Calls for one answer, at the most."""
 
     @property
-    def definitions(self) -> list[Definition]:
+    def definitions(self) -> list[ToolDefinition]:
         """The tools as they are offered."""
         from langchain_core.utils.function_calling import convert_to_openai_tool
 
         return [convert_to_openai_tool(one.tool) for one in self.held.values()]
 
 
-async def take_up(council: Council, names: Sequence[str], limit: int, given: Given) -> Belt:
+async def open_toolset(
+    council: Council, names: Sequence[str], limit: int, given: CallerTools
+) -> Toolset:
     """Take the named tools of a council in hand; modules are imported, servers started.
 
     Raises:
         CouncilError: a tool is not allowed, not there, or cannot be used as it is.
     """
-    refuse_unallowed(council, given)
-    held: dict[str, Held] = {}
+    refuse_tools(council, given)
+    held: dict[str, OpenTool] = {}
     for name in names:
         rules = council.tools.get(name) or Tool.model_validate({"bundled": name})
         for tool in await _tools(name, rules, given):
             called = _sign(tool.name)
             if called in held:
                 called = _sign(f"{name}_{called}")
-            held[called] = Held(tool.model_copy(update={"name": called}), rules)
-    return Belt(held, limit)
+            held[called] = OpenTool(tool.model_copy(update={"name": called}), rules)
+    return Toolset(held, limit)
 
 
-async def _tools(name: str, rules: Tool, given: Given) -> list[BaseTool]:
+async def _tools(name: str, rules: Tool, given: CallerTools) -> list[BaseTool]:
     if name in given:
         return [await asyncio.to_thread(_made, name, given[name])]
     if rules.bundled:
@@ -165,9 +167,9 @@ async def _tools(name: str, rules: Tool, given: Given) -> list[BaseTool]:
     if rules.python:
         return [_made(name, await asyncio.to_thread(_imported, name, rules.python))]
     if rules.mcp:
-        from mom_council.models.tools.servers import tools_of
+        from mom_council.models.tools.servers import server_tools
 
-        return await tools_of(name, rules.mcp, rules.timeout)
+        return await server_tools(name, rules.mcp, rules.timeout)
     raise CouncilError(f"tool {name!r} has no source", cure="hand it over in Python")
 
 
@@ -188,7 +190,7 @@ def _made(name: str, what: BaseTool | Callable[..., Any]) -> BaseTool:
     if isinstance(what, BaseTool):
         changed: dict[str, Any] = {"name": _sign(name)}
         if isinstance(what, StructuredTool) and what.coroutine is None and what.func is not None:
-            changed["coroutine"] = in_a_thread(what.func)
+            changed["coroutine"] = run_in_thread(what.func)
         return what.model_copy(update=changed)
     if not callable(what):
         raise CouncilError(f"tool {name!r} is no function and no LangChain tool")
@@ -196,7 +198,7 @@ def _made(name: str, what: BaseTool | Callable[..., Any]) -> BaseTool:
     try:
         return StructuredTool.from_function(
             func=None if waits else what,
-            coroutine=what if waits else in_a_thread(what),
+            coroutine=what if waits else run_in_thread(what),
             name=_sign(name),
         )
     except (TypeError, ValueError) as error:

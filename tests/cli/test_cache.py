@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from mom_council.models.cache import Shelf
+from mom_council.models.cache import CacheFile
 from mom_council.paths import cache_dir
 from mom_council.tests.cli.conftest import Mom
 from mom_council.tests.graph.desk import seat
@@ -14,7 +14,7 @@ from mom_council.tests.stage import Stage
 
 def test_the_cache_is_counted_and_emptied(mom):
     assert "is empty" in mom("cache", "stats").out
-    Shelf(cache_dir()).keep("r", "ollama/\x1b[1mm", '{"text": "a"}', 60, 1)
+    CacheFile(cache_dir()).keep("r", "ollama/\x1b[1mm", '{"text": "a"}', 60, 1)
     told = mom("cache", "stats")
     assert "1 answers" in told.out
     assert "\x1b" not in told.out

@@ -9,7 +9,7 @@ import pytest
 from langgraph.runtime import Runtime
 from pydantic import ValidationError
 
-from mom_council.deliberation.context import CouncilContext, context_of, rules
+from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.errors import CouncilError
 from mom_council.tests.graph.desk import ask, desk, said, seat, voting
 from mom_council.tests.stage import Fault, Stage
@@ -46,21 +46,21 @@ def test_a_setting_is_laid_over_the_council(
     stage: Stage, setting: str, value: Any, found: Any
 ) -> None:
     council = desk(stage, thermal={"limit": 75, "resume": 68})
-    assert found(rules(council, CouncilContext(**{setting: value}))) == value
-    assert rules(council, CouncilContext()) is council
+    assert found(apply_context(council, CouncilContext(**{setting: value}))) == value
+    assert apply_context(council, CouncilContext()) is council
 
 
 def test_one_end_of_the_rounds_moves_the_other_along(stage: Stage) -> None:
     council = desk(stage, deliberation={"rounds": {"min": 2, "max": 3}})
-    least = rules(council, CouncilContext(max_rounds=1)).deliberation.rounds
+    least = apply_context(council, CouncilContext(max_rounds=1)).deliberation.rounds
     assert (least.min, least.max) == (1, 1)
-    most = rules(council, CouncilContext(min_rounds=9)).deliberation.rounds
+    most = apply_context(council, CouncilContext(min_rounds=9)).deliberation.rounds
     assert (most.min, most.max) == (9, 9)
 
 
 def test_a_lower_limit_of_heat_lowers_where_it_goes_on(stage: Stage) -> None:
     council = desk(stage, thermal={"limit": 75, "resume": 68})
-    thermal = rules(council, CouncilContext(thermal_limit=50)).thermal
+    thermal = apply_context(council, CouncilContext(thermal_limit=50)).thermal
     assert thermal is not None
     assert thermal.resume <= 50
 

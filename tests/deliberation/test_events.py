@@ -21,7 +21,7 @@ from mom_council.deliberation.events import (
     Said,
     Seated,
     Speaker,
-    Telling,
+    TokenBatcher,
     Voted,
     read_event,
 )
@@ -162,7 +162,7 @@ def test_tokens_are_told_in_pieces() -> None:
 
     now = [0.0]
     runtime: Any = Runtime()
-    telling = Telling(runtime, Speaker(node="character", name="Ada"), clock=lambda: now[0])
+    telling = TokenBatcher(runtime, Speaker(node="character", name="Ada"), clock=lambda: now[0])
     now[0] = 1.0
     for token in ("a", "b", "c"):
         telling(token)

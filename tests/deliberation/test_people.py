@@ -14,7 +14,7 @@ from langgraph.types import Command
 
 from mom_council.councils.loader import load_council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.people import PersonRequest, attend, in_words, requests_in
+from mom_council.deliberation.people import PersonRequest, attend, read_reply, requests_in
 from mom_council.errors import CouncilError
 from mom_council.graph.council import compile_council
 from mom_council.runs.checkpoints import open_checkpointer
@@ -240,8 +240,8 @@ def test_a_person_sits_in_a_seat_and_nowhere_else(
 
 
 def test_what_is_said_may_come_in_several_forms() -> None:
-    assert in_words(" yes ") == "yes"
-    assert in_words({"text": " yes "}) == "yes"
-    assert in_words({"vote": "A"}) == '{"vote": "A"}'
-    assert in_words({"text": 3}) == ""
-    assert in_words([1]) == ""
+    assert read_reply(" yes ") == "yes"
+    assert read_reply({"text": " yes "}) == "yes"
+    assert read_reply({"vote": "A"}) == '{"vote": "A"}'
+    assert read_reply({"text": 3}) == ""
+    assert read_reply([1]) == ""

@@ -11,8 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from mom_council.councils.loader import load_council
-from mom_council.deliberation import conversation as talk
-from mom_council.deliberation import selectors as table
+from mom_council.deliberation import conversation, selectors
 from mom_council.errors import CouncilError
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import (
@@ -107,23 +106,23 @@ def test_dropout_never_drops_everyone(seed: int, chance: float, asked: str) -> N
     council = _council(seed=seed, synthesizer={"model": "m", "dropout": chance})
     state: Any = {"messages": [HumanMessage("Q" + asked)]}
     for round_ in (1, 2):
-        out = table.dropped(state, council, round_, 1)
+        out = selectors.dropout_names(state, council, round_, 1)
         assert len(out) < 3
-        assert out == table.dropped(state, council, round_, 1)
-        assert table.in_line(state, council, round_, 1)
+        assert out == selectors.dropout_names(state, council, round_, 1)
+        assert selectors.waiting_characters(state, council, round_, 1)
 
 
 @pytest.mark.parametrize("messages", [[], [AIMessage("Hello.")], [HumanMessage([])]])
 def test_without_a_question_it_says_what_is_missing(messages: list[Any]) -> None:
     with pytest.raises(CouncilError, match="no question"):
-        talk.question({"messages": messages})  # type: ignore[typeddict-item]
+        conversation.question_text({"messages": messages})  # type: ignore[typeddict-item]
 
 
 def test_a_picture_alone_is_a_question() -> None:
     block = {"type": "image_url", "image_url": {"url": "data:,"}}
     state: Any = {"messages": [HumanMessage([block])]}
-    assert talk.images(state) == [block]
-    assert talk.question(state) == "What is in the picture?"
+    assert conversation.question_images(state) == [block]
+    assert conversation.question_text(state) == "What is in the picture?"
 
 
 def _council(**changes: Any) -> Any:

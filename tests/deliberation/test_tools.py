@@ -12,7 +12,7 @@ from langgraph.types import Command
 
 from mom_council.councils.loader import load_council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.tools import decision
+from mom_council.deliberation.tools import read_decision
 from mom_council.errors import CouncilError
 from mom_council.graph.council import build_graph, compile_council
 from mom_council.models.tools.calling import Decision
@@ -316,4 +316,4 @@ def test_a_tool_that_is_not_in_the_council_is_an_unknown_name(stage: Stage) -> N
     ],
 )
 def test_only_a_clear_yes_is_a_yes(said: Any, decided: Decision) -> None:
-    assert decision(said, "c") == decided
+    assert read_decision(said, "c") == decided

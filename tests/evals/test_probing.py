@@ -18,7 +18,7 @@ from mom_council.evals.probing.pages import as_markdown, write_pages
 from mom_council.evals.probing.probe import PARTS, Probing
 from mom_council.evals.probing.questions import questions
 from mom_council.models.capabilities import known
-from mom_council.models.eyes import sees
+from mom_council.models.eyes import can_see
 from mom_council.models.speaking import speak
 from mom_council.tests.graph.desk import candidates, proposals, said, voice
 from mom_council.tests.stage import Fault, Reply, Stage
@@ -141,8 +141,10 @@ async def test_what_was_found_is_used_where_the_council_is_silent(stage: Stage) 
     await Probing(council, {"clever": "c", "naive": "n"}, context=256, seed=SEED).run()
     bright, simple = council.models["clever"], council.models["naive"]
     assert (known(bright).vision, known(bright).tools, known(bright).context) == (True, True, 256)
-    assert await sees(bright)
-    assert not await sees(bright.model_copy(update={"vision": False})), "the council knows better"
+    assert await can_see(bright)
+    assert not await can_see(bright.model_copy(update={"vision": False})), (
+        "the council knows better"
+    )
     stage.clear()
     schema = {"title": "Vote", "type": "object", "properties": {}}
     for key in ("clever", "naive"):

@@ -18,7 +18,7 @@ from mom_council.councils.records import (
     Verdict,
 )
 from mom_council.councils.schema import UNASKED, Council
-from mom_council.deliberation.schedule import ballots_wanted
+from mom_council.deliberation.schedule import needs_ballots
 from mom_council.deliberation.state import Seating
 from mom_council.errors import DeliberationError
 from mom_council.graph.edges import (
@@ -144,8 +144,8 @@ def test_the_same_words_leave_nothing_to_vote_on_whatever_is_asked() -> None:
 def test_ballots_that_cannot_be_paid_for_are_not_asked() -> None:
     spent = Segment(node="character", name="Ada", usage=Usage(calls=3))
     table = state(proposals=proposals(*NAMES), segments=[spent])
-    assert ballots_wanted(table, council(budget={"calls": 7}))
-    assert not ballots_wanted(table, council(budget={"calls": 6}))
+    assert needs_ballots(table, council(budget={"calls": 7}))
+    assert not needs_ballots(table, council(budget={"calls": 6}))
 
 
 @pytest.mark.parametrize(("reason", "node"), [(None, "seating"), ("agreed", "synthesizer")])

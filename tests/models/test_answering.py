@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.models.answering import Answering
+from mom_council.models.answering import AnswerReader
 
 
 def heard(pieces: list[str]) -> str:
     told: list[str] = []
-    answering = Answering(lambda piece, _: told.append(piece))
+    answering = AnswerReader(lambda piece, _: told.append(piece))
     for piece in pieces:
         answering(piece, False)
     return "".join(told)

@@ -17,7 +17,7 @@ from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
 from mom_council.graph.council import council as open_council
 from mom_council.models import cache
-from mom_council.models.cache import Shelf
+from mom_council.models.cache import CacheFile
 from mom_council.models.speaking import Reply, speak
 from mom_council.paths import cache_dir
 from mom_council.tests.stage import Fault
@@ -231,7 +231,7 @@ async def test_the_question_and_the_key_are_not_in_the_file(stage, monkeypatch):
 
 
 def test_the_oldest_make_room_and_what_is_too_big_is_not_kept(tmp_path):
-    shelf = Shelf(tmp_path / "cache")
+    shelf = CacheFile(tmp_path / "cache")
     answer = json.dumps({"text": "x" * 50_000})
     for number in range(40):
         shelf.keep(f"r{number}", "m", answer, 60, 1)

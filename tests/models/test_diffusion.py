@@ -13,7 +13,7 @@ from PIL import Image
 
 from mom_council.deliberation.events import Painted, read_event
 from mom_council.graph.council import compile_council
-from mom_council.models.gallery import hung
+from mom_council.models.gallery import pictures_in
 from mom_council.tests.graph.desk import desk, question, seat, voice
 from mom_council.tests.stage import Stage
 
@@ -131,7 +131,7 @@ async def test_four_steps_without_guidance_are_drawn_told_and_kept(
 ) -> None:
     values, told = await paints(studio(stage, pipeline))
     assert [(event.step, event.steps) for event in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    [(file, about)] = hung(values["messages"][-1].content)
+    [(file, about)] = pictures_in(values["messages"][-1].content)
     with Image.open(file) as drawn:
         assert (drawn.size, drawn.format) == ((64, 64), "PNG")
     assert about["prompt"] == "a red cat"
@@ -147,7 +147,7 @@ async def test_the_same_seed_draws_the_same_and_the_pipeline_is_loaded_once(
     pictures = []
     for seed in (7, 7, 8):
         values, _ = await paints(studio(stage, pipeline, painter={"seed": seed}))
-        [(file, about)] = hung(values["messages"][-1].content)
+        [(file, about)] = pictures_in(values["messages"][-1].content)
         assert about["seed"] == seed
         pictures.append(file.read_bytes())
         [key] = SHELF.loaded()
@@ -165,14 +165,14 @@ async def test_the_pipelines_own_scheduler_has_its_own_steps_and_guidance(
     )
     values, told = await paints(council)
     assert [event.steps for event in told] == [3, 3, 3]
-    assert hung(values["messages"][-1].content)
+    assert pictures_in(values["messages"][-1].content)
 
 
 async def test_a_drawing_that_nobody_waits_for_stops_at_its_next_step(
     stage: Stage, pipeline: Path
 ) -> None:
     from mom_council.councils.schema import Model
-    from mom_council.models.painting import Order
+    from mom_council.models.painting import ImageOrder
     from mom_council.models.providers.diffusion import draw_here
 
     spec = Model(provider="diffusers", model=str(pipeline))
@@ -183,7 +183,7 @@ async def test_a_drawing_that_nobody_waits_for_stops_at_its_next_step(
         steps.append(step)
         begun.set()
 
-    order = Order("a cat", size=(64, 64), steps=50, seed=1)
+    order = ImageOrder("a cat", size=(64, 64), steps=50, seed=1)
     drawing = asyncio.create_task(draw_here(spec, order, stepped))
     async with asyncio.timeout(60):
         await begun.wait()
@@ -191,7 +191,7 @@ async def test_a_drawing_that_nobody_waits_for_stops_at_its_next_step(
     with pytest.raises(asyncio.CancelledError):
         await drawing
     # The one pen is free again: the next is drawn at once.
-    again = await draw_here(spec, Order("a cat", size=(64, 64), seed=1), lambda *_: None)
+    again = await draw_here(spec, ImageOrder("a cat", size=(64, 64), seed=1), lambda *_: None)
     with Image.open(io.BytesIO(again.content)) as drawn:
         assert drawn.size == (64, 64)
     assert len(steps) < 50

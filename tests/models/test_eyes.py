@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Model
-from mom_council.models.eyes import IN_WORDS, as_it_sees, sees
+from mom_council.models.eyes import IN_WORDS, can_see, messages_for
 from mom_council.models.weights import downloaded_weights, eyes_of
 from mom_council.tests.models.eye import EYE
 from mom_council.tests.stage import Stage
@@ -23,17 +23,17 @@ async def test_ollama_says_what_its_models_can_and_is_asked_once(stage: Stage) -
     stage.model("llava", capabilities=("completion", "vision"))
     stage.model("llama3.2")
     for _ in range(2):
-        assert await sees(voice("ollama", "llava", base_url=stage.ollama_url))
-        assert not await sees(voice("ollama", "llama3.2", base_url=stage.ollama_url))
-        assert not await sees(voice("ollama", "unknown", base_url=stage.ollama_url))
+        assert await can_see(voice("ollama", "llava", base_url=stage.ollama_url))
+        assert not await can_see(voice("ollama", "llama3.2", base_url=stage.ollama_url))
+        assert not await can_see(voice("ollama", "unknown", base_url=stage.ollama_url))
     asked = [call.body["model"] for call in stage.lookups]
     assert sorted(asked) == ["llama3.2", "llava", "unknown", "unknown"]
 
 
 async def test_what_the_council_says_stands_above_what_is_known(stage: Stage) -> None:
     stage.model("llava", capabilities=("completion", "vision"))
-    assert not await sees(voice("ollama", "llava", base_url=stage.ollama_url, vision=False))
-    assert await sees(voice("openai", "anything", vision=True))
+    assert not await can_see(voice("ollama", "llava", base_url=stage.ollama_url, vision=False))
+    assert await can_see(voice("openai", "anything", vision=True))
     assert not stage.lookups
 
 
@@ -52,16 +52,16 @@ async def test_what_the_council_says_stands_above_what_is_known(stage: Stage) ->
 async def test_vendors_models_are_known_by_their_names(
     provider: str, model: str, able: bool
 ) -> None:
-    assert await sees(voice(provider, model)) is able
+    assert await can_see(voice(provider, model)) is able
 
 
 async def test_a_vendors_name_at_another_address_says_nothing() -> None:
-    assert not await sees(voice("openai", "gpt-4o", base_url="http://127.0.0.1:9/v1"))
+    assert not await can_see(voice("openai", "gpt-4o", base_url="http://127.0.0.1:9/v1"))
 
 
 async def test_weights_see_with_the_second_file_beside_them(tmp_path: Path) -> None:
-    assert await sees(voice("embedded", str(EYE)))
-    assert not await sees(voice("embedded", "tiny-1"))
+    assert await can_see(voice("embedded", str(EYE)))
+    assert not await can_see(voice("embedded", "tiny-1"))
     for name in ("qwen2-vl-Q4_K_M.gguf", "mmproj-qwen2-vl.gguf", "other-f16.gguf"):
         (tmp_path / name).write_bytes(b"GGUF")
     assert eyes_of(tmp_path / "qwen2-vl-Q4_K_M.gguf") == tmp_path / "mmproj-qwen2-vl.gguf"
@@ -75,8 +75,8 @@ async def test_a_model_gets_the_pictures_or_the_words_and_never_both() -> None:
         [{"type": "text", "text": "Why?"}, shown], additional_kwargs={IN_WORDS: "A cat. Why?"}
     )
     plain = HumanMessage("Before.")
-    seen = await as_it_sees(voice("openai", "m", vision=True), [plain, message])
-    told = await as_it_sees(voice("openai", "m", vision=False), [plain, message])
+    seen = await messages_for(voice("openai", "m", vision=True), [plain, message])
+    told = await messages_for(voice("openai", "m", vision=False), [plain, message])
     assert seen[1].content == message.content
     assert told[1].content == "A cat. Why?"
     assert not seen[1].additional_kwargs

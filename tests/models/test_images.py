@@ -13,12 +13,12 @@ from PIL import Image
 
 from mom_council.models.images import (
     PictureError,
-    bare_name,
     data_urls,
-    given_in,
+    file_name,
     is_picture,
-    normalised,
     picture_block,
+    read_picture_block,
+    redraw_picture,
 )
 
 
@@ -35,7 +35,7 @@ def _is_near(pixel: Any, colour: tuple[int, int, int]) -> bool:
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF"])
 def test_every_kind_that_is_offered_is_taken(form: str) -> None:
-    kind, small = normalised(drawn("RGB", form), f"a.{form.lower()}")
+    kind, small = redraw_picture(drawn("RGB", form), f"a.{form.lower()}")
     assert kind == "image/jpeg"
     opened = Image.open(io.BytesIO(small))
     assert opened.size == (40, 30)
@@ -46,7 +46,7 @@ def test_of_a_moving_picture_the_first_frame_is_taken() -> None:
     out = io.BytesIO()
     red, blue = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
     red.save(out, "GIF", save_all=True, append_images=[blue])
-    _, small = normalised(out.getvalue(), "a.gif")
+    _, small = redraw_picture(out.getvalue(), "a.gif")
     assert _is_near(Image.open(io.BytesIO(small)).getpixel((4, 4)), (255, 0, 0))
 
 
@@ -56,19 +56,19 @@ def test_sixteen_bits_a_pixel_keep_their_shades() -> None:
     shades.putpixel((1, 0), 32_768)
     out = io.BytesIO()
     shades.resize((64, 32), Image.Resampling.NEAREST).save(out, "PNG")
-    _, small = normalised(out.getvalue(), "a.png")
+    _, small = redraw_picture(out.getvalue(), "a.png")
     assert _is_near(Image.open(io.BytesIO(small)).getpixel((60, 5)), (128, 128, 128))
 
 
 def test_what_was_drawn_here_is_not_drawn_again() -> None:
-    kind, once = normalised(drawn("RGB", "PNG", (300, 200)), "a.png")
-    assert normalised(once, "a.png") == (kind, once)
-    assert Image.open(io.BytesIO(normalised(once, "a.png", side=100)[1])).size == (100, 67)
+    kind, once = redraw_picture(drawn("RGB", "PNG", (300, 200)), "a.png")
+    assert redraw_picture(once, "a.png") == (kind, once)
+    assert Image.open(io.BytesIO(redraw_picture(once, "a.png", side=100)[1])).size == (100, 67)
 
 
 def test_what_stands_behind_a_picture_does_not_come_along() -> None:
     hidden = drawn("RGB", "JPEG", comment=b"my address") + b"PK\x03\x04 a second file"
-    _, small = normalised(hidden, "a.jpg")
+    _, small = redraw_picture(hidden, "a.jpg")
     assert b"address" not in small
     assert b"second" not in small
 
@@ -86,17 +86,17 @@ def test_what_stands_behind_a_picture_does_not_come_along() -> None:
 def test_a_picture_is_found_in_every_form_of_block(write: Any) -> None:
     block = write(base64.b64encode(b"pixels").decode())
     assert is_picture(block)
-    assert given_in(block).content == b"pixels"
+    assert read_picture_block(block).content == b"pixels"
 
 
 @pytest.mark.parametrize("broken", [{"url": "data:image/png,raw"}, {"base64": "%%%"}])
 def test_a_damaged_block_is_refused(broken: dict[str, str]) -> None:
     with pytest.raises(PictureError):
-        given_in({"type": "image", **broken})
+        read_picture_block({"type": "image", **broken})
 
 
 def test_what_is_transparent_becomes_paper() -> None:
-    kind, small = normalised(drawn("RGBA", "PNG"), "a.png")
+    kind, small = redraw_picture(drawn("RGBA", "PNG"), "a.png")
     assert kind == "image/png"
     assert Image.open(io.BytesIO(small)).getpixel((0, 0)) == (255, 255, 255)
 
@@ -105,14 +105,14 @@ def test_a_photograph_is_turned_upright_and_forgets_where_it_was_taken() -> None
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
     exif[0x010E] = "at home"
-    _, small = normalised(drawn("RGB", "JPEG", exif=exif), "a.jpg")
+    _, small = redraw_picture(drawn("RGB", "JPEG", exif=exif), "a.jpg")
     upright = Image.open(io.BytesIO(small))
     assert upright.size == (30, 40)
     assert not upright.getexif()
 
 
 def test_a_large_picture_is_made_smaller() -> None:
-    _, small = normalised(drawn("RGB", "PNG", (4000, 1000)), "a.png")
+    _, small = redraw_picture(drawn("RGB", "PNG", (4000, 1000)), "a.png")
     assert Image.open(io.BytesIO(small)).size == (1568, 392)
 
 
@@ -127,7 +127,7 @@ def test_a_large_picture_is_made_smaller() -> None:
 )
 def test_what_cannot_be_taken_is_refused(content: bytes, says: str) -> None:
     with pytest.raises(PictureError, match=says):
-        normalised(content, "a.png")
+        redraw_picture(content, "a.png")
 
 
 def test_a_small_file_of_gigantic_measures_is_refused_before_it_is_unpacked() -> None:
@@ -139,7 +139,7 @@ def test_a_small_file_of_gigantic_measures_is_refused_before_it_is_unpacked() ->
     head = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IEND", b"")
     with pytest.raises(PictureError):
-        normalised(bomb, "a.png")
+        redraw_picture(bomb, "a.png")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_small_file_of_gigantic_measures_is_refused_before_it_is_unpacked() ->
     ],
 )
 def test_a_name_is_shown_without_its_path(name: str, shown: str) -> None:
-    assert bare_name(name) == shown
+    assert file_name(name) == shown
 
 
 def test_only_pictures_that_lie_in_the_message_are_shown() -> None:

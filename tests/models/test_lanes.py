@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mom_council.councils.schema import Council
 from mom_council.models.lanes import OVERTAKEN, Lane, Lanes, lane_of
 from mom_council.models.planner import plan
-from mom_council.models.voices import Voice, settled, voice_of
+from mom_council.models.voices import ModelInstance, instance_of, settled
 
 
 def council(**models: dict[str, Any]) -> Council:
@@ -32,7 +32,7 @@ def council(**models: dict[str, Any]) -> Council:
 
 def turn(lanes: Lanes, sitting: Council, key: str) -> AbstractAsyncContextManager[Any]:
     lane = lane_of(lanes, sitting, key)
-    return lane.turn(voice_of(sitting.models[key])) if lane else nullcontext()
+    return lane.turn(instance_of(sitting.models[key])) if lane else nullcontext()
 
 
 async def most_at_once(sitting: Council, keys: str) -> int:
@@ -96,11 +96,11 @@ class Desk:
     def __init__(self, fits: int = 1, width: int | None = 1) -> None:
         self.lane = Lane(width, fits=fits, plans=True, let_go=self.let_go)
         self.fits = fits
-        self.memory: list[Voice] = []
+        self.memory: list[ModelInstance] = []
         self.served: list[str] = []
         self.loads = 0
 
-    async def let_go(self, voice: Voice) -> None:
+    async def let_go(self, voice: ModelInstance) -> None:
         self.memory.remove(voice)
 
     async def call(self, model: str) -> None:
@@ -120,8 +120,8 @@ class Desk:
         return self.loads - before
 
 
-def named(model: str) -> Voice:
-    return Voice("ollama", None, model)
+def named(model: str) -> ModelInstance:
+    return ModelInstance("ollama", None, model)
 
 
 async def test_calls_of_a_loaded_model_go_before_those_that_would_load_another():
@@ -227,7 +227,7 @@ async def test_who_is_cancelled_in_the_queue_or_in_its_turn_leaves_the_lane_free
 def test_whoever_comes_late_or_leaves_everyone_else_is_served(calls, fits, width, data):
     """Each call comes, speaks and may be cancelled after so many turns of the event loop."""
     ghosts = data.draw(st.lists(st.sampled_from("abc"), max_size=3))
-    speaking: list[Voice] = []
+    speaking: list[ModelInstance] = []
 
     async def call(lane: Lane, model: str, comes: int, speaks: int) -> str:
         for _ in range(comes):
@@ -288,6 +288,6 @@ def test_voices_of_one_model_are_asked_with_the_largest_of_their_contexts():
             "synthesizer": {"model": "long"},
         }
     )
-    assert voice_of(settled(sitting, "short")) == voice_of(settled(sitting, "long"))
+    assert instance_of(settled(sitting, "short")) == instance_of(settled(sitting, "long"))
     assert settled(sitting, "long").params == {"num_ctx": 8192, "keep_alive": "2h"}
     assert settled(sitting, "own").params == {"num_ctx": 512}

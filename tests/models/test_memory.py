@@ -11,11 +11,11 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.models.clients import room
+from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import Lane, lane_of
-from mom_council.models.memory import look
+from mom_council.models.memory import update_loaded
 from mom_council.models.speaking import speak
-from mom_council.models.voices import Voice, settled, voice_of
+from mom_council.models.voices import ModelInstance, instance_of, settled
 from mom_council.tests.models.fake_nvml import build, play
 from mom_council.tests.stage import Fault, Stage
 
@@ -34,10 +34,10 @@ def sharing(**models: dict[str, Any]) -> Council:
     )
 
 
-async def lane_and_voices(council: Council) -> tuple[Lane, list[Voice]]:
-    lane = lane_of((await room()).lanes, council, next(iter(council.models)))
+async def lane_and_voices(council: Council) -> tuple[Lane, list[ModelInstance]]:
+    lane = lane_of((await loop_resources()).lanes, council, next(iter(council.models)))
     assert lane is not None
-    return lane, [voice_of(settled(council, key)) for key in council.models]
+    return lane, [instance_of(settled(council, key)) for key in council.models]
 
 
 async def test_ollama_says_what_it_has_loaded_and_with_which_context() -> None:
@@ -45,15 +45,15 @@ async def test_ollama_says_what_it_has_loaded_and_with_which_context() -> None:
         voice = {"provider": "ollama", "base_url": stage.ollama_url}
         council = sharing(a={**voice, "context": 2048}, b=voice, c=voice)
         lane, voices = await lane_and_voices(council)
-        await look(lane, voices)
+        await update_loaded(lane, voices)
         assert (lane.loaded, lane.room) == ([], 1)
         for key in ("a", "b"):
             await speak(council, key, [HumanMessage("?")])
-        await look(lane, voices)
+        await update_loaded(lane, voices)
         assert {one.model for one in lane.loaded} == {"a:latest", "b:latest"}
         assert lane.room == 2, "two were seen together"
-        other = voice_of(council.models["a"].model_copy(update={"context": 4096}))
-        await look(lane, [other])
+        other = instance_of(council.models["a"].model_copy(update={"context": 4096}))
+        await update_loaded(lane, [other])
         assert other not in lane.loaded, "it would be loaded anew"
 
 
@@ -65,8 +65,8 @@ async def test_who_does_not_answer_changes_nothing_that_is_believed() -> None:
         )
         lane, voices = await lane_and_voices(council)
         await speak(council, "b", [HumanMessage("?")])
-        await look(lane, voices)
-    await look(lane, voices)
+        await update_loaded(lane, voices)
+    await update_loaded(lane, voices)
     assert [one.model for one in lane.loaded] == ["b:latest"]
 
 
@@ -89,7 +89,7 @@ async def test_engines_of_this_process_are_counted_and_all_the_tiny_ones_fit() -
     council = sharing(**{name: {**tiny, "model": name} for name in ("tiny-1", "tiny-2")})
     lane, voices = await lane_and_voices(council)
     await speak(council, "tiny-2", [HumanMessage("What is 2 + 2?")])
-    await look(lane, voices)
+    await update_loaded(lane, voices)
     assert [one.model for one in lane.loaded] == ["tiny-2"]
     assert (lane.room, lane.fits) == (2, None)
 
@@ -110,8 +110,8 @@ def test_a_gpu_that_tells_its_memory_says_how_many_fit(
 import asyncio
 from mom_council.councils.loader import load_council
 from mom_council.models.lanes import lane_of
-from mom_council.models.memory import look
-from mom_council.models.voices import voice_of
+from mom_council.models.memory import update_loaded
+from mom_council.models.voices import instance_of
 council = load_council({{
     "name": "gpu",
     "models": {{key: {{"provider": "ollama", "model": key, "lane": "gpu", "concurrency": 1,
@@ -120,7 +120,7 @@ council = load_council({{
     "synthesizer": {{"model": "a"}},
 }})
 lane = lane_of({{}}, council, "a")
-asyncio.run(look(lane, [voice_of(one) for one in council.models.values()]))
+asyncio.run(update_loaded(lane, [instance_of(one) for one in council.models.values()]))
 say(lane.room)
 """
         more = {"FAKE_NVML_MEMORY": str(gigabytes * 10**9)} if gigabytes else {}

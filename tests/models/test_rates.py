@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council
-from mom_council.models.clients import room
+from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import Lane, lane_of
-from mom_council.models.rates import Allowance
+from mom_council.models.rates import RateWindow
 from mom_council.models.speaking import speak
 from mom_council.tests.stage import Fault, Reply, Stage
 
@@ -22,7 +22,7 @@ ASKS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), max_size=25)
 
 @given(ASKS, st.integers(1, 4), st.integers(20, 60))
 def test_no_window_holds_more_than_is_allowed(asks, requests, tokens):
-    allowance, now = Allowance(requests, tokens), 0.0
+    allowance, now = RateWindow(requests, tokens), 0.0
     sent: list[tuple[float, int]] = []
     for pause, size in asks:
         now += pause
@@ -37,7 +37,7 @@ def test_no_window_holds_more_than_is_allowed(asks, requests, tokens):
 
 
 def test_what_was_estimated_is_put_right():
-    allowance = Allowance(None, 100)
+    allowance = RateWindow(None, 100)
     sent = allowance.send(90, 0.0)
     assert allowance.wait(50, 1.0) == 59.0
     sent.tokens = 10
@@ -45,7 +45,7 @@ def test_what_was_estimated_is_put_right():
 
 
 def test_a_request_larger_than_the_limit_goes_alone():
-    allowance = Allowance(None, 100)
+    allowance = RateWindow(None, 100)
     assert allowance.wait(5000, 0.0) == 0
     allowance.send(5000, 0.0)
     assert allowance.wait(1, 10.0) == 50.0
@@ -66,7 +66,7 @@ def council(stage: Stage, **lane: Any) -> Council:
 
 async def lane(sitting: Council, period: float) -> Lane:
     """The lane of the council, whose minute is short."""
-    found = lane_of((await room()).lanes, sitting, "m")
+    found = lane_of((await loop_resources()).lanes, sitting, "m")
     assert found is not None
     assert found.allowance is not None
     found.allowance.period = period
@@ -92,7 +92,7 @@ async def test_models_of_one_key_share_its_requests_a_minute(stage):
 
 
 async def test_who_comes_first_goes_first():
-    held, went = Lane(allowance=Allowance(1, None, period=0.02)), []
+    held, went = Lane(allowance=RateWindow(1, None, period=0.02)), []
 
     async def go(number: int) -> None:
         await held.admit(1, None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.models.stream_parser import Thoughts
+from mom_council.models.stream_parser import ThoughtSplitter
 
 REPLIES = [
     # reply, text, reasoning
@@ -33,9 +33,9 @@ REPLIES = [
 ]
 
 
-def read(pieces: list[str]) -> tuple[Thoughts, list[tuple[str, bool]]]:
+def read(pieces: list[str]) -> tuple[ThoughtSplitter, list[tuple[str, bool]]]:
     told: list[tuple[str, bool]] = []
-    thoughts = Thoughts(lambda piece, thought: told.append((piece, thought)))
+    thoughts = ThoughtSplitter(lambda piece, thought: told.append((piece, thought)))
     for piece in pieces:
         thoughts.hear(piece)
     thoughts.close()
@@ -72,7 +72,7 @@ def test_nothing_is_lost_but_tags_and_blanks_and_all_is_told(pieces):
 
 def test_thoughts_of_the_providers_own_come_first():
     thoughts, _ = read([])
-    thoughts = Thoughts()
+    thoughts = ThoughtSplitter()
     thoughts.think("six ")
     thoughts.think("sevens")
     thoughts.hear("42")
@@ -82,6 +82,6 @@ def test_thoughts_of_the_providers_own_come_first():
 
 def test_text_is_told_at_once_not_when_the_reply_is_over():
     told = []
-    thoughts = Thoughts(lambda piece, _: told.append(piece))
+    thoughts = ThoughtSplitter(lambda piece, _: told.append(piece))
     thoughts.hear("one ")
     assert told == ["one "]

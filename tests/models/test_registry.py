@@ -10,7 +10,7 @@ import pytest
 
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import CouncilError, ProviderNotInstalledError, UnknownNameError
-from mom_council.models.clients import close_voices, room
+from mom_council.models.clients import close_loop_resources, loop_resources
 from mom_council.models.providers import PROVIDERS
 from mom_council.models.registry import key_of, missing, open_model
 
@@ -43,7 +43,7 @@ def test_a_variable_that_is_named_must_be_set(monkeypatch):
 
 
 async def test_a_model_is_opened_once_for_each_set_of_parameters():
-    here = await room()
+    here = await loop_resources()
     one = await open_model(here, model())
     assert await open_model(here, model()) is one
     assert await open_model(here, model(), {"temperature": 0.5}) is not one
@@ -51,35 +51,35 @@ async def test_a_model_is_opened_once_for_each_set_of_parameters():
 
 
 async def test_many_at_once_open_one():
-    here = await room()
+    here = await loop_resources()
     opened = await asyncio.gather(*(open_model(here, model(model="n")) for _ in range(20)))
     assert len({id(one) for one in opened}) == 1
 
 
 async def test_opened_models_do_not_pile_up():
-    here = await room()
+    here = await loop_resources()
     for seed in range(300):
         await open_model(here, model(), {"seed": seed})
     assert len(here.models) <= 256
 
 
 async def test_each_loop_has_its_own_room():
-    here = await room()
-    assert await room() is here
-    assert await asyncio.to_thread(asyncio.run, room()) is not here
-    await close_voices()
-    assert await room() is not here
+    here = await loop_resources()
+    assert await loop_resources() is here
+    assert await asyncio.to_thread(asyncio.run, loop_resources()) is not here
+    await close_loop_resources()
+    assert await loop_resources() is not here
 
 
 @pytest.mark.parametrize("name", ["base_url", "max_retries", "streaming"])
 async def test_parameters_do_not_reach_where_a_field_rules(name):
     with pytest.raises(CouncilError, match=name):
-        await open_model(await room(), model(), {name: 1})
+        await open_model(await loop_resources(), model(), {name: 1})
 
 
 async def test_a_provider_nobody_knows_is_refused_with_a_near_miss():
     with pytest.raises(UnknownNameError, match="'anthropic'"):
-        await open_model(await room(), model(provider="antropic", base_url=None))
+        await open_model(await loop_resources(), model(provider="antropic", base_url=None))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_a_missing_package_is_named_with_its_cure(provider, cure, monkeypa
     others = [one for one in sys.meta_path if one is not PathFinder]
     monkeypatch.setattr(sys, "meta_path", [*others, Without])
     with pytest.raises(ProviderNotInstalledError) as caught:
-        await open_model(await room(), model(provider=provider))
+        await open_model(await loop_resources(), model(provider=provider))
     assert cure in str(caught.value)
     assert "\n" not in str(caught.value)
 

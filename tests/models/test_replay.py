@@ -12,7 +12,7 @@ from mom_council.councils.schema import Model
 from mom_council.errors import CouncilError, ModelUnavailableError, UnknownNameError
 from mom_council.evals.counting import plurality_of
 from mom_council.graph.council import compile_council
-from mom_council.models.clients import room
+from mom_council.models.clients import loop_resources
 from mom_council.models.providers.replay import open_replay
 from mom_council.models.registry import missing, open_model
 from mom_council.models.speaking import speak
@@ -158,7 +158,7 @@ async def test_speaking_reaches_it_as_any_provider(path: Path):
 
 async def test_a_model_is_opened_once_for_its_recording(path: Path):
     spec = Model(provider="replay", model="ant", params={"recording": str(path)})
-    here = await room()
+    here = await loop_resources()
     assert await open_model(here, spec) is await open_model(here, spec)
 
 

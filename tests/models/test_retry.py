@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from mom_council.models import retry
-from mom_council.models.retry import Failure, retry_after, understand, wait_before
+from mom_council.models.retry import Failure, read_failure, retry_after, retry_delay
 from mom_council.redaction import redact
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -27,7 +27,7 @@ class HTTPError(Exception):
 
 
 def read(error: BaseException, provider: str = "openai") -> Failure:
-    return understand(error, model="m", provider=provider, where="http://there")
+    return read_failure(error, model="m", provider=provider, where="http://there")
 
 
 def caused(outer: Exception, inner: BaseException) -> Exception:
@@ -115,13 +115,13 @@ def test_waits_grow_and_are_capped_and_jittered():
     failure = Failure("x", again=True)
     for tries in range(1, 40):
         longest = min(retry.LONGEST_WAIT, retry.FIRST_WAIT * 2 ** (tries - 1))
-        assert longest / 2 <= wait_before(tries, failure) <= longest
-    assert len({wait_before(3, failure) for _ in range(20)}) > 1
+        assert longest / 2 <= retry_delay(tries, failure) <= longest
+    assert len({retry_delay(3, failure) for _ in range(20)}) > 1
 
 
 def test_a_server_is_waited_for_as_it_asks_but_not_for_ever():
-    assert 2 <= wait_before(1, Failure("x", wait=2)) <= 2.2
-    assert wait_before(1, Failure("x", wait=3600)) is None
+    assert 2 <= retry_delay(1, Failure("x", wait=2)) <= 2.2
+    assert retry_delay(1, Failure("x", wait=3600)) is None
 
 
 @pytest.mark.parametrize(

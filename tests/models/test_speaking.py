@@ -20,7 +20,8 @@ from mom_council.errors import (
     ProviderNotInstalledError,
     UnknownNameError,
 )
-from mom_council.models.speaking import Reply, close_voices, speak
+from mom_council.models.clients import close_loop_resources
+from mom_council.models.speaking import Reply, speak
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.stage import Reply as Line
 
@@ -529,7 +530,7 @@ async def test_closed_voices_open_again(stage):
     stage.model("m", reply="42")
     for _ in range(2):
         assert (await ask(stage)).text == "42"
-        await close_voices()
+        await close_loop_resources()
 
 
 async def test_the_callers_callbacks_see_the_call(stage):

@@ -9,10 +9,10 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.clients import room
+from mom_council.models.clients import loop_resources
 from mom_council.models.registry import open_model
 from mom_council.models.speaking import Reply, speak
-from mom_council.models.terms import agreed
+from mom_council.models.terms import adapt_params
 from mom_council.tests.stage import Fault, Stage
 
 ALL = {"temperature": 0.0, "top_p": 0.9, "top_k": 40, "max_tokens": 500}
@@ -20,7 +20,9 @@ THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 
 
 def sent(provider: str, model: str, params: dict[str, Any], **more: Any) -> set[str]:
-    return {*agreed(Model.model_validate({"provider": provider, "model": model, **more}), params)}
+    return {
+        *adapt_params(Model.model_validate({"provider": provider, "model": model, **more}), params)
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ async def test_a_length_limit_is_called_what_openai_calls_it(
     spec = Model.model_validate(
         {"provider": "openai", "model": "o3-mini", "params": {"max_tokens": 9, "temperature": 0}}
     )
-    chat: Any = await open_model(await room(), spec)
+    chat: Any = await open_model(await loop_resources(), spec)
     payload = chat._get_request_payload([HumanMessage("hi")])
     assert payload["max_completion_tokens"] == 9
     assert not {"max_tokens", "temperature"} & {*payload}

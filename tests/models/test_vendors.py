@@ -13,7 +13,7 @@ from langchain_core.tools import tool
 
 from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError, ProviderNotInstalledError
-from mom_council.models.clients import room
+from mom_council.models.clients import loop_resources
 from mom_council.models.registry import open_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.tests.stage import Call, Fault, Stage
@@ -119,7 +119,7 @@ async def test_tools_arrive_and_their_calls_come_back(stage: Stage, vendor: str)
     called = {"name": "weather", "args": {"city": "Bergen"}, "id": "abcdefghi"}
     stage.model("m-1", reply=[Line("", tool_calls=[called]), "It rains."])
     spec = council(stage, vendor).models["m"]
-    chat = (await open_model(await room(), spec)).bind_tools([weather])
+    chat = (await open_model(await loop_resources(), spec)).bind_tools([weather])
     whole: Any = None
     async for chunk in chat.astream(QUESTION):
         whole = chunk if whole is None else whole + chunk

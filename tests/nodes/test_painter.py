@@ -14,7 +14,7 @@ from PIL import Image
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Answered, Said
 from mom_council.graph.council import compile_council
-from mom_council.models.gallery import hung
+from mom_council.models.gallery import pictures_in
 from mom_council.nodes.painter import tidy
 from mom_council.paths import pictures_dir
 from mom_council.runs.checkpoints import open_checkpointer
@@ -54,7 +54,7 @@ async def test_the_prompt_is_written_and_the_picture_drawn_and_kept(stage: Stage
         "response_format": "b64_json",
     }
     answer = result["messages"][-1]
-    [(file, about)] = hung(answer.content)
+    [(file, about)] = pictures_in(answer.content)
     assert file.parent == pictures_dir()
     with Image.open(file) as opened:
         assert opened.size == (8, 8)
@@ -91,7 +91,7 @@ async def test_what_the_painters_section_and_params_say_is_sent(stage: Stage) ->
         "style": "flat",
     }
     assert sent.items() <= body.items()
-    assert hung(result["messages"][-1].content)[0][1]["seed"] == 7
+    assert pictures_in(result["messages"][-1].content)[0][1]["seed"] == 7
 
 
 async def test_a_model_that_refuses_a_format_is_not_asked_for_one(stage: Stage) -> None:
@@ -105,7 +105,7 @@ async def test_the_classifier_sends_there_what_wants_a_picture(stage: Stage) -> 
     council = studio(stage, classifier={"model": "clara"})
     stage.model("clara", reply=json.dumps({"route": "image"}))
     result = await ask(council, "My cat, but as a king")
-    assert hung(result["messages"][-1].content)
+    assert pictures_in(result["messages"][-1].content)
     assert result["status"].usage.calls == 3
 
 
@@ -137,7 +137,7 @@ async def test_a_thread_stays_small_and_takes_its_pictures_along_when_it_goes(
     async with open_checkpointer(str(path)) as saver:
         graph = compile_council(council, saver)
         result = await graph.ainvoke(question("/image a cat"), CONFIG)
-        [(file, _)] = hung(result["messages"][-1].content)
+        [(file, _)] = pictures_in(result["messages"][-1].content)
         assert file.stat().st_size > 100_000
         rows = await saver.conn.execute_fetchall(  # type: ignore[attr-defined]
             "SELECT (SELECT sum(length(checkpoint)) FROM checkpoints) "
@@ -153,7 +153,7 @@ async def test_only_files_of_the_gallery_are_shown(tmp_path: Path) -> None:
     pictures_dir().mkdir(parents=True)
     (pictures_dir() / "a.png").symlink_to(tmp_path / "secret.png")
     for url in ((tmp_path / "secret.png").as_uri(), "file:///etc/passwd", "../secret.png", "a.png"):
-        assert hung([{"type": "image", "url": url}]) == []
+        assert pictures_in([{"type": "image", "url": url}]) == []
 
 
 FAULTS = [
@@ -194,7 +194,7 @@ async def test_whatever_goes_wrong_there_is_an_honest_answer_in_time(
     answer, status = result["messages"][-1], result["status"]
     assert status.usage.calls == requests + 1
     if says is None:
-        assert hung(answer.content)
+        assert pictures_in(answer.content)
         return
     assert re.search(says, answer.text), answer.text
     assert "/text" in answer.text
@@ -225,7 +225,7 @@ async def test_without_a_writer_the_wish_is_drawn_as_it_stands(stage: Stage) -> 
     stage.model("pen", always=Fault.status(500))
     result = await ask(council, "/image a cat on a mat")
     assert stage.calls_to("brush")[0].body["prompt"] == "a cat on a mat"
-    assert hung(result["messages"][-1].content)
+    assert pictures_in(result["messages"][-1].content)
     assert result["status"].degraded
     assert "Nobody wrote the prompt" in result["status"].notes[0]
 

@@ -13,7 +13,7 @@ import yaml
 from mom_council.councils.loader import load_council
 from mom_council.errors import CouncilError
 from mom_council.graph.council import build_graph, council
-from mom_council.models.clients import close_voices
+from mom_council.models.clients import close_loop_resources
 from mom_council.tests.graph.desk import question
 from mom_council.tests.stage import Reply, Stage
 
@@ -90,4 +90,4 @@ async def test_the_page_s_council_runs(
     assert "12 of owls" in heard
     assert "nothing about owls" in heard
     assert "nobody is here to allow this call" in heard
-    await close_voices()
+    await close_loop_resources()

@@ -16,10 +16,10 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
-from mom_council.models.calls import Call
-from mom_council.models.clients import close_voices, room
-from mom_council.models.tools.calling import carry_out, speak_using
-from mom_council.models.tools.toolset import Belt, take_up
+from mom_council.models.calls import ToolCall
+from mom_council.models.clients import close_loop_resources, loop_resources
+from mom_council.models.tools.calling import run_call, speak_with_tools
+from mom_council.models.tools.toolset import Toolset, open_toolset
 from mom_council.tests.stage import Reply, Stage
 
 PROGRAM = [sys.executable, str(Path(__file__).with_name("mcp_server.py"))]
@@ -45,12 +45,12 @@ def stdio(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {"command": PROGRAM, "env": ["BOX_COLOUR"]}
 
 
-async def belt_of(server: dict[str, Any]) -> Belt:
-    return await take_up(council(server), ["box"], 8, {})
+async def belt_of(server: dict[str, Any]) -> Toolset:
+    return await open_toolset(council(server), ["box"], 8, {})
 
 
-async def do(belt: Belt, tool: str, **arguments: Any) -> tuple[str, bool]:
-    result = await carry_out(belt, Call(id="c", tool=tool, arguments=arguments))
+async def do(belt: Toolset, tool: str, **arguments: Any) -> tuple[str, bool]:
+    result = await run_call(belt, ToolCall(id="c", tool=tool, arguments=arguments))
     return result.text, result.failed
 
 
@@ -75,8 +75,8 @@ async def test_a_program_keeps_its_state_sees_what_it_may_and_is_started_anew_wh
     text, failed = await do(belt, "die")
     assert failed
     assert await do(await belt_of(stdio), "count", step=1) == ("counted 1", False)
-    await close_voices()
-    assert not (await room()).servers
+    await close_loop_resources()
+    assert not (await loop_resources()).servers
 
 
 def test_the_program_ends_with_the_loop_that_started_it(stdio: dict[str, Any]) -> None:
@@ -95,12 +95,12 @@ async def test_a_model_uses_it_as_any_other_tool(stage: Stage, stdio: dict[str, 
         "m", reply=[Reply(None, tool_calls=[{"name": "count", "args": {"step": 4}}]), "Four."]
     )
     sitting = council(stdio, stage.openai_url)
-    belt = await take_up(sitting, ["box"], 8, {})
-    reply, made = await speak_using(sitting, "m", [HumanMessage("Count.")], belt)
+    belt = await open_toolset(sitting, ["box"], 8, {})
+    reply, made = await speak_with_tools(sitting, "m", [HumanMessage("Count.")], belt)
     assert (reply.text, made) == ("Four.", 1)
     assert stage.calls[1].body["messages"][-1]["content"] == "counted 4"
     assert stage.calls[0].body["tools"][0]["function"]["parameters"]["required"] == ["step"]
-    await close_voices()
+    await close_loop_resources()
 
 
 async def test_a_server_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ async def test_a_server_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(0.1)
         belt = await belt_of({"url": url, "only": ["count"]})
         assert await do(belt, "count", step=2) == ("counted 2", False)
-        await close_voices()
+        await close_loop_resources()
     finally:
         program.terminate()
         program.wait(10)
@@ -141,7 +141,7 @@ async def test_a_server_that_cannot_be_used_is_an_error_that_says_so(
     with pytest.raises(CouncilError) as refused:
         await belt_of(server)
     assert said in str(refused.value)
-    await close_voices()
+    await close_loop_resources()
 
 
 def _children() -> list[str]:

@@ -14,10 +14,10 @@ from langchain_core.tools import tool as langchain_tool
 
 from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.calls import Call, Result
+from mom_council.models.calls import ToolCall, ToolResult
 from mom_council.models.speaking import Reply
-from mom_council.models.tools.calling import Decision, Hands, speak_using
-from mom_council.models.tools.toolset import take_up
+from mom_council.models.tools.calling import Decision, ToolCallbacks, speak_with_tools
+from mom_council.models.tools.toolset import open_toolset
 from mom_council.tests.stage import Fault
 from mom_council.tests.stage import Reply as Line
 
@@ -51,11 +51,11 @@ def council(stage, wanted: dict[str, Any], provider: str = "openai", **more: Any
 
 async def use(stage, given: Any, limit: int = 8, rules: Any = None, **more: Any) -> tuple:
     asking = {name: more.pop(name) for name in ("on_text",) if name in more}
-    seen: list[Call | Result] = []
-    hands = Hands(seen.append, seen.append, approve=more.pop("approve", None))
+    seen: list[ToolCall | ToolResult] = []
+    hands = ToolCallbacks(seen.append, seen.append, approve=more.pop("approve", None))
     sitting = council(stage, {name: (rules or {}) for name in given}, **more)
-    belt = await take_up(sitting, [*given], limit, given)
-    reply, made = await speak_using(sitting, "m", QUESTION, belt, hands, **asking)
+    belt = await open_toolset(sitting, [*given], limit, given)
+    reply, made = await speak_with_tools(sitting, "m", QUESTION, belt, hands, **asking)
     return reply, made, seen
 
 
@@ -98,7 +98,7 @@ async def test_a_call_is_carried_out_and_its_result_sent_back_under_its_id(stage
         assert asked["tool_calls"][0]["function"]["arguments"] == {"a": 40, "b": 2}
     assert reply.usage.calls == 2
     assert len(reply.attempts) == 2
-    assert [type(one) for one in seen] == [Call, Result]
+    assert [type(one) for one in seen] == [ToolCall, ToolResult]
 
 
 @pytest.mark.parametrize(
@@ -359,8 +359,8 @@ async def test_a_fallback_reads_the_calls_of_the_model_before_it(stage):
     sitting = council(stage, {"add": {}})
     first = sitting.models["m"].model_copy(update={"fallbacks": ("n",)})
     sitting = sitting.model_copy(update={"models": {**sitting.models, "m": first}})
-    belt = await take_up(sitting, ["add"], 8, {"add": add})
-    reply, made = await speak_using(sitting, "m", QUESTION, belt)
+    belt = await open_toolset(sitting, ["add"], 8, {"add": add})
+    reply, made = await speak_with_tools(sitting, "m", QUESTION, belt)
     assert (reply.text, reply.model, made) == ("Two.", "n", 1)
     body = stage.calls[-1].body
     assert body["messages"][-1]["tool_call_id"] == "c1"
@@ -386,7 +386,7 @@ async def test_what_needs_approval_is_done_changed_or_left_as_a_person_says(stag
         ran.append(amount)
         return f"paid {amount}"
 
-    asked: list[Call] = []
+    asked: list[ToolCall] = []
 
     def approve(some: Any) -> dict[str, Decision]:
         asked.extend(some)
@@ -419,7 +419,7 @@ def test_a_reply_survives_being_written_down():
 
     reply = Reply(
         "a", "b", "m", usage=_usage(), first_token=None, finish="stop", attempts=(),
-        calls=(Call(id="1", tool="t", arguments=None),), message={"content": "x"},
+        calls=(ToolCall(id="1", tool="t", arguments=None),), message={"content": "x"},
     )  # fmt: skip
     assert _REPLY.validate_python(json.loads(_REPLY.dump_json(reply))) == reply
 
