@@ -263,8 +263,8 @@ async def _in_time(people: People, request: PersonRequest) -> Any:
         if request.kind == "person":
             return ""  # an absence, or in a vote an abstention
         raise DeliberationError(
-            f"nobody said whether {request.name!r} may call its tools; resume the thread to be "
-            "asked again"
+            f"nobody said whether {request.name!r} may call its tools",
+            cure="resume the question to be asked again",
         ) from None
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import streamlit as st
 
+from mom_council.deliberation.people import PersonRequest
 from mom_council.ui import safe, session, words
-from mom_council.ui.asks import Ask
 from mom_council.ui.safe import inert
 
 
-def draw_asks(thread: str, asks: tuple[Ask, ...]) -> None:
+def draw_asks(thread: str, asks: tuple[PersonRequest, ...]) -> None:
     """Draw everything that the run waits for."""
     for one in asks:
         with st.container(border=True, key=f"ask-{one.id}"):
@@ -23,11 +23,11 @@ def draw_asks(thread: str, asks: tuple[Ask, ...]) -> None:
                 _person(thread, one)
 
 
-def _leave(thread: str, ask: Ask) -> None:
+def _leave(thread: str, ask: PersonRequest) -> None:
     with st.form(f"leave-{ask.id}", border=False):
         for place, call in enumerate(ask.calls):
             tool = inert(call.get("tool", ""), 80)
-            st.markdown(f":material/build: **{inert(ask.who, 60)}** wants to call **{tool}**")
+            st.markdown(f":material/build: **{inert(ask.name, 60)}** wants to call **{tool}**")
             st.text_area(
                 "With these arguments",
                 json.dumps(call.get("arguments", {}), ensure_ascii=False, indent=2),
@@ -50,11 +50,11 @@ def _leave(thread: str, ask: Ask) -> None:
         session.page_state().jobs.tell(thread, ask.id, False)
 
 
-def _arguments(ask: Ask, place: int) -> str:
+def _arguments(ask: PersonRequest, place: int) -> str:
     return f"arguments-{ask.id}-{place}"
 
 
-def _read(ask: Ask, place: int) -> dict[str, Any]:
+def _read(ask: PersonRequest, place: int) -> dict[str, Any]:
     read = json.loads(st.session_state[_arguments(ask, place)])
     if not isinstance(read, dict):
         raise ValueError("no object")  # noqa: TRY004 - as for any other text that is none
@@ -66,10 +66,10 @@ def _decided(call: dict[str, Any], arguments: dict[str, Any]) -> Any:
     return True if arguments == call.get("arguments") else {"arguments": arguments}
 
 
-def _person(thread: str, ask: Ask) -> None:
+def _person(thread: str, ask: PersonRequest) -> None:
     does = "votes" if ask.votes else "speaks"
-    left = words.clock(max(0.0, ask.until - time.time()))
-    st.markdown(f":material/person: **{inert(ask.who, 60)}** {does} · {left} left")
+    left = words.clock(max(0.0, (ask.until or 0.0) - time.time()))
+    st.markdown(f":material/person: **{inert(ask.name, 60)}** {does} · {left} left")
     with st.expander("What is asked", expanded=ask.votes):
         st.markdown(safe.markdown(ask.prompt))
     with st.form(f"say-{ask.id}", border=False):

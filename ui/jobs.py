@@ -23,16 +23,14 @@ from langchain_core.messages import BaseMessage, HumanMessage, RemoveMessage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Event, Heat
+from mom_council.deliberation.people import PersonRequest
 from mom_council.errors import MixtureError
-from mom_council.graph.council import compile_council
-from mom_council.runs.follow import RunView, follow
-from mom_council.runs.resume import awake, ready
-from mom_council.tracing.local import local_trace
-from mom_council.ui.asks import Ask, Asking, asks_in
+from mom_council.runs.ask import OpenCouncil, Run
+from mom_council.runs.follow import RunView
 from mom_council.ui.history import copy_view, view_of
+from mom_council.ui.page_people import PagePeople
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 
@@ -57,8 +55,8 @@ class Job:
     """When the last temperature came."""
     run: Future[None] | None = None
     """What to cancel."""
-    asking: Asking | None = None
-    """What it waits for a person to say."""
+    people: PagePeople = field(default_factory=PagePeople)
+    """Who answers what it waits for."""
     _view: RunView = field(default_factory=RunView)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,10 +66,9 @@ class Job:
         return self.state == "running"
 
     @property
-    def asks(self) -> tuple[Ask, ...]:
+    def asks(self) -> tuple[PersonRequest, ...]:
         """What a person is to say for it to go on."""
-        asking = self.asking
-        return asking.open if asking is not None and self.running else ()
+        return self.people.requests if self.running else ()
 
     @property
     def seconds(self) -> float:
@@ -179,7 +176,7 @@ class Jobs:
             BusyError: the thread has a running question.
         """
         job = Job(thread, council, context or CouncilContext(), tuple(messages))
-        return self._start(job, {"messages": list(messages)}, asked)
+        return self._start(job, job.messages, asked)
 
     def resume(
         self,
@@ -194,15 +191,12 @@ class Jobs:
         Raises:
             BusyError: the thread has a running question.
         """
-        return self._start(Job(thread, council, awake(context)), None, asked)
+        return self._start(Job(thread, council, context or CouncilContext()), None, asked)
 
     def tell(self, thread: str, ask: str, said: Any) -> bool:
         """Say what a running question waits for; False where it waits for nothing of the kind."""
         job = self.of(thread)
-        if job is None or job.asking is None or ask not in {one.id for one in job.asks}:
-            return False
-        job.asking.tell(ask, said)
-        return True
+        return job is not None and job.running and job.people.tell(ask, said)
 
     def stop(self, thread: str) -> bool:
         """Stop a running question and cancel its calls; False where none is running."""
@@ -230,7 +224,7 @@ class Jobs:
         for job in running:
             self.stop(job.thread)
 
-    def _start(self, job: Job, given: Any, asked: str) -> Job:
+    def _start(self, job: Job, messages: Sequence[BaseMessage] | None, asked: str) -> Job:
         with self._lock:
             self._sweep()
             other = self._jobs.get(job.thread)
@@ -239,13 +233,13 @@ class Jobs:
                     "this conversation is being answered", cure="stop it first, or wait"
                 )
             self._jobs[job.thread] = job
-        job.run = asyncio.run_coroutine_threadsafe(self._drive(job, given, asked), self._loop)
+        job.run = asyncio.run_coroutine_threadsafe(self._drive(job, messages, asked), self._loop)
         return job
 
-    async def _drive(self, job: Job, given: Any, asked: str) -> None:
+    async def _drive(self, job: Job, messages: Sequence[BaseMessage] | None, asked: str) -> None:
         state: JobState = "failed"
         try:
-            await self._follow(job, given, asked)
+            await self._follow(job, messages, asked)
             state = "answered"
         except asyncio.CancelledError:
             state = "stopped"
@@ -259,31 +253,27 @@ class Jobs:
             job.ended = time.monotonic()
             job.state = state
 
-    async def _follow(self, job: Job, given: Any, asked: str) -> None:
-        graph = compile_council(job.council, self._saver)
-        told = {"council": job.council.name, "asked": asked, "thread": job.thread}
-        thread: RunnableConfig = {"configurable": {"thread_id": job.thread}}
-        config: RunnableConfig = {**thread, "metadata": told}
-        # A person looks at the page, or will: who sits in the council can be asked.
-        rules, context = job.council.tracing, job.context.model_copy(update={"people": True})
-        secret = {m.api_key_env for m in job.council.models.values() if m.api_key_env}
-        with local_trace(enabled=rules.local, content=rules.content, secret_names=secret) as trace:
-            job.trace = trace.id
-            if given is None:
-                values = (await graph.aget_state(config)).values
-                job.begin_with(view_of(values, job.council))
-                config = {**config, **await ready(graph, config)}
-            while True:
-                events = follow(graph, given, config, context=context)
-                async with contextlib.aclosing(events) as told_events:
-                    async for event in told_events:
-                        job.take(event)
-                asks = asks_in((await graph.aget_state(thread)).interrupts)
-                if not asks:
-                    return
-                job.asking = Asking(asks)
-                given, job.asking = await job.asking.answers(), None
-                config, context = {**thread, "metadata": told}, awake(context)
+    async def _follow(self, job: Job, messages: Sequence[BaseMessage] | None, asked: str) -> None:
+        opened = OpenCouncil(job.council, self._saver)
+        run = Run(
+            opened,
+            messages,
+            thread=job.thread,
+            context=job.context,
+            named=asked,
+            people=job.people,
+        )
+        if messages is None:
+            values = (await opened.graph.aget_state(run.config)).values
+            job.begin_with(view_of(values, job.council))
+        try:
+            async with contextlib.aclosing(run.events()) as events:
+                async for event in events:
+                    job.trace = run.trace
+                    job.take(event)
+        finally:
+            job.trace = run.trace
+        run.refuse_waiting()
 
     def _sweep(self) -> None:
         now = time.monotonic()

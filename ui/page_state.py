@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mom_council.errors import MixtureError
 from mom_council.models.loop import background_loop
 from mom_council.models.providers import PROVIDERS
-from mom_council.runs.checkpoints import open_checkpointer
-from mom_council.tracing.langsmith import settle_langsmith
+from mom_council.runs.ask import open_runs
 from mom_council.ui.jobs import Jobs
 from mom_council.ui.page_store import PageStore
 
@@ -45,7 +44,6 @@ class PageState:
     """
 
     def __init__(self, database: str | None = None) -> None:
-        settle_langsmith(os.environ)
         self._stack = contextlib.AsyncExitStack()
         self._loop = background_loop()
         self.saver: BaseCheckpointSaver[Any] = self.wait_for(self._open(database))
@@ -81,7 +79,7 @@ class PageState:
             self.wait_for(self._stack.aclose(), 5.0)
 
     async def _open(self, database: str | None) -> BaseCheckpointSaver[Any]:
-        return await self._stack.enter_async_context(open_checkpointer(database))
+        return await self._stack.enter_async_context(open_runs(database))
 
 
 def import_providers() -> None:

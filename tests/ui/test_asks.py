@@ -11,10 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
+from mom_council.deliberation.people import PersonRequest
 from mom_council.tests.graph.desk import proposals, said, seat, speaking, voting, written
 from mom_council.tests.stage import Reply, Stage
 from mom_council.ui import session
-from mom_council.ui.asks import Ask
 from mom_council.ui.jobs import Job
 from mom_council.ui.page_state import PageState
 
@@ -45,7 +45,7 @@ def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-def asked(job: Job) -> Ask:
+def asked(job: Job) -> PersonRequest:
     until(lambda: bool(job.asks) or not job.running)
     assert job.running, job.error
     [one] = job.asks
@@ -63,7 +63,7 @@ def test_a_person_is_asked_to_speak_and_to_vote_and_is_heard(
     seat(stage)
     job = state.jobs.ask("t", with_a_person(stage), ASKED)
     first = asked(job)
-    assert (first.who, first.votes) == ("Ms K.", False)
+    assert (first.name, first.votes) == ("Ms K.", False)
     assert "What is the best pet?" in first.prompt
     assert state.jobs.tell("t", first.id, "A parrot, by far.")
     assert not state.jobs.tell("t", first.id, "No, a cat.")
@@ -101,7 +101,7 @@ def test_a_tool_waits_for_leave_and_is_called_as_it_was_allowed(
     stage.model("ada", reply=[CALLS, "It is 12."])
     job = state.jobs.ask("t", with_a_tool(stage), ASKED)
     ask = asked(job)
-    assert (ask.who, ask.kind) == ("Ada", "approve")
+    assert (ask.name, ask.kind) == ("Ada", "approve")
     [call] = ask.calls
     assert (call["tool"], call["arguments"]) == ("calculator", {"expression": "6 * 7"})
     state.jobs.tell("t", ask.id, {call["id"]: {"arguments": {"expression": "3 * 4"}}})
