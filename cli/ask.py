@@ -116,17 +116,13 @@ def method_named(name: str | None) -> str | None:
     """
     if name is None:
         return None
-    from typing import get_args
+    from mom_council.voting.methods import ALIASES, METHODS
 
-    from mom_council.councils.schema import METHOD_ALIASES, Method
-
-    known = [str(each) for each in get_args(Method)]
-    if name in known:
+    name = ALIASES.get(name, name)
+    if name in METHODS:
         return name
-    if name in METHOD_ALIASES:
-        return METHOD_ALIASES[name]
-    near = get_close_matches(name.lower(), known, n=1)
-    meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    near = get_close_matches(name.lower(), METHODS, n=1)
+    meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(METHODS)}"
     raise typer.BadParameter(f"--method: votes cannot be counted by {name!r}; {meant}")
 
 
@@ -170,7 +166,7 @@ Threshold = Annotated[
 Method = Annotated[
     str | None,
     typer.Option(
-        "--method", metavar="NAME", help="plurality, approval, borda, score, answers or none."
+        "--method", metavar="NAME", help="How votes are counted: plurality, borda, answers, ..."
     ),
 ]
 Seed = Annotated[

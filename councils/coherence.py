@@ -22,6 +22,7 @@ from mom_council.councils.schema import Council
 from mom_council.councils.tools import BUNDLED
 from mom_council.councils.yaml import as_plain
 from mom_council.redaction import shown
+from mom_council.voting.methods import EQUAL_ANSWERS, METHODS
 
 DRAWING = ("diffusers", "openai")
 """Providers that make pictures; `openai` is any server that speaks its protocol."""
@@ -180,20 +181,23 @@ def _depth_has_a_judge(council: Council) -> Iterator[Problem]:
 def _stopping_has_votes(council: Council) -> Iterator[Problem]:
     rules = council.deliberation
     path: Path = ("deliberation", "stop")
-    if rules.waves and (rules.stop == "all" or rules.method != "answers"):
+    method = METHODS[rules.method]
+    if rules.waves and (rules.stop == "all" or not method.counts_answers):
         says = "need a rule that may stop between them: `stop: lossless` and `method: answers`"
         yield Problem(("deliberation", "waves"), says)
     if rules.stop == "all":
         return
-    if rules.method in ("none", "similarity", "best_confidence"):
+    if rules.stop in method.stop_rules:
+        return
+    other = next(each.name for each in METHODS.values() if rules.stop in each.stop_rules)
+    if not method.stop_rules:
         says = f"is {rules.stop!r}, and under {rules.method!r} nothing is settled before all spoke"
-        yield Problem(path, says, cure="set it to 'all', or the method to 'answers'")
-    elif rules.stop == "calibrated" and rules.method != "answers":
-        says = f"is 'calibrated', which judges answers, and the method is {rules.method!r}"
-        yield Problem(path, says, cure="set it to 'lossless', or the method to 'answers'")
-    elif rules.stop in ("beta", "dirichlet") and rules.method not in ("answers", "plurality"):
-        says = f"is {rules.stop!r}, which counts single votes, and the method is {rules.method!r}"
-        yield Problem(path, says, cure="set it to 'lossless', or the method to 'plurality'")
+        cure = f"set it to 'all', or the method to {EQUAL_ANSWERS!r}"
+    else:
+        what = "judges answers" if rules.stop == "calibrated" else "counts single votes"
+        says = f"is {rules.stop!r}, which {what}, and the method is {rules.method!r}"
+        cure = f"set it to 'lossless', or the method to {other!r}"
+    yield Problem(path, says, cure=cure)
 
 
 def _people_sit_as_characters(council: Council) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ Names that point at other names (a character's model, a fallback) are checked in
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -23,6 +23,7 @@ from mom_council.councils.models import (
 )
 from mom_council.councils.tools import Server, Tool
 from mom_council.redaction import refuse_secrets
+from mom_council.voting.methods import ALIASES, METHODS, describe_methods
 
 __all__ = [
     "Annotator",
@@ -35,7 +36,7 @@ __all__ = [
     "Extension",
     "Lane",
     "Likeness",
-    "Method",
+    "MethodName",
     "Model",
     "Name",
     "Painter",
@@ -56,33 +57,19 @@ __all__ = [
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
-Method = Literal[
-    "plurality",
-    "approval",
-    "borda",
-    "ranked_pairs",
-    "score",
-    "answers",
-    "similarity",
-    "best_confidence",
-    "none",
-]
-
-UNASKED = ("answers", "similarity", "best_confidence", "none")
-"""Methods under which nobody is asked for a ballot, so that the graph has no voters."""
-
-METHOD_ALIASES: dict[str, Method] = {"consensus": "similarity", "voting": "plurality"}
-"""Further names that a council may write."""
-
 
 def _plain_method(name: Any) -> Any:
-    return METHOD_ALIASES.get(name, name) if isinstance(name, str) else name
+    return ALIASES.get(name, name) if isinstance(name, str) else name
 
 
-MethodName = Annotated[
-    Method,
-    BeforeValidator(_plain_method, json_schema_input_type=Method | Literal["consensus", "voting"]),
-]
+if TYPE_CHECKING:
+    MethodName = str
+else:
+    MethodName = Annotated[
+        Literal[tuple(METHODS)],
+        BeforeValidator(_plain_method, json_schema_input_type=Literal[(*METHODS, *ALIASES)]),
+    ]
+    """The name of a vote method: of those in the table of voting/methods, and no other."""
 
 
 StopRule = Literal["all", "lossless", "threshold", "beta", "dirichlet", "calibrated"]
@@ -115,9 +102,7 @@ class Deliberation(Section):
 
     method: MethodName = Field(
         default="plurality",
-        description="plurality (or voting), approval, borda, ranked_pairs, score: ballots; "
-        "answers: equal answers are counted, nobody is asked; similarity (or consensus): like "
-        "texts are; best_confidence: who is surest leads; none: no vote",
+        description=f"how votes are counted. {describe_methods()}",
     )
     rounds: Rounds = Field(default=Rounds(), description="how many rounds, at least and at most")
     threshold: Share = Field(default=0.7, description="share of the tally that counts as agreement")
@@ -197,6 +182,11 @@ class Deliberation(Section):
         if any(one < 1 for one in waves) or list(waves) != sorted(set(waves)):
             raise ValueError("must rise, each number counting all who were asked: [3, 5]")
         return waves
+
+    @property
+    def asks_voters(self) -> bool:
+        """Whether the method asks for ballots; otherwise the graph has no voters."""
+        return METHODS[self.method].asks_voters
 
 
 class Annotator(Section):

@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from mom_council.councils.records import Record
-from mom_council.councils.schema import UNASKED as UNASKED
 from mom_council.councils.schema import Council, MethodName, Share
 from mom_council.errors import CouncilError
+from mom_council.voting.methods import METHODS
 
 
 class AnswerForm(Record):
@@ -176,7 +176,8 @@ def apply_context(council: Council, context: CouncilContext) -> Council:
         CouncilError: the run asks for ballots, and the graph was built without voters.
     """
     built, wanted = council.deliberation.method, context.method
-    if built in UNASKED and wanted not in (None, *UNASKED):
+    needs_voters = wanted is not None and METHODS[wanted].asks_voters
+    if needs_voters and not council.deliberation.asks_voters:
         raise CouncilError(
             f"method: {wanted!r} needs voters, and {council.name!r} was built with {built!r}",
             cure="set deliberation.method in the council's file",

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from langchain_core.callbacks import adispatch_custom_event
 from langgraph.runtime import Runtime
 
-from mom_council.councils.schema import UNASKED, Council
+from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Heat, Planned, emit
 from mom_council.deliberation.selectors import current_turn, pending_speakers, pending_voters
@@ -84,7 +84,8 @@ def _ahead(state: CouncilState, council: Council, *, voting: bool) -> list[set[s
 
     turn, rules = current_turn(state), council.deliberation
     layers = [of(layer) for layer in council.seats]
-    votes = [] if rules.method in UNASKED else [of(c.name for c in council.characters if c.votes)]
+    voters = of(who.name for who in council.characters if who.votes)
+    votes = [voters] if rules.asks_voters else []
     this_round = [] if voting else [*layers[turn.layer :], *votes]
     further = max(0, rules.rounds.min - turn.round)
     return [*this_round, *[*layers, *votes] * further, {council.synthesizer.model}]

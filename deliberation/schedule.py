@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mom_council.councils.records import Proposal
-from mom_council.councils.schema import UNASKED, Council
+from mom_council.councils.schema import Council
 from mom_council.deliberation.selectors import (
     asking_order,
     candidates,
@@ -23,6 +23,7 @@ from mom_council.deliberation.selectors import (
 from mom_council.deliberation.state import CouncilState
 from mom_council.voting.answers import canonical
 from mom_council.voting.early_exit import enough
+from mom_council.voting.methods import METHODS
 
 
 def next_layer(state: CouncilState, council: Council) -> int | None:
@@ -85,7 +86,8 @@ def stops_early(state: CouncilState, council: Council, fresh: Sequence[Proposal]
         fresh: proposals that have just come in, while others of the wave are under way.
     """
     turn, rules = current_turn(state), council.deliberation
-    if rules.stop == "all" or rules.method != "answers" or turn.layer != len(council.seats):
+    counts_answers = METHODS[rules.method].counts_answers
+    if rules.stop == "all" or not counts_answers or turn.layer != len(council.seats):
         return False
     here = proposals_at(state, turn.round, turn.layer)
     spoken = sort_by_seat([*here, *fresh], state, council)
@@ -153,7 +155,7 @@ def needs_ballots(state: CouncilState, council: Council) -> bool:
     """Whether it pays to ask the voters: there is a choice, a method that asks, and money left."""
     rules = council.deliberation
     voters = pending_voters(state, council)
-    if rules.method in UNASKED or not voters:
+    if not rules.asks_voters or not voters:
         return False
     if rules.ballots == "auto" and same_answer(candidates(state, council), state):
         return False

@@ -21,6 +21,7 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.state import CouncilState
 from mom_council.voting.dissent import dissenting, led, minority_report
+from mom_council.voting.methods import EQUAL_ANSWERS
 
 
 def fallback_notes(segments: Iterable[Segment]) -> tuple[str, ...]:
@@ -146,7 +147,7 @@ def _few(
         return ("The last layer gave one proposal: there was nothing to vote on.",)
     if len(standing) == 1:
         return (f"Only {standing[0].character!r} answered: there was nothing to vote on.",)
-    counted = verdict.method == "answers" != council.deliberation.method
+    counted = verdict.method == EQUAL_ANSWERS != council.deliberation.method
     if len(standing) == 2 and counted:
         return (
             "There were two proposals: nobody votes for itself, so only equal answers counted.",

@@ -13,6 +13,7 @@ from mom_council.evals.cases import Case
 from mom_council.models.ledger import name_of
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
+from mom_council.voting.methods import METHODS
 
 
 class Solo(NamedTuple):
@@ -51,6 +52,7 @@ async def ask_alone(
         round=1,
         layer=1,
         method=council.deliberation.method,
+        method_instruction=METHODS[council.deliberation.method].character_instruction,
     )
     wanted = who.temperature if temperature is None else temperature
     params = {} if wanted is None else {"temperature": wanted}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mom_council.councils.schema import UNASKED, Council, MethodName, Share
+from mom_council.councils.schema import Council, MethodName, Share
 from mom_council.extensions.protocol import Extension
 
 
@@ -33,7 +33,7 @@ class DeepThinking(Extension):
     def rules(self, council: Council) -> Council:
         """Raise the rounds; all else is the deliberation that every council has."""
         asked, rules = self.settings, council.deliberation
-        method = asked.method or ("score" if rules.method in UNASKED else rules.method)
+        method = asked.method or (rules.method if rules.asks_voters else "score")
         least = 2 if asked.early_stop else asked.rounds
         changed = rules.model_copy(
             update={

@@ -18,7 +18,7 @@ from langgraph.runtime import Runtime
 from mom_council.councils.loader import load_council
 from mom_council.councils.names import voter_node
 from mom_council.councils.schema import Council
-from mom_council.deliberation.context import UNASKED, CouncilContext, apply_context, context_of
+from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.deliberation.race import Races
 from mom_council.deliberation.selectors import effective_council
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
@@ -193,7 +193,7 @@ async def make_graph(config: RunnableConfig) -> CompiledStateGraph[Any, Any, Any
 
 def voters_of(council: Council) -> tuple[str, ...]:
     """Who may be asked for a ballot: nobody, where there is no method that asks, or no choice."""
-    if council.deliberation.method in UNASKED or len(council.characters) < 3:
+    if not council.deliberation.asks_voters or len(council.characters) < 3:
         return ()
     return tuple(c.name for c in council.characters if c.votes)
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.models import HUMAN
-from mom_council.councils.schema import UNASKED, Character, Council, Model, Synthesizer
+from mom_council.councils.schema import Character, Council, Model, Synthesizer
 from mom_council.models.findings import Found, Weights, find_voices, is_near
 from mom_council.models.providers import PROVIDERS
 from mom_council.models.providers.embedded import is_installed
@@ -235,8 +235,7 @@ def calls_at_most(council: Council) -> int:
     """How many calls of models one question takes in the worst case, retries aside."""
     speakers = sum(_turns(council.character(name)) for layer in council.seats for name in layer)
     rules = council.deliberation
-    asked = rules.method not in UNASKED
-    voters = sum(character.votes for character in council.characters) if asked else 0
+    voters = sum(who.votes for who in council.characters) if rules.asks_voters else 0
     readers = bool(council.annotator) + bool(council.classifier.model)
     return readers + rules.rounds.max * (speakers + voters) + _turns(council.synthesizer)
 

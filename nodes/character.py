@@ -30,6 +30,7 @@ from mom_council.errors import ModelError
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
 from mom_council.prompts import render
+from mom_council.voting.methods import METHODS
 from mom_council.voting.stated import stated_confidence
 
 
@@ -124,6 +125,7 @@ def _messages(
         round=turn.round,
         layer=turn.layer,
         method=council.deliberation.method,
+        method_instruction=METHODS[council.deliberation.method].character_instruction,
     )
     told = (
         conversation.caller_instructions(state),

@@ -12,7 +12,7 @@ from mom_council.councils.records import Absence, Proposal, Segment, Usage, Verd
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.ask_model import make_absence
-from mom_council.deliberation.context import UNASKED, CouncilContext, context_of
+from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Counted, Missed, Noted, Speaker, emit
 from mom_council.deliberation.schedule import first_layer, independent_answers, unneeded_characters
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
@@ -21,6 +21,7 @@ from mom_council.models.embeddings import cosine, embed
 from mom_council.voting.counting import count
 from mom_council.voting.fitted import confidence
 from mom_council.voting.likeness import Measure
+from mom_council.voting.methods import EQUAL_ANSWERS, METHODS
 from mom_council.voting.replies import plain
 from mom_council.voting.stopping import explain, why_stop
 
@@ -37,8 +38,8 @@ async def consensus(
     standing = selectors.candidates(state, council)
     ballots = [b for b in state["ballots"] if b.round == turn.round]
     method = council.deliberation.method
-    if method not in UNASKED and not _asked(state, turn.round):
-        method = "answers"
+    if council.deliberation.asks_voters and not _asked(state, turn.round):
+        method = EQUAL_ANSWERS
     kind = state["annotation"].kind
     rules = council.deliberation
     cut, unneeded = _let_go(state, turn.round), unneeded_characters(state, council)
@@ -94,7 +95,7 @@ async def _measure(
     Vectors where the council names a model for them; where that fails, their words, and it is said.
     """
     wanted = council.deliberation.likeness
-    if method != "similarity" or wanted is None or len(standing) < 2:
+    if not METHODS[method].compares_texts or wanted is None or len(standing) < 2:
         return None, {}
     texts = list(dict.fromkeys(plain(proposal.text) for proposal in standing))
     began = time.monotonic()

@@ -28,8 +28,7 @@ from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.prompts import render
 from mom_council.voting.answers import canonical
-from mom_council.voting.ballot_schema import ballot_schema
-from mom_council.voting.ballots import Candidate, read_ballot
+from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
 from mom_council.voting.counting import is_decided
 from mom_council.voting.early_exit import enough_ballots
 
@@ -46,7 +45,7 @@ def vote(name: str, races: Races) -> Any:
         speaker = Speaker(node="vote", name=name, round=turn.round, layer=turn.layer)
         method = council.deliberation.method
         shown = _candidates(who, state, council)
-        schema = {"title": "Ballot", **ballot_schema(method, [c.label for c in shown])}
+        schema = ballot_schema(method, shown)
         messages = compose_messages(
             _prompt(who, shown, state, council),
             instructions=conversation.caller_instructions(state),
@@ -154,8 +153,7 @@ def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council
         personality=who.personality,
         question=conversation.question_with_results(state),
         restated=state["annotation"].restated,
-        candidates=shown,
-        method=council.deliberation.method,
+        **prompt_values(council.deliberation.method, shown),
         person=is_person(council, who.model),
     )
 

@@ -10,20 +10,19 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.councils.saved import saved_councils
-from mom_council.councils.schema import METHOD_ALIASES, Council, Method
+from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
 from mom_council.graph.council import compile_council
 from mom_council.redaction import shown
 from mom_council.server.errors import Refusal
-
-METHODS: tuple[str, ...] = get_args(Method)
+from mom_council.voting.methods import ALIASES, METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class Offer:
             CouncilError: it cannot sit.
         """
         name, _, method = model.partition(":")
-        method = METHOD_ALIASES.get(method, method)
+        method = ALIASES.get(method, method)
         if ":" in model and method not in METHODS:
             raise Refusal(
                 404,

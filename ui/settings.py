@@ -8,15 +8,16 @@ Each extension of the council has a switch for the next questions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import streamlit as st
 
-from mom_council.councils.schema import Council, Method
-from mom_council.deliberation.context import UNASKED, CouncilContext
+from mom_council.councils.schema import Council
+from mom_council.deliberation.context import CouncilContext
 from mom_council.extensions.describing import Described, extensions_of
 from mom_council.ui import session
 from mom_council.ui.safe import inert
+from mom_council.voting.methods import METHODS, describe_methods
 
 T = TypeVar("T")
 
@@ -77,13 +78,11 @@ def _vote(council: Council) -> dict[str, Any]:
         ),
     )  # fmt: skip
     # A council that was built without voters cannot ask for ballots.
-    methods = list(UNASKED if rules.method in UNASKED else get_args(Method))
+    methods = [name for name, one in METHODS.items() if rules.asks_voters or not one.asks_voters]
     method = _setting(
         council, "method", rules.method, lambda value, key: st.selectbox(
             "Voting method", methods, methods.index(value), key=key,
-            help="plurality: one vote each; approval: all that are acceptable; borda: a ranking; "
-            "score: 0 to 10 points; answers: equal answers are counted, nobody is asked; "
-            "similarity: like texts are; best_confidence: who is surest leads; none.",
+            help=f"{describe_methods()}.",
         ),
     )  # fmt: skip
     return {

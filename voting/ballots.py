@@ -13,7 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mom_council.councils.records import Ballot
+from mom_council.voting.ballot_forms import BallotForm
 from mom_council.voting.candidates import Candidate, Roll
+from mom_council.voting.methods import METHODS
 from mom_council.voting.reading_choice import NONE, read_choice, said_choice
 from mom_council.voting.reading_lists import read_approvals, read_ranking
 from mom_council.voting.reading_scores import read_scores, score_of
@@ -96,6 +98,29 @@ def read_ballot(raw: str, candidates: Sequence[Candidate], method: str) -> Readi
     if vote == _Vote():
         return Reading(reason=reason[:600], unread=raw[:4000])
     return Reading(vote.choice, vote.ranking, vote.approved, vote.scores, reason[:600])
+
+
+def ballot_schema(method: str, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """The JSON schema of a ballot, for models whose output can be held to one."""
+    return {"title": "Ballot", **_form(method).schema([each.label for each in candidates])}
+
+
+def prompt_values(method: str, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """What the template of a voter's prompt needs to know of the vote."""
+    form = _form(method)
+    return {
+        "candidates": candidates,
+        "method": method,
+        "instruction": form.instruction,
+        "example": form.example([each.label for each in candidates]),
+    }
+
+
+def _form(method: str) -> BallotForm:
+    form = METHODS[method].form
+    if form is None:
+        raise ValueError(f"the vote method {method!r} asks for no ballots")
+    return form
 
 
 class _Vote(NamedTuple):

@@ -1,4 +1,4 @@
-"""From proposals and ballots to the table that methods count.
+"""From proposals and ballots to the tally that methods count, and to the verdict of a round.
 
 Proposals of equal answer become one option, so that clones neither split a vote nor win one by
 number; a refusal joins refusals only, and texts that are word for word the same are always one
@@ -6,7 +6,7 @@ option. Methods that read more than answers prepare the options further first. A
 any member counts for the option. Nobody votes for itself: a ballot that names only its voter is an
 abstention.
 
-The count of a round: from proposals and ballots to a verdict. Code counts, no model counts.
+Code counts, no model counts.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from mom_council.councils.records import AnswerKind, Ballot, Option, Proposal, Verdict
 from mom_council.voting.answers import canonical, is_refusal
 from mom_council.voting.likeness import Measure
-from mom_council.voting.methods import METHODS, best_confidence, similarity
-from mom_council.voting.methods.base import Group, Standing, Table, exact
+from mom_council.voting.methods import METHODS
+from mom_council.voting.methods.base import AnswerGroup, Standing, Tally, VoteMethod, exact, total
 
 
-def lay(
+def build_tally(
     proposals: Sequence[Proposal],
     ballots: Sequence[Ballot],
     *,
     kind: AnswerKind = "unknown",
-    method: str = "",
+    method: VoteMethod | None = None,
     measure: Measure | None = None,
-) -> tuple[Table, int]:
-    """The table, and how many ballots abstained.
+) -> tuple[Tally, int]:
+    """The tally, and how many ballots abstained.
 
     Args:
         proposals: in seat order; of several by one character the last counts, in its first seat.
@@ -38,19 +38,20 @@ def lay(
         method: that will count; some of them need more than answers.
         measure: how `similarity` compares texts; by their words if left out.
     """
-    options = merge(proposals, kind=kind)
+    options = group_answers(proposals, kind=kind)
     last = {each.character: each for each in proposals}
-    if method == "similarity":
-        options = similarity.prepare(options, last, measure)
-    elif method == "best_confidence":
-        options = best_confidence.prepare(options, last)
+    if method is not None:
+        options = method.prepare(options, last, measure)
     option_of = {name: at for at, group in enumerate(options) for name in group.members}
     cast = list({ballot.voter: ballot for ballot in ballots}.values())
-    valid = [kept for ballot in cast if not (kept := _valid(ballot, option_of)).abstained]
-    return Table(tuple(options), tuple(valid), option_of), len(cast) - len(valid)
+    valid = [_valid(ballot, option_of) for ballot in cast]
+    valid = [ballot for ballot in valid if not ballot.abstained]
+    return Tally(tuple(options), tuple(valid), option_of), len(cast) - len(valid)
 
 
-def merge(proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown") -> list[Group]:
+def group_answers(
+    proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown"
+) -> list[AnswerGroup]:
     """The options of a vote, in the seat order of their first members."""
     together: dict[tuple[str, str], list[Proposal]] = {}
     for proposal in {each.character: each for each in proposals}.values():
@@ -63,9 +64,9 @@ def merge(proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown") -> lis
             key = ("words", " ".join(proposal.text.split()).casefold())
         together.setdefault(key, []).append(proposal)
     return [
-        Group(
+        AnswerGroup(
             members=tuple(each.character for each in members),
-            weight=sum(exact(each.weight) for each in members),
+            weight=total(each.weight for each in members),
             answer=said if sort == "answer" else None,
         )
         for (sort, said), members in together.items()
@@ -92,16 +93,6 @@ def _valid(ballot: Ballot, option_of: dict[str, int]) -> Ballot:
     )
 
 
-_FIELD = {
-    "plurality": "choice",
-    "approval": "approved",
-    "borda": "ranking",
-    "ranked_pairs": "ranking",
-    "score": "scores",
-    "best_confidence": "scores",
-}
-
-
 def count(
     proposals: Sequence[Proposal],
     ballots: Sequence[Ballot] = (),
@@ -121,7 +112,7 @@ def count(
     Args:
         proposals: of the round, in seat order.
         ballots: those that are in. Abstentions count neither for nor against.
-        method: a key of `METHODS`, or `none`: then nobody leads.
+        method: a key of `METHODS`; under `none` nobody leads.
         kind: what sort of answer the question asks for.
         out: voters (under `answers`: characters) that may still come in, and their weights.
         threshold: if given, `decided` also demands that what is out cannot change whether the
@@ -133,26 +124,29 @@ def count(
     """
     out = out or {}
     number = max((proposal.round for proposal in proposals), default=1)
-    if method == "none":
-        table, _ = lay(proposals, (), kind=kind)
-        options = tuple(Option(members=each.members, answer=each.answer) for each in table.options)
+    counting = METHODS[method]
+    if counting.counts_nothing:
+        tally, _ = build_tally(proposals, (), kind=kind)
+        options = tuple(Option(members=each.members, answer=each.answer) for each in tally.options)
         return Verdict(method=method, round=number, options=options)
-    read = _readable(ballots, method)
-    table, abstained = lay(proposals, read, kind=kind, method=method, measure=measure)
-    if not table.options:
+    countable = _countable(ballots, counting)
+    tally, abstained = build_tally(
+        proposals, countable, kind=kind, method=counting, measure=measure
+    )
+    if not tally.options:
         return Verdict(method=method, round=number, abstained=abstained)
-    standings = METHODS[method].standings(table)
-    order = ranked(table, standings)
+    standings = counting.standings(tally)
+    order = ranked(tally, standings)
     best = order[0]
     return Verdict(
         method=method,
         round=number,
-        options=tuple(_option(table.options[at], standings[at]) for at in order),
-        leader=_spokesman(table, best, proposals),
+        options=tuple(_option(tally.options[at], standings[at]) for at in order),
+        leader=_spokesman(tally, best, proposals),
         share=float(standings[best].share),
-        decided=_settled(table, standings, order, method, out, threshold),
+        decided=_is_settled(tally, standings, order, counting, out, threshold),
         tie=len(order) > 1 and standings[order[1]].value == standings[best].value,
-        ballots=len(table.ballots),
+        ballots=len(tally.ballots),
         abstained=abstained,
     )
 
@@ -191,67 +185,66 @@ def missing(ballots: Iterable[Ballot], voters: Iterable[str]) -> tuple[str, ...]
     return tuple(voter for voter in voters if voter not in cast)
 
 
-def ranked(table: Table, standings: Sequence[Standing]) -> list[int]:
+def ranked(tally: Tally, standings: Sequence[Standing]) -> list[int]:
     """The options, best first: by standing, then by the weight behind them, then by seat."""
     keys = [
         (-standing.value, -group.weight)
-        for standing, group in zip(standings, table.options, strict=True)
+        for standing, group in zip(standings, tally.options, strict=True)
     ]
     return sorted(range(len(keys)), key=lambda at: keys[at])
 
 
-def _settled(
-    table: Table,
+def _is_settled(
+    tally: Tally,
     standings: Sequence[Standing],
     order: Sequence[int],
-    method: str,
+    method: VoteMethod,
     out: Mapping[str, float],
     threshold: float | None,
 ) -> bool:
-    counting = METHODS[method]
     if not out:
         return True
-    if not counting.ASKS:
+    if not method.asks_voters:
         # Those who are out may say what nobody has said yet.
-        table = Table((*table.options, Group((), 0)), table.ballots, table.option_of)
-        order = [*order, len(table.options) - 1]
+        tally = Tally((*tally.options, AnswerGroup((), 0)), tally.ballots, tally.option_of)
+        order = [*order, len(tally.options) - 1]
     best = order[0]
-    leads = [counting.lead(table, best, rival, out) for rival in order[1:]]
+    leads = [method.lead(tally, best, rival, out) for rival in order[1:]]
     # Level with a rival, the weight behind the options and their seats decide, as they do now.
     if any(
-        lead < 0 or (lead == 0 and _outranks(table, rival, best))
+        lead < 0 or (lead == 0 and _outranks(tally, rival, best))
         for lead, rival in zip(leads, order[1:], strict=True)
     ):
         return False
     if threshold is None:
         return True
-    low, high = counting.shares(table, best, out)
+    low, high = method.shares(tally, best, out)
     line = exact(threshold)
     return high < line or (low >= line and all(lead > 0 for lead in leads))
 
 
-def _outranks(table: Table, rival: int, leader: int) -> bool:
-    one, other = table.options[rival], table.options[leader]
+def _outranks(tally: Tally, rival: int, leader: int) -> bool:
+    one, other = tally.options[rival], tally.options[leader]
     return (-one.weight, rival) < (-other.weight, leader)
 
 
-def _readable(ballots: Sequence[Ballot], method: str) -> list[Ballot]:
-    """Ballots in another method's shape say nothing here: they abstain.
+def _countable(ballots: Sequence[Ballot], method: VoteMethod) -> list[Ballot]:
+    """Ballots in another method's form say nothing here: they abstain.
 
     Where nobody is asked, a ballot is no voter's answer to this method, and cannot abstain either.
     """
-    field = _FIELD.get(method)
-    if field is None:
+    form = method.form
+    if form is None:
         return []
-    if not METHODS[method].ASKS:
-        return [ballot for ballot in ballots if getattr(ballot, field)]
+    if not method.asks_voters:
+        return [ballot for ballot in ballots if form.is_filled(ballot)]
     return [
-        ballot if getattr(ballot, field) else Ballot(voter=ballot.voter, weight=ballot.weight)
+        ballot if form.is_filled(ballot) else Ballot(voter=ballot.voter, weight=ballot.weight)
         for ballot in ballots
     ]
 
 
-def _option(group: Group, standing: Standing) -> Option:
+def _option(group: AnswerGroup, standing: Standing) -> Option:
     return Option(
         members=group.members,
         answer=group.answer,
@@ -260,23 +253,23 @@ def _option(group: Group, standing: Standing) -> Option:
     )
 
 
-def _spokesman(table: Table, option: int, proposals: Sequence[Proposal]) -> str:
+def _spokesman(tally: Tally, option: int, proposals: Sequence[Proposal]) -> str:
     """The member of the leading option that stands for it.
 
     The one that the method chose; else whole texts before truncated ones, then the one that most
     ballots name, then weight, then seat.
     """
-    if chosen := table.options[option].speaker:
+    if chosen := tally.options[option].speaker:
         return chosen
-    named = dict.fromkeys(table.options[option].members, 0.0)
-    for ballot in table.ballots:
+    named = dict.fromkeys(tally.options[option].members, 0.0)
+    for ballot in tally.ballots:
         first = ballot.choice or (ballot.ranking[:1] or (None,))[0]
         for name in (first,) if first else ballot.approved:
             named[name] = named.get(name, 0.0) + ballot.weight
         for name, points in ballot.scores.items():
             named[name] = named.get(name, 0.0) + ballot.weight * points
     last = {proposal.character: proposal for proposal in proposals}
-    members = table.options[option].members
+    members = tally.options[option].members
     return min(
         members,
         key=lambda name: (

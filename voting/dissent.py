@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from mom_council.councils.records import Proposal, Verdict
 from mom_council.voting.answers import canonical, is_refusal
+from mom_council.voting.methods import METHODS
 
 
 def dissent(proposals: Sequence[Proposal], verdict: Verdict) -> tuple[str, ...]:
@@ -47,13 +48,6 @@ def minority_report(proposals: Sequence[Proposal], verdict: Verdict) -> Proposal
     )
 
 
-_SHARES = {
-    "similarity": "{:.0%} saying much the same",
-    "best_confidence": "a confidence of {:.0%}",
-}
-"""What a share is, where nobody voted."""
-
-
 def led(verdict: Verdict) -> bool:
     """Whether anybody stands behind the leader: without a ballot its seat alone put it first."""
     return verdict.leader is not None and verdict.share > 0
@@ -69,13 +63,7 @@ def support(proposal: Proposal, verdict: Verdict, proposals: int) -> str:
     option = next((o for o in verdict.options if proposal.character in o.members), None)
     if option is None or not led(verdict):
         return ""
-    if verdict.method == "answers":
-        return f"{len(option.members)} of {proposals} gave this answer"
-    if verdict.method == "plurality":
-        return f"{option.tally:g} of {verdict.ballots} votes"
-    if verdict.method == "best_confidence" and not option.share:
-        return ""  # it said nothing of how sure it is
-    return _SHARES.get(verdict.method, "{:.0%} of the vote").format(option.share)
+    return METHODS[verdict.method].support(option, verdict, proposals)
 
 
 def verdict_in_words(verdict: Verdict, number: Mapping[str, int]) -> str:
@@ -83,7 +71,7 @@ def verdict_in_words(verdict: Verdict, number: Mapping[str, int]) -> str:
     if not led(verdict):
         return "nobody voted; weigh the proposals yourself"
     leading = [f"proposal {number[name]}" for name in verdict.options[0].members]
-    share = _SHARES.get(verdict.method, "{:.0%} of the vote").format(verdict.share)
+    share = METHODS[verdict.method].share_means.format(verdict.share)
     words = f"{' and '.join(sorted(leading))} leads with {share}"
     return words + (", a tie broken by seat" if verdict.tie else "")
 

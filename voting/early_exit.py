@@ -16,7 +16,7 @@ Adaptive-Consistency for Efficient Reasoning and Coding with LLMs", EMNLP 2023.
 
 Whether enough have been asked: the stopping rules of a council, over what was said so far.
 
-`exits` has the rules by themselves; here they meet a council's settings. Pure: the graph asks after
+The rules stand by themselves first; then they meet a council's settings. Pure: the graph asks after
 every wave, and while a wave is under way whenever somebody has answered.
 """
 
@@ -27,12 +27,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from mom_council.councils.records import AnswerKind, Ballot, Proposal
-from mom_council.councils.schema import Deliberation
-from mom_council.voting.counting import agreed, count, lay, merge
+from mom_council.voting.counting import agreed, build_tally, count, group_answers
 from mom_council.voting.fitted import Trust, confidence
-from mom_council.voting.methods.base import Group, Number, exact
+from mom_council.voting.methods import METHODS
+from mom_council.voting.methods.base import AnswerGroup, Number, exact, total
+
+if TYPE_CHECKING:
+    from mom_council.councils.schema import Deliberation
 
 Exit = Callable[[Mapping[Hashable, Number], Sequence[float]], bool]
 """(weight behind each answer so far, weights still out) -> whether to stop asking."""
@@ -46,7 +50,7 @@ def lossless(votes: Mapping[Hashable, Number], out: Sequence[float]) -> bool:
     if not out:
         return True
     first, second = _first_two(votes)
-    return first - second > sum(exact(weight) for weight in out)
+    return first - second > total(out)
 
 
 def lossless_in_order(votes: Mapping[Hashable, Number], out: Sequence[float]) -> bool:
@@ -59,7 +63,7 @@ def lossless_in_order(votes: Mapping[Hashable, Number], out: Sequence[float]) ->
         return True
     if not votes:
         return False
-    rest = sum(exact(weight) for weight in out)
+    rest = total(out)
     most = max(votes.values())
     led = False
     for number in votes.values():
@@ -197,7 +201,7 @@ def enough(
     """
     if rules.stop == "all" or not out or not spoken:
         return False
-    groups = merge(spoken, kind=kind)
+    groups = group_answers(spoken, kind=kind)
     votes: dict[Hashable, Number] = {at: group.weight for at, group in enumerate(groups)}
     rest = [*out.values()]
     if rules.stop == "lossless":
@@ -205,15 +209,15 @@ def enough(
         return exit_(votes, rest) and (last or _agreement_stays(votes, rest, rules.threshold))
     if rules.stop == "threshold":
         best = max(groups, key=lambda group: group.weight)
-        line = exact(rules.threshold) * sum(exact(weight) for weight in asked.values())
+        line = exact(rules.threshold) * total(asked.values())
         return best.answer is not None and len(best.members) > 1 and best.weight >= line
-    told = [group for group in groups if group.answer is not None]
-    if not told:
+    stating = [group for group in groups if group.answer is not None]
+    if not stating:
         return False
     if rules.stop == "calibrated":
         done: dict[str, str | None] = {name: None for name in asked if name not in out}
-        return trust is not None and _sure_enough(rules, told, done, trust)
-    heads: dict[Hashable, Number] = {at: len(group.members) for at, group in enumerate(told)}
+        return trust is not None and _sure_enough(rules, stating, done, trust)
+    heads: dict[Hashable, Number] = {at: len(group.members) for at, group in enumerate(stating)}
     rule = beta if rules.stop == "beta" else dirichlet
     return rule(rules.sure or SURE)(heads, rest)
 
@@ -237,16 +241,16 @@ def enough_ballots(
     """
     if rules.stop == "threshold":
         # Of all who were asked: silence is no agreement.
-        weight = sum(exact(ballot.weight) for ballot in ballots)
+        weight = total(ballot.weight for ballot in ballots)
         verdict = count(proposals, ballots, method=rules.method, kind=kind)
-        whole = weight + sum(exact(one) for one in out.values())
+        whole = weight + total(out.values())
         return agreed(verdict, rules.threshold) and bool(
             whole and verdict.share * float(weight) >= rules.threshold * float(whole) - 1e-9
         )
-    if rules.stop in ("beta", "dirichlet") and rules.method == "plurality":
-        table, _ = lay(proposals, ballots, kind=kind, method=rules.method)
+    if rules.stop in ("beta", "dirichlet"):
+        tally, _ = build_tally(proposals, ballots, kind=kind, method=METHODS[rules.method])
         heads: Counter[Hashable] = Counter(
-            table.option_of[ballot.choice] for ballot in table.ballots if ballot.choice
+            tally.option_of[ballot.choice] for ballot in tally.ballots if ballot.choice
         )
         rule = beta if rules.stop == "beta" else dirichlet
         return bool(heads and out) and rule(rules.sure or SURE)(heads, [*out.values()])
@@ -261,11 +265,14 @@ def sure_at(rules: Deliberation, trust: Trust) -> float | None:
 
 
 def _sure_enough(
-    rules: Deliberation, told: Sequence[Group], done: Mapping[str, str | None], trust: Trust
+    rules: Deliberation,
+    stating: Sequence[AnswerGroup],
+    done: Mapping[str, str | None],
+    trust: Trust,
 ) -> bool:
     line = sure_at(rules, trust)
-    said = {**done} | {name: group.answer for group in told for name in group.members}
-    best = max(told, key=lambda group: group.weight)
+    said = {**done} | {name: group.answer for group in stating for name in group.members}
+    best = max(stating, key=lambda group: group.weight)
     chance, _ = confidence(trust, said, str(best.answer))
     return line is not None and chance is not None and chance >= line
 
@@ -275,7 +282,7 @@ def _agreement_stays(
 ) -> bool:
     """Whether those who are out cannot change whether the leader's share reaches the threshold."""
     first, *others = sorted(votes.values(), reverse=True)
-    rest, line = sum(exact(weight) for weight in out), exact(threshold)
+    rest, line = total(out), exact(threshold)
     whole = sum(votes.values()) + rest
     if not whole:
         return False

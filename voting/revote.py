@@ -8,13 +8,16 @@ equal answers are counted, and that is said.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mom_council.councils.records import AnswerKind, Ballot, Proposal, Record, Verdict
-from mom_council.councils.schema import Deliberation
+from mom_council.voting.ballot_forms import BallotForm
 from mom_council.voting.counting import agreed, count
-from mom_council.voting.methods import METHODS
+from mom_council.voting.methods import EQUAL_ANSWERS, METHODS, VoteMethod
 from mom_council.voting.stopping import explain
+
+if TYPE_CHECKING:
+    from mom_council.councils.schema import Deliberation
 
 T = TypeVar("T", Proposal, Ballot)
 
@@ -46,7 +49,7 @@ def revote(
     Args:
         proposals: of the round, in seat order.
         ballots: of the round, as they were cast.
-        method: a key of `METHODS`, or `none`.
+        method: a key of `METHODS`.
         deliberation: the council's rules.
         weights: of characters, as proposers and as voters; whom they leave out keeps its own.
         threshold: the share that counts as agreement; the council's when left out.
@@ -57,14 +60,15 @@ def revote(
     """
     weights = weights or {}
     line = deliberation.threshold if threshold is None else threshold
-    stood = [_weighed(one, weights.get(one.character)) for one in proposals]
-    cast = [_weighed(one, weights.get(one.voter)) for one in ballots]
-    read = [as_ballot_of(one, method) for one in cast]
-    counted_by, notes = method, _notes(cast, read, method)
-    if method != "none" and METHODS[method].ASKS and all(one.abstained for one in read):
-        counted_by, read = "answers", []
-    verdict = count(stood, read, method=counted_by, kind=kind)
-    if counted_by == "none":
+    standing = [_with_weight(one, weights.get(one.character)) for one in proposals]
+    cast = [_with_weight(one, weights.get(one.voter)) for one in ballots]
+    counting = METHODS[method]
+    translated = [as_ballot_of(one, method) for one in cast]
+    notes = _notes(cast, translated, counting)
+    if counting.asks_voters and all(one.abstained for one in translated):
+        counting, translated = METHODS[EQUAL_ANSWERS], []
+    verdict = count(standing, translated, method=counting.name, kind=kind)
+    if counting.counts_nothing:
         verdict = verdict.model_copy(update={"stop_reason": "unvoted"})
     if sum(len(option.members) for option in verdict.options) == 1:
         verdict = verdict.model_copy(update={"stop_reason": "single"})
@@ -75,77 +79,50 @@ def revote(
 
 
 def as_ballot_of(ballot: Ballot, method: str) -> Ballot:
-    """What a ballot says where a method asks; empty where it says nothing about that."""
-    blank = Ballot(voter=ballot.voter, round=ballot.round, weight=ballot.weight)
-    first = ballot.choice or (ballot.ranking[0] if ballot.ranking else None) or _best(ballot)
-    if method == "plurality":
-        return blank.model_copy(update={"choice": first})
-    if method in ("borda", "ranked_pairs"):
-        return blank.model_copy(update={"ranking": ballot.ranking or _ranked(ballot)})
-    if method == "approval":
-        return blank.model_copy(update={"approved": ballot.approved})
-    if method in ("score", "best_confidence"):
-        return blank.model_copy(update={"scores": ballot.scores})
-    return blank
+    """What a ballot says in a method's form; empty where it says nothing about that."""
+    form = METHODS[method].form
+    if form is None:
+        return Ballot(voter=ballot.voter, round=ballot.round, weight=ballot.weight)
+    return form.translate(ballot)
 
 
-def _best(ballot: Ballot) -> str | None:
-    """The one with most points; nobody where two have them."""
-    ranked = sorted(ballot.scores.items(), key=lambda pair: -pair[1])
-    if not ranked or (len(ranked) > 1 and ranked[1][1] == ranked[0][1]):
-        return None
-    return ranked[0][0]
-
-
-def _ranked(ballot: Ballot) -> tuple[str, ...]:
-    """The order of the points; none where two are level, for whom no order was given."""
-    if len({*ballot.scores.values()}) < len(ballot.scores):
-        return ()
-    return tuple(sorted(ballot.scores, key=lambda name: -ballot.scores[name]))
-
-
-def _weighed(one: T, weight: float | None) -> T:
+def _with_weight(one: T, weight: float | None) -> T:
     return one if weight is None else one.model_copy(update={"weight": weight})
 
 
-def _notes(cast: Sequence[Ballot], read: Sequence[Ballot], method: str) -> tuple[str, ...]:
+def _notes(
+    cast: Sequence[Ballot], translated: Sequence[Ballot], method: VoteMethod
+) -> tuple[str, ...]:
     """What was not counted as it was cast, and why."""
-    if method == "none":
+    if method.counts_nothing:
         return ("Nothing is counted under this method: every proposal goes to the synthesizer.",)
-    given = [pair for pair in zip(cast, read, strict=True) if not pair[0].abstained]
-    if not METHODS[method].ASKS:
-        return _notes_unasked(given, method)
-    if not given:
+    pairs = [pair for pair in zip(cast, translated, strict=True) if not pair[0].abstained]
+    if not method.asks_voters:
+        return _notes_unasked(pairs, method)
+    if not pairs:
         return ("Nobody cast a ballot in this round, so equal answers are counted.",)
-    lost = sum(again.abstained for _, again in given)
-    if lost == len(given):
-        says = f"The ballots of this round do not say what {method!r} asks"
+    lost = sum(after.abstained for _, after in pairs)
+    if lost == len(pairs):
+        says = f"The ballots of this round do not say what {method.name!r} asks"
         return (f"{says}, and nobody is asked again; so equal answers are counted.",)
-    clear = f"{_so_many(lost)} not clear enough for {method!r}, and counted as abstaining."
-    return (*_translations(given), *((clear,) if lost else ()))
+    clear = f"{_so_many(lost)} not clear enough for {method.name!r}, and counted as abstaining."
+    form = method.form
+    said = (form.translation,) if form and _is_translated(pairs, form) else ()
+    return (*said, *((clear,) if lost else ()))
 
 
-def _notes_unasked(given: Sequence[tuple[Ballot, Ballot]], method: str) -> tuple[str, ...]:
-    judged = sum(not again.abstained for _, again in given)
+def _is_translated(pairs: Sequence[tuple[Ballot, Ballot]], form: BallotForm) -> bool:
+    """Whether a ballot of another form was read as one of this form, and that is to be said."""
+    translated = (form.is_filled(after) and not form.is_filled(before) for before, after in pairs)
+    return bool(form.translation) and any(translated)
+
+
+def _notes_unasked(pairs: Sequence[tuple[Ballot, Ballot]], method: VoteMethod) -> tuple[str, ...]:
+    judged = sum(not after.abstained for _, after in pairs)
     read = (f"{_so_many(judged)} read as how sure the voters are of each.",) if judged else ()
-    aside = len(given) - judged
-    left = f"{_so_many(aside)} left aside: this method counts {_COUNTS[method]}."
+    aside = len(pairs) - judged
+    left = f"{_so_many(aside)} left aside: this method counts {method.counts}."
     return (*read, *((left,) if aside else ()))
-
-
-_COUNTS = {
-    "answers": "equal answers",
-    "similarity": "texts that are alike",
-    "best_confidence": "how sure each says it is",
-}
-
-
-def _translations(given: Sequence[tuple[Ballot, Ballot]]) -> tuple[str, ...]:
-    if any(again.choice and not was.choice for was, again in given):
-        return ("Each ballot counts for the one that it put first.",)
-    if any(again.ranking and not was.ranking for was, again in given):
-        return ("Each ballot's points are read as a ranking.",)
-    return ()
 
 
 def _so_many(number: int) -> str:

@@ -7,12 +7,15 @@ debate at half the calls, and agreement that more debate adds is agreement that 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mom_council.councils.records import AnswerKind, Proposal, StopReason, Verdict
-from mom_council.councils.schema import Deliberation
 from mom_council.voting.answers import canonical
 from mom_council.voting.counting import agreed
 from mom_council.voting.methods import METHODS
+
+if TYPE_CHECKING:
+    from mom_council.councils.schema import Deliberation
 
 
 def why_stop(
@@ -74,7 +77,8 @@ def why_stop(
 def _needs_no_count(verdict: Verdict) -> StopReason | None:
     if sum(len(option.members) for option in verdict.options) == 1:
         return "single"
-    return "unvoted" if verdict.method == "none" else None
+    method = METHODS.get(verdict.method)
+    return "unvoted" if method is not None and method.counts_nothing else None
 
 
 def repeats(
@@ -102,7 +106,7 @@ def explain(verdict: Verdict, deliberation: Deliberation) -> str:
     """
     if verdict.stop_reason == "single":
         return "there was one proposal, so there was nothing to vote on"
-    if verdict.stop_reason == "unvoted" or verdict.method == "none":
+    if verdict.stop_reason == "unvoted" or METHODS[verdict.method].counts_nothing:
         return "the council does not vote; every proposal went to the synthesizer"
     if not verdict.options:
         return f"there was nothing to count{_because(verdict)}"
@@ -148,29 +152,11 @@ def _because(verdict: Verdict) -> str:
 
 
 def _support(verdict: Verdict) -> str:
-    best = verdict.options[0]
-    what = repr(best.answer) if best.answer is not None else f"what {verdict.leader} proposed"
-    asks = METHODS[verdict.method].ASKS
-    if asks and not verdict.ballots:
-        return f"{what} stands first without a ballot"
-    percent = f"{100 * verdict.share:.0f} %"
-    if verdict.method == "score":
-        return f"{what} scored {best.tally:.1f} of 10 on average"
-    if verdict.method == "best_confidence":
-        return f"{what} is the surest ({percent})" if verdict.share else f"nobody is sure of {what}"
-    if verdict.method == "similarity":
-        return f"{percent} of the weight said much the same as {what}"
-    if verdict.method == "ranked_pairs":
-        return f"{what} is preferred to every other option by {percent} or more"
-    if verdict.method not in {"plurality", "approval", "answers"}:
-        return f"{what} got {percent} of the points it could have had"
-    voters = verdict.ballots if asks else sum(len(option.members) for option in verdict.options)
-    behind = round(best.tally) if asks else len(best.members)
-    verb = "approved of" if verdict.method == "approval" else "chose"
-    # Heads are only named where heads are what was counted, without weights.
-    if abs(behind - verdict.share * voters) < 1e-6 and abs(behind - best.tally) < 1e-6:
-        return f"{behind} of {voters} {verb} {what} ({percent})"
-    return f"{percent} of the weight {verb} {what}"
+    best, method = verdict.options[0], METHODS[verdict.method]
+    leader = repr(best.answer) if best.answer is not None else f"what {verdict.leader} proposed"
+    if method.asks_voters and not verdict.ballots:
+        return f"{leader} stands first without a ballot"
+    return method.describe(verdict, leader)
 
 
 def _against_line(verdict: Verdict, threshold: float) -> str:
@@ -181,8 +167,8 @@ def _against_line(verdict: Verdict, threshold: float) -> str:
 
 
 def _silent(verdict: Verdict) -> bool:
-    counting = METHODS.get(verdict.method)
-    return counting is not None and counting.ASKS and verdict.ballots == 0
+    method = METHODS.get(verdict.method)
+    return method is not None and method.asks_voters and verdict.ballots == 0
 
 
 def _by_members(verdict: Verdict) -> tuple[object, ...]:

@@ -9,8 +9,7 @@ from mom_council.evals.probing.found import Probe, State
 from mom_council.evals.probing.questions import Poisoned
 from mom_council.evals.scorers import SCORERS, suits
 from mom_council.prompts import render
-from mom_council.voting.ballot_schema import ballot_schema
-from mom_council.voting.ballots import Candidate, read_ballot
+from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
 
 NAME = "Probe"
 
@@ -69,10 +68,9 @@ async def vote(asker: Asker, task: Poisoned) -> bool | None:
         personality="",
         question=task.case.asked,
         restated="",
-        candidates=shown,
-        method="plurality",
+        **prompt_values("plurality", shown),
     )
-    schema = {"title": "Ballot", **ballot_schema("plurality", [one.label for one in shown])}
+    schema = ballot_schema("plurality", shown)
     reply = await asker.ask(compose_messages(prompt), schema=schema)
     ballot = read_ballot(reply.text, shown, "plurality").ballot(NAME, round=1, weight=1.0, shown=[])
     chosen = next((one for one in shown if one.character == ballot.choice), None)

@@ -15,8 +15,7 @@ from mom_council.deliberation.ask_model import compose_messages
 from mom_council.evals.cases import Case
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
-from mom_council.voting.ballot_schema import ballot_schema
-from mom_council.voting.ballots import Candidate, read_ballot
+from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
 
 Preference = Literal["one", "other", "tie"]
 
@@ -70,10 +69,9 @@ async def _ask(
         personality="",
         question=case.asked,
         restated="",
-        candidates=shown,
-        method="plurality",
+        **prompt_values("plurality", shown),
     )
-    schema = {"title": "Ballot", **ballot_schema("plurality", [one.label for one in shown])}
+    schema = ballot_schema("plurality", shown)
     reply = await speak(
         council, key, compose_messages(prompt), schema=schema, params={"temperature": 0.0}
     )

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from mom_council.councils.schema import Method
+from mom_council.councils.schema import MethodName
 from mom_council.deliberation.context import CouncilContext
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import (
@@ -130,7 +130,7 @@ async def test_a_vote_is_read_however_it_is_written(stage: Stage, text: str) -> 
 
 
 @pytest.mark.parametrize("method", ["borda", "ranked_pairs"])
-async def test_a_method_of_this_run_asks_in_its_own_way(stage: Stage, method: Method) -> None:
+async def test_a_method_of_this_run_asks_in_its_own_way(stage: Stage, method: MethodName) -> None:
     seat(stage)
     await ask(desk(stage), context=CouncilContext(method=method))
     assert '"ranking"' in said(voting(stage.calls)[0].body)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from mom_council.voting.ballot_schema import ballot_schema
 from mom_council.voting.ballots import Candidate, Reading, read_ballot
+from mom_council.voting.methods import METHODS
 
 THREE = [Candidate("A", "Ann", "42"), Candidate("B", "Bob", "43"), Candidate("C", "Cy", "44")]
 ONE = THREE[:1]
@@ -357,7 +357,7 @@ def test_schemas_put_the_reason_first_and_the_ballot_last() -> None:
         "borda": "ranking",
         "score": "scores",
     }.items():
-        schema = ballot_schema(method, ["A", "B"])
+        schema = METHODS[method].form.schema(["A", "B"])  # type: ignore[union-attr]
         assert list(schema["properties"]) == ["reason", key]
         assert schema["required"] == ["reason", key]
         assert schema["additionalProperties"] is False

@@ -123,7 +123,7 @@ BALLOTS = st.builds(
 )
 
 
-@given(st.lists(BALLOTS, max_size=5), st.sampled_from([*METHODS, "none"]), st.floats(0, 1))
+@given(st.lists(BALLOTS, max_size=5), st.sampled_from([*METHODS]), st.floats(0, 1))
 def test_any_ballots_can_be_counted_by_any_method(
     ballots: list[Ballot], method: str, threshold: float
 ) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mom_council.councils.records import Ballot, Proposal, Verdict
-from mom_council.councils.schema import UNASKED, Deliberation
+from mom_council.councils.schema import Deliberation
 from mom_council.voting.counting import agreed, count
-from mom_council.voting.methods import METHODS
 from mom_council.voting.stopping import explain
 
 TREES = "Plant more trees along the river, because they hold the soil when the water rises."
@@ -22,10 +21,6 @@ def counted(method: str, *said: Proposal, ballots: tuple[Ballot, ...] = ()) -> V
 
 def of(name: str, text: str, **more: object) -> Proposal:
     return Proposal.model_validate({"character": name, "text": text, **more})
-
-
-def test_everyone_knows_which_methods_ask_nobody() -> None:
-    assert set(UNASKED) == {"none", *(name for name, one in METHODS.items() if not one.ASKS)}
 
 
 def test_texts_that_are_alike_are_one_option_and_its_medoid_leads() -> None:

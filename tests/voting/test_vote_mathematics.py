@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mom_council.councils.records import Ballot, Proposal
-from mom_council.voting.counting import _settled, count, ranked
-from mom_council.voting.methods import METHODS, borda, ranked_pairs
-from mom_council.voting.methods.base import Group, Standing, Table, exact
+from mom_council.voting.counting import _is_settled, count, ranked
+from mom_council.voting.methods import METHODS, ranked_pairs
+from mom_council.voting.methods.base import AnswerGroup, Standing, Tally, exact
 
 pytestmark = pytest.mark.slow
 
-ASKING = [name for name, method in METHODS.items() if method.ASKS]
+ASKING = [name for name, method in METHODS.items() if method.asks_voters]
 NAMES = "abcd"
 
 
@@ -50,12 +50,12 @@ def proposals_of(names: str | list[str]) -> list[Proposal]:
     return [Proposal(character=name, text=f"'{name}{name}'") for name in names]
 
 
-def laid(groups: list[Group], ballots: list[Ballot]) -> Table:
+def laid(groups: list[AnswerGroup], ballots: list[Ballot]) -> Tally:
     of = {name: at for at, group in enumerate(groups) for name in group.members}
-    return Table(tuple(groups), tuple(each for each in ballots if not each.abstained), of)
+    return Tally(tuple(groups), tuple(each for each in ballots if not each.abstained), of)
 
 
-def leader(table: Table, method: str) -> tuple[int, list[Standing], list[int]]:
+def leader(table: Tally, method: str) -> tuple[int, list[Standing], list[int]]:
     standings = METHODS[method].standings(table)
     order = ranked(table, standings)
     return order[0], standings, order
@@ -68,9 +68,9 @@ def test_a_lossless_exit_never_loses_in_many_random_profiles(method: str) -> Non
     exits = 0
     for _ in range(25_000):
         groups = (
-            [Group(("a",), 1), Group(("b", "c"), 2)]
+            [AnswerGroup(("a",), 1), AnswerGroup(("b", "c"), 2)]
             if rng.random() < 0.3
-            else [Group((n,), 1) for n in NAMES]
+            else [AnswerGroup((n,), 1) for n in NAMES]
         )
         groups = groups[: rng.randint(2, 4)]
         names = [name for group in groups for name in group.members]
@@ -82,7 +82,7 @@ def test_a_lossless_exit_never_loses_in_many_random_profiles(method: str) -> Non
         table = laid(groups, cast[:early])
         threshold = rng.choice([None, 0.5, 0.7])
         first, standings, order = leader(table, method)
-        if not _settled(table, standings, order, method, out, threshold):
+        if not _is_settled(table, standings, order, METHODS[method], out, threshold):
             continue
         exits += bool(out)
         final, ended, after = leader(laid(groups, cast), method)
@@ -109,25 +109,25 @@ def test_answers_decided_early_never_flip_in_many_random_profiles() -> None:
         out = {name: float(said[name][1]) for name in said if name not in early}
         table = laid(_answers(said, early), [])
         first, standings, ranks = leader(table, "answers")
-        if _settled(table, standings, ranks, "answers", out, None):
+        if _is_settled(table, standings, ranks, METHODS["answers"], out, None):
             exits += bool(out)
             whole = laid(_answers(said, sorted(said)), [])
             assert whole.options[leader(whole, "answers")[0]].answer == table.options[first].answer
     assert exits > 500
 
 
-def _answers(said: dict[str, tuple[str, int]], names: list[str]) -> list[Group]:
+def _answers(said: dict[str, tuple[str, int]], names: list[str]) -> list[AnswerGroup]:
     by: dict[str, list[str]] = {}
     for name in sorted(names):
         by.setdefault(said[name][0], []).append(name)
-    return [Group(tuple(m), sum(said[n][1] for n in m), answer) for answer, m in by.items()]
+    return [AnswerGroup(tuple(m), sum(said[n][1] for n in m), answer) for answer, m in by.items()]
 
 
 @pytest.mark.parametrize("method", ["plurality", "approval"])
 def test_the_exit_is_exact_where_it_says_so(method: str) -> None:
     """Undecided means that some completion changes the leader, found by trying them all."""
     rng = random.Random(9)
-    groups = [Group((name,), 1) for name in "abc"]
+    groups = [AnswerGroup((name,), 1) for name in "abc"]
     for _ in range(400):
         cast = [
             ballot(method, voter, list("abc"), rng)
@@ -149,7 +149,7 @@ def test_the_exit_is_exact_where_it_says_so(method: str) -> None:
                 if vote
             ]
             changed |= leader(laid(groups, [*table.ballots, *more]), method)[0] != first
-        assert _settled(table, standings, order, method, out, None) != changed
+        assert _is_settled(table, standings, order, METHODS[method], out, None) != changed
 
 
 profiles = st.tuples(st.sampled_from(ASKING), st.integers(0, 2**32), st.integers(1, 6))
@@ -233,8 +233,8 @@ def test_borda_agrees_with_counting_pairs_by_brute_force(seed: int, size: int, v
     rng = random.Random(seed)
     names = list("abcde"[:size])
     cast = [each for at in range(voters) if (each := ballot("borda", f"v{at}", names, rng)).ranking]
-    table = laid([Group((name,), 1) for name in names], cast)
-    for at, standing in enumerate(borda.standings(table)):
+    table = laid([AnswerGroup((name,), 1) for name in names], cast)
+    for at, standing in enumerate(METHODS["borda"].standings(table)):
         points = Fraction(0)
         for each in cast:
             place = {name: spot for spot, name in enumerate(each.ranking)}
@@ -272,7 +272,7 @@ def test_ranked_pairs_choose_the_order_that_brute_force_finds(
         )
         for at in range(voters)
     ]
-    table = laid([Group((name,), 1) for name in names], cast)
+    table = laid([AnswerGroup((name,), 1) for name in names], cast)
     wins = ranked_pairs.preferences(table)
     pairs = sorted(
         ((a, b) for a in range(size) for b in range(size) if wins[a][b] > wins[b][a]),
@@ -287,7 +287,7 @@ def test_ranked_pairs_choose_the_order_that_brute_force_finds(
         return [order.index(a) < order.index(b) for a, b in pairs]
 
     best = max(itertools.permutations(range(size)), key=kept)
-    values = [standing.value for standing in ranked_pairs.standings(table)]
+    values = [standing.value for standing in METHODS["ranked_pairs"].standings(table)]
     assert max(range(size), key=lambda at: values[at]) == best[0]
 
 
@@ -298,7 +298,7 @@ def test_who_beats_everybody_one_to_one_leads_in_ranked_pairs(seed: int) -> None
     cast = [
         each for at in range(7) if (each := ballot("borda", f"v{at}", list(NAMES), rng)).ranking
     ]
-    table = laid([Group((name,), 1) for name in NAMES], cast)
+    table = laid([AnswerGroup((name,), 1) for name in NAMES], cast)
     wins = ranked_pairs.preferences(table)
     for at in range(4):
         if all(wins[at][other] > wins[other][at] for other in range(4) if other != at):

@@ -13,7 +13,6 @@ from mom_council.councils.schema import (
     Classifier,
     Council,
     Deliberation,
-    Method,
     Model,
     Painter,
     Rounds,
@@ -28,8 +27,8 @@ from mom_council.ui.draft import add_voice, characters, drop, rename_voice, voic
 from mom_council.ui.editor import fields
 from mom_council.ui.editor.editing import Editing, editing, redraw
 from mom_council.ui.safe import inert, one_line
+from mom_council.voting.methods import METHODS
 
-METHODS: tuple[str, ...] = get_args(Method)
 STOPS: tuple[str, ...] = get_args(StopRule)
 _LABELS = {"usd": "Dollars", "minimum": "Proposals at least"}
 
@@ -148,7 +147,7 @@ def rules(work: Editing) -> None:
 
 def _deliberation() -> None:
     at = "deliberation"
-    fields.choice("Voting method", (at, "method"), Deliberation, METHODS)
+    fields.choice("Voting method", (at, "method"), Deliberation, tuple(METHODS))
     left, right = st.columns(2)
     with left:
         fields.number("Rounds at least", (at, "rounds", "min"), Rounds, whole=True)

@@ -103,7 +103,7 @@ def _draw(values: dict[str, Any], council: Council, key: str) -> None:
 
 
 _IN_A_ROW = 4
-_METHODS = (*METHODS, "none")
+_METHODS = tuple(METHODS)
 
 
 @st.fragment

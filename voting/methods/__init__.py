@@ -1,32 +1,48 @@
-"""Voting: reading ballots and answers, counting them, and knowing when to stop.
+"""The vote methods. A new one is a file here and its line in this table.
 
-`METHODS` is the table of counting methods; a new one is a module and a line here. The method
-`none` of a council has no entry: nothing is counted.
+Nothing else lists them.
 """
 
 from __future__ import annotations
 
-from mom_council.voting.methods import (
-    answer_counting,
-    approval,
-    best_confidence,
-    borda,
-    plurality,
-    ranked_pairs,
-    score,
-    similarity,
+from importlib import import_module
+
+from mom_council.voting.methods.base import VoteMethod
+
+_FILES = (
+    "plurality",
+    "approval",
+    "borda",
+    "ranked_pairs",
+    "score",
+    "answer_counting",
+    "similarity",
+    "best_confidence",
+    "no_vote",
 )
-from mom_council.voting.methods.base import Method
+"""Each file defines its `METHOD`. The order is that of forms and of help."""
 
-METHODS: dict[str, Method] = {
-    "plurality": plurality,
-    "approval": approval,
-    "borda": borda,
-    "ranked_pairs": ranked_pairs,
-    "score": score,
-    "answers": answer_counting,
-    "similarity": similarity,
-    "best_confidence": best_confidence,
+
+def _read_table() -> dict[str, VoteMethod]:
+    methods: list[VoteMethod] = [import_module(f"{__name__}.{file}").METHOD for file in _FILES]
+    return {method.name: method for method in methods}
+
+
+METHODS: dict[str, VoteMethod] = _read_table()
+"""Every vote method by its name, as councils write it."""
+
+ALIASES: dict[str, str] = {
+    alias: method.name for method in METHODS.values() for alias in method.aliases
 }
+"""Further names that a council may write."""
 
-__all__ = ["METHODS", "Method"]
+EQUAL_ANSWERS = next(method.name for method in METHODS.values() if method.counts_answers)
+"""The method that counts where nobody was asked for a ballot, or no ballot can be counted."""
+
+
+def describe_methods() -> str:
+    """Every method with what it does, in one line for forms and help."""
+    return "; ".join(f"{name}: {method.meaning}" for name, method in METHODS.items())
+
+
+__all__ = ["ALIASES", "EQUAL_ANSWERS", "METHODS", "VoteMethod", "describe_methods"]

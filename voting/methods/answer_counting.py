@@ -11,37 +11,59 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from mom_council.voting.methods import base as additive
-from mom_council.voting.methods.base import Number, Standing, Table, exact
-
-ASKS = False
-
-
-def standings(table: Table) -> list[Standing]:
-    """The weight behind each answer, and its share of all weight."""
-    return additive.stand([group.weight for group in table.options], _total(table))
-
-
-def lead(table: Table, leader: int, rival: int, out: Mapping[str, float]) -> Number:
-    """The lead if all who are out give the rival's answer (exact up to a tie).
-
-    A proposal to come may take an earlier seat than any that is here, so ending level is no lead.
-    """
-    ahead = table.options[leader].weight - table.options[rival].weight - _sum(out)
-    return ahead if ahead > 0 or not out else min(ahead, -1)
+from mom_council.councils.records import Option, Verdict
+from mom_council.voting.methods.base import (
+    Number,
+    Standing,
+    Tally,
+    VoteMethod,
+    describe_heads,
+    standings_of,
+    total,
+)
 
 
-def shares(table: Table, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
-    """The range of the share."""
-    weight, total, more = table.options[option].weight, _total(table), _sum(out)
-    if not total + more:
-        return 0, 0
-    return Fraction(weight) / (total + more), Fraction(weight + more) / (total + more)
+class AnswerCounting(VoteMethod):
+    """Equal answers are counted."""
+
+    name = "answers"
+    meaning = "equal answers are counted, nobody is asked"
+    asks_voters = False
+    counts = "equal answers"
+    counts_answers = True
+    stop_rules = frozenset({"lossless", "threshold", "beta", "dirichlet", "calibrated"})
+
+    def standings(self, tally: Tally) -> list[Standing]:
+        """The weight behind each answer, and its share of all weight."""
+        return standings_of([group.weight for group in tally.options], _whole(tally))
+
+    def lead(self, tally: Tally, leader: int, rival: int, out: Mapping[str, float]) -> Number:
+        """The lead if all who are out give the rival's answer (exact up to a tie).
+
+        A proposal to come may take an earlier place than any that is here, so ending level is no
+        lead.
+        """
+        ahead = tally.options[leader].weight - tally.options[rival].weight - total(out.values())
+        return ahead if ahead > 0 or not out else min(ahead, -1)
+
+    def shares(self, tally: Tally, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
+        """The range of the share."""
+        weight, more = tally.options[option].weight, total(out.values())
+        whole = _whole(tally) + more
+        return (Fraction(weight) / whole, Fraction(weight + more) / whole) if whole else (0, 0)
+
+    def support(self, option: Option, verdict: Verdict, proposals: int) -> str:
+        """How many gave the answer."""
+        return f"{len(option.members)} of {proposals} gave this answer"
+
+    def describe(self, verdict: Verdict, leader: str) -> str:
+        """How many gave the leading answer."""
+        voters = sum(len(option.members) for option in verdict.options)
+        return describe_heads(verdict, leader, len(verdict.options[0].members), voters, "chose")
 
 
-def _total(table: Table) -> Number:
-    return sum(group.weight for group in table.options)
+def _whole(tally: Tally) -> Number:
+    return sum(group.weight for group in tally.options)
 
 
-def _sum(out: Mapping[str, float]) -> Number:
-    return sum(exact(weight) for weight in out.values())
+METHOD = AnswerCounting()

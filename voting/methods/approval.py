@@ -8,33 +8,24 @@ Source: S. J. Brams and P. C. Fishburn, "Approval Voting", American Political Sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from mom_council.voting.methods import base as additive
-from mom_council.voting.methods.base import Number, Standing, Table, exact
-
-ASKS = True
-
-
-def votes(table: Table) -> list[Number]:
-    """The weight of the ballots that approve of each option."""
-    count: list[Number] = [0] * len(table.options)
-    for ballot in table.ballots:
-        for option in table.named(ballot.approved):
-            count[option] += exact(ballot.weight)
-    return count
+from mom_council.councils.records import Ballot
+from mom_council.voting.ballot_forms import APPROVALS
+from mom_council.voting.methods.base import AddedVotes
 
 
-def standings(table: Table) -> list[Standing]:
-    """Approvals, and the share of the voters that gave them."""
-    return additive.stand(votes(table), table.weight)
+class Approval(AddedVotes):
+    """All that are acceptable."""
+
+    name = "approval"
+    meaning = "all that are acceptable"
+    form = APPROVALS
+    verb = "approved of"
+
+    def named_by(self, ballot: Ballot) -> Sequence[str]:
+        """All that it approves."""
+        return ballot.approved
 
 
-def lead(table: Table, leader: int, rival: int, out: Mapping[str, float]) -> Number:
-    """The lead if all who are out approve of the rival alone (exact)."""
-    return additive.margin(table, votes(table), leader, rival, out)
-
-
-def shares(table: Table, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
-    """The range of the share."""
-    return additive.bounds(table, votes(table)[option], table.weight, option, out)
+METHOD = Approval()

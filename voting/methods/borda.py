@@ -20,59 +20,61 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from mom_council.councils.records import Ballot
-from mom_council.voting.methods.base import Number, Standing, Table, exact
-
-ASKS = True
-
-
-def standings(table: Table) -> list[Standing]:
-    """Points, and their part of the most that could be had."""
-    most = max(len(table.options) - 1, 1) * table.weight
-    found = []
-    for gained, weight in _sums(table):
-        part = Fraction(gained) / weight if weight else Fraction(0)
-        found.append(Standing(part, part * most, part))
-    return found
+from mom_council.voting.ballot_forms import RANKING
+from mom_council.voting.methods.base import Number, Standing, Tally, VoteMethod, exact
 
 
-def lead(table: Table, leader: int, rival: int, out: Mapping[str, float]) -> Number:
-    """The lead if all who are out put the leader last and the rival first."""
-    return _range(table, leader, out)[0] - _range(table, rival, out)[1]
+class Borda(VoteMethod):
+    """Points by rank."""
+
+    name = "borda"
+    meaning = "a ranking"
+    form = RANKING
+
+    def standings(self, tally: Tally) -> list[Standing]:
+        """Points, and their part of the most that could be had."""
+        most = max(len(tally.options) - 1, 1) * tally.weight
+        parts = [
+            Fraction(gained) / weight if weight else Fraction(0) for gained, weight in _sums(tally)
+        ]
+        return [Standing(part, part * most, part) for part in parts]
+
+    def lead(self, tally: Tally, leader: int, rival: int, out: Mapping[str, float]) -> Number:
+        """The lead if all who are out put the leader last and the rival first."""
+        return self.shares(tally, leader, out)[0] - self.shares(tally, rival, out)[1]
+
+    def shares(self, tally: Tally, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
+        """The range of the share."""
+        gained, weight = _sums(tally)[option]
+        more = tally.still_possible(option, out)
+        if not weight + more:
+            return 0, 0
+        return Fraction(gained) / (weight + more), Fraction(gained + more) / (weight + more)
 
 
-def shares(table: Table, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
-    """The range of the share."""
-    return _range(table, option, out)
-
-
-def parts(table: Table, ballot: Ballot) -> dict[int, Fraction]:
+def parts(tally: Tally, ballot: Ballot) -> dict[int, Fraction]:
     """What one ballot gives to each option that it may rank, from 0 (last) to 1 (first)."""
-    able = [at for at in range(len(table.options)) if table.may_name(ballot.voter, at)]
-    ranked = [at for at in table.named(ballot.ranking) if at in able]
+    able = [at for at in range(len(tally.options)) if tally.may_name(ballot.voter, at)]
+    ranked = [at for at in tally.named(ballot.ranking) if at in able]
     last = len(able) - 1
     if last < 1:
         return dict.fromkeys(able, Fraction(1, 2))  # nothing was compared
-    given = {option: Fraction(last - place, last) for place, option in enumerate(ranked)}
-    rest = [option for option in able if option not in given]
+    points = {option: Fraction(last - place, last) for place, option in enumerate(ranked)}
+    rest = [option for option in able if option not in points]
     shared = Fraction(len(rest) - 1, 2 * last)  # the mean of the places len(rest)-1 .. 0
-    return given | dict.fromkeys(rest, shared)
+    return points | dict.fromkeys(rest, shared)
 
 
-def _sums(table: Table) -> list[tuple[Number, Number]]:
-    """For each option: the weighted parts it was given, and the weight of those that could."""
-    gained: list[Number] = [0] * len(table.options)
-    weights: list[Number] = [0] * len(table.options)
-    for ballot in table.ballots:
+def _sums(tally: Tally) -> list[tuple[Number, Number]]:
+    """For each option: the weighted parts it was points, and the weight of those that could."""
+    gained: list[Number] = [0] * len(tally.options)
+    weights: list[Number] = [0] * len(tally.options)
+    for ballot in tally.ballots:
         weight = exact(ballot.weight)
-        for option, part in parts(table, ballot).items():
+        for option, part in parts(tally, ballot).items():
             gained[option] += weight * part
             weights[option] += weight
     return list(zip(gained, weights, strict=True))
 
 
-def _range(table: Table, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
-    gained, weight = _sums(table)[option]
-    room = table.room(option, out)
-    if not weight + room:
-        return 0, 0
-    return Fraction(gained) / (weight + room), Fraction(gained + room) / (weight + room)
+METHOD = Borda()

@@ -7,33 +7,29 @@ Source: M. J. A. N. de Condorcet, *Essai sur l'application de l'analyse* (1785),
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from mom_council.voting.methods import base as additive
-from mom_council.voting.methods.base import Number, Standing, Table, exact
-
-ASKS = True
-
-
-def votes(table: Table) -> list[Number]:
-    """The weight of the ballots that chose each option."""
-    count: list[Number] = [0] * len(table.options)
-    for ballot in table.ballots:
-        if ballot.choice is not None:
-            count[table.option_of[ballot.choice]] += exact(ballot.weight)
-    return count
+from mom_council.councils.records import Ballot, Option, Verdict
+from mom_council.voting.ballot_forms import CHOICE
+from mom_council.voting.methods.base import AddedVotes
 
 
-def standings(table: Table) -> list[Standing]:
-    """Votes, and their share of all votes."""
-    return additive.stand(votes(table), table.weight)
+class Plurality(AddedVotes):
+    """One vote each."""
+
+    name = "plurality"
+    meaning = "one vote each"
+    aliases = ("voting",)
+    form = CHOICE
+    stop_rules = frozenset({"lossless", "threshold", "beta", "dirichlet"})
+
+    def named_by(self, ballot: Ballot) -> Sequence[str]:
+        """The one that it chose."""
+        return () if ballot.choice is None else (ballot.choice,)
+
+    def support(self, option: Option, verdict: Verdict, proposals: int) -> str:
+        """Votes of how many."""
+        return f"{option.tally:g} of {verdict.ballots} votes"
 
 
-def lead(table: Table, leader: int, rival: int, out: Mapping[str, float]) -> Number:
-    """The lead if all who are out vote for the rival (exact)."""
-    return additive.margin(table, votes(table), leader, rival, out)
-
-
-def shares(table: Table, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
-    """The range of the share."""
-    return additive.bounds(table, votes(table)[option], table.weight, option, out)
+METHOD = Plurality()

@@ -19,60 +19,77 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from mom_council.voting.methods.base import Number, Standing, Table, exact
+from mom_council.councils.records import Verdict
+from mom_council.voting.ballot_forms import RANKING
+from mom_council.voting.methods.base import (
+    Number,
+    Standing,
+    Tally,
+    VoteMethod,
+    exact,
+    percent,
+    total,
+)
 
-ASKS = True
+
+class RankedPairs(VoteMethod):
+    """Every two options are compared."""
+
+    name = "ranked_pairs"
+    meaning = "a ranking, every two compared"
+    form = RANKING
+
+    def standings(self, tally: Tally) -> list[Standing]:
+        """How many options each beats through locked wins, and its share in its worst pair."""
+        wins = preferences(tally)
+        locked = _lock(wins)
+        voted = bool(tally.ballots)
+        beaten = [len(_reached(locked, option)) for option in range(len(wins))]
+        return [Standing(n, n, _worst(wins, at, voted)) for at, n in enumerate(beaten)]
+
+    def lead(self, tally: Tally, leader: int, rival: int, out: Mapping[str, float]) -> Number:
+        """The margin in the pair if all who are out prefer the rival; a level pair is no lead.
+
+        Only a leader that beats everybody one to one is beyond change, so this errs to the low
+        side.
+        """
+        wins = preferences(tally)
+        margin = wins[leader][rival] - wins[rival][leader] - total(out.values())
+        return margin if margin > 0 else -1
+
+    def shares(self, tally: Tally, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
+        """The range of the share."""
+        wins, more = preferences(tally), total(out.values())
+        low, high = Fraction(1), Fraction(1)
+        for other in range(len(wins)):
+            whole = wins[option][other] + wins[other][option] + more
+            if other != option and whole:
+                low = min(low, Fraction(wins[option][other]) / whole)
+                high = min(high, Fraction(wins[option][other] + more) / whole)
+            elif other != option:
+                low, high = min(low, Fraction(1, 2)), min(high, Fraction(1, 2))
+        return (low if tally.ballots else 0), high
+
+    def describe(self, verdict: Verdict, leader: str) -> str:
+        """By its worst pair."""
+        share = percent(verdict.share)
+        return f"{leader} is preferred to every other option by {share} or more"
 
 
-def preferences(table: Table) -> list[list[Number]]:
+def preferences(tally: Tally) -> list[list[Number]]:
     """`preferences[a][b]`: the weight of the ballots that put option a above option b."""
-    size = len(table.options)
+    size = len(tally.options)
     wins: list[list[Number]] = [[0] * size for _ in range(size)]
-    for ballot in table.ballots:
+    for ballot in tally.ballots:
         weight = exact(ballot.weight)
-        able = [at for at in range(size) if table.may_name(ballot.voter, at)]
-        ranked = [at for at in table.named(ballot.ranking) if at in able]
+        able = [at for at in range(size) if tally.may_name(ballot.voter, at)]
+        ranked = [at for at in tally.named(ballot.ranking) if at in able]
         below = set(able)
         for better in ranked:
             below.discard(better)
             for worse in below:
                 wins[better][worse] += weight
     return wins
-
-
-def standings(table: Table) -> list[Standing]:
-    """How many options each beats through locked wins, and its share in its worst pair."""
-    wins = preferences(table)
-    locked = _lock(wins)
-    found = []
-    for option in range(len(wins)):
-        beaten = len(_reached(locked, option))
-        found.append(Standing(beaten, beaten, _worst(wins, option, bool(table.ballots))))
-    return found
-
-
-def lead(table: Table, leader: int, rival: int, out: Mapping[str, float]) -> Number:
-    """The margin in the pair if all who are out prefer the rival; a level pair is no lead.
-
-    Only a leader that beats everybody one to one is beyond change, so this errs to the low side.
-    """
-    wins = preferences(table)
-    margin = wins[leader][rival] - wins[rival][leader] - _weight(out)
-    return margin if margin > 0 else -1
-
-
-def shares(table: Table, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
-    """The range of the share."""
-    wins, more = preferences(table), _weight(out)
-    low, high = Fraction(1), Fraction(1)
-    for other in range(len(wins)):
-        total = wins[option][other] + wins[other][option] + more
-        if other != option and total:
-            low = min(low, Fraction(wins[option][other]) / total)
-            high = min(high, Fraction(wins[option][other] + more) / total)
-        elif other != option:
-            low, high = min(low, Fraction(1, 2)), min(high, Fraction(1, 2))
-    return (low if table.ballots else 0), high
 
 
 def _lock(wins: Sequence[Sequence[Number]]) -> list[set[int]]:
@@ -112,5 +129,4 @@ def _worst(wins: Sequence[Sequence[Number]], option: int, voted: bool) -> Number
     return min(parts, default=Fraction(1)) if voted else 0
 
 
-def _weight(out: Mapping[str, float]) -> Number:
-    return sum(exact(weight) for weight in out.values())
+METHOD = RankedPairs()

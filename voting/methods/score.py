@@ -13,36 +13,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from mom_council.voting.methods.base import Number, Standing, Table, exact
+from mom_council.councils.records import Verdict
+from mom_council.voting.ballot_forms import SCORES
+from mom_council.voting.methods.base import Number, Standing, Tally, VoteMethod, exact
 
-ASKS = True
 MOST = 10
 
 
-def standings(table: Table) -> list[Standing]:
-    """Mean scores (the tally), and the same out of 1."""
-    means = [Fraction(given) / weight if weight else Fraction(0) for given, weight in _sums(table)]
-    return [Standing(mean, mean, mean / MOST) for mean in means]
+class Score(VoteMethod):
+    """0 to 10 points."""
+
+    name = "score"
+    meaning = "0 to 10 points"
+    form = SCORES
+
+    def standings(self, tally: Tally) -> list[Standing]:
+        """Mean scores (the tally), and the same out of 1."""
+        means = mean_scores(tally)
+        return [Standing(mean, mean, mean / MOST) for mean in means]
+
+    def lead(self, tally: Tally, leader: int, rival: int, out: Mapping[str, float]) -> Number:
+        """The lead if all who are out give the leader 0 and the rival 10."""
+        return _range(tally, leader, out)[0] - _range(tally, rival, out)[1]
+
+    def shares(self, tally: Tally, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
+        """The range of the share."""
+        low, high = _range(tally, option, out)
+        return Fraction(low) / MOST, Fraction(high) / MOST
+
+    def describe(self, verdict: Verdict, leader: str) -> str:
+        """By its mean."""
+        return f"{leader} scored {verdict.options[0].tally:.1f} of {MOST} on average"
 
 
-def lead(table: Table, leader: int, rival: int, out: Mapping[str, float]) -> Number:
-    """The lead if all who are out give the leader 0 and the rival 10."""
-    return _range(table, leader, out)[0] - _range(table, rival, out)[1]
+def mean_scores(tally: Tally) -> list[Fraction]:
+    """The weighted mean of each option's scores; 0 where nobody scored it."""
+    return [Fraction(given) / weight if weight else Fraction(0) for given, weight in _sums(tally)]
 
 
-def shares(table: Table, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
-    """The range of the share."""
-    low, high = _range(table, option, out)
-    return Fraction(low) / MOST, Fraction(high) / MOST
-
-
-def _sums(table: Table) -> list[tuple[Number, Number]]:
-    given: list[Number] = [0] * len(table.options)
-    weights: list[Number] = [0] * len(table.options)
-    for ballot in table.ballots:
+def _sums(tally: Tally) -> list[tuple[Number, Number]]:
+    given: list[Number] = [0] * len(tally.options)
+    weights: list[Number] = [0] * len(tally.options)
+    for ballot in tally.ballots:
         best: dict[int, float] = {}
         for name, points in ballot.scores.items():
-            option = table.option_of[name]
+            option = tally.option_of[name]
             best[option] = max(points, best.get(option, 0.0))
         for option, points in best.items():
             given[option] += exact(ballot.weight) * exact(points)
@@ -50,10 +65,13 @@ def _sums(table: Table) -> list[tuple[Number, Number]]:
     return list(zip(given, weights, strict=True))
 
 
-def _range(table: Table, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
-    given, weight = _sums(table)[option]
-    room = table.room(option, out)
+def _range(tally: Tally, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
+    given, weight = _sums(tally)[option]
+    more = tally.still_possible(option, out)
     # One ballot of those out may already carry the mean: with no score yet, anything can happen.
-    low = Fraction(given) / (weight + room) if weight + room else 0
-    high = Fraction(given + MOST * room) / (weight + room) if weight + room else 0
+    low = Fraction(given) / (weight + more) if weight + more else 0
+    high = Fraction(given + MOST * more) / (weight + more) if weight + more else 0
     return low, high
+
+
+METHOD = Score()
