@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mom_council.councils.loader import load_council
-    from mom_council.councils.records import Ballot, Proposal, Status, Verdict
     from mom_council.councils.schema import Council
     from mom_council.deliberation.context import CouncilContext
     from mom_council.deliberation.events import read_event
     from mom_council.errors import MixtureError
     from mom_council.graph.council import build_graph, council
+    from mom_council.records import Ballot, Proposal, Status, Verdict
     from mom_council.runs.checkpoints import open_checkpointer
     from mom_council.runs.resume import resume
 
 _HOMES = {
-    "Ballot": "councils.records",
+    "Ballot": "records",
     "Council": "councils.schema",
     "CouncilContext": "deliberation.context",
     "MixtureError": "errors",
-    "Proposal": "councils.records",
-    "Status": "councils.records",
-    "Verdict": "councils.records",
+    "Proposal": "records",
+    "Status": "records",
+    "Verdict": "records",
     "build_graph": "graph.council",
     "council": "graph.council",
     "load_council": "councils.loader",

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mom_council.councils.records import Absence, Attempt, Usage
+    from mom_council.records import Absence, Attempt, Usage
 
 
 class MixtureError(RuntimeError):

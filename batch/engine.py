@@ -15,11 +15,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from mom_council.batch.journal import Journal
 from mom_council.batch.outcome import Outcome, of_status
 from mom_council.batch.rows import Row
-from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import StorageError
 from mom_council.graph.council import compile_council
+from mom_council.records import Usage
 from mom_council.redaction import redact
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.runs.resume import is_open, resume

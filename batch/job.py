@@ -14,10 +14,10 @@ from mom_council.batch.outcome import Outcome
 from mom_council.batch.purse import NO_LIMITS, Limits, Purse
 from mom_council.batch.rows import Row, format_of, read_rows
 from mom_council.batch.writing import write_rows
-from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import StorageError
+from mom_council.records import Usage
 
 
 @dataclass(frozen=True)

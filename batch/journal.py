@@ -19,9 +19,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from mom_council.batch.outcome import Outcome
-from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
 from mom_council.errors import StorageError
+from mom_council.records import Usage
 
 
 def hold(path: Path, wait: float = 0) -> sqlite3.Connection | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from mom_council.councils.records import Record, Status, Usage
+from mom_council.records import Record, Status, Usage
 
 
 class Outcome(Record):

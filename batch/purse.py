@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import CouncilError
 from mom_council.models.discovery import calls_at_most
+from mom_council.records import Usage
 
 N = TypeVar("N", int, float)
 

@@ -26,7 +26,6 @@ from mom_council import paths
 from mom_council.benchmarks.cascade import cascade
 from mom_council.councils.loader import load_council
 from mom_council.councils.recording import load_recording, write_recording
-from mom_council.councils.records import Record, Segment, Verdict
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.evals.abreast import abreast
@@ -38,6 +37,7 @@ from mom_council.evals.tables import table
 from mom_council.evals.teach import teach
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger
+from mom_council.records import Record, Segment, Verdict
 from mom_council.voting.answers import canonical
 from mom_council.voting.early_exit import beta, dirichlet, lossless_in_order
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mom_council.cli.screen import Ending
-from mom_council.councils.records import Segment, Status
+from mom_council.records import Segment, Status
 
 
 def report(ending: Ending) -> dict[str, Any]:

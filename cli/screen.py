@@ -11,9 +11,9 @@ from mom_council.cli.inert import inert
 from mom_council.cli.options import Show
 
 if TYPE_CHECKING:
-    from mom_council.councils.records import Status
     from mom_council.councils.schema import Council
     from mom_council.deliberation.events import Event
+    from mom_council.records import Status
 
 
 class Ending:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mom_council.cli.inert import inert, one_line
 from mom_council.cli.report import tokens_per_second
-from mom_council.councils.records import Absence, Ballot, Segment, Status, Usage, Verdict
 from mom_council.deliberation.events import Heat, Painted, Planned, Waited
+from mom_council.records import Absence, Ballot, Segment, Status, Usage, Verdict
 from mom_council.voting.stopping import sureness
 
 REASONS = {

@@ -10,7 +10,6 @@ from langchain_core.messages import AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import Absence, AbsenceReason, Segment, Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import context_of
 from mom_council.deliberation.conversation import NO_PICTURES, Pictures, with_pictures
@@ -29,6 +28,7 @@ from mom_council.errors import CouncilError, ModelError, ModelUnavailableError
 from mom_council.models.offering import ToolDefinition
 from mom_council.models.speaking import Reply, speak
 from mom_council.prompts import Prompt
+from mom_council.records import Absence, AbsenceReason, Segment, Usage
 
 
 def compose_messages(

@@ -19,9 +19,9 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
-from mom_council.councils.records import Record
 from mom_council.councils.schema import Council, MethodName, Share
 from mom_council.errors import CouncilError
+from mom_council.records import Record
 from mom_council.voting.methods import METHODS
 
 

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 from langgraph.runtime import Runtime
 from pydantic import Field, TypeAdapter
 
-from mom_council.councils.records import (
+from mom_council.models.calls import ToolCall
+from mom_council.records import (
     Absence,
     Annotation,
     Ballot,
@@ -23,7 +24,6 @@ from mom_council.councils.records import (
     Status,
     Verdict,
 )
-from mom_council.models.calls import ToolCall
 
 
 class Speaker(Record):

@@ -31,13 +31,13 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
 from mom_council.councils.models import HUMAN
-from mom_council.councils.records import Attempt, Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Speaker
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.eyes import IN_WORDS
 from mom_council.models.speaking import Reply
+from mom_council.records import Attempt, Usage
 
 KIND = "person"
 _NOBODY = Speaker(node="", name="")

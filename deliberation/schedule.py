@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mom_council.councils.records import Proposal
 from mom_council.councils.schema import Council
 from mom_council.deliberation.selectors import (
     asking_order,
@@ -21,6 +20,7 @@ from mom_council.deliberation.selectors import (
     waiting_characters,
 )
 from mom_council.deliberation.state import CouncilState
+from mom_council.records import Proposal
 from mom_council.voting.answers import canonical
 from mom_council.voting.early_exit import enough
 from mom_council.voting.methods import METHODS

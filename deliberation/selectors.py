@@ -8,11 +8,11 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mom_council.councils.records import Proposal, Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
+from mom_council.records import Proposal, Usage
 from mom_council.voting.answers import canonical
 
 FOR_GOOD = frozenset({"failed", "timeout", "refused"})

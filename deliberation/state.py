@@ -2,7 +2,7 @@
 
 Lists are delta channels: a checkpoint holds what a step added, not the whole list again, so a
 thread grows with what was said and not with the square of it. What nodes store here are the
-records of `councils.records`; no client, no secret, no second copy of a text.
+records of `records`; no client, no secret, no second copy of a text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from langgraph.graph.message import (
 )
 from typing_extensions import TypedDict
 
-from mom_council.councils.records import (
+from mom_council.records import (
     Absence,
     Annotation,
     Ballot,

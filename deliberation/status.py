@@ -9,17 +9,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from mom_council.councils.records import (
-    Absence,
-    AnswerFinish,
-    Proposal,
-    Segment,
-    Status,
-    Verdict,
-)
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.state import CouncilState
+from mom_council.records import Absence, AnswerFinish, Proposal, Segment, Status, Verdict
 from mom_council.voting.dissent import dissenting, led, minority_report
 from mom_council.voting.methods import EQUAL_ANSWERS
 

@@ -19,7 +19,6 @@ from langgraph.func import task
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from mom_council.councils.records import Usage
 from mom_council.councils.schema import Character, Council, Synthesizer
 from mom_council.deliberation.context import context_of
 from mom_council.deliberation.events import Called, Returned, Speaker, TokenBatcher, emit
@@ -34,6 +33,7 @@ from mom_council.models.tools.calling import (
     speak_with_tools,
 )
 from mom_council.models.tools.toolset import open_toolset
+from mom_council.records import Usage
 from mom_council.redaction import redact
 
 _TOLD = 500

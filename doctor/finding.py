@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mom_council.councils.records import Record
 from mom_council.errors import MixtureError
+from mom_council.records import Record
 
 State = Literal["ok", "warn", "fail"]
 

@@ -11,9 +11,9 @@ import functools
 from collections.abc import Iterable
 
 from mom_council.councils.recording import Answer, load_recording
-from mom_council.councils.records import Segment, Usage
 from mom_council.councils.schema import Council, Model
 from mom_council.evals.cases import Case
+from mom_council.records import Segment, Usage
 
 
 def charged(segment: Segment, council: Council, case: Case) -> Usage:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from langchain_core.messages import HumanMessage
 
-from mom_council.councils.records import Record, Usage
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError, DeliberationError, ModelError
 from mom_council.evals.abreast import abreast
@@ -15,6 +14,7 @@ from mom_council.evals.intervals import bootstrap
 from mom_council.evals.scorers.judge import compare
 from mom_council.evals.solo import ask_alone
 from mom_council.graph.council import compile_council
+from mom_council.records import Record, Usage
 
 
 class Duel(Record):

@@ -16,12 +16,12 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.recording import Answer, Question, write_recording
-from mom_council.councils.records import Record, Status, Usage
 from mom_council.councils.schema import Council
 from mom_council.evals.abreast import abreast
 from mom_council.evals.intervals import Interval, bootstrap
 from mom_council.evals.planted import MEMBERS, Planted, planted
 from mom_council.graph.council import compile_council
+from mom_council.records import Record, Status, Usage
 from mom_council.voting.answers import canonical
 
 

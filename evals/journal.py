@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
 from mom_council.errors import StorageError
+from mom_council.records import Usage
 
 COUNCIL, SELF, MAJORITY, ORACLE = "council", "self", "majority", "oracle"
 

@@ -13,7 +13,6 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 from langgraph.graph.state import CompiledStateGraph
 
-from mom_council.councils.records import Proposal, Segment, Status, Usage
 from mom_council.councils.schema import Character, Council
 from mom_council.errors import DeliberationError, ModelError
 from mom_council.evals.cases import Case
@@ -23,6 +22,7 @@ from mom_council.evals.journal import COUNCIL, SELF, Row, member
 from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.evals.solo import Solo, ask_alone
 from mom_council.models.ledger import name_of
+from mom_council.records import Proposal, Segment, Status, Usage
 
 _NOT_ITS_FAULT = frozenset({"late", "budget", "dropped", "settled"})
 """Absences that say nothing of how good a member is: it is asked again, on its own."""

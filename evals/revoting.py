@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mom_council.councils.records import Record
 from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.evals.early import RULES
 from mom_council.evals.intervals import bootstrap, paired
 from mom_council.evals.recording import Question, RecordingError
 from mom_council.evals.rules import Decision, Fit, Rule, leaders, tally
 from mom_council.evals.sheet import Line, Sheet, lay_out
+from mom_council.records import Record
 
 UNTAUGHT = ("plain majority", "lossless exit", "wave 3, 2, 2", "beta 95 %", "dirichlet 95 %")
 """Rules that learn nothing but, at most, who is cheapest."""

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
-from mom_council.councils.records import Record, Usage
 from mom_council.councils.schema import Council
 from mom_council.evals.cases import Case
 from mom_council.evals.counting import plurality_of
 from mom_council.evals.intervals import bootstrap, paired
 from mom_council.evals.journal import COUNCIL, MAJORITY, ORACLE, SELF, Journal, Row, member
+from mom_council.records import Record, Usage
 
 BINS = 10
 _LEAST_DRAWS, _MOST_DRAWS, _WORK = 400, 2000, 2_000_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from mom_council.councils.records import Usage
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation.ask_model import compose_messages
 from mom_council.errors import ModelError, ModelUnavailableError
@@ -13,6 +12,7 @@ from mom_council.evals.cases import Case
 from mom_council.models.ledger import name_of
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
+from mom_council.records import Usage
 from mom_council.voting.methods import METHODS
 
 

@@ -15,9 +15,9 @@ from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from mom_council.councils.loader import load_council
-from mom_council.councils.records import AnswerKind, Proposal
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger, Outcome
+from mom_council.records import AnswerKind, Proposal
 from mom_council.voting.answers import canonical
 from mom_council.voting.fitted import Trust
 

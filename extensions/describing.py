@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from mom_council.councils.records import Record
 from mom_council.councils.schema import Council
 from mom_council.councils.schema import Extension as Written
 from mom_council.errors import CouncilError
 from mom_council.extensions.finding import Found, find
 from mom_council.extensions.loaded import Failed, Seat, loaded
+from mom_council.records import Record
 
 
 class Described(Record):

@@ -15,13 +15,13 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from mom_council.councils.records import Segment, Status, Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Answered, Noted, emit
 from mom_council.extensions.loaded import Failed, Seat, seated
 from mom_council.extensions.protocol import At, Change
+from mom_council.records import Segment, Status, Usage
 
 MOST_KEPT = 200_000
 _FAILED = re.compile(r"The extension '([^']*)' failed ")

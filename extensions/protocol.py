@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from langchain_core.messages import AnyMessage, BaseMessage
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from mom_council.councils.records import Proposal, Segment
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.ask_model import ask_model
 from mom_council.deliberation.events import Speaker
 from mom_council.errors import BudgetError
+from mom_council.records import Proposal, Segment
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime

@@ -38,10 +38,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
-from mom_council.councils.records import Record
 from mom_council.councils.schema import Cache, Model
 from mom_council.errors import StorageError
 from mom_council.paths import cache_dir, ensure
+from mom_council.records import Record
 from mom_council.redaction import redact
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from mom_council.councils.records import Record
+from mom_council.records import Record
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage

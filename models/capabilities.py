@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from mom_council.councils.records import Record
 from mom_council.councils.schema import Model
 from mom_council.errors import StorageError
 from mom_council.models.voices import full_name
 from mom_council.paths import data_dir, ensure
+from mom_council.records import Record
 
 FILE = "capabilities.json"
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from mom_council.councils.records import Attempt, Usage
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import (
     CapabilityError,
@@ -29,6 +28,7 @@ from mom_council.models.retry import Failure, breaker_of, read_failure, retry_de
 from mom_council.models.speaking import chain
 from mom_council.models.usage import Meter
 from mom_council.models.voices import instance_of
+from mom_council.records import Attempt, Usage
 from mom_council.redaction import redact
 
 

@@ -14,7 +14,6 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mom_council.councils.records import Attempt, Usage
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import MixtureError, ModelUnavailableError, UnknownNameError
 from mom_council.models import cache, capabilities
@@ -31,6 +30,7 @@ from mom_council.models.stream_parser import Finish, ListenerError, StreamParser
 from mom_council.models.terms import accepts, remember_rejection
 from mom_council.models.usage import Meter
 from mom_council.models.voices import instance_of, settled
+from mom_council.records import Attempt, Usage
 from mom_council.redaction import redact
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from mom_council.councils.records import Record
 from mom_council.errors import ThermalError
+from mom_council.records import Record
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mom_council.councils.records import Usage
 from mom_council.councils.schema import Price
+from mom_council.records import Usage
 
 _MILLION = 1_000_000
 

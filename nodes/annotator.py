@@ -11,7 +11,6 @@ from typing import Any, get_args
 
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import Annotation, Depth, Segment
 from mom_council.councils.schema import Council
 from mom_council.deliberation.ask_model import (
     ask_model,
@@ -32,6 +31,7 @@ from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError, StorageError
 from mom_council.models.ledger import Ledger
 from mom_council.prompts import render
+from mom_council.records import Annotation, Depth, Segment
 
 _FIELDS = {
     "restated": {"type": "string"},

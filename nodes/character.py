@@ -8,7 +8,6 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import AbsenceReason, Proposal, Segment
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.ask_model import (
@@ -30,6 +29,7 @@ from mom_council.errors import ModelError
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
 from mom_council.prompts import render
+from mom_council.records import AbsenceReason, Proposal, Segment
 from mom_council.voting.methods import METHODS
 from mom_council.voting.stated import stated_confidence
 

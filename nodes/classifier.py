@@ -11,7 +11,6 @@ from typing import Literal
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from mom_council.councils.records import Annotation, Segment
 from mom_council.councils.schema import Council
 from mom_council.deliberation.ask_model import (
     ask_model,
@@ -26,6 +25,7 @@ from mom_council.deliberation.selectors import reader_seconds
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.prompts import render
+from mom_council.records import Annotation, Segment
 
 DRAWING = re.compile(
     r"^\W*(please\s+|can you\s+|could you\s+)*"

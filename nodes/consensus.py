@@ -8,7 +8,6 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import Absence, Proposal, Segment, Usage, Verdict
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.ask_model import make_absence
@@ -18,6 +17,7 @@ from mom_council.deliberation.schedule import first_layer, independent_answers, 
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import CouncilError, ModelError
 from mom_council.models.embeddings import cosine, embed
+from mom_council.records import Absence, Proposal, Segment, Usage, Verdict
 from mom_council.voting.counting import count
 from mom_council.voting.fitted import confidence
 from mom_council.voting.likeness import Measure

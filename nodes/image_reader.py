@@ -10,7 +10,6 @@ from typing import Any
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import Segment
 from mom_council.councils.schema import Council
 from mom_council.deliberation.ask_model import (
     ask_model,
@@ -40,6 +39,7 @@ from mom_council.models.images import (
     read_picture_block,
 )
 from mom_council.prompts import render
+from mom_council.records import Segment
 
 BLIND = (
     "Nobody in this council can see pictures, so the answer rests on the text alone; give a model "

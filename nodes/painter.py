@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import Segment, Status
 from mom_council.councils.schema import Council, Painter
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.ask_model import (
@@ -27,6 +26,7 @@ from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
 from mom_council.models.gallery import picture_reference, save_picture
 from mom_council.models.painting import DeclinedError, ImageOrder, Painting, paint
 from mom_council.prompts import render
+from mom_council.records import Segment, Status
 
 LONGEST = 1500
 """Characters of a prompt; image models read fewer."""

@@ -6,7 +6,6 @@ import asyncio
 
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import Absence
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.ask_model import make_absence
@@ -16,6 +15,7 @@ from mom_council.deliberation.schedule import first_layer, next_layer, next_wave
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import BudgetError, StorageError
 from mom_council.models.ledger import Ledger
+from mom_council.records import Absence
 
 
 async def seating(

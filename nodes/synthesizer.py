@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import AnswerFinish, Proposal, Segment, Verdict
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.ask_model import (
@@ -30,6 +29,7 @@ from mom_council.models.speaking import Reply
 from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
 from mom_council.prompts import render
 from mom_council.prompts.filling import fill
+from mom_council.records import AnswerFinish, Proposal, Segment, Verdict
 from mom_council.voting.comparison import compare, in_words
 from mom_council.voting.dissent import dissenting, strayed, support, verdict_in_words
 

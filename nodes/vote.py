@@ -8,7 +8,6 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import Ballot, Proposal, Segment
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.ask_model import (
@@ -27,6 +26,7 @@ from mom_council.deliberation.race import OutOfTime, Race, Races, TooLate
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.prompts import render
+from mom_council.records import Ballot, Proposal, Segment
 from mom_council.voting.answers import canonical
 from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
 from mom_council.voting.counting import is_decided

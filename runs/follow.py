@@ -14,7 +14,6 @@ from typing import Any, Literal
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
-from mom_council.councils.records import Absence, Annotation, Ballot, Segment, Status
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import (
     Answered,
@@ -38,6 +37,7 @@ from mom_council.deliberation.events import (
     Voted,
     read_event,
 )
+from mom_council.records import Absence, Annotation, Ballot, Segment, Status
 
 
 async def follow(

@@ -39,7 +39,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from mom_council.councils import records
+from mom_council import records
 from mom_council.deliberation import state
 from mom_council.errors import StorageError
 from mom_council.paths import VARIABLE

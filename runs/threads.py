@@ -19,9 +19,9 @@ from langgraph.checkpoint.serde.types import ERROR
 from langgraph.graph.message import _messages_delta_reducer
 from pydantic import Field
 
-from mom_council.councils.records import Record, Status
 from mom_council.errors import StorageError
 from mom_council.models.gallery import delete_pictures
+from mom_council.records import Record, Status
 
 ThreadState = Literal["answered", "interrupted", "failed"]
 """answered: its last run came to its end; interrupted: it stopped on the way and can be resumed;

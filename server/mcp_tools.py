@@ -14,9 +14,9 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mom_council.councils.records import Status, Verdict
 from mom_council.deliberation.context import AnswerForm
 from mom_council.deliberation.events import Counted, Event, Missed, Polled, Read, Seated
+from mom_council.records import Status, Verdict
 from mom_council.runs.threads import show_thread
 from mom_council.server.asking import Visitor, admitted, question_of
 from mom_council.server.errors import Refusal, told

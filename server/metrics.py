@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from mom_council.councils.records import Status
+from mom_council.records import Status
 from mom_council.server.errors import Refusal
 
 _LONGEST = 120

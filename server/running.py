@@ -20,11 +20,11 @@ from typing import Any
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 
-from mom_council.councils.records import Usage
 from mom_council.deliberation.context import AnswerForm, CouncilContext
 from mom_council.deliberation.events import Answered, Event, Said
 from mom_council.errors import DeliberationError
 from mom_council.models.gallery import delete_pictures, pictures_in
+from mom_council.records import Usage
 from mom_council.runs.follow import follow
 from mom_council.server.house import House
 from mom_council.server.offer import Seat

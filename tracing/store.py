@@ -17,8 +17,8 @@ from pathlib import Path
 from pydantic import Field, TypeAdapter
 
 from mom_council import paths
-from mom_council.councils.records import Record
 from mom_council.errors import StorageError
+from mom_council.records import Record
 
 KEEP = 500  # traces
 LARGEST = 200_000_000  # bytes of all trees together

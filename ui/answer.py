@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from mom_council.councils.records import Segment, Status, Usage
+from mom_council.records import Segment, Status, Usage
 from mom_council.runs.follow import RunView
 from mom_council.ui import safe, words
 

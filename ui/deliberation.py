@@ -13,9 +13,9 @@ from typing import Any
 
 import streamlit as st
 
-from mom_council.councils.records import Ballot, Verdict
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Heat
+from mom_council.records import Ballot, Verdict
 from mom_council.runs.follow import RoundView, RunView, SpeakerView
 from mom_council.ui import floorplan, safe, words
 from mom_council.ui.answer import draw_costs

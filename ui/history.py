@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, RemoveMessage
 
-from mom_council.councils.records import Segment, Verdict
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Counted, Speaker
 from mom_council.graph.council import compile_council
+from mom_council.records import Segment, Verdict
 from mom_council.runs.follow import RoundView, RunView, SpeakerView
 from mom_council.runs.resume import is_open
 from mom_council.voting.stopping import explain

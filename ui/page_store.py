@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from mom_council import paths
-from mom_council.councils.records import Record
 from mom_council.errors import StorageError
+from mom_council.records import Record
 
 Thumb = Literal["up", "down"]
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from langgraph.runtime import Runtime
 
-from mom_council.councils.records import AnswerKind, Ballot, Proposal, Status, Verdict
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.context import CouncilContext
 from mom_council.graph.council import compile_council
 from mom_council.nodes.synthesizer import synthesizer
+from mom_council.records import AnswerKind, Ballot, Proposal, Status, Verdict
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple
 
-from mom_council.councils.records import Record
 from mom_council.councils.schema import Price
+from mom_council.records import Record
 from mom_council.tracing.store import Span, TraceSummary, TraceView
 
 

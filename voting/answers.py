@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from mom_council.councils.records import AnswerKind
+from mom_council.records import AnswerKind
 from mom_council.voting.forms import Form, read_form
 from mom_council.voting.latex import boxed
 from mom_council.voting.replies import is_refusal, json_values, plain

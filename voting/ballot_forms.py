@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from mom_council.councils.records import Ballot
+from mom_council.records import Ballot
 
 ABSTAIN = "abstain"
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mom_council.councils.records import Ballot
+from mom_council.records import Ballot
 from mom_council.voting.ballot_forms import BallotForm
 from mom_council.voting.candidates import Candidate, Roll
 from mom_council.voting.methods import METHODS

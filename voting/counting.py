@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from mom_council.councils.records import AnswerKind, Ballot, Option, Proposal, Verdict
+from mom_council.records import AnswerKind, Ballot, Option, Proposal, Verdict
 from mom_council.voting.answers import canonical, is_refusal
 from mom_council.voting.likeness import Measure
 from mom_council.voting.methods import METHODS

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from mom_council.councils.records import Proposal, Verdict
+from mom_council.records import Proposal, Verdict
 from mom_council.voting.answers import canonical, is_refusal
 from mom_council.voting.methods import METHODS
 

@@ -29,7 +29,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from mom_council.councils.records import AnswerKind, Ballot, Proposal
+from mom_council.records import AnswerKind, Ballot, Proposal
 from mom_council.voting.counting import agreed, build_tally, count, group_answers
 from mom_council.voting.fitted import Trust, confidence
 from mom_council.voting.methods import METHODS

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from mom_council.councils.records import Record
+from mom_council.records import Record
 from mom_council.voting.calibration import log_odds_of
 from mom_council.voting.weights import LearnedVote
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from mom_council.councils.records import AnswerKind, Ballot, Proposal, Record, Verdict
+from mom_council.records import AnswerKind, Ballot, Proposal, Record, Verdict
 from mom_council.voting.ballot_forms import BallotForm
 from mom_council.voting.counting import agreed, count
 from mom_council.voting.methods import EQUAL_ANSWERS, METHODS, VoteMethod

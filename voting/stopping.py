@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mom_council.councils.records import AnswerKind, Proposal, StopReason, Verdict
+from mom_council.records import AnswerKind, Proposal, StopReason, Verdict
 from mom_council.voting.answers import canonical
 from mom_council.voting.counting import agreed
 from mom_council.voting.methods import METHODS

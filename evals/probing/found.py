@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mom_council.councils.records import Record
+from mom_council.records import Record
 
 State = Literal["yes", "partly", "no", "unknown"]
 """unknown: it could not be found out, because the model was not reached or the probe was cut."""

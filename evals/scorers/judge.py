@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import Literal, NamedTuple
 
-from mom_council.councils.records import Usage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.ask_model import compose_messages
 from mom_council.evals.cases import Case
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
+from mom_council.records import Usage
 from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
 
 Preference = Literal["one", "other", "tie"]

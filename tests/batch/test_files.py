@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from mom_council.batch.outcome import COLUMNS, Outcome, names_beside
 from mom_council.batch.rows import read_rows
 from mom_council.batch.writing import write_rows
-from mom_council.councils.records import Usage
 from mom_council.errors import StorageError
+from mom_council.records import Usage
 
 ROWS: list[dict[str, Any]] = [
     {"question": "Zeile 1 – „so“?", "n": 1, "f": 0.5, "yes": True, "mixed": 1, "deep": {"a": [1]}},

@@ -17,8 +17,8 @@ from rich.console import Console
 from mom_council.cli.live import Live
 from mom_council.cli.screen import Ending
 from mom_council.councils.loader import load_council
-from mom_council.councils.records import Absence, Ballot, Option, Segment, Status, Verdict
 from mom_council.deliberation import events
+from mom_council.records import Absence, Ballot, Option, Segment, Status, Verdict
 from mom_council.tests.graph.desk import PERSONAS, seat
 from mom_council.tests.stage import Stage
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mom_council.cli.words import label
-from mom_council.councils.records import Option, Status, Verdict
 from mom_council.councils.schema import Deliberation
+from mom_council.records import Option, Status, Verdict
 from mom_council.ui.words import headline
 from mom_council.voting.stopping import explain
 

@@ -9,7 +9,6 @@ from collections import Counter
 import pytest
 
 from mom_council.benchmarks.cascade import cascade
-from mom_council.councils.records import Proposal
 from mom_council.evals.early import calibrated_stop, confident, stopping
 from mom_council.evals.rules import (
     best_single,
@@ -20,6 +19,7 @@ from mom_council.evals.rules import (
     weighted,
 )
 from mom_council.evals.sheet import Sheet
+from mom_council.records import Proposal
 from mom_council.tests.evals.panels import made_sheet
 from mom_council.voting.counting import count
 from mom_council.voting.early_exit import asked, lossless, lossless_in_order

@@ -11,7 +11,8 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Overwrite
 
-from mom_council.councils.records import (
+from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, Seating
+from mom_council.records import (
     Annotation,
     Ballot,
     Option,
@@ -21,7 +22,6 @@ from mom_council.councils.records import (
     Usage,
     Verdict,
 )
-from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, Seating
 
 NAMES = ("Analyst", "Skeptic", "Poet", "Engineer", "Historian", "Lawyer")
 Node = Callable[[Any], Awaitable[dict[str, Any]]]

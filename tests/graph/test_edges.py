@@ -8,15 +8,6 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council
-from mom_council.councils.records import (
-    Absence,
-    Annotation,
-    Ballot,
-    Proposal,
-    Segment,
-    Usage,
-    Verdict,
-)
 from mom_council.councils.schema import Council
 from mom_council.deliberation.schedule import needs_ballots
 from mom_council.deliberation.state import Seating
@@ -27,6 +18,7 @@ from mom_council.graph.edges import (
     after_quorum,
     to_speakers,
 )
+from mom_council.records import Absence, Annotation, Ballot, Proposal, Segment, Usage, Verdict
 from mom_council.voting.methods import METHODS
 
 NAMES = ("Ada", "Boris", "Clara")

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mom_council.councils.records import Absence, Status
 from mom_council.councils.schema import Council
 from mom_council.errors import QuorumError
 from mom_council.nodes.synthesizer import LABEL
+from mom_council.records import Absence, Status
 from mom_council.tests.graph.desk import ask, desk, seat, voice
 from mom_council.tests.stage import Fault, Reply, Stage
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mom_council.councils.records import Verdict
 from mom_council.deliberation.events import Counted
 from mom_council.graph.council import compile_council
+from mom_council.records import Verdict
 from mom_council.tests.graph.desk import (
     ALL,
     ask,

@@ -18,7 +18,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.types import Overwrite
 
-from mom_council.councils import records
+from mom_council import records
 from mom_council.deliberation.state import Seating
 from mom_council.errors import MixtureError, StorageError
 from mom_council.runs.checkpoints import open_checkpointer

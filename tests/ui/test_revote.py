@@ -9,10 +9,10 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from streamlit.testing.v1 import AppTest
 
-from mom_council.councils.records import Annotation, Ballot, Proposal, Status
 from mom_council.councils.schema import Council
 from mom_council.deliberation.state import Seating
 from mom_council.graph.council import compile_council
+from mom_council.records import Annotation, Ballot, Proposal, Status
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.tests.graph import desk
 from mom_council.tests.stage import Fault, Stage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mom_council.councils.records import AnswerKind, Ballot, Proposal
+from mom_council.records import AnswerKind, Ballot, Proposal
 from mom_council.voting.counting import agreed, count, is_decided, missing
 from mom_council.voting.dissent import dissent, minority_report
 from mom_council.voting.methods import METHODS

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from mom_council.councils.records import Ballot, Proposal
 from mom_council.councils.schema import Deliberation, Rounds
+from mom_council.records import Ballot, Proposal
 from mom_council.voting.counting import agreed, count
 from mom_council.voting.early_exit import enough, enough_ballots
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.councils.records import Ballot, Proposal
 from mom_council.councils.schema import Deliberation
+from mom_council.records import Ballot, Proposal
 from mom_council.voting.counting import count
 from mom_council.voting.methods import METHODS
 from mom_council.voting.revote import Revote, as_ballot_of, revote

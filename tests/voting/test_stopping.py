@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mom_council.councils.records import Ballot, Proposal, StopReason, Verdict
 from mom_council.councils.schema import Deliberation, Rounds
+from mom_council.records import Ballot, Proposal, StopReason, Verdict
 from mom_council.voting.counting import count
 from mom_council.voting.methods import METHODS
 from mom_council.voting.stopping import explain, repeats, why_stop

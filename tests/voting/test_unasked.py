@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mom_council.councils.records import Ballot, Proposal, Verdict
 from mom_council.councils.schema import Deliberation
+from mom_council.records import Ballot, Proposal, Verdict
 from mom_council.voting.counting import agreed, count
 from mom_council.voting.stopping import explain
 

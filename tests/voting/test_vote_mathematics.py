@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mom_council.councils.records import Ballot, Proposal
+from mom_council.records import Ballot, Proposal
 from mom_council.voting.counting import _is_settled, count, ranked
 from mom_council.voting.methods import METHODS, ranked_pairs
 from mom_council.voting.methods.base import AnswerGroup, Standing, Tally, exact

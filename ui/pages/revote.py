@@ -7,9 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from mom_council.councils.records import Option, Proposal
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
+from mom_council.records import Option, Proposal
 from mom_council.ui import background, frame, safe, session
 from mom_council.ui import council_choice as chosen
 from mom_council.ui.history import Turn, read_conversation

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from mom_council.councils.records import Option, Verdict
+from mom_council.records import Option, Verdict
 from mom_council.voting.methods.base import (
     Number,
     Standing,

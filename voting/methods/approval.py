@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mom_council.councils.records import Ballot
+from mom_council.records import Ballot
 from mom_council.voting.ballot_forms import APPROVALS
 from mom_council.voting.methods.base import AddedVotes
 

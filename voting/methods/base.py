@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import ClassVar, NamedTuple
 
-from mom_council.councils.records import Ballot, Option, Proposal, Verdict
+from mom_council.records import Ballot, Option, Proposal, Verdict
 from mom_council.voting.ballot_forms import BallotForm
 from mom_council.voting.likeness import Measure
 

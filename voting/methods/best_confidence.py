@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mom_council.councils.records import Option, Proposal, Verdict
+from mom_council.records import Option, Proposal, Verdict
 from mom_council.voting.ballot_forms import SCORES
 from mom_council.voting.likeness import Measure
 from mom_council.voting.methods.base import (

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from mom_council.councils.records import Ballot
+from mom_council.records import Ballot
 from mom_council.voting.ballot_forms import RANKING
 from mom_council.voting.methods.base import Number, Standing, Tally, VoteMethod, exact
 

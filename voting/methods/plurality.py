@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mom_council.councils.records import Ballot, Option, Verdict
+from mom_council.records import Ballot, Option, Verdict
 from mom_council.voting.ballot_forms import CHOICE
 from mom_council.voting.methods.base import AddedVotes
 

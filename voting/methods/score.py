@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from mom_council.councils.records import Verdict
+from mom_council.records import Verdict
 from mom_council.voting.ballot_forms import SCORES
 from mom_council.voting.methods.base import Number, Standing, Tally, VoteMethod, exact
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mom_council.councils.records import Proposal, Verdict
+from mom_council.records import Proposal, Verdict
 from mom_council.voting.likeness import Alike, Measure, clusters, medoid
 from mom_council.voting.methods.base import (
     AnswerGroup,

@@ -99,7 +99,7 @@ def test_the_synthesizer_is_taught_to_write_what_a_proposal_says() -> None:
 
 
 def test_supports_are_written_as_the_synthesizer_node_writes_them() -> None:
-    from mom_council.councils.records import Option, Proposal, Verdict
+    from mom_council.records import Option, Proposal, Verdict
     from mom_council.voting.dissent import support
 
     proposal = Proposal(character="Ada", text="42", model="m", round=1)

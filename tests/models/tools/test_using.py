@@ -425,6 +425,6 @@ def test_a_reply_survives_being_written_down():
 
 
 def _usage() -> Any:
-    from mom_council.councils.records import Usage
+    from mom_council.records import Usage
 
     return Usage(calls=1, input_tokens=3)
