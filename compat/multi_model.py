@@ -109,9 +109,9 @@ class MultiModelInference:
         from langgraph.checkpoint.memory import InMemorySaver
 
         from mom_council.graph.council import compile_council
-        from mom_council.runs.savers import PackedSerializer
+        from mom_council.runs.checkpoints import thread_serializer
 
-        return compile_council(self._council, InMemorySaver(serde=PackedSerializer()))
+        return compile_council(self._council, InMemorySaver(serde=thread_serializer()))
 
     def _run(self, given: Any, until: str) -> dict[str, Any]:
         """Let the council go on until just before a node; what lies on the table then."""

@@ -25,8 +25,6 @@ from typing import Any, Literal
 
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER
-from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
@@ -38,6 +36,7 @@ from mom_council.errors import ModelUnavailableError
 from mom_council.models.eyes import IN_WORDS
 from mom_council.models.speaking import Reply
 from mom_council.records import Attempt, Usage
+from mom_council.seams.langgraph import has_checkpointer
 
 KIND = "person"
 _NOBODY = Speaker(node="", name="")
@@ -90,8 +89,7 @@ async def ask_person(
         ModelUnavailableError: nobody is there, or nothing was said in time.
     """
     spec = council.models[key]
-    kept = get_config().get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER)
-    if kept is None or not context_of(runtime).people:
+    if not has_checkpointer() or not context_of(runtime).people:
         raise ModelUnavailableError(
             f"{spec.model!r} is a person, and nobody is there to be asked: run the council with "
             "CouncilContext(people=True) and a checkpointer"

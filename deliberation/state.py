@@ -12,9 +12,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels.delta import DeltaChannel
-from langgraph.graph.message import (
-    _messages_delta_reducer,  # the reducer that gives delta messages stable ids
-)
 from typing_extensions import TypedDict
 
 from mom_council.records import (
@@ -27,6 +24,7 @@ from mom_council.records import (
     Status,
     Verdict,
 )
+from mom_council.seams.langgraph import messages_delta_reducer
 from mom_council.voting.fitted import Trust
 
 T = TypeVar("T")
@@ -61,7 +59,7 @@ def append_writes(old: list[T], writes: Sequence[list[T]]) -> list[T]:
     return [*old, *(item for write in writes for item in write)]
 
 
-Messages = Annotated[list[AnyMessage], DeltaChannel(_messages_delta_reducer)]
+Messages = Annotated[list[AnyMessage], DeltaChannel(messages_delta_reducer)]
 
 
 class CouncilInput(TypedDict):

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.messages import AnyMessage
-from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER
-from langgraph.config import get_config
 from langgraph.func import task
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
@@ -35,6 +33,7 @@ from mom_council.models.tools.calling import (
 from mom_council.models.tools.toolset import open_toolset
 from mom_council.records import Usage
 from mom_council.redaction import redact
+from mom_council.seams.langgraph import has_checkpointer
 
 _TOLD = 500
 """Characters of arguments and results that an event carries."""
@@ -82,9 +81,8 @@ async def speak_with_access(
         told = result.model_copy(update={"text": _short(result.text)})
         emit(runtime, Returned(speaker=speaker, **told.model_dump()))
 
-    kept = get_config().get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER) is not None
     hands = ToolCallbacks(called, returned, lambda reply: kit.spent.append(reply.usage))
-    if kept:
+    if has_checkpointer():
         approve = _asking(speaker) if context_of(runtime).can_ask else None
         hands = replace(hands, approve=approve, once=_once)
     return await speak_with_tools(council, key, messages, belt, hands, on_text=telling, **asking)

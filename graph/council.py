@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables import RunnableConfig
-from langgraph._internal._runnable import RunnableCallable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -44,6 +43,7 @@ from mom_council.nodes.seating import seating
 from mom_council.nodes.synthesizer import synthesizer
 from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
+from mom_council.seams.langgraph import as_node
 
 if TYPE_CHECKING:
     from mom_council.extensions.hook_run import Hooks
@@ -227,7 +227,7 @@ def _under(council: Council, hooks: Hooks | None) -> Rule:
     return ruled
 
 
-def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") -> RunnableCallable:
+def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") -> Runnable[Any, Any]:
     """Make a node of an act: under this run's rules, with the extensions' hooks around it.
 
     For async callers and sync ones alike.
@@ -241,10 +241,10 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         return run_in_background_loop(run, state, runtime)
 
-    return RunnableCallable(run_sync, run, name=called, trace=False)
+    return as_node(run_sync, run, name=called)
 
 
-def _decide(decision: Decide, ruled: Rule) -> RunnableCallable:
+def _decide(decision: Decide, ruled: Rule) -> Runnable[Any, Any]:
     """Make an edge of a decision, under this run's rules.
 
     It is asynchronous too, because LangGraph sends a plain function to a thread at every step.
@@ -256,4 +256,4 @@ def _decide(decision: Decide, ruled: Rule) -> RunnableCallable:
     async def decide(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
         return decide_sync(state, runtime)
 
-    return RunnableCallable(decide_sync, decide, name=decision.__name__, trace=False)
+    return as_node(decide_sync, decide, name=decision.__name__)

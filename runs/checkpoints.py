@@ -10,22 +10,32 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import aiosqlite
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
 from langgraph.checkpoint.memory import InMemorySaver
 
-from mom_council import paths
+from mom_council import paths, records
+from mom_council.deliberation import state
 from mom_council.errors import ProviderNotInstalledError, StorageError
-from mom_council.runs.savers import (
+from mom_council.seams.langgraph import (
+    POSTGRES_THREADS,
+    POSTGRES_TURNS_INDEX,
     GroupedSqliteSaver,
     PackedSerializer,
-    SpokenErrors,
-    storage_errors,
 )
 
 if TYPE_CHECKING:
@@ -41,18 +51,117 @@ _SETUP_LOCK = 0x6D6F6D
 _SETUP_SECONDS = 60
 _TRY = "SELECT pg_try_advisory_lock(%s) AS granted"
 
-# Lists threads without reading their checkpoints.
-_POSTGRES_TURNS = (
-    "CREATE INDEX IF NOT EXISTS checkpoints_turns ON checkpoints (thread_id, checkpoint_id) "
-    "WHERE checkpoint_ns = '' AND metadata ->> 'source' = 'input'"
-)
-_POSTGRES_THREADS = (
-    "SELECT t.thread_id, t.turns, t.first, (SELECT max(c.checkpoint_id) FROM checkpoints c "
-    "WHERE c.thread_id = t.thread_id AND c.checkpoint_ns = '') AS latest FROM ("
-    "SELECT thread_id, count(*) AS turns, min(checkpoint_id) AS first FROM checkpoints "
-    "WHERE checkpoint_ns = '' AND metadata ->> 'source' = 'input' GROUP BY thread_id) t "
-    "ORDER BY latest DESC LIMIT %s"
-)
+
+def thread_serializer() -> PackedSerializer:
+    """How a thread's values become bytes, for any saver that keeps our threads."""
+    return PackedSerializer(
+        found
+        for module in (records, state)
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, records.Record)
+    )
+
+
+_FINISHED = "what was finished before is kept"
+_LOCKED = f"another program holds it locked: close that one and ask again; {_FINISHED}"
+_UNWRITABLE = f"it cannot be written: make it writable, or set {paths.VARIABLE} to a folder that is"
+
+_SQLITE_CURES = {
+    sqlite3.SQLITE_FULL: f"there is no room left: free some disk space and ask again; {_FINISHED}",
+    sqlite3.SQLITE_IOERR: "reading or writing failed: check the disk's health and free space",
+    sqlite3.SQLITE_READONLY: _UNWRITABLE,
+    sqlite3.SQLITE_PERM: _UNWRITABLE,
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_NOTADB: "it is not a SQLite database: move it away, and a new one is made",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: move it away, and a new one is made (what it held may "
+    "be saved by `sqlite3 FILE .recover`)",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check that it is a file in a folder you can "
+    f"write, or set {paths.VARIABLE} to one",
+}
+
+
+@contextmanager
+def storage_errors(place: str) -> Iterator[None]:
+    """Turn what SQLite and PostgreSQL raise into a StorageError of one line.
+
+    Args:
+        place: the file or the server, as a person would name it; never with a password.
+
+    Raises:
+        StorageError: what failed, where, and what to do.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        # The low byte is the kind of failure, the rest says in which system call.
+        cure = _SQLITE_CURES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
+        raise StorageError(f"threads in {place!r}: {cure or _one_line(error)}") from error
+    except Exception as error:
+        # psycopg is an extra, so its errors are known by where they come from.
+        if not type(error).__module__.startswith("psycopg"):
+            raise
+        raise StorageError(
+            f"threads in {place!r}: {_one_line(error)}",
+            cure="check that the server runs and may be used",
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+class StorageErrorsMixin(BaseCheckpointSaver[Any]):
+    """Laid over a saver: whatever its storage raises in the middle of a run is a StorageError."""
+
+    place: str
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """One checkpoint, the newest where the config names none."""
+        with storage_errors(self.place):
+            return await super().aget_tuple(config)
+
+    async def alist(
+        self, config: RunnableConfig | None, **kwargs: Any
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Checkpoints, newest first."""
+        with storage_errors(self.place):
+            async for found in super().alist(config, **kwargs):
+                yield found
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Keep a checkpoint."""
+        with storage_errors(self.place):
+            return await super().aput(config, checkpoint, metadata, new_versions)
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Keep what one node wrote."""
+        with storage_errors(self.place):
+            await super().aput_writes(config, writes, task_id, task_path)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """Forget a thread."""
+        with storage_errors(self.place):
+            await super().adelete_thread(thread_id)
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What delta channels are rebuilt from."""
+        with storage_errors(self.place):
+            return await super().aget_delta_channel_history(config=config, channels=channels)
 
 
 @asynccontextmanager
@@ -71,7 +180,7 @@ async def open_checkpointer(
         ProviderNotInstalledError: PostgreSQL's packages are not installed.
     """
     if url == MEMORY:
-        yield InMemorySaver(serde=PackedSerializer())
+        yield InMemorySaver(serde=thread_serializer())
     elif url is not None and url.startswith(("postgresql://", "postgres://")):
         async with _open_postgres(url) as saver:
             yield saver
@@ -96,15 +205,26 @@ def _sqlite_path(url: str | None) -> Path:
     return Path(rest.removeprefix("/")).expanduser()
 
 
-class _SqliteSaver(SpokenErrors, GroupedSqliteSaver):
-    """Grouped commits, spoken errors."""
+class _SqliteSaver(StorageErrorsMixin, GroupedSqliteSaver):
+    """Grouped commits, and errors that name the file and the cure."""
+
+    async def thread_rows(self, limit: int) -> list[tuple[Any, ...]]:
+        """Threads, newest first: name, turns, first and latest checkpoint."""
+        with storage_errors(self.place):
+            return await super().thread_rows(limit)
+
+    async def drop_thread(self, thread_id: str) -> None:
+        """Forget a thread of a file that is deleted as a whole."""
+        with storage_errors(self.place):
+            await super().drop_thread(thread_id)
 
 
 @asynccontextmanager
 async def _open_sqlite(path: Path, busy_seconds: float) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     _make_private(path)
     async with aiosqlite.connect(path, timeout=busy_seconds) as conn:
-        saver = _SqliteSaver(conn, serde=PackedSerializer(), place=str(path))
+        saver = _SqliteSaver(conn, serde=thread_serializer())
+        saver.place = str(path)
         with storage_errors(saver.place):
             await conn.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             # With a write-ahead log NORMAL never corrupts; a power cut may cost the last step.
@@ -148,14 +268,14 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
             "threads in PostgreSQL need its packages", cure="pip install 'mom-council[postgres]'"
         ) from error
 
-    class PostgresSaver(SpokenErrors, AsyncPostgresSaver):
+    class PostgresSaver(StorageErrorsMixin, AsyncPostgresSaver):
         """Spoken errors over LangGraph's own."""
 
         async def thread_rows(self, limit: int) -> list[tuple[Any, ...]]:
             """Threads, newest first: name, turns, first and latest checkpoint."""
             with storage_errors(self.place):
                 async with pool.connection() as conn:
-                    rows = await (await conn.execute(_POSTGRES_THREADS, (limit,))).fetchall()
+                    rows = await (await conn.execute(POSTGRES_THREADS, (limit,))).fetchall()
             return [tuple(row.values()) for row in rows]
 
     with storage_errors("postgresql://"):
@@ -166,10 +286,10 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     with storage_errors(place):
         first = await AsyncConnection.connect(url, connect_timeout=_CONNECT_SECONDS, **how)
         async with first:
-            saver: Any = PostgresSaver(first, serde=PackedSerializer())
+            saver: Any = PostgresSaver(first, serde=thread_serializer())
             async with _alone(first):
                 await saver.setup()
-                await first.execute(_POSTGRES_TURNS)
+                await first.execute(POSTGRES_TURNS_INDEX)
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         url,
         kwargs=how,
@@ -179,7 +299,7 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         check=AsyncConnectionPool.check_connection,
     )
     async with pool:
-        saver = PostgresSaver(pool, serde=PackedSerializer())
+        saver = PostgresSaver(pool, serde=thread_serializer())
         saver.place = place
         yield saver
 

@@ -16,12 +16,12 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, convert
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.serde.types import ERROR
-from langgraph.graph.message import _messages_delta_reducer
 from pydantic import Field
 
 from mom_council.errors import StorageError
 from mom_council.models.gallery import delete_pictures
 from mom_council.records import Record, Status
+from mom_council.seams.langgraph import messages_delta_reducer
 
 ThreadState = Literal["answered", "interrupted", "failed"]
 """answered: its last run came to its end; interrupted: it stopped on the way and can be resumed;
@@ -195,7 +195,7 @@ def _title(messages: Sequence[AnyMessage]) -> str:
 async def _messages(saver: BaseCheckpointSaver[Any], latest: CheckpointTuple) -> list[AnyMessage]:
     """The conversation, rebuilt as the graph's delta channel rebuilds it."""
     values = latest.checkpoint["channel_values"]
-    reducer: Any = _messages_delta_reducer
+    reducer: Any = messages_delta_reducer
     channel: DeltaChannel[Any] = DeltaChannel(reducer, list)
     if "messages" in values:
         channel = channel.from_checkpoint(values["messages"])

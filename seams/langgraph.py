@@ -1,22 +1,23 @@
-"""How a thread's values become bytes: msgpack with our records allowed, then zlib.
+"""What we take from LangGraph's inside: all of it, and nothing of it anywhere else.
 
-Uncompressed, a turn of six characters costs 128 kB; most of it is the same field and channel names
-over and over, which a dictionary that both sides know makes nearly free.
+Private names, the layout of its savers' tables, the bytes of its serializer. Each may change with
+any release of LangGraph; `tests/seams/test_langgraph.py` compares each with LangGraph's own
+behaviour, and says which one broke.
 
-LangGraph's savers as a council needs them: grouped commits, small files, errors with a cure.
-
-The savers stay LangGraph's own; what is changed here is how SQLite rows are committed (one
-transaction for whatever is waiting, instead of one per row group) and what a failure says.
+    has_checkpointer        whether the run in which a node runs keeps its state
+    as_node                 a node that serves synchronous and asynchronous callers
+    messages_delta_reducer  the reducer that gives delta messages stable ids
+    PackedSerializer        a thread's values as compressed msgpack
+    GroupedSqliteSaver      SQLite rows committed together, dead rows dropped
+    POSTGRES_...            the same list of threads, in PostgreSQL
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -24,25 +25,49 @@ from typing import Any
 import aiosqlite
 import ormsgpack
 from langchain_core.runnables import RunnableConfig
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER
+from langgraph._internal._runnable import RunnableCallable
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
-    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
-    CheckpointTuple,
-    DeltaChannelHistory,
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.serde import jsonplus
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.config import get_config
+from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
+from pydantic import BaseModel
 
-from mom_council import records
-from mom_council.deliberation import state
-from mom_council.errors import StorageError
-from mom_council.paths import VARIABLE
+__all__ = [
+    "POSTGRES_THREADS",
+    "POSTGRES_TURNS_INDEX",
+    "GroupedSqliteSaver",
+    "PackedSerializer",
+    "as_node",
+    "has_checkpointer",
+    "messages_delta_reducer",
+]
+
+
+def has_checkpointer() -> bool:
+    """Whether the run in which this node runs keeps its state, so that it can be interrupted."""
+    return get_config().get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER) is not None
+
+
+def as_node(
+    run_sync: Callable[..., Any], run: Callable[..., Any], *, name: str
+) -> RunnableCallable:
+    """A node that serves synchronous and asynchronous callers, without a span of its own.
+
+    LangChain's public RunnableLambda would do it too, at the price of one more trace entry and
+    callback round for each node.
+    """
+    return RunnableCallable(run_sync, run, name=name, trace=False)
+
 
 # Where records stood in the versions whose threads may still lie on a disk. Each is found by the
 # name of its class, so a record may move to another module and old threads are read as before.
@@ -77,29 +102,18 @@ _WORDS = (
 _KNOWN = ormsgpack.packb(_WORDS.split())
 
 
-def _records() -> dict[str, type[records.Record]]:
-    """Every record that may stand in a thread, by the name of its class."""
-    return {
-        found.__name__: found
-        for module in (records, state)
-        for found in vars(module).values()
-        if isinstance(found, type) and issubclass(found, records.Record)
-    }
-
-
-def allowed_records() -> list[tuple[str, str]]:
-    """Every record that may stand in a thread; LangGraph hands back any other type as a dict."""
-    return sorted((found.__module__, name) for name, found in _records().items())
-
-
 class PackedSerializer(JsonPlusSerializer):
     """LangGraph's own serializer, never pickle, with what it writes compressed."""
 
-    def __init__(self) -> None:
-        super().__init__(pickle_fallback=False, allowed_msgpack_modules=allowed_records())
+    def __init__(self, records: Iterable[type[BaseModel]]) -> None:
+        """Read and write threads that hold these types of ours, beside what LangGraph allows."""
+        self._by_name = {record.__name__: record for record in records}
+        super().__init__(
+            pickle_fallback=False,
+            allowed_msgpack_modules=[(one.__module__, name) for name, one in self._by_name.items()],
+        )
         self._read_other = self._unpack_ext_hook
         self._unpack_ext_hook = self._read_extension
-        self._by_name = _records()
 
     def _read_extension(self, code: int, data: bytes) -> Any:
         """Read one of our records by its name, wherever it stood; LangGraph reads the rest."""
@@ -127,108 +141,6 @@ class PackedSerializer(JsonPlusSerializer):
             kind = kind.removesuffix(_PACKED)
             stored = zlib.decompressobj(zdict=_KNOWN).decompress(stored)
         return super().loads_typed((kind, stored))
-
-
-_KEPT = "what was finished before is kept"
-_LOCKED = f"another program holds it locked: close that one and ask again; {_KEPT}"
-_UNWRITABLE = f"it cannot be written: make it writable, or set {VARIABLE} to a folder that is"
-
-_SQLITE_CURES = {
-    sqlite3.SQLITE_FULL: f"there is no room left: free some disk space and ask again; {_KEPT}",
-    sqlite3.SQLITE_IOERR: "reading or writing failed: check the disk's health and free space",
-    sqlite3.SQLITE_READONLY: _UNWRITABLE,
-    sqlite3.SQLITE_PERM: _UNWRITABLE,
-    sqlite3.SQLITE_BUSY: _LOCKED,
-    sqlite3.SQLITE_LOCKED: _LOCKED,
-    sqlite3.SQLITE_NOTADB: "it is not a SQLite database: move it away, and a new one is made",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: move it away, and a new one is made (what it held may "
-    "be saved by `sqlite3 FILE .recover`)",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check that it is a file in a folder you can "
-    f"write, or set {VARIABLE} to one",
-}
-
-
-@contextmanager
-def storage_errors(place: str) -> Iterator[None]:
-    """Turn what SQLite and PostgreSQL raise into a StorageError of one line.
-
-    Args:
-        place: the file or the server, as a person would name it; never with a password.
-
-    Raises:
-        StorageError: what failed, where, and what to do.
-    """
-    try:
-        yield
-    except sqlite3.Error as error:
-        # The low byte is the kind of failure, the rest says in which system call.
-        cure = _SQLITE_CURES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
-        raise StorageError(f"threads in {place!r}: {cure or _one_line(error)}") from error
-    except Exception as error:
-        # psycopg is an extra, so its errors are known by where they come from.
-        if not type(error).__module__.startswith("psycopg"):
-            raise
-        raise StorageError(
-            f"threads in {place!r}: {_one_line(error)}",
-            cure="check that the server runs and may be used",
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-class SpokenErrors(BaseCheckpointSaver[Any]):
-    """Laid over a saver: whatever its storage raises in the middle of a run is a StorageError."""
-
-    place: str
-
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """One checkpoint, the newest where the config names none."""
-        with storage_errors(self.place):
-            return await super().aget_tuple(config)
-
-    async def alist(
-        self, config: RunnableConfig | None, **kwargs: Any
-    ) -> AsyncIterator[CheckpointTuple]:
-        """Checkpoints, newest first."""
-        with storage_errors(self.place):
-            async for found in super().alist(config, **kwargs):
-                yield found
-
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """Keep a checkpoint."""
-        with storage_errors(self.place):
-            return await super().aput(config, checkpoint, metadata, new_versions)
-
-    async def aput_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str = "",
-    ) -> None:
-        """Keep what one node wrote."""
-        with storage_errors(self.place):
-            await super().aput_writes(config, writes, task_id, task_path)
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """Forget a thread."""
-        with storage_errors(self.place):
-            await super().adelete_thread(thread_id)
-
-    async def aget_delta_channel_history(
-        self, *, config: RunnableConfig, channels: Sequence[str]
-    ) -> Mapping[str, DeltaChannelHistory]:
-        """What delta channels are rebuilt from."""
-        with storage_errors(self.place):
-            return await super().aget_delta_channel_history(config=config, channels=channels)
 
 
 _COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
@@ -307,11 +219,8 @@ class _Commits:
 class GroupedSqliteSaver(AsyncSqliteSaver):
     """AsyncSqliteSaver whose rows share transactions, and that keeps no dead routing rows."""
 
-    def __init__(
-        self, conn: aiosqlite.Connection, *, serde: SerializerProtocol, place: str
-    ) -> None:
+    def __init__(self, conn: aiosqlite.Connection, *, serde: SerializerProtocol) -> None:
         super().__init__(conn, serde=serde)
-        self.place = place
         self.commits = _Commits(conn, self.lock)
 
     async def setup(self) -> None:
@@ -324,13 +233,15 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
 
     async def thread_rows(self, limit: int) -> list[Row]:
         """Threads, newest first: name, turns, first and latest checkpoint."""
-        with storage_errors(self.place):
-            await self.setup()
-            async with self.lock:
-                return [tuple(row) for row in await self.conn.execute_fetchall(_THREADS, (limit,))]
+        await self.setup()
+        async with self.lock:
+            return [tuple(row) for row in await self.conn.execute_fetchall(_THREADS, (limit,))]
 
     def get_next_version(self, current: Any, channel: None) -> Any:
-        """Count in whole numbers: LangGraph's 50-character versions would fill half the file."""
+        """Count in whole numbers: LangGraph's 50-character versions would fill half the file.
+
+        So LangGraph's own saver reads such a thread, but cannot go on with it.
+        """
         if isinstance(current, str):  # a thread that another saver began
             return super().get_next_version(current, channel)
         return (current or 0) + 1
@@ -396,9 +307,8 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
 
     async def drop_thread(self, thread_id: str) -> None:
         """Forget a thread without overwriting its text: for files that are deleted as a whole."""
-        with storage_errors(self.place):
-            await self.setup()
-            await self.commits.put(("drop writes", (thread_id,)), ("drop", (thread_id,)))
+        await self.setup()
+        await self.commits.put(("drop writes", (thread_id,)), ("drop", (thread_id,)))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget a thread, overwriting its text in the file."""
@@ -411,3 +321,17 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
             await self.conn.execute("PRAGMA secure_delete = OFF")
         # The write-ahead log still holds the pages as they were.
         await self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+# Lists threads without reading their checkpoints.
+POSTGRES_TURNS_INDEX = (
+    "CREATE INDEX IF NOT EXISTS checkpoints_turns ON checkpoints (thread_id, checkpoint_id) "
+    "WHERE checkpoint_ns = '' AND metadata ->> 'source' = 'input'"
+)
+POSTGRES_THREADS = (
+    "SELECT t.thread_id, t.turns, t.first, (SELECT max(c.checkpoint_id) FROM checkpoints c "
+    "WHERE c.thread_id = t.thread_id AND c.checkpoint_ns = '') AS latest FROM ("
+    "SELECT thread_id, count(*) AS turns, min(checkpoint_id) AS first FROM checkpoints "
+    "WHERE checkpoint_ns = '' AND metadata ->> 'source' = 'input' GROUP BY thread_id) t "
+    "ORDER BY latest DESC LIMIT %s"
+)

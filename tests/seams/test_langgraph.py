@@ -1,0 +1,206 @@
+"""The contract with LangGraph's inside: each borrowed thing does what LangGraph's own does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import aiosqlite
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.types import Command, interrupt
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from mom_council.seams.langgraph import (
+    GroupedSqliteSaver,
+    PackedSerializer,
+    as_node,
+    has_checkpointer,
+    messages_delta_reducer,
+)
+
+
+class Note(BaseModel):
+    """A record as ours are: pydantic."""
+
+    text: str
+    size: int = 0
+
+
+def joined(old: list[Any], new: list[Any]) -> list[Any]:
+    return [*old, *new]
+
+
+class State(TypedDict, total=False):
+    notes: Annotated[list[Note], joined]
+    seen: bool
+
+
+def graph(*, stop: bool = False) -> StateGraph[Any, Any, Any, Any]:
+    """Two branches side by side, then a node that may ask a person."""
+
+    def look(_: State) -> dict[str, Any]:
+        return {"seen": has_checkpointer()}
+
+    def left(_: State) -> dict[str, Any]:
+        return {"notes": [Note(text="left" * 40)]}
+
+    def right(_: State) -> dict[str, Any]:
+        return {"notes": [Note(text="right", size=2)]}
+
+    def end(_: State) -> dict[str, Any]:
+        return {"notes": [Note(text=interrupt("go on?"))]} if stop else {}
+
+    built = StateGraph(State)
+    for name, node in (("look", look), ("left", left), ("right", right), ("end", end)):
+        built.add_node(name, node)
+    built.add_edge(START, "look")
+    built.add_conditional_edges("look", lambda _: ["left", "right"], ["left", "right"])
+    built.add_edge(["left", "right"], "end")
+    built.add_edge("end", END)
+    return built
+
+
+def thread(name: str = "t") -> Any:
+    return {"configurable": {"thread_id": name}}
+
+
+def test_a_run_without_a_checkpointer_says_so() -> None:
+    assert graph().compile().invoke({})["seen"] is False
+
+
+def test_a_run_with_a_checkpointer_says_so() -> None:
+    assert graph().compile(checkpointer=InMemorySaver()).invoke({}, thread())["seen"] is True
+
+
+def two_way() -> Any:
+    async def run(state: State) -> dict[str, Any]:
+        return {"notes": [Note(text="asynchronous")]}
+
+    def run_sync(state: State) -> dict[str, Any]:
+        return {"notes": [Note(text="synchronous")]}
+
+    built = StateGraph(State)
+    built.add_node("both", as_node(run_sync, run, name="both"))
+    built.add_edge(START, "both")
+    return built.compile()
+
+
+def test_a_node_serves_a_synchronous_caller() -> None:
+    assert two_way().invoke({})["notes"] == [Note(text="synchronous")]
+
+
+async def test_a_node_serves_an_asynchronous_caller() -> None:
+    assert (await two_way().ainvoke({}))["notes"] == [Note(text="asynchronous")]
+
+
+async def test_a_node_adds_no_span_of_its_own() -> None:
+    names = [
+        event["name"]
+        async for event in two_way().astream_events({}, version="v2")
+        if event["event"] == "on_chain_start"
+    ]
+    assert names.count("both") == 1
+
+
+def test_delta_messages_are_put_together_as_langgraph_adds_messages() -> None:
+    old = [HumanMessage("one", id="1"), AIMessage("two", id="2")]
+    writes = [
+        [AIMessage("two, better", id="2")],
+        [HumanMessage("three", id="3"), RemoveMessage(id="1")],
+    ]
+    expected: Any = old
+    for write in writes:
+        expected = add_messages(expected, write)
+    assert messages_delta_reducer(list(old), writes) == expected
+
+
+def test_a_record_comes_back_as_itself_large_and_small() -> None:
+    serializer = PackedSerializer([Note])
+    for note in (Note(text="x"), Note(text="y" * 1000, size=3)):
+        assert serializer.loads_typed(serializer.dumps_typed(note)) == note
+
+
+def test_a_record_that_nobody_named_comes_back_as_plain_values() -> None:
+    written = PackedSerializer([Note]).dumps_typed(Note(text="x" * 100))
+    assert PackedSerializer([]).loads_typed(written) == {"text": "x" * 100, "size": 0}
+
+
+def test_a_record_that_moved_is_found_by_its_name() -> None:
+    class Moved(BaseModel):
+        text: str
+
+    Moved.__module__ = "mom_council.somewhere.else"
+    Moved.__qualname__ = Moved.__name__ = "Note"
+    written = JsonPlusSerializer().dumps_typed(Moved(text="old"))
+    assert PackedSerializer([Note]).loads_typed(written) == Note(text="old")
+
+
+def test_what_langgraphs_serializer_wrote_is_read() -> None:
+    written = JsonPlusSerializer().dumps_typed({"a": [1, AIMessage("hi", id="1")]})
+    assert PackedSerializer([]).loads_typed(written) == {"a": [1, AIMessage("hi", id="1")]}
+
+
+async def opened(kind: type[Any], path: Path) -> Any:
+    conn = await aiosqlite.connect(path)
+    saver = kind(conn, serde=PackedSerializer([Note]))
+    await saver.setup()
+    return saver
+
+
+async def closed(saver: Any) -> None:
+    if isinstance(saver, GroupedSqliteSaver):
+        await saver.commits.drain()
+    await saver.conn.close()
+
+
+@pytest.mark.parametrize("first", [GroupedSqliteSaver, AsyncSqliteSaver])
+async def test_a_thread_that_langgraphs_saver_began_is_ended_by_the_grouped_one(
+    first: type[Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "threads.db"
+    saver = await opened(first, path)
+    try:
+        await graph(stop=True).compile(checkpointer=saver).ainvoke({}, thread())
+    finally:
+        await closed(saver)
+    saver = await opened(GroupedSqliteSaver, path)
+    try:
+        ended = graph(stop=True).compile(checkpointer=saver)
+        asked = await ended.aget_state(thread())
+        assert [one.value for one in asked.interrupts] == ["go on?"]
+        values = await ended.ainvoke(Command(resume="yes"), thread())
+    finally:
+        await closed(saver)
+    assert sorted(note.text[:5] for note in values["notes"]) == ["leftl", "right", "yes"]
+
+
+async def test_the_grouped_saver_tells_the_same_history_as_langgraphs(tmp_path: Path) -> None:
+    histories = []
+    for kind in (GroupedSqliteSaver, AsyncSqliteSaver):
+        saver = await opened(kind, tmp_path / f"{kind.__name__}.db")
+        try:
+            compiled = graph(stop=True).compile(checkpointer=saver)
+            await compiled.ainvoke({}, thread())
+            await compiled.ainvoke(Command(resume="yes"), thread())
+            history = [one async for one in compiled.aget_state_history(thread())]
+        finally:
+            await closed(saver)
+        histories.append([(one.next, one.values, (one.metadata or {})["step"]) for one in history])
+    assert histories[0] == histories[1]
+
+
+async def test_the_list_of_threads_counts_their_questions(tmp_path: Path) -> None:
+    saver = await opened(GroupedSqliteSaver, tmp_path / "threads.db")
+    compiled = graph().compile(checkpointer=saver)
+    for name in ("a", "b", "a"):
+        await compiled.ainvoke({}, thread(name))
+    rows = await saver.thread_rows(10)
+    await closed(saver)
+    assert [(row[0], row[1]) for row in rows] == [("a", 2), ("b", 1)]
