@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict
 
-from mom_council.evals.recording import Question
+from mom_council.councils.recording import Question
 from mom_council.voting.answers import canonical
 from mom_council.voting.forms import read_form
 

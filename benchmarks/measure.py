@@ -19,10 +19,7 @@ from mom_council.benchmarks.cascade import cascade
 from mom_council.benchmarks.extraction import Agreement, compare_reading
 from mom_council.benchmarks.measure_tables import as_json, as_markdown, checks_as_markdown
 from mom_council.benchmarks.targets import CascadeFigures, PanelFigures, RuleFigures, targets
-from mom_council.errors import MixtureError
-from mom_council.evals.early import RULES, stopping
-from mom_council.evals.intervals import bootstrap, paired
-from mom_council.evals.recording import (
+from mom_council.councils.recording import (
     Panels,
     Question,
     RecordingError,
@@ -30,7 +27,9 @@ from mom_council.evals.recording import (
     read_panels,
     read_recording,
 )
-from mom_council.evals.rules import Decision, Fit
+from mom_council.errors import MixtureError
+from mom_council.evals.intervals import bootstrap, paired
+from mom_council.evals.rules import RULES, Decision, Fit, stopping
 from mom_council.evals.sheet import Line, Sheet, lay_out
 from mom_council.voting.calibration import calibration_error, error_by_chance
 

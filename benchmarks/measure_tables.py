@@ -7,7 +7,7 @@ from typing import Any
 
 from mom_council.benchmarks.extraction import Agreement
 from mom_council.benchmarks.targets import PanelFigures, Target
-from mom_council.evals.tables import table
+from mom_council.evals.reports import table
 
 _ALL = ("best single", "plain majority", "weighted", "learned")
 _EARLY = ("lossless exit", "wave 3, 2, 2", "beta 95 %", "dirichlet 95 %", "calibrated stop")

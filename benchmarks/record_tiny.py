@@ -17,7 +17,8 @@ from typing import Literal
 
 from mom_council.benchmarks.tiny import exam
 from mom_council.benchmarks.tiny import questions as tiny_questions
-from mom_council.evals.recording import SHIPPED, Answer, Question, write_recording
+from mom_council.councils.recording import Answer, Question, write_recording
+from mom_council.evals.sheet import SHIPPED
 from mom_council.prompts import render
 from mom_council.voting.answers import canonical
 

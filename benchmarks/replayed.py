@@ -25,16 +25,27 @@ from langchain_core.messages import HumanMessage
 from mom_council import paths
 from mom_council.benchmarks.cascade import cascade
 from mom_council.councils.loader import load_council
-from mom_council.councils.recording import load_recording, write_recording
+from mom_council.councils.recording import (
+    Question,
+    find_recordings,
+    load_recording,
+    read_panels,
+    write_recording,
+)
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
-from mom_council.evals.abreast import abreast
-from mom_council.evals.early import calibrated_stop, confident, stopping
-from mom_council.evals.recording import Question, find_recordings, read_panels
-from mom_council.evals.rules import Decision, Fit, plain_majority
+from mom_council.evals.asking import abreast
+from mom_council.evals.fitting import teach
+from mom_council.evals.reports import table
+from mom_council.evals.rules import (
+    Decision,
+    Fit,
+    calibrated_stop,
+    confident,
+    plain_majority,
+    stopping,
+)
 from mom_council.evals.sheet import Line, Sheet, lay_out
-from mom_council.evals.tables import table
-from mom_council.evals.teach import teach
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger
 from mom_council.records import Record, Segment, Verdict

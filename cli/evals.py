@@ -78,13 +78,13 @@ def evaluate(
 
     from mom_council.councils.loader import load_council
     from mom_council.evals.cases import read_cases
-    from mom_council.evals.recording import called
+    from mom_council.evals.sheet import recording_path
 
     if str(data) == PLANTED:
         keeps(council, number=limit or 20, concurrency=concurrency, json=json)
         return
     loaded = load_council(council)
-    cases = read_cases(called(data), fold=fold, limit=limit)
+    cases = read_cases(recording_path(data), fold=fold, limit=limit)
     told = _progress()
     if judge is not None:
         from mom_council.evals.duel import duel
@@ -99,9 +99,8 @@ def evaluate(
         else:
             print(found.in_words())
         return
-    from mom_council.evals.plots import write_plots
+    from mom_council.evals.reports import as_markdown, write_plots
     from mom_council.evals.run import evaluate as run
-    from mom_council.evals.tables import as_markdown
     from mom_council.models.ledger import Ledger
 
     card = asyncio.run(
@@ -150,7 +149,7 @@ def record(
     from mom_council.evals.record import record as keep
 
     if council == "traces":
-        from mom_council.evals.recording import write_recording
+        from mom_council.councils.recording import write_recording
 
         number = write_recording(out, from_traces(limit=limit or 500))
     else:
@@ -195,11 +194,12 @@ def revote(
 
     What a rule learns it learns on the questions of fold `cal`; it is scored on those of `eval`.
     """
-    from mom_council.evals.recording import called, load_recording
+    from mom_council.councils.recording import load_recording
+    from mom_council.evals.reports import table
     from mom_council.evals.revoting import Recount, methods, recount
-    from mom_council.evals.tables import table
+    from mom_council.evals.sheet import recording_path
 
-    questions = load_recording(called(file))
+    questions = load_recording(recording_path(file))
     seats = tuple(name.strip() for name in models.split(",")) if models else ()
     heavy = _weights(weights, kind, questions, seats)
     rules = method or ([] if heavy else ["plain majority"])
@@ -237,11 +237,12 @@ def audit(
     The gain over the best member, how often all are wrong, how alike they err, how many voices
     that makes, and what each member adds.
     """
+    from mom_council.councils.recording import load_recording
     from mom_council.evals.audit import as_markdown
     from mom_council.evals.audit import audit as look
-    from mom_council.evals.recording import called, load_recording
+    from mom_council.evals.sheet import recording_path
 
-    questions = load_recording(called(file))
+    questions = load_recording(recording_path(file))
     every = dict.fromkeys(name for one in questions for name in one.models)
     seats = [name.strip() for name in models.split(",")] if models else [*every]
     found = look(questions, seats)
@@ -265,8 +266,7 @@ def keeps(
     import asyncio
 
     from mom_council.councils.loader import load_council
-    from mom_council.evals.facts import measure_facts
-    from mom_council.evals.planted import planted
+    from mom_council.evals.fact_retention import measure_facts, planted
 
     found = asyncio.run(
         measure_facts(

@@ -61,9 +61,8 @@ def probe(
             "name a model (mom probe ollama:llama3.2) or a council (mom probe -c home)"
         )
     from mom_council.councils.loader import load_council
-    from mom_council.evals.probing.named import models_named
-    from mom_council.evals.probing.pages import as_markdown, write_pages
-    from mom_council.evals.probing.probe import Probing
+    from mom_council.evals.probing.asking import models_named
+    from mom_council.evals.probing.probe import Probing, as_markdown, write_pages
 
     loaded, keys = models_named(models or [], load_council(council) if council else None, base_url)
     probing = Probing(loaded, keys, context=context, keep=keep, progress=_progress)

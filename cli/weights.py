@@ -56,7 +56,7 @@ def show(
     if not found:
         print("The ledger is empty; mom weights fit FILE learns from a recording.")
         return
-    from mom_council.evals.tables import table
+    from mom_council.evals.reports import table
 
     rows = [
         (
@@ -117,8 +117,8 @@ def fit(
     A file that was learned from before counts once. What is fitted serves councils of just these
     models, and less exactly every council of models that the ledger knows.
     """
-    from mom_council.evals.recording import called
-    from mom_council.evals.teach import teach
+    from mom_council.evals.fitting import teach
+    from mom_council.evals.sheet import recording_path
     from mom_council.models.ledger import Ledger
 
     loaded = None
@@ -127,7 +127,11 @@ def fit(
 
         loaded = load_council(council)
     learned = teach(
-        Ledger(), called(file), council=loaded, kind=kind, fold=None if everything else "cal"
+        Ledger(),
+        recording_path(file),
+        council=loaded,
+        kind=kind,
+        fold=None if everything else "cal",
     )
     print(f"learned from {learned.answers} answers; mom weights show has the result")
     for one in learned.fits:

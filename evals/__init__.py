@@ -1,5 +1,6 @@
 """Evaluations: does a council pay, measured on data of one's own.
 
 `record` keeps what models answer, `run` plays a council against its baselines, `scorers` say what
-is right, `ledger` remembers who was, `facts` looks at what a synthesis keeps.
+is right, `rules` count recorded answers in other ways, `audit` says whom to drop, `fitting` teaches
+the ledger, and `fact_retention` looks at what a synthesis retains.
 """

@@ -1,29 +1,59 @@
 """Does my council pay? An audit of recorded answers.
 
-    python -m mom_council.evals.audit RECORDING MODEL MODEL ... [--json]
-
 The best member and the weights are fitted on the `cal` fold and everything is scored on the `eval`
-fold; a recording of one fold is split in two by question.
+fold; a recording of one fold is split in two by question. Errors that models make together are one
+voice, not many: `effective_voices` counts how many a panel really has.
+
+Sources: L. Kish, *Survey Sampling* (1965), for the effective number of correlated observations;
+K. Ladha, "The Condorcet Jury Theorem, Free Speech, and Correlated Votes", American Journal of
+Political Science 36 (1992).
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
+import math
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import combinations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mom_council.errors import MixtureError
+from mom_council.councils.recording import Fold, Question, RecordingError
 from mom_council.evals.intervals import Interval, clopper_pearson, paired
-from mom_council.evals.recording import Fold, Question, RecordingError, read_recording
+from mom_council.evals.reports import table
 from mom_council.evals.rules import best_single, learned, plain_majority, scores, weighted
 from mom_council.evals.sheet import Sheet, lay_out
-from mom_council.evals.tables import table
-from mom_council.evals.voices import effective_voices, error_correlations
+
+
+def correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    """Pearson's correlation, -1..1; of marks 0 and 1 it is phi. 0 where one never varies."""
+    number = len(one)
+    mean, mean2 = sum(one) / max(1, number), sum(other) / max(1, number)
+    both = sum((a - mean) * (b - mean2) for a, b in zip(one, other, strict=True))
+    spread = sum((a - mean) ** 2 for a in one) * sum((b - mean2) ** 2 for b in other)
+    return both / math.sqrt(spread) if spread > 0 else 0.0
+
+
+def error_correlations(sheet: Sheet) -> dict[tuple[str, str], float]:
+    """How alike two models err, for every pair."""
+    wrong = {
+        model: [0.0 if line.correct(voter) else 1.0 for line in sheet.lines]
+        for voter, model in enumerate(sheet.models)
+    }
+    return {(a, b): correlation(wrong[a], wrong[b]) for a, b in combinations(sheet.models, 2)}
+
+
+def effective_voices(number: int, mean_correlation: float) -> float:
+    """N / (1 + (n - 1) r): how many independent voices n voices of correlation r are worth.
+
+    7 voices of correlation 0.5 are worth 1.75. Where errors exclude each other (r below 0) it is
+    no more than n.
+    """
+    if number < 2:
+        return float(number)
+    return number / (1 + (number - 1) * min(1.0, max(0.0, mean_correlation)))
+
 
 DRAWS = 1000
 
@@ -167,24 +197,6 @@ def as_markdown(report: AuditReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print an audit; give the exit code: 0, or 2 where it cannot be made."""
-    parser = argparse.ArgumentParser(prog="audit", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("recording", type=Path)
-    parser.add_argument("models", nargs="*", help="the council; left out: every recorded model")
-    parser.add_argument("--json", action="store_true")
-    chosen = parser.parse_args(arguments)
-    try:
-        questions = list(read_recording(chosen.recording))
-        models = chosen.models or sorted({model for each in questions for model in each.models})
-        report = audit(questions, models)
-    except MixtureError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    sys.stdout.write(report.model_dump_json(indent=1) if chosen.json else as_markdown(report))
-    return 0
-
-
 def _in_two(sheet: Sheet) -> Sheet:
     """The sheet with both folds; where one is missing, questions are told apart by their id."""
     if sheet.fold("cal").lines and sheet.fold("eval").lines:
@@ -244,7 +256,3 @@ def _shares(each: Interval) -> str:
 
 def _signed(each: Interval) -> str:
     return f"{100 * each.value:+.1f} ({100 * each.low:+.1f} to {100 * each.high:+.1f}) points"
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,28 +1,76 @@
 """Playing one case: the whole council through its graph, and each member on its own.
 
-A member's own answer is what it proposed in the first layer of the first round, where nobody had
-heard anybody; so the baselines cost nothing more. Who spoke otherwise (in a later layer, after
-others) or was cut off for being late is asked on its own.
+A member's own answer is what it proposed in the first layer of the first round, where it had read
+nobody's; so the baselines cost nothing more. Who spoke otherwise (in a later layer, after others)
+or was cut off for being late is asked on its own.
+
+A replayed call costs nothing, but the call that was recorded did: where a council is replayed, its
+characters are charged what the recording says. Votes and syntheses were not recorded, and stay
+free; a report says so.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Iterable
 from typing import Any
 
 from langchain_core.messages import HumanMessage
 from langgraph.graph.state import CompiledStateGraph
 
-from mom_council.councils.schema import Character, Council
+from mom_council.councils.recording import Answer, load_recording
+from mom_council.councils.schema import Character, Council, Model
 from mom_council.errors import DeliberationError, ModelError
+from mom_council.evals.asking import Solo, ask_alone
 from mom_council.evals.cases import Case
-from mom_council.evals.costs import charged, critical_path, recorded
-from mom_council.evals.counting import plurality_of
 from mom_council.evals.journal import COUNCIL, SELF, Row, member
+from mom_council.evals.scorecard import plurality_of
 from mom_council.evals.scorers import SCORERS, Mark, suits
-from mom_council.evals.solo import Solo, ask_alone
 from mom_council.models.ledger import name_of
 from mom_council.records import Proposal, Segment, Status, Usage
+
+
+def charged(segment: Segment, council: Council, case: Case) -> Usage:
+    """What a speaking cost; of a replayed character, what it cost when it was recorded."""
+    spec = council.models.get(segment.model)
+    if spec is None or spec.provider != "replay" or segment.node != "character":
+        return segment.usage
+    return recorded(segment.usage, spec, case)
+
+
+def recorded(usage: Usage, spec: Model, case: Case) -> Usage:
+    """The usage of a replayed call with the price and the time of the recorded one."""
+    answer = _answers(str(spec.params.get("recording", ""))).get(
+        (case.question.strip(), case.options)
+    )
+    told = answer.get(spec.model) if answer else None
+    if told is None:
+        return usage
+    seconds = usage.seconds if told.seconds is None else told.seconds
+    usd = usage.usd if told.usd is None else told.usd
+    return usage.model_copy(update={"usd": usd, "seconds": seconds})
+
+
+def critical_path(spoken: Iterable[tuple[Segment, Usage]], *, in_turn: bool = False) -> float:
+    """Seconds: those who speak together take as long as the slowest of them.
+
+    Args:
+        spoken: every speaking with its usage.
+        in_turn: characters speak one after the other, and each takes its time.
+    """
+    slowest: dict[tuple[str, str, int, int], float] = {}
+    for segment, usage in spoken:
+        alone = segment.name if in_turn and segment.node == "character" else ""
+        step = (segment.node, alone, segment.round, segment.layer)
+        slowest[step] = max(slowest.get(step, 0.0), usage.seconds)
+    return sum(slowest.values())
+
+
+@functools.lru_cache(maxsize=4)
+def _answers(path: str) -> dict[tuple[str, tuple[str, ...] | None], dict[str, Answer]]:
+    return {(one.question.strip(), one.options): one.models for one in load_recording(path)}
+
 
 _NOT_ITS_FAULT = frozenset({"late", "budget", "dropped", "settled"})
 """Absences that say nothing of how good a member is: it is asked again, on its own."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from mom_council.councils.names import RESERVED
 from mom_council.councils.recording import Answer, Question, read_recording, write_recording
 from mom_council.councils.schema import Council
+from mom_council.evals.asking import Solo, ask_everyone
 from mom_council.evals.cases import Case
 from mom_council.evals.scorers import SCORERS, suits
-from mom_council.evals.solo import Solo, ask_everyone
 from mom_council.tracing.store import Span, TraceStore, TraceView
 from mom_council.voting.answers import canonical
 

@@ -1,7 +1,7 @@
 """Another rule over the same answers: nobody is asked again.
 
-A rule is one of those that `early` lists by name, or a vote with weights of yours. What it has
-to learn it learns on the fold `cal`, and it is scored on the fold `eval`; a recording with one
+A rule is one of those that `rules.RULES` lists by name, or a vote with weights of yours. What it
+has to learn it learns on the fold `cal`, and it is scored on the fold `eval`; a recording with one
 fold alone is scored as a whole, by rules that need not learn.
 """
 
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mom_council.councils.recording import Question, RecordingError
 from mom_council.errors import CouncilError, UnknownNameError
-from mom_council.evals.early import RULES
 from mom_council.evals.intervals import bootstrap, paired
-from mom_council.evals.recording import Question, RecordingError
-from mom_council.evals.rules import Decision, Fit, Rule, leaders, tally
-from mom_council.evals.sheet import Line, Sheet, lay_out
+from mom_council.evals.rules import RULES, Decision, Fit, Rule
+from mom_council.evals.sheet import Line, Sheet, lay_out, leaders, tally
 from mom_council.records import Record
 
 UNTAUGHT = ("plain majority", "lossless exit", "wave 3, 2, 2", "beta 95 %", "dirichlet 95 %")

@@ -1,17 +1,23 @@
 """Rules over recorded answers: fitted on one sheet, they decide the lines of another.
 
-Every rule of `FITS` is a function from the sheet it may learn from to a function that decides a
-line. The rules that stop early are in `early`.
+Every rule of `RULES` is a function from the sheet it may learn from to a function that decides a
+line. `stopping(rule)` asks the cheapest first and stops by a rule of `voting.early_exit`.
+`calibrated_stop` asks the strongest first and stops when the leader is likely enough to be right,
+by a probability that was calibrated for just those who have been asked.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from mom_council.evals.sheet import Line, Sheet
-from mom_council.voting.weights import accuracy, learn, log_odds
+from mom_council.evals.fitting import fit_panel
+from mom_council.evals.sheet import Line, Sheet, leaders, tally, voter_weights
+from mom_council.voting.early_exit import Exit, asked, beta, dirichlet, lossless_in_order
+from mom_council.voting.fitted import corrected, sure_so_far
+from mom_council.voting.fitted import sure as all_sure
+from mom_council.voting.weights import LearnedVote, learn
 
 
 class Decision(NamedTuple):
@@ -90,27 +96,79 @@ FITS: dict[str, Fit] = {
 }
 
 
-def voter_weights(cal: Sheet) -> list[float]:
-    """Log-odds weights from a sheet, with its own effective number of options."""
-    options = cal.options
-    return [log_odds(accuracy(each, len(cal.lines), options), options) for each in cal.right]
-
-
-def tally(said: Sequence[str | None], weights: Sequence[float]) -> dict[str, float]:
-    """The weight behind each answer, in the order of first mention."""
-    sums: dict[str, float] = {}
-    for each, weight in zip(said, weights, strict=True):
-        if each is not None:
-            sums[each] = sums.get(each, 0.0) + weight
-    return sums
-
-
-def leaders(sums: Mapping[str, float]) -> tuple[str, ...]:
-    """The answers with most behind them, in the order of first mention."""
-    most = max(sums.values(), default=0.0)
-    return tuple(each for each, value in sums.items() if value >= most - 1e-9)
-
-
 def scores(rule: Rule, sheet: Sheet) -> list[float]:
     """How right a rule is on each line, 0..1."""
     return [rule(line).score(line) for line in sheet.lines]
+
+
+def confident(cal: Sheet, *, seed: int = 0) -> Rule:
+    """The learned vote, whose probability is corrected; as a council has it from its ledger."""
+    fitted = fit_panel(cal, seed=seed)
+    order = [cal.models.index(model) for model in fitted.models]
+    vote = LearnedVote(fitted.joint, fitted.none)
+
+    def decide(line: Line) -> Decision:
+        chances = vote.probabilities([line.said[voter] for voter in order])
+        first = leaders(chances)
+        sure = corrected(fitted, chances[first[0]]) if first else 0.0
+        return Decision(first, len(line.said), sum(line.usd), sure)
+
+    return decide
+
+
+def stopping(rule: Exit, waves: Sequence[int] | None = None) -> Fit:
+    """Plain votes, cheapest voter first, until `rule` stops; in waves where they are given."""
+
+    def fit(cal: Sheet) -> Rule:
+        order = cal.cheapest_first()
+
+        def decide(line: Line) -> Decision:
+            said = [line.said[voter] for voter in order]
+            number = asked(said, rule, waves=waves)
+            votes = Counter(each for each in said[:number] if each is not None)
+            return Decision(leaders(votes), number, _usd(line, order[:number]))
+
+        return decide
+
+    return fit
+
+
+def calibrated_stop(cal: Sheet) -> Rule:
+    """Stop when the leader is right with a calibrated probability above a fitted threshold.
+
+    The weights are those of the weighted vote; for each number of voters asked they are tempered
+    anew, so that the probability counts what that many voters are worth together. The threshold is
+    the least one, from 90 % up, that loses no more than a quarter of a point where it was fitted.
+    """
+    fitted = fit_panel(cal)
+    order = [cal.models.index(model) for model in fitted.models]
+
+    def decide(line: Line) -> Decision:
+        said = [line.said[voter] for voter in order]
+        for number in range(1, len(order) + 1):
+            chances = sure_so_far(fitted, said[:number])
+            sure = max(chances.values(), default=0.0)
+            enough = fitted.threshold is not None and sure >= fitted.threshold
+            if enough or number == len(order):
+                break
+        first = leaders(chances)
+        if first and number == len(order):
+            sure = all_sure(fitted, said)[first[0]]
+        return Decision(first, number, _usd(line, order[:number]), sure)
+
+    return decide
+
+
+RULES: dict[str, Fit] = FITS | {
+    "learned": confident,
+    "lossless exit": stopping(lossless_in_order),
+    "wave 3, 2, 2": stopping(lossless_in_order, (3, 2, 2)),
+    "beta 95 %": stopping(beta()),
+    "dirichlet 95 %": stopping(dirichlet()),
+    "calibrated stop": calibrated_stop,
+}
+"""Every rule that a recording can be counted with, by the name that a command takes."""
+
+
+def _usd(line: Line, voters: Sequence[int]) -> float:
+    return sum(line.usd[voter] for voter in voters)

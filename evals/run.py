@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mom_council.councils.schema import Character, Council
 from mom_council.errors import StorageError
-from mom_council.evals.abreast import abreast
+from mom_council.evals.asking import abreast
 from mom_council.evals.cases import Case
 from mom_council.evals.journal import COUNCIL, SELF, Journal, Row, member
 from mom_council.evals.play import play, sample

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
 from mom_council.councils.schema import Council
 from mom_council.evals.cases import Case
-from mom_council.evals.counting import plurality_of
 from mom_council.evals.intervals import bootstrap, paired
 from mom_council.evals.journal import COUNCIL, MAJORITY, ORACLE, SELF, Journal, Row, member
 from mom_council.records import Record, Usage
+
+
+def plurality_of(answers: Sequence[str | None]) -> tuple[int | None, float]:
+    """Where the most frequent answer stands first, and its share of those who answered.
+
+    The earliest of equally frequent answers wins; None is no answer. (None, 0.0) without any.
+    """
+    counts = Counter(answer for answer in answers if answer is not None)
+    if not counts:
+        return None, 0.0
+    best, number = max(counts.items(), key=lambda pair: pair[1])  # first seen, on a tie
+    return list(answers).index(best), number / counts.total()
+
 
 BINS = 10
 _LEAST_DRAWS, _MOST_DRAWS, _WORK = 400, 2000, 2_000_000

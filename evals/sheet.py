@@ -1,13 +1,28 @@
-"""A panel's answers, laid out for counting: one line a question, one column a model."""
+"""A panel's recorded answers, laid out for counting: one line a question, one column a model.
+
+Recordings are read by `councils.recording`; one of them comes with the package.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
 
-from mom_council.evals.recording import Fold, Question
+from mom_council.councils.recording import Fold, Question
 from mom_council.voting.posterior import confused_options
-from mom_council.voting.weights import Case, grouped
+from mom_council.voting.weights import Case, accuracy, grouped, log_odds
+
+SHIPPED: Final = Path(__file__).with_name("recorded") / "tiny.jsonl"
+"""What the tiny models answered to questions that they had not learned from."""
+_COMES_ALONG = "shipped"
+"""The word that stands for it in a command; a file of that name is `./shipped`."""
+
+
+def recording_path(path: Path) -> Path:
+    """The recording that a word or a path of a command names."""
+    return SHIPPED if str(path) == _COMES_ALONG else path
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +144,24 @@ def lay_out(questions: Iterable[Question], models: Sequence[str]) -> Sheet:
             )
         )
     return Sheet(tuple(models), tuple(lines))
+
+
+def voter_weights(cal: Sheet) -> list[float]:
+    """Log-odds weights from a sheet, with its own effective number of options."""
+    options = cal.options
+    return [log_odds(accuracy(each, len(cal.lines), options), options) for each in cal.right]
+
+
+def tally(said: Sequence[str | None], weights: Sequence[float]) -> dict[str, float]:
+    """The weight behind each answer, in the order of first mention."""
+    sums: dict[str, float] = {}
+    for each, weight in zip(said, weights, strict=True):
+        if each is not None:
+            sums[each] = sums.get(each, 0.0) + weight
+    return sums
+
+
+def leaders(sums: Mapping[str, float]) -> tuple[str, ...]:
+    """The answers with most behind them, in the order of first mention."""
+    most = max(sums.values(), default=0.0)
+    return tuple(each for each, value in sums.items() if value >= most - 1e-9)

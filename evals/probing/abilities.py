@@ -14,7 +14,7 @@ from langchain_core.messages import HumanMessage, ToolMessage
 
 from mom_council.errors import ModelUnavailableError
 from mom_council.evals.probing.asking import REFUSALS, Asker, ToolsRefusedError
-from mom_council.evals.probing.found import Probe
+from mom_council.evals.probing.report import Probe
 
 COUNTING = "Count from 1 to 40 in digits, separated by single spaces. Write nothing else."
 SCHEMA: dict[str, Any] = {

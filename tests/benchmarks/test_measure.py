@@ -11,7 +11,7 @@ from mom_council import evals
 from mom_council.benchmarks.extraction import compare_reading, same_answer
 from mom_council.benchmarks.measure import main, measure_panel
 from mom_council.benchmarks.targets import Target
-from mom_council.evals.recording import Answer, Panels, Question, write_recording
+from mom_council.councils.recording import Answer, Panels, Question, write_recording
 from mom_council.tests.evals.panels import made_up
 
 SHIPPED = Path(evals.__file__).parent / "recorded"

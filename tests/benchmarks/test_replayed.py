@@ -9,8 +9,7 @@ import pytest
 
 from mom_council import evals
 from mom_council.benchmarks.replayed import as_markdown, compare, main
-from mom_council.councils.recording import load_recording
-from mom_council.evals.recording import read_panels
+from mom_council.councils.recording import load_recording, read_panels
 from mom_council.tests.evals.recorded import kept, sums
 
 SHIPPED = Path(evals.__file__).parent / "recorded"

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from mom_council.cli import evals, weights
 from mom_council.councils.loader import load_council, to_yaml
-from mom_council.councils.recording import load_recording
+from mom_council.councils.recording import RecordingError, load_recording
 from mom_council.tests.evals.recorded import kept, replayed, sums
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Stage
@@ -118,6 +118,12 @@ def test_audit_says_whether_the_council_pays(recording: Path):
     called = mom("audit", recording, "--models", "ant,bee,owl")
     assert "best member is owl" in called.stdout
     assert json.loads(mom("audit", recording, "--json").stdout)["best_member"] == "owl"
+    assert '"all_wrong"' in mom("audit", recording, "--json").stdout
+
+
+def test_audit_of_a_missing_file_names_it():
+    with pytest.raises(RecordingError, match=r"nowhere\.jsonl"):
+        mom("audit", "nowhere.jsonl")
 
 
 def test_keeps_measures_the_synthesizer(council: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from mom_council.evals.recording import Answer, Question
+from mom_council.councils.recording import Answer, Question
 from mom_council.evals.sheet import Sheet, lay_out
 
 

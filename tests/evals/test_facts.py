@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from mom_council.evals.facts import measure_facts, tells
-from mom_council.evals.planted import planted
+from mom_council.evals.fact_retention import measure_facts, planted, tells
 from mom_council.tests.graph.desk import desk, proposals, said
 from mom_council.tests.stage import Fault, Stage
 

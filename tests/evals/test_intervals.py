@@ -7,8 +7,8 @@ import random
 
 import pytest
 
+from mom_council.evals.audit import correlation, effective_voices
 from mom_council.evals.intervals import bootstrap, clopper_pearson, paired, wilson
-from mom_council.evals.voices import correlation, effective_voices
 
 
 def at_most(right: int, number: int, p: float) -> float:

@@ -13,10 +13,9 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.evals.probing.named import models_named
-from mom_council.evals.probing.pages import as_markdown, write_pages
-from mom_council.evals.probing.probe import PARTS, Probing
-from mom_council.evals.probing.questions import questions
+from mom_council.evals.probing.asking import models_named
+from mom_council.evals.probing.probe import PARTS, Probing, as_markdown, write_pages
+from mom_council.evals.probing.roles import questions
 from mom_council.models.capabilities import known
 from mom_council.models.eyes import can_see
 from mom_council.models.speaking import speak

@@ -9,16 +9,17 @@ from collections import Counter
 import pytest
 
 from mom_council.benchmarks.cascade import cascade
-from mom_council.evals.early import calibrated_stop, confident, stopping
 from mom_council.evals.rules import (
     best_single,
+    calibrated_stop,
+    confident,
     learned,
     plain_majority,
     scores,
-    voter_weights,
+    stopping,
     weighted,
 )
-from mom_council.evals.sheet import Sheet
+from mom_council.evals.sheet import Sheet, voter_weights
 from mom_council.records import Proposal
 from mom_council.tests.evals.panels import made_sheet
 from mom_council.voting.counting import count

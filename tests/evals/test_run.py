@@ -10,10 +10,9 @@ import pytest
 
 from mom_council.errors import StorageError
 from mom_council.evals.cases import Case, read_cases
-from mom_council.evals.counting import plurality_of
-from mom_council.evals.plots import write_plots
+from mom_council.evals.reports import as_markdown, write_plots
 from mom_council.evals.run import evaluate
-from mom_council.evals.tables import as_markdown
+from mom_council.evals.scorecard import plurality_of
 from mom_council.tests.evals.recorded import kept, replayed, sums
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Stage

@@ -8,7 +8,7 @@ import pytest
 
 from mom_council.councils.recording import write_recording
 from mom_council.errors import UnknownNameError
-from mom_council.evals.teach import teach
+from mom_council.evals.fitting import teach
 from mom_council.models.ledger import Ledger
 from mom_council.tests.evals.recorded import kept, replayed, sums
 from mom_council.tests.graph.desk import ask

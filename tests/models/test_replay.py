@@ -10,7 +10,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from mom_council.councils.recording import Answer, Question
 from mom_council.councils.schema import Model
 from mom_council.errors import CouncilError, ModelUnavailableError, UnknownNameError
-from mom_council.evals.counting import plurality_of
+from mom_council.evals.scorecard import plurality_of
 from mom_council.graph.council import compile_council
 from mom_council.models.clients import loop_resources
 from mom_council.models.providers.replay import open_replay

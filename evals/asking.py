@@ -1,9 +1,10 @@
-"""One member of a council asked on its own: nobody else's answer is shown, nobody votes."""
+"""Asking one member of a council on its own, and doing a thing to many cases at once."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation.ask_model import compose_messages
@@ -14,6 +15,38 @@ from mom_council.models.speaking import speak
 from mom_council.prompts import render
 from mom_council.records import Usage
 from mom_council.voting.methods import METHODS
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+async def abreast(
+    items: Sequence[T], act: Callable[[T], Awaitable[R]], concurrency: int
+) -> AsyncIterator[tuple[T, R]]:
+    """Each item with what came of it, as they are done.
+
+    What still runs when the caller leaves is cancelled.
+
+    Args:
+        items: in the order they are begun.
+        act: what is done to each; its error ends the whole.
+        concurrency: how many are under way at a time.
+    """
+    waiting = iter(items)
+    running: dict[asyncio.Future[R], T] = {}
+    try:
+        while True:
+            while len(running) < max(1, concurrency) and (one := next(waiting, None)) is not None:
+                running[asyncio.ensure_future(act(one))] = one
+            if not running:
+                return
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield running.pop(task), task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 class Solo(NamedTuple):

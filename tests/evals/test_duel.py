@@ -10,8 +10,7 @@ import pytest
 
 from mom_council.councils.schema import Council
 from mom_council.evals.cases import Case
-from mom_council.evals.duel import duel
-from mom_council.evals.scorers.judge import compare
+from mom_council.evals.duel import compare, duel
 from mom_council.tests.graph.desk import candidates, desk, said, seat, voice
 from mom_council.tests.stage import Stage
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mom_council.evals.cases import Case
-from mom_council.evals.scorers import SCORERS, suits
-from mom_council.evals.scorers.code import code_in
+from mom_council.evals.scorers import SCORERS, code_in, suits
 
 
 def case(gold: object = None, **more: object) -> Case:

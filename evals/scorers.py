@@ -1,0 +1,170 @@
+"""What makes an answer right. `SCORERS` is the table; a new scorer is a function and a line.
+
+`exact`: equal once both answers are in canonical form. `numeric`: right within a tolerance of one
+part in a million, whatever the notation. `choice`: right by its letter, or by the words of the
+option. `code`: right where it runs, and its case's check runs after it. A judge, which compares two
+answers, is in `evals.duel`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
+
+from mom_council.evals.cases import LETTERS, Case
+from mom_council.evals.sandbox import run_python
+from mom_council.voting.answers import canonical, is_refusal
+from mom_council.voting.replies import plain
+
+
+class Mark(NamedTuple):
+    """Whether an answer is right."""
+
+    ok: bool
+    answer: str | None = None
+    """The final answer that was read from it, in one form; None where there is none."""
+    note: str = ""
+    """Why it is wrong, where that is more than being another answer."""
+
+
+_SHORT = 200  # characters
+
+
+def score_exact(text: str, case: Case) -> Mark:
+    """Right where the canonical answers are equal, or the words, whatever their case and blanks."""
+    if case.gold is None:
+        return Mark(ok=False, note="the case has no gold answer")
+    gold = str(case.gold)
+    answer = canonical(text, kind="closed")
+    same = (answer is not None and answer == canonical_gold(gold)) or _even(text) == _even(gold)
+    if answer is None and len(text) <= _SHORT and (same or not is_refusal(text)):
+        # No answer that can be read, but words, which can be the same as another's.
+        answer = _even(text) or None
+    return Mark(ok=same, answer=answer)
+
+
+def canonical_gold(gold: str) -> str | None:
+    """The canonical form of a gold answer, which may be written in any way itself."""
+    return canonical(f"Answer: {gold}", kind="closed") or canonical(gold, kind="closed")
+
+
+def _even(text: str) -> str:
+    return " ".join(text.split()).strip(" .").casefold()
+
+
+TOLERANCE = 1e-6
+"""Relative; and absolute, where the gold answer is 0."""
+
+
+def score_number(text: str, case: Case) -> Mark:
+    """Right where the final answer is the gold number."""
+    answer = canonical(text, kind="closed")
+    gold, said = value_of(str(case.gold)), _value(answer)
+    if gold is None:
+        return Mark(ok=False, answer=answer, note="the gold answer is no number")
+    if said is None:
+        return Mark(ok=False, answer=answer, note="no number was answered")
+    ok = math.isclose(float(said), float(gold), rel_tol=TOLERANCE, abs_tol=TOLERANCE * (gold == 0))
+    return Mark(ok=said == gold or ok, answer=answer)
+
+
+def value_of(text: str) -> Fraction | None:
+    """The number that a gold answer is, None where it is none."""
+    return _value(canonical_gold(text))
+
+
+def _value(form: str | None) -> Fraction | None:
+    """The number of a canonical form: `42`, `-0.5`, `3/4`, `1e3`."""
+    try:
+        value = Fraction(form or "")
+        return value if math.isfinite(float(value)) else None
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+
+
+def score_choice(text: str, case: Case) -> Mark:
+    """Right where the letter that was chosen is the gold one."""
+    options = case.options or ()
+    gold = letter_of(str(case.gold), options)
+    chosen = chosen_in(text, options)
+    if gold is None:
+        return Mark(ok=False, answer=chosen, note="the gold answer is none of the options")
+    return Mark(ok=chosen == gold, answer=chosen, note="" if chosen else "nothing was chosen")
+
+
+def chosen_in(text: str, options: tuple[str, ...]) -> str | None:
+    """The letter of the option that an answer chooses."""
+    answer = canonical(text, kind="closed")
+    if answer is not None and (letter := letter_of(answer, options)):
+        return letter
+    # "C. Paris": a letter and its words, as the option was shown.
+    ending = plain(text).rpartition("\n")[2]
+    found = re.fullmatch(r"\W*(?:answer\s*:?\s*)?\W*([A-Z])[.):]\s+.*", ending, re.IGNORECASE)
+    return letter_of(found[1], options) if found else None
+
+
+def letter_of(said: str, options: tuple[str, ...]) -> str | None:
+    """The letter that a letter, or the words of one option alone, stand for."""
+    bare = said.strip().strip("().").upper()
+    if len(bare) == 1 and bare in LETTERS[: len(options)]:
+        return bare
+    same = [
+        letter
+        for letter, option in zip(LETTERS, options, strict=False)
+        if _even(option) == _even(said)
+        or ((form := canonical_gold(option)) is not None and form == said)
+    ]
+    return same[0] if len(same) == 1 else None
+
+
+_FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+
+
+def score_code(text: str, case: Case) -> Mark:
+    """Right where the answer's code, then the case's check, run to their end in the sandbox."""
+    source = code_in(text)
+    if source is None:
+        return Mark(ok=False, note="there is no code in the answer")
+    if case.check is None:
+        return Mark(ok=False, note="the case has no check")
+    outcome = run_python(source, case.check)
+    return Mark(ok=outcome.ok, answer=None, note=outcome.why)
+
+
+def code_in(text: str) -> str | None:
+    """The Python in an answer: its fences joined, or all of it where it compiles as it stands."""
+    said = plain(text)
+    fences = [
+        body for language, body in _FENCE.findall(said) if language.lower() in ("", "python", "py")
+    ]
+    if fences:
+        return "\n\n".join(textwrap.dedent(body) for body in fences)
+    try:
+        compile(said, "answer", "exec")
+    except (SyntaxError, ValueError):
+        return None
+    return said or None
+
+
+Scorer = Callable[[str, Case], Mark]
+"""(the whole answer, the case) -> whether it is right. It may block; it never raises."""
+
+SCORERS: dict[str, Scorer] = {
+    "exact": score_exact,
+    "numeric": score_number,
+    "choice": score_choice,
+    "code": score_code,
+}
+
+
+def suits(case: Case) -> str:
+    """The scorer that a case asks for: what it has says what it is."""
+    if case.check is not None:
+        return "code"
+    if case.options:
+        return "choice"
+    return "numeric" if value_of(str(case.gold)) is not None else "exact"
