@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -23,6 +25,19 @@ at either end."""
 Pointer = Annotated[str, Field(min_length=1, max_length=200)]
 """A name that stands elsewhere in the council; `councils.coherence` sees whether it does."""
 
+
+@dataclass(frozen=True)
+class KeyOf:
+    """Says which part of the council a text names an entry of, so that forms can offer them."""
+
+    section: str
+
+
+ModelKey = Annotated[Pointer, KeyOf("models")]
+ToolKey = Annotated[Pointer, KeyOf("tools")]
+LaneKey = Annotated[Name, KeyOf("lanes")]
+ProviderName = Annotated[str, Field(min_length=1), KeyOf("providers")]
+
 Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
 
 
@@ -33,6 +48,11 @@ HUMAN = "human"
 class Section(BaseModel):
     """A part of the council: frozen, and closed to keys it does not know."""
 
+    LABELS: ClassVar[Mapping[str, str]] = {}
+    """What a form calls a field whose name alone would not do."""
+    EXPERT: ClassVar[str] = ""
+    """Fields that few people need, with blanks between them; a form shows them apart."""
+
     # Built in Python, a council is refused by pydantic itself, whose message would hold the input.
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True
@@ -42,67 +62,109 @@ class Section(BaseModel):
 class Price(Section):
     """What a model costs, in US dollars per million tokens."""
 
-    input: float = Field(ge=0, description="dollars per million input tokens")
-    output: float = Field(ge=0, description="dollars per million output tokens")
+    LABELS: ClassVar = {"input": "Input price", "output": "Output price"}
+
+    input: float = Field(ge=0, description="US dollars per million input tokens")
+    output: float = Field(ge=0, description="US dollars per million output tokens")
 
 
 class Breaker(Section):
     """When a model that keeps failing is not asked for a while."""
 
-    after: int = Field(default=5, ge=1, le=1000, description="failed calls in a row that open it")
-    pause: float = Field(default=30, gt=0, le=86_400, description="seconds before another try")
+    LABELS: ClassVar = {"after": "Failures before a pause", "pause": "Pause (seconds)"}
+
+    after: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="failed calls in a row after which the model is not asked for a while",
+    )
+    pause: float = Field(
+        default=30, gt=0, le=86_400, description="seconds until the model is tried again"
+    )
 
 
 class Model(Section):
     """A voice: one model at one provider, and the policy for calling it."""
 
-    provider: str = Field(
-        min_length=1,
-        description="ollama, openai (or anything that speaks its protocol), anthropic, mistralai, "
-        "deepseek, cohere, huggingface, embedded, ...; human: a person, who is asked",
+    LABELS: ClassVar = {
+        "base_url": "Address",
+        "api_key_env": "Variable with the key",
+        "timeout": "Timeout (seconds)",
+        "first_token": "First token (seconds)",
+        "breaker": "Pause after failures",
+        "params": "Parameters",
+        "vision": "Sees images",
+        "tools": "Calls tools",
+        "structured": "Structured replies",
+        "context": "Context length",
+    }
+    EXPERT: ClassVar = (
+        "first_token retries breaker lane concurrency price vision tools structured context"
+    )
+
+    provider: ProviderName = Field(
+        description="ollama, openai (or anything that speaks its protocol), anthropic, "
+        "mistralai, deepseek, cohere, huggingface, embedded, ...; human: a person, "
+        "who is asked"
     )
     model: str = Field(
         min_length=1, description="the provider's name for the model, or a .gguf file"
     )
     base_url: str | None = Field(
-        default=None, description="where the server is, when not the usual"
+        default=None, description="the server's address; not set: the provider's usual one"
     )
     api_key_env: str | None = Field(
         default=None,
         description="the environment variable that holds the key; never the key itself",
     )
-    timeout: float = Field(default=120, gt=0, le=3600, description="seconds for a whole answer")
-    first_token: float | None = Field(
-        default=None, gt=0, le=3600, description="seconds to the first token; unset: `timeout`"
+    timeout: float = Field(
+        default=120, gt=0, le=3600, description="longest time for a whole answer"
     )
-    retries: int = Field(default=2, ge=0, le=10, description="further tries after 429, 5xx, resets")
-    fallbacks: tuple[Pointer, ...] = Field(default=(), description="models asked instead, in order")
+    first_token: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        description="longest time until the first token; not set: as the timeout",
+    )
+    retries: int = Field(
+        default=2,
+        ge=0,
+        le=10,
+        description="how often a call is repeated after 429, 5xx or a broken connection",
+    )
+    fallbacks: tuple[ModelKey, ...] = Field(
+        default=(), description="models that are asked instead when this one fails, in this order"
+    )
     breaker: Breaker | None = Field(
-        default=Breaker(), description="after so many failures it is not asked; null: always asked"
+        default=Breaker(),
+        description="a model that keeps failing is not asked for a while; null: it is always asked",
     )
     params: dict[str, Any] = Field(
         default_factory=dict,
-        description="temperature, max_tokens, top_p, ... as the provider knows them",
+        description="temperature, max_tokens, top_p, ... by the provider's own names",
     )
-    lane: Name | None = Field(
+    lane: LaneKey | None = Field(
         default=None, description="models that share hardware or a rate limit share a lane"
     )
     concurrency: int | None = Field(
-        default=None, ge=1, le=1024, description="calls at a time in this model's lane"
+        default=None, ge=1, le=1024, description="calls at the same time in this model's lane"
     )
     price: Price | None = Field(
         default=None,
-        description="unset: as the table of prices says; else unknown, which is not free",
+        description="not set: from the table of prices; without one the price is unknown, not zero",
     )
     vision: bool | None = Field(
-        default=None, description="sees images; unset: as its provider says"
+        default=None, description="whether the model sees images; not set: as its provider says"
     )
-    tools: bool | None = Field(default=None, description="calls tools; unset: as its provider says")
+    tools: bool | None = Field(
+        default=None, description="whether the model calls tools; not set: as its provider says"
+    )
     structured: Literal["auto", "json_schema", "text"] = Field(
-        default="auto", description="how a constrained reply is asked for; text: only in words"
+        default="auto", description="how a reply in a fixed form is asked for; text: only in words"
     )
     context: int | None = Field(
-        default=None, ge=64, description="tokens of context; unset: unknown"
+        default=None, ge=64, description="tokens of context; not set: unknown"
     )
 
     @field_validator("base_url")
@@ -132,49 +194,66 @@ class Model(Section):
 class Lane(Section):
     """What models share: one GPU, or the rate limit of one key."""
 
+    LABELS: ClassVar = {
+        "fits": "Models in memory",
+        "rpm": "Requests per minute",
+        "tpm": "Tokens per minute",
+    }
+
     concurrency: int | None = Field(
-        default=None, ge=1, le=1024, description="calls at a time; unset: as its models say"
+        default=None,
+        ge=1,
+        le=1024,
+        description="calls at the same time; not set: as its models say",
     )
     fits: int | None = Field(
         default=None,
         ge=1,
         le=64,
-        description="how many of its models are in memory at once; unset: as is found out",
+        description="how many of its models are in memory at the same time; not set: measured",
     )
     order: Literal["planned", "arrival"] = Field(
         default="planned",
-        description="planned: calls of models in memory go before those that need a load",
+        description="planned: calls to models in memory go before those that need a load; "
+        "arrival: first come, first served",
     )
     keep_alive: str = Field(
         default="30m",
         pattern=r"^-?\d+(ms|s|m|h)?$",
         description="how long Ollama keeps an idle model of the lane in memory",
     )
-    rpm: int | None = Field(default=None, ge=1, description="requests in any minute at the most")
+    rpm: int | None = Field(default=None, ge=1, description="most requests in any minute")
     tpm: int | None = Field(
-        default=None, ge=1, description="tokens in any minute at the most, read and written"
+        default=None, ge=1, description="most tokens in any minute, input and output together"
     )
 
 
 class Character(Section):
     """A persona on a model: one seat in the council."""
 
-    name: Name = Field(description="how the council calls it; its node in the graph")
-    model: Pointer = Field(description="a key of `models`")
-    personality: str = Field(default="", max_length=20_000, description="who it is")
+    LABELS: ClassVar = {"personality": "Persona", "vision": "Sees images"}
+    EXPERT: ClassVar = "vision tool_calls"
+
+    name: Name = Field(description="the character's name, also of its node in the graph")
+    model: ModelKey = Field(description="a key of `models`: the model that speaks")
+    personality: str = Field(default="", max_length=20_000, description="who the character is")
     speaking_style: str = Field(default="", max_length=4_000, description="how it talks")
     thought_process: str = Field(default="", max_length=4_000, description="how it thinks")
     interests: tuple[str, ...] = Field(default=(), description="what it cares about")
-    weight: Weight = Field(default=1.0, description="how much its vote and proposal count")
-    temperature: float | None = Field(default=None, ge=0, le=2, description="overrides the model's")
+    weight: Weight = Field(default=1.0, description="how much its vote and its proposal count")
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="randomness of the model; not set: the model's own"
+    )
     votes: bool = Field(default=True, description="whether it casts a ballot")
-    vision: bool | None = Field(default=None, description="whether images are shown to it")
-    tools: tuple[Pointer, ...] = Field(
-        default=(), max_length=64, description="keys of `tools`, or tools that come along"
+    vision: bool | None = Field(
+        default=None, description="whether images are shown to it; not set: as its model can"
     )
-    tool_calls: int = Field(
-        default=8, ge=1, le=64, description="calls of tools for one answer, at the most"
+    tools: tuple[ToolKey, ...] = Field(
+        default=(),
+        max_length=64,
+        description="tools it may call: keys of `tools`, or tools that come with this package",
     )
+    tool_calls: int = Field(default=8, ge=1, le=64, description="most tool calls for one answer")
 
 
 def names_a_variable(name: str) -> bool:

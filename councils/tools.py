@@ -6,7 +6,7 @@ runs is decided outside of it (`models.tools.allowed`).
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,17 +20,31 @@ BUNDLED = ("calculator", "clock")
 class Server(Section):
     """An MCP server: a program that is started here, or an address."""
 
+    LABELS: ClassVar = {
+        "url": "Address",
+        "env": "Variables",
+        "key_env": "Variable with the key",
+        "only": "Only these tools",
+    }
+
     command: tuple[str, ...] = Field(
-        default=(), max_length=64, description="the program and its arguments; spoken to over stdio"
+        default=(),
+        max_length=64,
+        description="the program and its arguments; it is spoken to over stdio",
     )
-    url: str | None = Field(default=None, description="where a server speaks streamable HTTP")
+    url: str | None = Field(
+        default=None, description="the address of a server that speaks streamable HTTP"
+    )
     env: tuple[str, ...] = Field(
         default=(), max_length=64, description="environment variables that the program may see"
     )
     key_env: str | None = Field(
-        default=None, description="the variable with the key that goes to `url`; never the key"
+        default=None,
+        description="the environment variable with the key for `url`; never the key itself",
     )
-    only: tuple[str, ...] = Field(default=(), description="its tools that may be used; all")
+    only: tuple[str, ...] = Field(
+        default=(), description="the tools of the server that may be used; empty: all of them"
+    )
 
     @field_validator("command")
     @classmethod
@@ -66,18 +80,30 @@ class Server(Section):
 class Tool(Section):
     """One tool, or one MCP server's tools. Without a source, the caller hands it over in Python."""
 
+    LABELS: ClassVar = {
+        "python": "Python function",
+        "mcp": "MCP server",
+        "timeout": "Timeout (seconds)",
+        "longest": "Longest result",
+        "approve": "Ask before each call",
+    }
+    EXPERT: ClassVar = "longest"
+
     bundled: Literal["calculator", "clock"] | None = Field(
-        default=None, description="one that comes along"
+        default=None, description="a tool that comes with this package"
     )
     python: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
-        description="module:function, where MOM_TOOLS allows the module",
+        description="module:function, if MOM_TOOLS allows the module",
     )
-    mcp: Server | None = Field(default=None, description="a server, where MOM_TOOLS allows it")
-    timeout: float = Field(default=20, gt=0, le=3600, description="seconds for one call")
+    mcp: Server | None = Field(default=None, description="a server, if MOM_TOOLS allows it")
+    timeout: float = Field(default=20, gt=0, le=3600, description="longest time for one call")
     longest: int = Field(
-        default=8_000, ge=100, le=200_000, description="characters of a result that are shown"
+        default=8_000,
+        ge=100,
+        le=200_000,
+        description="characters of a result that a model is shown",
     )
     approve: bool = Field(default=False, description="a person is asked before each call")
 
