@@ -1,11 +1,9 @@
-"""The file that answers are kept in: SQLite, bounded in size, each row sealed.
+"""Answers kept for identical requests: the file, what identical means, what is worth keeping.
 
-A row is text and is read as JSON; nothing in the file is ever executed. Its seal is made with a key
-that lies beside the file, so that a row that was written, changed, moved or dated anew by anybody
-else is found out. A file with anything in it but our one table (a trigger, a view) is refused
-whole. The questions themselves are not in it: a request is known by its hash alone.
-
-Answers kept for identical requests: what identical means, and what is worth keeping.
+The file is SQLite, bounded in size. A row is text and is read as JSON; nothing in the file is ever
+executed. Each row has a checksum, so that a damaged or half-changed one is not used. A file with
+anything in it but our one table (a trigger, a view) is refused whole. The questions themselves are
+not in it: a request is known by its hash alone.
 
 Two requests are the same when nothing that reaches the model differs: provider, address, model,
 every message, parameters, tools, schema. And one thing that does not reach it: the seat. Several
@@ -22,11 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import json
 import logging
 import os
-import secrets
 import sqlite3
 import threading
 import time
@@ -50,12 +46,11 @@ if TYPE_CHECKING:
 
 _TABLE = (
     "CREATE TABLE answers (request TEXT PRIMARY KEY, model TEXT NOT NULL, created REAL NOT NULL, "
-    "expires REAL NOT NULL, answer TEXT NOT NULL, seal TEXT NOT NULL)"
+    "expires REAL NOT NULL, answer TEXT NOT NULL, seal TEXT NOT NULL)"  # the row's checksum
 )
 _INDEX = "CREATE INDEX age ON answers (created)"
 _PATIENCE = 1.0
 """Seconds that a locked file is waited for."""
-_SEAL = 32
 _writing = threading.Lock()
 """Held while this process writes: its threads queue here, not at SQLite's lock, which is unfair."""
 _AHEAD = 60.0
@@ -83,7 +78,7 @@ class CacheFile:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.file = folder / "answers.db"
-        self._key = folder / "answers.key"
+        self._old_key = folder / "answers.key"
 
     def find(self, request: str, ttl: float) -> str | None:
         """The answer to a request, as JSON; None where there is none that is still good.
@@ -102,7 +97,7 @@ class CacheFile:
             return None
         model, created, expires, answer, seal = row
         typed = isinstance(answer, str) and isinstance(model, str) and isinstance(seal, str)
-        if not typed or seal != self._seal(request, model, created, expires, answer):
+        if not typed or seal != _checksum(request, model, created, expires, answer):
             raise TamperedError(f"an answer kept in {str(self.file)!r} is not as it was written")
         now = time.time()
         return str(answer) if now - ttl < created <= now + _AHEAD else None
@@ -123,7 +118,7 @@ class CacheFile:
             db.execute("BEGIN IMMEDIATE")
             db.execute("DELETE FROM answers WHERE expires < ?", (now,))
             db.execute(
-                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", (*row, self._seal(*row))
+                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", (*row, _checksum(*row))
             )
             while _used(db) > bound:
                 many = int(db.execute("SELECT count(*) FROM answers").fetchone()[0])
@@ -161,10 +156,10 @@ class CacheFile:
         )
 
     def clear(self) -> int:
-        """Forget every answer, file and key included; returns how many bytes are free again."""
+        """Forget every answer, file included; returns how many bytes are free again."""
         freed = 0
         journal = self.file.with_name(self.file.name + "-journal")
-        for place in (self.file, journal, self._key):
+        for place in (self.file, journal, self._old_key):
             if place.exists():
                 freed += place.stat().st_size
                 place.unlink()
@@ -202,24 +197,23 @@ class CacheFile:
             found = _laid_out(db)
         if found != {_TABLE, _INDEX}:
             raise TamperedError(f"{str(self.file)!r} holds what was not laid down by us")
+        if self._old_key.exists():
+            self._replace_seals(db)
 
-    def _seal(self, *row: object) -> str:
-        told = json.dumps(row).encode()
-        return hmac.new(self._sealing_key(), told, hashlib.sha256).hexdigest()
+    def _replace_seals(self, db: sqlite3.Connection) -> None:
+        """Give rows of version 0.1 a checksum: they were sealed with a key that lay beside them."""
+        rows = db.execute("SELECT request, model, created, expires, answer FROM answers").fetchall()
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(
+            "UPDATE answers SET seal = ? WHERE request = ?",
+            [(_checksum(*row), row[0]) for row in rows],
+        )
+        db.execute("COMMIT")
+        self._old_key.unlink(missing_ok=True)
 
-    def _sealing_key(self) -> bytes:
-        """This folder's own; it seals rows, opens nothing, and is made when it is missing."""
-        try:
-            made = os.open(self._key, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            key = self._key.read_bytes()
-        else:
-            key = secrets.token_bytes(_SEAL)
-            with os.fdopen(made, "wb") as file:
-                file.write(key)
-        if len(key) != _SEAL:
-            raise TamperedError(f"{str(self._key)!r} is no key")
-        return key
+
+def _checksum(*row: object) -> str:
+    return hashlib.sha256(json.dumps(row, default=repr).encode()).hexdigest()
 
 
 def _laid_out(db: sqlite3.Connection) -> set[str]:

@@ -148,7 +148,7 @@ TAMPERING = {
     "the answer": 'UPDATE answers SET answer = \'{"text": "43"}\'',
     "its age": "UPDATE answers SET created = created + 30",
     "its model": "UPDATE answers SET model = 'openai/other'",
-    "its seal": "UPDATE answers SET seal = 'x'",
+    "its checksum": "UPDATE answers SET seal = 'x'",
     "a type": "UPDATE answers SET answer = x'80049500'",
     "a trigger": "CREATE TRIGGER t AFTER INSERT ON answers BEGIN DELETE FROM answers; END",
     "a view": "CREATE VIEW v AS SELECT 1",
@@ -169,13 +169,15 @@ async def test_a_tampered_cache_is_refused_with_a_word_and_the_model_asked(
     assert "mom cache clear" in caplog.text
 
 
-async def test_a_row_sealed_with_another_key_is_refused(stage, caplog):
+async def test_what_version_0_1_sealed_with_a_key_is_used_and_the_key_goes(stage):
     stage.model("m", reply="42")
     await ask(stage)
-    (cache_dir() / "answers.key").write_bytes(b"k" * 32)
-    assert not (await ask(stage)).cached
-    assert "not as it was written" in caplog.text
-    assert (await ask(stage)).cached  # it was laid down anew
+    key = cache_dir() / "answers.key"
+    key.write_bytes(b"k" * 32)
+    change("UPDATE answers SET seal = 'made with the key'")
+    assert (await ask(stage)).cached
+    assert not key.exists()
+    assert len(stage.calls) == 1
 
 
 async def test_a_file_that_is_no_database_is_refused_not_executed(stage, caplog, tmp_path):
