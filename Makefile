@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy check lint types contracts bench picture screenshot house constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-newest test-oldest check lint types contracts bench picture screenshot house constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,19 @@ coverage: .venv/.developing  ## run the same tests, and say which lines and bran
 
 test-browser: .venv/.developing  ## drive the page in a real chromium, which has to be installed
 	$(TEST) -m browser tests/browser
+
+test-newest: .venv/.developing  ## run the fast tests on the newest versions that pyproject.toml allows
+	$(call test-versions,newest,highest)
+
+test-oldest: .venv/.developing  ## run the fast tests on the oldest versions that pyproject.toml allows
+	$(call test-versions,oldest,lowest-direct)
+
+# An environment of its own, made anew, without constraints.txt.
+define test-versions
+	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .venv-$(1)
+	.venv/bin/uv pip install --quiet --python .venv-$(1)/bin/python --resolution $(2) --editable . --group dev
+	.venv-$(1)/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not browser and not heavy and not live"
+endef
 
 test-heavy: .venv/.heavy  ## run the tests that need torch, diffusers or ray
 	$(TEST) -m "heavy and not live"
@@ -72,7 +85,7 @@ package: .venv/.developing  ## build the wheel into dist/
 	@rm -rf build
 
 clean:  ## remove the environment and everything that was built
-	rm -rf .venv .typed build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-newest .venv-oldest .typed build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; make PYTHON=/path/to/python3.11")'
