@@ -20,7 +20,7 @@ def download(
 
     For answers without Ollama and without a key. An interrupted download goes on where it stopped.
     """
-    from mom_council.models.download import WEIGHTS
+    from mom_council.models.weights import WEIGHTS
 
     if name == "list":
         for known in WEIGHTS.values():
@@ -48,7 +48,7 @@ def _fetch(name: str) -> None:
         TransferSpeedColumn,
     )
 
-    from mom_council.models.download import download_weights
+    from mom_council.models.weights import download_weights
 
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -15,17 +15,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mom_council.councils.models import HUMAN
 from mom_council.councils.names import RESERVED, sameness, voter_node
 from mom_council.councils.refusals import Path, Problem, in_words, nearest
 from mom_council.councils.schema import Council
 from mom_council.councils.tools import BUNDLED
 from mom_council.councils.yaml import as_plain
 from mom_council.redaction import shown
+from mom_council.vendors import VENDORS, vendor_of
 from mom_council.voting.methods import EQUAL_ANSWERS, METHODS
 
-DRAWING = ("diffusers", "openai")
-"""Providers that make pictures; `openai` is any server that speaks its protocol."""
 _PARTS = (("annotator", "model"), ("classifier", "model"), ("painter", "writer"))
 
 
@@ -64,11 +62,14 @@ def _who_draws_does_not_talk(council: Council) -> Iterator[Problem]:
         draws = path == ("painter", "model")
         if model is None or path[0] == "models":
             continue
-        if draws and model.provider not in DRAWING:
+        vendor = vendor_of(model.provider)
+        if draws and not vendor.draws:
+            able = " or ".join(sorted(one.name for one in VENDORS.values() if one.draws))
             says = f"{shown(name)} is on {shown(model.provider)}, which makes no pictures; a "
-            yield Problem(path, f"{says}painter's model is on {' or '.join(DRAWING)}")
-        elif not draws and model.provider == "diffusers":
-            yield Problem(path, f"{shown(name)} is on diffusers, which draws and does not talk")
+            yield Problem(path, f"{says}painter's model is on {able}")
+        elif not draws and vendor.draws and not vendor.talks:
+            says = f"is on {vendor.name}, which draws and does not talk"
+            yield Problem(path, f"{shown(name)} {says}")
 
 
 def _tools_are_known(council: Council) -> Iterator[Problem]:
@@ -201,7 +202,7 @@ def _stopping_has_votes(council: Council) -> Iterator[Problem]:
 
 
 def _people_sit_as_characters(council: Council) -> Iterator[Problem]:
-    people = {key for key, model in council.models.items() if model.provider == HUMAN}
+    people = {key for key, model in council.models.items() if vendor_of(model.provider).is_person}
     for path, name in _pointers(council):
         if name in people and path[0] != "characters":
             says = f"{shown(name)} is a person, who answers and votes in a seat of `characters`"

@@ -41,10 +41,6 @@ ProviderName = Annotated[str, Field(min_length=1), KeyOf("providers")]
 Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
 
 
-HUMAN = "human"
-"""The provider of a voice that is a person's; `model` is the person's name."""
-
-
 class Section(BaseModel):
     """A part of the council: frozen, and closed to keys it does not know."""
 

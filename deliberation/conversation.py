@@ -1,6 +1,6 @@
 """A question's pictures as its prompts carry them: for who sees, and in words for the others.
 
-Each prompt carries both; `models.eyes` sends each model the one that it can take. Pure.
+Each prompt carries both; `models.capabilities` sends each model the one that it can take. Pure.
 
 What was said: the question, the conversation before it, and what came with them. Pure.
 """
@@ -23,7 +23,7 @@ from langchain_core.messages import (
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation.state import CouncilState, Sight
 from mom_council.errors import CouncilError
-from mom_council.models.eyes import IN_WORDS
+from mom_council.models.capabilities import IN_WORDS
 from mom_council.models.images import is_picture
 from mom_council.prompts import within
 

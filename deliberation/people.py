@@ -28,15 +28,15 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
-from mom_council.councils.models import HUMAN
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Speaker
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.eyes import IN_WORDS
+from mom_council.models.capabilities import IN_WORDS
 from mom_council.models.speaking import Reply
 from mom_council.records import Attempt, Usage
 from mom_council.seams.langgraph import has_checkpointer
+from mom_council.vendors import vendor_of
 
 KIND = "person"
 _NOBODY = Speaker(node="", name="")
@@ -73,7 +73,7 @@ class PersonRequest:
 
 def is_person(council: Council, key: str) -> bool:
     """Whether a voice is a person's."""
-    return key in council.models and council.models[key].provider == HUMAN
+    return key in council.models and vendor_of(council.models[key].provider).is_person
 
 
 async def ask_person(

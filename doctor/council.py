@@ -16,8 +16,8 @@ from mom_council.doctor.finding import Finding, fail, failed, ok, warn
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions.describing import problems_of
 from mom_council.extensions.hook_run import under_extensions
+from mom_council.models.addresses import ollama_address
 from mom_council.models.discovery import calls_at_most, costs_money
-from mom_council.models.findings import ollama_address
 from mom_council.models.memory import ask_ollama
 from mom_council.models.prices import table_of
 from mom_council.models.registry import missing

@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from mom_council.doctor.finding import Finding, fail, ok, warn
 from mom_council.errors import MixtureError
-from mom_council.models.findings import find_voices
-from mom_council.models.providers import PROVIDERS
+from mom_council.models.discovery import find_voices
+from mom_council.vendors import VENDORS
 
 
 def keys(env: Mapping[str, str]) -> Iterator[Finding]:
     """Which keys are set; none is ever shown."""
     good = []
-    for name, provider in PROVIDERS.items():
+    for name, provider in VENDORS.items():
         variable = provider.key_env
         if variable is None or variable not in env:
             continue
@@ -42,7 +42,7 @@ def _fault(key: str) -> str:
 
 async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Whether Ollama answers, and what was pulled."""
-    from mom_council.models.findings import ollama_address
+    from mom_council.models.addresses import ollama_address
     from mom_council.models.memory import ask_ollama
 
     found = await find_voices(env)
@@ -68,14 +68,13 @@ async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
 def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whether llama.cpp starts with the weights that came along, and downloads are whole."""
     from mom_council.councils.schema import Model
-    from mom_council.models.download import WEIGHTS
     from mom_council.models.providers.embedded import (
         is_installed,
         is_running,
         open_embedded,
         stop_embedded,
     )
-    from mom_council.models.weights import SHIPPED, downloaded_weights, is_gguf
+    from mom_council.models.weights import SHIPPED, WEIGHTS, downloaded_weights, is_gguf
 
     if not is_installed():
         yield warn("embedded", "llama.cpp is not here", "pip install xllamacpp")

@@ -29,12 +29,13 @@ from mom_council.evals.scorecard import plurality_of
 from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.models.ledger import name_of
 from mom_council.records import Proposal, Segment, Status, Usage
+from mom_council.vendors import vendor_of
 
 
 def charged(segment: Segment, council: Council, case: Case) -> Usage:
     """What a speaking cost; of a replayed character, what it cost when it was recorded."""
     spec = council.models.get(segment.model)
-    if spec is None or spec.provider != "replay" or segment.node != "character":
+    if spec is None or not vendor_of(spec.provider).is_recording or segment.node != "character":
         return segment.usage
     return recorded(segment.usage, spec, case)
 
@@ -177,7 +178,7 @@ async def _member_row(
     if solo is None:
         solo = await ask_alone(council, who, case)
         spec = council.models[who.model]
-        if spec.provider == "replay":
+        if vendor_of(spec.provider).is_recording:
             solo = solo._replace(usage=recorded(solo.usage, spec, case))
     marked = await mark(solo.text, case, scorer)
     return Row(

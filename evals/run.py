@@ -18,6 +18,7 @@ from mom_council.evals.play import play, sample
 from mom_council.evals.scorecard import Scorecard, score_up
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger, Outcome, Source, name_of
+from mom_council.vendors import vendor_of
 
 Progress = Callable[[str, int, int], None]
 """(what is under way, how much of it is done, how much there is), called as it goes."""
@@ -63,12 +64,12 @@ async def evaluate(
         ledger.learn(outcomes(journal, council, cases), origin=f"eval of {council.name}")
     best = best_member(journal, council, cases)
     notes = []
-    if council.models[best.model].provider == "replay":
+    if vendor_of(council.models[best.model].provider).is_recording:
         notes.append("Several samples of the best member were not recorded, so there is no `self`.")
     elif samples > 1:
         await _sample_all(journal, council, best, cases, samples, scorer, concurrency, progress)
         notes.append(f"`self` is the most frequent of {samples} answers of {best.name}.")
-    if any(spec.provider == "replay" for spec in council.models.values()):
+    if any(vendor_of(spec.provider).is_recording for spec in council.models.values()):
         notes.append(
             "Replayed: characters cost what was recorded; votes and syntheses cost nothing."
         )

@@ -39,6 +39,7 @@ from mom_council.errors import StorageError
 from mom_council.paths import cache_dir, ensure
 from mom_council.records import Record
 from mom_council.redaction import redact
+from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -382,7 +383,7 @@ def _told(message: BaseMessage) -> dict[str, Any]:
 
 def _weights(spec: Model) -> list[int] | None:
     """What tells one file of weights from another of the same name."""
-    if spec.provider not in ("embedded", "huggingface"):
+    if not vendor_of(spec.provider).from_files:
         return None
     try:
         found = os.stat(spec.model)  # noqa: PTH116 - it may be no path at all

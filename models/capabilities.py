@@ -1,7 +1,12 @@
-"""What probing has found out about models, believed where a council is silent.
+"""What models can do, and whether each is shown a question's pictures or words in their place.
 
-A council that says `vision: true` is always believed more. The file is `capabilities.json` in the
-data directory; what cannot be read in it is not known.
+What the council says is believed first, then what probing found out, then what is known of the
+vendor's models. Findings are kept in `capabilities.json` in the data directory; what cannot be read
+in it is not known.
+
+A question with pictures is sent to every model in the same form: its pictures, and in the message's
+`additional_kwargs` what to tell a model that cannot see. Which of the two goes out is decided here,
+for each model of a fallback chain by itself, so that no text is lost with a picture.
 """
 
 from __future__ import annotations
@@ -10,19 +15,27 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from mom_council.councils.schema import Model
 from mom_council.errors import StorageError
-from mom_council.models.voices import full_name
+from mom_council.models.images import is_picture
+from mom_council.models.providers import code
 from mom_council.paths import data_dir, ensure
 from mom_council.records import Record
+from mom_council.vendors import vendor_of
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
 
 FILE = "capabilities.json"
 
@@ -120,5 +133,48 @@ def _understood(told: Any) -> dict[str, Capabilities]:
 
 
 def _name(spec: Model) -> str:
-    model = full_name(spec.model) if spec.provider == "ollama" else spec.model
+    model = vendor_of(spec.provider).full_name(spec.model)
     return f"{spec.provider} {model} {spec.base_url or ''}".strip()
+
+
+IN_WORDS = "in_words"
+"""The key of a message's `additional_kwargs` under which stands its text for who cannot see."""
+
+
+async def can_see(spec: Model) -> bool:
+    """Whether a model can look at pictures: as the council says, else as was probed or is known.
+
+    Ollama is asked what the model can do; embedded weights see with the second file beside them; of
+    the vendors' own models the names tell. What nobody knows is taken not to see, because a model
+    that cannot answers a picture with an error, and the words about it it can read.
+    """
+    if spec.vision is not None:
+        return spec.vision
+    await refresh()
+    if (probed := known(spec).vision) is not None:
+        return probed
+    vendor = vendor_of(spec.provider)
+    if vendor.sees is not None:
+        able: bool = await code(vendor.sees)(spec)
+        return able
+    named = vendor.vision if spec.base_url is None else ""
+    return bool(named and re.match(named, spec.model))
+
+
+async def messages_for(spec: Model, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """The messages as this model is sent them: with pictures, or with words in their place."""
+    if not any(_has_pictures(message) for message in messages):
+        return list(messages)
+    able = await can_see(spec)
+    return [_turned(one, able) if _has_pictures(one) else one for one in messages]
+
+
+def _has_pictures(message: BaseMessage) -> bool:
+    return isinstance(message.content, list) and any(map(is_picture, message.content))
+
+
+def _turned(message: BaseMessage, able: bool) -> BaseMessage:
+    kept = {key: value for key, value in message.additional_kwargs.items() if key != IN_WORDS}
+    words = message.additional_kwargs.get(IN_WORDS, message.text)
+    content = message.content if able else words
+    return message.model_copy(update={"content": content, "additional_kwargs": kept})

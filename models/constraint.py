@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
 from mom_council.models.capabilities import known
-from mom_council.models.registry import provider_of
+from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -36,10 +36,9 @@ class SchemaConstraint:
 
     def __init__(self, spec: Model, schema: dict[str, Any] | None) -> None:
         self._schema = schema
-        self._openai = spec.provider in ("openai", "embedded")
-        self._way = provider_of(spec).schema
+        self._way = vendor_of(spec.provider).schema
         if spec.structured == "json_schema":
-            self._way = self._way or "response_format"
+            self._way = self._way or "argument"
         self._whose = (spec.provider, spec.base_url, spec.model)
         self._sent = (
             schema is not None
@@ -59,12 +58,12 @@ class SchemaConstraint:
         named = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
         body = {"name": named, "schema": self._schema, "strict": True}
         wanted = {"type": "json_schema", "json_schema": body}
-        if self._openai and not uses_responses_api(chat):
+        if self._way == "body" and not uses_responses_api(chat):
             # As `response_format` the SDK would parse the unfinished JSON again with every chunk,
             # and raise where an answer is cut off. On the wire it is the same.
             extra = getattr(chat, "extra_body", None) or {}
             return {"extra_body": {**extra, "response_format": wanted}}
-        if self._openai:
+        if self._way == "body":
             extra = getattr(chat, "extra_body", None) or {}
             return {"extra_body": {**extra, "text": {"format": {"type": "json_schema", **body}}}}
         return {"response_format": wanted}

@@ -1,35 +1,133 @@
-"""Councils for those who named none: out of whatever was found, three seats and a synthesizer.
+"""What this machine could ask, and the council that is made of it for those who named none.
 
-What `mom ask` sits with: the council somebody named, else the best that this machine can seat.
+What `mom ask` asks: the council somebody named, else the best that this machine can seat.
 
     named on the command line > MOM_COUNCIL > Ollama > keys > downloaded weights > the demo
 
-Nothing here fails because nothing is installed, and the notice says what is asked.
+Nothing here fails because something is missing or broken: what cannot be used was not found. The
+notice says what is asked.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from mom_council.councils.loader import load_council
-from mom_council.councils.models import HUMAN
 from mom_council.councils.schema import Character, Council, Model, Synthesizer
-from mom_council.models.findings import Found, Weights, find_voices, is_near
-from mom_council.models.providers import PROVIDERS
+from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.providers.embedded import is_installed
+from mom_council.models.weights import downloaded_weights
+from mom_council.redaction import fault_in_address
+from mom_council.vendors import VENDORS, Vendor, vendor_of
+from mom_council.vendors.local import EMBEDDED
+from mom_council.vendors.ollama import OLLAMA
 
-KEY_MODELS = {
-    "openai": "gpt-5.4",
-    "anthropic": "claude-sonnet-4-6",
-    "mistralai": "mistral-medium-latest",
-    "deepseek": "deepseek-chat",
-    "cohere": "command-a-03-2025",
-}
-"""Which model is asked where only a key was found; a council's own file names any other."""
+OLLAMA_TIMEOUT = 0.5
+"""Seconds that a question may be held up by an Ollama that does not answer."""
+
+_NO_TALKERS = ("embed", "minilm", "bge-", "rerank", "guard", "-ocr", "moondream")
+"""Parts of names of models that do not chat; their families say so too, when they are told."""
+_NO_TALKING_FAMILIES = ("bert", "xlm-roberta", "embed", "clip")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A model that is on this machine."""
+
+    name: str
+    size: int
+    """Bytes."""
+    family: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What could be asked. Keys are told by the name of their provider; they are not kept."""
+
+    ollama_url: str | None = None
+    """Where Ollama answers; None: it does not."""
+    ollama: tuple[Weights, ...] = ()
+    """Its chat models, smallest first."""
+    keys: tuple[str, ...] = ()
+    """Providers whose key and whose package are here."""
+    lacking: tuple[str, ...] = ()
+    """Providers whose key is here and whose package is not."""
+    weights: tuple[Weights, ...] = ()
+    """Downloaded, smallest first; none where llama.cpp is not installed."""
+
+
+async def find_voices(
+    env: Mapping[str, str], *, ollama_url: str | None = None, weights_dir: Path | None = None
+) -> Found:
+    """Look for everything at once; takes at most half a second, and a tenth of it as a rule."""
+    url = ollama_url or ollama_address(env)
+    (answers, talkers), weights = await asyncio.gather(
+        _installed_in(url), asyncio.to_thread(_weights, weights_dir)
+    )
+    keyed = [name for name, one in VENDORS.items() if env.get(one.key_env or "", "").strip()]
+    here = [name for name in keyed if importlib.util.find_spec(VENDORS[name].package)]
+    return Found(
+        ollama_url=url if answers else None,
+        ollama=talkers,
+        keys=tuple(here),
+        lacking=tuple(name for name in keyed if name not in here),
+        weights=weights,
+    )
+
+
+async def _installed_in(url: str) -> tuple[bool, tuple[Weights, ...]]:
+    """Whether Ollama answers there, and its chat models."""
+    import httpx
+
+    if fault_in_address(url):
+        return False, ()
+    try:
+        async with (
+            asyncio.timeout(OLLAMA_TIMEOUT),
+            httpx.AsyncClient(
+                trust_env=not is_near(url),  # a proxy is no way to this machine
+                verify=url.startswith("https"),  # reading certificates takes 20 ms
+                timeout=OLLAMA_TIMEOUT,
+            ) as client,
+        ):
+            answer = await client.get(f"{url}/api/tags")
+            answer.raise_for_status()
+            cards = answer.json()["models"]
+            return True, _talkers(cards)
+    except Exception:  # something else may well listen there, and say anything at all
+        return False, ()
+
+
+def _talkers(cards: list[dict[str, Any]]) -> tuple[Weights, ...]:
+    found: dict[str, Weights] = {}
+    for card in cards:
+        name, size = card["name"], int(card.get("size") or 0)
+        family = str((card.get("details") or {}).get("family") or name.partition(":")[0])
+        can = card.get("capabilities") or ["completion"]
+        # What runs in a cloud is not on this machine, and may cost money.
+        away = card.get("remote_host") or name.endswith(("-cloud", ":cloud"))
+        silent = any(part in name.lower() for part in _NO_TALKERS) or any(
+            part in family.lower() for part in _NO_TALKING_FAMILIES
+        )
+        if name and "completion" in can and not away and not silent:
+            # One model may be there by two names.
+            found.setdefault(str(card.get("digest") or name), Weights(name, size, family))
+    return tuple(sorted(found.values(), key=lambda one: (one.size, one.name)))
+
+
+def _weights(folder: Path | None) -> tuple[Weights, ...]:
+    if not is_installed():
+        return ()
+    files = downloaded_weights(folder)
+    sized = [Weights(name, file.stat().st_size) for name, file in files.items()]
+    return tuple(sorted(sized, key=lambda one: (one.size, one.name)))
+
 
 LARGE = 12_000_000_000
 """Bytes of weights that a single GPU at home no longer takes."""
@@ -63,7 +161,7 @@ def default_council(found: Found) -> tuple[Council, str]:
     """
     if found.ollama:
         return _of_ollama(found)
-    if vendors := [vendor for vendor in found.keys if vendor in KEY_MODELS]:
+    if vendors := [VENDORS[name] for name in found.keys if VENDORS[name].default_model]:
         return _of_keys(vendors[:3], found.lacking)
     if found.weights:
         return _of_weights(found)
@@ -84,45 +182,36 @@ def choose_models(known: Sequence[Weights]) -> list[Weights]:
 
 def _of_ollama(found: Found) -> tuple[Council, str]:
     chosen = choose_models(found.ollama)
-    # One call at a time: whichever model is loaded has the GPU for itself.
-    common = {
-        "provider": "ollama",
-        "base_url": found.ollama_url,
-        "lane": "gpu",
-        "concurrency": 1,
-        "timeout": 300,
-    }
+    common = {"provider": OLLAMA.name, "base_url": found.ollama_url, **OLLAMA.found_settings}
     council = _seat("ollama", [{**common, "model": one.name} for one in chosen], quorum=1)
     named = ", ".join(one.name for one in chosen)
     return council, f"Asking {named} on Ollama; `mom councils` shows others. {_few(chosen)}".strip()
 
 
-def _of_keys(vendors: Sequence[str], lacking: Sequence[str]) -> tuple[Council, str]:
+def _of_keys(vendors: Sequence[Vendor], lacking: Sequence[str]) -> tuple[Council, str]:
     models = [
         {
-            "provider": vendor,
-            "model": KEY_MODELS[vendor],
-            "api_key_env": PROVIDERS[vendor].key_env,
-            "timeout": 90,
+            "provider": vendor.name,
+            "model": vendor.default_model,
+            "api_key_env": vendor.key_env,
+            **vendor.found_settings,
         }
         for vendor in vendors
     ]
     council = _seat("keys", models, quorum=0.6, grace=15, thermal=None)
-    variables = ", ".join(str(PROVIDERS[vendor].key_env) for vendor in vendors)
-    named = ", ".join(KEY_MODELS[vendor] for vendor in vendors)
+    variables = ", ".join(str(vendor.key_env) for vendor in vendors)
+    names = ", ".join(str(vendor.default_model) for vendor in vendors)
     more = f" {_install(lacking[0])}" if lacking else ""
-    return council, f"Asking {named}, because {variables} is set.{more}"
+    return council, f"Asking {names}, because {variables} is set.{more}"
 
 
 def _of_weights(found: Found) -> tuple[Council, str]:
     chosen = choose_models(found.weights)
     # One model answers three at a time in one batch; several would fight for the same cores.
     common = {
-        "provider": "embedded",
-        "lane": "embedded",
+        "provider": EMBEDDED.name,
         "concurrency": 3 if len(chosen) == 1 else 1,
-        "timeout": 600,
-        "price": {"input": 0, "output": 0},
+        **EMBEDDED.found_settings,
     }
     council = _seat("weights", [{**common, "model": one.name} for one in chosen], quorum=1)
     named = ", ".join(one.name for one in chosen)
@@ -165,7 +254,7 @@ def _few(chosen: Sequence[Weights]) -> str:
 
 
 def _install(vendor: str) -> str:
-    one = PROVIDERS[vendor]
+    one = VENDORS[vendor]
     return f"{one.key_env} is set too: `pip install 'mom-council[{one.extra}]'` to use it."
 
 
@@ -200,9 +289,6 @@ __all__ = [
 VARIABLE = "MOM_COUNCIL"
 
 Source = Literal["named", "environment", "ollama", "keys", "weights", "demo"]
-
-_FREE = frozenset({"ollama", "embedded", "huggingface", "diffusers", "replay", HUMAN})
-"""Providers that send no bill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +358,7 @@ def _may_cost(model: Model) -> bool:
     """Whether a call may be billed; what is not known is taken for what costs."""
     if model.price is not None:
         return model.price.input > 0 or model.price.output > 0
-    if model.provider in _FREE:
-        return model.model.endswith(("-cloud", ":cloud"))  # Ollama's own, on its servers
+    vendor = vendor_of(model.provider)
+    if vendor.free:
+        return vendor.bills(model.model)
     return model.base_url is None or not is_near(model.base_url)

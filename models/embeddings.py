@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mom_council.councils.schema import Model
 from mom_council.errors import MixtureError, ModelUnavailableError
 from mom_council.models.clients import LoopResources, loop_resources
-from mom_council.models.registry import is_at_home, key_of, provider_of
+from mom_council.models.providers import code
+from mom_council.models.registry import opening_of
 from mom_council.redaction import redact
+from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -60,42 +61,5 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _open(here: LoopResources, spec: Model) -> Embeddings:
-    from langchain.embeddings import init_embeddings
-
-    params: dict[str, Any] = {**spec.params}
-    if spec.provider == "openai":
-        import httpx2
-
-        home = str(provider_of(spec).home)
-        # Other servers want words, not the token numbers of OpenAI's own models.
-        params |= {
-            "base_url": spec.base_url or home,
-            "api_key": key_of(spec) or "none",
-            "max_retries": spec.retries,
-            "check_embedding_ctx_length": is_at_home(spec, provider_of(spec)),
-            # The room's client, which is closed with the loop; nobody calls the blocking one.
-            "http_async_client": here.sdk,
-            "http_client": httpx2.Client(transport=httpx2.BaseTransport()),
-        }
-    elif spec.provider == "ollama":
-        import httpx
-
-        from mom_council.models.transport import AiohttpTransport
-
-        key = key_of(spec)
-        # Ollama's client would send this variable's key to any host that it is pointed at.
-        stray = os.environ.get("OLLAMA_API_KEY")
-        withheld = f"Bearer {stray}" if stray and not key else None
-        params |= {
-            "base_url": spec.base_url,
-            "client_kwargs": {"headers": {"authorization": f"Bearer {key}"}} if key else {},
-            "async_client_kwargs": {
-                "transport": AiohttpTransport(here.sessions, withhold=withheld)
-            },
-            "sync_client_kwargs": {"transport": httpx.BaseTransport()},
-        }
-    elif spec.base_url is not None:
-        params["base_url"] = spec.base_url
-    if spec.provider not in ("openai", "ollama") and (key := key_of(spec)) is not None:
-        params["api_key"] = key
-    return init_embeddings(spec.model, provider=spec.provider, **params)
+    opened: Embeddings = code(vendor_of(spec.provider).embeddings)(opening_of(here, spec))
+    return opened

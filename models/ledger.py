@@ -22,6 +22,7 @@ from mom_council import paths
 from mom_council.councils.recording import Fold, Question, RecordingError, load_recording
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import StorageError
+from mom_council.vendors import vendor_of
 from mom_council.voting.fitted import Fitted, Trust, places
 from mom_council.voting.reliability import HALF_LIFE, Outcomes, belief, learned_weights
 from mom_council.voting.weights import log_odds
@@ -71,7 +72,8 @@ class Reliability(NamedTuple):
 
 def name_of(spec: Model) -> str:
     """What the ledger calls a voice: provider/model; a replayed one as it was recorded."""
-    return spec.model if spec.provider == "replay" else f"{spec.provider}/{spec.model}"
+    recorded = vendor_of(spec.provider).is_recording
+    return spec.model if recorded else f"{spec.provider}/{spec.model}"
 
 
 class Ledger:

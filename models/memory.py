@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from mom_council.models.findings import is_near, ollama_address
+from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.lanes import Lane, unload
 from mom_council.models.planner import how_many_fit
 from mom_council.models.providers import embedded

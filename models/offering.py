@@ -18,7 +18,7 @@ from mom_council.models.answering import AnswerReader, answer_in
 from mom_council.models.calls import ToolCall, tool_calls_in
 from mom_council.models.capabilities import known
 from mom_council.models.constraint import SchemaConstraint
-from mom_council.models.registry import provider_of
+from mom_council.vendors import vendor_of
 from mom_council.voting.replies import json_values
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _able(spec: Model) -> bool:
     for said in (spec.tools, known(spec).tools):
         if said is not None:
             return said
-    return provider_of(spec).tools
+    return vendor_of(spec.provider).tools
 
 
 class ToolOffer:

@@ -22,30 +22,19 @@ from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.images import PictureError, check_png
 from mom_council.models.lanes import lane_of
 from mom_council.models.prices import price_of, prices_of
-from mom_council.models.providers.diffusion import Drawn, draw_here
-from mom_council.models.registry import check, is_at_home, key_of, provider_of
+from mom_council.models.providers import Drawing, Drawn, ImageOrder, code
+from mom_council.models.registry import check, opening_of
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
 from mom_council.models.speaking import chain
 from mom_council.models.usage import Meter
 from mom_council.models.voices import instance_of
 from mom_council.records import Attempt, Usage
 from mom_council.redaction import redact
+from mom_council.vendors import VENDORS, vendor_of
 
 
 class DeclinedError(ModelUnavailableError):
     """A filter declined to draw the picture."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageOrder:
-    """What is to be drawn; what is None is left to whoever draws."""
-
-    prompt: str
-    negative: str = ""
-    size: tuple[int, int] | None = None
-    steps: int | None = None
-    guidance: float | None = None
-    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,35 +145,24 @@ class _Easel:
         except Exception as error:
             if limit.expired():
                 return None, Failure(f"no picture in {spec.timeout:g} s", late=True)
-            where = spec.base_url or provider_of(spec).home or spec.provider
+            where = spec.base_url or vendor_of(spec.provider).base_url or spec.provider
             return None, read_failure(error, model=spec.model, provider=spec.provider, where=where)
 
     async def _drawn(self, here: LoopResources, spec: Model, meter: Meter) -> Drawn:
         check(spec)
-        if spec.provider == "diffusers":
-            meter.calls += 1
-            return await draw_here(spec, self.order, self.on_step)
-        if spec.provider != "openai":
+        vendor = vendor_of(spec.provider)
+        if vendor.pictures is None:
+            able = " or ".join(repr(one.name) for one in VENDORS.values() if one.draws)
             raise CapabilityError(
                 f"{spec.provider!r} makes no pictures",
-                cure=(
-                    "a painter's provider is 'diffusers', or 'openai' for any server with "
-                    "/v1/images/generations"
-                ),
+                cure=f"a painter's provider is {able} ('openai': any server with "
+                "/v1/images/generations)",
             )
-        from mom_council.models.providers.images_wire import draw_there
-
-        provider, key = provider_of(spec), key_of(spec)
+        draw = await asyncio.to_thread(code, vendor.pictures)
+        drawing = Drawing(opening_of(here, spec), self.order, meter, self.on_step)
         meter.calls += 1
-        return await draw_there(
-            spec,
-            self.order,
-            base_url=spec.base_url or str(provider.home),
-            key=key,
-            at_home=is_at_home(spec, provider),
-            client=here.sdk,
-            meter=meter,
-        )
+        drawn: Drawn = await draw(drawing)
+        return drawn
 
     def _painting(self, name: str, drawn: Drawn | None) -> Painting:
         if drawn is None or drawn.filtered:

@@ -29,9 +29,9 @@ from mom_council.councils.refusals import in_words, refusal
 from mom_council.councils.schema import Council, Model, Price
 from mom_council.councils.yaml import MOST_CHARACTERS, as_plain, read_yaml
 from mom_council.errors import CouncilError, StorageError
-from mom_council.models.registry import is_at_home, provider_of
 from mom_council.paths import CONFIG_VARIABLE, config_dir
 from mom_council.redaction import shown
+from mom_council.vendors import vendor_of
 
 NAME = "prices.yaml"
 GOOD_FOR = 10.0
@@ -62,7 +62,7 @@ def price_of(spec: Model, prices: Prices) -> Price | None:
     """What a voice costs; None where nobody said."""
     if spec.price is not None:
         return spec.price
-    home = is_at_home(spec, provider_of(spec))
+    home = vendor_of(spec.provider).is_at_home(spec.base_url)
     models = prices.get(spec.provider if home else str(spec.base_url).rstrip("/"), {})
     if exact := models.get(spec.model):
         return exact

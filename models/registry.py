@@ -10,7 +10,7 @@ import asyncio
 import importlib.util
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ from mom_council.errors import (
     ProviderNotInstalledError,
     UnknownNameError,
 )
-from mom_council.models.providers import PROVIDERS, UNLISTED, Provider
+from mom_council.models.addresses import key_of, key_variable, missing_key
+from mom_council.models.providers import Opening, code
 from mom_council.models.terms import adapt_params
 from mom_council.redaction import redact
+from mom_council.vendors import VENDORS, vendor_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -53,13 +55,7 @@ async def open_model(
     merged = {**spec.params, **(params or {})}
     asked = {name: value for name, value in merged.items() if value is not None}
     asked = adapt_params(spec, asked)
-    base_url: str | None
-    key: str | None
-    if spec.provider == "embedded":
-        # Asked every time: an engine that died is started again, elsewhere.
-        base_url, key = await asyncio.to_thread(_start_engine, spec)
-    else:
-        base_url, key = spec.base_url, key_of(spec)
+    base_url, key = await _address_and_key(spec)
     written = json.dumps(asked, sort_keys=True, default=repr)
     same = (spec.provider, spec.model, base_url, key, spec.context, written)
     if same not in room.models:
@@ -67,7 +63,8 @@ async def open_model(
             if same not in room.models:
                 # Importing a provider takes a second, and reads files.
                 try:
-                    opened = await asyncio.to_thread(_open, room, spec, base_url, key, asked)
+                    opening = Opening(spec, base_url, key, asked, room)
+                    opened = await asyncio.to_thread(_open, opening)
                 except (TypeError, ValueError) as error:
                     raise CouncilError(
                         f"{spec.provider} cannot open {spec.model!r} with the params "
@@ -92,10 +89,10 @@ def missing(council: Council) -> list[MixtureError]:
         except MixtureError as error:
             needs[str(error)] = error
             continue
-        name = _key_name(spec)
+        name = key_variable(spec)
         if name is not None and not os.environ.get(name, "").strip():
             keyless.setdefault((spec.provider, name), {})[spec.model] = None
-    keys = [_no_key(provider, [*models], name) for (provider, name), models in keyless.items()]
+    keys = [missing_key(provider, [*models], name) for (provider, name), models in keyless.items()]
     return [*needs.values(), *keys]
 
 
@@ -107,115 +104,56 @@ def check(spec: Model) -> None:
         UnknownNameError: nobody knows the provider.
         CouncilError: `params` hold what they may not.
     """
-    _check(spec, provider_of(spec), spec.params)
+    _check(spec, spec.params)
 
 
-def provider_of(spec: Model) -> Provider:
-    """The line of the table that stands for the voice's provider."""
-    return PROVIDERS.get(spec.provider, UNLISTED)
+async def _address_and_key(spec: Model) -> tuple[str | None, str | None]:
+    """Where the model's server is, and the key that goes there."""
+    if (engine := vendor_of(spec.provider).engine) is None:
+        return spec.base_url, key_of(spec)
+    # Asked every time: an engine that died is started again, elsewhere.
+    endpoint = await asyncio.to_thread(code(engine), spec)
+    return endpoint.base_url, endpoint.api_key
 
 
-def key_of(spec: Model) -> str | None:
-    """The key that goes with the voice's address; None where none does.
+def opening_of(room: LoopResources, spec: Model) -> Opening:
+    """What opens a model that has one address and one key, with the council's parameters.
 
     Raises:
-        ProviderNotInstalledError: the variable that should hold it is not set.
+        ProviderNotInstalledError: the variable that should hold its key is not set.
     """
-    name = _key_name(spec)
-    if name is None:
-        return None
-    key = os.environ.get(name, "").strip()
-    if not key:
-        raise _no_key(spec.provider, [spec.model], name)
-    return key
+    return Opening(spec, spec.base_url, key_of(spec), spec.params, room)
 
 
-def _key_name(spec: Model) -> str | None:
-    """The variable that holds the voice's key; None where it needs none."""
-    provider = provider_of(spec)
-    return spec.api_key_env or (provider.key_env if is_at_home(spec, provider) else None)
-
-
-def _no_key(provider: str, models: Sequence[str], name: str) -> ProviderNotInstalledError:
-    return ProviderNotInstalledError(
-        f"{provider!r} needs a key for {', '.join(map(repr, models))}",
-        cure=f"set the environment variable {name!r}, or write it into '.env'",
-    )
-
-
-def _start_engine(spec: Model) -> tuple[str, str]:
-    from mom_council.models.providers.embedded import open_embedded
-
-    engine = open_embedded(spec)
-    return engine.base_url, engine.api_key
-
-
-def is_at_home(spec: Model, provider: Provider) -> bool:
-    """Whether the voice is asked at its provider's own address."""
-    return spec.base_url is None or spec.base_url.rstrip("/") == provider.home
-
-
-def _open(
-    room: LoopResources, spec: Model, base_url: str | None, key: str | None, params: dict[str, Any]
-) -> BaseChatModel:
-    provider = provider_of(spec)
-    _check(spec, provider, params)
-    if spec.provider in ("openai", "embedded"):
-        from mom_council.models.providers.openai_wire import open_openai
-
-        return open_openai(
-            spec.model,
-            params,
-            base_url=base_url or str(provider.home),
-            key=key,
-            at_home=spec.provider == "openai" and is_at_home(spec, provider),
-            client=room.sdk,
-        )
-    if spec.provider == "ollama":
-        from mom_council.models.providers.ollama import open_ollama
-
-        return open_ollama(
-            spec.model,
-            params,
-            base_url=base_url,
-            key=key,
-            context=spec.context,
-            sessions=room.sessions,
-        )
-    if spec.provider == "huggingface":
-        from mom_council.models.providers.huggingface import open_huggingface
-
-        return open_huggingface(spec, params)
-    if spec.provider == "diffusers":
+def _open(opening: Opening) -> BaseChatModel:
+    spec = opening.spec
+    _check(spec, opening.params)
+    if opening.vendor.chat is None:
         raise CapabilityError(
-            f"{spec.model!r} on diffusers draws and does not talk", cure="seat another"
+            f"{spec.model!r} on {spec.provider} does not talk", cure="name another model"
         )
-    if spec.provider == "replay":
-        from mom_council.models.providers.replay import open_replay
-
-        return open_replay(spec.model, params)
-    from mom_council.models.providers.others import open_other
-
-    return open_other(room, spec, provider, key, params)
+    opened: BaseChatModel = code(opening.vendor.chat)(opening)
+    return opened
 
 
-def _check(spec: Model, provider: Provider, params: Mapping[str, Any]) -> None:
+def _check(spec: Model, params: Mapping[str, Any]) -> None:
     for name in params:
         if name in _HAVE_A_PLACE:
             raise CouncilError(
                 f"{name!r} cannot stand in the params of {spec.model!r}: there is a field for it"
             )
-    package = provider.package
+    vendor = vendor_of(spec.provider)
+    package = vendor.package
     if not package:
         from langchain.chat_models.base import _BUILTIN_PROVIDERS
 
         if spec.provider not in _BUILTIN_PROVIDERS:
-            near = get_close_matches(spec.provider, [*PROVIDERS, *_BUILTIN_PROVIDERS], n=1)
-            meant = f"did you mean {near[0]!r}?" if near else f"there are {[*PROVIDERS]}"
+            near = get_close_matches(spec.provider, [*VENDORS, *_BUILTIN_PROVIDERS], n=1)
+            meant = f"did you mean {near[0]!r}?" if near else f"there are {[*VENDORS]}"
             raise UnknownNameError(f"no provider is called {spec.provider!r}", cure=meant)
         package = _BUILTIN_PROVIDERS[spec.provider][0].partition(".")[0]
     if importlib.util.find_spec(package) is None:
-        wanted = f"'mom-council[{provider.extra}]'" if provider.extra else package.replace("_", "-")
+        needed = f"'mom-council[{vendor.extra}]'" if vendor.extra else package.replace("_", "-")
         raise ProviderNotInstalledError(
-            f"{spec.provider!r} needs a package that is not here", cure=f"pip install {wanted}"
+            f"{spec.provider!r} needs a package that is not here", cure=f"pip install {needed}"
         )

@@ -34,6 +34,7 @@ from typing import Any
 
 from mom_council.councils.schema import Model
 from mom_council.redaction import redact
+from mom_council.vendors import vendor_of
 
 Breakers = dict[Hashable, "Breaker"]
 
@@ -201,8 +202,8 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 def _refused(status: int, chain: list[BaseException], *, model: str, provider: str) -> Failure:
     said = _said(chain)
-    if status == 404 and provider == "ollama":
-        return Failure(f"model {model!r} not found: `ollama pull {model}`", status)
+    if status == 404 and (fetch := vendor_of(provider).fetch):
+        return Failure(f"model {model!r} not found: `{fetch.format(model=model)}`", status)
     words = _WORDS.get(status, "server error" if status >= 500 else "the request was refused")
     again = status in _RETRIED
     if status == 429 and "insufficient_quota" in said:

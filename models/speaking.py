@@ -8,7 +8,6 @@ cancelled stream makes the server stop working, and stop costing.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
@@ -17,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import MixtureError, ModelUnavailableError, UnknownNameError
 from mom_council.models import cache, capabilities
+from mom_council.models.addresses import address_of
 from mom_council.models.calls import ToolCall
+from mom_council.models.capabilities import messages_for
 from mom_council.models.clients import LoopResources, loop_resources
-from mom_council.models.eyes import messages_for
 from mom_council.models.lanes import Lane, lane_of
 from mom_council.models.offering import ToolDefinition, ToolOffer
 from mom_council.models.prices import Prices, price_of, prices_of
 from mom_council.models.rates import estimate_tokens
-from mom_council.models.registry import open_model, provider_of
+from mom_council.models.registry import open_model
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
 from mom_council.models.stream_parser import Finish, ListenerError, StreamParser
 from mom_council.models.terms import accepts, remember_rejection
@@ -32,6 +32,7 @@ from mom_council.models.usage import Meter
 from mom_council.models.voices import instance_of, settled
 from mom_council.records import Attempt, Usage
 from mom_council.redaction import redact
+from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -283,12 +284,14 @@ class _Asking:
                 heard.failure = _late(spec, heard, out_of_time=now() >= deadline)
             else:
                 heard.failure = read_failure(
-                    error, model=spec.model, provider=spec.provider, where=_address(spec)
+                    error, model=spec.model, provider=spec.provider, where=address_of(spec)
                 )
         heard.ear.close()
         if heard.failure is None and heard.ear.finish == "broken":
             heard.failure = Failure("the server broke off with an error", again=True)
-        elif heard.failure is None and heard.ear.finish is None and provider_of(spec).ends:
+        elif (
+            heard.failure is None and heard.ear.finish is None and vendor_of(spec.provider).says_end
+        ):
             heard.failure = Failure("the answer was cut off", again=True)
         return heard
 
@@ -300,7 +303,7 @@ class _Asking:
     def request(self, spec: Model, seat: str) -> cache.CacheRequest:
         """What decides the answer of a model to this."""
         params = {**(self.params or {}), **({"stop": [*self.stop]} if self.stop else {})}
-        address = _address(spec)
+        address = address_of(spec)
         return cache.CacheRequest(spec, address, self.sent, params, self.schema, self.tools, seat)
 
     def recall(self, name: str, spec: Model, kept: cache.CachedAnswer) -> Reply:
@@ -392,13 +395,3 @@ def _late(spec: Model, heard: _Heard, *, out_of_time: bool) -> Failure:
         return Failure(f"no first token in {spec.first_token:g} s", late=True)
     what = "no answer" if heard.first is None else "no end of the answer"
     return Failure(f"{what} in {spec.timeout:g} s", late=True)
-
-
-def _address(spec: Model) -> str:
-    """Where the model was asked, for messages."""
-    usual = os.environ.get("OLLAMA_HOST") or "http://127.0.0.1:11434"
-    return (
-        spec.base_url
-        or provider_of(spec).home
-        or (usual if spec.provider == "ollama" else spec.provider)
-    )

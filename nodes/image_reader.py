@@ -29,7 +29,7 @@ from mom_council.deliberation.events import Noted, Speaker, emit
 from mom_council.deliberation.selectors import exceeded_budget, remaining_seconds
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Sight
 from mom_council.errors import ModelError
-from mom_council.models.eyes import can_see
+from mom_council.models.capabilities import can_see
 from mom_council.models.images import (
     MOST,
     PictureError,

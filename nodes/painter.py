@@ -24,9 +24,11 @@ from mom_council.deliberation.hardware import wait_until_cool
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
 from mom_council.models.gallery import picture_reference, save_picture
-from mom_council.models.painting import DeclinedError, ImageOrder, Painting, paint
+from mom_council.models.painting import DeclinedError, Painting, paint
+from mom_council.models.providers import ImageOrder
 from mom_council.prompts import render
 from mom_council.records import Segment, Status
+from mom_council.vendors import vendor_of
 
 LONGEST = 1500
 """Characters of a prompt; image models read fewer."""
@@ -115,7 +117,7 @@ async def _drawn(
     council: Council,
 ) -> CouncilUpdate:
     speaker = Speaker(node="painter", name="picture")
-    if council.models[rules.model].provider == "diffusers":
+    if vendor_of(council.models[rules.model].provider).heats:
         # Drawing is the hardest work that a GPU at home is given.
         note = await wait_until_cool(runtime, council, [], first=True)
         words = words._replace(notes=(*words.notes, *([note] if note else [])))

@@ -12,8 +12,7 @@ import pytest
 from mom_council.councils.loader import council_from_yaml
 from mom_council.councils.schema import Model
 from mom_council.models.prices import read_prices
-from mom_council.models.providers import PROVIDERS
-from mom_council.models.terms import TERMS
+from mom_council.vendors import VENDORS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "models.md").read_text("utf-8")
@@ -37,7 +36,7 @@ def voice(block: str) -> Model:
 @pytest.mark.parametrize("block", VOICES, ids=lambda block: voice(block).provider)
 def test_a_voice_of_the_page_is_five_lines_and_loads(block: str) -> None:
     assert len(block.splitlines()) <= 6
-    assert voice(block).provider in PROVIDERS
+    assert voice(block).provider in VENDORS
 
 
 def test_each_vendor_has_its_voice_its_extra_and_its_key_on_the_page() -> None:
@@ -47,7 +46,7 @@ def test_each_vendor_has_its_voice_its_extra_and_its_key_on_the_page() -> None:
         "optional-dependencies"
     ]
     for name in shown:
-        provider = PROVIDERS[name]
+        provider = VENDORS[name]
         [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
         assert (provider.key_env or "none") in row
         if provider.extra:
@@ -65,6 +64,6 @@ def test_the_price_table_of_the_page_is_one(tmp_path: Path) -> None:
 
 def test_every_vendor_with_terms_has_its_row() -> None:
     section: Any = PAGE.split("## What is not sent together")[1].split("\n## ")[0]
-    for vendor in TERMS:
-        name = vendor.removesuffix("ai")
-        assert re.search(rf"^\| {name}", section, re.MULTILINE | re.IGNORECASE), vendor
+    for vendor in VENDORS.values():
+        if vendor.excludes:
+            assert re.search(rf"^\| {vendor.title}", section, re.MULTILINE), vendor

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mom_council.errors import MixtureError
 from mom_council.models.loop import background_loop
-from mom_council.models.providers import PROVIDERS
 from mom_council.runs.ask import open_runs
 from mom_council.ui.jobs import Jobs
 from mom_council.ui.page_store import PageStore
+from mom_council.vendors import VENDORS
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -88,7 +88,7 @@ def import_providers() -> None:
     These are the packages of the providers that always come along, and of those whose key is set.
     What has been loaded by then stays for good, so the garbage collector need not look at it again.
     """
-    for provider in PROVIDERS.values():
+    for provider in VENDORS.values():
         if provider.extra is None or os.environ.get(provider.key_env or ""):
             with contextlib.suppress(Exception):  # the question itself will say what is wrong
                 importlib.import_module(provider.package)

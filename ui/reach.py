@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
+from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.clients import loop_resources
-from mom_council.models.discovery import KEY_MODELS
-from mom_council.models.findings import Found, find_voices, is_near, ollama_address
-from mom_council.models.providers import PROVIDERS
+from mom_council.models.discovery import Found, find_voices
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.registry import open_model
 from mom_council.models.weights import SHIPPED, downloaded_weights
+from mom_council.vendors import VENDORS
 
 Place = Literal["ollama", "key", "downloaded", "shipped"]
 
@@ -62,7 +62,7 @@ async def survey(env: Mapping[str, str] = os.environ) -> Survey:
     found = await find_voices(env)
     voices = [
         *(Voice("ollama", "ollama", one.name, found.ollama_url, one.size) for one in found.ollama),
-        *(Voice("key", name, KEY_MODELS.get(name, "")) for name in found.keys),
+        *(Voice("key", name, VENDORS[name].default_model or "") for name in found.keys),
         *(Voice("downloaded", "embedded", one.name, size=one.size) for one in found.weights),
     ]
     if is_installed():
@@ -165,5 +165,5 @@ async def _as_profiled(voice: Voice) -> Voice:
 
 def needed(provider: str) -> str:
     """How a provider's package is installed, in one line."""
-    one = PROVIDERS[provider]
+    one = VENDORS[provider]
     return f"pip install 'mom-council[{one.extra}]'" if one.extra else ""

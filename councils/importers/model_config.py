@@ -14,47 +14,8 @@ from pydantic import Field
 from mom_council.councils.importers.foreign import Draft, Foreign, Names, Report, Voices, seen
 from mom_council.councils.refusals import Problem, nearest, refusal
 from mom_council.redaction import shown
-
-PROVIDERS = {
-    "openai": "openai",
-    "anthropic": "anthropic",
-    "deepseek": "deepseek",
-    "deepseek-ai": "deepseek",
-    "mistral": "mistralai",
-    "mistralai": "mistralai",
-    "mistral-ai": "mistralai",
-    "cohere": "cohere",
-    "ollama": "ollama",
-}
-"""Its vendors that answer over the network."""
-
-_NAMES: dict[str, dict[str, str]] = {
-    "openai": {"max_length": "max_tokens", "temperature": "temperature", "top_p": "top_p"},
-    "deepseek": {"max_length": "max_tokens", "temperature": "temperature", "top_p": "top_p"},
-    "mistralai": {"max_length": "max_tokens", "temperature": "temperature", "top_p": "top_p"},
-    "anthropic": {
-        "max_length": "max_tokens",
-        "temperature": "temperature",
-        "top_p": "top_p",
-        "top_k": "top_k",
-    },
-    "cohere": {"max_length": "max_tokens", "temperature": "temperature"},
-    "ollama": {
-        "max_length": "num_predict",
-        "temperature": "temperature",
-        "top_p": "top_p",
-        "top_k": "top_k",
-        "repetition_penalty": "repeat_penalty",
-    },
-    "huggingface": {
-        "max_length": "max_new_tokens",
-        "temperature": "temperature",
-        "top_p": "top_p",
-        "top_k": "top_k",
-        "repetition_penalty": "repetition_penalty",
-    },
-}
-"""Provider -> what it calls each setting; what is not there, it does not take."""
+from mom_council.vendors import VENDORS, vendor_of
+from mom_council.vendors.local import HUGGINGFACE
 
 _SETTINGS = ("max_length", "temperature", "top_p", "top_k", "repetition_penalty")
 _LEFT = {
@@ -68,21 +29,22 @@ _LEFT = {
 
 def provider_named(name: str, kind: str, place: str, report: Report) -> str:
     """The provider of a model: Hugging Face for what runs here, else the vendor by our name."""
-    if kind == "local" and name.lower() not in ("ollama",):
-        report.turn(f"{place}.type", "local, so its provider is huggingface")
-        return "huggingface"
-    known = PROVIDERS.get(name.lower())
+    known = next((one for one in VENDORS.values() if name.lower() in one.aliases), None)
+    if kind == "local" and (known is None or not known.is_loaded):
+        report.turn(f"{place}.type", f"local, so its provider is {HUGGINGFACE.name}")
+        return HUGGINGFACE.name
     if known is None:
         report.turn(f"{place}.provider", f"{name!r} is taken as it is; mom councils check knows it")
         return name
-    return known
+    return known.name
 
 
 def params_of(
     provider: str, config: Mapping[str, Any], place: str, report: Report
 ) -> dict[str, Any]:
     """The parameters of a model, as its provider calls them."""
-    names = _NAMES.get(provider, _NAMES["openai"])
+    vendor = vendor_of(provider)
+    names = vendor.imported_params
     params = {}
     for setting in _SETTINGS:
         value = config.get(setting)
@@ -92,7 +54,7 @@ def params_of(
             params[names[setting]] = value
         else:
             report.leave(f"{place}.{setting}", f"{provider} takes no such parameter")
-    placed = _placed(config) if provider == "huggingface" else {}
+    placed = _placed(config) if vendor.from_files and not vendor.is_loaded else {}
     params |= placed
     for setting, reason in _LEFT.items():
         kept = _PLACES.get(setting) in placed

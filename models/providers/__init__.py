@@ -1,69 +1,84 @@
-"""Who can be asked, and what each needs: one line a provider.
+"""The code that talks to vendors, and what it is given. A vendor's profile says which is its own.
 
-LangChain has the wires (`init_chat_model`). A provider that is not in this table but that LangChain
-knows works too, with its package installed and, unless it is to use its own key variable,
-`api_key_env` in the council. A file in this folder exists only for what LangChain leaves out.
+The modules here are imported when they are first used, since each brings a vendor's library.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mom_council.councils.models import HUMAN
+from mom_council.councils.schema import Model
+from mom_council.vendors import Vendor, vendor_of
 
-
-class Provider(NamedTuple):
-    """What the house knows of a provider."""
-
-    package: str
-    """The module that must be importable."""
-    extra: str | None = None
-    """The extra of this package that installs it; None: it always comes along."""
-    key_env: str | None = None
-    """The variable that holds its key unless the council names another; None: it needs none."""
-    home: str | None = None
-    """Its own address. Its usual key is sent there and nowhere else."""
-    schema: Literal["response_format", "format"] | None = None
-    """How a reply is constrained to a JSON schema; None: only in words."""
-    ends: bool = True
-    """Whether a whole reply always says that it is over, so that one that does not was cut."""
-    tools: bool = True
-    """Whether tools are offered in its own way first, before they are offered in words."""
+if TYPE_CHECKING:
+    from mom_council.models.clients import LoopResources
+    from mom_council.models.usage import Meter
 
 
-PROVIDERS: dict[str, Provider] = {
-    "ollama": Provider("langchain_ollama", schema="format"),
-    "embedded": Provider("xllamacpp", "embedded", schema="response_format", tools=False),
-    "openai": Provider(
-        "langchain_openai",
-        key_env="OPENAI_API_KEY",
-        home="https://api.openai.com/v1",
-        schema="response_format",
-    ),
-    "anthropic": Provider(
-        "langchain_anthropic",
-        "anthropic",
-        "ANTHROPIC_API_KEY",
-        "https://api.anthropic.com",
-        schema="response_format",
-    ),
-    "mistralai": Provider(
-        "langchain_mistralai",
-        "mistral",
-        "MISTRAL_API_KEY",
-        "https://api.mistral.ai/v1",
-        schema="response_format",
-    ),
-    # DeepSeek answers a JSON schema with a 400.
-    "deepseek": Provider(
-        "langchain_deepseek", "deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1"
-    ),
-    "cohere": Provider("langchain_cohere", "cohere", "COHERE_API_KEY", "https://api.cohere.com"),
-    "huggingface": Provider("transformers", "huggingface", tools=False),
-    "diffusers": Provider("diffusers", "images", tools=False),
-    "replay": Provider("langchain_core", tools=False),
-    HUMAN: Provider("langgraph", tools=False),  # asked by `graph.people`
-}
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A model that is to be opened, and everything that this takes."""
 
-UNLISTED = Provider("", ends=False)
-"""What is assumed of a provider that only LangChain knows."""
+    spec: Model
+    base_url: str | None
+    """Where its server is, when not at the vendor's own address."""
+    key: str | None
+    """None: its server wants none."""
+    params: Mapping[str, Any]
+    """As the vendor takes them."""
+    resources: LoopResources
+
+    @property
+    def vendor(self) -> Vendor:
+        """Whose model it is."""
+        return vendor_of(self.spec.provider)
+
+    @property
+    def address(self) -> str | None:
+        """Where its server is; None where its library knows."""
+        return self.base_url or self.vendor.base_url
+
+    @property
+    def at_home(self) -> bool:
+        """Whether it is asked at its vendor's own address."""
+        return self.vendor.is_at_home(self.base_url)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOrder:
+    """What is to be drawn; what is None is left to whoever draws."""
+
+    prompt: str
+    negative: str = ""
+    size: tuple[int, int] | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture that is to be drawn, and whom to tell."""
+
+    opening: Opening
+    order: ImageOrder
+    meter: Meter
+    on_step: Callable[[int, int], None]
+    """Is called with the step and how many there are, where the drawing goes in steps."""
+
+
+class Drawn(NamedTuple):
+    """A picture as it came out, before anybody has looked at it."""
+
+    content: bytes
+    seed: int | None
+    filtered: bool = False
+
+
+def code(place: str) -> Any:
+    """The function that a profile names as `module:function`; its module is imported now."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"mom_council.models.providers.{module}"), name)

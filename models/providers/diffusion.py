@@ -16,15 +16,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from mom_council.errors import CouncilError, ModelUnavailableError
-from mom_council.models.providers.hub import folder_of, weights_in
-from mom_council.models.providers.model_pool import SHELF, best_device
+from mom_council.models.providers import Drawing, Drawn, ImageOrder
+from mom_council.models.providers.model_pool import SHELF, best_device, folder_of, weights_in
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Model
-    from mom_council.models.painting import ImageOrder
 
 LCM_STEPS = 4
 LCM_GUIDANCE = 0.0
@@ -36,20 +35,12 @@ _PARAMS = frozenset({"scheduler", "dtype", "device"})
 _pen = ThreadPoolExecutor(1, thread_name_prefix="painter")
 
 
-class Drawn(NamedTuple):
-    """A picture as it came out, before anybody has looked at it."""
-
-    content: bytes
-    seed: int | None
-    filtered: bool = False
-
-
 class _StoppedError(Exception):
     """Nobody waits for the picture any more."""
 
 
-async def draw_here(spec: Model, order: ImageOrder, on_step: Callable[[int, int], None]) -> Drawn:
-    """Draw on this machine; `on_step(step, steps)` is called on the loop as it goes.
+async def draw(drawing: Drawing) -> Drawn:
+    """Draw on this machine; `drawing.on_step` is called on the loop as it goes.
 
     Whoever stops waiting stops the drawing at its next step.
 
@@ -65,10 +56,10 @@ async def draw_here(spec: Model, order: ImageOrder, on_step: Callable[[int, int]
     def stepped(step: int, steps: int) -> None:
         if stop.is_set():
             raise _StoppedError
-        loop.call_soon_threadsafe(on_step, step, steps, context=context)
+        loop.call_soon_threadsafe(drawing.on_step, step, steps, context=context)
 
     try:
-        return await loop.run_in_executor(_pen, _draw, spec, order, stepped)
+        return await loop.run_in_executor(_pen, _draw, drawing.opening.spec, drawing.order, stepped)
     finally:
         stop.set()
 

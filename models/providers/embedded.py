@@ -127,6 +127,14 @@ def stop_embedded(spec: Model) -> None:
             known.result().stop()
 
 
+async def sees(spec: Model) -> bool:
+    """Whether the weights see: with the second file beside them."""
+    try:
+        return eyes_of(find_weights(spec.model)) is not None
+    except MixtureError:
+        return False
+
+
 def is_installed() -> bool:
     """Whether llama.cpp is here; it is not loaded to find out."""
     return importlib.util.find_spec("xllamacpp") is not None

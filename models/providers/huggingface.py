@@ -31,11 +31,10 @@ from mom_council.models.providers.generation import (
     read_settings,
     read_template,
 )
-from mom_council.models.providers.hub import folder_of, weights_in
-from mom_council.models.providers.model_pool import SHELF, Bench, best_device
+from mom_council.models.providers.model_pool import SHELF, Bench, best_device, folder_of, weights_in
 
 if TYPE_CHECKING:
-    from mom_council.councils.schema import Model
+    from mom_council.models.providers import Opening
 
 CONTEXT = 2048
 """Tokens, where neither the council nor the model says."""
@@ -279,19 +278,20 @@ class _Until:
             self._tell(piece)
 
 
-def open_huggingface(spec: Model, params: dict[str, Any]) -> BaseChatModel:
+def open_chat(opening: Opening) -> BaseChatModel:
     """A chat model on weights of this machine; they are loaded with its first call.
 
     Raises:
         CouncilError: its params, its template or its folder are not as they should be.
         ModelUnavailableError: it was not downloaded yet.
     """
+    spec = opening.spec
     if spec.base_url is not None:
         raise CouncilError(
             f"{spec.model!r}: huggingface runs models in this process and has no `base_url`",
             cure="a server of Hugging Face's speaks OpenAI's protocol: `provider: openai`",
         )
-    settings = read_settings(params, spec.model)
+    settings = read_settings(dict(opening.params), spec.model)
     folder = folder_of(spec.model)
     weights_in(folder)
     return LocalChat(

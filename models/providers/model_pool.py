@@ -1,14 +1,16 @@
-"""One thread on which the models of this process compute, one call after another.
+"""Weights of Hugging Face in this process: found, loaded once, and used one call after another.
 
-They share the same hardware, so two at once are no faster, and need the memory of two. Who is first
-in line is served first, but for this: whoever's weights are loaded goes before who would have to
-load others, so that a round of calls does not load two models by turns.
+Nothing is ever fetched here: gigabytes come when somebody says so, not because a question was
+asked. What is missing is named with the command that gets it.
 
-Weights that live in this process: each loaded once, and freed when the next needs the room.
+All calls run on one thread. They share the same hardware, so two at once are no faster, and need
+the memory of two. The calls run in the order in which they come, but for this: a call whose weights
+are loaded goes before one that would have to load others, so that a round does not load two models
+by turns.
 
-A council's layers may be more than a machine's memory holds at once. Whoever wants a model borrows
-it from the shelf; what nobody borrows stays there, ready, until another does not fit beside it, and
-then those that have lain longest go first. What was freed is loaded again when it is wanted.
+A council's layers may be more than the memory holds at once. Whoever wants a model borrows it; what
+nobody borrows stays loaded until another does not fit beside it, and then those that were unused
+longest go first. What was freed is loaded again when it is wanted.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Collection, Hashable, Iterator
@@ -23,6 +26,64 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from mom_council.errors import CouncilError, ModelUnavailableError
+from mom_council.redaction import shown
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+
+
+def folder_of(name: str) -> Path:
+    """The folder that holds the model called `name`: a path, or a hub's name for it.
+
+    Raises:
+        ModelUnavailableError: it was not downloaded yet.
+        CouncilError: it is neither a folder nor a hub's name.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if not _REPOSITORY.fullmatch(name):
+        raise CouncilError(
+            f"{shown(name)} is no folder here, and no name like 'owner/model'",
+            cure="name one of them",
+        )
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
+        raise ModelUnavailableError(
+            f"{shown(name)} is not on this machine, and nothing is downloaded unasked",
+            cure=f"get it once with `hf download {name}`, or name the folder that holds it",
+        ) from None
+
+
+def weights_in(folder: Path) -> list[Path]:
+    """The files of weights in a folder and its parts, without second copies in half precision.
+
+    Raises:
+        CouncilError: there are none in a format that holds numbers and nothing else.
+    """
+    files = sorted(file for file in folder.rglob("*.safetensors") if file.is_file())
+    plain = [file for file in files if ".fp16." not in file.name and ".non_ema." not in file.name]
+    if found := plain or files:
+        return found
+    if any(file.suffix in _PICKLED for file in folder.rglob("*")):
+        raise CouncilError(
+            (
+                f"{shown(str(folder))} has its weights in pickled files, which can run "
+                "code when they are opened"
+            ),
+            cure="get them as .safetensors",
+        )
+    raise CouncilError(
+        f"{shown(str(folder))} holds no weights (.safetensors)", cure="look at its path"
+    )
+
 
 OVERTAKEN = 64
 """Later calls that may be served before an earlier one: nobody waits for ever."""

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from langchain_core.messages import BaseMessage
-from langchain_ollama import ChatOllama
+from langchain_ollama import ChatOllama, OllamaEmbeddings
 from pydantic import Field
 
 from mom_council.models.transport import AiohttpTransport
 
 if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
 
-    from mom_council.models.transport import Sessions
+    from mom_council.models.providers import Opening
 
 _AS_IT_DOES = "as it does"
 """A `reasoning` that keeps what comes, and leaves it to the model whether anything does."""
@@ -50,41 +51,49 @@ class OllamaChat(ChatOllama):
             yield part
 
 
-def open_ollama(
-    model: str,
-    params: Mapping[str, Any],
-    *,
-    base_url: str | None,
-    key: str | None,
-    context: int | None,
-    sessions: Sessions,
-) -> BaseChatModel:
+def open_chat(opening: Opening) -> BaseChatModel:
     """A chat model on Ollama; without a `base_url` it is where OLLAMA_HOST says, or here."""
-    params = dict(params)
+    params = dict(opening.params)
     for name in ("max_tokens", "max_completion_tokens"):
         if name in params:
             params.setdefault("num_predict", params.pop(name))
-    if context is not None:
-        params.setdefault("num_ctx", context)
+    if opening.spec.context is not None:
+        params.setdefault("num_ctx", opening.spec.context)
     options = dict(params.pop("options", None) or {})
     options |= {name: params.pop(name) for name in list(params) if name not in _FIELDS}
-    # Ollama's client would send this variable's key to any host that it is pointed at.
-    stray = os.environ.get("OLLAMA_API_KEY")
     return OllamaChat(
-        model=model,
-        base_url=base_url,
+        model=opening.spec.model,
+        base_url=opening.base_url,
         options=options,
         reasoning=params.pop("reasoning", _AS_IT_DOES),
-        client_kwargs={"headers": {"authorization": f"Bearer {key}"}} if key else {},
-        async_client_kwargs={
-            "transport": AiohttpTransport(
-                sessions, withhold=f"Bearer {stray}" if stray and not key else None
-            )
-        },
-        # Never used, and without a transport of its own it would read certificates for 20 ms.
-        sync_client_kwargs={"transport": httpx.BaseTransport()},
+        **_clients(opening),
         **params,
     )
+
+
+def open_embeddings(opening: Opening) -> Embeddings:
+    """An embedding model on Ollama."""
+    return OllamaEmbeddings(
+        model=opening.spec.model,
+        base_url=opening.base_url,
+        **_clients(opening),
+        **opening.params,
+    )
+
+
+def _clients(opening: Opening) -> dict[str, Any]:
+    """The arguments that make Ollama's client use the loop's connections, with this key alone."""
+    key = opening.key
+    # Ollama's client would send this variable's key to any host that it is pointed at.
+    stray = os.environ.get("OLLAMA_API_KEY")
+    withheld = f"Bearer {stray}" if stray and not key else None
+    transport = AiohttpTransport(opening.resources.sessions, withhold=withheld)
+    return {
+        "client_kwargs": {"headers": {"authorization": f"Bearer {key}"}} if key else {},
+        "async_client_kwargs": {"transport": transport},
+        # Never used, and without a transport of its own it would read certificates for 20 ms.
+        "sync_client_kwargs": {"transport": httpx.BaseTransport()},
+    }
 
 
 _FIELDS = frozenset(OllamaChat.model_fields)

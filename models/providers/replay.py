@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -31,6 +31,7 @@ from pydantic import PrivateAttr
 
 from mom_council.councils.recording import Answer, Question, RecordingError, load_recording
 from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.models.providers import Opening
 from mom_council.voting.answers import canonical
 
 _CANDIDATE = re.compile(r'<candidate label="(\w+)">\n(.*?)\n</candidate>', re.DOTALL)
@@ -41,14 +42,14 @@ _PIECE = 400  # characters of a chunk
 _BALLOTS = ("scores", "approved", "ranking", "vote")
 
 
-def open_replay(model: str, params: Mapping[str, Any]) -> BaseChatModel:
-    """The recorded model `model` of the file that `params["recording"]` names.
+def open_chat(opening: Opening) -> BaseChatModel:
+    """The recorded model of the file that `params["recording"]` names.
 
     Raises:
         CouncilError: there is no such file, or it is no recording.
         UnknownNameError: nobody of that name was recorded.
     """
-    path = params.get("recording")
+    model, path = opening.spec.model, opening.params.get("recording")
     if not isinstance(path, str) or not path:
         raise CouncilError(
             f"replay of {model!r} needs `params: {{recording: FILE}}`, a file of recorded answers"

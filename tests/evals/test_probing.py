@@ -16,8 +16,7 @@ from mom_council.councils.schema import Council
 from mom_council.evals.probing.asking import models_named
 from mom_council.evals.probing.probe import PARTS, Probing, as_markdown, write_pages
 from mom_council.evals.probing.roles import questions
-from mom_council.models.capabilities import known
-from mom_council.models.eyes import can_see
+from mom_council.models.capabilities import can_see, known
 from mom_council.models.speaking import speak
 from mom_council.tests.graph.desk import candidates, proposals, said, voice
 from mom_council.tests.stage import Fault, Reply, Stage

@@ -172,10 +172,13 @@ async def test_a_drawing_that_nobody_waits_for_stops_at_its_next_step(
     stage: Stage, pipeline: Path
 ) -> None:
     from mom_council.councils.schema import Model
-    from mom_council.models.painting import ImageOrder
-    from mom_council.models.providers.diffusion import draw_here
+    from mom_council.models.clients import loop_resources
+    from mom_council.models.providers import Drawing, ImageOrder, Opening
+    from mom_council.models.providers.diffusion import draw
+    from mom_council.models.usage import Meter
 
     spec = Model(provider="diffusers", model=str(pipeline))
+    opening = Opening(spec, None, None, {}, await loop_resources())
     steps: list[int] = []
     begun = asyncio.Event()
 
@@ -184,14 +187,16 @@ async def test_a_drawing_that_nobody_waits_for_stops_at_its_next_step(
         begun.set()
 
     order = ImageOrder("a cat", size=(64, 64), steps=50, seed=1)
-    drawing = asyncio.create_task(draw_here(spec, order, stepped))
+    drawing = asyncio.create_task(draw(Drawing(opening, order, Meter(None), stepped)))
     async with asyncio.timeout(60):
         await begun.wait()
     drawing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await drawing
     # The one pen is free again: the next is drawn at once.
-    again = await draw_here(spec, ImageOrder("a cat", size=(64, 64), seed=1), lambda *_: None)
+    again = await draw(
+        Drawing(opening, ImageOrder("a cat", size=(64, 64), seed=1), Meter(None), lambda *_: None)
+    )
     with Image.open(io.BytesIO(again.content)) as drawn:
         assert drawn.size == (64, 64)
     assert len(steps) < 50

@@ -18,9 +18,10 @@ import pytest
 
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.errors import UnknownNameError
+from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.discovery import (
-    KEY_MODELS,
     Found,
+    Weights,
     calls_at_most,
     choose_council,
     choose_models,
@@ -28,10 +29,9 @@ from mom_council.models.discovery import (
     default_council,
     find_voices,
 )
-from mom_council.models.findings import Weights, is_near, ollama_address
-from mom_council.models.providers import PROVIDERS
 from mom_council.models.weights import SHIPPED
 from mom_council.tests.stage import Stage
+from mom_council.vendors import VENDORS
 
 pytestmark = pytest.mark.slow
 
@@ -286,16 +286,15 @@ async def test_a_key_seats_a_council_that_says_what_it_costs(nowhere: dict[str, 
     assert len(choice.council.characters) == 3
     assert choice.costs_money
     line = cost_notice(choice)
-    assert line == (
-        f"This may cost money: {KEY_MODELS['openai']} (openai); at most 13 calls a question."
-    )
+    asked = VENDORS["openai"].default_model
+    assert line == f"This may cost money: {asked} (openai); at most 13 calls a question."
     assert SECRET not in f"{choice!r}{line}"
 
 
 async def test_a_key_without_its_package_is_told_with_the_cure(
     nowhere: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = PROVIDERS["anthropic"]
+    one = VENDORS["anthropic"]
     # What Python itself takes for "is not there".
     monkeypatch.setitem(sys.modules, one.package, None)
     env = {**nowhere, str(one.key_env): SECRET}
@@ -310,16 +309,19 @@ async def test_an_empty_key_is_no_key(nowhere: dict[str, str]) -> None:
     assert (await find_voices({**nowhere, "OPENAI_API_KEY": "  "})).keys == ()
 
 
+BY_KEY = tuple(name for name, one in VENDORS.items() if one.default_model)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_any_number_of_vendors_makes_three_seats(count: int) -> None:
-    council, line = default_council(Found(keys=tuple(KEY_MODELS)[:count]))
+    council, line = default_council(Found(keys=BY_KEY[:count]))
     assert len(council.characters) == 3
     assert len(council.models) == min(count, 3)
     assert all(str(model.api_key_env) in line for model in council.models.values())
 
 
 def test_every_vendor_with_a_model_is_in_the_table_of_providers() -> None:
-    assert all(PROVIDERS[name].key_env and PROVIDERS[name].home for name in KEY_MODELS)
+    assert all(VENDORS[name].key_env and VENDORS[name].base_url for name in BY_KEY)
 
 
 # Weights, and nothing -----------------------------------------------------------------------------

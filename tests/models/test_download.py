@@ -18,7 +18,7 @@ from mom_council.errors import (
     StorageError,
     UnknownNameError,
 )
-from mom_council.models.download import WEIGHTS, Offer, download_weights
+from mom_council.models.weights import WEIGHTS, Offer, download_weights
 
 pytestmark = pytest.mark.slow
 

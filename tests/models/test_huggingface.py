@@ -71,9 +71,12 @@ async def ask(
 
 
 def chat(folder: Path, **params: Any) -> Any:
-    from mom_council.models.providers.huggingface import open_huggingface
+    from mom_council.models.clients import LoopResources
+    from mom_council.models.providers import Opening
+    from mom_council.models.providers.huggingface import open_chat
 
-    return open_huggingface(Model(provider="huggingface", model=str(folder)), params)
+    spec = Model(provider="huggingface", model=str(folder))
+    return open_chat(Opening(spec, None, None, params, LoopResources()))
 
 
 async def test_an_answer_streams_and_its_tokens_are_counted(folders: tuple[Path, Path]) -> None:
@@ -324,8 +327,7 @@ async def test_two_voices_with_settings_of_their_own_share_the_weights(
 async def test_a_layers_weights_are_freed_when_the_nexts_do_not_fit(
     folders: tuple[Path, Path], stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mom_council.models.providers.hub import weights_in
-    from mom_council.models.providers.model_pool import SHELF
+    from mom_council.models.providers.model_pool import SHELF, weights_in
 
     size = sum(file.stat().st_size for file in weights_in(folders[0]))
     memory = size * 1.5  # of one model and a half

@@ -10,9 +10,10 @@ import pytest
 
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import CouncilError, ProviderNotInstalledError, UnknownNameError
+from mom_council.models.addresses import key_of
 from mom_council.models.clients import close_loop_resources, loop_resources
-from mom_council.models.providers import PROVIDERS
-from mom_council.models.registry import key_of, missing, open_model
+from mom_council.models.registry import missing, open_model
+from mom_council.vendors import VENDORS
 
 HERE = "http://127.0.0.1:9/v1"
 
@@ -23,7 +24,7 @@ def model(**more) -> Model:
 
 @pytest.fixture(autouse=True)
 def no_keys(monkeypatch):
-    for provider in PROVIDERS.values():
+    for provider in VENDORS.values():
         if provider.key_env:
             monkeypatch.delenv(provider.key_env, raising=False)
 
@@ -94,7 +95,7 @@ async def test_a_provider_nobody_knows_is_refused_with_a_near_miss():
     ],
 )
 async def test_a_missing_package_is_named_with_its_cure(provider, cure, monkeypatch):
-    package = PROVIDERS[provider].package if provider in PROVIDERS else f"langchain_{provider}"
+    package = VENDORS[provider].package if provider in VENDORS else f"langchain_{provider}"
 
     class Without(PathFinder):
         """A machine on which the package is not installed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
@@ -12,8 +13,9 @@ from mom_council.councils.schema import Model
 from mom_council.errors import CouncilError, ModelUnavailableError, UnknownNameError
 from mom_council.evals.scorecard import plurality_of
 from mom_council.graph.council import compile_council
-from mom_council.models.clients import loop_resources
-from mom_council.models.providers.replay import open_replay
+from mom_council.models.clients import LoopResources, loop_resources
+from mom_council.models.providers import Opening
+from mom_council.models.providers.replay import open_chat
 from mom_council.models.registry import missing, open_model
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
@@ -43,8 +45,13 @@ def path(tmp_path: Path) -> Path:
     return kept(tmp_path / "pets.jsonl.gz", [PETS, *TWINS])
 
 
+def opened(name: str, **params: str) -> Any:
+    spec = Model(provider="replay", model=name)
+    return open_chat(Opening(spec, None, None, params, LoopResources()))
+
+
 def ask(path: Path, model: str, prompt: str) -> str:
-    chat = open_replay(model, {"recording": str(path)})
+    chat = opened(model, recording=str(path))
     return chat.invoke([SystemMessage("You are one voice."), HumanMessage(prompt)]).text
 
 
@@ -128,18 +135,18 @@ def test_the_synthesizer_gives_the_leading_proposal(path: Path, style: str):
 
 def test_tokens_are_told_where_they_were_recorded(tmp_path: Path):
     recorded = kept(tmp_path / "sums.jsonl")
-    chat = open_replay("owl", {"recording": str(recorded)})
+    chat = opened("owl", recording=str(recorded))
     usage = chat.invoke([HumanMessage(sums()[0].question)]).usage_metadata
     assert usage == {"input_tokens": 30, "output_tokens": 10, "total_tokens": 40}
 
 
 def test_a_missing_file_and_a_missing_model_are_named(path: Path, tmp_path: Path):
     with pytest.raises(CouncilError, match="a file of recorded answers"):
-        open_replay("ant", {})
+        opened("ant")
     with pytest.raises(CouncilError, match=r"nowhere\.jsonl"):
-        open_replay("ant", {"recording": str(tmp_path / "nowhere.jsonl")})
+        opened("ant", recording=str(tmp_path / "nowhere.jsonl"))
     with pytest.raises(UnknownNameError, match="'ant', 'bee', 'mute'"):
-        open_replay("wolf", {"recording": str(path)})
+        opened("wolf", recording=str(path))
 
 
 async def test_speaking_reaches_it_as_any_provider(path: Path):

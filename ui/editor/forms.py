@@ -21,12 +21,12 @@ from mom_council.councils.schema import (
     Synthesizer,
 )
 from mom_council.councils.tools import BUNDLED
-from mom_council.models.providers import PROVIDERS
 from mom_council.ui import draft as drafts
 from mom_council.ui.draft import add_voice, characters, drop, rename_voice, voices
 from mom_council.ui.editor import fields
 from mom_council.ui.editor.editing import Editing, editing, redraw
 from mom_council.ui.safe import inert, one_line
+from mom_council.vendors import VENDORS
 from mom_council.voting.methods import METHODS
 
 STOPS: tuple[str, ...] = get_args(StopRule)
@@ -94,7 +94,7 @@ def _model(work: Editing, key: str) -> None:
     )
     left, right = st.columns(2)
     with left:
-        fields.choice("Provider", (*at, "provider"), Model, [*PROVIDERS])
+        fields.choice("Provider", (*at, "provider"), Model, [*VENDORS])
         fields.text("Address", (*at, "base_url"), Model)
         fields.number("Seconds at the most", (*at, "timeout"), Model)
     with right:

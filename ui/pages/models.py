@@ -9,12 +9,12 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.errors import MixtureError
-from mom_council.models.providers import PROVIDERS
 from mom_council.models.registry import missing
 from mom_council.models.speaking import Reply, speak
 from mom_council.ui import background, reach, session
 from mom_council.ui.reach import Survey, Voice
 from mom_council.ui.safe import inert, one_line
+from mom_council.vendors import VENDORS
 
 _QUESTION = "What is 2 + 3? Answer in one word."
 _PLACES = {
@@ -72,9 +72,9 @@ def _places(found: Survey) -> None:
     with second, st.container(border=True):
         st.markdown("**Keys**")
         for name in found.found.keys:
-            st.markdown(f":green[:material/check:] {name} · `{PROVIDERS[name].key_env}` is set")
+            st.markdown(f":green[:material/check:] {name} · `{VENDORS[name].key_env}` is set")
         for name in found.found.lacking:
-            st.markdown(f":orange[:material/warning:] {name} · `{PROVIDERS[name].key_env}` is set")
+            st.markdown(f":orange[:material/warning:] {name} · `{VENDORS[name].key_env}` is set")
             st.caption(f"`{reach.needed(name)}` to use it")
         if not (found.found.keys or found.found.lacking):
             st.markdown(":gray[:material/close: none in the environment]")
@@ -141,7 +141,7 @@ def _test_call(found: Survey) -> None:
 def _other() -> Voice:
     """A model that was not found, by its name."""
     one, two, three = st.columns(3)
-    provider = one.selectbox("Provider", [*PROVIDERS], key="test-provider")
+    provider = one.selectbox("Provider", [*VENDORS], key="test-provider")
     model = two.text_input("Model", key="test-model")
     address = three.text_input("Address", key="test-address", placeholder="the usual one")
     return Voice("key", provider, model, address.strip() or None)

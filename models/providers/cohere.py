@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cohere import AsyncClient
 from langchain_cohere import ChatCohere
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage, is_data_content_block
 from langchain_core.messages.block_translators.openai import convert_to_openai_data_block
 from langchain_core.outputs import ChatGenerationChunk
-from pydantic import Field
+from pydantic import Field, SecretStr
+
+from mom_council.models.providers.langchain import httpx_client
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from mom_council.models.providers import Opening
 
 _KNOWN = frozenset(
     {
@@ -63,6 +71,24 @@ class CohereChat(ChatCohere):
             return told
         calls = {"tool_calls": tool_calls} if tool_calls else {}
         return {"finish_reason": final_delta.finish_reason, **calls}
+
+
+def open_chat(opening: Opening) -> BaseChatModel:
+    """A chat model of Cohere's."""
+    params = dict(opening.params)
+    temperature = params.pop("temperature", None)
+    key, address = opening.key or "none", str(opening.address)
+    chat = CohereChat(
+        model=opening.spec.model,
+        temperature=temperature,
+        more=params,
+        cohere_api_key=SecretStr(key),
+        base_url=address,
+    )
+    chat.async_client = AsyncClient(
+        api_key=key, base_url=address, httpx_client=httpx_client(opening.resources)
+    )
+    return chat
 
 
 def _shown(message: BaseMessage) -> BaseMessage:

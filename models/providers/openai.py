@@ -1,4 +1,4 @@
-"""OpenAI's protocol, and the many servers that speak it.
+"""OpenAI's protocol, and the many servers that speak it: words, vectors, pictures.
 
 LangChain's ChatOpenAI drops the fields that OpenAI's own models do not send (`reasoning_content`,
 `reasoning`) and a streamed `refusal`; here they are kept. The SDK picks up keys and headers from
@@ -7,18 +7,24 @@ the environment; towards anyone but their owner they are left out.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from langchain_openai import ChatOpenAI
+import httpx2
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from langchain_openai.chat_models.base import BaseChatOpenAI
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, BadRequestError
 from openai.types.chat import ChatCompletionChunk
 
+from mom_council.errors import ModelUnavailableError
+from mom_council.models.providers import Drawing, Drawn, Opening
+
 if TYPE_CHECKING:
-    import httpx2
+    from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.outputs import ChatGenerationChunk
 
@@ -120,36 +126,25 @@ class CompatibleChat(_Whole):
     """Any other server: the plain protocol (`max_tokens`, the `system` role), no Responses API."""
 
 
-def open_openai(
-    model: str,
-    params: Mapping[str, Any],
-    *,
-    base_url: str,
-    key: str | None,
-    at_home: bool,
-    client: httpx2.AsyncClient,
-) -> BaseChatModel:
-    """A chat model on OpenAI's protocol; `key` None is a server that wants none."""
-    params = dict(params)
+def open_chat(opening: Opening) -> BaseChatModel:
+    """A chat model on OpenAI's protocol: OpenAI's own, or of a server that speaks it."""
+    at_home = _is_openai(opening)
+    params = dict(opening.params)
     newer = at_home or params.get("use_responses_api")
     kind: type[BaseChatOpenAI] = OpenAIChat if newer else CompatibleChat
     extra = dict(params.pop("extra_body", None) or {})
     extra |= {name: params.pop(name) for name in list(params) if name not in _fields(kind)}
-    sdk = (PlainOpenAI if at_home else StrictOpenAI)(
-        api_key=key or "none",
-        base_url=base_url,
-        max_retries=0,
-        timeout=client.timeout,
+    sdk = _sdk(
+        opening,
         default_headers=params.pop("default_headers", None),
         default_query=params.pop("default_query", None),
-        http_client=client,
     )
     if not at_home:
         params.setdefault("use_responses_api", False)
     return kind(
-        model=model,
-        api_key=key or "none",
-        base_url=base_url,
+        model=opening.spec.model,
+        api_key=opening.key or "none",
+        base_url=str(opening.address),
         max_retries=0,
         stream_usage=True,
         # A timer of its own for every chunk; the whole call has one already.
@@ -157,6 +152,38 @@ def open_openai(
         extra_body=extra or None,
         **connected(sdk),
         **params,
+    )
+
+
+def open_embeddings(opening: Opening) -> Embeddings:
+    """An embedding model on OpenAI's protocol."""
+    arguments = {
+        **opening.params,
+        "base_url": opening.address,
+        "api_key": opening.key or "none",
+        "max_retries": opening.spec.retries,
+        # Other servers want words, not the token numbers of OpenAI's own models.
+        "check_embedding_ctx_length": _is_openai(opening),
+        # The loop's client, which is closed with the loop; nobody calls the blocking one.
+        "http_async_client": opening.resources.sdk,
+        "http_client": httpx2.Client(transport=httpx2.BaseTransport()),
+    }
+    return OpenAIEmbeddings(model=opening.spec.model, **arguments)
+
+
+def _is_openai(opening: Opening) -> bool:
+    """Whether OpenAI itself is asked, and not another that speaks its protocol."""
+    return opening.vendor.shared_protocol and opening.at_home
+
+
+def _sdk(opening: Opening, **more: Any) -> AsyncOpenAI:
+    return (PlainOpenAI if _is_openai(opening) else StrictOpenAI)(
+        api_key=opening.key or "none",
+        base_url=str(opening.address),
+        max_retries=0,
+        timeout=opening.resources.sdk.timeout,
+        http_client=opening.resources.sdk,
+        **more,
     )
 
 
@@ -177,3 +204,61 @@ def connected(sdk: AsyncOpenAI) -> dict[str, Any]:
 def _fields(kind: type[BaseChatOpenAI]) -> set[str]:
     named = set(kind.model_fields)
     return named | {field.alias for field in kind.model_fields.values() if field.alias}
+
+
+_FILTERED = ("content_policy_violation", "moderation_blocked", "content_filter", "safety")
+"""What vendors call it when their filter declines a picture."""
+
+
+async def draw(drawing: Drawing) -> Drawn:
+    """Ask a server for one picture, at `/v1/images/generations`.
+
+    Sent are the model, the prompt, what `params` say and what the council's painter says; nothing
+    that it does not say, because OpenAI refuses what others need.
+    """
+    opening, order = drawing.opening, drawing.order
+    more: dict[str, Any] = dict(opening.params)
+    name = opening.spec.model
+    if not name.startswith("gpt-image"):  # which sends nothing else, and refuses to be asked
+        more.setdefault("response_format", "b64_json")
+    wishes = {
+        "size": f"{order.size[0]}x{order.size[1]}" if order.size else None,
+        "negative_prompt": order.negative or None,
+        "steps": order.steps,
+        "guidance_scale": order.guidance,
+        "seed": order.seed,
+    }
+    more |= {wish: value for wish, value in wishes.items() if value is not None}
+    try:
+        answer = await _sdk(opening).images.generate(
+            model=name, prompt=order.prompt, n=1, extra_body=more
+        )
+    except BadRequestError as error:
+        if _is_filter(error):
+            return Drawn(b"", None, filtered=True)
+        raise
+    if usage := getattr(answer, "usage", None):
+        drawing.meter.read(
+            {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+        )
+    return Drawn(_content(answer, name), order.seed)
+
+
+def _is_filter(error: BadRequestError) -> bool:
+    words = f"{error.code or ''} {error.type or ''} {error.body or ''}".lower()
+    return any(word in words for word in _FILTERED)
+
+
+def _content(answer: Any, model: str) -> bytes:
+    pictures = getattr(answer, "data", None) or []
+    if pictures and (text := pictures[0].b64_json):
+        try:
+            return base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            return b""
+    if pictures and pictures[0].url:
+        raise ModelUnavailableError(
+            f"{model!r} sent an address in place of the picture, and none is fetched",
+            cure="have its server send `b64_json`",
+        )
+    return b""

@@ -1,0 +1,45 @@
+"""Who can be asked: one profile a vendor, and the table of them.
+
+Only facts stand here, so that everybody may read them: the council's rules, the importers, the
+models, the doors. The code that talks to a vendor is in `models/providers/`; a profile names it.
+
+A `provider` that is not in the table but that LangChain knows works too, with its package
+installed and, unless its library finds its own key, `api_key_env` in the council.
+"""
+
+from __future__ import annotations
+
+from mom_council.vendors.anthropic import ANTHROPIC
+from mom_council.vendors.cohere import COHERE
+from mom_council.vendors.deepseek import DEEPSEEK
+from mom_council.vendors.google_genai import GOOGLE_GENAI
+from mom_council.vendors.local import DIFFUSERS, EMBEDDED, HUGGINGFACE, HUMAN, REPLAY
+from mom_council.vendors.mistralai import MISTRALAI
+from mom_council.vendors.ollama import OLLAMA
+from mom_council.vendors.openai import OPENAI
+from mom_council.vendors.profile import Exclusion, Params, Vendor
+
+__all__ = ["VENDORS", "Exclusion", "Params", "Vendor", "vendor_of"]
+
+VENDORS: dict[str, Vendor] = {
+    "ollama": OLLAMA,
+    "embedded": EMBEDDED,
+    "openai": OPENAI,
+    "anthropic": ANTHROPIC,
+    "mistralai": MISTRALAI,
+    "deepseek": DEEPSEEK,
+    "cohere": COHERE,
+    "google_genai": GOOGLE_GENAI,
+    "huggingface": HUGGINGFACE,
+    "diffusers": DIFFUSERS,
+    "replay": REPLAY,
+    "human": HUMAN,
+}
+"""By what a council writes in `provider`."""
+
+
+def vendor_of(provider: str) -> Vendor:
+    """The profile of a `provider`; of one that is not in the table, what is assumed of it."""
+    return VENDORS.get(provider) or Vendor(
+        name=provider, title=provider, chat="langchain:open_chat", says_end=False
+    )

@@ -1,0 +1,20 @@
+"""DeepSeek."""
+
+from __future__ import annotations
+
+from mom_council.vendors.profile import Exclusion, Vendor
+
+DEEPSEEK = Vendor(
+    name="deepseek",
+    title="DeepSeek",
+    aliases=("deepseek", "deepseek-ai"),
+    package="langchain_deepseek",
+    extra="deepseek",
+    chat="langchain:open_deepseek",
+    base_url="https://api.deepseek.com/v1",
+    key_env="DEEPSEEK_API_KEY",
+    # No `schema`: it answers one with a 400.
+    excludes=(Exclusion(("logprobs", "top_logprobs"), models="deepseek-reasoner"),),
+    default_model="deepseek-chat",
+    found_settings={"timeout": 90},
+)

@@ -1,0 +1,75 @@
+"""Who answers without a vendor: models on this machine, recorded answers, people."""
+
+from __future__ import annotations
+
+from mom_council.vendors.profile import Vendor
+
+# llama.cpp in a process of our own: downloaded weights, and the tiny models of the package.
+EMBEDDED = Vendor(
+    name="embedded",
+    title="llama.cpp on this machine",
+    package="xllamacpp",
+    extra="embedded",
+    chat="openai:open_chat",
+    engine="embedded:open_embedded",
+    server="embedded",
+    free=True,
+    from_files=True,
+    schema="body",
+    tools=False,
+    sees="embedded:sees",
+    load_options=("context", "slots"),
+    found_settings={"lane": "embedded", "timeout": 600, "price": {"input": 0, "output": 0}},
+)
+
+# Weights of Hugging Face, run by transformers in this process.
+HUGGINGFACE = Vendor(
+    name="huggingface",
+    title="local Hugging Face models",
+    package="transformers",
+    extra="huggingface",
+    chat="huggingface:open_chat",
+    free=True,
+    from_files=True,
+    tools=False,
+    imported_params={
+        "max_length": "max_new_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "repetition_penalty": "repetition_penalty",
+    },
+)
+
+# Stable Diffusion and its like, run by diffusers in this process. They draw and do not talk.
+DIFFUSERS = Vendor(
+    name="diffusers",
+    title="pictures drawn here",
+    package="diffusers",
+    extra="images",
+    pictures="diffusion:draw",
+    free=True,
+    heats=True,
+    tools=False,
+)
+
+# Recorded answers, served as models.
+REPLAY = Vendor(
+    name="replay",
+    title="recorded answers",
+    package="langchain_core",
+    chat="replay:open_chat",
+    free=True,
+    is_recording=True,
+    tools=False,
+)
+
+# A person in a seat of the council; `model` is the person's name.
+HUMAN = Vendor(
+    name="human",
+    title="a person",
+    package="langgraph",  # whoever runs the graph asks the person: `deliberation.people`
+    free=True,
+    is_person=True,
+    tools=False,
+)

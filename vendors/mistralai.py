@@ -1,0 +1,25 @@
+"""Mistral."""
+
+from __future__ import annotations
+
+from mom_council.vendors.profile import Exclusion, Vendor
+
+MISTRALAI = Vendor(
+    name="mistralai",
+    title="Mistral",
+    aliases=("mistral", "mistralai", "mistral-ai"),
+    package="langchain_mistralai",
+    extra="mistral",
+    chat="langchain:open_mistral",
+    base_url="https://api.mistral.ai/v1",
+    key_env="MISTRAL_API_KEY",
+    schema="argument",
+    vision=r"pixtral|mistral-(small|medium)-latest",
+    names={"seed": "random_seed", "max_completion_tokens": "max_tokens"},
+    excludes=(
+        Exclusion(("top_k", "min_p", "logit_bias")),
+        Exclusion(("top_p",), lambda params: params.get("temperature") == 0),
+    ),
+    default_model="mistral-medium-latest",
+    found_settings={"timeout": 90},
+)

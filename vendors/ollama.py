@@ -1,0 +1,33 @@
+"""Ollama: models on this machine or in this house."""
+
+from __future__ import annotations
+
+from mom_council.vendors.profile import Vendor
+
+OLLAMA = Vendor(
+    name="ollama",
+    title="Ollama",
+    aliases=("ollama",),
+    package="langchain_ollama",
+    chat="ollama:open_chat",
+    embeddings="ollama:open_embeddings",
+    server="ollama_server",
+    address_env="OLLAMA_HOST",
+    usual_address="http://127.0.0.1:11434",
+    free=True,
+    billed_models="-cloud|:cloud",  # Ollama's own, on its servers
+    imported_params={
+        "max_length": "num_predict",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "repetition_penalty": "repeat_penalty",
+    },
+    schema="format",
+    sees="ollama_server:sees",
+    load_options=("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap"),
+    default_tag="latest",
+    fetch="ollama pull {model}",
+    # One call at a time: whichever model is loaded has the GPU for itself.
+    found_settings={"lane": "gpu", "concurrency": 1, "timeout": 300},
+)

@@ -1,0 +1,48 @@
+"""OpenAI, and with a `base_url` every server that speaks its protocol."""
+
+from __future__ import annotations
+
+from mom_council.vendors.profile import Exclusion, Params, Vendor
+
+_REASONING_REFUSES = (
+    *("temperature", "top_p", "presence_penalty", "frequency_penalty"),
+    *("logprobs", "top_logprobs", "logit_bias", "stop"),
+)
+"""What OpenAI's reasoning models refuse."""
+
+_CHAT_ALONE = ("seed", "stop", "presence_penalty", "frequency_penalty", "logit_bias")
+"""What OpenAI's newer interface, `/v1/responses`, does not know."""
+
+
+def _by_responses(params: Params) -> bool:
+    chosen = params.get("use_responses_api")
+    return bool("reasoning" in params if chosen is None else chosen)
+
+
+def _reasons(params: Params) -> bool:
+    effort = params.get("reasoning_effort") or (params.get("reasoning") or {}).get("effort")
+    return effort not in (None, "none")
+
+
+OPENAI = Vendor(
+    name="openai",
+    title="OpenAI",
+    aliases=("openai",),
+    package="langchain_openai",
+    chat="openai:open_chat",
+    embeddings="openai:open_embeddings",
+    pictures="openai:draw",
+    base_url="https://api.openai.com/v1",
+    shared_protocol=True,
+    key_env="OPENAI_API_KEY",
+    schema="body",
+    vision=r"gpt-(4o|4\.1|4\.5|5)|o1(?!-mini|-preview)|o3(?!-mini)|o4|chatgpt-4o",
+    thoughts="where the model sends any",
+    excludes=(
+        Exclusion(_CHAT_ALONE, _by_responses, anywhere=True),
+        Exclusion(_REASONING_REFUSES, models=r"o\d|codex-|gpt-5(?!\.|-chat)"),
+        Exclusion(_REASONING_REFUSES, _reasons, models=r"gpt-(5\.|[6-9])(?!.*chat)"),
+    ),
+    default_model="gpt-5.4",
+    found_settings={"timeout": 90},
+)

@@ -1,0 +1,160 @@
+"""What a vendor's profile says: every fact about one value of a model's `provider`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Params = Mapping[str, Any]
+
+SchemaWay = Literal["argument", "body", "format"]
+"""How a request carries a JSON schema: as LangChain's `response_format`, as a field of the body
+(OpenAI's protocol), or as Ollama's `format`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Parameters that are left out of a request, and when."""
+
+    params: tuple[str, ...]
+    when: Callable[[Params], bool] = lambda params: True
+    """Is given the parameters under the vendor's own names."""
+    models: str = ""
+    """A regular expression for the beginning of the model's name; empty: every model."""
+    anywhere: bool = False
+    """Whether it holds for other servers that speak the vendor's protocol, too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """Who answers for the models of one `provider`.
+
+    A field that names code (`chat`, `embeddings`, ...) is written `module:function`, the module
+    in `models/providers/`. The code is imported when it is first used: importing a vendor's
+    library takes a second, and it may not be installed.
+    """
+
+    name: str
+    """What stands in a council's `provider`."""
+    title: str
+    """What people call it."""
+    aliases: tuple[str, ...] = ()
+    """What other systems call it; for the importers."""
+
+    # How its models are opened.
+    package: str = ""
+    """The module that must be importable; empty: LangChain says which."""
+    extra: str | None = None
+    """The extra of this package that installs it; None: it always comes along."""
+    chat: str | None = None
+    """What opens a chat model (`models.providers.Opening`); None: its models do not talk."""
+    embeddings: str = "langchain:open_embeddings"
+    """What opens an embedding model."""
+    pictures: str | None = None
+    """What draws a picture (`models.providers.Drawing`); None: its models do not draw."""
+    engine: str | None = None
+    """What starts the server that answers, on this machine, and returns its address and key."""
+    server: str | None = None
+    """The module that says what its server has in memory, and takes models out of it."""
+
+    # Where it is, and what it costs.
+    base_url: str | None = None
+    """Its own address. Its usual key is sent there and nowhere else."""
+    address_env: str | None = None
+    """The variable with which people say where it is."""
+    usual_address: str | None = None
+    """Where it is as a rule: on this machine."""
+    shared_protocol: bool = False
+    """Whether a `base_url` names another server that speaks its protocol, under its own rules."""
+    key_env: str | None = None
+    """The variable that holds its key unless the council names another; None: it needs none."""
+    free: bool = False
+    """Whether it sends no bill."""
+    billed_models: str = ""
+    """A regular expression for the ends of names of models that are billed all the same."""
+
+    # Who answers.
+    is_person: bool = False
+    """Whether a person answers, who is asked in the run and not over a network."""
+    is_recording: bool = False
+    """Whether recorded answers are replayed, which cost what they cost when they were recorded."""
+    from_files: bool = False
+    """Whether `model` may be a file or a folder of weights on this machine."""
+    heats: bool = False
+    """Whether drawing a picture is work for this machine's GPU."""
+
+    # What its requests look like.
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What it calls a parameter, where that is not the usual name."""
+    excludes: tuple[Exclusion, ...] = ()
+    """What it refuses, in the order in which it is left out. Docs: `docs/models.md`."""
+    imported_params: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "max_length": "max_tokens",
+            "temperature": "temperature",
+            "top_p": "top_p",
+        }
+    )
+    """What it calls each setting of a foreign file; what is not there, it does not take."""
+
+    # What its models can do, unless the council or probing says otherwise.
+    schema: SchemaWay | None = None
+    """How a reply is held to a JSON schema; None: only in words."""
+    tools: bool = True
+    """Whether tools are offered in its own way first, before they are offered in words."""
+    vision: str = ""
+    """A regular expression for the beginning of the names of models that see; empty: none is
+    known to."""
+    sees: str | None = None
+    """What finds out whether a model sees; None: `vision` alone says so."""
+    thoughts: str = "yes"
+    """For the docs: whether a model's thoughts come apart from its answer."""
+    says_end: bool = True
+    """Whether a whole reply always says that it is over, so that one that does not was cut."""
+
+    # How its models get into memory, and onto this machine.
+    load_options: tuple[str, ...] = ()
+    """Options that load a model anew when they change; empty: it is not loaded by us."""
+    default_tag: str | None = None
+    """The tag of a model whose name has none."""
+    fetch: str | None = None
+    """The command that brings a model onto the machine, with `{model}` for its name."""
+
+    # How it is found when nobody named a council.
+    default_model: str | None = None
+    """The model that is asked where only the key was found."""
+    found_settings: Mapping[str, Any] = field(default_factory=dict)
+    """What a council says of its models when it is made of what was found."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its models are loaded on hardware that a lane can plan for."""
+        return bool(self.load_options)
+
+    @property
+    def talks(self) -> bool:
+        """Whether its models answer in words."""
+        return self.chat is not None
+
+    @property
+    def draws(self) -> bool:
+        """Whether its models make pictures."""
+        return self.pictures is not None
+
+    def is_at_home(self, base_url: str | None) -> bool:
+        """Whether a model with this `base_url` is asked at the vendor's own address."""
+        return base_url is None or base_url.rstrip("/") == self.base_url
+
+    def bills(self, model: str) -> bool:
+        """Whether a call of the model at the vendor's own address may be billed."""
+        if not self.free:
+            return True
+        return bool(self.billed_models and re.search(f"(?:{self.billed_models})$", model))
+
+    def full_name(self, model: str) -> str:
+        """The model's name as its server lists it: with a tag, where models have one."""
+        if self.default_tag is None or ":" in model.rpartition("/")[2]:
+            return model
+        return f"{model}:{self.default_tag}"
