@@ -14,8 +14,8 @@ from mom_council.cli.options import Database
 from mom_council.errors import ProviderNotInstalledError
 
 if TYPE_CHECKING:
-    from mom_council.server.house import Settings
     from mom_council.server.keys import Keys
+    from mom_council.server.state import ServerSettings
 
 
 Councils = Annotated[
@@ -34,7 +34,7 @@ Host = Annotated[
 
 
 Only = Annotated[
-    bool, typer.Option("--only", help="Offer no preset and no council of the chat page.")
+    bool, typer.Option("--only", help="Catalogue no preset and no council of the chat page.")
 ]
 
 
@@ -77,15 +77,15 @@ def need(what: str, extra: str, *packages: str) -> None:
 
 def house_rules(
     host: str, db: str | None, *, at_once: int = 256, waiting: int = 256
-) -> tuple[Keys, Settings]:
+) -> tuple[Keys, ServerSettings]:
     """The keys in the environment, and how to behave towards those who come from `host`.
 
     Raises:
         typer.BadParameter: somebody would serve strangers without keys.
     """
     from mom_council.cli.options import place
-    from mom_council.server.house import Settings
     from mom_council.server.keys import Keys, is_loopback
+    from mom_council.server.state import ServerSettings
 
     keys, near = Keys.from_environment(), is_loopback(host)
     if not near and not keys:
@@ -94,7 +94,7 @@ def house_rules(
             "`openssl rand -hex 24` prints"
         )
     candid = near and not keys
-    return keys, Settings(database=place(db), at_once=at_once, waiting=waiting, candid=candid)
+    return keys, ServerSettings(database=place(db), at_once=at_once, waiting=waiting, candid=candid)
 
 
 def run(
@@ -102,7 +102,7 @@ def run(
     only: bool,
     at: tuple[str, int] | None,
     keys: Keys,
-    settings: Settings,
+    settings: ServerSettings,
     *,
     tools: bool = False,
 ) -> None:
@@ -111,7 +111,7 @@ def run(
 
     from mom_council.cli.failure import say, tell_warnings
     from mom_council.cli.session import _loop_factory
-    from mom_council.server import serving
+    from mom_council.server import serve as serving
 
     sock = serving.open_socket(*at) if at else None
     tell_warnings()
@@ -124,11 +124,11 @@ def run(
             print(f"The council answers at {address} (Ctrl-C ends it)", flush=True)
 
     async def main() -> None:
-        offer = await serving.offer_of(named, only=only, say=say)
+        catalogue = await serving.open_catalogue(named, only=only, say=say)
         if tools:
-            await serving.serve_tools(sock, offer, keys, settings, ready)
+            await serving.serve_tools(sock, catalogue, keys, settings, ready)
         elif sock:
-            await serving.serve(sock, offer, keys, settings, ready)
+            await serving.serve(sock, catalogue, keys, settings, ready)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())

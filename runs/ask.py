@@ -137,8 +137,6 @@ class Run:
     """What `values` holds where no thread is kept."""
     traced: bool = True
     """Whether a local trace is written, where the council's rules do not forbid it."""
-    words_traced: bool = True
-    """Whether that trace may hold prompts and answers."""
 
     trace: str | None = field(default=None, init=False)
     """The name of the local trace."""
@@ -157,7 +155,7 @@ class Run:
         context = self._with_people(self.context)
         with local_trace(
             enabled=self.traced and rules.local,
-            content=self.words_traced and rules.content,
+            content=rules.content,
             council=self.opened.council.name,
             secret_names=secret_names(self.opened.council),
         ) as trace:

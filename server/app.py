@@ -13,30 +13,30 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mom_council.server.asking import Visitor, house_of, visitor_of
 from mom_council.server.chat import chat
-from mom_council.server.errors import Refusal, dumps, told
-from mom_council.server.house import House
+from mom_council.server.errors import Refusal, dumps, to_error_response
+from mom_council.server.requests import Visitor, state_of, visitor_of
 from mom_council.server.responses import responses
-from mom_council.server.sending import ClientGone
+from mom_council.server.state import ServerState
+from mom_council.server.streams import ClientGone
 
 Act = Callable[[Request, Visitor], Awaitable[Response]]
 
 OWNER = "mixture-of-models"
 
 
-def make_app(house: House, *, mounted: bool = False) -> FastAPI:
-    """The application of a house.
+def make_app(server: ServerState, *, mounted: bool = False) -> FastAPI:
+    """The application of a server.
 
     Args:
-        house: what its requests share.
+        server: what its requests share.
         mounted: whether it is part of another server, whose own routes are left alone.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if mounted:
-            await house.open()
+            await server.open()
         else:
             # What has been imported stays: no collection needs to walk through it again.
             gc.collect()
@@ -45,7 +45,7 @@ def make_app(house: House, *, mounted: bool = False) -> FastAPI:
             yield
         finally:
             if mounted:
-                await house.close()
+                await server.close()
 
     # Its pages of documentation would load scripts from elsewhere.
     app = FastAPI(
@@ -55,7 +55,7 @@ def make_app(house: House, *, mounted: bool = False) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.house = house
+    app.state.server = server
     for path, method, act in (
         ("/v1/chat/completions", "POST", chat),
         ("/v1/responses", "POST", responses),
@@ -74,15 +74,15 @@ def _guarded(act: Act, path: str) -> Callable[[Request], Awaitable[Response]]:
     """An act behind the door: who comes is looked at, and every failure is told in one shape."""
 
     async def answer(request: Request) -> Response:
-        house = house_of(request)
+        server = state_of(request)
         try:
             response = await act(request, visitor_of(request))
         except ClientGone:
-            house.metrics.left.inc()
+            server.metrics.left.inc()
             response = Response(status_code=499)
         except Exception as error:
-            response = told(error, candid=house.settings.candid).response()
-        house.metrics.requests.labels(path, str(response.status_code)).inc()
+            response = to_error_response(error, candid=server.settings.candid).response()
+        server.metrics.requests.labels(path, str(response.status_code)).inc()
         return response
 
     return answer
@@ -95,19 +95,19 @@ async def health(request: Request) -> Response:
 
 async def models(request: Request, visitor: Visitor) -> Response:
     """Every council, and its variants."""
-    names = await house_of(request).offer.names()
+    names = await state_of(request).catalogue.names()
     return _json({"object": "list", "data": [_listed(name) for name in names]})
 
 
 async def model(request: Request, visitor: Visitor) -> Response:
     """One of them."""
-    seat = await house_of(request).offer.seat(request.path_params["name"])
-    return _json(_listed(seat.model))
+    served = await state_of(request).catalogue.find(request.path_params["name"])
+    return _json(_listed(served.model))
 
 
 async def metrics(request: Request, visitor: Visitor) -> Response:
     """What Prometheus reads."""
-    return Response(house_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(state_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _listed(name: str) -> dict[str, Any]:

@@ -11,25 +11,31 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mom_council.server.asking import Visitor, checked, failing, house_of, question_of
-from mom_council.server.body import read_body
+from mom_council.server.answer import (
+    ServedQuestion,
+    WholeAnswer,
+    chat_usage,
+    council_report,
+    run,
+    several,
+)
+from mom_council.server.body import in_chat, read_body
 from mom_council.server.chat_request import ChatRequest, conversation
-from mom_council.server.client_tools import in_chat
 from mom_council.server.errors import dumps
-from mom_council.server.house import House
-from mom_council.server.running import Outcome, Question, account, chat_usage, run, several
-from mom_council.server.sending import EventStream, event, unless_gone
+from mom_council.server.requests import Visitor, checked, read_question, state_of, stream_failures
+from mom_council.server.state import ServerState
+from mom_council.server.streams import EventStream, event, unless_gone
 
 DONE = b"data: [DONE]\n\n"
 
 
 async def chat(request: Request, visitor: Visitor) -> Response:
     """Answer, in one piece or as it comes."""
-    house = house_of(request)
-    body = await read_body(request, ChatRequest, house.settings.most_bytes)
+    server = state_of(request)
+    body = await read_body(request, ChatRequest, server.settings.most_bytes)
     body.refuse_what_cannot_be_done()
-    asked = await question_of(
-        house,
+    asked = await read_question(
+        server,
         visitor,
         body.model,
         conversation(body.messages),
@@ -38,17 +44,19 @@ async def chat(request: Request, visitor: Visitor) -> Response:
         thread=visitor.thread or (body.metadata or {}).get("thread_id"),
         choices=body.n or 1,
     )
-    completion = Completion(house, asked, body, visitor)
+    completion = CompletionBuilder(server, asked, body, visitor)
     if not body.stream:
         return await unless_gone(request.receive, completion.whole())
-    return EventStream(completion.frames(), **failing(house, visitor))
+    return EventStream(completion.frames(), **stream_failures(server, visitor))
 
 
-class Completion:
+class CompletionBuilder:
     """One completion, with its choices."""
 
-    def __init__(self, house: House, asked: Question, body: ChatRequest, visitor: Visitor) -> None:
-        self._house, self._asked, self._visitor = house, asked, visitor
+    def __init__(
+        self, server: ServerState, asked: ServedQuestion, body: ChatRequest, visitor: Visitor
+    ) -> None:
+        self._server, self._asked, self._visitor = server, asked, visitor
         self._choices = body.n or 1
         options = body.stream_options
         self._usage_wanted = bool(options and options.include_usage)
@@ -58,7 +66,7 @@ class Completion:
     async def whole(self) -> Response:
         """The completion in one piece."""
         parts = [one async for one in self._parts()]
-        outcomes = {choice: part for choice, part in parts if isinstance(part, Outcome)}
+        outcomes = {choice: part for choice, part in parts if isinstance(part, WholeAnswer)}
         ended = [outcomes[choice] for choice in range(self._choices)]
         texts = [checked(one, self._asked.form) for one in ended]
         made = {
@@ -79,7 +87,7 @@ class Completion:
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """The completion as a stream of chunks."""
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, WholeAnswer] = {}
         begun: set[int] = set()
         async for choice, part in self._parts():
             if choice not in begun:
@@ -100,17 +108,17 @@ class Completion:
             yield self._frame([], usage=chat_usage(ended))
         yield DONE
 
-    async def _parts(self) -> AsyncIterator[tuple[int, str | Outcome]]:
+    async def _parts(self) -> AsyncIterator[tuple[int, str | WholeAnswer]]:
         if self._choices == 1:
-            async with aclosing(run(self._house, self._asked)) as parts:
+            async with aclosing(run(self._server, self._asked)) as parts:
                 async for part in parts:
                     yield 0, part
             return
-        async with aclosing(several(self._house, self._asked, self._choices)) as marked:
+        async with aclosing(several(self._server, self._asked, self._choices)) as marked:
             async for one in marked:
                 yield one
 
-    def _chunk(self, choice: int, delta: dict[str, Any], ended: Outcome | None = None) -> bytes:
+    def _chunk(self, choice: int, delta: dict[str, Any], ended: WholeAnswer | None = None) -> bytes:
         finish = ended.finish if ended else None
         made = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self._frame([made], **(self._accounts([ended]) if ended else {}))
@@ -125,16 +133,16 @@ class Completion:
             "id": self._id,
             "object": kind,
             "created": self._created,
-            "model": self._asked.seat.model,
+            "model": self._asked.served.model,
         }
 
-    def _accounts(self, ended: list[Outcome]) -> dict[str, Any]:
-        candid, thread = self._house.settings.candid, self._visitor.told(self._asked.thread)
-        made = [account(one, thread=thread, candid=candid) for one in ended]
+    def _accounts(self, ended: list[WholeAnswer]) -> dict[str, Any]:
+        candid, thread = self._server.settings.candid, self._visitor.client_name(self._asked.thread)
+        made = [council_report(one, thread=thread, candid=candid) for one in ended]
         return {"council": made[0]} if len(made) == 1 else {"councils": made}
 
 
-def _message(outcome: Outcome, text: str) -> dict[str, Any]:
+def _message(outcome: WholeAnswer, text: str) -> dict[str, Any]:
     calls = in_chat(outcome.answered.calls)
     return {
         "role": "assistant",

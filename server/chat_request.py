@@ -12,8 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemM
 from pydantic import Field, StringConstraints
 
 from mom_council.deliberation.context import AnswerForm
-from mom_council.server.body import Body, Part
-from mom_council.server.client_tools import Tool, chosen
+from mom_council.server.body import Body, Part, Tool, chosen
 from mom_council.server.errors import unsupported, wrong
 
 MOST_CHOICES = 16

@@ -89,7 +89,7 @@ def unsupported(param: str, message: str) -> Refusal:
     return Refusal(400, message, param=param, code="unsupported_parameter")
 
 
-def misread(error: ValidationError) -> Refusal:
+def validation_error(error: ValidationError) -> Refusal:
     """The first thing that is wrong with a request's body, by its path. Its value is not told."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = _path(first["loc"])
@@ -108,7 +108,7 @@ def misread(error: ValidationError) -> Refusal:
     return Refusal(400, f"Invalid value for '{where}': {message}.", param=where, code=code)
 
 
-def told(error: BaseException, *, candid: bool) -> Refusal:
+def to_error_response(error: BaseException, *, candid: bool) -> Refusal:
     """What a client is told of an error, whichever it is.
 
     Args:

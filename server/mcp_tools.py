@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,18 +11,20 @@ from weakref import WeakKeyDictionary
 from langchain_core.messages import HumanMessage
 from mcp.server.fastmcp import Context, FastMCP
 from mcp.server.fastmcp.exceptions import ToolError
+from mcp.types import ClientCapabilities, ElicitationCapability
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mom_council.deliberation.context import AnswerForm
 from mom_council.deliberation.events import Counted, Event, Missed, Polled, Read, Seated
+from mom_council.deliberation.people import PersonRequest
 from mom_council.records import Status, Verdict
 from mom_council.runs.threads import show_thread
-from mom_council.server.asking import Visitor, admitted, question_of
-from mom_council.server.errors import Refusal, told
-from mom_council.server.house import House
-from mom_council.server.running import Outcome, account, run
+from mom_council.server.answer import WholeAnswer, council_report, run
+from mom_council.server.errors import Refusal, to_error_response
+from mom_council.server.requests import Visitor, admitted, read_question
+from mom_council.server.state import ServerState
 
 INSTRUCTIONS = (
     "A council of language models answers one question together: several answer, they vote, and "
@@ -31,7 +34,7 @@ INSTRUCTIONS = (
 _OWNER = "council_owner"
 
 
-class Answer(BaseModel):
+class ToolAnswer(BaseModel):
     """What a council answers."""
 
     answer: str
@@ -40,7 +43,7 @@ class Answer(BaseModel):
     )
 
 
-class Listed(BaseModel):
+class ListedCouncil(BaseModel):
     """A council that can be asked."""
 
     name: str
@@ -49,23 +52,65 @@ class Listed(BaseModel):
     method: str = Field(description="how it counts votes")
 
 
-class Explained(BaseModel):
+class Explanation(BaseModel):
     """How an answer came about."""
 
     explanation: str
     council: dict[str, Any]
 
 
-class Desk:
-    """The tools, over a house."""
+class Approval(BaseModel):
+    """Whether a tool may be called."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    allow: bool = Field(description="whether the tool may be called like this")
+
+
+class Spoken(BaseModel):
+    """What a person says, or votes."""
+
+    text: str = Field(description="what you say; in a vote a letter or a ranking such as B > A")
+
+
+class ClientPeople:
+    """The person at the MCP client, asked by elicitation."""
+
+    present = True
+
+    def __init__(self, context: Context[Any, Any, Any]) -> None:
+        self._context = context
+
+    async def answer(self, request: PersonRequest) -> Any:
+        """What the person says; nothing where they decline."""
+        if request.kind == "person":
+            does = "vote" if request.votes else "speak"
+            message = f"{request.name}, it is your turn to {does}.\n\n{request.prompt}"
+            spoken = await self._context.elicit(message, Spoken)
+            return spoken.data.text if spoken.action == "accept" else ""
+        return {call["id"]: await self._approved(request, call) for call in request.calls}
+
+    async def _approved(self, request: PersonRequest, call: dict[str, Any]) -> bool:
+        arguments = json.dumps(call["arguments"], ensure_ascii=False)
+        message = f"{request.name} wants to call {call['tool']} with {arguments}. Allow it?"
+        answer = await self._context.elicit(message, Approval)
+        return answer.action == "accept" and answer.data.allow
+
+
+def _people(context: Context[Any, Any, Any]) -> ClientPeople | None:
+    """The person at the client; None where it cannot put a question to anybody."""
+    wanted = ClientCapabilities(elicitation=ElicitationCapability())
+    return ClientPeople(context) if context.session.check_client_capability(wanted) else None
+
+
+class CouncilTools:
+    """The tools, over a server."""
+
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
         self._last: WeakKeyDictionary[Any, Status] = WeakKeyDictionary()
 
     async def ask(
         self, question: str, context: Context[Any, Any, Any], council: str = "", thread: str = ""
-    ) -> Answer:
+    ) -> ToolAnswer:
         """Ask a council of language models one question; several answer, and they vote.
 
         It does not see this conversation: put all that it needs into the question. `council` is a
@@ -77,18 +122,18 @@ class Desk:
         try:
             return await self._ask(question, context, council, thread)
         except Exception as error:
-            raise self._told(error) from None
+            raise self._tool_error(error) from None
 
-    async def list_councils(self) -> list[Listed]:
+    async def list_councils(self) -> list[ListedCouncil]:
         """List the councils that can be asked: who sits in them, and how they count votes."""
         listed = []
-        for name in await self._house.offer.councils():
+        for name in await self._server.catalogue.councils():
             try:
-                council = (await self._house.offer.seat(name)).council
+                council = (await self._server.catalogue.find(name)).council
             except Exception as error:
-                raise self._told(error) from None
+                raise self._tool_error(error) from None
             listed.append(
-                Listed(
+                ListedCouncil(
                     name=name,
                     description=council.description,
                     characters=[character.name for character in council.characters],
@@ -99,7 +144,7 @@ class Desk:
 
     async def explain_last_verdict(
         self, context: Context[Any, Any, Any], thread: str = ""
-    ) -> Explained:
+    ) -> Explanation:
         """Say how the last answer came about: who spoke, how the vote went, who dissented and why.
 
         Of a `thread` it is the last answer there; left out, the last one that you asked for.
@@ -107,23 +152,24 @@ class Desk:
         try:
             status = await self._status(context, thread)
         except Exception as error:
-            raise self._told(error) from None
+            raise self._tool_error(error) from None
         if status is None:
             raise ToolError("nothing was asked yet; call ask first")
-        return Explained(explanation=in_words(status), council=self._account(status, thread))
+        return Explanation(explanation=in_words(status), council=self._account(status, thread))
 
     async def _ask(
         self, question: str, context: Context[Any, Any, Any], council: str, thread: str
-    ) -> Answer:
-        house, visitor = self._house, Visitor(_owner(context))
-        model = council or (await house.offer.councils())[0]
-        asked = await question_of(
-            house,
+    ) -> ToolAnswer:
+        server, visitor = self._server, Visitor(_owner(context))
+        model = council or (await server.catalogue.councils())[0]
+        asked = await read_question(
+            server,
             visitor,
             model,
             [HumanMessage(question)],
             form=AnswerForm(),
             thread=thread or None,
+            people=_people(context),
         )
         steps: asyncio.Queue[str] = asyncio.Queue()
         telling = asyncio.create_task(_tell(context, steps))
@@ -132,60 +178,60 @@ class Desk:
             if step := _step(event):
                 steps.put_nowait(step)
 
-        outcome: Outcome | None = None
+        outcome: WholeAnswer | None = None
         try:
-            async with aclosing(run(house, asked, watch=watch)) as parts:
+            async with aclosing(run(server, asked, watch=watch)) as parts:
                 async for part in parts:
-                    if isinstance(part, Outcome):
+                    if isinstance(part, WholeAnswer):
                         outcome = part
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
         assert outcome is not None  # noqa: S101 - `run` ends with it
         self._last[context.session] = outcome.answered.status
-        told_by = account(outcome, thread=thread or None, candid=house.settings.candid)
-        return Answer(answer=outcome.text, council=told_by)
+        report = council_report(outcome, thread=thread or None, candid=server.settings.candid)
+        return ToolAnswer(answer=outcome.text, council=report)
 
     async def _status(self, context: Context[Any, Any, Any], thread: str) -> Status | None:
         if not thread:
             return self._last.get(context.session)
-        kept = Visitor(_owner(context)).kept_as(thread)
-        view = await show_thread(await self._house.saver(), kept)
+        kept = Visitor(_owner(context)).store_name(thread)
+        view = await show_thread(await self._server.saver(), kept)
         return view.status if view else None
 
     def _account(self, status: Status, thread: str) -> dict[str, Any]:
         from mom_council.deliberation.events import Answered
 
-        outcome = Outcome("", Answered(text="", status=status))
-        return account(outcome, thread=thread or None, candid=self._house.settings.candid)
+        outcome = WholeAnswer("", Answered(text="", status=status))
+        return council_report(outcome, thread=thread or None, candid=self._server.settings.candid)
 
-    def _told(self, error: Exception) -> ToolError:
+    def _tool_error(self, error: Exception) -> ToolError:
         if isinstance(error, ToolError):
             return error
-        refusal = told(error, candid=self._house.settings.candid)
+        refusal = to_error_response(error, candid=self._server.settings.candid)
         return ToolError(refusal.body["error"]["message"])
 
 
-def make_mcp(house: House) -> FastMCP[Any]:
-    """The MCP server of a house."""
-    server: FastMCP[Any] = FastMCP("mixture-of-models", INSTRUCTIONS, log_level="WARNING")
-    desk = Desk(house)
+def make_mcp(server: ServerState) -> FastMCP[Any]:
+    """The MCP server of a server."""
+    tools: FastMCP[Any] = FastMCP("mixture-of-models", INSTRUCTIONS, log_level="WARNING")
+    desk = CouncilTools(server)
     for tool in (desk.ask, desk.list_councils, desk.explain_last_verdict):
-        server.add_tool(tool)
-    return server
+        tools.add_tool(tool)
+    return tools
 
 
-class Guarded:
+class GuardedApp:
     """An application behind the same door as the endpoint: keys, or this machine alone."""
 
-    def __init__(self, app: ASGIApp, house: House) -> None:
-        self._app, self._house = app, house
+    def __init__(self, app: ASGIApp, server: ServerState) -> None:
+        self._app, self._server = app, server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at who comes."""
         if scope["type"] == "http":
             try:
-                scope[_OWNER] = admitted(Request(scope), self._house.keys)
+                scope[_OWNER] = admitted(Request(scope), self._server.keys)
             except Refusal as refusal:
                 await refusal.response()(scope, receive, send)
                 return

@@ -10,17 +10,17 @@ import os
 
 from mom_council.councils.loader import load_council
 from mom_council.server.app import make_app
-from mom_council.server.house import House, Settings
+from mom_council.server.catalogue import Catalogue
 from mom_council.server.keys import Keys
-from mom_council.server.offer import Offer
+from mom_council.server.state import ServerSettings, ServerState
 
 _keys = Keys.from_environment()
 
 app = make_app(
-    House(
-        Offer([load_council(os.environ.get("MOM_COUNCIL") or "demo")], kept=None),
+    ServerState(
+        Catalogue([load_council(os.environ.get("MOM_COUNCIL") or "demo")], kept=None),
         _keys,
-        Settings(threads=False, candid=not _keys),
+        ServerSettings(threads=False, candid=not _keys),
     ),
     mounted=True,
 )

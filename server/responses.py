@@ -11,44 +11,50 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mom_council.server.asking import Visitor, checked, failing, house_of, question_of
-from mom_council.server.body import read_body
+from mom_council.server.answer import (
+    ServedQuestion,
+    WholeAnswer,
+    council_report,
+    response_usage,
+    run,
+    whole,
+)
+from mom_council.server.body import in_responses, read_body
 from mom_council.server.chat_request import conversation
-from mom_council.server.client_tools import in_responses
-from mom_council.server.errors import dumps, told
-from mom_council.server.house import House
+from mom_council.server.errors import dumps, to_error_response
+from mom_council.server.requests import Visitor, checked, read_question, state_of, stream_failures
 from mom_council.server.responses_request import ResponsesRequest
-from mom_council.server.running import Outcome, Question, account, response_usage, run, whole
-from mom_council.server.sending import EventStream, event, unless_gone
+from mom_council.server.state import ServerState
+from mom_council.server.streams import EventStream, event, unless_gone
 
 
 async def responses(request: Request, visitor: Visitor) -> Response:
     """Answer, in one piece or event by event."""
-    house = house_of(request)
-    body = await read_body(request, ResponsesRequest, house.settings.most_bytes)
+    server = state_of(request)
+    body = await read_body(request, ResponsesRequest, server.settings.most_bytes)
     body.refuse_what_cannot_be_done()
-    asked = await question_of(
-        house,
+    asked = await read_question(
+        server,
         visitor,
         body.model,
         conversation(body.messages),
         form=body.form,
         thread=visitor.thread or body.thread or (body.metadata or {}).get("thread_id"),
     )
-    made = Made(house, asked, body, visitor)
+    made = ResponseBuilder(server, asked, body, visitor)
     if not body.stream:
         return await unless_gone(request.receive, made.whole())
-    more = failing(house, visitor)
+    more = stream_failures(server, visitor)
     return EventStream(made.events(), **{**more, "broken": made.broken})
 
 
-class Made:
+class ResponseBuilder:
     """One response in the making."""
 
     def __init__(
-        self, house: House, asked: Question, body: ResponsesRequest, visitor: Visitor
+        self, server: ServerState, asked: ServedQuestion, body: ResponsesRequest, visitor: Visitor
     ) -> None:
-        self._house, self._asked, self._body, self._visitor = house, asked, body, visitor
+        self._server, self._asked, self._body, self._visitor = server, asked, body, visitor
         self._id = f"resp_{secrets.token_hex(16)}"
         self._message = f"msg_{secrets.token_hex(16)}"
         self._created = int(time.time())
@@ -57,14 +63,14 @@ class Made:
 
     async def whole(self) -> Response:
         """The response in one piece."""
-        outcome = await whole(self._house, self._asked)
+        outcome = await whole(self._server, self._asked)
         text = checked(outcome, self._asked.form)
         return Response(dumps(self._ended(outcome, text)), media_type="application/json")
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """The response as a stream of events."""
         begun = speaks = False
-        async with aclosing(run(self._house, self._asked)) as parts:
+        async with aclosing(run(self._server, self._asked)) as parts:
             async for part in parts:
                 if not begun:
                     begun = True
@@ -81,7 +87,7 @@ class Made:
 
     def broken(self, error: BaseException) -> bytes:
         """The last event of a stream that breaks off."""
-        refusal = told(error, candid=self._house.settings.candid)
+        refusal = to_error_response(error, candid=self._server.settings.candid)
         failed = self._state("failed", [])
         failed["error"] = {
             "code": "server_error" if refusal.status >= 500 else "invalid_prompt",
@@ -101,18 +107,18 @@ class Made:
             "response.content_part.added", **self._place, part=_text("")
         )
 
-    def _closing(self, outcome: Outcome, *, speaks: bool) -> bytes:
+    def _closing(self, outcome: WholeAnswer, *, speaks: bool) -> bytes:
         state = self._ended(outcome, outcome.text)
-        told = []
+        parts = []
         for index, item in enumerate(state["output"]):
             if item["type"] == "message":
-                told.append(b"" if speaks else self._message_begins())
-                told.append(self._message_ends(outcome.text))
+                parts.append(b"" if speaks else self._message_begins())
+                parts.append(self._message_ends(outcome.text))
             else:
-                told.append(self._call(index, item))
-            told.append(self._event("response.output_item.done", output_index=index, item=item))
+                parts.append(self._call(index, item))
+            parts.append(self._event("response.output_item.done", output_index=index, item=item))
         over = "incomplete" if state["status"] == "incomplete" else "completed"
-        return b"".join((*told, self._event(f"response.{over}", response=state)))
+        return b"".join((*parts, self._event(f"response.{over}", response=state)))
 
     def _message_ends(self, text: str) -> bytes:
         done = self._event("response.output_text.done", **self._place, text=text, logprobs=[])
@@ -130,12 +136,12 @@ class Made:
             )
         )
 
-    def _event(self, kind: str, **told: Any) -> bytes:
-        made = {"type": kind, "sequence_number": self._number, **told}
+    def _event(self, kind: str, **fields: Any) -> bytes:
+        made = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
         return event(dumps(made), kind)
 
-    def _ended(self, outcome: Outcome, text: str) -> dict[str, Any]:
+    def _ended(self, outcome: WholeAnswer, text: str) -> dict[str, Any]:
         """The response as it is at its end."""
         why = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(
             outcome.finish
@@ -146,10 +152,10 @@ class Made:
         state = self._state(status, [*message, *calls])
         state["incomplete_details"] = {"reason": why} if why else None
         state["usage"] = response_usage(outcome)
-        state["council"] = account(
+        state["council"] = council_report(
             outcome,
-            thread=self._visitor.told(self._asked.thread),
-            candid=self._house.settings.candid,
+            thread=self._visitor.client_name(self._asked.thread),
+            candid=self._server.settings.candid,
         )
         return state
 
@@ -166,7 +172,7 @@ class Made:
         body = self._body
         wanted = body.text.format if body.text else None
         form = wanted.model_dump(by_alias=True, exclude_none=True) if wanted else {"type": "text"}
-        thread = self._visitor.told(self._asked.thread)
+        thread = self._visitor.client_name(self._asked.thread)
         return {
             "id": self._id,
             "object": "response",
@@ -177,7 +183,7 @@ class Made:
             "incomplete_details": None,
             "instructions": body.instructions,
             "max_output_tokens": body.max_output_tokens,
-            "model": self._asked.seat.model,
+            "model": self._asked.served.model,
             "output": output,
             "parallel_tool_calls": True,
             "previous_response_id": None,

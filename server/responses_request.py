@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from mom_council.deliberation.context import AnswerForm
-from mom_council.server.body import Body, Part
+from mom_council.server.body import Body, Part, ResponsesTool, chosen
 from mom_council.server.chat_request import (
     Address,
     Asked,
@@ -19,7 +19,6 @@ from mom_council.server.chat_request import (
     Text,
     Told,
 )
-from mom_council.server.client_tools import FlatTool, chosen
 from mom_council.server.errors import unsupported, wrong
 
 
@@ -132,7 +131,7 @@ class ResponsesRequest(Body):
     metadata: dict[str, str] | None = Field(default=None, max_length=16)
     conversation: str | Conversation | None = None
 
-    tools: list[FlatTool] | None = None
+    tools: list[ResponsesTool] | None = None
     tool_choice: str | dict[str, Any] | None = None
 
     # What would change the answer and is not to be had here.

@@ -149,7 +149,7 @@ async def test_a_run_without_a_thread_has_the_parts_of_the_state_it_names(stage:
     assert len(values["segments"]) == len(stage.calls)
 
 
-async def test_a_trace_holds_no_key_and_without_words_no_question(
+async def test_a_trace_holds_no_key_and_is_left_out_on_request(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ODD_NAME", "zebra-crossing-4711")
@@ -161,19 +161,14 @@ async def test_a_trace_holds_no_key_and_without_words_no_question(
     asked = [{"role": "user", "content": "Is zebra-crossing-4711 a key?"}]
     told = Run(opened, asked)
     await told.finish()
-    silent = Run(opened, asked, words_traced=False)
-    await silent.finish()
     off = Run(opened, asked, traced=False)
     await off.finish()
     assert off.trace is None
     wait_for_traces()
     store = TraceStore()
-    assert {one.id for one in store.summaries()} == {told.trace, silent.trace}
-    full, bare = store.load(str(told.trace)), store.load(str(silent.trace))
+    assert [one.id for one in store.summaries()] == [told.trace]
+    full = store.load(str(told.trace))
     assert full is not None
-    assert bare is not None
     assert "Is [" in full.summary.question
     assert "zebra-crossing" not in full.model_dump_json()
     assert "What the council says." in full.model_dump_json()
-    assert bare.summary.question == ""
-    assert all(not span.prompt and not span.reply for span in bare.spans)

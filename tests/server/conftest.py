@@ -16,10 +16,10 @@ from openai import OpenAI
 
 from mom_council.councils.schema import Council
 from mom_council.server.app import make_app
-from mom_council.server.house import House, Settings
+from mom_council.server.catalogue import Catalogue
 from mom_council.server.keys import Keys
-from mom_council.server.offer import Offer
-from mom_council.server.serving import open_socket, server_of
+from mom_council.server.serve import open_socket, server_of
+from mom_council.server.state import ServerSettings, ServerState
 from mom_council.tests.graph.desk import desk
 from mom_council.tests.stage import Stage
 
@@ -31,7 +31,7 @@ class Served:
     """A running server, as a client sees it."""
 
     url: str
-    house: House
+    server: ServerState
     openai: OpenAI
     """The official client, which does not ask twice."""
     http: httpx.Client
@@ -59,7 +59,7 @@ def serve() -> Iterator[Serve]:
             *councils: Council,
             keys: str = "",
             only: bool = True,
-            make: Callable[[House], Any] = make_app,
+            make: Callable[[ServerState], Any] = make_app,
             **settings: Any,
         ) -> Served:
             return stack.enter_context(served(councils, keys, only, settings, make))
@@ -83,7 +83,7 @@ def served(
     keys: str,
     only: bool,
     settings: dict[str, Any],
-    make: Callable[[House], Any] = make_app,
+    make: Callable[[ServerState], Any] = make_app,
 ) -> Iterator[Served]:
     """One server."""
     sock = open_socket("127.0.0.1", 0)
@@ -92,28 +92,28 @@ def served(
     found: list[Any] = []
 
     async def main() -> None:
-        house = House(Offer(councils, **more), Keys(keys), Settings(**settings))
-        await house.open()
-        server = server_of(make(house))
-        found.extend([house, server])
+        server = ServerState(Catalogue(councils, **more), Keys(keys), ServerSettings(**settings))
+        await server.open()
+        uvicorn = server_of(make(server))
+        found.extend([server, uvicorn])
         up.set()
         try:
-            await server.serve([sock])
+            await uvicorn.serve([sock])
         finally:
-            await house.close()
+            await server.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), name="server")
     thread.start()
     assert up.wait(30)
-    house, server = found
+    server, uvicorn = found
     try:
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         with (
             OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=30) as client,
             httpx.Client(timeout=30, trust_env=False, verify=False) as http,
         ):
-            yield Served(url, house, client, http)
+            yield Served(url, server, client, http)
     finally:
-        server.should_exit = True
+        uvicorn.should_exit = True
         thread.join(30)
         assert not thread.is_alive()

@@ -14,31 +14,35 @@ import pytest
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import ElicitRequestParams, ElicitResult
 
-from mom_council.councils.yaml import written
-from mom_council.server.house import House
-from mom_council.server.mcp_tools import Guarded, make_mcp
-from mom_council.tests.graph.desk import desk, said, seat, texts
+from mom_council.councils.loader import load_council
+from mom_council.councils.yaml import written as yaml_of
+from mom_council.server.mcp_tools import GuardedApp, make_mcp
+from mom_council.server.state import ServerState
+from mom_council.tests.graph.desk import desk, proposals, said, seat, texts, written
 from mom_council.tests.server.conftest import KEY, Serve, Served
-from mom_council.tests.stage import Fault, Stage
+from mom_council.tests.stage import Fault, Reply, Stage
 
 pytestmark = pytest.mark.slow
 
 COMMAND = "from mom_council.cli import main; main()"
 
 
-def tools_of(house: House) -> Any:
+def tools_of(server: ServerState) -> Any:
     """The application that `mom mcp --http` serves."""
-    return Guarded(make_mcp(house).streamable_http_app(), house)
+    return GuardedApp(make_mcp(server).streamable_http_app(), server)
 
 
 @asynccontextmanager
-async def session_at(served: Served, key: str = "") -> AsyncIterator[ClientSession]:
+async def session_at(
+    served: Served, key: str = "", elicited: Any = None
+) -> AsyncIterator[ClientSession]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with (
         httpx.AsyncClient(headers=headers, trust_env=False, timeout=60) as client,
         streamable_http_client(f"{served.url}/mcp", http_client=client) as (read, write, _),
-        ClientSession(read, write) as session,
+        ClientSession(read, write, elicitation_callback=elicited) as session,
     ):
         await session.initialize()
         yield session
@@ -49,7 +53,7 @@ async def test_over_stdio_an_agent_lists_asks_and_has_it_explained(
 ) -> None:
     seat(stage, {"Ada": "Cats.", "Boris": "Cats.", "Clara": "Dogs."}, likes="Cats")
     file = tmp_path / "desk.yaml"
-    file.write_text(written(desk(stage)), "utf-8")
+    file.write_text(yaml_of(desk(stage)), "utf-8")
     started = StdioServerParameters(
         command=sys.executable,
         args=["-c", COMMAND, "mcp", "-c", str(file), "--only", "--db", "memory:"],
@@ -140,3 +144,37 @@ def test_strangers_do_not_come_in(
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     assert served.post(call, "/mcp", headers=headers).status_code == status
     assert not stage.calls
+
+
+@pytest.mark.parametrize("thread", ["", "pets"])
+async def test_the_person_at_the_client_speaks_votes_and_approves(
+    stage: Stage, serve: Serve, thread: str
+) -> None:
+    seat(stage)
+    made = written(stage)
+    made["models"]["clara"] = {"provider": "human", "model": "Ms K.", "timeout": 60}
+    made["tools"] = {"calculator": {"bundled": "calculator", "approve": True}}
+    made["characters"][0]["tools"] = ["calculator"]
+    call = {"name": "calculator", "args": {"expression": "6 * 7"}, "id": "c1"}
+    stage.model("ada", reply=[Reply(None, tool_calls=[call]), "It is 42.", "BALLOT: A"])
+    served = serve(load_council(made), make=tools_of, database="memory:")
+    messages: list[str] = []
+
+    async def elicited(context: Any, request: ElicitRequestParams) -> ElicitResult:
+        messages.append(request.message)
+        content: Any = {"allow": True} if "Allow it?" in request.message else {"text": "A parrot."}
+        return ElicitResult(action="accept", content=content)
+
+    async with session_at(served, elicited=elicited) as session:
+        arguments = {"question": "Which pet?", "thread": thread}
+        answer = await session.call_tool("ask", arguments)
+    assert not answer.isError, answer
+    assert answer.structuredContent is not None
+    assert answer.structuredContent["council"]["spoke"] == ["Ada", "Boris", "Clara"]
+    assert any("Ms K., it is your turn to speak" in one for one in messages)
+    assert any("Ms K., it is your turn to vote" in one for one in messages)
+    [approval] = [one for one in messages if "Allow it?" in one]
+    assert approval == 'Ada wants to call calculator with {"expression": "6 * 7"}. Allow it?'
+    assert "42" in said(stage.calls_to("ada")[1].body)
+    assert "A parrot." in proposals(stage.calls_to("pen")[0].body)
+    assert not served.server.memory.storage  # type: ignore[attr-defined]

@@ -83,7 +83,11 @@ def test_two_servers_on_one_database_continue_each_others_threads(
         for number, url in enumerate((one, two, one, two)):
             assert ask(url, f"Question {number}?", "talk").status_code == 200
         sent = stage.calls_to("ada")[-1].body
-        assert texts(sent, "user")[:3] == ["Question 0?", "Question 1?", "Question 2?"]
+        assert texts(sent, "user")[:3] == [
+            "Question 0?",
+            "Question 1?",
+            "Question 2?",
+        ]
         assert texts(sent, "assistant") == ["What the council says."] * 3
 
         # One dies in the middle of an answer; the other goes on in the same thread.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mom_council.server import serving as protocol
+from mom_council.server import serve as protocol
 from mom_council.tests.graph.desk import desk, roles, said, seat, texts
 from mom_council.tests.server.conftest import KEY, Serve, Served
 from mom_council.tests.stage import Fault, Stage

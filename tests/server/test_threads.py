@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from mom_council.tests.graph.desk import desk, seat, texts
+from mom_council.councils.loader import load_council
+from mom_council.tests.graph.desk import desk, seat, texts, written
 from mom_council.tests.server.conftest import KEY, Serve, Served
 from mom_council.tests.stage import Reply, Stage
+from mom_council.tracing.local import wait_for_traces
+from mom_council.tracing.store import TraceStore
 
 pytestmark = pytest.mark.slow
 
@@ -122,3 +125,34 @@ def test_a_tool_that_needs_leave_is_not_carried_out_where_nobody_can_give_it(
     told = stage.calls_to("ada")[1].body["messages"][-1]
     assert told["role"] == "tool"
     assert "nobody is here to allow this call" in told["content"]
+
+
+def test_a_question_in_a_thread_leaves_a_trace_without_keys(
+    stage: Stage, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODD_NAME", "zebra-crossing-4711")
+    seat(stage)
+    made = written(stage)
+    for spec in made["models"].values():
+        spec["api_key_env"] = "ODD_NAME"
+    served = serve(load_council(made))
+    asked = ask("Is zebra-crossing-4711 a key?")
+    answer = served.post(asked, headers={"x-thread-id": "keys"})
+    assert answer.status_code == 200
+    wait_for_traces()
+    [summary] = TraceStore().summaries()
+    assert (summary.thread, summary.council) == ("keys", "desk")
+    view = TraceStore().load(summary.id)
+    assert view is not None
+    assert "What the council says." in view.model_dump_json()
+    assert "zebra-crossing" not in view.model_dump_json()
+
+
+def test_a_person_of_the_council_is_absent_over_http(stage: Stage, serve: Serve) -> None:
+    seat(stage)
+    made = written(stage)
+    made["models"]["clara"] = {"provider": "human", "model": "Ms K.", "timeout": 60}
+    answer = serve(load_council(made)).post(ask("Which?"), headers={"x-thread-id": "pets"})
+    report = answer.json()["council"]
+    assert report["spoke"] == ["Ada", "Boris"]
+    assert "Clara" in {one["character"] for one in report["absent"]}

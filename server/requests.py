@@ -1,7 +1,4 @@
-"""Whether an answer has the form that its client asked for.
-
-From a request to a question: who asks, in which thread, of which council.
-"""
+"""From a request to a question: who asks, in which thread, of which council."""
 
 from __future__ import annotations
 
@@ -14,17 +11,18 @@ from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from starlette.requests import Request
 
 from mom_council.deliberation.context import AnswerForm
-from mom_council.server.client_tools import not_called
-from mom_council.server.errors import Refusal, dumps, loads, told, unsupported, wrong
-from mom_council.server.house import House
+from mom_council.runs.ask import People
+from mom_council.server.answer import ServedQuestion, WholeAnswer
+from mom_council.server.body import not_called
+from mom_council.server.errors import Refusal, dumps, loads, to_error_response, unsupported, wrong
 from mom_council.server.keys import EVERYONE, Keys, is_loopback
-from mom_council.server.running import Outcome, Question
-from mom_council.server.sending import event
+from mom_council.server.state import ServerState
+from mom_council.server.streams import event
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
 
 
-def checked(outcome: Outcome, form: AnswerForm) -> str:
+def checked(outcome: WholeAnswer, form: AnswerForm) -> str:
     """The answer's text; of a JSON answer the JSON alone.
 
     Raises:
@@ -100,7 +98,7 @@ class Visitor:
     thread: str | None = None
     """The thread that the request names."""
 
-    def kept_as(self, thread: str) -> str:
+    def store_name(self, thread: str) -> str:
         """The thread's name in the store: nobody reaches into another key's threads.
 
         Raises:
@@ -114,15 +112,15 @@ class Visitor:
             )
         return f"{self.owner}/{thread}" if self.owner else thread
 
-    def told(self, kept: str | None) -> str | None:
+    def client_name(self, kept: str | None) -> str | None:
         """The thread's name as the client knows it."""
         return kept.removeprefix(f"{self.owner}/") if kept is not None and self.owner else kept
 
 
-def house_of(request: Request) -> House:
-    """The house that the request came to."""
-    house: House = request.app.state.house
-    return house
+def state_of(request: Request) -> ServerState:
+    """The server that the request came to."""
+    server: ServerState = request.app.state.server
+    return server
 
 
 def visitor_of(request: Request) -> Visitor:
@@ -131,7 +129,7 @@ def visitor_of(request: Request) -> Visitor:
     Raises:
         Refusal: nobody who may; see `admitted`.
     """
-    owner = admitted(request, house_of(request).keys)
+    owner = admitted(request, state_of(request).keys)
     return Visitor(owner, request.headers.get(THREAD_HEADER))
 
 
@@ -178,8 +176,8 @@ def _refuse_others(request: Request) -> None:
         )
 
 
-async def question_of(
-    house: House,
+async def read_question(
+    server: ServerState,
     visitor: Visitor,
     model: str,
     messages: Sequence[AnyMessage],
@@ -188,7 +186,8 @@ async def question_of(
     seed: int | None = None,
     thread: str | None = None,
     choices: int = 1,
-) -> Question:
+    people: People | None = None,
+) -> ServedQuestion:
     """The question that a request puts.
 
     Raises:
@@ -200,16 +199,18 @@ async def question_of(
     if seed is not None:
         seed %= 2**32
     if thread is None:
-        return Question(await house.offer.seat(model), messages, form, seed)
-    if not house.settings.threads:
+        return ServedQuestion(
+            await server.catalogue.find(model), messages, form, seed, None, people
+        )
+    if not server.settings.threads:
         raise unsupported(
             THREAD_HEADER, "No threads are kept here; use those of the LangGraph server itself."
         )
     if choices > 1:
         raise unsupported("n", "A thread goes on with one answer; ask for one choice.")
-    kept = visitor.kept_as(thread)
-    seat = await house.offer.seat(model, await house.saver())
-    return Question(seat, _new_ones(messages), form, seed, kept)
+    kept = visitor.store_name(thread)
+    served = await server.catalogue.find(model, await server.saver())
+    return ServedQuestion(served, _new_ones(messages), form, seed, kept, people)
 
 
 def _new_ones(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
@@ -218,20 +219,20 @@ def _new_ones(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     The application's own words get fixed names, so that they are replaced and not repeated.
     """
     said = [place for place, message in enumerate(messages) if isinstance(message, AIMessage)]
-    told = [message for message in messages if isinstance(message, SystemMessage)]
+    instructions = [message for message in messages if isinstance(message, SystemMessage)]
     named = [
         message.model_copy(update={"id": f"instructions-{number}"})
-        for number, message in enumerate(told)
+        for number, message in enumerate(instructions)
     ]
     after = messages[said[-1] + 1 :] if said else messages
     return [*named, *(m for m in after if not isinstance(m, SystemMessage))]
 
 
-def failing(house: House, visitor: Visitor) -> dict[str, Any]:
+def stream_failures(server: ServerState, visitor: Visitor) -> dict[str, Any]:
     """What a stream does when something goes wrong."""
-    candid = house.settings.candid
+    candid = server.settings.candid
     return {
-        "refuse": lambda error: told(error, candid=candid).response(),
-        "broken": lambda error: event(dumps(told(error, candid=candid).body)),
-        "left": house.metrics.left.inc,
+        "refuse": lambda error: to_error_response(error, candid=candid).response(),
+        "broken": lambda error: event(dumps(to_error_response(error, candid=candid).body)),
+        "left": server.metrics.left.inc,
     }

@@ -1,6 +1,6 @@
 """HTTP for strangers: headers that come slowly, or never end, end the connection.
 
-Serving: the councils to offer, and uvicorn around the application.
+Serving: the councils to catalogue, and uvicorn around the application.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from mom_council.councils.loader import load_council
 from mom_council.errors import StorageError
 from mom_council.models.discovery import choose_council, cost_notice
 from mom_council.server.app import make_app
-from mom_council.server.house import House, Settings
+from mom_council.server.catalogue import Catalogue
 from mom_council.server.keys import Keys
-from mom_council.server.offer import Offer
+from mom_council.server.state import ServerSettings, ServerState
 
 HEADER_SECONDS = 10.0
 """From a request's first byte, or the connection's opening, to the end of its headers."""
 HEADER_BYTES = 64 * 1024
 
 
-class PatientToAPoint(HttpToolsProtocol):
+class HeaderLimitProtocol(HttpToolsProtocol):
     """Uvicorn's protocol with a limit on how long and how large the headers of a request are."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -89,9 +89,9 @@ GOODBYE = 10
 """Seconds that answers under way get when the server is stopped."""
 
 
-async def offer_of(
+async def open_catalogue(
     named: Sequence[str], *, only: bool = False, say: Callable[[str], None] = lambda line: None
-) -> Offer:
+) -> Catalogue:
     """What a server offers: the named councils, or the best that this machine can seat; and more.
 
     Args:
@@ -111,45 +111,49 @@ async def offer_of(
             if line:
                 say(line)
     more: dict[str, Any] = {"presets": False, "kept": None} if only else {}
-    return Offer(first, **more)
+    return Catalogue(first, **more)
 
 
 async def serve(
-    sock: socket.socket, offer: Offer, keys: Keys, settings: Settings, ready: Callable[[], None]
+    sock: socket.socket,
+    catalogue: Catalogue,
+    keys: Keys,
+    settings: ServerSettings,
+    ready: Callable[[], None],
 ) -> None:
     """Serve on an open socket until a signal comes.
 
     Raises:
-        MixtureError: the house cannot be opened.
+        MixtureError: the server cannot be opened.
     """
-    house = House(offer, keys, settings)
+    server = ServerState(catalogue, keys, settings)
     # Opened here and not in the application's lifespan, whose errors uvicorn only logs.
-    await house.open()
+    await server.open()
     ready()
     try:
-        await server_of(make_app(house)).serve([sock])
+        await server_of(make_app(server)).serve([sock])
     finally:
-        await house.close()
+        await server.close()
 
 
 async def serve_tools(
     sock: socket.socket | None,
-    offer: Offer,
+    catalogue: Catalogue,
     keys: Keys,
-    settings: Settings,
+    settings: ServerSettings,
     ready: Callable[[], None],
 ) -> None:
     """Serve the MCP tools: over HTTP on an open socket, or over stdin and stdout.
 
     Raises:
-        MixtureError: the house cannot be opened.
+        MixtureError: the server cannot be opened.
     """
-    from mom_council.server.mcp_tools import Guarded, make_mcp
+    from mom_council.server.mcp_tools import GuardedApp, make_mcp
 
-    house = House(offer, keys, settings)
-    await house.open()
+    server = ServerState(catalogue, keys, settings)
+    await server.open()
     try:
-        tools = make_mcp(house)
+        tools = make_mcp(server)
         ready()
         if sock is None:
             await tools.run_stdio_async()
@@ -157,9 +161,9 @@ async def serve_tools(
             if keys:
                 # The key says who may come; the address is whatever the owner gave the machine.
                 tools.settings.transport_security = None
-            await server_of(Guarded(tools.streamable_http_app(), house)).serve([sock])
+            await server_of(GuardedApp(tools.streamable_http_app(), server)).serve([sock])
     finally:
-        await house.close()
+        await server.close()
 
 
 def server_of(app: Any) -> uvicorn.Server:
@@ -168,7 +172,7 @@ def server_of(app: Any) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            http=PatientToAPoint,
+            http=HeaderLimitProtocol,
             ws="none",
             access_log=False,  # addresses may hold what clients should not have put there
             log_config=None,

@@ -13,29 +13,32 @@ from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph.state import CompiledStateGraph
 
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.councils.saved import saved_councils
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
-from mom_council.graph.council import compile_council
 from mom_council.redaction import shown
+from mom_council.runs.ask import OpenCouncil
 from mom_council.server.errors import Refusal
 from mom_council.voting.methods import ALIASES, METHODS
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class ServedCouncil:
     """A council that a client asked for, ready to be asked."""
 
     model: str
     """As the client named it."""
-    council: Council
-    graph: CompiledStateGraph[Any, Any, Any, Any]
+    opened: OpenCouncil
+
+    @property
+    def council(self) -> Council:
+        """Its rules."""
+        return self.opened.council
 
 
-class Offer:
+class Catalogue:
     """What can be asked for.
 
     Args:
@@ -61,7 +64,7 @@ class Offer:
             self._sources[council.name] = council
         self._presets = preset_names() if presets else ()
         self._kept = kept
-        self._ready: dict[tuple[str, str | None, bool], tuple[float, Seat]] = {}
+        self._ready: dict[tuple[str, str | None, bool], tuple[float, ServedCouncil]] = {}
         self._making = asyncio.Lock()
 
     async def councils(self) -> list[str]:
@@ -73,7 +76,9 @@ class Offer:
         councils = await self.councils()
         return [*councils, *(f"{name}:{method}" for name in councils for method in METHODS)]
 
-    async def seat(self, model: str, saver: BaseCheckpointSaver[Any] | None = None) -> Seat:
+    async def find(
+        self, model: str, saver: BaseCheckpointSaver[Any] | None = None
+    ) -> ServedCouncil:
         """The council called `model`, its threads kept by `saver`, or nowhere.
 
         Raises:
@@ -97,11 +102,11 @@ class Offer:
         if key not in self._ready or self._ready[key][0] != written:
             async with self._making:
                 if key not in self._ready or self._ready[key][0] != written:
-                    seat = await asyncio.to_thread(self._make, *key[:2], saver)
-                    self._ready[key] = (written, seat)
+                    served = await asyncio.to_thread(self._make, *key[:2], saver)
+                    self._ready[key] = (written, served)
         return self._ready[key][1]
 
-    def _make(self, name: str, method: str | None, saver: Any) -> Seat:
+    def _make(self, name: str, method: str | None, saver: Any) -> ServedCouncil:
         known = self._known()
         if name not in known:
             raise Refusal(
@@ -115,7 +120,7 @@ class Offer:
             rules = council.deliberation.model_copy(update={"method": method})
             council = load_council(council.model_copy(update={"deliberation": rules}))
         model = f"{name}:{method}" if method else name
-        return Seat(model, council, compile_council(council, saver))
+        return ServedCouncil(model, OpenCouncil(council, saver))
 
     def _known(self) -> dict[str, Any]:
         known: dict[str, Any] = dict(self._sources)

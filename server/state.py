@@ -1,26 +1,31 @@
-"""How many questions are answered at once, how many wait, and when one is turned away.
-
-What Prometheus reads at /metrics. Labels are names that the server offers, never a client's.
-"""
+"""What all requests of a server share: councils, keys, places, counters, the store of threads."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from mom_council.records import Status
+from mom_council.runs.ask import open_runs
+from mom_council.runs.checkpoints import MEMORY, open_checkpointer
+from mom_council.server.catalogue import Catalogue
 from mom_council.server.errors import Refusal
+from mom_council.server.keys import Keys
 
 _LONGEST = 120
 """Seconds that a client is told to wait at the most."""
 
 
-class Places:
+class QuestionSlots:
     """So many questions at once; the next ones wait in a row of bounded length."""
 
     def __init__(self, at_once: int, waiting: int) -> None:
@@ -74,7 +79,7 @@ _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 class Metrics:
     """The counters of one server."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: QuestionSlots) -> None:
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
             "mom_requests", "Requests by route and status", ["route", "status"], registry=registry
@@ -123,3 +128,85 @@ class Metrics:
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self._registry)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How a server is to behave."""
+
+    database: str | None = None
+    """Where threads are kept, as `open_checkpointer` takes it; None: the usual file."""
+    at_once: int = 256
+    waiting: int = 256
+    most_bytes: int = 32_000_000
+    """Of a request's body: a long conversation with pictures in it."""
+    threads: bool = True
+    """Whether a request may name a thread."""
+    candid: bool = True
+    """Whether clients read an error's own words. Off where they are not on this machine."""
+
+
+class ServerState:
+    """Opened once for each server, in its event loop."""
+
+    def __init__(self, catalogue: Catalogue, keys: Keys, settings: ServerSettings) -> None:
+        self.catalogue = catalogue
+        self.keys = keys
+        self.settings = settings
+        self.slots = QuestionSlots(settings.at_once, settings.waiting)
+        self.metrics = Metrics(self.slots)
+        self.memory: BaseCheckpointSaver[Any]
+        """Threads that live as long as one question."""
+        self._saver: BaseCheckpointSaver[Any] | None = None
+        self._opening = asyncio.Lock()
+        self._stack = contextlib.AsyncExitStack()
+        self._answering: set[str] = set()
+
+    async def open(self) -> None:
+        """Make ready for the first request; a database that was named is opened now.
+
+        Raises:
+            StorageError: threads cannot be kept there.
+        """
+        self.memory = await self._stack.enter_async_context(open_runs(MEMORY))
+        if self.settings.database is not None:
+            await self.saver()
+
+    async def close(self) -> None:
+        """Close the store and the connections to the models."""
+        await self._stack.aclose()
+
+    async def saver(self) -> BaseCheckpointSaver[Any]:
+        """The store of threads, opened when it is first asked for.
+
+        Raises:
+            StorageError: it cannot be opened.
+        """
+        async with self._opening:
+            if self._saver is None:
+                opened = open_checkpointer(self.settings.database)
+                self._saver = await self._stack.enter_async_context(opened)
+        return self._saver
+
+    @contextlib.asynccontextmanager
+    async def alone_in(self, thread: str | None) -> AsyncIterator[None]:
+        """Be the only one to answer in a thread.
+
+        Raises:
+            Refusal: somebody is; two answers at once would be woven into each other.
+        """
+        if thread is None:
+            yield
+            return
+        if thread in self._answering:
+            raise Refusal(
+                409,
+                "a question is being answered in this thread; wait for its answer",
+                code="thread_busy",
+                headers={"x-should-retry": "false"},
+            )
+        self._answering.add(thread)
+        try:
+            yield
+        finally:
+            self._answering.discard(thread)

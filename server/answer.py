@@ -1,10 +1,7 @@
-"""The answer as its client hears it: where its stops end it, and when the whole differs.
+"""One answer of a council for a client: pieces as they come, then the whole of it.
 
-A drawn picture on its way to a client: in the text, as Markdown; a chat has no other place.
-
-One run of a council for a client: pieces of the answer as they come, then the whole of it.
-
-What a client learns of how its answer came about: usage, and the council's own account.
+The client's stops end it early. A picture goes into the text, as Markdown: a chat has no other
+place. With the answer goes the council's own report of how it came about.
 """
 
 from __future__ import annotations
@@ -12,25 +9,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AnyMessage
-from langchain_core.runnables import RunnableConfig
 
 from mom_council.deliberation.context import AnswerForm, CouncilContext
 from mom_council.deliberation.events import Answered, Event, Said
 from mom_council.errors import DeliberationError
 from mom_council.models.gallery import delete_pictures, pictures_in
 from mom_council.records import Usage
-from mom_council.runs.follow import follow
-from mom_council.server.house import House
-from mom_council.server.offer import Seat
+from mom_council.runs.ask import OpenCouncil, People, Run
+from mom_council.server.catalogue import ServedCouncil
+from mom_council.server.state import ServerState
 
 
-class Stops:
+class StopFilter:
     """Passes an answer's pieces on up to the first stop.
 
     A stop can come in two pieces, so as much is held back as may be its beginning. Models are sent
@@ -40,7 +37,7 @@ class Stops:
     def __init__(self, stops: Sequence[str] = ()) -> None:
         self._stops = [stop for stop in stops if stop]
         self._held = ""
-        self.told = ""
+        self.text = ""
         """Everything that was passed on."""
         self.stopped = False
 
@@ -48,7 +45,7 @@ class Stops:
         """Take in some text; what can be passed on."""
         if self.stopped:
             return ""
-        if not self.told:
+        if not self.text:
             text = (self._held + text).lstrip()
             self._held = ""
         return self._pass(self._held + text)
@@ -57,7 +54,7 @@ class Stops:
         """The answer is over, and reads like this as a whole; what is still to be passed on."""
         if self.stopped:
             return ""
-        heard = self.told + self._held
+        heard = self.text + self._held
         if whole.startswith(heard):
             rest = self._held + whole[len(heard) :]
         elif heard.endswith(whole) or heard.rstrip() == whole:
@@ -75,7 +72,7 @@ class Stops:
         elif not last:
             keep = max((_overlap(text, stop) for stop in self._stops), default=0)
             text, self._held = text[: len(text) - keep], text[len(text) - keep :]
-        self.told += text
+        self.text += text
         return text
 
 
@@ -109,24 +106,26 @@ def _drawn(text: str, blocks: list[dict[str, Any]], kept: bool) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ServedQuestion:
     """What a client asks of a council."""
 
-    seat: Seat
+    served: ServedCouncil
     messages: Sequence[AnyMessage]
     form: AnswerForm
     seed: int | None = None
     thread: str | None = None
     """As the store names it; None: nothing is kept."""
+    people: People | None = None
+    """Who can answer what the council asks a person. None over HTTP: a request has one answer."""
 
-    def again(self, choice: int) -> Question:
-        """The same question for another choice: other dice."""
-        seed = (self.seat.council.seed if self.seed is None else self.seed) + choice
-        return Question(self.seat, self.messages, self.form, seed % 2**32)
+    def again(self, choice: int) -> ServedQuestion:
+        """The same question for another choice: with another seed."""
+        seed = (self.served.council.seed if self.seed is None else self.seed) + choice
+        return ServedQuestion(self.served, self.messages, self.form, seed % 2**32)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WholeAnswer:
     """A whole answer."""
 
     text: str
@@ -146,14 +145,14 @@ class Outcome:
 
 
 async def run(
-    house: House, asked: Question, *, watch: Callable[[Event], None] | None = None
-) -> AsyncGenerator[str | Outcome, None]:
+    server: ServerState, asked: ServedQuestion, *, watch: Callable[[Event], None] | None = None
+) -> AsyncGenerator[str | WholeAnswer, None]:
     """Have the council answer; yields pieces of text, and at the end the whole.
 
     Whoever stops listening stops the run, and the calls under way.
 
     Args:
-        house: where it is asked.
+        server: where it is asked.
         asked: what.
         watch: is shown everything that the run tells; left out, only the answer is read.
 
@@ -161,61 +160,88 @@ async def run(
         Refusal: there is no place, or the thread is busy.
         MixtureError: as the council raises it.
     """
-    seat = asked.seat
-    # Nobody at the other end of a request can be asked to approve a tool.
-    context = CouncilContext(form=asked.form, seed=asked.seed, can_ask=False)
-    config: RunnableConfig = {"metadata": {"council": seat.council.name, "asked": seat.model}}
-    if asked.thread is not None:
-        config["configurable"] = {"thread_id": asked.thread}
-        config["metadata"]["thread"] = asked.thread
-    stops = Stops(asked.form.stop)
+    served = asked.served
+    stops = StopFilter(asked.form.stop)
     first: float | None = None
     answered: Answered | None = None
-    async with house.alone_in(asked.thread), house.places.place():
+    async with (
+        server.alone_in(asked.thread),
+        server.slots.place(),
+        _opened(server, asked) as (opened, thread),
+    ):
         began = time.monotonic()
-        given = {"messages": [*asked.messages]}
-        wanted = _wanted if watch is None else None
-        events = follow(seat.graph, given, config, context=context, wanted=wanted)
-        async with aclosing(events):
+        recipe = Run(
+            opened,
+            asked.messages,
+            thread=thread,
+            context=CouncilContext(form=asked.form, seed=asked.seed),
+            named=served.model,
+            people=asked.people,
+            wanted=_is_for_clients if watch is None else None,
+            # A client that names no thread has nothing kept, a trace included.
+            traced=asked.thread is not None,
+        )
+        async with aclosing(recipe.events()) as events:
             async for event in events:
                 if watch is not None:
                     watch(event)
                 if isinstance(event, Answered):
                     answered = event
-                elif (
-                    isinstance(event, Said) and _heard(event) and (piece := stops.hear(event.text))
-                ):
+                elif isinstance(event, Said) and _is_answer(event):
+                    piece = stops.hear(event.text)
+                    if not piece:
+                        continue
                     if first is None:
                         first = time.monotonic() - began
-                        house.metrics.first_piece.labels(seat.model).observe(first)
+                        server.metrics.first_piece.labels(served.model).observe(first)
                     yield piece
+        recipe.refuse_waiting()
         if answered is None:
             raise DeliberationError("the run ended without an answer", cure="ask again")
-        house.metrics.answered(seat.model, answered.status, time.monotonic() - began)
-    if rest := stops.end(await _text(answered, asked, candid=house.settings.candid)):
+        server.metrics.answered(served.model, answered.status, time.monotonic() - began)
+    if rest := stops.end(await _text(answered, asked, candid=server.settings.candid)):
         yield rest
-    yield Outcome(stops.told, answered, stops.stopped)
+    yield WholeAnswer(stops.text, answered, stops.stopped)
 
 
-async def whole(house: House, asked: Question) -> Outcome:
+@asynccontextmanager
+async def _opened(
+    server: ServerState, asked: ServedQuestion
+) -> AsyncIterator[tuple[OpenCouncil, str | None]]:
+    """The council and the thread to ask in.
+
+    A person is asked in a thread; where the client named none, one that lives as long as the
+    question.
+    """
+    if asked.thread is not None or asked.people is None:
+        yield asked.served.opened, asked.thread
+        return
+    thread = f"question-{uuid.uuid4().hex}"
+    try:
+        yield OpenCouncil(asked.served.council, server.memory), thread
+    finally:
+        await server.memory.adelete_thread(thread)
+
+
+async def whole(server: ServerState, asked: ServedQuestion) -> WholeAnswer:
     """The whole answer at once."""
-    outcome: Outcome | None = None
-    async with aclosing(run(house, asked)) as parts:
+    outcome: WholeAnswer | None = None
+    async with aclosing(run(server, asked)) as parts:
         async for part in parts:
-            if isinstance(part, Outcome):
+            if isinstance(part, WholeAnswer):
                 outcome = part
     assert outcome is not None  # noqa: S101 - `run` ends with it
     return outcome
 
 
 async def several(
-    house: House, asked: Question, choices: int
-) -> AsyncGenerator[tuple[int, str | Outcome], None]:
+    server: ServerState, asked: ServedQuestion, choices: int
+) -> AsyncGenerator[tuple[int, str | WholeAnswer], None]:
     """Several choices: as many runs of the council, side by side, each with other dice."""
-    heard: asyncio.Queue[tuple[int, str | Outcome] | None] = asyncio.Queue()
+    heard: asyncio.Queue[tuple[int, str | WholeAnswer] | None] = asyncio.Queue()
 
     async def listen(choice: int) -> None:
-        async with aclosing(run(house, asked.again(choice))) as parts:
+        async with aclosing(run(server, asked.again(choice))) as parts:
             async for part in parts:
                 heard.put_nowait((choice, part))
 
@@ -244,18 +270,18 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _wanted(event: Mapping[str, Any]) -> bool:
+def _is_for_clients(event: Mapping[str, Any]) -> bool:
     """What a client is shown: the synthesizer's words, and the whole answer."""
     if event.get("kind") == "said":
         return bool(event["speaker"]["node"] == "synthesizer" and not event["reasoning"])
     return event.get("kind") == "answered"
 
 
-def _heard(event: Said) -> bool:
+def _is_answer(event: Said) -> bool:
     return event.speaker.node == "synthesizer" and not event.reasoning
 
 
-async def _text(answered: Answered, asked: Question, *, candid: bool) -> str:
+async def _text(answered: Answered, asked: ServedQuestion, *, candid: bool) -> str:
     """The answer as its client may read it."""
     status = answered.status
     if status.route == "image" and status.degraded and not answered.pictures and not candid:
@@ -263,13 +289,13 @@ async def _text(answered: Answered, asked: Question, *, candid: bool) -> str:
     return await in_text(answered, kept=asked.thread is not None)
 
 
-def usage_of(outcomes: Sequence[Outcome]) -> Usage:
+def usage_of(outcomes: Sequence[WholeAnswer]) -> Usage:
     """What all models have used for an answer, and for its other choices."""
     return sum((one.answered.status.usage for one in outcomes), Usage())
 
 
-def chat_usage(outcomes: Sequence[Outcome]) -> dict[str, int] | None:
-    """The usage in OpenAI's words; None where no model told it."""
+def chat_usage(outcomes: Sequence[WholeAnswer]) -> dict[str, int] | None:
+    """The usage in OpenAI's words; None where no model said it."""
     usage = usage_of(outcomes)
     if usage.tokens is None:
         return None
@@ -277,23 +303,23 @@ def chat_usage(outcomes: Sequence[Outcome]) -> dict[str, int] | None:
     return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
 
 
-def account(outcome: Outcome, *, thread: str | None, candid: bool) -> dict[str, Any]:
-    """The council's account of an answer: who spoke, how the vote went, who dissented.
+def council_report(outcome: WholeAnswer, *, thread: str | None, candid: bool) -> dict[str, Any]:
+    """The council's council_report of an answer: who spoke, how the vote went, who dissented.
 
     Without `candid` the words of errors are left out: they name addresses of the owner's network.
     """
     status = outcome.answered.status
-    told = status.model_dump(mode="json")
-    told["name"] = told.pop("council")
+    report = status.model_dump(mode="json")
+    report["name"] = report.pop("council")
     if not candid:
-        told["notes"] = []
-        for absence in told["absent"]:
+        report["notes"] = []
+        for absence in report["absent"]:
             absence["detail"] = ""
-    return {**told, "thread": thread}
+    return {**report, "thread": thread}
 
 
-def response_usage(outcome: Outcome) -> dict[str, Any] | None:
-    """The usage as /v1/responses words it; None where no model told it."""
+def response_usage(outcome: WholeAnswer) -> dict[str, Any] | None:
+    """The usage as /v1/responses words it; None where no model said it."""
     usage = usage_of([outcome])
     if usage.tokens is None:
         return None
