@@ -169,8 +169,13 @@ class ServerState:
             StorageError: threads cannot be kept there.
         """
         self.memory = await self._stack.enter_async_context(open_runs(MEMORY))
-        if self.settings.database is not None:
+        if self.settings.database is None:
+            return
+        try:
             await self.saver()
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Close the store and the connections to the models."""
