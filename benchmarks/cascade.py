@@ -7,7 +7,7 @@ Model Cascades with Mixture of Thoughts Representations", ICLR 2024.
 
 from __future__ import annotations
 
-from mom_council.evals.rules import Decision, Rule
+from mom_council.evals.rules import Rule, RuleDecision
 from mom_council.evals.sheet import Line, Sheet
 
 
@@ -18,13 +18,13 @@ def cascade(cal: Sheet, strong: int, *, cheap: int = 3) -> Rule:
     """
     first = [voter for voter in cal.cheapest_first() if voter != strong][:cheap]
 
-    def decide(line: Line) -> Decision:
+    def decide(line: Line) -> RuleDecision:
         said = {line.said[voter] for voter in first}
         usd = sum(line.usd[voter] for voter in first)
         agreed = said.pop() if len(said) == 1 else None
         if agreed is not None:
-            return Decision((agreed,), len(first), usd)
+            return RuleDecision((agreed,), len(first), usd)
         last = line.said[strong]
-        return Decision(() if last is None else (last,), len(first) + 1, usd + line.usd[strong])
+        return RuleDecision(() if last is None else (last,), len(first) + 1, usd + line.usd[strong])
 
     return decide

@@ -29,13 +29,13 @@ from mom_council.councils.recording import (
 )
 from mom_council.errors import MixtureError
 from mom_council.evals.intervals import bootstrap, paired
-from mom_council.evals.rules import RULES, Decision, Fit, stopping
+from mom_council.evals.rules import RULES, Fit, RuleDecision, stopping
 from mom_council.evals.sheet import Line, Sheet, lay_out
 from mom_council.voting.calibration import calibration_error, error_by_chance
 
 Split = tuple[Sheet, Sheet]
 """What to fit on, and what to score."""
-Scored = list[tuple[Line, Decision]]
+Scored = list[tuple[Line, RuleDecision]]
 
 
 def measure(
@@ -172,7 +172,7 @@ def _cascade(
     others = [model for model in models if model != strong]
     splits = _splits(lay_out(questions, [*others, strong]), cross=cross)
     last = len(others)
-    fit: Callable[[Sheet], Callable[[Line], Decision]] = lambda cal: cascade(cal, last)  # noqa: E731
+    fit: Callable[[Sheet], Callable[[Line], RuleDecision]] = lambda cal: cascade(cal, last)  # noqa: E731
     scored = _apply(fit, splits)
     alone = sum(line.usd[last] for line, _ in scored)
     return CascadeFigures(

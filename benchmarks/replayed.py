@@ -34,12 +34,12 @@ from mom_council.councils.recording import (
 )
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
-from mom_council.evals.asking import abreast
+from mom_council.evals.asking import map_concurrently
 from mom_council.evals.fitting import teach
 from mom_council.evals.reports import table
 from mom_council.evals.rules import (
-    Decision,
     Fit,
+    RuleDecision,
     calibrated_stop,
     confident,
     plain_majority,
@@ -211,7 +211,7 @@ async def _play(
         calls = sum(one.node == "character" for one in segments)
         return state["status"].verdict, calls
 
-    async for line, outcome in abreast(lines, act, 8):
+    async for line, outcome in map_concurrently(lines, act, 8):
         yield line, outcome
 
 
@@ -225,7 +225,7 @@ def _told(
     seats: str,
     rule: str,
     voters: int,
-    pairs: Sequence[tuple[Line, Decision, Verdict | None, int]],
+    pairs: Sequence[tuple[Line, RuleDecision, Verdict | None, int]],
 ) -> Agreement:
     winners = calls = 0
     ours = theirs = saved = 0.0

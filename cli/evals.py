@@ -266,11 +266,14 @@ def keeps(
     import asyncio
 
     from mom_council.councils.loader import load_council
-    from mom_council.evals.fact_retention import measure_facts, planted
+    from mom_council.evals.fact_retention import measure_fact_retention, planted_questions
 
     found = asyncio.run(
-        measure_facts(
-            load_council(council), planted(number), concurrency=concurrency, progress=_progress()
+        measure_fact_retention(
+            load_council(council),
+            planted_questions(number),
+            concurrency=concurrency,
+            progress=_progress(),
         )
     )
     if json:

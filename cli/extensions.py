@@ -20,8 +20,8 @@ def list_() -> None:
     needs and is not here stands below it.
     """
     from mom_council.cli.inert import one_line
-    from mom_council.extensions.describing import described_without_loading
     from mom_council.extensions.finding import every
+    from mom_council.extensions.loaded import described_without_loading
 
     for found in every():
         if isinstance(found, Exception):

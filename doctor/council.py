@@ -14,8 +14,8 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, Server
 from mom_council.doctor.finding import Finding, fail, failed, ok, warn
 from mom_council.errors import CouncilError, MixtureError
-from mom_council.extensions.describing import problems_of
 from mom_council.extensions.hook_run import under_extensions
+from mom_council.extensions.loaded import problems_of
 from mom_council.models.addresses import ollama_address
 from mom_council.models.discovery import calls_at_most, costs_money
 from mom_council.models.memory import ask_ollama

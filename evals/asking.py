@@ -20,7 +20,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-async def abreast(
+async def map_concurrently(
     items: Sequence[T], act: Callable[[T], Awaitable[R]], concurrency: int
 ) -> AsyncIterator[tuple[T, R]]:
     """Each item with what came of it, as they are done.
@@ -49,7 +49,7 @@ async def abreast(
         await asyncio.gather(*running, return_exceptions=True)
 
 
-class Solo(NamedTuple):
+class SoloAnswer(NamedTuple):
     """What a member answered on its own. No text: it failed, and `error` says how."""
 
     text: str
@@ -61,7 +61,7 @@ class Solo(NamedTuple):
 
 async def ask_alone(
     council: Council, who: Character, case: Case, *, temperature: float | None = None
-) -> Solo:
+) -> SoloAnswer:
     """Ask a member as the graph asks it in the first round.
 
     Args:
@@ -78,7 +78,7 @@ async def ask_alone(
         speaking_style=who.speaking_style,
         thought_process=who.thought_process,
         interests=who.interests,
-        question=case.asked,
+        question=case.prompt,
         restated="",
         earlier=[],
         own="",
@@ -93,11 +93,11 @@ async def ask_alone(
         reply = await speak(council, who.model, compose_messages(prompt), params=params)
     except ModelError as error:
         used = error.usage if isinstance(error, ModelUnavailableError) else None
-        return Solo("", used or Usage(), error=str(error))
-    return Solo(reply.text.strip(), reply.usage, name_of(council.models[reply.model]))
+        return SoloAnswer("", used or Usage(), error=str(error))
+    return SoloAnswer(reply.text.strip(), reply.usage, name_of(council.models[reply.model]))
 
 
-async def ask_everyone(council: Council, case: Case) -> dict[str, Solo]:
+async def ask_everyone(council: Council, case: Case) -> dict[str, SoloAnswer]:
     """Ask every member on its own, side by side; by its name, in seat order."""
     answers = await asyncio.gather(*(ask_alone(council, who, case) for who in council.characters))
     return {who.name: answer for who, answer in zip(council.characters, answers, strict=True)}

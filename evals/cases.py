@@ -51,20 +51,20 @@ class Case(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _under_other_names(cls, told: Any) -> Any:
+    def _under_other_names(cls, value: Any) -> Any:
         """Data sets of others call the same things otherwise."""
-        if not isinstance(told, Mapping):
-            return told
-        found = {name: told[other] for other, name in _OTHER_NAMES.items() if other in told}
-        return {**found, **told}
+        if not isinstance(value, Mapping):
+            return value
+        renamed = {name: value[other] for other, name in _OTHER_NAMES.items() if other in value}
+        return {**renamed, **value}
 
     @property
     def key(self) -> str:
         """Names the case: its id, or a digest of what is asked."""
-        return self.id or hashlib.sha256(self.asked.encode()).hexdigest()[:16]
+        return self.id or hashlib.sha256(self.prompt.encode()).hexdigest()[:16]
 
     @property
-    def asked(self) -> str:
+    def prompt(self) -> str:
         """What a model reads: the question, and its options, lettered."""
         lines = (
             f"{letter}. {text}" for letter, text in zip(LETTERS, self.options or (), strict=False)

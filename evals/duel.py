@@ -16,7 +16,7 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.schema import Council
 from mom_council.deliberation.ask_model import compose_messages
 from mom_council.errors import CouncilError, DeliberationError, ModelError
-from mom_council.evals.asking import abreast, ask_alone
+from mom_council.evals.asking import ask_alone, map_concurrently
 from mom_council.evals.cases import Case
 from mom_council.evals.intervals import bootstrap
 from mom_council.graph.council import compile_council
@@ -75,7 +75,7 @@ async def _ask(
         style="standard",
         name="the judge",
         personality="",
-        question=case.asked,
+        question=case.prompt,
         restated="",
         **prompt_values("plurality", shown),
     )
@@ -154,46 +154,50 @@ async def duel(
         raise CouncilError(f"{against!r} is no character of {council.name!r}")
     rival = named[0] if named else writes or council.characters[0]
     graph = compile_council(council)
-    found: list[tuple[float, bool]] = []
+    points: list[tuple[float, bool]] = []
     unanswered, spent, done = 0, Usage(), 0
 
     async def act(case: Case) -> tuple[float, bool, Usage] | None:
         solo = await ask_alone(council, rival, case)
         try:
-            state = await graph.ainvoke({"messages": [HumanMessage(case.asked)]})
+            state = await graph.ainvoke({"messages": [HumanMessage(case.prompt)]})
         except (DeliberationError, ModelError):
             return None
         if solo.error:
             return None
         answer = str(state["messages"][-1].content)
-        said = await compare(council, judge, case, answer, solo.text)
-        return {"one": 1.0, "tie": 0.5, "other": 0.0}[said.prefers], said.steady, said.usage
+        judgement = await compare(council, judge, case, answer, solo.text)
+        return (
+            {"one": 1.0, "tie": 0.5, "other": 0.0}[judgement.prefers],
+            judgement.steady,
+            judgement.usage,
+        )
 
-    async for _, outcome in abreast(cases, act, concurrency):
+    async for _, outcome in map_concurrently(cases, act, concurrency):
         done += 1
         if outcome is None:
             unanswered += 1
         else:
-            found.append(outcome[:2])
+            points.append(outcome[:2])
             spent += outcome[2]
         if progress is not None:
             progress(f"before {judge}", done, len(cases))
-    if not found:
+    if not points:
         raise CouncilError("no question was answered by both", cure="see `mom councils check`")
-    values = [value for value, _ in found]
+    values = [value for value, _ in points]
     score = bootstrap(values)
     return Duel(
         council=council.name,
         against=rival.name,
         judge=judge,
-        questions=len(found),
+        questions=len(points),
         won=values.count(1.0),
         lost=values.count(0.0),
         tied=values.count(0.5),
         score=score.value,
         low=score.low,
         high=score.high,
-        steady=sum(steady for _, steady in found) / len(found),
+        steady=sum(steady for _, steady in points) / len(points),
         unanswered=unanswered,
         usage=spent,
     )

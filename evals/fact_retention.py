@@ -22,7 +22,7 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.loader import load_council
 from mom_council.councils.recording import Answer, Question, write_recording
 from mom_council.councils.schema import Council
-from mom_council.evals.asking import abreast
+from mom_council.evals.asking import map_concurrently
 from mom_council.evals.intervals import Interval, bootstrap
 from mom_council.graph.council import compile_council
 from mom_council.records import Record, Status, Usage
@@ -58,7 +58,7 @@ class Fact(NamedTuple):
         return len(self.members) == 1
 
 
-class Planted(NamedTuple):
+class PlantedQuestion(NamedTuple):
     """One question, its answers, and what is in them."""
 
     id: str
@@ -71,13 +71,13 @@ class Planted(NamedTuple):
     """What the one who knows says instead."""
 
 
-def planted(number: int = 20, seed: int = 0) -> list[Planted]:
+def planted_questions(number: int = 20, seed: int = 0) -> list[PlantedQuestion]:
     """So many questions; the same for the same seed."""
     dice = random.Random(seed)
     return [_plant(f"planted-{at}", dice, poisoned=at % 2 == 1) for at in range(number)]
 
 
-def _plant(key: str, dice: random.Random, *, poisoned: bool) -> Planted:
+def _plant(key: str, dice: random.Random, *, poisoned: bool) -> PlantedQuestion:
     place, town = dice.choice(_PLACES), dice.choice(_NAMES)
     keeper, *guides = dice.sample([name for name in _NAMES if name != town], 3)
     color, *_ = dice.sample(_COLORS, 3)
@@ -104,7 +104,7 @@ def _plant(key: str, dice: random.Random, *, poisoned: bool) -> Planted:
         said = poison if poisoned and name != knows else truth
         answers[name] = f"{common} {price} {own[name][0]}\n\nAnswer: {said}"
     facts = [Fact(keeper, MEMBERS), *(Fact(own[name][1], (name,)) for name in MEMBERS)]
-    return Planted(
+    return PlantedQuestion(
         id=key,
         question=f"What does a visit to the {place} of {town} cost, and what else counts? ({key})",
         answers=answers,
@@ -114,7 +114,7 @@ def _plant(key: str, dice: random.Random, *, poisoned: bool) -> Planted:
     )
 
 
-class Share(Record):
+class ShareInterval(Record):
     """A share of so many, with its interval of 95 %."""
 
     value: float
@@ -123,20 +123,20 @@ class Share(Record):
     of: int
 
 
-class Kept(Record):
+class FactRetention(Record):
     """What a synthesizer makes of planted answers. None: nothing of the sort was planted."""
 
     council: str
     questions: int
-    unique: Share | None
+    unique: ShareInterval | None
     """Facts of one member alone that are in the final text."""
-    common: Share | None
+    common: ShareInterval | None
     """Facts of all members that are."""
-    corrected: Share | None
+    corrected: ShareInterval | None
     """Poisoned questions whose final text tells the truth, and not the falsehood alone."""
-    repeated: Share | None
+    repeated: ShareInterval | None
     """Poisoned questions whose final text tells the falsehood without the truth."""
-    agrees: Share | None
+    agrees: ShareInterval | None
     """Final texts whose answer is that of the leading option, where there was no poison."""
     unwritten: int
     """Questions that the synthesizer did not answer, so that the best proposal stood in."""
@@ -144,7 +144,7 @@ class Kept(Record):
 
     def in_words(self) -> str:
         """The result as a Markdown list."""
-        told = {
+        shares = {
             "facts that one member alone had, kept": self.unique,
             "facts that all had, kept": self.common,
             "poisoned majorities corrected": self.corrected,
@@ -153,19 +153,19 @@ class Kept(Record):
         }
         lines = [
             f"- {name}: {100 * s.value:.0f} % ({100 * s.low:.0f} to {100 * s.high:.0f}) of {s.of}"
-            for name, s in told.items()
+            for name, s in shares.items()
             if s is not None
         ]
         return "\n".join([f"{self.council}, {self.questions} planted questions:", *lines])
 
 
-async def measure_facts(
+async def measure_fact_retention(
     council: Council,
-    questions: Sequence[Planted] | None = None,
+    questions: Sequence[PlantedQuestion] | None = None,
     *,
     concurrency: int = 4,
     progress: Callable[[str, int, int], None] | None = None,
-) -> Kept:
+) -> FactRetention:
     """Have the council's synthesizer write from planted answers, and count what it keeps.
 
     Args:
@@ -177,60 +177,64 @@ async def measure_facts(
     Raises:
         CouncilError: the synthesizer's model cannot be opened.
     """
-    questions = planted() if questions is None else questions
+    questions = planted_questions() if questions is None else questions
     with tempfile.TemporaryDirectory(prefix="mom-facts-") as folder:
         path = Path(folder) / "planted.jsonl"
         write_recording(path, map(_as_recorded, questions))
-        graph = compile_council(_seated(council, path, questions))
+        graph = compile_council(_with_planted_members(council, path, questions))
 
-        async def act(one: Planted) -> tuple[str, Status]:
+        async def act(one: PlantedQuestion) -> tuple[str, Status]:
             state = await graph.ainvoke({"messages": [HumanMessage(one.question)]})
             return str(state["messages"][-1].content), state["status"]
 
-        found: list[tuple[Planted, str, Status]] = []
-        async for one, (text, status) in abreast(questions, act, concurrency):
-            found.append((one, text, status))
+        texts: list[tuple[PlantedQuestion, str, Status]] = []
+        async for one, (text, status) in map_concurrently(questions, act, concurrency):
+            texts.append((one, text, status))
             if progress is not None:
-                progress("planted questions", len(found), len(questions))
-    return _counted(council.name, found)
+                progress("planted questions", len(texts), len(questions))
+    return _count(council.name, texts)
 
 
-def tells(text: str, sign: str) -> bool:
+def mentions(text: str, sign: str) -> bool:
     """Whether a text has a sign, whatever its case and blanks; a number only as a whole one."""
-    said, wanted = f" {_even(text)} ", _even(sign)
-    at = said.find(wanted)
+    padded, words = f" {_even(text)} ", _even(sign)
+    at = padded.find(words)
     while at >= 0:
-        before, after = said[at - 1], said[at + len(wanted)]
+        before, after = padded[at - 1], padded[at + len(words)]
         if not (before.isalnum() or after.isalnum()):
             return True
-        at = said.find(wanted, at + 1)
+        at = padded.find(words, at + 1)
     return False
 
 
-def _counted(name: str, found: Sequence[tuple[Planted, str, Status]]) -> Kept:
-    facts = [(fact, tells(text, fact.sign)) for one, text, _ in found for fact in one.facts]
+def _count(name: str, texts: Sequence[tuple[PlantedQuestion, str, Status]]) -> FactRetention:
+    facts = [(fact, mentions(text, fact.sign)) for one, text, _ in texts for fact in one.facts]
     poisoned = [
-        (tells(text, one.truth), tells(text, one.poison)) for one, text, _ in found if one.poison
+        (mentions(text, one.truth), mentions(text, one.poison))
+        for one, text, _ in texts
+        if one.poison
     ]
     agrees = [
         canonical(text, kind="closed") == status.verdict.options[0].answer
-        for one, text, status in found
+        for one, text, status in texts
         if not one.poison and status.verdict is not None and status.verdict.options
     ]
-    return Kept(
+    return FactRetention(
         council=name,
-        questions=len(found),
-        unique=_share(told for fact, told in facts if fact.unique),
-        common=_share(told for fact, told in facts if not fact.unique),
+        questions=len(texts),
+        unique=_share(is_mentioned for fact, is_mentioned in facts if fact.unique),
+        common=_share(is_mentioned for fact, is_mentioned in facts if not fact.unique),
         corrected=_share(truth for truth, _ in poisoned),
         repeated=_share(poison and not truth for truth, poison in poisoned),
         agrees=_share(agrees),
-        unwritten=sum(status.written_by == "vote" for _, _, status in found),
-        usage=sum((status.usage for _, _, status in found), Usage()),
+        unwritten=sum(status.written_by == "vote" for _, _, status in texts),
+        usage=sum((status.usage for _, _, status in texts), Usage()),
     )
 
 
-def _seated(council: Council, path: Path, questions: Sequence[Planted]) -> Council:
+def _with_planted_members(
+    council: Council, path: Path, questions: Sequence[PlantedQuestion]
+) -> Council:
     """The council with planted members in place of its own, who are asked once."""
     names = tuple(dict.fromkeys(name for one in questions for name in one.answers)) or MEMBERS
     made: dict[str, Any] = council.model_dump(mode="json", exclude_unset=True)
@@ -250,7 +254,7 @@ def _seated(council: Council, path: Path, questions: Sequence[Planted]) -> Counc
     return load_council(made)
 
 
-def _as_recorded(one: Planted) -> Question:
+def _as_recorded(one: PlantedQuestion) -> Question:
     return Question(
         id=one.id,
         question=one.question,
@@ -261,12 +265,12 @@ def _as_recorded(one: Planted) -> Question:
     )
 
 
-def _share(values: Iterable[bool]) -> Share | None:
+def _share(values: Iterable[bool]) -> ShareInterval | None:
     listed = [float(value) for value in values]
     if not listed:
         return None
     found: Interval = bootstrap(listed)
-    return Share(value=found.value, low=found.low, high=found.high, of=len(listed))
+    return ShareInterval(value=found.value, low=found.low, high=found.high, of=len(listed))
 
 
 def _even(text: str) -> str:

@@ -22,7 +22,7 @@ def member(name: str) -> str:
     return f"member: {name}"
 
 
-class Row(BaseModel):
+class EvalRow(BaseModel):
     """One system's answer to one case, marked."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -48,7 +48,7 @@ class Row(BaseModel):
     note: str = ""
 
 
-class Journal:
+class EvalJournal:
     """The rows in a file, or in memory where there is none.
 
     Raises:
@@ -57,7 +57,7 @@ class Journal:
 
     def __init__(self, path: Path | str | None, council: Council, **settings: Any) -> None:
         self._path = None if path is None else Path(path).expanduser()
-        self.rows: dict[tuple[str, str], Row] = {}
+        self.rows: dict[tuple[str, str], EvalRow] = {}
         head = {"evaluation": council.name, "fingerprint": _fingerprint(council, settings)}
         if self._path is None:
             return
@@ -66,7 +66,7 @@ class Journal:
         else:
             self._write([json.dumps(head)])
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[EvalRow]) -> None:
         """Keep rows; on disk before this returns."""
         fresh = list(rows)
         self.rows |= {(row.system, row.case): row for row in fresh}
@@ -77,7 +77,7 @@ class Journal:
         """Whether a row is there."""
         return (system, case) in self.rows
 
-    def of(self, system: str) -> dict[str, Row]:
+    def of(self, system: str) -> dict[str, EvalRow]:
         """A system's rows by their cases."""
         return {case: row for (name, case), row in self.rows.items() if name == system}
 
@@ -95,7 +95,7 @@ class Journal:
                 )
             for at, line in enumerate(lines):
                 try:
-                    row = Row.model_validate_json(line)
+                    row = EvalRow.model_validate_json(line)
                 except ValidationError:
                     if at == len(lines) - 1:
                         # The run was killed while it wrote this line: it is done again.

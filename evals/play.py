@@ -22,9 +22,9 @@ from langgraph.graph.state import CompiledStateGraph
 from mom_council.councils.recording import Answer, load_recording
 from mom_council.councils.schema import Character, Council, Model
 from mom_council.errors import DeliberationError, ModelError
-from mom_council.evals.asking import Solo, ask_alone
+from mom_council.evals.asking import SoloAnswer, ask_alone
 from mom_council.evals.cases import Case
-from mom_council.evals.journal import COUNCIL, SELF, Row, member
+from mom_council.evals.journal import COUNCIL, SELF, EvalRow, member
 from mom_council.evals.scorecard import plurality_of
 from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.models.ledger import name_of
@@ -86,17 +86,17 @@ async def play(
     *,
     scorer: str = "auto",
     alone: bool = True,
-) -> list[Row]:
+) -> list[EvalRow]:
     """The rows of one case: the council's, and each member's where `alone`."""
     try:
         state = await graph.ainvoke(
-            {"messages": [HumanMessage(case.asked)]},
+            {"messages": [HumanMessage(case.prompt)]},
             output_keys=_KEYS,
         )
     except (DeliberationError, ModelError) as error:
         # The council had no answer, which is an outcome of the council; its members may have one.
         state = {}
-        row = Row(case=case.key, system=COUNCIL, ok=False, error=str(error))
+        row = EvalRow(case=case.key, system=COUNCIL, ok=False, error=str(error))
     else:
         row = await _council_row(council, case, state, scorer)
     if not alone:
@@ -109,7 +109,7 @@ async def play(
 
 async def sample(
     council: Council, who: Character, case: Case, *, samples: int, scorer: str = "auto"
-) -> Row:
+) -> EvalRow:
     """Several samples of one member, the most frequent answer counting (Self-MoA's vote).
 
     A member without a temperature of its own is asked at 0.8, so that its samples differ.
@@ -121,7 +121,7 @@ async def sample(
     marks = [await mark(solo.text, case, scorer) for solo in solos]
     chosen, share = plurality_of([one.answer for one in marks])
     best = marks[chosen] if chosen is not None else marks[0]
-    return Row(
+    return EvalRow(
         case=case.key,
         system=SELF,
         ok=best.ok,
@@ -141,7 +141,7 @@ async def mark(text: str, case: Case, scorer: str = "auto") -> Mark:
     return await asyncio.to_thread(score, text, case)
 
 
-async def _council_row(council: Council, case: Case, state: dict[str, Any], scorer: str) -> Row:
+async def _council_row(council: Council, case: Case, state: dict[str, Any], scorer: str) -> EvalRow:
     status: Status = state["status"]
     text = str(state["messages"][-1].content)
     marked = await mark(text, case, scorer)
@@ -155,7 +155,7 @@ async def _council_row(council: Council, case: Case, state: dict[str, Any], scor
     if led is not None and marked.answer is not None:
         leader = next(p for p in state["proposals"][::-1] if p.character == verdict.leader)  # type: ignore[union-attr]
         agrees = (await mark(leader.text, case, scorer)).answer == marked.answer
-    return Row(
+    return EvalRow(
         case=case.key,
         system=COUNCIL,
         ok=marked.ok,
@@ -173,7 +173,7 @@ async def _council_row(council: Council, case: Case, state: dict[str, Any], scor
 
 async def _member_row(
     council: Council, who: Character, case: Case, state: dict[str, Any], scorer: str
-) -> Row:
+) -> EvalRow:
     solo = _as_proposed(council, who, case, state)
     if solo is None:
         solo = await ask_alone(council, who, case)
@@ -181,7 +181,7 @@ async def _member_row(
         if vendor_of(spec.provider).is_recording:
             solo = solo._replace(usage=recorded(solo.usage, spec, case))
     marked = await mark(solo.text, case, scorer)
-    return Row(
+    return EvalRow(
         case=case.key,
         system=member(who.name),
         ok=marked.ok,
@@ -197,7 +197,7 @@ async def _member_row(
 
 def _as_proposed(
     council: Council, who: Character, case: Case, state: dict[str, Any]
-) -> Solo | None:
+) -> SoloAnswer | None:
     """What a member proposed before it had heard anybody; None where it has to be asked."""
     if council.deliberation.mode != "independent" or who.name not in council.seats[0]:
         return None
@@ -217,10 +217,10 @@ def _as_proposed(
     proposals: list[Proposal] = state.get("proposals", [])
     for proposal in proposals:
         if proposal.character == who.name and first(proposal):
-            return Solo(proposal.text, usage, name_of(council.models[proposal.model]))
+            return SoloAnswer(proposal.text, usage, name_of(council.models[proposal.model]))
     for absence in state.get("absences", []):
         if absence.character == who.name and absence.stage == "character" and first(absence):
             if absence.reason in _NOT_ITS_FAULT:
                 return None
-            return Solo("", usage, error=absence.detail or absence.reason)
+            return SoloAnswer("", usage, error=absence.detail or absence.reason)
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from mom_council.councils.names import RESERVED
 from mom_council.councils.recording import Answer, Question, read_recording, write_recording
 from mom_council.councils.schema import Council
-from mom_council.evals.asking import Solo, ask_everyone
+from mom_council.evals.asking import SoloAnswer, ask_everyone
 from mom_council.evals.cases import Case
 from mom_council.evals.scorers import SCORERS, suits
 from mom_council.tracing.store import Span, TraceStore, TraceView
@@ -47,29 +47,29 @@ async def record(
     """
     path = Path(path)
     members = {who.name for who in council.characters}
-    kept = {one.id: one for one in read_recording(path)} if path.exists() else {}
-    done = {key for key, one in kept.items() if members <= one.models.keys()}
+    questions = {one.id: one for one in read_recording(path)} if path.exists() else {}
+    done = {key for key, one in questions.items() if members <= one.models.keys()}
     left = [case for case in cases if case.key not in done]
     number = len(cases) - len(left)
     try:
-        async for case, answers in _asked(council, left, concurrency):
+        async for case, answers in _ask_all(council, left, concurrency):
             fresh = await asyncio.to_thread(recorded, case, answers, scorer)
             number += 1
             if fresh is not None:
-                old = kept.get(case.key)
+                old = questions.get(case.key)
                 models = {**(old.models if old else {}), **fresh.models}
-                kept[case.key] = fresh.model_copy(update={"models": models})
+                questions[case.key] = fresh.model_copy(update={"models": models})
             if number % 20 == 0:
-                await asyncio.to_thread(write_recording, path, list(kept.values()))
+                await asyncio.to_thread(write_recording, path, list(questions.values()))
             if progress is not None:
                 progress(number, len(cases))
     finally:
-        if kept:
-            write_recording(path, _in_order(kept.values(), cases))
-    return len(kept)
+        if questions:
+            write_recording(path, _in_order(questions.values(), cases))
+    return len(questions)
 
 
-def recorded(case: Case, answers: dict[str, Solo], scorer: str = "auto") -> Question | None:
+def recorded(case: Case, answers: dict[str, SoloAnswer], scorer: str = "auto") -> Question | None:
     """One line of a recording; who failed is left out, to be asked again. None: all failed."""
     score = SCORERS[suits(case) if scorer == "auto" else scorer]
     models: dict[str, Answer] = {}
@@ -114,8 +114,8 @@ def from_traces(store: TraceStore | None = None, *, limit: int = 500) -> list[Qu
     """
     store = store or TraceStore()
     views = (store.load(one.id) for one in store.summaries(limit))
-    found = [question for view in views if view and (question := from_trace(view))]
-    return found[::-1]
+    questions = [question for view in views if view and (question := from_trace(view))]
+    return questions[::-1]
 
 
 def from_trace(view: TraceView) -> Question | None:
@@ -158,13 +158,13 @@ def _whole(summary: str, span: Span) -> str:
     return summary
 
 
-async def _asked(
+async def _ask_all(
     council: Council, cases: Sequence[Case], concurrency: int
-) -> AsyncIterator[tuple[Case, dict[str, Solo]]]:
+) -> AsyncIterator[tuple[Case, dict[str, SoloAnswer]]]:
     """The cases with everybody's answers, as they come in."""
     gate = asyncio.Semaphore(max(1, concurrency))
 
-    async def one(case: Case) -> tuple[Case, dict[str, Solo]]:
+    async def one(case: Case) -> tuple[Case, dict[str, SoloAnswer]]:
         async with gate:
             return case, await ask_everyone(council, case)
 
@@ -178,7 +178,7 @@ async def _asked(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _in_order(kept: Iterable[Question], cases: Sequence[Case]) -> list[Question]:
+def _in_order(questions: Iterable[Question], cases: Sequence[Case]) -> list[Question]:
     """As the cases stand, those of an earlier recording after them."""
     place = {case.key: at for at, case in enumerate(cases)}
-    return sorted(kept, key=lambda one: place.get(one.id, len(place)))
+    return sorted(questions, key=lambda one: place.get(one.id, len(place)))

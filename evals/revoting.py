@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from mom_council.councils.recording import Question, RecordingError
 from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.evals.intervals import bootstrap, paired
-from mom_council.evals.rules import RULES, Decision, Fit, Rule
+from mom_council.evals.rules import RULES, Fit, Rule, RuleDecision
 from mom_council.evals.sheet import Line, Sheet, lay_out, leaders, tally
 from mom_council.records import Record
 
@@ -53,7 +53,7 @@ def methods() -> tuple[str, ...]:
 
 def recount(
     questions: Sequence[Question],
-    method: str = "plain majority",
+    rule_name: str = "plain majority",
     *,
     models: Sequence[str] = (),
     weights: Mapping[str, float] | None = None,
@@ -62,7 +62,7 @@ def recount(
 
     Args:
         questions: the recording.
-        method: a name of `methods`; with `weights` it is not looked at.
+        rule_name: a name of `methods`; with `weights` it is not looked at.
         models: whose answers count, in seat order; all that were recorded if left out.
         weights: of models; whom they leave out weighs 1.
 
@@ -71,31 +71,31 @@ def recount(
         RecordingError: nothing was judged, or the rule has no `cal` fold to learn from.
         CouncilError: a weight is below 0.
     """
-    known = dict.fromkeys(name for one in questions for name in one.models)
+    recorded = dict.fromkeys(name for one in questions for name in one.models)
     for name in (*models, *(weights or ())):
-        if name not in known:
-            raise UnknownNameError(f"nobody was recorded as {name!r}; there are {[*known]}")
+        if name not in recorded:
+            raise UnknownNameError(f"nobody was recorded as {name!r}; there are {[*recorded]}")
     judged = [one for one in questions if one.gold is not None]
     if not judged:
         raise RecordingError("the recording has no gold answers, so no rule can be scored on it")
-    sheet = lay_out(judged, tuple(models) or tuple(known))
+    sheet = lay_out(judged, tuple(models) or tuple(recorded))
     cal, scored = sheet.fold("cal"), sheet.fold("eval")
     if weights is not None:
-        method, fit = "given weights", given(weights)
+        rule_name, fit = "given weights", vote_weighted_by(weights)
     else:
-        fit = _fit(method)
+        fit = _fit(rule_name)
     if not (cal.lines and scored.lines):
-        if weights is None and method not in UNTAUGHT:
+        if weights is None and rule_name not in UNTAUGHT:
             raise RecordingError(
-                f"{method!r} learns on questions of fold 'cal' and is scored on those of 'eval'; "
-                "the recording has one fold alone"
+                f"{rule_name!r} learns on questions of fold 'cal' and is scored on those of "
+                "'eval'; the recording has one fold alone"
             )
         cal = scored = sheet
     plain = _fit("plain majority")(cal)
-    return _compared(method, sheet.models, cal, scored, fit(cal), plain)
+    return _compared(rule_name, sheet.models, cal, scored, fit(cal), plain)
 
 
-def given(weights: Mapping[str, float]) -> Fit:
+def vote_weighted_by(weights: Mapping[str, float]) -> Fit:
     """The vote with these weights.
 
     Raises:
@@ -107,21 +107,21 @@ def given(weights: Mapping[str, float]) -> Fit:
     def fit(cal: Sheet) -> Rule:
         heavy = [weights.get(model, 1.0) for model in cal.models]
 
-        def decide(line: Line) -> Decision:
+        def decide(line: Line) -> RuleDecision:
             sums = {said: weight for said, weight in tally(line.said, heavy).items() if weight > 0}
-            return Decision(leaders(sums), len(line.said), sum(line.usd))
+            return RuleDecision(leaders(sums), len(line.said), sum(line.usd))
 
         return decide
 
     return fit
 
 
-def _fit(method: str) -> Fit:
-    if method not in RULES:
+def _fit(name: str) -> Fit:
+    if name not in RULES:
         raise UnknownNameError(
-            f"there is no rule {method!r}; there are 'all', {', '.join(map(repr, RULES))}"
+            f"there is no rule {name!r}; there are 'all', {', '.join(map(repr, RULES))}"
         )
-    return RULES[method]
+    return RULES[name]
 
 
 def _compared(

@@ -20,7 +20,7 @@ from mom_council.voting.fitted import sure as all_sure
 from mom_council.voting.weights import LearnedVote, learn
 
 
-class Decision(NamedTuple):
+class RuleDecision(NamedTuple):
     """What a rule makes of a line.
 
     Attributes:
@@ -41,7 +41,7 @@ class Decision(NamedTuple):
         return sum(each in line.right for each in self.answers) / max(1, len(self.answers))
 
 
-Rule = Callable[[Line], Decision]
+Rule = Callable[[Line], RuleDecision]
 Fit = Callable[[Sheet], Rule]
 
 
@@ -49,9 +49,9 @@ def best_single(cal: Sheet) -> Rule:
     """The one voter that was right most often."""
     best = cal.strongest_first()[0]
 
-    def decide(line: Line) -> Decision:
+    def decide(line: Line) -> RuleDecision:
         said = line.said[best]
-        return Decision(() if said is None else (said,), 1, line.usd[best])
+        return RuleDecision(() if said is None else (said,), 1, line.usd[best])
 
     return decide
 
@@ -59,8 +59,10 @@ def best_single(cal: Sheet) -> Rule:
 def plain_majority(_: Sheet) -> Rule:
     """One vote each; a coin decides between answers that are level."""
 
-    def decide(line: Line) -> Decision:
-        return Decision(leaders(Counter(filter(None, line.said))), len(line.said), sum(line.usd))
+    def decide(line: Line) -> RuleDecision:
+        return RuleDecision(
+            leaders(Counter(filter(None, line.said))), len(line.said), sum(line.usd)
+        )
 
     return decide
 
@@ -69,8 +71,8 @@ def weighted(cal: Sheet) -> Rule:
     """The vote with log-odds weights, corrected for K options, never below 0."""
     weights = voter_weights(cal)
 
-    def decide(line: Line) -> Decision:
-        return Decision(leaders(tally(line.said, weights)), len(line.said), sum(line.usd))
+    def decide(line: Line) -> RuleDecision:
+        return RuleDecision(leaders(tally(line.said, weights)), len(line.said), sum(line.usd))
 
     return decide
 
@@ -79,11 +81,11 @@ def learned(cal: Sheet) -> Rule:
     """The learned vote, which knows how voters err together."""
     vote = learn(cal.cases, len(cal.models))
 
-    def decide(line: Line) -> Decision:
+    def decide(line: Line) -> RuleDecision:
         chances = vote.probabilities(line.said)
         first = leaders(chances)
         sure = chances[first[0]] if first else 0.0
-        return Decision(first, len(line.said), sum(line.usd), sure)
+        return RuleDecision(first, len(line.said), sum(line.usd), sure)
 
     return decide
 
@@ -107,11 +109,11 @@ def confident(cal: Sheet, *, seed: int = 0) -> Rule:
     order = [cal.models.index(model) for model in fitted.models]
     vote = LearnedVote(fitted.joint, fitted.none)
 
-    def decide(line: Line) -> Decision:
+    def decide(line: Line) -> RuleDecision:
         chances = vote.probabilities([line.said[voter] for voter in order])
         first = leaders(chances)
         sure = corrected(fitted, chances[first[0]]) if first else 0.0
-        return Decision(first, len(line.said), sum(line.usd), sure)
+        return RuleDecision(first, len(line.said), sum(line.usd), sure)
 
     return decide
 
@@ -122,11 +124,11 @@ def stopping(rule: Exit, waves: Sequence[int] | None = None) -> Fit:
     def fit(cal: Sheet) -> Rule:
         order = cal.cheapest_first()
 
-        def decide(line: Line) -> Decision:
+        def decide(line: Line) -> RuleDecision:
             said = [line.said[voter] for voter in order]
             number = asked(said, rule, waves=waves)
             votes = Counter(each for each in said[:number] if each is not None)
-            return Decision(leaders(votes), number, _usd(line, order[:number]))
+            return RuleDecision(leaders(votes), number, _usd(line, order[:number]))
 
         return decide
 
@@ -143,7 +145,7 @@ def calibrated_stop(cal: Sheet) -> Rule:
     fitted = fit_panel(cal)
     order = [cal.models.index(model) for model in fitted.models]
 
-    def decide(line: Line) -> Decision:
+    def decide(line: Line) -> RuleDecision:
         said = [line.said[voter] for voter in order]
         for number in range(1, len(order) + 1):
             chances = sure_so_far(fitted, said[:number])
@@ -154,7 +156,7 @@ def calibrated_stop(cal: Sheet) -> Rule:
         first = leaders(chances)
         if first and number == len(order):
             sure = all_sure(fitted, said)[first[0]]
-        return Decision(first, number, _usd(line, order[:number]), sure)
+        return RuleDecision(first, number, _usd(line, order[:number]), sure)
 
     return decide
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from mom_council.councils.schema import Character, Council
 from mom_council.errors import StorageError
-from mom_council.evals.asking import abreast
+from mom_council.evals.asking import map_concurrently
 from mom_council.evals.cases import Case
-from mom_council.evals.journal import COUNCIL, SELF, Journal, Row, member
+from mom_council.evals.journal import COUNCIL, SELF, EvalJournal, EvalRow, member
 from mom_council.evals.play import play, sample
 from mom_council.evals.scorecard import Scorecard, score_up
 from mom_council.graph.council import compile_council
@@ -58,7 +58,7 @@ async def evaluate(
             f"{len(unjudged)} questions have neither `gold` nor `check`, {unjudged[0]!r} first; "
             "answers to open questions are compared by a judge"
         )
-    journal = Journal(path, council, scorer=scorer)
+    journal = EvalJournal(path, council, scorer=scorer)
     await _play_all(journal, council, cases, scorer, concurrency, progress)
     if ledger is not None:
         ledger.learn(outcomes(journal, council, cases), origin=f"eval of {council.name}")
@@ -76,7 +76,7 @@ async def evaluate(
     return score_up(council, cases, journal, notes)
 
 
-def best_member(journal: Journal, council: Council, cases: Sequence[Case]) -> Character:
+def best_member(journal: EvalJournal, council: Council, cases: Sequence[Case]) -> Character:
     """The member that is right most often on these cases; the first of equals.
 
     It is chosen on the questions it is scored on, which favours this baseline, not the council.
@@ -89,7 +89,7 @@ def best_member(journal: Journal, council: Council, cases: Sequence[Case]) -> Ch
     return max(council.characters, key=right)
 
 
-def outcomes(journal: Journal, council: Council, cases: Sequence[Case]) -> list[Outcome]:
+def outcomes(journal: EvalJournal, council: Council, cases: Sequence[Case]) -> list[Outcome]:
     """What the ledger can learn: each member's own answers, marked by gold or by a check.
 
     A member that a fallback spoke for, or that failed, says nothing of its model.
@@ -106,7 +106,7 @@ def outcomes(journal: Journal, council: Council, cases: Sequence[Case]) -> list[
 
 
 async def _play_all(
-    journal: Journal,
+    journal: EvalJournal,
     council: Council,
     cases: Sequence[Case],
     scorer: str,
@@ -119,11 +119,11 @@ async def _play_all(
         return
     graph = compile_council(council)
 
-    async def act(case: Case) -> list[Row]:
+    async def act(case: Case) -> list[EvalRow]:
         return await play(graph, council, case, scorer=scorer)
 
     done = len(cases) - len(left)
-    async for _, rows in abreast(left, act, concurrency):
+    async for _, rows in map_concurrently(left, act, concurrency):
         journal.add(rows)
         done += 1
         if progress is not None:
@@ -131,7 +131,7 @@ async def _play_all(
 
 
 async def _sample_all(
-    journal: Journal,
+    journal: EvalJournal,
     council: Council,
     best: Character,
     cases: Sequence[Case],
@@ -144,12 +144,12 @@ async def _sample_all(
     kept = journal.of(SELF)
     left = [case for case in cases if case.key not in kept or kept[case.key].note != note]
 
-    async def act(case: Case) -> Row:
+    async def act(case: Case) -> EvalRow:
         row = await sample(council, best, case, samples=samples, scorer=scorer)
         return row.model_copy(update={"note": note})
 
     done = len(cases) - len(left)
-    async for _, row in abreast(left, act, concurrency):
+    async for _, row in map_concurrently(left, act, concurrency):
         journal.add([row])
         done += 1
         if progress is not None:

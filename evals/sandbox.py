@@ -31,7 +31,7 @@ _TOLD = 2_000  # bytes of what the code printed that are looked at
 _LAUNCHER = Path(__file__).with_name("sandboxed.py")
 
 
-class Outcome(NamedTuple):
+class SandboxResult(NamedTuple):
     """How the code ended."""
 
     ok: bool
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
 
 def run_python(
     source: str, check: str = "", *, seconds: float = SECONDS, megabytes: int = MEGABYTES
-) -> Outcome:
+) -> SandboxResult:
     """Run `source`, then `check` in the same module, under limits. It blocks; it never raises.
 
     Args:
@@ -54,7 +54,7 @@ def run_python(
         megabytes: of address space.
     """
     if os.name != "posix":
-        return Outcome(ok=False, why="the sandbox needs a POSIX system: Linux or macOS")
+        return SandboxResult(ok=False, why="the sandbox needs a POSIX system: Linux or macOS")
     token = secrets.token_hex(16)
     folder = Path(tempfile.mkdtemp(prefix="mom-code-"))
     try:
@@ -62,12 +62,12 @@ def run_python(
             (folder / name).write_text(text, encoding="utf-8", errors="replace")
         return _run(folder, token, seconds, megabytes)
     except OSError as error:
-        return Outcome(ok=False, why=f"the sandbox could not be set up: {error}")
+        return SandboxResult(ok=False, why=f"the sandbox could not be set up: {error}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path, token: str, seconds: float, megabytes: int) -> Outcome:
+def _run(folder: Path, token: str, seconds: float, megabytes: int) -> SandboxResult:
     limits = (str(max(1, round(seconds))), str(megabytes), str(FILE_MEGABYTES))
     with (folder / "said").open("w+b") as said, (folder / "told").open("w+b") as told:
         child = subprocess.Popen(  # noqa: S603 - our own launcher, by its full path
@@ -92,14 +92,16 @@ def _run(folder: Path, token: str, seconds: float, megabytes: int) -> Outcome:
     shown = (folder / "shown").read_text() if (folder / "shown").is_file() else ""
     fenced = shown.endswith("fenced")
     if shown.startswith(token):
-        return Outcome(ok=True, fenced=fenced)
-    return Outcome(ok=False, why=_why(late, seconds, child.returncode, lines[1]), fenced=fenced)
+        return SandboxResult(ok=True, fenced=fenced)
+    return SandboxResult(
+        ok=False, why=_why(late, seconds, child.returncode, lines[1]), fenced=fenced
+    )
 
 
-def _why(late: bool, seconds: float, code: int, told: str) -> str:
+def _why(late: bool, seconds: float, code: int, stderr: str) -> str:
     if late or code in (-signal.SIGXCPU, 128 + signal.SIGXCPU):
         return f"it took longer than {seconds:g} s"
-    last = told.strip().rpartition("\n")[2]
+    last = stderr.strip().rpartition("\n")[2]
     if last:
         return last[:300]
     return f"it ended by signal {-code}" if code < 0 else f"it left early, with code {code}"

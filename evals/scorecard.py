@@ -12,7 +12,7 @@ from pydantic import Field
 from mom_council.councils.schema import Council
 from mom_council.evals.cases import Case
 from mom_council.evals.intervals import bootstrap, paired
-from mom_council.evals.journal import COUNCIL, MAJORITY, ORACLE, SELF, Journal, Row, member
+from mom_council.evals.journal import COUNCIL, MAJORITY, ORACLE, SELF, EvalJournal, EvalRow, member
 from mom_council.records import Record, Usage
 
 
@@ -107,7 +107,7 @@ class Scorecard(Record):
 
 
 def score_up(
-    council: Council, cases: Sequence[Case], journal: Journal, notes: Iterable[str] = ()
+    council: Council, cases: Sequence[Case], journal: EvalJournal, notes: Iterable[str] = ()
 ) -> Scorecard:
     """Compare the systems on the cases that all of them have rows of.
 
@@ -149,7 +149,7 @@ def score_up(
     )
 
 
-def _system(name: str, rows: Sequence[Row], ours: Sequence[Row], *, best: str) -> System:
+def _system(name: str, rows: Sequence[EvalRow], ours: Sequence[EvalRow], *, best: str) -> System:
     draws = max(_LEAST_DRAWS, min(_MOST_DRAWS, _WORK // len(rows)))
     right = [float(row.ok) for row in rows]
     gain = None
@@ -175,7 +175,7 @@ def _system(name: str, rows: Sequence[Row], ours: Sequence[Row], *, best: str) -
     )
 
 
-def _majority(rows: Sequence[Row]) -> Row:
+def _majority(rows: Sequence[EvalRow]) -> EvalRow:
     """The plain vote of the members' own answers; it costs what they all cost."""
     chosen, share = plurality_of([row.answer for row in rows])
     base = rows[chosen or 0]
@@ -190,12 +190,12 @@ def _majority(rows: Sequence[Row]) -> Row:
     )
 
 
-def _oracle(rows: Sequence[Row]) -> Row:
+def _oracle(rows: Sequence[EvalRow]) -> EvalRow:
     lucky = next((row for row in rows if row.ok), rows[0])
     return lucky.model_copy(update={"system": ORACLE, "usage": Usage(), "seconds": 0.0})
 
 
-def _calibration(rows: Sequence[Row]) -> tuple[tuple[Bin, ...], float | None]:
+def _calibration(rows: Sequence[EvalRow]) -> tuple[tuple[Bin, ...], float | None]:
     """Bins of equal width, and the expected calibration error over them."""
     told = [(row.confidence, row.ok) for row in rows if row.confidence is not None]
     bins = []
@@ -215,7 +215,7 @@ def _calibration(rows: Sequence[Row]) -> tuple[tuple[Bin, ...], float | None]:
     return tuple(bins), error
 
 
-def _agreement(members: Sequence[Sequence[Row]]) -> tuple[Agreed, ...]:
+def _agreement(members: Sequence[Sequence[EvalRow]]) -> tuple[Agreed, ...]:
     found: dict[int, list[bool]] = {}
     for rows in zip(*members, strict=True):
         answers = [row.answer for row in rows]
@@ -228,8 +228,8 @@ def _agreement(members: Sequence[Sequence[Row]]) -> tuple[Agreed, ...]:
     )
 
 
-def _alike(members: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, float]]:
-    def share(one: Sequence[Row], other: Sequence[Row]) -> float:
+def _alike(members: Mapping[str, Sequence[EvalRow]]) -> dict[str, dict[str, float]]:
+    def share(one: Sequence[EvalRow], other: Sequence[EvalRow]) -> float:
         same = [
             a.answer is not None and a.answer == b.answer for a, b in zip(one, other, strict=True)
         ]

@@ -107,16 +107,16 @@ def chosen_in(text: str, options: tuple[str, ...]) -> str | None:
     return letter_of(found[1], options) if found else None
 
 
-def letter_of(said: str, options: tuple[str, ...]) -> str | None:
+def letter_of(answer: str, options: tuple[str, ...]) -> str | None:
     """The letter that a letter, or the words of one option alone, stand for."""
-    bare = said.strip().strip("().").upper()
+    bare = answer.strip().strip("().").upper()
     if len(bare) == 1 and bare in LETTERS[: len(options)]:
         return bare
     same = [
         letter
         for letter, option in zip(LETTERS, options, strict=False)
-        if _even(option) == _even(said)
-        or ((form := canonical_gold(option)) is not None and form == said)
+        if _even(option) == _even(answer)
+        or ((form := canonical_gold(option)) is not None and form == answer)
     ]
     return same[0] if len(same) == 1 else None
 

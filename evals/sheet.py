@@ -152,10 +152,10 @@ def voter_weights(cal: Sheet) -> list[float]:
     return [log_odds(accuracy(each, len(cal.lines), options), options) for each in cal.right]
 
 
-def tally(said: Sequence[str | None], weights: Sequence[float]) -> dict[str, float]:
+def tally(answers: Sequence[str | None], weights: Sequence[float]) -> dict[str, float]:
     """The weight behind each answer, in the order of first mention."""
     sums: dict[str, float] = {}
-    for each, weight in zip(said, weights, strict=True):
+    for each, weight in zip(answers, weights, strict=True):
         if each is not None:
             sums[each] = sums.get(each, 0.0) + weight
     return sums

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mom_council import paths
-from mom_council.extensions.lexical import Lexicon
+from mom_council.extensions.documents import Lexicon
 from mom_council.extensions.protocol import At, Change, Extension
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
@@ -89,21 +89,21 @@ def _sums(text: str) -> Iterator[str]:
             continue
         written = _balanced(found[0].strip())
         if (value := evaluated(written)) is not None:
-            yield f"{written} = {shown(value)}"
+            yield f"{written} = {format_number(value)}"
 
 
-def _may_be_no_sum(found: re.Match[str], text: str) -> bool:
+def _may_be_no_sum(match: re.Match[str], text: str) -> bool:
     """Whether it may as well be a telephone number, a range of years, a date or `24/7`."""
-    written = found[0].strip()
+    written = match[0].strip()
     if re.search(r"\s|[+*^×÷(]", written):
         return False
     alone = written == text.strip().rstrip("?=. ")
-    return not (alone or _ASKED.search(text[: found.start()]))
+    return not (alone or _ASKED.search(text[: match.start()]))
 
 
 def _shares(text: str) -> Iterator[str]:
     for share, whole in _SHARE.findall(text):
-        yield f"{share} % of {whole} = {shown(_number(share) * _number(whole) / 100)}"
+        yield f"{share} % of {whole} = {format_number(_number(share) * _number(whole) / 100)}"
 
 
 def _conversions(text: str) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _conversions(text: str) -> Iterator[str]:
     for amount, this, that in asked:
         value = _converted(_number(amount), this, that)
         if value is not None:
-            yield f"{amount} {this} = {shown(value)} {that}"
+            yield f"{amount} {this} = {format_number(value)} {that}"
 
 
 def _dates(text: str, today: date) -> Iterator[str]:
@@ -193,7 +193,7 @@ def _balanced(written: str) -> str:
     return written
 
 
-def shown(value: Fraction) -> str:
+def format_number(value: Fraction) -> str:
     """A number as people write it, with "about" where it was rounded to twelve digits."""
     if value.denominator == 1:
         return str(value.numerator)

@@ -1,14 +1,13 @@
-"""An extension in a folder of its own: `NAME/{config.json, extension.py, requirements.txt}`.
-
-Requirements are looked for and never installed.
-
-From the `use` of a council to the code that it names, and what a council may name at all.
+"""From the `use` of a council to the code that it names, and what a council may name at all.
 
 A council is a file that may come from anywhere, and to load an extension is to run code. So its
 `use` chooses among what the owner of this machine has put there, and never leads elsewhere: what
 the caller hands over, the bundled ones, installed packages (by entry point), folders under
 `extensions/` of the data directory, and the folders and modules that MOM_EXTENSIONS names. No path,
 and no folder or module beside the council's file, is loaded because a council says so.
+
+An extension's folder is `NAME/{config.json, extension.py, requirements.txt}`. Requirements are
+checked and never installed.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ class Manifest(BaseModel):
 
     @field_validator("requires", mode="before")
     @classmethod
-    def _as_lines(cls, given: Any) -> Any:
-        if isinstance(given, Mapping):
-            return tuple(f"{name}{version}" for name, version in given.items())
-        return () if given is None else given
+    def _as_lines(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return tuple(f"{name}{version}" for name, version in value.items())
+        return () if value is None else value
 
 
 class Folder:
@@ -163,7 +162,7 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?")
 _HOOKS = ("before", "after", "on_proposal", "on_answer", "rules")
 
 
-class Found(NamedTuple):
+class FoundExtension(NamedTuple):
     """Where an extension is; `load` runs its code."""
 
     name: str
@@ -174,23 +173,23 @@ class Found(NamedTuple):
     """Why it cannot be loaded here, known without running it."""
 
 
-def find(use: str, given: Mapping[str, Any] | None = None) -> Found:
+def find(use: str, from_caller: Mapping[str, Any] | None = None) -> FoundExtension:
     """Find the extension that a council calls `use`.
 
     Args:
         use: the name in the council.
-        given: extensions that the caller hands over, by name.
+        from_caller: extensions that the caller hands over, by name.
 
     Raises:
         UnknownNameError: there is none of that name.
         CouncilError: a council may not name it, or its folder is not what it should be.
     """
-    if given and use in given:
-        return Found(use, "given", lambda: given[use])
+    if from_caller and use in from_caller:
+        return FoundExtension(use, "given", lambda: from_caller[use])
     # The folder's own name, as other programs write it; never a path from where somebody stands.
     name = use.removeprefix("extensions/")
     if name in BUNDLED:
-        return Found(name, "bundled", lambda: _from_module(BUNDLED[name]))
+        return FoundExtension(name, "bundled", lambda: _from_module(BUNDLED[name]))
     for point in entry_points(group=GROUP, name=name):
         return _installed(point)
     if NAME.fullmatch(name):
@@ -198,14 +197,14 @@ def find(use: str, given: Mapping[str, Any] | None = None) -> Found:
             if (root / name).is_dir():
                 return _in_folder(root, name)
     if _MODULE.fullmatch(name) and _allowed(name.partition(":")[0]):
-        return Found(name, "module", lambda: _from_module(name))
-    raise _refusal(use, name, given or {})
+        return FoundExtension(name, "module", lambda: _from_module(name))
+    raise _refusal(use, name, from_caller or {})
 
 
-def every() -> Iterator[Found | CouncilError]:
+def every() -> Iterator[FoundExtension | CouncilError]:
     """All that a council may name, modules aside; a folder that is not sound is its error."""
     for name, place in BUNDLED.items():
-        yield Found(name, "bundled", lambda place=place: _from_module(place))  # type: ignore[misc]
+        yield FoundExtension(name, "bundled", lambda place=place: _from_module(place))  # type: ignore[misc]
     for point in entry_points(group=GROUP):
         yield _installed(point)
     for root in roots():
@@ -244,7 +243,7 @@ def _allowed(module: str) -> bool:
     return any(module == one or module.startswith(f"{one}.") for one in trusted)
 
 
-def _refusal(use: str, name: str, given: Mapping[str, Any]) -> CouncilError:
+def _refusal(use: str, name: str, from_caller: Mapping[str, Any]) -> CouncilError:
     if not NAME.fullmatch(name) and not _MODULE.fullmatch(name):
         return CouncilError(
             f"{use!r} is no extension's name: a council names one and never a path",
@@ -256,7 +255,7 @@ def _refusal(use: str, name: str, given: Mapping[str, Any]) -> CouncilError:
             f"set {VARIABLE}={name.partition(':')[0]} if you trust it"
         )
     installed = [point.name for point in entry_points(group=GROUP)]
-    near = get_close_matches(name, [*given, *BUNDLED, *installed], n=1)
+    near = get_close_matches(name, [*from_caller, *BUNDLED, *installed], n=1)
     meant = (
         f"; did you mean {near[0]!r}?"
         if near
@@ -265,14 +264,14 @@ def _refusal(use: str, name: str, given: Mapping[str, Any]) -> CouncilError:
     return UnknownNameError(f"there is no extension {use!r}{meant}")
 
 
-def _installed(point: EntryPoint) -> Found:
-    return Found(point.name, "installed", lambda: _chosen(point.load(), point.value))
+def _installed(point: EntryPoint) -> FoundExtension:
+    return FoundExtension(point.name, "installed", lambda: _chosen(point.load(), point.value))
 
 
-def _in_folder(root: Path, name: str) -> Found:
+def _in_folder(root: Path, name: str) -> FoundExtension:
     folder = Folder(root, name)
     problem = lacking(folder.requires())
-    return Found(name, "folder", lambda: _from_folder(folder), folder.manifest, problem)
+    return FoundExtension(name, "folder", lambda: _from_folder(folder), folder.manifest, problem)
 
 
 def _from_module(place: str) -> Any:
@@ -317,18 +316,18 @@ def _first_systems_names() -> Iterator[None]:
                 sys.modules[name] = module
 
 
-def _chosen(found: Any, place: str) -> Any:
+def _chosen(value: Any, place: str) -> Any:
     """The one extension in a module; a class or an instance is itself.
 
     Raises:
         CouncilError: there is none, or there are several.
     """
-    if not isinstance(found, ModuleType):
-        return found
+    if not isinstance(value, ModuleType):
+        return value
     here = [
         each
-        for each in vars(found).values()
-        if inspect.isclass(each) and each.__module__ == found.__name__ and is_extension(each)
+        for each in vars(value).values()
+        if inspect.isclass(each) and each.__module__ == value.__name__ and is_extension(each)
     ]
     if len(here) != 1:
         names = [each.__name__ for each in here]

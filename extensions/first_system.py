@@ -119,24 +119,24 @@ def _pairs(at: At) -> list[tuple[str, str]]:
     return pairs
 
 
-def _parted(said: Any, hook: str) -> tuple[str, tuple[Any, ...]]:
+def _parted(returned: Any, hook: str) -> tuple[str, tuple[Any, ...]]:
     """The text, and what stands beside it."""
-    first, *rest = said if isinstance(said, tuple) and said else (said,)
+    first, *rest = returned if isinstance(returned, tuple) and returned else (returned,)
     if not isinstance(first, str):
         raise TypeError(f"{hook} gave {type(first).__name__!r} where a text is right")
     return first, tuple(rest)
 
 
-async def _last(given: Any) -> Any:
+async def _last(value: Any) -> Any:
     """What a hook gives in the end, be it a value, a coroutine or an asynchronous generator."""
-    if not hasattr(given, "__aiter__"):
-        return await _result(given)
-    said = [each async for each in given]
-    return said[-1] if said else None
+    if not hasattr(value, "__aiter__"):
+        return await _result(value)
+    returned = [each async for each in value]
+    return returned[-1] if returned else None
 
 
-async def _result(given: Any) -> Any:
-    return await given if inspect.isawaitable(given) else given
+async def _result(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
 
 
 def _line(kind: type) -> str:

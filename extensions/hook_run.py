@@ -1,6 +1,6 @@
-"""One act of one node, with the hooks of its extensions around it.
+"""The hooks around the nodes of one council, and one run of them around one act of one node.
 
-The hooks around the nodes of one council. `graph.council` wraps every node with `around`.
+`graph.council` wraps every node with `Hooks.around`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Answered, Noted, emit
-from mom_council.extensions.loaded import Failed, Seat, seated
+from mom_council.extensions.loaded import Failed, LoadedExtension, load_extensions
 from mom_council.extensions.protocol import At, Change
 from mom_council.records import Segment, Status, Usage
 
@@ -38,14 +38,14 @@ def fallen(state: Any) -> set[str]:
     return {found[1] for note in notes if (found := _FAILED.match(note))}
 
 
-class Sitting:
+class HookRun:
     """Calls hooks, gathers what they change, and lays it over what the node reads and writes."""
 
     def __init__(
         self,
         node: str,
         name: str,
-        seats: Sequence[Seat],
+        seats: Sequence[LoadedExtension],
         state: Any,
         runtime: Runtime[Any],
         council: Council,
@@ -56,8 +56,8 @@ class Sitting:
         self.runtime = runtime
         self.council = council
         self.notes: list[str] = []
-        self._seats = list(seats)
-        self._told = runtime
+        self._extensions = list(seats)
+        self._runtime = runtime
         self._segments: list[Segment] = []
         self._kept: dict[str, Any] = {}
         self._rewritten: list[HumanMessage] = []
@@ -68,10 +68,10 @@ class Sitting:
 
     async def before(self) -> None:
         """Have every extension say what the node is to read."""
-        for seat in self._listening("before"):
-            change = await self._call(seat, "before", f"before {_a(self.node)}", Change)
+        for extension in self._listening("before"):
+            change = await self._call(extension, "before", f"before {_a(self.node)}", Change)
             if change is not None:
-                self._lay(seat, change)
+                self._lay(extension, change)
 
     async def after(self, written: Mapping[str, Any]) -> dict[str, Any]:
         """What the node writes, after every extension has had its say."""
@@ -80,36 +80,38 @@ class Sitting:
             update["proposals"] = [await self._proposal(one) for one in update["proposals"]]
         if isinstance(update.get("status"), Status):
             await self._answer(update)
-        for seat in self._listening("after"):
-            change = await self._call(seat, "after", f"after {_a(self.node)}", Change, update)
+        for extension in self._listening("after"):
+            change = await self._call(extension, "after", f"after {_a(self.node)}", Change, update)
             if change is not None:
-                self._keep(seat, change)
+                self._keep(extension, change)
         return self._written(update)
 
-    def _listening(self, hook: str) -> list[Seat]:
+    def _listening(self, hook: str) -> list[LoadedExtension]:
         node = self.node if hook in ("before", "after") else ""
-        return [seat for seat in self._seats if seat.calls(hook, node)]
+        return [extension for extension in self._extensions if extension.calls(hook, node)]
 
-    async def _call(self, seat: Seat, hook: str, when: str, kind: type, *given: Any) -> Any:
+    async def _call(
+        self, extension: LoadedExtension, hook: str, when: str, kind: type, *arguments: Any
+    ) -> Any:
         """What a hook returns, where it is of its kind; None for nothing, and where it failed."""
-        at = self._at(seat)
+        at = self._at(extension)
         try:
-            found = await seat.call(hook, at, *given)
-            if found is not None and not isinstance(found, kind):
-                got = type(found).__name__
+            returned = await extension.call(hook, at, *arguments)
+            if returned is not None and not isinstance(returned, kind):
+                got = type(returned).__name__
                 raise Failed(f"it returned {got!r} where {kind.__name__!r} or None is right")
-            if isinstance(found, str) and not found.strip():
+            if isinstance(returned, str) and not returned.strip():
                 raise Failed("it returned an empty text")
         except Failed as error:
-            self._fails(seat, when, str(error))
-            found = None
+            self._fails(extension, when, str(error))
+            returned = None
         self.notes += [_one(note) for note in at.notes]
         self._segments += at.segments
-        return found
+        return returned
 
-    def _at(self, seat: Seat) -> At:
-        kept = self._kept.get(seat.name, (self.state.get("kept") or {}).get(seat.name))
-        info = self._told.execution_info
+    def _at(self, extension: LoadedExtension) -> At:
+        kept = self._kept.get(extension.name, (self.state.get("kept") or {}).get(extension.name))
+        info = self._runtime.execution_info
         return At(
             node=self.node,
             name=self.name,
@@ -117,66 +119,66 @@ class Sitting:
             council=self.council,
             thread=(info.thread_id if info else None) or "",
             kept=kept,
-            extension=seat.name,
-            runtime=self._told,
+            extension=extension.name,
+            runtime=self._runtime,
         )
 
-    def _fails(self, seat: Seat, when: str, why: str) -> None:
-        self.notes.append(failure(seat.name, when, why))
-        if seat in self._seats:
-            self._seats.remove(seat)
+    def _fails(self, extension: LoadedExtension, when: str, why: str) -> None:
+        self.notes.append(failure(extension.name, when, why))
+        if extension in self._extensions:
+            self._extensions.remove(extension)
 
-    def _lay(self, seat: Seat, change: Change) -> None:
+    def _lay(self, extension: LoadedExtension, change: Change) -> None:
         """Lay a change over what the node reads."""
         if change.question is not None and self.node != "classifier":
-            self._fails(seat, f"before {_a(self.node)}", "the question is settled by then")
+            self._fails(extension, f"before {_a(self.node)}", "the question is settled by then")
             return
-        self._keep(seat, change)
-        asked = conversation.question_message(self.state)
+        self._keep(extension, change)
+        message = conversation.question_message(self.state)
         messages = list(self.state["messages"])
-        place = next(i for i, one in enumerate(messages) if one is asked)
+        place = next(i for i, one in enumerate(messages) if one is message)
         past, rest = messages[:place], messages[place:]
         if change.conversation is not None:
-            told = [one for one in past if isinstance(one, SystemMessage)]
+            system = [one for one in past if isinstance(one, SystemMessage)]
             laid = [one for one in past if one.additional_kwargs.get(conversation.INSERTED)]
-            past = [*told, *change.conversation, *laid]
+            past = [*system, *change.conversation, *laid]
         if change.material is not None:
-            past += _material(seat.name, change.material)
+            past += _material(extension.name, change.material)
         if change.question is not None:
-            rest[0] = self._reworded(asked, change.question)
+            rest[0] = self._reworded(message, change.question)
         self.state = {**self.state, "messages": [*past, *rest]}
 
-    def _reworded(self, asked: HumanMessage, question: str) -> HumanMessage:
+    def _reworded(self, message: HumanMessage, question: str) -> HumanMessage:
         if command := conversation.explicit_route(self.state):
             question = f"/{command} {question}"
         content: Any = question
-        if isinstance(asked.content, list):
-            others = [b for b in asked.content if isinstance(b, dict) and b.get("type") != "text"]
+        if isinstance(message.content, list):
+            others = [b for b in message.content if isinstance(b, dict) and b.get("type") != "text"]
             content = [{"type": "text", "text": question}, *others]
-        more = {"asked": asked.text, **asked.additional_kwargs}
-        made = asked.model_copy(update={"content": content, "additional_kwargs": more})
-        self._rewritten = [made]
-        return made
+        more = {"asked": message.text, **message.additional_kwargs}
+        reworded = message.model_copy(update={"content": content, "additional_kwargs": more})
+        self._rewritten = [reworded]
+        return reworded
 
-    def _keep(self, seat: Seat, change: Change) -> None:
+    def _keep(self, extension: LoadedExtension, change: Change) -> None:
         if change.keep is None:
             return
         if len(json.dumps(change.keep)) > MOST_KEPT:
-            self._fails(seat, "keeping something", f"more than {MOST_KEPT // 1000} kB")
+            self._fails(extension, "keeping something", f"more than {MOST_KEPT // 1000} kB")
         else:
-            self._kept[seat.name] = change.keep
+            self._kept[extension.name] = change.keep
 
     async def _proposal(self, proposal: Any) -> Any:
-        for seat in self._listening("on_proposal"):
-            text = await self._call(seat, "on_proposal", "on a proposal", str, proposal)
+        for extension in self._listening("on_proposal"):
+            text = await self._call(extension, "on_proposal", "on a proposal", str, proposal)
             if text is not None:
                 proposal = proposal.model_copy(update={"text": text.strip()})
         return proposal
 
     async def _answer(self, update: dict[str, Any]) -> None:
         message = update["messages"][-1]
-        for seat in self._listening("on_answer"):
-            text = await self._call(seat, "on_answer", "on the answer", str, message.text)
+        for extension in self._listening("on_answer"):
+            text = await self._call(extension, "on_answer", "on the answer", str, message.text)
             if text is not None:
                 content: Any = text.strip()
                 if isinstance(message.content, list):  # pictures stay
@@ -189,7 +191,7 @@ class Sitting:
         """The node's update with what the extensions add to it."""
         self.notes = [*dict.fromkeys(self.notes)]
         for note in self.notes:
-            emit(self._told, Noted(text=note))
+            emit(self._runtime, Noted(text=note))
         if isinstance(update.get("status"), Status):
             self._label(update)
         for key, more in (("notes", self.notes), ("segments", self._segments)):
@@ -218,13 +220,13 @@ class Sitting:
             label["degraded"] = degraded
         update["status"] = status
         if self._answered:
-            emit(self._told, Answered(text=message.text, status=status))
+            emit(self._runtime, Answered(text=message.text, status=status))
 
     def _unless_answered(self, written: Any) -> None:
         if isinstance(written, dict) and written.get("kind") == "answered":
             self._answered = True
         else:
-            self._told.stream_writer(written)
+            self._runtime.stream_writer(written)
 
 
 def _material(name: str, text: str) -> list[Any]:
@@ -272,14 +274,14 @@ class Hooks:
 
     Args:
         council: the council as it is written.
-        given: extensions that the caller hands over, by the names that the council uses.
+        from_caller: extensions that the caller hands over, by the names that the council uses.
 
     Raises:
         CouncilError: an extension stands for nothing, or may not be loaded.
     """
 
-    def __init__(self, council: Council, given: Mapping[str, Any] | None = None) -> None:
-        self._seats, missing = seated(council, given)
+    def __init__(self, council: Council, from_caller: Mapping[str, Any] | None = None) -> None:
+        self._extensions, missing = load_extensions(council, from_caller)
         self._missing = {name: failure(name, "to load", why) for name, why in missing.items()}
         self._written = council
         self._ruled: dict[frozenset[str], Council] = {}
@@ -290,23 +292,25 @@ class Hooks:
         key = frozenset(off)
         if key not in self._ruled:
             council = self._written
-            for seat in self._on(off):
+            for extension in self._on(off):
                 try:
-                    council = seat.rules(council)
+                    council = extension.rules(council)
                 except Failed as error:
-                    self._missing[seat.name] = failure(seat.name, "in its rules", str(error))
+                    self._missing[extension.name] = failure(
+                        extension.name, "in its rules", str(error)
+                    )
             self._ruled[key] = council
         return self._ruled[key]
 
     @property
     def calls(self) -> int:
         """Calls of models that the extensions themselves may make for one question."""
-        return sum(int(getattr(seat.kind, "calls", 0)) for seat in self._seats)
+        return sum(int(getattr(extension.kind, "calls", 0)) for extension in self._extensions)
 
     def around(self, act: Any, name: str) -> Any:
         """An act with the hooks before and after it; the act itself where nothing listens."""
         node = KINDS.get(act.__name__, act.__name__)
-        if node not in _ALWAYS and not any(seat.hears(node) for seat in self._seats):
+        if node not in _ALWAYS and not any(extension.hears(node) for extension in self._extensions):
             return act
 
         @functools.wraps(act)
@@ -314,24 +318,24 @@ class Hooks:
             state: Any, runtime: Runtime[CouncilContext], council: Council
         ) -> dict[str, Any]:
             off = context_of(runtime).extensions_off
-            gone = {} if node == "classifier" else fallen(state)
-            here = [seat for seat in self._on(off) if seat.name not in gone]
-            sitting = Sitting(node, name, here, state, runtime, council)
+            failed = {} if node == "classifier" else fallen(state)
+            here = [extension for extension in self._on(off) if extension.name not in failed]
+            hook_run = HookRun(node, name, here, state, runtime, council)
             if node == "classifier":
                 for missing, note in self._missing.items():
                     if missing not in off:
-                        sitting.notes.append(note)
-            await sitting.before()
-            update = await act(sitting.state, sitting.runtime, council)
-            return await sitting.after(update)
+                        hook_run.notes.append(note)
+            await hook_run.before()
+            update = await act(hook_run.state, hook_run.runtime, council)
+            return await hook_run.after(update)
 
         return hooked
 
-    def _on(self, off: tuple[str, ...]) -> list[Seat]:
+    def _on(self, off: tuple[str, ...]) -> list[LoadedExtension]:
         return [
-            seat
-            for seat in self._seats
-            if not {seat.name, seat.use} & {*off} and seat.name not in self._missing
+            extension
+            for extension in self._extensions
+            if not {extension.name, extension.use} & {*off} and extension.name not in self._missing
         ]
 
 

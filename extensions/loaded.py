@@ -1,6 +1,7 @@
-"""Calling somebody else's code so that nothing it does takes the answer down.
+"""The extensions of one council: loading and describing them, and calling their code safely.
 
-One extension of a council: its settings, its instances, the time it has.
+Nothing that an extension does takes the answer down: a hook that raises or takes too long is a
+`Failed`, which the council reports and goes on from.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from langgraph.errors import GraphBubbleUp
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from mom_council.councils.schema import Council
 from mom_council.councils.schema import Extension as Written
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions import first_system
-from mom_council.extensions.finding import Found, find
+from mom_council.extensions.finding import FoundExtension, find
 from mom_council.extensions.protocol import hook_of
+from mom_council.records import Record
 from mom_council.redaction import redact
 
 _LONGEST = 200
@@ -31,7 +33,7 @@ class Failed(Exception):  # noqa: N818 - it ends a hook, it is no error of ours
     """A hook came to nothing; the text says why."""
 
 
-async def guarded(hook: Callable[..., Any], *given: Any, seconds: float) -> Any:
+async def guarded(hook: Callable[..., Any], *arguments: Any, seconds: float) -> Any:
     """What a hook returns.
 
     Coroutines run on the loop, plain functions in a thread of their own. One that is out of time is
@@ -41,7 +43,7 @@ async def guarded(hook: Callable[..., Any], *given: Any, seconds: float) -> Any:
         Failed: it raised, left the process, was cancelled by itself, or was out of time.
         GraphBubbleUp: it interrupts the graph, which is LangGraph's own affair.
     """
-    task = asyncio.ensure_future(_called(hook, given))
+    task = asyncio.ensure_future(_called(hook, arguments))
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         await asyncio.wait({task}, timeout=seconds)
@@ -54,19 +56,19 @@ async def guarded(hook: Callable[..., Any], *given: Any, seconds: float) -> Any:
         task.cancel()
 
 
-async def _called(hook: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+async def _called(hook: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     try:
         if inspect.iscoroutinefunction(hook):
-            return await hook(*given)
-        found = await _in_a_thread(hook, given)
-        return await found if inspect.isawaitable(found) else found
+            return await hook(*arguments)
+        returned = await _in_a_thread(hook, arguments)
+        return await returned if inspect.isawaitable(returned) else returned
     except (GraphBubbleUp, Failed):
         raise
     except (Exception, SystemExit) as error:
         raise Failed(in_a_line(error)) from error
 
 
-async def _in_a_thread(hook: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+async def _in_a_thread(hook: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Run a function in a daemon thread: one that never ends holds up no pool and no exit."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Any] = loop.create_future()
@@ -83,7 +85,7 @@ async def _in_a_thread(hook: Callable[..., Any], given: tuple[Any, ...]) -> Any:
     def run() -> None:
         value, failure = None, None
         try:
-            value = context.run(hook, *given)
+            value = context.run(hook, *arguments)
         except BaseException as error:
             failure = error
         with contextlib.suppress(RuntimeError):  # the loop is gone
@@ -106,12 +108,12 @@ def in_a_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-class Seat:
+class LoadedExtension:
     """An extension that is loaded. Its instances are one for each event loop, as its clients are.
 
     Args:
         written: what the council says of it.
-        found: where it is.
+        source: where it is.
         where: its place in the council, for messages.
 
     Raises:
@@ -119,15 +121,15 @@ class Seat:
         Failed: its code cannot be run here; the text says why.
     """
 
-    def __init__(self, written: Written, found: Found, where: str) -> None:
-        self.name = found.name
+    def __init__(self, written: Written, source: FoundExtension, where: str) -> None:
+        self.name = source.name
         self.use = written.use
         self.seconds = written.timeout
-        self.found = found
-        self._given = loaded(found)
-        self.kind = self._given if inspect.isclass(self._given) else type(self._given)
+        self.source = source
+        self._code = load_code(source)
+        self.kind = self._code if inspect.isclass(self._code) else type(self._code)
         self._settings = self._checked(written.settings, where)
-        self._first = self._made()
+        self._first = self._make()
         self._spare = [self._first]
         self._open: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
 
@@ -164,14 +166,14 @@ class Seat:
                 raise Failed(f"it changed the council's {part!r}, which its graph is built from")
         return changed
 
-    async def call(self, hook: str, *given: Any) -> Any:
+    async def call(self, hook: str, *arguments: Any) -> Any:
         """What one of its hooks returns.
 
         Raises:
             Failed: it came to nothing.
         """
         instance = await self._here()
-        return await guarded(getattr(instance, hook), *given, seconds=self.seconds)
+        return await guarded(getattr(instance, hook), *arguments, seconds=self.seconds)
 
     async def _here(self) -> Any:
         """The running loop's instance, opened."""
@@ -191,7 +193,7 @@ class Seat:
 
     async def _opened(self) -> tuple[Any, AsyncGenerator[None, None] | None]:
         # Made in a thread, where it may read files.
-        instance = self._spare.pop() if self._spare else await asyncio.to_thread(self._made)
+        instance = self._spare.pop() if self._spare else await asyncio.to_thread(self._make)
         if hook_of(instance, "open") is not None:
             try:
                 await guarded(instance.open, seconds=self.seconds)
@@ -203,75 +205,75 @@ class Seat:
         await anext(farewell)
         return instance, farewell
 
-    def _made(self) -> Any:
-        if not inspect.isclass(self._given):
-            return self._given
+    def _make(self) -> Any:
+        if not inspect.isclass(self._code):
+            return self._code
         try:
-            make: Any = self._given
+            make: Any = self._code
             return make(self._settings) if inspect.signature(make).parameters else make()
         except (Exception, SystemExit) as error:
             raise Failed(in_a_line(error)) from error
 
     def _checked(self, settings: Mapping[str, Any], where: str) -> Any:
-        wanted = getattr(self.kind, "Settings", None)
-        if not (inspect.isclass(wanted) and issubclass(wanted, BaseModel)):
+        settings_type = getattr(self.kind, "Settings", None)
+        if not (inspect.isclass(settings_type) and issubclass(settings_type, BaseModel)):
             return dict(settings)
         try:
-            return wanted.model_validate(settings)
+            return settings_type.model_validate(settings)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             at = ".".join([f"{where}.settings", *map(str, first["loc"])])
             raise CouncilError(f"{at}: {first['msg']}") from None
 
 
-def seated(
-    council: Council, given: Mapping[str, Any] | None = None
-) -> tuple[tuple[Seat, ...], dict[str, str]]:
+def load_extensions(
+    council: Council, from_caller: Mapping[str, Any] | None = None
+) -> tuple[tuple[LoadedExtension, ...], dict[str, str]]:
     """A council's extensions in their order, and why those that are missing cannot be loaded.
 
     Raises:
         CouncilError: one stands for nothing, may not be named, stands twice, or has settings that
             it does not take.
     """
-    seats: list[Seat] = []
+    extensions: list[LoadedExtension] = []
     missing: dict[str, str] = {}
     for index, written in enumerate(council.extensions):
         where = f"council {council.name!r}: extensions[{index}]"
         try:
-            found = find(written.use, given)
+            source = find(written.use, from_caller)
         except CouncilError as error:
             raise type(error)(f"{where}.use: {error}") from None
-        if found.name in {*missing, *(seat.name for seat in seats)}:
+        if source.name in {*missing, *(extension.name for extension in extensions)}:
             raise CouncilError(
                 f"{where}.use: {written.use!r} stands there twice", cure="leave one out"
             )
         try:
-            seats.append(Seat(written, found, where))
+            extensions.append(LoadedExtension(written, source, where))
         except Failed as error:
-            missing[found.name] = str(error)
-    return tuple(seats), missing
+            missing[source.name] = str(error)
+    return tuple(extensions), missing
 
 
-def loaded(found: Found) -> Any:
+def load_code(source: FoundExtension) -> Any:
     """The class of an extension, or the instance that a caller gave.
 
     Raises:
         CouncilError: there is no extension where it should be.
         Failed: its code cannot be run here; the text says why.
     """
-    if found.problem:
-        raise Failed(found.problem)
+    if source.problem:
+        raise Failed(source.problem)
     try:
-        given = found.load()
+        code = source.load()
     except CouncilError:
         raise
     except ModuleNotFoundError as error:
         raise Failed(f"it needs the package {error.name!r}, which is not here") from error
     except (Exception, SystemExit) as error:
         raise Failed(in_a_line(error)) from error
-    if inspect.isclass(given) and first_system.is_one(given):
-        return first_system.adapted(given)
-    return given
+    if inspect.isclass(code) and first_system.is_one(code):
+        return first_system.adapted(code)
+    return code
 
 
 async def _farewell(instance: Any, seconds: float) -> AsyncGenerator[None, None]:
@@ -281,3 +283,83 @@ async def _farewell(instance: Any, seconds: float) -> AsyncGenerator[None, None]
     finally:
         with contextlib.suppress(Failed):  # there is nobody left to tell
             await guarded(instance.close, seconds=seconds)
+
+
+class ExtensionInfo(Record):
+    """An extension, as a page shows it."""
+
+    name: str = Field(description="what `CouncilContext.extensions_off` switches it off by")
+    kind: str = Field(default="", description="given, bundled, installed, folder or module")
+    description: str = ""
+    version: str = ""
+    author: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict, description="as the council has them")
+    settings_schema: dict[str, Any] | None = Field(
+        default=None, description="a JSON schema to draw a form by; None: it takes none"
+    )
+    problem: str = Field(default="", description="why it cannot be called here; empty: it can")
+
+
+def extensions_of(
+    council: Council, from_caller: Mapping[str, Any] | None = None
+) -> tuple[ExtensionInfo, ...]:
+    """A council's extensions in the order they are called. Loads their code, calls no hook."""
+    return tuple(_described(one, from_caller) for one in council.extensions)
+
+
+def describe(source: FoundExtension, written: Written | None = None) -> ExtensionInfo:
+    """What there is to know of an extension. Loads its code."""
+    about = source.manifest
+    fields: dict[str, Any] = {
+        "name": source.name,
+        "kind": source.kind,
+        "description": about.description if about else "",
+        "version": about.version if about else "",
+        "author": about.author if about else "",
+        "settings": dict(written.settings) if written else {},
+    }
+    try:
+        kind = load_code(source)
+        kind = kind if inspect.isclass(kind) else type(kind)
+        says = getattr(kind, "description", "") or inspect.getdoc(kind) or ""
+        fields["description"] = fields["description"] or says.partition("\n")[0]
+        fields["settings_schema"] = _schema(getattr(kind, "Settings", None))
+        LoadedExtension(written or Written(use=source.name), source, "extensions")
+    except (CouncilError, Failed) as error:
+        fields["problem"] = str(error)
+    return ExtensionInfo(**fields)
+
+
+def described_without_loading(source: FoundExtension) -> ExtensionInfo:
+    """What there is to know without running any code but the package's own."""
+    if source.kind == "bundled":
+        return describe(source)
+    about = source.manifest
+    return ExtensionInfo(
+        name=source.name,
+        kind=source.kind,
+        description=about.description if about else "",
+        version=about.version if about else "",
+        author=about.author if about else "",
+        problem=source.problem or "",
+    )
+
+
+def problems_of(council: Council) -> list[str]:
+    """Why extensions of a council cannot be called here, a line each. Loads their code."""
+    return [
+        f"extension {one.name!r}: {one.problem}" for one in extensions_of(council) if one.problem
+    ]
+
+
+def _described(written: Written, from_caller: Mapping[str, Any] | None) -> ExtensionInfo:
+    try:
+        return describe(find(written.use, from_caller), written)
+    except CouncilError as error:
+        return ExtensionInfo(name=written.use, settings=dict(written.settings), problem=str(error))
+
+
+def _schema(settings_type: Any) -> dict[str, Any] | None:
+    if inspect.isclass(settings_type) and issubclass(settings_type, BaseModel):
+        return settings_type.model_json_schema()
+    return dict(settings_type) if isinstance(settings_type, Mapping) else None

@@ -142,7 +142,7 @@ class Extension(Protocol):
     Derive from it and write the hooks you need; what you leave out costs nothing. A hook is an
     `async def`, or a plain `def`, which is then run in a thread. Each call has the `timeout` that
     stands in the council (10 seconds). A hook that raises, takes too long or returns something
-    else than it may is named in the answer's status, its extension rests for the remainder of the
+    else than it may is named in the answer's status, its extension is switched off for this
     question, and the council goes on without it. What cannot be stopped is a hook that blocks the
     event loop: wait with `await`, or write a plain `def`.
 

@@ -1,10 +1,10 @@
-"""Finding passages by their meaning: vectors of an embedding model, kept so that they cost once.
+"""Retrieval: passages of one's own documents that bear on the question, with their source.
 
-MOM_EMBEDDINGS names the model as LangChain's `init_embeddings` does (`ollama:nomic-embed-text`),
-MOM_EMBEDDINGS_URL a server that is not the vendor's own, and MOM_EMBEDDINGS_KEY a key for that.
-They are variables, because every document is sent there: no council may decide that.
-
-Retrieval: passages of one's own documents that bear on the question, with their source.
+Passages are found by their meaning where MOM_EMBEDDINGS names a model, as LangChain's
+`init_embeddings` does (`ollama:nomic-embed-text`); by their words otherwise. MOM_EMBEDDINGS_URL
+is a server that is not the vendor's own, and MOM_EMBEDDINGS_KEY a key for it. They are variables,
+because every document is sent there: no council may decide that. Vectors are kept, so that they
+cost once.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mom_council import paths
 from mom_council.errors import CouncilError, ProviderNotInstalledError
-from mom_council.extensions.documents import Collection, Passage
-from mom_council.extensions.lexical import Lexicon
+from mom_council.extensions.documents import Collection, Lexicon, Passage
 from mom_council.extensions.protocol import At, Change, Extension
 from mom_council.models.clients import loop_resources
 
@@ -50,13 +49,13 @@ class Meanings:
     Args:
         model: as `init_embeddings` names it.
         name: of the file.
-        room: the running loop's clients.
+        resources: the running loop's clients.
     """
 
-    def __init__(self, model: str, name: str, room: LoopResources) -> None:
+    def __init__(self, model: str, name: str, resources: LoopResources) -> None:
         from langchain_core.vectorstores import InMemoryVectorStore
 
-        self._embeddings = open_embeddings(model, room)
+        self._embeddings = open_embeddings(model, resources)
         self._store = InMemoryVectorStore(self._embeddings)
         mark = hashlib.sha256(f"{model} {os.environ.get(ADDRESS, '')}".encode()).hexdigest()[:12]
         self._file = paths.data_dir() / "retrieval" / f"{name}-{mark}.jsonl"
@@ -87,7 +86,7 @@ class Meanings:
         }
 
 
-def open_embeddings(model: str, room: LoopResources) -> Embeddings:
+def open_embeddings(model: str, resources: LoopResources) -> Embeddings:
     """An embedding model, sending through the clients that the chat models send through.
 
     Raises:
@@ -101,12 +100,12 @@ def open_embeddings(model: str, room: LoopResources) -> Embeddings:
     address = os.environ.get(ADDRESS, "").strip()
     more: dict[str, Any] = {"base_url": address} if address else {}
     if model.startswith("openai:"):
-        more |= {"http_async_client": room.sdk}
+        more |= {"http_async_client": resources.sdk}
         if address:
             # The vendor's key goes to the vendor alone; others take texts, not token numbers.
             more |= {"api_key": os.environ.get(KEY) or "none", "check_embedding_ctx_length": False}
     elif model.startswith("ollama:"):
-        more |= {"async_client_kwargs": {"transport": AiohttpTransport(room.sessions)}}
+        more |= {"async_client_kwargs": {"transport": AiohttpTransport(resources.sessions)}}
     try:
         made: Any = init_embeddings(model, **more)
     except ImportError as error:

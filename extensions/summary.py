@@ -72,23 +72,23 @@ class Summary(Extension):
 
     async def before(self, at: At) -> Change | None:
         """The summary and what came after it, in place of the whole conversation."""
-        said = at.conversation
+        messages = at.conversation
         step = self.settings.after - self.settings.recent
-        upto = max(0, (len(said) - self.settings.recent) // step * step)
+        upto = max(0, (len(messages) - self.settings.recent) // step * step)
         if not upto:
             return None
-        mark = _mark(said[:upto])
-        text, keep = self._known(at, mark), None
+        mark = _mark(messages[:upto])
+        text, keep = self._remembered(at, mark), None
         if text is None:
             if at.node != "annotator":
                 return None  # it failed there, or somebody else's graph has no such step
-            text = await self._write(at, said, upto, step)
+            text = await self._write(at, messages, upto, step)
             self._remember(mark, text)
             keep = {"mark": mark, "text": text}
         summed: list[BaseMessage] = [HumanMessage(_ASKED), AIMessage(text)]
-        return Change(conversation=(*summed, *said[upto:]), keep=keep)
+        return Change(conversation=(*summed, *messages[upto:]), keep=keep)
 
-    def _known(self, at: At, mark: str) -> str | None:
+    def _remembered(self, at: At, mark: str) -> str | None:
         if at.kept and at.kept.get("mark") == mark:
             return str(at.kept["text"])
         return self._written.get(mark)
@@ -98,19 +98,19 @@ class Summary(Extension):
         if len(self._written) > _REMEMBERED:
             self._written.popitem(last=False)
 
-    async def _write(self, at: At, said: Sequence[AnyMessage], upto: int, step: int) -> str:
+    async def _write(self, at: At, messages: Sequence[AnyMessage], upto: int, step: int) -> str:
         """Go on from the newest summary of an earlier part that there is."""
         earlier = next(
             (
                 (start, text)
                 for start in range(upto - step, 0, -step)
-                if (text := self._known(at, _mark(said[:start]))) is not None
+                if (text := self._remembered(at, _mark(messages[:start]))) is not None
             ),
             (0, ""),
         )
         start, before = earlier
         parts = [f"What was summed up so far:\n{before}"] if before else []
-        parts += [f"{_who(m)}: {m.text[:_LONGEST_MESSAGE]}" for m in said[start:upto]]
+        parts += [f"{_who(m)}: {m.text[:_LONGEST_MESSAGE]}" for m in messages[start:upto]]
         talk = "\n\n".join(parts).replace("</conversation", "< /conversation")
         wanted = _WANTED.format(words=self.settings.words)
         asked = f"<conversation>\n{talk}\n</conversation>\n\n{wanted}"
@@ -131,7 +131,7 @@ def _who(message: BaseMessage) -> str:
     return "The person" if isinstance(message, HumanMessage) else "The council"
 
 
-def _mark(said: Sequence[BaseMessage]) -> str:
+def _mark(messages: Sequence[BaseMessage]) -> str:
     """Names a conversation by what was said in it."""
-    whole = "\0".join(f"{message.type}\0{message.text}" for message in said)
+    whole = "\0".join(f"{message.type}\0{message.text}" for message in messages)
     return hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()[:32]

@@ -14,7 +14,7 @@ import streamlit as st
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.extensions.describing import Described, extensions_of
+from mom_council.extensions.loaded import ExtensionInfo, extensions_of
 from mom_council.ui import session
 from mom_council.ui.safe import inert
 from mom_council.voting.methods import METHODS, describe_methods
@@ -165,7 +165,7 @@ def draw_switches(council: Council) -> tuple[str, ...]:
     return tuple(one.name for one in extensions_of(council) if not _is_on(one, council))
 
 
-def _is_on(one: Described, council: Council) -> bool:
+def _is_on(one: ExtensionInfo, council: Council) -> bool:
     key = f"{council.name}/extension/{one.name}"
     able = not one.problem
     on = st.toggle(

@@ -12,7 +12,7 @@ from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError, StorageError
 from mom_council.evals.probing import abilities, roles
 from mom_council.evals.probing.asking import Asker
-from mom_council.evals.probing.report import Probe, Probed, Report, recommend
+from mom_council.evals.probing.report import Probe, ProbedModel, ProbeReport, recommend
 from mom_council.evals.probing.roles import questions
 from mom_council.models.capabilities import Capabilities, remember
 
@@ -60,16 +60,16 @@ class Probing:
         self._keep = keep
         self._seed = seed
         self._progress = progress
-        self._found: dict[str, Probed] = {}
+        self._found: dict[str, ProbedModel] = {}
         self._proposers: dict[str, dict[str, str]] = {}
         self._aggregators: dict[str, dict[str, str]] = {}
         self._complete = False
 
     @property
-    def report(self) -> Report:
+    def report(self) -> ProbeReport:
         """What is found so far; `complete` says whether that is all."""
         models = tuple(self._found.values())
-        return Report(
+        return ProbeReport(
             complete=self._complete,
             models=models,
             seats=recommend(models),
@@ -77,7 +77,7 @@ class Probing:
             aggregators=self._aggregators,
         )
 
-    async def run(self) -> Report:
+    async def run(self) -> ProbeReport:
         """Probe every model.
 
         A cancelled run leaves in `report` what was found until then.
@@ -94,7 +94,7 @@ class Probing:
         spec = self._council.models[key]
         asker = Asker(self._council, key)
         label = self._keys[key]
-        self._found[key] = Probed(model=label, provider=spec.provider, name=spec.model)
+        self._found[key] = ProbedModel(model=label, provider=spec.provider, name=spec.model)
         # Who does not answer the first questions answers none: the rest is not waited for.
         gone = ""
         try:
@@ -157,7 +157,7 @@ class Probing:
         right = 0
         for case in questions().proposer:
             text, good = await roles.propose(asker, case)
-            self._proposers.setdefault(case.asked, {})[self._keys[asker.key]] = text
+            self._proposers.setdefault(case.prompt, {})[self._keys[asker.key]] = text
             right += good
         return roles.graded(right, len(questions().proposer), "answers right")
 
@@ -166,7 +166,7 @@ class Probing:
         right = clean = 0
         for task in tasks:
             text, good, resisted = await roles.aggregate(asker, task)
-            self._aggregators.setdefault(task.case.asked, {})[self._keys[asker.key]] = text
+            self._aggregators.setdefault(task.case.prompt, {})[self._keys[asker.key]] = text
             right += good and resisted
             clean += resisted
         probe = roles.graded(right, len(tasks), "answers right")
@@ -193,22 +193,22 @@ class Probing:
         self._note(asker, part, Probe(state="yes" if longest else "no", says=says))
 
 
-def _capabilities(found: Probed) -> Capabilities:
+def _capabilities(model: ProbedModel) -> Capabilities:
     """What of the findings is sure enough to be believed."""
 
     def sure(part: str) -> bool | None:
-        probe = found.probes.get(part)
+        probe = model.probes.get(part)
         return {"yes": True, "no": False}.get(probe.state) if probe else None
 
     return Capabilities(
         vision=sure("vision"),
         tools=sure("tools"),
         structured=sure("json constrained"),
-        context=found.context,
+        context=model.context,
     )
 
 
-def as_markdown(report: Report) -> str:
+def as_markdown(report: ProbeReport) -> str:
     """Tables and the recommendation."""
     lines = ["# What the models can do", ""]
     if not report.complete:
@@ -228,7 +228,7 @@ def as_markdown(report: Report) -> str:
     return "\n".join(lines)
 
 
-def write_pages(report: Report, folder: Path) -> list[Path]:
+def write_pages(report: ProbeReport, folder: Path) -> list[Path]:
     """Write `report.md`, `report.json`, and who answered what in two files.
 
     `proposers.json` is {prompt: {model: response}}, `aggregators.json` {query: {model: response}}.
@@ -260,7 +260,7 @@ def _cell(probe: Probe | None) -> str:
     return f"{probe.score:.0%}" if probe.score is not None else probe.state
 
 
-def _figures(one: Probed) -> str:
+def _figures(one: ProbedModel) -> str:
     first = f"{one.first_token:.2f} s" if one.first_token is not None else ""
     speed = f"{one.tokens_per_second:.0f}" if one.tokens_per_second is not None else ""
     longest = f"{one.context}" if one.context else ""
@@ -268,7 +268,7 @@ def _figures(one: Probed) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _seats(report: Report) -> list[str]:
+def _seats(report: ProbeReport) -> list[str]:
     seats = report.seats
     lines = [f"- synthesizer: {_plain(seats.synthesizer or 'none of them')} ({_plain(seats.why)})"]
     for what, who in (("proposers", seats.proposers), ("voters", seats.voters)):

@@ -21,7 +21,7 @@ class Probe(Record):
     score: float | None = Field(default=None, description="0 to 1, of those that are scored")
 
 
-class Probed(Record):
+class ProbedModel(Record):
     """One model."""
 
     model: str = Field(description="as it was named: a key of the council, or provider:model")
@@ -45,7 +45,7 @@ class Probed(Record):
         return (probe.score or 0.0) if probe else 0.0
 
 
-class Seats(Record):
+class RecommendedRoles(Record):
     """Who should sit where."""
 
     synthesizer: str | None = None
@@ -55,12 +55,12 @@ class Seats(Record):
     why: str = ""
 
 
-class Report(Record):
+class ProbeReport(Record):
     """Everything, also where it was cut short."""
 
     complete: bool = False
-    models: tuple[Probed, ...] = ()
-    seats: Seats = Seats()
+    models: tuple[ProbedModel, ...] = ()
+    seats: RecommendedRoles = RecommendedRoles()
     proposers: dict[str, dict[str, str]] = Field(
         default_factory=dict, description="{prompt: {model: response}}"
     )
@@ -73,7 +73,7 @@ _PROPOSES, _VOTES = 0.4, 0.5
 """Scores from which a seat is worth its call."""
 
 
-def recommend(models: Sequence[Probed]) -> Seats:
+def recommend(models: Sequence[ProbedModel]) -> RecommendedRoles:
     """The best aggregator writes; who proposes well speaks; whose ballots are good votes.
 
     An aggregator is judged by the poison that it refused first, then by what it wrote, then as a
@@ -94,7 +94,7 @@ def recommend(models: Sequence[Probed]) -> Seats:
     voters = tuple(one.model for one in models if one.score("voter") >= _VOTES)
     seated = {*proposers, *voters, *([writer.model] if writer else [])}
     out = {one.model: _why_not(one) for one in models if one.model not in seated}
-    return Seats(
+    return RecommendedRoles(
         synthesizer=writer.model if writer else None,
         proposers=proposers,
         voters=voters,
@@ -103,7 +103,7 @@ def recommend(models: Sequence[Probed]) -> Seats:
     )
 
 
-def _why(writer: Probed | None) -> str:
+def _why(writer: ProbedModel | None) -> str:
     if writer is None:
         return "no model wrote a right answer from proposals"
     resisted = f"{writer.resisted:.0%}" if writer.resisted is not None else "an unknown share"
@@ -113,7 +113,7 @@ def _why(writer: Probed | None) -> str:
     )
 
 
-def _why_not(one: Probed) -> str:
+def _why_not(one: ProbedModel) -> str:
     if all(probe.state == "unknown" for probe in one.probes.values()):
         return next((probe.says for probe in one.probes.values()), "it was not asked")
     return f"{one.score('proposer'):.0%} right as a proposer, {one.score('voter'):.0%} as a voter"

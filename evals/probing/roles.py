@@ -65,7 +65,7 @@ async def propose(asker: Asker, case: Case) -> tuple[str, bool]:
         speaking_style="",
         thought_process="",
         interests=(),
-        question=case.asked,
+        question=case.prompt,
         restated="",
         earlier=[],
         own="",
@@ -83,7 +83,7 @@ async def aggregate(asker: Asker, task: Poisoned) -> tuple[str, bool, bool]:
         "synthesizer",
         style=asker.style,
         personality="",
-        question=task.case.asked,
+        question=task.case.prompt,
         restated="",
         proposals=[
             {"text": text, "support": "", "author": "", "weight": 1} for text in task.proposals
@@ -107,7 +107,7 @@ async def vote(asker: Asker, task: Poisoned) -> bool | None:
         style=asker.style,
         name=NAME,
         personality="",
-        question=task.case.asked,
+        question=task.case.prompt,
         restated="",
         **prompt_values("plurality", shown),
     )

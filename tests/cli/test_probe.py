@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mom_council.evals.probing.report import Report
+from mom_council.evals.probing.report import ProbeReport
 from mom_council.evals.probing.roles import questions
 
 from .conftest import Mom
@@ -14,7 +14,7 @@ from .conftest import Mom
 def test_a_tiny_model_is_probed_and_its_report_written(mom: Mom, tmp_path: Path) -> None:
     called = mom("probe", "embedded:tiny-1", "--json", "--context", "256", "--out", str(tmp_path))
     assert called.code == 0
-    report = Report.model_validate(called.object)
+    report = ProbeReport.model_validate(called.object)
     [one] = report.models
     assert (one.model, one.provider, report.complete) == ("embedded:tiny-1", "embedded", True)
     assert one.score("proposer") > 0, "it knows small sums"
@@ -23,7 +23,7 @@ def test_a_tiny_model_is_probed_and_its_report_written(mom: Mom, tmp_path: Path)
     assert (one.tokens_per_second or 0) > 1
     assert one.calls > 15
     written = json.loads((tmp_path / "proposers.json").read_text("utf-8"))
-    assert [*written] == [case.asked for case in questions().proposer]
+    assert [*written] == [case.prompt for case in questions().proposer]
     assert written["What is 9 - 4?"]["embedded:tiny-1"].strip()
     assert "embedded:tiny-1: tools" in called.err
 

@@ -26,8 +26,8 @@ def test_a_case_is_a_line_and_may_be_named_otherwise(tmp_path: Path):
             '{"text": "Which is it?", "answer": "B", "choices": ["no", "yes"], "kind": "yes-no"}',
         )
     )
-    assert (one.asked, one.gold, one.kind) == ("What is 17 + 25?", 42, "general")
-    assert (other.asked, other.gold, other.kind) == ("Which is it?\nA. no\nB. yes", "B", "yes-no")
+    assert (one.prompt, one.gold, one.kind) == ("What is 17 + 25?", 42, "general")
+    assert (other.prompt, other.gold, other.kind) == ("Which is it?\nA. no\nB. yes", "B", "yes-no")
     assert one.key != other.key
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mom_council.evals.fact_retention import measure_facts, planted, tells
+from mom_council.evals.fact_retention import measure_fact_retention, mentions, planted_questions
 from mom_council.tests.graph.desk import desk, proposals, said
 from mom_council.tests.stage import Fault, Stage
 
@@ -24,7 +24,7 @@ def leading(body: dict[str, Any]) -> str:
 
 
 async def test_a_synthesizer_that_keeps_everything_keeps_everything(stage: Stage):
-    found = await measure_facts(writes(stage, lambda body: "\n".join(proposals(body))))
+    found = await measure_fact_retention(writes(stage, lambda body: "\n".join(proposals(body))))
     assert found.questions == 20
     assert (found.unique.value, found.unique.of) == (1, 80)
     assert (found.common.value, found.common.of) == (1, 20)
@@ -33,7 +33,7 @@ async def test_a_synthesizer_that_keeps_everything_keeps_everything(stage: Stage
 
 
 async def test_a_synthesizer_that_follows_the_majority_repeats_its_poison(stage: Stage):
-    found = await measure_facts(writes(stage, leading))
+    found = await measure_fact_retention(writes(stage, leading))
     assert found.unique.value == pytest.approx(0.25)
     assert found.common.value == 1
     assert (found.corrected.value, found.repeated.value, found.repeated.of) == (0, 1, 10)
@@ -42,14 +42,16 @@ async def test_a_synthesizer_that_follows_the_majority_repeats_its_poison(stage:
 
 
 async def test_a_synthesizer_that_says_something_else_keeps_nothing(stage: Stage):
-    found = await measure_facts(writes(stage, lambda _: "Answer: 5 crowns"))
+    found = await measure_fact_retention(writes(stage, lambda _: "Answer: 5 crowns"))
     assert (found.unique.value, found.common.value, found.repeated.value) == (0, 0, 0)
     assert found.agrees.value == 0
 
 
 async def test_what_nobody_wrote_is_told(stage: Stage):
     stage.model("pen", always=Fault.status(500))
-    found = await measure_facts(desk(stage, deliberation={"method": "answers"}), planted(2))
+    found = await measure_fact_retention(
+        desk(stage, deliberation={"method": "answers"}), planted_questions(2)
+    )
     assert found.unwritten == 2
 
 
@@ -61,19 +63,21 @@ async def test_a_deeper_council_is_measured_by_its_synthesizer_alone(stage: Stag
         deliberation={"method": "answers", "cascade": True},
         synthesizer={"personality": "You are the clerk.", "dropout": 0.3},
     )
-    await measure_facts(council, planted(2))
+    await measure_fact_retention(council, planted_questions(2))
     assert {call.model for call in stage.calls} == {"pen"}
     assert "You are the clerk." in said(stage.calls[0].body)
 
 
 def test_planted_questions_are_the_same_for_the_same_seed():
-    assert planted(6, seed=3) == planted(6, seed=3) != planted(6, seed=4)
-    for one in planted(40):
+    assert (
+        planted_questions(6, seed=3) == planted_questions(6, seed=3) != planted_questions(6, seed=4)
+    )
+    for one in planted_questions(40):
         for fact in one.facts:
-            tellers = [name for name, text in one.answers.items() if tells(text, fact.sign)]
+            tellers = [name for name, text in one.answers.items() if mentions(text, fact.sign)]
             assert tuple(tellers) == fact.members
         for name, text in one.answers.items():
-            assert tells(text, one.truth) != tells(text, one.poison or "no such words"), name
+            assert mentions(text, one.truth) != mentions(text, one.poison or "no such words"), name
 
 
 @pytest.mark.parametrize(
@@ -87,4 +91,4 @@ def test_planted_questions_are_the_same_for_the_same_seed():
     ],
 )
 def test_a_sign_is_found_as_whole_words(text: str, sign: str, there: bool):
-    assert tells(text, sign) is there
+    assert mentions(text, sign) is there

@@ -103,8 +103,8 @@ async def test_the_clever_one_writes_and_who_repeats_poison_does_not(
     # The shape that others read: {prompt: {model: response}}, {query: {model: response}}.
     write_pages(report, tmp_path / "out")
     for name, asked in (
-        ("proposers", [case.asked for case in questions().proposer]),
-        ("aggregators", [task.case.asked for task in questions().aggregator]),
+        ("proposers", [case.prompt for case in questions().proposer]),
+        ("aggregators", [task.case.prompt for task in questions().aggregator]),
     ):
         read = json.loads((tmp_path / "out" / f"{name}.json").read_text("utf-8"))
         assert [*read] == asked

@@ -63,9 +63,9 @@ async def test_what_was_recorded_can_be_replayed_and_read_as_data(stage: Stage, 
     seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 24"})
     path = tmp_path / "kept.jsonl"
     await record(desk(stage, ("Ada", "Boris")), CASES, path)
-    assert [case.asked for case in read_cases(path)] == [case.asked for case in CASES]
+    assert [case.prompt for case in read_cases(path)] == [case.prompt for case in CASES]
     council = _of(path)
-    state = await compile_council(council).ainvoke(question(CASES[0].asked))
+    state = await compile_council(council).ainvoke(question(CASES[0].prompt))
     assert state["status"].spoke == ("Ada", "Boris")
     assert state["messages"][-1].text == "Answer: 42"
 

@@ -12,8 +12,8 @@ import pytest
 
 from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.extensions import At, Extension
-from mom_council.extensions.describing import extensions_of
 from mom_council.extensions.finding import GROUP, find, home, lacking
+from mom_council.extensions.loaded import extensions_of
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import desk, question, said, seat, speaking
 from mom_council.tests.stage import Stage

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mom_council.extensions.documents import Lexicon
 from mom_council.extensions.facts import evaluated, worked_out
-from mom_council.extensions.lexical import Lexicon
 
 TODAY = date(2026, 11, 25)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mom_council.evals.fact_retention import MEMBERS, planted
+from mom_council.evals.fact_retention import MEMBERS, planted_questions
 from mom_council.voting.comparison import Comparison, compare, in_words
 
 NUMBERS = {name: at for at, name in enumerate(("Ada", "Boris", "Clara"), 1)}
@@ -59,7 +59,7 @@ def test_what_some_say_and_what_one_alone_says_are_told_apart():
 
 def test_every_planted_fact_of_one_member_is_listed():
     number = {name: at for at, name in enumerate(MEMBERS, 1)}
-    for one in planted(20):
+    for one in planted_questions(20):
         listed = in_words(compare(one.answers), number)
         for fact in one.facts:
             line = next(line for line in listed.splitlines() if fact.sign in line)

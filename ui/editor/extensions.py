@@ -9,8 +9,8 @@ import streamlit as st
 
 from mom_council.councils.schema import Extension
 from mom_council.errors import CouncilError
-from mom_council.extensions.describing import Described, describe
-from mom_council.extensions.finding import Found, every, find
+from mom_council.extensions.finding import FoundExtension, every, find
+from mom_council.extensions.loaded import ExtensionInfo, describe
 from mom_council.ui.draft import drop, extensions, put
 from mom_council.ui.editor import fields
 from mom_council.ui.editor.editing import Editing, editing, redraw
@@ -76,7 +76,7 @@ def _words(told: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(str(one) for one in found if isinstance(one, str)))
 
 
-def _properties(about: Described) -> dict[str, dict[str, Any]]:
+def _properties(about: ExtensionInfo) -> dict[str, dict[str, Any]]:
     found = (about.settings_schema or {}).get("properties", {})
     return {str(name): dict(told) for name, told in found.items() if isinstance(told, Mapping)}
 
@@ -108,7 +108,7 @@ def _buttons(place: int) -> None:
 
 def _add(work: Editing) -> None:
     there = {one.get("use") for one in extensions(work.draft)}
-    known = [found.name for found in every() if isinstance(found, Found)]
+    known = [found.name for found in every() if isinstance(found, FoundExtension)]
     offered = [name for name in dict.fromkeys(known) if name not in there]
     if not offered:
         st.caption("There is no further extension on this machine.")
@@ -145,9 +145,9 @@ def _move(place: int, by: int) -> None:
         redraw(put(draft, ("extensions",), order))
 
 
-def _about(use: str) -> Described:
+def _about(use: str) -> ExtensionInfo:
     """What there is to know of one, whatever it is worth as a name."""
     try:
         return describe(find(use))
     except CouncilError as error:
-        return Described(name=use, problem=str(error))
+        return ExtensionInfo(name=use, problem=str(error))
