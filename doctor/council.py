@@ -18,12 +18,12 @@ from mom_council.extensions.hook_run import under_extensions
 from mom_council.extensions.loaded import problems_of
 from mom_council.models.addresses import ollama_address
 from mom_council.models.discovery import calls_at_most, costs_money
-from mom_council.models.memory import ask_ollama
 from mom_council.models.prices import table_of
+from mom_council.models.providers import code
 from mom_council.models.registry import missing
 from mom_council.models.tools.allowed import tool_problems
-from mom_council.models.voices import full_name
 from mom_council.models.weights import find_weights
+from mom_council.vendors import vendor_of
 
 
 def belongings(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
@@ -106,33 +106,34 @@ async def council(named: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
 
 
 async def _unpulled(loaded: Council, env: Mapping[str, str]) -> list[Finding]:
-    """The models that an Ollama should have and has not."""
-    wanted: dict[str, set[str]] = {}
+    """The models that a server on this machine should have and has not."""
+    needed: dict[tuple[str, str], set[str]] = {}
     for model in loaded.models.values():
-        if model.provider == "ollama":
-            wanted.setdefault(model.base_url or ollama_address(env), set()).add(model.model)
-    found: list[Finding] = []
-    for url, names in wanted.items():
-        told = await ask_ollama("GET", f"{url.rstrip('/')}/api/tags")
-        if told is None:
-            says = f"Ollama does not answer at {url}"
-            found.append(fail("council", says, "start it (`ollama serve`), or correct `base_url`"))
+        if vendor_of(model.provider).installed:
+            url = model.base_url or ollama_address(env)
+            needed.setdefault((model.provider, url), set()).add(model.model)
+    findings: list[Finding] = []
+    for (provider, url), names in needed.items():
+        vendor = vendor_of(provider)
+        there = await code(str(vendor.installed))(url)
+        if there is None:
+            cure = f"start it (`{vendor.start}`), or correct `base_url`"
+            findings.append(fail("council", f"{vendor.title} does not answer at {url}", cure))
             continue
-        here = {
-            str(card.get("name")) for card in told.get("models") or () if isinstance(card, dict)
-        }
-        found += [
-            fail("council", f"{name!r} is not pulled at {url}", f"ollama pull {name}")
+        findings += [
+            fail(
+                "council", f"{name!r} is not pulled at {url}", str(vendor.fetch).format(model=name)
+            )
             for name in sorted(names)
-            if full_name(name) not in here
+            if vendor.full_name(name) not in there
         ]
-    return found
+    return findings
 
 
 def _weights(loaded: Council) -> list[Finding]:
     found = []
     for model in loaded.models.values():
-        if model.provider == "embedded":
+        if vendor_of(model.provider).engine:
             try:
                 find_weights(model.model)
             except MixtureError as error:
@@ -143,13 +144,15 @@ def _weights(loaded: Council) -> list[Finding]:
 def _advice(loaded: Council) -> list[Finding]:
     """What would work, and could be better."""
     found = []
-    loose = {
-        full_name(model.model)
-        for model in loaded.models.values()
-        if model.provider == "ollama" and model.lane is None and model.concurrency is None
-    }
-    if len(loose) > 1:
-        says = f"{len(loose)} Ollama models share no lane, and may unload each other"
+    loose: dict[str, set[str]] = {}
+    for model in loaded.models.values():
+        vendor = vendor_of(model.provider)
+        if vendor.installed and model.lane is None and model.concurrency is None:
+            loose.setdefault(vendor.title, set()).add(vendor.full_name(model.model))
+    for title, names in loose.items():
+        if len(names) < 2:
+            continue
+        says = f"{len(names)} {title} models share no lane, and may unload each other"
         cure = "write `lane: gpu, concurrency: 1` into them where one GPU has to take turns"
         found.append(warn("council", says, cure))
     if costs_money(loaded) and loaded.budget == type(loaded.budget)():

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import mom_council
 from mom_council.doctor.finding import Finding, fail, ok, warn
+from mom_council.vendors import VENDORS
 
 PACKAGE = "mom-council"
 NEWEST = (3, 14)
@@ -65,12 +66,7 @@ _EXTRAS = {
     "studio": ("langgraph_cli", "LangGraph Studio"),
     "postgres": ("psycopg", "threads in PostgreSQL"),
     "mcp": ("langchain_mcp_adapters", "tools of MCP servers"),
-    "anthropic": ("langchain_anthropic", "Anthropic"),
-    "mistral": ("langchain_mistralai", "Mistral"),
-    "deepseek": ("langchain_deepseek", "DeepSeek"),
-    "cohere": ("langchain_cohere", "Cohere"),
-    "huggingface": ("transformers", "local Hugging Face models"),
-    "images": ("diffusers", "pictures drawn here"),
+    **{one.extra: (one.package, one.title) for one in VENDORS.values() if one.extra},
     "parquet": ("pyarrow", "Parquet files"),
     "ray": ("ray", "batches on Ray"),
 }

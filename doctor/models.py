@@ -43,7 +43,7 @@ def _fault(key: str) -> str:
 async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Whether Ollama answers, and what was pulled."""
     from mom_council.models.addresses import ollama_address
-    from mom_council.models.memory import ask_ollama
+    from mom_council.models.providers.ollama_server import ask_ollama
 
     found = await find_voices(env)
     url = ollama_address(env)

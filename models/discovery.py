@@ -22,6 +22,7 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Character, Council, Model, Synthesizer
 from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.providers.embedded import is_installed
+from mom_council.models.providers.ollama_server import ask_ollama
 from mom_council.models.weights import downloaded_weights
 from mom_council.redaction import fault_in_address
 from mom_council.vendors import VENDORS, Vendor, vendor_of
@@ -83,23 +84,11 @@ async def find_voices(
 
 async def _installed_in(url: str) -> tuple[bool, tuple[Weights, ...]]:
     """Whether Ollama answers there, and its chat models."""
-    import httpx
-
     if fault_in_address(url):
         return False, ()
+    listing = await ask_ollama("GET", f"{url}/api/tags", seconds=OLLAMA_TIMEOUT)
     try:
-        async with (
-            asyncio.timeout(OLLAMA_TIMEOUT),
-            httpx.AsyncClient(
-                trust_env=not is_near(url),  # a proxy is no way to this machine
-                verify=url.startswith("https"),  # reading certificates takes 20 ms
-                timeout=OLLAMA_TIMEOUT,
-            ) as client,
-        ):
-            answer = await client.get(f"{url}/api/tags")
-            answer.raise_for_status()
-            cards = answer.json()["models"]
-            return True, _talkers(cards)
+        return (False, ()) if listing is None else (True, _talkers(listing["models"]))
     except Exception:  # something else may well listen there, and say anything at all
         return False, ()
 

@@ -16,10 +16,8 @@ from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.lanes import Lane, unload
 from mom_council.models.planner import how_many_fit
 from mom_council.models.providers import embedded
+from mom_council.models.providers.ollama_server import ask_ollama
 from mom_council.models.voices import ModelInstance
-
-_SECONDS = 1.0
-"""That a fan-out may be held up by a server that does not answer."""
 
 
 async def update_loaded(lane: Lane, voices: Sequence[ModelInstance]) -> None:
@@ -96,24 +94,6 @@ def _is_among(cards: Any, voice: ModelInstance) -> bool:
 
 def _cards(told: Any) -> Collection[Mapping[str, Any]]:
     return [card for card in told if isinstance(card, dict)] if isinstance(told, list) else []
-
-
-async def ask_ollama(how: str, url: str, body: Any = None) -> dict[str, Any] | None:
-    """What an Ollama says; None where it does not answer, or something else does."""
-    import httpx
-
-    with contextlib.suppress(Exception):
-        async with (
-            asyncio.timeout(_SECONDS),
-            httpx.AsyncClient(
-                trust_env=not is_near(url), verify=url.startswith("https"), timeout=_SECONDS
-            ) as client,
-        ):
-            answer = await client.request(how, url, json=body)
-            answer.raise_for_status()
-            told = answer.json()
-            return told if isinstance(told, dict) else None
-    return None
 
 
 def _running(voices: Sequence[ModelInstance]) -> list[ModelInstance]:

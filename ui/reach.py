@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.models.addresses import is_near, ollama_address
+from mom_council.models.addresses import ollama_address
 from mom_council.models.clients import loop_resources
 from mom_council.models.discovery import Found, find_voices
 from mom_council.models.providers.embedded import is_installed
+from mom_council.models.providers.ollama_server import ask_ollama
 from mom_council.models.registry import open_model
 from mom_council.models.weights import SHIPPED, downloaded_weights
-from mom_council.vendors import VENDORS
+from mom_council.vendors import VENDORS, vendor_of
 
 Place = Literal["ollama", "key", "downloaded", "shipped"]
 
@@ -100,7 +101,7 @@ def unpulled(council: Council, found: Survey) -> list[str]:
     names = {
         model.model
         for model in council.models.values()
-        if model.provider == "ollama" and model.base_url in (None, found.ollama_url)
+        if vendor_of(model.provider).fetch and model.base_url in (None, found.ollama_url)
     }
     if names and not found.found.ollama_url:
         return [f"Ollama does not answer at {found.ollama_url}"]
@@ -115,25 +116,12 @@ async def _looked_at(voice: Voice, place: int) -> Voice:
     if place >= _MOST_SHOWN:
         return voice
     if voice.place == "ollama" and voice.base_url:
-        return _as_shown(voice, await _card(voice.base_url, voice.model))
+        url = f"{voice.base_url}/api/show"
+        card = await ask_ollama("POST", url, {"model": voice.model}, seconds=_SHOW_SECONDS)
+        return _as_shown(voice, card or {})
     if voice.place == "key" and voice.model:
         return await _as_profiled(voice)
     return voice
-
-
-async def _card(url: str, model: str) -> dict[str, Any]:
-    """What Ollama says of a model."""
-    import httpx
-
-    with contextlib.suppress(Exception):  # something else may listen there, and say anything
-        async with httpx.AsyncClient(
-            timeout=_SHOW_SECONDS, trust_env=not is_near(url), verify=url.startswith("https")
-        ) as client:
-            answer = await client.post(f"{url}/api/show", json={"model": model})
-            answer.raise_for_status()
-            told = answer.json()
-            return told if isinstance(told, dict) else {}
-    return {}
 
 
 def _as_shown(voice: Voice, card: Mapping[str, Any]) -> Voice:

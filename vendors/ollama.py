@@ -27,6 +27,8 @@ OLLAMA = Vendor(
     sees="ollama_server:sees",
     load_options=("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap"),
     default_tag="latest",
+    installed="ollama_server:installed",
+    start="ollama serve",
     fetch="ollama pull {model}",
     # One call at a time: whichever model is loaded has the GPU for itself.
     found_settings={"lane": "gpu", "concurrency": 1, "timeout": 300},

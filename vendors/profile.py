@@ -119,6 +119,10 @@ class Vendor:
     """Options that load a model anew when they change; empty: it is not loaded by us."""
     default_tag: str | None = None
     """The tag of a model whose name has none."""
+    installed: str | None = None
+    """What lists the models that the server at an address has; None: it serves any of its own."""
+    start: str | None = None
+    """The command that starts the server."""
     fetch: str | None = None
     """The command that brings a model onto the machine, with `{model}` for its name."""
 

@@ -21,6 +21,7 @@ from mom_council.models.speaking import Reply, speak
 from mom_council.models.voices import instance_of, settled
 from mom_council.models.weights import SHIPPED, downloaded_weights
 from mom_council.redaction import redact
+from mom_council.vendors import vendor_of
 
 
 def models_named(
@@ -84,7 +85,8 @@ def _all_tiny(models: dict[str, Any]) -> bool:
     """Whether they are all of those that come with the package, and know one way of being asked."""
     tiny = downloaded_weights(SHIPPED)
     return all(
-        one.get("provider") == "embedded" and one.get("model") in tiny for one in models.values()
+        vendor_of(str(one.get("provider"))).engine is not None and one.get("model") in tiny
+        for one in models.values()
     )
 
 
