@@ -17,13 +17,20 @@ from typing import Any
 from mom_council.councils.coherence import problems_in
 from mom_council.councils.loader import load_council
 from mom_council.councils.refusals import Path
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import Council, Section
 from mom_council.councils.yaml import as_yaml, read_yaml
 from mom_council.errors import CouncilError
+from mom_council.ui.field_shapes import shapes_of
 
 Draft = dict[str, Any]
 
-_SECTIONS = ("deliberation", "synthesizer", "annotator", "classifier", "painter", "budget")
+_PARTS = {name: shape for name, shape in shapes_of(Council).items() if shape.kind == "section"}
+_CAN_GO = (
+    *(name for name, part in _PARTS.items() if part.default is not None or not part.optional),
+    "lanes",
+    "tools",
+)
+"""Parts that mean the same whether they are empty or left out."""
 
 
 def draft_of(council: Council) -> Draft:
@@ -124,7 +131,7 @@ def drop(draft: Draft, path: Path) -> Draft:
     if not isinstance(place, dict) or path[-1] not in place:
         return draft
     del place[path[-1]]
-    emptied = not place and len(path) == 2 and path[0] in _SECTIONS
+    emptied = not place and len(path) == 2 and path[0] in _CAN_GO
     return drop(made, path[:-1]) if emptied else made
 
 
@@ -140,9 +147,9 @@ def extensions(draft: Draft) -> list[dict[str, Any]]:
     return found if isinstance(found, list) else []
 
 
-def voices(draft: Draft) -> dict[str, Any]:
-    """The models as they stand there, by key."""
-    found = draft.get("models")
+def entries(draft: Draft, path: Path = ("models",)) -> dict[str, Any]:
+    """The entries of a part that holds them by name: the models, the lanes, the tools."""
+    found = at(draft, path)
     return found if isinstance(found, dict) else {}
 
 
@@ -155,26 +162,44 @@ def fresh_name(name: str, taken: Iterable[object]) -> str:
     return made
 
 
-def add_voice(draft: Draft, key: str, voice: Mapping[str, Any]) -> Draft:
-    """With one more model; its key gets a number where it is taken."""
-    return put(draft, ("models", fresh_name(key, voices(draft))), dict(voice))
+def add_entry(draft: Draft, path: Path, values: Mapping[str, Any]) -> tuple[Draft, str]:
+    """The draft with one more entry of a part, and its name; a number makes the name its own."""
+    name = fresh_name(str(path[-1]).removesuffix("s"), entries(draft, path))
+    return put(draft, (*path, name), dict(values)), name
 
 
-def rename_voice(draft: Draft, old: str, new: str) -> Draft:
-    """With a model under another key, and everything that names it told so."""
-    known = voices(draft)
+def rename_entry(draft: Draft, path: Path, old: str, new: str) -> Draft:
+    """The draft with an entry under another name, and everything that names it changed too."""
+    known = entries(draft, path)
     if old not in known or new in known:
         return draft
-    made = deepcopy(draft)
-    made["models"] = {new if key == old else key: voice for key, voice in made["models"].items()}
-    for voice in made["models"].values():
-        if isinstance(voice, dict) and isinstance(voice.get("fallbacks"), list):
-            voice["fallbacks"] = [new if key == old else key for key in voice["fallbacks"]]
-    sections = (made.get(name) for name in ("synthesizer", "annotator", "classifier", "painter"))
-    for pointing in (*characters(made), *sections):
-        if isinstance(pointing, dict) and pointing.get("model") == old:
-            pointing["model"] = new
-    return made
+    renamed = {new if name == old else name: entry for name, entry in known.items()}
+    changed = put(draft, path, renamed)
+    if len(path) == 1:
+        _rename_in(changed, Council, (str(path[0]), old, new))
+    return changed
+
+
+def _rename_in(values: Any, section: type[Section], names: tuple[str, str, str]) -> None:
+    """Change every field of a part that names the entry, in place."""
+    part, old, new = names
+    if not isinstance(values, dict):
+        return
+    for name, shape in shapes_of(section).items():
+        value = values.get(name)
+        if shape.key_of == part:
+            if isinstance(value, list):
+                values[name] = [new if one == old else one for one in value]
+            elif value == old:
+                values[name] = new
+        elif shape.section is not None:
+            inner = [value]
+            if shape.kind == "sections":
+                inner = value if isinstance(value, list) else []
+            elif shape.kind == "entries":
+                inner = [*value.values()] if isinstance(value, dict) else []
+            for one in inner:
+                _rename_in(one, shape.section, names)
 
 
 def _misshapen(values: Any) -> str | None:
@@ -196,7 +221,7 @@ def _misshapen(values: Any) -> str | None:
         return "layers: must be a list of lists of names"
     if not all(isinstance(name, str) for layer in layers for name in layer):
         return "layers: hold names, nothing else"
-    for section in _SECTIONS:
+    for section in _PARTS:
         if not isinstance(values.get(section, {}), dict | None):
             return f"{section}: must be a mapping"
     return None
@@ -235,7 +260,7 @@ def add_character(draft: Draft, layer: int | None = None) -> Draft:
     made = deepcopy(draft)
     layers = _layers(made)
     names = [one.get("name") for one in characters(made)]
-    model = next(iter(voices(made)), "")
+    model = next(iter(entries(made)), "")
     made["characters"] = [
         *characters(made),
         {"name": fresh_name("New character", names), "model": model},

@@ -95,9 +95,11 @@ def test_a_council_is_edited_and_asked_without_being_saved(
 def test_layers_are_made_and_undone_with_the_board(serve: Serve, tab: Open) -> None:
     one = tab(serve("demo").url)
     turn_to(one, "Council")
+    one.page.locator(".st-key-edit-2 button:visible").click()
     one.page.locator(".st-key-right-2 button:visible").click()
     one.page.get_by_text("Layer 2").wait_for()
     settled(one)
+    one.page.locator(".st-key-edit-0 button:visible").click()
     one.page.locator(".st-key-copy-0 button:visible").click()
     one.page.locator(".st-key-seat-1").get_by_text("Ada 2").wait_for()
     whole_shot(one, "editor-layers")

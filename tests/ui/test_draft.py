@@ -29,7 +29,7 @@ EDITS = st.one_of(
     st.tuples(st.just("duplicate"), INDEXES),
     st.tuples(st.just("move"), INDEXES, st.integers(-2, 2)),
     st.tuples(st.just("shift"), INDEXES, st.integers(-2, 2)),
-    st.tuples(st.just("rename_voice"), NAMES, NAMES),
+    st.tuples(st.just("rename_model"), NAMES, NAMES),
 )
 
 
@@ -65,7 +65,7 @@ def apply(draft: drafts.Draft, edit: tuple[Any, ...]) -> drafts.Draft:
         "duplicate": lambda: drafts.duplicate(draft, *given_),
         "move": lambda: drafts.move(draft, *given_),
         "shift": lambda: drafts.shift(draft, *given_),
-        "rename_voice": lambda: drafts.rename_voice(draft, *given_),
+        "rename_model": lambda: drafts.rename_entry(draft, ("models",), *given_),
     }[kind]()
 
 
@@ -114,8 +114,8 @@ def test_removing_the_last_of_a_layer_removes_the_layer() -> None:
     assert names(drafts.remove(two_layers(), 2)) == [["Ada", "Boris"]]
 
 
-def test_a_voice_is_renamed_wherever_it_is_named() -> None:
-    draft = drafts.rename_voice(two_layers(), "deep", "slow")
+def test_a_model_is_renamed_wherever_it_is_named() -> None:
+    draft = drafts.rename_entry(two_layers(), ("models",), "deep", "slow")
     assert check(draft) == {}
     council = council_of(draft)
     assert council.character("Boris").model == "slow"

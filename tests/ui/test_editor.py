@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from mom_council.councils import saved
 from mom_council.councils.loader import load_council
+from mom_council.councils.schema import Council, Section
 from mom_council.errors import StorageError
 from mom_council.ui.draft import Draft, draft_of, read_draft, text_of, written
-from mom_council.ui.editor.editing import Editing
+from mom_council.ui.editing import Editing
+from mom_council.ui.field_shapes import FieldShape, shapes_of
 from mom_council.ui.page_store import PageStore
 
 pytestmark = pytest.mark.slow
@@ -55,10 +58,9 @@ def captions(app: AppTest) -> str:
     return "\n".join(one.value for one in app.caption)
 
 
-def test_a_council_is_shown_with_its_layers_as_columns() -> None:
+def test_a_council_is_shown_with_its_layers() -> None:
     app = opened()
-    shown = " ".join(one.value for one in app.markdown)
-    assert "Llama proposes" in shown
+    assert "Llama proposes" in app.button(key="edit-0").label
     assert "Layer 1" in captions(app)
     assert "Layer 2" in captions(app)
     assert not app.warning
@@ -183,7 +185,7 @@ def test_a_kept_draft_that_cannot_be_read_is_passed_over() -> None:
 def test_the_rules_have_their_fields() -> None:
     app = opened()
     for label, value in (
-        ("Voting method", "answers"), ("Stop asking", "lossless"), ("Asked first", "price"),
+        ("Voting method", "answers"), ("Early stop", "lossless"), ("Ask first", "price"),
         ("Weights", "learned"),
         ("Comparison", "model"),
     ):  # fmt: skip
@@ -228,7 +230,8 @@ def test_hostile_names_are_shown_as_they_stand() -> None:
     draft = draft_of(load_council("demo"))
     draft["characters"][0]["name"] = HOSTILE
     app = opened(draft)
-    drawn = [one.value for one in (*app.markdown, *app.caption, *app.warning, *app.button)]
+    drawn = [one.value for one in (*app.markdown, *app.caption, *app.warning)]
+    drawn += [one.label for one in app.button]
     for text in map(str, drawn):
         assert "<script>" not in text.replace("\\<", "")
         assert "](javascript" not in text
@@ -271,3 +274,60 @@ def test_a_folder_that_is_a_file_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(StorageError):
         saved.save_council(load_council("demo"))
     assert saved.saved_councils() == {}
+
+
+def test_a_part_that_few_people_need_is_switched_on_set_and_switched_off() -> None:
+    app = opened()
+    field(app, "toggle", "**Cache**").set_value(True).run()
+    assert draft_in(app)["cache"] == {}
+    field(app, "number_input", "Megabytes").set_value(8).run()
+    assert draft_in(app)["cache"] == {"megabytes": 8}
+    field(app, "number_input", "Megabytes").set_value(256).run()
+    assert draft_in(app)["cache"] == {}, "a cache with its usual size is still a cache"
+    field(app, "toggle", "**Cache**").set_value(False).run()
+    field(app, "toggle", "**Temperature**").set_value(False).run()
+    council = load_council(written(draft_in(app)))
+    assert (council.cache, council.thermal) == (None, None)
+    field(app, "toggle", "**Annotator**").set_value(True).run()
+    assert load_council(written(draft_in(app))).annotator is not None, "it reads with a model"
+
+
+def test_a_model_has_every_field_and_its_parameters_are_written_as_lines() -> None:
+    app = opened(draft_of(load_council("demo")))
+    key = next(iter(draft_in(app)["models"]))
+    field(app, "text_area", "Parameters").set_value("temperature: 0.5\nmax_tokens: 9").run()
+    field(app, "selectbox", "Calls tools").set_value("no").run()
+    field(app, "toggle", "**Pause after failures**").set_value(False).run()
+    council = load_council(written(draft_in(app)))
+    assert council.models[key].params == {"temperature": 0.5, "max_tokens": 9}
+    assert (council.models[key].tools, council.models[key].breaker) == (False, None)
+    field(app, "text_area", "Parameters").set_value("temperature").run()
+    assert "must be a mapping" in captions(app)
+    assert field(app, "text_area", "Parameters").value == "temperature"
+
+
+def test_a_tool_is_added_named_and_called_by_its_name_everywhere() -> None:
+    app = press(opened(), "add-tools")
+    field(app, "selectbox", "Bundled").set_value("clock").run()
+    field(app, "multiselect", "Tools").set_value(["tool"]).run()
+    next(one for one in app.text_input if one.label == "Key" and one.value == "tool").set_value(
+        "watch"
+    ).run()
+    council = load_council(written(draft_in(app)))
+    assert [*council.tools] == ["watch"]
+    assert council.characters[0].tools == ("watch",)
+
+
+def test_every_field_of_the_council_has_its_place_in_the_forms() -> None:
+    def fields_of(section: type[Section], path: str = "") -> Iterator[tuple[str, FieldShape]]:
+        for name, shape in shapes_of(section).items():
+            yield f"{path}{name}", shape
+            if shape.section is not None:
+                yield from fields_of(shape.section, f"{path}{name}.")
+
+    shapes = dict(fields_of(Council))
+    assert len(shapes) > 120
+    assert {path for path, shape in shapes.items() if shape.kind == "other"} == {"layers"}, (
+        "the characters' list draws these"
+    )
+    assert all(shape.help for shape in shapes.values())

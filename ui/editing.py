@@ -33,6 +33,8 @@ class Editing:
     """Part of every widget's key: where the draft changed under the widgets, they are made anew."""
     chosen: int | None = 0
     """The character whose form is open."""
+    opened: dict[Path, str] = field(default_factory=dict)
+    """Which entry of a part by name is open: of the models, the lanes, the tools."""
     faults: dict[Path, str] = field(default_factory=dict)
     kept: Draft | None = None
     """What is kept for another tab of this reader already."""
