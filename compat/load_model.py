@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mom_council.councils.importers.foreign import Report
 from mom_council.councils.importers.model_config import provider_named
-from mom_council.councils.loader import load_council
+from mom_council.councils.loader import load_model
 from mom_council.models.loop import background_loop, run_in_background_loop
+from mom_council.models.resolved import resolve_alone
 
 if TYPE_CHECKING:
     from mom_council.models.speaking import Reply
@@ -55,9 +56,6 @@ def _free() -> int:
     while f"{_PREFIX}{number}" in os.environ:
         number += 1
     return number
-
-
-_KEY = "model"
 
 
 class LoadModel:
@@ -99,15 +97,7 @@ class LoadModel:
         if self._variable is not None:
             spec["api_key_env"] = self._variable
         try:
-            self._council = load_council(
-                {
-                    "name": "compat",
-                    "models": {_KEY: spec},
-                    "characters": [{"name": "Model", "model": _KEY}],
-                    "synthesizer": {"model": _KEY},
-                    "thermal": None,
-                }
-            )
+            self._model = resolve_alone(load_model(spec))
         except BaseException:
             self.cleanup()
             raise
@@ -212,8 +202,7 @@ class LoadModel:
         from mom_council.models.speaking import speak
 
         reply = await speak(
-            self._council,
-            _KEY,
+            self._model,
             [HumanMessage(prompt)],
             on_text=on_text,
             params=params,

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from mom_council.councils import coherence
 from mom_council.councils.refusals import in_words, nearest, refusal
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import Council, Model
 from mom_council.councils.yaml import MOST_CHARACTERS, as_plain
 from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.redaction import shown
@@ -94,6 +94,21 @@ def load_council(source: str | PathLike[str] | Mapping[str, Any] | Council) -> C
     if source and _is_file(source):
         return _from_file(source)
     raise _no_preset(source)
+
+
+def load_model(values: Mapping[str, Any]) -> Model:
+    """Load one entry of `models:` that stands in no council.
+
+    Raises:
+        CouncilError: it cannot be asked as it is written; each line names a place.
+    """
+    problems, plain = as_plain(values)
+    if problems:
+        raise refusal("model", problems)
+    try:
+        return Model.model_validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        raise refusal("model", in_words(error, Model)) from None
 
 
 def preset_names() -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from langchain_core.messages import AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
-from mom_council.councils.schema import Council
 from mom_council.deliberation.context import context_of
 from mom_council.deliberation.conversation import NO_PICTURES, Pictures, with_pictures
 from mom_council.deliberation.events import (
@@ -22,10 +21,11 @@ from mom_council.deliberation.events import (
     Waited,
     emit,
 )
-from mom_council.deliberation.people import ask_person, is_person
+from mom_council.deliberation.people import ask_person
 from mom_council.deliberation.tools import ToolAccess, speak_with_access
 from mom_council.errors import CouncilError, ModelError, ModelUnavailableError
 from mom_council.models.offering import ToolDefinition
+from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
 from mom_council.prompts import Prompt
 from mom_council.records import Absence, AbsenceReason, Segment, Usage
@@ -48,10 +48,9 @@ def compose_messages(
 
 
 async def ask_model(
-    council: Council,
     runtime: Runtime[Any],
     speaker: Speaker,
-    key: str,
+    model: ResolvedModel,
     messages: Sequence[AnyMessage],
     *,
     schema: dict[str, Any] | None = None,
@@ -63,10 +62,9 @@ async def ask_model(
     """Have a model speak, telling its tokens as they come.
 
     Args:
-        council: the rules of this run.
         runtime: the run.
         speaker: who is speaking, for the stream and the trace.
-        key: the model, by its key in the council.
+        model: who is asked, from `resolve_model`.
         messages: what it is sent.
         schema: a JSON schema for the reply, where the model can be held to one.
         params: parameters of this call alone, such as a character's temperature.
@@ -79,7 +77,7 @@ async def ask_model(
     """
     debug = context_of(runtime).debug
     prompt = tuple((m.type, m.text) for m in messages) if debug else ()
-    emit(runtime, Asked(speaker=speaker, model=key, prompt=prompt))
+    emit(runtime, Asked(speaker=speaker, model=model.key, prompt=prompt))
     telling = TokenBatcher(runtime, speaker)
     try:
         asking: dict[str, Any] = {
@@ -92,16 +90,16 @@ async def ask_model(
             ),
         }
         calls = 0
-        if is_person(council, key):
-            reply = await ask_person(council, runtime, speaker, key, messages)
+        if model.is_person:
+            reply = await ask_person(runtime, speaker, model, messages)
             telling(reply.text, False)
         elif tools:
-            reply = await speak(council, key, messages, on_text=telling, tools=tools, **asking)
+            reply = await speak(model, messages, on_text=telling, tools=tools, **asking)
         elif kit is not None and kit.names and schema is None:
-            told = (kit, council, runtime, speaker, key, messages, telling)
+            told = (kit, runtime, speaker, model, messages, telling)
             reply, calls = await speak_with_access(*told, **asking)
         else:
-            reply = await speak(council, key, messages, on_text=telling, schema=schema, **asking)
+            reply = await speak(model, messages, on_text=telling, schema=schema, **asking)
     except CouncilError as error:
         # A voice that cannot be opened as it is written is missed like one that is down.
         raise ModelUnavailableError(str(error)) from error

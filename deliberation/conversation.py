@@ -20,7 +20,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from mom_council.councils.schema import Character, Council
+from mom_council.councils.schema import Council
 from mom_council.deliberation.state import CouncilState, Sight
 from mom_council.errors import CouncilError
 from mom_council.models.capabilities import IN_WORDS
@@ -79,14 +79,6 @@ def with_pictures(text: str, pictures: Pictures) -> HumanMessage:
     words = f"{pictures.in_words}\n\n{text}" if text else pictures.in_words
     seen: list[Any] = [{"type": "text", "text": text}] if text else []
     return HumanMessage([*seen, *pictures.blocks], additional_kwargs={IN_WORDS: words})
-
-
-def with_own_vision(who: Character, council: Council) -> Council:
-    """The council in which a character's own word on whether it sees stands for its model's."""
-    if who.vision is None or who.vision == council.models[who.model].vision:
-        return council
-    model = council.models[who.model].model_copy(update={"vision": who.vision})
-    return council.model_copy(update={"models": {**council.models, who.model: model}})
 
 
 COMMAND = re.compile(r"^\s*/(image|text)(?:\s+|$)", re.IGNORECASE)

@@ -15,8 +15,10 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Heat, Planned, emit
 from mom_council.deliberation.selectors import current_turn, pending_speakers, pending_voters
 from mom_council.deliberation.state import CouncilState
+from mom_council.models.clients import loop_resources
+from mom_council.models.lanes import announce_calls
+from mom_council.models.resolved import resolve_model
 from mom_council.models.thermal import ThermalReport, cool_down
-from mom_council.models.turns import announce_calls
 
 
 async def wait_until_cool(
@@ -61,8 +63,12 @@ async def announce_turns(
         return
     speakers = pending_speakers(state)
     names = speakers or pending_voters(state, council)
-    models = [council.character(name).model for name in names]
-    for order in await announce_calls(council, models, _ahead(state, council, voting=not speakers)):
+    calls = [resolve_model(council, council.character(name).model) for name in names]
+    ahead = [
+        [resolve_model(council, key) for key in keys]
+        for keys in _ahead(state, council, voting=not speakers)
+    ]
+    for order in await announce_calls((await loop_resources()).lanes, calls, ahead):
         planned = Planned(
             lane=order.lane,
             round=current_turn(state).round,

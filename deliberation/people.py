@@ -28,15 +28,14 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
-from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Speaker
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.capabilities import IN_WORDS
+from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply
 from mom_council.records import Attempt, Usage
 from mom_council.seams.langgraph import has_checkpointer
-from mom_council.vendors import vendor_of
 
 KIND = "person"
 _NOBODY = Speaker(node="", name="")
@@ -71,16 +70,10 @@ class PersonRequest:
         return self.speaker.node == "vote"
 
 
-def is_person(council: Council, key: str) -> bool:
-    """Whether a voice is a person's."""
-    return key in council.models and vendor_of(council.models[key].provider).is_person
-
-
 async def ask_person(
-    council: Council,
     runtime: Runtime[Any],
     speaker: Speaker,
-    key: str,
+    model: ResolvedModel,
     messages: Sequence[AnyMessage],
 ) -> Reply:
     """What a person says: the graph stops here, and goes on from here when it is resumed.
@@ -88,7 +81,7 @@ async def ask_person(
     Raises:
         ModelUnavailableError: nobody is there, or nothing was said in time.
     """
-    spec = council.models[key]
+    spec = model.settings
     if not has_checkpointer() or not context_of(runtime).people:
         raise ModelUnavailableError(
             f"{spec.model!r} is a person, and nobody is there to be asked: run the council with "
@@ -108,11 +101,13 @@ async def ask_person(
     text = read_reply(said)
     if not text and speaker.node != "vote":
         why = f"{spec.model!r} said nothing in {spec.timeout:g} s"
-        raise ModelUnavailableError(why, [Attempt(model=key, error=why, timed_out=True)], Usage())
+        raise ModelUnavailableError(
+            why, [Attempt(model=model.key, error=why, timed_out=True)], Usage()
+        )
     return Reply(
         text=text,
         reasoning="",
-        model=key,
+        model=model.key,
         usage=Usage(),
         first_token=None,
         finish="stop",

@@ -17,10 +17,11 @@ from langgraph.func import task
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from mom_council.councils.schema import Character, Council, Synthesizer
+from mom_council.councils.schema import Character, Council, Synthesizer, Tool
 from mom_council.deliberation.context import context_of
 from mom_council.deliberation.events import Called, Returned, Speaker, TokenBatcher, emit
 from mom_council.models.calls import ToolCall, ToolResult
+from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.allowed import CallerTools
 from mom_council.models.tools.calling import (
@@ -45,32 +46,35 @@ class ToolAccess:
 
     names: tuple[str, ...] = ()
     limit: int = 8
-    given: CallerTools = field(default_factory=dict)
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    """The council's, by their names."""
+    caller_tools: CallerTools = field(default_factory=dict)
     spent: list[Usage] = field(default_factory=list)
     """What its speaker's turns have cost so far, for when it is cut off."""
 
 
-def tool_access(who: Character | Synthesizer, given: CallerTools) -> ToolAccess:
-    """The kit of a seat, as the council has it."""
-    return ToolAccess(who.tools, who.tool_calls, given)
+def tool_access(
+    who: Character | Synthesizer, council: Council, caller_tools: CallerTools
+) -> ToolAccess:
+    """What a character or the synthesizer may use."""
+    return ToolAccess(who.tools, who.tool_calls, council.tools, caller_tools)
 
 
 async def speak_with_access(
-    kit: ToolAccess,
-    council: Council,
+    access: ToolAccess,
     runtime: Runtime[Any],
     speaker: Speaker,
-    key: str,
+    model: ResolvedModel,
     messages: Sequence[AnyMessage],
     telling: TokenBatcher,
     **asking: Any,
 ) -> tuple[Reply, int]:
-    """As `speak`, with the tools of a kit; returns the answer and how many calls were made.
+    """As `speak`, with tools; returns the answer and how many calls were made.
 
     Raises:
         ModelUnavailableError: and its like, as `speak` does; CouncilError for a tool as well.
     """
-    belt = await open_toolset(council, kit.names, kit.limit, kit.given)
+    toolset = await open_toolset(access.tools, access.names, access.limit, access.caller_tools)
 
     def called(call: ToolCall) -> None:
         telling.close()  # what was said before it
@@ -81,11 +85,11 @@ async def speak_with_access(
         told = result.model_copy(update={"text": _short(result.text)})
         emit(runtime, Returned(speaker=speaker, **told.model_dump()))
 
-    hands = ToolCallbacks(called, returned, lambda reply: kit.spent.append(reply.usage))
+    hands = ToolCallbacks(called, returned, lambda reply: access.spent.append(reply.usage))
     if has_checkpointer():
         approve = _asking(speaker) if context_of(runtime).can_ask else None
         hands = replace(hands, approve=approve, once=_once)
-    return await speak_with_tools(council, key, messages, belt, hands, on_text=telling, **asking)
+    return await speak_with_tools(model, messages, toolset, hands, on_text=telling, **asking)
 
 
 def _asking(speaker: Speaker) -> Approve:

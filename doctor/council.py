@@ -18,7 +18,7 @@ from mom_council.extensions.hook_run import under_extensions
 from mom_council.extensions.loaded import problems_of
 from mom_council.models.addresses import ollama_address
 from mom_council.models.discovery import calls_at_most, costs_money
-from mom_council.models.prices import table_of
+from mom_council.models.prices import read_table
 from mom_council.models.providers import code
 from mom_council.models.registry import missing
 from mom_council.models.tools.allowed import tool_problems
@@ -29,7 +29,7 @@ from mom_council.vendors import vendor_of
 def belongings(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
     """What of them is not here, or cannot be read. Extensions are loaded, tools are not."""
     try:
-        table_of(council)
+        read_table(council.prices)
     except CouncilError as error:
         yield failed("council", error, "fix the table of prices, or move it away")
     yield from _extensions(council)
@@ -47,7 +47,7 @@ def _extensions(council: Council) -> Iterator[Finding]:
 
 
 def _tools(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
-    refused = [*tool_problems(council, env=env)]
+    refused = [*tool_problems(council.tools, env=env)]
     for error in refused:
         yield failed("council", error, "ask it from Python")
     if refused:

@@ -11,6 +11,7 @@ from mom_council.deliberation.ask_model import compose_messages
 from mom_council.errors import ModelError, ModelUnavailableError
 from mom_council.evals.cases import Case
 from mom_council.models.ledger import name_of
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
 from mom_council.records import Usage
@@ -90,7 +91,9 @@ async def ask_alone(
     wanted = who.temperature if temperature is None else temperature
     params = {} if wanted is None else {"temperature": wanted}
     try:
-        reply = await speak(council, who.model, compose_messages(prompt), params=params)
+        reply = await speak(
+            resolve_model(council, who.model), compose_messages(prompt), params=params
+        )
     except ModelError as error:
         used = error.usage if isinstance(error, ModelUnavailableError) else None
         return SoloAnswer("", used or Usage(), error=str(error))

@@ -20,6 +20,7 @@ from mom_council.evals.asking import ask_alone, map_concurrently
 from mom_council.evals.cases import Case
 from mom_council.evals.intervals import bootstrap
 from mom_council.graph.council import compile_council
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
 from mom_council.records import Record, Usage
@@ -81,7 +82,10 @@ async def _ask(
     )
     schema = ballot_schema("plurality", shown)
     reply = await speak(
-        council, key, compose_messages(prompt), schema=schema, params={"temperature": 0.0}
+        resolve_model(council, key),
+        compose_messages(prompt),
+        schema=schema,
+        params={"temperature": 0.0},
     )
     return read_ballot(reply.text, shown, "plurality").ballot("the judge").choice, reply.usage
 

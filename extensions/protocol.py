@@ -25,6 +25,7 @@ from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.ask_model import ask_model
 from mom_council.deliberation.events import Speaker
 from mom_council.errors import BudgetError
+from mom_council.models.resolved import resolve_model
 from mom_council.records import Proposal, Segment
 
 if TYPE_CHECKING:
@@ -130,7 +131,12 @@ class At:
         assert self.runtime is not None  # noqa: S101 - only `hooks` makes an At
         speaker = Speaker(node="extension", name=self.extension)
         reply, segment = await ask_model(
-            self.council, self.runtime, speaker, model, messages, schema=schema, params=params
+            self.runtime,
+            speaker,
+            resolve_model(self.council, model),
+            messages,
+            schema=schema,
+            params=params,
         )
         self.segments.append(segment)
         return reply.text

@@ -29,7 +29,7 @@ from mom_council.graph.edges import (
     to_speakers,
 )
 from mom_council.models.loop import run_in_background_loop
-from mom_council.models.prices import table_of
+from mom_council.models.prices import read_table
 from mom_council.models.tools.allowed import NO_TOOLS, CallerTools, refuse_tools
 from mom_council.nodes.annotator import annotator
 from mom_council.nodes.character import character
@@ -78,8 +78,8 @@ def build_graph(
     hooks = _hooks(council, extensions)
     ruled = _under(council, hooks)
     council = council if hooks is None else hooks.rules()
-    refuse_tools(council, tools)
-    table_of(council)  # a table that is wrong is said before anybody is asked
+    refuse_tools(council.tools, tools)
+    read_table(council.prices)  # a table that is wrong is said before anybody is asked
     speakers = [c.name for c in council.characters]
     voters = voters_of(council)
     races = Races()

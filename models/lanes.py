@@ -15,13 +15,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from mom_council.councils.schema import Council
-from mom_council.models.planner import Plan, plan, to_leave
+from mom_council.models import memory
+from mom_council.models.planner import Plan, loads_as_they_come, plan, to_leave
 from mom_council.models.rates import RateWindow, SentRequest
-from mom_council.models.voices import LOCAL, ModelInstance, instance_of, settled
+from mom_council.models.resolved import LaneSettings, ModelInstance, ResolvedModel
 
 PATIENCE = 1.0
 """Seconds that a free place is kept for an announced call that goes first by the plan."""
@@ -32,9 +33,9 @@ OVERTAKEN = 64
 class Turn:
     """A place in a lane's queue, and the turn that it becomes; `async with` waits for it."""
 
-    def __init__(self, lane: Lane, voice: ModelInstance, *, announced: bool = False) -> None:
+    def __init__(self, lane: Lane, instance: ModelInstance, *, announced: bool = False) -> None:
         self._lane = lane
-        self.voice = voice
+        self.instance = instance
         self.announced = announced
         self.number = 0
         self.overtaken = 0
@@ -66,7 +67,7 @@ class Lane:
         fits: how many models fit into memory at once, where the council says; None: unknown.
         plans: whether its models are loaded, so that their order matters.
         allowance: its rate limits.
-        let_go: takes a model out of memory; None leaves that to whoever serves it.
+        unload: takes a model out of memory; None leaves that to whoever serves it.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Lane:
         fits: int | None = None,
         plans: bool = False,
         allowance: RateWindow | None = None,
-        let_go: Callable[[ModelInstance], Awaitable[None]] | None = None,
+        unload: Callable[[ModelInstance], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
         self.width = width
@@ -87,7 +88,7 @@ class Lane:
         """How many were found to fit, where the council does not say."""
         self.loaded: list[ModelInstance] = []
         """In memory as far as is known, the longest unused first."""
-        self.let_go = let_go
+        self.unload = unload
         self._running: Counter[ModelInstance] = Counter()
         self._waiting: list[Turn] = []
         self._expected: list[tuple[ModelInstance, float]] = []
@@ -98,7 +99,7 @@ class Lane:
         self._gate = asyncio.Lock()
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many models are taken to fit."""
         return self.fits or self.measured or 1
 
@@ -112,31 +113,33 @@ class Lane:
         self._ahead = ahead
         loop = asyncio.get_running_loop()
         until = loop.time() + PATIENCE
-        self._expected += [(voice, until) for voice in calls]
+        self._expected += [(instance, until) for instance in calls]
         loop.call_at(until + 0.001, self._deal)
-        return plan(calls, self.loaded, self.room, ahead)
+        return plan(calls, self.loaded, self.capacity, ahead)
 
-    def withdraw(self, voice: ModelInstance) -> None:
+    def withdraw(self, instance: ModelInstance) -> None:
         """An announced call does not need a turn after all: its answer was in a cache."""
-        if self._forget(voice):
+        if self._forget(instance):
             self._deal()
 
-    def _forget(self, voice: ModelInstance) -> bool:
+    def _forget(self, instance: ModelInstance) -> bool:
         for place, (expected, _) in enumerate(self._expected):
-            if expected == voice:
+            if expected == instance:
                 del self._expected[place]
                 return True
         return False
 
-    def turn(self, voice: ModelInstance, *, announced: bool = False) -> Turn:
+    def turn(self, instance: ModelInstance, *, announced: bool = False) -> Turn:
         """A turn for a call, which may be one that was announced."""
-        return Turn(self, voice, announced=announced)
+        return Turn(self, instance, announced=announced)
 
     def found(self, there: Collection[ModelInstance], among: Collection[ModelInstance]) -> None:
-        """Take note of which of some voices are in memory, from those who know."""
+        """Take note of which of some instances are in memory, from those who know."""
         held = {*there, *self._running}
-        known = [voice for voice in self.loaded if voice in held or voice not in among]
-        self.loaded = known + [voice for voice in among if voice in held and voice not in known]
+        known = [instance for instance in self.loaded if instance in held or instance not in among]
+        self.loaded = known + [
+            instance for instance in among if instance in held and instance not in known
+        ]
 
     async def take(self, turn: Turn) -> None:
         """Wait for a turn, and have those leave memory who must."""
@@ -146,16 +149,16 @@ class Lane:
         turn.number = self._count
         self._waiting.append(turn)
         if turn.announced:
-            self._forget(turn.voice)
+            self._forget(turn.instance)
         if self.plans:
             loop.call_soon(self._deal)  # who comes at the same moment is chosen from, too
         else:
             self._deal()
         try:
             await turn.granted
-            if self.let_go is not None:
-                for voice in turn.leaving:
-                    await self.let_go(voice)
+            if self.unload is not None:
+                for instance in turn.leaving:
+                    await self.unload(instance)
         except BaseException:
             if turn in self._waiting:
                 self._waiting.remove(turn)
@@ -166,7 +169,7 @@ class Lane:
 
     def leave(self, turn: Turn) -> None:
         """A turn is over."""
-        self._running[turn.voice] -= 1
+        self._running[turn.instance] -= 1
         self._running += Counter()  # without those at zero
         self._deal()
 
@@ -202,38 +205,38 @@ class Lane:
         if not self.plans:
             return oldest
         if oldest.overtaken >= OVERTAKEN:
-            return oldest if self._goes_in(oldest.voice) else None
-        ready = [turn for turn in self._waiting if turn.voice in self.loaded]
+            return oldest if self._goes_in(oldest.instance) else None
+        ready = [turn for turn in self._waiting if turn.instance in self.loaded]
         if ready:
-            return next((turn for turn in ready if self._goes_in(turn.voice)), None)
-        wanted = [*(turn.voice for turn in self._waiting), *self._awaited()]
-        voice = plan(wanted, self.loaded, self.room, self._ahead).order[0]
-        if not self._goes_in(voice) or self._would_cost_a_load(voice):
+            return next((turn for turn in ready if self._goes_in(turn.instance)), None)
+        wanted = [*(turn.instance for turn in self._waiting), *self._awaited()]
+        instance = plan(wanted, self.loaded, self.capacity, self._ahead).order[0]
+        if not self._goes_in(instance) or self._would_cost_a_load(instance):
             return None
         # None also where it goes first and is still to come, which is waited for.
-        return next((turn for turn in self._waiting if turn.voice == voice), None)
+        return next((turn for turn in self._waiting if turn.instance == instance), None)
 
-    def _goes_in(self, voice: ModelInstance) -> bool:
+    def _goes_in(self, instance: ModelInstance) -> bool:
         """Whether there is room beside those who are speaking."""
-        return self.fits is None or voice in self._running or len(self._running) < self.fits
+        return self.fits is None or instance in self._running or len(self._running) < self.fits
 
-    def _would_cost_a_load(self, voice: ModelInstance) -> bool:
+    def _would_cost_a_load(self, instance: ModelInstance) -> bool:
         """Whether room for it would be made by one that is to stay, because the others speak."""
         if self.fits is None or len(self.loaded) < self.fits or not self._running:
             return False
-        gone, stays = self._leaves(voice)
+        gone, stays = self._leaves(instance)
         return gone is None or gone in stays
 
     def _awaited(self) -> list[ModelInstance]:
         now = asyncio.get_running_loop().time()
-        self._expected = [(voice, until) for voice, until in self._expected if until > now]
-        return [voice for voice, _ in self._expected]
+        self._expected = [(instance, until) for instance, until in self._expected if until > now]
+        return [instance for instance, _ in self._expected]
 
     def _grant(self, turn: Turn) -> None:
         self._waiting.remove(turn)
         for older in self._waiting:
             older.overtaken += older.number < turn.number
-        self._running[turn.voice] += 1
+        self._running[turn.instance] += 1
         if self.plans:
             self._bring_in(turn)
         if turn.granted is not None and not turn.granted.done():
@@ -241,24 +244,24 @@ class Lane:
 
     def _bring_in(self, turn: Turn) -> None:
         """Take note that its model is loaded, and of who makes room for it."""
-        if turn.voice in self.loaded:
-            self.loaded.remove(turn.voice)
+        if turn.instance in self.loaded:
+            self.loaded.remove(turn.instance)
         else:
-            while len(self.loaded) >= self.room:
-                gone, _ = self._leaves(turn.voice)
+            while len(self.loaded) >= self.capacity:
+                gone, _ = self._leaves(turn.instance)
                 if gone is None:
                     break
                 self.loaded.remove(gone)
                 turn.leaving.append(gone)
-        self.loaded.append(turn.voice)
+        self.loaded.append(turn.instance)
 
     def _leaves(
-        self, voice: ModelInstance
+        self, instance: ModelInstance
     ) -> tuple[ModelInstance | None, Collection[ModelInstance]]:
         """Who would make room for a model, and who is to be in memory when all have spoken."""
-        waiting = [one.voice for one in self._waiting]
-        wanted = [voice, *self._running, *waiting, *self._awaited()]
-        stays = plan(wanted, self.loaded, self.room, self._ahead).stays
+        waiting = [one.instance for one in self._waiting]
+        wanted = [instance, *self._running, *waiting, *self._awaited()]
+        stays = plan(wanted, self.loaded, self.capacity, self._ahead).stays
         # Where all are wanted, whoever is not speaking comes back later.
         others = [one for one in self.loaded if one not in self._running]
         return to_leave(self.loaded, wanted, stays) or next(iter(others), None), stays
@@ -267,34 +270,91 @@ class Lane:
 Lanes = dict[Hashable, Lane]
 
 
-def lane_of(lanes: Lanes, council: Council, key: str) -> Lane | None:
-    """The lane of a model, None where it shares nothing and has no limit."""
-    spec = council.models[key]
-    section = None if spec.lane is None else council.lanes.get(spec.lane)
-    sharing = {key: spec}
-    if spec.lane is not None:
-        sharing = {name: one for name, one in council.models.items() if one.lane == spec.lane}
-    width = min((one.concurrency for one in sharing.values() if one.concurrency), default=None)
-    if section is not None:
-        width = section.concurrency or width
-    elif width is None:
+def open_lane(lanes: Lanes, settings: LaneSettings | None) -> Lane | None:
+    """The lane of a model in an event loop; None where it has none."""
+    if settings is None:
         return None
-    named: Hashable = (spec.lane or (spec.provider, spec.base_url, spec.model), width, section)
-    lane = lanes.get(named)
+    rules = settings.rules
+    key: Hashable = (settings.shared, settings.width, rules)
+    lane = lanes.get(key)
     if lane is None:
-        lane = lanes[named] = Lane(width, name=spec.lane or key)
-        if section is not None:
-            lane.fits, lane.let_go = section.fits, unload if section.fits else None
-            if section.rpm or section.tpm:
-                lane.allowance = RateWindow(section.rpm, section.tpm)
-    by_plan = section is None or section.order == "planned"
-    if by_plan and not lane.plans and any(one.provider in LOCAL for one in sharing.values()):
-        lane.plans = len({instance_of(settled(council, name)) for name in sharing}) > 1
+        lane = lanes[key] = Lane(settings.width, name=settings.name)
+        if rules is not None:
+            lane.fits, lane.unload = rules.fits, memory.unload_instance if rules.fits else None
+            if rules.rpm or rules.tpm:
+                lane.allowance = RateWindow(rules.rpm, rules.tpm)
+    lane.plans = lane.plans or settings.plans
     return lane
 
 
-async def unload(voice: ModelInstance) -> None:
-    """Take a model out of memory."""
-    from mom_council.models.memory import unload_instance
+@dataclass(frozen=True, slots=True)
+class LanePlan:
+    """In which order one lane takes the calls of a fan-out."""
 
-    await unload_instance(voice)
+    lane: str
+    models: tuple[str, ...]
+    """By their keys in the council, each once."""
+    calls: tuple[int, ...]
+    """How many each has."""
+    loaded: tuple[str, ...]
+    """Those of them that are in memory already."""
+    loads: int
+    unplanned: int
+    """The loads if calls were served as they come."""
+
+
+async def announce_calls(
+    lanes: Lanes,
+    calls: Sequence[ResolvedModel],
+    ahead: Sequence[Collection[ResolvedModel]] = (),
+) -> list[LanePlan]:
+    """Announce the calls of a fan-out; the plans of the lanes in which there is an order to choose.
+
+    Args:
+        lanes: of the event loop.
+        calls: the model of each call, in the order of the seats.
+        ahead: the models of the fan-outs that are to follow.
+    """
+    planning: dict[int, tuple[Lane, list[ResolvedModel]]] = {}
+    for model in calls:
+        lane = open_lane(lanes, model.lane)
+        if lane is not None and lane.plans:
+            planning.setdefault(id(lane), (lane, []))[1].append(model)
+    return [await _announce(lane, mine, ahead) for lane, mine in planning.values()]
+
+
+async def _announce(
+    lane: Lane, models: Sequence[ResolvedModel], ahead: Sequence[Collection[ResolvedModel]]
+) -> LanePlan:
+    later = [[one for one in some if one.lane and one.lane.name == lane.name] for some in ahead]
+    names: dict[ModelInstance, str] = {}
+    for model in (*models, *(one for some in later for one in some)):
+        names.setdefault(model.instance, model.key)
+    calls = [model.instance for model in models]
+    await update_loaded(lane, [*names])
+    loaded = [*lane.loaded]
+    order = lane.expect(calls, [{one.instance for one in some} for some in later]).order
+    number = Counter(calls)
+    return LanePlan(
+        lane=lane.name,
+        models=tuple(names[one] for one in order),
+        calls=tuple(number[one] for one in order),
+        loaded=tuple(names[one] for one in order if one in loaded),
+        loads=sum(one not in loaded for one in order),
+        unplanned=loads_as_they_come(calls, loaded, lane.capacity),
+    )
+
+
+async def update_loaded(lane: Lane, instances: Sequence[ModelInstance]) -> None:
+    """Find out which of a lane's models are in memory, and once, how many fit."""
+    loaded, known = await memory.loaded_among(instances)
+    lane.found(loaded, known)
+    if lane.fits is not None:
+        return
+    if lane.measured is None:
+        capacity = await memory.measure_capacity(instances)
+        lane.measured = capacity.models
+        if capacity.unloads:
+            # These engines are ours: nobody else makes room among them.
+            lane.fits, lane.unload = capacity.models, memory.unload_instance
+    lane.measured = max(len(loaded), lane.measured)

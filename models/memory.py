@@ -10,83 +10,89 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mom_council.models.addresses import is_near, ollama_address
-from mom_council.models.lanes import Lane, unload
 from mom_council.models.planner import how_many_fit
 from mom_council.models.providers import embedded
 from mom_council.models.providers.ollama_server import ask_ollama
-from mom_council.models.voices import ModelInstance
+from mom_council.models.resolved import ModelInstance
 
 
-async def update_loaded(lane: Lane, voices: Sequence[ModelInstance]) -> None:
-    """Find out which of a lane's voices are in memory, and once, how many fit."""
+class Capacity(NamedTuple):
+    """How many models fit into memory at once."""
+
+    models: int = 1
+    """1 where sizes or memory are not known."""
+    unloads: bool = False
+    """Whether we have to make room among them, because nobody else does."""
+
+
+async def loaded_among(
+    instances: Sequence[ModelInstance],
+) -> tuple[list[ModelInstance], list[ModelInstance]]:
+    """Which of some models are in memory, and of which that is known."""
     known: list[ModelInstance] = []
-    there: list[ModelInstance] = []
-    for url in {_address(voice) for voice in voices if voice.provider == "ollama"}:
-        mine = [one for one in voices if one.provider == "ollama" and _address(one) == url]
+    loaded: list[ModelInstance] = []
+    on_ollama = [one for one in instances if one.provider == "ollama"]
+    for url in dict.fromkeys(map(_address, on_ollama)):
         running = await ask_ollama("GET", f"{url}/api/ps")
         if running is not None:
-            known += mine
-            there += [voice for voice in mine if _is_among(running.get("models"), voice)]
-    if local := [voice for voice in voices if voice.provider == "embedded"]:
-        known += local
-        there += await asyncio.to_thread(_running, local)
-    lane.found(there, known)
-    if lane.fits is None:
-        lane.measured = max(len(there), lane.measured or await _fitting(lane, voices))
+            there = [one for one in on_ollama if _address(one) == url]
+            known += there
+            loaded += [one for one in there if _is_among(running.get("models"), one)]
+    if engines := [one for one in instances if one.provider == "embedded"]:
+        known += engines
+        loaded += await asyncio.to_thread(_running, engines)
+    return loaded, known
 
 
-async def unload_instance(voice: ModelInstance) -> None:
-    """Take a model out of memory; whoever uses it goes on until it has answered."""
-    if voice.provider == "embedded" and voice.spec is not None:
-        await asyncio.to_thread(embedded.stop_embedded, voice.spec)
-    elif voice.provider == "ollama":
-        body = {"model": voice.model, "keep_alive": 0}
-        await ask_ollama("POST", f"{_address(voice)}/api/generate", body)
-
-
-async def _fitting(lane: Lane, voices: Sequence[ModelInstance]) -> int:
-    """How many of the voices fit, as far as sizes and memory are told; 1 where they are not."""
-    if all(voice.provider == "embedded" for voice in voices):
-        sizes = await asyncio.to_thread(_weights, voices)
+async def measure_capacity(instances: Sequence[ModelInstance]) -> Capacity:
+    """How many of some models fit, as far as their sizes and the memory are known."""
+    if all(one.provider == "embedded" for one in instances):
+        sizes = await asyncio.to_thread(_weights, instances)
         memory = _main_memory()
         if None in sizes or memory is None:
-            return 1
+            return Capacity()
         fit = how_many_fit([size for size in sizes if size is not None], memory)
-        if fit < len(voices):
-            # These engines are ours: nobody else makes room among them.
-            lane.fits, lane.let_go = fit, unload
-        return fit
-    urls = {_address(voice) for voice in voices}
+        return Capacity(fit, unloads=fit < len(instances))
+    urls = {_address(one) for one in instances}
     if len(urls) != 1 or not is_near(url := urls.pop()) or not _is_here(url):
-        return 1
+        return Capacity()
     listed, memory = (
         await ask_ollama("GET", f"{url}/api/tags"),
         await asyncio.to_thread(gpu_memory),
     )
     if listed is None or memory is None:
-        return 1
+        return Capacity()
     cards = {card.get("name"): card.get("size") for card in _cards(listed.get("models"))}
-    found = [cards.get(voice.model) for voice in voices]
+    found = [cards.get(one.model) for one in instances]
     if not all(isinstance(size, int) for size in found):
-        return 1
-    return how_many_fit([size for size in found if isinstance(size, int)], memory)
+        return Capacity()
+    return Capacity(how_many_fit([size for size in found if isinstance(size, int)], memory))
 
 
-def _address(voice: ModelInstance) -> str:
-    return (voice.base_url or ollama_address(os.environ)).rstrip("/").removesuffix("/v1")
+async def unload_instance(instance: ModelInstance) -> None:
+    """Take a model out of memory; whoever uses it goes on until it has answered."""
+    if instance.provider == "embedded" and instance.spec is not None:
+        await asyncio.to_thread(embedded.stop_embedded, instance.spec)
+    elif instance.provider == "ollama":
+        body = {"model": instance.model, "keep_alive": 0}
+        await ask_ollama("POST", f"{_address(instance)}/api/generate", body)
+
+
+def _address(instance: ModelInstance) -> str:
+    return (instance.base_url or ollama_address(os.environ)).rstrip("/").removesuffix("/v1")
 
 
 def _is_here(url: str) -> bool:
     return any(f"//{host}" in url for host in ("127.", "localhost", "[::1]"))
 
 
-def _is_among(cards: Any, voice: ModelInstance) -> bool:
-    asked = dict(voice.options).get("num_ctx")
+def _is_among(cards: Any, instance: ModelInstance) -> bool:
+    asked = dict(instance.options).get("num_ctx")
     return any(
-        voice.model in (card.get("name"), card.get("model"))
+        instance.model in (card.get("name"), card.get("model"))
         and asked in (None, card.get("context_length") or asked)
         for card in _cards(cards)
     )
@@ -96,18 +102,18 @@ def _cards(told: Any) -> Collection[Mapping[str, Any]]:
     return [card for card in told if isinstance(card, dict)] if isinstance(told, list) else []
 
 
-def _running(voices: Sequence[ModelInstance]) -> list[ModelInstance]:
-    return [one for one in voices if one.spec is not None and embedded.is_running(one.spec)]
+def _running(instances: Sequence[ModelInstance]) -> list[ModelInstance]:
+    return [one for one in instances if one.spec is not None and embedded.is_running(one.spec)]
 
 
-def _weights(voices: Sequence[ModelInstance]) -> list[int | None]:
+def _weights(instances: Sequence[ModelInstance]) -> list[int | None]:
     from mom_council.errors import MixtureError
     from mom_council.models.weights import find_weights
 
     sizes: list[int | None] = []
-    for voice in voices:
+    for instance in instances:
         try:
-            sizes.append(find_weights(voice.model).stat().st_size)
+            sizes.append(find_weights(instance.model).stat().st_size)
         except (MixtureError, OSError):
             sizes.append(None)
     return sizes

@@ -10,26 +10,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from mom_council.councils.schema import Council, Model
+from mom_council.councils.schema import Model
 from mom_council.errors import (
     CapabilityError,
     MixtureError,
     ModelUnavailableError,
 )
+from mom_council.models.addresses import address_of
+from mom_council.models.call_log import CallLog
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.images import PictureError, check_png
-from mom_council.models.lanes import lane_of
-from mom_council.models.prices import price_of, prices_of
+from mom_council.models.lanes import open_lane
+from mom_council.models.prices import Meter, price_of, prices_of
 from mom_council.models.providers import Drawing, Drawn, ImageOrder, code
 from mom_council.models.registry import check, opening_of
+from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
-from mom_council.models.speaking import chain
-from mom_council.models.usage import Meter
-from mom_council.models.voices import instance_of
 from mom_council.records import Attempt, Usage
-from mom_council.redaction import redact
 from mom_council.vendors import VENDORS, vendor_of
 
 
@@ -52,9 +51,9 @@ class Painting:
 
 
 async def paint(
-    council: Council, key: str, order: ImageOrder, *, on_step: Callable[[int, int], None]
+    model: ResolvedModel, order: ImageOrder, *, on_step: Callable[[int, int], None]
 ) -> Painting:
-    """Ask the model `key` for a picture, then its fallbacks in order.
+    """Ask a model for a picture, then its fallbacks in order.
 
     Raises:
         DeclinedError: a filter said no.
@@ -63,77 +62,69 @@ async def paint(
         CouncilError: none can be opened as it is written.
     """
     here = await loop_resources()
-    prices = await prices_of(council)
-    easel = _Easel(order, on_step)
-    for name in chain(council, key):
-        spec = council.models[name]
-        lane = lane_of(here.lanes, council, name)
-        turn = lane and lane.turn(instance_of(spec))
-        async with turn or nullcontext():
-            painting = await easel.ask(here, name, spec, Meter(price_of(spec, prices)))
+    prices = await prices_of(model.prices)
+    log = CallLog()
+    for one in model.chain:
+        lane = open_lane(here.lanes, one.lane)
+        call = _PictureCall(here, one, order, on_step, log, Meter(price_of(one.settings, prices)))
+        async with lane.turn(one.instance) if lane else nullcontext():
+            painting = await call.run()
         if painting is not None:
             return painting
-    raise easel.in_vain(key)
+    raise log.error(model.key)
 
 
 @dataclass(slots=True)
-class _Easel:
-    """One order on its way through a chain of models."""
+class _PictureCall:
+    """One model's tries at one picture."""
 
+    here: LoopResources
+    model: ResolvedModel
     order: ImageOrder
     on_step: Callable[[int, int], None]
-    attempts: list[Attempt] = field(default_factory=list)
-    missing: list[MixtureError] = field(default_factory=list)
-    spent: Usage = field(default_factory=Usage)
+    log: CallLog
+    meter: Meter
 
-    async def ask(
-        self, here: LoopResources, name: str, spec: Model, meter: Meter
-    ) -> Painting | None:
-        """Ask one model, as often as its policy allows; None when it gives no picture."""
-        now = asyncio.get_running_loop().time
-        breaker = breaker_of(here.breakers, spec)
-        if shut := breaker.refusal(spec, now()):
-            self.attempts.append(Attempt(model=name, error=shut))
+    async def run(self) -> Painting | None:
+        """Ask as often as the model's policy allows; None when it gives no picture.
+
+        Raises:
+            DeclinedError: a filter said no.
+        """
+        now, settings = asyncio.get_running_loop().time, self.model.settings
+        breaker = breaker_of(self.here.breakers, settings)
+        if refusal := breaker.refusal(settings, now()):
+            self.log.not_asked(self.model.key, refusal)
             return None
         first = now()
-        deadline, tries = first + spec.timeout, 0
+        deadline, tries = first + settings.timeout, 0
         while True:
-            began, drawn = now(), None
+            began = now()
             try:
-                drawn, failure = await self._try(here, spec, meter, deadline)
+                drawn, failure = await self._try(settings, deadline)
             except MixtureError as error:
-                self.attempts.append(Attempt(model=name, error=redact(str(error))))
-                self.missing.append(error)
-                self.spent += meter.usage(now() - first)
+                self.log.not_opened(self.model.key, error)
+                self.log.charge(self.meter, now() - first)
                 return None
-            self.attempts.append(
-                Attempt(
-                    model=name,
-                    error=failure and failure.reason,
-                    status=failure and failure.status,
-                    timed_out=failure is not None and failure.late,
-                    seconds=now() - began,
-                )
-            )
+            self.log.tried(self.model.key, failure, now() - began)
             tries += 1
-            if drawn is not None or failure is None:
-                breaker.note(None, spec, now())
-                self.spent += meter.usage(now() - first)
-                return self._painting(name, drawn)
-            wait = retry_delay(tries, failure) if failure.again and tries <= spec.retries else None
-            if wait is None or now() + wait >= deadline:
-                breaker.note(failure, spec, now())
-                self.spent += meter.usage(now() - first)
+            if failure is None:
+                breaker.note(None, settings, now())
+                self.log.charge(self.meter, now() - first)
+                return self._painting(drawn)
+            again = failure.again and tries <= settings.retries
+            delay = retry_delay(tries, failure) if again else None
+            if delay is None or now() + delay >= deadline:
+                breaker.note(failure, settings, now())
+                self.log.charge(self.meter, now() - first)
                 return None
-            await asyncio.sleep(wait)
+            await asyncio.sleep(delay)
 
-    async def _try(
-        self, here: LoopResources, spec: Model, meter: Meter, deadline: float
-    ) -> tuple[Drawn | None, Failure | None]:
+    async def _try(self, settings: Model, deadline: float) -> tuple[Drawn | None, Failure | None]:
         limit = asyncio.timeout_at(deadline)
         try:
             async with limit:
-                drawn = await self._drawn(here, spec, meter)
+                drawn = await self._drawn(settings)
             if drawn.filtered:
                 return drawn, None
             picture = await asyncio.to_thread(check_png, drawn.content)
@@ -144,11 +135,15 @@ class _Easel:
             raise
         except Exception as error:
             if limit.expired():
-                return None, Failure(f"no picture in {spec.timeout:g} s", late=True)
-            where = spec.base_url or vendor_of(spec.provider).base_url or spec.provider
-            return None, read_failure(error, model=spec.model, provider=spec.provider, where=where)
+                return None, Failure(f"no picture in {settings.timeout:g} s", late=True)
+            return None, read_failure(
+                error,
+                model=settings.model,
+                provider=settings.provider,
+                where=address_of(settings),
+            )
 
-    async def _drawn(self, here: LoopResources, spec: Model, meter: Meter) -> Drawn:
+    async def _drawn(self, spec: Model) -> Drawn:
         check(spec)
         vendor = vendor_of(spec.provider)
         if vendor.pictures is None:
@@ -159,23 +154,15 @@ class _Easel:
                 "/v1/images/generations)",
             )
         draw = await asyncio.to_thread(code, vendor.pictures)
-        drawing = Drawing(opening_of(here, spec), self.order, meter, self.on_step)
-        meter.calls += 1
+        drawing = Drawing(opening_of(self.here, spec), self.order, self.meter, self.on_step)
+        self.meter.calls += 1
         drawn: Drawn = await draw(drawing)
         return drawn
 
-    def _painting(self, name: str, drawn: Drawn | None) -> Painting:
+    def _painting(self, drawn: Drawn | None) -> Painting:
+        key, log = self.model.key, self.log
         if drawn is None or drawn.filtered:
             raise DeclinedError(
-                f"the filter of {name!r} declined to draw this", self.attempts, self.spent
+                f"the filter of {key!r} declined to draw this", log.attempts, log.spent
             )
-        return Painting(drawn.content, name, drawn.seed, self.spent, tuple(self.attempts))
-
-    def in_vain(self, key: str) -> MixtureError:
-        """The error that says what became of every model of the chain."""
-        if self.missing and len(self.missing) == len(self.attempts):
-            return self.missing[0]
-        told = "; ".join(f"{one.model!r}: {one.error}" for one in self.attempts)
-        return ModelUnavailableError(
-            f"model {key!r} drew nothing: {told}", self.attempts, self.spent
-        )
+        return Painting(drawn.content, key, drawn.seed, log.spent, tuple(log.attempts))

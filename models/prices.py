@@ -22,14 +22,16 @@ import time
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from mom_council.councils.refusals import in_words, refusal
-from mom_council.councils.schema import Council, Model, Price
+from mom_council.councils.schema import Model, Price
 from mom_council.councils.yaml import MOST_CHARACTERS, as_plain, read_yaml
 from mom_council.errors import CouncilError, StorageError
 from mom_council.paths import CONFIG_VARIABLE, config_dir
+from mom_council.records import Usage
 from mom_council.redaction import shown
 from mom_council.vendors import vendor_of
 
@@ -44,16 +46,16 @@ _read: dict[tuple[str | None, ...], tuple[float, Prices]] = {}
 """Tables by what says where they are, with the time at which they were read."""
 
 
-async def prices_of(council: Council) -> Prices:
-    """The table that holds for a council; it is read off the event loop.
+async def prices_of(file: str | None) -> Prices:
+    """The table in the file that a council names, else the usual one; read off the event loop.
 
     Raises:
         CouncilError: there is no such file, or it is no such table.
     """
-    key = (council.prices, os.environ.get(CONFIG_VARIABLE), os.environ.get("XDG_CONFIG_HOME"))
+    key = (file, os.environ.get(CONFIG_VARIABLE), os.environ.get("XDG_CONFIG_HOME"))
     held = _read.get(key)
     if held is None or time.monotonic() - held[0] > GOOD_FOR:
-        table = await asyncio.to_thread(table_of, council)
+        table = await asyncio.to_thread(read_table, file)
         held = _read[key] = (time.monotonic(), table)
     return held[1]
 
@@ -96,19 +98,62 @@ def read_prices(path: Path) -> Prices:
     return {whose.rstrip("/"): models for whose, models in table.items()}
 
 
-def table_of(council: Council) -> Prices:
-    """The table that holds for a council, read anew.
+def read_table(file: str | None) -> Prices:
+    """The table in the file that a council names, else the usual one, read anew.
 
     Raises:
         CouncilError: there is no such file, or it is no such table.
     """
-    if (named := council.prices) is not None:
-        path = Path(os.path.expanduser(named))  # noqa: PTH111  (Path's raises without a home)
+    if file is not None:
+        path = Path(os.path.expanduser(file))  # noqa: PTH111  (Path's raises without a home)
         if not path.exists():
-            raise CouncilError(f"{shown(named)}: there is no such file; `prices` names it")
+            raise CouncilError(f"{shown(file)}: there is no such file; `prices` names it")
         return read_prices(path)
     try:
         usual = config_dir() / NAME
     except StorageError:
         return {}  # nobody's home
     return read_prices(usual) if usual.exists() else {}
+
+
+_MILLION = 1_000_000
+
+
+class Meter:
+    """Counts one model's calls. A number that nobody told stays None, which is not 0."""
+
+    def __init__(self, price: Price | None = None) -> None:
+        self._price = price
+        self.calls = 0
+        self.input_tokens: int | None = None
+        self.output_tokens: int | None = None
+
+    def read(self, told: Mapping[str, Any] | None) -> None:
+        """Add a chunk's `usage_metadata`; a call's chunks carry parts that add up."""
+        if not told:
+            return
+        self.input_tokens = (self.input_tokens or 0) + int(told.get("input_tokens") or 0)
+        self.output_tokens = (self.output_tokens or 0) + int(told.get("output_tokens") or 0)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens told so far, read and written."""
+        return (self.input_tokens or 0) + (self.output_tokens or 0)
+
+    @property
+    def usd(self) -> float | None:
+        """Dollars, or None where the price or the tokens are not known."""
+        if self._price is None or self.input_tokens is None or self.output_tokens is None:
+            return None
+        spent = self.input_tokens * self._price.input + self.output_tokens * self._price.output
+        return spent / _MILLION
+
+    def usage(self, seconds: float) -> Usage:
+        """What has been counted so far, over so many seconds of wall time."""
+        return Usage(
+            calls=self.calls,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            usd=self.usd,
+            seconds=max(seconds, 0.0),
+        )

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from mom_council.models.usage import Meter
+from mom_council.models.prices import Meter
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessageChunk
@@ -57,11 +57,11 @@ class ThoughtSplitter:
         """What was thought so far."""
         return "".join(self._reasoning)
 
-    def think(self, piece: str) -> None:
+    def add_thought(self, piece: str) -> None:
         """A piece that the provider itself marked as reasoning."""
         self._emit(piece, True)
 
-    def hear(self, piece: str) -> None:
+    def feed(self, piece: str) -> None:
         """A piece of the reply's text, tags and all."""
         self._step(self._held + piece if self._held else piece)
 
@@ -189,7 +189,7 @@ class StreamParser:
         """What was thought."""
         return self._thoughts.reasoning
 
-    def hear(self, chunk: BaseMessageChunk) -> bool:
+    def feed(self, chunk: BaseMessageChunk) -> bool:
         """Take in a chunk; whether the answer has begun."""
         self.id = chunk.id or self.id
         more = chunk.additional_kwargs
@@ -199,10 +199,10 @@ class StreamParser:
         if isinstance(content, str):
             if content:
                 self._begun = True
-                self._thoughts.hear(content)
+                self._thoughts.feed(content)
         else:
             for block in content:
-                self._hear_block(block)
+                self._feed_block(block)
         if more and (refusal := more.get("refusal")):
             self.refusal += refusal
         if getattr(chunk, "tool_call_chunks", None):
@@ -219,14 +219,14 @@ class StreamParser:
         """The answer is over, or broken off."""
         self._thoughts.close()
 
-    def _hear_block(self, block: Any) -> None:
+    def _feed_block(self, block: Any) -> None:
         if isinstance(block, str):
             block = {"type": "text", "text": block}
         kind = block.get("type")
         if kind in ("text", "text_delta", None):
             said = block.get("text") or ""
             self._begun = self._begun or bool(said)
-            self._thoughts.hear(said)
+            self._thoughts.feed(said)
         elif kind in ("thinking", "reasoning"):
             self._think(_thought(block))
         elif kind == "refusal":
@@ -235,7 +235,7 @@ class StreamParser:
     def _think(self, thought: str) -> None:
         if thought:
             self._begun = True
-            self._thoughts.think(thought)
+            self._thoughts.add_thought(thought)
 
     def _read_ending(self, meta: dict[str, Any]) -> None:
         if isinstance(note := meta.get("note"), str):

@@ -30,6 +30,7 @@ from mom_council.deliberation.selectors import reader_seconds
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError, StorageError
 from mom_council.models.ledger import Ledger
+from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
 from mom_council.records import Annotation, Depth, Segment
 
@@ -72,6 +73,7 @@ async def annotator(
         return {}
     speaker = Speaker(node="annotator", name="annotator")
     key = council.annotator.model
+    model = resolve_model(council, key)
     deep = council.deliberation.depth == "annotator"
     kinds = await _kinds(council)
     prompt = render(
@@ -92,9 +94,7 @@ async def annotator(
     began = time.monotonic()
     try:
         async with asyncio.timeout(reader_seconds(state, council, context_of(runtime))):
-            reply, segment = await ask_model(
-                council, runtime, speaker, key, messages, schema=schema
-            )
+            reply, segment = await ask_model(runtime, speaker, model, messages, schema=schema)
     except TimeoutError:
         return _unread(
             runtime, "half of the question's time was over", cancelled_segment(speaker, key, began)

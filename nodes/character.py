@@ -19,13 +19,13 @@ from mom_council.deliberation.ask_model import (
     make_absence,
 )
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.conversation import with_own_vision
 from mom_council.deliberation.events import Missed, Speaker, emit
 from mom_council.deliberation.race import OutOfTime, Races, TooLate, never
 from mom_council.deliberation.schedule import stops_early
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.deliberation.tools import tool_access
 from mom_council.errors import ModelError
+from mom_council.models.resolved import resolve_character
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
 from mom_council.prompts import render
@@ -53,14 +53,13 @@ def character(name: str, races: Races, given: CallerTools = NO_TOOLS) -> Any:
             fresh = [_proposal(reply, segment, council) for reply, segment in spoken]
             return stops_early(state, council, fresh)
 
-        began, kit = time.monotonic(), tool_access(who, given)
+        began, kit = time.monotonic(), tool_access(who, council, given)
         try:
             reply, segment = await race.run(
                 ask_model(
-                    with_own_vision(who, council),
                     runtime,
                     speaker,
-                    who.model,
+                    resolve_character(council, who),
                     _messages(who, state, council, context_of(runtime)),
                     params={} if who.temperature is None else {"temperature": who.temperature},
                     kit=kit,

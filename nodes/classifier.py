@@ -24,6 +24,7 @@ from mom_council.deliberation.events import Noted, Routed, Speaker, emit
 from mom_council.deliberation.selectors import reader_seconds
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
+from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
 from mom_council.records import Annotation, Segment
 
@@ -96,10 +97,9 @@ async def _ask(
     try:
         async with asyncio.timeout(reader_seconds(state, council, context_of(runtime))):
             reply, segment = await ask_model(
-                council,
                 runtime,
                 speaker,
-                key,
+                resolve_model(council, key),
                 compose_messages(prompt),
                 schema=LABEL,
                 params={"temperature": 0.01},

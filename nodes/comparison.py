@@ -13,6 +13,7 @@ from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Noted, Speaker, emit
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
+from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
 
 
@@ -29,6 +30,7 @@ async def comparison(
         return {"comparison": ""}
     speaker = Speaker(node="comparison", name="comparison")
     key = council.synthesizer.model
+    model = resolve_model(council, key)
     prompt = render(
         "comparison",
         style=council.prompts,
@@ -45,7 +47,7 @@ async def comparison(
     try:
         # Half of the time that is left, so that the answer can still be written.
         async with asyncio.timeout(None if left is None else left / 2):
-            reply, segment = await ask_model(council, runtime, speaker, key, messages)
+            reply, segment = await ask_model(runtime, speaker, model, messages)
     except (ModelError, TimeoutError) as error:
         note = f"The proposals were compared by their words alone: {error or 'it took too long'}"
         emit(runtime, Noted(text=note))

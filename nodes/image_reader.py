@@ -38,6 +38,7 @@ from mom_council.models.images import (
     picture_block,
     read_picture_block,
 )
+from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
 from mom_council.records import Segment
 
@@ -172,10 +173,9 @@ async def _asked(
     council: Council,
 ) -> tuple[str, Segment]:
     """What one model says of the pictures; nothing where it fails."""
-    seeing = council.models[key].model_copy(update={"vision": True, "fallbacks": ()})
-    alone = council.model_copy(update={"models": {**council.models, key: seeing}})
+    model = resolve_model(council, key).alone().with_vision(True)
     try:
-        reply, segment = await ask_model(alone, runtime, speaker, key, messages)
+        reply, segment = await ask_model(runtime, speaker, model, messages)
     except ModelError as error:
         return "", failed_segment(speaker, key, error)
     return reply.text.strip(), segment

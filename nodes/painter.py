@@ -26,6 +26,7 @@ from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
 from mom_council.models.gallery import picture_reference, save_picture
 from mom_council.models.painting import DeclinedError, Painting, paint
 from mom_council.models.providers import ImageOrder
+from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
 from mom_council.records import Segment, Status
 from mom_council.vendors import vendor_of
@@ -77,6 +78,7 @@ async def _words(
     if spent := selectors.exceeded_budget(state, council, more_calls=1):
         return _Words(wish, (f"The budget is spent ({spent}): the wish was drawn as it stands.",))
     key = rules.writer or council.synthesizer.model
+    model = resolve_model(council, key)
     speaker = Speaker(node="painter", name="painter")
     messages = compose_messages(
         render("painter", style=council.prompts, question=wish),
@@ -84,7 +86,7 @@ async def _words(
         conversation=conversation.earlier_messages(state, council),
     )
     try:
-        reply, segment = await ask_model(council, runtime, speaker, key, messages)
+        reply, segment = await ask_model(runtime, speaker, model, messages)
     except ModelError as error:
         note = f"Nobody wrote the prompt ({error}): the wish was drawn as it stands."
         return _Words(wish, (note,), (failed_segment(speaker, key, error),))
@@ -130,7 +132,7 @@ async def _drawn(
         emit(runtime, Painted(step=step, steps=steps))
 
     try:
-        painting = await paint(council, rules.model, order, on_step=stepped)
+        painting = await paint(resolve_model(council, rules.model), order, on_step=stepped)
         file = await asyncio.to_thread(save_picture, painting.content)
     except MixtureError as error:
         lost = error if isinstance(error, ModelError) else ModelUnavailableError(str(error))

@@ -25,6 +25,7 @@ from mom_council.deliberation.status import build_status, message_label
 from mom_council.deliberation.tools import ToolAccess, tool_access
 from mom_council.errors import ModelError
 from mom_council.models.calls import ToolCall
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
 from mom_council.prompts import render
@@ -68,7 +69,7 @@ async def synthesizer(
     if spent := _spent(state, runtime, council):
         written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
     else:
-        kit = tool_access(council.synthesizer, given)
+        kit = tool_access(council.synthesizer, council, given)
         written = await _write(standing, verdict, state, runtime, council, kit)
     form = context_of(runtime).form
     if conversation.has_unseen_pictures(state) and not (form and form.wanted):
@@ -112,10 +113,9 @@ async def _write(
             selectors.remaining_seconds(state, council, context_of(runtime))
         ):
             reply, segment = await ask_model(
-                council,
                 runtime,
                 speaker,
-                key,
+                resolve_model(council, key),
                 messages,
                 schema=form.json_schema,
                 params=form.params,

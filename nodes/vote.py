@@ -19,12 +19,11 @@ from mom_council.deliberation.ask_model import (
     make_absence,
 )
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.conversation import with_own_vision
 from mom_council.deliberation.events import Missed, Speaker, Voted, emit
-from mom_council.deliberation.people import is_person
 from mom_council.deliberation.race import OutOfTime, Race, Races, TooLate
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
+from mom_council.models.resolved import resolve_character, resolve_model
 from mom_council.prompts import render
 from mom_council.records import Ballot, Proposal, Segment
 from mom_council.voting.answers import canonical
@@ -55,10 +54,9 @@ def vote(name: str, races: Races) -> Any:
 
         async def cast() -> tuple[Ballot, Segment]:
             reply, segment = await ask_model(
-                with_own_vision(who, council),
                 runtime,
                 speaker,
-                who.model,
+                resolve_character(council, who),
                 messages,
                 schema=schema,
                 params={"temperature": 0.0},
@@ -154,7 +152,7 @@ def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council
         question=conversation.question_with_results(state),
         restated=state["annotation"].restated,
         **prompt_values(council.deliberation.method, shown),
-        person=is_person(council, who.model),
+        person=resolve_model(council, who.model).is_person,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from mom_council.councils.loader import load_council
+from mom_council.councils.loader import load_model
 from mom_council.councils.schema import Council
 from mom_council.models.addresses import ollama_address
 from mom_council.models.clients import loop_resources
@@ -17,6 +17,7 @@ from mom_council.models.discovery import Found, find_voices
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.providers.ollama_server import ask_ollama
 from mom_council.models.registry import open_model
+from mom_council.models.resolved import ResolvedModel, resolve_alone
 from mom_council.models.weights import SHIPPED, downloaded_weights
 from mom_council.vendors import VENDORS, vendor_of
 
@@ -76,24 +77,16 @@ async def survey(env: Mapping[str, str] = os.environ) -> Survey:
     return Survey(found, ollama_address(env), tuple(known), is_installed())
 
 
-def council_of(provider: str, model: str, base_url: str | None = None) -> Council:
-    """The smallest council that has this model, for one call of it.
+def model_to_try(provider: str, model: str, base_url: str | None = None) -> ResolvedModel:
+    """A model for one call of it.
 
     Raises:
         CouncilError: no model can be called that.
     """
-    voice: dict[str, Any] = {"provider": provider, "model": model, "timeout": 60, "retries": 0}
+    values: dict[str, Any] = {"provider": provider, "model": model, "timeout": 60, "retries": 0}
     if base_url:
-        voice["base_url"] = base_url
-    return load_council(
-        {
-            "name": "test call",
-            "models": {"voice": voice},
-            "characters": [{"name": "One", "model": "voice"}],
-            "synthesizer": {"model": "voice"},
-            "thermal": None,
-        }
-    )
+        values["base_url"] = base_url
+    return resolve_alone(load_model(values))
 
 
 def unpulled(council: Council, found: Survey) -> list[str]:
@@ -140,7 +133,7 @@ def _as_shown(voice: Voice, card: Mapping[str, Any]) -> Voice:
 async def _as_profiled(voice: Voice) -> Voice:
     """What LangChain's own tables say of a vendor's model; no request is sent."""
     with contextlib.suppress(Exception):  # a table more or less is no reason to show no page
-        spec = council_of(voice.provider, voice.model).models["voice"]
+        spec = model_to_try(voice.provider, voice.model).settings
         profile = getattr(await open_model(await loop_resources(), spec), "profile", None) or {}
         return replace(
             voice,

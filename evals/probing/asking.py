@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,11 +15,11 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError, UnknownNameError
 from mom_council.models.clients import loop_resources
-from mom_council.models.lanes import lane_of
+from mom_council.models.lanes import open_lane
 from mom_council.models.registry import open_model
+from mom_council.models.resolved import resolve_model
 from mom_council.models.retry import read_failure
 from mom_council.models.speaking import Reply, speak
-from mom_council.models.voices import instance_of, settled
 from mom_council.models.weights import SHIPPED, downloaded_weights
 from mom_council.redaction import redact
 from mom_council.vendors import vendor_of
@@ -98,16 +99,12 @@ class Asker:
     """One model of a council, asked without its fallbacks."""
 
     def __init__(self, council: Council, key: str) -> None:
-        spec = council.models[key].model_copy(update={"fallbacks": ()})
-        self.council = council.model_copy(update={"models": {**council.models, key: spec}})
+        self.model = resolve_model(council, key).alone()
+        self.style = council.prompts
+        """The templates of its council."""
         self.key = key
         self.calls = 0
         self.seconds = 0.0
-
-    @property
-    def style(self) -> str:
-        """The templates of its council."""
-        return self.council.prompts
 
     async def ask(
         self,
@@ -123,14 +120,10 @@ class Asker:
         Raises:
             ModelError: it did not answer.
         """
-        council = self.council
-        if changes:
-            spec = council.models[self.key].model_copy(update=changes)
-            council = council.model_copy(update={"models": {**council.models, self.key: spec}})
+        settings = self.model.settings.model_copy(update=changes)
         try:
             reply = await speak(
-                council,
-                self.key,
+                replace(self.model, settings=settings),
                 messages,
                 on_text=on_text,
                 schema=schema,
@@ -152,14 +145,14 @@ class Asker:
             ToolsRefusedError: its server takes no tools with it.
             ModelUnavailableError: it did not answer.
         """
-        spec = settled(self.council, self.key)
+        spec = self.model.settings
         chat = await open_model(await loop_resources(), spec, {"temperature": 0.0})
         heard: Any = None
         self.calls += 1
-        lane = lane_of((await loop_resources()).lanes, self.council, self.key)
+        lane = open_lane((await loop_resources()).lanes, self.model.lane)
         try:
             bound = chat.bind_tools(list(tools))
-            async with lane.turn(instance_of(spec)) if lane else nullcontext():
+            async with lane.turn(self.model.instance) if lane else nullcontext():
                 began = asyncio.get_running_loop().time()
                 async with asyncio.timeout(spec.timeout):
                     async for chunk in bound.astream(list(messages)):

@@ -15,7 +15,7 @@ from mom_council.vendors import Vendor, vendor_of
 
 if TYPE_CHECKING:
     from mom_council.models.clients import LoopResources
-    from mom_council.models.usage import Meter
+    from mom_council.models.prices import Meter
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mom_council.councils.schema import Council, Server, Tool
+from mom_council.councils.schema import Server, Tool
 from mom_council.errors import CouncilError
 
 if TYPE_CHECKING:
@@ -26,27 +26,29 @@ CallerTools = Mapping[str, "BaseTool | Callable[..., Any]"]
 NO_TOOLS: CallerTools = {}
 
 
-def refuse_tools(council: Council, given: CallerTools, env: Mapping[str, str] = os.environ) -> None:
-    """See that every tool of the council may be used.
+def refuse_tools(
+    tools: Mapping[str, Tool], given: CallerTools, env: Mapping[str, str] = os.environ
+) -> None:
+    """See that every tool of a council may be used.
 
     Raises:
         CouncilError: one runs code that nobody allowed, or is to be handed over and was not.
     """
-    for problem in tool_problems(council, given, env):
+    for problem in tool_problems(tools, given, env):
         raise problem
 
 
 def tool_problems(
-    council: Council, given: CallerTools = NO_TOOLS, env: Mapping[str, str] = os.environ
+    tools: Mapping[str, Tool], given: CallerTools = NO_TOOLS, env: Mapping[str, str] = os.environ
 ) -> Iterator[CouncilError]:
     """Yield what keeps tools of the council from being used, an error each."""
     leave = {part.strip() for part in env.get(VARIABLE, "").split(",")}
     for name in given:
-        if name not in council.tools:
+        if name not in tools:
             yield CouncilError(
-                f"{name!r} is handed over and is no key of `tools`; there are {[*council.tools]}",
+                f"{name!r} is handed over and is no key of `tools`; there are {[*tools]}",
             )
-    for name, tool in council.tools.items():
+    for name, tool in tools.items():
         if name in given:
             continue
         wanted = _wanted(tool)

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.calls import ToolCall, ToolResult
 from mom_council.models.offering import call_message
+from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.tools.toolset import OpenTool, Toolset, redirect_prints
 from mom_council.records import Attempt, Usage
@@ -146,8 +146,7 @@ class ToolCallbacks:
 
 
 async def speak_with_tools(
-    council: Council,
-    key: str,
+    model: ResolvedModel,
     messages: Sequence[BaseMessage],
     belt: Toolset,
     hands: ToolCallbacks = ToolCallbacks(),
@@ -173,7 +172,7 @@ async def speak_with_tools(
         turn = {**asking, "seat": seat and (f"{seat}/{len(parts)}" if parts else seat)}
         turn |= {"config": config, "tools": () if last else definitions}
         try:
-            parts.append(await _turn(hands.once, council, key, tuple(sent), **turn))
+            parts.append(await _turn(hands.once, model, tuple(sent), **turn))
         except ModelUnavailableError as error:
             tries = [attempt for part in parts for attempt in part.attempts]
             spent = sum((part.usage for part in parts), error.usage or Usage())

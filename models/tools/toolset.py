@@ -21,12 +21,12 @@ import importlib
 import re
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mom_council.councils.schema import Council, Tool
+from mom_council.councils.schema import Tool
 from mom_council.errors import CouncilError
 from mom_council.models.offering import ToolDefinition
 from mom_council.models.tools.allowed import CallerTools, refuse_tools
@@ -138,17 +138,17 @@ class Toolset:
 
 
 async def open_toolset(
-    council: Council, names: Sequence[str], limit: int, given: CallerTools
+    tools: Mapping[str, Tool], names: Sequence[str], limit: int, given: CallerTools
 ) -> Toolset:
-    """Take the named tools of a council in hand; modules are imported, servers started.
+    """Open some of a council's tools; modules are imported, servers started.
 
     Raises:
         CouncilError: a tool is not allowed, not there, or cannot be used as it is.
     """
-    refuse_tools(council, given)
+    refuse_tools(tools, given)
     held: dict[str, OpenTool] = {}
     for name in names:
-        rules = council.tools.get(name) or Tool.model_validate({"bundled": name})
+        rules = tools.get(name) or Tool.model_validate({"bundled": name})
         for tool in await _tools(name, rules, given):
             called = _sign(tool.name)
             if called in held:

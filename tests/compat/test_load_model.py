@@ -45,7 +45,7 @@ def test_a_key_is_in_a_variable_until_cleanup_and_nowhere_else(stage: Stage) -> 
     other = _loaded(stage, api_key="another-key-of-mine")
     name = str(first.spec["api_key_env"])
     assert second.spec["api_key_env"] == name != other.spec["api_key_env"]
-    for thing in (first, vars(first), first.spec, first._council):
+    for thing in (first, vars(first), first.spec, first._model):
         assert KEY not in repr(thing)
     first.cleanup()
     assert second.get_response("Why?")["text"] == "Blue."

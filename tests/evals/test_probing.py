@@ -17,6 +17,7 @@ from mom_council.evals.probing.asking import models_named
 from mom_council.evals.probing.probe import PARTS, Probing, as_markdown, write_pages
 from mom_council.evals.probing.roles import questions
 from mom_council.models.capabilities import can_see, known
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.tests.graph.desk import candidates, proposals, said, voice
 from mom_council.tests.stage import Fault, Reply, Stage
@@ -146,14 +147,14 @@ async def test_what_was_found_is_used_where_the_council_is_silent(stage: Stage) 
     stage.clear()
     schema = {"title": "Vote", "type": "object", "properties": {}}
     for key in ("clever", "naive"):
-        await speak(council, key, [HumanMessage("?")], schema=schema)
+        await speak(resolve_model(council, key), [HumanMessage("?")], schema=schema)
     with_schema, without = (call.body for call in stage.calls)
     assert "response_format" in with_schema
     assert "response_format" not in without
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
     stage.clear()
     for key in ("clever", "naive"):
-        await speak(council, key, [HumanMessage("?")], tools=[tool])
+        await speak(resolve_model(council, key), [HumanMessage("?")], tools=[tool])
     with_tools, in_words = (call.body for call in stage.calls)
     assert "tools" in with_tools
     assert "tools" not in in_words

@@ -10,6 +10,7 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import ModelUnavailableError
+from mom_council.models.resolved import resolve_model
 from mom_council.models.retry import Breaker, Failure, breaker_of
 from mom_council.models.speaking import Reply, speak
 from mom_council.tests.graph.desk import ask as ask_all
@@ -112,7 +113,7 @@ def council(stage: Stage, pause: float = 30, **changes: Any) -> Council:
 
 
 async def ask(council: Council) -> Reply:
-    return await speak(council, "m", [HumanMessage("What is 6 x 7?")])
+    return await speak(resolve_model(council, "m"), [HumanMessage("What is 6 x 7?")])
 
 
 async def test_an_open_breaker_sends_no_request_and_costs_no_call(stage: Stage) -> None:

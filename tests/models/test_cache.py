@@ -18,6 +18,7 @@ from mom_council.errors import ModelUnavailableError
 from mom_council.graph.council import council as open_council
 from mom_council.models import cache
 from mom_council.models.cache import CacheFile
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.paths import cache_dir
 from mom_council.tests.stage import Fault
@@ -48,7 +49,7 @@ async def ask(stage, messages: Any = QUESTION, **more: Any) -> Reply:
             "cache": kept,
         }
     )
-    return await speak(sitting, "m", messages, seat=seat, **calling)
+    return await speak(resolve_model(sitting, "m"), messages, seat=seat, **calling)
 
 
 def rows() -> int:

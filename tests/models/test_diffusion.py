@@ -173,9 +173,9 @@ async def test_a_drawing_that_nobody_waits_for_stops_at_its_next_step(
 ) -> None:
     from mom_council.councils.schema import Model
     from mom_council.models.clients import loop_resources
+    from mom_council.models.prices import Meter
     from mom_council.models.providers import Drawing, ImageOrder, Opening
     from mom_council.models.providers.diffusion import draw
-    from mom_council.models.usage import Meter
 
     spec = Model(provider="diffusers", model=str(pipeline))
     opening = Opening(spec, None, None, {}, await loop_resources())

@@ -18,6 +18,7 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Model
 from mom_council.errors import CouncilError, ModelUnavailableError
 from mom_council.graph.council import compile_council
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.tests.graph.desk import desk, proposals, question, seat, voice
 from mom_council.tests.stage import Stage
@@ -66,7 +67,9 @@ async def ask(
         }
     )
     pieces: list[str] = []
-    reply = await speak(council, "m", messages, on_text=lambda piece, _: pieces.append(piece))
+    reply = await speak(
+        resolve_model(council, "m"), messages, on_text=lambda piece, _: pieces.append(piece)
+    )
     return reply, pieces
 
 

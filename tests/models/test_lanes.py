@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mom_council.councils.schema import Council
-from mom_council.models.lanes import OVERTAKEN, Lane, Lanes, lane_of
+from mom_council.models.lanes import OVERTAKEN, Lane, Lanes, open_lane
 from mom_council.models.planner import plan
-from mom_council.models.voices import ModelInstance, instance_of, settled
+from mom_council.models.resolved import ModelInstance, instance_of, resolve_model
 
 
 def council(**models: dict[str, Any]) -> Council:
@@ -31,7 +31,7 @@ def council(**models: dict[str, Any]) -> Council:
 
 
 def turn(lanes: Lanes, sitting: Council, key: str) -> AbstractAsyncContextManager[Any]:
-    lane = lane_of(lanes, sitting, key)
+    lane = open_lane(lanes, resolve_model(sitting, key).lane)
     return lane.turn(instance_of(sitting.models[key])) if lane else nullcontext()
 
 
@@ -94,7 +94,7 @@ class Desk:
     """Calls through one lane, and a memory that holds so many of their models."""
 
     def __init__(self, fits: int = 1, width: int | None = 1) -> None:
-        self.lane = Lane(width, fits=fits, plans=True, let_go=self.let_go)
+        self.lane = Lane(width, fits=fits, plans=True, unload=self.let_go)
         self.fits = fits
         self.memory: list[ModelInstance] = []
         self.served: list[str] = []
@@ -244,7 +244,7 @@ def test_whoever_comes_late_or_leaves_everyone_else_is_served(calls, fits, width
         return model
 
     async def play() -> None:
-        lane = Lane(width, fits=fits, plans=True, let_go=lambda voice: asyncio.sleep(0))
+        lane = Lane(width, fits=fits, plans=True, unload=lambda voice: asyncio.sleep(0))
         # Some who were announced never come.
         lane.expect([named(model) for model in [*ghosts, *(one[0] for one in calls)]])
         running = [asyncio.ensure_future(call(lane, *one[:3])) for one in calls]
@@ -288,6 +288,6 @@ def test_voices_of_one_model_are_asked_with_the_largest_of_their_contexts():
             "synthesizer": {"model": "long"},
         }
     )
-    assert instance_of(settled(sitting, "short")) == instance_of(settled(sitting, "long"))
-    assert settled(sitting, "long").params == {"num_ctx": 8192, "keep_alive": "2h"}
-    assert settled(sitting, "own").params == {"num_ctx": 512}
+    assert resolve_model(sitting, "short").instance == resolve_model(sitting, "long").instance
+    assert resolve_model(sitting, "long").settings.params == {"num_ctx": 8192, "keep_alive": "2h"}
+    assert resolve_model(sitting, "own").settings.params == {"num_ctx": 512}

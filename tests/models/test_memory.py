@@ -12,10 +12,9 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.models.clients import loop_resources
-from mom_council.models.lanes import Lane, lane_of
-from mom_council.models.memory import update_loaded
+from mom_council.models.lanes import Lane, open_lane, update_loaded
+from mom_council.models.resolved import ModelInstance, instance_of, resolve_model
 from mom_council.models.speaking import speak
-from mom_council.models.voices import ModelInstance, instance_of, settled
 from mom_council.tests.models.fake_nvml import build, play
 from mom_council.tests.stage import Fault, Stage
 
@@ -35,9 +34,11 @@ def sharing(**models: dict[str, Any]) -> Council:
 
 
 async def lane_and_voices(council: Council) -> tuple[Lane, list[ModelInstance]]:
-    lane = lane_of((await loop_resources()).lanes, council, next(iter(council.models)))
+    lane = open_lane(
+        (await loop_resources()).lanes, resolve_model(council, next(iter(council.models))).lane
+    )
     assert lane is not None
-    return lane, [instance_of(settled(council, key)) for key in council.models]
+    return lane, [resolve_model(council, key).instance for key in council.models]
 
 
 async def test_ollama_says_what_it_has_loaded_and_with_which_context() -> None:
@@ -46,12 +47,12 @@ async def test_ollama_says_what_it_has_loaded_and_with_which_context() -> None:
         council = sharing(a={**voice, "context": 2048}, b=voice, c=voice)
         lane, voices = await lane_and_voices(council)
         await update_loaded(lane, voices)
-        assert (lane.loaded, lane.room) == ([], 1)
+        assert (lane.loaded, lane.capacity) == ([], 1)
         for key in ("a", "b"):
-            await speak(council, key, [HumanMessage("?")])
+            await speak(resolve_model(council, key), [HumanMessage("?")])
         await update_loaded(lane, voices)
         assert {one.model for one in lane.loaded} == {"a:latest", "b:latest"}
-        assert lane.room == 2, "two were seen together"
+        assert lane.capacity == 2, "two were seen together"
         other = instance_of(council.models["a"].model_copy(update={"context": 4096}))
         await update_loaded(lane, [other])
         assert other not in lane.loaded, "it would be loaded anew"
@@ -64,7 +65,7 @@ async def test_who_does_not_answer_changes_nothing_that_is_believed() -> None:
             b={"provider": "ollama", "base_url": stage.ollama_url},
         )
         lane, voices = await lane_and_voices(council)
-        await speak(council, "b", [HumanMessage("?")])
+        await speak(resolve_model(council, "b"), [HumanMessage("?")])
         await update_loaded(lane, voices)
     await update_loaded(lane, voices)
     assert [one.model for one in lane.loaded] == ["b:latest"]
@@ -79,7 +80,7 @@ async def test_nobody_is_unloaded_for_a_model_that_is_left_alone() -> None:
             {**council.model_dump(exclude_unset=True), "lanes": {"gpu": {"fits": 1}}}
         )
         for _ in range(3):
-            assert (await speak(council, "a", [HumanMessage("?")])).model == "b"
+            assert (await speak(resolve_model(council, "a"), [HumanMessage("?")])).model == "b"
         assert len(stage.calls_to("a")) == 1
         assert len([load for load in stage.loads if load.model == "b:latest"]) == 1
 
@@ -88,10 +89,10 @@ async def test_engines_of_this_process_are_counted_and_all_the_tiny_ones_fit() -
     tiny = {"provider": "embedded", "params": {"max_tokens": 8}}
     council = sharing(**{name: {**tiny, "model": name} for name in ("tiny-1", "tiny-2")})
     lane, voices = await lane_and_voices(council)
-    await speak(council, "tiny-2", [HumanMessage("What is 2 + 2?")])
+    await speak(resolve_model(council, "tiny-2"), [HumanMessage("What is 2 + 2?")])
     await update_loaded(lane, voices)
     assert [one.model for one in lane.loaded] == ["tiny-2"]
-    assert (lane.room, lane.fits) == (2, None)
+    assert (lane.capacity, lane.fits) == (2, None)
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +110,8 @@ def test_a_gpu_that_tells_its_memory_says_how_many_fit(
         code = f"""
 import asyncio
 from mom_council.councils.loader import load_council
-from mom_council.models.lanes import lane_of
-from mom_council.models.memory import update_loaded
-from mom_council.models.voices import instance_of
+from mom_council.models.lanes import open_lane, update_loaded
+from mom_council.models.resolved import resolve_model
 council = load_council({{
     "name": "gpu",
     "models": {{key: {{"provider": "ollama", "model": key, "lane": "gpu", "concurrency": 1,
@@ -119,9 +119,10 @@ council = load_council({{
     "characters": [{{"name": "A", "model": "a"}}],
     "synthesizer": {{"model": "a"}},
 }})
-lane = lane_of({{}}, council, "a")
-asyncio.run(update_loaded(lane, [instance_of(one) for one in council.models.values()]))
-say(lane.room)
+lane = open_lane({{}}, resolve_model(council, "a").lane)
+models = [resolve_model(council, key).instance for key in council.models]
+asyncio.run(update_loaded(lane, models))
+say(lane.capacity)
 """
         more = {"FAKE_NVML_MEMORY": str(gigabytes * 10**9)} if gigabytes else {}
         assert play(library, ["50"], code, **more) == room_

@@ -12,8 +12,9 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council
 from mom_council.models.clients import loop_resources
-from mom_council.models.lanes import Lane, lane_of
+from mom_council.models.lanes import Lane, open_lane
 from mom_council.models.rates import RateWindow
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.tests.stage import Fault, Reply, Stage
 
@@ -66,7 +67,7 @@ def council(stage: Stage, **lane: Any) -> Council:
 
 async def lane(sitting: Council, period: float) -> Lane:
     """The lane of the council, whose minute is short."""
-    found = lane_of((await loop_resources()).lanes, sitting, "m")
+    found = open_lane((await loop_resources()).lanes, resolve_model(sitting, "m").lane)
     assert found is not None
     assert found.allowance is not None
     found.allowance.period = period
@@ -80,7 +81,11 @@ async def test_models_of_one_key_share_its_requests_a_minute(stage):
     told: list[tuple[str, float]] = []
     replies = await asyncio.gather(
         *(
-            speak(sitting, key, [HumanMessage("?")], on_wait=lambda *waits: told.append(waits))
+            speak(
+                resolve_model(sitting, key),
+                [HumanMessage("?")],
+                on_wait=lambda *waits: told.append(waits),
+            )
             for key in "mnmnm"
         )
     )
@@ -107,7 +112,7 @@ async def test_a_retry_is_a_request_too(stage, monkeypatch):
     stage.model("m", "ok", faults=[Fault.status(500)])
     sitting = council(stage, rpm=1)
     await lane(sitting, 0.3)
-    await speak(sitting, "m", [HumanMessage("?")])
+    await speak(resolve_model(sitting, "m"), [HumanMessage("?")])
     first, second = stage.calls
     assert second.started - first.started >= 0.28
 
@@ -116,7 +121,7 @@ async def test_tokens_are_counted_as_the_answers_tell(stage):
     stage.model("m", Reply("ok", usage=(30, 40)))
     sitting = council(stage, tpm=1000)
     allowance = (await lane(sitting, 60)).allowance
-    await speak(sitting, "m", [HumanMessage("?")])
+    await speak(resolve_model(sitting, "m"), [HumanMessage("?")])
     assert allowance is not None
     assert allowance.wait(930, asyncio.get_running_loop().time()) == 0
     assert allowance.wait(931, asyncio.get_running_loop().time()) > 50
@@ -127,10 +132,12 @@ async def test_who_is_cancelled_while_waiting_leaves_the_others_their_place(stag
     sitting = council(stage, rpm=1)
     held = await lane(sitting, 0.3)
     waiting = asyncio.Event()
-    await speak(sitting, "m", [HumanMessage("?")])
+    await speak(resolve_model(sitting, "m"), [HumanMessage("?")])
     second, third = (
         asyncio.create_task(
-            speak(sitting, "m", [HumanMessage(text)], on_wait=lambda *_: waiting.set())
+            speak(
+                resolve_model(sitting, "m"), [HumanMessage(text)], on_wait=lambda *_: waiting.set()
+            )
         )
         for text in ("second", "third")
     )

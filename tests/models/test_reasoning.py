@@ -37,7 +37,7 @@ def read(pieces: list[str]) -> tuple[ThoughtSplitter, list[tuple[str, bool]]]:
     told: list[tuple[str, bool]] = []
     thoughts = ThoughtSplitter(lambda piece, thought: told.append((piece, thought)))
     for piece in pieces:
-        thoughts.hear(piece)
+        thoughts.feed(piece)
     thoughts.close()
     return thoughts, told
 
@@ -73,9 +73,9 @@ def test_nothing_is_lost_but_tags_and_blanks_and_all_is_told(pieces):
 def test_thoughts_of_the_providers_own_come_first():
     thoughts, _ = read([])
     thoughts = ThoughtSplitter()
-    thoughts.think("six ")
-    thoughts.think("sevens")
-    thoughts.hear("42")
+    thoughts.add_thought("six ")
+    thoughts.add_thought("sevens")
+    thoughts.feed("42")
     thoughts.close()
     assert (thoughts.text, thoughts.reasoning) == ("42", "six sevens")
 
@@ -83,5 +83,5 @@ def test_thoughts_of_the_providers_own_come_first():
 def test_text_is_told_at_once_not_when_the_reply_is_over():
     told = []
     thoughts = ThoughtSplitter(lambda piece, _: told.append(piece))
-    thoughts.hear("one ")
+    thoughts.feed("one ")
     assert told == ["one "]

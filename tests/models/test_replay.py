@@ -17,6 +17,7 @@ from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.providers import Opening
 from mom_council.models.providers.replay import open_chat
 from mom_council.models.registry import missing, open_model
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
 from mom_council.tests.evals.recorded import kept, replayed, sums
@@ -154,13 +155,15 @@ async def test_speaking_reaches_it_as_any_provider(path: Path):
     council = council.model_copy(update={"models": {k: council.models[k] for k in ("ant", "bee")}})
     heard: list[str] = []
     reply = await speak(
-        council, "ant", [HumanMessage(PETS.question)], on_text=lambda piece, _: heard.append(piece)
+        resolve_model(council, "ant"),
+        [HumanMessage(PETS.question)],
+        on_text=lambda piece, _: heard.append(piece),
     )
     assert reply.text == "".join(heard) == "I think so.\n\nAnswer: cat"
     assert reply.finish == "stop"
     assert not missing(council)
     with pytest.raises(ModelUnavailableError, match="does not hold this question"):
-        await speak(council, "ant", [HumanMessage("What is new?")])
+        await speak(resolve_model(council, "ant"), [HumanMessage("What is new?")])
 
 
 async def test_a_model_is_opened_once_for_its_recording(path: Path):

@@ -21,6 +21,7 @@ from mom_council.errors import (
     UnknownNameError,
 )
 from mom_council.models.clients import close_loop_resources
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.stage import Reply as Line
@@ -66,7 +67,9 @@ def voice(stage: Stage, provider: str = "openai", model: str = "m", **more: Any)
 
 async def ask(stage: Stage, provider: str = "openai", **more: Any) -> Reply:
     calling = {name: more.pop(name) for name in ("on_text", "schema", "params") if name in more}
-    return await speak(council(m=voice(stage, provider, **more)), "m", QUESTION, **calling)
+    return await speak(
+        resolve_model(council(m=voice(stage, provider, **more)), "m"), QUESTION, **calling
+    )
 
 
 # What is sent, what comes back.
@@ -114,7 +117,11 @@ async def test_what_is_not_told_is_unknown_and_not_zero(stage, provider):
 async def test_parameters_reach_an_openai_server_unknown_ones_too(stage):
     stage.model("m")
     params = {"temperature": 0.3, "max_tokens": 7, "min_p": 0.1, "seed": 5}
-    await speak(council(m=voice(stage, params=params)), "m", QUESTION, params={"temperature": 0.9})
+    await speak(
+        resolve_model(council(m=voice(stage, params=params)), "m"),
+        QUESTION,
+        params={"temperature": 0.9},
+    )
     body = stage.calls[0].body
     assert (body["temperature"], body["max_tokens"], body["min_p"], body["seed"]) == (
         0.9,
@@ -128,7 +135,7 @@ async def test_parameters_reach_an_openai_server_unknown_ones_too(stage):
 async def test_parameters_reach_ollama_under_its_own_names(stage):
     stage.model("m")
     spec = voice(stage, "ollama", context=2048, params={"max_tokens": 7, "min_p": 0.1})
-    await speak(council(m=spec), "m", QUESTION, params={"temperature": 0.9})
+    await speak(resolve_model(council(m=spec), "m"), QUESTION, params={"temperature": 0.9})
     body = stage.calls[0].body
     assert body["options"] == {"num_predict": 7, "num_ctx": 2048, "min_p": 0.1, "temperature": 0.9}
     assert "think" not in body
@@ -392,7 +399,7 @@ async def test_fallbacks_are_asked_in_order_each_once(stage):
         "c": voice(stage, model="c", retries=0),
         "d": voice(stage, model="d"),
     }
-    reply = await speak(council(**models), "a", QUESTION)
+    reply = await speak(resolve_model(council(**models), "a"), QUESTION)
     assert (reply.text, reply.model) == ("42", "d")
     assert [call.model for call in stage.calls] == ["a", "b", "b", "c", "d"]
     assert [one.model for one in reply.attempts] == ["a", "b", "b", "c", "d"]
@@ -407,7 +414,7 @@ async def test_when_all_fail_the_error_names_each_and_why(stage):
         "b": voice(stage, "ollama", model="not-pulled"),
     }
     with pytest.raises(ModelUnavailableError) as caught:
-        await speak(council(**models), "a", QUESTION)
+        await speak(resolve_model(council(**models), "a"), QUESTION)
     told = str(caught.value)
     assert "'a': HTTP 503" in told
     assert "after 2 tries" in told
@@ -420,14 +427,14 @@ async def test_nobody_at_the_address_is_said_plainly():
         with pytest.raises(
             ModelUnavailableError, match=r"connection refused at http://127.0.0.1:9"
         ):
-            await speak(council(m=spec), "m", QUESTION)
+            await speak(resolve_model(council(m=spec), "m"), QUESTION)
 
 
 async def test_a_model_that_cannot_be_opened_is_passed_over(stage, monkeypatch):
     stage.model("m", reply="42")
     near = voice(stage)
     far = {"provider": "openai", "model": "x", "api_key_env": "NOT_SET", "fallbacks": ["near"]}
-    reply = await speak(council(far=far, near=near), "far", QUESTION)
+    reply = await speak(resolve_model(council(far=far, near=near), "far"), QUESTION)
     assert (reply.model, reply.usage.calls) == ("near", 1)
     assert "'NOT_SET'" in reply.attempts[0].error
 
@@ -435,7 +442,7 @@ async def test_a_model_that_cannot_be_opened_is_passed_over(stage, monkeypatch):
 async def test_when_none_can_be_opened_the_error_says_what_to_do():
     far = {"provider": "openai", "model": "x"}
     with pytest.raises(ProviderNotInstalledError, match="OPENAI_API_KEY"):
-        await speak(council(far=far), "far", QUESTION)
+        await speak(resolve_model(council(far=far), "far"), QUESTION)
 
 
 async def test_a_voice_that_is_written_wrongly_is_passed_over_or_told(stage):
@@ -445,16 +452,16 @@ async def test_a_voice_that_is_written_wrongly_is_passed_over_or_told(stage):
         "lost": {"provider": "embedded", "model": "no-such-weights"},
         "m": voice(stage),
     }
-    reply = await speak(council(**models), "odd", QUESTION)
+    reply = await speak(resolve_model(council(**models), "odd"), QUESTION)
     assert reply.model == "m"
     assert "temperature" in reply.attempts[0].error
     with pytest.raises(CouncilError, match="no-such-weights"):
-        await speak(council(**models), "lost", QUESTION)
+        await speak(resolve_model(council(**models), "lost"), QUESTION)
 
 
 async def test_a_name_that_stands_for_no_model_is_refused(stage):
     with pytest.raises(UnknownNameError, match="'other'"):
-        await speak(council(m=voice(stage)), "other", QUESTION)
+        await speak(resolve_model(council(m=voice(stage)), "other"), QUESTION)
 
 
 # Keys.
@@ -474,7 +481,7 @@ async def test_a_key_goes_to_its_owner_and_to_nobody_else(stage, provider, monke
         "a": voice(stage, provider, "a", retries=0, api_key_env="FIRST_KEY", fallbacks=["b"]),
         "b": voice(stage, provider, "b"),
     }
-    await speak(council(**models), "a", QUESTION)
+    await speak(resolve_model(council(**models), "a"), QUESTION)
     first, second = stage.calls
     assert first.key_sent == "first-key-123456"
     assert second.key_sent in (None, "none")
@@ -504,7 +511,7 @@ async def test_a_lane_takes_as_many_as_it_is_wide_and_waiting_costs_no_time(stag
         a=voice(stage, model="a", lane="gpu", concurrency=1, timeout=0.6),
         b=voice(stage, model="b", lane="gpu", timeout=0.6),
     )
-    replies = await asyncio.gather(*(speak(both, key, QUESTION) for key in "abab"))
+    replies = await asyncio.gather(*(speak(resolve_model(both, key), QUESTION) for key in "abab"))
     assert [reply.finish for reply in replies] == ["stop"] * 4
     assert stage.overlap() == 1
     assert max(reply.usage.seconds for reply in replies) < 0.6
@@ -544,13 +551,13 @@ async def test_the_callers_callbacks_see_the_call(stage):
     stage.model("m", reply="42")
     watch = Watch()
     spec = council(m=voice(stage))
-    await speak(spec, "m", QUESTION, config={"callbacks": [watch], "tags": ["mine"]})
+    await speak(resolve_model(spec, "m"), QUESTION, config={"callbacks": [watch], "tags": ["mine"]})
     assert (watch.started, watch.tags) == (1, ["mine"])
 
 
 async def test_the_shipped_models_speak_without_a_server():
     spec = {"provider": "embedded", "model": "tiny-1", "params": {"max_tokens": 8}}
-    reply = await speak(council(m=spec), "m", [HumanMessage("2 + 2 =")])
+    reply = await speak(resolve_model(council(m=spec), "m"), [HumanMessage("2 + 2 =")])
     assert reply.finish in ("stop", "length")
     assert reply.usage.output_tokens
 

@@ -11,6 +11,7 @@ from mom_council.councils.schema import Council, Model
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.clients import loop_resources
 from mom_council.models.registry import open_model
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.terms import adapt_params
 from mom_council.tests.stage import Fault, Stage
@@ -124,7 +125,9 @@ def seated(stage: Stage, model: str) -> Council:
 async def ask(
     stage: Stage, model: str, schema: dict[str, Any] | None = None, **params: Any
 ) -> Reply:
-    return await speak(seated(stage, model), "m", QUESTION, params=params, schema=schema)
+    return await speak(
+        resolve_model(seated(stage, model), "m"), QUESTION, params=params, schema=schema
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,7 +154,7 @@ async def test_texts_that_end_an_answer_are_left_out_where_they_are_refused(stag
     refused = Fault.status(400, message="Unsupported parameter: 'stop' is not supported")
     stage.model("m", reply="42", faults=[refused])
     council = seated(stage, "m")
-    assert (await speak(council, "m", QUESTION, stop=["END"])).text == "42"
+    assert (await speak(resolve_model(council, "m"), QUESTION, stop=["END"])).text == "42"
     assert ["stop" in call.body for call in stage.calls] == [True, False]
 
 

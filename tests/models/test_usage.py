@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mom_council.councils.schema import Price
-from mom_council.models.usage import Meter
+from mom_council.models.prices import Meter
 
 PRICE = Price(input=2.0, output=10.0)
 

@@ -15,6 +15,7 @@ from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError, ProviderNotInstalledError
 from mom_council.models.clients import loop_resources
 from mom_council.models.registry import open_model
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.tests.stage import Call, Fault, Stage
 from mom_council.tests.stage import Reply as Line
@@ -51,7 +52,7 @@ def council(stage: Stage, vendor: str, **more: Any) -> Council:
 
 
 async def ask(stage: Stage, vendor: str, messages: Any = QUESTION, **more: Any) -> Reply:
-    return await speak(council(stage, vendor, **more), "m", messages)
+    return await speak(resolve_model(council(stage, vendor, **more), "m"), messages)
 
 
 def asked(call: Call) -> dict[str, Any]:
@@ -160,7 +161,7 @@ async def test_a_schema_arrives_and_the_reply_comes_back_as_it_is(
         "required": ["choice"],
         "additionalProperties": False,
     }
-    reply = await speak(council(stage, vendor), "m", QUESTION, schema=schema)
+    reply = await speak(resolve_model(council(stage, vendor), "m"), QUESTION, schema=schema)
     assert (reply.text, reply.usage.calls) == (said, 1)
     assert '"choice": {"type": "string"}' in json.dumps(stage.calls[0].body)
 
@@ -173,7 +174,9 @@ async def test_the_answer_is_streamed_and_counted(stage: Stage, vendor: str) -> 
     stage.model("m-1", reply=Line("It is 42, I think.", usage=(11, 4)))
     heard: list[str] = []
     here = council(stage, vendor, price={"input": 1, "output": 10})
-    reply = await speak(here, "m", QUESTION, on_text=lambda piece, _: heard.append(piece))
+    reply = await speak(
+        resolve_model(here, "m"), QUESTION, on_text=lambda piece, _: heard.append(piece)
+    )
     assert (reply.text, reply.finish, reply.reasoning) == ("It is 42, I think.", "stop", "")
     assert "".join(heard) == reply.text
     assert len(heard) > 2
@@ -289,7 +292,9 @@ async def test_a_definite_no_is_told_in_the_vendors_words_and_not_tried_again(
 async def test_cancelling_hangs_up_on_the_vendor(stage: Stage, vendor: str) -> None:
     stage.model("m-1", reply="one two three four", first_token=0.05, latency=30)
     begun = asyncio.Event()
-    speaking = speak(council(stage, vendor), "m", QUESTION, on_text=lambda *_: begun.set())
+    speaking = speak(
+        resolve_model(council(stage, vendor), "m"), QUESTION, on_text=lambda *_: begun.set()
+    )
     task = asyncio.create_task(speaking)
     await asyncio.wait_for(begun.wait(), 10)
     task.cancel()

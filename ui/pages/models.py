@@ -149,11 +149,11 @@ def _other() -> Voice:
 
 def _send(voice: Voice, question: str) -> None:
     try:
-        council = reach.council_of(voice.provider, voice.model.strip(), voice.base_url)
+        model = reach.model_to_try(voice.provider, voice.model.strip(), voice.base_url)
     except MixtureError as error:
         st.error(inert(error))
         return
-    asked = speak(council, "voice", [HumanMessage(question)])
+    asked = speak(model, [HumanMessage(question)])
     st.session_state["test-call"] = background.start(asked)
 
 

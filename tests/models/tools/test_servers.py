@@ -18,6 +18,7 @@ from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
 from mom_council.models.calls import ToolCall
 from mom_council.models.clients import close_loop_resources, loop_resources
+from mom_council.models.resolved import resolve_model
 from mom_council.models.tools.calling import run_call, speak_with_tools
 from mom_council.models.tools.toolset import Toolset, open_toolset
 from mom_council.tests.stage import Reply, Stage
@@ -46,7 +47,7 @@ def stdio(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 async def belt_of(server: dict[str, Any]) -> Toolset:
-    return await open_toolset(council(server), ["box"], 8, {})
+    return await open_toolset(council(server).tools, ["box"], 8, {})
 
 
 async def do(belt: Toolset, tool: str, **arguments: Any) -> tuple[str, bool]:
@@ -95,8 +96,10 @@ async def test_a_model_uses_it_as_any_other_tool(stage: Stage, stdio: dict[str, 
         "m", reply=[Reply(None, tool_calls=[{"name": "count", "args": {"step": 4}}]), "Four."]
     )
     sitting = council(stdio, stage.openai_url)
-    belt = await open_toolset(sitting, ["box"], 8, {})
-    reply, made = await speak_with_tools(sitting, "m", [HumanMessage("Count.")], belt)
+    belt = await open_toolset(sitting.tools, ["box"], 8, {})
+    reply, made = await speak_with_tools(
+        resolve_model(sitting, "m"), [HumanMessage("Count.")], belt
+    )
     assert (reply.text, made) == ("Four.", 1)
     assert stage.calls[1].body["messages"][-1]["content"] == "counted 4"
     assert stage.calls[0].body["tools"][0]["function"]["parameters"]["required"] == ["step"]

@@ -15,6 +15,7 @@ from langchain_core.tools import tool as langchain_tool
 from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.calls import ToolCall, ToolResult
+from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.calling import Decision, ToolCallbacks, speak_with_tools
 from mom_council.models.tools.toolset import open_toolset
@@ -54,8 +55,10 @@ async def use(stage, given: Any, limit: int = 8, rules: Any = None, **more: Any)
     seen: list[ToolCall | ToolResult] = []
     hands = ToolCallbacks(seen.append, seen.append, approve=more.pop("approve", None))
     sitting = council(stage, {name: (rules or {}) for name in given}, **more)
-    belt = await open_toolset(sitting, [*given], limit, given)
-    reply, made = await speak_with_tools(sitting, "m", QUESTION, belt, hands, **asking)
+    belt = await open_toolset(sitting.tools, [*given], limit, given)
+    reply, made = await speak_with_tools(
+        resolve_model(sitting, "m"), QUESTION, belt, hands, **asking
+    )
     return reply, made, seen
 
 
@@ -359,8 +362,8 @@ async def test_a_fallback_reads_the_calls_of_the_model_before_it(stage):
     sitting = council(stage, {"add": {}})
     first = sitting.models["m"].model_copy(update={"fallbacks": ("n",)})
     sitting = sitting.model_copy(update={"models": {**sitting.models, "m": first}})
-    belt = await open_toolset(sitting, ["add"], 8, {"add": add})
-    reply, made = await speak_with_tools(sitting, "m", QUESTION, belt)
+    belt = await open_toolset(sitting.tools, ["add"], 8, {"add": add})
+    reply, made = await speak_with_tools(resolve_model(sitting, "m"), QUESTION, belt)
     assert (reply.text, reply.model, made) == ("Two.", "n", 1)
     body = stage.calls[-1].body
     assert body["messages"][-1]["tool_call_id"] == "c1"

@@ -8,6 +8,7 @@ import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from mom_council.councils.schema import Tool
+from mom_council.models.resolved import resolve_model
 from mom_council.models.tools.calling import speak_with_tools
 from mom_council.models.tools.toolset import open_toolset
 from mom_council.tests.models.test_vendors import VENDORS, council
@@ -31,10 +32,10 @@ async def test_two_calls_are_answered_under_their_ids(stage: Stage, vendor: str)
     stage.model("m-1", reply=[Line("I look.", tool_calls=called), "It rains."])
     sitting = council(stage, vendor)
     sitting = sitting.model_copy(update={"tools": {"weather": Tool()}})
-    belt = await open_toolset(sitting, ["weather"], 4, {"weather": weather})
+    belt = await open_toolset(sitting.tools, ["weather"], 4, {"weather": weather})
     heard: list[str] = []
     reply, made = await speak_with_tools(
-        sitting, "m", QUESTION, belt, on_text=lambda piece, _: heard.append(piece)
+        resolve_model(sitting, "m"), QUESTION, belt, on_text=lambda piece, _: heard.append(piece)
     )
     assert (reply.text, made, reply.finish) == ("It rains.", 2, "stop")
     assert "".join(heard) == "I look.It rains."
@@ -53,8 +54,8 @@ async def test_thoughts_go_back_signed_to_whoever_wants_them_with_a_call(stage: 
     stage.model("m-1", reply=[Line("I look.", reasoning="Rain?", tool_calls=called), "It rains."])
     sitting = council(stage, "anthropic")
     sitting = sitting.model_copy(update={"tools": {"weather": Tool()}})
-    belt = await open_toolset(sitting, ["weather"], 4, {"weather": weather})
-    reply, _ = await speak_with_tools(sitting, "m", QUESTION, belt)
+    belt = await open_toolset(sitting.tools, ["weather"], 4, {"weather": weather})
+    reply, _ = await speak_with_tools(resolve_model(sitting, "m"), QUESTION, belt)
     assert (reply.text, reply.reasoning) == ("It rains.", "Rain?")
     asked = stage.calls[1].body["messages"][1]
     assert [block["type"] for block in asked["content"]] == ["thinking", "text", "tool_use"]

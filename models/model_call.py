@@ -1,0 +1,312 @@
+"""Asking one model, as often as its policy allows: open it, wait, send, read, judge, try again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mom_council.councils.schema import Price
+from mom_council.errors import MixtureError
+from mom_council.models.addresses import address_of
+from mom_council.models.call_log import CallLog
+from mom_council.models.calls import ToolCall
+from mom_council.models.clients import LoopResources
+from mom_council.models.lanes import Lane
+from mom_council.models.offering import ToolDefinition, ToolOffer
+from mom_council.models.prices import Meter
+from mom_council.models.rates import SentRequest, estimate_tokens
+from mom_council.models.registry import open_model
+from mom_council.models.resolved import ResolvedModel
+from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
+from mom_council.models.stream_parser import Finish, ListenerError, StreamParser
+from mom_council.models.terms import accepts, remember_rejection
+from mom_council.records import Attempt, Usage
+from mom_council.vendors import vendor_of
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessageChunk, BaseMessage
+    from langchain_core.runnables import RunnableConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered, and how it came about."""
+
+    text: str
+    reasoning: str
+    model: str
+    """The key of the model that answered: the one that was asked, or a fallback."""
+    usage: Usage
+    """Of every model that was tried; the seconds leave out waiting for a lane."""
+    first_token: float | None
+    """Seconds from asking to the first piece of text or reasoning, failed tries included."""
+    finish: Finish
+    attempts: tuple[Attempt, ...]
+    """Every try at every model in order; the last one is the answer's own."""
+    cached: bool = False
+    whole: bool = True
+    """Whether the model itself said that this is all."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the answer should know, such as that the prompt was shortened."""
+    detail: str = ""
+    """Why it is broken, or the words of the refusal."""
+    id: str = ""
+    """LangChain's own of the message whose chunks were streamed."""
+    calls: tuple[ToolCall, ...] = ()
+    """The tools that it asks for before it goes on."""
+    message: dict[str, Any] | None = None
+    """What asked for them, as its provider wants it sent back; see `offering.call_message`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of every model of a chain; see `speaking.speak` for its parts."""
+
+    messages: Sequence[BaseMessage]
+    on_text: Callable[[str, bool], None] | None = None
+    schema: dict[str, Any] | None = None
+    params: Mapping[str, Any] | None = None
+    stop: Sequence[str] = ()
+    config: RunnableConfig | None = None
+    on_wait: Callable[[str, float], None] | None = None
+    tools: Sequence[ToolDefinition] = ()
+
+    @property
+    def own_params(self) -> dict[str, Any]:
+        """The parameters of this question alone."""
+        stop = {"stop": [*self.stop]} if self.stop else {}
+        return {**(self.params or {}), **stop}
+
+    def params_for(self, model: ResolvedModel) -> dict[str, Any]:
+        """What a model is asked with, in the council's words."""
+        return {**model.settings.params, **self.own_params}
+
+
+@dataclass(slots=True)
+class _Response:
+    """What came of one request."""
+
+    parser: StreamParser
+    chunks: list[AIMessageChunk] = field(default_factory=list)
+    failure: Failure | None = None
+    first_token: float | None = None
+    """Seconds from asking the first model to the first piece."""
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is something to give: whole, or the part that came."""
+        return self.failure is None or bool(self.parser.text and not self.parser.calling)
+
+
+class ModelCall:
+    """One model's tries at one question."""
+
+    def __init__(
+        self,
+        here: LoopResources,
+        model: ResolvedModel,
+        question: Question,
+        messages: Sequence[BaseMessage],
+        log: CallLog,
+        lane: Lane | None,
+        price: Price | None,
+    ) -> None:
+        """Prepare the tries.
+
+        Args:
+            here: the loop's clients and breakers.
+            model: who is asked.
+            question: what is asked of the whole chain.
+            messages: the question's messages, as this model can take them.
+            log: of the whole chain.
+            lane: whose rate limits hold.
+            price: of the model, where it is known.
+        """
+        self._here = here
+        self._model = model
+        self._settings = model.settings
+        self._question = question
+        self._messages = messages
+        self._log = log
+        self._lane = lane
+        self._meter = Meter(price)
+        self._offer = ToolOffer(model.key, model.settings, question.tools, question.schema)
+        self._breaker = breaker_of(here.breakers, model.settings)
+        self._now = asyncio.get_running_loop().time
+        self._began = 0.0
+        self._deadline: float | None = None
+        """None until the first request is about to be sent."""
+
+    async def run(self) -> Reply | None:
+        """Ask until there is an answer or no further try; None when there is no answer."""
+        if refusal := self._breaker.refusal(self._settings, self._now()):
+            self._log.not_asked(self._model.key, refusal)
+            return None
+        failed_tries = 0
+        while True:
+            try:
+                chat = await open_model(self._here, self._settings, self._question.params)
+            except MixtureError as error:
+                self._log.not_opened(self._model.key, error)
+                return None
+            self._offer.meets(chat)
+            response = await self._try(chat)
+            if response.has_answer:
+                self._settle(None)
+                self._offer.answered()
+                return self._reply(response)
+            failure = response.failure
+            if failure is None or self._adapt(failure):
+                continue
+            failed_tries += 1
+            delay = self._delay(failure, failed_tries)
+            if delay is None:
+                self._settle(failure)
+                return None
+            await asyncio.sleep(delay)
+
+    async def _try(self, chat: BaseChatModel) -> _Response:
+        """Wait for the rate limit, send one request, and take down what came of it."""
+        sent, began = await self._admit()
+        before = self._meter.tokens
+        response = await self._request(chat, self._deadline or began)
+        if sent is not None and self._meter.tokens > before:
+            sent.tokens = self._meter.tokens - before
+        self._log.tried(self._model.key, response.failure, self._now() - began)
+        return response
+
+    async def _admit(self) -> tuple[SentRequest | None, float]:
+        """Wait until the lane's rate limits allow a request; when it was, on the loop's clock.
+
+        The time limit begins with the first request: importing the model's library, or loading its
+        weights, does not count, nor does waiting for a rate limit later.
+        """
+        ready = self._now()
+        sent = None
+        if self._lane is not None:
+            tokens = estimate_tokens(self._messages, self._settings)
+            sent = await self._lane.admit(tokens, self._question.on_wait)
+        began = self._now()
+        if self._deadline is None:
+            self._began, self._deadline = began, began + self._settings.timeout
+        else:
+            self._began += began - ready
+            self._deadline += began - ready
+        return sent, began
+
+    async def _request(self, chat: BaseChatModel, deadline: float) -> _Response:
+        """Send one request and read the stream to its end, or to where it breaks."""
+        response = _Response(
+            StreamParser(self._offer.listener(self._question.on_text), self._meter)
+        )
+        limit = asyncio.timeout_at(self._first_token_by(deadline))
+        arguments = self._arguments(chat)
+        messages = self._offer.messages(self._messages)
+        self._meter.calls += 1
+        try:
+            async with (
+                limit,
+                aclosing(chat.astream(messages, self._question.config, **arguments)) as stream,  # type: ignore[type-var]
+            ):
+                async for chunk in stream:
+                    if self._question.tools:
+                        response.chunks.append(chunk)
+                    if response.parser.feed(chunk) and response.first_token is None:
+                        response.first_token = self._seconds_so_far()
+                        limit.reschedule(deadline)
+        except ListenerError:
+            raise
+        except Exception as error:
+            if limit.expired():
+                response.failure = self._too_late(response, is_over=self._now() >= deadline)
+            else:
+                response.failure = read_failure(
+                    error,
+                    model=self._settings.model,
+                    provider=self._settings.provider,
+                    where=address_of(self._settings),
+                )
+        response.parser.close()
+        response.failure = response.failure or self._fault_of_ending(response.parser.finish)
+        return response
+
+    def _seconds_so_far(self) -> float:
+        """Since the first model of the chain was asked."""
+        return self._log.spent.seconds + self._now() - self._began
+
+    def _first_token_by(self, deadline: float) -> float:
+        first = self._settings.first_token
+        return deadline if first is None else min(deadline, self._now() + first)
+
+    def _arguments(self, chat: BaseChatModel) -> dict[str, Any]:
+        """What `astream` is given besides the messages."""
+        arguments = self._offer.arguments(chat)
+        question = self._question
+        if question.stop and accepts(self._settings, question.params_for(self._model), "stop"):
+            arguments["stop"] = [*question.stop]
+        return arguments
+
+    def _too_late(self, response: _Response, *, is_over: bool) -> Failure:
+        if not is_over:
+            return Failure(f"no first token in {self._settings.first_token:g} s", late=True)
+        what = "no answer" if response.first_token is None else "no end of the answer"
+        return Failure(f"{what} in {self._settings.timeout:g} s", late=True)
+
+    def _fault_of_ending(self, finish: Finish | None) -> Failure | None:
+        """What is wrong with a stream that ended without an error."""
+        if finish == "broken":
+            return Failure("the server broke off with an error", again=True)
+        if finish is None and vendor_of(self._settings.provider).says_end:
+            return Failure("the answer was cut off", again=True)
+        return None
+
+    def _adapt(self, failure: Failure) -> bool:
+        """Whether the next request leaves out what this one was refused for."""
+        params = self._question.params_for(self._model)
+        if remember_rejection(self._settings, params, failure):
+            return True
+        return self._offer.refused_by(failure)
+
+    def _delay(self, failure: Failure, failed_tries: int) -> float | None:
+        """Seconds until the next try; None where there is none."""
+        if not failure.again or failed_tries > self._settings.retries:
+            return None
+        delay = retry_delay(failed_tries, failure)
+        if delay is None or self._deadline is None or self._now() + delay >= self._deadline:
+            return None
+        return delay
+
+    def _settle(self, failure: Failure | None) -> None:
+        """The model's part is over: tell its breaker, and charge what it used."""
+        self._breaker.note(failure, self._settings, self._now())
+        self._log.charge(self._meter, self._now() - self._began)
+
+    def _reply(self, response: _Response) -> Reply:
+        parser, failure = response.parser, response.failure
+        text, calls, message = self._offer.read(parser.text, response.chunks)
+        finish, detail = parser.finish or "stop", ""
+        if failure is not None:
+            finish, detail = "broken", failure.reason
+        elif parser.refusal:
+            finish, detail = "refused", parser.refusal
+        if finish != "stop":
+            calls, message = (), None  # what was cut off is not to be carried out
+        return Reply(
+            text=text,
+            reasoning=parser.reasoning,
+            model=self._model.key,
+            usage=self._log.spent,
+            first_token=response.first_token,
+            finish=finish,
+            attempts=tuple(self._log.attempts),
+            whole=parser.finish is not None,
+            notes=tuple(parser.notes),
+            detail=detail,
+            id=parser.id,
+            calls=calls,
+            message=message,
+        )

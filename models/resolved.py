@@ -1,0 +1,226 @@
+"""A model as it is asked: one entry of a council's `models:` with all that asking it takes.
+
+Its own settings, the models that are asked instead, its lane, where its prices stand, and where
+answers are kept. It is made once from a council; nothing else in `models` knows councils.
+
+Ollama loads a model anew when the size of its context changes, and unloads it five minutes after
+its last call. So a model that several entries of a council share is asked with one context, the
+largest of theirs, and what shares a lane is kept for as long as the lane says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mom_council.councils.schema import Cache, Character, Council, Lane, Model
+from mom_council.errors import UnknownNameError
+from mom_council.vendors import vendor_of
+
+_KEEP_ALIVE = Lane().keep_alive
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInstance:
+    """A model of this machine, loaded in one way: what is in memory or is not."""
+
+    provider: str
+    base_url: str | None
+    model: str
+    options: tuple[tuple[str, Any], ...] = ()
+    spec: Model | None = field(default=None, compare=False)
+
+    @property
+    def name(self) -> tuple[str, str | None, str]:
+        """What it is, however it is loaded."""
+        return self.provider, self.base_url, self.model
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """The lane of a model: what it shares with others, as the council has it."""
+
+    name: str
+    """What the council calls it; a lane of one model has the model's key."""
+    shared: Hashable
+    """What two models have in common that are in one lane."""
+    width: int | None
+    """Calls at a time; None is no limit."""
+    rules: Lane | None
+    """Its section in the council, where it has one."""
+    plans: bool
+    """Whether several of its models are loaded on this machine, so that their order matters."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model, ready to be asked."""
+
+    key: str
+    """What the council calls it."""
+    settings: Model
+    """Its own entry: provider, parameters, key variable, time limits, retries, abilities."""
+    fallbacks: tuple[ResolvedModel, ...] = ()
+    """Who is asked when it does not answer, in order: theirs included, each once."""
+    lane: LaneSettings | None = None
+    """None where it shares nothing and has no limit."""
+    prices: str | None = None
+    """The file of prices that the council names; None: the usual one. See `models.prices`."""
+    cache: Cache | None = None
+    """How long answers are kept; None: they are not."""
+
+    @property
+    def chain(self) -> tuple[ResolvedModel, ...]:
+        """The model and its fallbacks, in the order they are asked."""
+        return (self, *self.fallbacks)
+
+    @property
+    def instance(self) -> ModelInstance:
+        """What is loaded for it."""
+        return instance_of(self.settings)
+
+    @property
+    def is_person(self) -> bool:
+        """Whether it is a person, who is asked by the graph."""
+        return vendor_of(self.settings.provider).is_person
+
+    def with_vision(self, vision: bool) -> ResolvedModel:
+        """The model, declared to see pictures or not to."""
+        return replace(self, settings=self.settings.model_copy(update={"vision": vision}))
+
+    def alone(self) -> ResolvedModel:
+        """The model without its fallbacks."""
+        return replace(self, fallbacks=())
+
+
+def resolve_model(council: Council, key: str) -> ResolvedModel:
+    """The model `key` of a council. It is made once for all runs of the council.
+
+    Raises:
+        UnknownNameError: the council has no such model, or a fallback is none.
+    """
+    source = _Source(council.models, council.lanes, council.prices, council.cache)
+    # A run lays its settings over a council by copying it, and the copies share these parts.
+    same = (id(source.models), id(source.lanes), source.prices, source.cache)
+    _, resolved = _recent.setdefault(same, (source, {}))
+    if key not in resolved:
+        resolved[key] = source.resolve(key, council.name)
+    while len(_recent) > _RECENT_AT_MOST:
+        _recent.pop(next(iter(_recent)), None)
+    return resolved[key]
+
+
+def resolve_character(council: Council, who: Character) -> ResolvedModel:
+    """The model of a character, whose own word on whether it sees stands for the model's.
+
+    Raises:
+        UnknownNameError: as `resolve_model` does.
+    """
+    model = resolve_model(council, who.model)
+    if who.vision is None or who.vision == model.settings.vision:
+        return model
+    return model.with_vision(who.vision)
+
+
+def resolve_alone(settings: Model, key: str = "model") -> ResolvedModel:
+    """A model that stands in no council; its fallbacks are left out."""
+    alone = settings.model_copy(update={"fallbacks": ()})
+    return _Source({key: alone}, {}, None, None).resolve(key, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What of a council decides how its models are asked."""
+
+    models: Mapping[str, Model]
+    lanes: Mapping[str, Lane]
+    prices: str | None
+    cache: Cache | None
+
+    def resolve(self, key: str, name: str) -> ResolvedModel:
+        chain = [self._single(one) for one in self._chain(key, name)]
+        return replace(chain[0], fallbacks=tuple(chain[1:]))
+
+    def _chain(self, key: str, name: str) -> Iterator[str]:
+        """The model and its fallbacks, theirs included, each once."""
+        passed: set[str] = set()
+        rest = [key]
+        while rest:
+            one = rest.pop(0)
+            if one in passed:
+                continue
+            if one not in self.models:
+                raise UnknownNameError(
+                    f"council {name!r} has no model {one!r}; it has {[*self.models]}"
+                )
+            passed.add(one)
+            yield one
+            rest = [*self.models[one].fallbacks, *rest]
+
+    def _single(self, key: str) -> ResolvedModel:
+        settings = self._settings(key)
+        return ResolvedModel(
+            key, settings, lane=self._lane(key), prices=self.prices, cache=self.cache
+        )
+
+    def _settings(self, key: str) -> Model:
+        """Its entry, with what keeps a server from loading it more often than needed."""
+        settings = self.models[key]
+        if "num_ctx" not in vendor_of(settings.provider).load_options:
+            return settings
+        name = instance_of(settings).name
+        contexts = [
+            int(size)
+            for one in self.models.values()
+            if instance_of(one).name == name
+            if (size := one.params.get("num_ctx") or one.context)
+        ]
+        params = dict(settings.params)
+        if contexts:
+            params["num_ctx"] = max(contexts)
+        if settings.lane is not None:
+            lane = self.lanes.get(settings.lane)
+            params.setdefault("keep_alive", lane.keep_alive if lane else _KEEP_ALIVE)
+        return settings.model_copy(update={"params": params})
+
+    def _lane(self, key: str) -> LaneSettings | None:
+        settings = self.models[key]
+        rules = None if settings.lane is None else self.lanes.get(settings.lane)
+        sharing = {key: settings}
+        if settings.lane is not None:
+            sharing = {name: one for name, one in self.models.items() if one.lane == settings.lane}
+        width = min((one.concurrency for one in sharing.values() if one.concurrency), default=None)
+        if rules is not None:
+            width = rules.concurrency or width
+        elif width is None:
+            return None
+        shared = settings.lane or (settings.provider, settings.base_url, settings.model)
+        local = any(vendor_of(one.provider).is_loaded for one in sharing.values())
+        planned = local and (rules is None or rules.order == "planned")
+        plans = planned and len({instance_of(self._settings(name)) for name in sharing}) > 1
+        return LaneSettings(settings.lane or key, shared, width, rules, plans)
+
+
+_RECENT_AT_MOST = 64
+_recent: dict[Hashable, tuple[_Source, dict[str, ResolvedModel]]] = {}
+"""The newest councils' models. A source is held, so that no other has the ids of its parts."""
+
+
+def instance_of(settings: Model) -> ModelInstance:
+    """What is loaded for a model."""
+    vendor = vendor_of(settings.provider)
+    given = {
+        "context": settings.context,
+        "num_ctx": settings.context,
+        "slots": settings.concurrency,
+        **settings.params,
+    }
+    options = tuple(
+        (name, given[name]) for name in vendor.load_options if given.get(name) is not None
+    )
+    # An engine of ours has another address whenever it is started.
+    base_url = None if vendor.engine else settings.base_url
+    return ModelInstance(
+        settings.provider, base_url, vendor.full_name(settings.model), options, settings
+    )
