@@ -1,7 +1,7 @@
-"""Does `canonical` read what the recording's own reader read? Compared where both read something.
+"""Does `read_answer` read what the recording's own reader read? Compared where both read.
 
-Answers are equal when their forms are, or when their numbers agree to six digits: recordings keep
-decimals where a model wrote a fraction.
+Answers are equal when the reader says so, or when their numbers agree to six digits: recordings
+keep decimals where a model wrote a fraction.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from fractions import Fraction
 from pydantic import BaseModel, ConfigDict
 
 from mom_council.councils.recording import Question
-from mom_council.voting.answers import canonical
-from mom_council.voting.forms import read_form
+from mom_council.voting.reading import Answer, are_same, read_answer, read_value
 
 
 class Agreement(BaseModel):
@@ -51,29 +50,39 @@ def compare_reading(questions: Iterable[Question], *, examples: int = 20) -> Agr
         for model, answer in question.models.items():
             if not answer.tail:
                 continue
-            read = canonical(answer.tail, kind="closed")
-            if read is None or answer.ans is None:
+            read = read_answer(answer.tail, kind="closed")
+            if not read or answer.ans is None:
                 missed += answer.ans is not None
-                gained += read is not None
+                gained += bool(read)
                 continue
             both += 1
-            if same_answer(answer.ans, read):
+            if same_recorded(answer.ans, read):
                 equal += 1
             elif len(differing) < examples:
-                differing.append((question.id, model, answer.ans, read))
+                differing.append((question.id, model, answer.ans, str(read.form)))
     return Agreement(
         both=both, equal=equal, missed=missed, gained=gained, differing=tuple(differing)
     )
 
 
-def same_answer(recorded: str, read: str) -> bool:
-    """Whether two short answers are one, as written in two places."""
-    forms = [form.text if (form := read_form(each)) else each for each in (recorded, read)]
-    one, other = (" ".join(each.split()).casefold() for each in forms)
-    if one == other:
+def same_recorded(recorded: str, read: Answer) -> bool:
+    """Whether a recorded answer and one that was read are one.
+
+    Recordings mark text with `S:`, keep decimals where a model wrote a fraction, and leave out
+    units.
+    """
+    text = recorded[2:] if recorded.startswith("S:") else recorded
+    answer = read_value(text, words=40)
+    if answer is not None and are_same(answer, read):
         return True
-    first, second = _number(one), _number(other)
+    if read.form is not None and _even(text) in (_even(read.form), _even(str(read.bare))):
+        return True
+    first, second = _number(text), _number(str(read.bare))
     return first is not None and second is not None and math.isclose(first, second, rel_tol=2e-6)
+
+
+def _even(text: str) -> str:
+    return " ".join(text.split()).strip("'\"`").casefold()
 
 
 def _number(text: str) -> Fraction | None:

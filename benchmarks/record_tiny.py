@@ -20,7 +20,7 @@ from mom_council.benchmarks.tiny import questions as tiny_questions
 from mom_council.councils.recording import Answer, Question, write_recording
 from mom_council.evals.sheet import SHIPPED
 from mom_council.prompts import render
-from mom_council.voting.answers import canonical
+from mom_council.voting.reading import read_answer, same_answer
 
 FOLDER = SHIPPED.parent
 NUMBER = 276
@@ -73,9 +73,8 @@ def main() -> int:
 
 
 def _answer(model: str, said: str, gold: str) -> Answer:
-    ans = canonical(said, kind="closed")
-    wanted = canonical(gold, kind="closed")
-    right = ans is not None and ans == wanted
+    ans = read_answer(said, kind="closed").bare
+    right = same_answer(said, gold)
     ok: Literal[0, 1] = 1 if right else 0
     return Answer(ans=ans, ok=ok, chars=len(said), text=said, model=f"embedded/{model}")
 

@@ -49,8 +49,8 @@ from mom_council.evals.sheet import Line, Sheet, lay_out
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger
 from mom_council.records import Record, Segment, Verdict
-from mom_council.voting.answers import canonical
 from mom_council.voting.early_exit import beta, dirichlet, lossless_in_order
+from mom_council.voting.reading import read_answer
 
 _BY_PRICE = {"stop": "lossless", "order": "price"}
 
@@ -173,7 +173,9 @@ def _as_read(question: Question) -> Question:
     numbers: dict[str, str] = {}
     answers = {}
     for name, answer in question.models.items():
-        said = answer.ans and (canonical(f"Answer: {answer.ans}", kind="closed") or answer.ans)
+        said = answer.ans and (
+            read_answer(f"Answer: {answer.ans}", kind="closed").bare or answer.ans
+        )
         number = numbers.setdefault(said, str(len(numbers) + 1)) if said else None
         answers[name] = answer.model_copy(update={"ans": number, "text": None})
     return question.model_copy(update={"models": answers})

@@ -21,9 +21,9 @@ from mom_council.deliberation.selectors import (
 )
 from mom_council.deliberation.state import CouncilState
 from mom_council.records import Proposal
-from mom_council.voting.answers import canonical
 from mom_council.voting.early_exit import enough
 from mom_council.voting.methods import METHODS
+from mom_council.voting.reading import group_equal, read_answer
 
 
 def next_layer(state: CouncilState, council: Council) -> int | None:
@@ -46,16 +46,14 @@ def layer_agrees(state: CouncilState, council: Council) -> bool:
     """
     turn = current_turn(state)
     kind = state["annotation"].kind
-    behind: dict[str, list[float]] = {}
-    for proposal in proposals_at(state, turn.round, turn.layer):
-        answer = canonical(proposal.text, kind=kind)
-        if answer is not None:
-            behind.setdefault(answer, []).append(proposal.weight)
+    spoken = proposals_at(state, turn.round, turn.layer)
+    groups = group_equal([read_answer(proposal.text, kind=kind) for proposal in spoken])
+    behind = [[spoken[at].weight for at in places] for places in groups]
     dropped_out = dropout_names(state, council, turn.round, turn.layer)
     seated = [name for name in council.seats[turn.layer - 1] if name not in dropped_out]
     whole = sum(council.character(name).weight for name in seated)
     line = council.deliberation.threshold * whole - 1e-9
-    return any(len(weights) > 1 and sum(weights) >= line for weights in behind.values())
+    return any(len(weights) > 1 and sum(weights) >= line for weights in behind)
 
 
 def first_layer(state: CouncilState, council: Council, round_: int) -> int | None:
@@ -134,13 +132,15 @@ def independent_answers(state: CouncilState, council: Council) -> dict[str, str 
         if (a.stage, a.round, a.layer) == ("character", 1, 1) and a.reason in ("settled", "late")
     }
     asked = finished_in(state, 1, 1) - unheard
-    return {
-        name: canonical(said[name].text, kind=kind)
+    names = [name for name in asking_order(council.seats[0], state, council) if name in asked]
+    own = [
+        name
+        for name in names
         if name in said and said[name].model in ("", council.character(name).model)
-        else None
-        for name in asking_order(council.seats[0], state, council)
-        if name in asked
-    }
+    ]
+    answers = [read_answer(said[name].text, kind=kind) for name in own]
+    forms = {own[at]: answers[places[0]].form for places in group_equal(answers) for at in places}
+    return {name: forms.get(name) for name in names}
 
 
 def has_another_turn(state: CouncilState, council: Council) -> bool:

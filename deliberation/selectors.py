@@ -13,7 +13,7 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
 from mom_council.records import Proposal, Usage
-from mom_council.voting.answers import canonical
+from mom_council.voting.reading import group_equal, read_answer
 
 FOR_GOOD = frozenset({"failed", "timeout", "refused"})
 """Reasons after which a character is not asked again for this question: its model has used up its
@@ -230,8 +230,8 @@ def same_answer(proposals: Sequence[Proposal], state: CouncilState) -> bool:
     annotation = state.get("annotation")
     if annotation is not None and annotation.kind == "open":
         return False
-    answers = {canonical(p.text) for p in proposals}
-    return len(answers) == 1 and None not in answers
+    answers = [read_answer(p.text) for p in proposals]
+    return all(answers) and len(group_equal(answers)) == 1
 
 
 def voters_this_round(state: CouncilState, council: Council) -> tuple[str, ...]:

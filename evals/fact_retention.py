@@ -26,7 +26,7 @@ from mom_council.evals.asking import map_concurrently
 from mom_council.evals.intervals import Interval, bootstrap
 from mom_council.graph.council import compile_council
 from mom_council.records import Record, Status, Usage
-from mom_council.voting.answers import canonical
+from mom_council.voting.reading import read_answer, same_answer
 
 MEMBERS = ("Nadia", "Oskar", "Priya", "Quentin")
 
@@ -215,7 +215,7 @@ def _count(name: str, texts: Sequence[tuple[PlantedQuestion, str, Status]]) -> F
         if one.poison
     ]
     agrees = [
-        canonical(text, kind="closed") == status.verdict.options[0].answer
+        same_answer(text, status.verdict.options[0].answer or "")
         for one, text, status in texts
         if not one.poison and status.verdict is not None and status.verdict.options
     ]
@@ -259,7 +259,7 @@ def _as_recorded(one: PlantedQuestion) -> Question:
         id=one.id,
         question=one.question,
         models={
-            name: Answer(ans=canonical(text, kind="closed"), chars=len(text), text=text)
+            name: Answer(ans=read_answer(text, kind="closed").bare, chars=len(text), text=text)
             for name, text in one.answers.items()
         },
     )

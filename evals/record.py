@@ -13,7 +13,7 @@ from mom_council.evals.asking import SoloAnswer, ask_everyone
 from mom_council.evals.cases import Case
 from mom_council.evals.scorers import SCORERS, suits
 from mom_council.tracing.store import Span, TraceStore, TraceView
-from mom_council.voting.answers import canonical
+from mom_council.voting.reading import read_answer
 
 Progress = Callable[[int, int], None]
 """(questions done, questions in all), called after each."""
@@ -78,7 +78,7 @@ def recorded(case: Case, answers: dict[str, SoloAnswer], scorer: str = "auto") -
             continue
         mark = score(solo.text, case) if case.gold is not None or case.check else None
         models[name] = Answer(
-            ans=(mark and mark.answer) or canonical(solo.text, kind="closed"),
+            ans=(mark and mark.answer) or read_answer(solo.text, kind="closed").bare,
             ok=1 if mark is not None and mark.ok else 0,
             chars=len(solo.text),
             text=solo.text or None,
@@ -136,7 +136,7 @@ def from_trace(view: TraceView) -> Question | None:
         question=_whole(view.summary.question, next(iter(first.values()))),
         models={
             name: Answer(
-                ans=canonical(span.reply, kind="closed"),
+                ans=read_answer(span.reply, kind="closed").bare,
                 chars=len(span.reply),
                 text=span.reply,
                 input_tokens=span.input_tokens,

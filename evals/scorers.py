@@ -1,6 +1,6 @@
 """What makes an answer right. `SCORERS` is the table; a new scorer is a function and a line.
 
-`exact`: equal once both answers are in canonical form. `numeric`: right within a tolerance of one
+`exact`: equal once both answers are read. `numeric`: right within a tolerance of one
 part in a million, whatever the notation. `choice`: right by its letter, or by the words of the
 option. `code`: right where it runs, and its case's check runs after it. A judge, which compares two
 answers, is in `evals.duel`.
@@ -17,8 +17,14 @@ from typing import NamedTuple
 
 from mom_council.evals.cases import LETTERS, Case
 from mom_council.evals.sandbox import run_python
-from mom_council.voting.answers import canonical, is_refusal
-from mom_council.voting.replies import plain
+from mom_council.voting.reading import (
+    Answer,
+    are_same,
+    is_refusal,
+    plain_text,
+    read_answer,
+    read_value,
+)
 
 
 class Mark(NamedTuple):
@@ -35,21 +41,23 @@ _SHORT = 200  # characters
 
 
 def score_exact(text: str, case: Case) -> Mark:
-    """Right where the canonical answers are equal, or the words, whatever their case and blanks."""
+    """Right where the final answers are the same, or the words, whatever their case and blanks."""
     if case.gold is None:
         return Mark(ok=False, note="the case has no gold answer")
     gold = str(case.gold)
-    answer = canonical(text, kind="closed")
-    same = (answer is not None and answer == canonical_gold(gold)) or _even(text) == _even(gold)
+    read = read_answer(text, kind="closed")
+    same = are_same(read, read_gold(gold)) or _even(text) == _even(gold)
+    answer = read.bare
     if answer is None and len(text) <= _SHORT and (same or not is_refusal(text)):
         # No answer that can be read, but words, which can be the same as another's.
         answer = _even(text) or None
     return Mark(ok=same, answer=answer)
 
 
-def canonical_gold(gold: str) -> str | None:
-    """The canonical form of a gold answer, which may be written in any way itself."""
-    return canonical(f"Answer: {gold}", kind="closed") or canonical(gold, kind="closed")
+def read_gold(gold: str) -> Answer:
+    """A gold answer, which may be written in any way itself."""
+    value = read_value(gold, words=40)
+    return value if value else read_answer(gold, kind="closed")
 
 
 def _even(text: str) -> str:
@@ -62,8 +70,9 @@ TOLERANCE = 1e-6
 
 def score_number(text: str, case: Case) -> Mark:
     """Right where the final answer is the gold number."""
-    answer = canonical(text, kind="closed")
-    gold, said = value_of(str(case.gold)), _value(answer)
+    read = read_answer(text, kind="closed")
+    answer = read.bare
+    gold, said = value_of(str(case.gold)), _value(read)
     if gold is None:
         return Mark(ok=False, answer=answer, note="the gold answer is no number")
     if said is None:
@@ -74,15 +83,14 @@ def score_number(text: str, case: Case) -> Mark:
 
 def value_of(text: str) -> Fraction | None:
     """The number that a gold answer is, None where it is none."""
-    return _value(canonical_gold(text))
+    return _value(read_gold(text))
 
 
-def _value(form: str | None) -> Fraction | None:
-    """The number of a canonical form: `42`, `-0.5`, `3/4`, `1e3`."""
+def _value(answer: Answer) -> Fraction | None:
+    """The number of an answer, where it is finite as a float."""
     try:
-        value = Fraction(form or "")
-        return value if math.isfinite(float(value)) else None
-    except (ValueError, ZeroDivisionError, OverflowError):
+        return answer.value if answer.value is None or math.isfinite(float(answer.value)) else None
+    except OverflowError:
         return None
 
 
@@ -90,21 +98,10 @@ def score_choice(text: str, case: Case) -> Mark:
     """Right where the letter that was chosen is the gold one."""
     options = case.options or ()
     gold = letter_of(str(case.gold), options)
-    chosen = chosen_in(text, options)
+    chosen = read_answer(text, kind="closed", options=options).form
     if gold is None:
         return Mark(ok=False, answer=chosen, note="the gold answer is none of the options")
     return Mark(ok=chosen == gold, answer=chosen, note="" if chosen else "nothing was chosen")
-
-
-def chosen_in(text: str, options: tuple[str, ...]) -> str | None:
-    """The letter of the option that an answer chooses."""
-    answer = canonical(text, kind="closed")
-    if answer is not None and (letter := letter_of(answer, options)):
-        return letter
-    # "C. Paris": a letter and its words, as the option was shown.
-    ending = plain(text).rpartition("\n")[2]
-    found = re.fullmatch(r"\W*(?:answer\s*:?\s*)?\W*([A-Z])[.):]\s+.*", ending, re.IGNORECASE)
-    return letter_of(found[1], options) if found else None
 
 
 def letter_of(answer: str, options: tuple[str, ...]) -> str | None:
@@ -112,13 +109,7 @@ def letter_of(answer: str, options: tuple[str, ...]) -> str | None:
     bare = answer.strip().strip("().").upper()
     if len(bare) == 1 and bare in LETTERS[: len(options)]:
         return bare
-    same = [
-        letter
-        for letter, option in zip(LETTERS, options, strict=False)
-        if _even(option) == _even(answer)
-        or ((form := canonical_gold(option)) is not None and form == answer)
-    ]
-    return same[0] if len(same) == 1 else None
+    return read_answer(answer, kind="closed", options=options).form
 
 
 _FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
@@ -137,7 +128,7 @@ def score_code(text: str, case: Case) -> Mark:
 
 def code_in(text: str) -> str | None:
     """The Python in an answer: its fences joined, or all of it where it compiles as it stands."""
-    said = plain(text)
+    said = plain_text(text)
     fences = [
         body for language, body in _FENCE.findall(said) if language.lower() in ("", "python", "py")
     ]

@@ -18,8 +18,8 @@ from mom_council.councils.loader import load_council
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger, Outcome
 from mom_council.records import AnswerKind, Proposal
-from mom_council.voting.answers import canonical
 from mom_council.voting.fitted import Trust
+from mom_council.voting.reading import are_same, read_answer
 
 
 def outcomes(values: Mapping[str, Any], *, up: bool) -> list[Outcome]:
@@ -34,17 +34,18 @@ def outcomes(values: Mapping[str, Any], *, up: bool) -> list[Outcome]:
         return []
     annotation = values.get("annotation")
     kind: AnswerKind = annotation.kind if annotation else "unknown"
-    final = canonical(messages[-1].text, kind=kind)
-    if final is None:
+    final = read_answer(messages[-1].text, kind=kind)
+    if not final:
         return []
     first: dict[str, Proposal] = {}
     for proposal in values.get("proposals", []):
         first.setdefault(proposal.character, proposal)  # what it said before it heard the others
     found = []
     for name, proposal in first.items():
-        said = canonical(proposal.text, kind=kind)
-        if said is not None and name in trust.voices and (up or said == final):
-            right = up and said == final
+        answer = read_answer(proposal.text, kind=kind)
+        same = are_same(answer, final)
+        if answer and name in trust.voices and (up or same):
+            right = up and same
             found.append(Outcome(trust.voices[name], trust.kind or "general", right, "thumb"))
     return found
 

@@ -19,7 +19,7 @@ from mom_council.models.calls import ToolCall, tool_calls_in
 from mom_council.models.capabilities import known
 from mom_council.models.constraint import SchemaConstraint
 from mom_council.vendors import vendor_of
-from mom_council.voting.replies import json_values
+from mom_council.voting.reading import json_values
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

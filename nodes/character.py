@@ -31,7 +31,7 @@ from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
 from mom_council.prompts import render
 from mom_council.records import AbsenceReason, Proposal, Segment
 from mom_council.voting.methods import METHODS
-from mom_council.voting.stated import stated_confidence
+from mom_council.voting.reading import stated_confidence
 
 
 def character(name: str, races: Races, given: CallerTools = NO_TOOLS) -> Any:

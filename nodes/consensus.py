@@ -22,7 +22,7 @@ from mom_council.voting.counting import count
 from mom_council.voting.fitted import confidence
 from mom_council.voting.likeness import Measure
 from mom_council.voting.methods import EQUAL_ANSWERS, METHODS
-from mom_council.voting.replies import plain
+from mom_council.voting.reading import are_same, plain_text, read_value
 from mom_council.voting.stopping import explain, why_stop
 
 
@@ -97,7 +97,7 @@ async def _measure(
     wanted = council.deliberation.likeness
     if not METHODS[method].compares_texts or wanted is None or len(standing) < 2:
         return None, {}
-    texts = list(dict.fromkeys(plain(proposal.text) for proposal in standing))
+    texts = list(dict.fromkeys(plain_text(proposal.text) for proposal in standing))
     began = time.monotonic()
     try:
         vectors = await embed(council.models[wanted.model], texts)
@@ -137,7 +137,14 @@ def _confidence(
     leads = verdict.options[0].answer if verdict.leader and verdict.options else None
     if trust is None or leads is None:
         return None, ""
-    return confidence(trust, independent_answers(state, council), leads)
+    leading = read_value(leads)
+    answers = {
+        name: leads
+        if leading and answer and are_same(read_value(answer) or leading, leading)
+        else answer
+        for name, answer in independent_answers(state, council).items()
+    }
+    return confidence(trust, answers, leads)
 
 
 _CUT = {("vote", "late"), ("character", "settled")}

@@ -16,10 +16,10 @@ from mom_council.records import Ballot
 from mom_council.voting.ballot_forms import BallotForm
 from mom_council.voting.candidates import Candidate, Roll
 from mom_council.voting.methods import METHODS
+from mom_council.voting.reading.text import json_spans, plain_text
 from mom_council.voting.reading_choice import NONE, read_choice, said_choice
 from mom_council.voting.reading_lists import read_approvals, read_ranking
 from mom_council.voting.reading_scores import read_scores, score_of
-from mom_council.voting.replies import json_spans, plain
 
 __all__ = ["Candidate", "Reading", "read_ballot"]
 
@@ -90,7 +90,7 @@ def read_ballot(raw: str, candidates: Sequence[Candidate], method: str) -> Readi
     Returns:
         The vote, naming characters. `unread` holds the reply where there is no vote in it.
     """
-    text = plain(raw)
+    text = plain_text(raw)
     roll = Roll(candidates)
     vote, reason = (_Vote(), "")
     if candidates and text:
@@ -132,7 +132,7 @@ class _Vote(NamedTuple):
 
 def _read(text: str, roll: Roll, method: str) -> tuple[_Vote, str]:
     vote, reason, end = None, text, 0
-    for value, at in json_spans(text):
+    for value, _, at in json_spans(text):
         found = _from_json(value, roll, method)
         if found is not None:
             vote, end = found, at

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mom_council.voting.answers import canonical
+from mom_council.voting.reading import are_same, read_answer
 
 _NOUN = (
     r"(?i:candidate|option|answer|proposal|response|choice|letter|reply|entry|statement|solution)"
@@ -54,10 +54,11 @@ class Roll:
         self._names |= {each.label.casefold(): each.character for each in reversed(self.candidates)}
         self._texts = {_even(each.text): each.character for each in reversed(self.candidates)}
         # The first shown of equal answers stands for them: they are counted as one anyway.
-        answers = [
-            (canonical(each.text, kind="closed"), each) for each in reversed(self.candidates)
+        self._answers = [
+            (answer, each.character)
+            for each in self.candidates
+            if (answer := read_answer(each.text, kind="closed"))
         ]
-        self._answers = {answer: each.character for answer, each in answers if answer is not None}
         name = self._reference()
         self.name = re.compile(name)
         self.names = re.compile(rf"{name}(?:{_JOIN}{name}{_NOT_SUBJECT}){{0,31}}")
@@ -83,9 +84,10 @@ class Roll:
         """The first shown of the candidates that answer what this short text says."""
         text = text.strip()
         for reading in (text, f"The answer is {text}"):
-            answer = canonical(reading)
-            if answer in self._answers:
-                return self._answers[answer]
+            answer = read_answer(reading)
+            for other, character in self._answers:
+                if are_same(answer, other):
+                    return character
         return self._texts.get(_even(text)) if text else None
 
     def resolve(self, value: str) -> str | None:

@@ -13,8 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mom_council.voting.answers import canonical
-from mom_council.voting.replies import is_refusal, plain
+from mom_council.voting.reading import group_equal, is_refusal, plain_text, read_answer
 
 _ALIKE = 0.6
 """Share of words from which on two statements are about the same."""
@@ -68,7 +67,9 @@ def compare(texts: dict[str, str]) -> Comparison:
         texts: character -> its proposal; refusals and empty texts say nothing.
     """
     heard = {
-        name: plain(text) for name, text in texts.items() if text.strip() and not is_refusal(text)
+        name: plain_text(text)
+        for name, text in texts.items()
+        if text.strip() and not is_refusal(text)
     }
     if len(heard) < 2:
         return Comparison()
@@ -114,15 +115,14 @@ def _contradict(one: Point, other: Point) -> bool:
 
 def _answers(heard: dict[str, str]) -> list[tuple[Point, Point]]:
     """Final answers that differ, the first against each other one."""
-    points: dict[str, Point] = {}
-    for name, text in heard.items():
-        if (answer := canonical(text)) is not None:
-            if answer in points:
-                points[answer].members.append(name)
-            else:
-                points[answer] = _point(f"the answer is {answer}", name)
-    first, *others = points.values() or [None]
-    return [(first, other) for other in others if first is not None and other is not None]
+    names = list(heard)
+    answers = [read_answer(heard[name]) for name in names]
+    points = []
+    for places in group_equal(answers):
+        point = _point(f"the answer is {answers[places[0]].form}", names[places[0]])
+        point.members += [names[at] for at in places[1:]]
+        points.append(point)
+    return [(points[0], other) for other in points[1:]]
 
 
 def _statements(text: str) -> list[str]:

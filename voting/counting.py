@@ -15,10 +15,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from mom_council.records import AnswerKind, Ballot, Option, Proposal, Verdict
-from mom_council.voting.answers import canonical, is_refusal
 from mom_council.voting.likeness import Measure
 from mom_council.voting.methods import METHODS
 from mom_council.voting.methods.base import AnswerGroup, Standing, Tally, VoteMethod, exact, total
+from mom_council.voting.reading import group_equal, is_refusal, read_answer
 
 
 def build_tally(
@@ -53,23 +53,23 @@ def group_answers(
     proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown"
 ) -> list[AnswerGroup]:
     """The options of a vote, in the seat order of their first members."""
-    together: dict[tuple[str, str], list[Proposal]] = {}
-    for proposal in {each.character: each for each in proposals}.values():
-        answer = canonical(proposal.text, kind=kind)
-        if answer is not None:
-            key = ("answer", answer)
-        elif is_refusal(proposal.text):
-            key = ("refusal", "")
-        else:
-            key = ("words", " ".join(proposal.text.split()).casefold())
-        together.setdefault(key, []).append(proposal)
+    standing = list({each.character: each for each in proposals}.values())
+    answers = [read_answer(each.text, kind=kind) for each in standing]
+    together = [(places, answers[places[0]].form) for places in group_equal(answers)]
+    others: dict[tuple[str, str], list[int]] = {}
+    for at, proposal in enumerate(standing):
+        if not answers[at]:
+            words = " ".join(proposal.text.split()).casefold()
+            refused = is_refusal(proposal.text)
+            others.setdefault(("refusal", "") if refused else ("words", words), []).append(at)
+    together += [(places, None) for places in others.values()]
     return [
         AnswerGroup(
-            members=tuple(each.character for each in members),
-            weight=total(each.weight for each in members),
-            answer=said if sort == "answer" else None,
+            members=tuple(standing[at].character for at in places),
+            weight=total(standing[at].weight for at in places),
+            answer=form,
         )
-        for (sort, said), members in together.items()
+        for places, form in sorted(together, key=lambda group: group[0])
     ]
 
 

@@ -8,12 +8,11 @@ What stands behind a proposal, in the words that the synthesizer and the reader 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from mom_council.records import Proposal, Verdict
-from mom_council.voting.answers import canonical, is_refusal
 from mom_council.voting.methods import METHODS
+from mom_council.voting.reading import are_same, is_refusal, read_answer, read_value
 
 
 def dissent(proposals: Sequence[Proposal], verdict: Verdict) -> tuple[str, ...]:
@@ -79,18 +78,10 @@ def verdict_in_words(verdict: Verdict, number: Mapping[str, int]) -> str:
 def strayed(text: str, verdict: Verdict) -> str:
     """What to say when the written answer is another than the one the council settled on."""
     settled = verdict.options[0].answer if led(verdict) and not verdict.tie else None
-    written = canonical(text)
-    if settled is None or written is None or written == settled:
+    written = read_answer(text)
+    agreed = read_value(settled) if settled is not None else None
+    if not agreed or not written or are_same(written, agreed):
         return ""
-    if _sort(settled) is None or _sort(settled) != _sort(written):
+    if not agreed.hard or agreed.type != written.type:
         return ""  # prose may say the same in other words
-    return f"The synthesizer wrote {written!r}, and the council had settled on {settled!r}."
-
-
-def _sort(answer: str) -> str | None:
-    """What sort of closed answer it is: two of one sort that differ contradict each other."""
-    if answer.lower() in ("yes", "no", "true", "false"):
-        return "verdict"
-    if len(answer) == 1 and answer.isalpha():
-        return "choice"
-    return "number" if re.fullmatch(r"-?\d+(\.\d+|/\d+)?", answer) else None
+    return f"The synthesizer wrote {written.form!r}, and the council had settled on {settled!r}."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from mom_council.voting.candidates import Roll
-from mom_council.voting.latex import boxed
+from mom_council.voting.reading.latex import boxed
 
 _THING = r"(?:answer|candidate|option|proposal|response|one|choice|solution)"
 _MARK = re.compile(
@@ -71,7 +71,7 @@ def said_choice(text: str, roll: Roll) -> str | None:
         answered = roll.by_answer(rest.split("\n", 1)[0][:300])
         if answered:
             return answered
-    boxes = [who for _, inner in boxed(text) if (who := roll.resolve(inner))]
+    boxes = [who for _, inner, _ in boxed(text) if (who := roll.resolve(inner))]
     return boxes[-1] if boxes else None
 
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mom_council.records import AnswerKind, Proposal, StopReason, Verdict
-from mom_council.voting.answers import canonical
 from mom_council.voting.counting import agreed
 from mom_council.voting.methods import METHODS
+from mom_council.voting.reading import read_answer
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Deliberation
@@ -183,7 +183,7 @@ def _by_words(
 
     def words(name: str) -> str:
         text = texts.get(name, name)
-        return canonical(text, kind=kind) or " ".join(text.split()).casefold()
+        return read_answer(text, kind=kind).form or " ".join(text.split()).casefold()
 
     options = sorted(
         (option.answer or words(option.members[0]), round(option.tally, 9))

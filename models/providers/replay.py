@@ -32,7 +32,7 @@ from pydantic import PrivateAttr
 from mom_council.councils.recording import Answer, Question, RecordingError, load_recording
 from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.models.providers import Opening
-from mom_council.voting.answers import canonical
+from mom_council.voting.reading import are_same, read_answer
 
 _CANDIDATE = re.compile(r'<candidate label="(\w+)">\n(.*?)\n</candidate>', re.DOTALL)
 _PROPOSAL = re.compile(r'<proposal number="(\d+)"[^>]*>\n(.*?)\n</proposal>', re.DOTALL)
@@ -210,8 +210,8 @@ def _usage(answer: Answer) -> UsageMetadata | None:
 
 
 def _ballot(asked: str, shown: Sequence[tuple[str, str]], own: Answer) -> str:
-    mine = canonical(said(own), kind="closed")
-    same = [label for label, text in shown if mine and canonical(text, kind="closed") == mine]
+    mine = read_answer(said(own), kind="closed")
+    same = [label for label, text in shown if are_same(read_answer(text, kind="closed"), mine)]
     way = next((way for way in _BALLOTS if f'"{way}": ' in asked), "vote")
     reason = "It gives the answer that I gave." if same else "Nobody gave the answer that I gave."
     ballot: dict[str, Any] = {

@@ -32,7 +32,7 @@ from mom_council.voting.methods.base import (
     percent,
 )
 from mom_council.voting.methods.score import MOST, mean_scores
-from mom_council.voting.stated import stated_confidence
+from mom_council.voting.reading import stated_confidence
 
 
 class BestConfidence(VoteMethod):

@@ -21,7 +21,7 @@ from mom_council.voting.methods.base import (
     percent,
     standings_of,
 )
-from mom_council.voting.replies import is_refusal, plain
+from mom_council.voting.reading import is_refusal, plain_text
 
 
 class Similarity(VoteMethod):
@@ -50,7 +50,7 @@ class Similarity(VoteMethod):
             for at, option in enumerate(options)
             if option.answer is None and not is_refusal(texts[at])
         ]
-        near = clusters([plain(texts[at]) for at in free], line, by)
+        near = clusters([plain_text(texts[at]) for at in free], line, by)
         alike = [[free[at] for at in cluster] for cluster in near]
         rest = [[at] for at in range(len(options)) if at not in free]
         # In the order of first members, as all options are: seats break ties.
@@ -82,7 +82,7 @@ def _joined(
     together = {name for option in options for name in option.members}
     members = tuple(name for name in last if name in together)
     whole = [name for name in members if not last[name].truncated] or list(members)
-    texts = [plain(last[name].text) for name in whole]
+    texts = [plain_text(last[name].text) for name in whole]
     at = medoid(texts, [last[name].weight for name in whole], by)
     return AnswerGroup(
         members=members,

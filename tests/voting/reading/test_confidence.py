@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.voting.answers import canonical
-from mom_council.voting.stated import stated_confidence
+from mom_council.voting.reading import read_answer, stated_confidence
 
 
 @pytest.mark.parametrize(
@@ -69,6 +68,6 @@ def test_whatever_stands_there_a_confidence_is_a_share_or_none(text: str) -> Non
 
 @pytest.mark.parametrize("line", ["Confidence: 80%", "**Confidence:** 80 %", "Confidence: 0.8"])
 def test_the_line_that_says_how_sure_it_is_holds_no_answer(line: str) -> None:
-    assert canonical(f"It is 42.\n{line}", kind="closed") == "42"
-    assert canonical(f"{line}\nAnswer: 42") == "42"
-    assert canonical(f"42\n\n{line}") == "42"
+    assert read_answer(f"It is 42.\n{line}", kind="closed").form == "42"
+    assert read_answer(f"{line}\nAnswer: 42").form == "42"
+    assert read_answer(f"42\n\n{line}").form == "42"

@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from mom_council.voting.answers import canonical, is_refusal
-from mom_council.voting.forms import read_form
+from mom_council.voting.reading import is_refusal, read_answer, read_value, same_answer
 
 FORTY_TWO = [
     "42",
@@ -86,23 +85,26 @@ LISTS = [
 
 @pytest.mark.parametrize("said", FORTY_TWO)
 def test_forty_two_is_forty_two_however_it_is_said(said: str) -> None:
-    assert canonical(said) == "42"
-    assert canonical(said, kind="closed") == "42"
+    assert same_answer(read_answer(said), "42")
+    assert same_answer(read_answer(said, kind="closed"), "42")
+    assert read_answer(said).bare == "42"
 
 
 @pytest.mark.parametrize("said", CHOICE_B)
 def test_a_choice_is_its_letter(said: str) -> None:
-    assert canonical(said) == "B"
+    assert same_answer(read_answer(said), "B")
+    assert read_answer(said).bare == "B"
 
 
 @pytest.mark.parametrize("said", HALF)
 def test_fractions_and_decimals_of_equal_value_are_equal(said: str) -> None:
-    assert canonical(said) == "0.5"
+    assert same_answer(read_answer(said), "0.5")
+    assert read_answer(said).bare == "0.5"
 
 
 @pytest.mark.parametrize("said", LISTS)
 def test_python_lists_are_read_as_values(said: str) -> None:
-    assert canonical(said) == "[1,2,3]"
+    assert read_answer(said).form == "[1,2,3]"
 
 
 @pytest.mark.parametrize(
@@ -132,11 +134,11 @@ def test_python_lists_are_read_as_values(said: str) -> None:
         ("1/3", "1/3"),
         ("-0", "0"),
         ("''", "''"),
-        ("10^{10}", "10^10"),
+        ("10^{10}", "10000000000"),
     ],
 )
 def test_short_answers_have_one_form(said: str, form: str) -> None:
-    assert canonical(said) == form
+    assert read_answer(said).bare == form
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_short_answers_have_one_form(said: str, form: str) -> None:
     ],
 )
 def test_different_answers_stay_apart(one: str, other: str) -> None:
-    assert canonical(one) != canonical(other)
+    assert not same_answer(read_answer(one), read_answer(other))
 
 
 @pytest.mark.parametrize(
@@ -176,11 +178,11 @@ def test_different_answers_stay_apart(one: str, other: str) -> None:
     ],
 )
 def test_long_open_texts_and_refusals_have_no_answer(said: str) -> None:
-    assert canonical(said) is None
+    assert not read_answer(said)
 
 
 def test_an_open_question_has_no_canonical_answers() -> None:
-    assert canonical("42", kind="open") is None
+    assert not read_answer("42", kind="open")
 
 
 def test_a_closed_question_is_read_to_the_end_of_the_reply() -> None:
@@ -188,7 +190,7 @@ def test_a_closed_question_is_read_to_the_end_of_the_reply() -> None:
         "We count the eggs. " * 20
         + "She sells 9 eggs at $2 each, so she makes 9 * 2 = $18 per day."
     )
-    assert canonical(long, kind="closed") == "18"
+    assert same_answer(long, "18")
 
 
 @pytest.mark.parametrize(
@@ -242,19 +244,19 @@ def test_answers_are_no_refusals(said: str) -> None:
 )
 def test_hostile_text_is_read_in_bounded_time(said: str) -> None:
     start = time.process_time()
-    canonical(said, kind="closed")
+    read_answer(said, kind="closed")
     assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize("scrap", ["`", "{", '"}', "``", "}\n```"])
 def test_what_is_left_of_a_fence_or_of_json_is_no_answer(scrap: str) -> None:
-    assert read_form(scrap) is None
+    assert not read_value(scrap)
 
 
 def test_a_sign_alone_can_be_an_answer() -> None:
-    assert canonical("The answer is <", kind="closed") == "<"
+    assert read_answer("The answer is <", kind="closed").form == "<"
 
 
 def test_reading_twice_reads_the_same_and_long_replies_too() -> None:
     for text in ("The answer is 42.", "So it goes on and on. " * 500 + "The answer is 42."):
-        assert [canonical(text) for _ in range(3)] == ["42"] * 3
+        assert [read_answer(text).form for _ in range(3)] == ["42"] * 3

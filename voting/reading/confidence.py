@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mom_council.voting.replies import json_values, plain
+from mom_council.voting.reading.text import json_values, plain_text
 
 _NUMBER = r"(?P<number>\d{1,3}(?:[.,]\d{1,6})?)"
 _SCALE = r"(?P<scale>\s*(?:%|percent\b|per cent\b|(?:/|out of|of)\s*(?:100|10)\b))"
@@ -38,7 +38,7 @@ def stated_confidence(text: str) -> float | None:
 
     The last statement wins, as it does for answers; a JSON field wins over prose.
     """
-    said = plain(text)
+    said = plain_text(text)
     for value in reversed(json_values(said)):
         if isinstance(value, dict):
             for key, given in value.items():

@@ -1,0 +1,25 @@
+"""Reading answers: what a reply says, as a typed value, and when two are the same."""
+
+from __future__ import annotations
+
+from mom_council.voting.reading.answer import Answer, AnswerType, are_same, group_equal
+from mom_council.voting.reading.confidence import stated_confidence
+from mom_council.voting.reading.reader import read_answer, same_answer
+from mom_council.voting.reading.refusals import is_refusal
+from mom_council.voting.reading.text import json_values, plain_text, visible_text
+from mom_council.voting.reading.values import read_value
+
+__all__ = [
+    "Answer",
+    "AnswerType",
+    "are_same",
+    "group_equal",
+    "is_refusal",
+    "json_values",
+    "plain_text",
+    "read_answer",
+    "read_value",
+    "same_answer",
+    "stated_confidence",
+    "visible_text",
+]

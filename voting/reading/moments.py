@@ -1,0 +1,133 @@
+"""Times of day, dates and years, as people write them in twelve languages."""
+
+from __future__ import annotations
+
+import re
+
+from mom_council.voting.reading.answer import Answer
+
+_MONTHS: dict[str, int] = {}
+for _row in (
+    "january february march april may june july august september october november december",
+    "jan feb mar apr may jun jul aug sep oct nov dec",
+    "januar februar märz april mai juni juli august september oktober november dezember",
+    "jän feb mrz apr mai jun jul aug sept okt nov dez",
+    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+    "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+    "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+    "январь февраль март апрель май июнь июль август сентябрь октябрь ноябрь декабрь",
+    "जनवरी फ़रवरी मार्च अप्रैल मई जून जुलाई अगस्त सितंबर अक्टूबर नवंबर दिसंबर",
+    "يناير فبراير مارس أبريل مايو يونيو يوليو أغسطس سبتمبر أكتوبر نوفمبر ديسمبر",
+):
+    _MONTHS.update({_name: _at + 1 for _at, _name in enumerate(_row.split())})
+_NAMES = "|".join(sorted(map(re.escape, _MONTHS), key=len, reverse=True))
+_TIME = re.compile(
+    r"(?:at\s+|um\s+|à\s+|a las\s+|às\s+|alle\s+|в\s+)?(?P<hour>\d{1,2})(?:(?P<mark>[:.hч時点时시])\s?(?P<minute>[0-5]\d)"
+    r"(?::(?P<second>[0-5]\d))?\s?[分분]?)?\s*(?P<half>[ap]\.?\s?m\.?(?![\w])|noon|midnight|o'?clock)?"
+    r"\s*(?P<word>uhr|hrs?|h|heures|ore|horas|часов|点|點|時|시)?"
+    r"(?:\s*(?P<part>in the morning|in the afternoon|in the evening|at night))?\.?",
+    re.IGNORECASE,
+)
+_DAY_FIRST = re.compile(
+    rf"(?:the\s+|el\s+|le\s+|il\s+|am\s+)?(?P<day>\d{{1,2}})(?:st|nd|rd|th|\.|er|º|ª)?\s*(?:of\s+|de\s+|do\s+)?"
+    rf"(?P<month>{_NAMES})\.?(?:,?\s*(?:de\s+|del\s+|of\s+)?(?P<year>\d{{3,4}})(?:\s*(?:г\.?|года))?)?",
+    re.IGNORECASE,
+)
+_MONTH_FIRST = re.compile(
+    rf"(?P<month>{_NAMES})\.?\s+(?:the\s+)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s*(?P<year>\d{{3,4}}))?",
+    re.IGNORECASE,
+)
+_MONTH_YEAR = re.compile(
+    rf"(?P<month>{_NAMES})\.?,?\s+(?:de\s+|of\s+)?(?P<year>\d{{4}})", re.IGNORECASE
+)
+_ISO = re.compile(r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})")
+_EAST = re.compile(
+    r"(?:(?P<year>\d{3,4})\s*[年년]\s*)?(?P<month>\d{1,2})\s*[月월]\s*(?:(?P<day>\d{1,2})\s*[日일号]?)?"
+)
+_ERA = re.compile(
+    r"(?:(?P<before>ad|a\.d\.)\s*)?(?P<year>\d{1,5})\s*(?P<era>b\.?\s?c\.?(?:\s?e\.?)?|a\.?d\.?|c\.?e\.?|"
+    r"v\.\s?chr\.?|n\.\s?chr\.?|av\.\s?j\.?-?c\.?|a\.\s?c\.?|до н\.\s?э\.?|н\.\s?э\.?)?",
+    re.IGNORECASE,
+)
+
+
+def read_moment(text: str) -> Answer | None:
+    """The time of day, the date or the year with an era that the whole text is."""
+    if not any(sign.isdigit() for sign in text[:40]):
+        return _named_time(text)
+    if len(text) > 60:
+        return None
+    return _time(text) or _date(text) or _era(text)
+
+
+def _named_time(text: str) -> Answer | None:
+    named = {"noon": (12, 0), "midday": (12, 0), "midnight": (0, 0)}.get(text.casefold())
+    return _time_answer(text, *named) if named else None
+
+
+def _time(text: str) -> Answer | None:
+    found = _TIME.fullmatch(text)
+    if found is None or int(found["hour"]) > 24:
+        return None
+    hour, minute = int(found["hour"]), int(found["minute"] or 0)
+    half = (found["half"] or "").lower().replace(".", "").replace(" ", "")
+    part = found["part"] or ""
+    clock = bool(found["word"]) and found["mark"] != "."
+    if not half and not part:
+        if found["word"] and found["word"].lower() not in ("uhr", "点", "點", "時", "시"):
+            return None  # 5 h is a length of time
+        if found["mark"] not in (":", "h", "ч", "時", "点", "时", "시") and not clock:
+            return None
+        if found["mark"] == ":" and not clock:
+            return _clock_or_ratio(text, hour, found["minute"], found["second"])
+        return _time_answer(text, hour, minute) if hour < 24 else None
+    if half == "oclock":
+        return Answer("time", text, f"clock:{hour % 12}", bare=text.casefold())
+    if not 1 <= hour <= 12:
+        return _time_answer(text, hour, minute) if half in ("am", "pm") and hour < 24 else None
+    late = half == "pm" or "afternoon" in part or "evening" in part
+    if half == "noon" or half == "midnight":
+        return _time_answer(text, 12 if half == "noon" else 0, minute) if hour == 12 else None
+    return _time_answer(text, hour % 12 + (12 if late else 0), minute)
+
+
+def _clock_or_ratio(text: str, hour: int, minute: str | None, second: str | None) -> Answer | None:
+    """`3:45` is a time of day, a length of time or a ratio: which, only the question knows."""
+    if minute is None:
+        return None
+    form = f"{hour}:{minute}" + (f":{second}" if second else "")
+    if hour >= 13 or text.startswith("0"):
+        return _time_answer(text, hour, int(minute)) if hour < 24 and not second else None
+    return Answer("time", form, f"colon:{form}", bare=form)
+
+
+def _time_answer(text: str, hour: int, minute: int) -> Answer:
+    return Answer("time", text, f"time:{hour:02}:{minute:02}", bare=text.casefold())
+
+
+def _date(text: str) -> Answer | None:
+    for pattern in (_DAY_FIRST, _MONTH_FIRST, _MONTH_YEAR, _ISO, _EAST):
+        found = pattern.fullmatch(text)
+        if found is None:
+            continue
+        named = found["month"]
+        month = int(named) if named.isdigit() else _MONTHS.get(named.casefold(), 0)
+        parts = found.groupdict()
+        day = int(parts.get("day") or 0)
+        if not 1 <= month <= 12 or day > 31:
+            return None
+        year = parts.get("year") or ""
+        return Answer("date", text, f"date:{year}-{month}-{day or ''}", bare=text.casefold())
+    return None
+
+
+def _era(text: str) -> Answer | None:
+    found = _ERA.fullmatch(text)
+    if found is None or not (found["era"] or found["before"]):
+        return None
+    era = re.sub(r"[.\s-]", "", (found["era"] or "ad").casefold())
+    before = era in ("bc", "bce", "vchr", "avjc", "ac", "донэ")
+    key = f"date:{'-' if before else ''}{int(found['year'])}"
+    return Answer("date", text, key, bare=text.casefold())

@@ -1,0 +1,444 @@
+"""Numbers in digits, with what stands around them: currency, scale words, units, percent signs.
+
+Both decimal marks are read (`1,234.5`, `1.234,5`, `1 234,5`), and Indian groups (`12,34,567`).
+What can be read in two ways (`3,14` is a number and a list) says so. Units are converted to one of
+each dimension, so `5 m` is `500 cm` and not `5 cm`; a noun that is no unit stays beside the number.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+from mom_council.voting.reading.number_words import read_number_words
+
+
+class Quantity(NamedTuple):
+    """A number and what it counts.
+
+    Attributes:
+        value: as written, scale words included.
+        unit: what follows it, in the words of the answer; "" for a bare number.
+        base: the value in the base unit of its dimension.
+        words: the base unit, then the words after it, each in one spelling.
+        listed: it may also be a list of two numbers (`3,14`).
+    """
+
+    value: Fraction
+    unit: str = ""
+    base: Fraction = Fraction(0)
+    words: tuple[str, ...] = ()
+    listed: bool = False
+
+
+# --- digits -----------------------------------------------------------------------------------
+
+_BLANK = "[ \u00a0\u2009\u202f\u2007]"
+_DIGITS = re.compile(
+    rf"(?P<blank>\d{{1,3}}(?:{_BLANK}\d{{3}})+(?:[.,]\d+)?(?![\d]))"
+    r"|(?P<swiss>\d{1,3}(?:['’]\d{3})+(?:[.,]\d+)?(?!\d))"
+    r"|(?P<german>\d{1,3}(?:\.\d{3})+,\d+(?![\d.,]\d)|\d{1,3}(?:\.\d{3}){2,}(?![\d.,]\d))"
+    r"|(?P<indian>\d{1,2}(?:,\d{2})+,\d{3}(?:\.\d+)?(?![\d,]\d))"
+    r"|(?P<english>[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?(?!\d|,\d))"
+    r"|(?P<comma>\d+,\d+(?!\d|[,.]\d))"
+    r"|(?P<plain>\d+(?:_\d{3})*(?:\.\d+)?|\.\d+)"
+)
+_MOST_DIGITS = 60
+
+
+def read_digits(text: str, at: int = 0) -> tuple[Fraction, int, bool] | None:
+    """The number at a place, where it ends, and whether it may be a list of two."""
+    found = _DIGITS.match(text, at)
+    if found is None or len(found[0]) > _MOST_DIGITS:
+        return None
+    form, digits = found.lastgroup, found[0]
+    if form in ("blank", "swiss"):
+        digits = re.sub(rf"{_BLANK}|['’]", "", digits).replace(",", ".")
+    elif form == "german":
+        digits = digits.replace(".", "").replace(",", ".")
+    elif form in ("indian", "english"):
+        digits = digits.replace(",", "")
+    elif form == "comma":
+        digits = digits.replace(",", ".")
+    return Fraction(digits.replace("_", "")), found.end(), form == "comma"
+
+
+_POWER_OF_TEN = re.compile(
+    r"[eE](?P<e>[-+]?\d{1,3})(?![\w.])|\s*[*x×·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*(?P<ten>[-+−]?\d{1,3})\s*[)}]?"
+)
+_OVER = re.compile(r"\s*/\s*(\d{1,30})(?![\w.,]\d|\d|/|-\d)")
+_MIXED = re.compile(r"(?:\s+|\s*\+\s*|-)(\d{1,12})\s*/\s*(\d{1,12})(?![\d/])")
+_VULGAR = {
+    "½": Fraction(1, 2), "¼": Fraction(1, 4), "¾": Fraction(3, 4), "⅓": Fraction(1, 3),
+    "⅔": Fraction(2, 3), "⅕": Fraction(1, 5), "⅖": Fraction(2, 5), "⅗": Fraction(3, 5),
+    "⅘": Fraction(4, 5), "⅙": Fraction(1, 6), "⅚": Fraction(5, 6), "⅛": Fraction(1, 8),
+    "⅜": Fraction(3, 8), "⅝": Fraction(5, 8), "⅞": Fraction(7, 8),
+}  # fmt: skip
+
+# --- currency and scale -----------------------------------------------------------------------
+
+_CURRENCIES = {
+    "$": "$", "us$": "$", "usd": "$", "dollar": "$", "dollars": "$", "buck": "$", "bucks": "$",
+    "dólares": "$", "dólar": "$", "dollari": "$", "доллар": "$", "доллара": "$", "долларов": "$",
+    "美元": "$", "ドル": "$", "달러": "$", "डॉलर": "$", "دولار": "$", "us-dollar": "$",
+    "€": "€", "eur": "€", "euro": "€", "euros": "€", "евро": "€", "欧元": "€", "ユーロ": "€",
+    "유로": "€", "यूरो": "€", "يورو": "€",
+    "£": "£", "gbp": "£", "¥": "¥", "jpy": "¥", "yen": "¥", "円": "¥", "엔": "¥",
+    "元": "元", "cny": "元", "rmb": "元", "yuan": "元", "₹": "₹", "rs": "₹", "rs.": "₹", "inr": "₹",
+    "rupee": "₹", "rupees": "₹", "रुपये": "₹", "रुपए": "₹", "रुपया": "₹", "₽": "₽", "rub": "₽",
+    "рубль": "₽", "рубля": "₽", "рублей": "₽", "руб": "₽", "₩": "₩", "krw": "₩", "원": "₩", "won": "₩",
+    "chf": "chf", "a$": "a$", "aud": "a$", "c$": "c$", "cad": "c$", "r$": "r$", "brl": "r$",
+    "reais": "r$", "real": "r$", "₿": "btc", "btc": "btc",
+}  # fmt: skip
+_SYMBOL = re.compile(
+    r"(?:us\$|a\$|c\$|r\$|[$€£¥₹₽₩₿]|(?:usd|eur|gbp|jpy|cny|inr|rub|krw|chf|aud|cad|brl|rs\.?)(?=[\s\d]))\s*",
+    re.IGNORECASE,
+)
+_SCALES = {
+    "thousand": 3, "thousands": 3, "tausend": 3, "tsd": 3, "tsd.": 3, "mille": 3, "mil": 3,
+    "mila": 3, "тысяч": 3, "тысячи": 3, "тысяча": 3, "тыс": 3, "тыс.": 3, "千": 3, "천": 3,
+    "हज़ार": 3, "हजार": 3, "ألف": 3, "آلاف": 3,
+    "lakh": 5, "lakhs": 5, "lac": 5, "lacs": 5, "लाख": 5, "crore": 7, "crores": 7, "करोड़": 7,
+    "万": 4, "萬": 4, "만": 4, "亿": 8, "億": 8, "억": 8, "兆": 12, "조": 12, "百万": 6, "千万": 7,
+    "million": 6, "millions": 6, "millionen": 6, "mio": 6, "mio.": 6, "mn": 6, "mln": 6, "mm": 0,
+    "millón": 6, "millones": 6, "milhão": 6, "milhões": 6, "milione": 6, "milioni": 6,
+    "миллион": 6, "миллиона": 6, "миллионов": 6, "млн": 6, "млн.": 6, "مليون": 6, "ملايين": 6,
+    "billion": 9, "billions": 9, "bn": 9, "bn.": 9, "milliarde": 9, "milliarden": 9, "mrd": 9,
+    "mrd.": 9, "milliard": 9, "milliards": 9, "miliardo": 9, "miliardi": 9, "bilhão": 9,
+    "bilhões": 9, "миллиард": 9, "миллиарда": 9, "миллиардов": 9, "млрд": 9, "млрд.": 9,
+    "مليار": 9, "अरब": 9, "trillion": 12, "trillions": 12, "tn": 12, "trn": 12,
+    "billón": 12, "billones": 12, "billionen": 12,
+}  # fmt: skip
+del _SCALES["mm"]
+_FACTORS = {
+    "dozen": 12, "dozens": 12, "dutzend": 12, "douzaine": 12, "douzaines": 12, "docena": 12,
+    "docenas": 12, "dúzia": 12, "dúzias": 12, "dozzina": 12, "dozzine": 12, "hundred": 100,
+    "hundert": 100, "дюжина": 12, "дюжины": 12, "gross": 144, "दर्जन": 12,
+}  # fmt: skip
+_LETTER_SCALES = {"k": 3, "K": 3, "m": 6, "M": 6, "B": 9, "b": 9, "T": 12}
+_WORD = re.compile(r"\s*([^\W\d_]+(?:\.(?=\s|$))?)", re.UNICODE)
+_EAST_SCALE = re.compile(r"\s*(百万|千万|[万萬만亿億억兆조千천])")
+
+# --- units ------------------------------------------------------------------------------------
+
+
+def _units(*rows: str) -> dict[str, tuple[str, Fraction]]:
+    table: dict[str, tuple[str, Fraction]] = {}
+    for row in rows:
+        base, *entries = row.split("; ")
+        for entry in entries:
+            factor, words = entry.split(" ", 1)
+            for word in words.split():
+                table[word] = (base, Fraction(factor))
+    return table
+
+
+_UNITS = _units(
+    "m; 1 m meter meters metre metres metro metros mètre mètres метр метра метров 米 メートル 미터 "
+    "मीटर متر; 1000 km kilometer kilometers kilometre kilometres kilómetro kilómetros quilômetros "
+    "kilomètres chilometri км 公里 千米 キロメートル 킬로미터 किलोमीटर; 1/100 cm centimeter centimeters "
+    "centimetre centimetres zentimeter centímetros см 厘米; 1/1000 mm millimeter millimeters "
+    "millimetre millimetres мм 毫米; 1/1000000 µm μm micrometer micrometers micron microns; "
+    "1/1000000000 nm nanometer nanometers; 0.3048 ft foot feet; 0.0254 in inch inches; "
+    "0.9144 yd yard yards; 1609.344 mi mile miles meile meilen millas milhas miglia; 1/10 dm",
+    "kg; 1 kg kilogram kilograms kilo kilos kilogramm kilogramme кг 公斤 千克 किलोग्राम; "
+    "1/1000 g gram grams gramm gramme grammes gramos gramas grammi г 克; "
+    "1/1000000 mg milligram milligrams; 1000 t tonne tonnes; 0.45359237 lb lbs pound pounds; "
+    "0.028349523125 oz ounce ounces",
+    "s; 1 s sec secs second seconds sekunde sekunden seconde secondes segundo segundos secondi "
+    "секунд секунды 秒 초 सेकंड; 60 min mins minute minutes minuten minuto minutos minuti минут "
+    "минуты мин 分钟 分 분 मिनट دقيقة; 3600 h hr hrs hour hours stunde stunden heure heures hora horas "
+    "ora ore час часа часов 小时 時間 시간 घंटे घंटा ساعة ساعات; 86400 day days tag tage tagen jour "
+    "jours día días dia dias giorno giorni день дня дней 天 日間 일간 दिन يوم أيام; 604800 week weeks "
+    "woche wochen semaine semaines semana semanas settimana settimane неделя недели недель 周 週間; "
+    "1/1000 ms millisecond milliseconds",
+    "month; 1 month months monat monate monaten mois mes meses mês mese mesi месяц месяца месяцев "
+    "个月 ヶ月; 12 year years yr yrs jahr jahre jahren an ans année années año años ano anos anno anni "
+    "год года лет 年間 साल वर्ष سنة سنوات",
+    "l; 1 l L liter liters litre litres litro litros litri литр литра литров 升; 1/1000 ml mL "
+    "milliliter milliliters millilitre millilitres; 3.785411784 gal gallon gallons",
+    "°; 1 ° deg degree degrees grad degrés grados graus gradi градус градуса градусов 度 도",
+    "°C; 1 °C celsius ℃", "°F; 1 °F fahrenheit ℉", "kelvin; 1 kelvin kelvins",
+    "%; 1 % percent per-cent prozent por-ciento por-cento процент процента процентов पर्सेंट प्रतिशत",
+    "J; 1 J joule joules; 1000 kJ kilojoule kilojoules; 3600000 kWh kwh; 1000000 MJ; 4.184 cal calorie "
+    "calories; 4184 kcal",
+    "W; 1 W watt watts; 1000 kW kilowatt kilowatts; 1000000 MW", "N; 1 N newton newtons; 1000 kN",
+    "V; 1 V volt volts; 1000 kV; 1/1000 mV", "A; 1 A amp amps ampere amperes; 1/1000 mA",
+    "Ω; 1 Ω ohm ohms; 1000 kΩ", "Pa; 1 Pa pascal pascals; 1000 kPa; 101325 atm; 100000 bar bars",
+    "Hz; 1 Hz hertz; 1000 kHz; 1000000 MHz; 1000000000 GHz", "mol; 1 mol mole moles",
+    "byte; 1 B byte bytes; 1000 kB KB kilobyte kilobytes; 1000000 MB megabyte megabytes; "
+    "1000000000 GB gigabyte gigabytes; 1000000000000 TB terabyte terabytes; 1/8 bit bits",
+    "mph; 1 mph", "km/h; 1 kmh km/h kph", "m/s; 1 m/s mps", "rad; 1 rad radian radians",
+    "ha; 1 ha hectare hectares", "acre; 1 acre acres", "¢; 1 ¢ cent cents",
+)  # fmt: skip
+_SPEEDS = {"mph": Fraction(1609344, 3600000), "km/h": Fraction(1000, 3600), "m/s": Fraction(1)}
+_UNIT_TOKEN = re.compile(
+    r"\s*(?P<name>°\s?[CFcf](?![\w])|[°%¢$€£¥₹Ω℃℉]|(?:km/h|m/s)(?!\w)|[^\W\d_]+(?:-[^\W\d_]+)*)"
+    r"(?P<dot>\.(?=\s|$))?(?:\s*\^\s*(?P<power>-?\d))?"
+)
+_BETWEEN = re.compile(r"\s*(/|\bper\b|\bpro\b|\bpar\b|\bpor\b)\s*|\s*([*·])\s*", re.IGNORECASE)
+_PLURAL = re.compile(r"(?<=[a-z]{3})(?<![su])s$|(?<=[a-z]{3})(?<=ou)s$")
+_ATTACHED = re.compile(
+    r"(?:°|%|[$€£¥₹₽₩¢]|km|cm|mm|kg|mg|ml|mL|ms|mph|kmh|km/h|m/s|hrs?|mins?|secs?|usd|eur|[GMkKT]B|kWh|kw|kW|"
+    r"ft|lbs?|oz|Hz|kHz|MHz|GHz|[年月日]|[㎡℃℉])",
+    re.IGNORECASE,
+)
+_NO_NOUN = frozenset({
+    "am", "pm", "is", "are", "was", "were", "not", "or", "and", "to", "if", "but", "no", "than",
+    "then", "nor", "except", "through", "until", "bc", "ad", "ce", "bce", "half", "i", "mod",
+    "plus", "minus", "times", "because", "since", "so", "squared", "cubed", "factorial", "pi",
+    "sqrt", "which", "that", "less", "fewer", "more", "of", "out", "versus", "vs", "und", "oder",
+    "et", "ou", "y", "o", "e", "или", "и", "st", "nd", "rd", "th", "v.", "n.", "bzw", "bis", "à",
+    "as", "after", "when", "while", "where", "due", "based", "with", "from", "uhr", "has", "have",
+    "had", "he", "she", "it", "they", "we", "you", "this", "these", "those", "there", "here",
+    "modulo", "divided", "multiplied", "sin", "cos", "tan", "log", "ln", "each-or",
+})  # fmt: skip
+_FILLER = frozenset({"a", "an", "the", "of", "in", "for", "all", "total", "altogether", "exactly"})
+_MOST_WORDS = 6
+
+
+def read_quantity(text: str) -> Quantity | None:
+    """The number that the whole text is, with its unit; None where it is something else."""
+    text = _ABOUT.sub("", text.strip(), count=1)
+    negative = False
+    at = 0
+    sign = re.match(r"(?:minus\s+|negative\s+|[-−–+])\s*", text, re.IGNORECASE)
+    if sign:
+        negative = sign[0][0] != "+"
+        at = sign.end()
+    symbol = _SYMBOL.match(text, at)
+    currency = ""
+    if symbol:
+        at = symbol.end()
+        currency = _CURRENCIES[symbol[0].strip().lower()]
+        if text[at : at + 1] in "-−":
+            negative, at = True, at + 1
+    number = _read_number(text, at, whole=not currency)
+    if number is None:
+        spelled = None if symbol or (sign and not sign[0][0].isalpha()) else read_number_words(text)
+        if spelled is None:
+            return None
+        value, rest, listed = spelled[0], spelled[1], False
+        if re.match(r"[\d/^*+=]", rest):
+            return None
+        negative = False
+        if rest and value in (0, 1) and not rest[0].isupper() and len(rest.split()) > 2:
+            return None  # "one of the reasons", "un homme"
+    else:
+        value, at, listed = number
+        rest = text[at:]
+    value, rest = _scaled(value, rest, bool(currency))
+    unit = _read_unit(value, rest.strip(), currency, glued=bool(rest) and not rest[0].isspace())
+    if unit is None:
+        return None
+    quantity = unit._replace(listed=listed and not unit.words)
+    if negative:
+        return quantity._replace(value=-quantity.value, base=-quantity.base)
+    return quantity
+
+
+_ABOUT = re.compile(
+    r"^(?:(?:about|approximately|approx\.?|roughly|around|exactly|only|just|nearly|almost|circa|ca\.|"
+    r"ungefähr|etwa|genau|environ|exactement|aproximadamente|unos|unas|exactamente|cerca de|"
+    r"около|примерно|ровно|大约|约|約|およそ|약|लगभग|حوالي)\s*|[~≈≃]\s*)+",
+    re.IGNORECASE,
+)
+
+
+def _read_number(text: str, at: int, *, whole: bool) -> tuple[Fraction, int, bool] | None:
+    vulgar = _VULGAR.get(text[at : at + 1])
+    if vulgar is not None:
+        return vulgar, at + 1, False
+    digits = read_digits(text, at)
+    if digits is None:
+        return None
+    value, end, listed = digits
+    if text[end : end + 1] in _VULGAR and text[end : end + 1]:
+        return value + _VULGAR[text[end]], end + 1, False
+    power = _POWER_OF_TEN.match(text, end)
+    if power:
+        exponent = int((power["e"] or power["ten"]).replace("−", "-"))
+        if abs(exponent) > 300:
+            return None
+        return value * Fraction(10) ** exponent, power.end(), False
+    over = _OVER.match(text, end)
+    if over and int(over[1]) and "." not in text[at:end]:
+        return value / int(over[1]), over.end(), False
+    mixed = _MIXED.match(text, end) if value.denominator == 1 and whole else None
+    if mixed and int(mixed[2]) and (int(mixed[1]) < int(mixed[2]) or "-" not in mixed[0]):
+        return value + Fraction(int(mixed[1]), int(mixed[2])), mixed.end(), False
+    if text[end : end + 2].strip()[:1] in _VULGAR and text[end : end + 2].strip():
+        gap = len(text[end : end + 2]) - len(text[end : end + 2].lstrip())
+        return value + _VULGAR[text[end + gap]], end + gap + 1, False
+    return value, end, listed
+
+
+def _scaled(value: Fraction, rest: str, money: bool) -> tuple[Fraction, str]:
+    """Scale words taken in: `2.5 million`, `2 lakh`, `$5M`, `3万`, `5 dozen`."""
+    for _ in range(3):
+        east = _EAST_SCALE.match(rest)
+        if east:
+            value, rest = value * 10 ** _SCALES[east[1]], rest[east.end() :]
+            continue
+        word = _WORD.match(rest)
+        if not word:
+            break
+        name = word[1]
+        letter = _LETTER_SCALES.get(name)
+        glued = not rest[0].isspace()
+        followed = rest[word.end() :].strip()
+        if letter is not None and glued and (money or (name == "k" and followed[:1].isalpha())):
+            value, rest = value * Fraction(10) ** letter, rest[word.end() :]
+            break
+        name = name.casefold()
+        scale = _SCALES.get(name, _SCALES.get(name.rstrip(".")))
+        factor = _FACTORS.get(name)
+        if scale is None and factor is None:
+            break
+        value *= Fraction(10) ** scale if scale is not None else Fraction(factor or 1)
+        rest = rest[word.end() :]
+        linked = re.match(r"\s+(?:of|de|di|d')\s*(?=\w)", rest)
+        if linked and factor is None:
+            rest = " " + rest[linked.end() :]
+    return value, rest
+
+
+def _read_unit(value: Fraction, rest: str, currency: str, *, glued: bool) -> Quantity | None:
+    """What follows the digits; None where it makes the whole no number."""
+    base = value
+    words: list[str] = [currency] if currency else []
+    if not rest:
+        return Quantity(value, currency, base, tuple(words))
+    if glued and not _ATTACHED.match(rest) and rest[0].isascii() and rest[0] != "-":
+        return None  # 3x, 5pm, 2^10
+    if re.match(r"°\s*[NSEWО](?!\w)", rest) or len(rest) > 100:
+        return None
+    if rest[0] == "-":
+        rest = rest[1:]  # 5-minute
+    base, unit, rest = _dimension(value, rest)
+    if unit:
+        compound = _compound(base, unit, rest)
+        if compound is not None:
+            base, rest = compound
+        words.append(unit)
+    tail = _noun(rest)
+    if tail is None:
+        return None
+    words += tail
+    if currency and words[:2] == [currency, currency]:
+        words = words[1:]
+    said = " ".join(([currency] if currency else []) + ([unit] if unit else []) + tail)
+    return Quantity(value, said, base, tuple(words))
+
+
+def _dimension(value: Fraction, rest: str) -> tuple[Fraction, str, str]:
+    """The leading unit, converted: the value in its base unit, that unit, what is left."""
+    factor = Fraction(1)
+    name = ""
+    over = False
+    for _ in range(4):
+        token = _one_unit(rest)
+        if token is None:
+            break
+        unit, size, power, after = token
+        size = size ** abs(power) if unit not in _SPEEDS else size
+        factor = factor / size if over else factor * size
+        shown = unit + (f"^{power}" if power != 1 else "")
+        name = f"{name}/{shown}" if over else (f"{name}*{shown}" if name else shown)
+        rest = after
+        link = _BETWEEN.match(rest)
+        if link is None or _one_unit(rest[link.end() :]) is None:
+            break
+        over = bool(link[1])
+        rest = rest[link.end() :]
+    if name in _SPEEDS:
+        return value * _SPEEDS[name], "m/s", rest
+    return value * factor, name, rest
+
+
+def _one_unit(rest: str) -> tuple[str, Fraction, int, str] | None:
+    word = re.match(r"\s*(square|sq\.?|cubic|cu\.?)\s+(?=\w)", rest, re.IGNORECASE)
+    power = 0
+    if word:
+        power = 2 if word[1][0] in "sS" else 3
+        rest = rest[word.end() :]
+    token = _UNIT_TOKEN.match(rest)
+    if token is None:
+        return None
+    name = token["name"].replace(" ", "")
+    found = _UNITS.get(name) or _UNITS.get(name.casefold())
+    if found is None and name.casefold() in _CURRENCIES:
+        found = (_CURRENCIES[name.casefold()], Fraction(1))
+    if found is None or (len(name) == 1 and name.isalpha() and name not in _UNITS):
+        return None
+    raised = int(token["power"]) if token["power"] else 1
+    if power and (found[0].isalpha() or len(found[0]) == 1):
+        raised = power
+    end = token.end() if token["power"] or token["dot"] else token.end("name")
+    trailing = re.match(r"\s+(squared|cubed)\b", rest[end:])
+    if trailing:
+        raised = 2 if trailing[1] == "squared" else 3
+        end += trailing.end()
+    return found[0], found[1], raised, rest[end:]
+
+
+def _compound(base: Fraction, unit: str, rest: str) -> tuple[Fraction, str] | None:
+    """`2 hours 30 minutes`, `5 ft 3 in`: further parts of the same dimension, added up."""
+    joined = None
+    for _ in range(4):
+        link = re.match(r"\s*(?:,\s*)?(?:and\s+|und\s+|et\s+|y\s+|e\s+|и\s+)?(?=\d)", rest)
+        digits = read_digits(rest, link.end()) if link else None
+        if digits is None:
+            break
+        more, other, after = _dimension(digits[0], rest[digits[1] :])
+        if other != unit:
+            break
+        base, rest = base + more, after
+        joined = (base, rest)
+    return joined
+
+
+def _noun(rest: str) -> list[str] | None:
+    """The words after number and unit, in one spelling; None where they are no mere noun."""
+    rest = rest.strip().strip(".,;:!").strip()
+    if not rest:
+        return []
+    link = re.match(r"(?:/|per\b)\s*", rest, re.IGNORECASE)
+    if link:
+        rest = "per " + rest[link.end() :]
+    if re.search(r"[\d=<>^*+\\√(){}\[\]:;|!?\n\"]|\.\s", rest):
+        return None
+    words = rest.casefold().split()
+    if len(words) > _MOST_WORDS or words[0].strip(",.") in _NO_NOUN:
+        return None
+    if any(word in ("or", "and", "because", "is", "are", "but", "than", "not") for word in words):
+        return None
+    if len(words) == 1 and len(words[0]) == 1 and words[0].isascii():
+        return None
+    return [_singular(word.strip(",.'")) for word in words if word not in _FILLER]
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("shes", "ches", "xes", "sses")):
+        return word[:-2]
+    return _PLURAL.sub("", word)
+
+
+def write_number(value: Fraction) -> str:
+    """`42`, `-0.5` or, where the decimals do not end, `1/3`."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    rest, places = value.denominator, 0
+    for prime in (2, 5):
+        power = 0
+        while rest % prime == 0:
+            rest, power = rest // prime, power + 1
+        places = max(places, power)
+    if rest != 1 or places > 40:
+        return f"{value.numerator}/{value.denominator}"
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    sign = "-" if value < 0 else ""
+    return f"{sign}{digits[:-places]}.{digits[-places:]}"

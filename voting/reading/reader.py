@@ -1,0 +1,189 @@
+"""The one reader of answers: from a reply as a model wrote it to a typed value.
+
+A reply states its answer by a label in one of twelve languages, in a box, after `####`, in a tag, in
+JSON, in bold, or by being nothing else. Reading leniently is worth more than any weighting of
+votes: whole-output JSON alone reads none of the answers of some good models.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+
+from mom_council.records import AnswerKind
+from mom_council.voting.reading.answer import NO_ANSWER, OPEN, Answer, are_same
+from mom_council.voting.reading.confidence import without_confidence
+from mom_council.voting.reading.refusals import refuses
+from mom_council.voting.reading.statements import (
+    last_number,
+    last_sentence,
+    predicate,
+    stated_answer,
+    without_run_on,
+)
+from mom_council.voting.reading.text import plain_text
+from mom_council.voting.reading.values import choice_answer, read_value
+
+_SHORT = 2000
+"""Characters of a reply whose reading is remembered: a round reads each several times."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def read_answer(
+    text: str,
+    *,
+    kind: AnswerKind = "unknown",
+    options: Sequence[str] = (),
+    exact: bool = False,
+    complete: bool = True,
+) -> Answer:
+    """The final answer of a reply, as a typed value.
+
+    It is never less than what was said: `2:30 PM` is a time and not the number 2, `6, -2` are two
+    values. A reply that declines, or says that it does not know, has the type `no answer`; one
+    without a short final answer has the type `open`. Both are false.
+
+    Args:
+        text: the whole reply; thoughts and control tokens are passed over.
+        kind: what the question asks for. `open` questions have no final answers; for `closed` the
+            end of the reply is searched harder; `unknown` takes what is stated, or is all there is.
+        options: the texts of the options, for a question with lettered ones: only their letters
+            are answers then, and an option's text stands for its letter.
+        exact: the question asks for text to the letter (code, a name, a password): quotation
+            marks and capitals then matter.
+        complete: False where the reply broke off; then only what it states in full is read.
+    """
+    if kind == "open":
+        return OPEN
+    shape = (kind, tuple(options), exact, complete)
+    return _remembered(text, *shape) if len(text) <= _SHORT else _read(text, *shape)
+
+
+def same_answer(
+    one: str | Answer, other: str | Answer, *, options: Sequence[str] = (), exact: bool = False
+) -> bool:
+    """Whether two answers, or the final answers of two replies, are the same; in doubt not.
+
+    Args:
+        one: an answer, or a reply.
+        other: another.
+        options: the options that both choose from, as in `read_answer`.
+        exact: capitals and quotation marks matter.
+    """
+    first, second = (
+        read_answer(each, kind="closed", options=options, exact=exact)
+        if isinstance(each, str)
+        else each
+        for each in (one, other)
+    )
+    return are_same(first, second)
+
+
+def _read(
+    text: str, kind: AnswerKind, options: tuple[str, ...], exact: bool, complete: bool
+) -> Answer:
+    plain = without_confidence(plain_text(text))
+    if not plain or refuses(plain):
+        return NO_ANSWER
+    take = functools.partial(_take, options=options, exact=exact)
+    plain = without_run_on(plain)
+    found = stated_answer(plain, take)
+    if found is None and complete and len(plain) <= 200:
+        whole = take(plain)
+        if whole is not None and (whole.hard or not whole):
+            return whole
+    if found is None and complete:
+        found = _in_passing(plain, kind, take, options)
+    return OPEN if found is None else found
+
+
+_remembered = functools.lru_cache(maxsize=1024)(_read)
+
+
+def _take(text: str, *, options: tuple[str, ...] = (), exact: bool = False) -> Answer | None:
+    value = read_value(text, exact=exact)
+    if not options or value is None or not value:
+        return value
+    return choose(text, value, options)
+
+
+def choose(text: str, value: Answer, options: tuple[str, ...]) -> Answer | None:
+    """The choice that a value makes among options: by letters, or by the text of one of them."""
+    allowed = LETTERS[: len(options)]
+    if value.letters and all(letter in allowed for letter in value.letters):
+        return choice_answer(value.letters)
+    labelled = re.match(r"\W{0,3}([A-Z])\W{0,3}[).:](?=\s)", text)
+    if labelled and labelled[1] in allowed:
+        return choice_answer((labelled[1],))
+    letter = text.strip().strip("*_`$().[]{}\"' ").upper()
+    if len(letter) == 1 and letter in allowed:
+        return choice_answer((letter,))
+    chosen = [
+        name
+        for name, option in zip(LETTERS, options, strict=False)
+        if _even(option) == _even(text) or are_same(value, read_value(option, words=30) or OPEN)
+    ]
+    return choice_answer((chosen[0],)) if len(chosen) == 1 else None
+
+
+def _even(text: str) -> str:
+    return " ".join(text.split()).strip(" .").casefold()
+
+
+# --- answers in passing -----------------------------------------------------------------------
+
+_BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
+_THEREFORE = re.compile(
+    r"^\W*(?:therefore|thus|so|hence|in total|finally|as a result|then|daher|also|somit|donc|ainsi|por lo tanto|"
+    r"por tanto|entonces|portanto|logo|quindi|dunque|следовательно|итак|значит|所以|因此|したがって|よって|따라서|"
+    r"इसलिए|अतः|لذلك|إذن)\b",
+    re.IGNORECASE,
+)
+_OPENS_WITH_TRUTH = re.compile(r"^\W*(yes|no|true|false)\b\s*[,.;:!–—-]", re.IGNORECASE)
+_ONE_FENCE = re.compile(r"[^`]{0,80}?```[\w+-]*\n([^`]{1,400}?)```")
+
+
+def _in_passing(
+    text: str, kind: AnswerKind, take: functools.partial[Answer | None], options: tuple[str, ...]
+) -> Answer | None:
+    """What the end of the reply says, and whatever else a short reply is."""
+    closed = kind == "closed"
+    last = last_sentence(text)
+    short = len(text) <= 160
+    if short or closed or _THEREFORE.match(last):
+        found = predicate(last, take)
+        if found is not None:
+            return found
+    opening = _OPENS_WITH_TRUTH.match(text) if closed else None
+    if opening:
+        return take(opening[1])
+    found = _in_bold(text, take, closed=closed) if closed or short else None
+    if found is not None:
+        return found
+    if "\n" not in text and len(text) <= 60:
+        value = read_value(text, words=5) if not options else take(text)
+        if value is not None:
+            return value
+    fence = _ONE_FENCE.fullmatch(text) if len(text) < 700 else None
+    if fence:
+        value = take(fence[1])
+        return value if value is not None and value.hard else None
+    if options:
+        return take(last) or _one_letter(last, take)
+    return last_number(last, take) if closed else None
+
+
+def _in_bold(text: str, take: functools.partial[Answer | None], *, closed: bool) -> Answer | None:
+    """The last bold words that are an answer."""
+    for bold in _BOLD.findall(text)[::-1][:20]:
+        value = take(bold)
+        if value and (value.hard or closed) and not bold.rstrip().endswith(":"):
+            return value
+    return None
+
+
+def _one_letter(sentence: str, take: functools.partial[Answer | None]) -> Answer | None:
+    """The only letter that a sentence names."""
+    letters = re.findall(r"\b(?:option|choice|answer)\s+\(?([A-Z])\)?(?!\w)|\(([A-Z])\)", sentence)
+    return take("".join(letters[0])) if len(letters) == 1 else None

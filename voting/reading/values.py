@@ -1,0 +1,447 @@
+r"""A few words that are known to be the answer, as a typed value: `**(B)**`, `$\frac{1}{2}$`, `5 km`.
+
+Finding those words in a long reply is the work of `statements`.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from mom_council.voting.reading.answer import NO_ANSWER, Answer
+from mom_council.voting.reading.latex import without_latex
+from mom_council.voting.reading.mathematics import (
+    group_answer,
+    number_answer,
+    plain_number,
+    read_group,
+    read_literal,
+    read_relation,
+    read_terms,
+    sorted_keys,
+    split_top,
+)
+from mom_council.voting.reading.moments import read_moment
+from mom_council.voting.reading.quantities import read_quantity
+from mom_council.voting.reading.refusals import is_empty
+
+_LONGEST = 2000
+_SIMPLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
+
+
+def read_value(text: str, *, words: int = 8, exact: bool = False) -> Answer | None:
+    """The value of a short answer; None where it is too long to be one; `NO_ANSWER` where empty.
+
+    Args:
+        text: the answer alone.
+        words: the most words that an answer in words may have.
+        exact: read text to the letter: quotation marks and case matter.
+    """
+    if _SIMPLE.fullmatch(text):
+        return plain_number(Fraction(text)) if text != "-0" else plain_number(Fraction(0))
+    if len(text) > _LONGEST:
+        return None
+    text = text.strip()
+    literal = _literal_text(text)
+    if literal is not None:
+        return _quoted(literal)
+    bare = _bare(text)
+    if not bare or is_empty(bare):
+        return NO_ANSWER if len(text) < 60 else None
+    if len(bare) > 1000:
+        return None
+    value = read_hard(bare)
+    if value is None and "\n" not in text:
+        value = _in_words(bare, words, exact)
+    return value
+
+
+def read_hard(text: str) -> Answer | None:
+    """A value whose shape prose does not take by chance."""
+    if text == "°":
+        return None
+    read = (
+        _truth(text)
+        or _choice(text)
+        or read_moment(text)
+        or _number(text)
+        or _grouped(text)
+        or read_relation(text, _read_part)
+        or _several(text)
+        or _ratio_or_range(text)
+        or read_terms(text)
+    )
+    if read is None and text[0] == "(" and text[-1] == ")" and len(text) > 2:
+        inner = text[1:-1].strip()
+        if "(" not in inner and ")" not in inner:
+            return read_hard(inner) if inner else None
+    return read
+
+
+def _read_part(text: str) -> Answer | None:
+    """A value inside a list or on one side of an equation."""
+    text = text.strip()
+    literal = _literal_text(text)
+    if literal is not None:
+        return _quoted(literal)
+    text = _unwrapped(text)
+    if not text or len(text) > 400:
+        return None
+    return (
+        _truth(text)
+        or _choice(text)
+        or read_moment(text)
+        or _number(text)
+        or _grouped(text)
+        or read_relation_part(text)
+        or read_terms(text)
+        or _in_words(text, 8, False)
+    )
+
+
+def read_relation_part(text: str) -> Answer | None:
+    """An equation inside a list: `x = 1`."""
+    if not re.search(r"[=<>≤≥∈]", text):
+        return None
+    return read_relation(text, lambda side: _number(side) or _grouped(side) or read_terms(side))
+
+
+# --- numbers ----------------------------------------------------------------------------------
+
+
+def _number(text: str) -> Answer | None:
+    if text[0] == "(" and text[-1] == ")" and "," not in text and "(" not in text[1:]:
+        text = text[1:-1].strip()
+        if not text:
+            return None
+    if not (text[0] in "-+−–.~≈≃$€£¥₹₽₩₿½¼¾⅓⅔⅛⅜⅝⅞" or text[0].isalnum()):
+        return None
+    quantity = read_quantity(text)
+    return None if quantity is None else number_answer(quantity, text)
+
+
+_RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)((?:\s*:\s*\d+(?:\.\d+)?)*)")
+_RANGE = re.compile(
+    r"(?:between\s+|from\s+|zwischen\s+|entre\s+|de\s+|von\s+)?(?P<low>\$?-?\d[\d.,]*(?:\s?%)?)\s*"
+    r"(?:-|–|—|\.\.|to|and|bis|und|à|a|y|et|até|до|~|〜|から|到|至)\s*(?P<high>\$?-?\d[\d.,]*(?:\s?%)?)(?P<unit>(?:\s*[^\W\d_]+){0,3})",
+    re.IGNORECASE,
+)
+
+
+def _ratio_or_range(text: str) -> Answer | None:
+    ratio = _RATIO.fullmatch(text)
+    if ratio:
+        form = re.sub(r"\s+", "", text)
+        return Answer("ratio", form, f"colon:{form}", bare=form)
+    between = _RANGE.fullmatch(text)
+    if between is None:
+        return None
+    low, high = (_number(between[side]) for side in ("low", "high"))
+    if (
+        low is None
+        or high is None
+        or low.value is None
+        or high.value is None
+        or low.value >= high.value
+    ):
+        return None
+    unit = between["unit"].strip()
+    form = f"{low.form}-{high.form}" + (f" {unit}" if unit else "")
+    key = f"range:{low.key}..{high.key}"
+    alts = frozenset({key}) if unit else frozenset()
+    return Answer("range", form, key + (f"|{unit.casefold()}" if unit else ""), alts, form)
+
+
+def _grouped(text: str) -> Answer | None:
+    return read_group(text, _read_part)
+
+
+# --- several ----------------------------------------------------------------------------------
+
+_AND = re.compile(
+    r"\s*(?:,\s*)?(?<!\w)(?:and|or|und|oder|et|ou|y|o|e|или|и|和|或|と|और|या|و|أو)(?!\w)\s*|\s*&\s*",
+    re.IGNORECASE,
+)
+
+
+def _several(text: str) -> Answer | None:
+    """`6, -2` is a list; `x = 2 or x = 3`, `2 and 3` and `2; 3` are sets; `A and C` are choices."""
+    text = re.sub(r"^(?:both|either|sowohl)\s+", "", text, flags=re.IGNORECASE)
+    parts, joined = _parts(text)
+    if len(parts) < 2 or len(parts) > 60 or any(not part for part in parts):
+        return None
+    items = [_read_part(part) for part in parts]
+    if any(item is None or not item for item in items):
+        return None
+    read = [item for item in items if item is not None]
+    if all(item.type == "choice" for item in read):
+        return _choices(read)
+    if not all(item.hard for item in read):
+        return None
+    if not joined:
+        listed = group_answer("[", read, "]")
+        form = ", ".join(str(item.form) for item in read)
+        alts = listed.alts | {sorted_keys(read)}
+        return Answer("list", form, listed.key, alts, ",".join(str(item.bare) for item in read))
+    whole = group_answer("{", read, "}")
+    form = " and ".join(str(item.form) for item in read)
+    alts = whole.alts
+    if all("=" in item.key for item in read):
+        values = sorted({sorted(item.alts)[0] for item in read if item.alts})
+        names = {item.key.partition("=")[0] for item in read}
+        alts = frozenset({"{" + ",".join(values) + "}"}) if len(names) == 1 else frozenset()
+    else:
+        ordered = [item.key for item in read]
+        alts |= {"[" + ",".join(ordered) + "]"}
+    return Answer("set", form, whole.key, alts, bare=form)
+
+
+def _parts(text: str) -> tuple[list[str], bool]:
+    """The members of a list, and whether words join them."""
+    pieces = [piece for part in split_top(text, ",;") for piece in _AND.split(part)]
+    joined = ";" in text or any(_AND.search(part) for part in split_top(text))
+    pieces = [piece.strip() for piece in pieces]
+    if len(pieces) > 1:
+        pieces = [piece for at, piece in enumerate(pieces) if piece or at == 0]
+    pairs = [piece for piece in pieces if re.fullmatch(r"[A-Za-z]\s*=.*", piece)]
+    if pairs and len(pairs) == len(pieces):
+        joined = True
+    return pieces, joined
+
+
+# --- choices, truth ---------------------------------------------------------------------------
+
+_NOUN = (
+    r"(?i:option|choice|answer|letter|opción|opcion|opção|opzione|choix|вариант|antwort|selection|"
+    r"选项|選項|選択肢|विकल्प|الخيار)"
+)
+_CHOICE = re.compile(
+    rf"^(?:{_NOUN}\s*:?\s*)?(?:\((?P<round>[A-Ja-j])\)|\[(?P<square>[A-J])\]|"
+    r"(?P<bare>[A-J])(?P<mark>[.):]|\s+[-–—])?|(?P<small>[a-j])(?P<bracket>\))?)(?P<rest>(?:\s.*)?)$",
+    re.DOTALL,
+)
+_CYRILLIC = str.maketrans("АВСДЕ", "ABCDE")
+_COMMENT = re.compile(
+    r"^(?:the|this|it|because|since|as|so|therefore|thus|all|both|none|that|which|these|option|other|others|"
+    r"is|are|was|in|by|for|we|i|you|if|when)\b",
+    re.IGNORECASE,
+)
+_TRUTHS = {
+    "yes": "yes", "no": "no", "true": "true", "false": "false", "ja": "yes", "nein": "no",
+    "oui": "yes", "non": "no", "sí": "yes", "si": "yes", "sim": "yes", "não": "no", "sì": "yes",
+    "да": "yes", "нет": "no", "是": "yes", "是的": "yes", "对": "yes", "否": "no", "不是": "no",
+    "不": "no", "はい": "yes", "いいえ": "no", "네": "yes", "예": "yes", "아니요": "no", "아니오": "no",
+    "हाँ": "yes", "हां": "yes", "नहीं": "no", "जी हाँ": "yes", "نعم": "yes", "لا": "no",
+    "wahr": "true", "falsch": "false", "vrai": "true", "faux": "false", "verdadero": "true",
+    "falso": "false", "verdadeiro": "true", "vero": "true", "верно": "true", "неверно": "false",
+    "正确": "true", "错误": "false", "참": "true", "거짓": "false", "सही": "true", "गलत": "false",
+    "صحيح": "true", "خطأ": "false", "правда": "true", "ложь": "false",
+}  # fmt: skip
+_TRUTH_TAIL = re.compile(
+    r"^(?P<word>[^\W\d_]+(?: हाँ)?)\s*(?:[,.;:!–—。-]\s?.*)?$", re.DOTALL | re.IGNORECASE
+)
+
+
+def _choice(text: str) -> Answer | None:
+    if len(text) == 1 and text in "АВС":
+        text = text.translate(_CYRILLIC)
+    found = _CHOICE.match(text)
+    if not found:
+        return None
+    rest = found["rest"].strip()
+    letter = (found["round"] or found["square"] or found["bare"] or found["small"]).upper()
+    if rest and (
+        (found["small"] and not found["bracket"]) or (found["bare"] and not found["mark"])
+    ):
+        return None  # "A man", "a dog"
+    if found["mark"] == "." and re.match(r"^(?:[a-z]+$|[A-Z]\.)", rest):
+        return None  # "E. coli", "J. K. Rowling"
+    if (
+        found["mark"]
+        and len(found["mark"].strip())
+        and found["mark"].strip() in "-–—"
+        and rest[:1].isdigit()
+    ):
+        return None  # "A - 3"
+    if len(rest) >= 200 or (letter == "A" and found["mark"] == ":" and rest):
+        return None  # "A: 80" is an answer and its label
+    if (
+        found["mark"] == "."
+        and re.fullmatch(r"[A-Z][\w'-]*(?: [A-Z][\w'-]*){0,3}\.?", rest)
+        and not _COMMENT.match(rest)
+    ):
+        label = rest.rstrip(".")
+        alts = frozenset({f"c:{letter}", f"w:{phrase_key(label)}"})
+        return Answer(
+            "choice",
+            f"{letter}. {label}",
+            f"c:{letter}|{label.casefold()}",
+            alts,
+            letter,
+            letters=(letter,),
+        )
+    return choice_answer((letter,))
+
+
+def choice_answer(letters: tuple[str, ...]) -> Answer:
+    """One letter or several, whatever their order."""
+    letters = tuple(sorted(set(letters)))
+    form = ", ".join(letters)
+    return Answer("choice", form, f"c:{form}", bare=form, letters=letters)
+
+
+def _choices(items: list[Answer]) -> Answer | None:
+    letters = tuple(letter for item in items for letter in item.letters)
+    return choice_answer(letters) if len(set(letters)) == len(letters) else None
+
+
+def _truth(text: str) -> Answer | None:
+    found = _TRUTH_TAIL.match(text) if len(text) < 200 else None
+    word = found["word"].casefold() if found else ""
+    truth = _TRUTHS.get(word)
+    if truth is None or (len(word) != len(text.rstrip(".!。")) and word in ("si", "no", "non", "faux", "不", "是", "对")
+                         and not re.match(r"no\s*[,.;:!–—-]", text, re.IGNORECASE)):  # fmt: skip
+        return None
+    return Answer("truth", truth, f"y:{truth}", bare=truth)
+
+
+# --- words ------------------------------------------------------------------------------------
+
+_ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=\S)", re.IGNORECASE)
+_ENDINGS = re.compile(r"\s*(?:です|でした|である|だ|입니다|이다|이에요|예요|है|हैं|होगा)$")
+_MATHS = re.compile(r"\d|[=^*/√]|sqrt|\\")
+
+
+def phrase_key(text: str) -> str:
+    """Words as they are compared: small letters, no article, no dots of abbreviations."""
+    text = _ARTICLE.sub("", " ".join(re.sub(r"[*_`\"]+", " ", text).split()))
+    text = re.sub(r"(?<![\w])([^\W\d_])\.\s*(?=[^\W\d_]\.|[^\W\d_]{2})", r"\1 ", text)
+    text = re.sub(r"(?<=[^\W\d_])\.(?=\s|$)", "", text)
+    return " ".join(text.casefold().split())
+
+
+def _in_words(text: str, most: int, exact: bool) -> Answer | None:
+    text = _ENDINGS.sub("", text)
+    words = text.split()
+    if not words or len(words) > most or len(text) > 100:
+        return None
+    if re.search(r"[^\W\d_]{5,}[.!?]\s|[。!?]", text):
+        return None  # a sentence and the next
+    if re.fullmatch(r"[\s`'\"(){}\[\],:;]*", text) or words[0].lower() in {
+        "not",
+        "that",
+        "because",
+    }:
+        return None
+    shown = _ARTICLE.sub("", " ".join(words)) if not exact else " ".join(words)
+    if exact:
+        return Answer("text", shown, f"q:{shown}", frozenset({f"w:{phrase_key(shown)}"}), shown)
+    if _MATHS.search(text) and not re.search(r"[A-Za-z]{3,} [A-Za-z]{2,}", text):
+        form = re.sub(r"(?<=\w)\*(?=[A-Za-z(])", "", re.sub(r"\s+", "", shown))
+        return Answer("phrase", shown, f"w:{form.casefold()}", bare=form)
+    natural = all(re.fullmatch(r"[^\W\d_]?[^A-Z]*", word) for word in words)
+    return Answer(
+        "phrase", shown, f"w:{phrase_key(shown)}", bare=shown.casefold() if natural else shown
+    )
+
+
+def _quoted(text: str) -> Answer:
+    """What stands in quotation marks, to the letter, but for `"42"`, `"yes"` and `"[1, 2]"`."""
+    value = None
+    if text and text == text.strip() and not re.match(r"0\d", text) and len(text) < 400:
+        value = read_hard(_tidy(text))
+        if value is None and "\\" in text:
+            value = read_hard(_bare(text) or text)
+    if value is None or value.type in ("choice", "time", "date", "term", "ratio", "inequality"):
+        return _text_answer(text, value)
+    return value
+
+
+def _text_answer(text: str, value: Answer | None) -> Answer:
+    form = text if text.strip() else repr(text)
+    alts = {f"w:{phrase_key(text)}"}
+    if value is not None:
+        alts.add(value.key)
+    letters = value.letters if value is not None else ()
+    return Answer("text", form, f"q:{text}", frozenset(alts), bare=form, letters=letters)
+
+
+# --- wrapping ---------------------------------------------------------------------------------
+
+_WRAPS = (
+    ("**", "**"),
+    ("__", "__"),
+    ("$$", "$$"),
+    ("$", "$"),
+    ("\\(", "\\)"),
+    ("\\[", "\\]"),
+    ("*", "*"),
+    ("_", "_"),
+    ("<answer>", "</answer>"),
+)
+_FENCE = re.compile(r"^```[\w+-]*\n?(.*?)\n?```$", re.DOTALL)
+_DOT = re.compile(r"(?<![.!])[.;,。]$|(?<=[^\W\d_])!$")
+
+
+def _literal_text(text: str) -> str | None:
+    """What stands between the quotation marks or backticks, where the whole text does."""
+    if not text or text[0] not in "'\"`*_$<":
+        return None
+    text = _unwrapped(text)
+    fence = _FENCE.match(text)
+    if fence:
+        text = fence[1].strip()
+        if "\n" in text:
+            return None
+    if len(text) > 1 and text[0] == text[-1] == "`" and "`" not in text[1:-1]:
+        text = text[1:-1].strip()
+        return text if text and not re.match(r"^[\[({'\"]", text) else _string(text)
+    return _string(text)
+
+
+def _string(text: str) -> str | None:
+    if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
+        return None
+    try:
+        value = read_literal(text)
+    except ValueError:
+        value = text[1:-1] if text[0] not in text[1:-1] else None
+    return value if isinstance(value, str) else None
+
+
+def _unwrapped(text: str) -> str:
+    text = text.strip()
+    for _ in range(12):
+        before = text
+        for left, right in _WRAPS:
+            if text.startswith(left) and text.endswith(right):
+                inner = text[len(left) : len(text) - len(right)]
+                if inner and left not in inner.replace("\\$", ""):
+                    text = inner.strip()
+        text = _DOT.sub("", text).strip()
+        if text == before:
+            break
+    return text
+
+
+def _bare(text: str) -> str:
+    text = _unwrapped(text)
+    fence = _FENCE.match(text)
+    if fence:
+        text = _unwrapped(fence[1])
+    text = without_latex(text)
+    if len(text) > 1 and text[0] == text[-1] == "`":
+        text = text[1:-1]
+    return _unwrapped(_tidy(text).rstrip(":").strip("*"))
+
+
+_ODD_BLANK = re.compile("[\u00a0\u2009\u202f\u2007]")
+_DASH = re.compile(r"[−–—‒‐‑](?=\s*[\d.$€£a-z(])")
+
+
+def _tidy(text: str) -> str:
+    text = re.sub(r"\s+", " ", text.strip())
+    if text.isascii():
+        return text
+    text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f\u2007](?=\d{3}(?!\d))", " ", text)
+    return _DASH.sub("-", _ODD_BLANK.sub(" ", text))
