@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-newest test-oldest check lint types contracts bench picture screenshot house constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-newest test-oldest check lint types contracts bench picture screenshot house layout constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -67,6 +67,9 @@ bench: .venv/.developing  ## measure what orchestration costs, against a local s
 
 house: .venv/.developing  ## print how large and how clean the code is, beside its limits
 	.venv/bin/python -m mom_council.tests.house --rooms
+
+layout: .venv/.developing  ## draw the picture of the code in docs/layout.md again
+	.venv/bin/python -m mom_council.tests.house.layout
 
 picture: .venv/.developing  ## draw the README's graph again
 	.venv/bin/python -m mom_council.tests.picture

@@ -192,15 +192,15 @@ def strongly_connected(arrows: dict[str, set[str]]) -> list[list[str]]:
     for node in sorted(arrows):
         if node in grouped:
             continue
-        ahead = _reachable(node, arrows)
-        group = [node, *(other for other in ahead - {node} if node in _reachable(other, arrows))]
+        ahead = reachable(node, arrows)
+        group = [node, *(other for other in ahead - {node} if node in reachable(other, arrows))]
         if len(group) > 1:
             groups.append(group)
             grouped.update(group)
     return groups
 
 
-def _reachable(start: str, arrows: dict[str, set[str]]) -> set[str]:
+def reachable(start: str, arrows: dict[str, set[str]]) -> set[str]:
     reached: set[str] = set()
     ahead = [start]
     while ahead:
