@@ -5,89 +5,102 @@ What answers rows: this process by itself, or (in `ray_engine`) the processes of
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from mom_council.batch.journal import Journal
-from mom_council.batch.outcome import Outcome, of_status
-from mom_council.batch.rows import Row
+from mom_council.batch.rows import Row, RowOutcome, answered_row
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import StorageError
-from mom_council.graph.council import compile_council
 from mom_council.records import Usage
 from mom_council.redaction import redact
-from mom_council.runs.checkpoints import open_checkpointer
-from mom_council.runs.resume import is_open, resume
+from mom_council.runs.ask import OpenCouncil, Run, open_runs
+from mom_council.runs.resume import is_open
 
 
-class Desk:
-    """A council that answers rows, and where their threads are kept."""
+class RowRunner:
+    """Answers the rows of a batch with one council, each row in a thread of its own.
 
-    def __init__(self, council: Council, saver: BaseCheckpointSaver[Any], name: str) -> None:
-        self._graph = compile_council(council, saver)
+    Nobody sits in front of a batch: a person of the council is absent, and a call of a tool that
+    needs approval is declined.
+
+    Args:
+        council: who answers.
+        saver: where the threads of the rows are kept until they are answered.
+        name: the beginning of the threads' names.
+        traced: whether each row leaves a local trace.
+    """
+
+    def __init__(
+        self,
+        council: Council,
+        saver: BaseCheckpointSaver[Any],
+        name: str,
+        *,
+        traced: bool = False,
+    ) -> None:
+        self._opened = OpenCouncil(council, saver)
         self._saver = saver
         self._name = name
+        self._traced = traced
 
-    async def answer(self, row: Row, context: CouncilContext) -> Outcome:
+    async def answer(self, row: Row, context: CouncilContext) -> RowOutcome:
         """Answer a row, or finish answering it; that nobody answered is an outcome too.
 
         Raises:
             StorageError: its thread cannot be kept.
         """
         if row.fault:
-            return Outcome(index=row.index, error=row.fault, unasked=True)
-        config = self._config(row.index)
+            return RowOutcome(index=row.index, error=row.fault, unasked=True)
+        run = Run(
+            self._opened,
+            [{"role": "user", "content": row.question}],
+            thread=self._thread(row.index),
+            context=context,
+            traced=self._traced,
+        )
         try:
-            values = await self._values(row, config, context)
+            values = await self._values(run)
         except StorageError:
             raise
         except Exception as error:
             # Whatever it is, it is this row's: the others are not held up by it.
-            kept = (await self._graph.aget_state(config)).values
+            kept = (await self._opened.graph.aget_state(run.config)).values
             used = sum((one.usage for one in kept.get("segments", [])), Usage())
-            says = redact(f"{type(error).__name__}: {error}")
-            return Outcome(index=row.index, error=_whole(says), usage=used)
-        return of_status(row.index, _whole(values["messages"][-1].text), values["status"])
+            message = redact(f"{type(error).__name__}: {error}")
+            return RowOutcome(index=row.index, error=_whole(message), usage=used)
+        return answered_row(row.index, _whole(values["messages"][-1].text), values["status"])
 
     async def forget(self, index: int) -> None:
         """Drop the thread of a row whose outcome is kept."""
         drop = getattr(self._saver, "drop_thread", self._saver.adelete_thread)
-        await drop(self._config(index)["configurable"]["thread_id"])
+        await drop(self._thread(index))
 
-    async def _values(
-        self, row: Row, config: RunnableConfig, context: CouncilContext
-    ) -> dict[str, Any]:
-        begun = await self._graph.aget_state(config)
+    async def _values(self, run: Run) -> Mapping[str, Any]:
+        begun = await self._opened.graph.aget_state(run.config)
         if begun.values and not is_open(begun):
             return begun.values  # answered, and killed before that was written down
         if begun.values:
-            return await resume(self._graph, config, context=context)
-        asked = {"messages": [{"role": "user", "content": row.question}]}
-        # Synchronous: otherwise what a step's nodes say may be kept before the step itself is, and
-        # a kill between the two would have them asked again.
-        values: dict[str, Any] = await self._graph.ainvoke(
-            asked, config, context=context, durability="sync"
-        )
-        return values
+            run.messages = None
+        return await run.finish()
 
-    def _config(self, index: int) -> RunnableConfig:
-        return {"configurable": {"thread_id": f"{self._name}-{index}"}}
+    def _thread(self, index: int) -> str:
+        return f"{self._name}-{index}"
 
 
 def _whole(text: str) -> str:
-    """A text that any file can hold: no halves of characters."""
+    """A text that any file can lock_file: no halves of characters."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-class Answer(Protocol):
+class RowAnswers(Protocol):
     """Answers rows, several at a time."""
 
-    async def __call__(self, row: Row, context: CouncilContext, /) -> Outcome:
+    async def answer(self, row: Row, context: CouncilContext, /) -> RowOutcome:
         """Answer one row within what it may spend."""
         ...
 
@@ -96,33 +109,23 @@ class Answer(Protocol):
         ...
 
 
-Engine = Callable[[Council, Journal, str], AbstractAsyncContextManager[Answer]]
+Engine = Callable[[Council, Journal, str], AbstractAsyncContextManager[RowAnswers]]
 """Opens what answers: for a council, beside a journal, with a name for its threads."""
 
 
-def local_engine(db: str | None = None) -> Engine:
+def local_engine(db: str | None = None, *, traced: bool = False) -> Engine:
     """Rows are answered here.
 
     Args:
         db: where their threads are kept meanwhile; left out, in the batch's own folder.
+        traced: whether each row leaves a local trace.
     """
 
     @asynccontextmanager
-    async def opened(council: Council, journal: Journal, name: str) -> AsyncIterator[Answer]:
+    async def opened(council: Council, journal: Journal, name: str) -> AsyncIterator[RowAnswers]:
         journal.remember(engine="local")
         place = db or str(journal.folder / "threads.db")
-        async with open_checkpointer(place) as saver:
-            yield _Here(Desk(council, saver, f"batch-{name[:12]}"))
+        async with open_runs(place) as saver:
+            yield RowRunner(council, saver, f"batch-{name[:12]}", traced=traced)
 
     return opened
-
-
-class _Here:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    async def __call__(self, row: Row, context: CouncilContext, /) -> Outcome:
-        return await self._desk.answer(row, context)
-
-    async def forget(self, index: int, /) -> None:
-        await self._desk.forget(index)

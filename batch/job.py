@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mom_council.batch.engine import Answer, Engine
-from mom_council.batch.journal import Journal, job_of
-from mom_council.batch.outcome import Outcome
-from mom_council.batch.purse import NO_LIMITS, Limits, Purse
-from mom_council.batch.rows import Row, format_of, read_rows
-from mom_council.batch.writing import write_rows
+from mom_council.batch.budget import NO_LIMITS, BatchBudget, BatchLimits
+from mom_council.batch.engine import Engine, RowAnswers
+from mom_council.batch.journal import Journal, identify_batch
+from mom_council.batch.output import write_rows
+from mom_council.batch.rows import Row, RowOutcome, format_of, read_rows
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import StorageError
@@ -21,7 +20,7 @@ from mom_council.records import Usage
 
 
 @dataclass(frozen=True)
-class Job:
+class BatchJob:
     """What is to be done."""
 
     council: Council
@@ -29,13 +28,13 @@ class Job:
     output: Path
     column: str = "question"
     concurrency: int = 8
-    limits: Limits = NO_LIMITS
+    limits: BatchLimits = NO_LIMITS
     retry: bool = False
     """Ask rows again that were asked and not answered."""
 
 
 @dataclass
-class Progress:
+class BatchProgress:
     """How far a batch is."""
 
     total: int
@@ -70,10 +69,12 @@ class Progress:
         return self.left / self.rate if self.rate else None
 
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[BatchProgress], None]
 
 
-async def run_batch(job: Job, engine: Engine, tell: Tell = lambda progress: None) -> Progress:
+async def run_batch(
+    job: BatchJob, engine: Engine, tell: Tell = lambda progress: None
+) -> BatchProgress:
     """Answer every row that is not answered yet, and write the output.
 
     Stopped on the way, be it by a kill, it goes on where it was when it is run again: rows that are
@@ -85,7 +86,7 @@ async def run_batch(job: Job, engine: Engine, tell: Tell = lambda progress: None
     """
     format_of(job.output)
     job.limits.refuse_unpriced(job.council)
-    named = job_of(job.council, job.source, job.column)
+    named = identify_batch(job.council, job.source, job.column)
     total = _count(job.source, job.column)
     if _same_file(job.source, job.output):
         raise StorageError(
@@ -107,48 +108,54 @@ async def run_batch(job: Job, engine: Engine, tell: Tell = lambda progress: None
 
 
 async def _answer_all(
-    job: Job, engine: Engine, journal: Journal, total: int, tell: Tell, name: str
-) -> Progress:
+    job: BatchJob, engine: Engine, journal: Journal, total: int, tell: Tell, name: str
+) -> BatchProgress:
     before = journal.done.keys() - (journal.failed.keys() if job.retry else set())
-    progress = Progress(total, len(before), journal.errors, journal.spent, len(before))
+    progress = BatchProgress(total, len(before), journal.errors, journal.spent, len(before))
     tell(progress)
     if not progress.left:
         return progress
-    purse = Purse(job.limits, journal.spent, job.council)
+    budget = BatchBudget(job.limits, journal.spent, job.council)
     waiting = (row for row in read_rows(job.source, job.column) if row.index not in before)
-    async with engine(job.council, journal, name) as answer:
-        async for outcome in _abreast(waiting, answer, purse, journal, job.concurrency):
+    async with engine(job.council, journal, name) as answers:
+        async for outcome in _answer_concurrently(
+            waiting, answers, budget, journal, job.concurrency
+        ):
             journal.add(outcome)
             if not outcome.error:
-                await answer.forget(outcome.index)
+                await answers.forget(outcome.index)
             progress.done += 1
             progress.errors, progress.spent = journal.errors, journal.spent
             tell(progress)
     if progress.left:
-        progress.stopped = purse.in_words()
+        progress.stopped = budget.in_words()
     return progress
 
 
-async def _abreast(
-    waiting: Iterator[Row], answer: Answer, purse: Purse, journal: Journal, concurrency: int
-) -> AsyncIterator[Outcome]:
+async def _answer_concurrently(
+    waiting: Iterator[Row],
+    answers: RowAnswers,
+    budget: BatchBudget,
+    journal: Journal,
+    concurrency: int,
+) -> AsyncIterator[RowOutcome]:
     """Outcomes as they come; what still runs when the caller leaves is cancelled."""
-    running: set[asyncio.Task[Outcome]] = set()
+    running: set[asyncio.Task[RowOutcome]] = set()
     following = next(waiting, None)
     try:
         while True:
             while following is not None and len(running) < max(1, concurrency):
-                context = _allowance(following, purse, journal)
+                context = _allowance(following, budget, journal)
                 if context is None:
                     break
-                running.add(asyncio.create_task(answer(following, context)))
+                running.add(asyncio.create_task(answers.answer(following, context)))
                 following = next(waiting, None)
             if not running:
                 return
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 outcome = task.result()
-                purse.end(outcome.index, outcome.usage)
+                budget.end(outcome.index, outcome.usage)
                 yield outcome
     finally:
         for task in running:
@@ -156,19 +163,19 @@ async def _abreast(
         await asyncio.gather(*running, return_exceptions=True)
 
 
-def _allowance(row: Row, purse: Purse, journal: Journal) -> CouncilContext | None:
+def _allowance(row: Row, budget: BatchBudget, journal: Journal) -> CouncilContext | None:
     """What a row may spend; None where nothing is left. A row without a question costs nothing."""
     if row.fault:
         return CouncilContext()
-    return purse.begin(row.index, journal.failed.get(row.index, Usage()))
+    return budget.begin(row.index, journal.failed.get(row.index, Usage()))
 
 
-def _write(job: Job, journal: Journal) -> None:
-    def rows() -> Iterator[tuple[Row, Outcome]]:
+def _write(job: BatchJob, journal: Journal) -> None:
+    def rows() -> Iterator[tuple[Row, RowOutcome]]:
         every = read_rows(job.source, job.column)
         outcomes = journal.outcomes(row.index for row in read_rows(job.source, job.column))
         for row, outcome in zip(every, outcomes, strict=True):
-            yield row, outcome or Outcome(index=row.index, error="not asked yet")
+            yield row, outcome or RowOutcome(index=row.index, error="not asked yet")
 
     write_rows(job.output, rows)
 

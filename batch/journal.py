@@ -18,13 +18,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mom_council.batch.outcome import Outcome
+from mom_council.batch.rows import RowOutcome
 from mom_council.councils.schema import Council
 from mom_council.errors import StorageError
 from mom_council.records import Usage
 
 
-def hold(path: Path, wait: float = 0) -> sqlite3.Connection | None:
+def lock_file(path: Path, wait: float = 0) -> sqlite3.Connection | None:
     """Hold the lock until the connection is closed; None where another process keeps it.
 
     Args:
@@ -64,7 +64,7 @@ class Journal:
         journal = cls(output.with_name(output.name + ".batch"))
         try:
             journal.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            journal._hold()
+            journal._lock_file()
             journal._is_of(job)
             journal._read()
         except OSError as error:
@@ -84,7 +84,7 @@ class Journal:
         """How many finished rows have no answer."""
         return self.unasked + len(self.failed)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: RowOutcome) -> None:
         """Keep a finished row; in the file before this returns."""
         line = outcome.model_dump_json(exclude_defaults=True).encode() + b"\n"
         try:
@@ -95,7 +95,7 @@ class Journal:
             raise StorageError(f"{self._path} cannot be written: {error.strerror}") from None
         self._count(outcome, at)
 
-    def outcomes(self, indexes: Iterator[int]) -> Iterator[Outcome | None]:
+    def outcomes(self, indexes: Iterator[int]) -> Iterator[RowOutcome | None]:
         """The finished rows in the order that is asked for; None for one that is not finished."""
         if not self.done:
             yield from (None for _ in indexes)
@@ -106,7 +106,7 @@ class Journal:
                     yield None
                     continue
                 file.seek(self.done[index])
-                yield Outcome.model_validate_json(file.readline())
+                yield RowOutcome.model_validate_json(file.readline())
 
     def remember(self, engine: str) -> None:
         """Keep, or see again, what answers: threads under way are kept where it keeps them.
@@ -131,8 +131,8 @@ class Journal:
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _hold(self) -> None:
-        self._lock = hold(self.folder / "lock")
+    def _lock_file(self) -> None:
+        self._lock = lock_file(self.folder / "lock")
         if self._lock is None:
             raise StorageError(
                 f"another mom batch is at work in {self.folder}", cure="wait for it, or end it"
@@ -160,7 +160,7 @@ class Journal:
         with self._path.open("rb") as file:
             for line in file:
                 try:
-                    outcome = Outcome.model_validate_json(line)
+                    outcome = RowOutcome.model_validate_json(line)
                 except ValidationError:
                     break
                 if not line.endswith(b"\n"):
@@ -172,7 +172,7 @@ class Journal:
             with self._path.open("r+b") as file:
                 file.truncate(whole)
 
-    def _count(self, outcome: Outcome, at: int) -> None:
+    def _count(self, outcome: RowOutcome, at: int) -> None:
         self.done[outcome.index] = at
         # Asked again, a row tells what it used in all, so the failed try is not counted beside it.
         self.failed.pop(outcome.index, None)
@@ -183,7 +183,7 @@ class Journal:
         self.unasked += outcome.unasked
 
 
-def job_of(council: Council, source: Path, column: str) -> dict[str, Any]:
+def identify_batch(council: Council, source: Path, column: str) -> dict[str, Any]:
     """What tells one batch from another: the council, the questions, and where they stand.
 
     Raises:

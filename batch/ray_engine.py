@@ -15,29 +15,29 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from mom_council.batch.engine import Answer, Desk, Engine
-from mom_council.batch.journal import Journal, hold
-from mom_council.batch.outcome import Outcome
-from mom_council.batch.rows import Row
+from mom_council.batch.engine import Engine, RowAnswers, RowRunner
+from mom_council.batch.journal import Journal, lock_file
+from mom_council.batch.rows import Row, RowOutcome
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import ProviderNotInstalledError, StorageError
-from mom_council.runs.checkpoints import open_checkpointer
+from mom_council.runs.ask import open_runs
 
 _HOLD_SECONDS = 60
 
 
-def ray_engine(workers: int, db: str | None = None) -> Engine:
+def ray_engine(workers: int, db: str | None = None, *, traced: bool = False) -> Engine:
     """Rows are answered by so many workers of a Ray cluster.
 
     Args:
         workers: how many; a batch goes on with as many as it was begun with.
         db: where threads are kept; left out, in the batch's own folder, a file for each worker.
+        traced: whether each row leaves a local trace, on the worker's machine.
     """
 
     @asynccontextmanager
-    async def opened(council: Council, journal: Journal, name: str) -> AsyncIterator[Answer]:
+    async def opened(council: Council, journal: Journal, name: str) -> AsyncIterator[RowAnswers]:
         ray = _ray()
         journal.remember(f"ray, {workers} workers")
         began = await asyncio.to_thread(_join, ray)
@@ -50,12 +50,12 @@ def ray_engine(workers: int, db: str | None = None) -> Engine:
         )
         written = council.model_dump(mode="json", exclude_defaults=True)
         places = [db or str(journal.folder.absolute() / f"threads-{n}.db") for n in range(workers)]
-        hands = [made.remote(written, place, f"batch-{name[:12]}") for place in places]
+        actors = [made.remote(written, place, f"batch-{name[:12]}", traced) for place in places]
         try:
-            yield _There(ray, hands)
+            yield RayAnswers(ray, actors)
         finally:
-            for hand in hands:
-                ray.kill(hand)
+            for actor in actors:
+                ray.kill(actor)
             if began:
                 await asyncio.to_thread(ray.shutdown)
 
@@ -87,61 +87,65 @@ def _join(ray: Any) -> bool:
 
 
 class Worker:
-    """One process of the cluster: a council at its desk."""
+    """One process of the cluster: a council that answers rows."""
 
-    def __init__(self, council: dict[str, Any], place: str, name: str) -> None:
+    def __init__(self, council: dict[str, Any], place: str, name: str, traced: bool) -> None:
         self._council = load_council(council)
-        self._place, self._name = place, name
+        self._place, self._name, self._traced = place, name, traced
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
-        self._desk: Desk | None = None
+        self._runner: RowRunner | None = None
         self._lock: Any = None
 
     async def answer(self, row: tuple[Any, ...], context: dict[str, Any]) -> dict[str, Any]:
         """Answer a row."""
-        desk = await self._open()
-        outcome = await desk.answer(Row(*row), CouncilContext.model_validate(context))
+        runner = await self._open()
+        outcome = await runner.answer(Row(*row), CouncilContext.model_validate(context))
         return outcome.model_dump(mode="json")
 
     async def forget(self, index: int) -> None:
         """Drop a finished row's thread."""
         await (await self._open()).forget(index)
 
-    async def _open(self) -> Desk:
+    async def _open(self) -> RowRunner:
         async with self._opening:
-            if self._desk is None:
-                await asyncio.to_thread(self._hold)
-                saver = await self._stack.enter_async_context(open_checkpointer(self._place))
-                self._desk = Desk(self._council, saver, self._name)
-            return self._desk
+            if self._runner is None:
+                await asyncio.to_thread(self._lock_file)
+                saver = await self._stack.enter_async_context(open_runs(self._place))
+                self._runner = RowRunner(self._council, saver, self._name, traced=self._traced)
+            return self._runner
 
-    def _hold(self) -> None:
+    def _lock_file(self) -> None:
         """Wait for the worker of a batch that was killed: it may still be asking."""
         if "://" in self._place:
             return
-        self._lock = hold(Path(f"{self._place}.lock"), _HOLD_SECONDS)
+        self._lock = lock_file(Path(f"{self._place}.lock"), _HOLD_SECONDS)
         if self._lock is None:
             raise StorageError(
                 f"another worker is at work in {self._place}", cure="wait for it, or end it"
             )
 
 
-class _There:
-    def __init__(self, ray: Any, hands: list[Any]) -> None:
-        self._ray = ray
-        self._hands = hands
+class RayAnswers:
+    """Rows answered by the workers of a cluster, as the batch sees it."""
 
-    async def __call__(self, row: Row, context: CouncilContext, /) -> Outcome:
-        hand = self._hands[row.index % len(self._hands)]
+    def __init__(self, ray: Any, actors: list[Any]) -> None:
+        self._ray = ray
+        self._actors = actors
+
+    async def answer(self, row: Row, context: CouncilContext, /) -> RowOutcome:
+        """Have the row's worker answer it."""
+        actor = self._actors[row.index % len(self._actors)]
         # The columns stay here: only the question is asked.
-        under_way = hand.answer.remote(
+        under_way = actor.answer.remote(
             (row.index, {}, row.question, row.fault), context.model_dump(mode="json")
         )
         try:
-            return Outcome.model_validate(await under_way)
+            return RowOutcome.model_validate(await under_way)
         except asyncio.CancelledError:
             self._ray.cancel(under_way)
             raise
 
     async def forget(self, index: int, /) -> None:
-        await self._hands[index % len(self._hands)].forget.remote(index)
+        """Have the row's worker drop its thread."""
+        await self._actors[index % len(self._actors)].forget.remote(index)

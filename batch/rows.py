@@ -1,15 +1,18 @@
-"""The rows of a file, one by one: JSON lines, CSV or Parquet, told by its name's end."""
+"""The rows of a file (JSON lines, CSV or Parquet), and what became of each."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from mom_council.errors import ProviderNotInstalledError, StorageError
+from mom_council.records import Record, Status, Usage
 
 _LONGEST_CELL = 50_000_000
 _PARQUET_ROWS = 1_000
@@ -150,3 +153,77 @@ FORMATS: dict[str, Callable[[Path], Iterator[dict[str, Any] | str]]] = {
     ".csv": _csv,
     ".parquet": _parquet,
 }
+
+
+class RowOutcome(Record):
+    """What became of one row."""
+
+    index: int
+    answer: str | None = None
+    error: str = Field(default="", description="why there is no answer")
+    stop_reason: str | None = None
+    share: float | None = Field(default=None, description="of the leading option")
+    absent: tuple[str, ...] = Field(default=(), description="NAME: REASON of each who was absent")
+    degraded: bool = False
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    unasked: bool = Field(default=False, description="there was no question, so nothing was asked")
+
+
+COLUMNS: dict[str, type] = {
+    "answer": str,
+    "error": str,
+    "stop_reason": str,
+    "share": float,
+    "absent": str,
+    "degraded": bool,
+    "calls": int,
+    "tokens": int,
+    "usd": float,
+    "seconds": float,
+}
+"""The columns that a batch adds, and what is in them."""
+
+
+def answered_row(index: int, answer: str, status: Status) -> RowOutcome:
+    """The outcome of a row that was answered."""
+    return RowOutcome(
+        index=index,
+        answer=answer,
+        stop_reason=status.stop_reason,
+        share=status.verdict.share if status.verdict else None,
+        absent=tuple(f"{one.character}: {one.reason}" for one in status.absent),
+        degraded=status.degraded,
+        usage=status.usage,
+        seconds=status.seconds,
+    )
+
+
+def columns_of(outcome: RowOutcome, names: dict[str, str]) -> dict[str, Any]:
+    """The added columns of one row, under the names they have in this file."""
+    values = {
+        "answer": outcome.answer,
+        "error": outcome.error or None,
+        "stop_reason": outcome.stop_reason,
+        "share": outcome.share,
+        "absent": ", ".join(outcome.absent) or None,
+        "degraded": outcome.degraded,
+        "calls": outcome.usage.calls,
+        "tokens": outcome.usage.tokens,
+        "usd": outcome.usage.usd,
+        "seconds": outcome.seconds,
+    }
+    return {names[name]: values[name] for name in COLUMNS}
+
+
+def free_column_names(taken: Iterable[str]) -> dict[str, str]:
+    """What each added column is called: by its own name, unless the input has one of that name."""
+    used = set(taken)
+    names = {}
+    for name in COLUMNS:
+        chosen = name
+        while chosen in used:
+            chosen = f"council_{chosen}"
+        used.add(chosen)
+        names[name] = chosen
+    return names

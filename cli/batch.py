@@ -15,7 +15,7 @@ from mom_council.cli import failure, options
 from mom_council.cli import failure as exits
 
 if TYPE_CHECKING:
-    from mom_council.batch.job import Job, Progress
+    from mom_council.batch.job import BatchJob, BatchProgress
 
 
 def batch(
@@ -60,6 +60,10 @@ def batch(
             "machines that share no folder.",
         ),
     ] = None,
+    trace: Annotated[
+        bool,
+        typer.Option("--trace", help="Keep a local trace of each row (the newest 500 are kept)."),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Answer every row of a file, a few at a time, each once.
@@ -69,32 +73,34 @@ def batch(
     and neither are finished calls of rows that were under way. What is not finished lies in
     OUT.batch, which is removed when every row has its answer.
     """
-    from mom_council.batch.job import Job
-    from mom_council.batch.purse import Limits
+    from mom_council.batch.budget import BatchLimits
+    from mom_council.batch.job import BatchJob
 
     named = council or os.environ.get("MOM_COUNCIL")
 
-    def job(seated: Any) -> Job:
-        limits = Limits(calls, tokens, usd)
-        return Job(seated, source, output, question, concurrency, limits, retry)
+    def job(seated: Any) -> BatchJob:
+        limits = BatchLimits(calls, tokens, usd)
+        return BatchJob(seated, source, output, question, concurrency, limits, retry)
 
-    progress = _run(job, named, _engine(engine, workers, db), quiet=json)
+    progress = _run(job, named, _engine(engine, workers, db, traced=trace), quiet=json)
     failure.write_json(_object(progress, output)) if json else _tell(progress, output)
     if progress.stopped:
         raise typer.Exit(exits.STOPPED)
 
 
-def _engine(kind: str, workers: int, db: str | None) -> Any:
+def _engine(kind: str, workers: int, db: str | None, *, traced: bool) -> Any:
     if kind == "ray":
         from mom_council.batch.ray_engine import ray_engine
 
-        return ray_engine(workers, db)
+        return ray_engine(workers, db, traced=traced)
     from mom_council.batch.engine import local_engine
 
-    return local_engine(db)
+    return local_engine(db, traced=traced)
 
 
-def _run(job: Callable[[Any], Job], named: str | None, engine: Any, *, quiet: bool) -> Progress:
+def _run(
+    job: Callable[[Any], BatchJob], named: str | None, engine: Any, *, quiet: bool
+) -> BatchProgress:
     """Do the batch; Ctrl-C ends it cleanly.
 
     Raises:
@@ -104,23 +110,17 @@ def _run(job: Callable[[Any], Job], named: str | None, engine: Any, *, quiet: bo
 
     from mom_council.batch.job import run_batch
     from mom_council.cli.stopping import Stopping
-    from mom_council.models.clients import close_loop_resources
     from mom_council.models.discovery import choose_council, cost_notice
-    from mom_council.tracing.langsmith import settle_langsmith
 
     failure.tell_warnings()
-    settle_langsmith(os.environ)
-    ended: list[Progress] = []
+    ended: list[BatchProgress] = []
 
     async def work() -> None:
         choice = await choose_council(named, os.environ)
         for line in filter(None, (choice.notice, cost_notice(choice))):
             failure.say(line)
-        try:
-            with _shown(quiet=quiet) as tell:
-                ended.append(await run_batch(job(choice.council), engine, tell))
-        finally:
-            await close_loop_resources()
+        with _shown(quiet=quiet) as tell:
+            ended.append(await run_batch(job(choice.council), engine, tell))
 
     stopping = Stopping()
     stopping.listen()
@@ -136,7 +136,7 @@ def _run(job: Callable[[Any], Job], named: str | None, engine: Any, *, quiet: bo
 
 
 @contextmanager
-def _shown(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+def _shown(*, quiet: bool) -> Iterator[Callable[[BatchProgress], None]]:
     """Tells how far it is on stderr: a bar in a terminal, every tenth elsewhere."""
     if quiet or not sys.stderr.isatty():
         yield (lambda progress: None) if quiet else _lines()
@@ -159,10 +159,10 @@ def _shown(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
         yield draw
 
 
-def _lines() -> Callable[[Progress], None]:
+def _lines() -> Callable[[BatchProgress], None]:
     last = [-1]
 
-    def told(progress: Progress) -> None:
+    def told(progress: BatchProgress) -> None:
         tenth = 10 * progress.done // max(progress.total, 1)
         if tenth != last[0]:
             last[0] = tenth
@@ -171,7 +171,7 @@ def _lines() -> Callable[[Progress], None]:
     return told
 
 
-def in_words(progress: Progress) -> str:
+def in_words(progress: BatchProgress) -> str:
     """How far it is, how long it takes, what it has cost."""
     parts = [f"{progress.done} of {progress.total} rows"]
     if progress.errors:
@@ -197,7 +197,7 @@ def _time(seconds: float) -> str:
     return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"
 
 
-def _tell(progress: Progress, output: Path) -> None:
+def _tell(progress: BatchProgress, output: Path) -> None:
     failure.say(f"{in_words(progress)}; written to {output}")
     if progress.stopped:
         failure.tell(
@@ -206,12 +206,12 @@ def _tell(progress: Progress, output: Path) -> None:
         )
     elif progress.errors:
         failure.tell(
-            f"{progress.errors} {'row has' if progress.errors == 1 else 'rows have'} an error in "
-            "place of an answer; --retry asks again those that were asked"
+            f"{progress.errors} {'row' if progress.errors == 1 else 'rows'} failed; --retry runs "
+            "failed rows again"
         )
 
 
-def _object(progress: Progress, output: Path) -> dict[str, Any]:
+def _object(progress: BatchProgress, output: Path) -> dict[str, Any]:
     return {
         "output": str(output),
         "rows": progress.total,

@@ -28,7 +28,7 @@ import mom_council
 from mom_council import CouncilContext, load_council, open_checkpointer, read_event, resume
 from mom_council import errors as house_errors
 from mom_council.batch.engine import local_engine
-from mom_council.batch.job import Job, run_batch
+from mom_council.batch.job import BatchJob, run_batch
 from mom_council.cli import app as cli_app
 from mom_council.cli import failure as exits
 from mom_council.councils import saved
@@ -674,7 +674,7 @@ async def test_a_batch_goes_on_where_it_was(stored: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(stored)
     output = stored / "answers.jsonl"
     before = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
-    job = Job(load_council("replayed.yaml"), stored / "questions.jsonl", output)
+    job = BatchJob(load_council("replayed.yaml"), stored / "questions.jsonl", output)
     progress = await run_batch(job, local_engine())
     assert (progress.before, progress.done, progress.errors) == (2, 3, 0)
     after = [json.loads(line) for line in output.read_text("utf-8").splitlines()]

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.batch.outcome import COLUMNS, Outcome, names_beside
-from mom_council.batch.rows import read_rows
-from mom_council.batch.writing import write_rows
+from mom_council.batch.output import write_rows
+from mom_council.batch.rows import COLUMNS, RowOutcome, free_column_names, read_rows
 from mom_council.errors import StorageError
 from mom_council.records import Usage
 
@@ -31,8 +30,8 @@ def _written(path: Path, rows: list[dict[str, Any]] = ROWS) -> Path:
     source.write_text(text, encoding="utf-8")
     read = list(read_rows(source, "question"))
     outcomes = [
-        Outcome(index=0, answer="=A1+1", usage=Usage(calls=3), share=0.5),
-        Outcome(index=1, error="why not"),
+        RowOutcome(index=0, answer="=A1+1", usage=Usage(calls=3), share=0.5),
+        RowOutcome(index=1, error="why not"),
     ]
     write_rows(path, lambda: iter(zip(read, outcomes[: len(rows)], strict=True)))
     return path
@@ -104,7 +103,7 @@ def test_a_file_that_cannot_be_read_is_refused(
 
 @given(st.lists(st.sampled_from([*COLUMNS, *(f"council_{c}" for c in COLUMNS), "x"])))
 def test_no_added_column_takes_the_name_of_another(taken: list[str]) -> None:
-    names = names_beside(taken)
+    names = free_column_names(taken)
     assert len({*names.values()} | {*taken}) == len(COLUMNS) + len({*taken})
 
 
@@ -125,7 +124,7 @@ def test_any_rows_can_be_written_in_any_format(
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     read = [_row(index, columns) for index, columns in enumerate(rows)]
-    pairs = [(row, Outcome(index=row.index, answer="x")) for row in read]
+    pairs = [(row, RowOutcome(index=row.index, answer="x")) for row in read]
     for name in ("out.jsonl", "out.csv", "out.parquet"):
         write_rows(folder / name, lambda: iter(pairs))
     with (folder / "out.csv").open(encoding="utf-8", newline="") as file:

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from mom_council.batch.budget import BatchLimits
 from mom_council.batch.engine import local_engine
-from mom_council.batch.job import Job, Progress, run_batch
-from mom_council.batch.purse import Limits
+from mom_council.batch.job import BatchJob, BatchProgress, run_batch
+from mom_council.councils.loader import load_council
 from mom_council.errors import CouncilError, StorageError
-from mom_council.tests.graph.desk import desk, said, seat
-from mom_council.tests.stage import Fault, Stage
+from mom_council.tests.graph.desk import desk, said, seat, written
+from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.tracing.local import wait_for_traces
+from mom_council.tracing.store import TraceStore
 
 NO_VOTE = {"deliberation": {"method": "none"}}
 CALLS = 4
@@ -35,12 +38,12 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def _job(stage: Stage, source: Path, **changes: Any) -> Job:
+def _job(stage: Stage, source: Path, **changes: Any) -> BatchJob:
     council = desk(stage, **{**NO_VOTE, **changes.pop("council", {})})
-    return Job(council, source, source.with_name("out.jsonl"), **changes)
+    return BatchJob(council, source, source.with_name("out.jsonl"), **changes)
 
 
-async def _run(job: Job) -> Progress:
+async def _run(job: BatchJob) -> BatchProgress:
     return await run_batch(job, local_engine())
 
 
@@ -109,14 +112,14 @@ async def test_the_calls_of_all_rows_together_stay_within_the_budget(
 ) -> None:
     seat(stage)
     source = _numbered(tmp_path / "in.jsonl", 10)
-    limits = Limits(calls=3 * CALLS + 1)
+    limits = BatchLimits(calls=3 * CALLS + 1)
     progress = await _run(_job(stage, source, limits=limits, concurrency=4))
     assert len(stage.calls) == progress.spent.calls <= limits.calls  # type: ignore[operator]
     assert (progress.done, progress.left, progress.stopped) == (3, 7, "13 calls")
     rows = _rows(tmp_path / "out.jsonl")
     assert [row["error"] for row in rows] == [None] * 3 + ["not asked yet"] * 7
 
-    progress = await _run(_job(stage, source, limits=Limits(calls=100)))
+    progress = await _run(_job(stage, source, limits=BatchLimits(calls=100)))
     assert (progress.left, progress.before, len(stage.calls)) == (0, 3, 10 * CALLS)
 
 
@@ -126,7 +129,7 @@ async def test_dollars_and_tokens_stop_it_too_and_unpriced_models_are_refused(
     seat(stage)
     source = _numbered(tmp_path / "in.jsonl", 12)
     with pytest.raises(CouncilError, match=r"price: \{input"):
-        await _run(_job(stage, source, limits=Limits(usd=1)))
+        await _run(_job(stage, source, limits=BatchLimits(usd=1)))
     assert not stage.calls
     job = _job(stage, source, concurrency=1)
     priced = {
@@ -137,15 +140,17 @@ async def test_dollars_and_tokens_stop_it_too_and_unpriced_models_are_refused(
     for key in priced:
         values["models"][key]["price"] = {"input": 1000, "output": 1000}
     council = desk(stage, **NO_VOTE, models=values["models"])
-    job = Job(council, source, tmp_path / "usd.jsonl", limits=Limits(usd=1.0), concurrency=1)
+    job = BatchJob(
+        council, source, tmp_path / "usd.jsonl", limits=BatchLimits(usd=1.0), concurrency=1
+    )
     progress = await _run(job)
     assert 0 < progress.left < 12
     assert progress.spent.usd is not None
     assert progress.stopped == "$1"
     row = progress.spent.usd / progress.done
     assert progress.spent.usd <= 1.0 + row, "one row at the most goes over"
-    limits = Limits(tokens=progress.spent.tokens)
-    job = Job(council, source, tmp_path / "tokens.jsonl", limits=limits, concurrency=1)
+    limits = BatchLimits(tokens=progress.spent.tokens)
+    job = BatchJob(council, source, tmp_path / "tokens.jsonl", limits=limits, concurrency=1)
     assert (await _run(job)).done == progress.done
 
 
@@ -170,13 +175,13 @@ async def test_another_council_other_questions_and_a_second_process_are_refused(
 ) -> None:
     seat(stage)
     source = _numbered(tmp_path / "in.jsonl", 3)
-    job = _job(stage, source, limits=Limits(calls=CALLS))
+    job = _job(stage, source, limits=BatchLimits(calls=CALLS))
     await _run(job)
     with pytest.raises(StorageError, match="of other questions or of another council"):
         await _run(_job(stage, source, council={"seed": 9}))
-    from mom_council.batch.journal import Journal, job_of
+    from mom_council.batch.journal import Journal, identify_batch
 
-    held = Journal.open(job.output, job_of(job.council, source, "question"))
+    held = Journal.open(job.output, identify_batch(job.council, source, "question"))
     with pytest.raises(StorageError, match="another mom batch is at work"):
         await _run(job)
     held.close()
@@ -193,9 +198,9 @@ async def test_what_is_there_is_never_written_over(stage: Stage, tmp_path: Path)
         await _run(job)
     assert job.output.read_text("utf-8") == "mine"
     with pytest.raises(StorageError, match="holds the questions themselves"):
-        await _run(Job(job.council, source, source))
+        await _run(BatchJob(job.council, source, source))
     with pytest.raises(StorageError, match=r"\.jsonl, \.ndjson, \.csv, \.parquet"):
-        await _run(Job(job.council, source, tmp_path / "out.xlsx"))
+        await _run(BatchJob(job.council, source, tmp_path / "out.xlsx"))
     assert not stage.calls
 
 
@@ -204,7 +209,7 @@ async def test_a_line_that_a_kill_cut_off_is_answered_from_its_thread(
 ) -> None:
     seat(stage)
     source = _numbered(tmp_path / "in.jsonl", 3)
-    await _run(_job(stage, source, limits=Limits(calls=2 * CALLS), concurrency=1))
+    await _run(_job(stage, source, limits=BatchLimits(calls=2 * CALLS), concurrency=1))
     done = tmp_path / "out.jsonl.batch" / "done.jsonl"
     whole = done.read_bytes()
     done.write_bytes(whole[:-20])
@@ -214,3 +219,42 @@ async def test_a_line_that_a_kill_cut_off_is_answered_from_its_thread(
     assert [row["answer"] for row in _rows(tmp_path / "out.jsonl")] == [
         "What the council says."
     ] * 3
+
+
+async def test_nobody_is_asked_to_speak_or_to_approve(stage: Stage, tmp_path: Path) -> None:
+    seat(stage)
+    call = {"name": "calculator", "args": {"expression": "6 * 7"}, "id": "c1"}
+    stage.model("ada", reply=[Reply(None, tool_calls=[call]), "Without it: 42."])
+    made = written(stage, **NO_VOTE)
+    made["models"]["clara"] = {"provider": "human", "model": "Ms K.", "timeout": 60}
+    made["tools"] = {"calculator": {"bundled": "calculator", "approve": True}}
+    made["characters"][0]["tools"] = ["calculator"]
+    source = _numbered(tmp_path / "in.jsonl", 1)
+    job = BatchJob(load_council(made), source, tmp_path / "out.jsonl")
+    progress = await _run(job)
+    [row] = _rows(tmp_path / "out.jsonl")
+    assert (progress.errors, row["error"]) == (0, None)
+    assert row["absent"] == "Clara: failed"
+    assert "nobody is here to allow" in said(stage.calls_to("ada")[1].body)
+
+
+async def test_rows_leave_traces_without_keys_where_that_is_asked_for(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODD_NAME", "zebra-crossing-4711")
+    seat(stage)
+    made = written(stage, **NO_VOTE)
+    for spec in made["models"].values():
+        spec["api_key_env"] = "ODD_NAME"
+    asked = {"question": "Row 0: is zebra-crossing-4711 a key?"}
+    source = _questions(tmp_path / "in.jsonl", asked)
+    for traced, traces in ((False, 0), (True, 1)):
+        job = BatchJob(load_council(made), source, tmp_path / f"{traced}.jsonl")
+        assert (await run_batch(job, local_engine(traced=traced))).errors == 0
+        wait_for_traces()
+        found = TraceStore().summaries()
+        assert len(found) == traces
+    view = TraceStore().load(found[0].id)
+    assert view is not None
+    assert "What the council says." in view.model_dump_json()
+    assert "zebra-crossing" not in view.model_dump_json()

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from mom_council.batch.budget import BatchLimits
 from mom_council.batch.engine import local_engine
-from mom_council.batch.job import Job, run_batch
-from mom_council.batch.purse import Limits
+from mom_council.batch.job import BatchJob, run_batch
 from mom_council.errors import StorageError
 from mom_council.tests.batch.killing import (
     asked_again_though_kept,
@@ -57,7 +57,7 @@ async def test_two_nodes_answer_and_another_sitting_goes_on(
     seat(stage)
     seated = desk(stage, deliberation={"method": "none"})
     source = questions(tmp_path / "in.jsonl", 12)
-    job = Job(seated, source, tmp_path / "out.jsonl", limits=Limits(calls=5 * CALLS))
+    job = BatchJob(seated, source, tmp_path / "out.jsonl", limits=BatchLimits(calls=5 * CALLS))
     first = await run_batch(job, ray_engine(workers=2))
     assert (first.done, first.stopped) == (5, "20 calls")
     assert {file.name for file in (tmp_path / "out.jsonl.batch").glob("threads-*.db")} == {
@@ -65,12 +65,12 @@ async def test_two_nodes_answer_and_another_sitting_goes_on(
         "threads-1.db",
     }
     with pytest.raises(StorageError, match="begun with 'ray, 2 workers'"):
-        await run_batch(Job(seated, source, job.output), local_engine())
+        await run_batch(BatchJob(seated, source, job.output), local_engine())
 
     ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False, logging_level="ERROR")
     assert sum(node["Alive"] for node in ray.nodes()) == 2
     ray.shutdown()
-    second = await run_batch(Job(seated, source, job.output), ray_engine(workers=2))
+    second = await run_batch(BatchJob(seated, source, job.output), ray_engine(workers=2))
     assert (second.before, second.done, second.errors) == (5, 12, 0)
     rows = [json.loads(line) for line in job.output.read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == [f"q{n}" for n in range(12)]

@@ -52,7 +52,7 @@ def test_another_column_and_a_row_without_one(
     command = ["batch", str(source), str(output), "-c", council_file(**NO_VOTE)]
     called = mom(*command, "--question", "ask")
     assert called.code == 0
-    assert "1 row has an error" in called.err
+    assert "1 row failed; --retry runs failed rows again" in called.err
     rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
     assert [bool(row["answer"]) for row in rows] == [True, False]
     assert rows[1]["error"] == "column 'ask' holds no text"

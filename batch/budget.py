@@ -18,7 +18,7 @@ _LEAST_CALLS = 2
 
 
 @dataclass(frozen=True)
-class Limits:
+class BatchLimits:
     """What a batch may spend; None is no limit."""
 
     calls: int | None = None
@@ -41,14 +41,14 @@ class Limits:
             )
 
 
-NO_LIMITS = Limits()
+NO_LIMITS = BatchLimits()
 
 
 @dataclass
-class Purse:
+class BatchBudget:
     """What is left, with what the rows under way may still take out of it."""
 
-    limits: Limits
+    limits: BatchLimits
     spent: Usage
     council: Council
     rows: int = 0

@@ -9,8 +9,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from mom_council.batch.outcome import COLUMNS, Outcome, columns_of, names_beside
-from mom_council.batch.rows import Row, format_of, pyarrow_parquet
+from mom_council.batch.rows import (
+    COLUMNS,
+    Row,
+    RowOutcome,
+    columns_of,
+    format_of,
+    free_column_names,
+    pyarrow_parquet,
+)
 from mom_council.errors import StorageError
 
 _PARQUET_ROWS = 1_000
@@ -19,13 +26,13 @@ Written = Callable[[], Iterator[dict[str, Any]]]
 """The rows to write, from the first one each time it is called."""
 
 
-def write_rows(path: Path, rows: Callable[[], Iterator[tuple[Row, Outcome]]]) -> None:
+def write_rows(path: Path, rows: Callable[[], Iterator[tuple[Row, RowOutcome]]]) -> None:
     """Write every row, whole or not at all: a reader never sees half a file.
 
     Raises:
         StorageError: the file cannot be written, or its name's end says no known format.
     """
-    names = names_beside(_columns(row for row, _ in rows()))
+    names = free_column_names(_columns(row for row, _ in rows()))
 
     def written() -> Iterator[dict[str, Any]]:
         return ({**row.columns, **columns_of(outcome, names)} for row, outcome in rows())
