@@ -19,7 +19,7 @@ class Limit(NamedTuple):
 LIMITS = {
     "product files": Limit(280, 332),
     "lines": Limit(44_000, 48_000),
-    "files entered by the demo question": Limit(55, 100),
+    "files entered by the demo question": Limit(55, 78),
     "circles of files": Limit(0, 2),
     "imports from a lower floor to a higher": Limit(0, 0),
     "providers compared outside models/providers": Limit(0, 20),
