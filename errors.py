@@ -14,13 +14,15 @@
       StorageError              threads, traces or settings cannot be kept where they should be
 
 Each says what happened (`what`) and what to do about it (`cure`); its message is both, in one line.
-A message names its things with repr. It never holds a key.
+A message names its things with repr. Keys are taken out of both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from mom_council.redaction import redact
 
 if TYPE_CHECKING:
     from mom_council.records import Absence, Attempt, Usage
@@ -38,9 +40,9 @@ class MixtureError(RuntimeError):
     """
 
     def __init__(self, what: str = "", *, cure: str = "") -> None:
-        super().__init__(f"{what}; {cure}" if cure else what)
-        self.what = what
-        self.cure = cure
+        self.what = redact(what)
+        self.cure = redact(cure)
+        super().__init__(f"{self.what}; {self.cure}" if self.cure else self.what)
 
 
 class CouncilError(MixtureError):

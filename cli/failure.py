@@ -18,6 +18,7 @@ from mom_council.errors import (
     StorageError,
     ThermalError,
 )
+from mom_council.redaction import redact
 
 ANSWERED = 0
 """An answer came, degraded or not; or the command did what it was to do."""
@@ -72,7 +73,7 @@ def say(text: str = "") -> None:
 
 def tell(line: str) -> None:
     """Write one line to stderr, and who says it."""
-    say(f"mom: {in_a_row(line)}")
+    say(f"mom: {in_a_row(redact(line))}")
 
 
 def tell_warnings() -> None:
@@ -103,14 +104,14 @@ def refuse(
     """
     tell(message)
     if as_json:
-        error = {"type": kind, "message": message, "exit_code": code, **about}
+        error = {"type": kind, "message": redact(message), "exit_code": code, **about}
         write_json({"error": error, "thread": thread})
     return code
 
 
 def details(error: MixtureError) -> dict[str, Any]:
     """What an error knows beyond its message."""
-    known: dict[str, Any] = {}
+    known: dict[str, Any] = {"cure": error.cure} if error.cure else {}
     for name in ("answered", "needed"):
         if hasattr(error, name):
             known[name] = getattr(error, name)

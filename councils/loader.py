@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from os import PathLike
 from pathlib import Path
@@ -16,11 +16,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from mom_council.councils import coherence
-from mom_council.councils.refusals import in_words, nearest, refusal
+from mom_council.councils.refusals import Problem, in_words, nearest, refusal
 from mom_council.councils.schema import Council, Model
 from mom_council.councils.yaml import MOST_CHARACTERS, as_plain
 from mom_council.errors import CouncilError, UnknownNameError
-from mom_council.redaction import shown
+from mom_council.redaction import keys_in, shown
 
 START = "start from a preset: `mom councils`"
 
@@ -159,7 +159,15 @@ def _seated(values: Any, origin: str) -> Council:
         council = Council.model_validate_json(json.dumps(plain), strict=True)
     except ValidationError as error:
         raise refusal(origin, in_words(error)) from None
+    if keys := [*_keys_written_out(plain)]:
+        raise refusal(origin, keys)
     return _checked(council, origin)
+
+
+def _keys_written_out(values: Any) -> Iterator[Problem]:
+    for path in keys_in(values):
+        cure = "take it out; a model's key is named by its variable, in `api_key_env`"
+        yield Problem(path, "is written like a key", cure=cure)
 
 
 def _checked(council: Council, origin: str) -> Council:

@@ -328,6 +328,13 @@ class Council(Section):
         """The layers, with the default filled in."""
         return self.layers or (tuple(character.name for character in self.characters),)
 
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The environment variables that it names for keys, of models and of tools."""
+        names = [model.api_key_env for model in self.models.values()]
+        names += [tool.mcp.key_env for tool in self.tools.values() if tool.mcp]
+        return tuple(dict.fromkeys(name for name in names if name))
+
     def character(self, name: str) -> Character:
         """The character called `name`.
 

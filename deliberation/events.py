@@ -24,6 +24,7 @@ from mom_council.records import (
     Status,
     Verdict,
 )
+from mom_council.redaction import Redactor, redact_known
 
 
 class Speaker(Record):
@@ -228,8 +229,15 @@ _EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def emit(runtime: Runtime[Any], event: Record) -> None:
-    """Write an event to the run's custom stream."""
-    runtime.stream_writer(event.model_dump(mode="json"))
+    """Write an event to the run's custom stream, without any key.
+
+    A model's own words may speak of keys: of those, only the keys that are ours are taken out.
+    """
+    redactor = Redactor(shapes=not isinstance(event, _MODELS_WORDS))
+    runtime.stream_writer(redactor.tree(event.model_dump(mode="json")))
+
+
+_MODELS_WORDS = (Read, Asked, Said, Finished, Voted, Counted, Answered)
 
 
 def read_event(written: Any) -> Event | None:
@@ -281,7 +289,7 @@ class TokenBatcher:
             {
                 "kind": "said",
                 "speaker": self._speaker,
-                "text": "".join(self._held),
+                "text": redact_known("".join(self._held)),
                 "reasoning": self._reasoning,
             }
         )

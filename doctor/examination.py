@@ -41,7 +41,11 @@ async def examine(env: Mapping[str, str], named: str | None = None) -> list[Find
     if chosen:
         parts["council"] = lambda env: council.council(chosen, env)
     found = await asyncio.gather(*(_look(name, part, env) for name, part in parts.items()))
-    return [finding for findings in found for finding in findings]
+    return [_without_keys(finding) for findings in found for finding in findings]
+
+
+def _without_keys(finding: Finding) -> Finding:
+    return finding.model_copy(update={"says": redact(finding.says), "cure": redact(finding.cure)})
 
 
 async def _look(name: str, part: Callable[..., Any], env: Mapping[str, str]) -> list[Finding]:
@@ -55,5 +59,5 @@ async def _look(name: str, part: Callable[..., Any], env: Mapping[str, str]) -> 
         return [warn(name, f"did not answer in {SECONDS:g} s", "try again when less is going on")]
     except Exception as error:
         # A doctor that dies of what it finds helps nobody.
-        says = redact(f"cannot be looked at ({type(error).__name__}: {error})")
+        says = f"cannot be looked at ({type(error).__name__}: {error})"
         return [warn(name, says, "report this with the line above")]

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mom_council import paths
 from mom_council.extensions.protocol import At, Extension
+from mom_council.redaction import redact_tree
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -121,7 +122,8 @@ def _turn(at: At, wrote: Mapping[str, Any], *, details: bool) -> dict[str, Any]:
             records: Any = at.state.get(key, [])
             turn[key] = [one.model_dump(mode="json") for one in records]
         turn["status"] = status.model_dump(mode="json") if status is not None else None
-    return turn
+    cleaned: dict[str, Any] = redact_tree(turn)  # files are handed on
+    return cleaned
 
 
 def _facts(turn: Mapping[str, Any]) -> list[str]:

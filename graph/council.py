@@ -43,6 +43,7 @@ from mom_council.nodes.seating import seating
 from mom_council.nodes.synthesizer import synthesizer
 from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
+from mom_council.redaction import remember_variables
 from mom_council.seams.langgraph import as_node
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def build_graph(
     hooks = _hooks(council, extensions)
     ruled = _under(council, hooks)
     council = council if hooks is None else hooks.rules()
+    remember_variables(council.key_variables)
     refuse_tools(council.tools, tools)
     read_table(council.prices)  # a table that is wrong is said before anybody is asked
     speakers = [c.name for c in council.characters]

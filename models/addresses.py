@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from mom_council.councils.schema import Model
 from mom_council.errors import ProviderNotInstalledError
+from mom_council.redaction import remember_secret
 from mom_council.vendors import vendor_of
 from mom_council.vendors.ollama import OLLAMA
 
@@ -26,6 +27,7 @@ def key_of(spec: Model) -> str | None:
     key = os.environ.get(name, "").strip()
     if not key:
         raise missing_key(spec.provider, [spec.model], name)
+    remember_secret(key)
     return key
 
 

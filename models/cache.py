@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import logging
 import os
 import sqlite3
 import threading
@@ -38,7 +37,7 @@ from mom_council.councils.schema import Cache, Model
 from mom_council.errors import StorageError
 from mom_council.paths import cache_dir, ensure
 from mom_council.records import Record
-from mom_council.redaction import redact
+from mom_council.redaction import logger, redact
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
@@ -231,7 +230,7 @@ def _used(db: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _REST = 30.0
 """Seconds that a cache with which something is wrong is left alone."""

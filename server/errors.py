@@ -5,7 +5,6 @@ Refusals in OpenAI's shape: a status, a sentence, a type, a code; never a trace,
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from mom_council.errors import (
     StorageError,
     ThermalError,
 )
+from mom_council.redaction import logger
 
 
 def dumps(value: Any) -> bytes:
@@ -38,7 +38,7 @@ def loads(text: bytes | str) -> Any:
     return orjson.loads(text)
 
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 _KINDS = {401: "invalid_request_error", 429: "rate_limit_error"}
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Collection, MutableMapping
 from typing import Any
 
-from mom_council.tracing.redaction import redact, redact_tree
+from mom_council.redaction import redact, redact_tree
 
 KEYS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
 SWITCHES = (

@@ -10,7 +10,6 @@ redacts and writes them. Nothing that goes wrong here reaches the run: it is log
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Collection, Iterator
@@ -22,15 +21,15 @@ from typing import Any
 
 from langchain_core.tracers.context import register_configure_hook
 
+from mom_council.redaction import logger, redact_tree
 from mom_council.tracing.collector import Collector
-from mom_council.tracing.redaction import redact_tree
 from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
 
 _collecting: ContextVar[Collector | None] = ContextVar("local_trace", default=None)
 # LangChain asks this variable at every run, and hands what it finds down to the run's children.
 register_configure_hook(_collecting, inheritable=True)
 
-_log = logging.getLogger(__name__)
+_log = logger(__name__)
 
 
 class _Writer:

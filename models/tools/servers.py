@@ -16,7 +16,7 @@ from mom_council.councils.schema import Server
 from mom_council.errors import CouncilError
 from mom_council.models.clients import loop_resources
 from mom_council.models.tools.allowed import server_name
-from mom_council.redaction import redact
+from mom_council.redaction import redact, remember_secret
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -130,6 +130,7 @@ def _connection(name: str, server: Server) -> dict[str, Any]:
             raise CouncilError(
                 f"tool {name!r} needs a key", cure=f"set the variable {server.key_env!r}"
             )
+        remember_secret(key)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return {"transport": "streamable_http", "url": server.url, "headers": headers}
     raise CouncilError(
