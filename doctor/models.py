@@ -22,7 +22,7 @@ def keys(env: Mapping[str, str]) -> Iterator[Finding]:
         if fault := _fault(env[variable]):
             yield warn("keys", f"{variable} {fault}", "set it anew, without quotes and blanks")
         elif importlib.util.find_spec(provider.package) is None:
-            cure = f"pip install 'mom-council[{provider.extra}]'"
+            cure = provider.install or f"pip install {provider.package}"
             yield warn("keys", f"{variable} is set, and {name}'s package is not here", cure)
         else:
             good.append(variable)

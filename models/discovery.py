@@ -244,7 +244,7 @@ def _few(chosen: Sequence[Weights]) -> str:
 
 def _install(vendor: str) -> str:
     one = VENDORS[vendor]
-    return f"{one.key_env} is set too: `pip install 'mom-council[{one.extra}]'` to use it."
+    return f"{one.key_env} is set too: `{one.install}` to use it."
 
 
 def _demo_line(found: Found) -> str:

@@ -153,7 +153,7 @@ def _check(spec: Model, params: Mapping[str, Any]) -> None:
             raise UnknownNameError(f"no provider is called {spec.provider!r}", cure=meant)
         package = _BUILTIN_PROVIDERS[spec.provider][0].partition(".")[0]
     if importlib.util.find_spec(package) is None:
-        needed = f"'mom-council[{vendor.extra}]'" if vendor.extra else package.replace("_", "-")
+        install = vendor.install or f"pip install {package.replace('_', '-')}"
         raise ProviderNotInstalledError(
-            f"{spec.provider!r} needs a package that is not here", cure=f"pip install {needed}"
+            f"{spec.provider!r} needs a package that is not here", cure=install
         )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mom_council.councils.loader import council_from_yaml
 from mom_council.councils.schema import Model
 from mom_council.models.prices import read_prices
-from mom_council.vendors import VENDORS
+from mom_council.vendors import VENDORS, Exclusion, Vendor
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "models.md").read_text("utf-8")
@@ -39,31 +37,46 @@ def test_a_voice_of_the_page_is_five_lines_and_loads(block: str) -> None:
     assert voice(block).provider in VENDORS
 
 
-def test_each_vendor_has_its_voice_its_extra_and_its_key_on_the_page() -> None:
+def test_each_vendor_of_the_network_has_its_voice_on_the_page() -> None:
     shown = {voice(block).provider for block in VOICES}
-    assert shown == {"ollama", "openai", "anthropic", "mistralai", "deepseek", "cohere"}
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
-        "optional-dependencies"
-    ]
-    for name in shown:
-        provider = VENDORS[name]
-        [row] = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
-        assert (provider.key_env or "none") in row
-        if provider.extra:
-            assert f"mom-council[{provider.extra}]" in row
-            assert provider.extra in extras
-        else:
-            assert "comes along" in row
+    assert shown == {one.name for one in VENDORS.values() if one.default_model} | {"ollama"}
+
+
+def vendor_row(vendor: Vendor) -> str:
+    """What the page's table says of a vendor."""
+    install = f"`{vendor.install}`" if vendor.install and not vendor.comes_along else "comes along"
+    key = f"`{vendor.key_env}`" if vendor.key_env else "none"
+    return f"| `{vendor.name}` | {vendor.title} | {install} | {key} | {vendor.thoughts} |"
+
+
+def exclusion_row(vendor: Vendor, exclusion: Exclusion) -> str:
+    """What the page's table says of parameters that are left out, by their usual names."""
+    usual = {theirs: ours for ours, theirs in vendor.names.items()}
+    names = ", ".join(f"`{usual.get(name, name)}`" for name in exclusion.params)
+    return f"| {vendor.title} | {exclusion.case} | {names} |"
+
+
+TABLES = {
+    "vendors": [
+        "| provider | who answers | install | key | its own thoughts are kept apart |",
+        "|---|---|---|---|---|",
+        *(vendor_row(one) for one in VENDORS.values() if one.package),
+    ],
+    "exclusions": [
+        "| vendor | when | left out |",
+        "|---|---|---|",
+        *(exclusion_row(one, rule) for one in VENDORS.values() for rule in one.excludes),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_of_the_page_are_the_profiles(name: str) -> None:
+    [table] = re.findall(rf"<!-- {name} -->\n(.*?)<!-- end -->", PAGE, re.DOTALL)
+    assert table.splitlines() == TABLES[name]
 
 
 def test_the_price_table_of_the_page_is_one(tmp_path: Path) -> None:
     [block] = [block for block in BLOCKS if block not in VOICES]
     (tmp_path / "prices.yaml").write_text(block, "utf-8")
     assert {*read_prices(tmp_path / "prices.yaml")} == {"openai", "https://openrouter.ai/api/v1"}
-
-
-def test_every_vendor_with_terms_has_its_row() -> None:
-    section: Any = PAGE.split("## What is not sent together")[1].split("\n## ")[0]
-    for vendor in VENDORS.values():
-        if vendor.excludes:
-            assert re.search(rf"^\| {vendor.title}", section, re.MULTILINE), vendor

@@ -146,5 +146,4 @@ async def _as_profiled(voice: Voice) -> Voice:
 
 def needed(provider: str) -> str:
     """How a provider's package is installed, in one line."""
-    one = VENDORS[provider]
-    return f"pip install 'mom-council[{one.extra}]'" if one.extra else ""
+    return VENDORS[provider].install or ""

@@ -26,10 +26,19 @@ ANTHROPIC = Vendor(
         Exclusion(
             ("temperature", "top_p", "top_k"),
             models=r"claude-(opus-4-[7-9]|(opus|sonnet|haiku)-([5-9]|\d\d)(?!\d)|fable|mythos)",
+            case="the model is Opus 4.7 or later",
         ),
-        Exclusion(("temperature", "top_k"), _thinks),
-        Exclusion(("top_p",), lambda params: _thinks(params) and params["top_p"] < 0.95),
-        Exclusion(("top_p",), lambda params: params.get("temperature") is not None),
+        Exclusion(("temperature", "top_k"), _thinks, case="`thinking`"),
+        Exclusion(
+            ("top_p",),
+            lambda params: _thinks(params) and params["top_p"] < 0.95,
+            case="`thinking`, and `top_p` below 0.95",
+        ),
+        Exclusion(
+            ("top_p",),
+            lambda params: params.get("temperature") is not None,
+            case="`temperature` and `top_p`",
+        ),
     ),
     imported_params={
         "max_length": "max_tokens",

@@ -22,7 +22,7 @@ COHERE = Vendor(
     },
     excludes=(
         Exclusion(("min_p", "logit_bias")),
-        Exclusion(("p",), lambda params: params["p"] >= 1),
+        Exclusion(("p",), lambda params: params["p"] >= 1, case="`top_p: 1`"),
     ),
     imported_params={"max_length": "max_tokens", "temperature": "temperature"},
     default_model="command-a-03-2025",

@@ -14,7 +14,11 @@ DEEPSEEK = Vendor(
     base_url="https://api.deepseek.com/v1",
     key_env="DEEPSEEK_API_KEY",
     # No `schema`: it answers one with a 400.
-    excludes=(Exclusion(("logprobs", "top_logprobs"), models="deepseek-reasoner"),),
+    excludes=(
+        Exclusion(
+            ("logprobs", "top_logprobs"), models="deepseek-reasoner", case="`deepseek-reasoner`"
+        ),
+    ),
     default_model="deepseek-chat",
     found_settings={"timeout": 90},
 )

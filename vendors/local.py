@@ -10,6 +10,7 @@ EMBEDDED = Vendor(
     title="llama.cpp on this machine",
     package="xllamacpp",
     extra="embedded",
+    comes_along=True,
     chat="openai:open_chat",
     engine="embedded:open_embedded",
     server="embedded",
@@ -50,6 +51,7 @@ DIFFUSERS = Vendor(
     pictures="diffusion:draw",
     free=True,
     heats=True,
+    thoughts="none",
     tools=False,
 )
 
@@ -61,6 +63,7 @@ REPLAY = Vendor(
     chat="replay:open_chat",
     free=True,
     is_recording=True,
+    thoughts="none",
     tools=False,
 )
 
@@ -71,5 +74,6 @@ HUMAN = Vendor(
     package="langgraph",  # whoever runs the graph asks the person: `deliberation.people`
     free=True,
     is_person=True,
+    thoughts="none",
     tools=False,
 )

@@ -18,7 +18,9 @@ MISTRALAI = Vendor(
     names={"seed": "random_seed", "max_completion_tokens": "max_tokens"},
     excludes=(
         Exclusion(("top_k", "min_p", "logit_bias")),
-        Exclusion(("top_p",), lambda params: params.get("temperature") == 0),
+        Exclusion(
+            ("top_p",), lambda params: params.get("temperature") == 0, case="`temperature: 0`"
+        ),
     ),
     default_model="mistral-medium-latest",
     found_settings={"timeout": 90},

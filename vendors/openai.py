@@ -39,9 +39,23 @@ OPENAI = Vendor(
     vision=r"gpt-(4o|4\.1|4\.5|5)|o1(?!-mini|-preview)|o3(?!-mini)|o4|chatgpt-4o",
     thoughts="where the model sends any",
     excludes=(
-        Exclusion(_CHAT_ALONE, _by_responses, anywhere=True),
-        Exclusion(_REASONING_REFUSES, models=r"o\d|codex-|gpt-5(?!\.|-chat)"),
-        Exclusion(_REASONING_REFUSES, _reasons, models=r"gpt-(5\.|[6-9])(?!.*chat)"),
+        Exclusion(
+            _CHAT_ALONE,
+            _by_responses,
+            anywhere=True,
+            case="through `/v1/responses`, at other servers too",
+        ),
+        Exclusion(
+            _REASONING_REFUSES,
+            models=r"o\d|codex-|gpt-5(?!\.|-chat)",
+            case="the model reasons: `o1`, `o3`, `gpt-5`",
+        ),
+        Exclusion(
+            _REASONING_REFUSES,
+            _reasons,
+            models=r"gpt-(5\.|[6-9])(?!.*chat)",
+            case="a later model, where `reasoning_effort` is set and not `none`",
+        ),
     ),
     default_model="gpt-5.4",
     found_settings={"timeout": 90},

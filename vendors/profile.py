@@ -25,6 +25,8 @@ class Exclusion:
     """A regular expression for the beginning of the model's name; empty: every model."""
     anywhere: bool = False
     """Whether it holds for other servers that speak the vendor's protocol, too."""
+    case: str = "always"
+    """When that is, in words; for `docs/models.md`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class Vendor:
     """The module that must be importable; empty: LangChain says which."""
     extra: str | None = None
     """The extra of this package that installs it; None: it always comes along."""
+    comes_along: bool = False
+    """Whether it comes along in spite of its extra, on most machines."""
     chat: str | None = None
     """What opens a chat model (`models.providers.Opening`); None: its models do not talk."""
     embeddings: str = "langchain:open_embeddings"
@@ -110,7 +114,7 @@ class Vendor:
     sees: str | None = None
     """What finds out whether a model sees; None: `vision` alone says so."""
     thoughts: str = "yes"
-    """For the docs: whether a model's thoughts come apart from its answer."""
+    """Whether a model's thoughts come apart from its answer, in words; for `docs/models.md`."""
     says_end: bool = True
     """Whether a whole reply always says that it is over, so that one that does not was cut."""
 
@@ -136,6 +140,11 @@ class Vendor:
     def is_loaded(self) -> bool:
         """Whether its models are loaded on hardware that a lane can plan for."""
         return bool(self.load_options)
+
+    @property
+    def install(self) -> str | None:
+        """The command that installs its package; None: it always comes along."""
+        return f"pip install 'mom-council[{self.extra}]'" if self.extra else None
 
     @property
     def talks(self) -> bool:

@@ -39,7 +39,7 @@ def paragraph(heading: str) -> str:
 @pytest.fixture
 def acme(stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stage:
     """The page's file and the page's line, with the stage in the place of the vendor's servers."""
-    file, line = re.findall(r"```python\n(.*?)```", paragraph("A new vendor"), re.DOTALL)
+    file, line = re.findall(r"```\w+\n(.*?)```", paragraph("A new vendor"), re.DOTALL)
     monkeypatch.setenv("ACME_API_KEY", KEY)
     module = ModuleType("mom_council.vendors.acme")
     text = file.replace("https://api.acme.example/v1", stage.openai_url)
