@@ -1,7 +1,7 @@
 """What is in memory on this machine, how many models fit, and taking one out.
 
-Ollama tells what it has loaded (/api/ps); of llama.cpp it is known which engines run. Nothing here
-fails because a server does not answer: then it is not known.
+Each vendor's `server` tells it of its own models. Nothing here fails because a server does not
+answer: then it is not known.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.planner import how_many_fit
-from mom_council.models.providers import embedded
-from mom_council.models.providers.ollama_server import ask_ollama
+from mom_council.models.providers import code
 from mom_council.models.resolved import ModelInstance
+from mom_council.vendors import vendor_of
 
 
 class Capacity(NamedTuple):
@@ -32,91 +31,43 @@ async def loaded_among(
     instances: Sequence[ModelInstance],
 ) -> tuple[list[ModelInstance], list[ModelInstance]]:
     """Which of some models are in memory, and of which that is known."""
-    known: list[ModelInstance] = []
     loaded: list[ModelInstance] = []
-    on_ollama = [one for one in instances if one.provider == "ollama"]
-    for url in dict.fromkeys(map(_address, on_ollama)):
-        running = await ask_ollama("GET", f"{url}/api/ps")
-        if running is not None:
-            there = [one for one in on_ollama if _address(one) == url]
-            known += there
-            loaded += [one for one in there if _is_among(running.get("models"), one)]
-    if engines := [one for one in instances if one.provider == "embedded"]:
-        known += engines
-        loaded += await asyncio.to_thread(_running, engines)
+    known: list[ModelInstance] = []
+    for server in dict.fromkeys(_server(one) for one in instances):
+        if server is not None:
+            served = [one for one in instances if _server(one) == server]
+            in_memory, told = await code(f"{server}:loaded_among")(served)
+            loaded += in_memory
+            known += told
     return loaded, known
 
 
 async def measure_capacity(instances: Sequence[ModelInstance]) -> Capacity:
     """How many of some models fit, as far as their sizes and the memory are known."""
-    if all(one.provider == "embedded" for one in instances):
-        sizes = await asyncio.to_thread(_weights, instances)
-        memory = _main_memory()
-        if None in sizes or memory is None:
-            return Capacity()
-        fit = how_many_fit([size for size in sizes if size is not None], memory)
-        return Capacity(fit, unloads=fit < len(instances))
-    urls = {_address(one) for one in instances}
-    if len(urls) != 1 or not is_near(url := urls.pop()) or not _is_here(url):
+    vendors = {one.provider: vendor_of(one.provider) for one in instances}
+    if len(vendors) != 1:
         return Capacity()
-    listed, memory = (
-        await ask_ollama("GET", f"{url}/api/tags"),
-        await asyncio.to_thread(gpu_memory),
-    )
-    if listed is None or memory is None:
+    [vendor] = vendors.values()
+    if vendor.server is None:
         return Capacity()
-    cards = {card.get("name"): card.get("size") for card in _cards(listed.get("models"))}
-    found = [cards.get(one.model) for one in instances]
-    if not all(isinstance(size, int) for size in found):
+    sizes: list[int | None] = await code(f"{vendor.server}:model_sizes")(instances)
+    known = [size for size in sizes if size is not None]
+    memory = await asyncio.to_thread(_main_memory if vendor.engine else gpu_memory)
+    if len(known) < len(instances) or memory is None:
         return Capacity()
-    return Capacity(how_many_fit([size for size in found if isinstance(size, int)], memory))
+    fit = how_many_fit(known, memory)
+    # A server makes room by itself; among engines of ours nobody else does.
+    return Capacity(fit, unloads=vendor.engine is not None and fit < len(instances))
 
 
 async def unload_instance(instance: ModelInstance) -> None:
     """Take a model out of memory; whoever uses it goes on until it has answered."""
-    if instance.provider == "embedded" and instance.spec is not None:
-        await asyncio.to_thread(embedded.stop_embedded, instance.spec)
-    elif instance.provider == "ollama":
-        body = {"model": instance.model, "keep_alive": 0}
-        await ask_ollama("POST", f"{_address(instance)}/api/generate", body)
+    if (server := _server(instance)) is not None:
+        await code(f"{server}:unload")(instance)
 
 
-def _address(instance: ModelInstance) -> str:
-    return (instance.base_url or ollama_address(os.environ)).rstrip("/").removesuffix("/v1")
-
-
-def _is_here(url: str) -> bool:
-    return any(f"//{host}" in url for host in ("127.", "localhost", "[::1]"))
-
-
-def _is_among(cards: Any, instance: ModelInstance) -> bool:
-    asked = dict(instance.options).get("num_ctx")
-    return any(
-        instance.model in (card.get("name"), card.get("model"))
-        and asked in (None, card.get("context_length") or asked)
-        for card in _cards(cards)
-    )
-
-
-def _cards(told: Any) -> Collection[Mapping[str, Any]]:
-    return [card for card in told if isinstance(card, dict)] if isinstance(told, list) else []
-
-
-def _running(instances: Sequence[ModelInstance]) -> list[ModelInstance]:
-    return [one for one in instances if one.spec is not None and embedded.is_running(one.spec)]
-
-
-def _weights(instances: Sequence[ModelInstance]) -> list[int | None]:
-    from mom_council.errors import MixtureError
-    from mom_council.models.weights import find_weights
-
-    sizes: list[int | None] = []
-    for instance in instances:
-        try:
-            sizes.append(find_weights(instance.model).stat().st_size)
-        except (MixtureError, OSError):
-            sizes.append(None)
-    return sizes
+def _server(instance: ModelInstance) -> str | None:
+    return vendor_of(instance.provider).server
 
 
 def _main_memory() -> int | None:

@@ -143,17 +143,24 @@ def _check(spec: Model, params: Mapping[str, Any]) -> None:
                 f"{name!r} cannot stand in the params of {spec.model!r}: there is a field for it"
             )
     vendor = vendor_of(spec.provider)
-    package = vendor.package
-    if not package:
-        from langchain.chat_models.base import _BUILTIN_PROVIDERS
-
-        if spec.provider not in _BUILTIN_PROVIDERS:
-            near = get_close_matches(spec.provider, [*VENDORS, *_BUILTIN_PROVIDERS], n=1)
-            meant = f"did you mean {near[0]!r}?" if near else f"there are {[*VENDORS]}"
-            raise UnknownNameError(f"no provider is called {spec.provider!r}", cure=meant)
-        package = _BUILTIN_PROVIDERS[spec.provider][0].partition(".")[0]
+    package = vendor.package or _package_of_langchain(spec.provider)
     if importlib.util.find_spec(package) is None:
         install = vendor.install or f"pip install {package.replace('_', '-')}"
         raise ProviderNotInstalledError(
             f"{spec.provider!r} needs a package that is not here", cure=install
         )
+
+
+def _package_of_langchain(provider: str) -> str:
+    """The package with which LangChain opens a provider that has no profile, or no package in it.
+
+    Raises:
+        UnknownNameError: LangChain does not know it.
+    """
+    from mom_council.models.providers.langchain import PACKAGES
+
+    if (package := PACKAGES.get(provider)) is not None:
+        return package
+    near = get_close_matches(provider, [*VENDORS, *PACKAGES], n=1)
+    meant = f"did you mean {near[0]!r}?" if near else f"there are {[*VENDORS]}"
+    raise UnknownNameError(f"no provider is called {provider!r}", cure=meant)

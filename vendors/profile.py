@@ -61,7 +61,8 @@ class Vendor:
     engine: str | None = None
     """What starts the server that answers, on this machine, and returns its address and key."""
     server: str | None = None
-    """The module that says what its server has in memory, and takes models out of it."""
+    """The module that tells what its server has in memory: `loaded_among`, `model_sizes`,
+    `unload`."""
 
     # Where it is, and what it costs.
     base_url: str | None = None

@@ -7,6 +7,7 @@ One engine serves every council of this process that asks for the same weights a
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import importlib.util
@@ -16,9 +17,11 @@ import secrets
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mom_council.councils.schema import Model
 from mom_council.errors import (
@@ -28,6 +31,9 @@ from mom_council.errors import (
 )
 from mom_council.models.weights import SHIPPED, eyes_of, find_weights
 from mom_council.redaction import shown
+
+if TYPE_CHECKING:
+    from mom_council.models.resolved import ModelInstance
 
 SHIPPED_CONTEXT = 512
 """Tokens a conversation with the shipped models may have: what they were trained on."""
@@ -125,6 +131,35 @@ def stop_embedded(spec: Model) -> None:
         if known is not None and known.done():
             del _engines[_load(spec)]
             known.result().stop()
+
+
+async def loaded_among(
+    instances: Sequence[ModelInstance],
+) -> tuple[list[ModelInstance], list[ModelInstance]]:
+    """Which of some models have an engine that runs, and of which that is known: of all."""
+
+    def running() -> list[ModelInstance]:
+        return [one for one in instances if one.spec is not None and is_running(one.spec)]
+
+    return await asyncio.to_thread(running), list(instances)
+
+
+async def model_sizes(instances: Sequence[ModelInstance]) -> list[int | None]:
+    """Bytes of each model's weights; None where there are none."""
+    return await asyncio.to_thread(lambda: [_size(one.model) for one in instances])
+
+
+def _size(name: str) -> int | None:
+    try:
+        return find_weights(name).stat().st_size
+    except (MixtureError, OSError):
+        return None
+
+
+async def unload(instance: ModelInstance) -> None:
+    """Stop the engine of a model."""
+    if instance.spec is not None:
+        await asyncio.to_thread(stop_embedded, instance.spec)
 
 
 async def sees(spec: Model) -> bool:

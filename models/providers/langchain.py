@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from langchain.chat_models.base import _BUILTIN_PROVIDERS
+
 if TYPE_CHECKING:
     import httpx
     from langchain_core.embeddings import Embeddings
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
     from mom_council.models.clients import LoopResources
     from mom_council.models.providers import Opening
+
+
+PACKAGES = {name: built[0].partition(".")[0] for name, built in _BUILTIN_PROVIDERS.items()}
+"""The package of every provider that LangChain can open."""
 
 
 def open_chat(opening: Opening) -> BaseChatModel:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
 from mom_council.errors import MixtureError
 from mom_council.models.addresses import is_near, key_of, ollama_address
+
+if TYPE_CHECKING:
+    from mom_council.models.resolved import ModelInstance
 
 _seeing: dict[tuple[str, str], bool] = {}
 """Whether a model sees, by its server's address and its name."""
@@ -46,8 +50,7 @@ async def installed(url: str) -> frozenset[str] | None:
     listing = await ask_ollama("GET", f"{url.rstrip('/')}/api/tags")
     if listing is None:
         return None
-    cards = listing.get("models") or ()
-    return frozenset(str(card.get("name")) for card in cards if isinstance(card, dict))
+    return frozenset(str(card.get("name")) for card in _cards(listing.get("models")))
 
 
 async def sees(spec: Model) -> bool:
@@ -63,3 +66,59 @@ async def sees(spec: Model) -> bool:
                 _seeing[url, spec.model] = "vision" in abilities
     # What did not answer may be known the next time.
     return _seeing.get((url, spec.model), False)
+
+
+async def loaded_among(
+    instances: Sequence[ModelInstance],
+) -> tuple[list[ModelInstance], list[ModelInstance]]:
+    """Which of some models are in memory, and of which that is known."""
+    loaded: list[ModelInstance] = []
+    known: list[ModelInstance] = []
+    for url in dict.fromkeys(map(_address, instances)):
+        running = await ask_ollama("GET", f"{url}/api/ps")
+        if running is not None:
+            there = [one for one in instances if _address(one) == url]
+            known += there
+            loaded += [one for one in there if _is_among(running.get("models"), one)]
+    return loaded, known
+
+
+async def model_sizes(instances: Sequence[ModelInstance]) -> list[int | None]:
+    """Bytes of each model, where all are on one server of this machine; else unknown."""
+    unknown: list[int | None] = [None] * len(instances)
+    urls = {_address(one) for one in instances}
+    if len(urls) != 1 or not is_near(url := urls.pop()) or not _is_here(url):
+        return unknown
+    listing = await ask_ollama("GET", f"{url}/api/tags")
+    if listing is None:
+        return unknown
+    sizes = {card.get("name"): card.get("size") for card in _cards(listing.get("models"))}
+    found = [sizes.get(one.model) for one in instances]
+    return [size if isinstance(size, int) else None for size in found]
+
+
+async def unload(instance: ModelInstance) -> None:
+    """Take a model out of the server's memory."""
+    body = {"model": instance.model, "keep_alive": 0}
+    await ask_ollama("POST", f"{_address(instance)}/api/generate", body)
+
+
+def _address(instance: ModelInstance) -> str:
+    return (instance.base_url or ollama_address(os.environ)).rstrip("/").removesuffix("/v1")
+
+
+def _is_here(url: str) -> bool:
+    return any(f"//{host}" in url for host in ("127.", "localhost", "[::1]"))
+
+
+def _is_among(cards: Any, instance: ModelInstance) -> bool:
+    asked = dict(instance.options).get("num_ctx")
+    return any(
+        instance.model in (card.get("name"), card.get("model"))
+        and asked in (None, card.get("context_length") or asked)
+        for card in _cards(cards)
+    )
+
+
+def _cards(values: Any) -> list[Mapping[str, Any]]:
+    return [card for card in values if isinstance(card, dict)] if isinstance(values, list) else []

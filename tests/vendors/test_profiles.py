@@ -33,6 +33,9 @@ def test_the_code_that_a_profile_names_is_there(vendor: Vendor) -> None:
     places = [vendor.chat, vendor.embeddings, vendor.pictures, vendor.engine, vendor.sees]
     if vendor.package and find_spec(vendor.package) is None:
         pytest.skip(f"{vendor.package} is not installed")
+    if vendor.server:
+        tasks = ("loaded_among", "model_sizes", "unload")
+        places += [f"{vendor.server}:{task}" for task in tasks]
     assert all(callable(code(place)) for place in places if place)
 
 
