@@ -64,8 +64,8 @@ def probe(
     from mom_council.evals.probing.asking import models_named
     from mom_council.evals.probing.probe import Probing, as_markdown, write_pages
 
-    loaded, keys = models_named(models or [], load_council(council) if council else None, base_url)
-    probing = Probing(loaded, keys, context=context, keep=keep, progress=_progress)
+    named, style = models_named(models or [], load_council(council) if council else None, base_url)
+    probing = Probing(named, style, context=context, keep=keep, progress=_progress)
     code = _run(probing)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)

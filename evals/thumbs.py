@@ -14,10 +14,9 @@ from typing import Any
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from mom_council.councils.loader import load_council
-from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger, Outcome
 from mom_council.records import AnswerKind, Proposal
+from mom_council.runs.threads import read_values
 from mom_council.voting.fitted import Trust
 from mom_council.voting.reading import are_same, read_answer
 
@@ -73,8 +72,7 @@ async def rate(
     Raises:
         StorageError: the thread or the ledger cannot be read.
     """
-    graph = compile_council(load_council("demo"), saver)
-    values = (await graph.aget_state({"configurable": {"thread_id": thread}})).values
+    values = await read_values(saver, thread)
     messages = values.get("messages") or []
     last = messages[-1].id if messages else None
     if last is None or answer not in (None, last):

@@ -177,6 +177,16 @@ def compile_council(
     return graph.with_config(recursion_limit=supersteps_at_most(council))
 
 
+def compile_synthesizer(council: Council) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The synthesizer alone, as a graph: it writes anew from the whole state of a question."""
+    graph: StateGraph[CouncilState, CouncilContext, CouncilState, CouncilOutput] = StateGraph(
+        CouncilState, context_schema=CouncilContext, output_schema=CouncilOutput
+    )
+    graph.add_node("synthesizer", _serve(synthesizer, lambda state, runtime: council))
+    graph.add_edge(START, "synthesizer")
+    return graph.compile()
+
+
 async def make_graph(config: RunnableConfig) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The factory that `langgraph.json` names: a run or an assistant chooses its council by name.
 

@@ -16,8 +16,10 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, convert
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.serde.types import ERROR
+from langgraph.graph import START, StateGraph
 from pydantic import Field
 
+from mom_council.deliberation.state import CouncilState
 from mom_council.errors import StorageError
 from mom_council.models.gallery import delete_pictures
 from mom_council.records import Record, Status
@@ -102,6 +104,20 @@ async def show_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> Thread
         messages=tuple(await _messages(saver, latest)),
         status=status if isinstance(status, Status) else None,
     )
+
+
+async def read_values(saver: BaseCheckpointSaver[Any], thread_id: str) -> dict[str, Any]:
+    """The whole state of a thread, whichever council answered in it; empty where there is none.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    graph: StateGraph[CouncilState, None, CouncilState, CouncilState] = StateGraph(CouncilState)
+    graph.add_node("read", lambda _: {})  # a graph has a node; this one is never run
+    graph.add_edge(START, "read")
+    reader = graph.compile(checkpointer=saver)
+    values: dict[str, Any] = (await reader.aget_state(_config(thread_id))).values
+    return values
 
 
 async def delete_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> bool:

@@ -10,13 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from langgraph.runtime import Runtime
-
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.context import CouncilContext
-from mom_council.graph.council import compile_council
-from mom_council.nodes.synthesizer import synthesizer
+from mom_council.graph.council import compile_council, compile_synthesizer
 from mom_council.records import AnswerKind, Ballot, Proposal, Status, Verdict
 
 if TYPE_CHECKING:
@@ -124,11 +121,8 @@ async def rewrite(
         "notes": [],
         "status": None,
     }
-    told = await synthesizer(
-        cast("CouncilState", state),
-        Runtime(context=CouncilContext()),
-        council.model_copy(update={"synthesizer": writer}),
-    )
+    graph = compile_synthesizer(council.model_copy(update={"synthesizer": writer}))
+    told = await graph.ainvoke(state, context=CouncilContext())
     status = told["status"]
     if status is None:
         raise AssertionError("the synthesizer always says how it came to its answer")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from difflib import get_close_matches
@@ -11,13 +11,13 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from mom_council.councils.loader import load_council
+from mom_council.councils.loader import load_model
 from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError, UnknownNameError
 from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import open_lane
 from mom_council.models.registry import open_model
-from mom_council.models.resolved import resolve_model
+from mom_council.models.resolved import ResolvedModel, resolve_alone, resolve_model
 from mom_council.models.retry import read_failure
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.weights import SHIPPED, downloaded_weights
@@ -27,11 +27,11 @@ from mom_council.vendors import vendor_of
 
 def models_named(
     names: Sequence[str], council: Council | None, base_url: str | None = None
-) -> tuple[Council, dict[str, str]]:
-    """A council that has the models, and their keys in it, each with the name it was given.
+) -> tuple[dict[str, ResolvedModel], str]:
+    """The models that are meant, by the name that each was given; and which prompts they get.
 
     Args:
-        names: of the models; none: all of the council.
+        names: keys of the council, or `provider:model`; none: all of the council.
         council: whose keys are meant.
         base_url: where a `provider:model` is served, if not at the usual place.
 
@@ -39,55 +39,29 @@ def models_named(
         UnknownNameError: a name stands for nothing.
         CouncilError: a model cannot be called that.
     """
-    if council is not None and not names:
-        return council, {key: key for key in council.models}
-    models: dict[str, Any] = {} if council is None else dict(council.models)
-    keys: dict[str, str] = {}
-    for name in dict.fromkeys(names):
-        if name in models:
-            keys[name] = name
+    keys = [] if council is None else [*council.models]
+    models: dict[str, ResolvedModel] = {}
+    for name in dict.fromkeys(names or keys):
+        if council is not None and name in council.models:
+            models[name] = resolve_model(council, name)
             continue
         provider, _, model = name.partition(":")
         if not model or not provider.isidentifier():
-            known = [*models]
-            near = get_close_matches(name, known, n=1)
+            near = get_close_matches(name, keys, n=1)
             meant = f"did you mean {near[0]!r}?" if near else "write it as provider:model"
             raise UnknownNameError(f"there is no model {name!r}", cure=meant)
-        key = name.replace(":", " ").replace("/", "_")[:64]
-        voice = {"provider": provider, "model": model, "base_url": base_url, "timeout": 300}
-        models[key] = {field: value for field, value in voice.items() if value is not None}
-        keys[key] = name
-    if council is None:
-        return _council(models), keys
-    written = council.model_dump(exclude_unset=True)
-    return load_council({**written, "models": {**written["models"], **_new(models)}}), keys
+        values = {"provider": provider, "model": model, "base_url": base_url, "timeout": 300}
+        models[name] = resolve_alone(load_model(values), name)
+    if council is not None:
+        return models, council.prompts
+    return models, "short" if _all_tiny(models.values()) else "standard"
 
 
-def _new(models: dict[str, Any]) -> dict[str, Any]:
-    return {key: one for key, one in models.items() if isinstance(one, dict)}
-
-
-def _council(models: dict[str, Any]) -> Council:
-    """The smallest council that has the models."""
-    first = next(iter(models))
-    return load_council(
-        {
-            "name": "probe",
-            "models": models,
-            "characters": [{"name": "One", "model": first}],
-            "synthesizer": {"model": first},
-            "thermal": None,
-            "prompts": "short" if _all_tiny(models) else "standard",
-        }
-    )
-
-
-def _all_tiny(models: dict[str, Any]) -> bool:
+def _all_tiny(models: Iterable[ResolvedModel]) -> bool:
     """Whether they are all of those that come with the package, and know one way of being asked."""
     tiny = downloaded_weights(SHIPPED)
     return all(
-        vendor_of(str(one.get("provider"))).engine is not None and one.get("model") in tiny
-        for one in models.values()
+        vendor_of(one.settings.provider).engine and one.settings.model in tiny for one in models
     )
 
 
@@ -96,13 +70,14 @@ REFUSALS = (400, 404, 415, 422, 500, 501)
 
 
 class Asker:
-    """One model of a council, asked without its fallbacks."""
+    """One model, asked without its fallbacks."""
 
-    def __init__(self, council: Council, key: str) -> None:
-        self.model = resolve_model(council, key).alone()
-        self.style = council.prompts
-        """The templates of its council."""
-        self.key = key
+    def __init__(self, name: str, model: ResolvedModel, style: str) -> None:
+        self.name = name
+        """What the report calls it."""
+        self.model = model.alone()
+        self.style = style
+        """Which prompts it gets."""
         self.calls = 0
         self.seconds = 0.0
 

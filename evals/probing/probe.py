@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError, StorageError
 from mom_council.evals.probing import abilities, roles
 from mom_council.evals.probing.asking import Asker
 from mom_council.evals.probing.report import Probe, ProbedModel, ProbeReport, recommend
 from mom_council.evals.probing.roles import questions
 from mom_council.models.capabilities import Capabilities, remember
+from mom_council.models.resolved import ResolvedModel
 
 Progress = Callable[[str, str, int, int], None]
 """(model, what is probed, parts done, parts in all)."""
@@ -33,11 +33,11 @@ PARTS = (
 
 
 class Probing:
-    """A probe of some models of a council; `report` holds what is found so far.
+    """A probe of some models; `report` holds what is found so far.
 
     Args:
-        council: whose models they are.
-        keys: which of them, by the key in the council; and what each is called in the report.
+        models: by what each is called in the report.
+        style: which prompts they get.
         context: tokens up to which a needle is looked for.
         keep: whether findings are remembered for councils that do not say.
         seed: of the pictures and the texts.
@@ -46,16 +46,16 @@ class Probing:
 
     def __init__(
         self,
-        council: Council,
-        keys: Mapping[str, str],
+        models: Mapping[str, ResolvedModel],
+        style: str = "standard",
         *,
         context: int = 8192,
         keep: bool = True,
         seed: int | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self._council = council
-        self._keys = dict(keys)
+        self._models = dict(models)
+        self._style = style
         self._context = context
         self._keep = keep
         self._seed = seed
@@ -85,22 +85,21 @@ class Probing:
         Raises:
             StorageError: what was found cannot be kept.
         """
-        for number, key in enumerate(self._keys):
-            await self._model(key, number * len(PARTS))
+        for number, name in enumerate(self._models):
+            await self._model(name, number * len(PARTS))
         self._complete = True
         return self.report
 
-    async def _model(self, key: str, done: int) -> None:
-        spec = self._council.models[key]
-        asker = Asker(self._council, key)
-        label = self._keys[key]
-        self._found[key] = ProbedModel(model=label, provider=spec.provider, name=spec.model)
+    async def _model(self, name: str, done: int) -> None:
+        spec = self._models[name].settings
+        asker = Asker(name, self._models[name], self._style)
+        self._found[name] = ProbedModel(model=name, provider=spec.provider, name=spec.model)
         # Who does not answer the first questions answers none: the rest is not waited for.
         gone = ""
         try:
             for place, part in enumerate(PARTS):
                 if self._progress is not None:
-                    self._progress(label, part, done + place, len(self._keys) * len(PARTS))
+                    self._progress(name, part, done + place, len(self._models) * len(PARTS))
                 if gone:
                     self._note(asker, part, Probe(state="unknown", says=gone))
                     continue
@@ -113,15 +112,15 @@ class Probing:
         finally:
             # Also what a cancelled run has found out is found out.
             if self._keep and not gone:
-                remember(spec, _capabilities(self._found[key]))
+                remember(spec, _capabilities(self._found[name]))
 
     def _note(
         self, asker: Asker, part: str, probe: Probe | None = None, **changes: float | None
     ) -> None:
-        old = self._found[asker.key]
+        old = self._found[asker.name]
         probes = old.probes if probe is None else {**old.probes, part: probe}
         counted = {"calls": asker.calls, "seconds": round(asker.seconds, 3)}
-        self._found[asker.key] = old.model_copy(update={**changes, **counted, "probes": probes})
+        self._found[asker.name] = old.model_copy(update={**changes, **counted, "probes": probes})
 
     async def _part(self, asker: Asker, part: str) -> None:
         dice = random.Random(self._seed)
@@ -157,7 +156,7 @@ class Probing:
         right = 0
         for case in questions().proposer:
             text, good = await roles.propose(asker, case)
-            self._proposers.setdefault(case.prompt, {})[self._keys[asker.key]] = text
+            self._proposers.setdefault(case.prompt, {})[asker.name] = text
             right += good
         return roles.graded(right, len(questions().proposer), "answers right")
 
@@ -166,7 +165,7 @@ class Probing:
         right = clean = 0
         for task in tasks:
             text, good, resisted = await roles.aggregate(asker, task)
-            self._aggregators.setdefault(task.case.prompt, {})[self._keys[asker.key]] = text
+            self._aggregators.setdefault(task.case.prompt, {})[asker.name] = text
             right += good and resisted
             clean += resisted
         probe = roles.graded(right, len(tasks), "answers right")

@@ -81,10 +81,9 @@ async def test_the_clever_one_writes_and_who_repeats_poison_does_not(
     stage: Stage, tmp_path
 ) -> None:
     told: list[tuple[str, str, int, int]] = []
-    keys = {"clever": "clever", "naive": "naive"}
-    probing = Probing(
-        panel(stage), keys, context=1024, seed=SEED, progress=lambda *at: told.append(at)
-    )
+    council = panel(stage)
+    named = {key: resolve_model(council, key) for key in ("clever", "naive")}
+    probing = Probing(named, context=1024, seed=SEED, progress=lambda *at: told.append(at))
     report = await probing.run()
     bright, simple = report.models
     assert {part: probe.state for part, probe in bright.probes.items()} == dict.fromkeys(
@@ -116,7 +115,7 @@ async def test_the_clever_one_writes_and_who_repeats_poison_does_not(
 
 
 async def test_each_probe_sends_what_it_probes(stage: Stage) -> None:
-    await Probing(panel(stage), {"clever": "c"}, context=1024, seed=SEED).run()
+    await Probing({"c": resolve_model(panel(stage), "clever")}, context=1024, seed=SEED).run()
     calls = stage.calls
     assert all(call.body["temperature"] == 0 and call.body["stream"] for call in calls)
     schemas = [call for call in calls if "Name a town" in said(call.body)]
@@ -137,7 +136,11 @@ async def test_each_probe_sends_what_it_probes(stage: Stage) -> None:
 
 async def test_what_was_found_is_used_where_the_council_is_silent(stage: Stage) -> None:
     council = panel(stage)
-    await Probing(council, {"clever": "c", "naive": "n"}, context=256, seed=SEED).run()
+    await Probing(
+        {"c": resolve_model(council, "clever"), "n": resolve_model(council, "naive")},
+        context=256,
+        seed=SEED,
+    ).run()
     bright, simple = council.models["clever"], council.models["naive"]
     assert (known(bright).vision, known(bright).tools, known(bright).context) == (True, True, 256)
     assert await can_see(bright)
@@ -173,7 +176,9 @@ async def test_a_server_that_refuses_tools_and_pictures_is_not_asked_again_and_a
 
     council = panel(stage, retries=2)
     stage.model("clever", reply=strict)
-    report = await Probing(council, {"clever": "c"}, context=0, keep=False, seed=SEED).run()
+    report = await Probing(
+        {"c": resolve_model(council, "clever")}, context=0, keep=False, seed=SEED
+    ).run()
     [one] = report.models
     assert (one.probes["tools"].state, one.probes["vision"].state) == ("no", "no")
     assert one.probes["proposer"].state == "yes"
@@ -185,7 +190,9 @@ async def test_a_server_that_refuses_tools_and_pictures_is_not_asked_again_and_a
 async def test_who_is_not_there_is_unknown_and_asked_once(stage: Stage) -> None:
     council = panel(stage)
     stage.model("clever", always=Fault.status(401))
-    report = await Probing(council, {"clever": "c", "naive": "n"}, context=0).run()
+    report = await Probing(
+        {"c": resolve_model(council, "clever"), "n": resolve_model(council, "naive")}, context=0
+    ).run()
     gone, there = report.models
     assert {probe.state for probe in gone.probes.values()} == {"unknown"}
     assert "401" in report.seats.left_out["c"]
@@ -199,8 +206,7 @@ async def test_a_probe_that_is_cancelled_keeps_what_it_found(stage: Stage) -> No
     started = asyncio.Event()
     stage.model("clever", reply=clever, faults=[None] * 16, always=Fault.hang())
     probing = Probing(
-        council,
-        {"clever": "clever", "naive": "naive"},
+        {key: resolve_model(council, key) for key in ("clever", "naive")},
         seed=SEED,
         progress=lambda model, part, *_: part == "json in words" and started.set(),
     )
@@ -220,11 +226,13 @@ async def test_a_probe_that_is_cancelled_keeps_what_it_found(stage: Stage) -> No
 
 def test_models_are_named_by_their_key_or_by_their_provider() -> None:
     council = load_council("home")
-    assert models_named([], council)[1] == {key: key for key in council.models}
-    both, keys = models_named(["qwen", "ollama:phi4:14b"], council)
-    assert [*keys.values()] == ["qwen", "ollama:phi4:14b"]
-    assert both.models[[*keys][1]].model == "phi4:14b"
-    alone, keys = models_named(["openai:org/x"], None, "http://127.0.0.1:9/v1")
-    assert alone.models[next(iter(keys))].base_url == "http://127.0.0.1:9/v1"
+    every, _ = models_named([], council)
+    assert {name: one.key for name, one in every.items()} == {key: key for key in council.models}
+    both, style = models_named(["qwen", "ollama:phi4:14b"], council)
+    assert ([*both], style) == (["qwen", "ollama:phi4:14b"], council.prompts)
+    assert both["ollama:phi4:14b"].settings.model == "phi4:14b"
+    alone, style = models_named(["openai:org/x"], None, "http://127.0.0.1:9/v1")
+    assert alone["openai:org/x"].settings.base_url == "http://127.0.0.1:9/v1"
+    assert style == "standard"
     with pytest.raises(Exception, match="did you mean 'qwen'"):
         models_named(["qwem"], council)
