@@ -95,13 +95,13 @@ def _write_parquet(path: Path, rows: Written, names: dict[str, str]) -> None:
             file.write_table(pyarrow.table(columns, schema=schema))
 
 
-def _kinds(rows: Iterator[dict[str, Any]], known: dict[str, type]) -> dict[str, type]:
+def _kinds(rows: Iterator[dict[str, Any]], earlier: dict[str, type]) -> dict[str, type]:
     """One kind for each column; text where its values are of several kinds, or nest."""
     found: dict[str, type] = {}
     for row in rows:
         for name, value in row.items():
-            if value is None or name in known:
-                found.setdefault(name, known.get(name, type(None)))
+            if value is None or name in earlier:
+                found.setdefault(name, earlier.get(name, type(None)))
                 continue
             kind = type(value) if type(value) in (str, bool, int, float) else str
             if kind is int and abs(value) >= 2**63:

@@ -61,10 +61,10 @@ def format_of(path: Path) -> str:
     return end
 
 
-def _row(index: int, found: Any, column: str) -> Row:
-    if isinstance(found, str):
-        return Row(index, {}, "", found)
-    columns: dict[str, Any] = found
+def _row(index: int, value: Any, column: str) -> Row:
+    if isinstance(value, str):
+        return Row(index, {}, "", value)
+    columns: dict[str, Any] = value
     asked = columns.get(column)
     if column not in columns:
         near = ", ".join(map(repr, list(columns)[:8])) or "none"
@@ -93,10 +93,10 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any] | str]:
                 yield found
 
 
-def _is_whole(found: Any) -> bool:
+def _is_whole(value: Any) -> bool:
     """Whether no text in it holds a half of a character that JSON writes as two."""
     try:
-        json.dumps(found, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return False
     return True

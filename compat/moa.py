@@ -47,10 +47,10 @@ def create_moa_from_config(
     return Moa(found, max_workers, messages or ())
 
 
-def _is_path(config: Any, told: bool | None) -> bool:
-    if isinstance(config, str) and told is None:
+def _is_path(config: Any, is_path: bool | None) -> bool:
+    if isinstance(config, str) and is_path is None:
         return "\n" not in config.strip()
-    return isinstance(config, os.PathLike) or (isinstance(config, str) and bool(told))
+    return isinstance(config, os.PathLike) or (isinstance(config, str) and bool(is_path))
 
 
 def _read_env() -> None:
@@ -65,11 +65,11 @@ class Moa:
     """A mixture of agents, which is a council that proposes in layers and writes once."""
 
     def __init__(
-        self, found: Imported, max_workers: int | None, messages: Sequence[Message]
+        self, imported: Imported, max_workers: int | None, messages: Sequence[Message]
     ) -> None:
-        self.imported = found
+        self.imported = imported
         """The council, and what of the configuration could not be kept."""
-        self._council = _narrowed(found.council, max_workers)
+        self._council = _narrowed(imported.council, max_workers)
         self._before = [_plain(one) for one in messages]
         self._graph = self._compiled()
 

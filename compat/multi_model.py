@@ -113,13 +113,13 @@ class MultiModelInference:
 
         return compile_council(self._council, InMemorySaver(serde=thread_serializer()))
 
-    def _run(self, given: Any, until: str) -> dict[str, Any]:
+    def _run(self, update: Any, until: str) -> dict[str, Any]:
         """Let the council go on until just before a node; what lies on the table then."""
 
         async def go_on() -> dict[str, Any]:
             before = await self._graph.aget_state(self._config)
-            if given is not None or until not in before.next:
-                await self._graph.ainvoke(given, self._config, interrupt_before=[until])
+            if update is not None or until not in before.next:
+                await self._graph.ainvoke(update, self._config, interrupt_before=[until])
             values: dict[str, Any] = (await self._graph.aget_state(self._config)).values
             return values
 

@@ -94,21 +94,21 @@ def where(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def nearest(name: object, known: Sequence[str]) -> str:
+def nearest(name: object, names: Sequence[str]) -> str:
     """Suggest what may have been meant, or list what there is; empty where there is nothing."""
-    if suggestion := near_miss(name, known):
+    if suggestion := near_miss(name, names):
         return suggestion
-    if not known:
+    if not names:
         return ""
-    listed = ", ".join(shown(word) for word in known[:20])
-    return f"known: {listed}{', ...' if len(known) > 20 else ''}"
+    listed = ", ".join(shown(word) for word in names[:20])
+    return f"known: {listed}{', ...' if len(names) > 20 else ''}"
 
 
-def near_miss(name: object, known: Sequence[str]) -> str:
+def near_miss(name: object, names: Sequence[str]) -> str:
     """Suggest what may have been meant; empty where nothing is near enough."""
     import difflib  # only a refusal needs it
 
-    plain = {word.casefold(): word for word in known[:_MOST_NEAR]}
+    plain = {word.casefold(): word for word in names[:_MOST_NEAR]}
     near = difflib.get_close_matches(str(name)[:64].casefold(), plain, n=1)
     return f"did you mean {shown(plain[near[0]])}?" if near else ""
 
@@ -148,12 +148,12 @@ def _cure(kind: str, value: object, facts: dict[str, Any]) -> str:
     return ""
 
 
-def _unknown_key(path: Path, known: Sequence[str]) -> Problem:
+def _unknown_key(path: Path, names: Sequence[str]) -> Problem:
     key = str(path[-1])
-    if names_a_secret(key) and "api_key_env" in known:
+    if names_a_secret(key) and "api_key_env" in names:
         cure = "name its environment variable in 'api_key_env'"
         return Problem(path, "a key never stands in a council", cure=cure)
-    return Problem(path, "unknown key", cure=nearest(key, known))
+    return Problem(path, "unknown key", cure=nearest(key, names))
 
 
 def _meaning(path: Path, root: type[Section]) -> str:

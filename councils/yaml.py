@@ -129,7 +129,7 @@ def read_yaml(text: str, origin: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506  (a SafeLoader, only stricter)
     except yaml.MarkedYAMLError as error:
-        raise CouncilError(f"{origin}: {_told(error)}") from None
+        raise CouncilError(f"{origin}: {_problem_text(error)}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         unprintable = f"line {line}: holds a character that YAML does not allow"
@@ -190,7 +190,7 @@ def _refused(says: str, at: Any) -> yaml.MarkedYAMLError:
     return yaml.constructor.ConstructorError(problem=says, problem_mark=at.start_mark)
 
 
-def _told(error: yaml.MarkedYAMLError) -> str:
+def _problem_text(error: yaml.MarkedYAMLError) -> str:
     mark, says = error.problem_mark or error.context_mark, error.problem or "is no YAML"
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     if isinstance(error, yaml.constructor.ConstructorError):

@@ -56,7 +56,7 @@ async def ask_model(
     schema: dict[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     stop: Sequence[str] = (),
-    kit: ToolAccess | None = None,
+    access: ToolAccess | None = None,
     tools: Sequence[ToolDefinition] = (),
 ) -> tuple[Reply, Segment]:
     """Have a model speak, telling its tokens as they come.
@@ -69,8 +69,8 @@ async def ask_model(
         schema: a JSON schema for the reply, where the model can be held to one.
         params: parameters of this call alone, such as a character's temperature.
         stop: texts at which the reply ends.
-        kit: the tools that it may use.
-        tools: the caller's own, which it may ask for in place of an answer; then without the kit.
+        access: the tools that it may use.
+        tools: the caller's own, which it may ask for in place of an answer; then without those.
 
     Raises:
         ModelError: the model and all its fallbacks failed.
@@ -95,8 +95,8 @@ async def ask_model(
             telling(reply.text, False)
         elif tools:
             reply = await speak(model, messages, on_text=telling, tools=tools, **asking)
-        elif kit is not None and kit.names and schema is None:
-            told = (kit, runtime, speaker, model, messages, telling)
+        elif access is not None and access.names and schema is None:
+            told = (access, runtime, speaker, model, messages, telling)
             reply, calls = await speak_with_access(*told, **asking)
         else:
             reply = await speak(model, messages, on_text=telling, schema=schema, **asking)
@@ -130,10 +130,10 @@ def failed_segment(speaker: Speaker, key: str, error: ModelError) -> Segment:
 
 
 def cancelled_segment(
-    speaker: Speaker, key: str, began: float, kit: ToolAccess | None = None
+    speaker: Speaker, key: str, began: float, access: ToolAccess | None = None
 ) -> Segment:
     """The segment of a call that was cancelled: its request was sent, and is charged."""
-    spent = sum(kit.spent, Usage()) if kit else Usage()
+    spent = sum(access.spent, Usage()) if access else Usage()
     under_way = Usage(calls=1, seconds=max(0.0, time.monotonic() - began - spent.seconds))
     return Segment(**speaker.model_dump(), model=key, usage=spent + under_way)
 

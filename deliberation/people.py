@@ -115,12 +115,12 @@ async def ask_person(
     )
 
 
-def read_reply(said: Any) -> str:
+def read_reply(reply: Any) -> str:
     """What a resume value says: a text, `{"text": ...}`, or a ballot as a mapping."""
-    if isinstance(said, Mapping) and said and "text" not in said:
-        return json.dumps(dict(said), default=str)
-    said = said.get("text") if isinstance(said, Mapping) else said
-    return said.strip() if isinstance(said, str) else ""
+    if isinstance(reply, Mapping) and reply and "text" not in reply:
+        return json.dumps(dict(reply), default=str)
+    reply = reply.get("text") if isinstance(reply, Mapping) else reply
+    return reply.strip() if isinstance(reply, str) else ""
 
 
 def requests_in(interrupts: Sequence[Any]) -> tuple[PersonRequest, ...]:
@@ -155,7 +155,7 @@ def _request(interrupt_: Any) -> PersonRequest:
 
 async def attend(
     graph: Any,
-    given: Any,
+    graph_input: Any,
     config: RunnableConfig,
     ask: Callable[[PersonRequest], Awaitable[str | Mapping[str, Any] | None]],
     *,
@@ -168,7 +168,7 @@ async def attend(
 
     Args:
         graph: a council, or a larger graph with one in it, compiled with a checkpointer.
-        given: its input, or None to go on with an open question.
+        graph_input: its input, or None to go on with an open question.
         config: holds `configurable.thread_id`.
         ask: asks a person; what it returns is what they said, None for nothing.
         context: the run's; of a council's own, `people` is set.
@@ -179,13 +179,13 @@ async def attend(
     if context is None or isinstance(context, CouncilContext):
         context = (context or CouncilContext()).model_copy(update={"people": True})
     while True:
-        result: dict[str, Any] = await graph.ainvoke(given, config, context=context)
+        result: dict[str, Any] = await graph.ainvoke(graph_input, config, context=context)
         requests = requests_in(result.get("__interrupt__", ()))
         people = [one for one in requests if one.kind == "person"]
         if not people:
             return result
         said = await asyncio.gather(*(_in_time(ask, one) for one in people))
-        given = Command(resume={one.id: text for one, text in zip(people, said, strict=True)})
+        graph_input = Command(resume={one.id: text for one, text in zip(people, said, strict=True)})
         if isinstance(context, CouncilContext):  # time that a person took is not the question's
             context = context.model_copy(update={"resumed_at": time.time()})
 

@@ -106,19 +106,19 @@ def _asking(speaker: Speaker) -> Approve:
     return approve
 
 
-def read_decision(said: Any, call: str) -> Decision:
+def read_decision(reply: Any, call: str) -> Decision:
     """What a resume value says about a call; whatever does not clearly say yes is a no.
 
     It is a yes or a no for all calls, other arguments for the only call, or a mapping from the
     calls' ids to such.
     """
-    if isinstance(said, Mapping) and isinstance(said.get("arguments"), Mapping):
-        return Decision(True, dict(said["arguments"]))
-    if isinstance(said, Mapping):
-        return read_decision(said.get(call), call) if call in said else Decision(False)
-    if isinstance(said, str):
-        return Decision(said.strip().lower() in ("y", "yes", "true", "ok", "allow"))
-    return Decision(said is True)
+    if isinstance(reply, Mapping) and isinstance(reply.get("arguments"), Mapping):
+        return Decision(True, dict(reply["arguments"]))
+    if isinstance(reply, Mapping):
+        return read_decision(reply.get(call), call) if call in reply else Decision(False)
+    if isinstance(reply, str):
+        return Decision(reply.strip().lower() in ("y", "yes", "true", "ok", "allow"))
+    return Decision(reply is True)
 
 
 async def _once(name: str, act: Callable[[], Awaitable[JsonObject]]) -> JsonObject:

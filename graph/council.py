@@ -92,7 +92,7 @@ def build_graph(
         input_schema=CouncilInput,
         output_schema=CouncilOutput,
     )
-    equipped = update_wrapper(partial(synthesizer, given=tools), synthesizer)
+    equipped = update_wrapper(partial(synthesizer, tools=tools), synthesizer)
     for act in (classifier, image_reader, annotator, seating, thermal_wait, quorum, consensus):
         graph.add_node(act.__name__, _serve(act, ruled, hooks))
     for answers in (equipped, painter):

@@ -81,7 +81,7 @@ def known(spec: Model) -> Capabilities:
     return _read.found.get(_name(spec), Capabilities())
 
 
-def remember(spec: Model, found: Capabilities) -> Path:
+def remember(spec: Model, capabilities: Capabilities) -> Path:
     """Keep what was found; what was not found out now stays as it was known. Returns the file.
 
     Raises:
@@ -89,7 +89,7 @@ def remember(spec: Model, found: Capabilities) -> Path:
     """
     folder = ensure(data_dir())
     now = {"probed": datetime.now(UTC).isoformat(timespec="seconds")}
-    fresh = {**found.model_dump(exclude_none=True), **now}
+    fresh = {**capabilities.model_dump(exclude_none=True), **now}
     before = _look(folder / FILE)
     kept = {**before, _name(spec): known(spec).model_copy(update=fresh)}
     written = {name: one.model_dump(exclude_none=True) for name, one in sorted(kept.items())}
@@ -124,9 +124,9 @@ def _look(file: Path) -> dict[str, Capabilities]:
     return found
 
 
-def _understood(told: Any) -> dict[str, Capabilities]:
+def _understood(content: Any) -> dict[str, Capabilities]:
     found: dict[str, Capabilities] = {}
-    for name, one in told.items() if isinstance(told, dict) else ():
+    for name, one in content.items() if isinstance(content, dict) else ():
         with contextlib.suppress(ValidationError):
             found[name] = Capabilities.model_validate(one)
     return found

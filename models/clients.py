@@ -130,10 +130,10 @@ async def close_loop_resources() -> None:
         await found.close()
 
 
-async def _farewell(room: LoopResources) -> AsyncGenerator[None, None]:
+async def _farewell(resources: LoopResources) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
         with _DOOR, contextlib.suppress(KeyError, RuntimeError):
             del _ROOMS[asyncio.get_running_loop()]
-        await room.close()
+        await resources.close()

@@ -253,7 +253,7 @@ async def fetch_picture(url: str, *, allowed: Callable[[str], bool] = is_public)
     """
     import aiohttp
 
-    shown = _shown(url)
+    shown = _address_without_secrets(url)
     try:
         async with (
             asyncio.timeout(SECONDS),
@@ -321,20 +321,22 @@ def _only(allowed: Callable[[str], bool]) -> AbstractResolver:
     return Only()
 
 
-async def _read(answer: ClientResponse, shown: str) -> bytes:
+async def _read(answer: ClientResponse, address: str) -> bytes:
     content = bytearray()
     async for piece in answer.content.iter_chunked(65_536):
         content += piece
         if len(content) > _MOST:
-            raise PictureError(f"{shown} has more than the {MEGABYTES} MB that are taken")
+            raise PictureError(f"{address} has more than the {MEGABYTES} MB that are taken")
     return bytes(content)
 
 
 def _private(url: str) -> PictureError:
-    return PictureError(f"{_shown(url)} is no public address, and others are never fetched")
+    return PictureError(
+        f"{_address_without_secrets(url)} is no public address, and others are never fetched"
+    )
 
 
-def _shown(url: str) -> str:
+def _address_without_secrets(url: str) -> str:
     """An address without what may be secret in it."""
     try:
         host = urlsplit(url).hostname or url

@@ -174,7 +174,7 @@ class Lane:
         self._deal()
 
     async def admit(
-        self, tokens: float, told: Callable[[str, float], None] | None
+        self, tokens: float, notify: Callable[[str, float], None] | None
     ) -> SentRequest | None:
         """Wait until the rate limits allow a request of so many tokens; first come, first served.
 
@@ -185,8 +185,8 @@ class Lane:
         now = asyncio.get_running_loop().time
         async with self._gate:
             while (wait := self.allowance.wait(tokens, now())) > 0:
-                if told is not None:
-                    told(self.name, wait)
+                if notify is not None:
+                    notify(self.name, wait)
                 await asyncio.sleep(wait)
             return self.allowance.send(tokens, now())
 

@@ -281,8 +281,8 @@ class Ledger:
     def _there(self) -> bool:
         return (self._folder / _FILE).is_file()
 
-    def _faded(self, kept: Sequence[float], at: float) -> Outcomes:
-        right, wrong, kept_at = kept
+    def _faded(self, outcomes: Sequence[float], at: float) -> Outcomes:
+        right, wrong, kept_at = outcomes
         return Outcomes(right, wrong).faded(max(0.0, at - kept_at) / _DAY, self._half_life)
 
     @contextmanager
@@ -308,9 +308,9 @@ def kind_of(question: Question) -> str:
     return question.category or question.dataset or "general"
 
 
-def _first(kept: Sequence[tuple[str, Fitted]], panel: str, kind: str) -> Fitted | None:
+def _first(fits_by_key: Sequence[tuple[str, Fitted]], panel: str, kind: str) -> Fitted | None:
     """The newest fit of a panel: on this kind, else on questions of every kind; any if unasked."""
-    fits = [one for key, one in kept if key == panel]
+    fits = [one for key, one in fits_by_key if key == panel]
     for wanted in (kind, "general"):
         for one in fits:
             if not kind or one.kind == wanted:

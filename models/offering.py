@@ -91,11 +91,11 @@ class ToolOffer:
         """Who hears the reply as it comes: of JSON, only the answer in it."""
         return AnswerReader(on_text) if on_text and self._tools and not self._native else on_text
 
-    def messages(self, told: Sequence[BaseMessage]) -> list[BaseMessage]:
+    def messages(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
         """The messages as this model can read them."""
         if self._native:
-            return [_own_words(message, self._key) for message in told]
-        return tools_as_text(told, _offer(self._tools))
+            return [_own_words(message, self._key) for message in messages]
+        return tools_as_text(messages, _offer(self._tools))
 
     def meets(self, chat: BaseChatModel) -> None:
         """Bind the tools for this model's library, where that has a way."""
@@ -146,12 +146,12 @@ class ToolOffer:
         return (*_read(text, {tool["function"]["name"] for tool in self._tools}), None)
 
 
-def tools_as_text(told: Sequence[BaseMessage], offer: str = "") -> list[BaseMessage]:
+def tools_as_text(messages: Sequence[BaseMessage], offer: str = "") -> list[BaseMessage]:
     """A conversation with tools as plain messages, that any model can read."""
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
     plain: list[BaseMessage] = []
-    for message in told:
+    for message in messages:
         if isinstance(message, AIMessage) and message.tool_calls:
             parts = [message.text, *(call.words for call in tool_calls_in(message))]
             plain.append(AIMessage("\n".join(part for part in parts if part)))
@@ -202,14 +202,14 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _read(text: str, known: set[str]) -> tuple[str, tuple[ToolCall, ...]]:
+def _read(text: str, tool_names: set[str]) -> tuple[str, tuple[ToolCall, ...]]:
     """What stands in a reply in words; one that is no JSON is the answer as it is."""
     bare = text.strip().startswith(("{", "```"))
     values = [value for value in json_values(text) if isinstance(value, dict)]
     calls: list[ToolCall] = []
     for value in values:
         tool = value.get("tool") or (value.get("name") if "arguments" in value else None)
-        if isinstance(tool, str) and (bare or tool in known):
+        if isinstance(tool, str) and (bare or tool in tool_names):
             arguments = value.get("arguments", {})
             calls.append(
                 ToolCall(

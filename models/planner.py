@@ -39,7 +39,7 @@ class Plan(Generic[T]):
 def plan(
     models: Iterable[T],
     loaded: Collection[T],
-    room: int,
+    slots: int,
     ahead: Sequence[Collection[T]] = (),
 ) -> Plan[T]:
     """The order of a fan-out that takes the fewest loads.
@@ -47,36 +47,36 @@ def plan(
     Args:
         models: whose calls are wanted now, in the order they came; each may come more than once.
         loaded: what is in memory.
-        room: how many fit.
+        slots: how many fit.
         ahead: the fan-outs that follow this one, as far as they are known.
     """
     each = tuple(dict.fromkeys(models))
     fan_outs = [frozenset(each), *map(frozenset, ahead[:_HORIZON])]
     rank = {model: place for place, model in enumerate(dict.fromkeys((*each, *loaded)))}
-    stays, loads = _best_end(fan_outs, frozenset(loaded), room, rank)
+    stays, loads = _best_end(fan_outs, frozenset(loaded), slots, rank)
     order = sorted(each, key=lambda model: (model not in loaded) * (1 + (model in stays)))
     return Plan(tuple(order), stays, loads)
 
 
-def to_leave(loaded: Sequence[T], wanted: Collection[T], stays: Collection[T]) -> T | None:
+def to_leave(loaded: Sequence[T], needed: Collection[T], stays: Collection[T]) -> T | None:
     """Who makes room: the longest unused that is neither wanted now nor to stay, if there is one.
 
     None where all are wanted.
     """
-    free = [model for model in loaded if model not in wanted]
+    free = [model for model in loaded if model not in needed]
     return next((model for model in free if model not in stays), free[0] if free else None)
 
 
-def loads_as_they_come(calls: Iterable[T], loaded: Sequence[T], room: int) -> int:
+def loads_as_they_come(calls: Iterable[T], loaded: Sequence[T], slots: int) -> int:
     """How many loads the calls take first come, first served; the longest unused makes room."""
-    held, loads = list(loaded)[-room:], 0
+    loaded_now, loads = list(loaded)[-slots:], 0
     for model in calls:
-        if model in held:
-            held.remove(model)
+        if model in loaded_now:
+            loaded_now.remove(model)
         else:
             loads += 1
-            del held[: max(0, len(held) - room + 1)]
-        held.append(model)
+            del loaded_now[: max(0, len(loaded_now) - slots + 1)]
+        loaded_now.append(model)
     return loads
 
 
@@ -95,30 +95,32 @@ def how_many_fit(sizes: Iterable[int], memory: int) -> int:
 
 
 def _best_end(
-    fan_outs: Sequence[frozenset[T]], held: frozenset[T], room: int, rank: dict[T, int]
+    fan_outs: Sequence[frozenset[T]], loaded_now: frozenset[T], slots: int, rank: dict[T, int]
 ) -> tuple[frozenset[T], int]:
     """How the first fan-out had best end, and the loads of all."""
     known: dict[tuple[int, frozenset[T]], int] = {}
 
-    def least(place: int, held: frozenset[T]) -> int:
+    def least(place: int, loaded_now: frozenset[T]) -> int:
         """The fewest loads from a fan-out on."""
         if place == len(fan_outs):
             return 0
-        if (place, held) not in known:
+        if (place, loaded_now) not in known:
             models, ahead = fan_outs[place], fan_outs[place + 1 :]
-            ends = _ends(models, held, room, ahead, rank)
-            known[place, held] = len(models - held) + min(least(place + 1, end) for end in ends)
-        return known[place, held]
+            ends = _ends(models, loaded_now, slots, ahead, rank)
+            known[place, loaded_now] = len(models - loaded_now) + min(
+                least(place + 1, end) for end in ends
+            )
+        return known[place, loaded_now]
 
-    ends = _ends(fan_outs[0], held, room, fan_outs[1:], rank)
+    ends = _ends(fan_outs[0], loaded_now, slots, fan_outs[1:], rank)
     best = min(ends, key=lambda end: least(1, end))
-    return best, len(fan_outs[0] - held) + least(1, best)
+    return best, len(fan_outs[0] - loaded_now) + least(1, best)
 
 
 def _ends(
     models: frozenset[T],
-    held: frozenset[T],
-    room: int,
+    loaded_now: frozenset[T],
+    slots: int,
     ahead: Sequence[frozenset[T]],
     rank: dict[T, int],
 ) -> Iterator[frozenset[T]]:
@@ -131,9 +133,9 @@ def _ends(
         until = next((n for n, wanted in enumerate(ahead) if model in wanted), math.inf)
         return until, -rank.get(model, len(rank))
 
-    new = models - held
-    there = sorted(held | models, key=soonest)
-    size = min(room, len(there))
+    new = models - loaded_now
+    there = sorted(loaded_now | models, key=soonest)
+    size = min(slots, len(there))
     if math.comb(len(there), size) <= _MOST_ENDINGS:
         for chosen in combinations(there, size):
             if not new or not new.isdisjoint(chosen):

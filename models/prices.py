@@ -128,12 +128,12 @@ class Meter:
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
 
-    def read(self, told: Mapping[str, Any] | None) -> None:
+    def read(self, counts: Mapping[str, Any] | None) -> None:
         """Add a chunk's `usage_metadata`; a call's chunks carry parts that add up."""
-        if not told:
+        if not counts:
             return
-        self.input_tokens = (self.input_tokens or 0) + int(told.get("input_tokens") or 0)
-        self.output_tokens = (self.output_tokens or 0) + int(told.get("output_tokens") or 0)
+        self.input_tokens = (self.input_tokens or 0) + int(counts.get("input_tokens") or 0)
+        self.output_tokens = (self.output_tokens or 0) + int(counts.get("output_tokens") or 0)
 
     @property
     def tokens(self) -> int:

@@ -169,7 +169,7 @@ def read_failure(error: BaseException, *, model: str, provider: str, where: str)
         return Failure(_clean(f"the connection failed: {chain[-1]}"), again=True)
     if "No generation" in str(error):
         return Failure("the answer is empty or not in the provider's format", again=True)
-    said = _said(chain)
+    said = _server_words(chain)
     if any(name in ("APIError", "ResponseError") for name in names):
         return Failure(_clean(f"the server broke off with an error: {said}"), again=True)
     return Failure(_clean(f"{type(error).__name__}: {said}"))
@@ -201,7 +201,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 
 def _refused(status: int, chain: list[BaseException], *, model: str, provider: str) -> Failure:
-    said = _said(chain)
+    said = _server_words(chain)
     if status == 404 and (fetch := vendor_of(provider).fetch):
         return Failure(f"model {model!r} not found: `{fetch.format(model=model)}`", status)
     words = _WORDS.get(status, "server error" if status >= 500 else "the request was refused")
@@ -257,7 +257,7 @@ def _headers(error: BaseException) -> Mapping[str, str] | None:
     return {str(name).lower(): str(value) for name, value in found.items()}
 
 
-def _said(chain: list[BaseException]) -> str:
+def _server_words(chain: list[BaseException]) -> str:
     """The server's own words, in one line; an HTML page has none."""
     for one in chain:
         body = getattr(one, "body", None) or getattr(one, "error", None) or _body(one)

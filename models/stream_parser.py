@@ -70,62 +70,62 @@ class ThoughtSplitter:
         held, self._held = self._held, ""
         self._emit(held, self._step == self._inside)
 
-    def _begin(self, heard: str) -> None:
-        start = heard.lstrip()
+    def _begin(self, piece: str) -> None:
+        start = piece.lstrip()
         tag = next((tag for tag in _OPENING if start.startswith(tag)), None)
         if tag:
             self._held, self._step = "", self._inside
             self._closing = _CLOSING[_OPENING.index(tag)]
             self._inside(start[len(tag) :])
         elif any(tag.startswith(start) for tag in _OPENING):
-            self._held = heard
+            self._held = piece
         else:
             self._held, self._step = "", self._open
-            self._open(heard)
+            self._open(piece)
 
-    def _inside(self, heard: str) -> None:
-        thought, tag, rest = heard.partition(self._closing)
+    def _inside(self, piece: str) -> None:
+        thought, tag, rest = piece.partition(self._closing)
         if tag:
             self._held, self._step = "", self._after
             self._emit(thought, True)
             self._after(rest)
         else:
-            self._hold(heard, self._closing, reasoning=True)
+            self._hold(piece, self._closing, reasoning=True)
 
-    def _after(self, heard: str) -> None:
+    def _after(self, piece: str) -> None:
         """Drop the blank lines between the thought and the answer."""
-        said = heard.lstrip()
+        said = piece.lstrip()
         if said:
             self._step = self._plain
             self._plain(said)
 
-    def _open(self, heard: str) -> None:
+    def _open(self, piece: str) -> None:
         """Text, unless a lone closing tag shows that it was thought."""
-        if "<" not in heard:
+        if "<" not in piece:
             self._held = ""
-            self._emit(heard, False)
+            self._emit(piece, False)
             return
-        thought, tag, rest = heard.partition(_LONE)
+        thought, tag, rest = piece.partition(_LONE)
         if not tag:
-            self._hold(heard, _LONE, reasoning=False)
+            self._hold(piece, _LONE, reasoning=False)
         elif (thought or self.text)[-1:] == "`":
             # Quoted: the reply is about the tag.
             self._held, self._step = "", self._plain
-            self._plain(heard)
+            self._plain(piece)
         else:
             self._held, self._step = "", self._after
             self._reasoning += [*self._text, thought]
             self._text = []
             self._after(rest)
 
-    def _plain(self, heard: str) -> None:
-        self._emit(heard, False)
+    def _plain(self, piece: str) -> None:
+        self._emit(piece, False)
 
-    def _hold(self, heard: str, tag: str, *, reasoning: bool) -> None:
+    def _hold(self, piece: str, tag: str, *, reasoning: bool) -> None:
         """Emit all but a tail that may be the beginning of the tag."""
-        keep = next((n for n in range(len(tag) - 1, 0, -1) if heard.endswith(tag[:n])), 0)
-        self._held = heard[len(heard) - keep :]
-        self._emit(heard[: len(heard) - keep], reasoning)
+        keep = next((n for n in range(len(tag) - 1, 0, -1) if piece.endswith(tag[:n])), 0)
+        self._held = piece[len(piece) - keep :]
+        self._emit(piece[: len(piece) - keep], reasoning)
 
     def _emit(self, piece: str, reasoning: bool) -> None:
         if not piece:

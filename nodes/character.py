@@ -34,7 +34,7 @@ from mom_council.voting.methods import METHODS
 from mom_council.voting.reading import stated_confidence
 
 
-def character(name: str, races: Races, given: CallerTools = NO_TOOLS) -> Any:
+def character(name: str, races: Races, tools: CallerTools = NO_TOOLS) -> Any:
     """Make the node of one character."""
 
     async def speaks(
@@ -53,7 +53,7 @@ def character(name: str, races: Races, given: CallerTools = NO_TOOLS) -> Any:
             fresh = [_proposal(reply, segment, council) for reply, segment in spoken]
             return stops_early(state, council, fresh)
 
-        began, kit = time.monotonic(), tool_access(who, council, given)
+        began, access = time.monotonic(), tool_access(who, council, tools)
         try:
             reply, segment = await race.run(
                 ask_model(
@@ -62,7 +62,7 @@ def character(name: str, races: Races, given: CallerTools = NO_TOOLS) -> Any:
                     resolve_character(council, who),
                     _messages(who, state, council, context_of(runtime)),
                     params={} if who.temperature is None else {"temperature": who.temperature},
-                    kit=kit,
+                    access=access,
                 ),
                 counts=lambda spoken: _fault(spoken[0]) is None,
                 settles=settles if council.deliberation.stop != "all" else never,
@@ -76,12 +76,12 @@ def character(name: str, races: Races, given: CallerTools = NO_TOOLS) -> Any:
                 [failed_segment(speaker, who.model, error)],
             )
         except TooLate:
-            cut = cancelled_segment(speaker, who.model, began, kit)
+            cut = cancelled_segment(speaker, who.model, began, access)
             if race.settled:
                 return _missed(runtime, speaker, "settled", "the others had settled it", [cut])
             return _missed(runtime, speaker, "late", "a quorum had answered", [cut])
         except OutOfTime:
-            cut = cancelled_segment(speaker, who.model, began, kit)
+            cut = cancelled_segment(speaker, who.model, began, access)
             return _missed(runtime, speaker, "budget", "the question's time was over", [cut])
         if fault := _fault(reply):
             return _missed(runtime, speaker, *fault, [segment])

@@ -38,7 +38,7 @@ async def consensus(
     standing = selectors.candidates(state, council)
     ballots = [b for b in state["ballots"] if b.round == turn.round]
     method = council.deliberation.method
-    if council.deliberation.asks_voters and not _asked(state, turn.round):
+    if council.deliberation.asks_voters and not _was_anybody_asked(state, turn.round):
         method = EQUAL_ANSWERS
     kind = state["annotation"].kind
     rules = council.deliberation
@@ -158,7 +158,7 @@ def _silent(state: CouncilState, round_: int) -> bool:
     return bool(state["verdicts"]) and all(p.round != round_ for p in state["proposals"])
 
 
-def _asked(state: CouncilState, round_: int) -> bool:
+def _was_anybody_asked(state: CouncilState, round_: int) -> bool:
     """Whether anybody was asked for a ballot this round."""
     votes = [b.round for b in state["ballots"]]
     misses = [a.round for a in state["absences"] if a.stage == "vote" and a.reason != "budget"]

@@ -57,7 +57,7 @@ async def image_reader(
     for the others of the same round, and would be answers where a description is wanted.
     """
     message = question_message(state)
-    blocks, notes = await _taken(picture_blocks(message), council)
+    blocks, notes = await _take(picture_blocks(message), council)
     if not blocks and not COMMAND.sub("", message.text).strip():
         raise PictureError(f"there is nothing to answer. {' '.join(notes)}")
     changed = blocks != picture_blocks(message)
@@ -77,14 +77,14 @@ async def image_reader(
     return update
 
 
-async def _taken(
-    given: list[dict[str, Any]], council: Council
+async def _take(
+    blocks: list[dict[str, Any]], council: Council
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The pictures drawn anew, and what there is to say about those that cannot be taken."""
     taken, notes = [], []
-    if len(given) > MOST:
-        notes.append(f"{len(given)} pictures came, and the first {MOST} are looked at.")
-    for number, block in enumerate(given[:MOST], 1):
+    if len(blocks) > MOST:
+        notes.append(f"{len(blocks)} pictures came, and the first {MOST} are looked at.")
+    for number, block in enumerate(blocks[:MOST], 1):
         try:
             taken.append(await _picture(block, f"picture {number}", council))
         except PictureError as error:
@@ -155,7 +155,7 @@ async def _described(
     try:
         async with asyncio.timeout(left):
             for key in sight.seers:
-                text, segment = await _asked(key, messages, speaker, runtime, council)
+                text, segment = await _ask(key, messages, speaker, runtime, council)
                 segments.append(segment)
                 if text:
                     return sight.model_copy(update={"description": text, "by": key}), segments, []
@@ -165,7 +165,7 @@ async def _described(
     return sight, segments, [note]
 
 
-async def _asked(
+async def _ask(
     key: str,
     messages: Sequence[AnyMessage],
     speaker: Speaker,

@@ -57,7 +57,7 @@ async def synthesizer(
     state: CouncilState,
     runtime: Runtime[CouncilContext],
     council: Council,
-    given: CallerTools = NO_TOOLS,
+    tools: CallerTools = NO_TOOLS,
 ) -> CouncilUpdate:
     """Write the council's one answer from the proposals, the verdict and the dissent.
 
@@ -69,8 +69,8 @@ async def synthesizer(
     if spent := _spent(state, runtime, council):
         written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
     else:
-        kit = tool_access(council.synthesizer, council, given)
-        written = await _write(standing, verdict, state, runtime, council, kit)
+        access = tool_access(council.synthesizer, council, tools)
+        written = await _write(standing, verdict, state, runtime, council, access)
     form = context_of(runtime).form
     if conversation.has_unseen_pictures(state) and not (form and form.wanted):
         written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
@@ -94,7 +94,7 @@ async def _write(
     state: CouncilState,
     runtime: Runtime[CouncilContext],
     council: Council,
-    kit: ToolAccess,
+    access: ToolAccess,
 ) -> Written:
     speaker = Speaker(node="synthesizer", name="synthesizer")
     key = council.synthesizer.model
@@ -120,12 +120,14 @@ async def _write(
                 schema=form.json_schema,
                 params=form.params,
                 stop=form.stop,
-                kit=kit,
+                access=access,
                 tools=form.tools,
             )
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."
-        return _preferred(standing, verdict, note, (cancelled_segment(speaker, key, began, kit),))
+        return _preferred(
+            standing, verdict, note, (cancelled_segment(speaker, key, began, access),)
+        )
     except ModelError as error:
         note = f"The synthesizer did not answer: {error}"
         return _preferred(standing, verdict, note, (failed_segment(speaker, key, error),))
@@ -204,13 +206,13 @@ def _prompt(
 
 
 def _compared(
-    shown: list[Proposal], number: dict[str, int], state: CouncilState, council: Council
+    proposals: list[Proposal], number: dict[str, int], state: CouncilState, council: Council
 ) -> str:
     """What the proposals have in common and what one alone says, as far as the council wants it."""
     if council.synthesizer.compare == "none":
         return ""
     told = state.get("comparison", "") if council.synthesizer.compare == "model" else ""
-    return told or in_words(compare({p.character: p.text for p in shown}), number)
+    return told or in_words(compare({p.character: p.text for p in proposals}), number)
 
 
 def _preferred(

@@ -76,7 +76,7 @@ def vote(name: str, races: Races) -> Any:
         began = time.monotonic()
         try:
             ballot, segment = await race.run(
-                cast(), settles=lambda votes: _settled(votes, race, state, council), seconds=left
+                cast(), settles=lambda votes: _can_let_go(votes, race, state, council), seconds=left
             )
         except ModelError as error:
             missed = make_absence(speaker, *absence_reason(error))
@@ -93,7 +93,7 @@ def vote(name: str, races: Races) -> Any:
     return votes
 
 
-def _settled(
+def _can_let_go(
     votes: list[tuple[Ballot, Segment]], race: Race, state: CouncilState, council: Council
 ) -> bool:
     """Whether the ballots still out can be let go.
@@ -142,7 +142,9 @@ def _label(place: int) -> str:
     return chr(ord("A") + place) if place < 26 else f"P{place + 1}"
 
 
-def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council: Council) -> Any:
+def _prompt(
+    who: Character, candidates: list[Candidate], state: CouncilState, council: Council
+) -> Any:
     return render(
         "vote",
         style=council.prompts,
@@ -150,7 +152,7 @@ def _prompt(who: Character, shown: list[Candidate], state: CouncilState, council
         personality=who.personality,
         question=conversation.question_with_results(state),
         restated=state["annotation"].restated,
-        **prompt_values(council.deliberation.method, shown),
+        **prompt_values(council.deliberation.method, candidates),
         person=resolve_model(council, who.model).is_person,
     )
 

@@ -149,13 +149,15 @@ class Collector(BaseCallbackHandler):
         """A tool raised."""
         self._end(run_id, error)
 
-    def _begin(self, run_id: UUID, kind: str, name: str, told: Mapping[str, Any]) -> _Open | None:
-        parent = told.get("parent_run_id")
+    def _begin(
+        self, run_id: UUID, kind: str, name: str, arguments: Mapping[str, Any]
+    ) -> _Open | None:
+        parent = arguments.get("parent_run_id")
         above = self._above.get(parent) if parent is not None else None
-        if _HIDDEN in (told.get("tags") or ()) or len(self._spans) >= _MOST_SPANS:
+        if _HIDDEN in (arguments.get("tags") or ()) or len(self._spans) >= _MOST_SPANS:
             self._above[run_id] = above  # its children hang where it would
             return None
-        metadata = told.get("metadata") or {}
+        metadata = arguments.get("metadata") or {}
         about = {key: metadata[key] for key in _ABOUT if key in metadata}
         if "thread_id" in metadata:
             about["thread"] = metadata["thread_id"]
@@ -197,8 +199,8 @@ class Collector(BaseCallbackHandler):
         )
 
 
-def _name(serialized: Any, told: Mapping[str, Any]) -> str:
-    return str(told.get("name") or (serialized or {}).get("name") or "")
+def _name(serialized: Any, arguments: Mapping[str, Any]) -> str:
+    return str(arguments.get("name") or (serialized or {}).get("name") or "")
 
 
 def _text(message: BaseMessage) -> str:

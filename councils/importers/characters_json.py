@@ -164,12 +164,12 @@ def _voice(voices: Voices, model: str, url: str | None) -> str:
     )
 
 
-def _as_writer(found: CharactersJson) -> str:
+def _as_writer(config: CharactersJson) -> str:
     """Who concludes, and in whose voice: one text, because one model writes the answer."""
-    parts = [_described(found.conclusion_thinker)] if found.conclusion_thinker else []
-    if found.human_output:
+    parts = [_described(config.conclusion_thinker)] if config.conclusion_thinker else []
+    if config.human_output:
         lead = "Write the answer as this person would say it:\n" if parts else ""
-        parts.append(lead + _described(found.human_output))
+        parts.append(lead + _described(config.human_output))
     return "\n\n".join(parts)
 
 
@@ -185,11 +185,11 @@ def _described(who: Persona) -> str:
 
 
 def _tell_of_writers(
-    found: CharactersJson, voices: Voices, url: str | None, writer: str, report: Report
+    config: CharactersJson, voices: Voices, url: str | None, writer: str, report: Report
 ) -> None:
-    if not found.human_output or not found.conclusion_thinker:
+    if not config.human_output or not config.conclusion_thinker:
         return
-    second = _voice(voices, found.human_output.model, url)
+    second = _voice(voices, config.human_output.model, url)
     report.turn("human_output", "its voice is the synthesizer's, which spares a call")
     if second != writer:
         voices.written[writer]["fallbacks"] = [second]

@@ -239,25 +239,27 @@ class _Voices(Voices):
 
 
 def _synthesizer(
-    found: ConfigPy, params: dict[str, Any], voices: _Voices, origin: str, report: Report
+    config: ConfigPy, params: dict[str, Any], voices: _Voices, origin: str, report: Report
 ) -> dict[str, Any]:
-    finals = _several(found.final_model_ids) or _several(found.final_model_id)
+    finals = _several(config.final_model_ids) or _several(config.final_model_id)
     if not finals:
         raise refusal(origin, [Problem(("final_model_ids",), "is missing: who writes the answer")])
     keys = [voices.local(model, params) for model in finals]
     if len(keys) > 1:
         voices.written[keys[0]]["fallbacks"] = [key for key in keys[1:] if key != keys[0]]
         report.turn("final_model_ids", "the first writes, the others when it does not answer")
-    said = [text.strip() for text in (found.final_sys_initial_prompt, found.agg_sys_prompt) if text]
+    said = [
+        text.strip() for text in (config.final_sys_initial_prompt, config.agg_sys_prompt) if text
+    ]
     return {"model": keys[0], **({"personality": "\n\n".join(said)} if said else {})}
 
 
-def _tell(found: ConfigPy, report: Report) -> None:
-    if found.cache_path is not None:
+def _tell(config: ConfigPy, report: Report) -> None:
+    if config.cache_path is not None:
         report.leave(
             "cache_path", "the libraries' own variable says where weights are kept: HF_HOME"
         )
-    if found.token is not None:
+    if config.token is not None:
         report.leave("token", "a key is never copied; set HF_TOKEN")
 
 

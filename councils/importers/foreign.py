@@ -128,11 +128,11 @@ def plain(name: str, usual: str = "model") -> str:
     return kept.strip(" -") or usual
 
 
-def free(wanted: str, taken: Any) -> str:
+def free(name: str, taken: Any) -> str:
     """The name, or the first of its numbered kind that is not taken."""
-    fit, number = wanted, 2
+    fit, number = name, 2
     while fit in taken:
-        fit, number = f"{wanted}-{number}", number + 1
+        fit, number = f"{name}-{number}", number + 1
     return fit
 
 
@@ -172,7 +172,7 @@ def seen(kind: type[F], values: Any, origin: str, report: Report) -> F:
     try:
         found = kind.model_validate(plain)
     except ValidationError as error:
-        raise refusal(origin, _told(error, kind)) from None
+        raise refusal(origin, _problems_of(error, kind)) from None
     strange = [*_strange(found, ())]
     if misspelt := [problem for _, _, problem in strange if problem]:
         raise refusal(origin, misspelt)
@@ -204,7 +204,7 @@ def _inner(value: Any) -> Iterator[tuple[Path, Foreign]]:
             yield from (((name, *step), found) for step, found in _inner(inner))
 
 
-def _told(error: ValidationError, kind: type[Foreign]) -> Iterator[Problem]:
+def _problems_of(error: ValidationError, kind: type[Foreign]) -> Iterator[Problem]:
     """What pydantic found; what is missing because it is misspelt, as the typo that it is."""
     details = error.errors(include_url=False)
     spots = [detail["loc"] for detail in details]
@@ -225,9 +225,9 @@ def _keys(kind: type[Foreign]) -> list[str]:
     return [field.alias or name for name, field in kind.model_fields.items()]
 
 
-def near(key: str, known: list[str]) -> str | None:
+def near(key: str, names: list[str]) -> str | None:
     """The one of the known names that was meant, where one is near enough."""
-    found = difflib.get_close_matches(key[:64].casefold(), known, n=1, cutoff=_NEAR)
+    found = difflib.get_close_matches(key[:64].casefold(), names, n=1, cutoff=_NEAR)
     return found[0] if found else None
 
 

@@ -30,29 +30,29 @@ from mom_council.redaction import fault_in_address
 QUESTION, ANSWERS, WEIGHTS = "{user_query}", "{responses}", "{response_weights}"
 
 
-def template_of(said: str, template: str | None, report: Report) -> tuple[str, str]:
+def template_of(prompt: str, template: str | None, report: Report) -> tuple[str, str]:
     """Who writes, and what it is asked: the system prompt and the template, each in its place.
 
     A system prompt with places in it is a template. What a template lacks is added at its end, for
     an aggregation that never sees the answers, or the question, cannot aggregate.
     """
     place = "aggregation_layer.aggregation_prompt"
-    holds = any(name in said for name in (QUESTION, ANSWERS, WEIGHTS))
+    holds = any(name in prompt for name in (QUESTION, ANSWERS, WEIGHTS))
     if not template and holds:
         place = "aggregation_layer.system_prompt"
         report.turn(place, "has places to fill, so it is the synthesizer's template")
-        said, template = "", said
+        prompt, template = "", prompt
     elif holds:
         says = "its places are not filled: `aggregation_prompt` is the template"
         report.turn("aggregation_layer.system_prompt", says)
     if not template or not template.strip():
-        return said, ""
+        return prompt, ""
     filled = template.strip()
     for name in (QUESTION, ANSWERS):
         if name not in filled:
             filled += f"\n\n{name}"
             report.turn(place, f"has no {name}, which is added at its end")
-    return said, filled
+    return prompt, filled
 
 
 KEYS = ("PROVIDER_API_KEY", "BASE_URL")
@@ -132,8 +132,8 @@ def _refuse_unindented(values: Any, origin: str) -> None:
             raise refusal(origin, [Problem((key,), says) for key in astray])
 
 
-def _address(found: MoaConfig, env: Mapping[str, str]) -> str:
-    url = found.base_url or env.get("BASE_URL") or USUAL
+def _address(config: MoaConfig, env: Mapping[str, str]) -> str:
+    url = config.base_url or env.get("BASE_URL") or USUAL
     if fault := fault_in_address(url):
         raise refusal(".env", [Problem(("BASE_URL",), fault.replace("`api_key_env`", "it"))])
     return url.rstrip("/")
@@ -142,8 +142,8 @@ def _address(found: MoaConfig, env: Mapping[str, str]) -> str:
 class _Drawing:
     """The council, as it is drawn up."""
 
-    def __init__(self, found: MoaConfig, url: str, origin: str, report: Report) -> None:
-        self.found, self.url, self.origin, self.report = found, url, origin, report
+    def __init__(self, config: MoaConfig, url: str, origin: str, report: Report) -> None:
+        self.found, self.url, self.origin, self.report = config, url, origin, report
         self.voices, self.names = Voices(), Names(report)
 
     def values(self) -> dict[str, Any]:

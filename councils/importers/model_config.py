@@ -165,22 +165,22 @@ def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Dr
     return Draft(values)
 
 
-def _pointing_nowhere(found: ModelConfig) -> Any:
-    known = tuple(found.models)
+def _pointing_nowhere(config: ModelConfig) -> Any:
+    keys = tuple(config.models)
 
     def lost(path: tuple[str | int, ...], name: str) -> Problem:
         says = f"{shown(name)} is no key of `models`"
-        return Problem(path, says, True, nearest(name, known))
+        return Problem(path, says, True, nearest(name, keys))
 
-    if found.default_model is not None and found.default_model not in known:
-        yield lost(("default_model",), found.default_model)
-    for group, members in found.provider_groups.items():
+    if config.default_model is not None and config.default_model not in keys:
+        yield lost(("default_model",), config.default_model)
+    for group, members in config.provider_groups.items():
         for index, name in enumerate(members):
-            if name not in known:
+            if name not in keys:
                 yield lost(("provider_groups", group, index), name)
-    for key, entry in found.models.items():
+    for key, entry in config.models.items():
         for name in _fallbacks(entry):
-            if name not in known:
+            if name not in keys:
                 yield lost(("models", key, "config", "fallback"), name)
 
 
@@ -189,10 +189,10 @@ def _fallbacks(entry: Entry) -> tuple[str, ...]:
     return (named,) if isinstance(named, str) else named or ()
 
 
-def _voice(key: str, entry: Entry, found: ModelConfig, voices: Voices, report: Report) -> str:
+def _voice(key: str, entry: Entry, config: ModelConfig, voices: Voices, report: Report) -> str:
     place = f"models.{key}"
     provider = provider_named(entry.provider, entry.type, place, report)
-    group = next((name for name, keys in found.provider_groups.items() if key in keys), None)
+    group = next((name for name, keys in config.provider_groups.items() if key in keys), None)
     return voices.key(
         provider=provider,
         model=entry.name,
@@ -202,8 +202,8 @@ def _voice(key: str, entry: Entry, found: ModelConfig, voices: Voices, report: R
     )
 
 
-def _tell(found: ModelConfig, report: Report) -> None:
-    if found.provider_groups:
+def _tell(config: ModelConfig, report: Report) -> None:
+    if config.provider_groups:
         report.turn(
             "provider_groups", "each group is a lane; `concurrency` on a model makes it narrow"
         )
@@ -211,5 +211,5 @@ def _tell(found: ModelConfig, report: Report) -> None:
         "deliberation", "method: similarity (consensus); voting and best_confidence exist too"
     )
     for name, reason in _GLOBAL.items():
-        if getattr(found.global_config, name) not in (None, False):
+        if getattr(config.global_config, name) not in (None, False):
             report.leave(f"global_config.{name}", reason)

@@ -117,11 +117,11 @@ def _draw(spec: Model, order: ImageOrder, stepped: Callable[[int, int], None]) -
 
 
 def _step_by_step(stepped: Callable[[int, int], None], steps: int) -> Callable[..., Any]:
-    def told(_: Any, step: int, __: Any, kept: dict[str, Any]) -> dict[str, Any]:
+    def keep_time(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         stepped(step + 1, steps)
-        return kept
+        return tensors
 
-    return told
+    return keep_time
 
 
 def _load(folder: Path, *, own: bool, device: str, dtype: str) -> Any:

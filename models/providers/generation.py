@@ -98,7 +98,7 @@ def folded(turns: list[Turn]) -> list[Turn]:
 
 
 def fitted(
-    tokenizer: Any, turns: list[Turn], room: int, template: str | None, *, fold: bool | None
+    tokenizer: Any, turns: list[Turn], limit: int, template: str | None, *, fold: bool | None
 ) -> tuple[list[int], int]:
     """The prompt's tokens, at most `room` of them; and how many there were before.
 
@@ -108,13 +108,13 @@ def fitted(
     ids = _ids(tokenizer, render(tokenizer, turns, template, fold=fold))
     whole = len(ids)
     for _ in range(_TRIES):
-        over = len(ids) - room
+        over = len(ids) - limit
         if over <= 0:
             return ids, whole
         if not _shorten_longest(tokenizer, turns := [dict(turn) for turn in turns], over):
             break
         ids = _ids(tokenizer, render(tokenizer, turns, template, fold=fold))
-    return (ids, whole) if len(ids) <= room else (ids[-room:], whole)
+    return (ids, whole) if len(ids) <= limit else (ids[-limit:], whole)
 
 
 def _shorten_longest(tokenizer: Any, turns: list[Turn], over: int) -> bool:

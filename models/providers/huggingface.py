@@ -365,13 +365,15 @@ def _when(left: threading.Event) -> Any:
     return Left()
 
 
-def _likeliest(model: Any, made: Any, begin: int) -> int:
+def _likeliest(model: Any, output: Any, begin: int) -> int:
     """Which of several answers the model itself holds for the best."""
-    if len(made.sequences) == 1:
+    if len(output.sequences) == 1:
         return 0
-    if getattr(made, "sequences_scores", None) is not None:
-        return int(made.sequences_scores.argmax())
-    chances = model.compute_transition_scores(made.sequences, made.scores, normalize_logits=True)
+    if getattr(output, "sequences_scores", None) is not None:
+        return int(output.sequences_scores.argmax())
+    chances = model.compute_transition_scores(
+        output.sequences, output.scores, normalize_logits=True
+    )
     real = chances.isfinite()
     means = chances.where(real, 0.0).sum(1) / real.sum(1).clamp(min=1)
     return int(means.argmax())

@@ -219,12 +219,12 @@ class Shelf:
             _sweep()
 
 
-def best_device(asked: str | None = None) -> str:
+def best_device(wish: str | None = None) -> str:
     """Where models go: as asked, else the first GPU there is, else the processor."""
     import torch
 
-    if asked:
-        return asked
+    if wish:
+        return wish
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -148,7 +148,7 @@ class ReplayChat(BaseChatModel):
         if own is None:
             raise LookupError(f"{self.recording!r} has no answer of {self.model!r} to it")
         shown = _CANDIDATE.findall(asked)
-        return (_ballot(asked, shown, own) if shown else said(own)), own
+        return (_ballot(asked, shown, own) if shown else recorded_text(own)), own
 
     def _generate(
         self,
@@ -195,7 +195,7 @@ class ReplayChat(BaseChatModel):
         yield ChatGenerationChunk(message=ending)
 
 
-def said(answer: Answer) -> str:
+def recorded_text(answer: Answer) -> str:
     """What a recorded model says: its text as it was, else its answer, else nothing."""
     if answer.text is not None:
         return answer.text
@@ -209,10 +209,10 @@ def _usage(answer: Answer) -> UsageMetadata | None:
     return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
 
-def _ballot(asked: str, shown: Sequence[tuple[str, str]], own: Answer) -> str:
-    mine = read_answer(said(own), kind="closed")
-    same = [label for label, text in shown if are_same(read_answer(text, kind="closed"), mine)]
-    way = next((way for way in _BALLOTS if f'"{way}": ' in asked), "vote")
+def _ballot(prompt: str, candidates: Sequence[tuple[str, str]], own: Answer) -> str:
+    mine = read_answer(recorded_text(own), kind="closed")
+    same = [label for label, text in candidates if are_same(read_answer(text, kind="closed"), mine)]
+    way = next((way for way in _BALLOTS if f'"{way}": ' in prompt), "vote")
     reason = "It gives the answer that I gave." if same else "Nobody gave the answer that I gave."
     ballot: dict[str, Any] = {
         "scores": dict.fromkeys(same, 10),
@@ -223,16 +223,16 @@ def _ballot(asked: str, shown: Sequence[tuple[str, str]], own: Answer) -> str:
     return json.dumps({"reason": reason, way: ballot[way]})
 
 
-def _leading(asked: str) -> str | None:
+def _leading(prompt: str) -> str | None:
     """The proposal that leads, in a synthesizer's prompt; None where this is none."""
-    shown: dict[str, str] = dict(_PROPOSAL.findall(asked))
-    if shown:
-        led = _LEADS.search(asked)
-        return shown.get(led[1] if led else "1", next(iter(shown.values())))
-    heads = list(_SUPPORTED.finditer(asked))
+    proposals: dict[str, str] = dict(_PROPOSAL.findall(prompt))
+    if proposals:
+        led = _LEADS.search(prompt)
+        return proposals.get(led[1] if led else "1", next(iter(proposals.values())))
+    heads = list(_SUPPORTED.finditer(prompt))
     if not heads:
         return None
     best = max(heads, key=lambda head: int(head[1]))
     after = re.compile(r"^(?:Answer \d+(?: \([^)\n]*\))?: |Which answer is right\?)", re.MULTILINE)
-    end = after.search(asked, best.end())
-    return asked[best.end() : end.start() if end else len(asked)].strip()
+    end = after.search(prompt, best.end())
+    return prompt[best.end() : end.start() if end else len(prompt)].strip()

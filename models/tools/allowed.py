@@ -27,31 +27,33 @@ NO_TOOLS: CallerTools = {}
 
 
 def refuse_tools(
-    tools: Mapping[str, Tool], given: CallerTools, env: Mapping[str, str] = os.environ
+    tools: Mapping[str, Tool], tools_of_caller: CallerTools, env: Mapping[str, str] = os.environ
 ) -> None:
     """See that every tool of a council may be used.
 
     Raises:
         CouncilError: one runs code that nobody allowed, or is to be handed over and was not.
     """
-    for problem in tool_problems(tools, given, env):
+    for problem in tool_problems(tools, tools_of_caller, env):
         raise problem
 
 
 def tool_problems(
-    tools: Mapping[str, Tool], given: CallerTools = NO_TOOLS, env: Mapping[str, str] = os.environ
+    tools: Mapping[str, Tool],
+    tools_of_caller: CallerTools = NO_TOOLS,
+    env: Mapping[str, str] = os.environ,
 ) -> Iterator[CouncilError]:
     """Yield what keeps tools of the council from being used, an error each."""
     leave = {part.strip() for part in env.get(VARIABLE, "").split(",")}
-    for name in given:
+    for name in tools_of_caller:
         if name not in tools:
             yield CouncilError(
                 f"{name!r} is handed over and is no key of `tools`; there are {[*tools]}",
             )
     for name, tool in tools.items():
-        if name in given:
+        if name in tools_of_caller:
             continue
-        wanted = _wanted(tool)
+        wanted = _permission(tool)
         if wanted is None:
             yield CouncilError(
                 f"tool {name!r} has no source, so it is handed over in Python: "
@@ -71,7 +73,7 @@ def server_name(server: Server) -> str:
     return f"mcp:{server.url or shlex.join(server.command)}"
 
 
-def _wanted(tool: Tool) -> str | None:
+def _permission(tool: Tool) -> str | None:
     """What must be allowed; empty where nothing must, None where there is no source."""
     if tool.bundled:
         return ""

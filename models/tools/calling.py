@@ -39,13 +39,13 @@ _SAID = 300
 
 
 async def run_call(
-    belt: Toolset, call: ToolCall, config: RunnableConfig | None = None
+    toolset: Toolset, call: ToolCall, config: RunnableConfig | None = None
 ) -> ToolResult:
     """Carry out a call, and say what came of it."""
     began = time.monotonic()
-    held = belt.held.get(call.tool)
+    held = toolset.held.get(call.tool)
     if held is None:
-        text, failed = f"there is no tool {call.tool[:64]!r}; there are {[*belt.held]}", True
+        text, failed = f"there is no tool {call.tool[:64]!r}; there are {[*toolset.held]}", True
     elif call.arguments is None:
         text, failed = "the arguments are no JSON object", True
     else:
@@ -148,8 +148,8 @@ class ToolCallbacks:
 async def speak_with_tools(
     model: ResolvedModel,
     messages: Sequence[BaseMessage],
-    belt: Toolset,
-    hands: ToolCallbacks = ToolCallbacks(),
+    toolset: Toolset,
+    callbacks: ToolCallbacks = ToolCallbacks(),
     *,
     seat: str | None = None,
     config: RunnableConfig | None = None,
@@ -165,23 +165,23 @@ async def speak_with_tools(
     told = [*messages]
     parts: list[Reply] = []
     made = 0
-    definitions = belt.definitions
+    definitions = toolset.definitions
     while True:
-        last = made >= belt.limit or len(parts) > belt.limit
+        last = made >= toolset.limit or len(parts) > toolset.limit
         sent = [*told, HumanMessage(_ENOUGH)] if last else told
         turn = {**asking, "seat": seat and (f"{seat}/{len(parts)}" if parts else seat)}
         turn |= {"config": config, "tools": () if last else definitions}
         try:
-            parts.append(await _turn(hands.once, model, tuple(sent), **turn))
+            parts.append(await _turn(callbacks.once, model, tuple(sent), **turn))
         except ModelUnavailableError as error:
             tries = [attempt for part in parts for attempt in part.attempts]
             spent = sum((part.usage for part in parts), error.usage or Usage())
             raise ModelUnavailableError(str(error), [*tries, *error.attempts], spent) from error
         reply = parts[-1]
-        hands.on_turn(reply)
+        callbacks.on_turn(reply)
         if not reply.calls or last:
             return _summed(parts), made
-        results = await _carried_out(belt, hands, reply.calls, belt.limit - made, config)
+        results = await _carried_out(toolset, callbacks, reply.calls, toolset.limit - made, config)
         made += len(reply.calls)
         told.append(call_message(reply.message, reply.text, reply.calls))
         told += [
@@ -207,52 +207,54 @@ async def _turn(once: Once, *asked: Any, **asking: Any) -> Reply:
 
 
 async def _carried_out(
-    belt: Toolset,
-    hands: ToolCallbacks,
+    toolset: Toolset,
+    callbacks: ToolCallbacks,
     calls: Sequence[ToolCall],
     left: int,
     config: RunnableConfig | None,
 ) -> list[ToolResult]:
     """The results of one turn's calls, in their order."""
     for call in calls:
-        hands.on_call(call)
+        callbacks.on_call(call)
     asked = [
         call
         for call in calls[:left]
-        if call.tool in belt.held and belt.held[call.tool].rules.approve
+        if call.tool in toolset.held and toolset.held[call.tool].rules.approve
     ]
-    decided = dict(hands.approve(asked)) if asked and hands.approve else {}
+    decided = dict(callbacks.approve(asked)) if asked and callbacks.approve else {}
 
     async def one(place: int, call: ToolCall) -> ToolResult:
         if place >= left:
-            return _not_done(call, f"no more than {belt.limit} calls are made for one answer")
+            return _not_done(call, f"no more than {toolset.limit} calls are made for one answer")
         if call in asked:
             decision = decided.get(call.id, Decision(False))
             if not decision.allowed:
-                who = "a person did not allow" if hands.approve else "nobody is here to allow"
+                who = "a person did not allow" if callbacks.approve else "nobody is here to allow"
                 return _not_done(call, f"{who} this call; go on without it")
             if decision.arguments is not None:
                 changed = call.model_copy(update={"arguments": decision.arguments})
-                return await _done(belt, hands, changed, config, "a person changed the arguments")
-        return await _done(belt, hands, call, config)
+                return await _done(
+                    toolset, callbacks, changed, config, "a person changed the arguments"
+                )
+        return await _done(toolset, callbacks, call, config)
 
     results = await asyncio.gather(*(one(place, call) for place, call in enumerate(calls)))
     for result in results:
-        hands.on_result(result)
+        callbacks.on_result(result)
     return [*results]
 
 
 async def _done(
-    belt: Toolset,
-    hands: ToolCallbacks,
+    toolset: Toolset,
+    callbacks: ToolCallbacks,
     call: ToolCall,
     config: RunnableConfig | None,
     note: str = "",
 ) -> ToolResult:
     async def act() -> JsonObject:
-        return (await run_call(belt, call, config)).model_dump(mode="json")
+        return (await run_call(toolset, call, config)).model_dump(mode="json")
 
-    result = ToolResult.model_validate(await hands.once(f"tool {call.tool}", act))
+    result = ToolResult.model_validate(await callbacks.once(f"tool {call.tool}", act))
     if note:
         return result.model_copy(update={"text": f"({note}: {call.words})\n{result.text}"})
     return result

@@ -138,18 +138,18 @@ class Toolset:
 
 
 async def open_toolset(
-    tools: Mapping[str, Tool], names: Sequence[str], limit: int, given: CallerTools
+    tools: Mapping[str, Tool], names: Sequence[str], limit: int, tools_of_caller: CallerTools
 ) -> Toolset:
     """Open some of a council's tools; modules are imported, servers started.
 
     Raises:
         CouncilError: a tool is not allowed, not there, or cannot be used as it is.
     """
-    refuse_tools(tools, given)
+    refuse_tools(tools, tools_of_caller)
     held: dict[str, OpenTool] = {}
     for name in names:
         rules = tools.get(name) or Tool.model_validate({"bundled": name})
-        for tool in await _tools(name, rules, given):
+        for tool in await _tools(name, rules, tools_of_caller):
             called = _sign(tool.name)
             if called in held:
                 called = _sign(f"{name}_{called}")
@@ -157,15 +157,15 @@ async def open_toolset(
     return Toolset(held, limit)
 
 
-async def _tools(name: str, rules: Tool, given: CallerTools) -> list[BaseTool]:
-    if name in given:
-        return [await asyncio.to_thread(_made, name, given[name])]
+async def _tools(name: str, rules: Tool, tools_of_caller: CallerTools) -> list[BaseTool]:
+    if name in tools_of_caller:
+        return [await asyncio.to_thread(_as_tool, name, tools_of_caller[name])]
     if rules.bundled:
         from mom_council.models.tools.bundled import TOOLS
 
-        return [_made(name, TOOLS[rules.bundled])]
+        return [_as_tool(name, TOOLS[rules.bundled])]
     if rules.python:
-        return [_made(name, await asyncio.to_thread(_imported, name, rules.python))]
+        return [_as_tool(name, await asyncio.to_thread(_imported, name, rules.python))]
     if rules.mcp:
         from mom_council.models.tools.servers import server_tools
 
@@ -183,7 +183,7 @@ def _imported(name: str, place: str) -> Any:
     return found
 
 
-def _made(name: str, what: BaseTool | Callable[..., Any]) -> BaseTool:
+def _as_tool(name: str, what: BaseTool | Callable[..., Any]) -> BaseTool:
     """A LangChain tool of a function, or of a tool; it is called by its name in the council."""
     from langchain_core.tools import BaseTool, StructuredTool
 
