@@ -21,7 +21,7 @@ from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
 from mom_council.tests.evals.recorded import kept, replayed, sums
-from mom_council.voting.ballots import Candidate
+from mom_council.voting.ballots import Candidate, prompt_values
 
 PETS = Question(
     id="pets",
@@ -203,6 +203,5 @@ def _vote(shown: list[Candidate], method: str) -> str:
         personality="",
         question=PETS.question,
         restated="",
-        candidates=shown,
-        method=method,
+        **prompt_values(method, shown),
     ).user
