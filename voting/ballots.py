@@ -9,16 +9,24 @@ choice ranks its one, different scores rank. A choice never becomes a score.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mom_council.records import Ballot
-from mom_council.voting.ballot_forms import BallotForm
-from mom_council.voting.candidates import Candidate, Roll
+from mom_council.voting.ballot_forms import BallotForm, Field
+from mom_council.voting.ballot_words import RANK_WORD, YES, normalise, place_of
+from mom_council.voting.candidates import GOES_ON, NOUN, Candidate, CandidateMatcher
 from mom_council.voting.methods import METHODS
 from mom_council.voting.reading.text import json_spans, plain_text
 from mom_council.voting.reading_choice import NONE, read_choice, said_choice
-from mom_council.voting.reading_lists import read_approvals, read_ranking
+from mom_council.voting.reading_lists import (
+    counts_from_worst,
+    ranking_of,
+    read_approvals,
+    read_ranking,
+    says_points,
+)
 from mom_council.voting.reading_scores import read_scores, score_of
 
 __all__ = ["Candidate", "Reading", "read_ballot"]
@@ -27,21 +35,50 @@ _CHOICE = frozenset({
     "vote", "myvote", "finalvote", "votefor", "votedfor", "choice", "mychoice", "finalchoice",
     "ballot", "best", "bestanswer", "bestcandidate", "answer", "winner", "selected",
     "selection", "candidate", "pick", "preferred", "preference", "option", "decision",
-    "label",
+    "label", "stimme", "wahl", "choix", "voto", "eleccion", "escolha", "scelta",
 })  # fmt: skip
 _RANKING = frozenset({
-    "ranking", "rank", "ranked", "order", "ordering", "ranks", "finalranking", "preferences",
+    "ranking", "ranked", "order", "ordering", "ranks", "finalranking", "preferences",
+    "rank", "rangfolge", "classement", "clasificacion", "classificacao", "classifica",
+})  # fmt: skip
+_PLACE = frozenset({
+    "rank", "place", "position", "ranking", "rang", "platz", "puesto", "posto", "posicion",
 })  # fmt: skip
 _APPROVED = frozenset({
     "approved", "approvals", "approve", "approves", "acceptable", "accepted", "approval",
 })  # fmt: skip
 _SCORES = frozenset({
-    "scores", "ratings", "score", "rating", "points", "grades",
+    "scores", "ratings", "score", "rating", "points", "grades", "grade", "mark", "marks",
+    "punkte", "note", "notes", "puntos", "pontos", "punti",
 })  # fmt: skip
 _REASON = frozenset({
     "reason", "reasoning", "why", "rationale", "explanation", "justification", "thoughts",
 })  # fmt: skip
+_NAME = (
+    "candidate",
+    "label",
+    "option",
+    "name",
+    "id",
+    "answer",
+    "kandidat",
+    "candidat",
+    "candidato",
+)
 _BALLOT = _CHOICE | _RANKING | _APPROVED | _SCORES
+_KEYS: dict[Field, frozenset[str]] = {
+    "choice": _CHOICE,
+    "ranking": _RANKING,
+    "approved": _APPROVED,
+    "scores": _SCORES,
+}
+_LOOK_FOR: dict[Field, tuple[Field, ...]] = {
+    "scores": ("scores", "choice"),
+    "approved": ("approved", "choice"),
+    "choice": ("choice", "ranking", "scores"),
+    "ranking": ("ranking", "choice", "scores"),
+}
+"""Which fields of an object are read for a vote of each form, in this order."""
 
 
 class Reading(NamedTuple):
@@ -77,7 +114,9 @@ class Reading(NamedTuple):
         )
 
 
-def read_ballot(raw: str, candidates: Sequence[Candidate], method: str) -> Reading:
+def read_ballot(
+    raw: str, candidates: Sequence[Candidate], method: str, *, complete: bool = True
+) -> Reading:
     """Read what a reply votes.
 
     Args:
@@ -85,19 +124,35 @@ def read_ballot(raw: str, candidates: Sequence[Candidate], method: str) -> Readi
         candidates: as they were shown, in that order; of candidates with equal answers that are
             named by their answer, the first shown is meant. Labels win over answers: where the
             answers are letters themselves, show labels of another kind.
-        method: plurality, approval, borda (or another that ranks) or score.
+        method: a vote method that has a form of ballots.
+        complete: whether the reply came to its end. Of one that broke off, only a whole JSON ballot
+            is read: its last words are not its vote.
 
     Returns:
         The vote, naming characters. `unread` holds the reply where there is no vote in it.
     """
-    text = plain_text(raw)
-    roll = Roll(candidates)
+    text = normalise(plain_text(raw))
+    matcher = CandidateMatcher(candidates)
     vote, reason = (_Vote(), "")
     if candidates and text:
-        vote, reason = _read(text, roll, method)
+        vote, reason = _read(text, matcher, _form(method).field, complete=complete)
+    reason = _with_names(reason, candidates)
     if vote == _Vote():
         return Reading(reason=reason[:600], unread=raw[:4000])
     return Reading(vote.choice, vote.ranking, vote.approved, vote.scores, reason[:600])
+
+
+def _with_names(reason: str, candidates: Sequence[Candidate]) -> str:
+    """A reason with characters' names for the labels that only its voter was shown."""
+    names = {each.label: each.character for each in candidates}
+    labels = "|".join(re.escape(label) for label in sorted(names, key=len, reverse=True))
+    if not labels:
+        return reason
+    noun = rf"{NOUN}\s*:?\s*[*_`\"'(]*(?P<after>{labels})[*_`\"')]*(?![\w'’-])"
+    # "A" and "I" alone are words as well; other letters are labels wherever they stand alone.
+    alone = rf"(?<![\w'’-])(?P<alone>{labels})(?![\w'’-])(?!(?<=[AIEOY])\s+(?!{GOES_ON}\b)[a-z])"
+    found = re.compile(rf"{noun}|{alone}")
+    return found.sub(lambda one: names[one["after"] or one["alone"]], reason)
 
 
 def ballot_schema(method: str, candidates: Sequence[Candidate]) -> dict[str, Any]:
@@ -130,212 +185,291 @@ class _Vote(NamedTuple):
     scores: Mapping[str, float] = {}
 
 
-def _read(text: str, roll: Roll, method: str) -> tuple[_Vote, str]:
+def _read(
+    text: str, matcher: CandidateMatcher, field: Field, *, complete: bool
+) -> tuple[_Vote, str]:
     vote, reason, end = None, text, 0
     for value, _, at in json_spans(text):
-        found = _from_json(value, roll, method)
+        found = _from_json(value, matcher, field)
         if found is not None:
             vote, end = found, at
             reason = _reason(value) or text[: text.find("{")].strip()
+    if not complete:
+        return vote or _Vote(), reason
     if vote is None:
-        return _from_prose(text, roll, method), reason
+        return _from_prose(text, matcher, field), reason
     after = text[end:]
-    if said_choice(after, roll) is not None:
-        return _from_prose(after, roll, method), reason
+    if said_choice(after, matcher) is not None:
+        return _from_prose(after, matcher, field), reason
     return vote, reason
 
 
 # --- prose --------------------------------------------------------------------------------------
 
 
-def _from_prose(text: str, roll: Roll, method: str) -> _Vote:
-    if method == "score":
-        return _Vote(scores=read_scores(text, roll))
-    if method == "approval":
-        approved = read_approvals(text, roll)
+def _from_prose(text: str, matcher: CandidateMatcher, field: Field) -> _Vote:
+    if field == "scores":
+        by_rank = read_ranking(text, matcher, asked=False) is not None and not says_points(text)
+        return _Vote() if by_rank and _says_rank(text) else _Vote(scores=read_scores(text, matcher))
+    if field == "approved":
+        approved = read_approvals(text, matcher)
         if approved:
             return _Vote(approved=approved)
-        choice = read_choice(text, roll)
+        choice = read_choice(text, matcher)
         return _Vote(approved=(choice,)) if choice else _Vote()
-    ranking = read_ranking(text, roll, commas=method != "plurality")
-    if method != "plurality":
-        if ranking:
+    if field == "ranking":
+        ranking = _ranked(text, matcher)
+        if ranking is not None:
             return _Vote(ranking=ranking)
-        by_score = _order(read_scores(text, roll), roll)
-        choice = None if by_score else read_choice(text, roll)
-        return _Vote(ranking=by_score or ((choice,) if choice else ()))
-    return _Vote(choice=_one(text, roll, ranking) or None)
+        choice = read_choice(text, matcher)
+        return _Vote(ranking=(choice,)) if choice else _Vote()
+    return _Vote(choice=_one(text, matcher) or None)
 
 
-def _one(text: str, roll: Roll, ranking: Sequence[str]) -> str | None:
-    stated = said_choice(text, roll)
+def _says_rank(text: str) -> bool:
+    return bool(re.search(rf"(?<!\w){RANK_WORD}(?!\w)", text))
+
+
+def _ranked(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
+    """The order that a reply states; None where it states none at all."""
+    numbers = read_scores(text, matcher) if len(matcher.candidates) > 1 else {}
+    by_number = order_of_numbers(numbers, matcher, points=says_points(text))
+    stated = read_ranking(text, matcher)
+    if stated is None and len(numbers) > 1:
+        return () if counts_from_worst(text) else by_number
+    # "1. A: 2" is a place and a number: where the two say different orders, neither is taken.
+    if stated and len(numbers) > 1 and by_number not in ((), stated):
+        return ()
+    return stated
+
+
+def order_of_numbers(
+    numbers: Mapping[str, float], matcher: CandidateMatcher, *, points: bool
+) -> tuple[str, ...]:
+    """The order that numbers beside the candidates say where a ranking was asked for.
+
+    Numbers that count 1, 2, 3 ... are ranks, unless they are said to be points. Numbers that are
+    too great for ranks are points, where everybody has some and no two are level. Whatever could
+    be either says no order.
+    """
+    if not points:
+        ranks = ranking_of(numbers)
+        if len(ranks) > 1:
+            return ranks
+        if max(numbers.values(), default=0) <= len(matcher.candidates):
+            return ()
+    if len(numbers) < len(matcher.candidates) or len(set(numbers.values())) < len(numbers):
+        return ()
+    return tuple(sorted(numbers, key=lambda name: -numbers[name])) if len(numbers) > 1 else ()
+
+
+def _one(text: str, matcher: CandidateMatcher) -> str | None:
+    ranking = read_ranking(text, matcher, asked=False)
+    stated = said_choice(text, matcher)
     if stated is not None and not (stated == NONE and ranking):
         return stated
     if ranking:
         return ranking[0]
-    scores = read_scores(text, roll) if len(roll.candidates) > 1 else {}
+    scores = read_scores(text, matcher) if len(matcher.candidates) > 1 else {}
     if len(scores) > 1:
-        return _highest(scores, roll)
-    return read_choice(text, roll)
+        ranks = len(ranking_of(scores)) > 1 and not says_points(text)
+        return None if ranks else _highest(scores, matcher)
+    return read_choice(text, matcher)
 
 
-def _highest(scores: Mapping[str, float], roll: Roll) -> str | None:
+def _highest(scores: Mapping[str, float], matcher: CandidateMatcher) -> str | None:
     """The one with most points, if everybody has some."""
     most = max(scores.values())
     first = [name for name, points in scores.items() if points == most]
-    return first[0] if len(first) == 1 and len(scores) == len(roll.candidates) else None
-
-
-def _order(scores: Mapping[str, float], roll: Roll) -> tuple[str, ...]:
-    """The ranking that different scores for everybody amount to."""
-    if (
-        len(scores) < 2
-        or len(scores) < len(roll.candidates)
-        or len(set(scores.values())) < len(scores)
-    ):
-        return ()
-    return tuple(sorted(scores, key=lambda name: -scores[name]))
+    return first[0] if len(first) == 1 and len(scores) == len(matcher.candidates) else None
 
 
 # --- JSON ---------------------------------------------------------------------------------------
 
 
-def _from_json(value: Any, roll: Roll, method: str) -> _Vote | None:
+def _from_json(value: Any, matcher: CandidateMatcher, field: Field) -> _Vote | None:
     """The vote in a JSON value; None where the value is no ballot at all."""
     if isinstance(value, list):
         if not value or not all(isinstance(each, str | dict) for each in value):
             return None
-        return _from_list(value, roll, method)
+        return _from_list(value, matcher, field)
     if not isinstance(value, dict):
         return None
-    fields = {re.sub(r"[^a-z]", "", str(key).lower()): inner for key, inner in value.items()}
-    labelled = {roll.who(str(key)): inner for key, inner in value.items()}
+    fields = _plain_keys(value)
+    placed = _by_place_keys(value, matcher)
+    if placed:
+        return _of_ranking(placed, field)
     if not _BALLOT & fields.keys():
-        named = {name: inner for name, inner in labelled.items() if name}
-        return _from_mapping(named, roll, method) if named else None
-    for keys in _wanted(method):
-        for key in fields.keys() & keys:
-            vote = _from_field(fields[key], roll, method)
+        named = {name: inner for key, inner in value.items() if (name := matcher.who(str(key)))}
+        return _from_mapping(named, matcher, field) if named else None
+    for kind in _LOOK_FOR[field]:
+        for key in fields.keys() & _KEYS[kind]:
+            vote = _from_field(fields[key], matcher, field, kind)
             if vote != _Vote():
                 return vote
     return _Vote()
 
 
-def _wanted(method: str) -> tuple[frozenset[str], ...]:
-    if method == "score":
-        return (_SCORES, _CHOICE)
-    if method == "approval":
-        return (_APPROVED, _CHOICE)
-    if method == "plurality":
-        return (_CHOICE, _RANKING, _SCORES)
-    return (_RANKING, _CHOICE, _SCORES)
+def _plain_keys(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """The fields of an object by the letters of their names alone."""
+    folded = {
+        "".join(
+            one
+            for one in unicodedata.normalize("NFKD", str(key)).lower()
+            if one.isascii() and one.isalpha()
+        ): inner
+        for key, inner in value.items()
+    }
+    return {key: inner for key, inner in folded.items() if key}
 
 
-def _from_field(value: Any, roll: Roll, method: str) -> _Vote:
+def _by_place_keys(value: Mapping[str, Any], matcher: CandidateMatcher) -> tuple[str, ...]:
+    """`{"first": "C", "second": "A"}` or `{"1": "C", "2": "A"}`: the keys are places."""
+    places: dict[str, float] = {}
+    for key, inner in value.items():
+        place = place_of(str(key)) if not matcher.who(str(key)) else None
+        name = matcher.resolve(inner) if place is not None and isinstance(inner, str) else None
+        if place is not None and name is not None:
+            places[name] = place
+    return ranking_of(places) if len(places) > 1 else ()
+
+
+def _from_field(value: Any, matcher: CandidateMatcher, field: Field, kind: Field) -> _Vote:
+    """The vote in one field of an object, whose key says it is of `kind`."""
     if isinstance(value, list):
-        return _from_list(value, roll, method)
+        return _from_list(value, matcher, field)
     if isinstance(value, dict):
-        named = {name: inner for key, inner in value.items() if (name := roll.who(str(key)))}
-        return (
-            _from_mapping(named, roll, method)
-            if named
-            else _from_json(value, roll, method) or _Vote()
-        )
+        placed = _by_place_keys(value, matcher)
+        if placed:
+            return _of_ranking(placed, field)
+        named = {name: inner for key, inner in value.items() if (name := matcher.who(str(key)))}
+        if named:
+            return _from_mapping(named, matcher, field, kind)
+        return _from_json(value, matcher, field) or _Vote()
     if value is None or isinstance(value, bool):
         return _Vote()
-    if method == "score":
+    if field == "scores":
         points = score_of(value)
-        if points is not None and len(roll.candidates) == 1:
-            return _Vote(scores={roll.candidates[0].character: points})
-        return _Vote(scores=read_scores(value, roll)) if isinstance(value, str) else _Vote()
+        if points is not None and len(matcher.candidates) == 1:
+            return _Vote(scores={matcher.candidates[0].character: points})
+        return _Vote(scores=read_scores(value, matcher)) if isinstance(value, str) else _Vote()
     text = str(value)
-    who = roll.resolve(text)
+    who = matcher.resolve(text)
     if who is None:
-        return _from_prose(text, roll, method)
-    return _of_choice(who, method)
+        return _from_prose(text, matcher, field)
+    return _of_choice(who, field)
 
 
-def _from_list(value: list[Any], roll: Roll, method: str) -> _Vote:
-    if method == "score":
-        return _Vote(scores=_listed_scores(value, roll))
-    names = [_named(each, roll) for each in value]
+def _from_list(value: list[Any], matcher: CandidateMatcher, field: Field) -> _Vote:
+    if field == "scores":
+        return _Vote(scores=_listed_numbers(value, matcher, _SCORES))
+    names = [_named(each, matcher) for each in value]
     known = [name for name in names if name]
     if not known or len(set(known)) < len(known):
         return _Vote()
-    if method == "approval":
+    if field == "approved":
         return _Vote(approved=tuple(known))
-    if method == "plurality":
-        return _Vote(choice=known[0]) if len(names) == 1 else _Vote()
-    return _Vote(ranking=tuple(known))
+    if field == "choice" and len(names) == 1:
+        return _Vote(choice=known[0])
+    places = _listed_numbers(value, matcher, _PLACE)
+    points = _listed_numbers(value, matcher, _SCORES)
+    if places or points:
+        by_points = order_of_numbers(points, matcher, points=True)
+        if not places:
+            return _of_ranking(by_points, field)
+        by_place = ranking_of(places) if len(places) == len(names) else ()
+        falling = [points[name] for name in by_place if name in points]
+        fine = falling == sorted(falling, reverse=True)
+        return _of_ranking(by_place if fine else (), field)
+    return _Vote() if field == "choice" else _Vote(ranking=tuple(known))
 
 
-def _named(value: Any, roll: Roll) -> str | None:
+def _named(value: Any, matcher: CandidateMatcher) -> str | None:
     if isinstance(value, dict):
-        fields = {str(key).lower(): inner for key, inner in value.items()}
-        value = next(
-            (
-                fields[key]
-                for key in ("candidate", "label", "option", "name", "id", "answer")
-                if key in fields
-            ),
-            None,
-        )
-    return roll.resolve(str(value)) if isinstance(value, str | int | float) else None
+        fields = _plain_keys(value)
+        value = next((fields[key] for key in _NAME if key in fields), None)
+    return matcher.resolve(str(value)) if isinstance(value, str | int | float) else None
 
 
-def _listed_scores(value: list[Any], roll: Roll) -> dict[str, float]:
-    scores = {}
+def _listed_numbers(
+    value: list[Any], matcher: CandidateMatcher, keys: frozenset[str]
+) -> dict[str, float]:
+    """`[{"candidate": "A", "score": 7}]`: the numbers under these keys, by character."""
+    numbers: dict[str, float] = {}
     for each in value:
         if not isinstance(each, dict):
             continue
-        name = _named(each, roll)
-        given = next((inner for key, inner in each.items() if str(key).lower() in _SCORES), None)
-        points = score_of(given)
-        if name and points is not None:
-            scores[name] = points
-    return scores
+        name, given = _named(each, matcher), _number_under(each, keys)
+        if name and given is not None:
+            numbers[name] = given
+    return numbers
 
 
-def _from_mapping(named: Mapping[str, Any], roll: Roll, method: str) -> _Vote:
-    """`{"A": 7, "B": 9}`: scores; `{"A": true, "B": false}`: approvals."""
-    if method == "approval":
+def _number_under(value: Mapping[str, Any], keys: frozenset[str]) -> float | None:
+    """The number under one of these keys; a place may be a word, `2nd`."""
+    given = next((inner for key, inner in _plain_keys(value).items() if key in keys), None)
+    if keys is _PLACE and isinstance(given, str):
+        return place_of(given)
+    return score_of(given)
+
+
+def _from_mapping(
+    named: Mapping[str, Any], matcher: CandidateMatcher, field: Field, kind: Field | None = None
+) -> _Vote:
+    """`{"A": 7, "B": 9}`: scores or ranks; `{"A": true, "B": false}`: approvals."""
+    if field == "approved":
         return _Vote(approved=tuple(name for name, inner in named.items() if _is_yes(inner)))
-    scores = {
-        name: points
-        for name, inner in named.items()
-        if (points := score_of(_inner(inner))) is not None
-    }
-    if method == "score":
-        return _Vote(scores=scores)
-    if method == "plurality":
-        return _Vote(choice=_highest(scores, roll) if len(scores) > 1 else None)
-    return _Vote(ranking=_order(scores, roll))
+    points = {name: score_of(_inner(inner, _SCORES)) for name, inner in named.items()}
+    numbers = {name: one for name, one in points.items() if one is not None}
+    if field == "scores":
+        return _Vote(scores=numbers)
+    places = {name: _place(inner) for name, inner in named.items()}
+    ranks = {name: float(one) for name, one in places.items() if one is not None}
+    says_place = all(isinstance(inner, dict | str) for inner in named.values())
+    if kind == "ranking" or (says_place and len(ranks) == len(named) and not numbers):
+        return _of_ranking(ranking_of(ranks) if len(ranks) == len(named) else (), field)
+    if field == "choice":
+        ranked = kind != "scores" and len(ranking_of(numbers)) > 1
+        best = None if ranked or len(numbers) < 2 else _highest(numbers, matcher)
+        return _Vote(choice=best)
+    return _Vote(ranking=order_of_numbers(numbers, matcher, points=kind == "scores"))
 
 
-def _inner(value: Any) -> Any:
+def _place(value: Any) -> int | None:
+    """A rank number, alone or in an object: `2`, `"2nd"`, `{"rank": 2}`."""
     if isinstance(value, dict):
-        return next((inner for key, inner in value.items() if str(key).lower() in _SCORES), None)
+        value = next((one for key, one in _plain_keys(value).items() if key in _PLACE), None)
+    if isinstance(value, str):
+        return place_of(value) if len(value) <= 20 and "/" not in value else None
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    return int(value) if whole else None
+
+
+def _inner(value: Any, keys: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return next((one for key, one in _plain_keys(value).items() if key in keys), None)
     return value
 
 
 def _is_yes(value: Any) -> bool:
-    return value is True or str(value).strip().lower() in {
-        "yes",
-        "approve",
-        "approved",
-        "accept",
-        "true",
-    }
+    return value is True or bool(re.fullmatch(YES, str(value).strip()))
 
 
-def _of_choice(name: str, method: str) -> _Vote:
-    if method == "approval":
+def _of_choice(name: str, field: Field) -> _Vote:
+    if field == "approved":
         return _Vote(approved=(name,))
-    return _Vote(choice=name) if method == "plurality" else _Vote(ranking=(name,))
+    return _Vote(choice=name) if field == "choice" else _Vote(ranking=(name,))
+
+
+def _of_ranking(ranking: tuple[str, ...], field: Field) -> _Vote:
+    """What an order says in a form: its first is a choice; it says no points and no approvals."""
+    if field == "choice":
+        return _Vote(choice=ranking[0] if ranking else None)
+    return _Vote(ranking=ranking) if field == "ranking" else _Vote()
 
 
 def _reason(value: Any) -> str:
     if not isinstance(value, dict):
         return ""
-    fields = {re.sub(r"[^a-z]", "", str(key).lower()): inner for key, inner in value.items()}
+    fields = _plain_keys(value)
     return next((str(fields[key]) for key in fields if key in _REASON and fields[key]), "")

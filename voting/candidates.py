@@ -1,7 +1,7 @@
 """Who can be voted for, and every way in which a reply may name one of them.
 
-A candidate is named by its label (`B`, `(b)`, `Candidate B`), by its character's name, or by what
-it answered. The article in "A better answer" and the pronoun in "I think" are no names.
+A candidate is named by its label (`B`, `(b)`, `Candidate B`), by its character or by what it
+answered. The article in "A better answer" and the pronoun in "I think" are no names.
 """
 
 from __future__ import annotations
@@ -12,20 +12,29 @@ from typing import NamedTuple
 
 from mom_council.voting.reading import are_same, read_answer
 
-_NOUN = (
-    r"(?i:candidate|option|answer|proposal|response|choice|letter|reply|entry|statement|solution)"
+NOUN = (
+    r"(?i:candidate|option|answer|proposal|response|choice|letter|reply|entry|statement|solution|"
+    r"kandidat(?:in)?|antwort|vorschlag|candidat|réponse|proposition|candidato|respuesta|propuesta|"
+    r"opción|resposta|opção|proposta|risposta|opzione|кандидат|ответ|вариант|候选人|候选|答案|回答|选项|"
+    r"候補者|候補|選択肢|후보자|후보|답변|선택지|उम्मीदवार|उत्तर|विकल्प|المرشح|الإجابة|الخيار)"
 )
 # Bounded, here and below: replies of nothing but brackets must not cost quadratic time.
-_WRAP = r"[*_`\"'(\[<]{0,5}"
-_UNWRAP = r"[*_`\"')\]>]{0,5}"
-_ALONE = r"(?![\w+#]|'\w|-\w)"
+_WRAP = r"[*_`\"'(\[]{0,5}"
+_UNWRAP = r"[*_`\"')\]]{0,5}"
+# Chinese and Japanese write no blanks, so only letters of alphabets that do end a label.
+_LETTER = r"0-9A-Za-z_\u00c0-\u024f\u0370-\u05ff\u0900-\u097f"
+_ALONE = rf"(?![{_LETTER}+#]|'\w|-\w)"
 # "A good answer" and "I think" are prose; "A because ..." and "I is right" name a candidate.
-_GOES_ON = (
-    r"(?:because|since|as|is|was|has|for|over|with|due|and|or|but|by|scores?|gets?|then|gives|out)"
+GOES_ON = (
+    r"(?:because|since|as|is|was|has|for|over|with|due|and|or|but|by|scores?|gets?|then|gives|out|"
+    r"ist|weil|und|est|car|et|es|y|é|porque|perché|è|comes|ranks?|ranked|takes|first|second|third)"
 )
-_PROSE = rf"(?!\s+(?!{_GOES_ON}\b)[a-z])"
+_PROSE = rf"(?!\s+(?!{GOES_ON}\b)[a-z])"
 _SMALL_END = r"(?=\s*(?:[.,;:!?)\]*_`\">=]|'(?!\w)|$)|\s+(?:because|since|over|or|and)\b)"
-_JOIN = r"(?:[ \t]*(?:,|/|&|\+|\bor\b|\band\b|\bvs\b\.?)[ \t]*+(?:(?:and|or)\b[ \t]*+)?|[ \t]++)"
+_JOIN = (
+    r"(?:[ \t]*(?:,|、|/|&|\+|\b(?:or|oder|ou|o|или|and|und|et|y|e|и)\b|和|與|と|와|과|और|vs\.?)"
+    r"[ \t]*+(?:(?:and|or|und|oder|et|ou)\b[ \t]*+)?|[ \t]++)"
+)
 _NOT_SUBJECT = r"(?!\s+(?:is|was|has|gets|fails|lacks|makes|gives|does|seems|scores)\b)"
 
 
@@ -43,7 +52,7 @@ class Candidate(NamedTuple):
     text: str
 
 
-class Roll:
+class CandidateMatcher:
     """The candidates of one ballot, and how to find them in a reply."""
 
     def __init__(self, candidates: Sequence[Candidate]) -> None:
@@ -70,15 +79,18 @@ class Roll:
 
     def who(self, token: str) -> str | None:
         """The character that a bare reference names: `B`, `(b)`, `**Candidate B**`, `Skeptic`."""
-        token = re.sub(rf"^{_WRAP}(?:{_NOUN}\s*:?\s+)?{_WRAP}", "", token.strip()).rstrip(
-            " \t\n.,:;!?*_`\"')]>"
-        )
+        token = re.sub(rf"^[<*_`\"'(\[]{{0,5}}(?:{NOUN}\s*:?\s*)?{_WRAP}", "", token.strip())
+        token = token.rstrip(" \t\n.,:;!?*_`\"')]>")
         return self._names.get(token.casefold())
 
     def all_in(self, text: str) -> list[str]:
         """The characters that a text refers to, each once, in order."""
-        found = (self.who(each[0]) for each in self.name.finditer(text))
-        return list(dict.fromkeys(name for name in found if name))
+        return list(dict.fromkeys(self.each_in(text)))
+
+    def each_in(self, text: str) -> list[str]:
+        """The characters that a text refers to, as often as it does, in order."""
+        named = (self.who(each[0]) for each in self.name.finditer(text))
+        return [name for name in named if name]
 
     def by_answer(self, text: str) -> str | None:
         """The first shown of the candidates that answer what this short text says."""
@@ -105,19 +117,20 @@ class Roll:
         labels = sorted({each.label for each in self.candidates}, key=len, reverse=True)
         big, small = [], []
         for label in labels:
-            prose = _PROSE if label in {"A", "I"} else ""
+            prose = _PROSE if label in {"A", "I", "E", "O", "Y"} else ""
             big.append(re.escape(label) + prose)
             if label.lower() != label:
                 small.append(re.escape(label.lower()))
         names = sorted((each.character for each in self.candidates), key=len, reverse=True)
         spelled = "|".join(re.escape(name) for name in names if len(name) > 1)
-        forms = [rf"{_NOUN}\s*:?\s+{_WRAP}(?i:{'|'.join(map(re.escape, labels))}){_ALONE}{_PROSE}"]
+        forms = [rf"{NOUN}\s*:?\s*{_WRAP}(?i:{'|'.join(map(re.escape, labels))}){_ALONE}{_PROSE}"]
         forms.append(rf"(?:{'|'.join(big)}){_ALONE}")
         if small:
             forms.append(rf"(?:{'|'.join(small)}){_ALONE}{_SMALL_END}")
         if spelled:
             forms.append(rf"(?i:{spelled})(?!\w)")
-        return rf"(?<![\w'-]){_WRAP}(?:{'|'.join(forms)}){_UNWRAP}"
+        named = f"(?:{'|'.join(forms)})"
+        return rf"(?<![{_LETTER}'-])(?:<{named}>|{_WRAP}{named}{_UNWRAP})"
 
 
 def _even(text: str) -> str:

@@ -1,109 +1,278 @@
 """Rankings (`B > A > C`, `1. B 2. A`) and approvals (`A and C`, `A: yes, B: no`), from prose.
 
-The last list wins. A ranking that names a candidate twice is none.
+An order is only read where it can mean one thing. Rank numbers are ranks: 1 is the best. What
+names a candidate twice, counts from the worst, or says two orders at once, is no ranking.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from mom_council.voting.candidates import Roll
+from mom_council.voting.ballot_words import (
+    NO,
+    ORDINAL,
+    OUT_OF,
+    RANK_WORD,
+    SCORE_WORD,
+    UNIT,
+    YES,
+    place_of,
+)
+from mom_council.voting.candidates import CandidateMatcher
 
-_STEP = r"\s*(?:>+|≻|»|→|->|(?:,\s*)?\bthen\b|\bover\b)\s*"
-_COMMA = r"\s*(?:,|;)\s*(?:and\s+|then\s+)?"
+_STEP = (
+    r"\s*(?:>+|≻|»|→|->|(?:,\s*)?\b(?:then|dann|puis|ensuite|luego|después|depois|poi|затем|потом)\b|"
+    r"\b(?:over|ahead\s+of|followed\s+by|gefolgt\s+von|vor|suivi\s+de|seguido\s+de|seguito\s+da)\b|"
+    r"其次|然后|然後|次に|다음)\s*"
+)
+_COMMA = r"\s*(?:,|;|、)\s*(?:and\s+|then\s+|und\s+|et\s+|y\s+|e\s+)?"
 _RANKING = re.compile(
-    r"\b(?:rank(?:ing|ings|ed)?|order|ballot|vote|preference)s?\b[^:\n]{0,40}[:=]\s*[*_`]*",
+    r"(?:\b(?:rank(?:ing|ings|ed)?|order|ballot|vote|preference|rangfolge|reihenfolge|rangliste|"
+    r"classement|clasificación|ranking|orden|classificação|ordem|classifica|ordine|рейтинг|порядок)s?\b"
+    r"|排名|排序|順位|ランキング|순위|क्रम|रैंकिंग|الترتيب)[^:\n]{0,40}[:=]\s*[*_`]*",
     re.IGNORECASE,
 )
-_PLACE = (
-    r"(?:^|(?<=[\s,;(>]))(?:#|No\.?\s*)?(?P<place>\d{1,2})"
-    r"(?:st|nd|rd|th)?(?:\s+place)?\s*[.):=-]?\s*"
+_MARKER = r"(?:[.):=|]|-(?=\s)|→)"
+_BACKWARDS = re.compile(
+    r"\b(?:worst|weakest|least|lowest|last)\b[^.\n]{0,20}?(?:\bto\b|→|->|\bfirst\b|-to-)|\bascending\b|"
+    r"\b(?:1|one)\s*(?:=|is|means|being|for)\s*(?:the\s+)?(?:worst|lowest|weakest|last)|"
+    r"\b[2-9]\s*(?:=|is|means|being|for)\s*(?:the\s+)?(?:best|highest|strongest|top)|"
+    r"\bvon\s+(?:schlecht|schwäch)\w*|\bdu\s+(?:pire|moins\s+bon)|\bde\s+peor|\bdel\s+peor|\bdo\s+pior|"
+    r"\bdal\s+peggior|\bот\s+худш|从差到好|从最差|悪い順|나쁜\s*순|최악",
+    re.IGNORECASE,
 )
+"""Orders that begin with the worst."""
 _APPROVED = re.compile(
-    r"(?<!not )(?<!dis)\b(?:approv(?:e|ed|es|al|als)|accept(?:ed|able|s)?|vote|ballot|votes)\b"
+    r"(?<!not )(?<!dis)(?:\b(?:approv(?:e|ed|es|al|als)|accept(?:ed|able|s)?|vote|ballot|votes|"
+    r"akzeptiere|akzeptabel|stimme\s+zu|approuve|accepte|apruebo|acepto|aprovo|aceito|approvo|accetto|"
+    r"одобряю|принимаю)\b|赞成|贊成|同意|承認|賛成|승인|찬성|स्वीकार|أوافق|موافق)"
     r"(?:\s+(?:of|for|list))?"
     r"[*_`\"']*\s*(?:[:=]|\b(?:is|are|both|of|for)\b)?[\s*_`]*(?:both\s+)?",
     re.IGNORECASE,
 )
-_VERDICT = (
-    r"\s*[:=|-]\s*[*_`]*(?P<said>(?i:yes|no|approved?|rejected?|accept(?:ed|able)?|disapproved?|"
-    r"true|false)|✓|✔|✅|✗|✘|❌)(?!\w)"
+_ALL = re.compile(
+    r"(?:all|every one|everyone|all of them|alle|tous|todos|tutti|всех|"
+    r"所有|全部|すべて|모두|सभी|الكل)"
+    r"\b(?! (?:but|except))",
+    re.IGNORECASE,
 )
-_GOOD = re.compile(r"yes|approve|accept|true|✓|✔|✅", re.IGNORECASE)
+_NOT_THOSE = re.compile(
+    r"\b(?:not|never|cannot|can't|don't|neither|nicht|non|no|não|ne|не)\b", re.IGNORECASE
+)
 
 
-def read_ranking(text: str, roll: Roll, *, commas: bool = True) -> tuple[str, ...]:
-    """The characters, best first; empty where there is no ranking of two or more.
+def read_ranking(
+    text: str, matcher: CandidateMatcher, *, asked: bool = True
+) -> tuple[str, ...] | None:
+    """The characters, best first; empty where an order is doubtful, None where none is stated.
 
-    With `commas`, as where a ranking was asked for, `B, A` is one too.
+    With `asked`, as where a ranking was asked for, `B, A` is one too.
     """
-    name = roll.name.pattern
-    found: list[tuple[int, list[str]]] = []
-    for chain in re.finditer(rf"{name}(?:{_STEP}{name})+", text):
-        level = re.match(rf"\s*(?:=|~|≈)\s*{name}", text[chain.end() :])
-        found.append((chain.start(), [] if level else _each(chain[0], roll)))
-    for mark in _RANKING.finditer(text) if commas else ():
+    by_place = _by_places(text, matcher)
+    stated = [_last_chain(text, matcher), by_place]
+    if asked:
+        stated.append(_last_list(text, matcher))
+    orders = [order for order in stated if order is not None]
+    if not orders:
+        return None
+    if counts_from_worst(text) or any(len({*each}) < len(each) for each in orders):
+        return ()
+    shown = [name for name in matcher.characters if by_place is not None and name in by_place]
+    if len(orders) > 1 and by_place == tuple(shown):
+        orders.remove(by_place)  # "1. A: wrong. 2. B: right." only goes through the candidates
+    longest = max(orders, key=len)
+    fine = len(longest) > 1 and all(_agrees(longest, order) for order in orders)
+    return longest if fine else ()
+
+
+def ranking_of(places: Mapping[str, float]) -> tuple[str, ...]:
+    """The order that rank numbers say: 1 is the best; empty unless they count 1, 2, 3 ..."""
+    counted = sorted(places.values()) == list(range(1, len(places) + 1))
+    return tuple(sorted(places, key=lambda name: places[name])) if counted and places else ()
+
+
+def counts_from_worst(text: str) -> bool:
+    """Whether an order is said to begin with the worst, which is easily misread."""
+    return bool(_BACKWARDS.search(text))
+
+
+def says_points(text: str) -> bool:
+    """Whether the numbers of a text are said to be points, not ranks."""
+    return bool(
+        re.search(rf"{OUT_OF}\s*10\b|\d\s*{UNIT}|(?<!\w){SCORE_WORD}(?!\w)|\d\.\d|\d,\d+\s*/", text)
+    )
+
+
+def _agrees(order: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two orders put those in both of them alike."""
+    return [name for name in order if name in other] == [name for name in other if name in order]
+
+
+def _last_chain(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
+    """The last of `B > A > C`; empty where it goes both ways or holds a tie."""
+    name = matcher.name.pattern
+    chains = list(re.finditer(rf"{name}(?:{_STEP}{name})+", text))
+    if not chains:
+        return None
+    last = chains[-1]
+    level = re.match(rf"\s*(?:=|~|≈|<|≺|←)\s*{name}", text[last.end() :])
+    behind = re.search(r"(?:=|~|≈|<|≺|←)\s*$", text[: last.start()])
+    return () if level or behind else tuple(matcher.each_in(last[0]))
+
+
+def _last_list(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
+    """`Ranking: B, A, C`, or a reply that is nothing else but such a list."""
+    name = matcher.name.pattern
+    for mark in reversed(list(_RANKING.finditer(text))[-30:]):
         listed = re.match(rf"\[?{name}(?:{_COMMA}{name})+", text[mark.end() :])
         if listed:
-            found.append((mark.end(), _each(listed[0], roll)))
-    found.extend(_numbered(text, roll))
-    if not found and commas:
-        whole = re.fullmatch(rf"\s*[\[(]?{name}(?:(?:{_COMMA}|\s*\n\s*){name})+[\])]?[\s.]*", text)
-        found = [(0, _each(text, roll))] if whole else []
-    ranking = max(found, key=lambda each: each[0])[1] if found else []
-    fine = len(ranking) > 1 and len(set(ranking)) == len(ranking)
-    return tuple(ranking) if fine else ()
+            return tuple(matcher.each_in(listed[0]))
+    whole = re.fullmatch(
+        rf"\s*[\[(]?{name}(?:(?:{_COMMA}|\s*\n\s*){name})+[\])]?[\s.。]*", text[:2000]
+    )
+    return tuple(matcher.each_in(text)) if whole and len(text) <= 2000 else None
 
 
-def read_approvals(text: str, roll: Roll) -> tuple[str, ...]:
+def _by_places(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
+    """The order of places that stand beside names: a table, a line each, or all in one line."""
+    found = _table_places(text, matcher) or _line_places(text, matcher)
+    if not found:
+        found = _inline_places(text, matcher)
+    if len(found) < 2:
+        return None
+    places: dict[str, int] = {}
+    for name, place in found:
+        if places.get(name, place) != place:
+            return ()
+        places[name] = place
+    return ranking_of(places) if len(places) == len({*places.values()}) else ()
+
+
+def _table_places(text: str, matcher: CandidateMatcher) -> list[tuple[str, int]]:
+    """Rows of a Markdown table with a column of ranks."""
+    column: int | None = None
+    found = []
+    for line in text.split("\n"):
+        if line.count("|") < 2:
+            continue
+        cells = [cell.strip(" *_`") for cell in line.strip().strip("|").split("|")]
+        heads = [
+            at
+            for at, cell in enumerate(cells)
+            if re.search(rf"(?<!\w){RANK_WORD}(?!\w)", cell) and not re.search(r"\d", cell)
+        ]
+        if heads:
+            column = heads[0]
+            continue
+        names = [name for cell in cells if (name := matcher.who(cell))]
+        if column is not None and column < len(cells) and len(names) == 1:
+            place = re.fullmatch(rf"#?\s*(?:\d{{1,2}}[.)]?|{ORDINAL})", cells[column])
+            number = place_of(place[0]) if place else None
+            if number is not None:
+                found.append((names[0], number))
+    return found
+
+
+def _line_places(text: str, matcher: CandidateMatcher) -> list[tuple[str, int]]:
+    """Lines that each begin with a place and a name: `1. B`, `2nd place: A`, `第三：C`."""
+    numeral = r"(?:#|No\.?\s*|第)?\d{1,2}(?:名|位|위|등)?"
+    place = rf"(?:{RANK_WORD}\s*[#:]?\s*)?(?P<place>{numeral}|{ORDINAL})"
+    start = re.compile(
+        rf"^[\s>#*_|-]*{place}(?:\s+{RANK_WORD})?[\s*_]*{_MARKER}?\s*"
+        rf"(?P<name>{matcher.name.pattern})",
+        re.MULTILINE,
+    )
+    blocks: list[list[tuple[str, int]]] = []
+    for found in start.finditer(text):
+        name, number = matcher.who(found["name"]), place_of(found["place"])
+        if name is None or number is None:
+            continue
+        if number == 1 or not blocks:
+            blocks.append([])  # a new 1 begins a new list
+        blocks[-1].append((name, number))
+    return next((block for block in reversed(blocks) if len(block) > 1), [])
+
+
+def _inline_places(text: str, matcher: CandidateMatcher) -> list[tuple[str, int]]:
+    """Places and names in turn: `First: C. Second: A.` or `A is 2nd, B 3rd, C 1st`."""
+    explicit = (
+        rf"{ORDINAL}|{RANK_WORD}\s*[#:]?\s*\d{{1,2}}|#\d{{1,2}}|第?\d{{1,2}}(?:名|位|위|등)|"
+        rf"(?:(?<=\s)|^|(?<=[,;(]))\d{{1,2}}[.)](?=\s*[*_`\"'(\[]*\w)"
+    )
+    token = re.compile(rf"(?P<name>{matcher.name.pattern})|(?P<place>{explicit})")
+    best: list[tuple[str, int]] = []
+    for line in [*text.split("\n"), text.replace("\n", " ")][-200:]:
+        if len(line) > 2000:
+            continue
+        pairs = _in_turn(line, token, matcher)
+        best = pairs if len(pairs) > 1 and len(pairs) >= len(best) else best
+    return best
+
+
+def _in_turn(line: str, token: re.Pattern[str], matcher: CandidateMatcher) -> list[tuple[str, int]]:
+    """Pairs of name and place, where the two take strict turns through the line."""
+    tokens: list[str | int] = []
+    for found in token.finditer(line):
+        value = matcher.who(found["name"]) if found["name"] else place_of(found["place"])
+        if value is not None:
+            tokens.append(value)
+    names, places = tokens[0::2], tokens[1::2]
+    if tokens and isinstance(tokens[0], int):
+        names, places = places, names
+    if len(names) != len(places):
+        return []
+    return [
+        (name, place)
+        for name, place in zip(names, places, strict=True)
+        if isinstance(name, str) and isinstance(place, int)
+    ]
+
+
+def read_approvals(text: str, matcher: CandidateMatcher) -> tuple[str, ...]:
     """The characters approved of; empty where none can be read."""
-    name = roll.name.pattern
-    judged = {
-        roll.who(found["who"]): bool(_GOOD.match(found["said"]))
-        for found in re.finditer(rf"(?P<who>{name}){_VERDICT}", text)
-    }
+    judged = judgements(text, matcher)
     if judged:
-        return tuple(who for who in roll.characters if judged.get(who))
+        return tuple(who for who in matcher.characters if judged.get(who))
     approved: list[str] = []
     for mark in list(_APPROVED.finditer(text))[-30:]:
         clause = re.split(r"[,.;:!?\n]", text[max(0, mark.start() - 200) : mark.start()])[-1]
-        if re.search(r"\b(?:not|never|cannot|can't|don't|neither)\b", clause, re.IGNORECASE):
+        if _NOT_THOSE.search(clause):
             continue
-        listed = roll.names.match(text, mark.end())
+        listed = matcher.names.match(text, mark.end())
         if listed:
-            approved = [] if _doubtful(listed[0]) else roll.all_in(listed[0])
-        elif re.match(
-            r"(?:all|every one|everyone|all of them)\b(?! (?:but|except))",
-            text[mark.end() :],
-            re.IGNORECASE,
-        ):
-            approved = list(roll.characters)
+            approved = [] if _says_or(listed[0]) else matcher.all_in(listed[0])
+        elif _ALL.match(text[mark.end() :]):
+            approved = list(matcher.characters)
     if approved:
         return tuple(approved)
-    whole = re.fullmatch(rf"[\[(\s]*(?i:both\s+)?({roll.names.pattern})[\])\s.!]*", text)
-    return () if not whole or _doubtful(whole[1]) else tuple(roll.all_in(whole[1]))
+    whole = re.fullmatch(rf"[\[(\s]*(?i:both\s+)?({matcher.names.pattern})[\])\s.!]*", text)
+    return () if not whole or _says_or(whole[1]) else tuple(matcher.all_in(whole[1]))
 
 
-def _doubtful(text: str) -> bool:
-    return bool(re.search(r"\bor\b|\bvs\b", text, re.IGNORECASE))
+def judgements(text: str, matcher: CandidateMatcher) -> dict[str, bool]:
+    """Whom a reply marks as good or bad: `A: yes`, `B ✗`, `✅ C`, `[x] A`, `| A | no |`."""
+    name = matcher.name.pattern
+    after = re.compile(
+        rf"(?P<who>{name})[*_`]*\s*(?:[:=|→-]\s*)?[*_`]*(?:(?P<yes>{YES})|(?P<no>{NO}))(?!\w)"
+    )
+    before = re.compile(
+        rf"(?:(?P<yes>✓|✔|✅|☑|\[x\])|(?P<no>✗|✘|❌|☒|☐|\[ \]))\ufe0f?\s*(?P<who>{name})",
+        re.IGNORECASE,
+    )
+    judged: dict[str, bool] = {}
+    for line in text.split("\n"):
+        pattern = before if before.match(line.strip(" -*|")) else after
+        for found in pattern.finditer(line):
+            who = matcher.who(found["who"])
+            linked = found["yes"] or found["no"] or ""
+            bare_word = linked.isalpha() and not re.search(r"[:=|→-]", found[0])
+            if who is not None and not bare_word:
+                judged[who] = bool(found["yes"])
+    return judged
 
 
-def _each(text: str, roll: Roll) -> list[str]:
-    named = (roll.who(found[0]) for found in roll.name.finditer(text))
-    return [name for name in named if name]
-
-
-def _numbered(text: str, roll: Roll) -> list[tuple[int, list[str]]]:
-    """Lists that count 1, 2, 3 ... one candidate each; a new 1 begins a new list."""
-    lists: list[tuple[int, list[str]]] = []
-    for found in re.finditer(rf"{_PLACE}(?P<who>{roll.name.pattern})", text, re.MULTILINE):
-        name = roll.who(found["who"])
-        if not name:
-            continue
-        if found["place"] == "1":
-            lists.append((found.start(), [name]))
-        elif lists and int(found["place"]) == len(lists[-1][1]) + 1:
-            lists[-1][1].append(name)
-        elif lists:
-            lists.pop()  # 1, 3: not a list that counts
-    return [each for each in lists if len(each[1]) > 1]
+def _says_or(text: str) -> bool:
+    return bool(
+        re.search(r"\b(?:or|vs|oder|ou|o|или)\b|或|または|또는|या|\bأو\b", text, re.IGNORECASE)
+    )
