@@ -19,7 +19,7 @@ from mom_council.extensions.loaded import problems_of
 from mom_council.models.addresses import ollama_address
 from mom_council.models.discovery import calls_at_most, costs_money
 from mom_council.models.prices import read_table
-from mom_council.models.providers import code
+from mom_council.models.providers import load_code
 from mom_council.models.registry import missing
 from mom_council.models.tools.allowed import tool_problems
 from mom_council.models.weights import find_weights
@@ -115,7 +115,7 @@ async def _unpulled(loaded: Council, env: Mapping[str, str]) -> list[Finding]:
     findings: list[Finding] = []
     for (provider, url), names in needed.items():
         vendor = vendor_of(provider)
-        there = await code(str(vendor.installed))(url)
+        there = await load_code(str(vendor.installed))(url)
         if there is None:
             cure = f"start it (`{vendor.start}`), or correct `base_url`"
             findings.append(fail("council", f"{vendor.title} does not answer at {url}", cure))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from mom_council.doctor.finding import Finding, fail, ok, warn
 from mom_council.errors import MixtureError
-from mom_council.models.discovery import find_voices
+from mom_council.models.discovery import find_models
 from mom_council.vendors import VENDORS
 
 
@@ -45,7 +45,7 @@ async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
     from mom_council.models.addresses import ollama_address
     from mom_council.models.providers.ollama_server import ask_ollama
 
-    found = await find_voices(env)
+    found = await find_models(env)
     url = ollama_address(env)
     if found.ollama_url is None:
         asked = "OLLAMA_HOST" in env or "OLLAMA_API_URL" in env

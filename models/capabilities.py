@@ -28,7 +28,7 @@ from pydantic import Field, ValidationError
 from mom_council.councils.schema import Model
 from mom_council.errors import StorageError
 from mom_council.models.images import is_picture
-from mom_council.models.providers import code
+from mom_council.models.providers import load_code
 from mom_council.paths import data_dir, ensure
 from mom_council.records import Record
 from mom_council.vendors import vendor_of
@@ -65,7 +65,7 @@ _EVERY = 5.0
 _read: _Read | None = None
 
 
-async def refresh() -> None:
+async def reload_capabilities() -> None:
     """See whether the file has changed; every few seconds at the most, and off the event loop."""
     file = _file()
     if file is None:
@@ -74,14 +74,14 @@ async def refresh() -> None:
         await asyncio.to_thread(_look, file)
 
 
-def known(spec: Model) -> Capabilities:
-    """What is known of a model by probing it, as of the last `refresh`."""
+def probed_capabilities(spec: Model) -> Capabilities:
+    """What is known of a model by probing it, as of the last `reload_capabilities`."""
     if _read is None or _read.file != _file():
         return Capabilities()
     return _read.found.get(_name(spec), Capabilities())
 
 
-def remember(spec: Model, capabilities: Capabilities) -> Path:
+def save_capabilities(spec: Model, abilities: Capabilities) -> Path:
     """Keep what was found; what was not found out now stays as it was known. Returns the file.
 
     Raises:
@@ -89,9 +89,9 @@ def remember(spec: Model, capabilities: Capabilities) -> Path:
     """
     folder = ensure(data_dir())
     now = {"probed": datetime.now(UTC).isoformat(timespec="seconds")}
-    fresh = {**capabilities.model_dump(exclude_none=True), **now}
+    fresh = {**abilities.model_dump(exclude_none=True), **now}
     before = _look(folder / FILE)
-    kept = {**before, _name(spec): known(spec).model_copy(update=fresh)}
+    kept = {**before, _name(spec): probed_capabilities(spec).model_copy(update=fresh)}
     written = {name: one.model_dump(exclude_none=True) for name, one in sorted(kept.items())}
     try:
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
@@ -150,12 +150,12 @@ async def can_see(spec: Model) -> bool:
     """
     if spec.vision is not None:
         return spec.vision
-    await refresh()
-    if (probed := known(spec).vision) is not None:
+    await reload_capabilities()
+    if (probed := probed_capabilities(spec).vision) is not None:
         return probed
     vendor = vendor_of(spec.provider)
     if vendor.sees is not None:
-        able: bool = await code(vendor.sees)(spec)
+        able: bool = await load_code(vendor.sees)(spec)
         return able
     named = vendor.vision if spec.base_url is None else ""
     return bool(named and re.match(named, spec.model))

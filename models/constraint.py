@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
-from mom_council.models.capabilities import known
+from mom_council.models.capabilities import probed_capabilities
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ class SchemaConstraint:
             and self._way is not None
             and spec.structured != "text"
             and self._whose not in _unable
-            and (spec.structured == "json_schema" or known(spec).structured is not False)
+            and (
+                spec.structured == "json_schema"
+                or probed_capabilities(spec).structured is not False
+            )
         )
         self._given_up = False
 

@@ -32,13 +32,13 @@ from mom_council.vendors.ollama import OLLAMA
 OLLAMA_TIMEOUT = 0.5
 """Seconds that a question may be held up by an Ollama that does not answer."""
 
-_NO_TALKERS = ("embed", "minilm", "bge-", "rerank", "guard", "-ocr", "moondream")
+_NOT_FOR_CHAT = ("embed", "minilm", "bge-", "rerank", "guard", "-ocr", "moondream")
 """Parts of names of models that do not chat; their families say so too, when they are told."""
-_NO_TALKING_FAMILIES = ("bert", "xlm-roberta", "embed", "clip")
+_FAMILIES_NOT_FOR_CHAT = ("bert", "xlm-roberta", "embed", "clip")
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class InstalledModel:
     """A model that is on this machine."""
 
     name: str
@@ -48,73 +48,75 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AvailableModels:
     """What could be asked. Keys are told by the name of their provider; they are not kept."""
 
     ollama_url: str | None = None
     """Where Ollama answers; None: it does not."""
-    ollama: tuple[Weights, ...] = ()
+    ollama: tuple[InstalledModel, ...] = ()
     """Its chat models, smallest first."""
     keys: tuple[str, ...] = ()
     """Providers whose key and whose package are here."""
     lacking: tuple[str, ...] = ()
     """Providers whose key is here and whose package is not."""
-    weights: tuple[Weights, ...] = ()
+    weights: tuple[InstalledModel, ...] = ()
     """Downloaded, smallest first; none where llama.cpp is not installed."""
 
 
-async def find_voices(
+async def find_models(
     env: Mapping[str, str], *, ollama_url: str | None = None, weights_dir: Path | None = None
-) -> Found:
+) -> AvailableModels:
     """Look for everything at once; takes at most half a second, and a tenth of it as a rule."""
     url = ollama_url or ollama_address(env)
-    (answers, talkers), weights = await asyncio.gather(
-        _installed_in(url), asyncio.to_thread(_weights, weights_dir)
+    (answers, chat_models), weights = await asyncio.gather(
+        _models_on_ollama(url), asyncio.to_thread(_weights, weights_dir)
     )
-    keyed = [name for name, one in VENDORS.items() if env.get(one.key_env or "", "").strip()]
-    here = [name for name in keyed if importlib.util.find_spec(VENDORS[name].package)]
-    return Found(
+    with_key = [name for name, one in VENDORS.items() if env.get(one.key_env or "", "").strip()]
+    usable = [name for name in with_key if importlib.util.find_spec(VENDORS[name].package)]
+    return AvailableModels(
         ollama_url=url if answers else None,
-        ollama=talkers,
-        keys=tuple(here),
-        lacking=tuple(name for name in keyed if name not in here),
+        ollama=chat_models,
+        keys=tuple(usable),
+        lacking=tuple(name for name in with_key if name not in usable),
         weights=weights,
     )
 
 
-async def _installed_in(url: str) -> tuple[bool, tuple[Weights, ...]]:
+async def _models_on_ollama(url: str) -> tuple[bool, tuple[InstalledModel, ...]]:
     """Whether Ollama answers there, and its chat models."""
     if fault_in_address(url):
         return False, ()
     listing = await ask_ollama("GET", f"{url}/api/tags", seconds=OLLAMA_TIMEOUT)
     try:
-        return (False, ()) if listing is None else (True, _talkers(listing["models"]))
+        return (False, ()) if listing is None else (True, _chat_models(listing["models"]))
     except Exception:  # something else may well listen there, and say anything at all
         return False, ()
 
 
-def _talkers(cards: list[dict[str, Any]]) -> tuple[Weights, ...]:
-    found: dict[str, Weights] = {}
+def _chat_models(cards: list[dict[str, Any]]) -> tuple[InstalledModel, ...]:
+    available: dict[str, InstalledModel] = {}
     for card in cards:
         name, size = card["name"], int(card.get("size") or 0)
         family = str((card.get("details") or {}).get("family") or name.partition(":")[0])
         can = card.get("capabilities") or ["completion"]
         # What runs in a cloud is not on this machine, and may cost money.
         away = card.get("remote_host") or name.endswith(("-cloud", ":cloud"))
-        silent = any(part in name.lower() for part in _NO_TALKERS) or any(
-            part in family.lower() for part in _NO_TALKING_FAMILIES
+        silent = any(part in name.lower() for part in _NOT_FOR_CHAT) or any(
+            part in family.lower() for part in _FAMILIES_NOT_FOR_CHAT
         )
         if name and "completion" in can and not away and not silent:
             # One model may be there by two names.
-            found.setdefault(str(card.get("digest") or name), Weights(name, size, family))
-    return tuple(sorted(found.values(), key=lambda one: (one.size, one.name)))
+            available.setdefault(
+                str(card.get("digest") or name), InstalledModel(name, size, family)
+            )
+    return tuple(sorted(available.values(), key=lambda one: (one.size, one.name)))
 
 
-def _weights(folder: Path | None) -> tuple[Weights, ...]:
+def _weights(folder: Path | None) -> tuple[InstalledModel, ...]:
     if not is_installed():
         return ()
     files = downloaded_weights(folder)
-    sized = [Weights(name, file.stat().st_size) for name, file in files.items()]
+    sized = [InstalledModel(name, file.stat().st_size) for name, file in files.items()]
     return tuple(sorted(sized, key=lambda one: (one.size, one.name)))
 
 
@@ -123,7 +125,7 @@ LARGE = 12_000_000_000
 SMALL = 700_000_000
 """Bytes below which a model is left out, where three larger ones are there."""
 
-_SEATS = (
+_CHARACTERS = (
     {
         "name": "Marta",
         "personality": "A practical engineer. You look for the answer that works, and say what "
@@ -143,23 +145,23 @@ _SEATS = (
 _BETTER = "install Ollama and `ollama pull llama3.2`, or set a key, or run `mom download`"
 
 
-def default_council(found: Found) -> tuple[Council, str]:
+def default_council(available: AvailableModels) -> tuple[Council, str]:
     """The best council that needs nothing that is not here, and the line that says what it is.
 
     It is called by where its models come from: `ollama`, `keys`, `weights`, else `demo`.
     """
-    if found.ollama:
-        return _of_ollama(found)
-    if vendors := [VENDORS[name] for name in found.keys if VENDORS[name].default_model]:
-        return _of_keys(vendors[:3], found.lacking)
-    if found.weights:
-        return _of_weights(found)
-    return load_council("demo"), _demo_line(found)
+    if available.ollama:
+        return _of_ollama(available)
+    if vendors := [VENDORS[name] for name in available.keys if VENDORS[name].default_model]:
+        return _of_keys(vendors[:3], available.lacking)
+    if available.weights:
+        return _of_weights(available)
+    return load_council("demo"), _demo_line(available)
 
 
-def choose_models(known: Sequence[Weights]) -> list[Weights]:
+def choose_models(installed: Sequence[InstalledModel]) -> list[InstalledModel]:
     """Up to three of the models (given smallest first): of different families, none too large."""
-    able = [one for one in known if one.size <= LARGE] or list(known[:1])
+    able = [one for one in installed if one.size <= LARGE] or list(installed[:1])
     grown = [one for one in able if one.size >= SMALL]
     if len(grown) >= 3:
         able = grown
@@ -169,10 +171,10 @@ def choose_models(known: Sequence[Weights]) -> list[Weights]:
     return sorted(ordered[:3], key=able.index)
 
 
-def _of_ollama(found: Found) -> tuple[Council, str]:
-    chosen = choose_models(found.ollama)
-    common = {"provider": OLLAMA.name, "base_url": found.ollama_url, **OLLAMA.found_settings}
-    council = _seat("ollama", [{**common, "model": one.name} for one in chosen], quorum=1)
+def _of_ollama(available: AvailableModels) -> tuple[Council, str]:
+    chosen = choose_models(available.ollama)
+    common = {"provider": OLLAMA.name, "base_url": available.ollama_url, **OLLAMA.found_settings}
+    council = _council_of("ollama", [{**common, "model": one.name} for one in chosen], quorum=1)
     named = ", ".join(one.name for one in chosen)
     return council, f"Asking {named} on Ollama; `mom councils` shows others. {_few(chosen)}".strip()
 
@@ -187,27 +189,27 @@ def _of_keys(vendors: Sequence[Vendor], lacking: Sequence[str]) -> tuple[Council
         }
         for vendor in vendors
     ]
-    council = _seat("keys", models, quorum=0.6, grace=15, thermal=None)
+    council = _council_of("keys", models, quorum=0.6, grace=15, thermal=None)
     variables = ", ".join(str(vendor.key_env) for vendor in vendors)
     names = ", ".join(str(vendor.default_model) for vendor in vendors)
     more = f" {_install(lacking[0])}" if lacking else ""
     return council, f"Asking {names}, because {variables} is set.{more}"
 
 
-def _of_weights(found: Found) -> tuple[Council, str]:
-    chosen = choose_models(found.weights)
+def _of_weights(available: AvailableModels) -> tuple[Council, str]:
+    chosen = choose_models(available.weights)
     # One model answers three at a time in one batch; several would fight for the same cores.
     common = {
         "provider": EMBEDDED.name,
         "concurrency": 3 if len(chosen) == 1 else 1,
         **EMBEDDED.found_settings,
     }
-    council = _seat("weights", [{**common, "model": one.name} for one in chosen], quorum=1)
+    council = _council_of("weights", [{**common, "model": one.name} for one in chosen], quorum=1)
     named = ", ".join(one.name for one in chosen)
     return council, f"Asking {named}, by llama.cpp on this machine; Ollama would serve larger ones."
 
 
-def _seat(
+def _council_of(
     name: str,
     models: Sequence[dict[str, Any]],
     *,
@@ -224,7 +226,7 @@ def _seat(
         {
             "name": name,
             "models": voices,
-            "characters": [{**seat, "model": key} for seat, key in zip(_SEATS, on, strict=True)],
+            "characters": [{**who, "model": key} for who, key in zip(_CHARACTERS, on, strict=True)],
             "deliberation": {"method": "borda", "rounds": {"min": 1, "max": 2}, **rules},
             "synthesizer": {"model": writer},
             "thermal": thermal,
@@ -238,8 +240,10 @@ def _keys(names: Sequence[str]) -> list[str]:
     return [key if plain.count(key) == 1 else f"{key}.{n}" for n, key in enumerate(plain, 1)]
 
 
-def _few(chosen: Sequence[Weights]) -> str:
-    return "A second model, of another family, would make the vote worth more." * (len(chosen) < 2)
+def _few(chosen: Sequence[InstalledModel]) -> str:
+    if len(chosen) > 1:
+        return ""
+    return "A second model, of another family, would make the vote worth more."
 
 
 def _install(vendor: str) -> str:
@@ -247,7 +251,7 @@ def _install(vendor: str) -> str:
     return f"{one.key_env} is set too: `{one.install}` to use it."
 
 
-def _demo_line(found: Found) -> str:
+def _demo_line(available: AvailableModels) -> str:
     what = (
         "No models were found, so three of about 1 MB answer that come with this package; "
         "they only know small sums, comparisons and simple facts."
@@ -255,25 +259,14 @@ def _demo_line(found: Found) -> str:
     lines = [what]
     if not is_installed():
         lines.append("They need llama.cpp: `pip install xllamacpp`.")
-    if found.ollama_url:
+    if available.ollama_url:
         lines.append("Ollama runs, but has no chat model that fits: `ollama pull llama3.2`.")
-    elif found.lacking:
-        lines.append(_install(found.lacking[0]))
+    elif available.lacking:
+        lines.append(_install(available.lacking[0]))
     else:
         lines.append(f"For real ones {_BETTER}.")
     return " ".join(lines)
 
-
-__all__ = [
-    "Choice",
-    "Found",
-    "calls_at_most",
-    "choose_council",
-    "cost_notice",
-    "costs_money",
-    "default_council",
-    "find_voices",
-]
 
 VARIABLE = "MOM_COUNCIL"
 
@@ -301,8 +294,8 @@ async def choose_council(named: str | None, env: Mapping[str, str]) -> Choice:
     if name:
         council = await asyncio.to_thread(load_council, name)
         return Choice(council, None, costs_money(council), "named" if named else "environment")
-    found = await find_voices(env)
-    council, line = await asyncio.to_thread(default_council, found)
+    available = await find_models(env)
+    council, line = await asyncio.to_thread(default_council, available)
     return Choice(council, line, costs_money(council), cast(Source, council.name))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mom_council.councils.schema import Model
 from mom_council.errors import MixtureError, ModelUnavailableError
 from mom_council.models.clients import LoopResources, loop_resources
-from mom_council.models.providers import code
+from mom_council.models.providers import load_code
 from mom_council.models.registry import opening_of
 from mom_council.redaction import redact
 from mom_council.vendors import vendor_of
@@ -61,5 +61,5 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _open(here: LoopResources, spec: Model) -> Embeddings:
-    opened: Embeddings = code(vendor_of(spec.provider).embeddings)(opening_of(here, spec))
+    opened: Embeddings = load_code(vendor_of(spec.provider).embeddings)(opening_of(here, spec))
     return opened

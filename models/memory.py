@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mom_council.models.planner import how_many_fit
-from mom_council.models.providers import code
+from mom_council.models.providers import load_code
 from mom_council.models.resolved import ModelInstance
 from mom_council.vendors import vendor_of
 
@@ -36,7 +36,7 @@ async def loaded_among(
     for server in dict.fromkeys(_server(one) for one in instances):
         if server is not None:
             served = [one for one in instances if _server(one) == server]
-            in_memory, told = await code(f"{server}:loaded_among")(served)
+            in_memory, told = await load_code(f"{server}:loaded_among")(served)
             loaded += in_memory
             known += told
     return loaded, known
@@ -50,7 +50,7 @@ async def measure_capacity(instances: Sequence[ModelInstance]) -> Capacity:
     [vendor] = vendors.values()
     if vendor.server is None:
         return Capacity()
-    sizes: list[int | None] = await code(f"{vendor.server}:model_sizes")(instances)
+    sizes: list[int | None] = await load_code(f"{vendor.server}:model_sizes")(instances)
     known = [size for size in sizes if size is not None]
     memory = await asyncio.to_thread(_main_memory if vendor.engine else gpu_memory)
     if len(known) < len(instances) or memory is None:
@@ -63,7 +63,7 @@ async def measure_capacity(instances: Sequence[ModelInstance]) -> Capacity:
 async def unload_instance(instance: ModelInstance) -> None:
     """Take a model out of memory; whoever uses it goes on until it has answered."""
     if (server := _server(instance)) is not None:
-        await code(f"{server}:unload")(instance)
+        await load_code(f"{server}:unload")(instance)
 
 
 def _server(instance: ModelInstance) -> str | None:

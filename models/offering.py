@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mom_council.councils.schema import Model
 from mom_council.models.answering import AnswerReader, answer_in
 from mom_council.models.calls import ToolCall, tool_calls_in
-from mom_council.models.capabilities import known
+from mom_council.models.capabilities import probed_capabilities
 from mom_council.models.constraint import SchemaConstraint
 from mom_council.vendors import vendor_of
 from mom_council.voting.reading import json_values
@@ -47,7 +47,7 @@ arguments:
 
 def _able(spec: Model) -> bool:
     """Whether it has tool calls: as the council says, else as was probed, else as its provider."""
-    for said in (spec.tools, known(spec).tools):
+    for said in (spec.tools, probed_capabilities(spec).tools):
         if said is not None:
             return said
     return vendor_of(spec.provider).tools

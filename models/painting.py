@@ -24,7 +24,7 @@ from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.images import PictureError, check_png
 from mom_council.models.lanes import open_lane
 from mom_council.models.prices import Meter, price_of, prices_of
-from mom_council.models.providers import Drawing, Drawn, ImageOrder, code
+from mom_council.models.providers import Drawing, DrawnPicture, ImageOrder, load_code
 from mom_council.models.registry import check, opening_of
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
@@ -120,7 +120,9 @@ class _PictureCall:
                 return None
             await asyncio.sleep(delay)
 
-    async def _try(self, settings: Model, deadline: float) -> tuple[Drawn | None, Failure | None]:
+    async def _try(
+        self, settings: Model, deadline: float
+    ) -> tuple[DrawnPicture | None, Failure | None]:
         limit = asyncio.timeout_at(deadline)
         try:
             async with limit:
@@ -143,7 +145,7 @@ class _PictureCall:
                 where=address_of(settings),
             )
 
-    async def _drawn(self, spec: Model) -> Drawn:
+    async def _drawn(self, spec: Model) -> DrawnPicture:
         check(spec)
         vendor = vendor_of(spec.provider)
         if vendor.pictures is None:
@@ -153,13 +155,13 @@ class _PictureCall:
                 cure=f"a painter's provider is {able} ('openai': any server with "
                 "/v1/images/generations)",
             )
-        draw = await asyncio.to_thread(code, vendor.pictures)
+        draw = await asyncio.to_thread(load_code, vendor.pictures)
         drawing = Drawing(opening_of(self.here, spec), self.order, self.meter, self.on_step)
         self.meter.calls += 1
-        drawn: Drawn = await draw(drawing)
+        drawn: DrawnPicture = await draw(drawing)
         return drawn
 
-    def _painting(self, drawn: Drawn | None) -> Painting:
+    def _painting(self, drawn: DrawnPicture | None) -> Painting:
         key, log = self.model.key, self.log
         if drawn is None or drawn.filtered:
             raise DeclinedError(

@@ -23,7 +23,7 @@ from mom_council.errors import (
     UnknownNameError,
 )
 from mom_council.models.addresses import key_of, key_variable, missing_key
-from mom_council.models.providers import Opening, code
+from mom_council.models.providers import Opening, load_code
 from mom_council.models.terms import adapt_params
 from mom_council.redaction import redact
 from mom_council.vendors import VENDORS, vendor_of
@@ -43,7 +43,7 @@ _OPEN_AT_MOST = 256
 
 
 async def open_model(
-    room: LoopResources, spec: Model, params: Mapping[str, Any] | None = None
+    resources: LoopResources, spec: Model, params: Mapping[str, Any] | None = None
 ) -> BaseChatModel:
     """The chat model of a voice; `params` override those in the council.
 
@@ -58,22 +58,22 @@ async def open_model(
     base_url, key = await _address_and_key(spec)
     written = json.dumps(asked, sort_keys=True, default=repr)
     same = (spec.provider, spec.model, base_url, key, spec.context, written)
-    if same not in room.models:
-        async with room.opening:
-            if same not in room.models:
+    if same not in resources.models:
+        async with resources.opening:
+            if same not in resources.models:
                 # Importing a provider takes a second, and reads files.
                 try:
-                    opening = Opening(spec, base_url, key, asked, room)
+                    opening = Opening(spec, base_url, key, asked, resources)
                     opened = await asyncio.to_thread(_open, opening)
                 except (TypeError, ValueError) as error:
                     raise CouncilError(
                         f"{spec.provider} cannot open {spec.model!r} with the params "
                         f"{[*asked]}: {redact(str(error))}"
                     ) from None
-                if len(room.models) >= _OPEN_AT_MOST:
-                    del room.models[next(iter(room.models))]
-                room.models[same] = opened
-    return room.models[same]
+                if len(resources.models) >= _OPEN_AT_MOST:
+                    del resources.models[next(iter(resources.models))]
+                resources.models[same] = opened
+    return resources.models[same]
 
 
 def missing(council: Council) -> list[MixtureError]:
@@ -112,17 +112,17 @@ async def _address_and_key(spec: Model) -> tuple[str | None, str | None]:
     if (engine := vendor_of(spec.provider).engine) is None:
         return spec.base_url, key_of(spec)
     # Asked every time: an engine that died is started again, elsewhere.
-    endpoint = await asyncio.to_thread(code(engine), spec)
+    endpoint = await asyncio.to_thread(load_code(engine), spec)
     return endpoint.base_url, endpoint.api_key
 
 
-def opening_of(room: LoopResources, spec: Model) -> Opening:
+def opening_of(resources: LoopResources, spec: Model) -> Opening:
     """What opens a model that has one address and one key, with the council's parameters.
 
     Raises:
         ProviderNotInstalledError: the variable that should hold its key is not set.
     """
-    return Opening(spec, spec.base_url, key_of(spec), spec.params, room)
+    return Opening(spec, spec.base_url, key_of(spec), spec.params, resources)
 
 
 def _open(opening: Opening) -> BaseChatModel:
@@ -132,7 +132,7 @@ def _open(opening: Opening) -> BaseChatModel:
         raise CapabilityError(
             f"{spec.model!r} on {spec.provider} does not talk", cure="name another model"
         )
-    opened: BaseChatModel = code(opening.vendor.chat)(opening)
+    opened: BaseChatModel = load_code(opening.vendor.chat)(opening)
     return opened
 
 

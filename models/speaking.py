@@ -78,7 +78,7 @@ async def speak(
     """
     question = Question(messages, on_text, schema, params, stop, config, on_wait, tools)
     log = CallLog()
-    await capabilities.refresh()
+    await capabilities.reload_capabilities()
     try:
         for one in model.chain:
             reply = await _ask_one(one, question, log, seat=seat, is_first=one is model)

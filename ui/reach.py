@@ -13,7 +13,7 @@ from mom_council.councils.loader import load_model
 from mom_council.councils.schema import Council
 from mom_council.models.addresses import ollama_address
 from mom_council.models.clients import loop_resources
-from mom_council.models.discovery import Found, find_voices
+from mom_council.models.discovery import AvailableModels, find_models
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.providers.ollama_server import ask_ollama
 from mom_council.models.registry import open_model
@@ -46,7 +46,7 @@ class Voice:
 class Survey:
     """What is reachable from here."""
 
-    found: Found
+    found: AvailableModels
     ollama_url: str
     """Where Ollama was looked for."""
     voices: tuple[Voice, ...]
@@ -61,7 +61,7 @@ class Survey:
 
 async def survey(env: Mapping[str, str] = os.environ) -> Survey:
     """Look around. Nothing fails because something is missing."""
-    found = await find_voices(env)
+    found = await find_models(env)
     voices = [
         *(Voice("ollama", "ollama", one.name, found.ollama_url, one.size) for one in found.ollama),
         *(Voice("key", name, VENDORS[name].default_model or "") for name in found.keys),

@@ -13,7 +13,7 @@ from mom_council.evals.probing import abilities, roles
 from mom_council.evals.probing.asking import Asker
 from mom_council.evals.probing.report import Probe, ProbedModel, ProbeReport, recommend
 from mom_council.evals.probing.roles import questions
-from mom_council.models.capabilities import Capabilities, remember
+from mom_council.models.capabilities import Capabilities, save_capabilities
 from mom_council.models.resolved import ResolvedModel
 
 Progress = Callable[[str, str, int, int], None]
@@ -112,7 +112,7 @@ class Probing:
         finally:
             # Also what a cancelled run has found out is found out.
             if self._keep and not gone:
-                remember(spec, _capabilities(self._found[name]))
+                save_capabilities(spec, _capabilities(self._found[name]))
 
     def _note(
         self, asker: Asker, part: str, probe: Probe | None = None, **changes: float | None

@@ -70,7 +70,7 @@ class Drawing:
     """Is called with the step and how many there are, where the drawing goes in steps."""
 
 
-class Drawn(NamedTuple):
+class DrawnPicture(NamedTuple):
     """A picture as it came out, before anybody has looked at it."""
 
     content: bytes
@@ -78,7 +78,7 @@ class Drawn(NamedTuple):
     filtered: bool = False
 
 
-def code(place: str) -> Any:
+def load_code(place: str) -> Any:
     """The function that a profile names as `module:function`; its module is imported now."""
     module, _, name = place.partition(":")
     return getattr(import_module(f"mom_council.models.providers.{module}"), name)

@@ -54,7 +54,7 @@ class CohereChat(ChatCohere):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        shown = [_shown(message) for message in messages]
+        shown = [_with_openai_pictures(message) for message in messages]
         whole = super()._astream(shown, stop, run_manager, **kwargs)
         async with aclosing(whole) as stream:  # type: ignore[type-var]
             async for chunk in stream:
@@ -91,7 +91,7 @@ def open_chat(opening: Opening) -> BaseChatModel:
     return chat
 
 
-def _shown(message: BaseMessage) -> BaseMessage:
+def _with_openai_pictures(message: BaseMessage) -> BaseMessage:
     """The message with its pictures in the form that this wire knows."""
     if not isinstance(message.content, list):
         return message

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mom_council.errors import CouncilError, ModelUnavailableError
-from mom_council.models.providers import Drawing, Drawn, ImageOrder
-from mom_council.models.providers.model_pool import SHELF, best_device, folder_of, weights_in
+from mom_council.models.providers import Drawing, DrawnPicture, ImageOrder
+from mom_council.models.providers.model_pool import MODEL_POOL, best_device, folder_of, weights_in
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Model
@@ -39,7 +39,7 @@ class _StoppedError(Exception):
     """Nobody waits for the picture any more."""
 
 
-async def draw(drawing: Drawing) -> Drawn:
+async def draw(drawing: Drawing) -> DrawnPicture:
     """Draw on this machine; `drawing.on_step` is called on the loop as it goes.
 
     Whoever stops waiting stops the drawing at its next step.
@@ -64,7 +64,7 @@ async def draw(drawing: Drawing) -> Drawn:
         stop.set()
 
 
-def _draw(spec: Model, order: ImageOrder, stepped: Callable[[int, int], None]) -> Drawn:
+def _draw(spec: Model, order: ImageOrder, stepped: Callable[[int, int], None]) -> DrawnPicture:
     import torch
 
     if unknown := sorted(set(spec.params) - _PARAMS):
@@ -82,7 +82,7 @@ def _draw(spec: Model, order: ImageOrder, stepped: Callable[[int, int], None]) -
     dtype = str(spec.params.get("dtype") or ("float32" if device == "cpu" else "float16"))
     size = sum(file.stat().st_size for file in weights_in(folder))
     try:
-        with SHELF.lend(
+        with MODEL_POOL.lend(
             ("diffusers", str(folder), own, device, dtype),
             lambda: _load(folder, own=own, device=device, dtype=dtype),
             size=size,
@@ -113,15 +113,15 @@ def _draw(spec: Model, order: ImageOrder, stepped: Callable[[int, int], None]) -
     out = io.BytesIO()
     drawn.images[0].save(out, "PNG")
     flagged = getattr(drawn, "nsfw_content_detected", None) or [False]
-    return Drawn(out.getvalue(), seed, filtered=bool(flagged[0]))
+    return DrawnPicture(out.getvalue(), seed, filtered=bool(flagged[0]))
 
 
 def _step_by_step(stepped: Callable[[int, int], None], steps: int) -> Callable[..., Any]:
-    def keep_time(_: Any, step: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    def report(_: Any, step: int, __: Any, values: dict[str, Any]) -> dict[str, Any]:
         stepped(step + 1, steps)
-        return tensors
+        return values
 
-    return keep_time
+    return report
 
 
 def _load(folder: Path, *, own: bool, device: str, dtype: str) -> Any:

@@ -100,7 +100,7 @@ def folded(turns: list[Turn]) -> list[Turn]:
 def fitted(
     tokenizer: Any, turns: list[Turn], limit: int, template: str | None, *, fold: bool | None
 ) -> tuple[list[int], int]:
-    """The prompt's tokens, at most `room` of them; and how many there were before.
+    """The prompt's tokens, at most `limit` of them; and how many there were before.
 
     Raises:
         CouncilError: see `render`.

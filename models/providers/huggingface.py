@@ -31,14 +31,20 @@ from mom_council.models.providers.generation import (
     read_settings,
     read_template,
 )
-from mom_council.models.providers.model_pool import SHELF, Bench, best_device, folder_of, weights_in
+from mom_council.models.providers.model_pool import (
+    MODEL_POOL,
+    ModelThread,
+    best_device,
+    folder_of,
+    weights_in,
+)
 
 if TYPE_CHECKING:
     from mom_council.models.providers import Opening
 
 CONTEXT = 2048
 """Tokens, where neither the council nor the model says."""
-BENCH = Bench(SHELF.loaded)
+MODEL_THREAD = ModelThread(MODEL_POOL.loaded)
 _ROLES = {"system": "system", "ai": "assistant"}
 _BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1}
 
@@ -97,7 +103,7 @@ class LocalChat(BaseChatModel):
                 loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
         turns = _turns(messages)
-        work = BENCH.submit(self._key(), lambda: self._write(turns, stop or (), tell, left))
+        work = MODEL_THREAD.submit(self._key(), lambda: self._write(turns, stop or (), tell, left))
         work.add_done_callback(lambda _: tell(None))
         try:
             while (piece := await pieces.get()) is not None:
@@ -123,7 +129,7 @@ class LocalChat(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         turns, left = _turns(messages), threading.Event()
-        work = BENCH.submit(
+        work = MODEL_THREAD.submit(
             self._key(), lambda: self._write(turns, stop or (), lambda _: None, left)
         )
         try:
@@ -153,7 +159,7 @@ class LocalChat(BaseChatModel):
         device = best_device(self.settings.device)
         size = _size(self.folder, self.settings.dtype)
         try:
-            with SHELF.lend(
+            with MODEL_POOL.lend(
                 self._key(), lambda: self._load(device), size=size, device=device
             ) as on:
                 return self._go_on(on, turns, stop, tell, left)

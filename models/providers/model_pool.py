@@ -97,7 +97,7 @@ class _Job:
     overtaken: int = 0
 
 
-class Bench:
+class ModelThread:
     """Calls in line for one thread; `loaded()` says whose weights are in memory."""
 
     def __init__(self, loaded: Callable[[], Collection[Hashable]]) -> None:
@@ -151,7 +151,7 @@ class _Held:
     borrowers: int = 0
 
 
-class Shelf:
+class ModelPool:
     """Loaded models by what they were loaded from. Any thread may borrow."""
 
     def __init__(self, free: Callable[[str], int | None] | None = None) -> None:
@@ -176,7 +176,7 @@ class Shelf:
         with self._door:
             held = self._held.pop(key, None)
             if held is None:
-                self._make_room(int(size * _MARGIN), device)
+                self._free_memory_for(int(size * _MARGIN), device)
                 held = _Held(load(), size, device)
             self._held[key] = held  # at the end of the line
             with self._count:
@@ -203,7 +203,7 @@ class Shelf:
                 del self._held[key]
             _sweep()
 
-    def _make_room(self, needs: int, device: str) -> None:
+    def _free_memory_for(self, needs: int, device: str) -> None:
         while (free := self._free(device)) is not None and free < needs:
             idle = next(
                 (
@@ -220,7 +220,7 @@ class Shelf:
 
 
 def best_device(wish: str | None = None) -> str:
-    """Where models go: as asked, else the first GPU there is, else the processor."""
+    """Where models go: as wished, else the first GPU there is, else the processor."""
     import torch
 
     if wish:
@@ -263,5 +263,5 @@ def _sweep() -> None:
         torch.mps.empty_cache()
 
 
-SHELF = Shelf()
+MODEL_POOL = ModelPool()
 """The process's own."""

@@ -21,7 +21,7 @@ from openai import AsyncOpenAI, BadRequestError
 from openai.types.chat import ChatCompletionChunk
 
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.providers import Drawing, Drawn, Opening
+from mom_council.models.providers import Drawing, DrawnPicture, Opening
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -210,7 +210,7 @@ _FILTERED = ("content_policy_violation", "moderation_blocked", "content_filter",
 """What vendors call it when their filter declines a picture."""
 
 
-async def draw(drawing: Drawing) -> Drawn:
+async def draw(drawing: Drawing) -> DrawnPicture:
     """Ask a server for one picture, at `/v1/images/generations`.
 
     Sent are the model, the prompt, what `params` say and what the council's painter says; nothing
@@ -235,13 +235,13 @@ async def draw(drawing: Drawing) -> Drawn:
         )
     except BadRequestError as error:
         if _is_filter(error):
-            return Drawn(b"", None, filtered=True)
+            return DrawnPicture(b"", None, filtered=True)
         raise
     if usage := getattr(answer, "usage", None):
         drawing.meter.read(
             {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
         )
-    return Drawn(_content(answer, name), order.seed)
+    return DrawnPicture(_content(answer, name), order.seed)
 
 
 def _is_filter(error: BadRequestError) -> bool:

@@ -133,22 +133,22 @@ class ReplayChat(BaseChatModel):
         Raises:
             LookupError: the prompt holds no recorded question, or not one it had answered.
         """
-        asked = next((m.text for m in reversed(messages) if isinstance(m, HumanMessage)), "")
-        question = self._index.find(asked)
+        prompt = next((m.text for m in reversed(messages) if isinstance(m, HumanMessage)), "")
+        question = self._index.find(prompt)
         if question is None:
             raise LookupError(f"{self.recording!r} does not hold this question")
-        if "<request>" in asked:
+        if "<request>" in prompt:
             return '{"route": "text"}', Answer()
-        if "<question>" in asked:
+        if "<question>" in prompt:
             kind = "closed" if any(a.ans for a in question.models.values()) else "open"
             return json.dumps({"restated": "", "kind": kind}), Answer()
-        if leading := _leading(asked):
+        if leading := _leading(prompt):
             return leading, Answer()
         own = question.models.get(self.model)
         if own is None:
             raise LookupError(f"{self.recording!r} has no answer of {self.model!r} to it")
-        shown = _CANDIDATE.findall(asked)
-        return (_ballot(asked, shown, own) if shown else recorded_text(own)), own
+        candidates = _CANDIDATE.findall(prompt)
+        return (_ballot(prompt, candidates, own) if candidates else recorded_text(own)), own
 
     def _generate(
         self,

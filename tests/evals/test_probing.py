@@ -16,7 +16,7 @@ from mom_council.councils.schema import Council
 from mom_council.evals.probing.asking import models_named
 from mom_council.evals.probing.probe import PARTS, Probing, as_markdown, write_pages
 from mom_council.evals.probing.roles import questions
-from mom_council.models.capabilities import can_see, known
+from mom_council.models.capabilities import can_see, probed_capabilities
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.tests.graph.desk import candidates, proposals, said, voice
@@ -142,7 +142,11 @@ async def test_what_was_found_is_used_where_the_council_is_silent(stage: Stage) 
         seed=SEED,
     ).run()
     bright, simple = council.models["clever"], council.models["naive"]
-    assert (known(bright).vision, known(bright).tools, known(bright).context) == (True, True, 256)
+    assert (
+        probed_capabilities(bright).vision,
+        probed_capabilities(bright).tools,
+        probed_capabilities(bright).context,
+    ) == (True, True, 256)
     assert await can_see(bright)
     assert not await can_see(bright.model_copy(update={"vision": False})), (
         "the council knows better"
@@ -162,7 +166,7 @@ async def test_what_was_found_is_used_where_the_council_is_silent(stage: Stage) 
     assert "tools" in with_tools
     assert "tools" not in in_words
     assert "- look: " in said(in_words)
-    assert known(simple.model_copy(update={"model": "another"})).vision is None
+    assert probed_capabilities(simple.model_copy(update={"model": "another"})).vision is None
 
 
 async def test_a_server_that_refuses_tools_and_pictures_is_not_asked_again_and_again(
@@ -184,7 +188,7 @@ async def test_a_server_that_refuses_tools_and_pictures_is_not_asked_again_and_a
     assert one.probes["proposer"].state == "yes"
     refused = [call for call in stage.calls if call.status == 400]
     assert len(refused) == 2
-    assert known(council.models["clever"]).tools is None, "nothing was to be kept"
+    assert probed_capabilities(council.models["clever"]).tools is None, "nothing was to be kept"
 
 
 async def test_who_is_not_there_is_unknown_and_asked_once(stage: Stage) -> None:
@@ -198,7 +202,7 @@ async def test_who_is_not_there_is_unknown_and_asked_once(stage: Stage) -> None:
     assert "401" in report.seats.left_out["c"]
     assert len(stage.calls_to("clever")) == 1
     assert there.probes["proposer"].state == "no"
-    assert known(council.models["clever"]).vision is None
+    assert probed_capabilities(council.models["clever"]).vision is None
 
 
 async def test_a_probe_that_is_cancelled_keeps_what_it_found(stage: Stage) -> None:
@@ -221,7 +225,7 @@ async def test_a_probe_that_is_cancelled_keeps_what_it_found(stage: Stage) -> No
     assert {*report.models[0].probes} == {*PARTS[:5]}
     assert report.seats.synthesizer == "clever"
     assert "Cut short" in as_markdown(report)
-    assert known(council.models["clever"]).structured is True
+    assert probed_capabilities(council.models["clever"]).structured is True
 
 
 def test_models_are_named_by_their_key_or_by_their_provider() -> None:

@@ -97,10 +97,10 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _freed_in_the_end() -> Iterator[None]:
-    from mom_council.models.providers.model_pool import SHELF
+    from mom_council.models.providers.model_pool import MODEL_POOL
 
     yield
-    SHELF.clear()
+    MODEL_POOL.clear()
 
 
 def studio(stage: Stage, folder: Path | str, **changes: Any) -> Any:
@@ -142,7 +142,7 @@ async def test_four_steps_without_guidance_are_drawn_told_and_kept(
 async def test_the_same_seed_draws_the_same_and_the_pipeline_is_loaded_once(
     stage: Stage, pipeline: Path
 ) -> None:
-    from mom_council.models.providers.model_pool import SHELF
+    from mom_council.models.providers.model_pool import MODEL_POOL
 
     pictures = []
     for seed in (7, 7, 8):
@@ -150,8 +150,8 @@ async def test_the_same_seed_draws_the_same_and_the_pipeline_is_loaded_once(
         [(file, about)] = pictures_in(values["messages"][-1].content)
         assert about["seed"] == seed
         pictures.append(file.read_bytes())
-        [key] = SHELF.loaded()
-        with SHELF.lend(key, _never, size=0, device="cpu") as loaded:
+        [key] = MODEL_POOL.loaded()
+        with MODEL_POOL.lend(key, _never, size=0, device="cpu") as loaded:
             pictures.append(id(loaded))
     assert pictures[0] == pictures[2] != pictures[4]
     assert pictures[1] == pictures[3] == pictures[5]

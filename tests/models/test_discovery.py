@@ -20,14 +20,14 @@ from mom_council.councils.loader import load_council, preset_names
 from mom_council.errors import UnknownNameError
 from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.discovery import (
-    Found,
-    Weights,
+    AvailableModels,
+    InstalledModel,
     calls_at_most,
     choose_council,
     choose_models,
     cost_notice,
     default_council,
-    find_voices,
+    find_models,
 )
 from mom_council.models.weights import SHIPPED
 from mom_council.tests.stage import Stage
@@ -126,7 +126,7 @@ async def test_a_running_ollama_seats_three_of_its_models(nowhere: dict[str, str
 async def test_one_model_speaks_with_three_personas(nowhere: dict[str, str]) -> None:
     with Stage() as stage:
         stage.model("only")
-        council, line = default_council(await find_voices(nowhere, ollama_url=stage.url))
+        council, line = default_council(await find_models(nowhere, ollama_url=stage.url))
     assert [character.model for character in council.characters] == ["only"] * 3
     assert len({character.personality for character in council.characters}) == 3
     assert "A second model, of another family" in line
@@ -136,7 +136,7 @@ async def test_of_two_models_the_larger_takes_the_third_seat(nowhere: dict[str, 
     with Stage() as stage:
         stage.model("small", size=2 * GB)
         stage.model("big", size=4 * GB)
-        council, _ = default_council(await find_voices(nowhere, ollama_url=stage.url))
+        council, _ = default_council(await find_models(nowhere, ollama_url=stage.url))
     assert [character.model for character in council.characters] == ["small", "big", "big"]
 
 
@@ -169,9 +169,9 @@ async def test_a_slow_ollama_holds_nobody_up(nowhere: dict[str, str], seconds: f
     body = tags({"name": "x" * 2000, "size": 1})
     with answering(body, seconds=seconds) as url:
         began = time.monotonic()
-        found = await find_voices(nowhere, ollama_url=url)
+        found = await find_models(nowhere, ollama_url=url)
         assert time.monotonic() - began < 4.5
-    assert found == Found()
+    assert found == AvailableModels()
 
 
 async def test_looking_around_does_not_hold_up_the_event_loop(nowhere: dict[str, str]) -> None:
@@ -185,7 +185,7 @@ async def test_looking_around_does_not_hold_up_the_event_loop(nowhere: dict[str,
 
     with answering(b"{}", seconds=5) as url:
         ticking = asyncio.create_task(tick())
-        await find_voices(nowhere, ollama_url=url)
+        await find_models(nowhere, ollama_url=url)
         ticking.cancel()
     assert ticks >= 10
 
@@ -213,7 +213,7 @@ async def test_what_cannot_chat_or_is_elsewhere_is_left_out(
 async def test_two_names_of_one_model_are_one_model(nowhere: dict[str, str]) -> None:
     cards = [{"name": name, "size": GB, "digest": "same"} for name in ("a:latest", "a:3b")]
     with answering(tags(*cards)) as url:
-        assert len((await find_voices(nowhere, ollama_url=url)).ollama) == 1
+        assert len((await find_models(nowhere, ollama_url=url)).ollama) == 1
 
 
 @pytest.mark.parametrize(
@@ -228,16 +228,16 @@ async def test_two_names_of_one_model_are_one_model(nowhere: dict[str, str]) -> 
 def test_the_chosen_are_neither_tiny_nor_too_large_for_one_gpu(
     sizes: list[float], chosen: list[float]
 ) -> None:
-    known = [Weights(f"m{size}", int(size * GB)) for size in sizes]
+    known = [InstalledModel(f"m{size}", int(size * GB)) for size in sizes]
     assert [one.size / GB for one in choose_models(known)] == chosen
 
 
 def test_different_families_come_before_different_sizes() -> None:
     known = [
-        Weights("a-1", GB, "a"),
-        Weights("a-2", 2 * GB, "a"),
-        Weights("a-3", 3 * GB, "a"),
-        Weights("b-4", 4 * GB, "b"),
+        InstalledModel("a-1", GB, "a"),
+        InstalledModel("a-2", 2 * GB, "a"),
+        InstalledModel("a-3", 3 * GB, "a"),
+        InstalledModel("b-4", 4 * GB, "b"),
     ]
     assert [one.name for one in choose_models(known)] == ["a-1", "a-2", "b-4"]
 
@@ -261,7 +261,7 @@ def test_the_address_is_read_as_ollama_reads_it(env: dict[str, str], address: st
 
 async def test_an_address_that_is_none_is_no_ollama(nowhere: dict[str, str]) -> None:
     for wrong in ("http://user:word@127.0.0.1:1", "://", "http://[", "a b", "x" * 5000):
-        assert (await find_voices({**nowhere, "OLLAMA_HOST": wrong})).ollama_url is None
+        assert (await find_models({**nowhere, "OLLAMA_HOST": wrong})).ollama_url is None
 
 
 def test_near_is_this_machine_and_this_house() -> None:
@@ -306,7 +306,7 @@ async def test_a_key_without_its_package_is_told_with_the_cure(
 
 
 async def test_an_empty_key_is_no_key(nowhere: dict[str, str]) -> None:
-    assert (await find_voices({**nowhere, "OPENAI_API_KEY": "  "})).keys == ()
+    assert (await find_models({**nowhere, "OPENAI_API_KEY": "  "})).keys == ()
 
 
 BY_KEY = tuple(name for name, one in VENDORS.items() if one.default_model)
@@ -314,7 +314,7 @@ BY_KEY = tuple(name for name, one in VENDORS.items() if one.default_model)
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_any_number_of_vendors_makes_three_seats(count: int) -> None:
-    council, line = default_council(Found(keys=BY_KEY[:count]))
+    council, line = default_council(AvailableModels(keys=BY_KEY[:count]))
     assert len(council.characters) == 3
     assert len(council.models) == min(count, 3)
     assert all(str(model.api_key_env) in line for model in council.models.values())
@@ -328,7 +328,7 @@ def test_every_vendor_with_a_model_is_in_the_table_of_providers() -> None:
 
 
 def test_downloaded_weights_are_asked_before_the_demo() -> None:
-    found = Found(weights=(Weights("qwen2.5-0.5b-instruct", GB // 2),))
+    found = AvailableModels(weights=(InstalledModel("qwen2.5-0.5b-instruct", GB // 2),))
     council, line = default_council(found)
     assert {model.provider for model in council.models.values()} == {"embedded"}
     assert line.startswith("Asking qwen2.5-0.5b-instruct, by llama.cpp on this machine")
@@ -363,9 +363,9 @@ async def test_where_there_is_no_llama_cpp_the_demo_says_how_to_get_it(
     nowhere: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.gguf").write_bytes(b"GGUF")
-    assert (await find_voices(nowhere, weights_dir=tmp_path)).weights
+    assert (await find_models(nowhere, weights_dir=tmp_path)).weights
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    assert not (await find_voices(nowhere, weights_dir=tmp_path)).weights
+    assert not (await find_models(nowhere, weights_dir=tmp_path)).weights
     choice = await choose_council(None, nowhere)
     assert "`pip install xllamacpp`" in str(choice.notice)
 

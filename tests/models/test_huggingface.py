@@ -43,10 +43,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(autouse=True)
 def _freed_in_the_end() -> Iterator[None]:
-    from mom_council.models.providers.model_pool import SHELF
+    from mom_council.models.providers.model_pool import MODEL_POOL
 
     yield
-    SHELF.clear()
+    MODEL_POOL.clear()
 
 
 def local(folder: Path | str, **params: Any) -> dict[str, Any]:
@@ -282,7 +282,7 @@ async def test_a_prompt_that_is_too_long_loses_its_middle_and_that_is_said(
 
 
 async def test_who_leaves_stops_the_writing(folders: tuple[Path, Path]) -> None:
-    from mom_council.models.providers.model_pool import SHELF
+    from mom_council.models.providers.model_pool import MODEL_POOL
 
     one, left = chat(folders[0], temperature=0, max_new_tokens=500), threading.Event()
     told: list[str] = []
@@ -299,13 +299,13 @@ async def test_who_leaves_stops_the_writing(folders: tuple[Path, Path]) -> None:
     await stream.aclose()
     async with asyncio.timeout(60):
         assert (await ask(folders[0], **{**GREEDY, "max_new_tokens": 2}))[0].text is not None
-    assert len(SHELF.loaded()) == 1
+    assert len(MODEL_POOL.loaded()) == 1
 
 
 async def test_two_voices_with_settings_of_their_own_share_the_weights(
     folders: tuple[Path, Path], stage: Stage
 ) -> None:
-    from mom_council.models.providers.model_pool import SHELF
+    from mom_council.models.providers.model_pool import MODEL_POOL
 
     models = {
         "first": local(folders[0], temperature=0, max_new_tokens=4),
@@ -323,18 +323,18 @@ async def test_two_voices_with_settings_of_their_own_share_the_weights(
     )
     result = await compile_council(council).ainvoke(question())  # type: ignore[arg-type]
     assert result["status"].spoke == ("Ada", "Boris")
-    assert len(SHELF.loaded()) == 1
+    assert len(MODEL_POOL.loaded()) == 1
     assert len(proposals(stage.calls_to("pen")[0].body)) == 1
 
 
 async def test_a_layers_weights_are_freed_when_the_nexts_do_not_fit(
     folders: tuple[Path, Path], stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mom_council.models.providers.model_pool import SHELF, weights_in
+    from mom_council.models.providers.model_pool import MODEL_POOL, weights_in
 
     size = sum(file.stat().st_size for file in weights_in(folders[0]))
     memory = size * 1.5  # of one model and a half
-    monkeypatch.setattr(SHELF, "_free", lambda _: int(memory) - SHELF.size)
+    monkeypatch.setattr(MODEL_POOL, "_free", lambda _: int(memory) - MODEL_POOL.size)
     models = {
         "one": local(folders[0], **GREEDY),
         "two": local(folders[1], **GREEDY),
@@ -342,8 +342,8 @@ async def test_a_layers_weights_are_freed_when_the_nexts_do_not_fit(
     }
     stage.model("pen", reply="So.")
     await ask(folders[0], **GREEDY)
-    [key] = SHELF.loaded()
-    with SHELF.lend(key, list, size=0, device="cpu") as held:
+    [key] = MODEL_POOL.loaded()
+    with MODEL_POOL.lend(key, list, size=0, device="cpu") as held:
         first = weakref.ref(held.model)
     del held
     people = [{"name": "Ada", "model": "one"}, {"name": "Boris", "model": "two"}]
@@ -352,18 +352,18 @@ async def test_a_layers_weights_are_freed_when_the_nexts_do_not_fit(
         stage, models=models, characters=people, layers=[["Ada"], ["Boris"]], deliberation=rules
     )
     await compile_council(council).ainvoke(question())  # type: ignore[arg-type]
-    [left] = SHELF.loaded()
+    [left] = MODEL_POOL.loaded()
     assert str(folders[1]) in left
     gc.collect()
     assert first() is None
 
 
 async def test_what_is_loaded_goes_before_what_would_have_to_be_loaded() -> None:
-    from mom_council.models.providers.model_pool import Bench
+    from mom_council.models.providers.model_pool import ModelThread
 
     order: list[str] = []
     here = {"a"}
-    bench = Bench(lambda: here)
+    bench = ModelThread(lambda: here)
     gate = threading.Event()
     begin = bench.submit("a", gate.wait)
 

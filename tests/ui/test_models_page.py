@@ -7,7 +7,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mom_council.models.discovery import Found
+from mom_council.models.discovery import AvailableModels
 from mom_council.tests.stage import Fault, Stage
 from mom_council.ui import reach
 from mom_council.ui.reach import Survey, Voice
@@ -33,7 +33,9 @@ def opened(found: Survey | None = None) -> AppTest:
 
 def on_stage(stage: Stage, model: str = "quick") -> Survey:
     voice = Voice("ollama", "ollama", model, stage.ollama_url, 2_000_000_000, True, None, 4096)
-    return Survey(Found(ollama_url=stage.ollama_url), stage.ollama_url, (voice,), engine=True)
+    return Survey(
+        AvailableModels(ollama_url=stage.ollama_url), stage.ollama_url, (voice,), engine=True
+    )
 
 
 def said(app: AppTest) -> str:
@@ -82,7 +84,7 @@ async def test_a_strange_server_on_ollamas_port_is_no_reason_to_fail(
 
 
 def test_where_nothing_is_reachable_the_page_says_how_to_get_models() -> None:
-    app = opened(Survey(Found(), "http://127.0.0.1:11434", (), engine=False))
+    app = opened(Survey(AvailableModels(), "http://127.0.0.1:11434", (), engine=False))
     assert "ollama pull" in app.info[0].value
     assert "does not answer" in said(app)
     assert "is not installed" in said(app)
@@ -120,7 +122,7 @@ def test_a_test_call_can_be_stopped(stage: Stage) -> None:
 
 def test_another_model_is_asked_by_its_name(stage: Stage) -> None:
     stage.model("quick", reply="Yes.")
-    app = opened(Survey(Found(), stage.url, (), engine=True))
+    app = opened(Survey(AvailableModels(), stage.url, (), engine=True))
     app.selectbox(key="test-provider").set_value("ollama").run()
     app.text_input(key="test-model").set_value("quick").run()
     app.text_input(key="test-address").set_value(stage.ollama_url).run()
@@ -134,6 +136,6 @@ def test_hostile_names_are_shown_as_they_stand(stage: Stage) -> None:
 
 
 def test_the_councils_say_what_they_lack() -> None:
-    app = opened(Survey(Found(), "", (), engine=True))
+    app = opened(Survey(AvailableModels(), "", (), engine=True))
     assert "layers" in said(app)
     assert "OPENROUTER" in said(app)

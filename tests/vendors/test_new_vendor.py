@@ -19,7 +19,7 @@ from mom_council.doctor.models import keys
 from mom_council.graph.council import compile_council
 from mom_council.models.addresses import key_of
 from mom_council.models.capabilities import can_see
-from mom_council.models.discovery import choose_council, find_voices
+from mom_council.models.discovery import choose_council, find_models
 from mom_council.models.prices import price_of
 from mom_council.models.registry import missing
 from mom_council.tests.councils.importers.written import as_json
@@ -92,7 +92,7 @@ async def test_its_key_stays_with_it(acme: Stage, monkeypatch: pytest.MonkeyPatc
 
 async def test_a_council_is_made_of_it_where_only_its_key_is_found(acme: Stage) -> None:
     env = {"ACME_API_KEY": KEY, "OLLAMA_HOST": "127.0.0.1:9"}
-    assert (await find_voices(env)).keys == ("acme",)
+    assert (await find_models(env)).keys == ("acme",)
     choice = await choose_council(None, env)
     assert choice.costs_money
     assert "acme-large" in str(choice.notice)
@@ -143,11 +143,11 @@ def _page(name: str, **state: Any) -> AppTest:
 
 
 def test_the_page_asks_it(acme: Stage) -> None:
-    from mom_council.models.discovery import Found
+    from mom_council.models.discovery import AvailableModels
     from mom_council.ui.reach import Survey
 
     acme.model("acme-large", reply="Five.")
-    survey = Survey(Found(), "http://127.0.0.1:9", (), engine=False)
+    survey = Survey(AvailableModels(), "http://127.0.0.1:9", (), engine=False)
     app = _page("models", kept={}, survey=survey)
     app.selectbox(key="test-provider").set_value("acme").run()
     app.text_input(key="test-model").set_value("acme-large").run()

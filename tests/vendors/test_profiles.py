@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mom_council.models.providers import code
+from mom_council.models.providers import load_code
 from mom_council.vendors import VENDORS, Vendor, vendor_of
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def test_the_code_that_a_profile_names_is_there(vendor: Vendor) -> None:
     if vendor.server:
         tasks = ("loaded_among", "model_sizes", "unload")
         places += [f"{vendor.server}:{task}" for task in tasks]
-    assert all(callable(code(place)) for place in places if place)
+    assert all(callable(load_code(place)) for place in places if place)
 
 
 @pytest.mark.parametrize("vendor", VENDORS.values(), ids=lambda one: one.name)
