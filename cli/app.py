@@ -63,7 +63,7 @@ _Refusal: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name_
 
 EPILOG = (
     "Exit codes: 0 answered, 1 storage or download failed, 2 called wrongly, 3 the council file is "
-    "wrong, 4 nobody answered, 5 stopped by budget or heat, or waiting for leave, 130 Ctrl-C, "
+    "wrong, 4 nobody answered, 5 stopped by budget or heat, or waiting for approval, 130 Ctrl-C, "
     "143 SIGTERM."
 )
 
@@ -130,7 +130,7 @@ def _refused(error: Any) -> str:
     message = message.removeprefix("Invalid value: ").replace("Value error, ", "")
     command = error.ctx.command_path if error.ctx else "mom"
     if kind == "NoSuchOption" and command == "mom ask":
-        return f"{message}; a question that begins with - goes behind --: mom ask -- '-2 + 5?'"
+        return f"{message}; put -- before a question that starts with -: mom ask -- '-2 + 5?'"
     if message.startswith("No such command"):
         return f'{message}; a question is asked with mom ask "..."; mom --help lists the commands'
     if message.startswith("Got unexpected extra argument"):

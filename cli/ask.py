@@ -144,9 +144,7 @@ def _from_stdin() -> str:
 
 Question = Annotated[
     str | None,
-    typer.Argument(
-        metavar="QUESTION", help="The question. `-`, or none at a pipe's end: it is read there."
-    ),
+    typer.Argument(metavar="QUESTION", help="The question; use - or a pipe to read it from stdin."),
 ]
 Thread = Annotated[
     str | None,
@@ -154,8 +152,10 @@ Thread = Annotated[
         "--thread", "-t", metavar="NAME", help="Go on with this conversation, or begin it."
     ),
 ]
+Continue = Annotated[bool, typer.Option("--continue", help="Go on with the newest conversation.")]
 Rounds = Annotated[
-    int | None, typer.Option("--rounds", min=1, max=20, metavar="N", help="Rounds at the most.")
+    int | None,
+    typer.Option("--rounds", min=1, max=20, metavar="N", help="Maximum number of rounds."),
 ]
 Threshold = Annotated[
     float | None,
@@ -171,7 +171,7 @@ Method = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, metavar="N", help="Of shuffles and the order of ballots."),
+    typer.Option("--seed", min=0, metavar="N", help="Random seed of shuffles and of ballots."),
 ]
 
 
@@ -190,6 +190,7 @@ def ask(
     question: Question = None,
     council: options.Council = None,
     thread: Thread = None,
+    continue_: Continue = False,
     image: Image = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -212,10 +213,12 @@ def ask(
     text = read_question(question, optional=bool(pictures))
     method = method_named(method)
     name = options.thread_named(thread) if thread is not None else None
+    if continue_ and name is not None:
+        raise typer.BadParameter("--continue and --thread do not go together; choose one")
     from mom_council.cli.session import Session
 
     settings = context(rounds=rounds, threshold=threshold, method=method, seed=seed, debug=debug)
-    with Session(council, db=db, show=show, thread=name) as session:
+    with Session(council, db=db, show=show, thread=name, newest=continue_) as session:
         code = session.ask(text, settings, pictures)
     raise typer.Exit(code)
 

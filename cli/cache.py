@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mom_council.cli.failure import write_json
-from mom_council.cli.inert import one_line
+from mom_council.runs.words import one_line
 
 app = typer.Typer(
     help="See and empty the cache of answers.", no_args_is_help=True, rich_markup_mode=None

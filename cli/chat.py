@@ -32,7 +32,7 @@ def chat(
     name = options.thread_named(thread) if thread is not None else None
     from mom_council.cli.session import Session
 
-    with Session(council, db=db, show=show, thread=name) as session:
+    with Session(council, db=db, show=show, thread=name, talks=True) as session:
         code = _talk(session, debug=debug)
     raise typer.Exit(code)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mom_council.cli.failure import say, write_json
-from mom_council.cli.inert import inert
+from mom_council.runs.words import inert
 
 if TYPE_CHECKING:
     from mom_council.councils.importers import Imported
@@ -124,8 +124,8 @@ def list_() -> None:
 @app.command()
 def show(name: Named) -> None:
     """Print a council as YAML, to begin your own from."""
-    from mom_council.cli.inert import inert
     from mom_council.councils.loader import load_council, preset_names, preset_path, to_yaml
+    from mom_council.runs.words import inert
 
     if name in preset_names():
         print(preset_path(name).read_text(encoding="utf-8"), end="")
@@ -140,12 +140,12 @@ def check(name: Named) -> None:
     An error says where the file is wrong and what would be right. A note names a package or a key
     that is not here; nothing is asked over the network.
     """
-    from mom_council.cli.inert import in_a_row
     from mom_council.councils.loader import load_council
     from mom_council.doctor.council import belongings
     from mom_council.extensions.hook_run import under_extensions
     from mom_council.models.discovery import calls_at_most
     from mom_council.models.registry import missing
+    from mom_council.runs.words import in_a_row
 
     council = load_council(name)
     layers = len(council.seats)

@@ -30,8 +30,8 @@ def doctor(
     import asyncio
 
     from mom_council.cli.failure import write_json
-    from mom_council.cli.inert import in_a_row, one_line
     from mom_council.doctor.examination import examine
+    from mom_council.runs.words import in_a_row, one_line
 
     found = asyncio.run(examine(dict(os.environ), council))
     failed = sum(one.state == "fail" for one in found)

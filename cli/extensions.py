@@ -19,9 +19,9 @@ def list_() -> None:
     Bundled ones, installed packages, and folders of your own; a folder's code is not run. What one
     needs and is not here stands below it.
     """
-    from mom_council.cli.inert import one_line
     from mom_council.extensions.finding import every
     from mom_council.extensions.loaded import described_without_loading
+    from mom_council.runs.words import one_line
 
     for found in every():
         if isinstance(found, Exception):

@@ -10,7 +10,6 @@ import os
 import sys
 from typing import Any
 
-from mom_council.cli.inert import in_a_row, inert
 from mom_council.errors import (
     BudgetError,
     CouncilError,
@@ -19,6 +18,7 @@ from mom_council.errors import (
     ThermalError,
 )
 from mom_council.redaction import redact
+from mom_council.runs.words import in_a_row, inert
 
 ANSWERED = 0
 """An answer came, degraded or not; or the command did what it was to do."""

@@ -22,12 +22,12 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from mom_council.cli import words
-from mom_council.cli.inert import inert, one_line
 from mom_council.cli.screen import Ending, Screen
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Event, Noted, Planned, Waited
+from mom_council.runs import words
 from mom_council.runs.follow import RoundView, RunView, SpeakerView
+from mom_council.runs.words import inert, one_line
 
 NARROWEST = 36
 """Columns that a card needs, so that its text can be read."""
@@ -86,8 +86,13 @@ def count(a_round: RoundView) -> RenderableType:
     counted = a_round.counted
     if counted is None:
         return Text("")
-    lines = [Text(one_line(words.tally(counted.verdict)), "cyan")] * bool(counted.verdict.options)
-    return Group(*lines, *([Text(one_line(counted.why), "cyan")] if counted.why else []))
+    said = [words.tally(counted.verdict, texts_of(a_round)), counted.why]
+    return Group(*(Text(one_line(line), "cyan") for line in said if line))
+
+
+def texts_of(a_round: RoundView) -> dict[str, str]:
+    """What each character said last in a round."""
+    return {name: seat.text for (_, name), seat in sorted(a_round.seats.items())}
 
 
 def tail(content: RenderableType, console: Console, width: int, lines: int) -> RenderableType:
@@ -205,6 +210,7 @@ class Live(Screen):
         self._view = RunView()
         self._printed: set[tuple[str, int, int]] = set()
         self._began = time.monotonic()
+        self._saved_loads = 0
         self._live = self._new_picture()
 
     def _new_picture(self) -> RichLive:
@@ -254,8 +260,8 @@ class Live(Screen):
         self._settle()
         if isinstance(event, Noted):
             self.note(event.text)
-        elif isinstance(event, Planned) and event.unplanned > event.loads:
-            self._console.print(Text(words.plan(event), "dim"))
+        elif isinstance(event, Planned):
+            self._saved_loads += max(0, event.unplanned - event.loads)
         elif isinstance(event, Waited):
             self._console.print(Text(words.held_back(event), "dim"))
 
@@ -282,8 +288,8 @@ class Live(Screen):
         if status is not None:
             for line in words.label(status.model_copy(update={"notes": ()})):
                 out.print(Text(line, "yellow"))
-            cost = words.cost(status.usage, status.seconds)
-            out.print(Text(f"{cost} · thread {ending.thread}", "dim"))
+            saved = words.saved_loads(self._saved_loads)
+            out.print(Text(" · ".join(filter(None, (ending.footer, saved))), "dim"))
 
     def _settle(self, *, all_of_it: bool = False) -> None:
         for a_round in self._view.rounds:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mom_council.cli import failure
-from mom_council.cli.inert import inert, one_line
+from mom_council.runs.words import inert, one_line
 
 if TYPE_CHECKING:
     from mom_council.cli.screen import Screen

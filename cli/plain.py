@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from mom_council.cli import words
 from mom_council.cli.failure import say
-from mom_council.cli.inert import inert, one_line
 from mom_council.cli.screen import Ending, Screen
 from mom_council.deliberation.events import (
     Asked,
@@ -23,7 +21,9 @@ from mom_council.deliberation.events import (
     Voted,
     Waited,
 )
+from mom_council.runs import words
 from mom_council.runs.follow import RunView
+from mom_council.runs.words import inert, one_line
 
 
 class Plain(Screen):
@@ -32,10 +32,13 @@ class Plain(Screen):
     def __init__(self, *, debug: bool = False) -> None:
         self._debug = debug
         self._view = RunView()
+        self._saved_loads = 0
 
     def take(self, event: Event) -> None:
         """Write a line for an event that is worth one."""
         self._view.take(event)
+        if isinstance(event, Planned):
+            self._saved_loads += max(0, event.unplanned - event.loads)
         for line in self._lines(event):
             say(line)
 
@@ -53,7 +56,8 @@ class Plain(Screen):
         untold = tuple(note for note in status.notes if note not in self._view.notes)
         for line in words.label(status.model_copy(update={"notes": untold})):
             say(line)
-        say(f"[{words.cost(status.usage, status.seconds)} · thread {ending.thread}]")
+        saved = words.saved_loads(self._saved_loads)
+        say(f"[{' · '.join(filter(None, (ending.footer, saved)))}]")
 
     def _lines(self, event: Event) -> list[str]:  # noqa: C901 - one line an event
         match event:
@@ -78,10 +82,11 @@ class Plain(Screen):
             case Voted():
                 return [f"  {event.ballot.voter} votes: {words.ballot(event.ballot)}"]
             case Counted():
-                return [f"Count: {words.tally(event.verdict)}", f"  {event.why}"]
+                texts = {name: seat.text for (_, name), seat in self._view.round.seats.items()}
+                return [f"Count: {words.tally(event.verdict, texts)}", f"  {event.why}"]
             case Heat() if event.state == "waiting":
                 return [f"  {words.heat(event)}"]
-            case Planned() if event.loads or event.unplanned:
+            case Planned() if self._debug and (event.loads or event.unplanned):
                 return [f"  {words.plan(event)}"]
             case Waited():
                 return [f"  {words.held_back(event)}"]

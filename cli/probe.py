@@ -10,7 +10,7 @@ import typer
 
 from mom_council.cli import failure
 from mom_council.cli import failure as exits
-from mom_council.cli.inert import one_line
+from mom_council.runs.words import one_line
 
 
 def probe(

@@ -1,11 +1,21 @@
-"""What `mom ask --json` prints: one object with the answer and everything behind it."""
+"""`mom ask --json`: one object with the answer and everything behind it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mom_council.cli.screen import Ending
+from mom_council.cli.failure import write_json
+from mom_council.cli.screen import Ending, Screen
 from mom_council.records import Segment, Status
+from mom_council.runs.words import tokens_per_second
+
+
+class OneObject(Screen):
+    """Prints one JSON object with everything."""
+
+    def finish(self, ending: Ending) -> None:
+        """Print it."""
+        write_json(report(ending))
 
 
 def report(ending: Ending) -> dict[str, Any]:
@@ -53,15 +63,6 @@ def _segment(segment: Segment) -> dict[str, Any]:
 
 def _usage(usage: Any) -> dict[str, Any]:
     return {**usage.model_dump(mode="json", exclude={"seconds"}), "tokens": usage.tokens}
-
-
-def tokens_per_second(segment: Segment) -> float | None:
-    """How fast a model wrote, from its first token to its last; None when that is not known."""
-    tokens, seconds = segment.usage.output_tokens, segment.usage.seconds
-    writing = seconds - (segment.first_token or 0.0)
-    if not tokens or writing <= 0 or segment.cached or segment.tool_calls:
-        return None
-    return round(tokens / writing, 1)
 
 
 def _title(segment: Segment) -> str:

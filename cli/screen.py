@@ -1,4 +1,4 @@
-"""How a run looks: live in a terminal, plain in a pipe, JSON, the answer alone, or all of it."""
+"""What every way of showing a run has in common; and the answer alone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from mom_council.cli.failure import write_json
-from mom_council.cli.inert import inert
-from mom_council.cli.options import Show
+from mom_council.runs.words import cost, inert
 
 if TYPE_CHECKING:
-    from mom_council.councils.schema import Council
     from mom_council.deliberation.events import Event
     from mom_council.records import Status
 
@@ -19,15 +16,34 @@ if TYPE_CHECKING:
 class Ending:
     """How a question ended: the thread's state after it, and where to find it again."""
 
-    def __init__(self, values: dict[str, Any], *, thread: str, trace: str | None) -> None:
+    def __init__(
+        self,
+        values: dict[str, Any],
+        *,
+        thread: str,
+        trace: str | None,
+        names_thread: bool = False,
+        costs_money: bool = False,
+    ) -> None:
         self.values = values
         self.thread = thread
         self.trace = trace
+        self._names_thread = names_thread
+        self._costs_money = costs_money
 
     @property
     def answer(self) -> str:
         """The council's answer, as the model wrote it; a picture by its file."""
         return "\n\n".join([self.text, *(one["file"] for one in self.pictures)])
+
+    @property
+    def footer(self) -> str:
+        """What it cost, and in a talk its thread; empty where nothing is known."""
+        status = self.status
+        if status is None:
+            return ""
+        line = cost(status.usage, status.seconds, costs_money=self._costs_money)
+        return f"{line} · thread {self.thread}" if self._names_thread else line
 
     @property
     def text(self) -> str:
@@ -93,26 +109,3 @@ class AnswerAlone(Screen):
     def finish(self, ending: Ending) -> None:
         """Print it."""
         print(inert(ending.answer), flush=True)
-
-
-class OneObject(Screen):
-    """Prints one JSON object with everything."""
-
-    def finish(self, ending: Ending) -> None:
-        """Print it."""
-        from mom_council.cli.report import report
-
-        write_json(report(ending))
-
-
-def screen_for(show: Show, council: Council) -> Screen:
-    """The screen that was asked for."""
-    if show is Show.LIVE:
-        from mom_council.cli.live import Live
-
-        return Live(council)
-    if show in (Show.PLAIN, Show.DEBUG):
-        from mom_council.cli.plain import Plain
-
-        return Plain(debug=show is Show.DEBUG)
-    return OneObject() if show is Show.JSON else AnswerAlone()

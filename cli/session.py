@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.cli import failure
 from mom_council.cli import failure as exits
-from mom_council.cli.inert import one_line
 from mom_council.cli.options import Show, no_thread, place, whole_path
 from mom_council.cli.people import TerminalPeople
-from mom_council.cli.screen import Ending, Screen, screen_for
+from mom_council.cli.screen import AnswerAlone, Ending, Screen
 from mom_council.cli.stopping import Stopping
-from mom_council.errors import CouncilError, MixtureError
+from mom_council.errors import CouncilError, MixtureError, QuorumError
+from mom_council.runs.words import one_line
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -71,7 +71,17 @@ async def open_question(graph: Graph, config: RunnableConfig) -> str | None:
 
 
 class Session:
-    """Everything that a question needs, opened once and closed in the right order."""
+    """Everything that a question needs, opened once and closed in the right order.
+
+    Args:
+        council: a preset's name or a file; None: the thread's, or the best of this machine.
+        db: where threads are kept; None: where MOM_DATABASE says, or in the usual file.
+        show: how runs are shown.
+        thread: the conversation; None: a new one.
+        resuming: whether an open question is gone on with.
+        newest: go on with the newest conversation.
+        talks: whether one question follows another, so that the thread's name is worth knowing.
+    """
 
     def __init__(
         self,
@@ -81,9 +91,13 @@ class Session:
         show: Show,
         thread: str | None = None,
         resuming: bool = False,
+        newest: bool = False,
+        talks: bool = False,
     ) -> None:
         self.thread = thread or uuid.uuid4().hex[:8]
         self._begun_before = thread is not None
+        self._newest = newest
+        self._talks = talks
         self._named = council
         self._db = db
         self._show = show
@@ -141,6 +155,8 @@ class Session:
 
         failure.tell_warnings()
         saver = await self._stack.enter_async_context(open_runs(place(self._db)))
+        if self._newest:
+            await self._go_on_with_newest(saver)
         before = await self._last_question(saver)
         named = self._named or before.get("asked") or os.environ.get("MOM_COUNCIL") or ""
         choice = await choose_council(named or None, os.environ)
@@ -151,11 +167,22 @@ class Session:
         if line:  # what costs money is said, however quiet
             failure.say(line)
         self.council = choice.council
+        self._costs_money = choice.costs_money
         # What `mom resume` has to be told; a council chosen for the machine is chosen again.
         self._named_later = whole_path(named)
         self.opened = OpenCouncil(choice.council, saver)
         if self._resuming:
             await self._refuse_misfit(str(before.get("council", "")))
+
+    async def _go_on_with_newest(self, saver: BaseCheckpointSaver[Any]) -> None:
+        from mom_council.runs.threads import list_threads
+
+        threads = await list_threads(saver, 1)
+        if not threads:
+            import typer
+
+            raise typer.BadParameter('there is no conversation yet; mom ask "..." begins one')
+        self.thread, self._begun_before = threads[0].id, True
 
     async def _last_question(self, saver: BaseCheckpointSaver[Any]) -> dict[str, Any]:
         """What the thread remembers of its last question: the council, and how it was named."""
@@ -210,7 +237,10 @@ class Session:
             if self._answered is not None:
                 return self._unkept(screen, error, self._answered)
             code = exits.exit_code(error)
-            line = f"{error}{self._kept()}"
+            kept = self._kept()
+            line = f"{error}{kept}"
+            if isinstance(error, QuorumError) and self.again("resume") in kept:
+                line = f"{error.what}; fix the problem, then: {self.again('resume')}"
             self._refuse(type(error).__name__, line, code, **failure.details(error))
         else:
             if code:
@@ -239,7 +269,16 @@ class Session:
                 if event.kind == "answered":
                     self._answered = event
         if not run.waiting:
-            screen.finish(Ending(dict(run.values), thread=self.thread, trace=run.trace))
+            screen.finish(self._ending(dict(run.values), run.trace))
+
+    def _ending(self, values: dict[str, Any], trace: str | None) -> Ending:
+        return Ending(
+            values,
+            thread=self.thread,
+            trace=trace,
+            names_thread=self._talks,
+            costs_money=self._costs_money,
+        )
 
     async def _give_up_open(self, screen: Screen) -> None:
         """Say that a new question ends an open one."""
@@ -267,7 +306,7 @@ class Session:
         from langchain_core.messages import AIMessage
 
         values = {"messages": [AIMessage(answered.text)], "status": answered.status}
-        screen.finish(Ending(values, thread=self.thread, trace=None))
+        screen.finish(self._ending(values, None))
         failure.tell(f"{error}; this answer is not kept")
         return exits.FAILED
 
@@ -279,6 +318,23 @@ def _under_extensions(council: Council) -> tuple[Council, int]:
     from mom_council.extensions.hook_run import under_extensions
 
     return under_extensions(council)
+
+
+def screen_for(show: Show, council: Council) -> Screen:
+    """The way of showing that was asked for: live in a terminal, plain in a pipe, JSON, ..."""
+    if show is Show.JSON:
+        from mom_council.cli.report import OneObject
+
+        return OneObject()
+    if show is Show.QUIET:
+        return AnswerAlone()
+    if show is Show.LIVE:
+        from mom_council.cli.live import Live
+
+        return Live(council)
+    from mom_council.cli.plain import Plain
+
+    return Plain(debug=show is Show.DEBUG)
 
 
 @contextlib.asynccontextmanager

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from mom_council.cli import failure as exits
-from mom_council.cli.inert import inert, one_line
 from mom_council.cli.options import Database, Named, no_thread, place, thread_named
+from mom_council.runs.words import inert, one_line
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mom_council.cli.failure import write_json
-from mom_council.cli.inert import inert, one_line
+from mom_council.runs.words import inert, one_line
 
 app = typer.Typer(help="List and show local traces.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -81,9 +81,9 @@ def apply(
     ] = 2.0,
 ) -> None:
     """Print a council as YAML, with the weights that its models have earned."""
-    from mom_council.cli.inert import inert
     from mom_council.councils.loader import load_council, to_yaml
     from mom_council.models.ledger import Ledger, reweighed
+    from mom_council.runs.words import inert
 
     loaded = load_council(council)
     earned = Ledger().weights(loaded, kind, options=options)

@@ -19,11 +19,11 @@ from mom_council.errors import CouncilError, DeliberationError, ModelError
 from mom_council.evals.asking import ask_alone, map_concurrently
 from mom_council.evals.cases import Case
 from mom_council.evals.intervals import bootstrap
-from mom_council.graph.council import compile_council
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.prompts import render
 from mom_council.records import Record, Usage
+from mom_council.runs.ask import OpenCouncil, Run
 from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
 
 Preference = Literal["one", "other", "tie"]
@@ -157,14 +157,15 @@ async def duel(
     if against is not None and not named:
         raise CouncilError(f"{against!r} is no character of {council.name!r}")
     rival = named[0] if named else writes or council.characters[0]
-    graph = compile_council(council)
+    opened = OpenCouncil(council)
     points: list[tuple[float, bool]] = []
     unanswered, spent, done = 0, Usage(), 0
 
     async def act(case: Case) -> tuple[float, bool, Usage] | None:
         solo = await ask_alone(council, rival, case)
         try:
-            state = await graph.ainvoke({"messages": [HumanMessage(case.prompt)]})
+            run = Run(opened, [HumanMessage(case.prompt)], state_keys=("messages",), traced=False)
+            state = await run.finish()
         except (DeliberationError, ModelError):
             return None
         if solo.error:

@@ -24,8 +24,8 @@ from mom_council.councils.recording import Answer, Question, write_recording
 from mom_council.councils.schema import Council
 from mom_council.evals.asking import map_concurrently
 from mom_council.evals.intervals import Interval, bootstrap
-from mom_council.graph.council import compile_council
 from mom_council.records import Record, Status, Usage
+from mom_council.runs.ask import OpenCouncil, Run
 from mom_council.voting.reading import read_answer, same_answer
 
 MEMBERS = ("Nadia", "Oskar", "Priya", "Quentin")
@@ -181,10 +181,12 @@ async def measure_fact_retention(
     with tempfile.TemporaryDirectory(prefix="mom-facts-") as folder:
         path = Path(folder) / "planted.jsonl"
         write_recording(path, map(_as_recorded, questions))
-        graph = compile_council(_with_planted_members(council, path, questions))
+        opened = OpenCouncil(_with_planted_members(council, path, questions))
 
         async def act(one: PlantedQuestion) -> tuple[str, Status]:
-            state = await graph.ainvoke({"messages": [HumanMessage(one.question)]})
+            keys = ("messages", "status")
+            run = Run(opened, [HumanMessage(one.question)], state_keys=keys, traced=False)
+            state = await run.finish()
             return str(state["messages"][-1].content), state["status"]
 
         texts: list[tuple[PlantedQuestion, str, Status]] = []

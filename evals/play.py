@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_core.messages import HumanMessage
-from langgraph.graph.state import CompiledStateGraph
 
 from mom_council.councils.recording import Answer, load_recording
 from mom_council.councils.schema import Character, Council, Model
@@ -29,6 +28,7 @@ from mom_council.evals.scorecard import plurality_of
 from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.models.ledger import name_of
 from mom_council.records import Proposal, Segment, Status, Usage
+from mom_council.runs.ask import OpenCouncil, Run
 from mom_council.vendors import vendor_of
 
 
@@ -80,22 +80,20 @@ _KEYS = ["messages", "status", "proposals", "absences", "segments"]
 
 
 async def play(
-    graph: CompiledStateGraph[Any, Any, Any, Any],
-    council: Council,
+    opened: OpenCouncil,
     case: Case,
     *,
     scorer: str = "auto",
     alone: bool = True,
 ) -> list[EvalRow]:
     """The rows of one case: the council's, and each member's where `alone`."""
+    council = opened.council
+    run = Run(opened, [HumanMessage(case.prompt)], state_keys=_KEYS, traced=False)
+    state: Mapping[str, Any] = {}
     try:
-        state = await graph.ainvoke(
-            {"messages": [HumanMessage(case.prompt)]},
-            output_keys=_KEYS,
-        )
+        state = await run.finish()
     except (DeliberationError, ModelError) as error:
         # The council had no answer, which is an outcome of the council; its members may have one.
-        state = {}
         row = EvalRow(case=case.key, system=COUNCIL, ok=False, error=str(error))
     else:
         row = await _council_row(council, case, state, scorer)
@@ -141,7 +139,9 @@ async def mark(text: str, case: Case, scorer: str = "auto") -> Mark:
     return await asyncio.to_thread(score, text, case)
 
 
-async def _council_row(council: Council, case: Case, state: dict[str, Any], scorer: str) -> EvalRow:
+async def _council_row(
+    council: Council, case: Case, state: Mapping[str, Any], scorer: str
+) -> EvalRow:
     status: Status = state["status"]
     text = str(state["messages"][-1].content)
     marked = await mark(text, case, scorer)
@@ -172,7 +172,7 @@ async def _council_row(council: Council, case: Case, state: dict[str, Any], scor
 
 
 async def _member_row(
-    council: Council, who: Character, case: Case, state: dict[str, Any], scorer: str
+    council: Council, who: Character, case: Case, state: Mapping[str, Any], scorer: str
 ) -> EvalRow:
     solo = _as_proposed(council, who, case, state)
     if solo is None:
@@ -196,7 +196,7 @@ async def _member_row(
 
 
 def _as_proposed(
-    council: Council, who: Character, case: Case, state: dict[str, Any]
+    council: Council, who: Character, case: Case, state: Mapping[str, Any]
 ) -> SoloAnswer | None:
     """What a member proposed before it had heard anybody; None where it has to be asked."""
     if council.deliberation.mode != "independent" or who.name not in council.seats[0]:

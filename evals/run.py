@@ -16,8 +16,8 @@ from mom_council.evals.cases import Case
 from mom_council.evals.journal import COUNCIL, SELF, EvalJournal, EvalRow, member
 from mom_council.evals.play import play, sample
 from mom_council.evals.scorecard import Scorecard, score_up
-from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger, Outcome, Source, name_of
+from mom_council.runs.ask import OpenCouncil
 from mom_council.vendors import vendor_of
 
 Progress = Callable[[str, int, int], None]
@@ -117,10 +117,10 @@ async def _play_all(
     left = [case for case in cases if not all(journal.has(one, case.key) for one in systems)]
     if not left:
         return
-    graph = compile_council(council)
+    opened = OpenCouncil(council)
 
     async def act(case: Case) -> list[EvalRow]:
-        return await play(graph, council, case, scorer=scorer)
+        return await play(opened, case, scorer=scorer)
 
     done = len(cases) - len(left)
     async for _, rows in map_concurrently(left, act, concurrency):

@@ -42,7 +42,7 @@ async def quorum(
         size = len(council.characters)
         count = f"{answered} of {size} answered and {needed} must"
         raise QuorumError(
-            f"{count if answered else f'nobody of {size} answered'} ({reasons})",
+            f"{count if answered else f'none of the {size} models answered'} ({reasons})",
             cure="fix the cause and resume the thread, or ask another council",
             answered=answered,
             needed=needed,

@@ -136,7 +136,11 @@ class Run:
     state_keys: Sequence[str] = ()
     """What `values` holds where no thread is kept."""
     traced: bool = True
-    """Whether a local trace is written, where the council's rules do not forbid it."""
+    """Whether a local trace is written, where the council's rules do not forbid it.
+
+    Off for what keeps nothing (a request without a thread) and for questions by the thousand (a
+    batch, an evaluation), which would push out the traces of somebody's own questions.
+    """
 
     trace: str | None = field(default=None, init=False)
     """The name of the local trace."""
@@ -144,6 +148,7 @@ class Run:
     """The state at the end."""
     waiting: tuple[PersonRequest, ...] = field(default=(), init=False)
     """What the thread waits for, and nobody could answer."""
+    _silent: bool = field(default=False, init=False)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Do the run. Whoever stops listening stops it, down to the connections to the models.
@@ -170,6 +175,7 @@ class Run:
                     config,
                     context=context,
                     wanted=self.wanted,
+                    silent=self._silent,
                     keep_state=None if graph.checkpointer or not self.state_keys else self._keep,
                     state_keys=self.state_keys,
                 )
@@ -188,7 +194,7 @@ class Run:
         Raises:
             MixtureError: as `events`; DeliberationError where somebody is waited for.
         """
-        self.wanted = _no_event
+        self._silent = True
         async with aclosing(self.events()) as events:
             async for _ in events:
                 pass
@@ -264,7 +270,3 @@ async def _in_time(people: People, request: PersonRequest) -> Any:
             f"nobody said whether {request.name!r} may call its tools",
             cure="resume the question to be asked again",
         ) from None
-
-
-def _no_event(event: Mapping[str, Any]) -> bool:
-    return False

@@ -47,6 +47,7 @@ async def follow(
     *,
     context: CouncilContext | None = None,
     wanted: Callable[[Any], bool] | None = None,
+    silent: bool = False,
     keep_state: Callable[[dict[str, Any]], None] | None = None,
     state_keys: Sequence[str] | None = None,
 ) -> AsyncGenerator[Event, None]:
@@ -58,17 +59,21 @@ async def follow(
         config: holds `configurable.thread_id` where the graph has a checkpointer.
         context: the settings of this run.
         wanted: says of an event as it was written whether to read it; left out, all are read.
+        silent: have the graph write no events at all.
         keep_state: takes the state after each step, for a graph without a checkpointer.
         state_keys: the parts of the state that `keep_state` takes.
 
     Raises:
         MixtureError: as the graph raises it.
     """
+    modes: list[Any] = [] if silent else ["custom"]
+    if silent or keep_state is not None:
+        modes.append("values")
     stream = graph.astream(
         given,
         config,
         context=context,
-        stream_mode=["custom"] if keep_state is None else ["custom", "values"],
+        stream_mode=modes,
         output_keys=list(state_keys) if state_keys else None,
         # Otherwise what a step's nodes say may be kept before the step itself is, and a kill
         # between the two would have them asked again.

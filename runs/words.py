@@ -1,10 +1,206 @@
-"""The sentences that every door shares."""
+"""The sentences that every door shares, and how foreign text is made harmless for a terminal.
+
+Nothing heavy is imported here: the command reads this before it knows what it is to do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from mom_council.deliberation.people import PersonRequest
+if TYPE_CHECKING:
+    from mom_council.deliberation.events import Heat, Painted, Planned, Waited
+    from mom_council.deliberation.people import PersonRequest
+    from mom_council.records import Absence, Ballot, Segment, Status, Usage, Verdict
+
+# Controls that could move the cursor, set a title, or hide text; line feed and tab may stay.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Marks that turn the direction of what follows, so that it reads as something else.
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_LINE_ENDS = re.compile("\r\n|[\u2028\u2029]")
+
+
+def inert(text: str) -> str:
+    """The text with every control character as a visible sign: an escape becomes `␛`."""
+    return _TURNS.sub("", _CONTROLS.sub(_picture, _LINE_ENDS.sub("\n", text)))
+
+
+def one_line(text: str, most: int = 0) -> str:
+    """The text on one line, cut to so many characters where a number is given."""
+    line = " ".join(inert(text).split())
+    return line[: most - 1].rstrip() + "…" if most and len(line) > most else line
+
+
+def in_a_row(text: str) -> str:
+    """Several lines, each of which says something, as one line that keeps them apart."""
+    lines = [line for line in map(one_line, inert(text).splitlines()) if line]
+    apart = (line if line[-1] in ":;,.?!" else f"{line};" for line in lines[:-1])
+    return " ".join((*apart, *lines[-1:]))
+
+
+def _picture(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "␡" if code == 0x7F else "\ufffd"
+
+
+REASONS = {
+    "failed": "failed",
+    "timeout": "took too long",
+    "late": "was not waited for",
+    "empty": "answered nothing",
+    "garbled": "answered garbage",
+    "dropped": "was left out",
+    "refused": "refused",
+    "budget": "was not paid for",
+    "settled": "was not needed",
+}
+
+
+def absent(absence: Absence) -> str:
+    """Who is missing and why."""
+    what = REASONS[absence.reason]
+    return f"{absence.character} {what}" + (f": {inert(absence.detail)}" if absence.detail else "")
+
+
+def ballot(vote: Ballot) -> str:
+    """What a ballot says, in a few words."""
+    if vote.choice:
+        return vote.choice
+    if vote.ranking:
+        return " > ".join(vote.ranking)
+    if vote.approved:
+        return " + ".join(vote.approved)
+    if vote.scores:
+        return ", ".join(f"{name} {score:g}" for name, score in vote.scores.items())
+    return "abstains"
+
+
+def segment(one: Segment) -> str:
+    """What a speaking cost."""
+    parts = [one.model, f"{one.usage.seconds:.1f} s"]
+    if one.usage.output_tokens is not None:
+        parts.append(f"{one.usage.output_tokens} tokens")
+    if speed := tokens_per_second(one):
+        parts.append(f"{speed:.0f}/s")
+    if one.tool_calls:
+        parts.append(f"{one.tool_calls} call{'s' * (one.tool_calls != 1)} of tools")
+    if one.cached:
+        parts.append("cached")
+    return " · ".join(part for part in parts if part)
+
+
+def tokens_per_second(segment: Segment) -> float | None:
+    """How fast a model wrote, from its first token to its last; None when that is not known."""
+    tokens, seconds = segment.usage.output_tokens, segment.usage.seconds
+    writing = seconds - (segment.first_token or 0.0)
+    if not tokens or writing <= 0 or segment.cached or segment.tool_calls:
+        return None
+    return round(tokens / writing, 1)
+
+
+def tally(verdict: Verdict, texts: Mapping[str, str] = {}) -> str:
+    """The options and how they stand, the answers as `texts` (by character) wrote them."""
+    lines = []
+    for option in verdict.options:
+        who = ", ".join(option.members)
+        answer = one_line(as_written(option.answer or "", texts.get(option.members[0])), 60)
+        lines.append(
+            f"{option.share:.0%} {answer} ({who})" if answer else f"{option.share:.0%} {who}"
+        )
+    return " | ".join(lines)
+
+
+def as_written(answer: str, text: str | None) -> str:
+    """A counted answer as its text wrote it: `Canberra` for `canberra`; else as it was counted."""
+    found = re.findall(rf"(?<!\w){re.escape(answer)}(?!\w)", text or "", flags=re.IGNORECASE)
+    return str(found[-1]) if found else answer
+
+
+def cost(usage: Usage, seconds: float, *, costs_money: bool = False) -> str:
+    """What all of it cost.
+
+    Args:
+        usage: of all calls.
+        seconds: how long it took.
+        costs_money: whether somebody sends a bill; then it is said that the price is not known.
+    """
+    parts = [f"{seconds:.1f} s", f"{usage.calls} call{'s' * (usage.calls != 1)}"]
+    if usage.tokens is not None:
+        parts.append(f"{usage.tokens:,} tokens")
+    if usage.usd:
+        parts.append(f"${usage.usd:.4f}")
+    elif usage.usd is None and costs_money:
+        parts.append("no prices set")
+    return " · ".join(parts)
+
+
+def label(status: Status) -> list[str]:
+    """What is said under an answer, line by line: what the reader has to know and no more."""
+    lines = []
+    verdict = status.verdict
+    if verdict is not None and verdict.confidence is not None:
+        lines.append(sureness(verdict))
+    if verdict is not None and verdict.leader and verdict.share < 1.0:  # somebody was against it
+        if status.dissent:
+            lines.append(f"Dissent: {', '.join(status.dissent)}")
+        if status.minority_report:
+            lines.append(f"Minority report: {_plain(status.minority_report, 160)}")
+    lines += [f"Absent: {absent(one)}" for one in status.absent]
+    lines += [f"Note: {note}" for note in status.notes]
+    return [one_line(line) for line in lines]
+
+
+def sureness(verdict: Verdict) -> str:
+    """How likely the leading answer is right; only where that was fitted."""
+    learned = f" (learned from {verdict.basis})" if verdict.basis else ""
+    return f"Confidence: {verdict.confidence or 0.0:.0%} likely to be right{learned}"
+
+
+def _plain(markdown: str, most: int) -> str:
+    """A text without the marks of Markdown, cut between words."""
+    text = re.sub(r"[*_`#>]+|^\s*[-+]\s", " ", inert(markdown), flags=re.MULTILINE)
+    return textwrap.shorten(text, most, placeholder=" …")
+
+
+def painted(event: Painted) -> str:
+    """How far a picture has come."""
+    return f"drawing, step {event.step} of {event.steps}"
+
+
+def heat(event: Heat) -> str:
+    """What the hardware is waiting for."""
+    return (
+        f"{one_line(event.device) or 'The GPU'} is at {event.celsius or 0:g} °C; waiting for "
+        f"{event.resume:g} °C, {event.remaining:.0f} s at the most"
+    )
+
+
+def plan(event: Planned) -> str:
+    """What a lane has planned for a fan-out."""
+    turns = ", ".join(
+        f"{one_line(model)} x {calls}" if calls > 1 else one_line(model)
+        for model, calls in zip(event.models, event.calls, strict=True)
+    )
+    loads = f"{event.loads} load{'s' * (event.loads != 1)}"
+    instead = f" instead of {event.unplanned}" * (event.unplanned > event.loads)
+    return f"Lane {one_line(event.lane)}: {turns}; {loads} this round{instead}"
+
+
+def saved_loads(count: int) -> str:
+    """How many loads of models the order of the calls has saved; empty for none."""
+    return f"saved {count} model load{'s' * (count != 1)}" if count else ""
+
+
+def held_back(event: Waited) -> str:
+    """Who waits for a rate limit."""
+    return (
+        f"{one_line(event.speaker.name)} waits {event.seconds:.1f} s for the rate limit of lane "
+        f"{one_line(event.lane)}"
+    )
 
 
 def waiting_for(requests: Sequence[PersonRequest]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mom_council.cli.words import REASONS as REASONS
-from mom_council.cli.words import ballot as ballot
-from mom_council.cli.words import plan as plan
 from mom_council.deliberation.events import Called, Heat, Returned
 from mom_council.records import Absence, Segment, Status, StopReason, Usage
+from mom_council.runs.words import REASONS as REASONS
+from mom_council.runs.words import ballot as ballot
+from mom_council.runs.words import plan as plan
 
 STOPS: dict[StopReason, str] = {
     "agreed": "the council agreed",

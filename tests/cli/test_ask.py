@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mom_council.tests.graph.desk import character, said, seat, speaking
+from mom_council.tests.graph.desk import character, said, seat, speaking, texts
 from mom_council.tests.stage import Fault, Stage
 
 from .conftest import Mom
@@ -35,10 +35,26 @@ def test_the_answer_alone_is_on_stdout_and_the_rest_on_stderr_in_order(
         "Count: ",
         "Answer:",
         "Dissent: ",
-        " · thread ",
+        " s · 7 calls",
     ]
     places = [asked.err.index(line) for line in told]
     assert places == sorted(places)
+    assert "thread" not in asked.err, "its name is worth knowing in a talk, and where it fails"
+    assert "price" not in asked.err, "nobody sends a bill for a model of one's own"
+
+
+def test_continue_goes_on_with_the_newest_conversation(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    seat(stage)
+    mom("ask", "--continue", "Best?", "-c", council_file()).refuses(2, "no conversation yet")
+    for thread in ("cats", "dogs"):
+        assert mom("ask", f"Which {thread}?", "-c", council_file(), "-t", thread).code == 0
+    assert mom("ask", "--continue", "And which is older?").code == 0
+    asked = texts(stage.calls_to("ada")[-1].body, "user")
+    assert any("Which dogs?" in text for text in asked)
+    assert not any("Which cats?" in text for text in asked)
+    mom("ask", "--continue", "-t", "cats", "Best?").refuses(2, "do not go together")
 
 
 def test_a_note_is_told_once(mom: Mom, stage: Stage, council_file: File) -> None:

@@ -26,7 +26,7 @@ def test_when_nobody_answers_the_question_is_kept_and_resumed_when_they_are_back
     for name in ("ada", "boris", "clara"):
         stage.model(name, always=Fault.status(500))
     asked = mom("ask", "--json", "Best pet?", "-c", council_file(), "-t", "pets")
-    asked.refuses(4, "nobody of 3 answered", "mom resume pets")
+    asked.refuses(4, "none of the 3 models answered", "fix the problem, then: mom resume pets")
     error = asked.object["error"]
     assert (error["type"], error["exit_code"]) == ("QuorumError", 4)
     assert (error["answered"], error["needed"]) == (0, 1)

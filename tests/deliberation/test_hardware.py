@@ -6,11 +6,11 @@ import asyncio
 from collections import Counter
 from typing import Any
 
-from mom_council.cli.words import plan as in_words
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Planned
 from mom_council.graph.council import compile_council
+from mom_council.runs.words import plan as in_words
 from mom_council.tests.graph.desk import ask, character, question, told
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tracing.local import local_trace, wait_for_traces

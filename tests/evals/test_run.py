@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from mom_council.councils.loader import load_council
 from mom_council.errors import StorageError
 from mom_council.evals.cases import Case, read_cases
+from mom_council.evals.play import play
 from mom_council.evals.reports import as_markdown, write_plots
 from mom_council.evals.run import evaluate
 from mom_council.evals.scorecard import plurality_of
+from mom_council.runs.ask import OpenCouncil
 from mom_council.tests.evals.recorded import kept, replayed, sums
-from mom_council.tests.graph.desk import desk, seat
-from mom_council.tests.stage import Stage
+from mom_council.tests.graph.desk import desk, said, seat, written
+from mom_council.tests.stage import Reply, Stage
+from mom_council.tracing.store import TraceStore
 
 NAMES = ("ant", "bee", "cat", "dog", "owl")
 
@@ -116,3 +120,18 @@ async def test_the_report_is_a_table_and_plots(tmp_path: Path):
     assert [one.stem for one in drawn] == ["accuracy-against-cost", "calibration", "agreement"]
     for one in drawn:
         assert ET.parse(one).getroot().tag.endswith("svg")
+
+
+async def test_nobody_is_waited_for_in_an_evaluation_and_no_trace_is_left(stage: Stage) -> None:
+    seat(stage)
+    call = {"name": "calculator", "args": {"expression": "6 * 7"}, "id": "c1"}
+    stage.model("ada", reply=[Reply(None, tool_calls=[call]), "Answer: 42"])
+    made = written(stage, deliberation={"method": "none"})
+    made["models"]["clara"] = {"provider": "human", "model": "Ms K.", "timeout": 60}
+    made["tools"] = {"calculator": {"bundled": "calculator", "approve": True}}
+    made["characters"][0]["tools"] = ["calculator"]
+    case = Case(id="1", question="How many?", gold="42")
+    rows = await play(OpenCouncil(load_council(made)), case, alone=False)
+    assert [row.error for row in rows] == [""]
+    assert "nobody is here to allow" in said(stage.calls_to("ada")[1].body)
+    assert not TraceStore().summaries()

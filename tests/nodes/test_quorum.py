@@ -25,7 +25,7 @@ async def test_nobody_at_all_is_said_with_every_reason(stage: Stage) -> None:
     stage.model("ada", always=Fault.status(401))
     stage.model("boris", always=Fault.empty())
     stage.model("clara", always=Fault.refusal("No."))
-    with pytest.raises(QuorumError, match="nobody of 3 answered") as caught:
+    with pytest.raises(QuorumError, match="none of the 3 models answered") as caught:
         await ask(desk(stage))
     reasons = {a.character: a.reason for a in caught.value.absences}
     assert reasons == {"Ada": "failed", "Boris": "empty", "Clara": "refused"}

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.cli.inert import in_a_row, inert, one_line
+from mom_council.runs.words import in_a_row, inert, one_line
 
 
 @given(st.text())

@@ -1,0 +1,75 @@
+"""How sure a verdict is, in words: on the label, in the count, on the page."""
+
+from __future__ import annotations
+
+from mom_council.councils.schema import Deliberation
+from mom_council.records import Option, Status, Usage, Verdict
+from mom_council.runs.words import cost, label, tally
+from mom_council.ui.words import headline
+from mom_council.voting.stopping import explain
+
+VERDICT = Verdict(
+    method="answers",
+    options=(Option(members=("Ada", "Boris"), answer="42", tally=2, share=1.0),),
+    leader="Ada",
+    share=1.0,
+    stop_reason="agreed",
+)
+SURE = VERDICT.model_copy(update={"confidence": 0.93, "basis": "339 questions of 'sums'"})
+
+
+def test_a_fitted_confidence_is_said_with_what_it_was_fitted_on():
+    (line,) = label(Status(council="desk", verdict=SURE))
+    assert line == "Confidence: 93% likely to be right (learned from 339 questions of 'sums')"
+    assert "right with 93 %, fitted on 339 questions of 'sums'" in explain(SURE, Deliberation())
+    assert "right with 93%" in headline(Status(council="desk", verdict=SURE))
+
+
+def test_of_an_unknown_confidence_nothing_is_said_and_no_share_stands_for_it():
+    assert label(Status(council="desk", verdict=VERDICT)) == []
+    assert "right with" not in explain(VERDICT, Deliberation())
+    assert "right with" not in headline(Status(council="desk", verdict=VERDICT))
+
+
+def test_dissent_is_said_where_somebody_was_against_the_answer_and_without_marks():
+    report = "**Cats** are `quieter` " + "than any dog is, " * 20
+    status = Status(council="desk", verdict=VERDICT, dissent=("Clara",), minority_report=report)
+    assert label(status) == []
+    split = VERDICT.model_copy(update={"share": 0.6})
+    dissent, minority = label(status.model_copy(update={"verdict": split}))
+    assert dissent == "Dissent: Clara"
+    assert minority.startswith("Minority report: Cats are quieter than any dog is,")
+    assert minority.endswith(" than …")
+
+
+def test_an_answer_is_shown_as_it_was_written():
+    options = (
+        Option(members=("Marta", "Idris"), answer="canberra", tally=2, share=0.83),
+        Option(members=("Boris",), answer="9", tally=1, share=0.17),
+    )
+    texts = {"Marta": "The capital. Answer: Canberra", "Boris": "Answer: 19"}
+    said = tally(VERDICT.model_copy(update={"options": options}), texts)
+    assert said == "83% Canberra (Marta, Idris) | 17% 9 (Boris)"
+
+
+def test_a_price_is_said_where_there_is_one_and_missed_where_somebody_sends_a_bill():
+    usage = Usage(calls=2, input_tokens=3, output_tokens=4)
+    assert cost(usage, 1.0) == "1.0 s · 2 calls · 7 tokens"
+    assert cost(usage, 1.0, costs_money=True).endswith("· no prices set")
+    priced = usage.model_copy(update={"usd": 0.5})
+    assert cost(priced, 1.0, costs_money=True).endswith("· $0.5000")
+
+
+def test_an_open_answer_has_no_confidence_to_speak_of():
+    option = Option(members=("Ada",), tally=1, share=1.0)
+    open_ = VERDICT.model_copy(update={"options": (option,)})
+    assert label(Status(council="desk", verdict=open_)) == []
+
+
+def test_who_was_not_needed_is_counted_in_the_sentence():
+    settled = VERDICT.model_copy(update={"spared": 3, "stop_reason": "decided", "share": 0.6})
+    told = explain(settled, Deliberation(stop="lossless", method="answers"))
+    assert "whatever the others said, that would stay; 3 did not have to answer" in told
+    sure = SURE.model_copy(update={"spared": 1, "stop_reason": "sure"})
+    told = explain(sure, Deliberation(stop="calibrated", method="answers"))
+    assert "that was sure enough to stop asking; 1 did not have to answer" in told
