@@ -213,6 +213,19 @@ class Annotation(Record):
     topic: str = Field(default="", description="the kind of question, as the ledger names it")
 
 
+NoteKind = Literal["plain", "extension_failed", "stayed_hot"]
+"""extension_failed: an extension came to nothing, and rests for the remainder of the question;
+stayed_hot: the hardware stayed too hot for as long as the council waits; plain: anything else."""
+
+
+class Note(Record):
+    """Something that a reader of the answer should know."""
+
+    text: str
+    kind: NoteKind = "plain"
+    about: str = Field(default="", description="whom it is about: the extension's name")
+
+
 class Status(Record):
     """How an answer came about: the honest label on it."""
 

@@ -19,15 +19,16 @@ from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import announce_calls
 from mom_council.models.resolved import resolve_model
 from mom_council.models.thermal import ThermalReport, cool_down
+from mom_council.records import Note
 
 
 async def wait_until_cool(
     runtime: Runtime[CouncilContext],
     council: Council,
-    notes: list[str],
+    notes: Iterable[Note],
     *,
     first: bool,
-) -> str | None:
+) -> Note | None:
     """Wait while a GPU is above the council's limit; what there is to note, when it was in vain.
 
     Args:
@@ -41,8 +42,7 @@ async def wait_until_cool(
     """
     if council.thermal is None:
         return None
-    gave_up = f"The GPU stayed above {council.thermal.limit:g} °C; the council went on."
-    if gave_up in notes:
+    if any(note.kind == "stayed_hot" for note in notes):
         return None
 
     def report(poll: ThermalReport) -> None:
@@ -52,7 +52,10 @@ async def wait_until_cool(
         emit(runtime, Heat(**{**poll.model_dump(), "device": poll.device or ""}))
 
     outcome = await cool_down(council.thermal, report=report)
-    return gave_up if outcome.state == "gave_up" else None
+    if outcome.state != "gave_up":
+        return None
+    text = f"The GPU stayed above {council.thermal.limit:g} °C; the council went on."
+    return Note(kind="stayed_hot", text=text)
 
 
 async def announce_turns(

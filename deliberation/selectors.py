@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
-from mom_council.records import Proposal, Usage
+from mom_council.records import Note, Proposal, Usage
 from mom_council.voting.reading import group_equal, read_answer
 
 FOR_GOOD = frozenset({"failed", "timeout", "refused"})
@@ -95,6 +95,12 @@ def finished_in(state: CouncilState, round_: int, layer: int) -> set[str]:
         for a in state.get("absences", [])
         if a.stage == "character" and (a.round, a.layer) == (round_, layer)
     }
+
+
+def notes_of(values: Mapping[str, Any]) -> tuple[Note, ...]:
+    """What is noted of the question so far; version 0.1 kept the texts alone."""
+    notes = values.get("notes") or ()
+    return tuple(one if isinstance(one, Note) else Note(text=str(one)) for one in notes)
 
 
 def pending_speakers(state: CouncilState) -> tuple[str, ...]:

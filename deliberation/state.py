@@ -18,6 +18,7 @@ from mom_council.records import (
     Absence,
     Annotation,
     Ballot,
+    Note,
     Proposal,
     Record,
     Segment,
@@ -95,7 +96,7 @@ class CouncilState(CouncilInput):
     absences: Annotated[list[Absence], DeltaChannel(append_writes)]
     segments: Annotated[list[Segment], DeltaChannel(append_writes)]
     verdicts: Annotated[list[Verdict], DeltaChannel(append_writes)]
-    notes: Annotated[list[str], DeltaChannel(append_writes)]
+    notes: Annotated[list[Note], DeltaChannel(append_writes)]
     status: Status | None
     kept: Annotated[dict[str, Any], DeltaChannel(merge_writes)]
 

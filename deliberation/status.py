@@ -92,7 +92,7 @@ def build_status(
         or conversation.has_unseen_pictures(state)
         or not all(_in_order(a) for a in absent),
         notes=(
-            *state["notes"],
+            *(note.text for note in selectors.notes_of(state)),
             *_of_calls(state["segments"], written.segments),
             *fallback_notes(state["segments"]),
             *_few(standing, spoke, verdict, council),

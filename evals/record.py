@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
-from mom_council.councils.names import RESERVED
+from mom_council.councils.names import RESERVED, voter_node
 from mom_council.councils.recording import Answer, Question, read_recording, write_recording
 from mom_council.councils.schema import Council
 from mom_council.evals.asking import SoloAnswer, ask_everyone
@@ -121,13 +121,13 @@ def from_traces(store: TraceStore | None = None, *, limit: int = 500) -> list[Qu
 def from_trace(view: TraceView) -> Question | None:
     """One trace as a line of a recording; None where no character's answer was kept."""
     first: dict[str, Span] = {}
+    node_of = _nodes(view.spans)
     for span in sorted(view.spans, key=lambda span: span.start):
         name = span.about.get("character")
         alone = span.about.get("round", 1) == 1 and span.about.get("layer", 1) == 1
-        if span.kind == "model" and alone and span.reply and name not in (None, *RESERVED):
-            votes = any('<candidate label="' in said.text for said in span.prompt)
-            if not votes:
-                first.setdefault(str(name), span)
+        speaks = name not in (None, *RESERVED) and node_of[span.id] != voter_node(str(name))
+        if span.kind == "model" and alone and span.reply and speaks:
+            first.setdefault(str(name), span)
     if not first or not view.summary.question:
         return None
     return Question(
@@ -147,6 +147,18 @@ def from_trace(view: TraceView) -> Question | None:
             for name, span in first.items()
         },
     )
+
+
+def _nodes(spans: Sequence[Span]) -> dict[str, str]:
+    """The node of the graph in which each span lies; empty for one outside of any."""
+    by_id = {span.id: span for span in spans}
+    nodes: dict[str, str] = {}
+    for span in spans:
+        above: Span | None = span
+        while above is not None and above.kind != "node":
+            above = by_id.get(above.parent or "")
+        nodes[span.id] = above.name if above else ""
+    return nodes
 
 
 def _whole(summary: str, span: Span) -> str:

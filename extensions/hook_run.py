@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
@@ -19,23 +19,23 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Answered, Noted, emit
+from mom_council.deliberation.selectors import notes_of
 from mom_council.extensions.loaded import Failed, LoadedExtension, load_extensions
 from mom_council.extensions.protocol import At, Change
-from mom_council.records import Segment, Status, Usage
+from mom_council.records import Note, Segment, Status, Usage
 
 MOST_KEPT = 200_000
-_FAILED = re.compile(r"The extension '([^']*)' failed ")
 
 
-def failure(name: str, when: str, why: str) -> str:
+def failure_note(name: str, when: str, why: str) -> Note:
     """The note on an extension that came to nothing."""
-    return f"The extension {name!r} failed {when} ({why}); the council went on without it."
+    text = f"The extension {name!r} failed {when} ({why}); the council went on without it."
+    return Note(kind="extension_failed", about=name, text=text)
 
 
-def fallen(state: Any) -> set[str]:
+def failed_extensions(notes: Iterable[Note]) -> set[str]:
     """The extensions that failed earlier in this question; they rest for the remainder of it."""
-    notes = state.get("notes", [])
-    return {found[1] for note in notes if (found := _FAILED.match(note))}
+    return {note.about for note in notes if note.kind == "extension_failed"}
 
 
 class HookRun:
@@ -55,7 +55,7 @@ class HookRun:
         self.state = state
         self.runtime = runtime
         self.council = council
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
         self._extensions = list(seats)
         self._runtime = runtime
         self._segments: list[Segment] = []
@@ -105,7 +105,7 @@ class HookRun:
         except Failed as error:
             self._fails(extension, when, str(error))
             returned = None
-        self.notes += [_one(note) for note in at.notes]
+        self.notes += [Note(text=" ".join(str(text).split())[:500]) for text in at.notes]
         self._segments += at.segments
         return returned
 
@@ -124,7 +124,7 @@ class HookRun:
         )
 
     def _fails(self, extension: LoadedExtension, when: str, why: str) -> None:
-        self.notes.append(failure(extension.name, when, why))
+        self.notes.append(failure_note(extension.name, when, why))
         if extension in self._extensions:
             self._extensions.remove(extension)
 
@@ -191,7 +191,7 @@ class HookRun:
         """The node's update with what the extensions add to it."""
         self.notes = [*dict.fromkeys(self.notes)]
         for note in self.notes:
-            emit(self._runtime, Noted(text=note))
+            emit(self._runtime, Noted(text=note.text))
         if isinstance(update.get("status"), Status):
             self._label(update)
         for key, more in (("notes", self.notes), ("segments", self._segments)):
@@ -206,9 +206,10 @@ class HookRun:
     def _label(self, update: dict[str, Any]) -> None:
         """Name on the answer's label what went wrong, and tell the answer as it is in the end."""
         status, message = update["status"], update["messages"][-1]
-        earlier = [note for note in self.state.get("notes", []) if _FAILED.match(note)]
-        notes = (*dict.fromkeys([*status.notes, *earlier, *self.notes]),)
-        degraded = status.degraded or any(_FAILED.match(note) for note in notes)
+        earlier = [note for note in notes_of(self.state) if note.kind == "extension_failed"]
+        added = [*earlier, *self.notes]
+        notes = (*dict.fromkeys([*status.notes, *(note.text for note in added)]),)
+        degraded = status.degraded or bool(failed_extensions(added))
         status = status.model_copy(
             update={
                 "notes": notes,
@@ -257,12 +258,6 @@ def _a(node: str) -> str:
     return {"character": "a character", "vote": "a vote"}.get(node, f"the {node}")
 
 
-def _one(note: Any) -> str:
-    """A note in one line, that cannot pass for the note on a failure."""
-    line = " ".join(str(note).split())[:500]
-    return f"Note: {line}" if _FAILED.match(line) else line
-
-
 KINDS = {"speaks": "character", "votes": "vote"}
 """What a node is to a hook, where its function is called otherwise."""
 _ALWAYS = ("classifier", "synthesizer", "painter")
@@ -282,7 +277,7 @@ class Hooks:
 
     def __init__(self, council: Council, from_caller: Mapping[str, Any] | None = None) -> None:
         self._extensions, missing = load_extensions(council, from_caller)
-        self._missing = {name: failure(name, "to load", why) for name, why in missing.items()}
+        self._missing = {name: failure_note(name, "to load", why) for name, why in missing.items()}
         self._written = council
         self._ruled: dict[frozenset[str], Council] = {}
         self.rules()
@@ -296,7 +291,7 @@ class Hooks:
                 try:
                     council = extension.rules(council)
                 except Failed as error:
-                    self._missing[extension.name] = failure(
+                    self._missing[extension.name] = failure_note(
                         extension.name, "in its rules", str(error)
                     )
             self._ruled[key] = council
@@ -318,7 +313,7 @@ class Hooks:
             state: Any, runtime: Runtime[CouncilContext], council: Council
         ) -> dict[str, Any]:
             off = context_of(runtime).extensions_off
-            failed = {} if node == "classifier" else fallen(state)
+            failed = {} if node == "classifier" else failed_extensions(notes_of(state))
             here = [extension for extension in self._on(off) if extension.name not in failed]
             hook_run = HookRun(node, name, here, state, runtime, council)
             if node == "classifier":

@@ -32,7 +32,7 @@ from mom_council.errors import ModelError, StorageError
 from mom_council.models.ledger import Ledger
 from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
-from mom_council.records import Annotation, Depth, Segment
+from mom_council.records import Annotation, Depth, Note, Segment
 
 _FIELDS = {
     "restated": {"type": "string"},
@@ -106,14 +106,14 @@ async def annotator(
     if annotation == Annotation():
         note = "The annotator's reply could not be read; the question stands as it was asked."
         emit(runtime, Noted(text=note))
-        return {"annotation": annotation, "segments": [segment], "notes": [note]}
+        return {"annotation": annotation, "segments": [segment], "notes": [Note(text=note)]}
     return {"annotation": annotation, "segments": [segment]}
 
 
 def _unread(runtime: Runtime[CouncilContext], why: str, segment: Segment) -> CouncilUpdate:
     note = f"The annotator did not answer ({why}); the question stands as it was asked."
     emit(runtime, Noted(text=note))
-    return {"segments": [segment], "notes": [note]}
+    return {"segments": [segment], "notes": [Note(text=note)]}
 
 
 async def _kinds(council: Council) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
-from mom_council.records import Annotation, Segment
+from mom_council.records import Annotation, Note, Segment
 
 DRAWING = re.compile(
     r"^\W*(please\s+|can you\s+|could you\s+)*"
@@ -79,7 +79,7 @@ async def classifier(
     emit(runtime, routed)
     for note in notes:
         emit(runtime, Noted(text=note))
-    cleared["notes"] = Overwrite(notes)
+    cleared["notes"] = Overwrite([Note(text=note) for note in notes])
     return {**cleared, "route": routed.route, "segments": Overwrite(segments)}
 
 

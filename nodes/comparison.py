@@ -15,6 +15,7 @@ from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
+from mom_council.records import Note
 
 
 async def comparison(
@@ -52,5 +53,5 @@ async def comparison(
         note = f"The proposals were compared by their words alone: {error or 'it took too long'}"
         emit(runtime, Noted(text=note))
         spent = [failed_segment(speaker, key, error)] if isinstance(error, ModelError) else []
-        return {"comparison": "", "segments": spent, "notes": [note]}
+        return {"comparison": "", "segments": spent, "notes": [Note(text=note)]}
     return {"comparison": reply.text.strip(), "segments": [segment]}

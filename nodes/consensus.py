@@ -17,7 +17,7 @@ from mom_council.deliberation.schedule import first_layer, independent_answers, 
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import CouncilError, ModelError
 from mom_council.models.embeddings import cosine, embed
-from mom_council.records import Absence, Proposal, Segment, Usage, Verdict
+from mom_council.records import Absence, Note, Proposal, Segment, Usage, Verdict
 from mom_council.voting.counting import count
 from mom_council.voting.fitted import confidence
 from mom_council.voting.likeness import Measure
@@ -104,7 +104,7 @@ async def _measure(
     except (ModelError, CouncilError) as error:
         note = f"Likeness was told by words alone: {error}"
         emit(runtime, Noted(text=note))
-        return None, {"notes": [note]}
+        return None, {"notes": [Note(text=note)]}
     of = dict(zip(texts, vectors, strict=True))
     usage = Usage(calls=1, seconds=time.monotonic() - began)
     segment = Segment(node="consensus", name="likeness", model=wanted.model, usage=usage)

@@ -40,7 +40,7 @@ from mom_council.models.images import (
 )
 from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
-from mom_council.records import Segment
+from mom_council.records import Note, Segment
 
 BLIND = (
     "Nobody in this council can see pictures, so the answer rests on the text alone; give a model "
@@ -71,7 +71,8 @@ async def image_reader(
         notes += more
     for note in notes:
         emit(runtime, Noted(text=note))
-    update: CouncilUpdate = {"sight": sight, "segments": segments, "notes": notes}
+    update: CouncilUpdate = {"sight": sight, "segments": segments}
+    update["notes"] = [Note(text=note) for note in notes]
     if changed:
         update["messages"] = [_redrawn(message, blocks)]
     return update

@@ -121,8 +121,8 @@ async def _drawn(
     speaker = Speaker(node="painter", name="picture")
     if vendor_of(council.models[rules.model].provider).heats:
         # Drawing is the hardest work that a GPU at home is given.
-        note = await wait_until_cool(runtime, council, [], first=True)
-        words = words._replace(notes=(*words.notes, *([note] if note else [])))
+        hot = await wait_until_cool(runtime, council, [], first=True)
+        words = words._replace(notes=(*words.notes, *([hot.text] if hot else [])))
     emit(runtime, Asked(speaker=speaker, model=rules.model))
     order = ImageOrder(
         words.prompt, rules.negative, rules.pixels, rules.steps, rules.guidance, rules.seed
@@ -186,7 +186,7 @@ def _answer(
         council=council.name,
         route="image",
         degraded=bool(words.notes),
-        notes=(*state["notes"], *words.notes),
+        notes=(*(note.text for note in selectors.notes_of(state)), *words.notes),
         written_by=by,
         usage=sum((one.usage for one in words.segments), selectors.total_usage(state)),
         seconds=round(time.time() - state["asked_at"], 3),

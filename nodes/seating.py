@@ -15,7 +15,7 @@ from mom_council.deliberation.schedule import first_layer, next_layer, next_wave
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import BudgetError, StorageError
 from mom_council.models.ledger import Ledger
-from mom_council.records import Absence
+from mom_council.records import Absence, Note
 
 
 async def seating(
@@ -95,7 +95,7 @@ async def _acquainted(
         notes.append("Nothing was fitted for such questions, so everybody is asked.")
     for note in notes:
         emit(runtime, Noted(text=note))
-    return {"trust": trust, "notes": notes}
+    return {"trust": trust, "notes": [Note(text=note) for note in notes]}
 
 
 def _affordable(ready: tuple[str, ...], state: CouncilState, council: Council) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from langgraph.runtime import Runtime
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.hardware import announce_turns, wait_until_cool
-from mom_council.deliberation.selectors import current_turn
+from mom_council.deliberation.selectors import current_turn, notes_of
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 
 
@@ -21,6 +21,6 @@ async def thermal_wait(
     """
     turn = current_turn(state)
     first = (turn.round, turn.layer) == (1, 1) and not state["proposals"]
-    note = await wait_until_cool(runtime, council, state["notes"], first=first)
+    note = await wait_until_cool(runtime, council, notes_of(state), first=first)
     await announce_turns(state, runtime, council)
     return {"notes": [note]} if note else {}

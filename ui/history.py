@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Counted, Speaker
+from mom_council.deliberation.selectors import notes_of
 from mom_council.graph.council import compile_council
 from mom_council.records import Segment, Verdict
 from mom_council.runs.follow import RoundView, RunView, SpeakerView
@@ -145,7 +146,7 @@ def view_of(values: Mapping[str, Any], council: Council | None = None) -> RunVie
     view.rounds.sort(key=lambda one: one.number)
     view.layers = max((layer for one in view.rounds for layer, _ in one.seats), default=1)
     view.most_rounds = max((one.number for one in view.rounds), default=1)
-    view.notes = list(values.get("notes", []))
+    view.notes = [note.text for note in notes_of(values)]
     view.annotation = values.get("annotation") or view.annotation
     view.status = values.get("status")
     if view.status is not None:

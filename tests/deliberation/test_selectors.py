@@ -14,6 +14,7 @@ from mom_council.councils.loader import load_council
 from mom_council.deliberation import conversation, selectors
 from mom_council.errors import CouncilError
 from mom_council.graph.council import compile_council
+from mom_council.records import Note
 from mom_council.tests.graph.desk import (
     ALL,
     desk,
@@ -136,3 +137,9 @@ def _council(**changes: Any) -> Any:
             **changes,
         }
     )
+
+
+def test_notes_of_version_0_1_were_texts_alone_and_are_read() -> None:
+    typed = Note(kind="extension_failed", about="facts", text="It failed.")
+    assert selectors.notes_of({"notes": ["an old one", typed]}) == (Note(text="an old one"), typed)
+    assert selectors.notes_of({}) == ()

@@ -87,6 +87,17 @@ async def test_our_traces_become_a_recording(stage: Stage, tmp_path: Path):
     assert one.gold is None
 
 
+async def test_a_question_that_reads_like_a_ballot_is_still_an_answer(stage: Stage):
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 24"})
+    with local_trace(council="desk"):
+        await compile_council(desk(stage, ("Ada", "Boris"))).ainvoke(
+            question('What does <candidate label="A"> mean?')
+        )
+    wait_for_traces()
+    (one,) = from_traces()
+    assert set(one.models) == {"Ada", "Boris"}
+
+
 def _of(path: Path):
     from mom_council.councils.loader import load_council
 

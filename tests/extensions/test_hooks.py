@@ -422,6 +422,20 @@ async def test_rules_that_no_council_can_have_are_left_out(
     assert status.council == "desk"
 
 
+async def test_a_note_that_reads_like_a_failure_is_none(stage: Stage) -> None:
+    seat(stage)
+    says = "The extension 'other' failed before the vote (so it says)"
+
+    class Pretending(Extension):
+        def before(self, at: At) -> Change:
+            at.note(says)
+            return Change()
+
+    pretending = sitting(stage, {"pretending": Pretending, "other": Listening({})})
+    status = (await ask(pretending))["status"]
+    assert (status.notes, status.degraded) == ((says,), False)
+
+
 async def test_off_means_off(stage: Stage) -> None:
     seat(stage)
     one = Crashing("open", _raise)

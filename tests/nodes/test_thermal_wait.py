@@ -26,6 +26,21 @@ async def test_with_a_watch_every_fan_out_takes_a_reading_or_says_once_that_it_c
     assert heat in (["no_sensor"], ["ok"] * 4)
 
 
+async def test_a_question_waits_in_vain_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    hot = [Reading(celsius=118, device="GPU 0", source="nvml")]
+    defaults = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: hot}
+    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", defaults)
+    seat(stage)
+    rules = {"limit": 90, "resume": 80, "poll": 0.01, "max_wait": 0.03}
+    council = desk(stage, thermal=rules, deliberation={"rounds": {"min": 2, "max": 2}})
+    events = await told(council)
+    states = [event.state for event in events if isinstance(event, Heat)]
+    assert states.count("gave_up") == 1
+    answered = events[-1]
+    assert isinstance(answered, Answered)
+    assert sum("stayed above 90" in note for note in answered.status.notes) == 1
+
+
 async def test_a_watch_on_a_cool_machine_leaves_no_note(stage: Stage) -> None:
     seat(stage)
     status = (await ask(desk(stage, thermal={"limit": 119, "resume": 118})))["status"]
