@@ -8,8 +8,8 @@ from typing import TypeVar
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import CouncilError
-from mom_council.models.discovery import calls_at_most
 from mom_council.records import Usage
+from mom_council.runs.discovery import calls_at_most
 
 N = TypeVar("N", int, float)
 

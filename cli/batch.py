@@ -110,7 +110,7 @@ def _run(
 
     from mom_council.batch.job import run_batch
     from mom_council.cli.stopping import Stopping
-    from mom_council.models.discovery import choose_council, cost_notice
+    from mom_council.runs.discovery import choose_council, cost_notice
 
     failure.tell_warnings()
     ended: list[BatchProgress] = []

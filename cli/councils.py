@@ -143,8 +143,8 @@ def check(name: Named) -> None:
     from mom_council.councils.loader import load_council
     from mom_council.doctor.council import belongings
     from mom_council.extensions.hook_run import under_extensions
-    from mom_council.models.discovery import calls_at_most
     from mom_council.models.registry import missing
+    from mom_council.runs.discovery import calls_at_most
     from mom_council.runs.words import in_a_row
 
     council = load_council(name)

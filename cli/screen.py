@@ -53,7 +53,7 @@ class Ending:
     @property
     def pictures(self) -> list[dict[str, Any]]:
         """The pictures that the council drew: where each lies, and how it was made."""
-        from mom_council.models.gallery import pictures_in
+        from mom_council.models.images import pictures_in
 
         found = pictures_in(self.values["messages"][-1].content)
         return [{"file": str(file), **about} for file, about in found]

@@ -150,8 +150,8 @@ class Session:
         return going_on(command, self.thread, self._db)
 
     async def _open(self) -> None:
-        from mom_council.models.discovery import choose_council, cost_notice
         from mom_council.runs.ask import OpenCouncil, open_runs
+        from mom_council.runs.discovery import choose_council, cost_notice
 
         failure.tell_warnings()
         saver = await self._stack.enter_async_context(open_runs(place(self._db)))

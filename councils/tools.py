@@ -1,7 +1,7 @@
 """The tools of a council, as they are written: what a model may call, and under which rules.
 
 A council's file is untrusted input. It says which code it would like to run; whether that code
-runs is decided outside of it (`models.tools.allowed`).
+runs is decided outside of it (`models.tools.toolset`).
 """
 
 from __future__ import annotations

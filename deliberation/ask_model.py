@@ -24,9 +24,9 @@ from mom_council.deliberation.events import (
 from mom_council.deliberation.people import ask_person
 from mom_council.deliberation.tools import ToolAccess, speak_with_access
 from mom_council.errors import CouncilError, ModelError, ModelUnavailableError
-from mom_council.models.offering import ToolDefinition
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
+from mom_council.models.tool_offer import ToolDefinition
 from mom_council.prompts import Prompt
 from mom_council.records import Absence, AbsenceReason, Segment, Usage
 

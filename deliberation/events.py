@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from langgraph.runtime import Runtime
 from pydantic import Field, TypeAdapter
 
-from mom_council.models.calls import ToolCall
+from mom_council.models.tool_offer import ToolCall
 from mom_council.records import (
     Absence,
     Annotation,

@@ -20,18 +20,17 @@ from langgraph.types import interrupt
 from mom_council.councils.schema import Character, Council, Synthesizer, Tool
 from mom_council.deliberation.context import context_of
 from mom_council.deliberation.events import Called, Returned, Speaker, TokenBatcher, emit
-from mom_council.models.calls import ToolCall, ToolResult
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply
-from mom_council.models.tools.allowed import CallerTools
-from mom_council.models.tools.calling import (
+from mom_council.models.tool_offer import ToolCall, ToolResult
+from mom_council.models.tools.tool_loop import (
     Approve,
     Decision,
     JsonObject,
     ToolCallbacks,
     speak_with_tools,
 )
-from mom_council.models.tools.toolset import open_toolset
+from mom_council.models.tools.toolset import CallerTools, open_toolset
 from mom_council.records import Usage
 from mom_council.redaction import redact
 from mom_council.seams.langgraph import has_checkpointer

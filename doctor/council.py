@@ -17,12 +17,12 @@ from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.extensions.loaded import problems_of
 from mom_council.models.addresses import ollama_address
-from mom_council.models.discovery import calls_at_most, costs_money
 from mom_council.models.prices import read_table
 from mom_council.models.providers import load_code
 from mom_council.models.registry import missing
-from mom_council.models.tools.allowed import tool_problems
+from mom_council.models.tools.toolset import tool_problems
 from mom_council.models.weights import find_weights
+from mom_council.runs.discovery import calls_at_most, costs_money
 from mom_council.vendors import vendor_of
 
 

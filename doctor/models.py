@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from mom_council.doctor.finding import Finding, fail, ok, warn
 from mom_council.errors import MixtureError
-from mom_council.models.discovery import find_models
+from mom_council.runs.discovery import find_models
 from mom_council.vendors import VENDORS
 
 

@@ -30,7 +30,7 @@ from mom_council.graph.edges import (
 )
 from mom_council.models.loop import run_in_background_loop
 from mom_council.models.prices import read_table
-from mom_council.models.tools.allowed import NO_TOOLS, CallerTools, refuse_tools
+from mom_council.models.tools.toolset import NO_TOOLS, CallerTools, refuse_tools
 from mom_council.nodes.annotator import annotator
 from mom_council.nodes.character import character
 from mom_council.nodes.classifier import classifier

@@ -1,14 +1,16 @@
-"""Pictures that come with a question: checked, turned upright, made small, without what they hide.
+"""Pictures: those that come with a question, and those that the council drew.
 
-Whatever was given is drawn anew, so that no model and no store gets anything but pixels: no place
-where it was taken, no comment, no second file behind the first. What this module has drawn itself
-it knows again, and lets pass.
+What comes is drawn anew, upright and small, so that no model and no store gets anything but pixels:
+no place where it was taken, no comment, no second file behind the first. What was drawn anew here
+is known again, and passes.
 
-Fetching a picture that lies somewhere else, where the council allows it.
+A picture's address comes from whoever asks, so it must not lead into this network: every address
+that a name stands for is looked at, and the connection goes to just those; only public ones are
+taken, at every step of a redirect, without the proxy or the credentials of this machine.
 
-The address comes from whoever asks, so it must not become a way into the house: every address that
-a name stands for is looked at, and the connection goes to just those; only public ones are taken,
-at every step of a redirect, without the proxy or the credentials of this machine.
+What the council drew is a file in the data directory. A message names the file and does not hold
+it, so that a thread stays small. Whatever address a message says, only files of this folder are
+shown.
 """
 
 from __future__ import annotations
@@ -18,15 +20,18 @@ import base64
 import binascii
 import hashlib
 import io
+import secrets
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from ipaddress import ip_address
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
-from mom_council.errors import MixtureError
+from mom_council.errors import MixtureError, StorageError
+from mom_council.paths import ensure, pictures_dir
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
@@ -343,3 +348,48 @@ def _address_without_secrets(url: str) -> str:
     except ValueError:
         host = "the address"
     return repr("".join(sign for sign in host if sign.isprintable())[:80])
+
+
+def save_picture(content: bytes) -> Path:
+    """Keep a PNG under a name that is new, for its owner alone.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    folder = ensure(pictures_dir())
+    file = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}.png"
+    try:
+        with file.open("xb") as opened:
+            file.chmod(0o600)
+            opened.write(content)
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise StorageError(
+            f"the picture cannot be kept as {str(file)!r}: {error.strerror or error}",
+            cure="free some space, or set MOM_DATA_DIR to another folder",
+        ) from None
+    return file
+
+
+def picture_reference(file: Path, **about: Any) -> dict[str, Any]:
+    """The content block that stands for a kept picture; `about` says how it was made."""
+    return {"type": "image", "url": file.as_uri(), "mime_type": "image/png", "extras": about}
+
+
+def pictures_in(content: Any) -> list[tuple[Path, dict[str, Any]]]:
+    """A message's pictures that lie here, each with how it was made."""
+    found = []
+    for block in content if isinstance(content, list) else []:
+        if isinstance(block, dict) and block.get("type") == "image" and "url" in block:
+            name = unquote(urlsplit(str(block["url"])).path).rpartition("/")[2]
+            file = pictures_dir() / name
+            if name.endswith(".png") and file.is_file() and not file.is_symlink():
+                about = block.get("extras")
+                found.append((file, about if isinstance(about, dict) else {}))
+    return found
+
+
+def delete_pictures(content: Any) -> None:
+    """Delete a message's pictures."""
+    for file, _ in pictures_in(content):
+        file.unlink(missing_ok=True)

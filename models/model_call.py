@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Price
 from mom_council.errors import MixtureError
+from mom_council.models.adaptation import accepts, remember_rejection
 from mom_council.models.addresses import address_of
 from mom_council.models.call_log import CallLog
-from mom_council.models.calls import ToolCall
 from mom_council.models.clients import LoopResources
-from mom_council.models.lanes import Lane
-from mom_council.models.offering import ToolDefinition, ToolOffer
+from mom_council.models.lanes import Lane, SentRequest, estimate_tokens
 from mom_council.models.prices import Meter
-from mom_council.models.rates import SentRequest, estimate_tokens
 from mom_council.models.registry import open_model
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
 from mom_council.models.stream_parser import Finish, ListenerError, StreamParser
-from mom_council.models.terms import accepts, remember_rejection
+from mom_council.models.tool_offer import ToolCall, ToolDefinition, ToolOffer
 from mom_council.records import Attempt, Usage
 from mom_council.vendors import vendor_of
 

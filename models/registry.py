@@ -22,9 +22,9 @@ from mom_council.errors import (
     ProviderNotInstalledError,
     UnknownNameError,
 )
+from mom_council.models.adaptation import adapt_params
 from mom_council.models.addresses import key_of, key_variable, missing_key
 from mom_council.models.providers import Opening, load_code
-from mom_council.models.terms import adapt_params
 from mom_council.redaction import redact
 from mom_council.vendors import VENDORS, vendor_of
 

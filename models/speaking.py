@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 from mom_council.models import cache, capabilities
 from mom_council.models.addresses import address_of
 from mom_council.models.call_log import CallLog
-from mom_council.models.calls import ToolCall
 from mom_council.models.capabilities import messages_for
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.lanes import Lane, open_lane
 from mom_council.models.model_call import ModelCall, Question, Reply
-from mom_council.models.offering import ToolDefinition
 from mom_council.models.prices import price_of, prices_of
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import breaker_of
 from mom_council.models.stream_parser import ListenerError
+from mom_council.models.tool_offer import ToolCall, ToolDefinition
 from mom_council.records import Usage
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ async def speak(
             kept.
         on_wait: is called with a lane's name and the seconds before its rate limit is waited for.
         tools: are offered as each model can take them; a reply may then ask for calls instead of
-            being an answer (`models.tools.calling` sees to them).
+            being an answer (`models.tools.tool_loop` sees to them).
 
     Cancelling closes the stream at once.
 

@@ -1,17 +1,16 @@
-"""Keeping what a model thinks apart from what it says, while it is still talking.
+"""Reading one streamed reply: thoughts apart from text, tokens, its end, and the answer in JSON.
 
 Some providers send thoughts in a field of their own; others leave `<think> ... </think>` in the
-text. Some chat templates put the opening tag into the prompt, so only the closing one arrives:
-then what was taken for text turns out to have been thought, and `ThoughtSplitter` moves it over.
-
-A block counts only at the beginning of a reply, where models put it. A tag further on is the
-model talking about tags.
-
-One answer as it comes: text, thoughts, tokens counted, and how it ended.
+text. Some chat templates put the opening tag into the prompt, so only the closing one arrives: then
+what was taken for text turns out to have been thought, and `ThoughtSplitter` moves it over. A block
+counts only at the beginning of a reply, where models put it. A tag further on is the model talking
+about tags.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -268,3 +267,71 @@ def _thought(block: dict[str, Any]) -> str:
     if isinstance(told, list):
         return "".join(str(part.get("text") or "") for part in told if isinstance(part, dict))
     return str(told)
+
+
+_ANSWER_OPENING = re.compile(r'\s*(?:```(?:json)?\s*)?\{\s*"answer"\s*:\s*"')
+
+
+class AnswerReader:
+    """Takes what a model writes and tells the answer in it. Call it as any listener."""
+
+    def __init__(self, tell: Callable[[str, bool], None]) -> None:
+        self._tell = tell
+        self._held = ""
+        self._way: str = "unknown"
+
+    def __call__(self, piece: str, reasoning: bool) -> None:
+        """Take some more of it."""
+        if reasoning or self._way == "prose":
+            self._tell(piece, reasoning)
+            return
+        self._held += piece
+        if self._way == "unknown":
+            self._choose()
+        if self._way == "answer":
+            self._say()
+
+    def _choose(self) -> None:
+        start = self._held.lstrip()
+        if found := _ANSWER_OPENING.match(self._held):
+            self._way, self._held = "answer", self._held[found.end() :]
+        elif start and not start.startswith(("{", "`")):
+            self._way = "prose"
+            self._tell(self._held, False)
+
+    def _say(self) -> None:
+        end, over = _complete(self._held)
+        said, self._held = self._held[:end], self._held[end:]
+        if said:
+            try:
+                told = json.loads(f'"{said}"', strict=False)
+            except ValueError:
+                told = said
+            self._tell(told, False)
+        if over:
+            self._way = "over"
+
+
+def answer_in(written: str) -> str:
+    """The answer in a reply, as far as it came."""
+    told: list[str] = []
+    AnswerReader(lambda piece, _: told.append(piece))(written, False)
+    return "".join(told)
+
+
+def _complete(written: str) -> tuple[int, bool]:
+    """How far a JSON string is whole: up to its closing quote, or to an escape that is cut."""
+    at = 0
+    while at < len(written):
+        if written[at] == '"':
+            return at, True
+        if written[at] != "\\":
+            at += 1
+            continue
+        length = 2 if written[at + 1 : at + 2] != "u" else 6
+        if length == 6 and written[at + 2 : at + 4].lower() in ("d8", "d9", "da", "db"):
+            length = 12  # the first half of a pair
+        if at + length > len(written):
+            return at, False
+        at += length
+    return at, False

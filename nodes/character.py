@@ -27,7 +27,7 @@ from mom_council.deliberation.tools import tool_access
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_character
 from mom_council.models.speaking import Reply
-from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
+from mom_council.models.tools.toolset import NO_TOOLS, CallerTools
 from mom_council.prompts import render
 from mom_council.records import AbsenceReason, Proposal, Segment
 from mom_council.voting.methods import METHODS

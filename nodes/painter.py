@@ -23,7 +23,7 @@ from mom_council.deliberation.events import Answered, Asked, Finished, Noted, Pa
 from mom_council.deliberation.hardware import wait_until_cool
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
-from mom_council.models.gallery import picture_reference, save_picture
+from mom_council.models.images import picture_reference, save_picture
 from mom_council.models.painting import DeclinedError, Painting, paint
 from mom_council.models.providers import ImageOrder
 from mom_council.models.resolved import resolve_model

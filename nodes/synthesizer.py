@@ -24,10 +24,10 @@ from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.deliberation.status import build_status, message_label
 from mom_council.deliberation.tools import ToolAccess, tool_access
 from mom_council.errors import ModelError
-from mom_council.models.calls import ToolCall
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
-from mom_council.models.tools.allowed import NO_TOOLS, CallerTools
+from mom_council.models.tool_offer import ToolCall
+from mom_council.models.tools.toolset import NO_TOOLS, CallerTools
 from mom_council.prompts import render
 from mom_council.prompts.filling import fill
 from mom_council.records import AnswerFinish, Proposal, Segment, Verdict

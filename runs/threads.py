@@ -21,7 +21,7 @@ from pydantic import Field
 
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import StorageError
-from mom_council.models.gallery import delete_pictures
+from mom_council.models.images import delete_pictures
 from mom_council.records import Record, Status
 from mom_council.seams.langgraph import messages_delta_reducer
 

@@ -20,7 +20,7 @@ from langchain_core.messages import AnyMessage
 from mom_council.deliberation.context import AnswerForm, CouncilContext
 from mom_council.deliberation.events import Answered, Event, Said
 from mom_council.errors import DeliberationError
-from mom_council.models.gallery import delete_pictures, pictures_in
+from mom_council.models.images import delete_pictures, pictures_in
 from mom_council.records import Usage
 from mom_council.runs.ask import OpenCouncil, People, Run
 from mom_council.server.catalogue import ServedCouncil

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from mom_council.models.calls import ToolCall
+from mom_council.models.tool_offer import ToolCall
 from mom_council.server.errors import Refusal, loads, unsupported, validation_error, wrong
 
 

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mom_council.councils.loader import load_council
 from mom_council.errors import StorageError
-from mom_council.models.discovery import choose_council, cost_notice
+from mom_council.runs.discovery import choose_council, cost_notice
 from mom_council.server.app import make_app
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.keys import Keys

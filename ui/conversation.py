@@ -12,8 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from mom_council.deliberation.conversation import COMMAND
 from mom_council.errors import StorageError
 from mom_council.evals.thumbs import rate
-from mom_council.models.gallery import pictures_in
-from mom_council.models.images import data_urls
+from mom_council.models.images import data_urls, pictures_in
 from mom_council.ui import actions, frame, safe, session
 from mom_council.ui.answer import draw_past_label
 from mom_council.ui.history import Conversation, Turn

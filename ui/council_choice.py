@@ -15,7 +15,7 @@ from mom_council.councils.loader import council_from_yaml, load_council, preset_
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.extensions.hook_run import under_extensions
-from mom_council.models.discovery import VARIABLE, Choice, choose_council, cost_notice, costs_money
+from mom_council.runs.discovery import VARIABLE, Choice, choose_council, cost_notice, costs_money
 from mom_council.ui import safe, session
 
 _FRESH = 300.0

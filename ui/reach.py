@@ -13,12 +13,12 @@ from mom_council.councils.loader import load_model
 from mom_council.councils.schema import Council
 from mom_council.models.addresses import ollama_address
 from mom_council.models.clients import loop_resources
-from mom_council.models.discovery import AvailableModels, find_models
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.providers.ollama_server import ask_ollama
 from mom_council.models.registry import open_model
 from mom_council.models.resolved import ResolvedModel, resolve_alone
 from mom_council.models.weights import SHIPPED, downloaded_weights
+from mom_council.runs.discovery import AvailableModels, find_models
 from mom_council.vendors import VENDORS, vendor_of
 
 Place = Literal["ollama", "key", "downloaded", "shipped"]

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Server
 from mom_council.errors import CouncilError
 from mom_council.models.clients import loop_resources
-from mom_council.models.tools.allowed import server_name
 from mom_council.redaction import redact, remember_secret
 
 if TYPE_CHECKING:
@@ -115,6 +115,11 @@ async def server_tools(name: str, server: Server, timeout: float) -> list[BaseTo
             f"it has {[tool.name for tool in found.tools]}"
         )
     return [tool for tool in found.tools if not server.only or tool.name in server.only]
+
+
+def server_name(server: Server) -> str:
+    """A server, as it stands in the list of what is allowed."""
+    return f"mcp:{server.url or shlex.join(server.command)}"
 
 
 def _connection(name: str, server: Server) -> dict[str, Any]:

@@ -1,14 +1,13 @@
-"""What a tool prints does not belong into an answer: it goes to stderr, without secrets.
+"""Which tools a council may use, and the tools of one speaker.
 
-Only what is printed in the context of a tool (its task, its thread) is moved; everybody else's
-stdout stays as it is.
+A council's file says which code it wants to run; only the environment says yes. `MOM_TOOLS` is a
+list with commas: modules (`my_tools`), single functions (`my_tools:weather`), and MCP servers by
+their whole command line or address (`mcp:python server.py`, `mcp:http://...`). What the caller
+hands over in Python needs no leave, and what comes along is safe.
 
-A blocking function in a thread of its own.
-
-Not in the event loop's pool: a tool that hangs would take a place there from whoever opens models
-or keeps answers, and would keep the program from ending. This thread is waited for by nobody.
-
-What one speaker may use for one answer: its tools in hand, and how often.
+What a tool prints goes to stderr, without secrets: it does not belong into an answer. A blocking
+function runs in a thread of its own and not in the event loop's pool: one that hangs would take a
+place there from whoever opens models, and would keep the program from ending.
 """
 
 from __future__ import annotations
@@ -18,7 +17,9 @@ import contextlib
 import contextvars
 import functools
 import importlib
+import os
 import re
+import shlex
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -28,12 +29,69 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Tool
 from mom_council.errors import CouncilError
-from mom_council.models.offering import ToolDefinition
-from mom_council.models.tools.allowed import CallerTools, refuse_tools
+from mom_council.models.tool_offer import ToolDefinition
+from mom_council.models.tools.servers import server_name, server_tools
 from mom_council.redaction import redact
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
+
+
+VARIABLE = "MOM_TOOLS"
+
+CallerTools = Mapping[str, "BaseTool | Callable[..., Any]"]
+"""Tools that the caller hands over, by their name in the council."""
+
+NO_TOOLS: CallerTools = {}
+
+
+def refuse_tools(
+    tools: Mapping[str, Tool], tools_of_caller: CallerTools, env: Mapping[str, str] = os.environ
+) -> None:
+    """See that every tool of a council may be used.
+
+    Raises:
+        CouncilError: one runs code that nobody allowed, or is to be handed over and was not.
+    """
+    for problem in tool_problems(tools, tools_of_caller, env):
+        raise problem
+
+
+def tool_problems(
+    tools: Mapping[str, Tool],
+    tools_of_caller: CallerTools = NO_TOOLS,
+    env: Mapping[str, str] = os.environ,
+) -> Iterator[CouncilError]:
+    """Yield what keeps tools of the council from being used, an error each."""
+    leave = {part.strip() for part in env.get(VARIABLE, "").split(",")}
+    for name in tools_of_caller:
+        if name not in tools:
+            yield CouncilError(
+                f"{name!r} is handed over and is no key of `tools`; there are {[*tools]}",
+            )
+    for name, tool in tools.items():
+        if name in tools_of_caller:
+            continue
+        permission = _permission(tool)
+        if permission is None:
+            yield CouncilError(
+                f"tool {name!r} has no source, so it is handed over in Python: "
+                f"council(..., tools={{{name!r}: function}})"
+            )
+            continue
+        enough = {permission} if tool.mcp else {permission, permission.partition(":")[0]}
+        if permission and not leave & enough:
+            yield CouncilError(
+                f"tool {name!r} would run {permission!r}, which is not allowed here",
+                cure=f"if you trust it, set {VARIABLE}={shlex.quote(permission)}",
+            )
+
+
+def _permission(tool: Tool) -> str | None:
+    """What must be allowed; empty where nothing must, None where there is no source."""
+    if tool.bundled:
+        return ""
+    return server_name(tool.mcp) if tool.mcp else tool.python
 
 
 _in_a_tool: ContextVar[bool] = ContextVar("in_a_tool", default=False)
@@ -167,8 +225,6 @@ async def _tools(name: str, rules: Tool, tools_of_caller: CallerTools) -> list[B
     if rules.python:
         return [_as_tool(name, await asyncio.to_thread(_imported, name, rules.python))]
     if rules.mcp:
-        from mom_council.models.tools.servers import server_tools
-
         return await server_tools(name, rules.mcp, rules.timeout)
     raise CouncilError(f"tool {name!r} has no source", cure="hand it over in Python")
 

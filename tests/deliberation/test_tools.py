@@ -15,7 +15,7 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.tools import read_decision
 from mom_council.errors import CouncilError
 from mom_council.graph.council import build_graph, compile_council
-from mom_council.models.tools.calling import Decision
+from mom_council.models.tools.tool_loop import Decision
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.runs.follow import RunView, follow
 from mom_council.runs.resume import resume

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.models.answering import AnswerReader
+from mom_council.models.stream_parser import AnswerReader
 
 
 def heard(pieces: list[str]) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from mom_council.deliberation.events import Painted, read_event
 from mom_council.graph.council import compile_council
-from mom_council.models.gallery import pictures_in
+from mom_council.models.images import pictures_in
 from mom_council.tests.graph.desk import desk, question, seat, voice
 from mom_council.tests.stage import Stage
 

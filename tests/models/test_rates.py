@@ -12,8 +12,7 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council
 from mom_council.models.clients import loop_resources
-from mom_council.models.lanes import Lane, open_lane
-from mom_council.models.rates import RateWindow
+from mom_council.models.lanes import Lane, RateWindow, open_lane
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.tests.stage import Fault, Reply, Stage

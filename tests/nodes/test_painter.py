@@ -14,7 +14,7 @@ from PIL import Image
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Answered, Said
 from mom_council.graph.council import compile_council
-from mom_council.models.gallery import pictures_in
+from mom_council.models.images import pictures_in
 from mom_council.nodes.painter import tidy
 from mom_council.paths import pictures_dir
 from mom_council.runs.checkpoints import open_checkpointer

@@ -7,7 +7,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mom_council.models.discovery import AvailableModels
+from mom_council.runs.discovery import AvailableModels
 from mom_council.tests.stage import Fault, Stage
 from mom_council.ui import reach
 from mom_council.ui.reach import Survey, Voice

@@ -19,9 +19,9 @@ from mom_council.doctor.models import keys
 from mom_council.graph.council import compile_council
 from mom_council.models.addresses import key_of
 from mom_council.models.capabilities import can_see
-from mom_council.models.discovery import choose_council, find_models
 from mom_council.models.prices import price_of
 from mom_council.models.registry import missing
+from mom_council.runs.discovery import choose_council, find_models
 from mom_council.tests.councils.importers.written import as_json
 from mom_council.tests.graph.desk import question, seat, written
 from mom_council.tests.stage import Stage
@@ -143,7 +143,7 @@ def _page(name: str, **state: Any) -> AppTest:
 
 
 def test_the_page_asks_it(acme: Stage) -> None:
-    from mom_council.models.discovery import AvailableModels
+    from mom_council.runs.discovery import AvailableModels
     from mom_council.ui.reach import Survey
 
     acme.model("acme-large", reply="Five.")

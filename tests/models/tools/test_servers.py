@@ -16,10 +16,10 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
-from mom_council.models.calls import ToolCall
 from mom_council.models.clients import close_loop_resources, loop_resources
 from mom_council.models.resolved import resolve_model
-from mom_council.models.tools.calling import run_call, speak_with_tools
+from mom_council.models.tool_offer import ToolCall
+from mom_council.models.tools.tool_loop import run_call, speak_with_tools
 from mom_council.models.tools.toolset import Toolset, open_toolset
 from mom_council.tests.stage import Reply, Stage
 

@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 
 from mom_council.councils.schema import Tool
 from mom_council.models.resolved import resolve_model
-from mom_council.models.tools.calling import speak_with_tools
+from mom_council.models.tools.tool_loop import speak_with_tools
 from mom_council.models.tools.toolset import open_toolset
 from mom_council.tests.models.test_vendors import VENDORS, council
 from mom_council.tests.stage import Reply as Line

@@ -2,8 +2,8 @@
 
 A model that has no way of its own is told in the system message what there is, and held to JSON
 where it can be: a call, or the answer. A server that refuses tools is asked again in words, once;
-if it then answers, it is not offered them again in this process. Whoever speaks sees the same
-either way: messages with calls and their results, and a reply with calls or text.
+if it then answers, it is not offered them again. Whoever asks sees the same either way: messages
+with calls and their results, and a reply with calls or text.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from mom_council.councils.schema import Model
-from mom_council.models.answering import AnswerReader, answer_in
-from mom_council.models.calls import ToolCall, tool_calls_in
+from mom_council.models.adaptation import SchemaConstraint
 from mom_council.models.capabilities import probed_capabilities
-from mom_council.models.constraint import SchemaConstraint
+from mom_council.models.stream_parser import AnswerReader, answer_in
+from mom_council.records import Record
 from mom_council.vendors import vendor_of
 from mom_council.voting.reading import json_values
 
@@ -26,6 +28,66 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
     from mom_council.models.retry import Failure
+
+
+class ToolCall(Record):
+    """What a model asks for. Its arguments are as it wrote them, and not yet checked."""
+
+    id: str
+    tool: str
+    arguments: dict[str, Any] | None = Field(
+        default_factory=dict, description="None where what it wrote is no JSON object"
+    )
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The call as LangChain writes it into a message."""
+        return {
+            "type": "tool_call",
+            "id": self.id,
+            "name": self.tool,
+            "args": self.arguments or {},
+        }
+
+    @property
+    def words(self) -> str:
+        """The call as a model is taught to write it, where it has no way of its own."""
+        return json.dumps({"tool": self.tool, "arguments": self.arguments or {}})
+
+
+class ToolResult(Record):
+    """What came of a call: what the model is told, and what happened."""
+
+    id: str
+    tool: str
+    text: str = Field(description="bounded, and without any secret")
+    failed: bool = False
+    seconds: float = 0.0
+
+
+def tool_calls_in(message: AIMessage) -> tuple[ToolCall, ...]:
+    """The calls that a message asks for, readable or not, in their order; ids are made unique."""
+    found: Sequence[Mapping[str, Any]] = [
+        *message.tool_calls,
+        *({**call, "args": None} for call in message.invalid_tool_calls),
+    ]
+    seen: set[str] = set()
+    calls = []
+    for place, call in enumerate(found):
+        name = call["id"] or f"call_{place}"
+        while name in seen:
+            name += "_"
+        seen.add(name)
+        args = call["args"]
+        calls.append(
+            ToolCall(
+                id=name,
+                tool=call["name"] or "",
+                arguments=dict(args) if isinstance(args, Mapping) else None,
+            )
+        )
+    return tuple(calls)
+
 
 ToolDefinition = Mapping[str, Any]
 """A tool as OpenAI's protocol describes it; LangChain turns it into anybody else's."""

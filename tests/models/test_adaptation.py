@@ -9,11 +9,11 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import ModelUnavailableError
+from mom_council.models.adaptation import adapt_params
 from mom_council.models.clients import loop_resources
 from mom_council.models.registry import open_model
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
-from mom_council.models.terms import adapt_params
 from mom_council.tests.stage import Fault, Stage
 
 ALL = {"temperature": 0.0, "top_p": 0.9, "top_k": 40, "max_tokens": 500}

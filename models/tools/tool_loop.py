@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.calls import ToolCall, ToolResult
-from mom_council.models.offering import call_message
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
+from mom_council.models.tool_offer import ToolCall, ToolResult, call_message
 from mom_council.models.tools.toolset import OpenTool, Toolset, redirect_prints
 from mom_council.records import Attempt, Usage
 from mom_council.redaction import redact

@@ -14,10 +14,10 @@ from langchain_core.tools import tool as langchain_tool
 
 from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.calls import ToolCall, ToolResult
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
-from mom_council.models.tools.calling import Decision, ToolCallbacks, speak_with_tools
+from mom_council.models.tool_offer import ToolCall, ToolResult
+from mom_council.models.tools.tool_loop import Decision, ToolCallbacks, speak_with_tools
 from mom_council.models.tools.toolset import open_toolset
 from mom_council.tests.stage import Fault
 from mom_council.tests.stage import Reply as Line
@@ -418,7 +418,7 @@ async def test_without_anybody_to_ask_it_is_not_done(stage):
 
 
 def test_a_reply_survives_being_written_down():
-    from mom_council.models.tools.calling import _REPLY
+    from mom_council.models.tools.tool_loop import _REPLY
 
     reply = Reply(
         "a", "b", "m", usage=_usage(), first_token=None, finish="stop", attempts=(),

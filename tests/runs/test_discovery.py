@@ -19,7 +19,8 @@ import pytest
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.errors import UnknownNameError
 from mom_council.models.addresses import is_near, ollama_address
-from mom_council.models.discovery import (
+from mom_council.models.weights import SHIPPED
+from mom_council.runs.discovery import (
     AvailableModels,
     InstalledModel,
     calls_at_most,
@@ -29,7 +30,6 @@ from mom_council.models.discovery import (
     default_council,
     find_models,
 )
-from mom_council.models.weights import SHIPPED
 from mom_council.tests.stage import Stage
 from mom_council.vendors import VENDORS
 

@@ -1,0 +1,155 @@
+"""What of a request a model takes: its parameters, and a JSON schema for its reply.
+
+The council asks in one language (`temperature`, `top_p`, `max_tokens`, `seed`, ...), and its nodes
+set a temperature of their own; some vendors answer some of that with a 400. What a vendor's profile
+says is renamed or left out before it is sent. Profiles age with every new model, so a model whose
+vendor says outright which parameter it does not take is asked again without it. The same holds for
+a schema: a server that answers it with a 400 is asked again without it, once. What was found out so
+is remembered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mom_council.councils.schema import Model
+from mom_council.models.capabilities import probed_capabilities
+from mom_council.models.retry import Failure
+from mom_council.vendors import Params, vendor_of
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from mom_council.models.retry import Failure
+
+
+_MAY_GO = (
+    *("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs"),
+    *("top_logprobs", "logit_bias", "stop"),
+    *("top_k", "min_p", "seed", "random_seed", "p", "k"),
+)
+"""What is left out when a vendor says that it does not take it; a length limit, say, never is."""
+_SAYS_NO = re.compile(
+    r"unsupported|not supported|does not support|deprecated|not permitted|not allowed"
+    r"|incompatible|not compatible|cannot both|only the default",
+    re.IGNORECASE,
+)
+
+_refused: dict[tuple[str, str | None, str], frozenset[str]] = {}
+"""Parameters that a model was found not to take."""
+
+
+def adapt_params(spec: Model, params: Params) -> dict[str, Any]:
+    """The parameters as the voice's vendor takes them.
+
+    Where others speak a vendor's protocol, its terms hold at its own address only.
+    """
+    vendor = vendor_of(spec.provider)
+    taken = {vendor.names.get(name, name): value for name, value in params.items()}
+    for name in _refused.get(_whose(spec), ()):
+        taken.pop(name, None)
+    elsewhere = vendor.shared_protocol and not vendor.is_at_home(spec.base_url)
+    for exclusion in vendor.excludes:
+        holds = exclusion.anywhere or not elsewhere
+        if holds and re.match(exclusion.models, spec.model):
+            for name in exclusion.params:
+                if name in taken and exclusion.when(taken):
+                    del taken[name]
+    return taken
+
+
+def accepts(spec: Model, params: Params, name: str) -> bool:
+    """Whether one of the parameters is sent, under whatever name."""
+    called = vendor_of(spec.provider).names.get(name, name)
+    return called in adapt_params(spec, params)
+
+
+def remember_rejection(spec: Model, params: Params, failure: Failure) -> bool:
+    """Whether the vendor named a parameter that it does not take; it is left out from now on."""
+    if failure.status not in (400, 422) or not _SAYS_NO.search(failure.reason):
+        return False
+    known = _refused.get(_whose(spec), frozenset())
+    names = vendor_of(spec.provider).names
+    sent = {names.get(name, name) for name, value in params.items() if value is not None}
+    named = [
+        name
+        for name in _MAY_GO
+        if name in sent - known and re.search(rf"\b{name}\b", failure.reason)
+    ]
+    if not named:
+        return False
+    if "both" in failure.reason and len(named) > 1:
+        named = named[1:]  # one of them may stay
+    _refused[_whose(spec)] = known | {*named}
+    return True
+
+
+def _whose(spec: Model) -> tuple[str, str | None, str]:
+    return spec.provider, spec.base_url, spec.model
+
+
+_REFUSALS = (400, 422)
+
+_unable: set[tuple[str, str | None, str]] = set()
+"""Models that were found not to take a schema: provider, address, name."""
+
+
+def uses_responses_api(chat: BaseChatModel) -> bool:
+    """Whether a model of OpenAI's is asked through its newer interface, `/v1/responses`."""
+    asks: Callable[[dict[str, Any]], bool] | None = getattr(chat, "_use_responses_api", None)
+    return asks is not None and asks({**(getattr(chat, "model_kwargs", None) or {})})
+
+
+class SchemaConstraint:
+    """One call's schema, from its first try to its last."""
+
+    def __init__(self, spec: Model, schema: dict[str, Any] | None) -> None:
+        self._schema = schema
+        self._way = vendor_of(spec.provider).schema
+        if spec.structured == "json_schema":
+            self._way = self._way or "argument"
+        self._whose = (spec.provider, spec.base_url, spec.model)
+        self._sent = (
+            schema is not None
+            and self._way is not None
+            and spec.structured != "text"
+            and self._whose not in _unable
+            and (
+                spec.structured == "json_schema"
+                or probed_capabilities(spec).structured is not False
+            )
+        )
+        self._given_up = False
+
+    def arguments(self, chat: BaseChatModel) -> dict[str, Any]:
+        """What `astream` is given for it."""
+        if not self._sent or self._schema is None:
+            return {}
+        if self._way == "format":
+            return {"format": self._schema}
+        named = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
+        body = {"name": named, "schema": self._schema, "strict": True}
+        wanted = {"type": "json_schema", "json_schema": body}
+        if self._way == "body" and not uses_responses_api(chat):
+            # As `response_format` the SDK would parse the unfinished JSON again with every chunk,
+            # and raise where an answer is cut off. On the wire it is the same.
+            extra = getattr(chat, "extra_body", None) or {}
+            return {"extra_body": {**extra, "response_format": wanted}}
+        if self._way == "body":
+            extra = getattr(chat, "extra_body", None) or {}
+            return {"extra_body": {**extra, "text": {"format": {"type": "json_schema", **body}}}}
+        return {"response_format": wanted}
+
+    def refused_by(self, failure: Failure) -> bool:
+        """Whether the schema may be why it failed; from now on this call goes without."""
+        if not self._sent or failure.status not in _REFUSALS:
+            return False
+        self._sent, self._given_up = False, True
+        return True
+
+    def answered(self) -> None:
+        """An answer came; without the schema, where that was given up: then that was the cause."""
+        if self._given_up:
+            _unable.add(self._whose)
