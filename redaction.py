@@ -27,6 +27,8 @@ HIDDEN = "(not shown: it may be a key)"
 
 _SHORTEST = 8
 """Characters; a shorter value ("none", "true") is no key, and hiding it would garble the text."""
+_SHORTEST_OWN = 12
+"""Characters of a key that is taken out of what a model says: there a plain word must stay."""
 _DEEPEST = 64
 """Levels of a tree: one that holds itself must end somewhere."""
 
@@ -250,7 +252,7 @@ def redact_tree(value: Any, names: Collection[str] = ()) -> Any:
 
 
 def redact_known(text: str) -> str:
-    """The text without the keys that are known by value; what is only shaped like one stays.
+    """The text without the keys that are sent to models and tools; what is shaped like one stays.
 
     For what a model answers: it may write about keys, and must not repeat one of ours.
     """
@@ -283,11 +285,13 @@ class Redactor:
 
     Args:
         names: environment variables whose values are secret although their names do not say so.
-        shapes: whether to take out what is only written like a key, too.
+        shapes: whether to take out what is only written like a key, and all of the environment's
+            secrets; else the keys alone that are sent to models and tools.
     """
 
     def __init__(self, names: Collection[str] = (), *, shapes: bool = True) -> None:
-        self._known = _written_forms(frozenset(_secret_values(names)))
+        values = _secret_values(names) if shapes else _own_keys()
+        self._known = _written_forms(frozenset(values))
         self._shapes = _SEARCHED if shapes else ()
 
     def text(self, text: str) -> str:
@@ -325,6 +329,39 @@ class Redactor:
         return self.tree(value, depth)
 
 
+class StreamRedactor:
+    """Takes our own keys out of a text that comes in pieces, also one that is cut in two."""
+
+    def __init__(self) -> None:
+        self._forms = _written_forms(frozenset(_own_keys()))
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """What can be passed on by now: all but an end that may be the beginning of a key."""
+        text = self._held + piece
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, REDACTED)
+        keep = max((_begun(form, text) for form in self._forms), default=0)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def close(self) -> str:
+        """What was held back: no key, for it ends there."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _begun(form: str, text: str) -> int:
+    """How many characters at the end of `text` are the beginning of `form`."""
+    start = max(0, len(text) - len(form) + 1)
+    while (start := text.find(form[0], start)) >= 0:
+        if form.startswith(text[start:]):
+            return len(text) - start
+        start += 1
+    return 0
+
+
 def _without_key(match: re.Match[str]) -> str:
     """What stands in place of a match: a label before the key stays."""
     if "key" not in match.re.groupindex:
@@ -340,6 +377,12 @@ def _secret_values(names: Iterable[str]) -> Iterator[str]:
     for name in (*names, *list(_variables)):
         yield from _values_of(name)
     yield from list(_used)
+
+
+def _own_keys() -> Iterator[str]:
+    """The keys that are sent to models and tools, without stand-ins such as `not-needed`."""
+    values = [*list(_used), *(value for name in list(_variables) for value in _values_of(name))]
+    return (v for v in values if len(v) >= _SHORTEST_OWN and any(c.isdigit() for c in v))
 
 
 def _values_of(name: str) -> Iterator[str]:

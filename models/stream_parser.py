@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from mom_council.models.prices import Meter
+from mom_council.redaction import StreamRedactor, redact_known
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessageChunk
@@ -160,6 +161,9 @@ class ListenerError(Exception):
 class StreamParser:
     """Hears one answer, chunk by chunk.
 
+    A key of ours that a server repeats goes no further: not to the reader, not into state, and not
+    to the vendors of the other members.
+
     Attributes:
         refusal: the model's own words for declining.
         finish: how the answer ended; None while it has not.
@@ -169,6 +173,8 @@ class StreamParser:
     def __init__(self, on_text: Callable[[str, bool], None] | None, meter: Meter) -> None:
         self._meter = meter
         self._thoughts = ThoughtSplitter(_guarded(on_text) if on_text else None)
+        self._text_redactor = StreamRedactor()
+        self._thought_redactor = StreamRedactor()
         self._begun = False
         self.refusal = ""
         self.finish: Finish | None = None
@@ -198,12 +204,12 @@ class StreamParser:
         if isinstance(content, str):
             if content:
                 self._begun = True
-                self._thoughts.feed(content)
+                self._hear(content)
         else:
             for block in content:
                 self._feed_block(block)
         if more and (refusal := more.get("refusal")):
-            self.refusal += refusal
+            self.refusal = redact_known(self.refusal + refusal)
         if getattr(chunk, "tool_call_chunks", None):
             self._begun = self.calling = True
         if usage := getattr(chunk, "usage_metadata", None):
@@ -216,7 +222,15 @@ class StreamParser:
 
     def close(self) -> None:
         """The answer is over, or broken off."""
+        if thought := self._thought_redactor.close():
+            self._thoughts.add_thought(thought)
+        if text := self._text_redactor.close():
+            self._thoughts.feed(text)
         self._thoughts.close()
+
+    def _hear(self, piece: str) -> None:
+        if text := self._text_redactor.feed(piece):
+            self._thoughts.feed(text)
 
     def _feed_block(self, block: Any) -> None:
         if isinstance(block, str):
@@ -225,16 +239,17 @@ class StreamParser:
         if kind in ("text", "text_delta", None):
             said = block.get("text") or ""
             self._begun = self._begun or bool(said)
-            self._thoughts.feed(said)
+            self._hear(said)
         elif kind in ("thinking", "reasoning"):
             self._think(_thought(block))
         elif kind == "refusal":
-            self.refusal += block.get("refusal") or ""
+            self.refusal = redact_known(self.refusal + (block.get("refusal") or ""))
 
     def _think(self, thought: str) -> None:
         if thought:
             self._begun = True
-            self._thoughts.add_thought(thought)
+            if thought := self._thought_redactor.feed(thought):
+                self._thoughts.add_thought(thought)
 
     def _read_ending(self, meta: dict[str, Any]) -> None:
         if isinstance(note := meta.get("note"), str):

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,7 @@ from mom_council.redaction import (
     REDACTED,
     SHAPES,
     Redactor,
+    StreamRedactor,
     holds_a_key,
     may_be_a_key,
     redact,
@@ -273,6 +275,47 @@ def test_a_models_words_keep_what_is_only_shaped_like_a_key(used: str) -> None:
     words = f"write OPENAI_API_KEY=sk-proj-0123456789abcdef into .env, and not {used}"
     told = redact_known(words)
     assert told == words.replace(used, REDACTED)
+
+
+@given(st.lists(st.integers(1, 6), max_size=30), st.text("Purple/Elephant+9?", max_size=20))
+def test_a_used_key_is_taken_out_of_a_stream_wherever_it_is_cut(cuts: list[int], near: str) -> None:
+    key = "Purple/Elephant+9?"
+    text = f"{near} {key} is {base64.b64encode(key.encode()).decode()} {near}"
+    with mock.patch.object(redaction, "_used", {key: None}):
+        redactor, pieces, at = StreamRedactor(), [], 0
+        for cut in [*cuts, len(text)]:
+            pieces.append(redactor.feed(text[at : at + cut]))
+            at += cut
+        pieces.append(redactor.close())
+        assert "".join(pieces) == redact_known(text)
+    assert key not in "".join(pieces)
+
+
+async def test_a_key_that_a_server_repeats_in_its_answer_goes_no_further(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = "far-planted-0123456789abcdef"
+    monkeypatch.setenv("FAR_PASSAGE", key)
+    stage.model("far", reply=f"<think>it is {key}</think>I was sent {key} as a key.")
+    stage.model("near", reply="eight")
+    voice = {"provider": "openai", "base_url": stage.openai_url}
+    graph = council(
+        desk(
+            models={
+                "far": voice | {"model": "far", "api_key_env": "FAR_PASSAGE"},
+                "near": voice | {"model": "near"},
+            },
+            characters=[{"name": "Ann", "model": "far"}, {"name": "Ben", "model": "near"}],
+            synthesizer={"model": "near"},
+        )
+    )
+    asked = {"messages": [("user", "which key?")]}
+    streamed = [one async for one in graph.astream(asked, stream_mode=["custom", "values"])]
+    assert key in {call.key_sent for call in stage.calls}
+    assert f"I was sent {REDACTED} as a key." in str(streamed[-1])
+    assert key not in str(streamed)
+    assert any("I was sent" in str(call.body) for call in stage.calls)
+    assert not any(key in str(call.body) for call in stage.calls)
 
 
 def test_a_traceback_in_a_log_holds_no_key(caplog: pytest.LogCaptureFixture) -> None:
