@@ -14,10 +14,8 @@ from mom_council.errors import MixtureError
 from mom_council.models.images import MOST, PictureError, picture_block
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import session
+from mom_council.ui.frame import LONGEST
 from mom_council.ui.history import Conversation, copy_conversation, messages_before, repeat_question
-
-LONGEST = 100_000
-"""Characters of a question; more than a council's models read."""
 
 
 def settings() -> CouncilContext:
@@ -76,8 +74,17 @@ def regenerate(conversation: Conversation, seed: int) -> None:
     _start(conversation.thread, again, seed=seed)
 
 
-def edit(conversation: Conversation, place: int, text: str) -> None:
-    """Ask a question otherwise, in a new thread that begins as this one did."""
+def edit(conversation: Conversation, place: int, field: str) -> None:
+    """Ask an edited question, in a new thread that begins as this one did.
+
+    Args:
+        conversation: as it is.
+        place: of the question.
+        field: the key of the widget that holds the text as it is now.
+    """
+    text = str(st.session_state.get(field, "")).strip()
+    if not text:
+        return
     old = conversation.turns[place].question
     pictures = [b for b in old.content if isinstance(b, dict) and b.get("type") != "text"]
     content: Any = [{"type": "text", "text": text}, *pictures] if pictures else text

@@ -22,18 +22,20 @@ _NODES = {
 
 def draw_label(status: Status) -> None:
     """The honest label under an answer."""
-    if status.degraded:
-        st.warning("Something failed on the way, and the answer came anyway.", icon="⚠️")
     st.caption(safe.inline(words.cost(status.usage, status.seconds)))
-    for one in status.absent:
-        st.caption(f"Absent: {safe.inline(words.absent(one))}")
-    for note in status.notes:
+    if missing := words.missing(status):
+        st.caption(f":material/person_off: {safe.inline(missing)}")
+    elif status.degraded:
+        st.caption(":material/warning: Something failed on the way; the notes say what.")
+    for note in dict.fromkeys(status.notes):
         st.caption(f"Note: {safe.inline(note)}")
     if status.dissent:
         who = ", ".join(status.dissent)
-        with st.expander(f"Dissent: {safe.inline(who)}", icon=":material/alt_route:"):
+        title = f"What {who} would say instead" if len(status.dissent) < 4 else "Who disagrees"
+        with st.expander(safe.inline(title), icon=":material/alt_route:"):
+            if len(status.dissent) > 3:
+                st.caption(safe.inline(who))
             if status.minority_report:
-                st.caption("Minority report: the strongest proposal that did not win")
                 st.markdown(safe.markdown(status.minority_report))
             else:
                 st.caption("Their last proposals are among the cards.")

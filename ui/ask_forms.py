@@ -67,16 +67,16 @@ def _decided(call: dict[str, Any], arguments: dict[str, Any]) -> Any:
 
 
 def _person(thread: str, ask: PersonRequest) -> None:
-    does = "votes" if ask.votes else "speaks"
+    does = "votes" if ask.votes else "answers"
     left = words.clock(max(0.0, (ask.until or 0.0) - time.time()))
     st.markdown(f":material/person: **{inert(ask.name, 60)}** {does} · {left} left")
     with st.expander("What is asked", expanded=ask.votes):
         st.markdown(safe.markdown(ask.prompt))
     with st.form(f"say-{ask.id}", border=False):
-        said = st.text_area("What you say", key=f"said-{ask.id}")
+        said = st.text_area("Your answer", key=f"said-{ask.id}")
         with st.container(horizontal=True):
-            say = st.form_submit_button("Say it", type="primary", icon=":material/send:")
-            pass_ = st.form_submit_button("Abstain" if ask.votes else "Say nothing")
+            say = st.form_submit_button("Send", type="primary", icon=":material/send:")
+            pass_ = st.form_submit_button("Abstain" if ask.votes else "Skip")
     if say and said.strip():
         session.page_state().jobs.tell(thread, ask.id, said)
     if pass_:

@@ -103,7 +103,7 @@ def draw_choice() -> None:
         on_change=_pick,
         args=(key,),
     )
-    with st.popover("Bring a council", icon=":material/upload_file:", width="stretch"):
+    with st.popover("Add council …", icon=":material/upload_file:", width="stretch"):
         _bring()
 
 
@@ -146,7 +146,7 @@ def _shown(source: str) -> str:
     if not source:
         named = os.environ.get(VARIABLE)
         # Two options that read the same would be one to the browser.
-        name = PurePath(named).name if named else "this machine's choice"
+        name = PurePath(named).name if named else "Automatic"
         return f"{name} (as started)" if name in preset_names() else name
     if "\n" in source:
         first = next((line for line in source.splitlines() if line.startswith("name:")), "")

@@ -19,7 +19,10 @@ from typing import NamedTuple
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from mom_council.ui import session
+from mom_council.ui import safe, session
+
+LONGEST = 100_000
+"""Characters of a question; more than a council's models read."""
 
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
@@ -38,6 +41,59 @@ _SCRIPT = """
     document.head.appendChild(meta);
   }}
   {cookie}
+  if (window.momListens) return;
+  window.momListens = true;
+  // One click copies; the button says so for a moment.
+  document.addEventListener("click", async (event) => {{
+    const button = event.target.closest && event.target.closest(".mom-copy");
+    if (!button) return;
+    const text = button.dataset.text;
+    try {{
+      await navigator.clipboard.writeText(text);
+    }} catch {{
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.appendChild(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }}
+    button.textContent = "Copied";
+    setTimeout(() => {{ button.textContent = "Copy"; }}, 1500);
+  }});
+  // Streamlit scrolls to the end while a page grows: the text would move under the reader.
+  const still = (main) => {{
+    const own = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
+    Object.defineProperty(main, "scrollTop", {{get: own.get, set: () => {{}}, configurable: true}});
+    main.dataset.still = "yes";
+  }};
+  // Streamlit's containers have no roles: how far a question has got is to be heard.
+  const heard = () => {{
+    document.querySelectorAll('[class*="st-key-progress-"]:not([role])')
+      .forEach((line) => {{ line.setAttribute("role", "status"); line.ariaLive = "polite"; }});
+    document.querySelectorAll(".stMain:not([data-still])").forEach(still);
+  }};
+  heard();
+  new MutationObserver(heard).observe(document.body, {{childList: true, subtree: true}});
+  // A text that is too long for the field would vanish without a word.
+  document.addEventListener("paste", (event) => {{
+    const field = event.target;
+    const text = event.clipboardData && event.clipboardData.getData("text");
+    if (!field.matches || !field.matches('[data-testid="stChatInputTextArea"]') || !text) return;
+    const room = {longest} - field.value.length;
+    const old = document.getElementById("mom-too-long");
+    if (old) old.remove();
+    if (text.length <= room) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const note = document.createElement("div");
+    note.id = "mom-too-long";
+    note.setAttribute("role", "alert");
+    note.textContent = `This text has ${{text.length.toLocaleString("en")}} characters; ` +
+      `a question may have {longest:,}. Nothing was pasted.`;
+    field.closest('[data-testid="stChatInput"]').before(note);
+    setTimeout(() => note.remove(), 15000);
+  }}, true);
 }})();
 </script>
 """
@@ -51,14 +107,28 @@ def put_up() -> None:
     known = reader.startswith("login:")
     cookie = "" if known else _COOKIE.format(name=session.COOKIE, reader=reader)
     with st.container(key="fence"):
-        st.html(_SCRIPT.format(policy=POLICY, cookie=cookie), unsafe_allow_javascript=True)
+        script = _SCRIPT.format(policy=POLICY, cookie=cookie, longest=LONGEST)
+        st.html(script, unsafe_allow_javascript=True)
 
 
 # Not on a phone, where it would open the keyboard over the answer.
 _FOCUS = """
 <script>
 (() => {{
-  const moment = {moment!r};
+  const thread = {thread!r}, state = {state!r};
+  // A question that was just asked, or a conversation that was just opened, begins at the top;
+  // afterwards nobody but the reader scrolls.
+  const before = window.momPlace || [];
+  window.momPlace = [thread, state];
+  if (thread !== before[0] || (state.startsWith("running") && state !== before[1])) {{
+    let tries = 20;
+    const wait = setInterval(() => {{
+      const turn = document.querySelector('[class*="st-key-turn-last-"]');
+      if (turn) turn.scrollIntoView({{block: "start"}});
+      if (turn || --tries === 0) clearInterval(wait);
+    }}, 100);
+  }}
+  // Not on a phone, where it would open the keyboard over the answer.
   if (!matchMedia("(pointer: fine)").matches) return;
   let left = 20;  // the field may be drawn after this
   const timer = setInterval(() => {{
@@ -72,11 +142,15 @@ _FOCUS = """
 """
 
 
-def focus(moment: str) -> None:
-    """Put the cursor into the question's field, once a moment."""
-    name = "".join(sign for sign in moment if sign.isalnum() or sign == "-")
+def focus(thread: str, state: str) -> None:
+    """Bring the last question to the top and the cursor into the field, once for each state."""
+    script = _FOCUS.format(thread=_letters(thread), state=_letters(state))
     with st.container(key="fence-focus"):
-        st.html(_FOCUS.format(moment=name), unsafe_allow_javascript=True)
+        st.html(script, unsafe_allow_javascript=True)
+
+
+def _letters(text: str) -> str:
+    return "".join(sign for sign in text if sign.isalnum() or sign in "-_.")
 
 
 # Drawn here: Streamlit fetches icons by name from a font server of its vendor's choice.
@@ -89,61 +163,109 @@ ICON = (
 _CSS = """
 <style>
 .st-key-fence, .st-key-fence-focus { display: none; }
-.block-container { padding-top: 2.5rem; padding-bottom: 1rem; max-width: 72rem; }
-/* A card keeps its height while it fills, so that nothing below it jumps. */
-[class*="st-key-card-"] { padding: 0.6rem 0.8rem; }
-[class*="st-key-card-"] p, [class*="st-key-card-"] li { font-size: 0.88rem; }
-/* What a model wrote stays in its box, however long its lines. */
-[data-testid="stMarkdownContainer"] { overflow-wrap: anywhere; unicode-bidi: plaintext; }
+.block-container { padding-top: 2.5rem; padding-bottom: 1rem; max-width: 76rem; }
+[data-testid="stBottomBlockContainer"] { max-width: 76rem; }
+[data-testid="stMarkdownContainer"] { overflow-wrap: break-word; unicode-bidi: plaintext; }
+/* What a model wrote stays in its box, however long its lines; words of a table stay whole. */
 [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; max-height: 24rem; }
+[data-testid="stMarkdownContainer"] td, [data-testid="stMarkdownContainer"] th {
+  overflow-wrap: normal; word-break: normal; }
 [data-testid="stMarkdownContainer"] .katex-display { overflow-x: auto; overflow-y: hidden; }
+[class*="st-key-answer-"] [data-testid="stMarkdownContainer"],
+[class*="st-key-question-"] [data-testid="stMarkdownContainer"] { max-width: 70ch; }
+[data-testid="stChatMessage"] h1, .st-key-whole-answer h1 { font-size: 1.35rem; }
+[data-testid="stChatMessage"] h2, .st-key-whole-answer h2 { font-size: 1.2rem; }
+[data-testid="stChatMessage"] :is(h3, h4, h5, h6),
+.st-key-whole-answer :is(h3, h4, h5, h6) { font-size: 1.05rem; }
+[data-testid="stChatMessage"] { padding-left: 0; padding-right: 0; background: transparent; }
+[data-testid="stChatMessageAvatarCustom"], [data-testid="stChatMessageAvatarUser"],
+[data-testid="stChatMessageAvatarAssistant"] { background: #5b4bd6; color: #fff; }
+[data-testid^="stChatMessageAvatar"] * { color: #fff; }
+/* Room below the last question, so that it can stand at the top while its answer grows. */
+[class*="st-key-turn-last-"] { min-height: calc(100vh - 4rem); scroll-margin-top: 4rem; }
 /* Redrawn four times a second: fading what is about to be redrawn would be flicker. */
-[data-stale="true"], .stale-element { opacity: 1 !important; transition: none !important; }
-[class*="st-key-text-"] { max-height: 15rem; overflow-y: auto; }
-.mom-head { display: flex; justify-content: space-between; gap: 0.5rem; font-size: 0.95rem; }
-.mom-head span, .mom-foot { opacity: 0.65; font-size: 0.78rem; }
-.mom-foot { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.mom-speaking b { color: #7c6cf0; }
-.mom-done b { color: #2f9e63; }
-.mom-absent, .mom-absent b { color: #d2544b; }
-.mom-waiting b { opacity: 0.6; }
-.mom-steps { display: flex; flex-wrap: wrap; gap: 0.4rem; align-items: center; }
-.mom-step { border-radius: 1rem; padding: 0.15rem 0.7rem; font-size: 0.82rem;
-  background: color-mix(in srgb, currentColor 9%, transparent); }
-.mom-step + .mom-step::before { content: "→ "; opacity: 0.5; }
-.mom-now { background: color-mix(in srgb, #7c6cf0 30%, transparent); font-weight: 600; }
-.mom-table { border-collapse: collapse; font-size: 0.82rem; width: 100%; margin: 0; }
-.mom-table caption { caption-side: top; text-align: left; opacity: 0.65; font-size: 0.78rem; }
-.mom-table td, .mom-table th { text-align: left; padding: 0.2rem 0.5rem 0.2rem 0;
+[class*="st-key-turn-last-"] :is([data-stale="true"], .stale-element),
+[class*="st-key-turn-last-"]:is([data-stale="true"], .stale-element) {
+  opacity: 1 !important; transition: none !important; }
+.mom-progress { height: 1.5rem; line-height: 1.5rem; font-size: 0.9rem; font-weight: 600;
+  overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.mom-progress.mom-now { color: var(--mom-accent); }
+[class*="st-key-card-"] { padding: 0.45rem 0 0.5rem 0;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
+[class*="st-key-read-"] button { min-height: 0; padding: 0; font-size: 0.8rem; }
+[class*="st-key-read-"] button p { font-size: 0.8rem; text-decoration: underline; }
+.mom-head { display: flex; gap: 0.45rem; align-items: center; font-size: 0.9rem; }
+.mom-head b { white-space: nowrap; }
+.mom-head > span:last-child { margin-left: auto; font-size: 0.76rem; text-align: right;
+  color: var(--mom-quiet); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.mom-face { flex: none; width: 1.35rem; height: 1.35rem; border-radius: 50%; color: #fff;
+  font-size: 0.78rem; font-weight: 700; display: grid; place-items: center; }
+.mom-c0 { background: #5b4bd6; } .mom-c1 { background: #0b7285; } .mom-c2 { background: #a8480a; }
+.mom-c3 { background: #2b6f3a; } .mom-c4 { background: #a8256f; } .mom-c5 { background: #1c5fb8; }
+.mom-c6 { background: #77600a; } .mom-c7 { background: #5c5f66; }
+.mom-said { display: flex; height: 2.9em; line-height: 1.45; overflow: hidden; font-size: 0.84rem;
+  margin-top: 0.2rem; overflow-wrap: break-word; unicode-bidi: plaintext; }
+.mom-said > div { width: 100%; }
+.mom-end { flex-direction: column; justify-content: flex-end; }
+.mom-call { font-size: 0.8rem; color: var(--mom-quiet); }
+.mom-foot { font-size: 0.8rem; color: var(--mom-quiet); }
+:root { --mom-accent: #4f3fc9; --mom-quiet: #5f636b; --mom-good: #1f7a44; --mom-bad: #b3362d; }
+/* dark */
+.mom-speaking b { color: var(--mom-accent); }
+.mom-done b { color: var(--mom-good); }
+.mom-absent, .mom-absent b { color: var(--mom-bad); }
+.mom-waiting b { color: var(--mom-quiet); }
+[data-testid="stCaptionContainer"] { opacity: 1; color: var(--mom-quiet); }
+[data-testid="stCaptionContainer"] * { opacity: 1; }
+.mom-table { border-collapse: collapse; font-size: 0.82rem; width: 100%; margin: 0;
+  display: block; overflow-x: auto; }
+.mom-table td, .mom-table th { text-align: left; padding: 0.2rem 0.6rem 0.2rem 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent);
-  vertical-align: top; overflow-wrap: anywhere; }
-.mom-table th { font-weight: 600; opacity: 0.65; }
+  vertical-align: top; white-space: nowrap; }
+.mom-table th { font-weight: 600; color: var(--mom-quiet); }
 .mom-total td { font-weight: 600; }
-.mom-bar { width: 50%; min-width: 6rem; vertical-align: middle !important; }
-.mom-bar div { position: relative; height: 0.7rem; border-radius: 0.35rem;
+.mom-option { display: flex; justify-content: space-between; gap: 0.6rem; font-size: 0.84rem;
+  margin-top: 0.35rem; overflow-wrap: break-word; }
+.mom-bar { position: relative; height: 0.55rem; border-radius: 0.35rem; margin-top: 0.1rem;
   background: color-mix(in srgb, currentColor 10%, transparent); }
 .mom-bar b { display: block; height: 100%; border-radius: 0.35rem; background: #7c6cf0; }
-.mom-bar i { position: absolute; top: -0.2rem; bottom: -0.2rem; border-left: 2px solid #d2544b; }
-/* Within reach however far the cards have grown. */
-[class*="st-key-stop-"] { position: sticky; top: 3.5rem; z-index: 5; }
+.mom-bar i { position: absolute; top: -0.15rem; bottom: -0.15rem; border-left: 2px solid #d2544b; }
+.mom-ballots { list-style: none; padding: 0; margin: 0.3rem 0 0 0; font-size: 0.84rem; }
+.mom-ballots li { margin: 0 0 0.2rem 0; overflow-wrap: break-word; }
+.mom-ballots summary { cursor: pointer; }
+.mom-copy { font: inherit; color: inherit; background: none; border: 0; cursor: pointer;
+  padding: 0.4rem 0.6rem; border-radius: 0.5rem; white-space: nowrap; }
+.mom-copy:hover { background: color-mix(in srgb, currentColor 8%, transparent); }
+:is(.mom-copy, .mom-ballots summary, [data-testid="stSidebarNavLink"]):focus-visible {
+  outline: 2px solid var(--mom-accent); outline-offset: 1px; }
 /* A button of a sign alone still has a name for those who hear the page. */
 [class*="st-key-menu-"] button [data-testid="stMarkdownContainer"] { position: absolute;
   width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media (max-width: 640px) {
   [data-testid^="stChatMessageAvatar"] { display: none; }
-  [data-testid="stChatMessage"] { padding-left: 0.2rem; padding-right: 0.2rem; }
-  [class*="st-key-text-"] { max-height: 7.5rem; }
-  .mom-costs th:nth-child(5), .mom-costs td:nth-child(5), .mom-costs th:nth-child(7),
-  .mom-costs td:nth-child(7) { display: none; }
   .block-container { padding-left: 0.8rem; padding-right: 0.8rem; padding-top: 3rem; }
 }
 </style>
 """
 
 
+_DARK = """:root { --mom-accent: #b3a8ff; --mom-quiet: #a9adb6;
+  --mom-good: #6fd394; --mom-bad: #ff9b92; }"""
+
+
 def put_on() -> None:
     """Put the style sheet on the page."""
-    st.html(_CSS)
+    is_dark = st.context.theme.type == "dark"
+    st.html(_CSS.replace("/* dark */", _DARK) if is_dark else _CSS)
+
+
+def draw_copy(text: str) -> None:
+    """A button that copies a text by one click."""
+    # `_SCRIPT` listens for it; the text stands in the button itself.
+    st.html(
+        f'<button class="mom-copy" type="button" data-text="{safe.plain(text)}">Copy</button>',
+        width="content",
+    )
 
 
 class Entry(NamedTuple):

@@ -30,17 +30,18 @@ def draw_settings(council: Council) -> CouncilContext:
         told |= _vote(council)
         told |= _synthesizer(council)
         told |= _thermal(council)
-    with st.expander("Budget of a question", icon=":material/savings:"):
+    with st.expander("Spending limit", icon=":material/savings:"):
         told |= _budget(council)
-    with st.expander("More", icon=":material/build:"):
-        told["debug"] = _setting(
-            council, "debug", False, lambda value, key: st.toggle(
-                "Debug view", value, key=key,
-                help="Show every prompt and every reply under the answer.",
-            ),
-        )  # fmt: skip
-    with st.expander("Extensions", icon=":material/extension:"):
-        told["extensions_off"] = draw_switches(council)
+    told["extensions_off"] = ()
+    if council.extensions:
+        with st.expander("Extensions", icon=":material/extension:"):
+            told["extensions_off"] = draw_switches(council)
+    told["debug"] = _setting(
+        council, "debug", False, lambda value, key: st.toggle(
+            "Show prompts", value, key=key,
+            help="Keep every prompt and every reply, and show them beside the answer.",
+        ),
+    )  # fmt: skip
     return CouncilContext.model_validate({k: v for k, v in told.items() if v is not None})
 
 

@@ -28,7 +28,7 @@ def draw_threads() -> None:
     found = state.store.of(session.reader(), search)
     running = {job.thread for job in state.jobs.running()}
     if search and not found:
-        st.caption("Nothing is called so.")
+        st.caption("No results")
     for entry in found[:_SHOWN]:
         _draw_entry(entry, is_open=entry.id == open_one, is_running=entry.id in running)
     if len(found) > _SHOWN:
@@ -63,7 +63,7 @@ def _draw_actions(entry: Entry) -> None:
     if name.strip() and name.strip() != entry.title:
         session.page_state().store.rename(entry.id, name)
         st.rerun()
-    sure = st.checkbox("Forget this conversation for good", key=f"sure-{entry.id}")
+    sure = st.checkbox("Delete conversation", key=f"sure-{entry.id}")
     st.button(
         "Delete",
         icon=":material/delete:",

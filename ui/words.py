@@ -22,8 +22,20 @@ STOPS: dict[StopReason, str] = {
 }
 
 
+_WORTH_SAYING: tuple[StopReason, ...] = ("rounds", "budget", "no_ballots", "heat")
+"""Reasons for which a reader may trust the answer less."""
+
 _SHORTEST = 0.02
 """Seconds of writing below which a speed says nothing but how the network packed it."""
+
+
+def missing(status: Status) -> str:
+    """Who did not answer, and why, in one line; empty where everybody did."""
+    if not status.absent:
+        return ""
+    whole = len(status.spoke) + len({one.character for one in status.absent} - {*status.spoke})
+    count = len({one.character for one in status.absent})
+    return f"{count} of {whole} did not answer: " + "; ".join(map(absent, status.absent))
 
 
 def absent(absence: Absence) -> str:
@@ -76,16 +88,24 @@ def segment_line(segment: Segment) -> str:
 
 def headline(status: Status) -> str:
     """How an answer came about, in one line."""
-    parts = [f"{len(status.spoke)} spoke"]
-    missing = {one.character for one in status.absent if one.stage == "character"}
-    if missing:
-        parts.append(f"{len(missing)} absent")
-    parts.append(f"{status.rounds} round" + "s" * (status.rounds != 1))
-    if status.verdict is not None and status.verdict.leader and status.verdict.share:
-        parts.append(f"{status.verdict.share:.0%} for the leading answer")
-        if status.verdict.confidence is not None:
-            parts.append(f"right with {status.verdict.confidence:.0%}")
-    if status.stop_reason:
+    spoke = len(status.spoke)
+    parts = []
+    verdict = status.verdict
+    if verdict is not None and verdict.leader and verdict.share:
+        if verdict.share >= 1 and not status.dissent and spoke > 1:
+            parts.append(f"All {spoke} agree")
+        else:
+            parts.append(f"{verdict.share:.0%} for {verdict.leader}'s answer")
+        if verdict.confidence is not None:
+            parts.append(f"right with {verdict.confidence:.0%}")
+    elif spoke:
+        parts.append(f"{spoke} answered")
+    absentees = {one.character for one in status.absent if one.stage == "character"}
+    if absentees:
+        parts.append(f"{len(absentees)} did not answer")
+    if status.rounds:
+        parts.append(f"{status.rounds} round" + "s" * (status.rounds != 1))
+    if status.stop_reason in _WORTH_SAYING:
         parts.append(STOPS[status.stop_reason])
     return " · ".join(parts)
 

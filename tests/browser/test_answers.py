@@ -156,7 +156,7 @@ def test_the_way_from_an_answer_to_another_count_and_back(
     one.page.get_by_text("Another proposal leads").wait_for()
     assert len(stage.calls) == before, "counting asks nobody"
     stage.model("pen", reply="What the council says now.")
-    one.page.get_by_role("button", name="Write the answer anew").click()
+    one.page.get_by_role("button", name="Rewrite answer").click()
     one.page.get_by_text("What the council says now.").wait_for()
     assert len(stage.calls) == before + 1
     one.shot("revote-light")

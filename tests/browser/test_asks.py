@@ -58,13 +58,13 @@ def test_a_person_speaks_and_votes_from_the_page(
     made["models"]["clara"] = {"provider": "human", "model": "Ms K.", "timeout": 200}
     one = tab(serve(kept(made, tmp_path)).url)
     one.ask("What is the best pet?")
-    one.page.get_by_text("Ms K. speaks").wait_for()
+    one.page.get_by_text("Ms K. answers").wait_for()
     one.shot("person-light")
-    one.page.get_by_role("textbox", name="What you say").fill("A parrot, by far.")
-    one.page.get_by_role("button", name="Say it").click()
+    one.page.get_by_role("textbox", name="Your answer").fill("A parrot, by far.")
+    one.page.get_by_role("button", name="Send", exact=True).click()
     one.page.get_by_text("Ms K. votes").wait_for()
     one.page.get_by_role("button", name="Abstain").click()
     one.answered()
     assert any("A parrot, by far." in said(call.body) for call in voting(stage.calls))
-    assert one.page.get_by_text("Absent: Clara").count() == 0
+    assert one.page.get_by_text("did not answer: Clara").count() == 0
     assert one.errors == []

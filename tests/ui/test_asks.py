@@ -176,8 +176,8 @@ def test_the_form_lets_a_person_speak_and_hostile_prompts_stay_text(
     asked(job)
     page = chat(council, "t")
     assert any("Ms K." in one.value.replace("\\", "") for one in page.markdown)
-    [field] = [one for one in page.text_area if one.label == "What you say"]
+    [field] = [one for one in page.text_area if one.label == "Your answer"]
     field.set_value("A parrot.")
-    press(page, "Say it")
+    press(page, "Send")
     until(lambda: job.view().rounds[0].seats[1, "Clara"].text == "A parrot.")
     session.page_state().jobs.stop("t")

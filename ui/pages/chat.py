@@ -12,17 +12,28 @@ from mom_council.ui import council_choice as chosen
 from mom_council.ui.answer import draw_label
 from mom_council.ui.ask_forms import draw_asks
 from mom_council.ui.conversation import (
+    AVATAR,
+    COLUMNS,
     PAST,
     draw_buttons,
+    draw_debate,
     draw_edit,
     draw_past_answer,
+    draw_progress,
     draw_question,
     draw_text,
     shown_turns,
 )
 from mom_council.ui.council_choice import draw_choice
-from mom_council.ui.deliberation import draw_running, draw_work_done
-from mom_council.ui.frame import focus
+from mom_council.ui.council_panel import (
+    PAINTER,
+    SYNTHESIZER,
+    draw_open_answer,
+    draw_panel,
+    progress,
+    wants_to_read,
+)
+from mom_council.ui.frame import LONGEST, focus
 from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
 from mom_council.ui.page_store import Thumb
@@ -50,11 +61,16 @@ def page() -> None:
         return
     job = session.page_state().jobs.of(thread) if thread else None
     _input(council, thread, busy=job is not None and job.running)
+    if thread and job is not None and job.running:
+        _draw_stop(thread)
     if thread is None:
         draw_suggestions(council)
     else:
         _draw_thread(thread, council, job)
-    focus(f"{thread}-{job.state if job else ''}")
+        draw_open_answer()
+        draw_debate()
+    state = f"{job.state}-{job.began}" if job else ""
+    focus(thread or "", state)
 
 
 def _admitted(thread: str | None) -> str | None:
@@ -102,13 +118,26 @@ def _input(council: Council, thread: str | None, *, busy: bool) -> None:
         accept_file="multiple",
         file_type=list(TYPES),
         max_upload_size=UPLOAD_MEGABYTES,
-        max_chars=actions.LONGEST,
+        max_chars=LONGEST,
         disabled=busy,
         key="question",
     )
     if told:
         actions.ask(told.text, told.files)
         st.rerun()
+
+
+def _draw_stop(thread: str) -> None:
+    """In the place of the question's field, where it is at hand however far somebody scrolls."""
+    with st.bottom:
+        st.button(
+            "Stop",
+            icon=":material/stop_circle:",
+            key=f"stop-{thread}",
+            shortcut="Esc",
+            on_click=actions.stop,
+            args=(thread,),
+        )
 
 
 def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
@@ -121,19 +150,23 @@ def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
     if first and st.button(f"Show {first} earlier questions", type="tertiary"):
         session.keep(f"all-{thread}", True)
         st.rerun()
-    for place in range(first, len(turns)):
-        draw_question(turns[place].question)
-        with st.chat_message("assistant"):
-            if place == len(turns) - 1 and not running:
-                _draw_last(conversation, council, job, thumbs)
-            else:
-                draw_past_answer(conversation, place, thumbs)
-    if job is not None and job.running:
-        asked = job.question or (conversation.turns[-1].question if conversation.turns else None)
-        if asked is not None:
-            draw_question(asked)
-        with st.chat_message("assistant"):
+    past = len(turns) if running else len(turns) - 1
+    for place in range(first, past):
+        with st.container(key=f"turn-{turns[place].question.id}"):
+            draw_question(turns[place].question)
+            draw_past_answer(conversation, place, thumbs)
+    # The last turn is one element, from its first word to the end: nothing in it changes its place.
+    with st.container(key=f"turn-last-{thread}"):
+        if job is not None and job.running:
+            asked = job.question or (
+                conversation.turns[-1].question if conversation.turns else None
+            )
+            if asked is not None:
+                draw_question(asked)
             _draw_live(thread)
+        elif turns:
+            draw_question(turns[-1].question)
+            _draw_last(conversation, council, job, thumbs)
 
 
 def _talk(thread: str, council: Council, job: Job | None) -> Conversation:
@@ -152,44 +185,51 @@ def _talk(thread: str, council: Council, job: Job | None) -> Conversation:
 def _draw_live(thread: str) -> None:
     """The running question, drawn anew again and again; touching a slider does not touch it."""
     job = session.page_state().jobs.of(thread)
-    if job is None or not job.running:
+    if job is None or not job.running or wants_to_read():
         st.rerun()
-    st.button(
-        "Stop",
-        icon=":material/stop_circle:",
-        key=f"stop-{thread}",
-        shortcut="Esc",
-        on_click=actions.stop,
-        args=(thread,),
-    )
-    draw_asks(thread, job.asks)
-    draw_running(
-        job.view(), job.council, heat_at=job.heat_at, debug=actions.settings().debug, key=thread
-    )
+    view, debug = job.view(), actions.settings().debug
+    answer, panel = st.columns(COLUMNS, gap="medium")
+    with answer, st.chat_message("assistant", avatar=AVATAR):
+        draw_progress(progress(view, live=True), thread, since=job.seconds)
+        with st.container(key=f"answer-{thread}"):
+            writing = view.voices.get(SYNTHESIZER) or view.voices.get(PAINTER)
+            text = safe.markdown(writing.text) if writing is not None else ""
+            st.markdown(text or ":gray[The answer will be here.]")
+        draw_asks(thread, job.asks)
+    with panel:
+        draw_panel(view, job.council, live=True, heat_at=job.heat_at, debug=debug, key=thread)
 
 
 def _draw_last(
     conversation: Conversation, council: Council, job: Job | None, thumbs: dict[str, Thumb]
 ) -> None:
-    """The last question: how the council worked on it, the answer, or how it ended without one."""
-    debug, answer = actions.settings().debug, conversation.turns[-1].answer
-    view = conversation.view
+    """The last question: its answer, or how it ended; beside it how the council worked."""
+    debug, last = actions.settings().debug, conversation.turns[-1].answer
+    view, thread = conversation.view, conversation.thread
     if job is not None and (seen := job.view()).rounds:
         view = seen  # it holds the prompts too, and what was cut off
-    if view.rounds:
-        asked = job.council if job is not None else council
-        draw_work_done(view, asked, debug=debug, key=conversation.thread, is_open=answer is None)
-    if answer is not None:
-        draw_text(answer)
-        if view.status is not None:
-            draw_label(view.status)
-        draw_buttons(conversation, len(conversation.turns) - 1, thumbs.get(str(answer.id)))
-    elif job is not None and job.state == "failed":
-        st.error(safe.inline(words.sentence(job.error)))
-    elif conversation.is_open:
-        st.info("This question was stopped before it was answered. What was finished is kept.")
-    if conversation.is_open:
-        _draw_resume(conversation)
+    answer, panel = st.columns(COLUMNS, gap="medium")
+    with answer, st.chat_message("assistant", avatar=AVATAR):
+        draw_progress(progress(view, live=False), thread)
+        with st.container(key=f"answer-{thread}"):
+            if last is not None:
+                draw_text(last)
+            elif job is not None and job.state == "failed":
+                st.error(safe.inline(words.sentence(job.error)))
+            elif conversation.is_open:
+                st.info(
+                    "This question was stopped before it was answered. What was finished is kept."
+                )
+        if last is not None:
+            if view.status is not None:
+                draw_label(view.status)
+            draw_buttons(conversation, len(conversation.turns) - 1, thumbs.get(str(last.id)))
+        if conversation.is_open:
+            _draw_resume(conversation)
+    with panel:
+        if view.rounds:
+            asked = job.council if job is not None else council
+            draw_panel(view, asked, live=False, heat_at=0.0, debug=debug, key=thread)
 
 
 def _draw_resume(conversation: Conversation) -> None:

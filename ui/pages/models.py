@@ -28,7 +28,7 @@ _PLACES = {
 def page() -> None:
     """Draw the page."""
     st.title("Models", anchor=False)
-    look = st.button("Look again", icon=":material/refresh:", key="look-again")
+    look = st.button("Refresh", icon=":material/refresh:", key="look-again")
     if look or "survey" not in st.session_state:
         with st.spinner("Looking around …"):
             st.session_state["survey"] = session.page_state().wait_for(reach.survey(os.environ))

@@ -228,7 +228,7 @@ def _written(
             key=f"revote-writer:{key}",
         )
         asked = st.button(
-            "Write the answer anew",
+            "Rewrite answer",
             key=f"revote-write:{key}",
             icon=":material/edit_note:",
             disabled=running,
