@@ -175,7 +175,7 @@ async def test_a_drawing_that_nobody_waits_for_stops_at_its_next_step(
     from mom_council.models.clients import loop_resources
     from mom_council.models.prices import Meter
     from mom_council.models.providers import Drawing, ImageOrder, Opening
-    from mom_council.models.providers.diffusion import draw
+    from mom_council.models.providers.diffusers import draw
 
     spec = Model(provider="diffusers", model=str(pipeline))
     opening = Opening(spec, None, None, {}, await loop_resources())

@@ -25,6 +25,7 @@ from mom_council.models.providers.model_pool import MODEL_POOL, best_device, fol
 if TYPE_CHECKING:
     from mom_council.councils.schema import Model
 
+
 LCM_STEPS = 4
 LCM_GUIDANCE = 0.0
 OWN_STEPS = 25
