@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from pydantic import BaseModel, ConfigDict
 
-from mom_council.councils.recording import Question
+from mom_council.councils.recording import RecordedQuestion
 from mom_council.voting.reading import Answer, are_same, read_answer, read_value
 
 
@@ -42,7 +42,7 @@ class Agreement(BaseModel):
         return self.equal / self.both if self.both else 1.0
 
 
-def compare_reading(questions: Iterable[Question], *, examples: int = 20) -> Agreement:
+def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20) -> Agreement:
     """Read every recorded end of a reply anew and compare."""
     both = equal = missed = gained = 0
     differing: list[tuple[str, str, str, str]] = []

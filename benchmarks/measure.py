@@ -21,7 +21,7 @@ from mom_council.benchmarks.measure_tables import as_json, as_markdown, checks_a
 from mom_council.benchmarks.targets import CascadeFigures, PanelFigures, RuleFigures, targets
 from mom_council.councils.recording import (
     Panels,
-    Question,
+    RecordedQuestion,
     RecordingError,
     find_recordings,
     read_panels,
@@ -39,7 +39,7 @@ Scored = list[tuple[Line, RuleDecision]]
 
 
 def measure(
-    dataset: str, questions: Sequence[Question], panels: Panels, *, cross: bool = False
+    dataset: str, questions: Sequence[RecordedQuestion], panels: Panels, *, cross: bool = False
 ) -> list[PanelFigures]:
     """Measure every rule on the panels of a dataset."""
     seats = {"panel": panels.panel, "mixed": panels.mixed}
@@ -53,7 +53,7 @@ def measure(
 def measure_panel(
     dataset: str,
     seats: str,
-    questions: Sequence[Question],
+    questions: Sequence[RecordedQuestion],
     models: Sequence[str],
     *,
     strong: str | None = None,
@@ -167,7 +167,7 @@ def _figures(scored: Scored, plain: Sequence[float], voters: int) -> RuleFigures
 
 
 def _cascade(
-    questions: Sequence[Question], models: Sequence[str], strong: str, *, cross: bool
+    questions: Sequence[RecordedQuestion], models: Sequence[str], strong: str, *, cross: bool
 ) -> CascadeFigures:
     others = [model for model in models if model != strong]
     splits = _splits(lay_out(questions, [*others, strong]), cross=cross)

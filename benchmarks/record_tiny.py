@@ -17,7 +17,7 @@ from typing import Literal
 
 from mom_council.benchmarks.tiny import exam
 from mom_council.benchmarks.tiny import questions as tiny_questions
-from mom_council.councils.recording import Answer, Question, write_recording
+from mom_council.councils.recording import RecordedAnswer, RecordedQuestion, write_recording
 from mom_council.evals.sheet import SHIPPED
 from mom_council.prompts import render
 from mom_council.voting.reading import read_answer, same_answer
@@ -31,7 +31,9 @@ _PERSONA = {
 }
 
 
-def record(asked: Sequence[tiny_questions.Question], weights: Sequence[Path]) -> list[Question]:
+def record(
+    asked: Sequence[tiny_questions.Question], weights: Sequence[Path]
+) -> list[RecordedQuestion]:
     """The recording of these questions; `cal` and `eval` take turns."""
     prompts = [
         render("character", style="short", question=each.text, earlier=[], **_PERSONA)
@@ -42,7 +44,7 @@ def record(asked: Sequence[tiny_questions.Question], weights: Sequence[Path]) ->
         with exam.asking(file) as ask:
             replies[file.stem] = exam.ask_all(ask, prompts)
     return [
-        Question(
+        RecordedQuestion(
             id=f"tiny-{at}",
             dataset="tiny",
             fold="eval" if at % 2 else "cal",
@@ -72,11 +74,11 @@ def main() -> int:
     return 0
 
 
-def _answer(model: str, said: str, gold: str) -> Answer:
+def _answer(model: str, said: str, gold: str) -> RecordedAnswer:
     ans = read_answer(said, kind="closed").bare
     right = same_answer(said, gold)
     ok: Literal[0, 1] = 1 if right else 0
-    return Answer(ans=ans, ok=ok, chars=len(said), text=said, model=f"embedded/{model}")
+    return RecordedAnswer(ans=ans, ok=ok, chars=len(said), text=said, model=f"embedded/{model}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from mom_council import paths
 from mom_council.benchmarks.cascade import cascade
 from mom_council.councils.loader import load_council
 from mom_council.councils.recording import (
-    Question,
+    RecordedQuestion,
     find_recordings,
     load_recording,
     read_panels,
@@ -105,7 +105,7 @@ class Agreement(Record):
 
 
 async def compare(
-    questions: Sequence[Question],
+    questions: Sequence[RecordedQuestion],
     models: Sequence[str],
     *,
     dataset: str = "",
@@ -132,7 +132,7 @@ async def compare(
 
 async def _compared(
     path: Path,
-    questions: Sequence[Question],
+    questions: Sequence[RecordedQuestion],
     models: Sequence[str],
     dataset: str,
     seats: str,
@@ -165,7 +165,7 @@ async def _compared(
     return found
 
 
-def _as_read(question: Question) -> Question:
+def _as_read(question: RecordedQuestion) -> RecordedQuestion:
     """The question with a number for each answer, equal ones as a council reads them.
 
     So that what is compared is the deciding: how answers are read is measured elsewhere.
@@ -197,7 +197,7 @@ def _own_folder() -> Iterator[Path]:
 
 
 async def _play(
-    council: Council, lines: Sequence[Line], asked: Mapping[str, Question]
+    council: Council, lines: Sequence[Line], asked: Mapping[str, RecordedQuestion]
 ) -> AsyncIterator[tuple[Line, tuple[Verdict | None, int]]]:
     graph = compile_council(council)
 
@@ -217,7 +217,7 @@ async def _play(
         yield line, outcome
 
 
-def _whole(question: Question) -> str:
+def _whole(question: RecordedQuestion) -> str:
     """A question with its options, which tell apart questions of the same words."""
     return "\n".join([question.question, *(question.options or ())])
 

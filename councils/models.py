@@ -64,7 +64,7 @@ class Price(Section):
     output: float = Field(ge=0, description="US dollars per million output tokens")
 
 
-class Breaker(Section):
+class BreakerRules(Section):
     """When a model that keeps failing is not asked for a while."""
 
     LABELS: ClassVar = {"after": "Failures before a pause", "pause": "Pause (seconds)"}
@@ -132,8 +132,8 @@ class Model(Section):
     fallbacks: tuple[ModelKey, ...] = Field(
         default=(), description="models that are asked instead when this one fails, in this order"
     )
-    breaker: Breaker | None = Field(
-        default=Breaker(),
+    breaker: BreakerRules | None = Field(
+        default=BreakerRules(),
         description="a model that keeps failing is not asked for a while; null: it is always asked",
     )
     params: dict[str, Any] = Field(
@@ -187,7 +187,7 @@ class Model(Section):
         return refuse_secrets(params, "name the key's environment variable in `api_key_env`")
 
 
-class Lane(Section):
+class LaneRules(Section):
     """What models share: one GPU, or the rate limit of one key."""
 
     LABELS: ClassVar = {

@@ -41,7 +41,7 @@ class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
-class Answer(_Line):
+class RecordedAnswer(_Line):
     """What one model answered to one question."""
 
     ans: str | None = Field(default=None, description="the answer in one form; None: unreadable")
@@ -56,7 +56,7 @@ class Answer(_Line):
     model: str | None = Field(default=None, description="provider/model, where a seat answered")
 
 
-class Question(_Line):
+class RecordedQuestion(_Line):
     """One question and everybody's answers to it."""
 
     id: str = Field(min_length=1)
@@ -66,7 +66,7 @@ class Question(_Line):
     gold: str | None = None
     options: tuple[str, ...] | None = None
     category: str | None = None
-    models: dict[str, Answer] = Field(min_length=1, description="model -> its answer")
+    models: dict[str, RecordedAnswer] = Field(min_length=1, description="model -> its answer")
 
 
 class Panels(BaseModel):
@@ -79,7 +79,7 @@ class Panels(BaseModel):
     strong: str | None = Field(default=None, description="the model a cascade escalates to")
 
 
-def read_recording(path: Path | str) -> Iterator[Question]:
+def read_recording(path: Path | str) -> Iterator[RecordedQuestion]:
     """The questions of a file, one after the other.
 
     Raises:
@@ -89,7 +89,7 @@ def read_recording(path: Path | str) -> Iterator[Question]:
     ids: dict[str, int] = {}
     for number, line in _lines(path):
         try:
-            question = Question.model_validate_json(line)
+            question = RecordedQuestion.model_validate_json(line)
         except ValidationError as error:
             raise RecordingError(f"{path.name}, line {number}: {_first(error)}") from None
         if question.id in ids:
@@ -104,7 +104,7 @@ def read_recording(path: Path | str) -> Iterator[Question]:
         yield question
 
 
-def load_recording(path: Path | str) -> tuple[Question, ...]:
+def load_recording(path: Path | str) -> tuple[RecordedQuestion, ...]:
     """All questions of a file, read once for each state of it.
 
     Raises:
@@ -119,11 +119,11 @@ def load_recording(path: Path | str) -> tuple[Question, ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def _loaded(path: Path, changed: int, size: int) -> tuple[Question, ...]:
+def _loaded(path: Path, changed: int, size: int) -> tuple[RecordedQuestion, ...]:
     return tuple(read_recording(path))
 
 
-def write_recording(path: Path | str, questions: Iterable[Question]) -> int:
+def write_recording(path: Path | str, questions: Iterable[RecordedQuestion]) -> int:
     """Write questions to a file, gzipped where its name ends in `.gz`; give their number.
 
     The file is there in whole or not at all, and the same questions make the same bytes.

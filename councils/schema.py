@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from mom_council.councils.models import (
     Character,
-    Lane,
+    LaneRules,
     Model,
     ModelKey,
     Name,
@@ -27,9 +27,9 @@ from mom_council.councils.sections import (
     Budget,
     Cache,
     Classifier,
-    Extension,
+    ExtensionEntry,
     Painter,
-    Pictures,
+    PictureRules,
     Synthesizer,
     Thermal,
     Tracing,
@@ -45,14 +45,14 @@ __all__ = [
     "Classifier",
     "Council",
     "Deliberation",
-    "Extension",
-    "Lane",
+    "ExtensionEntry",
+    "LaneRules",
     "Likeness",
     "MethodName",
     "Model",
     "Name",
     "Painter",
-    "Pictures",
+    "PictureRules",
     "Pointer",
     "Price",
     "Rounds",
@@ -252,7 +252,7 @@ class Council(Section):
     models: dict[Name, Model] = Field(
         min_length=1, description="the models, by the key that the rest of the council uses"
     )
-    lanes: dict[Name, Lane] = Field(
+    lanes: dict[Name, LaneRules] = Field(
         default_factory=dict, description="limits of the lanes that models name"
     )
     characters: tuple[Character, ...] = Field(
@@ -275,8 +275,8 @@ class Council(Section):
         default=Deliberation(), description="how the council votes and when it stops"
     )
     synthesizer: Synthesizer = Field(description="who writes the one answer")
-    pictures: Pictures = Field(
-        default=Pictures(), description="what is done with pictures that come with a question"
+    pictures: PictureRules = Field(
+        default=PictureRules(), description="what is done with pictures that come with a question"
     )
     painter: Painter | None = Field(
         default=None,
@@ -296,7 +296,7 @@ class Council(Section):
     tools: dict[Name, Tool] = Field(
         default_factory=dict, max_length=64, description="tools that models may call, by name"
     )
-    extensions: tuple[Extension, ...] = Field(
+    extensions: tuple[ExtensionEntry, ...] = Field(
         default=(), description="your own code, called in this order"
     )
     tracing: Tracing = Field(default=Tracing(), description="what is recorded about a run")

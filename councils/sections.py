@@ -87,7 +87,7 @@ class Synthesizer(Section):
         return template
 
 
-class Pictures(Section):
+class PictureRules(Section):
     """What is done with pictures that come with a question."""
 
     LABELS: ClassVar = {"side": "Longest side"}
@@ -205,7 +205,7 @@ class Cache(Section):
     megabytes: int = Field(default=256, ge=1, le=100_000, description="largest size on disk")
 
 
-class Extension(Section):
+class ExtensionEntry(Section):
     """Code of yours that is called around the nodes."""
 
     LABELS: ClassVar = {"use": "Name", "timeout": "Timeout (seconds)"}

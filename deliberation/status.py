@@ -48,7 +48,7 @@ def missing_price_notes(segments: Iterable[Segment], council: Council) -> tuple[
     return (f"No price is known for {names}: the dollars are counted without.",)
 
 
-class Answer(Protocol):
+class LabelledAnswer(Protocol):
     """What the label is put on."""
 
     @property
@@ -69,7 +69,7 @@ class Answer(Protocol):
 
 
 def build_status(
-    written: Answer,
+    written: LabelledAnswer,
     standing: Sequence[Proposal],
     verdict: Verdict,
     state: CouncilState,

@@ -19,7 +19,7 @@ from itertools import combinations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mom_council.councils.recording import Fold, Question, RecordingError
+from mom_council.councils.recording import Fold, RecordedQuestion, RecordingError
 from mom_council.evals.intervals import Interval, clopper_pearson, paired
 from mom_council.evals.reports import table
 from mom_council.evals.rules import best_single, learned, plain_majority, scores, weighted
@@ -104,7 +104,7 @@ class AuditReport(_Part):
         return best.low > 0 or (False if best.high < 0 else None)
 
 
-def audit(questions: Iterable[Question], models: Sequence[str]) -> AuditReport:
+def audit(questions: Iterable[RecordedQuestion], models: Sequence[str]) -> AuditReport:
     """Audit a council of these models on recorded answers.
 
     Raises:

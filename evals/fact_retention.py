@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council
-from mom_council.councils.recording import Answer, Question, write_recording
+from mom_council.councils.recording import RecordedAnswer, RecordedQuestion, write_recording
 from mom_council.councils.schema import Council
 from mom_council.evals.asking import map_concurrently
 from mom_council.evals.intervals import Interval, bootstrap
@@ -256,12 +256,14 @@ def _with_planted_members(
     return load_council(made)
 
 
-def _as_recorded(one: PlantedQuestion) -> Question:
-    return Question(
+def _as_recorded(one: PlantedQuestion) -> RecordedQuestion:
+    return RecordedQuestion(
         id=one.id,
         question=one.question,
         models={
-            name: Answer(ans=read_answer(text, kind="closed").bare, chars=len(text), text=text)
+            name: RecordedAnswer(
+                ans=read_answer(text, kind="closed").bare, chars=len(text), text=text
+            )
             for name, text in one.answers.items()
         },
     )

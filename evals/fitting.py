@@ -9,14 +9,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from mom_council.councils.recording import Fold, Question, load_recording
+from mom_council.councils.recording import Fold, RecordedQuestion, load_recording
 from mom_council.councils.schema import Council
 from mom_council.errors import UnknownNameError
 from mom_council.evals.sheet import Sheet, lay_out, leaders, voter_weights
 from mom_council.models.ledger import Ledger, kind_of, name_of
 from mom_council.voting.calibration import platt_line
 from mom_council.voting.fitted import Fitted
-from mom_council.voting.weights import Case, LearnedVote, choose_pull, learn, temper
+from mom_council.voting.weights import LearnedVote, VoteCase, choose_pull, learn, temper
 
 LEAST_SURE = 0.9
 """The threshold that the calibrated stop starts from; outcomes may raise it, never lower it."""
@@ -74,7 +74,7 @@ def fit_any(cal: Sheet, kind: str = "general", *, seed: int = 0) -> Fitted:
         panels = list(combinations(range(len(cal.models)), number))
         panels = dice.sample(panels, min(_PANELS, len(panels)))
         each = max(1, _MOST // len(panels))
-        cases: list[Case] = []
+        cases: list[VoteCase] = []
         for panel in panels:
             lines = cal.lines if len(cal.lines) <= each else dice.sample(cal.lines, each)
             cases += [_of(line.case, frozenset(panel)) for line in lines]
@@ -141,7 +141,7 @@ def _step(vote: LearnedVote, weights: Sequence[float]) -> tuple[float, float]:
     return (vote.weights[heavy] / weights[heavy] if weights[heavy] else 0.0), vote.none
 
 
-def _of(case: Case, panel: frozenset[int]) -> Case:
+def _of(case: VoteCase, panel: frozenset[int]) -> VoteCase:
     """A case as it is where only some were asked."""
     groups = [
         (at, kept)
@@ -149,7 +149,7 @@ def _of(case: Case, panel: frozenset[int]) -> Case:
         if (kept := tuple(voter for voter in group if voter in panel))
     ]
     right = next((new for new, (old, _) in enumerate(groups) if old == case.right), None)
-    return Case(tuple(group for _, group in groups), right)
+    return VoteCase(tuple(group for _, group in groups), right)
 
 
 _LARGEST = 16
@@ -209,7 +209,7 @@ def teach(
     return Learned(answers, tuple(fits))
 
 
-def sheet_of(questions: Sequence[Question], seats: Sequence[str]) -> Sheet:
+def sheet_of(questions: Sequence[RecordedQuestion], seats: Sequence[str]) -> Sheet:
     """The sheet of recorded seats, its columns called as the ledger calls their models."""
     names = []
     for seat in seats:
@@ -218,7 +218,7 @@ def sheet_of(questions: Sequence[Question], seats: Sequence[str]) -> Sheet:
     return replace(lay_out(questions, seats), models=tuple(names))
 
 
-def columns(council: Council, questions: Sequence[Question]) -> list[str]:
+def columns(council: Council, questions: Sequence[RecordedQuestion]) -> list[str]:
     """The recorded seats of a council's first layer: under the character's name, or its model's.
 
     Raises:

@@ -18,7 +18,7 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from mom_council.councils.recording import Answer, load_recording
+from mom_council.councils.recording import RecordedAnswer, load_recording
 from mom_council.councils.schema import Character, Council, Model
 from mom_council.errors import DeliberationError, ModelError
 from mom_council.evals.asking import SoloAnswer, ask_alone
@@ -69,7 +69,7 @@ def critical_path(spoken: Iterable[tuple[Segment, Usage]], *, in_turn: bool = Fa
 
 
 @functools.lru_cache(maxsize=4)
-def _answers(path: str) -> dict[tuple[str, tuple[str, ...] | None], dict[str, Answer]]:
+def _answers(path: str) -> dict[tuple[str, tuple[str, ...] | None], dict[str, RecordedAnswer]]:
     return {(one.question.strip(), one.options): one.models for one in load_recording(path)}
 
 

@@ -7,7 +7,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
 from mom_council.councils.names import RESERVED, voter_node
-from mom_council.councils.recording import Answer, Question, read_recording, write_recording
+from mom_council.councils.recording import (
+    RecordedAnswer,
+    RecordedQuestion,
+    read_recording,
+    write_recording,
+)
 from mom_council.councils.schema import Council
 from mom_council.evals.asking import SoloAnswer, ask_everyone
 from mom_council.evals.cases import Case
@@ -69,15 +74,17 @@ async def record(
     return len(questions)
 
 
-def recorded(case: Case, answers: dict[str, SoloAnswer], scorer: str = "auto") -> Question | None:
+def recorded(
+    case: Case, answers: dict[str, SoloAnswer], scorer: str = "auto"
+) -> RecordedQuestion | None:
     """One line of a recording; who failed is left out, to be asked again. None: all failed."""
     score = SCORERS[suits(case) if scorer == "auto" else scorer]
-    models: dict[str, Answer] = {}
+    models: dict[str, RecordedAnswer] = {}
     for name, solo in answers.items():
         if solo.error:
             continue
         mark = score(solo.text, case) if case.gold is not None or case.check else None
-        models[name] = Answer(
+        models[name] = RecordedAnswer(
             ans=(mark and mark.answer) or read_answer(solo.text, kind="closed").bare,
             ok=1 if mark is not None and mark.ok else 0,
             chars=len(solo.text),
@@ -91,7 +98,7 @@ def recorded(case: Case, answers: dict[str, SoloAnswer], scorer: str = "auto") -
     if not models:
         return None
     gold = case.gold if case.gold is not None else "(its check)" if case.check else None
-    return Question(
+    return RecordedQuestion(
         id=case.key,
         dataset=case.dataset,
         fold=case.fold,
@@ -103,7 +110,7 @@ def recorded(case: Case, answers: dict[str, SoloAnswer], scorer: str = "auto") -
     )
 
 
-def from_traces(store: TraceStore | None = None, *, limit: int = 500) -> list[Question]:
+def from_traces(store: TraceStore | None = None, *, limit: int = 500) -> list[RecordedQuestion]:
     """The newest local traces as a recording: one question each, oldest first.
 
     Of a character that spoke in several rounds the first answer counts, the one that it gave on
@@ -118,7 +125,7 @@ def from_traces(store: TraceStore | None = None, *, limit: int = 500) -> list[Qu
     return questions[::-1]
 
 
-def from_trace(view: TraceView) -> Question | None:
+def from_trace(view: TraceView) -> RecordedQuestion | None:
     """One trace as a line of a recording; None where no character's answer was kept."""
     first: dict[str, Span] = {}
     node_of = _nodes(view.spans)
@@ -130,12 +137,12 @@ def from_trace(view: TraceView) -> Question | None:
             first.setdefault(str(name), span)
     if not first or not view.summary.question:
         return None
-    return Question(
+    return RecordedQuestion(
         id=view.summary.id,
         dataset=view.summary.council,
         question=_whole(view.summary.question, next(iter(first.values()))),
         models={
-            name: Answer(
+            name: RecordedAnswer(
                 ans=read_answer(span.reply, kind="closed").bare,
                 chars=len(span.reply),
                 text=span.reply,
@@ -190,7 +197,9 @@ async def _ask_all(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _in_order(questions: Iterable[Question], cases: Sequence[Case]) -> list[Question]:
+def _in_order(
+    questions: Iterable[RecordedQuestion], cases: Sequence[Case]
+) -> list[RecordedQuestion]:
     """As the cases stand, those of an earlier recording after them."""
     place = {case.key: at for at, case in enumerate(cases)}
     return sorted(questions, key=lambda one: place.get(one.id, len(place)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mom_council.councils.recording import Question, RecordingError
+from mom_council.councils.recording import RecordedQuestion, RecordingError
 from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.evals.intervals import bootstrap, paired
 from mom_council.evals.rules import RULES, Fit, Rule, RuleDecision
@@ -52,7 +52,7 @@ def methods() -> tuple[str, ...]:
 
 
 def recount(
-    questions: Sequence[Question],
+    questions: Sequence[RecordedQuestion],
     rule_name: str = "plain majority",
     *,
     models: Sequence[str] = (),

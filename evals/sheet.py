@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from mom_council.councils.recording import Fold, Question
+from mom_council.councils.recording import Fold, RecordedQuestion
 from mom_council.voting.posterior import confused_options
-from mom_council.voting.weights import Case, accuracy, grouped, log_odds
+from mom_council.voting.weights import VoteCase, accuracy, grouped, log_odds
 
 SHIPPED: Final = Path(__file__).with_name("recorded") / "tiny.jsonl"
 """What the tiny models answered to questions that they had not learned from."""
@@ -46,11 +46,11 @@ class Line:
         return self.said[voter] in self.right
 
     @property
-    def case(self) -> Case:
+    def case(self) -> VoteCase:
         """The line as the learned vote wants it."""
         groups = grouped(self.said)
         right = next((at for at, each in enumerate(groups) if each in self.right), None)
-        return Case(tuple(groups.values()), right)
+        return VoteCase(tuple(groups.values()), right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Sheet:
         )
 
     @property
-    def cases(self) -> list[Case]:
+    def cases(self) -> list[VoteCase]:
         """The lines as the learned vote wants them."""
         return [line.case for line in self.lines]
 
@@ -125,7 +125,7 @@ class Sheet:
         return sorted(range(len(self.models)), key=lambda voter: -right[voter])
 
 
-def lay_out(questions: Iterable[Question], models: Sequence[str]) -> Sheet:
+def lay_out(questions: Iterable[RecordedQuestion], models: Sequence[str]) -> Sheet:
     """The sheet of a panel. A model that did not answer a question said nothing there."""
     lines = []
     for question in questions:

@@ -18,7 +18,7 @@ from langgraph.errors import GraphBubbleUp
 from pydantic import BaseModel, Field, ValidationError
 
 from mom_council.councils.schema import Council
-from mom_council.councils.schema import Extension as Written
+from mom_council.councils.schema import ExtensionEntry as Written
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions import first_system
 from mom_council.extensions.finding import FoundExtension, find

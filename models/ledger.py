@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, get_args
 from pydantic import ValidationError
 
 from mom_council import paths
-from mom_council.councils.recording import Fold, Question, RecordingError, load_recording
+from mom_council.councils.recording import Fold, RecordedQuestion, RecordingError, load_recording
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import StorageError
 from mom_council.vendors import vendor_of
@@ -303,7 +303,7 @@ class Ledger:
             ) from error
 
 
-def kind_of(question: Question) -> str:
+def kind_of(question: RecordedQuestion) -> str:
     """The kind of a recorded question, as the ledger names it."""
     return question.category or question.dataset or "general"
 

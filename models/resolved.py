@@ -14,11 +14,11 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mom_council.councils.schema import Cache, Character, Council, Lane, Model
+from mom_council.councils.schema import Cache, Character, Council, LaneRules, Model
 from mom_council.errors import UnknownNameError
 from mom_council.vendors import vendor_of
 
-_KEEP_ALIVE = Lane().keep_alive
+_KEEP_ALIVE = LaneRules().keep_alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class LaneSettings:
     """What two models have in common that are in one lane."""
     width: int | None
     """Calls at a time; None is no limit."""
-    rules: Lane | None
+    rules: LaneRules | None
     """Its section in the council, where it has one."""
     plans: bool
     """Whether several of its models are loaded on this machine, so that their order matters."""
@@ -134,7 +134,7 @@ class _Source:
     """What of a council decides how its models are asked."""
 
     models: Mapping[str, Model]
-    lanes: Mapping[str, Lane]
+    lanes: Mapping[str, LaneRules]
     prices: str | None
     cache: Cache | None
 

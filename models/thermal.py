@@ -43,7 +43,7 @@ READ_TIMEOUT = 5.0
 """Seconds; a GPU that has fallen off its bus can block its driver for minutes."""
 
 
-class Reading(Record):
+class HeatReading(Record):
     """One device's temperature, now."""
 
     celsius: float = Field(description="degrees Celsius")
@@ -80,7 +80,7 @@ class ThermalOutcome(Record):
     waited: float = Field(ge=0, description="seconds")
 
 
-def read_temperatures(hwmon_root: Path = HWMON) -> list[Reading]:
+def read_temperatures(hwmon_root: Path = HWMON) -> list[HeatReading]:
     """Read every GPU that answers.
 
     It blocks for as long as the drivers do: call it off the event loop. Whatever cannot be read (no
@@ -97,7 +97,7 @@ def read_temperatures(hwmon_root: Path = HWMON) -> list[Reading]:
     return [reading for reading in found if lowest <= reading.celsius <= highest]
 
 
-def hottest(readings: Sequence[Reading]) -> Reading | None:
+def hottest(readings: Sequence[HeatReading]) -> HeatReading | None:
     """The reading with the most degrees, None when there is none."""
     return max(readings, key=lambda reading: reading.celsius, default=None)
 
@@ -106,7 +106,7 @@ async def cool_down(
     policy: Thermal,
     *,
     report: Callable[[ThermalReport], None],
-    read: Callable[[], Sequence[Reading]] = read_temperatures,
+    read: Callable[[], Sequence[HeatReading]] = read_temperatures,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
     read_timeout: float = READ_TIMEOUT,
@@ -182,9 +182,9 @@ class _Watch:
 
     def __init__(self) -> None:
         self.polls = 0
-        self._seen: dict[str, tuple[Reading, int]] = {}
+        self._seen: dict[str, tuple[HeatReading, int]] = {}
 
-    def note(self, readings: Sequence[Reading]) -> None:
+    def note(self, readings: Sequence[HeatReading]) -> None:
         """Take in one poll."""
         self.polls += 1
         # Ascending, so that of two readings under one name the hotter stays.
@@ -194,12 +194,14 @@ class _Watch:
                 now[device] = (reading, missed + 1)
         self._seen = now
 
-    def hottest(self) -> Reading | None:
+    def hottest(self) -> HeatReading | None:
         """The hottest device that is known or lately was."""
         return hottest([reading for reading, _ in self._seen.values()])
 
 
-async def _off_loop(read: Callable[[], Sequence[Reading]], seconds: float) -> Sequence[Reading]:
+async def _off_loop(
+    read: Callable[[], Sequence[HeatReading]], seconds: float
+) -> Sequence[HeatReading]:
     # A thread cannot be cancelled: one that hangs is left behind, and what it reads is dropped.
     try:
         async with asyncio.timeout(seconds):
@@ -208,7 +210,7 @@ async def _off_loop(read: Callable[[], Sequence[Reading]], seconds: float) -> Se
         return []
 
 
-def _too_hot(hot: Reading, waited: float, limit: float, resume: float) -> str:
+def _too_hot(hot: HeatReading, waited: float, limit: float, resume: float) -> str:
     return (
         f"{hot.device!r} is at {hot.celsius:g} °C after {waited:.0f} s of waiting (a wait starts "
         f"above {limit:g} °C and ends at {resume:g} °C). Improve its cooling, raise "
@@ -226,7 +228,7 @@ class _Nvml:
         self._lock = threading.Lock()
         self._started: ModuleType | None = None
 
-    def read(self) -> list[Reading]:
+    def read(self) -> list[HeatReading]:
         """Every device that answers."""
         # One reader at a time, and nobody queues for long behind one that its driver blocks: so a
         # hung GPU costs one thread, not one a question.
@@ -237,7 +239,7 @@ class _Nvml:
         finally:
             self._lock.release()
 
-    def _read(self) -> list[Reading]:
+    def _read(self) -> list[HeatReading]:
         self._started = nvml = self._started or _start_nvml()
         if nvml is None:
             return []
@@ -268,13 +270,13 @@ def _start_nvml() -> ModuleType | None:
     return nvml
 
 
-def _read_nvml_device(nvml: ModuleType, index: int) -> Reading | None:
+def _read_nvml_device(nvml: ModuleType, index: int) -> HeatReading | None:
     try:
         device = nvml.nvmlDeviceGetHandleByIndex(index)
         celsius = _nvml_celsius(nvml, device)
     except (AttributeError, nvml.NVMLError):
         return None
-    return Reading(celsius=celsius, device=_nvml_name(nvml, device, index), source="nvml")
+    return HeatReading(celsius=celsius, device=_nvml_name(nvml, device, index), source="nvml")
 
 
 def _nvml_celsius(nvml: ModuleType, device: object) -> float:
@@ -299,12 +301,12 @@ def _nvml_name(nvml: ModuleType, device: object, index: int) -> str:
 # hwmon --------------------------------------------------------------------------------------------
 
 
-def _read_hwmon(root: Path) -> list[Reading]:
+def _read_hwmon(root: Path) -> list[HeatReading]:
     found = (_read_chip(chip) for chip in _paths(root, "*"))
     return [reading for reading in found if reading is not None]
 
 
-def _read_chip(chip: Path) -> Reading | None:
+def _read_chip(chip: Path) -> HeatReading | None:
     driver = _text(chip / "name")
     if driver not in GPU_CHIPS:
         return None
@@ -316,7 +318,7 @@ def _read_chip(chip: Path) -> Reading | None:
     degrees = [celsius for celsius in map(_celsius, core) if celsius is not None]
     if not degrees:
         return None
-    return Reading(celsius=max(degrees), device=f"{driver} {_address(chip)}", source="hwmon")
+    return HeatReading(celsius=max(degrees), device=f"{driver} {_address(chip)}", source="hwmon")
 
 
 def _address(chip: Path) -> str:

@@ -112,7 +112,7 @@ class ToolDescription(Body):
     strict: bool | None = None
 
 
-class Tool(Body):
+class ClientTool(Body):
     """A tool of the client's, as a chat names it."""
 
     type: Literal["function"]
@@ -131,7 +131,7 @@ class ResponsesTool(ToolDescription):
 
 
 def chosen(
-    tools: Sequence[Tool | ResponsesTool] | None, choice: str | dict[str, Any] | None
+    tools: Sequence[ClientTool | ResponsesTool] | None, choice: str | dict[str, Any] | None
 ) -> tuple[tuple[dict[str, Any], ...], bool]:
     """The tools to hand to the synthesizer, and whether it must call one.
 

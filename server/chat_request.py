@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemM
 from pydantic import Field, StringConstraints
 
 from mom_council.deliberation.context import AnswerForm
-from mom_council.server.body import Body, Part, Tool, chosen
+from mom_council.server.body import Body, ClientTool, Part, chosen
 from mom_council.server.errors import unsupported, wrong
 
 MOST_CHOICES = 16
@@ -55,7 +55,7 @@ class Function(Part):
     arguments: str
 
 
-class ToolCall(Part):
+class RequestedToolCall(Part):
     """A call that a model made of a client's tool."""
 
     id: str = Field(min_length=1, max_length=256)
@@ -67,29 +67,29 @@ Words = Annotated[Text | Declined, Field(discriminator="type")]
 Seen = Annotated[Text | Picture, Field(discriminator="type")]
 
 
-class Told(Part):
+class InstructionMessage(Part):
     """What the application says to everybody."""
 
     role: Literal["system", "developer"]
     content: str | list[Text]
 
 
-class Asked(Part):
+class UserMessage(Part):
     """What a person says."""
 
     role: Literal["user"]
     content: str | list[Seen]
 
 
-class Said(Part):
+class AssistantMessage(Part):
     """What was answered before."""
 
     role: Literal["assistant"]
     content: str | list[Words] | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[RequestedToolCall] | None = None
 
 
-class Found(Part):
+class ToolResultMessage(Part):
     """What a tool gave."""
 
     role: Literal["tool"]
@@ -97,7 +97,10 @@ class Found(Part):
     tool_call_id: str = Field(min_length=1, max_length=256)
 
 
-Message = Annotated[Told | Asked | Said | Found, Field(discriminator="role")]
+Message = Annotated[
+    InstructionMessage | UserMessage | AssistantMessage | ToolResultMessage,
+    Field(discriminator="role"),
+]
 
 
 class Schema(Body):
@@ -143,7 +146,7 @@ class ChatRequest(Body):
     response_format: ResponseFormat | None = None
     metadata: dict[str, str] | None = Field(default=None, max_length=16)
 
-    tools: list[Tool] | None = None
+    tools: list[ClientTool] | None = None
     tool_choice: str | dict[str, Any] | None = None
 
     # What would change the answer and is not to be had here.
@@ -224,7 +227,7 @@ def conversation(messages: list[Message]) -> list[AnyMessage]:
     Raises:
         Refusal: nobody asks anything.
     """
-    asked = [message for message in messages if isinstance(message, Asked)]
+    asked = [message for message in messages if isinstance(message, UserMessage)]
     if not asked:
         raise wrong("There is no message with the role 'user'.", "messages", "invalid_value")
     content = asked[-1].content
@@ -239,15 +242,15 @@ def _says_something(part: Text | Picture) -> bool:
 
 def _plain(message: Message) -> AnyMessage:
     match message:
-        case Told():
+        case InstructionMessage():
             return SystemMessage(_words(message.content))
-        case Asked(content=str(text)):
+        case UserMessage(content=str(text)):
             return HumanMessage(text)
-        case Asked():
+        case UserMessage():
             return HumanMessage([part.model_dump(exclude_none=True) for part in message.content])  # type: ignore[union-attr]
-        case Found():
+        case ToolResultMessage():
             return ToolMessage(_words(message.content), tool_call_id=message.tool_call_id)
-        case Said():
+        case AssistantMessage():
             calls = [
                 {
                     "id": call.id,

@@ -59,13 +59,13 @@ class Explanation(BaseModel):
     council: dict[str, Any]
 
 
-class Approval(BaseModel):
+class ApprovalForm(BaseModel):
     """Whether a tool may be called."""
 
     allow: bool = Field(description="whether the tool may be called like this")
 
 
-class Spoken(BaseModel):
+class SpokenForm(BaseModel):
     """What a person says, or votes."""
 
     text: str = Field(description="what you say; in a vote a letter or a ranking such as B > A")
@@ -84,14 +84,14 @@ class ClientPeople:
         if request.kind == "person":
             does = "vote" if request.votes else "speak"
             message = f"{request.name}, it is your turn to {does}.\n\n{request.prompt}"
-            spoken = await self._context.elicit(message, Spoken)
+            spoken = await self._context.elicit(message, SpokenForm)
             return spoken.data.text if spoken.action == "accept" else ""
         return {call["id"]: await self._approved(request, call) for call in request.calls}
 
     async def _approved(self, request: PersonRequest, call: dict[str, Any]) -> bool:
         arguments = json.dumps(call["arguments"], ensure_ascii=False)
         message = f"{request.name} wants to call {call['tool']} with {arguments}. Allow it?"
-        answer = await self._context.elicit(message, Approval)
+        answer = await self._context.elicit(message, ApprovalForm)
         return answer.action == "accept" and answer.data.allow
 
 

@@ -11,13 +11,13 @@ from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, Part, ResponsesTool, chosen
 from mom_council.server.chat_request import (
     Address,
-    Asked,
-    Found,
+    AssistantMessage,
+    InstructionMessage,
     Message,
     Picture,
-    Said,
     Text,
-    Told,
+    ToolResultMessage,
+    UserMessage,
 )
 from mom_council.server.errors import unsupported, wrong
 
@@ -49,7 +49,7 @@ class InputImage(Part):
 Block = Annotated[InputText | InputRefusal | InputImage, Field(discriminator="type")]
 
 
-class Spoken(Part):
+class MessageItem(Part):
     """What somebody said."""
 
     type: Literal["message"] = "message"
@@ -57,7 +57,7 @@ class Spoken(Part):
     content: str | list[Block]
 
 
-class Called(Part):
+class FunctionCallItem(Part):
     """A call that was made of a client's tool."""
 
     type: Literal["function_call"]
@@ -86,15 +86,15 @@ def _kind(item: Any) -> str:
 
 
 Item = Annotated[
-    Annotated[Spoken, Tag("message")]
-    | Annotated[Called, Tag("function_call")]
+    Annotated[MessageItem, Tag("message")]
+    | Annotated[FunctionCallItem, Tag("function_call")]
     | Annotated[CallOutput, Tag("function_call_output")]
     | Annotated[Thought, Tag("reasoning")],
     Discriminator(_kind),
 ]
 
 
-class Format(Body):
+class AnswerFormat(Body):
     """The form of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -107,11 +107,11 @@ class Format(Body):
 class TextForm(Body):
     """How the text is to be."""
 
-    format: Format | None = None
+    format: AnswerFormat | None = None
     verbosity: str | None = None
 
 
-class Conversation(Body):
+class ConversationReference(Body):
     """A thread."""
 
     id: str
@@ -129,7 +129,7 @@ class ResponsesRequest(Body):
     top_p: float | None = Field(default=None, ge=0, le=1)
     text: TextForm | None = None
     metadata: dict[str, str] | None = Field(default=None, max_length=16)
-    conversation: str | Conversation | None = None
+    conversation: str | ConversationReference | None = None
 
     tools: list[ResponsesTool] | None = None
     tool_choice: str | dict[str, Any] | None = None
@@ -181,7 +181,7 @@ class ResponsesRequest(Body):
     def thread(self) -> str | None:
         """The thread that goes on."""
         named = self.conversation
-        return named.id if isinstance(named, Conversation) else named
+        return named.id if isinstance(named, ConversationReference) else named
 
     @property
     def form(self) -> AnswerForm:
@@ -206,28 +206,32 @@ class ResponsesRequest(Body):
         """The conversation as a chat has it."""
         head: list[Message] = []
         if self.instructions:
-            head.append(Told(role="system", content=self.instructions))
+            head.append(InstructionMessage(role="system", content=self.instructions))
         if isinstance(self.input, str):
-            return [*head, Asked(role="user", content=self.input)]
+            return [*head, UserMessage(role="user", content=self.input)]
         return [*head, *(said for item in self.input for said in _message(item))]
 
 
 def _message(item: Any) -> Sequence[Message]:
     match item:
-        case Spoken(role="user"):
-            return [Asked(role="user", content=_seen(item.content))]
-        case Spoken(role="assistant"):
-            return [Said(role="assistant", content=_words(item.content))]
-        case Spoken():
-            return [Told(role="system", content=_words(item.content))]
-        case Called():
+        case MessageItem(role="user"):
+            return [UserMessage(role="user", content=_seen(item.content))]
+        case MessageItem(role="assistant"):
+            return [AssistantMessage(role="assistant", content=_words(item.content))]
+        case MessageItem():
+            return [InstructionMessage(role="system", content=_words(item.content))]
+        case FunctionCallItem():
             call = {
                 "id": item.call_id,
                 "function": {"name": item.name, "arguments": item.arguments},
             }
-            return [Said.model_validate({"role": "assistant", "tool_calls": [call]})]
+            return [AssistantMessage.model_validate({"role": "assistant", "tool_calls": [call]})]
         case CallOutput():
-            return [Found(role="tool", tool_call_id=item.call_id, content=_words(item.output))]
+            return [
+                ToolResultMessage(
+                    role="tool", tool_call_id=item.call_id, content=_words(item.output)
+                )
+            ]
     return []
 
 

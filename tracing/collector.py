@@ -16,7 +16,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from mom_council.tracing.store import Said, Span
+from mom_council.tracing.store import PromptMessage, Span
 
 _ABOUT = ("character", "round", "layer", "council")
 _HIDDEN = "langsmith:hidden"
@@ -193,7 +193,7 @@ class Collector(BaseCallbackHandler):
             output_tokens=span.usage.get("output_tokens"),
             error=span.error,
             about={key: value for key, value in span.about.items() if isinstance(value, plain)},
-            prompt=tuple(Said(role=m.type, text=_text(m)) for m in span.prompt),
+            prompt=tuple(PromptMessage(role=m.type, text=_text(m)) for m in span.prompt),
             reply=_text(reply) if reply is not None else span.text[:_LONGEST],
             reasoning=str(extra.get("reasoning_content") or "")[:_LONGEST],
         )

@@ -45,7 +45,7 @@ DELETE FROM traces WHERE id IN (
 """
 
 
-class Said(Record):
+class PromptMessage(Record):
     """One message of a prompt."""
 
     role: str
@@ -69,7 +69,7 @@ class Span(Record):
     about: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="character, round, layer, council, thread"
     )
-    prompt: tuple[Said, ...] = ()
+    prompt: tuple[PromptMessage, ...] = ()
     reply: str = ""
     reasoning: str = ""
 

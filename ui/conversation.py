@@ -18,7 +18,7 @@ from mom_council.ui.answer import draw_past_label
 from mom_council.ui.council_choice import open_source
 from mom_council.ui.council_panel import draw_record
 from mom_council.ui.frame import draw_copy
-from mom_council.ui.history import Conversation, Turn, view_of
+from mom_council.ui.history import Conversation, PastTurn, view_of
 from mom_council.ui.page_store import Thumb
 from mom_council.ui.recount import read_values
 
@@ -201,7 +201,7 @@ def _rate(thread: str, answer: str, key: str) -> None:
 
 def shown_turns(
     conversation: Conversation, removed: frozenset[str], *, running: bool
-) -> tuple[Turn, ...]:
+) -> tuple[PastTurn, ...]:
     """The turns that stand still: without the one that is being answered, or asked again."""
     turns = tuple(turn for turn in conversation.turns if turn.question.id not in removed)
     if running and turns and turns[-1].answer is None:

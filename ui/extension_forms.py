@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from mom_council.councils.refusals import Path
-from mom_council.councils.schema import Extension
+from mom_council.councils.schema import ExtensionEntry
 from mom_council.errors import CouncilError
 from mom_council.extensions.finding import FoundExtension, every, find
 from mom_council.extensions.loaded import ExtensionInfo, describe
@@ -50,7 +50,7 @@ def _draw_extension(place: int, use: str) -> None:
         settings = _settings(about)
         for name, schema in settings.items():
             draw_field(shape_of_setting(name, schema), (*path, "settings", name))
-        shapes = shapes_of(Extension)
+        shapes = shapes_of(ExtensionEntry)
         if not settings:
             draw_field(shapes["settings"], (*path, "settings"))
         draw_field(replace(shapes["timeout"], expert=False), (*path, "timeout"))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Turn:
+class PastTurn:
     """A question, and its answer where there is one."""
 
     question: HumanMessage
@@ -35,7 +35,7 @@ class Conversation:
     """A thread as it is kept."""
 
     thread: str
-    turns: tuple[Turn, ...] = ()
+    turns: tuple[PastTurn, ...] = ()
     view: RunView = field(default_factory=RunView)
     """Of the last turn."""
     is_open: bool = False
@@ -69,18 +69,18 @@ async def copy_conversation(
     await graph.aupdate_state(_config(thread), {"messages": list(messages)}, as_node="synthesizer")
 
 
-def turns_of(messages: Sequence[AnyMessage]) -> tuple[Turn, ...]:
+def turns_of(messages: Sequence[AnyMessage]) -> tuple[PastTurn, ...]:
     """The turns of a conversation."""
-    turns: list[Turn] = []
+    turns: list[PastTurn] = []
     for message in messages:
         if isinstance(message, HumanMessage):
-            turns.append(Turn(message))
+            turns.append(PastTurn(message))
         elif isinstance(message, AIMessage) and turns and message.text:
-            turns[-1] = Turn(turns[-1].question, message)
+            turns[-1] = PastTurn(turns[-1].question, message)
     return tuple(turns)
 
 
-def messages_before(turns: Sequence[Turn], place: int) -> list[AnyMessage]:
+def messages_before(turns: Sequence[PastTurn], place: int) -> list[AnyMessage]:
     """The messages of the turns before one."""
     said: list[AnyMessage] = []
     for turn in turns[:place]:
@@ -90,7 +90,7 @@ def messages_before(turns: Sequence[Turn], place: int) -> list[AnyMessage]:
     return said
 
 
-def repeat_question(turn: Turn) -> list[BaseMessage]:
+def repeat_question(turn: PastTurn) -> list[BaseMessage]:
     """What puts a last question once more, in the place of its answer."""
     old = [m.id for m in (turn.question, turn.answer) if m is not None and m.id]
     return [*(RemoveMessage(id=one) for one in old), HumanMessage(turn.question.content)]

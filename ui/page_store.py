@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS drafts (reader TEXT PRIMARY KEY, council TEXT NOT NUL
 """
 
 
-class Entry(Record):
+class ListedThread(Record):
     """One thread of the list."""
 
     id: str
@@ -67,13 +67,13 @@ class PageStore:
                 row,
             )
 
-    def find(self, thread: str) -> Entry | None:
+    def find(self, thread: str) -> ListedThread | None:
         """A thread, whoever's it is; None where it is not listed."""
         with self._open() as db:
             row = db.execute("SELECT * FROM threads WHERE id = ?", (thread,)).fetchone()
-        return Entry(**dict(row)) if row else None
+        return ListedThread(**dict(row)) if row else None
 
-    def of(self, reader: str, search: str = "", limit: int = 200) -> list[Entry]:
+    def of(self, reader: str, search: str = "", limit: int = 200) -> list[ListedThread]:
         """A reader's threads, the last used first; `search` is a part of the title."""
         part = "%" + "".join(f"\\{c}" if c in "\\%_" else c for c in search.strip()) + "%"
         with self._open() as db:
@@ -82,7 +82,7 @@ class PageStore:
                 "ORDER BY used DESC LIMIT ?",
                 (reader, part, limit),
             ).fetchall()
-        return [Entry(**dict(row)) for row in rows]
+        return [ListedThread(**dict(row)) for row in rows]
 
     def rename(self, thread: str, title: str) -> None:
         """Give a thread another title; an empty one changes nothing."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LastRound:
     """What the last round of a question left behind."""
 
     proposals: tuple[Proposal, ...]
@@ -42,7 +42,7 @@ class Rewritten:
     status: Status
 
 
-def standing(values: Mapping[str, Any], council: Council) -> Standing | None:
+def standing(values: Mapping[str, Any], council: Council) -> LastRound | None:
     """What stood at the end; None where there is nothing to count."""
     state = cast("CouncilState", values)
     if not values.get("proposals"):
@@ -50,7 +50,7 @@ def standing(values: Mapping[str, Any], council: Council) -> Standing | None:
     found = selectors.candidates(state, council)
     turn = selectors.current_turn(state)
     annotation, verdicts = values.get("annotation"), values.get("verdicts") or ()
-    return Standing(
+    return LastRound(
         proposals=tuple(found),
         ballots=tuple(b for b in values.get("ballots", ()) if b.round == turn.round),
         kind=annotation.kind if annotation else "unknown",

@@ -6,7 +6,7 @@ import streamlit as st
 
 from mom_council.runs.threads import delete_thread
 from mom_council.ui import safe, session
-from mom_council.ui.page_store import LONGEST_TITLE, Entry
+from mom_council.ui.page_store import LONGEST_TITLE, ListedThread
 
 _SHOWN = 25
 
@@ -35,7 +35,7 @@ def draw_threads() -> None:
         st.caption(f"{len(found) - _SHOWN} older ones: search for them.")
 
 
-def _draw_entry(entry: Entry, *, is_open: bool, is_running: bool) -> None:
+def _draw_entry(entry: ListedThread, *, is_open: bool, is_running: bool) -> None:
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", wrap=False):
         st.button(
             safe.inline(entry.title) or "Untitled",
@@ -56,7 +56,7 @@ def _draw_entry(entry: Entry, *, is_open: bool, is_running: bool) -> None:
                 _draw_actions(entry)
 
 
-def _draw_actions(entry: Entry) -> None:
+def _draw_actions(entry: ListedThread) -> None:
     name = st.text_input(
         "Name", entry.title, max_chars=LONGEST_TITLE, key=f"name-{entry.id}-{entry.title}"
     )

@@ -60,7 +60,7 @@ class BallotForm(ABC):
         return blank.model_copy(update={self.field: self.read_from(ballot)})
 
 
-class Choice(BallotForm):
+class SingleChoice(BallotForm):
     """One candidate."""
 
     field = "choice"
@@ -153,7 +153,7 @@ class Scores(BallotForm):
         return ballot.scores
 
 
-CHOICE = Choice()
+CHOICE = SingleChoice()
 APPROVALS = Approvals()
 RANKING = Ranking()
 SCORES = Scores()

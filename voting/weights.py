@@ -104,7 +104,7 @@ _USUAL, _HELD = (0.5, 1.0), (5.0, 0.5)
 """The scale and the `none` to expect, and how strongly they are held there: like few questions."""
 
 
-class Case(NamedTuple):
+class VoteCase(NamedTuple):
     """A question whose outcome is known.
 
     Attributes:
@@ -148,7 +148,7 @@ def grouped(said: Sequence[Said | None]) -> dict[Said, tuple[int, ...]]:
 
 
 def learn(
-    cases: Sequence[Case], voters: int, *, pull: float | None = None, seed: int = 0
+    cases: Sequence[VoteCase], voters: int, *, pull: float | None = None, seed: int = 0
 ) -> LearnedVote:
     """Fit a vote to outcomes.
 
@@ -171,7 +171,7 @@ def learn(
     return _vote(_fit(Counter(cases), start, start, pull))
 
 
-def temper(cases: Sequence[Case], weights: Sequence[float]) -> LearnedVote:
+def temper(cases: Sequence[VoteCase], weights: Sequence[float]) -> LearnedVote:
     """Scale given weights, as a whole, so that the probabilities are calibrated: two numbers."""
     scale, none, _ = _tempered(Counter(cases), weights)
     return LearnedVote(tuple(scale * weight for weight in weights), none)
@@ -181,7 +181,7 @@ def _vote(at: Sequence[float]) -> LearnedVote:
     return LearnedVote(tuple(at[:-1]), at[-1])
 
 
-def _start(cases: Sequence[Case], voters: int) -> list[float]:
+def _start(cases: Sequence[VoteCase], voters: int) -> list[float]:
     """Log-odds weights of the number of options that explains the outcomes best, tempered."""
     right = [0] * voters
     for case in cases:
@@ -198,7 +198,7 @@ def _start(cases: Sequence[Case], voters: int) -> list[float]:
 
 
 def _tempered(
-    counted: Mapping[Case, int], weights: Sequence[float], near: Sequence[float] = _USUAL
+    counted: Mapping[VoteCase, int], weights: Sequence[float], near: Sequence[float] = _USUAL
 ) -> tuple[float, float, float]:
     """The scale of the weights and the `none` that make the loss least, and that loss."""
     sums = Counter[tuple[tuple[float, ...], float | None]]()
@@ -233,7 +233,7 @@ def _tempered(
 
 
 def choose_pull(
-    cases: Sequence[Case], voters: int, *, start: Sequence[float] | None = None, seed: int = 0
+    cases: Sequence[VoteCase], voters: int, *, start: Sequence[float] | None = None, seed: int = 0
 ) -> float:
     """The strongest pull back to the start that outcomes do not speak against.
 
@@ -262,7 +262,7 @@ def choose_pull(
 
 
 def _fit(
-    counted: Mapping[Case, int], start: Sequence[float], at: Sequence[float], pull: float
+    counted: Mapping[VoteCase, int], start: Sequence[float], at: Sequence[float], pull: float
 ) -> list[float]:
     """The weights of least loss plus pull / 2 * (distance from the start) squared."""
     size = len(start)
@@ -281,7 +281,7 @@ def _fit(
 
 
 def _add_slopes(
-    case: Case,
+    case: VoteCase,
     number: int,
     at: Sequence[float],
     gradient: list[float],
@@ -318,7 +318,7 @@ def _softmax(groups: Iterable[Sequence[int]], at: Sequence[float]) -> list[float
     return [part / whole for part in parts]
 
 
-def _loss(case: Case, at: Sequence[float]) -> float:
+def _loss(case: VoteCase, at: Sequence[float]) -> float:
     """Minus the logarithm of the probability of what came true."""
     chances = _softmax(case.groups, at)
     return -math.log(max(1e-12, chances[-1 if case.right is None else case.right]))

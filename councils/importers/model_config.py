@@ -100,7 +100,7 @@ class Config(Foreign):
     fallback: str | tuple[str, ...] | None = None
 
 
-class Entry(Foreign):
+class ModelEntry(Foreign):
     """One model."""
 
     name: str = Field(min_length=1, description="the model's name at its provider")
@@ -122,7 +122,9 @@ class GlobalConfig(Foreign):
 class ModelConfig(Foreign):
     """The file."""
 
-    models: dict[str, Entry] = Field(min_length=1, max_length=64, description="the models by key")
+    models: dict[str, ModelEntry] = Field(
+        min_length=1, max_length=64, description="the models by key"
+    )
     provider_groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     default_model: str | None = None
     supported_providers: tuple[str, ...] = ()
@@ -184,12 +186,12 @@ def _pointing_nowhere(config: ModelConfig) -> Any:
                 yield lost(("models", key, "config", "fallback"), name)
 
 
-def _fallbacks(entry: Entry) -> tuple[str, ...]:
+def _fallbacks(entry: ModelEntry) -> tuple[str, ...]:
     named = entry.config.fallback
     return (named,) if isinstance(named, str) else named or ()
 
 
-def _voice(key: str, entry: Entry, config: ModelConfig, voices: Voices, report: Report) -> str:
+def _voice(key: str, entry: ModelEntry, config: ModelConfig, voices: Voices, report: Report) -> str:
     place = f"models.{key}"
     provider = provider_named(entry.provider, entry.type, place, report)
     group = next((name for name, keys in config.provider_groups.items() if key in keys), None)

@@ -78,7 +78,7 @@ def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number that JSON knows; write a finite one")
 
 
-class Format(NamedTuple):
+class ImportFormat(NamedTuple):
     """A foreign format."""
 
     system: str
@@ -89,20 +89,20 @@ class Format(NamedTuple):
     """What such a file is called, where its keys say nothing."""
 
 
-FORMATS: dict[str, Format] = {
-    "characters.json": Format(
+FORMATS: dict[str, ImportFormat] = {
+    "characters.json": ImportFormat(
         "MixtureOfModels",
         characters_json.read,
         frozenset({"characters", "conclusion_thinker", "human_output"}),
         "characters.json",
     ),
-    "moa_config.yaml": Format(
+    "moa_config.yaml": ImportFormat(
         "moa-llm",
         moa_yaml.read,
         frozenset({"proposal_layers", "aggregation_layer", "use_annotator"}),
         "moa_config",
     ),
-    "model_config.json": Format(
+    "model_config.json": ImportFormat(
         "memories-dev",
         model_config.read,
         frozenset({"models", "provider_groups", "default_model"}),

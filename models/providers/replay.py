@@ -29,7 +29,12 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
-from mom_council.councils.recording import Answer, Question, RecordingError, load_recording
+from mom_council.councils.recording import (
+    RecordedAnswer,
+    RecordedQuestion,
+    RecordingError,
+    load_recording,
+)
 from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.models.providers import Opening
 from mom_council.voting.reading import are_same, read_answer
@@ -67,19 +72,19 @@ def open_chat(opening: Opening) -> BaseChatModel:
 class Index:
     """Finds which recorded question a prompt holds."""
 
-    def __init__(self, questions: Sequence[Question]) -> None:
-        self._by_first_line: dict[str, list[tuple[str, Question]]] = {}
+    def __init__(self, questions: Sequence[RecordedQuestion]) -> None:
+        self._by_first_line: dict[str, list[tuple[str, RecordedQuestion]]] = {}
         for question in questions:
             text = question.question.strip()
             first = text.partition("\n")[0].strip()
             self._by_first_line.setdefault(first, []).append((text, question))
 
-    def find(self, prompt: str) -> Question | None:
+    def find(self, prompt: str) -> RecordedQuestion | None:
         """The recorded question that stands in a prompt on lines of its own; the longest of them.
 
         Of questions with the same words, the one whose options stand there too.
         """
-        found: list[tuple[int, int, int, Question]] = []
+        found: list[tuple[int, int, int, RecordedQuestion]] = []
         at = 0
         for line in prompt.split("\n"):
             for start in (at, at + len("Question: ")) if line.startswith("Question: ") else (at,):
@@ -94,10 +99,10 @@ class Index:
         return max(found, key=lambda one: one[:3])[3] if found else None
 
 
-_INDEXES: dict[int, tuple[tuple[Question, ...], Index]] = {}
+_INDEXES: dict[int, tuple[tuple[RecordedQuestion, ...], Index]] = {}
 
 
-def _index(questions: tuple[Question, ...]) -> Index:
+def _index(questions: tuple[RecordedQuestion, ...]) -> Index:
     """The index of a loaded recording, made once."""
     held = _INDEXES.get(id(questions))
     if held is None or held[0] is not questions:
@@ -127,7 +132,7 @@ class ReplayChat(BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         return {"model": self.model, "recording": self.recording}
 
-    def reply(self, messages: Sequence[BaseMessage]) -> tuple[str, Answer]:
+    def reply(self, messages: Sequence[BaseMessage]) -> tuple[str, RecordedAnswer]:
         """What it says to a prompt, and the recorded answer behind that.
 
         Raises:
@@ -138,12 +143,12 @@ class ReplayChat(BaseChatModel):
         if question is None:
             raise LookupError(f"{self.recording!r} does not hold this question")
         if "<request>" in prompt:
-            return '{"route": "text"}', Answer()
+            return '{"route": "text"}', RecordedAnswer()
         if "<question>" in prompt:
             kind = "closed" if any(a.ans for a in question.models.values()) else "open"
-            return json.dumps({"restated": "", "kind": kind}), Answer()
+            return json.dumps({"restated": "", "kind": kind}), RecordedAnswer()
         if leading := _leading(prompt):
-            return leading, Answer()
+            return leading, RecordedAnswer()
         own = question.models.get(self.model)
         if own is None:
             raise LookupError(f"{self.recording!r} has no answer of {self.model!r} to it")
@@ -195,21 +200,21 @@ class ReplayChat(BaseChatModel):
         yield ChatGenerationChunk(message=ending)
 
 
-def recorded_text(answer: Answer) -> str:
+def recorded_text(answer: RecordedAnswer) -> str:
     """What a recorded model says: its text as it was, else its answer, else nothing."""
     if answer.text is not None:
         return answer.text
     return "" if answer.ans is None else f"Answer: {answer.ans}"
 
 
-def _usage(answer: Answer) -> UsageMetadata | None:
+def _usage(answer: RecordedAnswer) -> UsageMetadata | None:
     read, written = answer.input_tokens, answer.output_tokens
     if read is None or written is None:
         return None
     return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
 
-def _ballot(prompt: str, candidates: Sequence[tuple[str, str]], own: Answer) -> str:
+def _ballot(prompt: str, candidates: Sequence[tuple[str, str]], own: RecordedAnswer) -> str:
     mine = read_answer(recorded_text(own), kind="closed")
     same = [label for label, text in candidates if are_same(read_answer(text, kind="closed"), mine)]
     way = next((way for way in _BALLOTS if f'"{way}": ' in prompt), "vote")

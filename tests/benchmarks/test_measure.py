@@ -11,7 +11,7 @@ from mom_council import evals
 from mom_council.benchmarks.extraction import compare_reading, same_answer
 from mom_council.benchmarks.measure import main, measure_panel
 from mom_council.benchmarks.targets import Target
-from mom_council.councils.recording import Answer, Panels, Question, write_recording
+from mom_council.councils.recording import Panels, RecordedAnswer, RecordedQuestion, write_recording
 from mom_council.tests.evals.panels import made_up
 
 SHIPPED = Path(evals.__file__).parent / "recorded"
@@ -88,13 +88,13 @@ def test_other_answers_are_other() -> None:
 
 def test_reading_is_compared_where_both_read() -> None:
     tails = {
-        "same": Answer(ans="42", tail="so the answer is 42."),
-        "other": Answer(ans="41", tail="so the answer is 42."),
-        "missed": Answer(ans="41", tail="and so on and so forth"),
-        "gained": Answer(ans=None, tail="the answer is 42"),
-        "untold": Answer(ans="42"),
+        "same": RecordedAnswer(ans="42", tail="so the answer is 42."),
+        "other": RecordedAnswer(ans="41", tail="so the answer is 42."),
+        "missed": RecordedAnswer(ans="41", tail="and so on and so forth"),
+        "gained": RecordedAnswer(ans=None, tail="the answer is 42"),
+        "untold": RecordedAnswer(ans="42"),
     }
-    found = compare_reading([Question(id="q", models=tails)])
+    found = compare_reading([RecordedQuestion(id="q", models=tails)])
     assert (found.both, found.equal, found.missed, found.gained) == (2, 1, 1, 1)
     assert found.share == 0.5
     assert found.differing == (("q", "other", "41", "42"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from mom_council.councils.recording import Answer, Question
+from mom_council.councils.recording import RecordedAnswer, RecordedQuestion
 from mom_council.evals.sheet import Sheet, lay_out
 
 
@@ -17,7 +17,7 @@ def made_up(
     options: int = 6,
     prices: Sequence[float] | None = None,
     silent: float = 0.0,
-) -> list[Question]:
+) -> list[RecordedQuestion]:
     """Questions that models of these accuracies answered, each erring on its own."""
     rng = random.Random(seed)
     prices = prices or [1e-4 * (at + 1) for at in range(len(accuracies))]
@@ -29,9 +29,9 @@ def made_up(
             ans: str | None = "0" if ok else str(rng.randrange(1, options))
             if rng.random() < silent:
                 ans, ok = None, False
-            models[f"m{model}"] = Answer(ans=ans, ok=1 if ok else 0, chars=10, usd=usd)
+            models[f"m{model}"] = RecordedAnswer(ans=ans, ok=1 if ok else 0, chars=10, usd=usd)
         fold = "eval" if at % 2 else "cal"
-        questions.append(Question(id=f"q{at}", fold=fold, gold="0", models=models))
+        questions.append(RecordedQuestion(id=f"q{at}", fold=fold, gold="0", models=models))
     return questions
 
 

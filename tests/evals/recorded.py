@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from mom_council.councils.loader import load_council
-from mom_council.councils.recording import Answer, Question, write_recording
+from mom_council.councils.recording import RecordedAnswer, RecordedQuestion, write_recording
 from mom_council.councils.schema import Council
 
 SKILL = {"ant": 0.6, "bee": 0.7, "cat": 0.75, "dog": 0.65, "owl": 0.9}
 """How often each recorded model is right."""
 
 
-def sums(number: int = 30, seed: int = 7) -> list[Question]:
+def sums(number: int = 30, seed: int = 7) -> list[RecordedQuestion]:
     """Additions, with answers of five models of known skill; some are silent now and then."""
     dice = random.Random(seed)
     made = []
@@ -26,7 +26,7 @@ def sums(number: int = 30, seed: int = 7) -> list[Question]:
             said: int | None = gold if dice.random() < skill else gold + dice.choice([1, 10, 100])
             if dice.random() < 0.05:
                 said = None
-            answers[name] = Answer(
+            answers[name] = RecordedAnswer(
                 ans=None if said is None else str(said),
                 ok=int(said == gold),
                 chars=40,
@@ -36,7 +36,7 @@ def sums(number: int = 30, seed: int = 7) -> list[Question]:
                 seconds=0.5,
             )
         made.append(
-            Question(
+            RecordedQuestion(
                 id=f"sum-{at}",
                 dataset="sums",
                 fold="cal" if at % 2 else "eval",
@@ -48,7 +48,7 @@ def sums(number: int = 30, seed: int = 7) -> list[Question]:
     return made
 
 
-def kept(path: Path, questions: list[Question] | None = None) -> Path:
+def kept(path: Path, questions: list[RecordedQuestion] | None = None) -> Path:
     """A recording on disk."""
     write_recording(path, sums() if questions is None else questions)
     return path

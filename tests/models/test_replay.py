@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from mom_council.councils.recording import Answer, Question
+from mom_council.councils.recording import RecordedAnswer, RecordedQuestion
 from mom_council.councils.schema import Model
 from mom_council.errors import CouncilError, ModelUnavailableError, UnknownNameError
 from mom_council.evals.scorecard import plurality_of
@@ -23,19 +23,22 @@ from mom_council.prompts import render
 from mom_council.tests.evals.recorded import kept, replayed, sums
 from mom_council.voting.ballots import Candidate, prompt_values
 
-PETS = Question(
+PETS = RecordedQuestion(
     id="pets",
     question="Which pet is best?\n\nSay one word.",
     gold="cat",
     models={
-        "ant": Answer(ans="cat", text="I think so.\n\nAnswer: cat"),
-        "bee": Answer(ans="dog"),
-        "mute": Answer(ans=None),
+        "ant": RecordedAnswer(ans="cat", text="I think so.\n\nAnswer: cat"),
+        "bee": RecordedAnswer(ans="dog"),
+        "mute": RecordedAnswer(ans=None),
     },
 )
 TWINS = [
-    Question(
-        id=f"twin-{n}", question="Which is it?", options=options, models={"ant": Answer(ans=a)}
+    RecordedQuestion(
+        id=f"twin-{n}",
+        question="Which is it?",
+        options=options,
+        models={"ant": RecordedAnswer(ans=a)},
     )
     for n, (options, a) in enumerate([(("red", "blue"), "A"), (("up", "down"), "B")])
 ]

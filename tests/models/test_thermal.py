@@ -18,7 +18,7 @@ from mom_council.councils.schema import Thermal
 from mom_council.errors import ThermalError
 from mom_council.models.thermal import (
     LOST_AFTER,
-    Reading,
+    HeatReading,
     ThermalOutcome,
     ThermalReport,
     cool_down,
@@ -211,13 +211,13 @@ class Room:
         self.reports: list[ThermalReport] = []
         self.read_in: set[int] = set()
 
-    def read(self) -> list[Reading]:
+    def read(self) -> list[HeatReading]:
         self.read_in.add(threading.get_ident())
         degrees = self.polls[min(self.taken, len(self.polls) - 1)]
         self.taken += 1
         self.now += self.slow
         return [
-            Reading(celsius=celsius, device=f"gpu{index}", source="hwmon")
+            HeatReading(celsius=celsius, device=f"gpu{index}", source="hwmon")
             for index, celsius in enumerate(degrees)
             if celsius is not None
         ]
@@ -334,7 +334,7 @@ async def test_temperatures_are_read_off_the_event_loop() -> None:
 async def test_a_driver_that_hangs_does_not_hang_the_council() -> None:
     release = threading.Event()
 
-    def read() -> list[Reading]:
+    def read() -> list[HeatReading]:
         release.wait(30)
         return []
 

@@ -6,7 +6,7 @@ import pytest
 
 from mom_council.deliberation.events import Answered, Heat
 from mom_council.models import thermal
-from mom_council.models.thermal import Reading
+from mom_council.models.thermal import HeatReading
 from mom_council.tests.graph.desk import ask, desk, seat, told, voice
 from mom_council.tests.stage import Stage
 
@@ -27,7 +27,7 @@ async def test_with_a_watch_every_fan_out_takes_a_reading_or_says_once_that_it_c
 
 
 async def test_a_question_waits_in_vain_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    hot = [Reading(celsius=118, device="GPU 0", source="nvml")]
+    hot = [HeatReading(celsius=118, device="GPU 0", source="nvml")]
     defaults = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: hot}
     monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", defaults)
     seat(stage)
@@ -50,7 +50,7 @@ async def test_a_watch_on_a_cool_machine_leaves_no_note(stage: Stage) -> None:
 async def test_a_picture_is_drawn_here_only_on_a_cool_machine(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hot = [Reading(celsius=118, device="GPU 0", source="nvml")]
+    hot = [HeatReading(celsius=118, device="GPU 0", source="nvml")]
     given = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: hot}
     monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", given)
     seat(stage, ["Ada"])

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from mom_council import paths
 from mom_council.councils.schema import Council
 from mom_council.models import thermal
-from mom_council.models.thermal import Reading
+from mom_council.models.thermal import HeatReading
 from mom_council.tests.graph.desk import desk, seat, voice
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.ui.conftest import READER
@@ -135,7 +135,7 @@ def test_a_hot_gpu_is_waited_for_with_a_countdown(
     chat: Chat, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seat(stage)
-    hot = [Reading(celsius=91, device="GPU 0", source="nvml")]
+    hot = [HeatReading(celsius=91, device="GPU 0", source="nvml")]
     monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", {
         **thermal.cool_down.__kwdefaults__, "read": lambda: hot,
     })  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from mom_council.councils.schema import Price
-from mom_council.tracing.store import Said, Span, TraceStore, TraceSummary, TraceView
+from mom_council.tracing.store import PromptMessage, Span, TraceStore, TraceSummary, TraceView
 from mom_council.ui.page_store import PageStore
 from mom_council.ui.trace_views import (
     Wanted,
@@ -143,7 +143,8 @@ def opened() -> AppTest:
 def kept(number: int = 1, **more: Any) -> None:
     for at in range(number):
         calls = span("Ada", 0.0, 1.0, model="quick", reply=f"answer {at}",
-                     prompt=(Said(role="user", text=f"question {at}"),), **more)  # fmt: skip
+                     prompt=(PromptMessage(role="user", text=f"question {at}"),),
+                     **more)  # fmt: skip
         summary = {"id": f"t{at}", "question": f"question {at}", "council": "desk", "calls": 1,
                    "started": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=at)}  # fmt: skip
         TraceStore().write(trace(calls, seconds=1.0, **summary))

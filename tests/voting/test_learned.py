@@ -7,7 +7,7 @@ import random
 import pytest
 
 from mom_council.voting.calibration import calibration_error, minimise, solve
-from mom_council.voting.weights import Case, choose_pull, grouped, learn, temper
+from mom_council.voting.weights import VoteCase, choose_pull, grouped, learn, temper
 
 Row = tuple[tuple[int | None, ...], int]
 
@@ -24,12 +24,12 @@ def panel(accuracies: list[float], number: int, *, seed: int, options: int = 5) 
     return rows
 
 
-def cases(rows: list[Row]) -> list[Case]:
+def cases(rows: list[Row]) -> list[VoteCase]:
     found = []
     for said, truth in rows:
         groups = grouped(said)
         right = list(groups).index(truth) if truth in groups else None
-        found.append(Case(tuple(groups.values()), right))
+        found.append(VoteCase(tuple(groups.values()), right))
     return found
 
 

@@ -12,9 +12,9 @@ from mom_council.errors import MixtureError
 from mom_council.records import Option, Proposal
 from mom_council.ui import background, frame, safe, session
 from mom_council.ui import council_choice as chosen
-from mom_council.ui.history import Turn, read_conversation
-from mom_council.ui.page_store import Entry
-from mom_council.ui.recount import Rewritten, Standing, read_values, rewrite, standing
+from mom_council.ui.history import PastTurn, read_conversation
+from mom_council.ui.page_store import ListedThread
+from mom_council.ui.recount import LastRound, Rewritten, read_values, rewrite, standing
 from mom_council.ui.safe import inert, one_line
 from mom_council.voting.methods import METHODS
 from mom_council.voting.revote import Revote, revote
@@ -45,7 +45,7 @@ def page() -> None:
     _draw(values, council, f"{entry.id}:{answer}")
 
 
-def _chosen(entries: list[Entry]) -> int:
+def _chosen(entries: list[ListedThread]) -> int:
     ids = [entry.id for entry in entries]
     shown = session.thread() or session.kept("shown", None)
     at = st.selectbox(
@@ -58,7 +58,7 @@ def _chosen(entries: list[Entry]) -> int:
     return at or 0
 
 
-def _question(answered: list[Turn], thread: str) -> str:
+def _question(answered: list[PastTurn], thread: str) -> str:
     """Which answer is counted anew, by its message's id: the one that was asked for, or the last.
 
     Empty where nothing has been answered.
@@ -79,7 +79,7 @@ def _question(answered: list[Turn], thread: str) -> str:
     return ids[at or 0]
 
 
-def _values(entry: Entry, council: Council, answer: str) -> dict[str, Any]:
+def _values(entry: ListedThread, council: Council, answer: str) -> dict[str, Any]:
     """What the question left behind; read once, for every touch of a slider comes by here."""
     at = (entry.id, answer, entry.used)
     held = st.session_state.get("revote-values")
@@ -124,7 +124,7 @@ def draw_revote(values: Mapping[str, Any], council: Council, *, key: str) -> Non
     _written(values, council, again, _weighed(stood, key), key)
 
 
-def _rules(stood: Standing, council: Council, key: str) -> Revote:
+def _rules(stood: LastRound, council: Council, key: str) -> Revote:
     """The other rules, and what they come to."""
     then = stood.verdict.method if stood.verdict else council.deliberation.method
     left, right = st.columns(2)
@@ -169,7 +169,7 @@ def _rules(stood: Standing, council: Council, key: str) -> Revote:
     )
 
 
-def _compare(stood: Standing, again: Revote, council: Council) -> None:
+def _compare(stood: LastRound, again: Revote, council: Council) -> None:
     """What it comes to, beside what it came to."""
     then = stood.verdict
     if then is None:
@@ -201,7 +201,7 @@ def _bar(option: Option) -> None:
     st.progress(min(1.0, option.share), text=f"{names}{answer} · {option.share:.0%}")
 
 
-def _proposal(stood: Standing, again: Revote) -> None:
+def _proposal(stood: LastRound, again: Revote) -> None:
     leading = next((p for p in stood.proposals if p.character == again.verdict.leader), None)
     if leading is not None:
         with st.expander(f"What {inert(leading.character, 60)} proposed"):
@@ -276,12 +276,12 @@ def _answer(call: background.BackgroundCall[Rewritten]) -> None:
             st.caption(f":material/info: {inert(note, 500)}")
 
 
-def _weights(stood: Standing, key: str) -> dict[str, float]:
+def _weights(stood: LastRound, key: str) -> dict[str, float]:
     found = {p.character: st.session_state.get(_weight_key(key, p)) for p in stood.proposals}
     return {name: float(weight) for name, weight in found.items() if weight is not None}
 
 
-def _weighed(stood: Standing, key: str) -> list[Proposal]:
+def _weighed(stood: LastRound, key: str) -> list[Proposal]:
     weights = _weights(stood, key)
     return [
         proposal.model_copy(update={"weight": weights.get(proposal.character, proposal.weight)})
