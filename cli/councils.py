@@ -152,7 +152,7 @@ def check(name: Named) -> None:
     ruled, calls = under_extensions(council)
     calls += calls_at_most(ruled)
     lacking = [
-        *map(str, missing(council)),
+        *map(str, missing(council.models.values())),
         *(f"{one.says}; {one.cure}" for one in belongings(council, os.environ)),
     ]
     print(

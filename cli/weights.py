@@ -38,12 +38,15 @@ def show(
     It learns from gold answers, checks that ran, and thumbs; never from what other models liked.
     """
     from mom_council.models.ledger import Ledger
+    from mom_council.models.resolved import member_models
 
     ledger = Ledger()
     if council is not None:
         from mom_council.councils.loader import load_council
 
-        weights = ledger.weights(load_council(council), kind or "general", options=options)
+        weights = ledger.weights(
+            member_models(load_council(council)), kind or "general", options=options
+        )
         if json:
             write_json(weights)
         else:
@@ -82,13 +85,15 @@ def apply(
 ) -> None:
     """Print a council as YAML, with the weights that its models have earned."""
     from mom_council.councils.loader import load_council, to_yaml
-    from mom_council.models.ledger import Ledger, reweighed
+    from mom_council.deliberation.selectors import with_weights
+    from mom_council.models.ledger import Ledger
+    from mom_council.models.resolved import member_models
     from mom_council.runs.words import inert
 
     loaded = load_council(council)
-    earned = Ledger().weights(loaded, kind, options=options)
+    earned = Ledger().weights(member_models(loaded), kind, options=options)
     rounded = {name: round(weight, 3) for name, weight in earned.items()}
-    print(inert(to_yaml(reweighed(loaded, rounded))), end="")
+    print(inert(to_yaml(with_weights(loaded, rounded))), end="")
 
 
 @app.command()

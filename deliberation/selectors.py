@@ -66,11 +66,16 @@ def with_learned_weights(state: CouncilState, council: Council) -> Council:
     earned = trust.odds if rules.stop == "calibrated" else trust.weights
     if not earned:
         return council
-    seats = tuple(
-        who.model_copy(update={"weight": earned.get(who.name, who.weight)})
+    return with_weights(council, earned)
+
+
+def with_weights(council: Council, weights: Mapping[str, float]) -> Council:
+    """The council with other weights; whom they leave out keeps its own."""
+    characters = tuple(
+        who.model_copy(update={"weight": weights.get(who.name, who.weight)})
         for who in council.characters
     )
-    return council.model_copy(update={"characters": seats})
+    return council.model_copy(update={"characters": characters})
 
 
 def seeded_random(state: CouncilState, council: Council, *purpose: object) -> random.Random:

@@ -88,7 +88,7 @@ async def council(named: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
         yield failed("council", error, "fix the file; `mom councils list` names the presets")
         return
     sound = True
-    for need in await asyncio.to_thread(missing, loaded):
+    for need in await asyncio.to_thread(missing, loaded.models.values()):
         sound = False
         yield failed("council", need)
     for finding in [

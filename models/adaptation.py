@@ -5,13 +5,14 @@ set a temperature of their own; some vendors answer some of that with a 400. Wha
 says is renamed or left out before it is sent. Profiles age with every new model, so a model whose
 vendor says outright which parameter it does not take is asked again without it. The same holds for
 a schema: a server that answers it with a 400 is asked again without it, once. What was found out so
-is remembered.
+is remembered for the event loop (`LearnedLimits`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
@@ -37,18 +38,30 @@ _SAYS_NO = re.compile(
     re.IGNORECASE,
 )
 
-_refused: dict[tuple[str, str | None, str], frozenset[str]] = {}
-"""Parameters that a model was found not to take."""
+ModelAddress = tuple[str, str | None, str]
+"""A model, wherever it stands in councils: provider, address, name."""
 
 
-def adapt_params(spec: Model, params: Params) -> dict[str, Any]:
+@dataclass(slots=True)
+class LearnedLimits:
+    """What an event loop's calls found that models do not take, beyond their vendors' profiles."""
+
+    params: dict[ModelAddress, frozenset[str]] = field(default_factory=dict)
+    """Parameters that a model does not take."""
+    no_schema: set[ModelAddress] = field(default_factory=set)
+    """Models that take no JSON schema."""
+    no_tools: set[ModelAddress] = field(default_factory=set)
+    """Models that take no tools in their provider's own way."""
+
+
+def adapt_params(spec: Model, params: Params, limits: LearnedLimits) -> dict[str, Any]:
     """The parameters as the voice's vendor takes them.
 
     Where others speak a vendor's protocol, its terms hold at its own address only.
     """
     vendor = vendor_of(spec.provider)
     taken = {vendor.names.get(name, name): value for name, value in params.items()}
-    for name in _refused.get(_whose(spec), ()):
+    for name in limits.params.get(model_address(spec), ()):
         taken.pop(name, None)
     elsewhere = vendor.shared_protocol and not vendor.is_at_home(spec.base_url)
     for exclusion in vendor.excludes:
@@ -60,17 +73,19 @@ def adapt_params(spec: Model, params: Params) -> dict[str, Any]:
     return taken
 
 
-def accepts(spec: Model, params: Params, name: str) -> bool:
+def accepts(spec: Model, params: Params, name: str, limits: LearnedLimits) -> bool:
     """Whether one of the parameters is sent, under whatever name."""
     called = vendor_of(spec.provider).names.get(name, name)
-    return called in adapt_params(spec, params)
+    return called in adapt_params(spec, params, limits)
 
 
-def remember_rejection(spec: Model, params: Params, failure: Failure) -> bool:
+def remember_rejection(
+    spec: Model, params: Params, failure: Failure, limits: LearnedLimits
+) -> bool:
     """Whether the vendor named a parameter that it does not take; it is left out from now on."""
     if failure.status not in (400, 422) or not _SAYS_NO.search(failure.reason):
         return False
-    known = _refused.get(_whose(spec), frozenset())
+    known = limits.params.get(model_address(spec), frozenset())
     names = vendor_of(spec.provider).names
     sent = {names.get(name, name) for name, value in params.items() if value is not None}
     named = [
@@ -82,18 +97,16 @@ def remember_rejection(spec: Model, params: Params, failure: Failure) -> bool:
         return False
     if "both" in failure.reason and len(named) > 1:
         named = named[1:]  # one of them may stay
-    _refused[_whose(spec)] = known | {*named}
+    limits.params[model_address(spec)] = known | {*named}
     return True
 
 
-def _whose(spec: Model) -> tuple[str, str | None, str]:
+def model_address(spec: Model) -> ModelAddress:
+    """What is learned of a model is kept under this."""
     return spec.provider, spec.base_url, spec.model
 
 
 _REFUSALS = (400, 422)
-
-_unable: set[tuple[str, str | None, str]] = set()
-"""Models that were found not to take a schema: provider, address, name."""
 
 
 def uses_responses_api(chat: BaseChatModel) -> bool:
@@ -105,17 +118,18 @@ def uses_responses_api(chat: BaseChatModel) -> bool:
 class SchemaConstraint:
     """One call's schema, from its first try to its last."""
 
-    def __init__(self, spec: Model, schema: dict[str, Any] | None) -> None:
+    def __init__(self, spec: Model, schema: dict[str, Any] | None, limits: LearnedLimits) -> None:
         self._schema = schema
+        self._limits = limits
         self._way = vendor_of(spec.provider).schema
         if spec.structured == "json_schema":
             self._way = self._way or "argument"
-        self._whose = (spec.provider, spec.base_url, spec.model)
+        self._address = model_address(spec)
         self._sent = (
             schema is not None
             and self._way is not None
             and spec.structured != "text"
-            and self._whose not in _unable
+            and self._address not in limits.no_schema
             and (
                 spec.structured == "json_schema"
                 or probed_capabilities(spec).structured is not False
@@ -152,4 +166,4 @@ class SchemaConstraint:
     def answered(self) -> None:
         """An answer came; without the schema, where that was given up: then that was the cause."""
         if self._given_up:
-            _unable.add(self._whose)
+            self._limits.no_schema.add(self._address)

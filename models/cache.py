@@ -287,27 +287,48 @@ class CacheRequest:
         return hashlib.sha256(written.encode()).hexdigest()
 
 
-async def find_answer(cache: Cache, request: CacheRequest) -> CachedAnswer | None:
-    """The answer that lies there for a request, if one does; never raises."""
-    shelf = CacheFile(cache_dir())
-    if _resting(shelf, "find"):
-        return None
-    try:
-        return await asyncio.to_thread(_find, shelf, cache, request)
-    except _TROUBLE as error:
-        _say(shelf, "find", error)
-        return None
+class AnswerCache:
+    """The cache as one event loop uses it. What is wrong with it is said once, and it rests."""
 
+    def __init__(self) -> None:
+        self._rest_until: dict[tuple[str, str], float] = {}
+        self._warned: set[tuple[str, str]] = set()
 
-async def keep_answer(cache: Cache, request: CacheRequest, answer: CachedAnswer) -> None:
-    """Lay down a whole answer; never raises."""
-    shelf = CacheFile(cache_dir())
-    if _resting(shelf, "keep") or not _worth_keeping(answer):
-        return
-    try:
-        await asyncio.to_thread(_keep, shelf, cache, request, answer)
-    except _TROUBLE as error:
-        _say(shelf, "keep", error)
+    async def find(self, cache: Cache, request: CacheRequest) -> CachedAnswer | None:
+        """The answer that lies there for a request, if one does; never raises."""
+        file = CacheFile(cache_dir())
+        if self._is_resting(file, "find"):
+            return None
+        try:
+            return await asyncio.to_thread(_find, file, cache, request)
+        except _TROUBLE as error:
+            self._warn(file, "find", error)
+            return None
+
+    async def keep(self, cache: Cache, request: CacheRequest, answer: CachedAnswer) -> None:
+        """Lay down a whole answer; never raises."""
+        file = CacheFile(cache_dir())
+        if self._is_resting(file, "keep") or not _worth_keeping(answer):
+            return
+        try:
+            await asyncio.to_thread(_keep, file, cache, request, answer)
+        except _TROUBLE as error:
+            self._warn(file, "keep", error)
+
+    def _is_resting(self, file: CacheFile, act: str) -> bool:
+        return time.monotonic() < self._rest_until.get((str(file.folder), act), 0.0)
+
+    def _warn(self, file: CacheFile, act: str, error: Exception) -> None:
+        """Say what is wrong with the cache, each thing once, and leave it alone for a while."""
+        folder, message = str(file.folder), redact(str(error))
+        cure = "`mom cache clear` begins a new one"
+        if not isinstance(error, TamperedError):
+            self._rest_until[folder, act] = time.monotonic() + _REST
+            message = f"{str(file.file)!r}: {message}"
+            cure = "`mom cache stats` says where it lies"
+        if (folder, message) not in self._warned:
+            self._warned.add((folder, message))
+            _log.warning("the cache is not used, and the model is asked: %s; %s", message, cure)
 
 
 def stats() -> CacheStats:
@@ -316,11 +337,11 @@ def stats() -> CacheStats:
     Raises:
         StorageError: it cannot be read.
     """
-    shelf = CacheFile(cache_dir())
+    file = CacheFile(cache_dir())
     try:
-        return shelf.stats()
+        return file.stats()
     except (OSError, sqlite3.Error) as error:
-        raise StorageError(f"{str(shelf.file)!r} cannot be read: {error}") from None
+        raise StorageError(f"{str(file.file)!r} cannot be read: {error}") from None
     except TamperedError as error:
         raise StorageError(f"{error}; `mom cache clear` begins a new one") from None
 
@@ -331,30 +352,30 @@ def clear() -> int:
     Raises:
         StorageError: the file cannot be removed.
     """
-    shelf = CacheFile(cache_dir())
+    file = CacheFile(cache_dir())
     try:
-        return shelf.clear()
+        return file.clear()
     except OSError as error:
-        raise StorageError(f"{str(shelf.file)!r} cannot be removed: {error}") from None
+        raise StorageError(f"{str(file.file)!r} cannot be removed: {error}") from None
 
 
 _TROUBLE = (OSError, sqlite3.Error, StorageError, ValueError)
 
 
-def _find(shelf: CacheFile, cache: Cache, request: CacheRequest) -> CachedAnswer | None:
+def _find(file: CacheFile, cache: Cache, request: CacheRequest) -> CachedAnswer | None:
     if (key := _key(request)) is None:
         return None
-    found = shelf.find(key, cache.ttl)
+    found = file.find(key, cache.ttl)
     try:
         return None if found is None else CachedAnswer.model_validate_json(found)
     except ValidationError:
-        raise TamperedError(f"an answer kept in {str(shelf.file)!r} cannot be read") from None
+        raise TamperedError(f"an answer kept in {str(file.file)!r} cannot be read") from None
 
 
-def _keep(shelf: CacheFile, cache: Cache, request: CacheRequest, answer: CachedAnswer) -> None:
+def _keep(file: CacheFile, cache: Cache, request: CacheRequest, answer: CachedAnswer) -> None:
     named = f"{request.spec.provider}/{request.spec.model}"
     if (key := _key(request)) is not None:
-        shelf.keep(key, named, answer.model_dump_json(), cache.ttl, cache.megabytes)
+        file.keep(key, named, answer.model_dump_json(), cache.ttl, cache.megabytes)
 
 
 def _key(request: CacheRequest) -> str | None:
@@ -389,23 +410,3 @@ def _weights(spec: Model) -> list[int] | None:
     except (OSError, ValueError):
         return None
     return [found.st_size, found.st_mtime_ns]
-
-
-_rest_until: dict[tuple[str, str], float] = {}
-_said: set[tuple[str, str]] = set()
-
-
-def _resting(shelf: CacheFile, act: str) -> bool:
-    return time.monotonic() < _rest_until.get((str(shelf.folder), act), 0.0)
-
-
-def _say(shelf: CacheFile, act: str, error: Exception) -> None:
-    """Tell what is wrong with the cache, each thing once, and leave it alone for a while."""
-    folder, told = str(shelf.folder), redact(str(error))
-    cure = "`mom cache clear` begins a new one"
-    if not isinstance(error, TamperedError):
-        _rest_until[folder, act] = time.monotonic() + _REST
-        told, cure = f"{str(shelf.file)!r}: {told}", "`mom cache stats` says where it lies"
-    if (folder, told) not in _said:
-        _said.add((folder, told))
-        _log.warning("the cache is not used, and the model is asked: %s; %s", told, cure)

@@ -17,6 +17,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from mom_council.models.adaptation import LearnedLimits
+from mom_council.models.cache import AnswerCache
 from mom_council.models.lanes import Lanes
 from mom_council.models.retry import Breakers
 
@@ -44,6 +46,9 @@ class LoopResources:
         """Opened chat models by everything they were opened with."""
         self.lanes: Lanes = {}
         self.breakers: Breakers = {}
+        self.limits = LearnedLimits()
+        """What models were found not to take."""
+        self.answers = AnswerCache()
         self.servers: dict[Hashable, ServerConnection] = {}
         """MCP servers that are connected."""
         self.connecting = asyncio.Lock()

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from mom_council import paths
 from mom_council.councils.recording import Fold, RecordedQuestion, RecordingError, load_recording
-from mom_council.councils.schema import Council, Model
+from mom_council.councils.schema import Model
 from mom_council.errors import StorageError
 from mom_council.vendors import vendor_of
 from mom_council.voting.fitted import Fitted, Trust, places
@@ -193,12 +193,14 @@ class Ledger:
                     db.execute("DELETE FROM fits WHERE panel = ?", (panel,))
             return db.execute("DELETE FROM outcomes WHERE model = ?", (model,)).rowcount
 
-    def weights(self, council: Council, kind: str, *, options: float = 2.0) -> dict[str, float]:
+    def weights(
+        self, members: Mapping[str, Model], kind: str, *, options: float = 2.0
+    ) -> dict[str, float]:
         """Character -> the weight that its model has earned on a kind of question.
 
         Log-odds with the correction for `options` answers, never negative; see `reliability`.
         """
-        names = {who.name: name_of(council.models[who.model]) for who in council.characters}
+        names = {who: name_of(model) for who, model in members.items()}
         models = tuple(dict.fromkeys(names.values()))
         earned = learned_weights(self.outcomes(), models, kind, options=options)
         return {who: earned[model] for who, model in names.items()}
@@ -230,13 +232,14 @@ class Ledger:
                 cure="`mom weights fit` makes it anew",
             ) from None
 
-    def trust(self, council: Council, kind: str = "") -> Trust:
-        """What is known of a council's voices on a kind of question; of any kind if left out.
+    def trust(self, members: Mapping[str, Model], panel: tuple[str, ...], kind: str = "") -> Trust:
+        """What is known of a council's models on a kind of question; of any kind if left out.
+
+        `members` are its characters and their models, `panel` those of its first layer.
 
         Reads files: call it off the event loop.
         """
-        voices = {who.name: name_of(council.models[who.model]) for who in council.characters}
-        panel = council.seats[0]
+        voices = {who: name_of(model) for who, model in members.items()}
         trust = Trust(kind=kind, voices=voices, panel=panel)
         if not self._there():
             return trust
@@ -324,12 +327,3 @@ def _panel_key(models: Sequence[str]) -> str:
 
 def _some(voices: dict[str, str], names: Sequence[str]) -> dict[str, str]:
     return {name: voices[name] for name in names}
-
-
-def reweighed(council: Council, weights: dict[str, float]) -> Council:
-    """The council with other weights; whom they leave out keeps its own."""
-    seats = tuple(
-        who.model_copy(update={"weight": weights.get(who.name, who.weight)})
-        for who in council.characters
-    )
-    return council.model_copy(update={"characters": seats})

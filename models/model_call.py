@@ -132,7 +132,9 @@ class ModelCall:
         self._log = log
         self._lane = lane
         self._meter = Meter(price)
-        self._offer = ToolOffer(model.key, model.settings, question.tools, question.schema)
+        self._offer = ToolOffer(
+            model.key, model.settings, question.tools, question.schema, here.limits
+        )
         self._breaker = breaker_of(here.breakers, model.settings)
         self._now = asyncio.get_running_loop().time
         self._began = 0.0
@@ -244,7 +246,8 @@ class ModelCall:
         """What `astream` is given besides the messages."""
         arguments = self._offer.arguments(chat)
         question = self._question
-        if question.stop and accepts(self._settings, question.params_for(self._model), "stop"):
+        params = question.params_for(self._model)
+        if question.stop and accepts(self._settings, params, "stop", self._here.limits):
             arguments["stop"] = [*question.stop]
         return arguments
 
@@ -265,7 +268,7 @@ class ModelCall:
     def _adapt(self, failure: Failure) -> bool:
         """Whether the next request leaves out what this one was refused for."""
         params = self._question.params_for(self._model)
-        if remember_rejection(self._settings, params, failure):
+        if remember_rejection(self._settings, params, failure, self._here.limits):
             return True
         return self._offer.refused_by(failure)
 

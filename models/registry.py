@@ -10,11 +10,11 @@ import asyncio
 import importlib.util
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from mom_council.councils.schema import Council, Model
+from mom_council.councils.schema import Model
 from mom_council.errors import (
     CapabilityError,
     CouncilError,
@@ -54,7 +54,7 @@ async def open_model(
     """
     merged = {**spec.params, **(params or {})}
     asked = {name: value for name, value in merged.items() if value is not None}
-    asked = adapt_params(spec, asked)
+    asked = adapt_params(spec, asked, resources.limits)
     base_url, key = await _address_and_key(spec)
     written = json.dumps(asked, sort_keys=True, default=repr)
     same = (spec.provider, spec.model, base_url, key, spec.context, written)
@@ -76,14 +76,14 @@ async def open_model(
     return resources.models[same]
 
 
-def missing(council: Council) -> list[MixtureError]:
-    """What the council's models need and this machine has not: packages, and variables with keys.
+def missing(models: Iterable[Model]) -> list[MixtureError]:
+    """What models need and this machine has not: packages, and variables with keys.
 
     One error for each need; none is raised. Nothing is asked over the network.
     """
     needs: dict[str, MixtureError] = {}
     keyless: dict[tuple[str, str], dict[str, None]] = {}
-    for spec in council.models.values():
+    for spec in models:
         try:
             check(spec)
         except MixtureError as error:
@@ -92,7 +92,9 @@ def missing(council: Council) -> list[MixtureError]:
         name = key_variable(spec)
         if name is not None and not os.environ.get(name, "").strip():
             keyless.setdefault((spec.provider, name), {})[spec.model] = None
-    keys = [missing_key(provider, [*models], name) for (provider, name), models in keyless.items()]
+    keys = [
+        missing_key(provider, [*names], variable) for (provider, variable), names in keyless.items()
+    ]
     return [*needs.values(), *keys]
 
 

@@ -123,6 +123,11 @@ def resolve_character(council: Council, who: Character) -> ResolvedModel:
     return model.with_vision(who.vision)
 
 
+def member_models(council: Council) -> dict[str, Model]:
+    """The model of each character, for what is learned of models (`models.ledger`)."""
+    return {who.name: council.models[who.model] for who in council.characters}
+
+
 def resolve_alone(settings: Model, key: str = "model") -> ResolvedModel:
     """A model that stands in no council; its fallbacks are left out."""
     alone = settings.model_copy(update={"fallbacks": ()})

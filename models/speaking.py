@@ -97,7 +97,7 @@ async def _ask_one(
     price = price_of(model.settings, await prices_of(model.prices))
     sent = await messages_for(model.settings, question.messages)
     request = None if seat is None else _cache_request(model, question, sent, seat)
-    if model.cache and request and (kept := await cache.find_answer(model.cache, request)):
+    if model.cache and request and (kept := await here.answers.find(model.cache, request)):
         if lane is not None and is_first:
             lane.withdraw(model.instance)
         return _recall(model, question, kept, log, is_free=price is not None)
@@ -105,7 +105,7 @@ async def _ask_one(
     async with _turn(here, lane, model, announced=is_first):
         reply = await call.run()
     if model.cache and request and reply and reply.finish == "stop" and reply.whole:
-        await cache.keep_answer(model.cache, request, _to_keep(reply))
+        await here.answers.keep(model.cache, request, _to_keep(reply))
     return reply
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from mom_council.councils.schema import Model
-from mom_council.models.adaptation import SchemaConstraint
+from mom_council.models.adaptation import LearnedLimits, SchemaConstraint, model_address
 from mom_council.models.capabilities import probed_capabilities
 from mom_council.models.stream_parser import AnswerReader, answer_in
 from mom_council.records import Record
@@ -94,9 +94,6 @@ ToolDefinition = Mapping[str, Any]
 
 _REFUSALS = (400, 404, 405, 422, 501)
 
-_unable: set[tuple[str, str | None, str]] = set()
-"""Models that were found not to take tools: provider, address, name."""
-
 _OFFER = """\
 You may use tools. Reply with one JSON object and nothing else. To use a tool:
 {{"tool": NAME, "arguments": {{...}}}}
@@ -122,18 +119,20 @@ class ToolOffer:
         self,
         key: str,
         spec: Model,
-        tools: Sequence[ToolDefinition] = (),
-        schema: dict[str, Any] | None = None,
+        tools: Sequence[ToolDefinition],
+        schema: dict[str, Any] | None,
+        limits: LearnedLimits,
     ) -> None:
         self._key = key
         self._spec = spec
         self._schema = schema
         self._tools = tools
-        self._whose = (spec.provider, spec.base_url, spec.model)
-        self._native = bool(tools) and _able(spec) and self._whose not in _unable
+        self._limits = limits
+        self._address = model_address(spec)
+        self._native = bool(tools) and _able(spec) and self._address not in limits.no_tools
         self._given_up = False
         self._bound: dict[str, Any] = {}
-        self._constraint = SchemaConstraint(spec, schema or self._form)
+        self._constraint = SchemaConstraint(spec, schema or self._form, limits)
 
     @property
     def _form(self) -> dict[str, Any] | None:
@@ -191,11 +190,11 @@ class ToolOffer:
         """An answer came; in words, where the other way was given up: then that was the cause."""
         self._constraint.answered()
         if self._given_up:
-            _unable.add(self._whose)
+            self._limits.no_tools.add(self._address)
 
     def _in_words(self) -> None:
         self._native = False
-        self._constraint = SchemaConstraint(self._spec, self._schema or self._form)
+        self._constraint = SchemaConstraint(self._spec, self._schema or self._form, self._limits)
 
     def read(
         self, text: str, chunks: Sequence[AIMessageChunk]

@@ -15,6 +15,7 @@ from mom_council.deliberation.schedule import first_layer, next_layer, next_wave
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import BudgetError, StorageError
 from mom_council.models.ledger import Ledger
+from mom_council.models.resolved import member_models
 from mom_council.records import Absence, Note
 
 
@@ -85,7 +86,9 @@ async def _acquainted(
     notes: list[str] = []
     trust = None
     try:
-        trust = await asyncio.to_thread(lambda: Ledger().trust(council, kind))
+        trust = await asyncio.to_thread(
+            lambda: Ledger().trust(member_models(council), council.seats[0], kind)
+        )
     except StorageError as error:
         notes.append(f"What is known of the models could not be read: {error}.")
     rules = council.deliberation

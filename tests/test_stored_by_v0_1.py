@@ -40,6 +40,7 @@ from mom_council.evals.cases import Case
 from mom_council.evals.run import evaluate
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger
+from mom_council.models.resolved import member_models
 from mom_council.runs.threads import delete_thread, list_threads, show_thread
 from mom_council.tests.graph.desk import (
     proposals,
@@ -270,7 +271,7 @@ def read_ledger(folder: Path) -> dict[str, Any]:
         "outcomes": {"/".join(key): [one.right, one.wrong] for key, one in known.items()},
         "fits": [one.model_dump(mode="json") for one in ledger.fits()],
         "kinds": list(ledger.kinds()),
-        "panel": plainly(ledger.trust(sitting, "sums").fitted),
+        "panel": plainly(ledger.trust(member_models(sitting), sitting.seats[0], "sums").fitted),
         "shown": sorted([one.model, one.kind] for one in ledger.show()),
     }
 

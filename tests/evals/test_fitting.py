@@ -7,14 +7,21 @@ from pathlib import Path
 import pytest
 
 from mom_council.councils.recording import write_recording
+from mom_council.councils.schema import Council
 from mom_council.errors import UnknownNameError
 from mom_council.evals.fitting import teach
 from mom_council.models.ledger import Ledger
+from mom_council.models.resolved import member_models
 from mom_council.tests.evals.recorded import kept, replayed, sums
 from mom_council.tests.graph.desk import ask
 from mom_council.voting.calibration import calibration_error
+from mom_council.voting.fitted import Trust
 
 PANEL = ("ant", "bee", "cat", "owl")
+
+
+def trust_of(council: Council) -> Trust:
+    return Ledger().trust(member_models(council), council.seats[0], "sums")
 
 
 def test_it_learns_outcomes_and_fits_the_panel_and_any_panel(tmp_path: Path):
@@ -25,10 +32,10 @@ def test_it_learns_outcomes_and_fits_the_panel_and_any_panel(tmp_path: Path):
     fitted = learned.fits[1]
     assert (fitted.kind, fitted.questions, fitted.models[0]) == ("sums", 100, "owl")
     assert all(weight >= 0 for weight in (*fitted.weights, *fitted.joint))
-    trust = Ledger().trust(replayed(path, PANEL), "sums")
+    trust = trust_of(replayed(path, PANEL))
     assert trust.fitted == fitted
     assert trust.weights["Owl"] == max(trust.weights.values())
-    assert Ledger().trust(replayed(path, ("ant", "bee")), "sums").fitted is None
+    assert trust_of(replayed(path, ("ant", "bee"))).fitted is None
     assert Ledger().kinds() == ("sums",)
 
 

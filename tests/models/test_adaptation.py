@@ -9,7 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.adaptation import adapt_params
+from mom_council.models.adaptation import LearnedLimits, adapt_params
 from mom_council.models.clients import loop_resources
 from mom_council.models.registry import open_model
 from mom_council.models.resolved import resolve_model
@@ -22,7 +22,11 @@ THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
 
 def sent(provider: str, model: str, params: dict[str, Any], **more: Any) -> set[str]:
     return {
-        *adapt_params(Model.model_validate({"provider": provider, "model": model, **more}), params)
+        *adapt_params(
+            Model.model_validate({"provider": provider, "model": model, **more}),
+            params,
+            LearnedLimits(),
+        )
     }
 
 

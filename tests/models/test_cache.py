@@ -30,8 +30,6 @@ SCHEMA = {"title": "Vote", "type": "object", "properties": {"choice": {"type": "
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
-    monkeypatch.setattr(cache, "_said", set())
-    monkeypatch.setattr(cache, "_rest_until", {})
     monkeypatch.setattr("mom_council.models.retry.FIRST_WAIT", 0.02)
 
 

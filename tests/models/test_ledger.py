@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from mom_council.councils.recording import RecordingError
-from mom_council.models.ledger import Ledger, Outcome, name_of, reweighed
+from mom_council.deliberation.selectors import with_weights
+from mom_council.models.ledger import Ledger, Outcome, name_of
+from mom_council.models.resolved import member_models
 from mom_council.tests.evals.recorded import kept, replayed, sums
 from mom_council.voting.reliability import Outcomes
 
@@ -57,11 +59,11 @@ def test_the_better_model_weighs_more_and_nobody_less_than_nothing(ledger: Ledge
     path = kept(tmp_path / "sums.jsonl", sums(200))
     ledger.fit(path)
     council = replayed(path, ("ant", "owl"))
-    weights = ledger.weights(council, "sums", options=4)
+    weights = ledger.weights(member_models(council), "sums", options=4)
     assert weights["Owl"] > weights["Ant"] >= 0
-    assert reweighed(council, weights).character("Owl").weight == weights["Owl"]
+    assert with_weights(council, weights).character("Owl").weight == weights["Owl"]
     ledger.learn([Outcome("ant", "sums", False)] * 500)
-    assert ledger.weights(council, "sums")["Ant"] == 0
+    assert ledger.weights(member_models(council), "sums")["Ant"] == 0
 
 
 def test_it_is_shown_and_forgotten(ledger: Ledger):

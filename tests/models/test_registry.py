@@ -127,6 +127,6 @@ def test_what_a_council_lacks_is_listed_once():
             "synthesizer": {"model": "a"},
         }
     )
-    [error] = missing(council)
+    [error] = missing(council.models.values())
     assert error.what == "'openai' needs a key for 'x', 'z'"
     assert "'OPENAI_API_KEY'" in error.cure

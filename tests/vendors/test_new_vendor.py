@@ -84,9 +84,9 @@ async def test_its_key_stays_with_it(acme: Stage, monkeypatch: pytest.MonkeyPatc
     near = Model(provider="acme", model="m")
     far = near.model_copy(update={"base_url": f"{acme.url}/elsewhere/v1"})
     assert (key_of(near), key_of(far)) == (KEY, None)
-    assert missing(council(acme)) == []
+    assert missing(council(acme).models.values()) == []
     monkeypatch.delenv("ACME_API_KEY")
-    [error] = missing(council(acme))
+    [error] = missing(council(acme).models.values())
     assert "ACME_API_KEY" in str(error)
 
 

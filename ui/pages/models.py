@@ -218,4 +218,4 @@ def _lacks(name: str, found: Survey) -> list[str]:
         council = load_council(name)
     except MixtureError as error:
         return [str(error)]
-    return [*map(str, missing(council)), *reach.unpulled(council, found)]
+    return [*map(str, missing(council.models.values())), *reach.unpulled(council, found)]
