@@ -145,46 +145,39 @@ def register() -> None:
     from mom_council.cli import (
         ask,
         batch,
-        cache,
-        chat,
         councils,
-        doctor,
-        download,
         evals,
         extensions,
+        machine,
         probe,
         serve,
-        threads,
-        traces,
-        ui,
+        stored,
         weights,
     )
-    from mom_council.cli import councils as imports
-    from mom_council.cli import serve as mcp
 
     if app.registered_commands:
         return
     app.command("ask")(ask.ask)
-    app.command("chat")(chat.chat)
+    app.command("chat")(ask.chat)
     app.command("resume")(ask.resume)
-    app.add_typer(threads.app, name="threads", cls=Listed)
+    app.add_typer(stored.threads_app, name="threads", cls=Listed)
     app.add_typer(councils.app, name="councils", cls=Listed)
     app.command("batch")(batch.batch)
-    app.command("import")(imports.import_)
+    app.command("import")(councils.import_)
     app.add_typer(extensions.app, name="extensions", cls=Listed)
-    app.add_typer(traces.app, name="trace", cls=Listed)
-    app.add_typer(cache.app, name="cache", cls=Listed)
-    app.command("doctor")(doctor.doctor)
-    app.command("download")(download.download)
-    app.command("ui")(ui.ui)
+    app.add_typer(stored.traces_app, name="trace", cls=Listed)
+    app.add_typer(stored.cache_app, name="cache", cls=Listed)
+    app.command("doctor")(machine.doctor)
+    app.command("download")(machine.download)
+    app.command("ui")(serve.ui)
     app.command("serve")(serve.serve)
-    app.command("mcp")(mcp.mcp)
+    app.command("mcp")(serve.mcp)
     app.command("eval")(evals.evaluate)
     app.command("probe")(probe.probe)
     app.command("record")(evals.record)
     app.command("revote")(evals.revote)
     app.command("audit")(evals.audit)
-    app.command("keeps")(evals.keeps)
+    app.command("keeps")(evals.fact_retention)
     app.add_typer(weights.app, name="weights", cls=Listed)
 
 

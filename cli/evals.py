@@ -81,7 +81,7 @@ def evaluate(
     from mom_council.evals.sheet import recording_path
 
     if str(data) == PLANTED:
-        keeps(council, number=limit or 20, concurrency=concurrency, json=json)
+        fact_retention(council, number=limit or 20, concurrency=concurrency, json=json)
         return
     loaded = load_council(council)
     cases = read_cases(recording_path(data), fold=fold, limit=limit)
@@ -252,7 +252,7 @@ def audit(
         print(as_markdown(found), end="")
 
 
-def keeps(
+def fact_retention(
     council: Seated,
     number: Annotated[int, typer.Option(min=1, help="How many planted questions.")] = 20,
     concurrency: Abreast = 4,

@@ -80,13 +80,13 @@ def tell_warnings() -> None:
     """Have the package's own warnings told as everything else is."""
     import logging
 
-    class Told(logging.Handler):
+    class WarningHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             tell(record.getMessage())
 
     log = logging.getLogger("mom_council")
     if not log.handlers:
-        log.addHandler(Told(logging.WARNING))
+        log.addHandler(WarningHandler(logging.WARNING))
 
 
 def refuse(

@@ -46,7 +46,7 @@ def going_on(command: str, thread: str, db: str | None) -> str:
     return shlex.join(words)
 
 
-async def kept(graph: Graph, config: RunnableConfig) -> str | None:
+async def describe_kept(graph: Graph, config: RunnableConfig) -> str | None:
     """What there is of the open question; None where nothing is open."""
     from mom_council.runs.resume import is_open
 
@@ -237,7 +237,7 @@ class Session:
             if self._answered is not None:
                 return self._unkept(screen, error, self._answered)
             code = exits.exit_code(error)
-            kept = self._kept()
+            kept = self._what_is_kept()
             line = f"{error}{kept}"
             if isinstance(error, QuorumError) and self.again("resume") in kept:
                 line = f"{error.what}; fix the problem, then: {self.again('resume')}"
@@ -246,13 +246,13 @@ class Session:
             if code:
                 if sys.stderr.isatty():
                     failure.say()  # below the ^C
-                self._refuse("Interrupted", f"interrupted{self._kept()}", code)
+                self._refuse("Interrupted", f"interrupted{self._what_is_kept()}", code)
             elif run.waiting:
                 code = exits.STOPPED
                 from mom_council.runs.words import waiting_for
 
                 line = one_line(waiting_for(run.waiting), 300)
-                self._refuse("LeaveNeeded", f"{line}{self._kept()}", code)
+                self._refuse("LeaveNeeded", f"{line}{self._what_is_kept()}", code)
         self._stopping.over()
         return code
 
@@ -291,12 +291,12 @@ class Session:
                 )
         self._begun_before = True  # from its second question on, in a talk
 
-    def _kept(self) -> str:
+    def _what_is_kept(self) -> str:
         """What is kept of an open question, and how to go on with it."""
         if place(self._db) == "memory:":
             return "; nothing is kept (--db memory:)"
         try:
-            what = self._runner.run(kept(self.opened.graph, self._config()))
+            what = self._runner.run(describe_kept(self.opened.graph, self._config()))
         except MixtureError:
             return ""
         return f"; {what}: {self.again('resume')}" if what else "; nothing of it is kept"
@@ -323,7 +323,7 @@ def _under_extensions(council: Council) -> tuple[Council, int]:
 def screen_for(show: Show, council: Council) -> Screen:
     """The way of showing that was asked for: live in a terminal, plain in a pipe, JSON, ..."""
     if show is Show.JSON:
-        from mom_council.cli.report import OneObject
+        from mom_council.cli.screen import OneObject
 
         return OneObject()
     if show is Show.QUIET:

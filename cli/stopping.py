@@ -36,7 +36,7 @@ class Stopping:
     def listen(self) -> None:
         """Begin to listen; only a program's main thread can."""
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._heard) for number in _CODES}
+            self._before = {number: signal.signal(number, self._on_signal) for number in _CODES}
 
     def leave(self) -> None:
         """From here on everything is being closed: a signal need not wait for that."""
@@ -88,7 +88,7 @@ class Stopping:
         """What came after a stopped work is done too: the next signal is a first one again."""
         self.code, self._at_once = 0, _nothing
 
-    def _heard(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         code = _CODES[signal.Signals(number)]
         if self.code or self._leaving:
             self._at_once()

@@ -131,7 +131,7 @@ class Run:
     named: str = ""
     """How the council was named, for a later resume; empty: chosen for the machine."""
     people: People | None = None
-    wanted: Callable[[Mapping[str, Any]], bool] | None = None
+    reads: Callable[[Mapping[str, Any]], bool] | None = None
     """Which events to read, by their plain form; left out, all of them."""
     state_keys: Sequence[str] = ()
     """What `values` holds where no thread is kept."""
@@ -162,19 +162,20 @@ class Run:
             enabled=self.traced and rules.local,
             content=rules.content,
             council=self.opened.council.name,
-            secret_names=secret_names(self.opened.council),
         ) as trace:
             self.trace = trace.id
-            given: Any = {"messages": list(self.messages)} if self.messages is not None else None
-            if given is None:
+            graph_input: Any = None
+            if self.messages is not None:
+                graph_input = {"messages": list(self.messages)}
+            else:
                 config, context = {**config, **await ready(graph, config)}, awake(context)
             while True:
                 followed = follow(
                     graph,
-                    given,
+                    graph_input,
                     config,
                     context=context,
-                    wanted=self.wanted,
+                    reads=self.reads,
                     silent=self._silent,
                     keep_state=None if graph.checkpointer or not self.state_keys else self._keep,
                     state_keys=self.state_keys,
@@ -186,7 +187,7 @@ class Run:
                 if not self.waiting or (answers := await self._answers()) is None:
                     return
                 # The time that a person took is not charged to the question.
-                given, config, context = Command(resume=answers), self.config, awake(context)
+                graph_input, config, context = Command(resume=answers), self.config, awake(context)
 
     async def finish(self) -> Mapping[str, Any]:
         """Do the run without looking at its events; returns the state at the end.
@@ -251,11 +252,6 @@ class Run:
                 one.cancel()
         self.waiting = ()
         return {request.id: text for request, text in zip(requests, said, strict=True)}
-
-
-def secret_names(council: Council) -> set[str]:
-    """The variables that hold the council's keys, which no trace may show."""
-    return {model.api_key_env for model in council.models.values() if model.api_key_env}
 
 
 async def _in_time(people: People, request: PersonRequest) -> Any:

@@ -42,11 +42,11 @@ from mom_council.records import Absence, Annotation, Ballot, Segment, Status
 
 async def follow(
     graph: CompiledStateGraph[Any, Any, Any, Any],
-    given: Any,
+    graph_input: Any,
     config: RunnableConfig,
     *,
     context: CouncilContext | None = None,
-    wanted: Callable[[Any], bool] | None = None,
+    reads: Callable[[Any], bool] | None = None,
     silent: bool = False,
     keep_state: Callable[[dict[str, Any]], None] | None = None,
     state_keys: Sequence[str] | None = None,
@@ -55,10 +55,10 @@ async def follow(
 
     Args:
         graph: the compiled council.
-        given: `{"messages": [...]}` for a question, None to go on with an open one.
+        graph_input: `{"messages": [...]}` for a question, None to go on with an open one.
         config: holds `configurable.thread_id` where the graph has a checkpointer.
         context: the settings of this run.
-        wanted: says of an event as it was written whether to read it; left out, all are read.
+        reads: says of an event as it was written whether to read it; left out, all are read.
         silent: have the graph write no events at all.
         keep_state: takes the state after each step, for a graph without a checkpointer.
         state_keys: the parts of the state that `keep_state` takes.
@@ -70,7 +70,7 @@ async def follow(
     if silent or keep_state is not None:
         modes.append("values")
     stream = graph.astream(
-        given,
+        graph_input,
         config,
         context=context,
         stream_mode=modes,
@@ -87,7 +87,7 @@ async def follow(
                 if keep_state is not None:
                     keep_state(part["data"])
                 continue
-            if wanted is not None and not wanted(part["data"]):
+            if reads is not None and not reads(part["data"]):
                 continue
             event = read_event(part["data"])
             if event is not None:

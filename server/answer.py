@@ -83,24 +83,24 @@ def _overlap(text: str, stop: str) -> int:
     )
 
 
-async def in_text(answered: Answered, *, kept: bool) -> str:
+async def in_text(answered: Answered, *, is_stored: bool) -> str:
     """The answer's text with its pictures in it.
 
     Args:
         answered: the answer.
-        kept: whether a thread still names their files; else they are deleted.
+        is_stored: whether a thread still names their files; else they are deleted.
     """
     if not answered.pictures:
         return answered.text
-    return await asyncio.to_thread(_drawn, answered.text, [*answered.pictures], kept)
+    return await asyncio.to_thread(_drawn, answered.text, [*answered.pictures], is_stored)
 
 
-def _drawn(text: str, blocks: list[dict[str, Any]], kept: bool) -> str:
+def _drawn(text: str, blocks: list[dict[str, Any]], is_stored: bool) -> str:
     shown = [
         f"![picture](data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()})"
         for file, _ in pictures_in(blocks)
     ]
-    if not kept:
+    if not is_stored:
         delete_pictures(blocks)
     return "\n\n".join((text, *shown))
 
@@ -145,7 +145,7 @@ class WholeAnswer:
 
 
 async def run(
-    server: ServerState, asked: ServedQuestion, *, watch: Callable[[Event], None] | None = None
+    server: ServerState, question: ServedQuestion, *, watch: Callable[[Event], None] | None = None
 ) -> AsyncGenerator[str | WholeAnswer, None]:
     """Have the council answer; yields pieces of text, and at the end the whole.
 
@@ -153,33 +153,33 @@ async def run(
 
     Args:
         server: where it is asked.
-        asked: what.
+        question: what.
         watch: is shown everything that the run tells; left out, only the answer is read.
 
     Raises:
         Refusal: there is no place, or the thread is busy.
         MixtureError: as the council raises it.
     """
-    served = asked.served
-    stops = StopFilter(asked.form.stop)
+    served = question.served
+    stops = StopFilter(question.form.stop)
     first: float | None = None
     answered: Answered | None = None
     async with (
-        server.alone_in(asked.thread),
+        server.alone_in(question.thread),
         server.slots.place(),
-        _opened(server, asked) as (opened, thread),
+        _opened(server, question) as (opened, thread),
     ):
         began = time.monotonic()
         recipe = Run(
             opened,
-            asked.messages,
+            question.messages,
             thread=thread,
-            context=CouncilContext(form=asked.form, seed=asked.seed),
+            context=CouncilContext(form=question.form, seed=question.seed),
             named=served.model,
-            people=asked.people,
-            wanted=_is_for_clients if watch is None else None,
+            people=question.people,
+            reads=_is_for_clients if watch is None else None,
             # A client that names no thread has nothing kept, a trace included.
-            traced=asked.thread is not None,
+            traced=question.thread is not None,
         )
         async with aclosing(recipe.events()) as events:
             async for event in events:
@@ -199,34 +199,34 @@ async def run(
         if answered is None:
             raise DeliberationError("the run ended without an answer", cure="ask again")
         server.metrics.answered(served.model, answered.status, time.monotonic() - began)
-    if rest := stops.end(await _text(answered, asked, candid=server.settings.candid)):
+    if rest := stops.end(await _text(answered, question, candid=server.settings.candid)):
         yield rest
     yield WholeAnswer(stops.text, answered, stops.stopped)
 
 
 @asynccontextmanager
 async def _opened(
-    server: ServerState, asked: ServedQuestion
+    server: ServerState, question: ServedQuestion
 ) -> AsyncIterator[tuple[OpenCouncil, str | None]]:
     """The council and the thread to ask in.
 
     A person is asked in a thread; where the client named none, one that lives as long as the
     question.
     """
-    if asked.thread is not None or asked.people is None:
-        yield asked.served.opened, asked.thread
+    if question.thread is not None or question.people is None:
+        yield question.served.opened, question.thread
         return
     thread = f"question-{uuid.uuid4().hex}"
     try:
-        yield OpenCouncil(asked.served.council, server.memory), thread
+        yield OpenCouncil(question.served.council, server.memory), thread
     finally:
         await server.memory.adelete_thread(thread)
 
 
-async def whole(server: ServerState, asked: ServedQuestion) -> WholeAnswer:
+async def whole(server: ServerState, question: ServedQuestion) -> WholeAnswer:
     """The whole answer at once."""
     outcome: WholeAnswer | None = None
-    async with aclosing(run(server, asked)) as parts:
+    async with aclosing(run(server, question)) as parts:
         async for part in parts:
             if isinstance(part, WholeAnswer):
                 outcome = part
@@ -235,13 +235,13 @@ async def whole(server: ServerState, asked: ServedQuestion) -> WholeAnswer:
 
 
 async def several(
-    server: ServerState, asked: ServedQuestion, choices: int
+    server: ServerState, question: ServedQuestion, choices: int
 ) -> AsyncGenerator[tuple[int, str | WholeAnswer], None]:
     """Several choices: as many runs of the council, side by side, each with other dice."""
     heard: asyncio.Queue[tuple[int, str | WholeAnswer] | None] = asyncio.Queue()
 
     async def listen(choice: int) -> None:
-        async with aclosing(run(server, asked.again(choice))) as parts:
+        async with aclosing(run(server, question.again(choice))) as parts:
             async for part in parts:
                 heard.put_nowait((choice, part))
 
@@ -281,12 +281,12 @@ def _is_answer(event: Said) -> bool:
     return event.speaker.node == "synthesizer" and not event.reasoning
 
 
-async def _text(answered: Answered, asked: ServedQuestion, *, candid: bool) -> str:
+async def _text(answered: Answered, question: ServedQuestion, *, candid: bool) -> str:
     """The answer as its client may read it."""
     status = answered.status
     if status.route == "image" and status.degraded and not answered.pictures and not candid:
         return "The picture could not be drawn; the server's log says more."
-    return await in_text(answered, kept=asked.thread is not None)
+    return await in_text(answered, is_stored=question.thread is not None)
 
 
 def usage_of(outcomes: Sequence[WholeAnswer]) -> Usage:

@@ -44,7 +44,7 @@ class Catalogue:
     Args:
         first: councils that were named, the default one first.
         presets: whether those that come with the package are offered too.
-        kept: gives the files of the councils that the chat page keeps, by name; read again for
+        saved: gives the files of the councils that the chat page keeps, by name; read again for
             every list and every name that is not known yet.
     """
 
@@ -53,7 +53,7 @@ class Catalogue:
         first: Iterable[Council],
         *,
         presets: bool = True,
-        kept: Callable[[], dict[str, Path]] | None = saved_councils,
+        saved: Callable[[], dict[str, Path]] | None = saved_councils,
     ) -> None:
         self._sources: dict[str, Council | str | Path] = {}
         for council in first:
@@ -63,13 +63,13 @@ class Catalogue:
                 )
             self._sources[council.name] = council
         self._presets = preset_names() if presets else ()
-        self._kept = kept
+        self._saved = saved
         self._ready: dict[tuple[str, str | None, bool], tuple[float, ServedCouncil]] = {}
         self._making = asyncio.Lock()
 
     async def councils(self) -> list[str]:
         """The councils that there are, the default one first."""
-        return [*await asyncio.to_thread(self._known)]
+        return [*await asyncio.to_thread(self._sources_by_name)]
 
     async def names(self) -> list[str]:
         """Every model that there is, councils before their variants."""
@@ -97,8 +97,8 @@ class Catalogue:
             )
         key = (name, method or None, saver is not None)
         written = 0.0
-        if self._kept and name not in self._sources:
-            written = await asyncio.to_thread(_changed, self._kept, name)
+        if self._saved and name not in self._sources:
+            written = await asyncio.to_thread(_changed, self._saved, name)
         if key not in self._ready or self._ready[key][0] != written:
             async with self._making:
                 if key not in self._ready or self._ready[key][0] != written:
@@ -107,33 +107,33 @@ class Catalogue:
         return self._ready[key][1]
 
     def _make(self, name: str, method: str | None, saver: Any) -> ServedCouncil:
-        known = self._known()
-        if name not in known:
+        names = self._sources_by_name()
+        if name not in names:
             raise Refusal(
                 404,
-                f"The model {shown(name)} does not exist; there are {', '.join(known)}.",
+                f"The model {shown(name)} does not exist; there are {', '.join(names)}.",
                 param="model",
                 code="model_not_found",
             )
-        council = load_council(known[name])
+        council = load_council(names[name])
         if method and method != council.deliberation.method:
             rules = council.deliberation.model_copy(update={"method": method})
             council = load_council(council.model_copy(update={"deliberation": rules}))
         model = f"{name}:{method}" if method else name
         return ServedCouncil(model, OpenCouncil(council, saver))
 
-    def _known(self) -> dict[str, Any]:
-        known: dict[str, Any] = dict(self._sources)
-        for name, file in (self._kept() if self._kept else {}).items():
-            known.setdefault(name, file)
+    def _sources_by_name(self) -> dict[str, Any]:
+        names: dict[str, Any] = dict(self._sources)
+        for name, file in (self._saved() if self._saved else {}).items():
+            names.setdefault(name, file)
         for name in self._presets:
-            known.setdefault(name, name)
-        return known
+            names.setdefault(name, name)
+        return names
 
 
-def _changed(kept: Callable[[], dict[str, Path]], name: str) -> float:
+def _changed(saved: Callable[[], dict[str, Path]], name: str) -> float:
     """When the page last changed the council of that name; 0: it keeps none."""
-    file = kept().get(name)
+    file = saved().get(name)
     try:
         return file.stat().st_mtime if file else 0.0
     except OSError:

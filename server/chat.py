@@ -34,7 +34,7 @@ async def chat(request: Request, visitor: Visitor) -> Response:
     server = state_of(request)
     body = await read_body(request, ChatRequest, server.settings.most_bytes)
     body.refuse_what_cannot_be_done()
-    asked = await read_question(
+    question = await read_question(
         server,
         visitor,
         body.model,
@@ -44,7 +44,7 @@ async def chat(request: Request, visitor: Visitor) -> Response:
         thread=visitor.thread or (body.metadata or {}).get("thread_id"),
         choices=body.n or 1,
     )
-    completion = CompletionBuilder(server, asked, body, visitor)
+    completion = CompletionBuilder(server, question, body, visitor)
     if not body.stream:
         return await unless_gone(request.receive, completion.whole())
     return EventStream(completion.frames(), **stream_failures(server, visitor))
@@ -54,9 +54,9 @@ class CompletionBuilder:
     """One completion, with its choices."""
 
     def __init__(
-        self, server: ServerState, asked: ServedQuestion, body: ChatRequest, visitor: Visitor
+        self, server: ServerState, question: ServedQuestion, body: ChatRequest, visitor: Visitor
     ) -> None:
-        self._server, self._asked, self._visitor = server, asked, visitor
+        self._server, self._question, self._visitor = server, question, visitor
         self._choices = body.n or 1
         options = body.stream_options
         self._usage_wanted = bool(options and options.include_usage)
@@ -68,7 +68,7 @@ class CompletionBuilder:
         parts = [one async for one in self._parts()]
         outcomes = {choice: part for choice, part in parts if isinstance(part, WholeAnswer)}
         ended = [outcomes[choice] for choice in range(self._choices)]
-        texts = [checked(one, self._asked.form) for one in ended]
+        texts = [checked(one, self._question.form) for one in ended]
         made = {
             **self._head("chat.completion"),
             "choices": [
@@ -96,7 +96,7 @@ class CompletionBuilder:
             if isinstance(part, str):
                 yield self._chunk(choice, {"content": part})
                 continue
-            checked(part, self._asked.form)
+            checked(part, self._question.form)
             outcomes[choice] = part
             if part.answered.calls:
                 calls = enumerate(in_chat(part.answered.calls))
@@ -110,11 +110,11 @@ class CompletionBuilder:
 
     async def _parts(self) -> AsyncIterator[tuple[int, str | WholeAnswer]]:
         if self._choices == 1:
-            async with aclosing(run(self._server, self._asked)) as parts:
+            async with aclosing(run(self._server, self._question)) as parts:
                 async for part in parts:
                     yield 0, part
             return
-        async with aclosing(several(self._server, self._asked, self._choices)) as marked:
+        async with aclosing(several(self._server, self._question, self._choices)) as marked:
             async for one in marked:
                 yield one
 
@@ -133,11 +133,14 @@ class CompletionBuilder:
             "id": self._id,
             "object": kind,
             "created": self._created,
-            "model": self._asked.served.model,
+            "model": self._question.served.model,
         }
 
     def _accounts(self, ended: list[WholeAnswer]) -> dict[str, Any]:
-        candid, thread = self._server.settings.candid, self._visitor.client_name(self._asked.thread)
+        candid, thread = (
+            self._server.settings.candid,
+            self._visitor.client_name(self._question.thread),
+        )
         made = [council_report(one, thread=thread, candid=candid) for one in ended]
         return {"council": made[0]} if len(made) == 1 else {"councils": made}
 

@@ -162,7 +162,7 @@ class CouncilTools:
     ) -> ToolAnswer:
         server, visitor = self._server, Visitor(_owner(context))
         model = council or (await server.catalogue.councils())[0]
-        asked = await read_question(
+        served_question = await read_question(
             server,
             visitor,
             model,
@@ -180,7 +180,7 @@ class CouncilTools:
 
         outcome: WholeAnswer | None = None
         try:
-            async with aclosing(run(server, asked, watch=watch)) as parts:
+            async with aclosing(run(server, served_question, watch=watch)) as parts:
                 async for part in parts:
                     if isinstance(part, WholeAnswer):
                         outcome = part

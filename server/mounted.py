@@ -18,7 +18,7 @@ _keys = Keys.from_environment()
 
 app = make_app(
     ServerState(
-        Catalogue([load_council(os.environ.get("MOM_COUNCIL") or "demo")], kept=None),
+        Catalogue([load_council(os.environ.get("MOM_COUNCIL") or "demo")], saved=None),
         _keys,
         ServerSettings(threads=False, candid=not _keys),
     ),

@@ -112,9 +112,11 @@ class Visitor:
             )
         return f"{self.owner}/{thread}" if self.owner else thread
 
-    def client_name(self, kept: str | None) -> str | None:
+    def client_name(self, stored: str | None) -> str | None:
         """The thread's name as the client knows it."""
-        return kept.removeprefix(f"{self.owner}/") if kept is not None and self.owner else kept
+        if stored is None or not self.owner:
+            return stored
+        return stored.removeprefix(f"{self.owner}/")
 
 
 def state_of(request: Request) -> ServerState:
@@ -208,9 +210,9 @@ async def read_question(
         )
     if choices > 1:
         raise unsupported("n", "A thread goes on with one answer; ask for one choice.")
-    kept = visitor.store_name(thread)
+    stored = visitor.store_name(thread)
     served = await server.catalogue.find(model, await server.saver())
-    return ServedQuestion(served, _new_ones(messages), form, seed, kept, people)
+    return ServedQuestion(served, _new_ones(messages), form, seed, stored, people)
 
 
 def _new_ones(messages: Sequence[AnyMessage]) -> list[AnyMessage]:

@@ -33,7 +33,7 @@ async def responses(request: Request, visitor: Visitor) -> Response:
     server = state_of(request)
     body = await read_body(request, ResponsesRequest, server.settings.most_bytes)
     body.refuse_what_cannot_be_done()
-    asked = await read_question(
+    question = await read_question(
         server,
         visitor,
         body.model,
@@ -41,7 +41,7 @@ async def responses(request: Request, visitor: Visitor) -> Response:
         form=body.form,
         thread=visitor.thread or body.thread or (body.metadata or {}).get("thread_id"),
     )
-    made = ResponseBuilder(server, asked, body, visitor)
+    made = ResponseBuilder(server, question, body, visitor)
     if not body.stream:
         return await unless_gone(request.receive, made.whole())
     more = stream_failures(server, visitor)
@@ -52,9 +52,13 @@ class ResponseBuilder:
     """One response in the making."""
 
     def __init__(
-        self, server: ServerState, asked: ServedQuestion, body: ResponsesRequest, visitor: Visitor
+        self,
+        server: ServerState,
+        question: ServedQuestion,
+        body: ResponsesRequest,
+        visitor: Visitor,
     ) -> None:
-        self._server, self._asked, self._body, self._visitor = server, asked, body, visitor
+        self._server, self._question, self._body, self._visitor = server, question, body, visitor
         self._id = f"resp_{secrets.token_hex(16)}"
         self._message = f"msg_{secrets.token_hex(16)}"
         self._created = int(time.time())
@@ -63,14 +67,14 @@ class ResponseBuilder:
 
     async def whole(self) -> Response:
         """The response in one piece."""
-        outcome = await whole(self._server, self._asked)
-        text = checked(outcome, self._asked.form)
+        outcome = await whole(self._server, self._question)
+        text = checked(outcome, self._question.form)
         return Response(dumps(self._ended(outcome, text)), media_type="application/json")
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """The response as a stream of events."""
         begun = speaks = False
-        async with aclosing(run(self._server, self._asked)) as parts:
+        async with aclosing(run(self._server, self._question)) as parts:
             async for part in parts:
                 if not begun:
                     begun = True
@@ -82,7 +86,7 @@ class ResponseBuilder:
                     delta = {**self._place, "delta": part, "logprobs": []}
                     yield self._event("response.output_text.delta", **delta)
                     continue
-                checked(part, self._asked.form)
+                checked(part, self._question.form)
                 yield self._closing(part, speaks=speaks)
 
     def broken(self, error: BaseException) -> bytes:
@@ -154,7 +158,7 @@ class ResponseBuilder:
         state["usage"] = response_usage(outcome)
         state["council"] = council_report(
             outcome,
-            thread=self._visitor.client_name(self._asked.thread),
+            thread=self._visitor.client_name(self._question.thread),
             candid=self._server.settings.candid,
         )
         return state
@@ -172,7 +176,7 @@ class ResponseBuilder:
         body = self._body
         wanted = body.text.format if body.text else None
         form = wanted.model_dump(by_alias=True, exclude_none=True) if wanted else {"type": "text"}
-        thread = self._visitor.client_name(self._asked.thread)
+        thread = self._visitor.client_name(self._question.thread)
         return {
             "id": self._id,
             "object": "response",
@@ -183,7 +187,7 @@ class ResponseBuilder:
             "incomplete_details": None,
             "instructions": body.instructions,
             "max_output_tokens": body.max_output_tokens,
-            "model": self._asked.served.model,
+            "model": self._question.served.model,
             "output": output,
             "parallel_tool_calls": True,
             "previous_response_id": None,

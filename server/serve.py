@@ -110,7 +110,7 @@ async def open_catalogue(
         for line in (choice.notice, cost_notice(choice)):
             if line:
                 say(line)
-    more: dict[str, Any] = {"presets": False, "kept": None} if only else {}
+    more: dict[str, Any] = {"presets": False, "saved": None} if only else {}
     return Catalogue(first, **more)
 
 

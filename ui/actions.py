@@ -62,7 +62,7 @@ def resume(thread: str, source: str) -> None:
     """Go on with a question that was stopped."""
     try:
         council = chosen.open_source(source).council
-        session.page_state().jobs.resume(thread, council, context=settings(), asked=_name(source))
+        session.page_state().jobs.resume(thread, council, context=settings(), named=_name(source))
     except MixtureError as error:
         say(str(error))
 
@@ -117,7 +117,7 @@ def _start(
     try:
         source = chosen.source()
         council = chosen.chosen().council
-        state.jobs.ask(thread, council, messages, context=context, asked=_name(source))
+        state.jobs.ask(thread, council, messages, context=context, named=_name(source))
         reader = session.reader()
         state.store.put(thread, reader=reader, title=title or "Untitled", council=source)
     except MixtureError as error:

@@ -161,7 +161,7 @@ class Jobs:
         messages: Sequence[BaseMessage],
         *,
         context: CouncilContext | None = None,
-        asked: str = "",
+        named: str = "",
     ) -> Job:
         """Put a question.
 
@@ -170,13 +170,13 @@ class Jobs:
             council: who is asked.
             messages: what is added to the conversation; its last one is the question.
             context: the settings of this run.
-            asked: what `mom resume` has to be told of the council; empty: chosen for the machine.
+            named: what `mom resume` has to be told of the council; empty: chosen for the machine.
 
         Raises:
             BusyError: the thread has a running question.
         """
         job = Job(thread, council, context or CouncilContext(), tuple(messages))
-        return self._start(job, job.messages, asked)
+        return self._start(job, job.messages, named)
 
     def resume(
         self,
@@ -184,19 +184,19 @@ class Jobs:
         council: Council,
         *,
         context: CouncilContext | None = None,
-        asked: str = "",
+        named: str = "",
     ) -> Job:
         """Go on with a question that was stopped; finished calls are not made again.
 
         Raises:
             BusyError: the thread has a running question.
         """
-        return self._start(Job(thread, council, context or CouncilContext()), None, asked)
+        return self._start(Job(thread, council, context or CouncilContext()), None, named)
 
-    def tell(self, thread: str, ask: str, said: Any) -> bool:
+    def tell(self, thread: str, ask: str, answer: Any) -> bool:
         """Say what a running question waits for; False where it waits for nothing of the kind."""
         job = self.of(thread)
-        return job is not None and job.running and job.people.tell(ask, said)
+        return job is not None and job.running and job.people.tell(ask, answer)
 
     def stop(self, thread: str) -> bool:
         """Stop a running question and cancel its calls; False where none is running."""
@@ -224,7 +224,7 @@ class Jobs:
         for job in running:
             self.stop(job.thread)
 
-    def _start(self, job: Job, messages: Sequence[BaseMessage] | None, asked: str) -> Job:
+    def _start(self, job: Job, messages: Sequence[BaseMessage] | None, named: str) -> Job:
         with self._lock:
             self._sweep()
             other = self._jobs.get(job.thread)
@@ -233,13 +233,13 @@ class Jobs:
                     "this conversation is being answered", cure="stop it first, or wait"
                 )
             self._jobs[job.thread] = job
-        job.run = asyncio.run_coroutine_threadsafe(self._drive(job, messages, asked), self._loop)
+        job.run = asyncio.run_coroutine_threadsafe(self._drive(job, messages, named), self._loop)
         return job
 
-    async def _drive(self, job: Job, messages: Sequence[BaseMessage] | None, asked: str) -> None:
+    async def _drive(self, job: Job, messages: Sequence[BaseMessage] | None, named: str) -> None:
         state: JobState = "failed"
         try:
-            await self._follow(job, messages, asked)
+            await self._follow(job, messages, named)
             state = "answered"
         except asyncio.CancelledError:
             state = "stopped"
@@ -253,14 +253,14 @@ class Jobs:
             job.ended = time.monotonic()
             job.state = state
 
-    async def _follow(self, job: Job, messages: Sequence[BaseMessage] | None, asked: str) -> None:
+    async def _follow(self, job: Job, messages: Sequence[BaseMessage] | None, named: str) -> None:
         opened = OpenCouncil(job.council, self._saver)
         run = Run(
             opened,
             messages,
             thread=job.thread,
             context=job.context,
-            named=asked,
+            named=named,
             people=job.people,
         )
         if messages is None:

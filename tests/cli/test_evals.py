@@ -21,7 +21,7 @@ app.command("eval")(evals.evaluate)
 app.command("record")(evals.record)
 app.command("revote")(evals.revote)
 app.command("audit")(evals.audit)
-app.command("keeps")(evals.keeps)
+app.command("keeps")(evals.fact_retention)
 app.add_typer(weights.app, name="weights")
 
 

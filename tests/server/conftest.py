@@ -87,7 +87,7 @@ def served(
 ) -> Iterator[Served]:
     """One server."""
     sock = open_socket("127.0.0.1", 0)
-    more: dict[str, Any] = {"presets": False, "kept": None} if only else {}
+    more: dict[str, Any] = {"presets": False, "saved": None} if only else {}
     up = threading.Event()
     found: list[Any] = []
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mom_council.cli import ui
+from mom_council.cli import serve as ui
 from mom_council.errors import ProviderNotInstalledError, StorageError
 
 

@@ -1,0 +1,192 @@
+"""`mom threads`, `mom trace` and `mom cache`: what is kept on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from mom_council.cli import failure as exits
+from mom_council.cli.failure import write_json
+from mom_council.cli.options import Database, Named, no_thread, place, thread_named
+from mom_council.runs.words import inert, one_line
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+
+threads_app = typer.Typer(
+    help="List, show and delete threads.", no_args_is_help=True, rich_markup_mode=None
+)
+
+T = TypeVar("T")
+
+
+@threads_app.command("list")
+def print_threads(
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many, newest first.")] = 50,
+    db: Database = None,
+) -> None:
+    """List the threads, newest first."""
+    from mom_council.runs.threads import list_threads
+
+    found = _with_store(db, lambda saver: list_threads(saver, limit))
+    if not found:
+        print('There are no threads yet; mom ask "..." begins one.')
+    for one in found:
+        when = one.updated.astimezone().strftime("%Y-%m-%d %H:%M")
+        turns = f"{one.turns:3} turn{'s' if one.turns != 1 else ' '}"
+        print(f"{one_line(one.id):12} {when}  {one.state:11} {turns}  {one_line(one.title)}")
+
+
+@threads_app.command("show")
+def print_thread(thread: Named, db: Database = None) -> None:
+    """Print a conversation."""
+    from mom_council.runs.threads import show_thread
+
+    name = thread_named(thread)
+    view = _with_store(db, lambda saver: show_thread(saver, name))
+    if view is None:
+        raise no_thread(name)
+    for message in view.messages:
+        print(f"{'You' if message.type == 'human' else 'Council'}: {inert(message.text)}\n")
+    if view.summary.state != "answered":
+        print(f"({view.summary.state}; to go on: mom resume {shlex.quote(name)})")
+
+
+@threads_app.command("delete")
+def forget_thread(
+    thread: Named,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    db: Database = None,
+) -> None:
+    """Forget a conversation for good."""
+    from mom_council.runs.threads import delete_thread
+
+    name = thread_named(thread)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter("nobody is there to ask; --yes deletes without asking")
+        if not typer.confirm(f"Forget thread {name!r} for good?"):
+            print("It is kept.")
+            raise typer.Exit(exits.FAILED)
+    if not _with_store(db, lambda saver: delete_thread(saver, name)):
+        raise no_thread(name)
+    print(f"Thread {name!r} is gone.")
+
+
+def _with_store(db: str | None, work: Callable[[BaseCheckpointSaver[Any]], Awaitable[T]]) -> T:
+    import asyncio
+
+    from mom_council.runs.checkpoints import open_checkpointer
+
+    async def run() -> T:
+        async with open_checkpointer(place(db)) as saver:
+            return await work(saver)
+
+    return asyncio.run(run())
+
+
+traces_app = typer.Typer(
+    help="List and show local traces.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@traces_app.command("list")
+def print_traces(
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many, newest first.")] = 20,
+) -> None:
+    """List the traces, newest first."""
+    from mom_council.tracing.store import TraceStore
+
+    found = TraceStore().summaries(limit)
+    if not found:
+        print('There are no traces yet; mom ask "..." leaves one.')
+    for one in found:
+        when = one.started.astimezone().strftime("%Y-%m-%d %H:%M")
+        took = "  never " if one.seconds is None else f"{one.seconds:6.1f} s"
+        failed = f"  ({one_line(one.error, 80)})" if one.error else ""
+        told = f"{one_line(one.council):10} {one_line(one.question, 60)}"
+        print(f"{one.id}  {when}  {took}  {one.calls:3} calls  {told}{failed}")
+
+
+@traces_app.command("show")
+def print_trace(
+    trace: Annotated[str, typer.Argument(metavar="TRACE", help="Its id, or the beginning of it.")],
+    full: Annotated[bool, typer.Option("--full", help="With every prompt and reply.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Print the tree of a trace, with times, tokens and models."""
+    from mom_council.tracing.store import TraceStore
+
+    view = TraceStore().load(trace)
+    if view is None:
+        raise typer.BadParameter(f"there is no trace {trace!r}; mom trace list shows them")
+    if json:
+        write_json(view.model_dump(mode="json"))
+        return
+    for depth, span in view.tree():
+        print(_line(depth, span))
+        if full:
+            for line in _words_of(span):
+                print(inert(f"{'  ' * depth}    {line}"))
+
+
+def _line(depth: int, span: Any) -> str:
+    took = "never ended" if span.seconds is None else f"{span.seconds:.3f} s"
+    parts = [f"{span.start:7.3f}  {'  ' * depth}{span.name}", took, span.model]
+    if span.output_tokens is not None:
+        parts.append(f"{span.input_tokens} + {span.output_tokens} tokens")
+    if plan := span.about.get("plan"):
+        parts.append(one_line(str(plan)))
+    if span.error:
+        parts.append(f"error: {one_line(span.error)}")
+    return inert("  ".join(part for part in parts if part))
+
+
+def _words_of(span: Any) -> list[str]:
+    lines = [f"[{m.role}] {line}" for m in span.prompt for line in m.text.splitlines()]
+    if span.reasoning:
+        lines += [f"[thought] {line}" for line in span.reasoning.splitlines()]
+    return lines + [f"[reply] {line}" for line in span.reply.splitlines()]
+
+
+cache_app = typer.Typer(
+    help="See and empty the cache of answers.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@cache_app.command("stats")
+def print_cache(
+    json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Say where the cache lies, how large it is, and whose answers are in it."""
+    from datetime import UTC, datetime
+
+    from mom_council.models.cache import stats
+
+    found = stats()
+    if json:
+        write_json(found.model_dump(mode="json"))
+        return
+    print(found.path)
+    if not found.answers:
+        print("It is empty; a council with a `cache:` section fills it.")
+        return
+    print(f"{found.answers} answers, {found.bytes / 1e6:.1f} MB, {found.expired} past their time")
+    if found.oldest is not None:
+        oldest = datetime.fromtimestamp(found.oldest, UTC).astimezone()
+        print(f"the oldest of {oldest:%Y-%m-%d %H:%M}")
+    for model, many in found.models.items():
+        print(f"{many:6}  {one_line(model, 80)}")
+
+
+@cache_app.command("clear")
+def clear_cache() -> None:
+    """Forget every answer; the next question is asked anew."""
+    from mom_council.models.cache import clear
+
+    print(f"The cache is empty; {clear() / 1e6:.1f} MB are free again.")
