@@ -10,10 +10,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 
 from mom_council.records import AnswerKind
 from mom_council.voting.reading.answer import NO_ANSWER, OPEN, Answer, are_same
 from mom_council.voting.reading.confidence import without_confidence
+from mom_council.voting.reading.mathematics import plain_number
 from mom_council.voting.reading.refusals import refuses
 from mom_council.voting.reading.statements import (
     last_number,
@@ -23,7 +25,7 @@ from mom_council.voting.reading.statements import (
     without_run_on,
 )
 from mom_council.voting.reading.text import plain_text
-from mom_council.voting.reading.values import choice_answer, read_value
+from mom_council.voting.reading.values import choice_answer, is_plain_number, read_value
 
 _SHORT = 2000
 """Characters of a reply whose reading is remembered: a round reads each several times."""
@@ -56,6 +58,8 @@ def read_answer(
     """
     if kind == "open":
         return OPEN
+    if not options and not exact and complete and is_plain_number(text):
+        return plain_number(Fraction(text))
     shape = (kind, tuple(options), exact, complete)
     return _remembered(text, *shape) if len(text) <= _SHORT else _read(text, *shape)
 

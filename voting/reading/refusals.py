@@ -70,6 +70,14 @@ _YET_ANSWERED = re.compile(
 )
 
 
+_REFUSING_WORDS = (
+    "know", "not", "n't", "dont", "cant", "sorry", "unable", "unsure", "idea", "abst", "decline", "refuse", "as an ai",
+    "i must", "i have to", "unknown", "weiss", "nicht", "leid", "ahnung", "enthalte", "je ", "desol", "no ", "desculp", "sinto", "non ", "dispiace",
+    "asteng", "i would", "no puedo", "lo siento",
+)  # fmt: skip
+"""One of them is in every refusal that is written in plain letters."""
+
+
 def is_empty(text: str) -> bool:
     """Whether a short text stands for no answer: `null`, `N/A`, `unknown`, `不知道`."""
     if text.strip() in ("''", '""'):
@@ -95,6 +103,9 @@ def refuses(plain: str) -> bool:
         return False
     if is_empty(plain):
         return True
+    lowered = plain[:400].lower()
+    if lowered.isascii() and not any(word in lowered for word in _REFUSING_WORDS):
+        return False
     opening = " ".join(re.split(r"(?<=[.!?])\s+|\n+|(?<=。)", plain, maxsplit=2)[:2])[:300]
     refusal = _REFUSAL.search(opening)
     return refusal is not None and not _YET_ANSWERED.search(plain, refusal.end())

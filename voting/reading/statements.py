@@ -35,11 +35,14 @@ _IS_WORD = (
     r"seria|è|sarebbe|это|равен|равна|равно|составляет|है"
 )
 _LATIN = re.compile(
-    r"(?<![\w'])(?P<final>(?:final|correct|right|best|actual|endgültige|richtige|finale|correcta|correta|"
-    r"final|corretta|правильный|итоговый|окончательный|सही|अंतिम)\s+)*(?P<noun>"
-    rf"{_SURE}|{_WEAK})(?:\s+(?:finale?|correcte?|correcta|correta|corretta|is))??"
+    rf"(?<![\w'])(?P<noun>{_SURE}|{_WEAK})(?:\s+(?:finale?|correcte?|correcta|correta|corretta|is))??"
     r"(?:\s+(?:to|for|here|à|a|auf|zur|corresponding|choice|is:)\b[^.\n:=]{0,60}?)?[*_`]*\s*"
     rf"(?P<mark>(?:{_IS_WORD}|=|-+>|→|=>|⇒|[—–]|-(?=\s))(?![\w'])\s*(?:option|choice)?\s*:?|:|(?<=उत्तर)\s|(?<=जवाब)\s)[\s*_`]*",
+    re.IGNORECASE,
+)
+_FINAL_WORD = re.compile(
+    r"(?:final|correct|right|best|actual|endgültige|richtige|finale|correcta|correta|corretta|правильный|"
+    r"итоговый|окончательный|सही|अंतिम)\s+\Z",
     re.IGNORECASE,
 )
 _EAST = re.compile(
@@ -66,11 +69,12 @@ _TAGGED = re.compile(
 _SHORT_LABEL = re.compile(r"^[ \t*_]*A[*_]*[ \t]*:[*_ \t]*(?=\S)", re.MULTILINE)
 _OTHER_LABELS = re.compile(r"^[ \t*_]*[B-D][*_]*[ \t]*[:.)]", re.MULTILINE)
 _TURNED = re.compile(
-    r"(?P<value>[^.!?\n。;]{1,80}?)\s+(?:is|are|would be|must be|ist|est|es|é|è)\s+(?:the|my|our|die|la|a|il)\s+(?:only\s+)?"
+    r"\s(?:is|are|would be|must be|ist|est|es|é|è)\s+(?:the|my|our|die|la|a|il)\s+(?:only\s+)?"
     r"(?:final|correct|right|best|most appropriate|richtige|bonne|correcta|resposta|risposta)\s*"
     r"(?:answer|option|choice|one|solution|antwort|réponse|respuesta|opción|correta|corretta)\b",
     re.IGNORECASE,
 )
+_BEFORE_TURNED = re.compile(r"[^.!?\n。;]{1,80}\Z")
 _CORRECT = re.compile(
     r"(?:\b(?:option|choice|answer|letter)\s+)?(?P<value>\(?(?<![\w'])[A-J]\)?)\s+is\s+(?:therefore\s+|thus\s+)?"
     r"(?:the\s+)?(?:correct|right|best)\b"
@@ -208,6 +212,8 @@ def _is_abbreviation(text: str, start: int, at: int) -> bool:
 
 def without_run_on(text: str) -> str:
     """The reply up to where it goes on with a question of its own, after it has answered."""
+    if "\n" not in text or ":" not in text:
+        return text
     for begin in _RUN_ON.finditer(text):
         before = text[: begin.start()]
         if (
@@ -240,9 +246,16 @@ class Place(NamedTuple):
 _MOST_PLACES = 30
 
 
-def stated_answer(text: str, take: Take) -> Answer | None:
-    """The last answer that the text states; None where it states none."""
-    places = sorted(_places(text, take), key=lambda place: place.at)
+def stated_answer(text: str, take: Take, *, nested: bool = False) -> Answer | None:
+    """The last answer that the text states; None where it states none.
+
+    Args:
+        text: what is searched.
+        take: reads a short value.
+        nested: it is what a statement holds; what that holds is not searched again.
+    """
+    slot = functools.partial(_slot, take=take, nested=nested)
+    places = sorted(_places(text, take, slot), key=lambda place: place.at)
     for place in places[-_MOST_PLACES:][::-1]:
         answer = place.read()
         if answer is not None and (answer.hard or place.strong):
@@ -250,58 +263,98 @@ def stated_answer(text: str, take: Take) -> Answer | None:
     return None
 
 
-def _places(text: str, take: Take) -> Iterator[Place]:
+def _places(text: str, take: Take, slot: Take) -> Iterator[Place]:
     covered = []
     for start, end, value in _json_answers(text):
         covered.append((start, end))
-        yield Place(end, functools.partial(read_json_value, value, take), True)
+        yield Place(end, functools.partial(read_json_value, value, take, slot), True)
     if not covered:
         for at, end, value in _open_json_answers(text):
             covered.append((0, at) if text.lstrip().startswith(("{", "```")) else (at, at))
             covered.append((at, end))
-            yield Place(at, functools.partial(read_json_value, value, take), True)
-    for place in _marks(text, take):
+            yield Place(at, functools.partial(read_json_value, value, take, slot), True)
+    for place in _marks(text, take, slot):
         if not any(start <= place.at < end for start, end in covered):
             yield place
 
 
-def _marks(text: str, take: Take) -> Iterator[Place]:
+def _marks(text: str, take: Take, slot: Take) -> Iterator[Place]:
+    # What a pattern cannot do without is looked for first: most replies hold few of them.
+    lowered = text.lower()
     for at, inner, _ in boxed(text):
-        yield Place(at, functools.partial(_slot, inner, take), True)
-    yield from _labels(text, take)
-    for mark in _last(_HEADED, text):
-        yield Place(mark.end(), _reads(text, mark.end(), take, loose=True), True)
-    for mark in _last(_HASHES, text):
-        lone = "\n" not in text[mark.end() :].strip()
-        yield Place(mark.end(), _reads(text, mark.end(), take, loose=lone), lone)
+        yield Place(at, functools.partial(slot, inner), True)
+    yield from _labels(text, lowered, take)
+    if "\n" in text:
+        for mark in _last(_HEADED, text):
+            yield Place(mark.end(), _reads(text, mark.end(), take, loose=True), True)
+    if "####" in text:
+        for mark in _last(_HASHES, text):
+            lone = "\n" not in text[mark.end() :].strip()
+            yield Place(mark.end(), _reads(text, mark.end(), take, loose=lone), lone)
+    yield from _tags(text, slot)
+    if "A" in text and ":" in text and _SHORT_LABEL.search(text):
+        for mark in _last(_SHORT_LABEL, text) if not _OTHER_LABELS.search(text) else ():
+            yield Place(mark.end(), _reads(text, mark.end(), take, loose=True), True)
+    yield from _choices(text, lowered, take)
+
+
+def _tags(text: str, slot: Take) -> Iterator[Place]:
+    if not any(sign in text for sign in "<[【"):
+        return
     for mark in _last(_TAGGED, text):
         inside = mark["inside"] if mark["inside"] is not None else mark["line"]
         if len(inside) <= 2000 and inside.strip():
-            yield Place(mark.start(), functools.partial(_slot, inside, take), True)
-    if _SHORT_LABEL.search(text) and not _OTHER_LABELS.search(text):
-        for mark in _last(_SHORT_LABEL, text):
-            yield Place(mark.end(), _reads(text, mark.end(), take, loose=True), True)
-    yield from _choices(text, take)
+            yield Place(mark.start(), functools.partial(slot, inside), True)
 
 
-def _choices(text: str, take: Take) -> Iterator[Place]:
+def _choices(text: str, lowered: str, take: Take) -> Iterator[Place]:
     """Statements that name their answer first, or choose one."""
-    for mark in _last(_PICK, text):
-        value = mark["value"] or mark["other"] or mark["east"]
-        yield Place(mark.end() - len(value), functools.partial(take, value.strip("*")), True)
+    if _has_any(lowered, _PICK_WORDS):
+        for mark in _last(_PICK, text):
+            value = mark["value"] or mark["other"] or mark["east"]
+            yield Place(mark.end() - len(value), functools.partial(take, value.strip("*")), True)
+    if not _has_any(lowered, _RIGHT_WORDS):
+        return
     for mark in _last(_CORRECT, text):
         if not _is_denied(text, mark.start()):
             yield Place(mark.start(), functools.partial(take, mark["value"]), True)
     for mark in _last(_TURNED, text):
-        yield Place(mark.start(), functools.partial(_subject, mark["value"], take), False)
+        said = _BEFORE_TURNED.search(text, max(0, mark.start() - 80), mark.start())
+        if said:
+            yield Place(said.start(), functools.partial(_subject, said[0], take), False)
+
+
+_PICK_WORDS = (
+    "choos", "pick", "select", "go with", "going with", "opt for", "settle on", "wähle", "nehme", "choisis",
+    "elijo", "escolho", "scelgo", "выбираю", "选", "選", "선택",
+)  # fmt: skip
+_RIGHT_WORDS = (
+    "correct",
+    "right",
+    "best",
+    "final",
+    "appropriate",
+    "richtig",
+    "bonne",
+    "resposta",
+    "risposta",
+)
+_LABEL_WORDS = tuple(f"{_SURE}|{_WEAK}".split("|"))
+
+
+def _has_any(text: str, words: tuple[str, ...]) -> bool:
+    return any(word in text for word in words)
 
 
 def _last(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
     return list(pattern.finditer(text))[-_MOST_PLACES:]
 
 
-def _labels(text: str, take: Take) -> Iterator[Place]:
-    for pattern in (_LATIN, _EAST):
+def _labels(text: str, lowered: str, take: Take) -> Iterator[Place]:
+    patterns = [_LATIN] if _has_any(lowered, _LABEL_WORDS) else []
+    if not text.isascii():
+        patterns.append(_EAST)
+    for pattern in patterns:
         for mark in _last(pattern, text):
             noun = mark["noun"].casefold()
             sure = noun in _SURE_NOUNS
@@ -309,7 +362,9 @@ def _labels(text: str, take: Take) -> Iterator[Place]:
             if noun == "ans" and not colon:
                 continue
             # "The answer is simple." opens an argument more often than it states an answer.
-            near_end = len(text) - mark.end() < 160 or bool(mark["final"])
+            before = text[max(0, mark.start() - 20) : mark.start()]
+            final = _FINAL_WORD.search(before) or (pattern is _EAST and mark["final"])
+            near_end = len(text) - mark.end() < 160 or bool(final)
             strong = sure and (near_end or colon)
             loose = strong or (colon and near_end)
             yield Place(mark.end(), _reads(text, mark.end(), take, loose=loose), strong)
@@ -399,7 +454,7 @@ def _bracket_end(text: str, at: int) -> int | None:
     return None
 
 
-def read_json_value(value: Any, take: Take) -> Answer | None:
+def read_json_value(value: Any, take: Take, slot: Take) -> Answer | None:
     """What a value under the key of an answer says: a number, a list, or a text to be read."""
     if isinstance(value, bool):
         return take(str(value))
@@ -415,7 +470,7 @@ def read_json_value(value: Any, take: Take) -> Answer | None:
     text = re.sub(r"\r(?=ight)", r"\\r", text)
     if refuses(text.strip()) or not text.strip():
         return NO_ANSWER
-    return _slot(text, take)
+    return slot(text)
 
 
 def plain_number_of(value: float) -> Answer | None:
@@ -451,7 +506,7 @@ def read_content(rest: str, take: Take, *, loose: bool) -> Answer | None:
     """The answer that the text begins with."""
     box = boxed(rest[:400])
     if box and box[0][0] < 4:
-        return _slot(box[0][1], take)
+        return _slot(box[0][1], take, nested=True)
     fence = re.match(r"```[\w+-]*\n(.*?)```", rest, re.DOTALL)
     if fence:
         return take(fence[1])
@@ -512,14 +567,14 @@ def _tries(line: str) -> Iterator[str]:
         yield sentence[: cut.start()]
 
 
-def _slot(text: str, take: Take) -> Answer | None:
+def _slot(text: str, take: Take, *, nested: bool = False) -> Answer | None:
     """What an answer's own place holds: a value, or a sentence that says it."""
     value = take(text)
     if value is not None and (value.hard or not value or not _is_sentence(text)):
         return value
     stated = None
-    if len(text) > 20:
-        stated = stated_answer(text, take) if len(text) < 4000 else None
+    if not nested and 20 < len(text) < 4000:
+        stated = stated_answer(text, take, nested=True)
     found = stated or _leading(text, take) or _in_sentence(text, take)
     return found or value
 

@@ -53,7 +53,7 @@ _TOKEN = re.compile(
     r"◁/?(?:answer|response)▷|<unused\d{1,3}>",
     re.IGNORECASE,
 )
-_EDGE_TOKEN = re.compile(r"\A(?:\s*<s>)+|(?:\s*</?s>)+\s*\Z", re.IGNORECASE)
+_ENDS = ("</s>", "<s>")
 
 
 def visible_text(text: str) -> str:
@@ -92,16 +92,21 @@ def _without_channels(text: str) -> str:
 
 def _without_thoughts(text: str) -> str:
     kept: list[str] = []
-    at = 0
-    thinking = False
-    opened = 0
+    at = opened = 0
+    thinking = in_code = False
+    fences = [fence.start() for fence in _FENCE.finditer(text)]
+    passed = 0
     for mark in _MARK.finditer(text):
         if thinking:
             if mark["close"]:
-                thinking = False
+                thinking = in_code = False
                 at = mark.end()
             continue
-        if _is_quoted(text, mark, at):
+        while passed < len(fences) and fences[passed] < mark.start():
+            in_code = not in_code if fences[passed] >= at else in_code
+            passed += 1
+        # A mark in backticks or in a block of code is talked about.
+        if in_code or _in_backticks(text, mark):
             continue
         if mark["open"]:
             kept.append(text[at : mark.start()])
@@ -115,19 +120,19 @@ def _without_thoughts(text: str) -> str:
     return "".join([*kept, text[at:]]) if at else text
 
 
-def _is_quoted(text: str, mark: re.Match[str], since: int) -> bool:
-    """Whether the mark is talked about: it stands in backticks, or inside a block of code."""
-    around = text[max(0, mark.start() - 1) : mark.start()] + text[mark.end() : mark.end() + 1]
-    if "`" in around:
-        return True
-    if "```" not in text:
-        return False
-    return text.count("```", since, mark.start()) % 2 == 1
+_FENCE = re.compile("```")
+
+
+def _in_backticks(text: str, mark: re.Match[str]) -> bool:
+    return (
+        text[max(0, mark.start() - 1) : mark.start()] == "`"
+        or text[mark.end() : mark.end() + 1] == "`"
+    )
 
 
 def _opens_thoughts(text: str, at: int) -> bool:
     """Whether an opening mark that nothing closes begins thoughts: it begins the text or a line."""
-    before = text[:at].rstrip(" \t")
+    before = text[max(0, at - 200) : at].rstrip(" \t")
     return not before or before.endswith(("\n", ">"))
 
 
@@ -137,7 +142,10 @@ def _without_tokens(text: str) -> str:
         text = text[: turn.start()]
     text = _ROLE.sub("", text)
     text = _TOKEN.sub(lambda token: "" if token.start() == 0 else " ", text)
-    return _EDGE_TOKEN.sub("", text)
+    text = text.strip()
+    while text[-4:].lower() in _ENDS or text[-3:].lower() in _ENDS:
+        text = text[: text.rindex("<")].rstrip()
+    return text[3:] if text[:3].lower() == "<s>" and "</s>" not in text else text
 
 
 # --- plain text -------------------------------------------------------------------------------

@@ -37,8 +37,8 @@ def read_value(text: str, *, words: int = 8, exact: bool = False) -> Answer | No
         words: the most words that an answer in words may have.
         exact: read text to the letter: quotation marks and case matter.
     """
-    if _SIMPLE.fullmatch(text):
-        return plain_number(Fraction(text)) if text != "-0" else plain_number(Fraction(0))
+    if is_plain_number(text):
+        return plain_number(Fraction(text))
     if len(text) > _LONGEST:
         return None
     text = text.strip()
@@ -54,6 +54,11 @@ def read_value(text: str, *, words: int = 8, exact: bool = False) -> Answer | No
     if value is None and "\n" not in text:
         value = _in_words(bare, words, exact)
     return value
+
+
+def is_plain_number(text: str) -> bool:
+    """Whether a text is nothing but a whole number in plain digits."""
+    return _SIMPLE.fullmatch(text) is not None
 
 
 def read_hard(text: str) -> Answer | None:
