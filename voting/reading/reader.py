@@ -21,6 +21,7 @@ from mom_council.voting.reading.statements import (
     last_number,
     last_sentence,
     predicate,
+    shown_value,
     stated_answer,
     without_run_on,
 )
@@ -175,7 +176,7 @@ def _in_passing(
         return value if value is not None and value.hard else None
     if options:
         return take(last) or _one_letter(last, take)
-    return last_number(last, take) if closed else None
+    return (shown_value(last, take) or last_number(last, take)) if closed else None
 
 
 def _in_bold(text: str, take: functools.partial[Answer | None], *, closed: bool) -> Answer | None:

@@ -82,10 +82,7 @@ def is_empty(text: str) -> bool:
     """Whether a short text stands for no answer: `null`, `N/A`, `unknown`, `不知道`."""
     if text.strip() in ("''", '""'):
         return False  # an empty text, said on purpose
-    return (
-        len(text) <= 60
-        and _EMPTY.fullmatch(text.strip().strip("*_`\"'$()[]{}").strip()) is not None
-    )
+    return len(text) <= 60 and _EMPTY.fullmatch(text.strip().strip("*_`\"'$").strip()) is not None
 
 
 def is_refusal(text: str) -> bool:

@@ -8,6 +8,7 @@ themselves; a run-on into a next question does not.
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from mom_council.voting.reading.latex import boxed
 from mom_council.voting.reading.mathematics import literal_answer, plain_number
 from mom_council.voting.reading.refusals import refuses
 from mom_council.voting.reading.text import json_spans
+from mom_council.voting.reading.values import verbatim
 
 Take = Callable[[str], Answer | None]
 
@@ -433,7 +435,7 @@ def _open_json_answers(text: str) -> Iterator[tuple[int, int, Any]]:
         if text[at : at + 1] == '"':
             quoted = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL).match(text, at)
             if quoted:
-                yield at, quoted.end(), re.sub(r'\\(["\\])', r"\1", quoted[1])
+                yield at, quoted.end(), _unescaped(quoted[0])
             continue
         opening = text[at : at + 1]
         end = _bracket_end(text, at) if opening in "[{(" and opening else None
@@ -445,6 +447,14 @@ def _open_json_answers(text: str) -> Iterator[tuple[int, int, Any]]:
             yield at, bare.end(), bare[0].strip()
 
 
+def _unescaped(quoted: str) -> str:
+    """The text of a JSON string; where its escapes are LaTeX, with those left alone."""
+    try:
+        return str(json.loads(quoted, strict=False))
+    except ValueError:
+        return re.sub(r'\\(["\\])', r"\1", quoted[1:-1])
+
+
 def _bracket_end(text: str, at: int) -> int | None:
     depth = 0
     for end in range(at, min(len(text), at + 4000)):
@@ -454,23 +464,30 @@ def _bracket_end(text: str, at: int) -> int | None:
     return None
 
 
-def read_json_value(value: Any, take: Take, slot: Take) -> Answer | None:
+def read_json_value(held: Any, take: Take, slot: Take) -> Answer | None:
     """What a value under the key of an answer says: a number, a list, or a text to be read."""
-    if isinstance(value, bool):
-        return take(str(value))
-    if value is None:
+    if isinstance(held, bool):
+        return take(str(held))
+    if held is None:
         return NO_ANSWER
-    if isinstance(value, int | float):
-        return take(repr(value)) or (plain_number_of(value))
-    if isinstance(value, list | dict):
-        return literal_answer(value) if value else NO_ANSWER
+    if isinstance(held, int | float):
+        return take(repr(held)) or (plain_number_of(held))
+    if isinstance(held, list | dict):
+        return literal_answer(held)
     # JSON reads the start of \frac, \boxed, \times and \neq as control characters.
-    text = str(value).replace("\x0c", "\\f").replace("\x08", "\\b")
+    text = str(held).replace("\x0c", "\\f").replace("\x08", "\\b")
     text = re.sub(r"\t(?=ext|imes|heta|frac|an\b)", r"\\t", text)
     text = re.sub(r"\r(?=ight)", r"\\r", text)
     if refuses(text.strip()) or not text.strip():
         return NO_ANSWER
-    return slot(text)
+    value = slot(text)
+    if value is None and len(text) <= _MOST_VERBATIM and "\n\n" not in text:
+        return verbatim(text)
+    return value
+
+
+_MOST_VERBATIM = 120
+"""Characters that the place of an answer may hold to be taken as they stand."""
 
 
 def plain_number_of(value: float) -> Answer | None:
@@ -493,7 +510,7 @@ _LEAD = re.compile(
     re.DOTALL,
 )
 _GOES_ON = re.compile(
-    r"\d|^\s*[-+*/^=<>:!]|^[^\W\d_]|\b(?:or|to|and|of|am|pm|bc|ad|lakh|crore)\b|[,;]\s*[A-Z]",
+    r"\d|^\s*[-+*/^=<>:!]|^[^\W\d_]|^\s*of\b|\b(?:or|to|and|am|pm|bc|ad|lakh|crore)\b|[,;]\s*[A-Z]",
     re.IGNORECASE,
 )
 _PLACE_WORDS = re.compile(
@@ -512,23 +529,60 @@ def read_content(rest: str, take: Take, *, loose: bool) -> Answer | None:
         return take(fence[1])
     line = rest[: _line_end(rest)].strip()
     line = re.sub(r"\s*####.*$", "", line)
-    tries = list(_tries(line))
-    phrase: Answer | None = None
-    for said in tries:
-        value = take(said)
-        if value is None:
-            continue
-        if value.hard or not value:
-            return value
-        if phrase is None:
-            phrase = value
-    if phrase is not None and not _is_sentence(line):
-        return phrase if loose else None
-    sentence = line[: sentence_end(line)]
-    value = _leading(sentence, take) or _in_sentence(sentence, take)
-    if value is not None:
+    value = _first_value(line, take)
+    if value is not None and (value.hard or not value):
         return value
-    return phrase if loose else None
+    sentence = line[: sentence_end(line)]
+    if value is None or _is_description(sentence):
+        shown = shown_value(sentence, take)
+        if shown is not None:
+            return shown
+    phrase = value if loose else None
+    if value is not None and not _is_sentence(line):
+        led = _leading(sentence, take)
+        return led or (None if _describes(value) else phrase)
+    return _leading(sentence, take) or _in_sentence(sentence, take) or phrase
+
+
+def _first_value(line: str, take: Take) -> Answer | None:
+    """The first hard value that the beginning of a line is, else its first phrase."""
+    phrase: Answer | None = None
+    for said in _tries(line):
+        value = take(said)
+        if value is not None and (value.hard or not value):
+            return value
+        phrase = phrase or value
+    return phrase
+
+
+_DESCRIBED = re.compile(r"(?:the|a|an|simply|just|thus)\b", re.IGNORECASE)
+_SHOWN = re.compile(
+    r"(?<![\w`])`(?P<code>[^`\n]{1,400})`(?!`)|(?<![\w'])'(?P<single>[^'\n]{0,300})'(?![\w'])|"
+    r'(?<![\w"])"(?P<double>[^"\n]{0,300})"(?![\w"])|(?<![\w\])}])(?P<group>[\[{](?:[^\[\]{}\n]|[\[{][^\[\]{}\n]{0,200}[\]}]){0,300}[\]}])'
+)
+
+
+def _is_description(sentence: str) -> bool:
+    """Whether it says what sort of thing the answer is: "the literal list `[5, 3]`"."""
+    return _DESCRIBED.match(sentence) is not None or "`" in sentence[1:]
+
+
+def _describes(phrase: Answer) -> bool:
+    """Whether a phrase is five or more small words: a description and no name."""
+    words = str(phrase.form).split()
+    return len(words) > 4 and all(word.islower() and word.isalpha() for word in words)
+
+
+def shown_value(sentence: str, take: Take) -> Answer | None:
+    """The last value that a sentence shows as code, in quotation marks or in brackets."""
+    cut = re.search(r",? (?:which|because|since|as|for|not|rather than|with)\s", sentence)
+    for part in (sentence[: cut.start()] if cut else "", sentence):
+        shown = list(_SHOWN.finditer(part))[-3:]
+        for mark in shown[::-1]:
+            value = take(mark[0])
+            if value is not None and value:
+                return value
+    return None
 
 
 def _line_end(rest: str) -> int:

@@ -121,10 +121,16 @@ def _number(text: str) -> Answer | None:
             return None
     if not (text[0] in "-+−–.~≈≃$€£¥₹₽₩₿½¼¾⅓⅔⅛⅜⅝⅞" or text[0].isalnum()):
         return None
+    if _PADDED.fullmatch(text):
+        # 007 is said with its zeros, and says 7.
+        return Answer(
+            "number", text, f"w:{text}", frozenset({f"#{int(text)}"}), text, Fraction(int(text))
+        )
     quantity = read_quantity(text)
     return None if quantity is None else number_answer(quantity, text)
 
 
+_PADDED = re.compile(r"0\d{1,30}")
 _RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)((?:\s*:\s*\d+(?:\.\d+)?)*)")
 _RANGE = re.compile(
     r"(?:between\s+|from\s+|zwischen\s+|entre\s+|de\s+|von\s+)?(?P<low>\$?-?\d[\d.,]*(?:\s?%)?)\s*"
@@ -322,7 +328,8 @@ def phrase_key(text: str) -> str:
     text = _ARTICLE.sub("", " ".join(re.sub(r"[*_`\"]+", " ", text).split()))
     text = re.sub(r"(?<![\w])([^\W\d_])\.\s*(?=[^\W\d_]\.|[^\W\d_]{2})", r"\1 ", text)
     text = re.sub(r"(?<=[^\W\d_])\.(?=\s|$)", "", text)
-    return " ".join(text.casefold().split())
+    text = " ".join(text.casefold().split())
+    return text.rstrip(".!?,;: ") or text
 
 
 def _in_words(text: str, most: int, exact: bool) -> Answer | None:
@@ -342,12 +349,20 @@ def _in_words(text: str, most: int, exact: bool) -> Answer | None:
     if exact:
         return Answer("text", shown, f"q:{shown}", frozenset({f"w:{phrase_key(shown)}"}), shown)
     if _MATHS.search(text) and not re.search(r"[A-Za-z]{3,} [A-Za-z]{2,}", text):
-        form = re.sub(r"(?<=\w)\*(?=[A-Za-z(])", "", re.sub(r"\s+", "", shown))
-        return Answer("phrase", shown, f"w:{form.casefold()}", bare=form)
+        form = re.sub(r"\s*([-+*/^=<>≤≥(),])\s*", r"\1", shown)
+        return Answer(
+            "phrase", shown, f"w:{form.casefold()}", frozenset({f"w:{phrase_key(shown)}"}), form
+        )
     natural = all(re.fullmatch(r"[^\W\d_]?[^A-Z]*", word) for word in words)
     return Answer(
         "phrase", shown, f"w:{phrase_key(shown)}", bare=shown.casefold() if natural else shown
     )
+
+
+def verbatim(text: str) -> Answer:
+    """A text as it stands."""
+    shown = " ".join(text.split())
+    return Answer("phrase", shown, f"w:{phrase_key(shown)}", bare=shown)
 
 
 def _quoted(text: str) -> Answer:
