@@ -22,9 +22,15 @@ if TYPE_CHECKING:
     from mom_council.records import Ballot, Proposal, Status, Verdict
     from mom_council.runs.checkpoints import open_checkpointer
     from mom_council.runs.resume import resume
+    from mom_council.voting.ballots import read_ballot
+    from mom_council.voting.candidates import Candidate
+    from mom_council.voting.reading.answer import Answer
+    from mom_council.voting.reading.reader import read_answer, same_answer
 
 _HOMES = {
+    "Answer": "voting.reading.answer",
     "Ballot": "records",
+    "Candidate": "voting.candidates",
     "Council": "councils.schema",
     "CouncilContext": "deliberation.context",
     "MixtureError": "errors",
@@ -35,12 +41,17 @@ _HOMES = {
     "council": "graph.council",
     "load_council": "councils.loader",
     "open_checkpointer": "runs.checkpoints",
+    "read_answer": "voting.reading.reader",
+    "read_ballot": "voting.ballots",
     "read_event": "deliberation.events",
     "resume": "runs.resume",
+    "same_answer": "voting.reading.reader",
 }
 
 __all__ = [
+    "Answer",
     "Ballot",
+    "Candidate",
     "Council",
     "CouncilContext",
     "MixtureError",
@@ -51,8 +62,11 @@ __all__ = [
     "council",
     "load_council",
     "open_checkpointer",
+    "read_answer",
+    "read_ballot",
     "read_event",
     "resume",
+    "same_answer",
 ]
 
 

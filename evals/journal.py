@@ -84,7 +84,9 @@ class EvalJournal:
     def _read(self, head: dict[str, Any]) -> None:
         assert self._path is not None  # noqa: S101 - for the type checker
         try:
-            first, *lines = self._path.read_text(encoding="utf-8").splitlines()
+            # At line feeds alone: an answer may hold U+2028 or U+0085, which are no ends of rows.
+            text = self._path.read_text(encoding="utf-8")
+            first, *lines = text.removesuffix("\n").split("\n")
             if json.loads(first) != head:
                 raise StorageError(
                     (

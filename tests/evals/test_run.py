@@ -11,6 +11,7 @@ import pytest
 from mom_council.councils.loader import load_council
 from mom_council.errors import StorageError
 from mom_council.evals.cases import Case, read_cases
+from mom_council.evals.journal import COUNCIL, EvalJournal, EvalRow
 from mom_council.evals.play import play
 from mom_council.evals.reports import as_markdown, write_plots
 from mom_council.evals.run import evaluate
@@ -135,3 +136,12 @@ async def test_nobody_is_waited_for_in_an_evaluation_and_no_trace_is_left(stage:
     assert [row.error for row in rows] == [""]
     assert "nobody is here to allow" in said(stage.calls_to("ada")[1].body)
     assert not TraceStore().summaries()
+
+
+def test_rows_whose_answers_hold_other_line_separators_are_gone_on_with(tmp_path: Path):
+    path = tmp_path / "rows.jsonl"
+    council = load_council("demo")
+    odd = "a\u2028b\u0085c\x0bd\x1ce"
+    row = EvalRow(case="one", system=COUNCIL, ok=True, answer=odd, text="\u2029")
+    EvalJournal(path, council).add([row])
+    assert EvalJournal(path, council).rows == {(COUNCIL, "one"): row}

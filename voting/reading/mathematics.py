@@ -71,7 +71,7 @@ _SHORT_WORD = re.compile(
 _KNOWN_WORDS = re.compile(r"arc(?:sin|cos|tan)|sqrt|cbrt|sin|cos|tan|sec|csc|cot|log|exp|abs|pi")
 _GLUED_UNIT = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z])")
 _UNIT_AFTER = re.compile(
-    r"(?P<term>.*?[\d)π]|.*?pi)\s*(?P<unit>(?:°|[^\W\d_]{2,}|[mgsl]\b)[^\d()=<>]*(?:\^[23])?)"
+    r"(?P<term>.*(?:pi|[\d)π]))(?P<unit>(?:\s*°|\s+(?:[^\W\d_]{2,}|[mgsl]\b))[^\d()=<>]*(?:\^[23])?)"
 )
 _BASED = re.compile(r"(-?[\dA-Fa-f]+(?:\.\d+)?)_(\d{1,2}|[a-z])")
 

@@ -353,7 +353,7 @@ def _dimension(value: Fraction, rest: str) -> tuple[Fraction, str, str]:
         over = bool(link[1])
         rest = rest[link.end() :]
     if name in _SPEEDS:
-        return value * _SPEEDS[name], "m/s", rest
+        return value * factor * _SPEEDS[name], "m/s", rest
     return value * factor, name, rest
 
 

@@ -15,16 +15,15 @@ from fractions import Fraction
 from mom_council.records import AnswerKind
 from mom_council.voting.reading.answer import NO_ANSWER, OPEN, Answer, are_same
 from mom_council.voting.reading.confidence import without_confidence
-from mom_council.voting.reading.mathematics import plain_number
-from mom_council.voting.reading.refusals import refuses
-from mom_council.voting.reading.statements import (
+from mom_council.voting.reading.contents import (
     last_number,
     last_sentence,
     predicate,
     shown_value,
-    stated_answer,
-    without_run_on,
 )
+from mom_council.voting.reading.mathematics import plain_number
+from mom_council.voting.reading.refusals import refuses
+from mom_council.voting.reading.statements import stated_answer, without_run_on
 from mom_council.voting.reading.text import plain_text
 from mom_council.voting.reading.values import choice_answer, is_plain_number, read_value
 
@@ -92,7 +91,7 @@ def _read(
     if not plain or refuses(plain):
         return NO_ANSWER
     take = functools.partial(_take, options=options, exact=exact)
-    plain = without_run_on(plain)
+    plain = without_run_on(plain if complete else _in_full(plain))
     found = stated_answer(plain, take)
     if found is None and complete and len(plain) <= 200:
         whole = take(plain)
@@ -101,6 +100,15 @@ def _read(
     if found is None and complete:
         found = _in_passing(plain, kind, take, options)
     return OPEN if found is None else found
+
+
+_BOUNDARY = re.compile(r".*(?:\n|[.!?]\s|[。।}>])", re.DOTALL)
+
+
+def _in_full(text: str) -> str:
+    """What a reply that broke off says in full: up to its last whole sentence or closed mark."""
+    whole = _BOUNDARY.match(text)
+    return whole[0].rstrip() if whole else ""
 
 
 _remembered = functools.lru_cache(maxsize=1024)(_read)

@@ -63,7 +63,7 @@ _REFUSAL = re.compile(
 )
 _YET_ANSWERED = re.compile(
     r"\banswer(?: is|:)|\\boxed|\"answer\"|####|<answer>|\bantwort(?: ist|:)|réponse(?: est|:)|respuesta(?: es|:)|"
-    r"resposta(?: é|:)|risposta(?: è|:)|ответ\s?:|答案(?:是|:)|答え(?:は|:)|정답[은:]|답[은:]|उत्तर|الجواب|الإجابة|"
+    r"resposta(?: é|:)|risposta(?: è|:)|ответ\s?:|答案(?:是|:)|答え(?:は|:)|정답[은:]|답[은:]|उत्तर\s?:|الجواب\s?(?:هو|:)|الإجابة\s?(?:هي|:)|"
     r"\b(?:but|however|aber|mais|pero|mas|ma|но)\b[^.]{0,40}\b(?:is|be|say|guess|think|ist|est|es|é|è|это)\b|"
     r"\bmy (?:best )?guess|\bi(?:'d| would) (?:say|guess|go with)",
     re.IGNORECASE,

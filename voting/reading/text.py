@@ -124,10 +124,8 @@ _FENCE = re.compile("```")
 
 
 def _in_backticks(text: str, mark: re.Match[str]) -> bool:
-    return (
-        text[max(0, mark.start() - 1) : mark.start()] == "`"
-        or text[mark.end() : mark.end() + 1] == "`"
-    )
+    before, after = text[max(0, mark.start() - 3) : mark.start()], text[mark.end() : mark.end() + 3]
+    return (before[-1:] == "`" and before != "```") or (after[:1] == "`" and after != "```")
 
 
 def _opens_thoughts(text: str, at: int) -> bool:

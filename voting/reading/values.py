@@ -231,6 +231,9 @@ _CHOICE = re.compile(
     r"(?P<bare>[A-J])(?P<mark>[.):]|\s+[-–—])?|(?P<small>[a-j])(?P<bracket>\))?)(?P<rest>(?:\s.*)?)$",
     re.DOTALL,
 )
+_MORE_LETTERS = re.compile(
+    r"(?:,|&|and\b|or\b|und\b|et\b|y\b|e\b|и\b)\s*[(\[]?[A-J][)\]]?(?![\w'])", re.IGNORECASE
+)
 _CYRILLIC = str.maketrans("АВСДЕ", "ABCDE")
 _COMMENT = re.compile(
     r"^(?:the|this|it|because|since|as|so|therefore|thus|all|both|none|that|which|these|option|other|others|"
@@ -249,7 +252,8 @@ _TRUTHS = {
     "صحيح": "true", "خطأ": "false", "правда": "true", "ложь": "false",
 }  # fmt: skip
 _TRUTH_TAIL = re.compile(
-    r"^(?P<word>[^\W\d_]+(?: हाँ)?)\s*(?:[,.;:!–—。-]\s?.*)?$", re.DOTALL | re.IGNORECASE
+    r"^(?P<word>[^\s,.;:!–—。।-]+(?: हाँ)?)\s*(?:(?!\.\s*\d)[,.;:!–—。।-]\s?.*)?$",
+    re.DOTALL | re.IGNORECASE,
 )
 
 
@@ -265,6 +269,8 @@ def _choice(text: str) -> Answer | None:
         (found["small"] and not found["bracket"]) or (found["bare"] and not found["mark"])
     ):
         return None  # "A man", "a dog"
+    if _MORE_LETTERS.match(rest):
+        return None
     if found["mark"] == "." and re.match(r"^(?:[a-z]+$|[A-Z]\.)", rest):
         return None  # "E. coli", "J. K. Rowling"
     if (
@@ -319,7 +325,7 @@ def _truth(text: str) -> Answer | None:
 # --- words ------------------------------------------------------------------------------------
 
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=\S)", re.IGNORECASE)
-_ENDINGS = re.compile(r"\s*(?:です|でした|である|だ|입니다|이다|이에요|예요|है|हैं|होगा)$")
+_ENDINGS = re.compile(r"\s*(?:です|でした|である|だ|입니다|이다|이에요|예요|है|हैं|होगा)[।.]?$")
 _MATHS = re.compile(r"\d|[=^*/√]|sqrt|\\")
 
 
@@ -400,7 +406,7 @@ _WRAPS = (
     ("<answer>", "</answer>"),
 )
 _FENCE = re.compile(r"^```[\w+-]*\n?(.*?)\n?```$", re.DOTALL)
-_DOT = re.compile(r"(?<![.!])[.;,。]$|(?<=[^\W\d_])!$")
+_DOT = re.compile(r"(?<![.!])[.;,。।]$|(?<=[^\W\d_])!$")
 
 
 def _literal_text(text: str) -> str | None:
@@ -450,6 +456,8 @@ def _bare(text: str) -> str:
     if fence:
         text = _unwrapped(fence[1])
     text = without_latex(text)
+    if not text.isascii():
+        text = _ENDINGS.sub("", text)
     if len(text) > 1 and text[0] == text[-1] == "`":
         text = text[1:-1]
     return _unwrapped(_tidy(text).rstrip(":").strip("*"))

@@ -1,0 +1,377 @@
+"""What stands where an answer is stated: a value, a value and its reason, or a sentence that says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from mom_council.voting.reading.answer import Answer
+from mom_council.voting.reading.latex import boxed
+
+Take = Callable[[str], Answer | None]
+"""Reads a short value; None where it is none."""
+
+# --- where a sentence ends --------------------------------------------------------------------
+
+_ABBREVIATIONS = frozenset(
+    [
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "st",
+        "no",
+        "nr",
+        "prof",
+        "sr",
+        "jr",
+        "mt",
+        "ft",
+        "vs",
+        "etc",
+        "e.g",
+        "i.e",
+        "fig",
+        "eq",
+        "approx",
+        "ca",
+        "vol",
+        "gen",
+        "col",
+        "sgt",
+        "lt",
+        "rev",
+        "hon",
+        "inc",
+        "ltd",
+        "co",
+        "corp",
+        "bros",
+        "dept",
+        "est",
+        "u.s",
+        "u.k",
+        "a.m",
+        "p.m",
+        "ph.d",
+        "b.c",
+        "a.d",
+        "z.b",
+        "bzw",
+        "mme",
+        "mlle",
+        "sra",
+        "ud",
+        "vgl",
+        "op",
+    ]
+)
+_END = re.compile(r"[.!?。।](?=[\s*_\"')\]]|$)|[;。।]|\n")
+
+
+def sentence_end(text: str, start: int = 0) -> int:
+    """Where the sentence that begins at `start` ends; abbreviations and initials end none.
+
+    An open brace goes on over the end of the line, for LaTeX may.
+    """
+    for mark in _END.finditer(text, start):
+        at = mark.start()
+        if mark[0] == "\n":
+            if text.count("{", start, at) > text.count("}", start, at) and at - start < 400:
+                continue
+            if text.count("\\begin{", start, at) > text.count("\\end{", start, at):
+                continue
+            return at
+        if (
+            mark[0] == "!"
+            and at
+            and text[at - 1].isdigit()
+            and text[at + 1 : at + 2] not in ("", "\n")
+        ):
+            continue  # 5! + 3
+        if mark[0] == ";" and text.count("\\begin{", start, at) > text.count("\\end{", start, at):
+            continue
+        if mark[0] == "." and _is_abbreviation(text, start, at):
+            continue
+        return at
+    return len(text)
+
+
+def _is_abbreviation(text: str, start: int, at: int) -> bool:
+    word = re.search(r"[^\s(\"'*]*$", text[max(start, at - 12) : at])
+    name = word[0] if word else ""
+    after = text[at + 1 : at + 3].lstrip()[:1]
+    if not after or text[at + 1 : at + 2] == "\n":
+        return False
+    if len(name) == 1 and name.isalpha() and name.isupper():
+        # "J. K. Rowling" goes on; "The answer is B. The others are wrong." does not.
+        return (
+            re.match(
+                r"\.\s?(?:[A-Z]\.|(?!The\b|This\b|It\b|We\b|All\b|So\b|In\b|If\b|As\b|For\b)[A-Z][\w'-]+)",
+                text[at : at + 30],
+            )
+            is not None
+        )
+    if re.fullmatch(r"(?:[A-Za-z]\.)+[A-Za-z]", name):
+        return after.islower() or after.isdigit()
+    return name.casefold() in _ABBREVIATIONS and (name.casefold() != "no" or after.isdigit())
+
+
+# --- what stands there ------------------------------------------------------------------------
+
+_CUT = re.compile(
+    r",? (?:because|since|as |which|so |for |while|after|when|where|if |given|due|based|not |denn|weil|parce que|"
+    r"porque|perché|потому|так как)|, (?:but|not|aber|mais|pero|mas|ma|а|но)\b|"
+    r" [(–—-](?=\D)| \(|\s*:(?=\s)|,\s+(?=[a-z]{4,}\s)",
+    re.IGNORECASE,
+)  # fmt: skip
+_LEAD = re.compile(
+    r"^[*_$\\(\s]*(?P<number>[-−]?\s?[$€£₹¥]?\s?\d[\d,]*(?:\.\d+)?(?:\s?(?:%|°C|°F))?)(?P<rest>.*)$",
+    re.DOTALL,
+)
+_GOES_ON = re.compile(
+    r"[\d\\{}=<>^]|^\s*[-+*/:!]|^[^\W\d_]|^\s*of\b|\b(?:or|to|and|am|pm|[ap]\.m|bc|ad|lakh|crore)\b|[,;]\s*[A-Z]",
+    re.IGNORECASE,
+)
+_PLACE_WORDS = re.compile(
+    r"\s+(?:in|on|at|for|from|with|by|left|altogether|total|over|under|after|before|during)\b.*$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def read_content(rest: str, take: Take, *, loose: bool) -> Answer | None:
+    """The answer that the text begins with."""
+    box = boxed(rest[:400])
+    if box and box[0][0] < 4:
+        return read_said(box[0][1], take)
+    fence = re.match(r"```[\w+-]*\n(.*?)```", rest, re.DOTALL)
+    if fence:
+        return take(fence[1])
+    line = rest[: _line_end(rest)].strip()
+    line = re.sub(r"\s*####.*$", "", line)
+    line = _ADVERB.sub("", line)
+    value = _first_value(line, take)
+    if value is not None and (value.hard or not value):
+        return value
+    sentence = line[: sentence_end(line)]
+    if value is None or _is_description(sentence):
+        shown = shown_value(sentence, take)
+        if shown is not None:
+            return shown
+    phrase = value if loose else None
+    if value is not None and not is_sentence(line):
+        led = leading_number(sentence, take)
+        return led or (None if _describes(value) else phrase)
+    return leading_number(sentence, take) or in_sentence(sentence, take) or phrase
+
+
+_ADVERB = re.compile(
+    r"^(?:therefore|thus|hence|then|clearly|simply|definitely|also|likely|probably|indeed|obviously|just)\s*,?\s+",
+    re.IGNORECASE,
+)
+
+
+def _first_value(line: str, take: Take) -> Answer | None:
+    """The first hard value that the beginning of a line is, else its first phrase."""
+    phrase: Answer | None = None
+    for said in _tries(line):
+        value = take(said)
+        if value is not None and (value.hard or not value):
+            return value
+        phrase = phrase or value
+    return phrase
+
+
+_DESCRIBED = re.compile(r"(?:the|a|an|simply|just|thus)\b", re.IGNORECASE)
+_SHOWN = re.compile(
+    r"(?<![\w`])`(?P<code>[^`\n]{1,400})`(?!`)|(?<![\w'])'(?P<single>[^'\n]{0,300})'(?![\w'])|"
+    r'(?<![\w"])"(?P<double>[^"\n]{0,300})"(?![\w"])|(?<![\w\])}])(?P<group>[\[{](?:[^\[\]{}\n]|[\[{][^\[\]{}\n]{0,200}[\]}]){0,300}[\]}])'
+)
+
+
+def _is_description(sentence: str) -> bool:
+    """Whether it says what sort of thing the answer is: "the literal list `[5, 3]`"."""
+    return _DESCRIBED.match(sentence) is not None or "`" in sentence[1:]
+
+
+def _describes(phrase: Answer) -> bool:
+    """Whether a phrase is five or more small words: a description and no name."""
+    words = str(phrase.form).split()
+    return len(words) > 4 and all(word.islower() and word.isalpha() for word in words)
+
+
+def shown_value(sentence: str, take: Take) -> Answer | None:
+    """The last value that a sentence shows as code, in quotation marks or in brackets."""
+    cut = re.search(r",? (?:which|because|since|as|for|not|rather than|with)\s", sentence)
+    for part in (sentence[: cut.start()] if cut else "", sentence):
+        shown = list(_SHOWN.finditer(part))[-3:]
+        for mark in shown[::-1]:
+            value = take(mark[0])
+            if value is not None and value:
+                return value
+    return None
+
+
+def _line_end(rest: str) -> int:
+    at = rest.find("\n")
+    while at != -1 and at < 500:
+        if rest.count("{", 0, at) <= rest.count("}", 0, at) and rest.count(
+            "\\begin{", 0, at
+        ) <= rest.count("\\end{", 0, at):
+            return at
+        at = rest.find("\n", at + 1)
+    return len(rest) if at == -1 else at
+
+
+def _tries(line: str) -> Iterator[str]:
+    bold = re.match(r"^[*_]{0,2}([^*\n]{1,60})\*\*", line)
+    if bold:
+        yield bold[1]
+    code = re.match(r"^`([^`\n]{1,400})`", line)
+    if code:
+        yield code[0]
+    maths = re.match(r"^\$\$?([^$\n]{1,300})\$\$?(?=[\s.,;!]*(?:$|[A-Za-z]))", line)
+    if (
+        maths
+        and not re.match(r"\d[\d.,]*\s*$", maths[1])
+        and (line[:2] == "$$" or not line[1:2].isdigit() or "\\" in maths[1])
+    ):
+        tail = line[maths.end() :].strip(" .")
+        if not tail:
+            yield maths[1]
+    if len(line) <= 400:
+        yield line
+    sentence = line[: sentence_end(line)]
+    if sentence != line:
+        yield sentence
+    for cut in list(_CUT.finditer(sentence))[:6]:
+        yield sentence[: cut.start()]
+
+
+def read_said(text: str, take: Take) -> Answer | None:
+    """What an answer's own place holds: a value, or a sentence that says it."""
+    value = take(text)
+    if value is not None and (value.hard or not value or not is_sentence(text)):
+        return value
+    return leading_number(text, take) or in_sentence(text, take) or value
+
+
+_SUBJECT = re.compile(
+    r"^\W*(?:he|she|it|they|we|you|i|there|this|that|these|those|the|each|every|all|both|in|so|thus|therefore|"
+    r"er|sie|es|wir|il|elle|ils|elles|on|nous|él|ella|ellos|ele|ela|egli|он|она|они|мы)\b|^\W*[A-Z][\w'.-]+(?:\s+[A-Z][\w'.-]+)*\s+\w+",
+    re.IGNORECASE,
+)
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|will|would|can|could|should|must|does|did|needs?|gets?|got|makes?|made|pays?|paid|"
+    r"spends?|spent|sells?|sold|buys?|bought|earns?|earned|costs?|takes?|took|saves?|saved|eats?|ate|runs?|ran|"
+    r"drinks?|drank|reads?|walks?|drives?|drove|weighs?|equals?|totals?|gives?|gave|returns?|leaves?|left|"
+    r"lost|won|receives?|received|used|uses|wrote|collects?|collected|grew|owes?|holds?|contains?|"
+    r"\w{2,}ed|ist|sind|hat|haben|kostet|verdient|est|sont|a|ont|coûte|gagne|es|son|tiene|cuesta|gana|é|são|tem|"
+    r"custa|è|sono|ha|costa)\b"
+)  # fmt: skip
+
+
+def is_sentence(text: str) -> bool:
+    """Whether a few words say something about their one number: "She earned $450."."""
+    if len(text.split()) < 3:
+        return False
+    return _SUBJECT.match(text) is not None and _VERB.search(text) is not None
+
+
+_NUMBER = re.compile(
+    r"(?<![\w.,^_{/-])-?[$€£₹¥]?\d[\d,]*(?:\.\d+)?(?:\s?%|\s?/\s?\d+)?(?![\w.,]*\d)(?!\s*[=*/^+]\s*\d)"
+)
+
+
+def in_sentence(sentence: str, take: Take) -> Answer | None:
+    """What a sentence in an answer's place says: what it is, or its one number."""
+    found = predicate(sentence, take)
+    if found is not None:
+        return found
+    numbers = list(_NUMBER.finditer(sentence))
+    if len({number[0] for number in numbers}) != 1:
+        return None
+    rest = sentence[numbers[-1].start() :].strip(" .!")
+    words = rest.split()
+    for said in (rest, " ".join(words[:3]), " ".join(words[:2])):
+        value = take(said)
+        if value is not None and value.hard:
+            return value
+    return leading_number(rest, take) or (
+        None if _GOES_ON.match(rest, len(words[0])) else take(words[0].rstrip(",.;:"))
+    )
+
+
+def leading_number(sentence: str, take: Take) -> Answer | None:
+    """`42 apples in the big basket`: the number it begins with, where it has no other."""
+    found = _LEAD.match(sentence)
+    if not found or _GOES_ON.search(found["rest"]):
+        return None
+    rest = _PLACE_WORDS.sub("", found["rest"]).rstrip(" .*_$)")
+    for said in (found["number"] + rest, found["number"]):
+        value = take(said)
+        if value is not None and value.type == "number":
+            return value
+    return None
+
+
+_IS = re.compile(
+    r"\b(?:is|are|equals|makes?|was|be|has|have|costs?|gives?|returns?|gets?|totals?|totaling|ist|sind|"
+    r"beträgt|lautet|est|sont|es|son|são|é|è|sono|это|равно|составляет)\s*:?\s*(?=(?P<said>[^\n]{1,80})$)",
+    re.IGNORECASE,
+)
+_EAST_IS = re.compile(r"(?:是|为|は|은|는|هو|هي)\s*(?P<said>[^\n。]{1,40})$")
+_NAME = re.compile(r"(?:the )?[A-ZÀ-ÞА-Я][^\W\d_]{2,}(?: [A-ZÀ-ÞА-Я][^\W\d_]+){0,3}")
+
+
+def predicate(sentence: str, take: Take) -> Answer | None:
+    """What a sentence says that something is: `so the total is 42`."""
+    sentence = re.sub(r"(?<!\d)[.!。\s*]+$|[.。\s*]+$", "", sentence)
+    if len(re.findall(r"(?<!\w)[A-Za-z]\s*=", sentence)) > 1:
+        value = take(sentence.strip("$ "))
+        return value if value is not None and value.hard else None  # x = 1, y = 2
+    if "=" in sentence:
+        right = sentence.rpartition("=")[2]
+        value = take(right) or leading_number(right.strip(), take)
+        if value is not None and value.type in _PLAIN_TYPES:
+            return value
+    for found in list(_IS.finditer(sentence))[::-1][:6]:
+        said = found["said"]
+        value = take(said) or leading_number(said, take)
+        # A letter on its own here is an article or a name as often as a choice.
+        if value is not None and value.type in _PLAIN_TYPES:
+            return value
+        if value is not None and _NAME.fullmatch(said):
+            return value
+    east = _EAST_IS.search(sentence)
+    if east:
+        value = take(east["said"])
+        if value is not None and value:
+            return value
+    quoted = re.search(r"(?:is|be|returns?|output)\s+(`[^`]+`|'[^']*'|\"[^\"]*\")$", sentence)
+    return take(quoted[1]) if quoted else None
+
+
+_PLAIN_TYPES = frozenset({
+    "number", "set", "tuple", "list", "mapping", "truth", "time", "date", "ratio", "range", "interval",
+    "matrix", "term", "equation",
+})  # fmt: skip
+
+_LAST = re.compile(r"(?<=[^\s\d][.!?])\s+|(?<=\d\.)\s+(?=[A-Z])|(?<=。)")
+
+
+def last_sentence(text: str) -> str:
+    """The last sentence of the last line that says anything."""
+    lines = [line.strip() for line in text[-4000:].split("\n") if line.strip(" `*_-#\t")]
+    parts = _LAST.split(lines[-1]) if lines else [""]
+    while len(parts) > 1 and re.search(r"(?:\b[A-Z]|\b(?:Dr|Mr|Mrs|Ms|St|No))\.$", parts[-2]):
+        parts[-2:] = [f"{parts[-2]} {parts[-1]}"]
+    return parts[-1].strip()
+
+
+def last_number(sentence: str, take: Take) -> Answer | None:
+    """The last number of a sentence."""
+    numbers = re.findall(
+        r"(?<![\w.,])-?[$€£₹¥]?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?%)?(?!\w)", sentence
+    )
+    return take(numbers[-1].rstrip(",")) if numbers else None
