@@ -46,14 +46,12 @@ def number_answer(quantity: Quantity, text: str) -> Answer:
     ]
     # A noun that came before its adjective, or without it: "8 years old" says "8 years".
     alts = frozenset({plain, *steps[:-1]})
-    form = (
-        f"{quantity.unit} {number}"
-        if quantity.unit in ("$", "€", "£", "₹", "¥")
-        else f"{number} {quantity.unit}"
+    sign = "-" if quantity.value < 0 else ""
+    gap = "" if quantity.unit[:1] in "%°" else " "
+    form = f"{sign}{quantity.symbol}{number.removeprefix('-')}{gap}{quantity.unit}".strip()
+    return Answer(
+        "number", form, steps[-1], alts, number, quantity.value, quantity.unit or quantity.symbol
     )
-    form = form.replace(" %", "%").replace(" °", "°") if quantity.unit in ("%", "°") else form
-    form = re.sub(r"^([$€£₹¥]) (-?)", r"\2\1", form)
-    return Answer("number", form, steps[-1], alts, number, quantity.value, quantity.unit)
 
 
 def plain_number(value: Fraction) -> Answer:

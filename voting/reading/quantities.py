@@ -19,10 +19,11 @@ class Quantity(NamedTuple):
 
     Attributes:
         value: as written, scale words included.
-        unit: what follows it, in the words of the answer; "" for a bare number.
+        unit: what follows it, as it was written; "" for a bare number.
         base: the value in the base unit of its dimension.
         words: the base unit, then the words after it, each in one spelling.
         listed: it may also be a list of two numbers (`3,14`).
+        symbol: the currency that stands before it.
     """
 
     value: Fraction
@@ -30,6 +31,7 @@ class Quantity(NamedTuple):
     base: Fraction = Fraction(0)
     words: tuple[str, ...] = ()
     listed: bool = False
+    symbol: str = ""
 
 
 # --- digits -----------------------------------------------------------------------------------
@@ -309,13 +311,14 @@ def _read_unit(value: Fraction, rest: str, currency: str, *, glued: bool) -> Qua
     base = value
     words: list[str] = [currency] if currency else []
     if not rest:
-        return Quantity(value, currency, base, tuple(words))
+        return Quantity(value, "", base, tuple(words), symbol=currency)
     if glued and not _ATTACHED.match(rest) and rest[0].isascii() and rest[0] != "-":
         return None  # 3x, 5pm, 2^10
     if re.match(r"°\s*[NSEWО](?!\w)", rest) or len(rest) > 100:
         return None
     if rest[0] == "-":
         rest = rest[1:]  # 5-minute
+    written = " ".join(rest.strip(" .,;:!").split())
     base, unit, rest = _dimension(value, rest)
     if unit:
         compound = _compound(base, unit, rest)
@@ -328,8 +331,7 @@ def _read_unit(value: Fraction, rest: str, currency: str, *, glued: bool) -> Qua
     words += tail
     if currency and words[:2] == [currency, currency]:
         words = words[1:]
-    said = " ".join(([currency] if currency else []) + ([unit] if unit else []) + tail)
-    return Quantity(value, said, base, tuple(words))
+    return Quantity(value, written, base, tuple(words), symbol=currency)
 
 
 def _dimension(value: Fraction, rest: str) -> tuple[Fraction, str, str]:
@@ -408,6 +410,8 @@ def _noun(rest: str) -> list[str] | None:
     if link:
         rest = "per " + rest[link.end() :]
     if re.search(r"[\d=<>^*+\\√(){}\[\]:;|!?\n\"]|\.\s", rest):
+        return None
+    if any(sign.isnumeric() for sign in rest):
         return None
     words = rest.casefold().split()
     if len(words) > _MOST_WORDS or words[0].strip(",.") in _NO_NOUN:
