@@ -1,9 +1,9 @@
 """Pictures drawn on this machine, by a diffusers pipeline.
 
-The pipeline is loaded once for the process (see `shelf`) and draws on a thread of its own, one
+The pipeline is loaded once for the process (see `model_pool`) and draws on a thread of its own, one
 picture at a time. Made for Stable Diffusion 1.5 with a latent consistency model: four steps without
 guidance, seconds on a small GPU. Its weights are read from .safetensors files alone, and it is
-never downloaded (see `hub`).
+never downloaded (see `model_pool`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Models of this machine by Hugging Face's transformers, in this process.
 
 A thin chat model over `generate`: LangChain's own ignores settings, has no async, downloads unasked
-and hangs when it streams with beams. Weights are borrowed from the shelf for each call, so voices
+and hangs when it streams with beams. Weights are borrowed from the pool for each call, so voices
 with different settings share them, and a layer's weights are freed when the next layer's do not
 fit. Nothing is downloaded, no code that comes with weights is run, and no pickle is opened.
 """
@@ -73,7 +73,7 @@ class _Written(NamedTuple):
 
 
 class LocalChat(BaseChatModel):
-    """A model on the shelf, and how it is to write."""
+    """A model in the pool, and how it is to write."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
