@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from langchain_core.messages import HumanMessage
 
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import Character, Council
 from mom_council.deliberation.ask_model import compose_messages
 from mom_council.errors import CouncilError, DeliberationError, ModelError
 from mom_council.evals.asking import ask_alone, map_concurrently
@@ -146,17 +146,7 @@ async def duel(
         CouncilError: there is no such judge or member.
         ModelError: the judge did not answer.
     """
-    if judge not in council.models:
-        raise CouncilError(
-            f"judge {judge!r} is no model of the council; it has {[*council.models]}"
-        )
-    writes = next(
-        (who for who in council.characters if who.model == council.synthesizer.model), None
-    )
-    named = [who for who in council.characters if who.name == against]
-    if against is not None and not named:
-        raise CouncilError(f"{against!r} is no character of {council.name!r}")
-    rival = named[0] if named else writes or council.characters[0]
+    rival = _rival(council, judge, against)
     opened = OpenCouncil(council)
     points: list[tuple[float, bool]] = []
     unanswered, spent, done = 0, Usage(), 0
@@ -189,11 +179,37 @@ async def duel(
             progress(f"before {judge}", done, len(cases))
     if not points:
         raise CouncilError("no question was answered by both", cure="see `mom councils check`")
+    return _summary(council.name, rival.name, judge, points, unanswered, spent)
+
+
+def _rival(council: Council, judge: str, against: str | None) -> Character:
+    """The member that the council is compared with."""
+    if judge not in council.models:
+        raise CouncilError(
+            f"judge {judge!r} is no model of the council; it has {[*council.models]}"
+        )
+    writes = next(
+        (who for who in council.characters if who.model == council.synthesizer.model), None
+    )
+    named = [who for who in council.characters if who.name == against]
+    if against is not None and not named:
+        raise CouncilError(f"{against!r} is no character of {council.name!r}")
+    return named[0] if named else writes or council.characters[0]
+
+
+def _summary(
+    council: str,
+    rival: str,
+    judge: str,
+    points: Sequence[tuple[float, bool]],
+    unanswered: int,
+    spent: Usage,
+) -> Duel:
     values = [value for value, _ in points]
     score = bootstrap(values)
     return Duel(
-        council=council.name,
-        against=rival.name,
+        council=council,
+        against=rival,
         judge=judge,
         questions=len(points),
         won=values.count(1.0),

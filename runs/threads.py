@@ -191,9 +191,9 @@ def _state(latest: CheckpointTuple) -> ThreadState:
     return "answered"
 
 
-def _start(found: CheckpointTuple) -> list[AnyMessage]:
+def _start(checkpoint: CheckpointTuple) -> list[AnyMessage]:
     """The messages that a question came with, from the checkpoint of its input."""
-    start = found.checkpoint["channel_values"].get("__start__")
+    start = checkpoint.checkpoint["channel_values"].get("__start__")
     messages: Any = start.get("messages", []) if isinstance(start, dict) else []
     try:
         given = messages if isinstance(messages, list) else [messages]

@@ -82,12 +82,12 @@ def _configure(on: bool, secret_names: Collection[str]) -> None:
             """Post the end of a run."""
             super().update_run(*args, **_cleaned(told))
 
-    def _cleaned(told: dict[str, Any]) -> dict[str, Any]:
-        told.pop("serialized", None)
+    def _cleaned(run: dict[str, Any]) -> dict[str, Any]:
+        run.pop("serialized", None)
         for part in ("extra", "tags", "name", "events"):
-            if told.get(part) is not None:
-                told[part] = clean(told[part])
-        return told
+            if run.get(part) is not None:
+                run[part] = clean(run[part])
+        return run
 
     retries = Retry(total=1, backoff_factor=0.2, allowed_methods=None, raise_on_status=False)
     logging.getLogger("langsmith.client").addFilter(_SaidOnce())

@@ -41,25 +41,25 @@ def draw_label(status: Status) -> None:
                 st.caption("Their last proposals are among the cards.")
 
 
-def draw_past_label(told: Mapping[str, Any]) -> None:
+def draw_past_label(label: Mapping[str, Any]) -> None:
     """What an earlier answer says of itself: `response_metadata["council"]` of its message."""
-    lines = [f"Council: {told.get('name') or 'unknown'}"]
-    if spoke := told.get("spoke"):
+    lines = [f"Council: {label.get('name') or 'unknown'}"]
+    if spoke := label.get("spoke"):
         lines.append(f"Spoke: {', '.join(map(str, spoke))}")
-    for one in told.get("absent") or ():
+    for one in label.get("absent") or ():
         reason = words.REASONS.get(one.get("reason"), str(one.get("reason")))
         lines.append(f"Absent: {one.get('character')} {reason}")
-    stop, share = told.get("stop_reason"), told.get("share")
+    stop, share = label.get("stop_reason"), label.get("share")
     if stop:
         percent = f" ({share:.0%} for the leading answer)" if share else ""
-        if share and (sure := told.get("confidence")) is not None:
+        if share and (sure := label.get("confidence")) is not None:
             percent = f" ({share:.0%} for the leading answer, right with {sure:.0%})"
         lines.append(f"Stopped because {words.STOPS.get(stop, stop)}{percent}")
-    if dissent := told.get("dissent"):
+    if dissent := label.get("dissent"):
         lines.append(f"Dissent: {', '.join(map(str, dissent))}")
-    lines.append(f"Rounds: {told.get('rounds', '?')}")
-    if writer := told.get("written_by"):
-        lines.append(f"Written by {writer}" + (", after a failure" * bool(told.get("degraded"))))
+    lines.append(f"Rounds: {label.get('rounds', '?')}")
+    if writer := label.get("written_by"):
+        lines.append(f"Written by {writer}" + (", after a failure" * bool(label.get("degraded"))))
     for line in lines:
         st.caption(safe.inline(line))
 

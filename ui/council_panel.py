@@ -134,7 +134,7 @@ def _place_in(council: Council, name: str, otherwise: int) -> int:
 
 def _draw_card(seat: SpeakerView, colour: int, *, live: bool) -> None:
     """One card: who, on which model, how far, and the beginning or the end of what was said."""
-    said, ends = _said(seat, live=live)
+    said, ends = _card_text(seat, live=live)
     calls = "".join(
         f'<div class="mom-call">{safe.plain(words.call(one))}</div>' for one in seat.calls.values()
     )
@@ -159,7 +159,7 @@ def _draw_read(seat: SpeakerView, key: str) -> None:
     )
 
 
-def _said(seat: SpeakerView, *, live: bool) -> tuple[str, bool]:
+def _card_text(seat: SpeakerView, *, live: bool) -> tuple[str, bool]:
     """What a card shows, and whether it is the end of it."""
     if seat.state == "absent" and seat.absence is not None:
         return words.absent(seat.absence), False

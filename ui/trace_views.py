@@ -17,7 +17,7 @@ from mom_council.records import Record
 from mom_council.tracing.store import Span, TraceSummary, TraceView
 
 
-class Wanted(NamedTuple):
+class TraceSearch(NamedTuple):
     """What the traces are filtered by; empty is any."""
 
     council: str = ""
@@ -53,10 +53,10 @@ def inside(view: TraceView | None) -> Inside:
 
 
 def matching(
-    summaries: Sequence[TraceSummary], wanted: Wanted, look: Callable[[str], Inside]
+    summaries: Sequence[TraceSummary], search: TraceSearch, look: Callable[[str], Inside]
 ) -> list[TraceSummary]:
     """The traces that are wanted, in their order; `look` reads a tree, and only where it must."""
-    return [one for one in summaries if _matches(one, wanted, cache(look))]
+    return [one for one in summaries if _matches(one, search, cache(look))]
 
 
 def councils(summaries: Iterable[TraceSummary]) -> list[str]:
@@ -64,14 +64,14 @@ def councils(summaries: Iterable[TraceSummary]) -> list[str]:
     return sorted({one.council for one in summaries if one.council})
 
 
-def _matches(one: TraceSummary, wanted: Wanted, look: Callable[[str], Inside]) -> bool:
-    if wanted.council and one.council != wanted.council:
+def _matches(one: TraceSummary, search: TraceSearch, look: Callable[[str], Inside]) -> bool:
+    if search.council and one.council != search.council:
         return False
-    if wanted.failed and not one.error and not look(one.id).errors:
+    if search.failed and not one.error and not look(one.id).errors:
         return False
-    if wanted.model and wanted.model not in look(one.id).models:
+    if search.model and search.model not in look(one.id).models:
         return False
-    words = wanted.words.casefold().split()
+    words = search.words.casefold().split()
     missing = [word for word in words if word not in one.question.casefold()]
     return not missing or all(word in look(one.id).text for word in missing)
 

@@ -44,13 +44,13 @@ def absent(absence: Absence) -> str:
     return told + (f": {absence.detail}" if absence.detail else "")
 
 
-def call(told: Called | Returned) -> str:
+def call(event: Called | Returned) -> str:
     """A call of a tool, in one line."""
-    if isinstance(told, Called):
-        return f"{told.tool} is being called …"
-    came = " ".join(told.text.split())
-    mark = "failed: " if told.failed else ""
-    return f"{told.tool}: {mark}{came[:200]}{'…' if len(came) > 200 else ''}"
+    if isinstance(event, Called):
+        return f"{event.tool} is being called …"
+    came = " ".join(event.text.split())
+    mark = "failed: " if event.failed else ""
+    return f"{event.tool}: {mark}{came[:200]}{'…' if len(came) > 200 else ''}"
 
 
 def money(usd: float | None) -> str:

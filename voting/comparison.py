@@ -113,10 +113,10 @@ def _contradict(one: Point, other: Point) -> bool:
     return one.numbers != other.numbers or one.denied != other.denied
 
 
-def _answers(heard: dict[str, str]) -> list[tuple[Point, Point]]:
+def _answers(texts: dict[str, str]) -> list[tuple[Point, Point]]:
     """Final answers that differ, the first against each other one."""
-    names = list(heard)
-    answers = [read_answer(heard[name]) for name in names]
+    names = list(texts)
+    answers = [read_answer(texts[name]) for name in names]
     points = []
     for places in group_equal(answers):
         point = _point(f"the answer is {answers[places[0]].form}", names[places[0]])
@@ -136,11 +136,11 @@ def _statements(text: str) -> list[str]:
     return found
 
 
-def _point(said: str, name: str) -> Point:
-    words = [word.casefold() for word in _WORD.findall(said)]
+def _point(sentence: str, name: str) -> Point:
+    words = [word.casefold() for word in _WORD.findall(sentence)]
     bare = {word.removesuffix("n't") for word in words}
     return Point(
-        text=said,
+        text=sentence,
         members=[name],
         words=frozenset(w for w in bare - _NOT - _EMPTY if not w[0].isdigit()),
         numbers=frozenset(w.replace(",", "") for w in bare if w[0].isdigit()),
@@ -159,11 +159,11 @@ def _likeness(one: Point, other: Point) -> float:
     return len(one.words & other.words) / union if union else 0.0
 
 
-def in_words(found: Comparison, numbers: dict[str, int], *, most: int = 8) -> str:
+def in_words(comparison: Comparison, numbers: dict[str, int], *, most: int = 8) -> str:
     """A comparison as a list for the synthesizer, by the proposals' numbers; "" where it is empty.
 
     Args:
-        found: the comparison.
+        comparison: the comparison.
         numbers: character -> its proposal's number, which names nobody.
         most: points of each sort.
     """
@@ -174,9 +174,9 @@ def in_words(found: Comparison, numbers: dict[str, int], *, most: int = 8) -> st
 
     lines: list[str] = []
     for head, points in (
-        ("All say", found.agreed),
-        ("Some say", found.partial),
-        ("Only one says", found.unique),
+        ("All say", comparison.agreed),
+        ("Some say", comparison.partial),
+        ("Only one says", comparison.unique),
     ):
         told: Sequence[Point] = points[:most]
         if head == "All say":
@@ -187,6 +187,6 @@ def in_words(found: Comparison, numbers: dict[str, int], *, most: int = 8) -> st
             lines.append(f"- {head}: {len(points) - most} more points, in the proposals")
     pairs = [
         f"- Contradiction: {who(one)}: {one.text} | {who(other)}: {other.text}"
-        for one, other in found.contradictions[:most]
+        for one, other in comparison.contradictions[:most]
     ]
     return "\n".join([*pairs, *lines])

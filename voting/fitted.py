@@ -71,70 +71,70 @@ class Trust(Record):
 
 
 def confidence(
-    trust: Trust, said: Mapping[str, str | None], answer: str
+    trust: Trust, answers: Mapping[str, str | None], answer: str
 ) -> tuple[float | None, str]:
     """How likely an answer is to be right, and what that rests on; (None, "") where none can tell.
 
     Args:
         trust: what is known.
-        said: what each character that was asked answered on its own, None where it gave no answer.
+        answers: what each character that was asked answered on its own; None: it gave no answer.
         answer: the one in question.
     """
     for fitted, chances in (
-        (trust.fitted, _by_panel(trust, said)),
-        (trust.any_panel, _by_any(trust, said)),
+        (trust.fitted, _by_panel(trust, answers)),
+        (trust.any_panel, _by_any(trust, answers)),
     ):
         if fitted is not None and answer in chances:
             return chances[answer], fitted.basis
     return None, ""
 
 
-def _by_panel(trust: Trust, said: Mapping[str, str | None]) -> dict[str, float]:
+def _by_panel(trust: Trust, answers: Mapping[str, str | None]) -> dict[str, float]:
     if trust.fitted is None:
         return {}
     place = places(trust.fitted.models, {name: trust.voices[name] for name in trust.panel})
-    if place is None or not said.keys() <= place.keys():
+    if place is None or not answers.keys() <= place.keys():
         return {}
-    order = sorted(said, key=lambda name: place[name])
-    heard = [said[name] for name in order]
+    order = sorted(answers, key=lambda name: place[name])
+    heard = [answers[name] for name in order]
     if len(heard) == len(place):
         return sure(trust.fitted, heard)
     first = [place[name] for name in order] == list(range(len(order)))
     return sure_so_far(trust.fitted, heard) if first else {}
 
 
-def _by_any(trust: Trust, said: Mapping[str, str | None]) -> dict[str, float]:
-    if trust.any_panel is None or not said.keys() <= trust.odds.keys():
+def _by_any(trust: Trust, answers: Mapping[str, str | None]) -> dict[str, float]:
+    if trust.any_panel is None or not answers.keys() <= trust.odds.keys():
         return {}
-    return sure_so_far(trust.any_panel, [*said.values()], [trust.odds[name] for name in said])
+    return sure_so_far(trust.any_panel, [*answers.values()], [trust.odds[name] for name in answers])
 
 
-def sure(fitted: Fitted, said: Sequence[str | None]) -> dict[str, float]:
+def sure(fitted: Fitted, answers: Sequence[str | None]) -> dict[str, float]:
     """How likely each answer is to be right, where all of the panel were asked.
 
     Args:
         fitted: of this very panel.
-        said: the answer of each of `fitted.models`, in that order; None where there is none.
+        answers: the answer of each of `fitted.models`, in that order; None where there is none.
     """
-    chances = LearnedVote(fitted.joint, fitted.none).probabilities(said)
+    chances = LearnedVote(fitted.joint, fitted.none).probabilities(answers)
     return {answer: corrected(fitted, chance) for answer, chance in chances.items()}
 
 
 def sure_so_far(
-    fitted: Fitted, said: Sequence[str | None], weights: Sequence[float] | None = None
+    fitted: Fitted, answers: Sequence[str | None], weights: Sequence[float] | None = None
 ) -> dict[str, float]:
     """How likely each answer is to be right when so many have been asked; {} where none can tell.
 
     Args:
         fitted: of a panel whose first `len(said)` were asked, or of any panel.
-        said: what they answered, None where they gave no answer.
+        answers: what they answered, None where they gave no answer.
         weights: of those who were asked; the panel's own, in its order, if left out.
     """
-    if not 0 < len(said) <= len(fitted.steps):
+    if not 0 < len(answers) <= len(fitted.steps):
         return {}
-    scale, none = fitted.steps[len(said) - 1]
-    heavy = fitted.weights[: len(said)] if weights is None else weights
-    return LearnedVote(tuple(scale * each for each in heavy), none).probabilities(said)
+    scale, none = fitted.steps[len(answers) - 1]
+    heavy = fitted.weights[: len(answers)] if weights is None else weights
+    return LearnedVote(tuple(scale * each for each in heavy), none).probabilities(answers)
 
 
 def corrected(fitted: Fitted, chance: float) -> float:

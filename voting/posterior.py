@@ -24,22 +24,22 @@ Said = TypeVar("Said", bound=Hashable)
 
 
 def posterior(
-    said: Sequence[Said | None], accuracies: Sequence[float], options: float
+    answers: Sequence[Said | None], accuracies: Sequence[float], options: float
 ) -> dict[Said, float]:
     """The probability of each option that somebody said, in the order of first mention.
 
     What is missing to 1 is the probability that nobody said the right one. None abstains.
 
     Args:
-        said: what each voter said.
+        answers: what each voter said.
         accuracies: how often each is right, 0..1; the ends are moved in a little.
         options: K, how many options there are, effectively; at least 2, and never fewer than
             were said.
     """
     odds: dict[Said, float] = {}
-    seen = {each for each in said if each is not None}
+    seen = {each for each in answers if each is not None}
     many = max(options, 2.0, float(len(seen)))
-    for each, accuracy in zip(said, accuracies, strict=True):
+    for each, accuracy in zip(answers, accuracies, strict=True):
         if each is not None:
             p = min(max(accuracy, 1e-6), 1 - 1e-6)
             odds[each] = odds.get(each, 0.0) + math.log(p / (1 - p)) + math.log(many - 1)

@@ -67,7 +67,7 @@ def log_odds(accuracy: float, options: float = 2.0) -> float:
     return max(0.0, math.log(p / (1 - p)) + math.log(max(options, 2.0) - 1))
 
 
-def accuracy(right: int, asked: int, options: float = 2.0) -> float:
+def accuracy(right: int, number: int, options: float = 2.0) -> float:
     """How often a voter is right, from a record, smoothed towards guessing (1 in `options`).
 
     Two imagined questions are added (Laplace), so that a record of 3 out of 3 is not certainty.
@@ -75,9 +75,9 @@ def accuracy(right: int, asked: int, options: float = 2.0) -> float:
     Raises:
         ValueError: `right` is not within 0..asked.
     """
-    if not 0 <= right <= asked:
-        raise ValueError(f"{right!r} right of {asked!r} asked cannot be; right is at most asked")
-    return (right + 2 / max(options, 2.0)) / (asked + 2)
+    if not 0 <= right <= number:
+        raise ValueError(f"{right!r} right of {number!r} asked cannot be; right is at most asked")
+    return (right + 2 / max(options, 2.0)) / (number + 2)
 
 
 def effective_options(answers: Iterable[Hashable]) -> float:
@@ -128,20 +128,20 @@ class LearnedVote:
     weights: tuple[float, ...]
     none: float
 
-    def probabilities(self, said: Sequence[Said | None]) -> dict[Said, float]:
+    def probabilities(self, answers: Sequence[Said | None]) -> dict[Said, float]:
         """How likely each option is to be right, in the order of first mention; None abstains.
 
         What is missing to 1 is the probability that nobody said the right one.
         """
-        groups = grouped(said)
+        groups = grouped(answers)
         chances = _softmax(groups.values(), (*self.weights, self.none))
         return dict(zip(groups, chances, strict=False))
 
 
-def grouped(said: Sequence[Said | None]) -> dict[Said, tuple[int, ...]]:
+def grouped(answers: Sequence[Said | None]) -> dict[Said, tuple[int, ...]]:
     """Who said what: the voters behind each option, in the order of first mention."""
     groups: dict[Said, tuple[int, ...]] = {}
-    for voter, each in enumerate(said):
+    for voter, each in enumerate(answers):
         if each is not None:
             groups[each] = (*groups.get(each, ()), voter)
     return groups

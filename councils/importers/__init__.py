@@ -5,7 +5,7 @@ Nothing is executed, no key is copied, and what has no place in a council is lis
 
 from __future__ import annotations
 
-from mom_council.councils.importers.foreign import Imported, Note
+from mom_council.councils.importers.foreign import Imported, ImportNote
 from mom_council.councils.importers.table import FORMATS, import_council
 
-__all__ = ["FORMATS", "Imported", "Note", "import_council"]
+__all__ = ["FORMATS", "ImportNote", "Imported", "import_council"]

@@ -27,7 +27,7 @@ from mom_council.errors import CouncilError
 from mom_council.redaction import fault_in_address, names_a_secret, shown
 
 
-class Note(NamedTuple):
+class ImportNote(NamedTuple):
     """One place of the foreign file, and what became of it."""
 
     place: str
@@ -44,9 +44,9 @@ class Imported:
     format: str
     """A key of `FORMATS`."""
     council: Council
-    turned: tuple[Note, ...] = ()
+    turned: tuple[ImportNote, ...] = ()
     """What is kept in another way than it stood there."""
-    left: tuple[Note, ...] = ()
+    left: tuple[ImportNote, ...] = ()
     """What could not be kept, and why."""
     questions: tuple[str, ...] = ()
     """Questions that stood in the file."""
@@ -56,16 +56,16 @@ class Imported:
 class Report:
     """The two lists, while they are written."""
 
-    turned: list[Note] = field(default_factory=list)
-    left: list[Note] = field(default_factory=list)
+    turned: list[ImportNote] = field(default_factory=list)
+    left: list[ImportNote] = field(default_factory=list)
 
     def turn(self, place: str, says: str) -> None:
         """Note what is kept in another way."""
-        self.turned.append(Note(place, says))
+        self.turned.append(ImportNote(place, says))
 
     def leave(self, place: str, says: str) -> None:
         """Note what is not kept."""
-        self.left.append(Note(place, says))
+        self.left.append(ImportNote(place, says))
 
 
 @dataclass(frozen=True)

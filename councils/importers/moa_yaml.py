@@ -179,7 +179,7 @@ class _Drawing:
         made: dict[str, Any] = {
             "name": self.names.take(short),
             "model": self._voice(neuron, max_tokens=neuron.max_tokens),
-            "personality": self._said(neuron, where),
+            "personality": self._prompt_text(neuron, where),
             "temperature": neuron.temperature,
             "weight": neuron.weight if self._weighs() else None,
         }
@@ -202,14 +202,14 @@ class _Drawing:
         key = self._voice(
             annotator, temperature=annotator.temperature, max_tokens=annotator.max_tokens
         )
-        said = self._said(annotator, "annotator")
+        said = self._prompt_text(annotator, "annotator")
         return {"model": key, **({"personality": said} if said else {})}
 
     def _synthesizer(self, seats: int) -> dict[str, Any]:
         last = self.found.aggregation_layer
         key = self._voice(last, temperature=last.temperature, max_tokens=last.max_tokens)
         said, template = template_of(
-            self._said(last, "aggregation_layer"), last.aggregation_prompt, self.report
+            self._prompt_text(last, "aggregation_layer"), last.aggregation_prompt, self.report
         )
         made: dict[str, Any] = {"model": key, "personality": said, "template": template}
         made = {name: value for name, value in made.items() if value}
@@ -240,7 +240,7 @@ class _Drawing:
             params={name: value for name, value in params.items() if value is not None},
         )
 
-    def _said(self, neuron: Neuron, where: str) -> str:
+    def _prompt_text(self, neuron: Neuron, where: str) -> str:
         if neuron.system_prompt and neuron.prompt and neuron.system_prompt != neuron.prompt:
             self.report.leave(f"{where}.prompt", "`system_prompt` stands beside it and is kept")
         return (neuron.system_prompt or neuron.prompt or "").strip()

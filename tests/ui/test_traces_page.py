@@ -14,7 +14,7 @@ from mom_council.councils.schema import Price
 from mom_council.tracing.store import PromptMessage, Span, TraceStore, TraceSummary, TraceView
 from mom_council.ui.page_store import PageStore
 from mom_council.ui.trace_views import (
-    Wanted,
+    TraceSearch,
     bars,
     cost,
     critical_path,
@@ -114,7 +114,7 @@ def test_traces_are_found_by_council_model_error_and_words() -> None:
     summaries = [view.summary for view in views.values()]
 
     def found(**wanted: Any) -> list[str]:
-        some = matching(summaries, Wanted(**wanted), lambda trace: inside(views[trace]))
+        some = matching(summaries, TraceSearch(**wanted), lambda trace: inside(views[trace]))
         return [one.id for one in some]
 
     assert found() == ["abc", "def"]

@@ -15,7 +15,7 @@ from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
 from mom_council.ui import session, trace_views
 from mom_council.ui.page_store import PageStore
 from mom_council.ui.safe import inert, one_line
-from mom_council.ui.trace_views import Inside, Wanted, councils, inside, matching
+from mom_council.ui.trace_views import Inside, TraceSearch, councils, inside, matching
 
 _MOST = 500
 _LONGEST = 40_000
@@ -71,14 +71,16 @@ def _is_for(one: TraceSummary, own: frozenset[str]) -> bool:
     return one.thread in own or not _OF_THE_PAGE.fullmatch(one.thread)
 
 
-def _filters(found: list[TraceSummary]) -> Wanted:
+def _filters(summaries: list[TraceSummary]) -> TraceSearch:
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         words = st.text_input("Words", key="words", placeholder="in the question or in any message")
-        council = st.selectbox("Council", ["", *councils(found)], key="council", format_func=_any)
-        models = sorted({name for one in found for name in _models(one)})
+        council = st.selectbox(
+            "Council", ["", *councils(summaries)], key="council", format_func=_any
+        )
+        models = sorted({name for one in summaries for name in _models(one)})
         model = st.selectbox("Model", ["", *models], key="model", format_func=_any)
         failed = st.toggle("With errors", key="failed")
-    return Wanted(council, model, failed, words)
+    return TraceSearch(council, model, failed, words)
 
 
 def _any(name: str) -> str:
@@ -89,8 +91,8 @@ def _models(one: TraceSummary) -> frozenset[str]:
     return _inside(one.id, one.seconds).models
 
 
-def _moment(found: list[TraceSummary], trace: str) -> float | None:
-    return next((one.seconds for one in found if one.id == trace), None)
+def _moment(summaries: list[TraceSummary], trace: str) -> float | None:
+    return next((one.seconds for one in summaries if one.id == trace), None)
 
 
 @st.cache_data(max_entries=2 * _MOST, show_spinner=False)
@@ -169,7 +171,7 @@ def _prices(council: str) -> dict[str, Price]:
     return {model.model: model.price for model in models if model.price is not None}
 
 
-def _gantt(view: TraceView, told: trace_views.Figures) -> None:
+def _gantt(view: TraceView, times: trace_views.Figures) -> None:
     """The timeline: what went on side by side, and what the length hung on."""
     rows = [
         {
@@ -186,10 +188,11 @@ def _gantt(view: TraceView, told: trace_views.Figures) -> None:
         return
     st.subheader("When", anchor=False)
     st.vega_lite_chart(rows, _chart(rows), width="stretch", key="gantt")
-    rest = max(0.0, told.seconds - told.critical)
+    rest = max(0.0, times.seconds - times.critical)
     st.caption(
-        f"{told.work:.2f} s of calls in {told.seconds:.2f} s, at most {told.most_at_once} at once. "
-        f"The critical path holds {told.critical:.2f} s of them; the other {rest:.2f} s were "
+        f"{times.work:.2f} s of calls in {times.seconds:.2f} s, "
+        f"at most {times.most_at_once} at once. "
+        f"The critical path holds {times.critical:.2f} s of them; the other {rest:.2f} s were "
         "waiting, loading and the council's own work."
     )
 
