@@ -28,8 +28,7 @@ from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
 from mom_council.models.tool_offer import ToolCall
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools
-from mom_council.prompts import render
-from mom_council.prompts.filling import fill
+from mom_council.prompts import fill, render
 from mom_council.records import AnswerFinish, Proposal, Segment, Verdict
 from mom_council.voting.comparison import compare, in_words
 from mom_council.voting.dissent import dissenting, strayed, support, verdict_in_words

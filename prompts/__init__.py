@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from mom_council.errors import CouncilError
 
 _HERE = Path(__file__).parent
 STYLES = ("standard", "short")
+_PLACE = re.compile(r"\{(user_query|responses|response_weights)\}")
 
 
 class Prompt(NamedTuple):
@@ -45,6 +47,30 @@ def render(node: str, /, *, style: str = "standard", **values: Any) -> Prompt:
         raise CouncilError(
             f"prompt {node!r} of style {style!r} does not render: {error}"
         ) from error
+
+
+def fill(
+    template: str, question: str, restated: str, proposals: Sequence[tuple[str, float]]
+) -> str:
+    """Fill a council's own template for its synthesizer: the question, the proposals and weights.
+
+    Three names in braces are places to fill; every other brace is a brace.
+
+    All places are filled at once, so what a question or a proposal holds in braces stays as it is.
+    """
+    full_question = question
+    if restated:
+        full_question += f"\n\n(In the light of the conversation this means: {restated})"
+    numbered = list(enumerate(proposals, 1))
+    filled = {
+        "user_query": full_question,
+        "responses": "\n\n".join(
+            f'<proposal number="{n}">\n{within(text, "proposal")}\n</proposal>'
+            for n, (text, _) in numbered
+        ),
+        "response_weights": ", ".join(f"proposal {n}: {weight:g}" for n, (_, weight) in numbered),
+    }
+    return _PLACE.sub(lambda place: filled[place[1]], template).strip()
 
 
 @functools.lru_cache(maxsize=256)

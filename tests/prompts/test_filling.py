@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mom_council.councils.schema import Synthesizer
-from mom_council.prompts.filling import fill
+from mom_council.prompts import fill
 from mom_council.tests.graph.desk import ask, desk, seat, texts
 from mom_council.tests.stage import Stage
 

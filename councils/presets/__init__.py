@@ -1,1 +1,0 @@
-"""The councils that come with the package, one YAML file each."""

@@ -1,1 +1,0 @@
-"""Prompts in few words, for models with small windows."""

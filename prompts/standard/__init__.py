@@ -1,1 +1,0 @@
-"""The prompts every council speaks unless it says otherwise."""

@@ -1,1 +1,0 @@
-"""The weights of the three embedded tiny models, one GGUF file each; see docs/tiny-models.md."""
