@@ -6,13 +6,16 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.importers.foreign import Imported
 from mom_council.councils.importers.table import import_council, import_moa
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
 from mom_council.models.loop import run_in_background_loop
+
+if TYPE_CHECKING:
+    from mom_council.runs.ask import OpenCouncil
 
 Message = Mapping[str, Any] | str
 _KEYS = ["messages", "annotation", "segments"]
@@ -71,7 +74,7 @@ class Moa:
         """The council, and what of the configuration could not be kept."""
         self._council = _narrowed(imported.council, max_workers)
         self._before = [_plain(one) for one in messages]
-        self._graph = self._compiled()
+        self._opened = self._open()
 
     async def process(self, query: str | Sequence[Message]) -> dict[str, Any]:
         """Answer a query, or a conversation whose last message of the user is one.
@@ -83,13 +86,15 @@ class Moa:
         Raises:
             MixtureError: nobody answered, or the council cannot sit.
         """
-        given = [query] if isinstance(query, str) else query
+        added = [query] if isinstance(query, str) else query
         # Copies: the caller's list, and what is in it, stay as they are.
-        messages = [*self._before, *(_plain(one) for one in given)]
+        messages = [dict(one) for one in (*self._before, *(_plain(one) for one in added))]
         began = time.monotonic()
-        values = await self._graph.ainvoke(
-            {"messages": [dict(one) for one in messages]}, output_keys=_KEYS
-        )
+        from mom_council.runs.ask import Run
+
+        # A library keeps nothing that its caller did not ask for.
+        run = Run(self._opened, messages, state_keys=_KEYS, traced=False)
+        values = await run.finish()
         restated = values["annotation"].restated if values.get("annotation") else ""
         return {
             "content": values["messages"][-1].text,
@@ -102,10 +107,10 @@ class Moa:
         """As `process`, for callers without an event loop."""
         return run_in_background_loop(self.process, query)
 
-    def _compiled(self) -> Any:
-        from mom_council.graph.council import council
+    def _open(self) -> OpenCouncil:
+        from mom_council.runs.ask import OpenCouncil
 
-        return council(self._council)
+        return OpenCouncil(self._council)
 
     def _times(self, segments: Sequence[Any]) -> dict[str, float]:
         labels = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
@@ -106,8 +106,18 @@ async def show_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> Thread
     )
 
 
-async def read_values(saver: BaseCheckpointSaver[Any], thread_id: str) -> dict[str, Any]:
-    """The whole state of a thread, whichever council answered in it; empty where there is none.
+async def read_values(
+    saver: BaseCheckpointSaver[Any], thread_id: str, answer: str = ""
+) -> dict[str, Any]:
+    """The whole state of a thread as a question left it, whichever council answered.
+
+    Args:
+        saver: where the thread is kept.
+        thread_id: its name.
+        answer: the id of the answer's message; empty: whatever was asked last.
+
+    Returns:
+        The values; empty where there is no such thread, or no question ended with that answer.
 
     Raises:
         StorageError: it cannot be read.
@@ -117,7 +127,20 @@ async def read_values(saver: BaseCheckpointSaver[Any], thread_id: str) -> dict[s
     graph.add_edge(START, "read")
     reader = graph.compile(checkpointer=saver)
     values: dict[str, Any] = (await reader.aget_state(_config(thread_id))).values
-    return values
+    if not answer or _ended_with(values, answer):
+        return values
+    # Every later question began where the one before it had ended.
+    inputs = saver.alist(_config(thread_id), filter={"source": "input"})
+    for end in [one.parent_config async for one in inputs if one.parent_config]:
+        values = (await reader.aget_state(end)).values
+        if _ended_with(values, answer):
+            return values
+    return {}
+
+
+def _ended_with(values: Mapping[str, Any], answer: str) -> bool:
+    messages = values.get("messages") or []
+    return bool(messages) and messages[-1].id == answer
 
 
 async def delete_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> bool:

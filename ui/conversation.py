@@ -13,6 +13,7 @@ from mom_council.deliberation.conversation import COMMAND
 from mom_council.errors import MixtureError, StorageError
 from mom_council.evals.thumbs import rate
 from mom_council.models.images import data_urls, pictures_in
+from mom_council.runs.threads import read_values
 from mom_council.ui import actions, frame, safe, session, words
 from mom_council.ui.answer import draw_past_label
 from mom_council.ui.council_choice import open_source
@@ -20,7 +21,6 @@ from mom_council.ui.council_panel import draw_record
 from mom_council.ui.frame import draw_copy
 from mom_council.ui.history import Conversation, PastTurn, view_of
 from mom_council.ui.page_store import Thumb
-from mom_council.ui.recount import read_values
 
 PAST = 10
 """Turns that are drawn at once; earlier ones come by a button."""
@@ -95,7 +95,7 @@ def draw_debate() -> None:
     entry = state.store.find(thread)
     try:
         council = open_source(entry.council if entry else "").council
-        values = state.wait_for(read_values(state.saver, thread, council, answer))
+        values = state.wait_for(read_values(state.saver, thread, answer))
     except MixtureError as error:
         st.toast(safe.inline(str(error)))
         return

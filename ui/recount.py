@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.context import CouncilContext
-from mom_council.graph.council import compile_council, compile_synthesizer
+from mom_council.graph.council import compile_synthesizer
 from mom_council.records import AnswerKind, Ballot, Proposal, Status, Verdict
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
-    from langgraph.checkpoint.base import BaseCheckpointSaver
-
     from mom_council.deliberation.state import CouncilState
 
 
@@ -56,40 +53,6 @@ def standing(values: Mapping[str, Any], council: Council) -> LastRound | None:
         kind=annotation.kind if annotation else "unknown",
         verdict=verdicts[-1] if verdicts else None,
     )
-
-
-async def read_values(
-    saver: BaseCheckpointSaver[Any], thread: str, council: Council, answer: str = ""
-) -> dict[str, Any]:
-    """The values of a thread as a question left them; nothing where no question did.
-
-    Args:
-        saver: where the thread is kept.
-        thread: its name.
-        council: who answered.
-        answer: the id of the answer's message; empty: whatever was asked last.
-
-    Raises:
-        StorageError: it cannot be read.
-    """
-    graph = compile_council(council, saver)
-    config: RunnableConfig = {"configurable": {"thread_id": thread}}
-    values: dict[str, Any] = (await graph.aget_state(config)).values
-    if not answer or _ended_with(values, answer):
-        return values
-    # Every later question began where the one before it had ended.
-    inputs = saver.alist(config, filter={"source": "input"})
-    ends = [found.parent_config async for found in inputs]
-    for end in filter(None, ends):
-        values = (await graph.aget_state(end)).values
-        if _ended_with(values, answer):
-            return values
-    return {}
-
-
-def _ended_with(values: Mapping[str, Any], answer: str) -> bool:
-    messages = values.get("messages") or []
-    return bool(messages) and messages[-1].id == answer
 
 
 async def rewrite(

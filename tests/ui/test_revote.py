@@ -14,9 +14,10 @@ from mom_council.deliberation.state import Seating
 from mom_council.graph.council import compile_council
 from mom_council.records import Annotation, Ballot, Proposal, Status
 from mom_council.runs.checkpoints import open_checkpointer
+from mom_council.runs.threads import read_values
 from mom_council.tests.graph import desk
 from mom_council.tests.stage import Fault, Stage
-from mom_council.ui.recount import read_values, rewrite, standing
+from mom_council.ui.recount import rewrite, standing
 from mom_council.voting.counting import count
 
 NAMES = ("Ada", "Boris", "Clara")
@@ -144,7 +145,7 @@ async def test_a_real_thread_can_be_counted_again(stage: Stage, method: str) -> 
     async with open_checkpointer("memory:") as saver:
         graph = compile_council(council, saver)
         await graph.ainvoke(desk.question(), {"configurable": {"thread_id": "t"}})
-        kept = await read_values(saver, "t", council)
+        kept = await read_values(saver, "t")
     stood = standing(kept, council)
     assert stood is not None
     assert stood.verdict is not None
@@ -165,8 +166,8 @@ async def test_an_earlier_question_of_a_thread_can_be_counted_again(stage: Stage
         for asked in ("What is the best pet?", "What is the worst pet?", "And the largest?"):
             said_so = await graph.ainvoke(desk.question(asked), thread)
             answers.append(said_so["messages"][-1].id)
-        kept = [await read_values(saver, "t", council, answer) for answer in answers]
-        nobodys = await read_values(saver, "t", council, "nobody")
+        kept = [await read_values(saver, "t", answer) for answer in answers]
+        nobodys = await read_values(saver, "t", "nobody")
     asked_then = [[m.text for m in one["messages"] if m.type == "human"][-1] for one in kept]
     assert asked_then == ["What is the best pet?", "What is the worst pet?", "And the largest?"]
     for one in kept:

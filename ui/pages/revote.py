@@ -10,11 +10,12 @@ import streamlit as st
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.records import Option, Proposal
+from mom_council.runs.threads import read_values
 from mom_council.ui import background, frame, safe, session
 from mom_council.ui import council_choice as chosen
 from mom_council.ui.history import PastTurn, read_conversation
 from mom_council.ui.page_store import ListedThread
-from mom_council.ui.recount import LastRound, Rewritten, read_values, rewrite, standing
+from mom_council.ui.recount import LastRound, Rewritten, rewrite, standing
 from mom_council.ui.safe import inert, one_line
 from mom_council.voting.methods import METHODS
 from mom_council.voting.revote import Revote, revote
@@ -85,7 +86,7 @@ def _values(entry: ListedThread, council: Council, answer: str) -> dict[str, Any
     held = st.session_state.get("revote-values")
     if held is None or held[0] != at:
         state = session.page_state()
-        read = read_values(state.saver, entry.id, council, answer)
+        read = read_values(state.saver, entry.id, answer)
         held = st.session_state["revote-values"] = (at, state.wait_for(read))
     found: dict[str, Any] = held[1]
     return found
