@@ -201,6 +201,9 @@ class Verdict(Record):
     )
     ballots: int = Field(default=0, description="ballots that were counted")
     abstained: int = 0
+    asked: int = Field(
+        default=0, description="voters that were asked and not let go; 0: nobody, or not known"
+    )
     stop_reason: StopReason | None = Field(default=None, description="None: another round follows")
 
 
@@ -235,7 +238,13 @@ class Status(Record):
     verdict: Verdict | None = None
     stop_reason: StopReason | None = None
     dissent: tuple[str, ...] = Field(
-        default=(), description="characters whose last proposal is not in the leading option"
+        default=(),
+        description="characters that still disagree with the leading answer after the vote: they "
+        "proposed another one, and did not vote for it",
+    )
+    joined: tuple[str, ...] = Field(
+        default=(),
+        description="characters that proposed another answer, and then voted for the leading one",
     )
     minority_report: str = Field(default="", description="the strongest dissenting proposal")
     rounds: int = 0

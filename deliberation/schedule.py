@@ -21,6 +21,7 @@ from mom_council.deliberation.selectors import (
 )
 from mom_council.deliberation.state import CouncilState
 from mom_council.records import Proposal
+from mom_council.voting.counting import group_answers
 from mom_council.voting.early_exit import enough
 from mom_council.voting.methods import METHODS
 from mom_council.voting.reading import group_equal, read_answer
@@ -157,6 +158,10 @@ def needs_ballots(state: CouncilState, council: Council) -> bool:
     voters = pending_voters(state, council)
     if not rules.asks_voters or not voters:
         return False
-    if rules.ballots == "auto" and same_answer(candidates(state, council), state):
+    standing, kind = candidates(state, council), state["annotation"].kind
+    if rules.ballots == "auto" and same_answer(standing, state):
         return False
+    groups = group_answers(standing, kind=kind)
+    if any(group.silent for group in groups) and sum(not group.silent for group in groups) < 2:
+        return False  # one answered, or nobody: silence is no choice
     return exceeded_budget(state, council, more_calls=len(voters)) is None

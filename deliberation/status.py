@@ -13,8 +13,9 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.state import CouncilState
 from mom_council.records import Absence, AnswerFinish, Proposal, Segment, Status, Verdict
-from mom_council.voting.dissent import dissenting, led, minority_report
-from mom_council.voting.methods import EQUAL_ANSWERS
+from mom_council.voting.counting import overturned
+from mom_council.voting.dissent import dissenting, joined_leader, led, minority_report
+from mom_council.voting.methods import EQUAL_ANSWERS, METHODS
 
 
 def fallback_notes(segments: Iterable[Segment]) -> tuple[str, ...]:
@@ -76,7 +77,9 @@ def build_status(
     council: Council,
 ) -> Status:
     """The status of an answer."""
-    report = minority_report(standing, verdict) if led(verdict) else None
+    ballots = state["ballots"]
+    report = minority_report(standing, verdict, ballots) if led(verdict) else None
+    unheard = _without_answer(standing, verdict)
     absent = tuple(state["absences"])
     spoke = {p.character for p in state["proposals"]}
     return Status(
@@ -85,10 +88,11 @@ def build_status(
         absent=absent,
         verdict=verdict,
         stop_reason=verdict.stop_reason,
-        dissent=dissenting(standing, verdict),
+        dissent=dissenting(standing, verdict, ballots),
+        joined=joined_leader(standing, verdict, ballots) if led(verdict) else (),
         minority_report=report.text if report else "",
         rounds=selectors.current_turn(state).round,
-        degraded=bool(written.notes)
+        degraded=bool(written.notes or unheard)
         or conversation.has_unseen_pictures(state)
         or not all(_in_order(a) for a in absent),
         notes=(
@@ -96,6 +100,8 @@ def build_status(
             *_of_calls(state["segments"], written.segments),
             *fallback_notes(state["segments"]),
             *_few(standing, spoke, verdict, council),
+            *unheard,
+            *filter(None, (overturned(standing, verdict, kind=state["annotation"].kind),)),
             *written.notes,
             *missing_price_notes([*state["segments"], *written.segments], council),
         ),
@@ -130,6 +136,20 @@ def _of_calls(*segments: Sequence[Segment]) -> Iterator[str]:
 def _in_order(absence: Absence) -> bool:
     """Whether nothing was lost: it was settled before this answer or ballot came."""
     return absence.reason == "settled" or (absence.stage, absence.reason) == ("vote", "late")
+
+
+def _without_answer(standing: Sequence[Proposal], verdict: Verdict) -> tuple[str, ...]:
+    """Whose reply broke off, and that nobody answered, where that is so."""
+    notes = [
+        f"The reply of {one.character!r} broke off, so no answer was counted for it."
+        for one in standing
+        if one.truncated
+    ]
+    counts = not METHODS[verdict.method].counts_nothing
+    if counts and verdict.leader is None and verdict.options:
+        replies = "the one reply declines" if len(standing) == 1 else "every reply declines"
+        notes.append(f"Nobody answered: {replies}, or says that it does not know.")
+    return tuple(notes)
 
 
 def _few(

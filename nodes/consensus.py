@@ -61,6 +61,7 @@ async def consensus(
         )
     spared = _spared(state, turn.round) + len(unneeded)
     changes: dict[str, Any] = {"round": turn.round, "stop_reason": None, "spared": spared}
+    changes["asked"] = _voters_asked(state, verdict, turn.round)
     if spared and rules.stop == "lossless":
         changes["decided"] = True  # that is why nobody else was asked
     changes["confidence"], changes["basis"] = _confidence(verdict, state, council)
@@ -110,6 +111,18 @@ async def _measure(
     segment = Segment(node="consensus", name="likeness", model=wanted.model, usage=usage)
     measure = Measure(lambda one, other: cosine(of[one], of[other]), wanted.threshold)
     return measure, {"segments": [segment]}
+
+
+def _voters_asked(state: CouncilState, verdict: Verdict, round_: int) -> int:
+    """How many were asked for a ballot, without those let go because nothing could change."""
+    if not METHODS[verdict.method].asks_voters:
+        return 0
+    let_go = ("settled", "budget", *(("late",) if verdict.decided else ()))
+    missed = sum(
+        one.stage == "vote" and one.round == round_ and one.reason not in let_go
+        for one in state["absences"]
+    )
+    return missed + sum(ballot.round == round_ for ballot in state["ballots"])
 
 
 def _let_go(state: CouncilState, round_: int) -> list[str]:

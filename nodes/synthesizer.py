@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any, NamedTuple
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
@@ -31,9 +31,15 @@ from mom_council.models.tools.toolset import NO_TOOLS, CallerTools
 from mom_council.prompts import fill, render
 from mom_council.records import AnswerFinish, Proposal, Segment, Verdict
 from mom_council.voting.comparison import compare, in_words
-from mom_council.voting.dissent import dissenting, strayed, support, verdict_in_words
+from mom_council.voting.dissent import contradiction_of, dissenting, support, verdict_in_words
 
 LABEL = "(No synthesizer wrote this: it is the proposal that the council preferred, as it stood.)"
+
+ASKED_AGAIN = "The answer contradicted the vote, so it is written once more."
+WRITE_AGAIN = (
+    "Your answer must agree with the council's. Write it once more, with the answer that the "
+    "council settled on; if you have reasons against it, say them in one sentence after it."
+)
 
 
 class Written(NamedTuple):
@@ -95,8 +101,10 @@ async def _write(
     council: Council,
     access: ToolAccess,
 ) -> Written:
-    speaker = Speaker(node="synthesizer", name="synthesizer")
-    key = council.synthesizer.model
+    """Have the synthesizer write; an answer that contradicts the verdict is asked for once more.
+
+    Where it contradicts again, or cannot be asked, the council's own answer is published.
+    """
     form = context_of(runtime).form or AnswerForm()
     messages = compose_messages(
         _prompt(standing, verdict, state, council, form),
@@ -106,6 +114,40 @@ async def _write(
         conversation=conversation.earlier_messages(state, council),
         pictures=conversation.question_pictures(state),
     )
+    written = await _write_once(messages, form, standing, verdict, state, runtime, council, access)
+    contradiction = _contradiction(written, form, verdict)
+    if not contradiction:
+        return written
+    if selectors.exceeded_budget(state, council, more_calls=2) is not None:
+        return _preferred(standing, verdict, contradiction, written.segments)
+    emit(runtime, Noted(text=ASKED_AGAIN))
+    messages += [AIMessage(written.text), HumanMessage(f"{contradiction} {WRITE_AGAIN}")]
+    again = await _write_once(messages, form, standing, verdict, state, runtime, council, access)
+    segments = (*written.segments, *again.segments)
+    if again.by == "vote" or (still := _contradiction(again, form, verdict)):
+        return _preferred(standing, verdict, still or contradiction, segments)
+    return again._replace(segments=segments)
+
+
+def _contradiction(written: Written, form: AnswerForm, verdict: Verdict) -> str:
+    """What to say where a written answer is another than the council's; empty where it is not."""
+    if form.wanted or written.by == "vote" or written.calls:
+        return ""
+    return contradiction_of(written.text, verdict)
+
+
+async def _write_once(
+    messages: list[AnyMessage],
+    form: AnswerForm,
+    standing: list[Proposal],
+    verdict: Verdict,
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+    access: ToolAccess,
+) -> Written:
+    speaker = Speaker(node="synthesizer", name="synthesizer")
+    key = council.synthesizer.model
     began = time.monotonic()
     try:
         async with asyncio.timeout(
@@ -124,9 +166,8 @@ async def _write(
             )
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."
-        return _preferred(
-            standing, verdict, note, (cancelled_segment(speaker, key, began, access),)
-        )
+        cut = cancelled_segment(speaker, key, began, access)
+        return _preferred(standing, verdict, note, (cut,))
     except ModelError as error:
         note = f"The synthesizer did not answer: {error}"
         return _preferred(standing, verdict, note, (failed_segment(speaker, key, error),))
@@ -135,21 +176,26 @@ async def _write(
         return Written(text, reply.model, (), (segment,), reply.id or None, "calls", calls)
     if not reply.text.strip():
         return _preferred(standing, verdict, _why_nothing(reply), (segment,))
-    notes = [f"The answer broke off: {reply.detail or reply.finish}."] * (reply.finish == "broken")
-    if reply.finish == "length":
-        notes.append("The answer was cut off at the model's length limit.")
-    if not form.wanted and (other := strayed(reply.text, verdict)):
-        notes.append(other)
-    if reply.model != key:
-        notes.append(f"The fallback {reply.model!r} wrote the answer; {key!r} did not answer.")
     return Written(
         reply.text.strip(),
         reply.model,
-        tuple(notes),
+        _notes_on(reply, key),
         (segment,),
         reply.id or None,
         "filtered" if reply.finish == "refused" else reply.finish,
     )
+
+
+def _notes_on(reply: Reply, key: str) -> tuple[str, ...]:
+    """What its reader should know of how an answer was written."""
+    notes = []
+    if reply.finish == "broken":
+        notes.append(f"The answer broke off: {reply.detail or reply.finish}.")
+    if reply.finish == "length":
+        notes.append("The answer was cut off at the model's length limit.")
+    if reply.model != key:
+        notes.append(f"The fallback {reply.model!r} wrote the answer; {key!r} did not answer.")
+    return tuple(notes)
 
 
 def _asked_for(reply: Reply, form: AnswerForm) -> tuple[ToolCall, ...]:

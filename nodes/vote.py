@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph.runtime import Runtime
 
@@ -24,7 +24,7 @@ from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_character, resolve_model
 from mom_council.prompts import render
-from mom_council.records import Ballot, Proposal, Segment
+from mom_council.records import AbsenceReason, Ballot, Proposal, Segment
 from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
 from mom_council.voting.counting import is_decided
 from mom_council.voting.early_exit import enough_ballots
@@ -41,61 +41,82 @@ def vote(name: str, races: Races) -> Any:
         turn = selectors.current_turn(state)
         who = council.character(name)
         speaker = Speaker(node="vote", name=name, round=turn.round, layer=turn.layer)
-        method = council.deliberation.method
-        shown = _candidates(who, state, council)
-        schema = ballot_schema(method, shown)
-        messages = compose_messages(
-            _prompt(who, shown, state, council),
-            instructions=conversation.caller_instructions(state),
-            conversation=conversation.earlier_messages(state, council),
-            pictures=conversation.question_pictures(state),
-        )
 
-        async def cast() -> tuple[Ballot, Segment]:
-            reply, segment = await ask_model(
-                runtime,
-                speaker,
-                resolve_character(council, who),
-                messages,
-                schema=schema,
-                params={"temperature": 0.0},
-            )
-            ballot = read_ballot(reply.text, shown, method).ballot(
-                name, round=turn.round, weight=who.weight, shown=[c.character for c in shown]
-            )
-            return ballot, segment
+        def miss(reason: AbsenceReason, detail: str, *segments: Segment) -> CouncilUpdate:
+            missed = make_absence(speaker, reason, detail)
+            emit(runtime, Missed(absence=missed))
+            return {"absences": [missed], "segments": [*segments]}
 
         left = selectors.remaining_seconds(state, council, context_of(runtime))
         if left == 0:
-            return _missed(
-                runtime, make_absence(speaker, "budget", "the question's time was over"), []
-            )
-        race = races.join(
-            runtime, council.deliberation, len(selectors.voters_this_round(state, council))
-        )
+            return miss("budget", "the question's time was over")
+        voters = selectors.voters_this_round(state, council)
+        race = races.join(runtime, council.deliberation, len(voters))
         began = time.monotonic()
         try:
-            ballot, segment = await race.run(
-                cast(), settles=lambda votes: _can_let_go(votes, race, state, council), seconds=left
+            vote = await race.run(
+                _cast(who, speaker, state, runtime, council),
+                settles=lambda cast: _can_let_go(cast, race, state, council),
+                seconds=left,
             )
         except ModelError as error:
-            missed = make_absence(speaker, *absence_reason(error))
-            return _missed(runtime, missed, [failed_segment(speaker, who.model, error)])
+            return miss(*absence_reason(error), failed_segment(speaker, who.model, error))
         except TooLate:
-            missed = make_absence(speaker, "late", "enough had voted")
-            return _missed(runtime, missed, [cancelled_segment(speaker, who.model, began)])
+            return miss("late", "enough had voted", cancelled_segment(speaker, who.model, began))
         except OutOfTime:
-            missed = make_absence(speaker, "budget", "the question's time was over")
-            return _missed(runtime, missed, [cancelled_segment(speaker, who.model, began)])
-        emit(runtime, Voted(ballot=ballot))
-        return {"ballots": [ballot], "segments": [segment]}
+            cut = cancelled_segment(speaker, who.model, began)
+            return miss("budget", "the question's time was over", cut)
+        if vote.broke_off and vote.ballot.abstained:
+            return miss("garbled", "its ballot broke off before the vote", vote.segment)
+        emit(runtime, Voted(ballot=vote.ballot))
+        return {"ballots": [vote.ballot], "segments": [vote.segment]}
 
     return votes
 
 
-def _can_let_go(
-    votes: list[tuple[Ballot, Segment]], race: Race, state: CouncilState, council: Council
-) -> bool:
+class _Vote(NamedTuple):
+    """A ballot, what it cost, and whether the reply ended in the middle."""
+
+    ballot: Ballot
+    segment: Segment
+    broke_off: bool
+
+
+async def _cast(
+    who: Character,
+    speaker: Speaker,
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+) -> _Vote:
+    """Ask one voter, and read its ballot."""
+    method = council.deliberation.method
+    shown = _candidates(who, state, council)
+    messages = compose_messages(
+        _prompt(who, shown, state, council),
+        instructions=conversation.caller_instructions(state),
+        conversation=conversation.earlier_messages(state, council),
+        pictures=conversation.question_pictures(state),
+    )
+    reply, segment = await ask_model(
+        runtime,
+        speaker,
+        resolve_character(council, who),
+        messages,
+        schema=ballot_schema(method, shown),
+        params={"temperature": 0.0},
+    )
+    broke_off = reply.finish in ("length", "broken")
+    ballot = read_ballot(reply.text, shown, method, complete=not broke_off).ballot(
+        who.name,
+        round=speaker.round,
+        weight=who.weight,
+        shown=[candidate.character for candidate in shown],
+    )
+    return _Vote(ballot, segment, broke_off)
+
+
+def _can_let_go(votes: list[_Vote], race: Race, state: CouncilState, council: Council) -> bool:
     """Whether the ballots still out can be let go.
 
     They are where they can change neither the leader nor the agreement, in a race or where the
@@ -104,7 +125,7 @@ def _can_let_go(
     rules = council.deliberation
     if race.waits_for_all and rules.stop == "all":
         return False
-    cast = [ballot for ballot, _ in votes]
+    cast = [vote.ballot for vote in votes]
     voted = {ballot.voter for ballot in cast}
     voters = selectors.voters_this_round(state, council)
     standing, kind = selectors.candidates(state, council), state["annotation"].kind
@@ -155,10 +176,3 @@ def _prompt(
         **prompt_values(council.deliberation.method, candidates),
         person=resolve_model(council, who.model).is_person,
     )
-
-
-def _missed(
-    runtime: Runtime[CouncilContext], missed: Any, segments: list[Segment]
-) -> CouncilUpdate:
-    emit(runtime, Missed(absence=missed))
-    return {"absences": [missed], "segments": segments}

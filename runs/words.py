@@ -147,6 +147,9 @@ def label(status: Status) -> list[str]:
     if verdict is not None and verdict.leader and verdict.share < 1.0:  # somebody was against it
         if status.dissent:
             lines.append(f"Dissent: {', '.join(status.dissent)}")
+        if status.joined:
+            who = ", ".join(status.joined)
+            lines.append(f"Proposed another answer, then voted with the others: {who}")
         if status.minority_report:
             lines.append(f"Minority report: {_plain(status.minority_report, 160)}")
     lines += [f"Absent: {absent(one)}" for one in status.absent]

@@ -690,7 +690,9 @@ def test_an_answer_as_json_has_the_same_keys(stage: Stage, tmp_path: Path) -> No
     assert differences(shape(now), shape(then)) == []
     for key in ("answer", "thread"):
         assert now[key] == then[key]
-    for key in ("council", "spoke", "absent", "dissent", "stop_reason", "rounds", "written_by"):
+    # `dissent` is now who still disagrees after the vote; who voted with the others is `joined`.
+    assert now["status"]["dissent"] + now["status"]["joined"] == then["status"]["dissent"]
+    for key in ("council", "spoke", "absent", "stop_reason", "rounds", "written_by"):
         assert differences(now["status"][key], then["status"][key]) == []
 
 

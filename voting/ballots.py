@@ -27,7 +27,7 @@ from mom_council.voting.reading_lists import (
     read_ranking,
     says_points,
 )
-from mom_council.voting.reading_scores import read_scores, score_of
+from mom_council.voting.reading_scores import read_scores, score_of, split_numbers
 
 __all__ = ["Candidate", "Reading", "read_ballot"]
 
@@ -232,13 +232,18 @@ def _says_rank(text: str) -> bool:
 
 def _ranked(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
     """The order that a reply states; None where it states none at all."""
-    numbers = read_scores(text, matcher) if len(matcher.candidates) > 1 else {}
-    by_number = order_of_numbers(numbers, matcher, points=says_points(text))
+    points, bare = split_numbers(text, matcher) if len(matcher.candidates) > 1 else ({}, {})
+    orders = {
+        order_of_numbers(numbers, matcher, points=said)
+        for numbers, said in ((points, True), (bare, says_points(text) and not points))
+        if len(numbers) > 1
+    }
+    by_number = next(iter(orders)) if len(orders) == 1 else ()
     stated = read_ranking(text, matcher)
-    if stated is None and len(numbers) > 1:
+    if stated is None and orders:
         return () if counts_from_worst(text) else by_number
     # "1. A: 2" is a place and a number: where the two say different orders, neither is taken.
-    if stated and len(numbers) > 1 and by_number not in ((), stated):
+    if stated and by_number not in ((), stated):
         return ()
     return stated
 
@@ -270,10 +275,11 @@ def _one(text: str, matcher: CandidateMatcher) -> str | None:
         return stated
     if ranking:
         return ranking[0]
-    scores = read_scores(text, matcher) if len(matcher.candidates) > 1 else {}
-    if len(scores) > 1:
-        ranks = len(ranking_of(scores)) > 1 and not says_points(text)
-        return None if ranks else _highest(scores, matcher)
+    points, bare = split_numbers(text, matcher) if len(matcher.candidates) > 1 else ({}, {})
+    numbers = points or bare
+    if len(numbers) > 1:
+        ranks = not points and len(ranking_of(bare)) > 1 and not says_points(text)
+        return None if ranks or (points and bare) else _highest(numbers, matcher)
     return read_choice(text, matcher)
 
 

@@ -1,10 +1,10 @@
 """From proposals and ballots to the tally that methods count, and to the verdict of a round.
 
 Proposals of equal answer become one option, so that clones neither split a vote nor win one by
-number; a refusal joins refusals only, and texts that are word for word the same are always one
-option. Methods that read more than answers prepare the options further first. A ballot for
-any member counts for the option. Nobody votes for itself: a ballot that names only its voter is an
-abstention.
+number; texts that are word for word the same are always one option. A reply that broke off has no
+answer that could be counted, and what answers nothing never leads. Methods that read more than
+answers prepare the options further first. A ballot for any member counts for the option. Nobody
+votes for itself: a ballot that names only its voter is an abstention.
 
 Code counts, no model counts.
 """
@@ -12,13 +12,14 @@ Code counts, no model counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from mom_council.records import AnswerKind, Ballot, Option, Proposal, Verdict
 from mom_council.voting.likeness import Measure
 from mom_council.voting.methods import METHODS
 from mom_council.voting.methods.base import AnswerGroup, Standing, Tally, VoteMethod, exact, total
-from mom_council.voting.reading import group_equal, is_refusal, read_answer
+from mom_council.voting.reading import Answer, group_equal, is_refusal, read_answer
+from mom_council.voting.reading.answer import NO_ANSWER
 
 
 def build_tally(
@@ -43,8 +44,9 @@ def build_tally(
     if method is not None:
         options = method.prepare(options, last, measure)
     option_of = {name: at for at, group in enumerate(options) for name in group.members}
+    silent = {name for group in options if group.silent for name in group.members}
     cast = list({ballot.voter: ballot for ballot in ballots}.values())
-    valid = [_valid(ballot, option_of) for ballot in cast]
+    valid = [_valid(ballot, option_of.keys() - silent) for ballot in cast]
     valid = [ballot for ballot in valid if not ballot.abstained]
     return Tally(tuple(options), tuple(valid), option_of), len(cast) - len(valid)
 
@@ -54,30 +56,65 @@ def group_answers(
 ) -> list[AnswerGroup]:
     """The options of a vote, in the seat order of their first members."""
     standing = list({each.character: each for each in proposals}.values())
-    answers = [read_answer(each.text, kind=kind) for each in standing]
+    answers = [_answer_of(each, kind) for each in standing]
     together = [(places, answers[places[0]].form) for places in group_equal(answers)]
     others: dict[tuple[str, str], list[int]] = {}
     for at, proposal in enumerate(standing):
         if not answers[at]:
-            words = " ".join(proposal.text.split()).casefold()
-            refused = is_refusal(proposal.text)
-            others.setdefault(("refusal", "") if refused else ("words", words), []).append(at)
+            others.setdefault(_kind_of(proposal, kind), []).append(at)
     together += [(places, None) for places in others.values()]
+    silent = set(others.get(_SILENT, ()))
     return [
         AnswerGroup(
             members=tuple(standing[at].character for at in places),
             weight=total(standing[at].weight for at in places),
             answer=form,
+            silent=places[0] in silent,
+            broken_off=standing[places[0]].truncated,
         )
         for places, form in sorted(together, key=lambda group: group[0])
     ]
 
 
-def _valid(ballot: Ballot, option_of: dict[str, int]) -> Ballot:
+_SILENT = ("silent", "")
+
+
+def _answer_of(proposal: Proposal, kind: AnswerKind) -> Answer:
+    """The answer of a proposal; none of one that broke off: its last words are not its answer."""
+    return NO_ANSWER if proposal.truncated else read_answer(proposal.text, kind=kind)
+
+
+def _kind_of(proposal: Proposal, kind: AnswerKind) -> tuple[str, str]:
+    """What a proposal without a short answer is counted with."""
+    if proposal.truncated:
+        return "broken off", proposal.character
+    if is_refusal(proposal.text) or read_answer(proposal.text, kind=kind).type == "no answer":
+        return _SILENT
+    return "words", " ".join(proposal.text.split()).casefold()
+
+
+def overturned(proposals: Sequence[Proposal], verdict: Verdict, *, kind: AnswerKind) -> str:
+    """What to say where ballots put another answer before one that most had given."""
+    if not METHODS[verdict.method].asks_voters or not verdict.ballots or not verdict.options:
+        return ""
+    spoke = len({each.character for each in proposals})
+    for group in group_answers(proposals, kind=kind):
+        most = group.answer is not None and 2 * len(group.members) > spoke
+        if most and verdict.leader not in group.members:
+            leading = verdict.options[0].answer
+            first = repr(leading) if leading is not None else f"what {verdict.leader} proposed"
+            return (
+                f"The vote put {first} before {group.answer!r}, which {len(group.members)} of "
+                f"{spoke} had answered."
+            )
+    return ""
+
+
+def _valid(ballot: Ballot, candidates: Set[str]) -> Ballot:
     """The ballot without its voter's own name, without strangers, without impossible scores."""
 
     def fine(name: str | None) -> bool:
-        return name in option_of and name != ballot.voter
+        return name in candidates and name != ballot.voter
 
     return ballot.model_copy(
         update={
@@ -138,6 +175,10 @@ def count(
     standings = counting.standings(tally)
     order = ranked(tally, standings)
     best = order[0]
+    if tally.options[best].silent:
+        options = tuple(_option(group, Standing(0, 0, 0)) for group in tally.options)
+        return Verdict(method=method, round=number, options=options, abstained=abstained)
+    rival = next((at for at in order[1:] if not tally.options[at].silent), None)
     return Verdict(
         method=method,
         round=number,
@@ -145,7 +186,7 @@ def count(
         leader=_spokesman(tally, best, proposals),
         share=float(standings[best].share),
         decided=_is_settled(tally, standings, order, counting, out, threshold),
-        tie=len(order) > 1 and standings[order[1]].value == standings[best].value,
+        tie=rival is not None and standings[rival].value == standings[best].value,
         ballots=len(tally.ballots),
         abstained=abstained,
     )
@@ -175,8 +216,15 @@ def is_decided(
 
 
 def agreed(verdict: Verdict, threshold: float) -> bool:
-    """Whether the leader's share reaches the threshold, alone: a broken tie is no agreement."""
-    return bool(verdict.leader) and not verdict.tie and verdict.share >= threshold - 1e-12
+    """Whether the leader's share of all who were asked reaches the threshold.
+
+    A broken tie is no agreement, and neither is one ballot of three: who was asked for a ballot
+    and cast none that counts does not agree.
+    """
+    share = verdict.share
+    if verdict.asked > verdict.ballots:
+        share *= verdict.ballots / verdict.asked
+    return bool(verdict.leader) and not verdict.tie and share >= threshold - 1e-12
 
 
 def missing(ballots: Iterable[Ballot], voters: Iterable[str]) -> tuple[str, ...]:
@@ -186,9 +234,12 @@ def missing(ballots: Iterable[Ballot], voters: Iterable[str]) -> tuple[str, ...]
 
 
 def ranked(tally: Tally, standings: Sequence[Standing]) -> list[int]:
-    """The options, best first: by standing, then by the weight behind them, then by seat."""
+    """The options, best first: by standing, then by the weight behind them, then by seat.
+
+    Those that answer nothing come last.
+    """
     keys = [
-        (-standing.value, -group.weight)
+        (group.silent, -standing.value, group.broken_off, -group.weight)
         for standing, group in zip(standings, tally.options, strict=True)
     ]
     return sorted(range(len(keys)), key=lambda at: keys[at])
@@ -208,6 +259,7 @@ def _is_settled(
         # Those who are out may say what nobody has said yet.
         tally = Tally((*tally.options, AnswerGroup((), 0)), tally.ballots, tally.option_of)
         order = [*order, len(tally.options) - 1]
+    order = [at for at in order if not tally.options[at].silent]
     best = order[0]
     leads = [method.lead(tally, best, rival, out) for rival in order[1:]]
     # Level with a rival, the weight behind the options and their seats decide, as they do now.
@@ -225,7 +277,8 @@ def _is_settled(
 
 def _outranks(tally: Tally, rival: int, leader: int) -> bool:
     one, other = tally.options[rival], tally.options[leader]
-    return (-one.weight, rival) < (-other.weight, leader)
+    first, second = (one.broken_off, -one.weight, rival), (other.broken_off, -other.weight, leader)
+    return first < second
 
 
 def _countable(ballots: Sequence[Ballot], method: VoteMethod) -> list[Ballot]:

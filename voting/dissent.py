@@ -8,31 +8,62 @@ What stands behind a proposal, in the words that the synthesizer and the reader 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
-from mom_council.records import Proposal, Verdict
+from mom_council.records import Ballot, Proposal, Verdict
+from mom_council.voting.ballot_forms import CHOICE
 from mom_council.voting.methods import METHODS
 from mom_council.voting.reading import are_same, is_refusal, read_answer, read_value
 
 
-def dissent(proposals: Sequence[Proposal], verdict: Verdict) -> tuple[str, ...]:
-    """The characters whose proposal is not in the leading option, in seat order.
+def dissent(
+    proposals: Sequence[Proposal], verdict: Verdict, ballots: Sequence[Ballot] = ()
+) -> tuple[str, ...]:
+    """The characters that disagree with the leading answer after the vote, in seat order.
 
-    Nobody dissents where nobody leads.
+    They proposed another answer, and did not vote for the leading one. Nobody dissents where
+    nobody leads.
     """
+    joined = set(joined_leader(proposals, verdict, ballots))
+    return tuple(name for name in _others(proposals, verdict) if name not in joined)
+
+
+def joined_leader(
+    proposals: Sequence[Proposal], verdict: Verdict, ballots: Sequence[Ballot]
+) -> tuple[str, ...]:
+    """The characters that proposed another answer and then voted for the leading one."""
+    cast = {ballot.voter: ballot for ballot in ballots if ballot.round == verdict.round}
+    leading = set(verdict.options[0].members) if verdict.options else set()
+    return tuple(
+        name
+        for name in _others(proposals, verdict)
+        if name in cast and _favours(cast[name], leading)
+    )
+
+
+def _others(proposals: Sequence[Proposal], verdict: Verdict) -> list[str]:
+    """Whose proposal is not in the leading option."""
     if verdict.leader is None or not verdict.options:
-        return ()
+        return []
     leading = verdict.options[0].members
     names = dict.fromkeys(proposal.character for proposal in proposals)
-    return tuple(name for name in names if name not in leading)
+    return [name for name in names if name not in leading]
 
 
-def minority_report(proposals: Sequence[Proposal], verdict: Verdict) -> Proposal | None:
+def _favours(ballot: Ballot, leading: Set[str]) -> bool:
+    """Whether a ballot puts one of these first, or among those that it approves of."""
+    first = CHOICE.read_from(ballot)
+    return first in leading if first is not None else bool(leading & {*ballot.approved})
+
+
+def minority_report(
+    proposals: Sequence[Proposal], verdict: Verdict, ballots: Sequence[Ballot] = ()
+) -> Proposal | None:
     """The strongest dissenting proposal: by its option's tally, then its weight, then its seat.
 
     Refusals and empty texts are no report. None where everybody agrees.
     """
-    against = set(dissent(proposals, verdict))
+    against = set(dissent(proposals, verdict, ballots))
     tally = {name: option.tally for option in verdict.options for name in option.members}
     last = {proposal.character: proposal for proposal in proposals}
     heard = [
@@ -52,9 +83,11 @@ def led(verdict: Verdict) -> bool:
     return verdict.leader is not None and verdict.share > 0
 
 
-def dissenting(standing: Sequence[Proposal], verdict: Verdict) -> tuple[str, ...]:
+def dissenting(
+    standing: Sequence[Proposal], verdict: Verdict, ballots: Sequence[Ballot] = ()
+) -> tuple[str, ...]:
     """Who disagrees; nobody where nobody stands behind the leader."""
-    return dissent(standing, verdict) if led(verdict) else ()
+    return dissent(standing, verdict, ballots) if led(verdict) else ()
 
 
 def support(proposal: Proposal, verdict: Verdict, proposals: int) -> str:
@@ -75,7 +108,7 @@ def verdict_in_words(verdict: Verdict, number: Mapping[str, int]) -> str:
     return words + (", a tie broken by seat" if verdict.tie else "")
 
 
-def strayed(text: str, verdict: Verdict) -> str:
+def contradiction_of(text: str, verdict: Verdict) -> str:
     """What to say when the written answer is another than the one the council settled on."""
     settled = verdict.options[0].answer if led(verdict) and not verdict.tie else None
     written = read_answer(text)

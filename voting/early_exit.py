@@ -201,7 +201,9 @@ def enough(
     """
     if rules.stop == "all" or not out or not spoken:
         return False
-    groups = group_answers(spoken, kind=kind)
+    groups = [group for group in group_answers(spoken, kind=kind) if not group.silent]
+    if not groups:
+        return False
     votes: dict[Hashable, Number] = {at: group.weight for at, group in enumerate(groups)}
     rest = [*out.values()]
     if rules.stop == "lossless":

@@ -50,6 +50,23 @@ def read_scores(text: str, matcher: CandidateMatcher) -> dict[str, float]:
     return {} if alone is None else {matcher.candidates[0].character: alone}
 
 
+def split_numbers(
+    text: str, matcher: CandidateMatcher
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The numbers beside the candidates: those said to be points (`8/10`, `8.5`), and bare ones."""
+    points: dict[str, float] = {}
+    bare: dict[str, float] = {}
+    for found in re.finditer(rf"(?P<who>{matcher.name.pattern}){_LINK}{_POINTS}", text):
+        name, number = matcher.who(found["who"]), _points(found)
+        if name and number is not None:
+            unit = re.match(rf"\s*{UNIT}", text[found.end() :])
+            scaled = found["scale"] or unit or not found["points"].isdigit()
+            (points if scaled else bare)[name] = number
+    if points and not points.keys() & bare.keys():
+        return {**points, **bare}, {}  # "A: 8.5, B: 6" is one list of points
+    return points or _under_headings(text, matcher), bare
+
+
 def score_of(value: object) -> float | None:
     """A score as JSON may hold it: `8`, `8.5`, `"8/10"`; None where it is none from 0 to 10."""
     if isinstance(value, str):

@@ -110,6 +110,8 @@ def explain(verdict: Verdict, deliberation: Deliberation) -> str:
         return "the council does not vote; every proposal went to the synthesizer"
     if not verdict.options:
         return f"there was nothing to count{_because(verdict)}"
+    if verdict.leader is None:
+        return f"nobody answered: every reply declines or does not know{_because(verdict)}"
     said = _support(verdict) + _against_line(verdict, deliberation.threshold)
     if verdict.tie:
         said += ", tied, and put first by the weight behind it, then by seat"
@@ -163,7 +165,13 @@ def _against_line(verdict: Verdict, threshold: float) -> str:
     line = f"threshold of {100 * threshold:.0f} %"
     if agreed(verdict, threshold):
         return f", which reaches the {line}"
-    return f", under the {line}" if verdict.share < threshold else ""
+    if verdict.share < threshold:
+        return f", under the {line}"
+    if verdict.asked > verdict.ballots:
+        return (
+            f", but only {verdict.ballots} of the {verdict.asked} who were asked voted for anybody"
+        )
+    return ""
 
 
 def _silent(verdict: Verdict) -> bool:

@@ -34,7 +34,7 @@ def test_the_answer_alone_is_on_stdout_and_the_rest_on_stderr_in_order(
         "  Boris votes: Ada",
         "Count: ",
         "Answer:",
-        "Dissent: ",
+        "Proposed another answer, then voted with the others: Boris, Clara",
         " s · 7 calls",
     ]
     places = [asked.err.index(line) for line in told]

@@ -169,9 +169,30 @@ async def test_a_third_model_is_asked_for_no_ballot_it_could_not_use(stage: Stag
     assert not voting(stage.calls)
 
 
-async def test_an_answer_that_strays_from_the_settled_one_is_labelled(stage: Stage) -> None:
+async def test_an_answer_against_the_verdict_is_asked_for_again_with_the_contradiction(
+    stage: Stage,
+) -> None:
+    seat(stage, dict.fromkeys(NAMES, "Answer: 42"))
+    stage.model("pen", reply=["Answer: 11", "Answer: 42"])
+    result = await ask(desk(stage))
+    first, second = stage.calls_to("pen")
+    assert second.body["messages"][: len(first.body["messages"])] == first.body["messages"]
+    asked = said(second.body)
+    assert "wrote '11', and the council had settled on '42'" in asked
+    assert result["messages"][-1].text == "Answer: 42"
+    assert (result["status"].notes, result["status"].degraded) == ((), False)
+
+
+async def test_who_contradicts_the_verdict_twice_does_not_speak_for_the_council(
+    stage: Stage,
+) -> None:
     seat(stage, dict.fromkeys(NAMES, "Answer: 42"))
     stage.model("pen", reply="Answer: 11")
-    status = (await ask(desk(stage)))["status"]
-    assert status.notes == ("The synthesizer wrote '11', and the council had settled on '42'.",)
-    assert status.degraded
+    result = await ask(desk(stage))
+    assert len(stage.calls_to("pen")) == 2
+    assert result["messages"][-1].text.startswith("Answer: 42")
+    status = result["status"]
+    assert status.notes[0].startswith(
+        "The synthesizer wrote '11', and the council had settled on '42'."
+    )
+    assert (status.written_by, status.degraded) == ("vote", True)

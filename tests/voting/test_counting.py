@@ -6,7 +6,7 @@ import pytest
 
 from mom_council.records import AnswerKind, Ballot, Proposal
 from mom_council.voting.counting import agreed, count, is_decided, missing
-from mom_council.voting.dissent import dissent, minority_report
+from mom_council.voting.dissent import dissent, joined_leader, minority_report
 from mom_council.voting.methods import METHODS
 
 
@@ -47,7 +47,7 @@ def test_the_same_words_are_one_option_whatever_is_asked(kind: AnswerKind) -> No
     assert verdict.share == pytest.approx(2 / 3)
 
 
-def test_a_refusal_merges_with_refusals_only() -> None:
+def test_a_refusal_merges_with_refusals_only_and_never_leads() -> None:
     verdict = count(
         said(
             a="I don't know.", b="I cannot help with that.", c="Plant more trees along the river."
@@ -55,7 +55,48 @@ def test_a_refusal_merges_with_refusals_only() -> None:
         method="answers",
         kind="open",
     )
-    assert [option.members for option in verdict.options] == [("a", "b"), ("c",)]
+    assert [option.members for option in verdict.options] == [("c",), ("a", "b")]
+    assert (verdict.leader, round(verdict.share, 2)) == ("c", 0.33)
+
+
+@pytest.mark.parametrize("method", [*METHODS])
+def test_where_everybody_declines_nobody_leads(method: str) -> None:
+    declined = said(a="I don't know.", b="Ich weiß es nicht.", c="我不知道")
+    verdict = count(declined, for_(a="b", b="a", c="a"), method=method)
+    assert (verdict.leader, verdict.share, verdict.ballots) == (None, 0.0, 0)
+
+
+def test_a_ballot_for_a_refusal_is_an_abstention() -> None:
+    proposals = said(a="I don't know.", b="No idea.", c="42")
+    verdict = count(proposals, for_(c="a", b="a", a="c"), method="plurality")
+    assert (verdict.leader, verdict.ballots, verdict.abstained) == ("c", 1, 2)
+
+
+def test_a_reply_that_broke_off_does_not_vote_with_its_last_token() -> None:
+    proposals = [
+        Proposal(character="a", text="It is 12", truncated=True),
+        Proposal(character="b", text="It is 1250."),
+        Proposal(character="c", text="So the total is 12."),
+    ]
+    verdict = count(proposals, method="answers")
+    assert [option.members for option in verdict.options] == [("b",), ("c",), ("a",)]
+    assert verdict.options[2].answer is None
+
+
+def test_one_ballot_of_three_is_no_agreement() -> None:
+    proposals = said(a="1", b="2", c="3")
+    verdict = count(proposals, for_(a="b"), method="plurality")
+    assert agreed(verdict, 0.7)
+    assert not agreed(verdict.model_copy(update={"asked": 3}), 0.7)
+
+
+def test_who_voted_for_the_leader_does_not_dissent() -> None:
+    proposals = said(a="1", b="2", c="3", d="4")
+    ballots = for_(a="b", b="a", c="a", d="b")
+    verdict = count(proposals, ballots, method="plurality")
+    assert verdict.leader == "a"
+    assert dissent(proposals, verdict, ballots) == ("d",)
+    assert joined_leader(proposals, verdict, ballots) == ("b", "c")
 
 
 def test_a_vote_for_oneself_is_an_abstention() -> None:

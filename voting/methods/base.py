@@ -41,6 +41,9 @@ class AnswerGroup:
         answer: their canonical answer; None where there is none.
         speaker: who stands for them, where the method knows; else ballots, weight and seat say.
         confidence: how sure the surest of them said it is; None where nobody said.
+        broken_off: their replies ended in the middle; a whole one comes first in a tie.
+        silent: they answer nothing: a refusal, "I don't know", an empty value. Such an option
+            never leads, and a ballot for it is an abstention.
     """
 
     members: tuple[str, ...]
@@ -48,6 +51,8 @@ class AnswerGroup:
     answer: str | None = None
     speaker: str | None = None
     confidence: Number | None = None
+    silent: bool = False
+    broken_off: bool = False
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ def _joined(
         weight=sum(option.weight for option in options),
         answer=options[0].answer,
         speaker=whole[at],
+        silent=options[0].silent,
+        broken_off=all(last[name].truncated for name in members),
     )
 
 
