@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -11,16 +12,20 @@ import streamlit as st
 from mom_council.deliberation.people import PersonRequest
 from mom_council.ui import safe, session, words
 from mom_council.ui.safe import inert
+from mom_council.voting.ballot_forms import BallotForm
+from mom_council.voting.methods import METHODS
+
+_CANDIDATE = re.compile(r'<candidate label="(?P<label>[^"]+)">(?P<text>.*?)</candidate>', re.DOTALL)
 
 
-def draw_asks(thread: str, asks: tuple[PersonRequest, ...]) -> None:
-    """Draw everything that the run waits for."""
+def draw_asks(thread: str, asks: tuple[PersonRequest, ...], method: str) -> None:
+    """Draw everything that the run waits for; `method` is how the council votes."""
     for one in asks:
         with st.container(border=True, key=f"ask-{one.id}"):
             if one.kind == "approve":
                 _leave(thread, one)
             else:
-                _person(thread, one)
+                _person(thread, one, method)
 
 
 def _leave(thread: str, ask: PersonRequest) -> None:
@@ -66,18 +71,61 @@ def _decided(call: dict[str, Any], arguments: dict[str, Any]) -> Any:
     return True if arguments == call.get("arguments") else {"arguments": arguments}
 
 
-def _person(thread: str, ask: PersonRequest) -> None:
+def _person(thread: str, ask: PersonRequest, method: str) -> None:
     does = "votes" if ask.votes else "answers"
     left = words.clock(max(0.0, (ask.until or 0.0) - time.time()))
     st.markdown(f":material/person: **{inert(ask.name, 60)}** {does} · {left} left")
+    form = METHODS[method].form if method in METHODS else None
+    candidates = candidates_in(ask.prompt) if ask.votes else {}
+    if form is None or not candidates:
+        _speech(thread, ask)
+        return
+    with st.form(f"say-{ask.id}", border=False):
+        for label, text in candidates.items():
+            with st.container(border=True, key=f"candidate-{ask.id}-{label}"):
+                st.markdown(f"**{inert(label, 10)}**")
+                st.markdown(safe.markdown(text))
+        vote = _draw_vote(ask, form, [*candidates])
+        reason = st.text_input("Reason", key=f"reason-{ask.id}", placeholder="if you like")
+        with st.container(horizontal=True):
+            send = st.form_submit_button("Vote", type="primary", icon=":material/how_to_vote:")
+            abstain = st.form_submit_button("Abstain")
+    if send and vote:
+        [field] = form.properties([*candidates])
+        ballot = json.dumps({"reason": reason, field: vote}, ensure_ascii=False)
+        session.page_state().jobs.tell(thread, ask.id, ballot)
+    elif send:
+        st.caption("Choose one, or abstain.")
+    if abstain:
+        session.page_state().jobs.tell(thread, ask.id, "")
+
+
+def _draw_vote(ask: PersonRequest, form: BallotForm, labels: list[str]) -> Any:
+    """What a person says in a ballot's form; nothing as long as nothing was chosen."""
+    title, key = inert(form.instruction, 200), f"vote-{ask.id}"
+    if form.field == "choice":
+        return st.radio(title, labels, index=None, horizontal=True, key=key)
+    if form.field == "scores":
+        st.caption(title)
+        return {name: st.slider(name, 0, 10, 5, key=f"{key}-{name}") for name in labels}
+    return st.multiselect(title, labels, key=key, placeholder="in your order")
+
+
+def candidates_in(prompt: str) -> dict[str, str]:
+    """The candidates of a voter's prompt, by their labels."""
+    return {found["label"]: found["text"].strip() for found in _CANDIDATE.finditer(prompt)}
+
+
+def _speech(thread: str, ask: PersonRequest) -> None:
+    """A person's own words, in the place of a model's."""
     with st.expander("What is asked", expanded=ask.votes):
         st.markdown(safe.markdown(ask.prompt))
     with st.form(f"say-{ask.id}", border=False):
-        said = st.text_area("Your answer", key=f"said-{ask.id}")
+        text = st.text_area("Your answer", key=f"said-{ask.id}")
         with st.container(horizontal=True):
-            say = st.form_submit_button("Send", type="primary", icon=":material/send:")
-            pass_ = st.form_submit_button("Abstain" if ask.votes else "Skip")
-    if say and said.strip():
-        session.page_state().jobs.tell(thread, ask.id, said)
-    if pass_:
+            send = st.form_submit_button("Send", type="primary", icon=":material/send:")
+            skip = st.form_submit_button("Abstain" if ask.votes else "Skip")
+    if send and text.strip():
+        session.page_state().jobs.tell(thread, ask.id, text)
+    if skip:
         session.page_state().jobs.tell(thread, ask.id, "")

@@ -12,9 +12,11 @@ from pathlib import PurePath
 import streamlit as st
 
 from mom_council.councils.loader import council_from_yaml, load_council, preset_names, to_yaml
+from mom_council.councils.saved import councils_folder, saved_councils
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.extensions.hook_run import under_extensions
+from mom_council.models.registry import missing
 from mom_council.runs.discovery import VARIABLE, Choice, choose_council, cost_notice, costs_money
 from mom_council.ui import safe, session
 
@@ -88,7 +90,8 @@ _LARGEST = 1  # MB; a council fits on a screen
 def draw_choice() -> None:
     """The council's selection, and the ways to bring one."""
     now = source()
-    options = ["", *preset_names()]
+    mine = [str(file) for file in saved_councils().values()]
+    options = ["", *mine, *preset_names()]
     if now not in options:
         options.append(now)
     key = f"council-{session.kept('councils', 0)}"
@@ -151,4 +154,18 @@ def _shown(source: str) -> str:
     if "\n" in source:
         first = next((line for line in source.splitlines() if line.startswith("name:")), "")
         return f"{first.removeprefix('name:').strip() or 'unnamed'} (yours)"
-    return source
+    if source in preset_names():
+        lacks = _lacks(source)
+        return f"{source} (not ready: {lacks})" if lacks else source
+    path = PurePath(source)
+    return f"{path.stem} (saved)" if path.parent == councils_folder() else path.name
+
+
+@st.cache_data(ttl=_FRESH, show_spinner=False)
+def _lacks(preset: str) -> str:
+    """What a preset needs and this machine has not, in a few words; empty where nothing."""
+    try:
+        needs = missing(load_council(preset).models.values())
+    except MixtureError as error:
+        needs = [error]
+    return safe.one_line(needs[0], 60) if needs else ""

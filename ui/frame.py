@@ -230,8 +230,11 @@ _CSS = """
   background: color-mix(in srgb, currentColor 10%, transparent); }
 .mom-bar b { display: block; height: 100%; border-radius: 0.35rem; background: #7c6cf0; }
 .mom-bar i { position: absolute; top: -0.15rem; bottom: -0.15rem; border-left: 2px solid #d2544b; }
-.mom-ballots { list-style: none; padding: 0; margin: 0.3rem 0 0 0; font-size: 0.84rem; }
-.mom-ballots li { margin: 0 0 0.2rem 0; overflow-wrap: break-word; }
+.mom-ballots { list-style: none; padding: 0 !important; margin: 0.3rem 0 0 0 !important;
+  font-size: 0.84rem; }
+[class*="st-key-candidate-"] { max-height: 16rem; overflow-y: auto; }
+.mom-ballots li { margin: 0 0 0.2rem 0 !important; padding: 0 !important;
+  overflow-wrap: break-word; }
 .mom-ballots summary { cursor: pointer; }
 .mom-copy { font: inherit; color: inherit; background: none; border: 0; cursor: pointer;
   padding: 0.4rem 0.6rem; border-radius: 0.5rem; white-space: nowrap; }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,11 @@ class Conversation:
     is_open: bool = False
     """Whether the last question was begun and not finished."""
 
+    @property
+    def text(self) -> str:
+        """Everything that was asked and answered."""
+        return text_of(message for turn in self.turns for message in (turn.question, turn.answer))
+
 
 async def read_conversation(
     saver: BaseCheckpointSaver[Any], thread: str, council: Council
@@ -67,6 +72,11 @@ async def copy_conversation(
     """
     graph = compile_council(council, saver)
     await graph.aupdate_state(_config(thread), {"messages": list(messages)}, as_node="synthesizer")
+
+
+def text_of(messages: Iterable[BaseMessage | None]) -> str:
+    """What messages say, for a search."""
+    return "\n".join(str(one.text) for one in messages if one is not None)
 
 
 def turns_of(messages: Sequence[AnyMessage]) -> tuple[PastTurn, ...]:

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS thumbs (
     thread TEXT NOT NULL, answer TEXT NOT NULL, thumb TEXT NOT NULL, trace TEXT NOT NULL,
     given REAL NOT NULL, PRIMARY KEY (thread, answer)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS texts (thread TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS drafts (reader TEXT PRIMARY KEY, council TEXT NOT NULL) STRICT;
 """
 
@@ -74,13 +75,14 @@ class PageStore:
         return ListedThread(**dict(row)) if row else None
 
     def of(self, reader: str, search: str = "", limit: int = 200) -> list[ListedThread]:
-        """A reader's threads, the last used first; `search` is a part of the title."""
+        """A reader's threads, the last used first; `search` is a part of the title or the text."""
         part = "%" + "".join(f"\\{c}" if c in "\\%_" else c for c in search.strip()) + "%"
         with self._open() as db:
             rows = db.execute(
-                "SELECT * FROM threads WHERE reader = ? AND title LIKE ? ESCAPE '\\' "
+                "SELECT threads.* FROM threads LEFT JOIN texts ON texts.thread = threads.id "
+                "WHERE reader = ? AND (title LIKE ? ESCAPE '\\' OR text LIKE ? ESCAPE '\\') "
                 "ORDER BY used DESC LIMIT ?",
-                (reader, part, limit),
+                (reader, part, part if search.strip() else "", limit),
             ).fetchall()
         return [ListedThread(**dict(row)) for row in rows]
 
@@ -95,6 +97,21 @@ class PageStore:
         with self._open() as db:
             db.execute("DELETE FROM threads WHERE id = ?", (thread,))
             db.execute("DELETE FROM thumbs WHERE thread = ?", (thread,))
+            db.execute("DELETE FROM texts WHERE thread = ?", (thread,))
+
+    def keep_text(self, thread: str, text: str) -> None:
+        """Keep what was asked and answered in a thread, so that a search finds it."""
+        with self._open() as db:
+            db.execute("INSERT OR REPLACE INTO texts VALUES (?, ?)", (thread, text))
+
+    def without_text(self, reader: str) -> list[str]:
+        """A reader's threads whose text nobody has kept yet."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT id FROM threads WHERE reader = ? AND id NOT IN (SELECT thread FROM texts)",
+                (reader,),
+            )
+            return [str(row["id"]) for row in rows]
 
     def rate(self, thread: str, answer: str, thumb: Thumb | None, *, trace: str = "") -> None:
         """Keep a thumb with an answer; None takes it back."""

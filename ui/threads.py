@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mom_council.runs.threads import delete_thread
+from mom_council.runs.threads import delete_thread, show_thread
 from mom_council.ui import safe, session
+from mom_council.ui.history import text_of
 from mom_council.ui.page_store import LONGEST_TITLE, ListedThread
 
 _SHOWN = 25
@@ -25,6 +26,8 @@ def draw_threads() -> None:
     search = st.text_input(
         "Search", placeholder="Search conversations", label_visibility="collapsed", key="search"
     )
+    if search.strip():
+        _read_texts()
     found = state.store.of(session.reader(), search)
     running = {job.thread for job in state.jobs.running()}
     if search and not found:
@@ -33,6 +36,14 @@ def draw_threads() -> None:
         _draw_entry(entry, is_open=entry.id == open_one, is_running=entry.id in running)
     if len(found) > _SHOWN:
         st.caption(f"{len(found) - _SHOWN} older ones: search for them.")
+
+
+def _read_texts() -> None:
+    """Read what no page has shown since searches look into texts."""
+    state = session.page_state()
+    for thread in state.store.without_text(session.reader()):
+        view = state.wait_for(show_thread(state.saver, thread))
+        state.store.keep_text(thread, text_of(view.messages) if view is not None else "")
 
 
 def _draw_entry(entry: ListedThread, *, is_open: bool, is_running: bool) -> None:

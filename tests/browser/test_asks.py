@@ -63,7 +63,11 @@ def test_a_person_speaks_and_votes_from_the_page(
     one.page.get_by_role("textbox", name="Your answer").fill("A parrot, by far.")
     one.page.get_by_role("button", name="Send", exact=True).click()
     one.page.get_by_text("Ms K. votes").wait_for()
-    one.page.get_by_role("button", name="Abstain").click()
+    assert one.page.get_by_text("<candidate").count() == 0, "no model's prompt for a person"
+    one.shot("ballot-light")
+    one.page.locator('[class*="st-key-candidate-"]').first.get_by_text("A", exact=True).wait_for()
+    one.page.get_by_test_id("stRadio").get_by_text("A", exact=True).click()
+    one.page.get_by_role("button", name="Vote", exact=True).click()
     one.answered()
     assert any("A parrot, by far." in said(call.body) for call in voting(stage.calls))
     assert one.page.get_by_text("did not answer: Clara").count() == 0

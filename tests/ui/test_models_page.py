@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mom_council.councils.loader import to_yaml
 from mom_council.runs.discovery import AvailableModels
+from mom_council.tests.graph.desk import desk
 from mom_council.tests.stage import Fault, Stage
 from mom_council.ui import reach
 from mom_council.ui.reach import Survey, Voice
@@ -139,3 +142,19 @@ def test_the_councils_say_what_they_lack() -> None:
     app = opened(Survey(AvailableModels(), "", (), engine=True))
     assert "layers" in said(app)
     assert "OPENROUTER" in said(app)
+
+
+def test_the_models_of_the_council_that_answers_come_first_and_can_be_called(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.model("ada", reply="Five.")
+    file = tmp_path / "own.yaml"
+    file.write_text(to_yaml(desk(stage, ("Ada",))))
+    monkeypatch.setenv("MOM_COUNCIL", str(file))
+    app = opened(Survey(AvailableModels(), "http://127.0.0.1:11434", (), engine=False))
+    assert "Only the tiny models" not in said(app)
+    assert not app.info, "there is something to ask"
+    assert "ada" in said(app)
+    assert app.selectbox(key="test-which").options[0] == "ada (of this council)"
+    app.button(key="test-ask").click().run()
+    stage.wait_for(1, 30, model="ada")

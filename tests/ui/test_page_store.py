@@ -63,3 +63,17 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "shelf.db").mkdir()
     with pytest.raises(StorageError, match=r"shelf\.db"):
         PageStore(tmp_path).of("ann")
+
+
+def test_a_search_looks_into_what_was_asked_and_answered(tmp_path: Path) -> None:
+    store = PageStore(tmp_path)
+    for thread in ("one", "two"):
+        store.put(thread, reader="r", title=thread, council="")
+    assert store.without_text("r") == ["one", "two"]
+    store.keep_text("one", "What is slow?\nThe p99 is 3 s, at 100 % load.")
+    assert store.without_text("r") == ["two"]
+    assert [entry.id for entry in store.of("r", "P99")] == ["one"]
+    assert [entry.id for entry in store.of("r", "100 %")] == ["one"]
+    assert {entry.id for entry in store.of("r")} == {"one", "two"}
+    store.forget("one")
+    assert store.of("r", "p99") == []

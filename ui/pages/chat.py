@@ -177,6 +177,7 @@ def _talk(thread: str, council: Council, job: Job | None) -> Conversation:
         state = session.page_state()
         conversation = state.wait_for(read_conversation(state.saver, thread, council))
         held = st.session_state["conversation"] = (stamp, conversation)
+        state.store.keep_text(thread, conversation.text)
     found: Conversation = held[1]
     return found
 
@@ -195,7 +196,7 @@ def _draw_live(thread: str) -> None:
             writing = view.voices.get(SYNTHESIZER) or view.voices.get(PAINTER)
             text = safe.markdown(writing.text) if writing is not None else ""
             st.markdown(text or ":gray[The answer will be here.]")
-        draw_asks(thread, job.asks)
+        draw_asks(thread, job.asks, job.context.method or job.council.deliberation.method)
     with panel:
         draw_panel(view, job.council, live=True, heat_at=job.heat_at, debug=debug, key=thread)
 

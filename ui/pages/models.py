@@ -8,10 +8,14 @@ import streamlit as st
 from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council, preset_names
+from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.models.registry import missing
+from mom_council.models.resolved import ResolvedModel, resolve_model
 from mom_council.models.speaking import Reply, speak
+from mom_council.runs.discovery import VARIABLE
 from mom_council.ui import background, reach, session
+from mom_council.ui import council_choice as chosen_council
 from mom_council.ui.reach import Survey, Voice
 from mom_council.ui.safe import inert, one_line
 from mom_council.vendors import VENDORS
@@ -33,12 +37,38 @@ def page() -> None:
         with st.spinner("Looking around …"):
             st.session_state["survey"] = session.page_state().wait_for(reach.survey(os.environ))
     found: Survey = st.session_state["survey"]
-    if not found.real:
+    council = _council()
+    if council is not None:
+        _own_models(council, found)
+    if not found.real and (council is None or _lacks(council, found)):
         _nothing(found)
     _places(found)
     _table(found)
-    _test_call(found)
+    _test_call(found, council)
     _councils(found)
+
+
+def _council() -> Council | None:
+    """The council that this tab asks; None where nobody chose one, or it cannot be opened."""
+    if not chosen_council.source() and not os.environ.get(VARIABLE):
+        return None
+    try:
+        return chosen_council.chosen().council
+    except MixtureError:
+        return None
+
+
+def _own_models(council: Council, found: Survey) -> None:
+    """The models of the council that answers in the chat, each with what it lacks."""
+    st.subheader(f"Models of {inert(council.name, 64)}", anchor=False)
+    for key, model in council.models.items():
+        lacks = _lacks(council.model_copy(update={"models": {key: model}}), found)
+        mark = ":orange[:material/warning:]" if lacks else ":green[:material/check:]"
+        where = f" · {one_line(model.base_url, 80)}" if model.base_url else ""
+        line = inert(f"{model.provider} · {model.model}{where}", 200)
+        st.markdown(f"{mark} **{inert(key, 64)}** · {line}")
+        for need in lacks:
+            st.caption(inert(need))
 
 
 def _nothing(found: Survey) -> None:
@@ -118,22 +148,28 @@ def _bytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def _test_call(found: Survey) -> None:
+def _test_call(found: Survey, council: Council | None) -> None:
     st.subheader("A test call", anchor=False)
     st.caption("One short question to one model. A vendor may bill it.")
     other = "another model …"
-    names = [f"{one_line(one.model, 80)} ({_PLACES[one.place]})" for one in found.voices]
+    own = [*council.models] if council is not None else []
+    names = [f"{one_line(key, 64)} (of this council)" for key in own]
+    names += [f"{one_line(one.model, 80)} ({_PLACES[one.place]})" for one in found.voices]
     left, right = st.columns(2)
     with left:
         at = st.selectbox("Which", range(len(names) + 1), key="test-which",
                           format_func=lambda index: [*names, other][index])  # fmt: skip
     with right:
         question = st.text_input("What to ask", _QUESTION, key="test-question", max_chars=2000)
-    chosen = _other() if at == len(names) else found.voices[at]
+    key = own[at] if council is not None and at < len(own) else ""
+    chosen = None
+    if not key:
+        chosen = _other() if at == len(names) else found.voices[at - len(own)]
     running = "test-call" in st.session_state and st.session_state["test-call"].running
-    ready = bool(chosen.model.strip() and question.strip()) and not running
+    named = bool(key or (chosen is not None and chosen.model.strip()))
+    ready = named and bool(question.strip()) and not running
     if st.button("Ask", key="test-ask", icon=":material/send:", disabled=not ready):
-        _send(chosen, question)
+        _send(_model_to_try(council, key, chosen), question)
     if "test-call" in st.session_state:
         _hear()
 
@@ -147,11 +183,23 @@ def _other() -> Voice:
     return Voice("key", provider, model, address.strip() or None)
 
 
-def _send(voice: Voice, question: str) -> None:
+def _model_to_try(
+    council: Council | None, key: str, voice: Voice | None
+) -> ResolvedModel | MixtureError:
+    """The council's own model by its key, or a model that was found; or what is wrong with it."""
     try:
-        model = reach.model_to_try(voice.provider, voice.model.strip(), voice.base_url)
+        if council is not None and key:
+            return resolve_model(council, key)
+        if voice is None:
+            raise AssertionError("a test call has a model")
+        return reach.model_to_try(voice.provider, voice.model.strip(), voice.base_url)
     except MixtureError as error:
-        st.error(inert(error))
+        return error
+
+
+def _send(model: ResolvedModel | MixtureError, question: str) -> None:
+    if isinstance(model, MixtureError):
+        st.error(inert(model))
         return
     asked = speak(model, [HumanMessage(question)])
     st.session_state["test-call"] = background.start(asked)
@@ -205,7 +253,7 @@ def _councils(found: Survey) -> None:
     """Which councils could sit here, and what the others lack."""
     st.subheader("Councils in the package", anchor=False)
     for name in preset_names():
-        lacks = _lacks(name, found)
+        lacks = _preset_lacks(name, found)
         mark = ":orange[:material/warning:]" if lacks else ":green[:material/check:]"
         with st.container(gap="xxsmall"):
             st.markdown(f"{mark} **{inert(name)}**")
@@ -213,9 +261,12 @@ def _councils(found: Survey) -> None:
                 st.caption(inert(line))
 
 
-def _lacks(name: str, found: Survey) -> list[str]:
+def _preset_lacks(name: str, found: Survey) -> list[str]:
     try:
-        council = load_council(name)
+        return _lacks(load_council(name), found)
     except MixtureError as error:
         return [str(error)]
+
+
+def _lacks(council: Council, found: Survey) -> list[str]:
     return [*map(str, missing(council.models.values())), *reach.unpulled(council, found)]
