@@ -141,7 +141,7 @@ def check(name: Named) -> None:
     that is not here; nothing is asked over the network.
     """
     from mom_council.councils.loader import load_council
-    from mom_council.doctor.council import belongings
+    from mom_council.doctor.council import council_extras
     from mom_council.extensions.hook_run import under_extensions
     from mom_council.models.registry import missing
     from mom_council.runs.discovery import calls_at_most
@@ -153,7 +153,7 @@ def check(name: Named) -> None:
     calls += calls_at_most(ruled)
     lacking = [
         *map(str, missing(council.models.values())),
-        *(f"{one.says}; {one.cure}" for one in belongings(council, os.environ)),
+        *(f"{one.says}; {one.cure}" for one in council_extras(council, os.environ)),
     ]
     print(
         f"{council.name!r} is well-formed: {_many(len(council.characters), 'character')} in "

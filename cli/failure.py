@@ -111,14 +111,14 @@ def refuse(
 
 def details(error: MixtureError) -> dict[str, Any]:
     """What an error knows beyond its message."""
-    known: dict[str, Any] = {"cure": error.cure} if error.cure else {}
+    facts: dict[str, Any] = {"cure": error.cure} if error.cure else {}
     for name in ("answered", "needed"):
         if hasattr(error, name):
-            known[name] = getattr(error, name)
+            facts[name] = getattr(error, name)
     for name in ("absences", "attempts"):
         if hasattr(error, name):
-            known[name] = [record.model_dump(mode="json") for record in getattr(error, name)]
-    return known
+            facts[name] = [record.model_dump(mode="json") for record in getattr(error, name)]
+    return facts
 
 
 def write_json(value: Any) -> None:

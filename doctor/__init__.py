@@ -1,7 +1,7 @@
-"""What could be wrong on this machine, and its cure: one file for each part of it.
+"""Checks of this machine, each with its fix: one file for each kind.
 
-A part is a function that yields findings. None of them changes anything, sends a question or shows
-a key; what does not answer in time is a finding itself.
+A check is a function that yields findings. None of them changes anything, sends a question or shows
+a key; a check that does not end in time is a finding itself.
 """
 
 from __future__ import annotations

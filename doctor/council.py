@@ -1,7 +1,4 @@
-"""What a council brings besides its models: a table of prices, extensions, tools.
-
-Whether one council can sit here: its file, its packages and keys, its models.
-"""
+"""Whether this machine has what one council needs: its file, packages, keys, models, tools."""
 
 from __future__ import annotations
 
@@ -26,8 +23,11 @@ from mom_council.runs.discovery import calls_at_most, costs_money
 from mom_council.vendors import vendor_of
 
 
-def belongings(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
-    """What of them is not here, or cannot be read. Extensions are loaded, tools are not."""
+def council_extras(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
+    """What is wrong with its table of prices, extensions and tools.
+
+    Extensions are loaded, tools are not run.
+    """
     try:
         read_table(council.prices)
     except CouncilError as error:
@@ -43,7 +43,7 @@ def _extensions(council: Council) -> Iterator[Finding]:
         yield failed("council", error, "fix `extensions` in the council's file")
         return
     for problem in problems_of(council):
-        yield warn("council", problem, "fix that; until then the council goes on without it")
+        yield warn("council", problem, "fix it; until then the council runs without this extension")
 
 
 def _tools(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
@@ -53,37 +53,37 @@ def _tools(council: Council, env: Mapping[str, str]) -> Iterator[Finding]:
     if refused:
         return
     for name, tool in council.tools.items():
-        if tool.python and (lacking := _module(tool.python)):
-            yield fail("council", f"tool {name!r}: {lacking}", "install it, or set PYTHONPATH")
-        if tool.mcp and (need := _server(tool.mcp)):
+        if tool.python and (says := _missing_module(tool.python)):
+            yield fail("council", f"tool {name!r}: {says}", "install it, or set PYTHONPATH")
+        if tool.mcp and (need := _missing_server(tool.mcp)):
             says, cure = need
             yield fail("council", f"tool {name!r}: {says}", cure)
 
 
-def _module(place: str) -> str:
-    """Why a function's package cannot be imported; it is looked for, and not run."""
+def _missing_module(place: str) -> str:
+    """Why a function's package cannot be imported; empty where it can. Nothing is run."""
     package = place.partition(":")[0].partition(".")[0]
     try:
-        found = importlib.util.find_spec(package)
+        spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
-        found = None
-    return "" if found else f"there is no module {package!r} here"
+        spec = None
+    return "" if spec else f"there is no module {package!r} here"
 
 
-def _server(server: Server) -> tuple[str, str] | None:
+def _missing_server(server: Server) -> tuple[str, str] | None:
     """Why a server cannot be reached, and the cure; it is not started."""
     if importlib.util.find_spec("langchain_mcp_adapters") is None:
         return "MCP servers need a package", "pip install 'mom-council[mcp]'"
     if server.command and shutil.which(server.command[0]) is None:
         says = f"there is no program {server.command[0]!r}"
-        return says, "install it, or write its whole path"
+        return says, "install it, or write its full path"
     return None
 
 
-async def council(named: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
+async def council(name: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Everything that the council needs."""
     try:
-        loaded = await asyncio.to_thread(load_council, named)
+        loaded = await asyncio.to_thread(load_council, name)
     except CouncilError as error:
         yield failed("council", error, "fix the file; `mom councils list` names the presets")
         return
@@ -94,7 +94,7 @@ async def council(named: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
     for finding in [
         *await _unpulled(loaded, env),
         *await asyncio.to_thread(_weights, loaded),
-        *await asyncio.to_thread(lambda: [*belongings(loaded, env)]),
+        *await asyncio.to_thread(lambda: [*council_extras(loaded, env)]),
     ]:
         sound = sound and finding.state != "fail"
         yield finding
@@ -102,7 +102,7 @@ async def council(named: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
         yield finding
     if sound:
         most = calls_at_most(loaded)
-        yield ok("council", f"{loaded.name!r} can sit: at most {most} calls a question")
+        yield ok("council", f"{loaded.name!r} is ready: at most {most} calls a question")
 
 
 async def _unpulled(loaded: Council, env: Mapping[str, str]) -> list[Finding]:

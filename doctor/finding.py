@@ -1,4 +1,4 @@
-"""One thing looked at: how it is, and what to do about it."""
+"""One result of a check: how it is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ok(about: str, says: str) -> Finding:
 
 
 def warn(about: str, says: str, cure: str = "") -> Finding:
-    """It may be in the way, or something is missing that can be done without."""
+    """It may cause trouble, or something optional is missing."""
     return Finding(about=about, state="warn", says=says, cure=cure)
 
 

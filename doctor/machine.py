@@ -1,7 +1,4 @@
-"""Python and its packages.
-
-The rest of the machine: ports, the clock, tracing, and the graph itself.
-"""
+"""The machine: Python and its packages, ports, the clock, tracing, and the graph itself."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ def version(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whether this Python is one that the package runs on."""
     here = platform.python_version()
     if sys.version_info >= NEWEST:  # an older one than 3.11 does not get as far as here
-        yield warn("python", f"is {here}, which is not tested", "3.11 to 3.13 are")
+        yield warn("python", f"is {here}, which is not tested", "use 3.11 to 3.13")
     else:
         yield ok("python", f"{here} at {sys.executable}")
 
@@ -87,7 +84,7 @@ _DAY = 86_400
 
 
 def ports(env: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether the doors' usual ports are free, and this machine can be listened at."""
+    """Whether the usual ports of the page and of the endpoint are free."""
     taken = []
     for what, (command, port) in PORTS.items():
         with socket.socket() as probe:
@@ -97,19 +94,19 @@ def ports(env: Mapping[str, str]) -> Iterator[Finding]:
             except OSError as error:
                 taken.append((what, command, port, error.strerror or str(error)))
     for what, command, port, why in taken:
-        says = f"port {port} of {what} cannot be had ({why})"
-        yield warn("ports", says, f"`{command} --port {port + 1}`, or end what listens there")
+        says = f"port {port} of {what} cannot be used ({why})"
+        yield warn("ports", says, f"`{command} --port {port + 1}`, or stop what listens there")
     if not taken:
         yield ok("ports", ", ".join(f"{port} ({what})" for what, (_, port) in PORTS.items()))
 
 
 def clock(env: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether it can be that late: certificates and keys are judged by the clock."""
+    """Whether the clock can be right: certificates and keys are judged by it."""
     newest = Path(mom_council.__file__).stat().st_mtime
     behind = newest - time.time()
     if behind > _DAY:
         says = f"is {behind / _DAY:.0f} days behind the files of this package"
-        yield warn("clock", says, "set it; TLS certificates are refused by a wrong clock")
+        yield warn("clock", says, "set the clock; with a wrong one TLS certificates are refused")
     else:
         yield ok("clock", time.strftime("%Y-%m-%d %H:%M %Z"))
 
@@ -119,12 +116,12 @@ def langsmith(env: Mapping[str, str]) -> Iterator[Finding]:
     from mom_council.tracing.langsmith import KEYS, OFF, SWITCHES
 
     key = any(env.get(name, "").strip() for name in KEYS)
-    said = next((env[name].strip().lower() for name in SWITCHES if env.get(name)), "")
-    if key and said not in OFF:
+    switch = next((env[name].strip().lower() for name in SWITCHES if env.get(name)), "")
+    if key and switch not in OFF:
         where = "questions and answers are sent to LangSmith"
         yield ok("langsmith", f"{where}; `LANGSMITH_TRACING=false` keeps them here")
-    elif said and said not in OFF:
-        says = "tracing is switched on without a key; `mom` leaves it off, other programs wait"
+    elif switch and switch not in OFF:
+        says = "tracing is on without a key; `mom` leaves it off, other programs may hang at exit"
         yield warn("langsmith", says, "set LANGSMITH_API_KEY, or unset LANGSMITH_TRACING")
     else:
         yield ok("langsmith", "off: nothing leaves this machine")

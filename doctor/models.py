@@ -1,4 +1,4 @@
-"""Who could answer: keys, Ollama, the embedded engine and its weights; and what they run on."""
+"""Which models could answer: keys, Ollama, the embedded engine and its weights, the GPU."""
 
 from __future__ import annotations
 
@@ -20,23 +20,25 @@ def keys(env: Mapping[str, str]) -> Iterator[Finding]:
         if variable is None or variable not in env:
             continue
         if fault := _fault(env[variable]):
-            yield warn("keys", f"{variable} {fault}", "set it anew, without quotes and blanks")
+            yield warn("keys", f"{variable} {fault}", "set it again, without quotes and spaces")
         elif importlib.util.find_spec(provider.package) is None:
             cure = provider.install or f"pip install {provider.package}"
-            yield warn("keys", f"{variable} is set, and {name}'s package is not here", cure)
+            yield warn(
+                "keys", f"{variable} is set, but the package of {name} is not installed", cure
+            )
         else:
             good.append(variable)
     if good:
         yield ok("keys", f"set: {', '.join(good)}")
     else:
-        yield ok("keys", "none is set; vendors cannot be asked")
+        yield ok("keys", "none is set, so no vendor can be asked")
 
 
 def _fault(key: str) -> str:
     if not key.strip():
         return "is empty"
     if re.search(r"\s", key.strip()) or key.strip()[0] in "\"'":
-        return "holds blanks or quotes"
+        return "holds spaces or quotes"
     return ""
 
 
@@ -45,24 +47,24 @@ async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
     from mom_council.models.addresses import ollama_address
     from mom_council.models.providers.ollama_server import ask_ollama
 
-    found = await find_models(env)
+    models = await find_models(env)
     url = ollama_address(env)
-    if found.ollama_url is None:
-        asked = "OLLAMA_HOST" in env or "OLLAMA_API_URL" in env
+    if models.ollama_url is None:
+        is_set = "OLLAMA_HOST" in env or "OLLAMA_API_URL" in env
         says = f"does not answer at {url}"
         cure = "start it (`ollama serve`), or correct OLLAMA_HOST"
         without = "install it from ollama.com for models of your own"
-        yield warn("ollama", says, cure if asked else f"{cure}; {without}")
+        yield warn("ollama", says, cure if is_set else f"{cure}; {without}")
         return
-    names = ", ".join(one.name for one in found.ollama[:8])
+    names = ", ".join(one.name for one in models.ollama[:8])
     if not names:
         yield warn("ollama", f"answers at {url} without a chat model", "ollama pull llama3.2")
         return
-    more = f" and {len(found.ollama) - 8} more" if len(found.ollama) > 8 else ""
+    more = f" and {len(models.ollama) - 8} more" if len(models.ollama) > 8 else ""
     running = await ask_ollama("GET", f"{url}/api/ps")
-    held = [str(card.get("name")) for card in (running or {}).get("models") or ()]
-    loaded = f"; in memory: {', '.join(held)}" if held else ""
-    yield ok("ollama", f"answers at {url}: {names}{more}{loaded}")
+    loaded = [str(card.get("name")) for card in (running or {}).get("models") or ()]
+    memory = f"; in memory: {', '.join(loaded)}" if loaded else ""
+    yield ok("ollama", f"answers at {url}: {names}{more}{memory}")
 
 
 def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
@@ -77,7 +79,7 @@ def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
     from mom_council.models.weights import SHIPPED, WEIGHTS, downloaded_weights, is_gguf
 
     if not is_installed():
-        yield warn("embedded", "llama.cpp is not here", "pip install xllamacpp")
+        yield warn("embedded", "llama.cpp is not installed", "pip install xllamacpp")
         return
     shipped = [*downloaded_weights(SHIPPED)]
     try:
@@ -92,7 +94,7 @@ def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
         return
     if not shipped:
         cure = "pip install --force-reinstall mom-council"
-        yield fail("embedded", "the tiny models are gone from the package", cure)
+        yield fail("embedded", "the tiny models are missing from the package", cure)
         return
     whole = []
     for name, file in downloaded_weights().items():
@@ -100,7 +102,7 @@ def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
         short = offer is not None and file.stat().st_size < offer.megabytes * 900_000
         if short or not is_gguf(file):
             cure = f"remove {file} and run `mom download {name}`"
-            yield fail("embedded", f"the weights {name!r} are not whole", cure)
+            yield fail("embedded", f"the weights {name!r} are incomplete", cure)
         else:
             whole.append(name)
     downloads = f"; downloaded: {', '.join(whole)}" if whole else ""
@@ -114,10 +116,9 @@ def gpu(env: Mapping[str, str]) -> Iterator[Finding]:
 
     readings = read_temperatures()
     if not readings:
-        says = "no GPU tells its temperature; the thermal watch goes on without"
-        yield ok("gpu", says)
+        yield ok("gpu", "no GPU temperature sensor found; temperature checks are off")
         return
     memory = gpu_memory()
     size = f", {memory / 1e9:.0f} GB of memory" if memory else ""
-    told = ", ".join(f"{one.device} at {one.celsius:.0f} °C" for one in readings)
-    yield ok("gpu", f"{told}{size}")
+    degrees = ", ".join(f"{one.device} at {one.celsius:.0f} °C" for one in readings)
+    yield ok("gpu", f"{degrees}{size}")

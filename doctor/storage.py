@@ -1,4 +1,4 @@
-"""Where things are kept: the data folder, the databases in it, the files that set things."""
+"""Where things are kept: the data folder, the databases in it, the files with settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LARGE = 300_000_000
 
 
 def data_folder(env: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether the data folder can be written to, and how much room there is."""
+    """Whether the data folder can be written to, and how much space there is."""
     try:
         folder = paths.data_dir(env)
         place = next(one for one in (folder, *folder.parents) if one.exists())
@@ -35,13 +35,13 @@ def data_folder(env: Mapping[str, str]) -> Iterator[Finding]:
         yield failed("data", error)
         return
     free = shutil.disk_usage(place).free
-    room = f"{free / 1e9:.1f} GB free"
+    space = f"{free / 1e9:.1f} GB free"
     if free < _NOTHING:
-        yield fail("disk", room, f"make room, or set {paths.VARIABLE} to a folder on another disk")
+        yield fail("disk", space, f"free some space, or set {paths.VARIABLE} to another disk")
     elif free < _LITTLE:
-        yield warn("disk", room, "make room: threads and traces grow, weights are large")
+        yield warn("disk", space, "free some space: threads and traces grow, weights are large")
     else:
-        yield ok("data", f"{folder} ({room})")
+        yield ok("data", f"{folder} ({space})")
 
 
 def databases(env: Mapping[str, str]) -> Iterator[Finding]:
@@ -80,9 +80,9 @@ def _sqlite(about: str, file: Path) -> Finding:
         return ok(about, f"{file} ({size / 1e6:.1f} MB)")
     except sqlite3.OperationalError as error:
         if "locked" in str(error) or "busy" in str(error):
-            cure = "another program is writing to it; wait for it, or end it"
+            cure = "another program is writing to it; wait for it, or stop it"
             return warn(about, f"{file} is locked", cure)
-        return fail(about, f"{file} cannot be opened: {error}", "look at its permissions")
+        return fail(about, f"{file} cannot be opened: {error}", "check its permissions")
     except (sqlite3.DatabaseError, OSError) as error:
         return fail(about, f"{file} cannot be read: {error}", cure)
 
@@ -92,7 +92,7 @@ def _postgres(url: str) -> Iterator[Finding]:
 
     if find_spec("psycopg") is None:
         cure = "pip install 'mom-council[postgres]'"
-        yield fail("threads", "MOM_DATABASE is PostgreSQL, and its driver is not here", cure)
+        yield fail("threads", "MOM_DATABASE is PostgreSQL, and its driver is not installed", cure)
         return
     import psycopg
 
@@ -102,7 +102,7 @@ def _postgres(url: str) -> Iterator[Finding]:
         yield ok("threads", "PostgreSQL answers")
     except psycopg.Error as error:
         # Its words may repeat the address, and with it the password.
-        cure = "look at MOM_DATABASE, and at whether the server runs"
+        cure = "check MOM_DATABASE, and that the server runs"
         yield fail("threads", f"PostgreSQL does not answer ({type(error).__name__})", cure)
 
 

@@ -1,1 +1,1 @@
-"""Traces: local ones without any network, LangSmith where its key is set, and redaction in both."""
+"""Traces: local ones without any network, and LangSmith where its key is set; without keys."""

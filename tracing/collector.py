@@ -69,14 +69,14 @@ class Collector(BaseCallbackHandler):
         """What was noted so far, in the order it began."""
         return tuple(self._closed(span) for span in list(self._spans.values()))
 
-    def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **told: Any) -> None:
+    def on_chain_start(self, serialized: Any, inputs: Any, *, run_id: UUID, **details: Any) -> None:
         """A graph, a node, or a step in one."""
-        metadata = told.get("metadata") or {}
-        name = _name(serialized, told)
-        root = told.get("parent_run_id") is None
+        metadata = details.get("metadata") or {}
+        name = _name(serialized, details)
+        root = details.get("parent_run_id") is None
         node = metadata.get("langgraph_node") == name
         kind = "run" if root else "node" if node else "step"
-        self._begin(run_id, kind, name, told)
+        self._begin(run_id, kind, name, details)
         if root and len(self._spans) == 1:
             self.about = self._spans[run_id].about
             self.question = _question(inputs) if self._content else ""
@@ -84,22 +84,24 @@ class Collector(BaseCallbackHandler):
                 self._on_root()
 
     def on_chat_model_start(
-        self, serialized: Any, messages: list[list[BaseMessage]], *, run_id: UUID, **told: Any
+        self, serialized: Any, messages: list[list[BaseMessage]], *, run_id: UUID, **details: Any
     ) -> None:
         """A call of a chat model."""
-        span = self._begin(run_id, "model", _name(serialized, told), told)
+        span = self._begin(run_id, "model", _name(serialized, details), details)
         if span is not None:
-            params = told.get("invocation_params") or {}
-            metadata = told.get("metadata") or {}
+            params = details.get("invocation_params") or {}
+            metadata = details.get("metadata") or {}
             span.model = str(
                 params.get("model") or params.get("model_name") or metadata.get("ls_model_name", "")
             )
             if self._content:
                 span.prompt = messages[0] if messages else ()
 
-    def on_tool_start(self, serialized: Any, input_str: str, *, run_id: UUID, **told: Any) -> None:
+    def on_tool_start(
+        self, serialized: Any, input_str: str, *, run_id: UUID, **details: Any
+    ) -> None:
         """A call of a tool."""
-        span = self._begin(run_id, "tool", _name(serialized, told), told)
+        span = self._begin(run_id, "tool", _name(serialized, details), details)
         if span is not None and self._content:
             span.prompt = (HumanMessage(input_str),)
 
@@ -112,13 +114,14 @@ class Collector(BaseCallbackHandler):
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A model has answered."""
         span = self._end(run_id)
-        told = response.generations[0][0] if response.generations and response.generations[0] else 0
-        if span is None or not isinstance(told, ChatGeneration):
+        first = response.generations[0] if response.generations else []
+        generation = first[0] if first else None
+        if span is None or not isinstance(generation, ChatGeneration):
             return
-        if isinstance(told.message, AIMessage):
-            span.usage = told.message.usage_metadata or {}
+        if isinstance(generation.message, AIMessage):
+            span.usage = generation.message.usage_metadata or {}
         if self._content:
-            span.reply = told.message
+            span.reply = generation.message
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **_: Any) -> None:
         """A tool has answered."""
@@ -216,10 +219,10 @@ def _text(message: BaseMessage) -> str:
 
 
 def _question(inputs: Any) -> str:
-    given: Any = inputs.get("messages") if isinstance(inputs, Mapping) else None
+    written: Any = inputs.get("messages") if isinstance(inputs, Mapping) else None
     try:
-        messages = convert_to_messages(given if isinstance(given, list) else [given])
+        messages = convert_to_messages(written if isinstance(written, list) else [written])
     except (ValueError, TypeError, NotImplementedError):
         return ""
-    asked = [message for message in messages if isinstance(message, HumanMessage)]
-    return " ".join(_text(asked[-1]).split())[:500] if asked else ""
+    questions = [message for message in messages if isinstance(message, HumanMessage)]
+    return " ".join(_text(questions[-1]).split())[:500] if questions else ""

@@ -39,8 +39,8 @@ def settle_langsmith(
     Returns:
         Whether questions are traced by LangSmith.
     """
-    said = next((env[name].strip().lower() for name in SWITCHES if env.get(name)), "")
-    on = any(env.get(name, "").strip() for name in KEYS) and said not in OFF
+    switch = next((env[name].strip().lower() for name in SWITCHES if env.get(name)), "")
+    on = any(env.get(name, "").strip() for name in KEYS) and switch not in OFF
     for name in SWITCHES:
         env.pop(name, None)
     env["LANGSMITH_TRACING"] = "true" if on else "false"
@@ -74,13 +74,13 @@ def _configure(on: bool, secret_names: Collection[str]) -> None:
         and the parameters of a call would go out as they are.
         """
 
-        def create_run(self, *args: Any, **told: Any) -> None:
+        def create_run(self, *args: Any, **fields: Any) -> None:
             """Post the beginning of a run, without its constructor."""
-            super().create_run(*args, **_cleaned(told))
+            super().create_run(*args, **_cleaned(fields))
 
-        def update_run(self, *args: Any, **told: Any) -> None:
+        def update_run(self, *args: Any, **fields: Any) -> None:
             """Post the end of a run."""
-            super().update_run(*args, **_cleaned(told))
+            super().update_run(*args, **_cleaned(fields))
 
     def _cleaned(run: dict[str, Any]) -> dict[str, Any]:
         run.pop("serialized", None)
@@ -90,24 +90,24 @@ def _configure(on: bool, secret_names: Collection[str]) -> None:
         return run
 
     retries = Retry(total=1, backoff_factor=0.2, allowed_methods=None, raise_on_status=False)
-    logging.getLogger("langsmith.client").addFilter(_SaidOnce())
+    logging.getLogger("langsmith.client").addFilter(_LogOnce())
     client = RedactingClient(anonymizer=clean, timeout_ms=_TIMEOUTS, retry_config=retries)
     langsmith.configure(client=client, enabled=True)
     atexit.register(client.flush, timeout=_LAST_WAIT)
 
 
-class _SaidOnce(logging.Filter):
+class _LogOnce(logging.Filter):
     """LangSmith's client complains of every batch, in many lines; once in one line is enough."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said = False
+        self._logged = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is said."""
+        """Whether the record is logged."""
         if record.levelno < logging.WARNING:
             return True
-        told, self._said = self._said, True
+        is_first, self._logged = not self._logged, True
         first = redact(record.getMessage().splitlines()[0][:200])
         record.msg, record.args = f"LangSmith misses traces; answers do not ({first})", ()
-        return not told
+        return is_first

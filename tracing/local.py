@@ -93,13 +93,13 @@ def local_trace(
         yield Trace(None)
         return
     trace = Trace(uuid.uuid4().hex[:12])
-    kept = store or TraceStore()
+    target = store or TraceStore()
     started, clock = datetime.now(UTC), time.monotonic()
 
     def write(spans: tuple[Span, ...], seconds: float | None, error: str = "") -> None:
-        summary = _summed(str(trace.id), started, seconds, spans, collector, council)
-        told = summary.model_copy(update={"error": summary.error or error})
-        _writer.write(kept, TraceView(summary=told, spans=spans), secret_names)
+        summary = _summarize(str(trace.id), started, seconds, spans, collector, council)
+        summary = summary.model_copy(update={"error": summary.error or error})
+        _writer.write(target, TraceView(summary=summary, spans=spans), secret_names)
 
     # Kept as soon as the question is known: a killed process leaves at least that.
     collector = Collector(content=content, on_root=lambda: write((), None, "never finished"))
@@ -119,7 +119,7 @@ def wait_for_traces(seconds: float = 5.0) -> None:
     _writer.wait(seconds)
 
 
-def _summed(
+def _summarize(
     trace_id: str,
     started: datetime,
     seconds: float | None,
@@ -144,5 +144,5 @@ def _summed(
 
 
 def _sum(parts: list[int | None]) -> int | None:
-    known = [part for part in parts if part is not None]
-    return sum(known) if known else None
+    counted = [part for part in parts if part is not None]
+    return sum(counted) if counted else None

@@ -1,7 +1,7 @@
 """The file of local traces: one row a question, newest first, and the oldest make room.
 
 A trace's tree is one compressed value in its row, so a list reads no tree. The file is
-`traces.db` in `models.paths.traces_dir()`.
+`traces.db` in `paths.traces_dir()`.
 """
 
 from __future__ import annotations
@@ -177,6 +177,6 @@ class TraceStore:
 
 
 def _summary(row: list[object] | tuple[object, ...]) -> TraceSummary:
-    told = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    told["started"] = datetime.fromtimestamp(float(str(told["started"])), UTC)
-    return TraceSummary.model_validate(told)
+    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    values["started"] = datetime.fromtimestamp(float(str(values["started"])), UTC)
+    return TraceSummary.model_validate(values)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mom_council import paths
-from mom_council.doctor import machine as house
+from mom_council.doctor import machine
 from mom_council.tests.stage import Stage
 
 from .conftest import Mom
@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, an Ollama that is not there, and ports that are free."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
-    monkeypatch.setattr(house, "PORTS", {})
+    monkeypatch.setattr(machine, "PORTS", {})
     return tmp_path
 
 
@@ -52,7 +52,7 @@ def test_a_machine_in_order_passes_and_its_key_is_named_but_not_shown(
     assert "OPENAI_API_KEY" in found["keys"][0]["says"]
     assert "llama3.2" in found["ollama"][0]["says"]
     assert "tiny-1, tiny-2, tiny-3" in found["embedded"][0]["says"]
-    assert "'demo' can sit" in found["council"][0]["says"]
+    assert "'demo' is ready" in found["council"][0]["says"]
     assert not stage.calls, "a doctor asks no model"
 
 
@@ -134,7 +134,7 @@ def test_what_slows_or_breaks_later_is_a_warning(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        monkeypatch.setattr(house, "PORTS", {"the chat page": ("mom ui", port)})
+        monkeypatch.setattr(machine, "PORTS", {"the chat page": ("mom ui", port)})
         code, found = examined(mom)
     assert code == 0
     assert {about for about, one in found.items() if one[0]["state"] == "warn"} == {
@@ -192,7 +192,7 @@ def test_what_a_council_brings_along_and_cannot_be_used_is_named(
     code, found = examined(mom, "-c", "desk.yaml")
     assert code == 1
     assert any("there is no extension 'no_such'" in one["says"] for one in found["council"])
-    assert not any("can sit" in one["says"] for one in found["council"])
+    assert not any("is ready" in one["says"] for one in found["council"])
 
 
 def test_a_table_of_prices_that_is_wrong_is_said_before_anybody_is_asked(
