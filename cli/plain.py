@@ -5,13 +5,13 @@ from __future__ import annotations
 from mom_council.cli.failure import say
 from mom_council.cli.screen import Ending, Screen
 from mom_council.deliberation.events import (
-    Asked,
     Called,
     Counted,
     Event,
     Finished,
     Heat,
     Missed,
+    ModelAsked,
     Noted,
     Painted,
     Planned,
@@ -65,7 +65,7 @@ class Plain(Screen):
                 layer = f", layer {event.layer} of {event.layers}" if event.layers > 1 else ""
                 left_out = f" (left out: {', '.join(event.dropped)})" if event.dropped else ""
                 return [f"Round {event.round}{layer}: {', '.join(event.seated)}{left_out}"]
-            case Asked() if self._debug:
+            case ModelAsked() if self._debug:
                 who = f"{event.speaker.node} {event.speaker.name} -> {event.model}"
                 return [f"--- {who}", *(f"[{role}] {text}" for role, text in event.prompt)]
             case Called():

@@ -13,8 +13,8 @@ from langgraph.runtime import Runtime
 from mom_council.deliberation.context import context_of
 from mom_council.deliberation.conversation import NO_PICTURES, Pictures, with_pictures
 from mom_council.deliberation.events import (
-    Asked,
     Finished,
+    ModelAsked,
     Noted,
     Speaker,
     TokenBatcher,
@@ -77,8 +77,8 @@ async def ask_model(
     """
     debug = context_of(runtime).debug
     prompt = tuple((m.type, m.text) for m in messages) if debug else ()
-    emit(runtime, Asked(speaker=speaker, model=model.key, prompt=prompt))
-    telling = TokenBatcher(runtime, speaker)
+    emit(runtime, ModelAsked(speaker=speaker, model=model.key, prompt=prompt))
+    batcher = TokenBatcher(runtime, speaker)
     try:
         asking: dict[str, Any] = {
             "params": params,
@@ -92,19 +92,20 @@ async def ask_model(
         calls = 0
         if model.is_person:
             reply = await ask_person(runtime, speaker, model, messages)
-            telling(reply.text, False)
+            batcher(reply.text, False)
         elif tools:
-            reply = await speak(model, messages, on_text=telling, tools=tools, **asking)
+            reply = await speak(model, messages, on_text=batcher, tools=tools, **asking)
         elif access is not None and access.names and schema is None:
-            told = (access, runtime, speaker, model, messages, telling)
-            reply, calls = await speak_with_access(*told, **asking)
+            reply, calls = await speak_with_access(
+                access, runtime, speaker, model, messages, batcher, **asking
+            )
         else:
-            reply = await speak(model, messages, on_text=telling, schema=schema, **asking)
+            reply = await speak(model, messages, on_text=batcher, schema=schema, **asking)
     except CouncilError as error:
         # A voice that cannot be opened as it is written is missed like one that is down.
         raise ModelUnavailableError(str(error)) from error
     finally:
-        telling.close()
+        batcher.close()
     segment = Segment(
         **speaker.model_dump(),
         model=reply.model,
@@ -117,8 +118,8 @@ async def ask_model(
     )
     for note in reply.notes:
         emit(runtime, Noted(text=note))
-    shown = reply.text if debug else ""
-    emit(runtime, Finished(speaker=speaker, segment=segment, reply=shown))
+    reply_text = reply.text if debug else ""
+    emit(runtime, Finished(speaker=speaker, segment=segment, reply=reply_text))
     return reply, segment
 
 

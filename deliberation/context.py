@@ -42,11 +42,11 @@ class AnswerForm(Record):
     @property
     def params(self) -> dict[str, Any]:
         """What the synthesizer's model is asked with."""
-        named = {name: getattr(self, name) for name in ("max_tokens", "temperature", "top_p")}
-        return {name: value for name, value in named.items() if value is not None}
+        values = {name: getattr(self, name) for name in ("max_tokens", "temperature", "top_p")}
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
-    def wanted(self) -> str:
+    def json_request(self) -> str:
         """What the prompt says of a JSON answer; empty for prose."""
         if self.json_schema is not None:
             schema = json.dumps(self.json_schema, ensure_ascii=False)
@@ -70,10 +70,10 @@ class AnswerForm(Record):
         """What everybody else is told of them: nobody but the synthesizer can call one."""
         if not self.tools:
             return ""
-        told = [tool["function"] for tool in self.tools]
+        functions = [tool["function"] for tool in self.tools]
         lines = [
             f"- {tool['name']}: {' '.join(str(tool.get('description') or '').split())[:500]}"
-            for tool in told
+            for tool in functions
         ]
         return (
             "Whoever asks can run these tools. Where one is needed, say which, and with which "
@@ -175,11 +175,11 @@ def apply_context(council: Council, context: CouncilContext) -> Council:
     Raises:
         CouncilError: the run asks for ballots, and the graph was built without voters.
     """
-    built, wanted = council.deliberation.method, context.method
-    needs_voters = wanted is not None and METHODS[wanted].asks_voters
+    built, chosen = council.deliberation.method, context.method
+    needs_voters = chosen is not None and METHODS[chosen].asks_voters
     if needs_voters and not council.deliberation.asks_voters:
         raise CouncilError(
-            f"method: {wanted!r} needs voters, and {council.name!r} was built with {built!r}",
+            f"method: {chosen!r} needs voters, and {council.name!r} was built with {built!r}",
             cure="set deliberation.method in the council's file",
         )
     changes: dict[str, Any] = {}

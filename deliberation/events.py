@@ -108,7 +108,7 @@ class Waited(Record):
     seconds: float
 
 
-class Asked(Record):
+class ModelAsked(Record):
     """A model is being asked. `prompt` is filled in debug runs only: (role, text) pairs."""
 
     kind: Literal["asked"] = "asked"
@@ -117,7 +117,7 @@ class Asked(Record):
     prompt: tuple[tuple[str, str], ...] = ()
 
 
-class Said(Record):
+class TextSpoken(Record):
     """Some more text from a speaker."""
 
     kind: Literal["said"] = "said"
@@ -212,8 +212,8 @@ Event = Annotated[
     | Heat
     | Planned
     | Waited
-    | Asked
-    | Said
+    | ModelAsked
+    | TextSpoken
     | Called
     | Returned
     | Finished
@@ -237,7 +237,7 @@ def emit(runtime: Runtime[Any], event: Record) -> None:
     runtime.stream_writer(redactor.tree(event.model_dump(mode="json")))
 
 
-_MODELS_WORDS = (Read, Asked, Said, Finished, Voted, Counted, Answered)
+_MODELS_WORDS = (Read, ModelAsked, TextSpoken, Finished, Voted, Counted, Answered)
 
 
 def read_event(written: Any) -> Event | None:

@@ -87,18 +87,18 @@ async def ask_person(
             f"{spec.model!r} is a person, and nobody is there to be asked: run the council with "
             "CouncilContext(people=True) and a checkpointer"
         )
-    asked = messages[-1]
-    said = interrupt(
+    question = messages[-1]
+    resume_value = interrupt(
         {
             "kind": KIND,
             "name": spec.model,
             "speaker": speaker.model_dump(),
-            "prompt": str(asked.additional_kwargs.get(IN_WORDS, asked.text)),
+            "prompt": str(question.additional_kwargs.get(IN_WORDS, question.text)),
             "seconds": spec.timeout,
             "until": time.time() + spec.timeout,
         }
     )
-    text = read_reply(said)
+    text = read_reply(resume_value)
     if not text and speaker.node != "vote":
         why = f"{spec.model!r} said nothing in {spec.timeout:g} s"
         raise ModelUnavailableError(
@@ -129,28 +129,28 @@ def requests_in(interrupts: Sequence[Any]) -> tuple[PersonRequest, ...]:
 
 
 def _request(interrupt_: Any) -> PersonRequest:
-    asked = interrupt_.value
-    kind = asked.get("kind") if isinstance(asked, dict) else None
+    request = interrupt_.value
+    kind = request.get("kind") if isinstance(request, dict) else None
     if kind == KIND:
         return PersonRequest(
             id=interrupt_.id,
             kind="person",
-            name=str(asked["name"]),
-            speaker=Speaker.model_validate(asked["speaker"]),
-            prompt=str(asked["prompt"]),
-            seconds=float(asked["seconds"]),
-            until=float(asked["until"]) if "until" in asked else None,
+            name=str(request["name"]),
+            speaker=Speaker.model_validate(request["speaker"]),
+            prompt=str(request["prompt"]),
+            seconds=float(request["seconds"]),
+            until=float(request["until"]) if "until" in request else None,
         )
     if kind == "approve":
-        speaker = Speaker.model_validate(asked["speaker"])
+        speaker = Speaker.model_validate(request["speaker"])
         return PersonRequest(
             id=interrupt_.id,
             kind="approve",
             name=speaker.name,
             speaker=speaker,
-            calls=tuple(asked["calls"]),
+            calls=tuple(request["calls"]),
         )
-    return PersonRequest(id=interrupt_.id, kind="other", value=asked)
+    return PersonRequest(id=interrupt_.id, kind="other", value=request)
 
 
 async def attend(
@@ -184,8 +184,10 @@ async def attend(
         people = [one for one in requests if one.kind == "person"]
         if not people:
             return result
-        said = await asyncio.gather(*(_in_time(ask, one) for one in people))
-        graph_input = Command(resume={one.id: text for one, text in zip(people, said, strict=True)})
+        answers = await asyncio.gather(*(_in_time(ask, one) for one in people))
+        graph_input = Command(
+            resume={one.id: text for one, text in zip(people, answers, strict=True)}
+        )
         if isinstance(context, CouncilContext):  # time that a person took is not the question's
             context = context.model_copy(update={"resumed_at": time.time()})
 

@@ -94,11 +94,11 @@ def stops_early(state: CouncilState, council: Council, fresh: Sequence[Proposal]
     running = [name for name in pending_speakers(state) if name not in answered] if fresh else []
     left = (*running, *waiting_characters(state, council, turn.round, turn.layer))
     weight = {who.name: who.weight for who in council.characters}
-    asked = finished_in(state, turn.round, turn.layer) | {*turn.seated}
+    had_turn = finished_in(state, turn.round, turn.layer) | {*turn.seated}
     return enough(
         rules,
         spoken,
-        asked={name: weight[name] for name in asked},
+        asked={name: weight[name] for name in had_turn},
         out={name: weight[name] for name in left if name not in answered},
         kind=state["annotation"].kind,
         trust=state.get("trust"),
@@ -126,20 +126,20 @@ def independent_answers(state: CouncilState, council: Council) -> dict[str, str 
     late = any(p.layer > 1 for p in state["proposals"])
     if late or council.deliberation.mode == "sequential":
         return {}
-    kind, said = state["annotation"].kind, {p.character: p for p in proposals_at(state, 1, 1)}
+    kind, proposals = state["annotation"].kind, {p.character: p for p in proposals_at(state, 1, 1)}
     unheard = {
         a.character
         for a in state["absences"]
         if (a.stage, a.round, a.layer) == ("character", 1, 1) and a.reason in ("settled", "late")
     }
-    asked = finished_in(state, 1, 1) - unheard
-    names = [name for name in asking_order(council.seats[0], state, council) if name in asked]
+    had_turn = finished_in(state, 1, 1) - unheard
+    names = [name for name in asking_order(council.seats[0], state, council) if name in had_turn]
     own = [
         name
         for name in names
-        if name in said and said[name].model in ("", council.character(name).model)
+        if name in proposals and proposals[name].model in ("", council.character(name).model)
     ]
-    answers = [read_answer(said[name].text, kind=kind) for name in own]
+    answers = [read_answer(proposals[name].text, kind=kind) for name in own]
     forms = {own[at]: answers[places[0]].form for places in group_equal(answers) for at in places}
     return {name: forms.get(name) for name in names}
 

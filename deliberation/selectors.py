@@ -168,10 +168,10 @@ def candidates(state: CouncilState, council: Council) -> list[Proposal]:
 
 def synthesizer_order(state: CouncilState, council: Council) -> list[Proposal]:
     """The candidates in the order in which the synthesizer reads them."""
-    shown = candidates(state, council)
+    proposals = candidates(state, council)
     if council.synthesizer.shuffle:
-        seeded_random(state, council, "synthesizer").shuffle(shown)
-    return shown
+        seeded_random(state, council, "synthesizer").shuffle(proposals)
+    return proposals
 
 
 def latest_proposals(state: CouncilState, council: Council, *, before: int) -> list[Proposal]:
@@ -181,9 +181,9 @@ def latest_proposals(state: CouncilState, council: Council, *, before: int) -> l
     """
     for round_ in range(before - 1, 0, -1):
         for layer in range(len(council.seats), 0, -1):
-            found = proposals_at(state, round_, layer)
-            if found:
-                standing = [*found, *_standing_by(state, council, round_, layer)]
+            proposals = proposals_at(state, round_, layer)
+            if proposals:
+                standing = [*proposals, *_standing_by(state, council, round_, layer)]
                 return sort_by_seat(standing, state, council)
     return []
 
@@ -206,9 +206,9 @@ def previous_layer(state: CouncilState, council: Council) -> list[Proposal]:
     """What the nearest earlier layer of this round that spoke has proposed."""
     turn = current_turn(state)
     for layer in range(turn.layer - 1, 0, -1):
-        found = proposals_at(state, turn.round, layer)
-        if found:
-            return sort_by_seat(found, state, council)
+        proposals = proposals_at(state, turn.round, layer)
+        if proposals:
+            return sort_by_seat(proposals, state, council)
     return []
 
 

@@ -23,7 +23,7 @@ def fallback_notes(segments: Iterable[Segment]) -> tuple[str, ...]:
 
     The synthesizer's is left out: the node says that itself, since it is about the answer.
     """
-    told: dict[tuple[str, str, str], str] = {}
+    notes: dict[tuple[str, str, str], str] = {}
     for segment in segments:
         failed = {one.model: one.error for one in segment.attempts if one.model != segment.model}
         if not failed or segment.attempts[-1].model != segment.model:
@@ -32,8 +32,8 @@ def fallback_notes(segments: Iterable[Segment]) -> tuple[str, ...]:
             continue
         chain = "; ".join(f"{model!r} did not answer ({why})" for model, why in failed.items())
         key = (segment.name, segment.model, next(iter(failed)))
-        told.setdefault(key, f"{segment.name}: the fallback {segment.model!r} answered; {chain}.")
-    return tuple(told.values())
+        notes.setdefault(key, f"{segment.name}: the fallback {segment.model!r} answered; {chain}.")
+    return tuple(notes.values())
 
 
 def missing_price_notes(segments: Iterable[Segment], council: Council) -> tuple[str, ...]:
@@ -42,8 +42,8 @@ def missing_price_notes(segments: Iterable[Segment], council: Council) -> tuple[
     unknown = dict.fromkeys(
         one.model for one in answered if one.usage.usd is None and one.attempts[-1].error is None
     )
-    known = any(one.usage.usd is not None for one in answered)
-    if not unknown or not (known or council.budget.usd is not None):
+    any_price = any(one.usage.usd is not None for one in answered)
+    if not unknown or not (any_price or council.budget.usd is not None):
         return ()
     names = ", ".join(map(repr, unknown))
     return (f"No price is known for {names}: the dollars are counted without.",)

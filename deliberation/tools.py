@@ -65,7 +65,7 @@ async def speak_with_access(
     speaker: Speaker,
     model: ResolvedModel,
     messages: Sequence[AnyMessage],
-    telling: TokenBatcher,
+    batcher: TokenBatcher,
     **asking: Any,
 ) -> tuple[Reply, int]:
     """As `speak`, with tools; returns the answer and how many calls were made.
@@ -76,31 +76,31 @@ async def speak_with_access(
     toolset = await open_toolset(access.tools, access.names, access.limit, access.caller_tools)
 
     def called(call: ToolCall) -> None:
-        telling.close()  # what was said before it
+        batcher.close()  # what was said before it
         arguments = _short(call.words)
         emit(runtime, Called(speaker=speaker, id=call.id, tool=call.tool, arguments=arguments))
 
     def returned(result: ToolResult) -> None:
-        told = result.model_copy(update={"text": _short(result.text)})
-        emit(runtime, Returned(speaker=speaker, **told.model_dump()))
+        shortened = result.model_copy(update={"text": _short(result.text)})
+        emit(runtime, Returned(speaker=speaker, **shortened.model_dump()))
 
-    hands = ToolCallbacks(called, returned, lambda reply: access.spent.append(reply.usage))
+    callbacks = ToolCallbacks(called, returned, lambda reply: access.spent.append(reply.usage))
     if has_checkpointer():
         approve = _asking(speaker) if context_of(runtime).can_ask else None
-        hands = replace(hands, approve=approve, once=_once)
-    return await speak_with_tools(model, messages, toolset, hands, on_text=telling, **asking)
+        callbacks = replace(callbacks, approve=approve, once=_once)
+    return await speak_with_tools(model, messages, toolset, callbacks, on_text=batcher, **asking)
 
 
 def _asking(speaker: Speaker) -> Approve:
     def approve(calls: Sequence[ToolCall]) -> Mapping[str, Decision]:
-        said = interrupt(
+        resume_value = interrupt(
             {
                 "kind": "approve",
                 "speaker": speaker.model_dump(),
                 "calls": [call.model_dump() for call in calls],
             }
         )
-        return {call.id: read_decision(said, call.id) for call in calls}
+        return {call.id: read_decision(resume_value, call.id) for call in calls}
 
     return approve
 
@@ -122,9 +122,9 @@ def read_decision(reply: Any, call: str) -> Decision:
 
 async def _once(name: str, act: Callable[[], Awaitable[JsonObject]]) -> JsonObject:
     """Do something as a task of the node, which LangGraph keeps and does not do again."""
-    kept: Any = task(name=name)
+    remembered: Any = task(name=name)
     try:
-        done: JsonObject = await kept(act)()
+        done: JsonObject = await remembered(act)()
     except RuntimeError as error:
         if "async tasks cannot be called" not in str(error):
             raise
@@ -139,7 +139,7 @@ async def _once(name: str, act: Callable[[], Awaitable[JsonObject]]) -> JsonObje
 
         return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
 
-    waited: JsonObject = await asyncio.wrap_future(kept(wait)())
+    waited: JsonObject = await asyncio.wrap_future(remembered(wait)())
     return waited
 
 

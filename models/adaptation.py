@@ -85,19 +85,19 @@ def remember_rejection(
     """Whether the vendor named a parameter that it does not take; it is left out from now on."""
     if failure.status not in (400, 422) or not _SAYS_NO.search(failure.reason):
         return False
-    known = limits.params.get(model_address(spec), frozenset())
+    rejected = limits.params.get(model_address(spec), frozenset())
     names = vendor_of(spec.provider).names
     sent = {names.get(name, name) for name, value in params.items() if value is not None}
-    named = [
+    culprits = [
         name
         for name in _MAY_GO
-        if name in sent - known and re.search(rf"\b{name}\b", failure.reason)
+        if name in sent - rejected and re.search(rf"\b{name}\b", failure.reason)
     ]
-    if not named:
+    if not culprits:
         return False
-    if "both" in failure.reason and len(named) > 1:
-        named = named[1:]  # one of them may stay
-    limits.params[model_address(spec)] = known | {*named}
+    if "both" in failure.reason and len(culprits) > 1:
+        culprits = culprits[1:]  # one of them may stay
+    limits.params[model_address(spec)] = rejected | {*culprits}
     return True
 
 
@@ -143,18 +143,18 @@ class SchemaConstraint:
             return {}
         if self._way == "format":
             return {"format": self._schema}
-        named = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
-        body = {"name": named, "schema": self._schema, "strict": True}
-        wanted = {"type": "json_schema", "json_schema": body}
+        title = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
+        body = {"name": title, "schema": self._schema, "strict": True}
+        response_format = {"type": "json_schema", "json_schema": body}
         if self._way == "body" and not uses_responses_api(chat):
             # As `response_format` the SDK would parse the unfinished JSON again with every chunk,
             # and raise where an answer is cut off. On the wire it is the same.
             extra = getattr(chat, "extra_body", None) or {}
-            return {"extra_body": {**extra, "response_format": wanted}}
+            return {"extra_body": {**extra, "response_format": response_format}}
         if self._way == "body":
             extra = getattr(chat, "extra_body", None) or {}
             return {"extra_body": {**extra, "text": {"format": {"type": "json_schema", **body}}}}
-        return {"response_format": wanted}
+        return {"response_format": response_format}
 
     def refused_by(self, failure: Failure) -> bool:
         """Whether the schema may be why it failed; from now on this call goes without."""

@@ -54,11 +54,11 @@ def address_of(spec: Model) -> str:
 
 def ollama_address(env: Mapping[str, str]) -> str:
     """Where Ollama should be: OLLAMA_API_URL, else OLLAMA_HOST as Ollama itself reads it."""
-    named = (env.get("OLLAMA_API_URL") or env.get("OLLAMA_HOST") or "").strip().rstrip("/")
-    if not named:
+    address = (env.get("OLLAMA_API_URL") or env.get("OLLAMA_HOST") or "").strip().rstrip("/")
+    if not address:
         return str(OLLAMA.usual_address)
-    scheme, cut, rest = named.partition("://")
-    place, slash, path = (rest if cut else named).partition("/")
+    scheme, cut, rest = address.partition("://")
+    place, slash, path = (rest if cut else address).partition("/")
     if place.startswith(":"):
         place = f"127.0.0.1{place}"
     # Where a server listens on every address, a client goes to this machine.

@@ -186,16 +186,16 @@ class CacheFile:
             db.close()
 
     def _see_that_it_is_ours(self, db: sqlite3.Connection) -> None:
-        found = _laid_out(db)
-        if not found:
+        layout = _laid_out(db)
+        if not layout:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.execute("BEGIN IMMEDIATE")
             if not _laid_out(db):  # nobody else was quicker
                 db.execute(_TABLE)
                 db.execute(_INDEX)
             db.execute("COMMIT")
-            found = _laid_out(db)
-        if found != {_TABLE, _INDEX}:
+            layout = _laid_out(db)
+        if layout != {_TABLE, _INDEX}:
             raise TamperedError(f"{str(self.file)!r} holds what was not laid down by us")
         if self._old_key.exists():
             self._replace_seals(db)
@@ -268,7 +268,7 @@ class CacheRequest:
             TypeError: something in it is no JSON, so that it equals nothing.
         """
         spec = self.spec
-        told = {
+        parts = {
             "version": _VERSION,
             "provider": spec.provider,
             "address": self.address,
@@ -278,12 +278,12 @@ class CacheRequest:
             "structured": spec.structured,
             "native_tools": spec.tools,
             "params": {**spec.params, **(self.params or {})},
-            "messages": [_told(message) for message in self.messages],
+            "messages": [_message_fields(message) for message in self.messages],
             "schema": self.schema,
             "tools": list(self.tools),
             "seat": self.seat,
         }
-        written = json.dumps(told, sort_keys=True, separators=(",", ":"))
+        written = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(written.encode()).hexdigest()
 
 
@@ -365,17 +365,17 @@ _TROUBLE = (OSError, sqlite3.Error, StorageError, ValueError)
 def _find(file: CacheFile, cache: Cache, request: CacheRequest) -> CachedAnswer | None:
     if (key := _key(request)) is None:
         return None
-    found = file.find(key, cache.ttl)
+    written = file.find(key, cache.ttl)
     try:
-        return None if found is None else CachedAnswer.model_validate_json(found)
+        return None if written is None else CachedAnswer.model_validate_json(written)
     except ValidationError:
         raise TamperedError(f"an answer kept in {str(file.file)!r} cannot be read") from None
 
 
 def _keep(file: CacheFile, cache: Cache, request: CacheRequest, answer: CachedAnswer) -> None:
-    named = f"{request.spec.provider}/{request.spec.model}"
+    model_name = f"{request.spec.provider}/{request.spec.model}"
     if (key := _key(request)) is not None:
-        file.keep(key, named, answer.model_dump_json(), cache.ttl, cache.megabytes)
+        file.keep(key, model_name, answer.model_dump_json(), cache.ttl, cache.megabytes)
 
 
 def _key(request: CacheRequest) -> str | None:
@@ -388,17 +388,17 @@ def _key(request: CacheRequest) -> str | None:
 def _worth_keeping(answer: CachedAnswer) -> bool:
     """Whether it says something, can be read, and shows no key."""
     written = answer.model_dump_json()
-    said = bool(answer.text.strip() or answer.calls)
-    return said and "\ufffd" not in written and redact(written) == written
+    has_content = bool(answer.text.strip() or answer.calls)
+    return has_content and "\ufffd" not in written and redact(written) == written
 
 
-def _told(message: BaseMessage) -> dict[str, Any]:
+def _message_fields(message: BaseMessage) -> dict[str, Any]:
     """What of a message reaches a model; ids and what was counted about it do not."""
-    told = message.model_dump(
+    fields = message.model_dump(
         include={"type", "content", "name", "tool_calls", "tool_call_id", "status"}
     )
-    kept = {name: message.additional_kwargs[name] for name in sorted(message.additional_kwargs)}
-    return {**told, "more": kept}
+    more = {name: message.additional_kwargs[name] for name in sorted(message.additional_kwargs)}
+    return {**fields, "more": more}
 
 
 def _weights(spec: Model) -> list[int] | None:
@@ -406,7 +406,7 @@ def _weights(spec: Model) -> list[int] | None:
     if not vendor_of(spec.provider).from_files:
         return None
     try:
-        found = os.stat(spec.model)  # noqa: PTH116 - it may be no path at all
+        status = os.stat(spec.model)  # noqa: PTH116 - it may be no path at all
     except (OSError, ValueError):
         return None
-    return [found.st_size, found.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns]

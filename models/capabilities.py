@@ -91,8 +91,8 @@ def save_capabilities(spec: Model, abilities: Capabilities) -> Path:
     now = {"probed": datetime.now(UTC).isoformat(timespec="seconds")}
     fresh = {**abilities.model_dump(exclude_none=True), **now}
     before = _look(folder / FILE)
-    kept = {**before, _name(spec): probed_capabilities(spec).model_copy(update=fresh)}
-    written = {name: one.model_dump(exclude_none=True) for name, one in sorted(kept.items())}
+    entries = {**before, _name(spec): probed_capabilities(spec).model_copy(update=fresh)}
+    written = {name: one.model_dump(exclude_none=True) for name, one in sorted(entries.items())}
     try:
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
             json.dump(written, file, indent=1)
@@ -115,21 +115,23 @@ def _file() -> Path | None:
 
 def _look(file: Path) -> dict[str, Capabilities]:
     global _read
-    changed, found = 0.0, dict[str, Capabilities]()
+    changed, entries = 0.0, dict[str, Capabilities]()
     with contextlib.suppress(OSError, ValueError):
         changed = file.stat().st_mtime
         same = _read is not None and (_read.file, _read.changed) == (file, changed)
-        found = _read.found if _read and same else _understood(json.loads(file.read_text("utf-8")))
-    _read = _Read(file, time.monotonic(), changed, found)
-    return found
+        entries = (
+            _read.found if _read and same else _understood(json.loads(file.read_text("utf-8")))
+        )
+    _read = _Read(file, time.monotonic(), changed, entries)
+    return entries
 
 
 def _understood(content: Any) -> dict[str, Capabilities]:
-    found: dict[str, Capabilities] = {}
+    entries: dict[str, Capabilities] = {}
     for name, one in content.items() if isinstance(content, dict) else ():
         with contextlib.suppress(ValidationError):
-            found[name] = Capabilities.model_validate(one)
-    return found
+            entries[name] = Capabilities.model_validate(one)
+    return entries
 
 
 def _name(spec: Model) -> str:
@@ -157,8 +159,8 @@ async def can_see(spec: Model) -> bool:
     if vendor.sees is not None:
         able: bool = await load_code(vendor.sees)(spec)
         return able
-    named = vendor.vision if spec.base_url is None else ""
-    return bool(named and re.match(named, spec.model))
+    pattern = vendor.vision if spec.base_url is None else ""
+    return bool(pattern and re.match(pattern, spec.model))
 
 
 async def messages_for(spec: Model, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
@@ -174,7 +176,7 @@ def _has_pictures(message: BaseMessage) -> bool:
 
 
 def _turned(message: BaseMessage, able: bool) -> BaseMessage:
-    kept = {key: value for key, value in message.additional_kwargs.items() if key != IN_WORDS}
+    others = {key: value for key, value in message.additional_kwargs.items() if key != IN_WORDS}
     words = message.additional_kwargs.get(IN_WORDS, message.text)
     content = message.content if able else words
-    return message.model_copy(update={"content": content, "additional_kwargs": kept})
+    return message.model_copy(update={"content": content, "additional_kwargs": others})

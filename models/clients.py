@@ -111,16 +111,16 @@ _DOOR = threading.Lock()
 async def loop_resources() -> LoopResources:
     """The running loop's room."""
     loop = asyncio.get_running_loop()
-    found = _ROOMS.get(loop)
-    if found is None:
-        found = LoopResources()
+    resources = _ROOMS.get(loop)
+    if resources is None:
+        resources = LoopResources()
         with _DOOR:
             # A client holds its loop, so a loop that nobody closed down would stay here for good.
             for other in [other for other in _ROOMS if other.is_closed()]:
                 del _ROOMS[other]
-            _ROOMS[loop] = found
-        await found.open()
-    return found
+            _ROOMS[loop] = resources
+        await resources.open()
+    return resources
 
 
 async def close_loop_resources() -> None:
@@ -130,9 +130,9 @@ async def close_loop_resources() -> None:
     `asyncio.run` does it.
     """
     with _DOOR:
-        found = _ROOMS.pop(asyncio.get_running_loop(), None)
-    if found is not None:
-        await found.close()
+        resources = _ROOMS.pop(asyncio.get_running_loop(), None)
+    if resources is not None:
+        await resources.close()
 
 
 async def _farewell(resources: LoopResources) -> AsyncGenerator[None, None]:

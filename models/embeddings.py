@@ -32,12 +32,12 @@ async def embed(spec: Model, texts: Sequence[str]) -> list[list[float]]:
     Raises:
         ModelUnavailableError: the model cannot be opened, failed, or took too long.
     """
-    given = [text[:_LONGEST] or " " for text in texts]
+    inputs = [text[:_LONGEST] or " " for text in texts]
     try:
         # Importing a provider takes a second, and reads files.
         opened = await asyncio.to_thread(_open, await loop_resources(), spec)
         async with asyncio.timeout(spec.timeout):
-            vectors = await opened.aembed_documents(given)
+            vectors = await opened.aembed_documents(inputs)
     except MixtureError:
         raise
     except TimeoutError:
@@ -48,8 +48,8 @@ async def embed(spec: Model, texts: Sequence[str]) -> list[list[float]]:
         raise ModelUnavailableError(
             f"{spec.model!r} gave no vectors: {redact(' '.join(str(error).split()))[:300]}"
         ) from None
-    if len(vectors) != len(given):
-        raise ModelUnavailableError(f"{spec.model!r} gave {len(vectors)} vectors for {len(given)}")
+    if len(vectors) != len(inputs):
+        raise ModelUnavailableError(f"{spec.model!r} gave {len(vectors)} vectors for {len(inputs)}")
     return vectors
 
 

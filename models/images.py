@@ -87,17 +87,17 @@ def redraw_picture(content: bytes, name: str, *, side: int = SIDE) -> tuple[str,
 
     if _drawn_here.get(hashlib.sha256(content).digest(), side + 1) <= side:
         return "image/png" if content.startswith(b"\x89PNG") else "image/jpeg", content
-    shown = file_name(name)
+    label = file_name(name)
     if len(content) > MEGABYTES * 1_000_000:
         size = len(content) / 1_000_000
-        raise PictureError(f"{shown} has {size:.0f} MB, and at most {MEGABYTES} MB are taken")
+        raise PictureError(f"{label} has {size:.0f} MB, and at most {MEGABYTES} MB are taken")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
                 if opened.width * opened.height > _PIXELS:
                     raise PictureError(
-                        f"{shown} has {opened.width} × {opened.height} pixels",
+                        f"{label} has {opened.width} × {opened.height} pixels",
                         cure="make it smaller",
                     )
                 opened.seek(0)
@@ -107,7 +107,7 @@ def redraw_picture(content: bytes, name: str, *, side: int = SIDE) -> tuple[str,
         raise
     except Exception as error:  # Pillow raises whatever a damaged file makes it raise
         raise PictureError(
-            f"{shown} cannot be read as a picture", cure="give a PNG, JPEG, WebP or GIF"
+            f"{label} cannot be read as a picture", cure="give a PNG, JPEG, WebP or GIF"
         ) from error
 
 
@@ -155,15 +155,15 @@ def read_picture_block(block: dict[str, Any]) -> PictureSource:
     Raises:
         PictureError: it holds nothing that could be read.
     """
-    told = block.get("image_url", block.get("source", block))
-    if isinstance(told, str):
-        told = {"url": told}
-    if not isinstance(told, dict):
+    source = block.get("image_url", block.get("source", block))
+    if isinstance(source, str):
+        source = {"url": source}
+    if not isinstance(source, dict):
         raise PictureError(
             "a picture's block holds neither `url` nor `base64`", cure="give one of them"
         )
-    url = str(told.get("url") or "")
-    text = told.get("base64") or told.get("data")
+    url = str(source.get("url") or "")
+    text = source.get("base64") or source.get("data")
     if url.startswith("data:"):
         head, _, text = url.partition(",")
         if not head.endswith(";base64"):
@@ -181,13 +181,13 @@ def data_urls(content: Any) -> list[str]:
 
     Only of pictures in the form that `picture_block` gives them.
     """
-    found = []
+    urls = []
     for block in content if isinstance(content, list) else []:
-        if is_picture(block) and isinstance(told := block.get("image_url"), dict):
-            url = str(told.get("url") or "")
+        if is_picture(block) and isinstance(image := block.get("image_url"), dict):
+            url = str(image.get("url") or "")
             if url.startswith("data:image/"):
-                found.append(url)
-    return found
+                urls.append(url)
+    return urls
 
 
 def _within(picture: Any, side: int) -> Any:
@@ -245,9 +245,9 @@ def is_public(address: str) -> bool:
     Raises:
         ValueError: it is no number.
     """
-    found = ip_address(address.partition("%")[0])
-    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None) or found
-    return found.is_global and inner.is_global and not found.is_multicast
+    number = ip_address(address.partition("%")[0])
+    inner = getattr(number, "ipv4_mapped", None) or getattr(number, "sixtofour", None) or number
+    return number.is_global and inner.is_global and not number.is_multicast
 
 
 async def fetch_picture(url: str, *, allowed: Callable[[str], bool] = is_public) -> bytes:
@@ -258,7 +258,7 @@ async def fetch_picture(url: str, *, allowed: Callable[[str], bool] = is_public)
     """
     import aiohttp
 
-    shown = _address_without_secrets(url)
+    label = _address_without_secrets(url)
     try:
         async with (
             asyncio.timeout(SECONDS),
@@ -275,15 +275,15 @@ async def fetch_picture(url: str, *, allowed: Callable[[str], bool] = is_public)
                         url = urljoin(url, answer.headers["location"])
                         continue
                     if answer.status != 200:
-                        raise PictureError(f"{shown} answered with status {answer.status}")
-                    return await _read(answer, shown)
+                        raise PictureError(f"{label} answered with status {answer.status}")
+                    return await _read(answer, label)
     except PictureError:
         raise
     except TimeoutError:
-        raise PictureError(f"{shown} sent no whole picture in {SECONDS:g} s") from None
+        raise PictureError(f"{label} sent no whole picture in {SECONDS:g} s") from None
     except (aiohttp.ClientError, OSError, ValueError):
-        raise PictureError(f"{shown} cannot be fetched", cure="attach the picture itself") from None
-    raise PictureError(f"{shown} leads on and on", cure="attach the picture itself")
+        raise PictureError(f"{label} cannot be fetched", cure="attach the picture itself") from None
+    raise PictureError(f"{label} leads on and on", cure="attach the picture itself")
 
 
 def _look_at(url: str, allowed: Callable[[str], bool]) -> None:
@@ -315,10 +315,10 @@ def _only(allowed: Callable[[str], bool]) -> AbstractResolver:
             self._all = ThreadedResolver()
 
         async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-            found = await self._all.resolve(host, port, family)  # type: ignore[arg-type]
-            if not found or not all(allowed(one["host"]) for one in found):
+            addresses = await self._all.resolve(host, port, family)  # type: ignore[arg-type]
+            if not addresses or not all(allowed(one["host"]) for one in addresses):
                 raise _private(host)
-            return found
+            return addresses
 
         async def close(self) -> None:
             await self._all.close()
@@ -378,15 +378,15 @@ def picture_reference(file: Path, **about: Any) -> dict[str, Any]:
 
 def pictures_in(content: Any) -> list[tuple[Path, dict[str, Any]]]:
     """A message's pictures that lie here, each with how it was made."""
-    found = []
+    pictures = []
     for block in content if isinstance(content, list) else []:
         if isinstance(block, dict) and block.get("type") == "image" and "url" in block:
             name = unquote(urlsplit(str(block["url"])).path).rpartition("/")[2]
             file = pictures_dir() / name
             if name.endswith(".png") and file.is_file() and not file.is_symlink():
                 about = block.get("extras")
-                found.append((file, about if isinstance(about, dict) else {}))
-    return found
+                pictures.append((file, about if isinstance(about, dict) else {}))
+    return pictures
 
 
 def delete_pictures(content: Any) -> None:

@@ -142,12 +142,16 @@ class Lane:
         """A turn for a call, which may be one that was announced."""
         return Turn(self, instance, announced=announced)
 
-    def found(self, there: Collection[ModelInstance], among: Collection[ModelInstance]) -> None:
+    def note_loaded(
+        self, there: Collection[ModelInstance], among: Collection[ModelInstance]
+    ) -> None:
         """Take note of which of some instances are in memory, from those who know."""
-        held = {*there, *self._running}
-        known = [instance for instance in self.loaded if instance in held or instance not in among]
-        self.loaded = known + [
-            instance for instance in among if instance in held and instance not in known
+        present = {*there, *self._running}
+        still_loaded = [
+            instance for instance in self.loaded if instance in present or instance not in among
+        ]
+        self.loaded = still_loaded + [
+            instance for instance in among if instance in present and instance not in still_loaded
         ]
 
     async def take(self, turn: Turn) -> None:
@@ -218,8 +222,8 @@ class Lane:
         ready = [turn for turn in self._waiting if turn.instance in self.loaded]
         if ready:
             return next((turn for turn in ready if self._goes_in(turn.instance)), None)
-        wanted = [*(turn.instance for turn in self._waiting), *self._awaited()]
-        instance = plan(wanted, self.loaded, self.capacity, self._ahead).order[0]
+        upcoming = [*(turn.instance for turn in self._waiting), *self._awaited()]
+        instance = plan(upcoming, self.loaded, self.capacity, self._ahead).order[0]
         if not self._goes_in(instance) or self._would_cost_a_load(instance):
             return None
         # None also where it goes first and is still to come, which is waited for.
@@ -269,11 +273,11 @@ class Lane:
     ) -> tuple[ModelInstance | None, Collection[ModelInstance]]:
         """Who would make room for a model, and who is to be in memory when all have spoken."""
         waiting = [one.instance for one in self._waiting]
-        wanted = [instance, *self._running, *waiting, *self._awaited()]
-        stays = plan(wanted, self.loaded, self.capacity, self._ahead).stays
+        upcoming = [instance, *self._running, *waiting, *self._awaited()]
+        stays = plan(upcoming, self.loaded, self.capacity, self._ahead).stays
         # Where all are wanted, whoever is not speaking comes back later.
         others = [one for one in self.loaded if one not in self._running]
-        return to_leave(self.loaded, wanted, stays) or next(iter(others), None), stays
+        return to_leave(self.loaded, upcoming, stays) or next(iter(others), None), stays
 
 
 Lanes = dict[Hashable, Lane]
@@ -357,7 +361,7 @@ async def _announce(
 async def update_loaded(lane: Lane, instances: Sequence[ModelInstance]) -> None:
     """Find out which of a lane's models are in memory, and once, how many fit."""
     loaded, known = await memory.loaded_among(instances)
-    lane.found(loaded, known)
+    lane.note_loaded(loaded, known)
     if lane.fits is not None:
         return
     if lane.measured is None:

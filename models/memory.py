@@ -51,11 +51,11 @@ async def measure_capacity(instances: Sequence[ModelInstance]) -> Capacity:
     if vendor.server is None:
         return Capacity()
     sizes: list[int | None] = await load_code(f"{vendor.server}:model_sizes")(instances)
-    known = [size for size in sizes if size is not None]
+    known_sizes = [size for size in sizes if size is not None]
     memory = await asyncio.to_thread(_main_memory if vendor.engine else gpu_memory)
-    if len(known) < len(instances) or memory is None:
+    if len(known_sizes) < len(instances) or memory is None:
         return Capacity()
-    fit = how_many_fit(known, memory)
+    fit = how_many_fit(known_sizes, memory)
     # A server makes room by itself; among engines of ours nobody else does.
     return Capacity(fit, unloads=vendor.engine is not None and fit < len(instances))
 

@@ -53,11 +53,11 @@ async def prices_of(file: str | None) -> Prices:
         CouncilError: there is no such file, or it is no such table.
     """
     key = (file, os.environ.get(CONFIG_VARIABLE), os.environ.get("XDG_CONFIG_HOME"))
-    held = _read.get(key)
-    if held is None or time.monotonic() - held[0] > GOOD_FOR:
+    entry = _read.get(key)
+    if entry is None or time.monotonic() - entry[0] > GOOD_FOR:
         table = await asyncio.to_thread(read_table, file)
-        held = _read[key] = (time.monotonic(), table)
-    return held[1]
+        entry = _read[key] = (time.monotonic(), table)
+    return entry[1]
 
 
 def price_of(spec: Model, prices: Prices) -> Price | None:

@@ -53,22 +53,22 @@ async def open_model(
         CouncilError: `params` hold what they may not, or what the provider does not take.
     """
     merged = {**spec.params, **(params or {})}
-    asked = {name: value for name, value in merged.items() if value is not None}
-    asked = adapt_params(spec, asked, resources.limits)
+    sent_params = {name: value for name, value in merged.items() if value is not None}
+    sent_params = adapt_params(spec, sent_params, resources.limits)
     base_url, key = await _address_and_key(spec)
-    written = json.dumps(asked, sort_keys=True, default=repr)
+    written = json.dumps(sent_params, sort_keys=True, default=repr)
     same = (spec.provider, spec.model, base_url, key, spec.context, written)
     if same not in resources.models:
         async with resources.opening:
             if same not in resources.models:
                 # Importing a provider takes a second, and reads files.
                 try:
-                    opening = Opening(spec, base_url, key, asked, resources)
+                    opening = Opening(spec, base_url, key, sent_params, resources)
                     opened = await asyncio.to_thread(_open, opening)
                 except (TypeError, ValueError) as error:
                     raise CouncilError(
                         f"{spec.provider} cannot open {spec.model!r} with the params "
-                        f"{[*asked]}: {redact(str(error))}"
+                        f"{[*sent_params]}: {redact(str(error))}"
                     ) from None
                 if len(resources.models) >= _OPEN_AT_MOST:
                     del resources.models[next(iter(resources.models))]

@@ -215,14 +215,14 @@ _recent: dict[Hashable, tuple[_Source, dict[str, ResolvedModel]]] = {}
 def instance_of(settings: Model) -> ModelInstance:
     """What is loaded for a model."""
     vendor = vendor_of(settings.provider)
-    given = {
+    values = {
         "context": settings.context,
         "num_ctx": settings.context,
         "slots": settings.concurrency,
         **settings.params,
     }
     options = tuple(
-        (name, given[name]) for name in vendor.load_options if given.get(name) is not None
+        (name, values[name]) for name in vendor.load_options if values.get(name) is not None
     )
     # An engine of ours has another address whenever it is started.
     base_url = None if vendor.engine else settings.base_url

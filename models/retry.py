@@ -156,7 +156,7 @@ class Failure:
 def read_failure(error: BaseException, *, model: str, provider: str, where: str) -> Failure:
     """Read an exception; `where` is the address that was asked, for the message."""
     chain = list(_chain(error))
-    status = next((found for one in chain if (found := _status(one))), None)
+    status = next((code for one in chain if (code := _status(one))), None)
     if status is not None:
         return _refused(status, chain, model=model, provider=provider)
     if unreachable := _unreachable(chain, where):
@@ -169,10 +169,10 @@ def read_failure(error: BaseException, *, model: str, provider: str, where: str)
         return Failure(_clean(f"the connection failed: {chain[-1]}"), again=True)
     if "No generation" in str(error):
         return Failure("the answer is empty or not in the provider's format", again=True)
-    said = _server_words(chain)
+    server_words = _server_words(chain)
     if any(name in ("APIError", "ResponseError") for name in names):
-        return Failure(_clean(f"the server broke off with an error: {said}"), again=True)
-    return Failure(_clean(f"{type(error).__name__}: {said}"))
+        return Failure(_clean(f"the server broke off with an error: {server_words}"), again=True)
+    return Failure(_clean(f"{type(error).__name__}: {server_words}"))
 
 
 def retry_delay(tries: int, failure: Failure) -> float | None:
@@ -201,15 +201,19 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 
 
 def _refused(status: int, chain: list[BaseException], *, model: str, provider: str) -> Failure:
-    said = _server_words(chain)
+    server_words = _server_words(chain)
     if status == 404 and (fetch := vendor_of(provider).fetch):
         return Failure(f"model {model!r} not found: `{fetch.format(model=model)}`", status)
     words = _WORDS.get(status, "server error" if status >= 500 else "the request was refused")
     again = status in _RETRIED
-    if status == 429 and "insufficient_quota" in said:
+    if status == 429 and "insufficient_quota" in server_words:
         words, again = "the account's quota is used up", False
-    more = f": {said}" if said and not said.startswith("<") and status != 429 else ""
-    headers = next((found for one in chain if (found := _headers(one)) is not None), {})
+    more = (
+        f": {server_words}"
+        if server_words and not server_words.startswith("<") and status != 429
+        else ""
+    )
+    headers = next((mapping for one in chain if (mapping := _headers(one)) is not None), {})
     return Failure(_clean(f"HTTP {status}, {words}{more}"), status, again, retry_after(headers))
 
 
@@ -230,9 +234,9 @@ def _unreachable(chain: list[BaseException], where: str) -> Failure | None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    passed: set[int] = set()
+    while error is not None and id(error) not in passed:
+        passed.add(id(error))
         yield error
         # Some libraries raise `from None`; the context still has the response and its headers.
         error = error.__cause__ or error.__context__
@@ -249,12 +253,12 @@ def _status(error: BaseException) -> int | None:
 
 
 def _headers(error: BaseException) -> Mapping[str, str] | None:
-    found = getattr(getattr(error, "response", None), "headers", None)
-    if found is None and getattr(error, "status_code", None):
-        found = getattr(error, "headers", None)
-    if not isinstance(found, Mapping):
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    if headers is None and getattr(error, "status_code", None):
+        headers = getattr(error, "headers", None)
+    if not isinstance(headers, Mapping):
         return None
-    return {str(name).lower(): str(value) for name, value in found.items()}
+    return {str(name).lower(): str(value) for name, value in headers.items()}
 
 
 def _server_words(chain: list[BaseException]) -> str:

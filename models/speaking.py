@@ -97,10 +97,10 @@ async def _ask_one(
     price = price_of(model.settings, await prices_of(model.prices))
     sent = await messages_for(model.settings, question.messages)
     request = None if seat is None else _cache_request(model, question, sent, seat)
-    if model.cache and request and (kept := await here.answers.find(model.cache, request)):
+    if model.cache and request and (cached := await here.answers.find(model.cache, request)):
         if lane is not None and is_first:
             lane.withdraw(model.instance)
-        return _recall(model, question, kept, log, is_free=price is not None)
+        return _recall(model, question, cached, log, is_free=price is not None)
     call = ModelCall(here, model, question, sent, log, lane, price)
     async with _turn(here, lane, model, announced=is_first):
         reply = await call.run()
@@ -142,27 +142,27 @@ def _cache_request(
 def _recall(
     model: ResolvedModel,
     question: Question,
-    kept: cache.CachedAnswer,
+    cached: cache.CachedAnswer,
     log: CallLog,
     *,
     is_free: bool,
 ) -> Reply:
     """Give an answer that was kept as if it came now; it costs nothing."""
-    for piece, is_reasoning in ((kept.reasoning, True), (kept.text, False)):
+    for piece, is_reasoning in ((cached.reasoning, True), (cached.text, False)):
         if piece and question.on_text:
             question.on_text(piece, is_reasoning)
     nothing = Usage(input_tokens=0, output_tokens=0, usd=0.0 if is_free else None)
     return Reply(
-        text=kept.text,
-        reasoning=kept.reasoning,
+        text=cached.text,
+        reasoning=cached.reasoning,
         model=model.key,
         usage=log.spent + nothing,
         first_token=None,
         finish="stop",
         attempts=tuple(log.attempts),
         cached=True,
-        calls=tuple(ToolCall.model_validate(call) for call in kept.calls),
-        message=kept.message,
+        calls=tuple(ToolCall.model_validate(call) for call in cached.calls),
+        message=cached.message,
     )
 
 

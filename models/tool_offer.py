@@ -67,17 +67,17 @@ class ToolResult(Record):
 
 def tool_calls_in(message: AIMessage) -> tuple[ToolCall, ...]:
     """The calls that a message asks for, readable or not, in their order; ids are made unique."""
-    found: Sequence[Mapping[str, Any]] = [
+    raw_calls: Sequence[Mapping[str, Any]] = [
         *message.tool_calls,
         *({**call, "args": None} for call in message.invalid_tool_calls),
     ]
-    seen: set[str] = set()
+    used_ids: set[str] = set()
     calls = []
-    for place, call in enumerate(found):
+    for place, call in enumerate(raw_calls):
         name = call["id"] or f"call_{place}"
-        while name in seen:
+        while name in used_ids:
             name += "_"
-        seen.add(name)
+        used_ids.add(name)
         args = call["args"]
         calls.append(
             ToolCall(
@@ -106,9 +106,9 @@ arguments:
 
 def _able(spec: Model) -> bool:
     """Whether it has tool calls: as the council says, else as was probed, else as its provider."""
-    for said in (spec.tools, probed_capabilities(spec).tools):
-        if said is not None:
-            return said
+    for declared in (spec.tools, probed_capabilities(spec).tools):
+        if declared is not None:
+            return declared
     return vendor_of(spec.provider).tools
 
 
@@ -141,9 +141,9 @@ class ToolOffer:
             return None
         ways: list[dict[str, Any]] = [_object(answer={"type": "string"})]
         for tool in self._tools:
-            told = tool["function"]
-            arguments = told.get("parameters") or {"type": "object"}
-            ways.append(_object(tool={"const": told["name"]}, arguments=arguments))
+            function = tool["function"]
+            arguments = function.get("parameters") or {"type": "object"}
+            ways.append(_object(tool={"const": function["name"]}, arguments=arguments))
         return {"title": "tool_or_answer", "anyOf": ways}
 
     def listener(
@@ -217,8 +217,8 @@ def tools_as_text(messages: Sequence[BaseMessage], offer: str = "") -> list[Base
             parts = [message.text, *(call.words for call in tool_calls_in(message))]
             plain.append(AIMessage("\n".join(part for part in parts if part)))
         elif isinstance(message, ToolMessage):
-            said = message.text.replace("</result", "<\\/result")  # it cannot end its own fence
-            result = f'<result tool="{message.name}">\n{said}\n</result>'
+            text = message.text.replace("</result", "<\\/result")  # it cannot end its own fence
+            result = f'<result tool="{message.name}">\n{text}\n</result>'
             if plain and plain[-1].additional_kwargs.get("results"):
                 # Many chat templates refuse two messages of one role in a row.
                 result = f"{plain.pop().text}\n{result}"
@@ -242,16 +242,20 @@ def _offer(tools: Sequence[ToolDefinition]) -> str:
         return ""
     lines = []
     for tool in tools:
-        told = tool["function"]
-        schema = json.dumps(told.get("parameters") or {}, ensure_ascii=False)
-        lines.append(f"- {told['name']}: {told.get('description', '')} {schema}")
+        function = tool["function"]
+        schema = json.dumps(function.get("parameters") or {}, ensure_ascii=False)
+        lines.append(f"- {function['name']}: {function.get('description', '')} {schema}")
     return _OFFER.format(tools="\n".join(lines))
 
 
 def _bare(tool: ToolDefinition) -> dict[str, Any]:
-    told = tool["function"]
-    head = {"title": told["name"], "description": told.get("description", ""), "properties": {}}
-    return {**head, **(told.get("parameters") or {})}
+    function = tool["function"]
+    head = {
+        "title": function["name"],
+        "description": function.get("description", ""),
+        "properties": {},
+    }
+    return {**head, **(function.get("parameters") or {})}
 
 
 def _object(**properties: Any) -> dict[str, Any]:

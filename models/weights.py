@@ -102,8 +102,8 @@ def eyes_of(weights: Path) -> Path | None:
     bare = re.sub(r"[-.](q\d\w*|iq\d\w*|bf16|f16|f32)$", "", weights.stem, flags=re.IGNORECASE)
     for name in dict.fromkeys((weights.stem, bare)):
         for file in (f"{name}-mmproj.gguf", f"mmproj-{name}.gguf"):
-            if (found := weights.with_name(file)).is_file():
-                return found
+            if (eyes := weights.with_name(file)).is_file():
+                return eyes
     return None
 
 

@@ -129,9 +129,9 @@ async def _kinds(council: Council) -> tuple[str, ...]:
 
 def read_annotation(reply: str, kinds: Sequence[str] = ()) -> Annotation:
     """The annotation in a reply; what cannot be read is left open rather than guessed."""
-    found = re.search(r"\{.*\}", reply, re.DOTALL)
+    match = re.search(r"\{.*\}", reply, re.DOTALL)
     try:
-        read = json.loads(found[0]) if found else {}
+        read = json.loads(match[0]) if match else {}
     except (ValueError, RecursionError):
         read = {}
     restated, kind, depth, topic = map(read.get, ("restated", "kind", "depth", "topic"))

@@ -126,13 +126,13 @@ def _messages(
         method=council.deliberation.method,
         method_instruction=METHODS[council.deliberation.method].character_instruction,
     )
-    told = (
+    parts = (
         conversation.caller_instructions(state),
         context.form.for_the_council if context.form else "",
     )
     return compose_messages(
         prompt,
-        instructions="\n\n".join(part for part in told if part),
+        instructions="\n\n".join(part for part in parts if part),
         conversation=conversation.earlier_messages(state, council),
         pictures=conversation.question_pictures(state),
     )

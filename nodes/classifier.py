@@ -122,9 +122,9 @@ def read_label(reply: str) -> Route | None:
 
     A label in passing ("not an image", `{"image": false}`) is none.
     """
-    if found := re.search(r"\{.*\}", reply, re.DOTALL):
+    if match := re.search(r"\{.*\}", reply, re.DOTALL):
         try:
-            label = json.loads(found[0]).get("route")
+            label = json.loads(match[0]).get("route")
         except (ValueError, RecursionError):
             return None
         return "image" if label == "image" else "text" if label == "text" else None

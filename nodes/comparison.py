@@ -26,8 +26,8 @@ async def comparison(
     Where it fails, or the budget keeps one call only, the synthesizer is told what the words alone
     tell. The proposals stand in the order in which the synthesizer will read them.
     """
-    shown = selectors.synthesizer_order(state, council)
-    if len(shown) < 2 or selectors.exceeded_budget(state, council, more_calls=1) is not None:
+    proposals = selectors.synthesizer_order(state, council)
+    if len(proposals) < 2 or selectors.exceeded_budget(state, council, more_calls=1) is not None:
         return {"comparison": ""}
     speaker = Speaker(node="comparison", name="comparison")
     key = council.synthesizer.model
@@ -37,7 +37,7 @@ async def comparison(
         style=council.prompts,
         question=conversation.question_with_results(state),
         restated=state["annotation"].restated,
-        proposals=[proposal.text for proposal in shown],
+        proposals=[proposal.text for proposal in proposals],
     )
     messages = compose_messages(
         prompt,

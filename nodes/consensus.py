@@ -44,12 +44,12 @@ async def consensus(
     rules = council.deliberation
     cut, unneeded = _let_go(state, turn.round), unneeded_characters(state, council)
     out = {name: council.character(name).weight for name in (*cut, *unneeded)}
-    told: CouncilUpdate = {}
+    update: CouncilUpdate = {}
     if _silent(state, turn.round):
         verdict = state["verdicts"][-1]  # nobody spoke, so what was voted before still holds
     else:
         threshold = council.deliberation.threshold
-        measure, told = await _measure(standing, method, runtime, council)
+        measure, update = await _measure(standing, method, runtime, council)
         verdict = count(
             standing,
             ballots,
@@ -85,7 +85,7 @@ async def consensus(
     for one in absences:
         emit(runtime, Missed(absence=one))
     emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules)))
-    return {**told, "verdicts": [verdict], "absences": absences}
+    return {**update, "verdicts": [verdict], "absences": absences}
 
 
 async def _measure(
@@ -95,21 +95,21 @@ async def _measure(
 
     Vectors where the council names a model for them; where that fails, their words, and it is said.
     """
-    wanted = council.deliberation.likeness
-    if not METHODS[method].compares_texts or wanted is None or len(standing) < 2:
+    likeness = council.deliberation.likeness
+    if not METHODS[method].compares_texts or likeness is None or len(standing) < 2:
         return None, {}
     texts = list(dict.fromkeys(plain_text(proposal.text) for proposal in standing))
     began = time.monotonic()
     try:
-        vectors = await embed(council.models[wanted.model], texts)
+        vectors = await embed(council.models[likeness.model], texts)
     except (ModelError, CouncilError) as error:
         note = f"Likeness was told by words alone: {error}"
         emit(runtime, Noted(text=note))
         return None, {"notes": [Note(text=note)]}
     of = dict(zip(texts, vectors, strict=True))
     usage = Usage(calls=1, seconds=time.monotonic() - began)
-    segment = Segment(node="consensus", name="likeness", model=wanted.model, usage=usage)
-    measure = Measure(lambda one, other: cosine(of[one], of[other]), wanted.threshold)
+    segment = Segment(node="consensus", name="likeness", model=likeness.model, usage=usage)
+    measure = Measure(lambda one, other: cosine(of[one], of[other]), likeness.threshold)
     return measure, {"segments": [segment]}
 
 

@@ -116,8 +116,8 @@ async def _who_sees(council: Council) -> tuple[list[str], bool]:
     """The models that see, in the order they are asked to describe; whether anyone does not."""
     keys = [*council.models]
     # Asked all at once: a server that does not answer is waited for only once.
-    told = await asyncio.gather(*(can_see(council.models[key]) for key in keys))
-    able = dict(zip(keys, told, strict=True))
+    sights = await asyncio.gather(*(can_see(council.models[key]) for key in keys))
+    able = dict(zip(keys, sights, strict=True))
     listening = [
         (who.model, able[who.model] if who.vision is None else who.vision)
         for who in council.characters

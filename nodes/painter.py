@@ -19,7 +19,15 @@ from mom_council.deliberation.ask_model import (
     failed_segment,
 )
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.events import Answered, Asked, Finished, Noted, Painted, Speaker, emit
+from mom_council.deliberation.events import (
+    Answered,
+    Finished,
+    ModelAsked,
+    Noted,
+    Painted,
+    Speaker,
+    emit,
+)
 from mom_council.deliberation.hardware import wait_until_cool
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
@@ -123,7 +131,7 @@ async def _drawn(
         # Drawing is the hardest work that a GPU at home is given.
         hot = await wait_until_cool(runtime, council, [], first=True)
         words = words._replace(notes=(*words.notes, *([hot.text] if hot else [])))
-    emit(runtime, Asked(speaker=speaker, model=rules.model))
+    emit(runtime, ModelAsked(speaker=speaker, model=rules.model))
     order = ImageOrder(
         words.prompt, rules.negative, rules.pixels, rules.steps, rules.guidance, rules.seed
     )

@@ -77,7 +77,7 @@ async def synthesizer(
         access = tool_access(council.synthesizer, council, tools)
         written = await _write(standing, verdict, state, runtime, council, access)
     form = context_of(runtime).form
-    if conversation.has_unseen_pictures(state) and not (form and form.wanted):
+    if conversation.has_unseen_pictures(state) and not (form and form.json_request):
         written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
     for note in written.notes:
         emit(runtime, Noted(text=note))
@@ -131,7 +131,7 @@ async def _write(
 
 def _contradiction(written: Written, form: AnswerForm, verdict: Verdict) -> str:
     """What to say where a written answer is another than the council's; empty where it is not."""
-    if form.wanted or written.by == "vote" or written.calls:
+    if form.json_request or written.by == "vote" or written.calls:
         return ""
     return contradiction_of(written.text, verdict)
 
@@ -200,8 +200,8 @@ def _notes_on(reply: Reply, key: str) -> tuple[str, ...]:
 
 def _asked_for(reply: Reply, form: AnswerForm) -> tuple[ToolCall, ...]:
     """The calls of the caller's tools that a reply asks for: of those that there are, readable."""
-    known = {tool["function"]["name"] for tool in form.tools}
-    return tuple(c for c in reply.calls if c.tool in known and c.arguments is not None)
+    names = {tool["function"]["name"] for tool in form.tools}
+    return tuple(c for c in reply.calls if c.tool in names and c.arguments is not None)
 
 
 def _why_nothing(reply: Reply) -> str:
@@ -218,9 +218,9 @@ def _prompt(
     council: Council,
     form: AnswerForm,
 ) -> Any:
-    shown = selectors.synthesizer_order(state, council)
-    number = {p.character: i for i, p in enumerate(shown, 1)}
-    named = not council.synthesizer.anonymous
+    proposals = selectors.synthesizer_order(state, council)
+    number = {p.character: i for i, p in enumerate(proposals, 1)}
+    is_named = not council.synthesizer.anonymous
     restated = state["annotation"].restated
     prompt = render(
         "synthesizer",
@@ -232,20 +232,20 @@ def _prompt(
             {
                 "text": p.text,
                 "support": support(p, verdict, len(standing)),
-                "author": p.character if named else "",
+                "author": p.character if is_named else "",
                 "weight": p.weight,
             }
-            for p in shown
+            for p in proposals
         ],
         verdict=verdict_in_words(verdict, number),
         dissent=[f"proposal {number[name]}" for name in dissenting(standing, verdict)],
-        comparison=_compared(shown, number, state, council),
-        wanted=form.wanted,
+        comparison=_compared(proposals, number, state, council),
+        wanted=form.json_request,
     )
     if template := council.synthesizer.template:
-        said = [(p.text, p.weight) for p in shown]
+        texts = [(p.text, p.weight) for p in proposals]
         return prompt._replace(
-            user=fill(template, conversation.question_with_results(state), restated, said)
+            user=fill(template, conversation.question_with_results(state), restated, texts)
         )
     return prompt
 
@@ -256,8 +256,8 @@ def _compared(
     """What the proposals have in common and what one alone says, as far as the council wants it."""
     if council.synthesizer.compare == "none":
         return ""
-    told = state.get("comparison", "") if council.synthesizer.compare == "model" else ""
-    return told or in_words(compare({p.character: p.text for p in proposals}), number)
+    comparison = state.get("comparison", "") if council.synthesizer.compare == "model" else ""
+    return comparison or in_words(compare({p.character: p.text for p in proposals}), number)
 
 
 def _preferred(

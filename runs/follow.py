@@ -17,13 +17,13 @@ from langgraph.graph.state import CompiledStateGraph
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import (
     Answered,
-    Asked,
     Called,
     Counted,
     Event,
     Finished,
     Heat,
     Missed,
+    ModelAsked,
     Noted,
     Painted,
     Planned,
@@ -31,9 +31,9 @@ from mom_council.deliberation.events import (
     Read,
     Returned,
     Routed,
-    Said,
     Seated,
     Speaker,
+    TextSpoken,
     Voted,
     read_event,
 )
@@ -165,14 +165,14 @@ class RunView:
                 self.heat = event
             case Planned():
                 self.plans.append(event)
-            case Asked():
+            case ModelAsked():
                 one = self._voice(event.speaker)
                 one.text = one.reasoning = ""  # asked anew after an interruption: it begins again
                 one.calls = {}
                 one.state, one.model, one.prompt = "speaking", event.model, event.prompt
                 one.began = time.monotonic()
                 self.active = event.speaker.node
-            case Said():
+            case TextSpoken():
                 one = self._voice(event.speaker)
                 one.state = "speaking"
                 if event.reasoning:

@@ -18,7 +18,7 @@ from typing import Any
 from langchain_core.messages import AnyMessage
 
 from mom_council.deliberation.context import AnswerForm, CouncilContext
-from mom_council.deliberation.events import Answered, Event, Said
+from mom_council.deliberation.events import Answered, Event, TextSpoken
 from mom_council.errors import DeliberationError
 from mom_council.models.images import delete_pictures, pictures_in
 from mom_council.records import Usage
@@ -187,7 +187,7 @@ async def run(
                     watch(event)
                 if isinstance(event, Answered):
                     answered = event
-                elif isinstance(event, Said) and _is_answer(event):
+                elif isinstance(event, TextSpoken) and _is_answer(event):
                     piece = stops.hear(event.text)
                     if not piece:
                         continue
@@ -277,7 +277,7 @@ def _is_for_clients(event: Mapping[str, Any]) -> bool:
     return event.get("kind") == "answered"
 
 
-def _is_answer(event: Said) -> bool:
+def _is_answer(event: TextSpoken) -> bool:
     return event.speaker.node == "synthesizer" and not event.reasoning
 
 

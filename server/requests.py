@@ -30,7 +30,7 @@ def checked(outcome: WholeAnswer, form: AnswerForm) -> str:
     """
     if form.must_call and not outcome.answered.calls:
         raise not_called()
-    if not form.wanted or outcome.finish != "stop":
+    if not form.json_request or outcome.finish != "stop":
         return outcome.text
     text = outcome.text.strip()
     if found := _FENCED.fullmatch(text):

@@ -93,28 +93,30 @@ async def server_tools(name: str, server: Server, timeout: float) -> list[BaseTo
     """
     connection = _connection(name, server)
     here = await loop_resources()
-    wanted = (server_name(server), *server.env, server.key_env)
+    key = (server_name(server), *server.env, server.key_env)
     async with here.connecting:
-        found = here.servers.get(wanted)
-        if found is None or not await found.answers():
-            if found is not None:
-                await found.close()
-            found = here.servers[wanted] = ServerConnection(connection)
+        server_connection = here.servers.get(key)
+        if server_connection is None or not await server_connection.answers():
+            if server_connection is not None:
+                await server_connection.close()
+            server_connection = here.servers[key] = ServerConnection(connection)
             try:
-                await found.opened(timeout)
+                await server_connection.opened(timeout)
             except Exception as error:
-                del here.servers[wanted]
-                said = "no answer" if isinstance(error, TimeoutError) else redact(str(error))[:300]
+                del here.servers[key]
+                reason = (
+                    "no answer" if isinstance(error, TimeoutError) else redact(str(error))[:300]
+                )
                 raise CouncilError(
                     f"tool {name!r}: the MCP server {server_name(server)!r} cannot be used "
-                    f"({type(error).__name__}: {said})"
+                    f"({type(error).__name__}: {reason})"
                 ) from None
-    if lacks := set(server.only) - {tool.name for tool in found.tools}:
+    if lacks := set(server.only) - {tool.name for tool in server_connection.tools}:
         raise CouncilError(
             f"tool {name!r}: the MCP server has no {sorted(lacks)}; "
-            f"it has {[tool.name for tool in found.tools]}"
+            f"it has {[tool.name for tool in server_connection.tools]}"
         )
-    return [tool for tool in found.tools if not server.only or tool.name in server.only]
+    return [tool for tool in server_connection.tools if not server.only or tool.name in server.only]
 
 
 def server_name(server: Server) -> str:
@@ -128,8 +130,8 @@ def _connection(name: str, server: Server) -> dict[str, Any]:
 
         if server.url is None:
             program, *arguments = server.command
-            seen = {one: os.environ[one] for one in server.env if one in os.environ}
-            return {"transport": "stdio", "command": program, "args": arguments, "env": seen}
+            environment = {one: os.environ[one] for one in server.env if one in os.environ}
+            return {"transport": "stdio", "command": program, "args": arguments, "env": environment}
         key = os.environ.get(server.key_env, "") if server.key_env else ""
         if server.key_env and not key:
             raise CouncilError(

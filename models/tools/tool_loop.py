@@ -42,14 +42,14 @@ async def run_call(
 ) -> ToolResult:
     """Carry out a call, and say what came of it."""
     began = time.monotonic()
-    held = toolset.held.get(call.tool)
-    if held is None:
+    open_tool = toolset.held.get(call.tool)
+    if open_tool is None:
         text, failed = f"there is no tool {call.tool[:64]!r}; there are {[*toolset.held]}", True
     elif call.arguments is None:
         text, failed = "the arguments are no JSON object", True
     else:
-        text, failed = await _outcome(held, call, config)
-    longest = held.rules.longest if held else _SAID * 2
+        text, failed = await _outcome(open_tool, call, config)
+    longest = open_tool.rules.longest if open_tool else _SAID * 2
     return ToolResult(
         id=call.id,
         tool=call.tool,
@@ -69,35 +69,35 @@ def shorten(text: str, longest: int) -> str:
 
 
 async def _outcome(
-    held: OpenTool, call: ToolCall, config: RunnableConfig | None
+    open_tool: OpenTool, call: ToolCall, config: RunnableConfig | None
 ) -> tuple[str, bool]:
     from langgraph.errors import GraphBubbleUp
     from pydantic import ValidationError
 
-    named: RunnableConfig = {"run_name": held.tool.name}  # in the trace, whoever speaks
-    limit = asyncio.timeout(held.rules.timeout)
+    trace: RunnableConfig = {"run_name": open_tool.tool.name}  # in the trace, whoever speaks
+    limit = asyncio.timeout(open_tool.rules.timeout)
     try:
         with redirect_prints():
             async with limit:
-                message: Any = await held.tool.ainvoke(call.wire, {**(config or {}), **named})
+                message: Any = await open_tool.tool.ainvoke(call.wire, {**(config or {}), **trace})
     except GraphBubbleUp:
         raise  # a tool that asks a person itself
     except ValidationError as error:
         return _unfit(error), True
     except Exception as error:
         if limit.expired():
-            return f"no result in {held.rules.timeout:g} s", True
+            return f"no result in {open_tool.rules.timeout:g} s", True
         return f"{type(error).__name__}: {_line(error)}", True
     return str(message.text), getattr(message, "status", "") == "error"
 
 
 def _unfit(error: Any) -> str:
     """What is wrong with the arguments, without repeating them."""
-    told = [
+    lines = [
         f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}"
         for one in error.errors(include_input=False, include_url=False)[:5]
     ]
-    return f"the arguments do not fit: {'; '.join(told)}"[: _SAID * 2]
+    return f"the arguments do not fit: {'; '.join(lines)}"[: _SAID * 2]
 
 
 def _line(error: Exception) -> str:
@@ -161,13 +161,13 @@ async def speak_with_tools(
     """
     from langchain_core.messages import HumanMessage, ToolMessage
 
-    told = [*messages]
+    conversation = [*messages]
     parts: list[Reply] = []
-    made = 0
+    calls_made = 0
     definitions = toolset.definitions
     while True:
-        last = made >= toolset.limit or len(parts) > toolset.limit
-        sent = [*told, HumanMessage(_ENOUGH)] if last else told
+        last = calls_made >= toolset.limit or len(parts) > toolset.limit
+        sent = [*conversation, HumanMessage(_ENOUGH)] if last else conversation
         turn = {**asking, "seat": seat and (f"{seat}/{len(parts)}" if parts else seat)}
         turn |= {"config": config, "tools": () if last else definitions}
         try:
@@ -179,11 +179,13 @@ async def speak_with_tools(
         reply = parts[-1]
         callbacks.on_turn(reply)
         if not reply.calls or last:
-            return _summed(parts), made
-        results = await _carried_out(toolset, callbacks, reply.calls, toolset.limit - made, config)
-        made += len(reply.calls)
-        told.append(call_message(reply.message, reply.text, reply.calls))
-        told += [
+            return _summed(parts), calls_made
+        results = await _carried_out(
+            toolset, callbacks, reply.calls, toolset.limit - calls_made, config
+        )
+        calls_made += len(reply.calls)
+        conversation.append(call_message(reply.message, reply.text, reply.calls))
+        conversation += [
             ToolMessage(
                 result.text,
                 tool_call_id=result.id,
@@ -197,9 +199,9 @@ async def speak_with_tools(
 _REPLY = TypeAdapter(Reply)
 
 
-async def _turn(once: Once, *asked: Any, **asking: Any) -> Reply:
+async def _turn(once: Once, *arguments: Any, **asking: Any) -> Reply:
     async def act() -> JsonObject:
-        written: JsonObject = _REPLY.dump_python(await speak(*asked, **asking), mode="json")
+        written: JsonObject = _REPLY.dump_python(await speak(*arguments, **asking), mode="json")
         return written
 
     return _REPLY.validate_python(await once("model", act))
@@ -215,17 +217,17 @@ async def _carried_out(
     """The results of one turn's calls, in their order."""
     for call in calls:
         callbacks.on_call(call)
-    asked = [
+    for_approval = [
         call
         for call in calls[:left]
         if call.tool in toolset.held and toolset.held[call.tool].rules.approve
     ]
-    decided = dict(callbacks.approve(asked)) if asked and callbacks.approve else {}
+    decided = dict(callbacks.approve(for_approval)) if for_approval and callbacks.approve else {}
 
     async def one(place: int, call: ToolCall) -> ToolResult:
         if place >= left:
             return _not_done(call, f"no more than {toolset.limit} calls are made for one answer")
-        if call in asked:
+        if call in for_approval:
             decision = decided.get(call.id, Decision(False))
             if not decision.allowed:
                 who = "a person did not allow" if callbacks.approve else "nobody is here to allow"

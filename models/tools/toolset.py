@@ -204,15 +204,15 @@ async def open_toolset(
         CouncilError: a tool is not allowed, not there, or cannot be used as it is.
     """
     refuse_tools(tools, tools_of_caller)
-    held: dict[str, OpenTool] = {}
+    open_tools: dict[str, OpenTool] = {}
     for name in names:
         rules = tools.get(name) or Tool.model_validate({"bundled": name})
         for tool in await _tools(name, rules, tools_of_caller):
             called = _sign(tool.name)
-            if called in held:
+            if called in open_tools:
                 called = _sign(f"{name}_{called}")
-            held[called] = OpenTool(tool.model_copy(update={"name": called}), rules)
-    return Toolset(held, limit)
+            open_tools[called] = OpenTool(tool.model_copy(update={"name": called}), rules)
+    return Toolset(open_tools, limit)
 
 
 async def _tools(name: str, rules: Tool, tools_of_caller: CallerTools) -> list[BaseTool]:
@@ -232,11 +232,10 @@ async def _tools(name: str, rules: Tool, tools_of_caller: CallerTools) -> list[B
 def _imported(name: str, place: str) -> Any:
     module, _, function = place.partition(":")
     try:
-        found = getattr(importlib.import_module(module), function)
+        return getattr(importlib.import_module(module), function)
     except Exception as error:  # importing runs code, which may do anything
-        said = redact(f"{type(error).__name__}: {error}")[:300]
-        raise CouncilError(f"tool {name!r}: {place!r} cannot be imported ({said})") from None
-    return found
+        reason = redact(f"{type(error).__name__}: {error}")[:300]
+        raise CouncilError(f"tool {name!r}: {place!r} cannot be imported ({reason})") from None
 
 
 def _as_tool(name: str, what: BaseTool | Callable[..., Any]) -> BaseTool:

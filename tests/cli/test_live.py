@@ -67,8 +67,8 @@ def seated(names: Any = NAMES, **changes: Any) -> events.Seated:
 def speak(name: str, text: str, done: bool = True, layer: int = 1) -> list[Any]:
     who = speaker(name, layer=layer)
     told: list[Any] = [
-        events.Asked(speaker=who, model="m"),
-        events.Said(speaker=who, text=text),
+        events.ModelAsked(speaker=who, model="m"),
+        events.TextSpoken(speaker=who, text=text),
     ]
     if done:
         told.append(events.Finished(speaker=who, segment=Segment(**who.model_dump(), model="m")))
@@ -77,7 +77,7 @@ def speak(name: str, text: str, done: bool = True, layer: int = 1) -> list[Any]:
 
 def write(text: str) -> list[Any]:
     pen = events.Speaker(node="synthesizer", name="synthesizer")
-    return [events.Asked(speaker=pen, model="pen"), events.Said(speaker=pen, text=text)]
+    return [events.ModelAsked(speaker=pen, model="pen"), events.TextSpoken(speaker=pen, text=text)]
 
 
 def ending(answer: str) -> Ending:

@@ -12,15 +12,15 @@ from langchain_core.messages import AIMessageChunk
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import (
     Answered,
-    Asked,
     Counted,
     Finished,
     Missed,
+    ModelAsked,
     Polled,
     Routed,
-    Said,
     Seated,
     Speaker,
+    TextSpoken,
     TokenBatcher,
     Voted,
     read_event,
@@ -40,7 +40,7 @@ async def test_what_each_says_adds_up_to_its_proposal(stage: Stage) -> None:
     graph = compile_council(desk(stage, deliberation={"method": "none"}))
     pieces: dict[str, list[str]] = {}
     async for event in follow(graph, question(), {}):
-        if isinstance(event, Said) and event.speaker.node == "character":
+        if isinstance(event, TextSpoken) and event.speaker.node == "character":
             assert (event.speaker.round, event.speaker.layer) == (1, 1)
             pieces.setdefault(event.speaker.name, []).append(event.text)
     assert {name: "".join(said) for name, said in pieces.items()} == {
@@ -53,14 +53,16 @@ async def test_a_run_is_told_from_its_route_to_its_answer(stage: Stage) -> None:
     seat(stage)
     stage.model("clara", reply="I think so.", faults=[None], always=Fault.status(500))
     events = await told(desk(stage))
-    kinds = [type(event) for event in events if not isinstance(event, Said | Asked | Finished)]
+    kinds = [
+        type(event) for event in events if not isinstance(event, TextSpoken | ModelAsked | Finished)
+    ]
     assert kinds == [Routed, Seated, Polled, Voted, Voted, Missed, Counted, Answered] or kinds == [
         Routed, Seated, Polled, Missed, Voted, Voted, Counted, Answered,
     ] or kinds == [Routed, Seated, Polled, Voted, Missed, Voted, Counted, Answered]  # fmt: skip
     answered = events[-1]
     assert isinstance(answered, Answered)
     assert answered.text == "What the council says."
-    asked = [event.speaker for event in events if isinstance(event, Asked)]
+    asked = [event.speaker for event in events if isinstance(event, ModelAsked)]
     assert len(asked) == len(stage.calls) == 7
 
 
@@ -69,8 +71,8 @@ async def test_the_answer_streams_before_it_ends(stage: Stage) -> None:
     stage.model("pen", reply="One two three four five six.", latency=0.4)
     events = await told(desk(stage))
     mine = [event for event in events if _node(event) == "synthesizer"]
-    assert [type(event) for event in mine][:2] == [Asked, Said]
-    assert sum(isinstance(event, Said) for event in mine) > 1
+    assert [type(event) for event in mine][:2] == [ModelAsked, TextSpoken]
+    assert sum(isinstance(event, TextSpoken) for event in mine) > 1
     assert isinstance(mine[-1], Finished)
 
 
@@ -80,7 +82,7 @@ async def test_who_stops_following_stops_the_calls(stage: Stage) -> None:
     async with aclosing(events):  # type: ignore[type-var]
         heard = set()
         async for event in events:
-            if isinstance(event, Said):
+            if isinstance(event, TextSpoken):
                 heard.add(event.speaker.name)
             if len(heard) == 3:
                 break
@@ -92,7 +94,9 @@ async def test_thoughts_are_told_apart(stage: Stage) -> None:
     seat(stage)
     stage.model("ada", reply=Reply("It is so.", reasoning="Is it so?"))
     events = await told(desk(stage, deliberation={"method": "none"}))
-    said = [event for event in events if isinstance(event, Said) and event.speaker.name == "Ada"]
+    said = [
+        event for event in events if isinstance(event, TextSpoken) and event.speaker.name == "Ada"
+    ]
     assert "".join(event.text for event in said if event.reasoning) == "Is it so?"
     assert "".join(event.text for event in said if not event.reasoning) == "It is so."
 
@@ -113,10 +117,10 @@ def test_what_others_wrote_is_no_event(part: Any) -> None:
 
 async def test_prompts_are_told_in_debug_runs_alone(stage: Stage) -> None:
     seat(stage)
-    plain = [event for event in await told(desk(stage)) if isinstance(event, Asked)]
+    plain = [event for event in await told(desk(stage)) if isinstance(event, ModelAsked)]
     assert not any(event.prompt for event in plain)
     events = await told(desk(stage), context=CouncilContext(debug=True))
-    asked = [event for event in events if isinstance(event, Asked)]
+    asked = [event for event in events if isinstance(event, ModelAsked)]
     assert all([role for role, _ in event.prompt] == ["system", "human"] for event in asked)
     assert all(event.reply for event in events if isinstance(event, Finished))
 
@@ -171,7 +175,7 @@ def test_tokens_are_told_in_pieces() -> None:
     telling("e", reasoning=True)
     telling.close()
     said = [read_event(part) for part in runtime.parts]
-    assert [(event.text, event.reasoning) for event in said if isinstance(event, Said)] == [
+    assert [(event.text, event.reasoning) for event in said if isinstance(event, TextSpoken)] == [
         ("a", False),
         ("bc", False),
         ("de", True),

@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 
-from mom_council.deliberation.events import Answered, Said, read_event
+from mom_council.deliberation.events import Answered, TextSpoken, read_event
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import desk, question, said, seat, speaking
 from mom_council.tests.stage import Stage
@@ -128,5 +128,5 @@ async def test_events_come_through_the_parents_stream(stage: Stage) -> None:
         spaces.add(space[0].partition(":")[0])
         events.append(read_event(part))
     assert spaces == {"council"}
-    assert any(isinstance(event, Said) for event in events)
+    assert any(isinstance(event, TextSpoken) for event in events)
     assert isinstance(events[-1], Answered)

@@ -9,7 +9,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from mom_council.deliberation.events import Answered, Said, read_event
+from mom_council.deliberation.events import Answered, TextSpoken, read_event
 from mom_council.errors import QuorumError
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import desk, question, seat, speaking
@@ -33,7 +33,7 @@ def test_a_plain_stream_tells_what_happens(stage: Stage) -> None:
     seat(stage)
     graph = compile_council(desk(stage))
     events = [read_event(part) for part in graph.stream(question(), stream_mode="custom")]
-    assert any(isinstance(event, Said) for event in events)
+    assert any(isinstance(event, TextSpoken) for event in events)
     assert isinstance(events[-1], Answered)
 
 

@@ -12,7 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from PIL import Image
 
 from mom_council.councils.schema import Council
-from mom_council.deliberation.events import Answered, Said
+from mom_council.deliberation.events import Answered, TextSpoken
 from mom_council.graph.council import compile_council
 from mom_council.models.images import pictures_in
 from mom_council.nodes.painter import tidy
@@ -120,7 +120,7 @@ async def test_a_later_wish_is_written_in_the_light_of_the_earlier(stage: Stage)
 
 async def test_the_prompt_is_told_as_it_is_written(stage: Stage) -> None:
     events = await told(studio(stage), "/image a cat")
-    said_ = [event for event in events if isinstance(event, Said)]
+    said_ = [event for event in events if isinstance(event, TextSpoken)]
     assert "".join(event.text for event in said_) == WORDS
     assert {event.speaker.node for event in said_} == {"painter"}
     assert isinstance(events[-1], Answered)
