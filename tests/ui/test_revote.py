@@ -105,7 +105,7 @@ def test_the_answer_is_written_anew_with_one_call_that_knows_the_new_count(stage
     app.number_input(key=f"{KEY.format('weight')}:Ada").set_value(5.0).run()
     app.selectbox(key=KEY.format("writer")).set_value("ada").run()
     app.button(key=KEY.format("write")).click().run()
-    stage.wait_for(1)
+    stage.wait_for(1, 60)
     deadline = time.monotonic() + 10
     while app.session_state[KEY.format("call")].running and time.monotonic() < deadline:
         time.sleep(0.02)
