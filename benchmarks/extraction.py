@@ -50,7 +50,7 @@ def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20
         for model, answer in question.models.items():
             if not answer.tail:
                 continue
-            read = read_answer(answer.tail, kind="closed")
+            read = read_answer(answer.tail, kind="closed", options=question.options or ())
             if not read or answer.ans is None:
                 missed += answer.ans is not None
                 gained += bool(read)

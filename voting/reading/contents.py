@@ -141,6 +141,8 @@ _PLACE_WORDS = re.compile(
 
 def read_content(rest: str, take: Take, *, loose: bool) -> Answer | None:
     """The answer that the text begins with."""
+    if not rest.strip(" *_`:\n\t"):
+        return None  # a label at the end of a reply that broke off
     box = boxed(rest[:400])
     if box and box[0][0] < 4:
         return read_said(box[0][1], take)

@@ -183,8 +183,16 @@ def _in_passing(
         value = take(fence[1])
         return value if value is not None and value.hard else None
     if options:
+        if _LISTING.search(text[-600:]):
+            return None
         return take(last) or _one_letter(last, take)
     return (shown_value(last, take) or last_number(last, take)) if closed else None
+
+
+_LISTING = re.compile(
+    r"(?:^|\n)\W{0,3}[A-Z]\W{0,2}[.):][^\n]*\n+\W{0,3}[A-Z]\W{0,2}[.):][^\n]*\n+\W{0,3}[A-Z]\W{0,2}[.):][^\n]*\s*\Z"
+)
+"""The end of a list of options, which a reply copies or goes on with: no choice."""
 
 
 def _in_bold(text: str, take: functools.partial[Answer | None], *, closed: bool) -> Answer | None:
