@@ -15,13 +15,13 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from mom_council.voting.reading import are_same, read_answer, read_value, same_answer
 
-_WRAPPERS = {
+_WRAPPERS: dict[str, Callable[[str], str]] = {
     "sentence": lambda gold: f"The answer is {gold}.",
     "mathematics": lambda gold: f"Therefore, the answer is ${gold}$.",
     "box": lambda gold: f"So it is \\boxed{{{gold}}}.",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mom_council.models.prices import Meter
 from mom_council.redaction import StreamRedactor, redact_known
+from mom_council.voting.reading import visible_text
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessageChunk
@@ -176,6 +177,7 @@ class StreamParser:
         self._text_redactor = StreamRedactor()
         self._thought_redactor = StreamRedactor()
         self._begun = False
+        self._visible: str | None = None
         self.refusal = ""
         self.finish: Finish | None = None
         self.id = ""
@@ -186,8 +188,8 @@ class StreamParser:
 
     @property
     def text(self) -> str:
-        """What was said."""
-        return self._thoughts.text
+        """What was said; without thoughts and control tokens of other dialects once it is over."""
+        return self._thoughts.text if self._visible is None else self._visible
 
     @property
     def reasoning(self) -> str:
@@ -227,6 +229,9 @@ class StreamParser:
         if text := self._text_redactor.close():
             self._thoughts.feed(text)
         self._thoughts.close()
+        said = self._thoughts.text
+        visible = visible_text(said)
+        self._visible = said if visible == said.strip() else visible
 
     def _hear(self, piece: str) -> None:
         if text := self._text_redactor.feed(piece):

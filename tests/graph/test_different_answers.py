@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mom_council.tests.graph.desk import ask, desk, seat
-from mom_council.tests.stage import Stage
+from mom_council.tests.stage import Reply, Stage
 
 COUNTED = {"deliberation": {"method": "answers", "threshold": 0.6}}
 
@@ -52,3 +52,18 @@ async def test_refusals_do_not_outvote_an_answer(stage: Stage):
     status = (await ask(desk(stage, **COUNTED), "How many?"))["status"]
     answered = [option for option in status.verdict.options if option.answer is not None]
     assert [option.members for option in answered] == [("Boris",)]
+
+
+async def test_thoughts_and_control_tokens_of_any_dialect_never_reach_people(stage: Stage):
+    seat(stage, {"Ada": "Answer: 3", "Boris": "Answer: 3", "Clara": "Answer: 3"})
+    stage.model("pen", reply="[THINK]Perhaps 4.[/THINK]It is 3.<|im_end|>")
+    state = await ask(desk(stage, **COUNTED), "How many?")
+    assert state["messages"][-1].content == "It is 3."
+
+
+async def test_a_reply_that_broke_off_does_not_vote_with_its_last_token(stage: Stage):
+    seat(stage, {"Ada": "Answer: 1250", "Boris": "Answer: 9"})
+    stage.model("clara", reply=Reply("So 25 * 50 = 12", finish="length"))
+    status = (await ask(desk(stage, **COUNTED), "How many?"))["status"]
+    answers = {option.members: option.answer for option in status.verdict.options}
+    assert answers[("Clara",)] is None
