@@ -236,7 +236,8 @@ _CSS = """
 .mom-ballots li { margin: 0 0 0.2rem 0 !important; padding: 0 !important;
   overflow-wrap: break-word; }
 .mom-ballots summary { cursor: pointer; }
-.mom-copy { font: inherit; color: inherit; background: none; border: 0; cursor: pointer;
+.mom-copy { font: inherit; font-size: 0.875rem; color: inherit; background: none; border: 0;
+  cursor: pointer;
   padding: 0.4rem 0.6rem; border-radius: 0.5rem; white-space: nowrap; }
 .mom-copy:hover { background: color-mix(in srgb, currentColor 8%, transparent); }
 :is(.mom-copy, .mom-ballots summary, [data-testid="stSidebarNavLink"]):focus-visible {
