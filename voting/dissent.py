@@ -113,6 +113,8 @@ def contradiction_of(text: str, verdict: Verdict) -> str:
     settled = verdict.options[0].answer if led(verdict) and not verdict.tie else None
     written = read_answer(text)
     agreed = read_value(settled) if settled is not None else None
+    if agreed and agreed.hard and (written.type == "no answer" or is_refusal(text)):
+        return f"The synthesizer gave no answer, and the council had settled on {settled!r}."
     if not agreed or not written or are_same(written, agreed):
         return ""
     if not agreed.hard or agreed.type != written.type:

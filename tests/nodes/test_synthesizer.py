@@ -183,6 +183,16 @@ async def test_an_answer_against_the_verdict_is_asked_for_again_with_the_contrad
     assert (result["status"].notes, result["status"].degraded) == ((), False)
 
 
+async def test_who_declines_what_the_council_answered_is_asked_again(stage: Stage) -> None:
+    seat(stage, dict.fromkeys(NAMES, "Answer: 42"))
+    stage.model("pen", reply=["I do not know that.", "Answer: 42"])
+    result = await ask(desk(stage))
+    assert "gave no answer, and the council had settled on '42'" in said(
+        stage.calls_to("pen")[1].body
+    )
+    assert result["messages"][-1].text == "Answer: 42"
+
+
 async def test_who_contradicts_the_verdict_twice_does_not_speak_for_the_council(
     stage: Stage,
 ) -> None:
