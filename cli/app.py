@@ -100,11 +100,11 @@ def run(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _command(given: list[str]) -> int:
+def _command(arguments: list[str]) -> int:
     register()
-    as_json = failure.wants_json(given)
+    as_json = failure.wants_json(arguments)
     try:
-        code = app(given, prog_name="mom", standalone_mode=False)
+        code = app(arguments, prog_name="mom", standalone_mode=False)
         return int(code or exits.ANSWERED)
     except MixtureError as error:
         kind, code = type(error).__name__, exits.exit_code(error)

@@ -24,17 +24,17 @@ LONGEST = 1_000_000
 _EXAMPLE = 'type one: mom ask "What is 17 + 25?"'
 
 
-def read_question(given: str | None, *, optional: bool = False) -> str:
+def read_question(argument: str | None, *, optional: bool = False) -> str:
     """The question: as given, or from stdin; pictures may go without one.
 
     Raises:
         typer.BadParameter: it is empty, too long, or no valid UTF-8.
     """
-    if given is None and optional:
+    if argument is None and optional:
         return ""
-    if given is None and sys.stdin.isatty():
+    if argument is None and sys.stdin.isatty():
         raise typer.BadParameter(f"there is no question; {_EXAMPLE}")
-    return checked(_from_stdin() if given is None or given == "-" else given)
+    return checked(_from_stdin() if argument is None or argument == "-" else argument)
 
 
 def checked(text: str) -> str:

@@ -119,7 +119,7 @@ def _run(
         choice = await choose_council(named, os.environ)
         for line in filter(None, (choice.notice, cost_notice(choice))):
             failure.say(line)
-        with _shown(quiet=quiet) as tell:
+        with _progress_bar(quiet=quiet) as tell:
             ended.append(await run_batch(job(choice.council), engine, tell))
 
     stopping = Stopping()
@@ -136,7 +136,7 @@ def _run(
 
 
 @contextmanager
-def _shown(*, quiet: bool) -> Iterator[Callable[[BatchProgress], None]]:
+def _progress_bar(*, quiet: bool) -> Iterator[Callable[[BatchProgress], None]]:
     """Tells how far it is on stderr: a bar in a terminal, every tenth elsewhere."""
     if quiet or not sys.stderr.isatty():
         yield (lambda progress: None) if quiet else _lines()
@@ -162,13 +162,13 @@ def _shown(*, quiet: bool) -> Iterator[Callable[[BatchProgress], None]]:
 def _lines() -> Callable[[BatchProgress], None]:
     last = [-1]
 
-    def told(progress: BatchProgress) -> None:
+    def show(progress: BatchProgress) -> None:
         tenth = 10 * progress.done // max(progress.total, 1)
         if tenth != last[0]:
             last[0] = tenth
             failure.say(in_words(progress))
 
-    return told
+    return show
 
 
 def in_words(progress: BatchProgress) -> str:

@@ -85,13 +85,18 @@ def evaluate(
         return
     loaded = load_council(council)
     cases = read_cases(recording_path(data), fold=fold, limit=limit)
-    told = _progress()
+    progress = _show_progress()
     if judge is not None:
         from mom_council.evals.duel import duel
 
         found = asyncio.run(
             duel(
-                loaded, cases, judge=judge, against=against, concurrency=concurrency, progress=told
+                loaded,
+                cases,
+                judge=judge,
+                against=against,
+                concurrency=concurrency,
+                progress=progress,
             )
         )
         if json:
@@ -111,7 +116,7 @@ def evaluate(
             scorer=scorer,
             samples=samples,
             concurrency=concurrency,
-            progress=told,
+            progress=progress,
             ledger=Ledger() if learn else None,
         )
     )
@@ -158,7 +163,7 @@ def record(
         from mom_council.councils.loader import load_council
         from mom_council.evals.cases import read_cases
 
-        told = _progress()
+        progress = _show_progress()
         number = asyncio.run(
             keep(
                 load_council(council),
@@ -166,7 +171,7 @@ def record(
                 out,
                 concurrency=concurrency,
                 scorer=scorer,
-                progress=lambda done, of: told("questions", done, of),
+                progress=lambda done, of: progress("questions", done, of),
             )
         )
     print(f"{number} questions in {out}")
@@ -273,7 +278,7 @@ def fact_retention(
             load_council(council),
             planted_questions(number),
             concurrency=concurrency,
-            progress=_progress(),
+            progress=_show_progress(),
         )
     )
     if json:
@@ -300,12 +305,12 @@ def _weights(
         raise typer.BadParameter(f"--weights {written!r} is not of the form A=2,B=0.5") from None
 
 
-def _progress() -> Callable[[str, int, int], None]:
+def _show_progress() -> Callable[[str, int, int], None]:
     """Tells how far it is on stderr: in place in a terminal, every tenth in a pipe."""
     terminal = sys.stderr.isatty()
     last = [-1]
 
-    def told(what: str, done: int, of: int) -> None:
+    def progress(what: str, done: int, of: int) -> None:
         if terminal:
             sys.stderr.write(f"\r\x1b[K{what}: {done} of {of}{chr(10) * (done == of)}")
             sys.stderr.flush()
@@ -313,4 +318,4 @@ def _progress() -> Callable[[str, int, int], None]:
             last[0] = tenth
             say(f"{what}: {done} of {of}")
 
-    return told
+    return progress

@@ -21,10 +21,10 @@ class Show(StrEnum):
     DEBUG = "debug"
 
 
-def _without_color(wanted: bool) -> bool:
-    if wanted:
+def _without_color(no_color: bool) -> bool:
+    if no_color:
         os.environ["NO_COLOR"] = "1"
-    return wanted
+    return no_color
 
 
 Council = Annotated[

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mom_council.evals.fitting import fit_panel
 from mom_council.evals.sheet import Line, Sheet, leaders, tally, voter_weights
-from mom_council.voting.early_exit import Exit, asked, beta, dirichlet, lossless_in_order
+from mom_council.voting.early_exit import Exit, beta, calls_until_stop, dirichlet, lossless_in_order
 from mom_council.voting.fitted import corrected, sure_so_far
 from mom_council.voting.fitted import sure as all_sure
 from mom_council.voting.weights import LearnedVote, learn
@@ -126,7 +126,7 @@ def stopping(rule: Exit, waves: Sequence[int] | None = None) -> Fit:
 
         def decide(line: Line) -> RuleDecision:
             said = [line.said[voter] for voter in order]
-            number = asked(said, rule, waves=waves)
+            number = calls_until_stop(said, rule, waves=waves)
             votes = Counter(each for each in said[:number] if each is not None)
             return RuleDecision(leaders(votes), number, _usd(line, order[:number]))
 

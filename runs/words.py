@@ -40,8 +40,8 @@ def in_a_row(text: str) -> str:
     return " ".join((*apart, *lines[-1:]))
 
 
-def _picture(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match[0])
     if code < 0x20:
         return chr(0x2400 + code)
     return "␡" if code == 0x7F else "\ufffd"

@@ -128,7 +128,7 @@ def _most_likely(ordered: tuple[int, ...], steps: int) -> float:
     return min(1.0, total * width + (width / 2 if first == 0 else 0.0))
 
 
-def asked(
+def calls_until_stop(
     answers: Sequence[Hashable | None],
     stop: Exit = lossless,
     *,

@@ -23,7 +23,7 @@ from mom_council.evals.sheet import Sheet, voter_weights
 from mom_council.records import Proposal
 from mom_council.tests.evals.panels import made_sheet
 from mom_council.voting.counting import count
-from mom_council.voting.early_exit import asked, lossless, lossless_in_order
+from mom_council.voting.early_exit import calls_until_stop, lossless, lossless_in_order
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +118,7 @@ def test_in_a_hundred_thousand_random_votes_no_exit_in_order_flips_the_winner() 
     for _ in range(100_000):
         answers = rng.choices("aaabbcd\0", k=rng.randint(1, 9))
         said = [None if each == "\0" else each for each in answers]
-        seen = said[: asked(said, lossless_in_order)]
+        seen = said[: calls_until_stop(said, lossless_in_order)]
         early, late = (Counter(filter(None, each)).most_common(1) for each in (seen, said))
         assert early[:1] and early[0][0] == late[0][0] if late else not early
 
@@ -127,7 +127,7 @@ def test_an_exit_in_order_stops_no_later_than_one_that_fears_ties() -> None:
     rng = random.Random(12)
     for _ in range(3000):
         said = rng.choices("aabc", k=7)
-        assert asked(said, lossless_in_order) <= asked(said, lossless)
+        assert calls_until_stop(said, lossless_in_order) <= calls_until_stop(said, lossless)
 
 
 def test_the_calibrated_stop_asks_few_and_loses_little() -> None:

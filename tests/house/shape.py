@@ -21,6 +21,8 @@ SEAMS = "seams/"
 """One file a library: they alone may use what is private in LangGraph and in vendors' clients."""
 PROVIDERS = "models/providers/"
 METHODS = "voting/methods/"
+_TABLES = frozenset({"METHODS", "VENDORS"})
+"""The tables of methods and vendors themselves: to look a name up in them is right anywhere."""
 LONGEST = 60
 """Lines of a function."""
 _PUBLIC_DESPITE_UNDERSCORE = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit"})
@@ -140,7 +142,7 @@ def _is_constant(node: ast.expr) -> bool:
         return bool(node.elts) and all(map(_is_constant, node.elts))
     if isinstance(node, ast.Constant):
         return isinstance(node.value, str) and bool(node.value)
-    return _last_name(node).isupper()
+    return _last_name(node).isupper() and _last_name(node) not in _TABLES
 
 
 def _private_imports(source: Source) -> Iterator[str]:

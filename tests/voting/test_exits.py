@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from mom_council.voting.early_exit import (
-    asked,
     beta,
+    calls_until_stop,
     dirichlet,
     lossless,
     lossless_in_order,
@@ -19,10 +19,10 @@ from mom_council.voting.early_exit import (
 
 
 def test_four_of_seven_are_enough() -> None:
-    assert asked("aaaabbb") == 4
-    assert asked("abababa") == 7
-    assert asked("ababaab") == 6
-    assert asked("aaabaaa") == 5
+    assert calls_until_stop("aaaabbb") == 4
+    assert calls_until_stop("abababa") == 7
+    assert calls_until_stop("ababaab") == 6
+    assert calls_until_stop("aaabaaa") == 5
 
 
 def test_a_lead_that_could_end_level_is_not_enough() -> None:
@@ -31,24 +31,24 @@ def test_a_lead_that_could_end_level_is_not_enough() -> None:
 
 
 def test_an_abstention_is_no_vote() -> None:
-    assert asked([None, "a", "b", "a"]) == 4
-    assert asked([None] * 5) == 5
+    assert calls_until_stop([None, "a", "b", "a"]) == 4
+    assert calls_until_stop([None] * 5) == 5
 
 
 def test_weights_count() -> None:
-    assert asked("abb", weights=[3, 1, 1]) == 1
+    assert calls_until_stop("abb", weights=[3, 1, 1]) == 1
 
 
 def test_a_wave_is_asked_whole() -> None:
-    assert asked("aaaaaaa", waves=[3, 2, 2]) == 5
-    assert asked("aaaaaaa", waves=[4]) == 4
+    assert calls_until_stop("aaaaaaa", waves=[3, 2, 2]) == 5
+    assert calls_until_stop("aaaaaaa", waves=[4]) == 4
 
 
 def test_a_lossless_exit_keeps_the_majority() -> None:
     rng = random.Random(5)
     for _ in range(5000):
         answers = [rng.choice("aaab cd".strip()) for _ in range(rng.randint(1, 9))]
-        seen = Counter(answers[: asked(answers)])
+        seen = Counter(answers[: calls_until_stop(answers)])
         whole = Counter(answers)
         if len(answers) > sum(seen.values()):
             assert max(seen, key=seen.__getitem__) == max(whole, key=whole.__getitem__)
@@ -62,7 +62,7 @@ def test_beta_needs_four_to_nothing() -> None:
 
 
 def test_a_panel_of_three_never_stops_early_by_beta() -> None:
-    assert asked("aaa", beta()) == 3
+    assert calls_until_stop("aaa", beta()) == 3
 
 
 def test_with_two_answers_dirichlet_is_beta() -> None:
@@ -79,7 +79,7 @@ def test_of_equal_answers_none_is_the_likelier() -> None:
 
 def test_dirichlet_waits_longer_where_answers_are_many() -> None:
     assert most_likely([5, 1]) > most_likely([5, 1, 1, 1])
-    assert asked("aaaa" + "b" * 30, dirichlet()) == 4
+    assert calls_until_stop("aaaa" + "b" * 30, dirichlet()) == 4
 
 
 def test_when_nobody_is_out_every_rule_stops() -> None:
@@ -96,4 +96,4 @@ def test_in_order_a_lead_that_ends_level_with_a_later_answer_is_enough() -> None
 def test_in_order_nobody_has_spoken_so_everybody_is_asked() -> None:
     assert not lossless_in_order({}, [1])
     assert lossless_in_order({}, [])
-    assert asked([None, None, "a"], lossless_in_order) == 3
+    assert calls_until_stop([None, None, "a"], lossless_in_order) == 3
