@@ -165,7 +165,7 @@ def _in_passing(
     last = last_sentence(text)
     short = len(text) <= 160
     if short or closed or _THEREFORE.match(last):
-        found = predicate(last, take)
+        found = predicate(last, take) or _after_therefore(last, take)
         if found is not None:
             return found
     opening = _OPENS_WITH_TRUTH.match(text) if closed else None
@@ -187,6 +187,13 @@ def _in_passing(
             return None
         return take(last) or _one_letter(last, take)
     return (shown_value(last, take) or last_number(last, take)) if closed else None
+
+
+def _after_therefore(sentence: str, take: functools.partial[Answer | None]) -> Answer | None:
+    """What follows the word: `Therefore, C.`."""
+    so = _THEREFORE.match(sentence)
+    value = take(sentence[so.end() :].strip(" ,:")) if so else None
+    return value if value is not None and value.hard else None
 
 
 _LISTING = re.compile(

@@ -223,7 +223,7 @@ def _parts(text: str) -> tuple[list[str], bool]:
 # --- choices, truth ---------------------------------------------------------------------------
 
 _NOUN = (
-    r"(?i:option|choice|answer|letter|opción|opcion|opção|opzione|choix|вариант|antwort|selection|"
+    r"(?i:(?:(?:la|a|die)\s+)?(?:letra|lettre|lettera|buchstabe|буква)|la|option|choice|answer|letter|opción|opcion|opção|opzione|choix|вариант|antwort|selection|"
     r"选项|選項|選択肢|विकल्प|الخيار)"
 )
 _CHOICE = re.compile(
@@ -460,7 +460,10 @@ def _bare(text: str) -> str:
         text = _ENDINGS.sub("", text)
     if len(text) > 1 and text[0] == text[-1] == "`":
         text = text[1:-1]
-    return _unwrapped(_tidy(text).rstrip(":").strip("*"))
+    return _unwrapped(_ARROW.sub("", _tidy(text)).rstrip(":").strip("*"))
+
+
+_ARROW = re.compile(r"^(?:[=-]+>|[→⇒➜👉])\s*")
 
 
 _ODD_BLANK = re.compile("[\u00a0\u2009\u202f\u2007]")

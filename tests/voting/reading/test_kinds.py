@@ -183,6 +183,11 @@ def test_what_is_written_otherwise_is_the_same(kind: str) -> None:
         ("A: 314", "314"),
         ("The answer is the list `[4, 5]`, which is sorted.", "[4, 5]"),
         ("The answer is the literal string 'zap'.", "zap"),
+        ("Therefore, C.", "C"),
+        ("=> 12", "12"),
+        ("La respuesta correcta es la C.", "C"),
+        ("A resposta correta é a letra C.", "C"),
+        ("La risposta corretta è la B.", "B"),
     ],
 )  # fmt: skip
 def test_the_last_statement_is_read(reply: str, said: str) -> None:
