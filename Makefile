@@ -71,7 +71,7 @@ house: .venv/.developing  ## print how large and how clean the code is, beside i
 layout: .venv/.developing  ## draw the picture of the code in docs/layout.md again
 	.venv/bin/python -m mom_council.tests.house.layout
 
-picture: .venv/.developing  ## draw the README's graph again
+picture: .venv/.developing  ## draw the council's graph in docs/layout.md again
 	.venv/bin/python -m mom_council.tests.picture
 
 screenshot: .venv/.developing  ## take the README's picture of the page again; needs chromium

@@ -1,4 +1,4 @@
-"""The README's picture: the graph of the `demo` council, drawn by LangGraph. `make picture`."""
+"""The picture in docs/layout.md: the graph of the `demo` council. `make picture` draws it."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from pathlib import Path
 import mom_council
 from mom_council.graph.council import council
 
-README = Path(mom_council.__file__).parent / "README.md"
+PAGE = Path(mom_council.__file__).parent / "docs" / "layout.md"
 _BETWEEN = re.compile(r"(?<=<!-- picture -->\n).*?(?=<!-- /picture -->)", re.DOTALL)
 
 
 def picture() -> str:
-    """The block between the README's markers."""
+    """The block between the page's markers."""
     drawn = council("demo").get_graph()
     for key, node in drawn.nodes.items():
         drawn.nodes[key] = node._replace(metadata=None)  # its name says who it is
     return f"```mermaid\n{drawn.draw_mermaid().strip()}\n```\n"
 
 
-def shown(readme: str) -> str:
+def shown(page: str) -> str:
     """What stands between the markers now."""
-    found = _BETWEEN.search(readme)
+    found = _BETWEEN.search(page)
     if found is None:
-        raise SystemExit(f"{README} has no lines '<!-- picture -->' and '<!-- /picture -->'")
+        raise SystemExit(f"{PAGE} has no lines '<!-- picture -->' and '<!-- /picture -->'")
     return found[0]
 
 
 def main() -> None:
-    """Write the picture into the README."""
-    readme = README.read_text("utf-8")
-    shown(readme)
-    README.write_text(_BETWEEN.sub(lambda _: picture(), readme), "utf-8")
+    """Write the picture into the page."""
+    page = PAGE.read_text("utf-8")
+    shown(page)
+    PAGE.write_text(_BETWEEN.sub(lambda _: picture(), page), "utf-8")
 
 
 if __name__ == "__main__":

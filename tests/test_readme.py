@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from mom_council.tests.picture import README, picture, shown
+from mom_council.tests.picture import PAGE, picture, shown
 
-ROOT = README.parent
+ROOT = PAGE.parents[1]
+README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
 _FENCED = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -42,7 +43,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_the_picture_is_the_graph() -> None:
-    assert shown(README.read_text("utf-8")) == picture(), "run `make picture`"
+    assert shown(PAGE.read_text("utf-8")) == picture(), "run `make picture`"
 
 
 def test_the_two_commands_are_shown_and_exist() -> None:
