@@ -11,13 +11,13 @@ is remembered for the event loop (`LearnedLimits`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
 from mom_council.models.capabilities import probed_capabilities
 from mom_council.models.retry import Failure
+from mom_council.seams.clients import uses_responses_api
 from mom_council.vendors import Params, vendor_of
 
 if TYPE_CHECKING:
@@ -107,12 +107,6 @@ def model_address(spec: Model) -> ModelAddress:
 
 
 _REFUSALS = (400, 422)
-
-
-def uses_responses_api(chat: BaseChatModel) -> bool:
-    """Whether a model of OpenAI's is asked through its newer interface, `/v1/responses`."""
-    asks: Callable[[dict[str, Any]], bool] | None = getattr(chat, "_use_responses_api", None)
-    return asks is not None and asks({**(getattr(chat, "model_kwargs", None) or {})})
 
 
 class SchemaConstraint:

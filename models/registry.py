@@ -26,6 +26,7 @@ from mom_council.models.adaptation import adapt_params
 from mom_council.models.addresses import key_of, key_variable, missing_key
 from mom_council.models.providers import Opening, load_code
 from mom_council.redaction import redact
+from mom_council.seams.clients import langchain_packages
 from mom_council.vendors import VENDORS, vendor_of
 
 if TYPE_CHECKING:
@@ -159,10 +160,9 @@ def _package_of_langchain(provider: str) -> str:
     Raises:
         UnknownNameError: LangChain does not know it.
     """
-    from mom_council.models.providers.langchain import PACKAGES
-
-    if (package := PACKAGES.get(provider)) is not None:
+    packages = langchain_packages()
+    if (package := packages.get(provider)) is not None:
         return package
-    near = get_close_matches(provider, [*VENDORS, *PACKAGES], n=1)
+    near = get_close_matches(provider, [*VENDORS, *packages], n=1)
     meant = f"did you mean {near[0]!r}?" if near else f"there are {[*VENDORS]}"
     raise UnknownNameError(f"no provider is called {provider!r}", cure=meant)

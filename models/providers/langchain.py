@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from langchain.chat_models.base import _BUILTIN_PROVIDERS
+from mom_council.seams.clients import set_anthropic_client, set_default_headers
 
 if TYPE_CHECKING:
     import httpx
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from mom_council.models.clients import LoopResources
     from mom_council.models.providers import Opening
-
-
-PACKAGES = {name: built[0].partition(".")[0] for name, built in _BUILTIN_PROVIDERS.items()}
-"""The package of every provider that LangChain can open."""
 
 
 def open_chat(opening: Opening) -> BaseChatModel:
@@ -118,9 +114,8 @@ def open_anthropic(opening: Opening) -> BaseChatModel:
     # ANTHROPIC_AUTH_TOKEN would go along, wherever this goes, and so would other headers.
     sdk.auth_token = None
     if opening.base_url is not None:
-        sdk._custom_headers = headers
-    # A cached property: filled before its first use, it is not made.
-    vars(chat)["_async_client"] = sdk
+        set_default_headers(sdk, headers)
+    set_anthropic_client(chat, sdk)
     opened: BaseChatModel = chat
     return opened
 

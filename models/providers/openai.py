@@ -22,6 +22,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.providers import Drawing, DrawnPicture, Opening
+from mom_council.seams.clients import sdk_user_agent, set_default_headers
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -51,7 +52,7 @@ class PlainOpenAI(AsyncOpenAI):
     @property
     def user_agent(self) -> str:
         """The SDK's own, which it would make of this class's name."""
-        return f"AsyncOpenAI/Python {self._version}"
+        return sdk_user_agent(self)
 
 
 _CODED = re.compile(r"[a-z_]+: ")
@@ -66,7 +67,7 @@ class StrictOpenAI(PlainOpenAI):
         self.organization = None
         self.project = None
         self.admin_api_key = None
-        self._custom_headers = dict(headers or {})
+        set_default_headers(self, headers or {})
 
 
 class _Whole(BaseChatOpenAI):
