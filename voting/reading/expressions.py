@@ -375,10 +375,9 @@ def signature(term: Term) -> str | None:
     spots = []
     for place in range(_PLACES):
         try:
-            value = evaluate(term.tree, values_at(term.names, place))
-        except TermError:
+            spots.append(_written(evaluate(term.tree, values_at(term.names, place))))
+        except (TermError, OverflowError):
             return None
-        spots.append(_written(value))
     return ";".join(spots)
 
 
@@ -392,7 +391,11 @@ def values_at(names: frozenset[str], place: int) -> dict[str, Value]:
 def _written(value: Value) -> str:
     if isinstance(value, Fraction):
         text = f"{value.numerator}/{value.denominator}"
-        return text if len(text) < 40 else f"#{zlib.crc32(text.encode()):08x}{float(value):.9g}"
+        return (
+            text
+            if len(text) < 40
+            else f"#{zlib.crc32(text.encode()):08x}{zlib.adler32(text.encode()):08x}"
+        )
     return f"{_digits(value.real, abs(value))},{_digits(value.imag, abs(value))}"
 
 
