@@ -14,7 +14,7 @@ from pathlib import Path
 import platformdirs
 
 from mom_council.errors import StorageError
-from mom_council.redaction import shown
+from mom_council.redaction import quote
 
 VARIABLE = "MOM_DATA_DIR"
 CONFIG_VARIABLE = "MOM_CONFIG_DIR"
@@ -106,6 +106,6 @@ def _place(
 
 def _unusable(folder: Path, reason: str) -> StorageError:
     return StorageError(
-        f"nothing can be kept in {shown(str(folder))} ({reason})",
+        f"nothing can be kept in {quote(str(folder))} ({reason})",
         cure=f"set {VARIABLE} to a folder that can be written to",
     )

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote as percent_encode
+from urllib.parse import urlsplit
 
 REDACTED = "[redacted]"
 """What stands where a key stood."""
@@ -412,7 +413,12 @@ def _written_forms(values: frozenset[str]) -> list[str]:
     for value in values:
         if len(value) < _SHORTEST:
             continue
-        forms |= {value, quote(value, safe=""), value.encode().hex(), *_in_base64(value.encode())}
+        forms |= {
+            value,
+            percent_encode(value, safe=""),
+            value.encode().hex(),
+            *_in_base64(value.encode()),
+        }
     return sorted(forms, key=lambda form: (-len(form), form))
 
 
@@ -561,7 +567,7 @@ def fault_in_address(url: str) -> str | None:
     return None
 
 
-def shown(value: object) -> str:
+def quote(value: object) -> str:
     """A value as a message may repeat it: by repr and short; never a container, never a key."""
     if value is None:
         return "null"

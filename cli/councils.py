@@ -52,17 +52,17 @@ def import_(
     from mom_council.councils.importers import import_council
     from mom_council.councils.loader import to_yaml
 
-    found = import_council(file, name)
-    written = to_yaml(found.council)
+    imported = import_council(file, name)
+    written = to_yaml(imported.council)
     if out is not None:
         _write(out, written, force=force)
     if questions is not None:
-        lines = [as_text.dumps({"question": one}, ensure_ascii=False) for one in found.questions]
+        lines = [as_text.dumps({"question": one}, ensure_ascii=False) for one in imported.questions]
         _write(questions, "".join(f"{line}\n" for line in lines), force=force)
     if json:
-        write_json(_object(found, out))
+        write_json(_object(imported, out))
         return
-    _tell(found, out, questions)
+    _tell(imported, out, questions)
     if out is None:
         print(inert(written), end="")
 
@@ -79,27 +79,25 @@ def _write(path: Path, text: str, *, force: bool) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _object(found: Imported, out: Path | None) -> dict[str, Any]:
+def _object(imported: Imported, out: Path | None) -> dict[str, Any]:
     return {
-        "format": found.format,
-        "council": found.council.model_dump(mode="json", exclude_defaults=True),
+        "format": imported.format,
+        "council": imported.council.model_dump(mode="json", exclude_defaults=True),
         "file": None if out is None else str(out),
-        "turned": [note._asdict() for note in found.turned],
-        "left": [note._asdict() for note in found.left],
-        "questions": list(found.questions),
+        "turned": [note._asdict() for note in imported.turned],
+        "left": [note._asdict() for note in imported.left],
+        "questions": list(imported.questions),
     }
 
 
-def _tell(found: Imported, out: Path | None, questions: Path | None) -> None:
-    for heading, notes in (("kept in another way", found.turned), ("not kept", found.left)):
+def _tell(imported: Imported, out: Path | None, questions: Path | None) -> None:
+    for heading, notes in (("kept in another way", imported.turned), ("not kept", imported.left)):
         if notes:
             say(f"{heading}:")
             for note in notes:
                 say(f"  {note}")
-    if found.questions and questions is None:
-        say(
-            f"questions: {len(found.questions)} stand in the file; --questions FILE writes them out"
-        )
+    if imported.questions and questions is None:
+        say(f"the file has {len(imported.questions)} questions; --questions FILE writes them out")
     if out is not None:
         say(f"{out} is written; mom ask -c {out} asks it")
 

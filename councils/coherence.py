@@ -20,7 +20,7 @@ from mom_council.councils.refusals import Path, Problem, in_words, nearest
 from mom_council.councils.schema import Council
 from mom_council.councils.tools import BUNDLED
 from mom_council.councils.yaml import as_plain
-from mom_council.redaction import shown
+from mom_council.redaction import quote
 from mom_council.vendors import VENDORS, vendor_of
 from mom_council.voting.methods import EQUAL_ANSWERS, METHODS
 
@@ -37,7 +37,7 @@ def _models_are_known(council: Council) -> Iterator[Problem]:
     known = tuple(council.models)
     for path, name in _pointers(council):
         if name not in council.models:
-            says = f"{shown(name)} is no key of `models`"
+            says = f"{quote(name)} is no key of `models`"
             yield Problem(path, says, True, nearest(name, known))
 
 
@@ -65,11 +65,11 @@ def _who_draws_does_not_talk(council: Council) -> Iterator[Problem]:
         vendor = vendor_of(model.provider)
         if draws and not vendor.draws:
             able = " or ".join(sorted(one.name for one in VENDORS.values() if one.draws))
-            says = f"{shown(name)} is on {shown(model.provider)}, which makes no pictures; a "
+            says = f"{quote(name)} is on {quote(model.provider)}, which makes no pictures; a "
             yield Problem(path, f"{says}painter's model is on {able}")
         elif not draws and vendor.draws and not vendor.talks:
             says = f"is on {vendor.name}, which draws and does not talk"
-            yield Problem(path, f"{shown(name)} {says}")
+            yield Problem(path, f"{quote(name)} {says}")
 
 
 def _tools_are_known(council: Council) -> Iterator[Problem]:
@@ -80,7 +80,7 @@ def _tools_are_known(council: Council) -> Iterator[Problem]:
     for path, names in wanted:
         for index, name in enumerate(names):
             if name not in known:
-                says = f"{shown(name)} is no key of `tools`"
+                says = f"{quote(name)} is no key of `tools`"
                 yield Problem((*path, index), says, True, nearest(name, known))
 
 
@@ -99,7 +99,7 @@ def _fallbacks_end(council: Council) -> Iterator[Problem]:
                 circle = [*trail[trail.index(name) :], name]
                 if frozenset(circle) not in told:
                     told.add(frozenset(circle))
-                    turns = " -> ".join(shown(one).strip("'") for one in circle)
+                    turns = " -> ".join(quote(one).strip("'") for one in circle)
                     path: Path = ("models", circle[-2], "fallbacks")
                     says = f"turn in a circle: {turns}"
                     yield Problem(path, says, cure="leave one of them out")
@@ -114,12 +114,12 @@ def _characters_are_distinct(council: Council) -> Iterator[Problem]:
     for index, name in enumerate(character.name for character in council.characters):
         path, same = ("characters", index, "name"), sameness(name)
         if same in nodes:
-            says = f"{shown(name)} is taken: {nodes[same]}"
+            says = f"{quote(name)} is taken: {nodes[same]}"
             yield Problem(path, says, cure="choose another name")
         elif same in voters:
-            says = f"{shown(name)} is taken: the node in which {shown(voters[same])} votes has it"
+            says = f"{quote(name)} is taken: the node in which {quote(voters[same])} votes has it"
             yield Problem(path, says, cure="choose another name")
-        nodes.setdefault(same, f"characters[{index}] is called {shown(name)}")
+        nodes.setdefault(same, f"characters[{index}] is called {quote(name)}")
 
 
 def _everyone_has_one_seat(council: Council) -> Iterator[Problem]:
@@ -134,15 +134,15 @@ def _everyone_has_one_seat(council: Council) -> Iterator[Problem]:
         for place, name in enumerate(layer):
             path: Path = ("layers", row, place)
             if name not in known:
-                says = f"{shown(name)} is no character"
+                says = f"{quote(name)} is no character"
                 yield Problem(path, says, True, nearest(name, known))
             elif name in seat:
-                says = f"{shown(name)} sits in {seat[name]} already"
+                says = f"{quote(name)} sits in {seat[name]} already"
                 yield Problem(path, says, cure="a character has one seat")
             seat.setdefault(name, f"layers[{row}][{place}]")
     for index, name in enumerate(known):
         if name not in seat:
-            says = f"{shown(name)} sits in no layer"
+            says = f"{quote(name)} sits in no layer"
             cure = "add it to one, or leave out `layers`"
             yield Problem(("characters", index, "name"), says, cure=cure)
 
@@ -205,7 +205,7 @@ def _people_sit_as_characters(council: Council) -> Iterator[Problem]:
     people = {key for key, model in council.models.items() if vendor_of(model.provider).is_person}
     for path, name in _pointers(council):
         if name in people and path[0] != "characters":
-            says = f"{shown(name)} is a person, who answers and votes in a seat of `characters`"
+            says = f"{quote(name)} is a person, who answers and votes in a seat of `characters`"
             yield Problem(path, says, cure="name a model here")
     for key in people:
         if council.models[key].fallbacks:

@@ -20,7 +20,7 @@ from mom_council.councils.refusals import Problem, in_words, nearest, refusal
 from mom_council.councils.schema import Council, Model
 from mom_council.councils.yaml import MOST_CHARACTERS, as_plain
 from mom_council.errors import CouncilError, UnknownNameError
-from mom_council.redaction import keys_in, shown
+from mom_council.redaction import keys_in, quote
 
 START = "start from a preset: `mom councils`"
 
@@ -47,7 +47,7 @@ def read_text(path: Path) -> str:
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is no path"
         says = f"cannot be read ({reason}); look at its name and its permissions"
-        raise CouncilError(f"{shown(str(path))}: {says}") from None
+        raise CouncilError(f"{quote(str(path))}: {says}") from None
 
 
 def _decoded(content: bytes, path: Path) -> str:
@@ -78,14 +78,14 @@ def load_council(source: str | PathLike[str] | Mapping[str, Any] | Council) -> C
             from sitting.
     """
     if isinstance(source, Council):
-        return _checked(source, f"council {shown(source.name)}")
+        return _checked(source, f"council {quote(source.name)}")
     if isinstance(source, Mapping):
         return _seated(source, "council")
     if isinstance(source, PathLike):
         return _from_file(os.fsdecode(source))
     if not isinstance(source, str):
         raise CouncilError(
-            f"a council is a preset's name, a path or a mapping, not {shown(source)}"
+            f"a council is a preset's name, a path or a mapping, not {quote(source)}"
         )
     if "/" in source or os.sep in source or source.lower().endswith((".yaml", ".yml", ".json")):
         return _from_file(source)
@@ -149,7 +149,7 @@ def _seated(values: Any, origin: str) -> Council:
     if values is None or values == {}:
         raise CouncilError(f"{origin}: is empty", cure=START)
     if not isinstance(values, Mapping):
-        is_a = f"is {shown(values)}, and a council is a mapping of name, models, characters, ..."
+        is_a = f"is {quote(values)}, and a council is a mapping of name, models, characters, ..."
         raise CouncilError(f"{origin}: {is_a}", cure=START)
     problems, plain = as_plain(values)
     if problems:
@@ -190,5 +190,5 @@ def _is_file(name: str) -> bool:
 
 def _no_preset(name: object) -> UnknownNameError:
     return UnknownNameError(
-        f"there is no council {shown(name)}", cure=nearest(name, preset_names())
+        f"there is no council {quote(name)}", cure=nearest(name, preset_names())
     )

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from mom_council.councils.schema import Council, Section
 from mom_council.errors import CouncilError, UnknownNameError
-from mom_council.redaction import HIDDEN, may_be_a_key, names_a_secret, shown
+from mom_council.redaction import HIDDEN, may_be_a_key, names_a_secret, quote
 
 Path = tuple[str | int, ...]
 
@@ -90,7 +90,7 @@ def where(path: Path) -> str:
         elif re.fullmatch(r"[\w-]{1,64}", step):
             text += f".{step}"
         else:
-            text += f"[{shown(step)}]"
+            text += f"[{quote(step)}]"
     return text.removeprefix(".")
 
 
@@ -100,7 +100,7 @@ def nearest(name: object, names: Sequence[str]) -> str:
         return suggestion
     if not names:
         return ""
-    listed = ", ".join(shown(word) for word in names[:20])
+    listed = ", ".join(quote(word) for word in names[:20])
     return f"known: {listed}{', ...' if len(names) > 20 else ''}"
 
 
@@ -110,7 +110,7 @@ def near_miss(name: object, names: Sequence[str]) -> str:
 
     plain = {word.casefold(): word for word in names[:_MOST_NEAR]}
     near = difflib.get_close_matches(str(name)[:64].casefold(), plain, n=1)
-    return f"did you mean {shown(plain[near[0]])}?" if near else ""
+    return f"did you mean {quote(plain[near[0]])}?" if near else ""
 
 
 def in_words(error: ValidationError, root: type[Section] = Council) -> Iterator[Problem]:
@@ -133,7 +133,7 @@ def _in_words(detail: ErrorDetails, root: type[Section]) -> Problem:
         most, actual = facts["max_length"], facts["actual_length"]
         return Problem(path, f"must have at most {most} entries, has {actual}")
     says = _SAYS.get(kind, "cannot be read").format(**facts)
-    return Problem(path, f"{says}, is {shown(value)}", cure=_cure(kind, value, facts))
+    return Problem(path, f"{says}, is {quote(value)}", cure=_cure(kind, value, facts))
 
 
 def _cure(kind: str, value: object, facts: dict[str, Any]) -> str:

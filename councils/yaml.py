@@ -21,7 +21,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from mom_council.councils.refusals import Path, Problem
 from mom_council.councils.schema import Council, Section
 from mom_council.errors import CouncilError
-from mom_council.redaction import shown
+from mom_council.redaction import quote
 
 # Far beyond any council, and far below what would hold up the reader.
 MOST_CHARACTERS = 1_000_000
@@ -70,7 +70,7 @@ class _Copy:
     def items(self, values: Mapping[Any, Any], path: Path) -> Iterator[tuple[str, Any]]:
         for key, value in values.items():
             if not isinstance(key, str):
-                says = f"the key {shown(key)} must be text; put it in quotes"
+                says = f"the key {quote(key)} must be text; put it in quotes"
                 self.problems.append(Problem(path, says))
             elif (text := self.text(key, path)) is not None:
                 yield text, value
@@ -88,7 +88,7 @@ class _Copy:
         kind = (
             "a finite number of fewer digits" if number else "text, a number, a list or a mapping"
         )
-        self.problems.append(Problem(path, f"must be {kind}, is {shown(value)}"))
+        self.problems.append(Problem(path, f"must be {kind}, is {quote(value)}"))
         return None
 
     def text(self, value: str, path: Path) -> str | None:
@@ -157,7 +157,7 @@ class _Loader(yaml.SafeLoader):
                 raise _refused(f"more than {most} {things}; write a simpler council", event)
         tag = getattr(event, "tag", None)
         if tag is not None:
-            raise _refused(f"the tag {shown(tag)} is not read; leave it out", event)
+            raise _refused(f"the tag {quote(tag)} is not read; leave it out", event)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -168,7 +168,7 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, ScalarNode):
                 raise _refused("a key must be a plain name", key)
             if key.value in seen:
-                raise _refused(f"{shown(key.value)} stands twice here; keep one", key)
+                raise _refused(f"{quote(key.value)} stands twice here; keep one", key)
             seen.add(key.value)
         # Not SafeConstructor's: that one reads merge keys.
         return yaml.constructor.BaseConstructor.construct_mapping(self, node, deep)

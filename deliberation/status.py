@@ -15,7 +15,7 @@ from mom_council.deliberation.state import CouncilState
 from mom_council.records import Absence, AnswerFinish, Proposal, Segment, Status, Verdict
 from mom_council.voting.counting import overturned
 from mom_council.voting.dissent import dissenting, joined_leader, led, minority_report
-from mom_council.voting.methods import EQUAL_ANSWERS, METHODS
+from mom_council.voting.methods import METHODS
 
 
 def fallback_notes(segments: Iterable[Segment]) -> tuple[str, ...]:
@@ -160,8 +160,8 @@ def _few(
         return ("The last layer gave one proposal: there was nothing to vote on.",)
     if len(standing) == 1:
         return (f"Only {standing[0].character!r} answered: there was nothing to vote on.",)
-    counted = verdict.method == EQUAL_ANSWERS != council.deliberation.method
-    if len(standing) == 2 and counted:
+    replaced = verdict.method != council.deliberation.method
+    if len(standing) == 2 and replaced and METHODS[verdict.method].counts_answers:
         return (
             "There were two proposals: nobody votes for itself, so only equal answers counted.",
         )

@@ -32,7 +32,7 @@ from mom_council.councils.yaml import MOST_CHARACTERS, as_plain, read_yaml
 from mom_council.errors import CouncilError, StorageError
 from mom_council.paths import CONFIG_VARIABLE, config_dir
 from mom_council.records import Usage
-from mom_council.redaction import shown
+from mom_council.redaction import quote
 from mom_council.vendors import vendor_of
 
 NAME = "prices.yaml"
@@ -83,7 +83,7 @@ def read_prices(path: Path) -> Prices:
         text = path.read_bytes()[: MOST_CHARACTERS + 1].decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
-        raise CouncilError(f"{shown(str(path))}: cannot be read ({reason})") from None
+        raise CouncilError(f"{quote(str(path))}: cannot be read ({reason})") from None
     values = read_yaml(text, str(path))
     if not isinstance(values, Mapping):
         says = "is no mapping of providers or addresses to models and their prices"
@@ -107,7 +107,7 @@ def read_table(file: str | None) -> Prices:
     if file is not None:
         path = Path(os.path.expanduser(file))  # noqa: PTH111  (Path's raises without a home)
         if not path.exists():
-            raise CouncilError(f"{shown(file)}: there is no such file; `prices` names it")
+            raise CouncilError(f"{quote(file)}: there is no such file; `prices` names it")
         return read_prices(path)
     try:
         usual = config_dir() / NAME

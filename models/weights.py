@@ -26,7 +26,7 @@ from mom_council.errors import (
 )
 from mom_council.models.addresses import is_near
 from mom_council.paths import ensure, weights_dir
-from mom_council.redaction import fault_in_address, shown
+from mom_council.redaction import fault_in_address, quote
 
 if TYPE_CHECKING:
     import httpx
@@ -51,7 +51,7 @@ def find_weights(name: str) -> Path:
     near = nearest(name, sorted(downloaded_weights() | downloaded_weights(SHIPPED)))
     other = "give the path of a .gguf file, or get some with `mom download`"
     raise UnknownNameError(
-        f"there are no weights {shown(name)}",
+        f"there are no weights {quote(name)}",
         cure=f"{near}; {other}" if near else other,
     )
 
@@ -90,7 +90,7 @@ def _weights_at(name: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is no path"
         says = f"cannot be read ({reason}); look at its path and its permissions"
-    raise CouncilError(f"the weights file {shown(name)} {says}")
+    raise CouncilError(f"the weights file {quote(name)} {says}")
 
 
 def eyes_of(weights: Path) -> Path | None:
@@ -173,11 +173,11 @@ def download_weights(
     """
     if url is None and name not in WEIGHTS:
         raise UnknownNameError(
-            f"no weights {shown(name)} can be had", cure=nearest(name, [*WEIGHTS])
+            f"no weights {quote(name)} can be had", cure=nearest(name, [*WEIGHTS])
         )
     if not re.fullmatch(r"\w[\w.+-]{0,99}", name):
         raise CouncilError(
-            f"weights cannot be called {shown(name)}", cure="use letters, digits, - and ."
+            f"weights cannot be called {quote(name)}", cure="use letters, digits, - and ."
         )
     offer = WEIGHTS[name] if url is None else Offer(name, "", 0, "")
     home = os.environ.get(VARIABLE) or HOME
@@ -198,7 +198,7 @@ def download_weights(
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk is full" if full else error.strerror or type(error).__name__
         raise StorageError(
-            f"weights cannot be kept in {shown(str(file.parent))} ({reason})",
+            f"weights cannot be kept in {quote(str(file.parent))} ({reason})",
             cure="make room, or set MOM_DATA_DIR to another folder; what was received is kept",
         ) from None
     return file
@@ -270,4 +270,4 @@ def _fault(part: Path, total: int | None, megabytes: int, sha256: str | None) ->
 
 
 def _unavailable(address: str, reason: str) -> ModelUnavailableError:
-    return ModelUnavailableError(f"weights cannot be had from {shown(address)}: {reason}")
+    return ModelUnavailableError(f"weights cannot be had from {quote(address)}: {reason}")

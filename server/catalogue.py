@@ -18,7 +18,7 @@ from mom_council.councils.loader import load_council, preset_names
 from mom_council.councils.saved import saved_councils
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
-from mom_council.redaction import shown
+from mom_council.redaction import quote
 from mom_council.runs.ask import OpenCouncil
 from mom_council.server.errors import Refusal
 from mom_council.voting.methods import ALIASES, METHODS
@@ -90,7 +90,7 @@ class Catalogue:
         if ":" in model and method not in METHODS:
             raise Refusal(
                 404,
-                f"The model {shown(model)} does not exist: votes are not counted that way; there "
+                f"The model {quote(model)} does not exist: votes are not counted that way; there "
                 f"are {', '.join(METHODS)}.",
                 param="model",
                 code="model_not_found",
@@ -111,7 +111,7 @@ class Catalogue:
         if name not in names:
             raise Refusal(
                 404,
-                f"The model {shown(name)} does not exist; there are {', '.join(names)}.",
+                f"The model {quote(name)} does not exist; there are {', '.join(names)}.",
                 param="model",
                 code="model_not_found",
             )

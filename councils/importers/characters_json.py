@@ -15,7 +15,7 @@ from mom_council.councils.importers.foreign import Draft, Foreign, Names, Report
 from mom_council.councils.loader import load_council
 from mom_council.councils.refusals import Problem, refusal
 from mom_council.errors import CouncilError
-from mom_council.redaction import fault_in_address, shown
+from mom_council.redaction import fault_in_address, quote
 
 KEYS = ("OLLAMA_API_URL", "GRADIO_PORT", "GPU_TEMP_LIMIT", "DEBUG_MODE", "TOKEN_MODE")
 _USUAL = ("http://localhost:11434", "http://127.0.0.1:11434")
@@ -86,7 +86,7 @@ def _thermal(limit: str) -> dict[str, float]:
     except ValueError:
         degrees = float("nan")
     if not 20 <= degrees <= 120:
-        says = f"must be a number from 20 to 120 degrees Celsius, is {shown(limit)}"
+        says = f"must be a number from 20 to 120 degrees Celsius, is {quote(limit)}"
         raise refusal(_NAME, [Problem(("GPU_TEMP_LIMIT",), says)])
     # The same 7 degrees as between our own limit and its end.
     return {"limit": degrees, "resume": max(degrees - 7, 10)}

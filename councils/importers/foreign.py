@@ -24,7 +24,7 @@ from mom_council.councils.refusals import Path, Problem, in_words, keys_at, refu
 from mom_council.councils.schema import Council
 from mom_council.councils.yaml import as_plain
 from mom_council.errors import CouncilError
-from mom_council.redaction import fault_in_address, names_a_secret, shown
+from mom_council.redaction import fault_in_address, names_a_secret, quote
 
 
 class ImportNote(NamedTuple):
@@ -164,7 +164,7 @@ def seen(kind: type[F], values: Any, origin: str, report: Report) -> F:
     """
     if not isinstance(values, Mapping):
         raise CouncilError(
-            f"{origin}: is {shown(values)}, and must be a mapping of names to values"
+            f"{origin}: is {quote(values)}, and must be a mapping of names to values"
         )
     problems, plain = as_plain(values)
     if problems:

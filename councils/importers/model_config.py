@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mom_council.councils.importers.foreign import Draft, Foreign, Names, Report, Voices, seen
 from mom_council.councils.refusals import Problem, nearest, refusal
-from mom_council.redaction import shown
+from mom_council.redaction import quote
 from mom_council.vendors import VENDORS, vendor_of
 from mom_council.vendors.local import HUGGINGFACE
 
@@ -171,7 +171,7 @@ def _pointing_nowhere(config: ModelConfig) -> Any:
     keys = tuple(config.models)
 
     def lost(path: tuple[str | int, ...], name: str) -> Problem:
-        says = f"{shown(name)} is no key of `models`"
+        says = f"{quote(name)} is no key of `models`"
         return Problem(path, says, True, nearest(name, keys))
 
     if config.default_model is not None and config.default_model not in keys:

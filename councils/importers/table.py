@@ -22,7 +22,7 @@ from mom_council.councils.importers.foreign import Draft, Imported, Report, plai
 from mom_council.councils.loader import load_council, read_text
 from mom_council.councils.yaml import read_yaml
 from mom_council.errors import CouncilError
-from mom_council.redaction import secrets_in, shown
+from mom_council.redaction import quote, secrets_in
 
 
 def read_json(text: str, origin: str) -> Any:
@@ -70,7 +70,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"{shown(twice)} stands twice in one mapping; keep one")
+        raise ValueError(f"{quote(twice)} stands twice in one mapping; keep one")
     return found
 
 

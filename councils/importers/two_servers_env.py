@@ -7,7 +7,7 @@ from typing import Any
 
 from mom_council.councils.importers.foreign import Draft, Report, Voices
 from mom_council.councils.refusals import Problem, refusal
-from mom_council.redaction import fault_in_address, names_a_secret, shown
+from mom_council.redaction import fault_in_address, names_a_secret, quote
 
 KEYS = ("INFERENCE_API_URL", "INFERENCE_SMALL_API_URL", "INFERENCE_MODEL_NAME")
 _LARGE, _SMALL = "INFERENCE", "INFERENCE_SMALL"
@@ -79,7 +79,7 @@ def _context(env: Mapping[str, str], server: str) -> int | None:
     if name not in env:
         return None
     if not env[name].isdecimal() or int(env[name][:9]) < 64:
-        says = f"must be a number of tokens, 64 or more, is {shown(env[name])}"
+        says = f"must be a number of tokens, 64 or more, is {quote(env[name])}"
         raise refusal(_NAME, [Problem((name,), says)])
     return int(env[name][:9])
 

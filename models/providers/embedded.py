@@ -30,7 +30,7 @@ from mom_council.errors import (
     ProviderNotInstalledError,
 )
 from mom_council.models.weights import SHIPPED, eyes_of, find_weights
-from mom_council.redaction import shown
+from mom_council.redaction import quote
 
 if TYPE_CHECKING:
     from mom_council.models.resolved import ModelInstance
@@ -196,7 +196,7 @@ def _start_into(future: Future[_Engine], load: _Load) -> None:
 def _start(load: _Load) -> _Engine:
     if not is_installed():
         raise ProviderNotInstalledError(
-            f"{shown(load.name)} needs llama.cpp, and its package 'xllamacpp' is not installed",
+            f"{quote(load.name)} needs llama.cpp, and its package 'xllamacpp' is not installed",
             cure="`pip install xllamacpp` (where it has no wheel, install Ollama instead)",
         )
     key = secrets.token_urlsafe(32)
@@ -217,7 +217,7 @@ def _start(load: _Load) -> _Engine:
         _release(program)
         reason = answer.get("error") or _death(program.returncode)
         raise ModelUnavailableError(
-            f"llama.cpp cannot serve {shown(load.name)}: {reason}",
+            f"llama.cpp cannot serve {quote(load.name)}: {reason}",
             cure="try smaller weights, a smaller 'context', or get the file again",
         )
     return _Engine(program, Endpoint(f"{answer['url']}/v1", key))

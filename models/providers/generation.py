@@ -17,7 +17,7 @@ from jinja2 import TemplateError
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mom_council.errors import CouncilError
-from mom_council.redaction import shown
+from mom_council.redaction import quote
 
 Turn = dict[str, str]
 
@@ -40,7 +40,7 @@ def read_template(written: str | None) -> str | None:
     except (OSError, UnicodeDecodeError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise CouncilError(
-            f"params.chat_template: {shown(written)} cannot be read ({reason})",
+            f"params.chat_template: {quote(written)} cannot be read ({reason})",
             cure="give a file, or the template itself",
         ) from None
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from mom_council.errors import CouncilError, ModelUnavailableError
-from mom_council.redaction import shown
+from mom_council.redaction import quote
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
@@ -46,7 +46,7 @@ def folder_of(name: str) -> Path:
         return path
     if not _REPOSITORY.fullmatch(name):
         raise CouncilError(
-            f"{shown(name)} is no folder here, and no name like 'owner/model'",
+            f"{quote(name)} is no folder here, and no name like 'owner/model'",
             cure="name one of them",
         )
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -57,7 +57,7 @@ def folder_of(name: str) -> Path:
         return Path(snapshot_download(name, local_files_only=True))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
         raise ModelUnavailableError(
-            f"{shown(name)} is not on this machine, and nothing is downloaded unasked",
+            f"{quote(name)} is not on this machine, and nothing is downloaded unasked",
             cure=f"get it once with `hf download {name}`, or name the folder that holds it",
         ) from None
 
@@ -75,13 +75,13 @@ def weights_in(folder: Path) -> list[Path]:
     if any(file.suffix in _PICKLED for file in folder.rglob("*")):
         raise CouncilError(
             (
-                f"{shown(str(folder))} has its weights in pickled files, which can run "
+                f"{quote(str(folder))} has its weights in pickled files, which can run "
                 "code when they are opened"
             ),
             cure="get them as .safetensors",
         )
     raise CouncilError(
-        f"{shown(str(folder))} holds no weights (.safetensors)", cure="look at its path"
+        f"{quote(str(folder))} holds no weights (.safetensors)", cure="look at its path"
     )
 
 

@@ -9,8 +9,8 @@ from mom_council.redaction import (
     fault_in_address,
     may_be_a_key,
     names_a_secret,
+    quote,
     secrets_in,
-    shown,
 )
 
 
@@ -38,15 +38,15 @@ def test_a_name_that_only_sounds_like_one_is_none(key: str):
 )  # fmt: skip
 def test_names_of_models_and_plain_words_are_shown(text: str):
     assert not may_be_a_key(text)
-    assert shown(text) == repr(text)
+    assert quote(text) == repr(text)
 
 
 def test_what_is_shown_is_short_and_never_a_container():
-    assert len(shown("word " * 100)) < 70
-    assert shown({"a": "secret"}) == "a mapping"
-    assert shown(["secret"]) == "a list"
-    assert shown(b"secret") == "a Python bytes"
-    assert shown("Bearer 0123456789abcdef") == HIDDEN
+    assert len(quote("word " * 100)) < 70
+    assert quote({"a": "secret"}) == "a mapping"
+    assert quote(["secret"]) == "a list"
+    assert quote(b"secret") == "a Python bytes"
+    assert quote("Bearer 0123456789abcdef") == HIDDEN
 
 
 def test_secrets_are_found_at_any_depth_and_named_by_their_path():
