@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mom_council.graph.council import build_graph, council
     from mom_council.records import Ballot, Proposal, Status, Verdict
     from mom_council.runs.checkpoints import open_checkpointer
-    from mom_council.runs.resume import resume
+    from mom_council.runs.follow import resume
     from mom_council.voting.ballots import read_ballot
     from mom_council.voting.candidates import Candidate
     from mom_council.voting.reading.answer import Answer

@@ -19,7 +19,7 @@ from mom_council.errors import StorageError
 from mom_council.records import Usage
 from mom_council.redaction import redact
 from mom_council.runs.ask import OpenCouncil, Run, open_runs
-from mom_council.runs.resume import is_open
+from mom_council.runs.follow import is_open
 
 
 class RowRunner:

@@ -48,7 +48,7 @@ def going_on(command: str, thread: str, db: str | None) -> str:
 
 async def describe_kept(graph: Graph, config: RunnableConfig) -> str | None:
     """What there is of the open question; None where nothing is open."""
-    from mom_council.runs.resume import is_open
+    from mom_council.runs.follow import is_open
 
     snapshot = await graph.aget_state(config)
     if not is_open(snapshot):
@@ -61,7 +61,7 @@ async def describe_kept(graph: Graph, config: RunnableConfig) -> str | None:
 
 async def open_question(graph: Graph, config: RunnableConfig) -> str | None:
     """The beginning of the thread's open question; None where nothing is open."""
-    from mom_council.runs.resume import is_open
+    from mom_council.runs.follow import is_open
 
     snapshot = await graph.aget_state(config)
     if not is_open(snapshot):
@@ -203,7 +203,7 @@ class Session:
                 ),
                 cure="name that council with --council, or ask again",
             )
-        from mom_council.runs.resume import is_open
+        from mom_council.runs.follow import is_open
 
         if not is_open(await self.opened.graph.aget_state(self._config())):
             import typer

@@ -15,9 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mom_council.councils.names import RESERVED, sameness, voter_node
 from mom_council.councils.refusals import Path, Problem, in_words, nearest
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import RESERVED, Council, sameness, voter_node
 from mom_council.councils.tools import BUNDLED
 from mom_council.councils.yaml import as_plain
 from mom_council.redaction import quote

@@ -1,4 +1,6 @@
-"""The council as it is written: every field of the YAML, typed, bounded and explained.
+"""The names of the graph's nodes, in one place, so that a council cannot take one of them.
+
+The council as it is written: every field of the YAML, typed, bounded and explained.
 
 The descriptions here are what `mom councils check` prints and what LangGraph Studio shows.
 Names that point at other names (a character's model, a fallback) are checked in
@@ -7,6 +9,7 @@ Names that point at other names (a character's model, a fallback) are checked in
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -36,6 +39,35 @@ from mom_council.councils.sections import (
 )
 from mom_council.councils.tools import Server, Tool
 from mom_council.voting.methods import ALIASES, METHODS, describe_methods
+
+RESERVED = frozenset(
+    {
+        "__start__",
+        "__end__",
+        "classifier",
+        "image_reader",
+        "annotator",
+        "seating",
+        "thermal_wait",
+        "quorum",
+        "consensus",
+        "comparison",
+        "synthesizer",
+        "painter",
+    }
+)
+"""What the graph calls its own nodes. A character's node is called by the character's name."""
+
+
+def voter_node(name: str) -> str:
+    """The node in which the character called `name` votes."""
+    return f"{name} votes"
+
+
+def sameness(name: str) -> str:
+    """Two names with one sameness look alike to a reader: case, width and blanks aside."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
 
 __all__ = [
     "Annotator",

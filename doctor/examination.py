@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
-from mom_council.doctor import council, machine, models, storage
+from mom_council.doctor import council, machine
+from mom_council.doctor import council as models
+from mom_council.doctor import machine as storage
 from mom_council.doctor.finding import Finding, warn
 from mom_council.redaction import redact
 

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
-from mom_council.councils.names import RESERVED, voter_node
 from mom_council.councils.recording import (
     RecordedAnswer,
     RecordedQuestion,
     read_recording,
     write_recording,
 )
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import RESERVED, Council, voter_node
 from mom_council.evals.asking import SoloAnswer, ask_everyone
 from mom_council.evals.cases import Case
 from mom_council.evals.scorers import SCORERS, suits

@@ -15,10 +15,9 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from mom_council.councils.loader import load_council
-from mom_council.councils.names import voter_node
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
-from mom_council.deliberation.race import Races
+from mom_council.deliberation.fan_out import Races
 from mom_council.deliberation.selectors import effective_council
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError

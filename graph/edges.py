@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mom_council.councils.names import voter_node
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.conversation import question_images
 from mom_council.deliberation.schedule import has_another_turn, needs_ballots
 from mom_council.deliberation.selectors import pending_speakers, pending_voters

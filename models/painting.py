@@ -19,10 +19,10 @@ from mom_council.errors import (
     ModelUnavailableError,
 )
 from mom_council.models.addresses import address_of
-from mom_council.models.call_log import CallLog
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.images import PictureError, check_png
 from mom_council.models.lanes import open_lane
+from mom_council.models.model_call import CallLog
 from mom_council.models.prices import Meter, price_of, prices_of
 from mom_council.models.providers import Drawing, DrawnPicture, ImageOrder, load_code
 from mom_council.models.registry import check, opening_of

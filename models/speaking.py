@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.models import cache, capabilities
 from mom_council.models.addresses import address_of
-from mom_council.models.call_log import CallLog
 from mom_council.models.capabilities import messages_for
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.lanes import Lane, open_lane
-from mom_council.models.model_call import ModelCall, Question, Reply
+from mom_council.models.model_call import CallLog, ModelCall, Question, Reply
 from mom_council.models.prices import price_of, prices_of
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import breaker_of

@@ -28,7 +28,7 @@ from mom_council.deliberation.events import (
     Speaker,
     emit,
 )
-from mom_council.deliberation.hardware import wait_until_cool
+from mom_council.deliberation.fan_out import wait_until_cool
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
 from mom_council.models.images import picture_reference, save_picture

@@ -12,17 +12,18 @@ from langgraph.runtime import Runtime
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.ask_model import (
+    ToolAccess,
     ask_model,
     cancelled_segment,
     compose_messages,
     failed_segment,
+    tool_access,
 )
 from mom_council.deliberation.context import AnswerForm, CouncilContext, context_of
 from mom_council.deliberation.conversation import UNSEEN
 from mom_council.deliberation.events import Answered, Noted, Speaker, emit
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.deliberation.status import build_status, message_label
-from mom_council.deliberation.tools import ToolAccess, tool_access
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
@@ -30,8 +31,14 @@ from mom_council.models.tool_offer import ToolCall
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools
 from mom_council.prompts import fill, render
 from mom_council.records import AnswerFinish, Proposal, Segment, Verdict
-from mom_council.voting.comparison import compare, in_words
-from mom_council.voting.dissent import contradiction_of, dissenting, support, verdict_in_words
+from mom_council.voting.dissent import (
+    compare,
+    contradiction_of,
+    dissenting,
+    in_words,
+    support,
+    verdict_in_words,
+)
 
 LABEL = "(No synthesizer wrote this: it is the proposal that the council preferred, as it stood.)"
 

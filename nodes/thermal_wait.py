@@ -6,7 +6,7 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.hardware import announce_turns, wait_until_cool
+from mom_council.deliberation.fan_out import announce_turns, wait_until_cool
 from mom_council.deliberation.selectors import current_turn, notes_of
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 

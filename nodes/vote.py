@@ -19,7 +19,7 @@ from mom_council.deliberation.ask_model import (
 )
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Missed, Speaker, Voted, emit
-from mom_council.deliberation.race import OutOfTime, Race, Races, TooLate
+from mom_council.deliberation.fan_out import OutOfTime, Race, Races, TooLate
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_character, resolve_model

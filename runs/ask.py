@@ -46,8 +46,7 @@ from mom_council.errors import DeliberationError
 from mom_council.graph.council import compile_council
 from mom_council.models.clients import close_loop_resources
 from mom_council.runs.checkpoints import MEMORY, open_checkpointer
-from mom_council.runs.follow import follow
-from mom_council.runs.resume import awake, ready
+from mom_council.runs.follow import awake, follow, ready
 from mom_council.runs.words import waiting_for
 from mom_council.tracing.langsmith import settle_langsmith
 from mom_council.tracing.local import local_trace

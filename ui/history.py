@@ -13,8 +13,7 @@ from mom_council.deliberation.events import Counted, Speaker
 from mom_council.deliberation.selectors import notes_of
 from mom_council.graph.council import compile_council
 from mom_council.records import Segment, Verdict
-from mom_council.runs.follow import RoundView, RunView, SpeakerView
-from mom_council.runs.resume import is_open
+from mom_council.runs.follow import RoundView, RunView, SpeakerView, is_open
 from mom_council.voting.stopping import explain
 
 if TYPE_CHECKING:

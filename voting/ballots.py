@@ -15,18 +15,28 @@ from typing import Any, NamedTuple
 
 from mom_council.records import Ballot
 from mom_council.voting.ballot_forms import BallotForm, Field
-from mom_council.voting.ballot_words import RANK_WORD, YES, normalise, place_of
-from mom_council.voting.candidates import GOES_ON, NOUN, Candidate, CandidateMatcher
-from mom_council.voting.methods import METHODS
-from mom_council.voting.reading.text import json_spans, plain_text
-from mom_council.voting.reading_choice import NONE, read_choice, said_choice
-from mom_council.voting.reading_lists import (
+from mom_council.voting.ballot_readings import (
+    NONE,
     counts_from_worst,
     ranking_of,
     read_approvals,
+    read_choice,
     read_ranking,
+    said_choice,
     says_points,
 )
+from mom_council.voting.candidates import (
+    GOES_ON,
+    NOUN,
+    RANK_WORD,
+    YES,
+    Candidate,
+    CandidateMatcher,
+    normalise,
+    place_of,
+)
+from mom_council.voting.methods import METHODS
+from mom_council.voting.reading.text import json_spans, plain_text
 from mom_council.voting.reading_scores import read_scores, score_of, split_numbers
 
 __all__ = ["Candidate", "Reading", "read_ballot"]

@@ -1,4 +1,12 @@
-"""Who disagreed, and the strongest of what they said.
+"""What several proposals have in common, where they contradict each other, what one alone says.
+
+Councils lose most of what only one member knew, so the synthesizer is handed it by name. Here it is
+found by the words alone, at the price of no call: proposals are cut into statements, and statements
+that share most of their words are one point. Two that do and differ in a number, or in a "not", are
+a contradiction. What says the same in other words is taken for two points; a model can tell better
+(`synthesizer.compare: model`).
+
+Who disagreed, and the strongest of what they said.
 
 Councils lose most of the good ideas that only one member had, so the synthesizer is handed the
 dissent explicitly.
@@ -8,12 +16,197 @@ What stands behind a proposal, in the words that the synthesizer and the reader 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 from mom_council.records import Ballot, Proposal, Verdict
 from mom_council.voting.ballot_forms import CHOICE
 from mom_council.voting.methods import METHODS
-from mom_council.voting.reading import are_same, is_refusal, read_answer, read_value
+from mom_council.voting.reading import (
+    are_same,
+    group_equal,
+    is_refusal,
+    plain_text,
+    read_answer,
+    read_value,
+)
+
+_ALIKE = 0.6
+"""Share of words from which on two statements are about the same."""
+_MOST = 240
+"""Statements that are compared, of all proposals together."""
+_LONGEST = 160
+_CUT = re.compile(r"(?<=[.!?;])\s+(?=[\"'(\[]?[A-Z0-9À-Þ])|\n+")
+_ANSWER = re.compile(
+    r"[\s*_#]*(?:the\s+)?(?:final\s+)?answer\b[^.]{0,24}?(?:is\b|:)", re.IGNORECASE
+)
+_BULLET = re.compile(r"^\s*(?:[-*•>#]+|\(?\d{1,2}[.)])\s+")
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d+(?:[.,]\d+)*")
+_NOT = frozenset({"not", "no", "never", "none", "neither", "cannot", "without", "false", "wrong"})
+_EMPTY = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        a an the is are was were be been of to in on at by for with and or but it its this that
+        these those as from so than then there here i we you he she they my your our their do does
+        did has have had will would can could should may might must also very just
+        """,
+    )
+)
+
+
+@dataclass
+class Point:
+    """Something that proposals state, in the words of the first."""
+
+    text: str
+    members: list[str]
+    words: frozenset[str] = field(repr=False)
+    numbers: frozenset[str] = field(repr=False)
+    denied: bool = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The points of several proposals; characters in the order of the proposals."""
+
+    agreed: tuple[Point, ...] = ()
+    contradictions: tuple[tuple[Point, Point], ...] = ()
+    partial: tuple[Point, ...] = ()
+    unique: tuple[Point, ...] = ()
+
+
+def compare(texts: dict[str, str]) -> Comparison:
+    """Compare what was proposed.
+
+    Args:
+        texts: character -> its proposal; refusals and empty texts say nothing.
+    """
+    heard = {
+        name: plain_text(text)
+        for name, text in texts.items()
+        if text.strip() and not is_refusal(text)
+    }
+    if len(heard) < 2:
+        return Comparison()
+    points: list[Point] = []
+    against: list[tuple[Point, Point]] = []
+    for name, text in heard.items():
+        for said in _statements(text)[: max(1, _MOST // len(heard))]:
+            _lay(_point(said, name), points, against)
+    against += _answers(heard)
+    disputed = {id(one) for pair in against for one in pair}
+    rest = [one for one in points if id(one) not in disputed]
+    return Comparison(
+        agreed=tuple(one for one in rest if len(one.members) == len(heard)),
+        contradictions=tuple(against),
+        partial=tuple(one for one in rest if 1 < len(one.members) < len(heard)),
+        unique=tuple(one for one in rest if len(one.members) == 1),
+    )
+
+
+def _lay(new: Point, points: list[Point], against: list[tuple[Point, Point]]) -> None:
+    """Join a statement to the point that it repeats, or put it beside those it contradicts."""
+    fits = [(_likeness(new, one), -at, one) for at, one in enumerate(points)]
+    same = [each for each in fits if each[0] >= _ALIKE and not _contradict(each[2], new)]
+    if same:
+        _, _, point = max(same, key=lambda each: each[:2])
+        if new.members[0] not in point.members:
+            point.members += new.members
+        return
+    disputed = [
+        one
+        for alike, _, one in fits
+        if new.members[0] not in one.members
+        and _contradict(one, new)
+        and max(alike, _contained(one, new)) >= _ALIKE
+    ]
+    points.append(new)
+    against += [(one, new) for one in disputed]
+
+
+def _contradict(one: Point, other: Point) -> bool:
+    return one.numbers != other.numbers or one.denied != other.denied
+
+
+def _answers(texts: dict[str, str]) -> list[tuple[Point, Point]]:
+    """Final answers that differ, the first against each other one."""
+    names = list(texts)
+    answers = [read_answer(texts[name]) for name in names]
+    points = []
+    for places in group_equal(answers):
+        point = _point(f"the answer is {answers[places[0]].form}", names[places[0]])
+        point.members += [names[at] for at in places[1:]]
+        points.append(point)
+    return [(points[0], other) for other in points[1:]]
+
+
+def _statements(text: str) -> list[str]:
+    found = []
+    for piece in _CUT.split(text):
+        said = " ".join(_BULLET.sub("", piece).split())
+        if _ANSWER.match(said) or said.endswith(":"):
+            continue  # answers are compared as such
+        if len(_WORD.findall(said)) >= 3:
+            found.append(said if len(said) <= _LONGEST else f"{said[: _LONGEST - 3].rstrip()}...")
+    return found
+
+
+def _point(sentence: str, name: str) -> Point:
+    words = [word.casefold() for word in _WORD.findall(sentence)]
+    bare = {word.removesuffix("n't") for word in words}
+    return Point(
+        text=sentence,
+        members=[name],
+        words=frozenset(w for w in bare - _NOT - _EMPTY if not w[0].isdigit()),
+        numbers=frozenset(w.replace(",", "") for w in bare if w[0].isdigit()),
+        denied=bool(_NOT & set(words)) or any(word.endswith("n't") for word in words),
+    )
+
+
+def _contained(one: Point, other: Point) -> float:
+    """How much of the shorter statement stands in the longer, which may go on with its reason."""
+    least = min(len(one.words), len(other.words))
+    return len(one.words & other.words) / least if least >= 3 else 0.0
+
+
+def _likeness(one: Point, other: Point) -> float:
+    union = len(one.words | other.words)
+    return len(one.words & other.words) / union if union else 0.0
+
+
+def in_words(comparison: Comparison, numbers: dict[str, int], *, most: int = 8) -> str:
+    """A comparison as a list for the synthesizer, by the proposals' numbers; "" where it is empty.
+
+    Args:
+        comparison: the comparison.
+        numbers: character -> its proposal's number, which names nobody.
+        most: points of each sort.
+    """
+
+    def who(point: Point) -> str:
+        listed = sorted(numbers[name] for name in point.members if name in numbers)
+        return f"proposal{'s' * (len(listed) > 1)} {', '.join(map(str, listed))}"
+
+    lines: list[str] = []
+    for head, points in (
+        ("All say", comparison.agreed),
+        ("Some say", comparison.partial),
+        ("Only one says", comparison.unique),
+    ):
+        told: Sequence[Point] = points[:most]
+        if head == "All say":
+            lines += [f"- All say: {point.text}" for point in told]
+        else:
+            lines += [f"- {head} ({who(point)}): {point.text}" for point in told]
+        if len(points) > most:
+            lines.append(f"- {head}: {len(points) - most} more points, in the proposals")
+    pairs = [
+        f"- Contradiction: {who(one)}: {one.text} | {who(other)}: {other.text}"
+        for one, other in comparison.contradictions[:most]
+    ]
+    return "\n".join([*pairs, *lines])
 
 
 def dissent(

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 import re
 
-from mom_council.voting.ballot_words import OUT_OF, SCORE_WORD, UNIT
-from mom_council.voting.candidates import CandidateMatcher
+from mom_council.voting.candidates import OUT_OF, SCORE_WORD, UNIT, CandidateMatcher
 
 # A decimal comma is read where a scale or a unit follows; else `8,5` may be two numbers.
 _SCALE = rf"\s*(?P<scale>{OUT_OF})\s*(?P<of>\d{{1,4}})(?![\w%]|[.,/]\d)"

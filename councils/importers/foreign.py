@@ -19,9 +19,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from pydantic import AfterValidator, ConfigDict, ValidationError
 
 from mom_council.councils.models import Section
-from mom_council.councils.names import RESERVED, sameness, voter_node
 from mom_council.councils.refusals import Path, Problem, in_words, keys_at, refusal, where
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import RESERVED, Council, sameness, voter_node
 from mom_council.councils.yaml import as_plain
 from mom_council.errors import CouncilError
 from mom_council.redaction import fault_in_address, names_a_secret, quote

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mom_council.councils.loader import council_from_yaml, load_council, preset_names, preset_path
-from mom_council.councils.names import RESERVED, voter_node
+from mom_council.councils.schema import RESERVED, voter_node
 from mom_council.errors import CouncilError, UnknownNameError
 
 GOOD: dict[str, Any] = {

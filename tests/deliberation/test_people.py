@@ -18,7 +18,7 @@ from mom_council.deliberation.people import PersonRequest, attend, read_reply, r
 from mom_council.errors import CouncilError
 from mom_council.graph.council import compile_council
 from mom_council.runs.checkpoints import open_checkpointer
-from mom_council.runs.resume import resume
+from mom_council.runs.follow import resume
 from mom_council.tests.graph.desk import (
     ask,
     candidates,

@@ -10,7 +10,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Deliberation
-from mom_council.deliberation.race import OutOfTime, Race, Races, TooLate
+from mom_council.deliberation.fan_out import OutOfTime, Race, Races, TooLate
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import (
     ALL,

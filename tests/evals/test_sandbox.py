@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mom_council.evals.sandbox import run_python
+from mom_council.evals.scorers import run_python
 
 pytestmark = pytest.mark.slow
 

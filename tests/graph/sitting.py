@@ -14,7 +14,7 @@ from typing import Any
 from mom_council.councils.loader import load_council
 from mom_council.graph.council import compile_council
 from mom_council.runs.checkpoints import open_checkpointer
-from mom_council.runs.resume import resume
+from mom_council.runs.follow import resume
 from mom_council.tests.graph.desk import question
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}

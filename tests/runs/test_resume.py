@@ -20,8 +20,7 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import BudgetError, QuorumError, StorageError
 from mom_council.graph.council import compile_council
 from mom_council.runs.checkpoints import open_checkpointer
-from mom_council.runs.follow import follow
-from mom_council.runs.resume import is_open, resume
+from mom_council.runs.follow import follow, is_open, resume
 from mom_council.tests.graph.desk import (
     candidates,
     desk,

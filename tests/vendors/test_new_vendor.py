@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from mom_council.councils.importers import import_council
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, Model, Price
-from mom_council.doctor.models import keys
+from mom_council.doctor.council import keys
 from mom_council.graph.council import compile_council
 from mom_council.models.addresses import key_of
 from mom_council.models.capabilities import can_see

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from mom_council.evals.fact_retention import MEMBERS, planted_questions
-from mom_council.voting.comparison import Comparison, compare, in_words
+from mom_council.voting.dissent import Comparison, compare, in_words
 
 NUMBERS = {name: at for at, name in enumerate(("Ada", "Boris", "Clara"), 1)}
 

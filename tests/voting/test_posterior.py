@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from mom_council.voting.posterior import confused_options, posterior
+from mom_council.evals.sheet import confused_options, posterior
 from mom_council.voting.reliability import beta_below, beta_quantile
 from mom_council.voting.weights import log_odds
 

@@ -11,14 +11,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from mom_council.councils.loader import load_council
+from mom_council.deliberation.ask_model import read_decision
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.tools import read_decision
 from mom_council.errors import CouncilError
 from mom_council.graph.council import build_graph, compile_council
 from mom_council.models.tools.tool_loop import Decision
 from mom_council.runs.checkpoints import open_checkpointer
-from mom_council.runs.follow import RunView, follow
-from mom_council.runs.resume import resume
+from mom_council.runs.follow import RunView, follow, resume
 from mom_council.tests.graph.desk import desk, question, seat, voice
 from mom_council.tests.stage import Fault, Reply, Stage
 from mom_council.tracing.local import local_trace, wait_for_traces
