@@ -58,7 +58,7 @@ def exclusion_row(vendor: Vendor, exclusion: Exclusion) -> str:
 
 TABLES = {
     "vendors": [
-        "| provider | who answers | install | key | its own thoughts are kept apart |",
+        "| provider | who answers | install | key | reasoning is stored separately |",
         "|---|---|---|---|---|",
         *(vendor_row(one) for one in VENDORS.values() if one.package),
     ],
