@@ -18,14 +18,24 @@ if TYPE_CHECKING:
     from mom_council.batch.job import BatchJob, BatchProgress
 
 
+Source = Annotated[Path, typer.Argument(metavar="IN", help="Questions: .jsonl, .csv or .parquet.")]
+Output = Annotated[
+    Path, typer.Argument(metavar="OUT", help="Answers: .jsonl, .csv or .parquet, in IN's order.")
+]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        metavar="PLACE",
+        help="Where rows under way are kept; left out: beside OUT. postgresql://... for "
+        "machines that share no folder.",
+    ),
+]
+
+
 def batch(
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Questions: .jsonl, .csv or .parquet.")
-    ],
-    output: Annotated[
-        Path,
-        typer.Argument(metavar="OUT", help="Answers: .jsonl, .csv or .parquet, in IN's order."),
-    ],
+    source: Source,
+    output: Output,
     council: options.Council = None,
     question: Annotated[
         str, typer.Option(metavar="COLUMN", help="The column that holds the question.")
@@ -51,15 +61,7 @@ def batch(
     workers: Annotated[
         int, typer.Option(min=1, metavar="N", help="With --engine ray: how many.")
     ] = 2,
-    db: Annotated[
-        str | None,
-        typer.Option(
-            "--db",
-            metavar="PLACE",
-            help="Where rows under way are kept; left out: beside OUT. postgresql://... for "
-            "machines that share no folder.",
-        ),
-    ] = None,
+    db: Database = None,
     trace: Annotated[
         bool,
         typer.Option("--trace", help="Keep a local trace of each row (the newest 500 are kept)."),

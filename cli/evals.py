@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mom_council.cli.failure import say, write_json
+
+if TYPE_CHECKING:
+    from mom_council.councils.schema import Council
+    from mom_council.evals.cases import Case
+    from mom_council.evals.scorecard import Scorecard
 
 Part = Literal["cal", "eval"]
 Scorer = Literal["auto", "exact", "numeric", "choice", "code"]
@@ -31,6 +36,14 @@ Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="The first N
 Abreast = Annotated[int, typer.Option("--concurrency", min=1, help="Questions at a time.")]
 Score = Annotated[Scorer, typer.Option(help="What makes an answer right; auto: by each question.")]
 Fold = Annotated[Part | None, typer.Option(help="Questions of this fold only.")]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="For questions without a gold answer: a model of the council that compares its "
+        "answer with one member's, in both orders.",
+    ),
+]
 
 
 def evaluate(
@@ -47,14 +60,7 @@ def evaluate(
     fold: Fold = None,
     limit: Limit = None,
     concurrency: Abreast = 4,
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="For questions without a gold answer: a model of the council that compares its "
-            "answer with one member's, in both orders.",
-        ),
-    ] = None,
+    judge: Judge = None,
     against: Annotated[
         str | None, typer.Option(metavar="NAME", help="With --judge: which member.")
     ] = None,
@@ -74,56 +80,73 @@ def evaluate(
     Every number has its interval of 95 %, and every baseline the council's gain over it. A run
     that breaks off goes on where it was, if it had an --out.
     """
+    if str(data) == PLANTED:
+        fact_retention(council, number=limit or 20, concurrency=concurrency, json=json)
+        return
+    loaded, cases = _load(council, data, fold, limit)
+    if judge is not None:
+        _compare_with_member(loaded, cases, judge, against, concurrency, as_json=json)
+        return
     import asyncio
 
+    from mom_council.evals.run import evaluate as run
+    from mom_council.models.ledger import Ledger
+
+    measured = run(
+        loaded,
+        cases,
+        path=out,
+        scorer=scorer,
+        samples=samples,
+        concurrency=concurrency,
+        progress=_show_progress(),
+        ledger=Ledger() if learn else None,
+    )
+    _write_scorecard(asyncio.run(measured), plots, as_json=json)
+
+
+def _load(
+    council: str, data: Path, fold: Part | None, limit: int | None
+) -> tuple[Council, Sequence[Case]]:
     from mom_council.councils.loader import load_council
     from mom_council.evals.cases import read_cases
     from mom_council.evals.sheet import recording_path
 
-    if str(data) == PLANTED:
-        fact_retention(council, number=limit or 20, concurrency=concurrency, json=json)
-        return
-    loaded = load_council(council)
-    cases = read_cases(recording_path(data), fold=fold, limit=limit)
+    return load_council(council), read_cases(recording_path(data), fold=fold, limit=limit)
+
+
+def _compare_with_member(
+    council: Council,
+    cases: Sequence[Case],
+    judge: str,
+    member: str | None,
+    concurrency: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Have a judge compare the council's answers with one member's, and print who wins."""
+    import asyncio
+
+    from mom_council.evals.duel import duel
+
     progress = _show_progress()
-    if judge is not None:
-        from mom_council.evals.duel import duel
-
-        found = asyncio.run(
-            duel(
-                loaded,
-                cases,
-                judge=judge,
-                against=against,
-                concurrency=concurrency,
-                progress=progress,
-            )
-        )
-        if json:
-            write_json(found.model_dump(mode="json"))
-        else:
-            print(found.in_words())
-        return
-    from mom_council.evals.reports import as_markdown, write_plots
-    from mom_council.evals.run import evaluate as run
-    from mom_council.models.ledger import Ledger
-
-    card = asyncio.run(
-        run(
-            loaded,
-            cases,
-            path=out,
-            scorer=scorer,
-            samples=samples,
-            concurrency=concurrency,
-            progress=progress,
-            ledger=Ledger() if learn else None,
-        )
+    judged = duel(
+        council, cases, judge=judge, against=member, concurrency=concurrency, progress=progress
     )
+    result = asyncio.run(judged)
+    if as_json:
+        write_json(result.model_dump(mode="json"))
+    else:
+        print(result.in_words())
+
+
+def _write_scorecard(card: Scorecard, plots: Path | None, *, as_json: bool) -> None:
+    from mom_council.evals.reports import as_markdown, write_plots
+
     if plots is not None:
         for path in write_plots(card, plots):
             say(f"wrote {path}")
-    if json:
+    if as_json:
         write_json(card.model_dump(mode="json"))
     else:
         print(as_markdown(card), end="")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mom_council.cli import failure
 from mom_council.cli import failure as exits
 from mom_council.runs.words import one_line
+
+if TYPE_CHECKING:
+    from mom_council.evals.probing.probe import Probing
+    from mom_council.evals.probing.report import ProbeReport
 
 
 def probe(
@@ -62,26 +66,31 @@ def probe(
         )
     from mom_council.councils.loader import load_council
     from mom_council.evals.probing.asking import models_named
-    from mom_council.evals.probing.probe import Probing, as_markdown, write_pages
+    from mom_council.evals.probing.probe import Probing
 
     named, style = models_named(models or [], load_council(council) if council else None, base_url)
     probing = Probing(named, style, context=context, keep=keep, progress=_progress)
     code = _run(probing)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    report = probing.report
-    if out is not None:
-        for path in write_pages(report, out):
-            failure.say(f"wrote {path}")
-    if json:
-        failure.write_json(report.model_dump(mode="json"))
-    else:
-        print(as_markdown(report), end="")
+    _write_report(probing.report, out, as_json=json)
     if code:
         raise typer.Exit(code)
 
 
-def _run(probing: object) -> int:
+def _write_report(report: ProbeReport, out: Path | None, *, as_json: bool) -> None:
+    from mom_council.evals.probing.probe import as_markdown, write_pages
+
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if out is not None:
+        for path in write_pages(report, out):
+            failure.say(f"wrote {path}")
+    if as_json:
+        failure.write_json(report.model_dump(mode="json"))
+    else:
+        print(as_markdown(report), end="")
+
+
+def _run(probing: Probing) -> int:
     """Probe to the end, or to Ctrl-C; the exit code."""
     import asyncio
 
@@ -89,7 +98,7 @@ def _run(probing: object) -> int:
 
     async def run() -> None:
         try:
-            await probing.run()  # type: ignore[attr-defined]
+            await probing.run()
         finally:
             await close_loop_resources()
 
@@ -99,9 +108,7 @@ def _run(probing: object) -> int:
         failure.tell("interrupted; what was found is below")
         return exits.INTERRUPTED
     answered = any(
-        probe.state != "unknown"
-        for one in probing.report.models  # type: ignore[attr-defined]
-        for probe in one.probes.values()
+        probe.state != "unknown" for one in probing.report.models for probe in one.probes.values()
     )
     return exits.ANSWERED if answered else exits.NOBODY
 

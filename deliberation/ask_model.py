@@ -215,33 +215,53 @@ async def ask_model(
     emit(runtime, ModelAsked(speaker=speaker, model=model.key, prompt=prompt))
     batcher = TokenBatcher(runtime, speaker)
     try:
-        asking: dict[str, Any] = {
-            "params": params,
-            "stop": stop,
-            "config": _marked(speaker),
-            "seat": f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
-            "on_wait": lambda lane, seconds: emit(
-                runtime, Waited(speaker=speaker, lane=lane, seconds=seconds)
-            ),
-        }
+        options = _call_options(runtime, speaker, params, stop)
         calls = 0
         if model.is_person:
             reply = await ask_person(runtime, speaker, model, messages)
             batcher(reply.text, False)
         elif tools:
-            reply = await speak(model, messages, on_text=batcher, tools=tools, **asking)
+            reply = await speak(model, messages, on_text=batcher, tools=tools, **options)
         elif access is not None and access.names and schema is None:
             reply, calls = await speak_with_access(
-                access, runtime, speaker, model, messages, batcher, **asking
+                access, runtime, speaker, model, messages, batcher, **options
             )
         else:
-            reply = await speak(model, messages, on_text=batcher, schema=schema, **asking)
+            reply = await speak(model, messages, on_text=batcher, schema=schema, **options)
     except CouncilError as error:
         # A voice that cannot be opened as it is written is missed like one that is down.
         raise ModelUnavailableError(str(error)) from error
     finally:
         batcher.close()
-    segment = Segment(
+    segment = _answered_segment(speaker, reply, calls)
+    for note in reply.notes:
+        emit(runtime, Noted(text=note))
+    reply_text = reply.text if debug else ""
+    emit(runtime, Finished(speaker=speaker, segment=segment, reply=reply_text))
+    return reply, segment
+
+
+def _call_options(
+    runtime: Runtime[Any],
+    speaker: Speaker,
+    params: Mapping[str, Any] | None,
+    stop: Sequence[str],
+) -> dict[str, Any]:
+    """The arguments that every kind of call has in common."""
+    return {
+        "params": params,
+        "stop": stop,
+        "config": _marked(speaker),
+        "seat": f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
+        "on_wait": lambda lane, seconds: emit(
+            runtime, Waited(speaker=speaker, lane=lane, seconds=seconds)
+        ),
+    }
+
+
+def _answered_segment(speaker: Speaker, reply: Reply, calls: int) -> Segment:
+    """The segment of a call that was answered, with `calls` calls of tools on the way."""
+    return Segment(
         **speaker.model_dump(),
         model=reply.model,
         usage=reply.usage,
@@ -251,11 +271,6 @@ async def ask_model(
         tool_calls=calls,
         notes=reply.notes,
     )
-    for note in reply.notes:
-        emit(runtime, Noted(text=note))
-    reply_text = reply.text if debug else ""
-    emit(runtime, Finished(speaker=speaker, segment=segment, reply=reply_text))
-    return reply, segment
 
 
 def failed_segment(speaker: Speaker, key: str, error: ModelError) -> Segment:

@@ -81,9 +81,6 @@ def build_graph(
     remember_variables(council.key_variables)
     refuse_tools(council.tools, tools)
     read_table(council.prices)  # a table that is wrong is said before anybody is asked
-    speakers = [c.name for c in council.characters]
-    voters = voters_of(council)
-    races = Races()
 
     graph: Graph = StateGraph(
         CouncilState,
@@ -91,52 +88,55 @@ def build_graph(
         input_schema=CouncilInput,
         output_schema=CouncilOutput,
     )
+    _add_nodes(graph, council, tools, partial(_serve, ruled=ruled, hooks=hooks))
+    _add_edges(graph, council, partial(_decide, ruled=ruled))
+    return graph
+
+
+def _add_nodes(
+    graph: Graph, council: Council, tools: CallerTools, serve: Callable[..., Runnable[Any, Any]]
+) -> None:
+    races = Races()
     equipped = update_wrapper(partial(synthesizer, tools=tools), synthesizer)
     for act in (classifier, image_reader, annotator, seating, thermal_wait, quorum, consensus):
-        graph.add_node(act.__name__, _serve(act, ruled, hooks))
+        graph.add_node(act.__name__, serve(act))
+    if council.synthesizer.compare == "model":
+        graph.add_node("comparison", serve(comparison))
     for answers in (equipped, painter):
-        graph.add_node(answers.__name__, _serve(answers, ruled, hooks))
-    for name in speakers:
-        graph.add_node(name, _serve(character(name, races, tools), ruled, hooks, name))
-    for name in voters:
-        graph.add_node(voter_node(name), _serve(vote(name, races), ruled, hooks, name))
+        graph.add_node(answers.__name__, serve(answers))
+    for name in (c.name for c in council.characters):
+        graph.add_node(name, serve(character(name, races, tools), name=name))
+    for name in voters_of(council):
+        graph.add_node(voter_node(name), serve(vote(name, races), name=name))
+
+
+def _add_edges(graph: Graph, council: Council, decide: Callable[..., Runnable[Any, Any]]) -> None:
+    speakers = [c.name for c in council.characters]
+    voters = [voter_node(name) for name in voters_of(council)]
 
     graph.add_edge(START, "classifier")
     graph.add_conditional_edges(
-        "classifier",
-        _decide(after_classifier, ruled),
-        ["painter", "image_reader", "annotator"],
+        "classifier", decide(after_classifier), ["painter", "image_reader", "annotator"]
     )
     graph.add_edge("image_reader", "annotator")
     graph.add_edge("painter", END)
     graph.add_edge("annotator", "seating")
     graph.add_edge("seating", "thermal_wait")
-    graph.add_conditional_edges(
-        "thermal_wait",
-        _decide(to_speakers, ruled),
-        [*speakers, *(voter_node(name) for name in voters)],
-    )
+    graph.add_conditional_edges("thermal_wait", decide(to_speakers), [*speakers, *voters])
     for name in speakers:
         graph.add_edge(name, "quorum")
-    graph.add_conditional_edges(
-        "quorum",
-        _decide(after_quorum, ruled),
-        ["seating", "consensus", *(["thermal_wait"] if voters else [])],
-    )
+    after_layer = ["seating", "consensus", *(["thermal_wait"] if voters else [])]
+    graph.add_conditional_edges("quorum", decide(after_quorum), after_layer)
     for name in voters:
-        graph.add_edge(voter_node(name), "consensus")
-    writes = "synthesizer"
+        graph.add_edge(name, "consensus")
+    last = "synthesizer"
     if council.synthesizer.compare == "model":
-        writes = "comparison"
-        graph.add_node(writes, _serve(comparison, ruled, hooks))
-        graph.add_edge(writes, "synthesizer")
+        last = "comparison"
+        graph.add_edge("comparison", "synthesizer")
     graph.add_conditional_edges(
-        "consensus",
-        _decide(after_consensus, ruled),
-        {"seating": "seating", "synthesizer": writes},
+        "consensus", decide(after_consensus), {"seating": "seating", "synthesizer": last}
     )
     graph.add_edge("synthesizer", END)
-    return graph
 
 
 def council(

@@ -141,13 +141,7 @@ async def cool_down(
         now = clock()
         waited, remaining = max(0.0, now - start), max(0.0, deadline - now)
         first = watch.polls == 1
-        state: Literal["ok", "waiting", "gave_up", "no_sensor"]
-        if hot is None:
-            state = "no_sensor"
-        elif hot.celsius <= (policy.limit if first else resume):
-            state = "ok"
-        else:
-            state = "waiting" if remaining > 0 else "gave_up"
+        state = _judge(hot, policy.limit if first else resume, remaining)
         celsius, device = (hot.celsius, hot.device) if hot else (None, None)
         report(
             ThermalReport(
@@ -165,12 +159,19 @@ async def cool_down(
             continue
         if state == "gave_up" and policy.then == "stop" and hot and hot.celsius > policy.limit:
             raise ThermalError(_too_hot(hot, waited, policy.limit, resume))
-        return ThermalOutcome(
-            state="cooled" if state == "ok" and not first else state,
-            celsius=celsius,
-            device=device,
-            waited=waited,
-        )
+        ended = "cooled" if state == "ok" and not first else state
+        return ThermalOutcome(state=ended, celsius=celsius, device=device, waited=waited)
+
+
+def _judge(
+    hot: HeatReading | None, line: float, remaining: float
+) -> Literal["ok", "waiting", "gave_up", "no_sensor"]:
+    """What a poll means: `line` is cool enough, in degrees Celsius; `remaining` is in seconds."""
+    if hot is None:
+        return "no_sensor"
+    if hot.celsius <= line:
+        return "ok"
+    return "waiting" if remaining > 0 else "gave_up"
 
 
 class _Watch:
