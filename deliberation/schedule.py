@@ -98,7 +98,7 @@ def stops_early(state: CouncilState, council: Council, fresh: Sequence[Proposal]
     return enough(
         rules,
         spoken,
-        asked={name: weight[name] for name in had_turn},
+        weights={name: weight[name] for name in had_turn},
         out={name: weight[name] for name in left if name not in answered},
         kind=state["annotation"].kind,
         trust=state.get("trust"),

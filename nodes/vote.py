@@ -111,7 +111,7 @@ async def _cast(
         who.name,
         round=speaker.round,
         weight=who.weight,
-        shown=[candidate.character for candidate in shown],
+        order=[candidate.character for candidate in shown],
     )
     return _Vote(ballot, segment, broke_off)
 

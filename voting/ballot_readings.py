@@ -74,15 +74,15 @@ _NOT_THOSE = re.compile(
 
 
 def read_ranking(
-    text: str, matcher: CandidateMatcher, *, asked: bool = True
+    text: str, matcher: CandidateMatcher, *, requested: bool = True
 ) -> tuple[str, ...] | None:
     """The characters, best first; empty where an order is doubtful, None where none is stated.
 
-    With `asked`, as where a ranking was asked for, `B, A` is one too.
+    With `requested`, where a ranking was asked for, `B, A` is one too.
     """
     by_place = _by_places(text, matcher)
     stated = [_last_chain(text, matcher), by_place]
-    if asked:
+    if requested:
         stated.append(_last_list(text, matcher))
     orders = [order for order in stated if order is not None]
     if not orders:

@@ -112,14 +112,14 @@ class Reading(NamedTuple):
         *,
         round: int = 1,  # noqa: A002 - the ballot's own word
         weight: float = 1.0,
-        shown: Iterable[str] = (),
+        order: Iterable[str] = (),
     ) -> Ballot:
-        """The ballot of a voter that read the candidates in the order of `shown` (characters)."""
+        """The ballot of a voter that read the candidates in this order (of characters)."""
         return Ballot(
             voter=voter,
             round=round,
             weight=weight,
-            shown=tuple(shown),
+            shown=tuple(order),
             **{**self._asdict(), "scores": dict(self.scores)},
         )
 
@@ -219,7 +219,7 @@ def _read(
 
 def _from_prose(text: str, matcher: CandidateMatcher, field: Field) -> _Vote:
     if field == "scores":
-        by_rank = read_ranking(text, matcher, asked=False) is not None and not says_points(text)
+        by_rank = read_ranking(text, matcher, requested=False) is not None and not says_points(text)
         return _Vote() if by_rank and _says_rank(text) else _Vote(scores=read_scores(text, matcher))
     if field == "approved":
         approved = read_approvals(text, matcher)
@@ -279,7 +279,7 @@ def order_of_numbers(
 
 
 def _one(text: str, matcher: CandidateMatcher) -> str | None:
-    ranking = read_ranking(text, matcher, asked=False)
+    ranking = read_ranking(text, matcher, requested=False)
     stated = said_choice(text, matcher)
     if stated is not None and not (stated == NONE and ranking):
         return stated

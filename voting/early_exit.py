@@ -179,7 +179,7 @@ def enough(
     rules: Deliberation,
     spoken: Sequence[Proposal],
     *,
-    asked: Mapping[str, float],
+    weights: Mapping[str, float],
     out: Mapping[str, float],
     kind: AnswerKind = "unknown",
     trust: Trust | None = None,
@@ -191,7 +191,7 @@ def enough(
     Args:
         rules: the council's.
         spoken: what was proposed, in the order of asking.
-        asked: everybody who was asked, with or without an answer yet, and their weights.
+        weights: of everybody who was asked, with or without an answer yet.
         out: everybody who has not answered, and may; and their weights.
         kind: of the question's answer.
         trust: what is known of the voices, for the rule `calibrated`.
@@ -211,13 +211,13 @@ def enough(
         return exit_(votes, rest) and (last or _agreement_stays(votes, rest, rules.threshold))
     if rules.stop == "threshold":
         best = max(groups, key=lambda group: group.weight)
-        line = exact(rules.threshold) * total(asked.values())
+        line = exact(rules.threshold) * total(weights.values())
         return best.answer is not None and len(best.members) > 1 and best.weight >= line
     stating = [group for group in groups if group.answer is not None]
     if not stating:
         return False
     if rules.stop == "calibrated":
-        done: dict[str, str | None] = {name: None for name in asked if name not in out}
+        done: dict[str, str | None] = {name: None for name in weights if name not in out}
         return trust is not None and _sure_enough(rules, stating, done, trust)
     heads: dict[Hashable, Number] = {at: len(group.members) for at, group in enumerate(stating)}
     rule = beta if rules.stop == "beta" else dirichlet

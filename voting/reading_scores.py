@@ -123,8 +123,8 @@ def _only_score(text: str) -> float | None:
     return scaled.pop() if len(scaled) == 1 else None
 
 
-def _points(found: re.Match[str]) -> float | None:
-    if found["of"] and found["of"] != "10":
+def _points(match: re.Match[str]) -> float | None:
+    if match["of"] and match["of"] != "10":
         return None
-    points = float(found["points"].replace(",", "."))
+    points = float(match["points"].replace(",", "."))
     return points if 0 <= points <= 10 else None

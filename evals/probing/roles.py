@@ -113,7 +113,7 @@ async def vote(asker: Asker, task: Poisoned) -> bool | None:
     )
     schema = ballot_schema("plurality", shown)
     reply = await asker.ask(compose_messages(prompt), schema=schema)
-    ballot = read_ballot(reply.text, shown, "plurality").ballot(NAME, round=1, weight=1.0, shown=[])
+    ballot = read_ballot(reply.text, shown, "plurality").ballot(NAME, round=1, weight=1.0, order=[])
     chosen = next((one for one in shown if one.character == ballot.choice), None)
     return None if chosen is None else is_right(chosen.text, task.case)
 

@@ -315,7 +315,7 @@ def test_the_reason_is_kept() -> None:
 
 def test_a_reading_becomes_a_ballot() -> None:
     ballot = read_ballot("A: 7, B: 9", THREE, "score").ballot(
-        "Dee", round=2, weight=0.5, shown=["Ann", "Bob"]
+        "Dee", round=2, weight=0.5, order=["Ann", "Bob"]
     )
     assert (ballot.voter, ballot.round, ballot.weight) == ("Dee", 2, 0.5)
     assert ballot.scores == {"Ann": 7.0, "Bob": 9.0}

@@ -30,7 +30,7 @@ def test_a_lossless_stop_never_changes_the_winner():
         for asked in range(1, number):
             out = {f"c{i}": weights[i] for i in range(asked, number)}
             known = {f"c{i}": weights[i] for i in range(asked)}
-            if enough(rules, everybody[:asked], asked=known, out=out):
+            if enough(rules, everybody[:asked], weights=known, out=out):
                 saved += number - asked
                 early = count(everybody[:asked], method="answers")
                 late = count(everybody, method="answers")
@@ -49,7 +49,7 @@ def test_before_a_last_round_it_changes_neither_the_winner_nor_whether_they_agre
         for asked in range(1, number):
             out = {f"c{i}": 1.0 for i in range(asked, number)}
             known = {f"c{i}": 1.0 for i in range(asked)}
-            if enough(rules, everybody[:asked], asked=known, out=out, last=False):
+            if enough(rules, everybody[:asked], weights=known, out=out, last=False):
                 stops += 1
                 late = count(everybody, method="answers")
                 early = count(everybody[:asked], method="answers", out=out, threshold=0.6)
@@ -65,23 +65,23 @@ def test_while_others_are_under_way_a_tie_may_still_go_to_an_earlier_seat():
     rules = Deliberation(method="answers", rounds=ONCE, stop="lossless")
     two = [said(1, "1"), said(2, "1")]
     known, out = dict.fromkeys(["c0", "c1", "c2", "c3"], 1.0), {"c0": 1.0, "c3": 1.0}
-    assert enough(rules, two, asked=known, out=out)  # in order, c0 could not come first
-    assert not enough(rules, two, asked=known, out=out, in_order=False)
+    assert enough(rules, two, weights=known, out=out)  # in order, c0 could not come first
+    assert not enough(rules, two, weights=known, out=out, in_order=False)
 
 
 def test_silence_is_no_agreement():
     rules = Deliberation(method="answers", rounds=ONCE, stop="threshold", threshold=0.7)
     two, out = [said(0, "1"), said(1, "1")], {"c3": 1.0}
-    assert enough(rules, two, asked={"c0": 1.0, "c1": 1.0}, out=out)
-    assert not enough(rules, two, asked={"c0": 1.0, "c1": 1.0, "c2": 1.0}, out=out)
-    assert not enough(rules, [said(0, "1")], asked={"c0": 1.0}, out=out)  # agrees with itself
+    assert enough(rules, two, weights={"c0": 1.0, "c1": 1.0}, out=out)
+    assert not enough(rules, two, weights={"c0": 1.0, "c1": 1.0, "c2": 1.0}, out=out)
+    assert not enough(rules, [said(0, "1")], weights={"c0": 1.0}, out=out)  # agrees with itself
 
 
 def test_texts_without_an_answer_are_no_votes_for_a_probability():
     rules = Deliberation(method="answers", rounds=ONCE, stop="beta", sure=0.6)
     texts = [said(0, ""), said(1, "")]
     known, out = {"c0": 1.0, "c1": 1.0}, {"c2": 1.0}
-    assert not enough(rules, texts, asked=known, out=out)
+    assert not enough(rules, texts, weights=known, out=out)
 
 
 @pytest.mark.parametrize(("stop", "needed"), [("beta", 4), ("dirichlet", 4), ("threshold", 5)])

@@ -54,20 +54,20 @@ def stated_confidence(text: str) -> float | None:
     return max(found)[1] if found else None
 
 
-def without_confidence(said: str) -> str:
+def without_confidence(text: str) -> str:
     """A reply without the lines that say nothing but how sure it is: their number is no answer."""
-    if "onfiden" not in said and "ertain" not in said:
-        return said
-    return _LINE.sub("", said).strip()
+    if "onfiden" not in text and "ertain" not in text:
+        return text
+    return _LINE.sub("", text).strip()
 
 
-def _of_json(given: Any) -> float | None:
-    if isinstance(given, str):
-        read = re.fullmatch(rf"\s*{_NUMBER}{_SCALE}?\s*", given, re.IGNORECASE)
+def _of_json(value: Any) -> float | None:
+    if isinstance(value, str):
+        read = re.fullmatch(rf"\s*{_NUMBER}{_SCALE}?\s*", value, re.IGNORECASE)
         return _share(read["number"], read["scale"]) if read else None
-    if isinstance(given, bool) or not isinstance(given, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return _share(repr(given), None) if given >= 0 else None
+    return _share(repr(value), None) if value >= 0 else None
 
 
 def _share(number: str, scale: str | None) -> float | None:

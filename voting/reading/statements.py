@@ -280,15 +280,15 @@ def _is_denied(text: str, at: int) -> bool:
     )
 
 
-def _subject(said: str, take: Take) -> Answer | None:
+def _subject(words: str, take: Take) -> Answer | None:
     """`So (B)` of "So (B) is the correct answer"."""
-    said = re.sub(
+    words = re.sub(
         r"^\W*(?:(?:so|thus|therefore|hence|then|also|clearly|finally|and|daher|also|donc|por lo tanto|portanto|quindi)\b[\s,]*)+",
-        "", said, flags=re.IGNORECASE,
+        "", words, flags=re.IGNORECASE,
     ).strip(" ,")  # fmt: skip
-    if not said or re.match(
-        r"(?:this|that|which|it|what|here|there|these|neither|none)\b", said, re.IGNORECASE
+    if not words or re.match(
+        r"(?:this|that|which|it|what|here|there|these|neither|none)\b", words, re.IGNORECASE
     ):
         return None
-    said = re.sub(r"^(?:option|choice|answer|letter)\s+", "", said, flags=re.IGNORECASE)
-    return take(said)
+    words = re.sub(r"^(?:option|choice|answer|letter)\s+", "", words, flags=re.IGNORECASE)
+    return take(words)
