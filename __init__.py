@@ -44,7 +44,7 @@ _HOMES = {
     "read_answer": "voting.reading.reader",
     "read_ballot": "voting.ballots",
     "read_event": "deliberation.events",
-    "resume": "runs.resume",
+    "resume": "runs.follow",
     "same_answer": "voting.reading.reader",
 }
 
