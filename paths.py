@@ -1,4 +1,4 @@
-"""Where this machine keeps what outlives a question: threads, traces, downloaded weights.
+"""The folders in which threads, traces, downloaded weights and settings are stored.
 
 `MOM_DATA_DIR` says where; else `XDG_DATA_HOME`; else the system's usual place for such things.
 What the user writes (the table of prices) is looked for where `MOM_CONFIG_DIR` or

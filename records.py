@@ -1,4 +1,4 @@
-"""What a council leaves behind: the frozen records that state, status, traces and exports share.
+"""The frozen records of a question, shared by state, status, traces and exports.
 
 Pure pydantic: nothing here knows of graphs or models. Every record survives a JSON round trip.
 """

@@ -1,4 +1,4 @@
-"""What a secret looks like: one list, for refusing it in a council and for removing it from text.
+"""Secrets: one list of how keys look, to refuse them in councils and remove them from text.
 
 `SHAPES` knows how the vendors' keys are written. A council that holds one is refused. Errors, logs,
 traces, LangSmith's runs, exports and events have it taken out, together with the values of the

@@ -1,4 +1,4 @@
-"""The chat, in a browser: `mom ui`, or `streamlit run streamlit_app.py`. Its parts live in ui/."""
+"""The chat page: `mom ui`, or `streamlit run streamlit_app.py`. Its parts are in ui/."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""Many questions, a few at a time: read from a file, answered once each, written in their order."""
+"""Batches: questions from a file, several at a time, each answered once, in order."""
 
 from __future__ import annotations

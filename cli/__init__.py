@@ -1,4 +1,4 @@
-"""The `mom` command: a door to the council. A command imports what is heavy when it runs."""
+"""The `mom` command. Each command imports heavy modules only when it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Python interfaces that memories-dev and moa-llm promise, as a thin layer over the council.
+"""The Python interfaces of memories-dev and moa-llm, as a thin layer over the council.
 
     from mom_council.compat import LoadModel, MultiModelInference, create_moa_from_config
 

@@ -1,1 +1,1 @@
-"""The rules of a council: how it is written, read and counted. Pure: no graph, no model."""
+"""Council files: their schema, reading, checks, importers and presets. No graph, no model."""

@@ -1,1 +1,1 @@
-"""What the nodes of a question share: its state, context, events, and how a model is asked."""
+"""Code that all nodes share: state, context, events, and calls to models."""

@@ -1,4 +1,4 @@
-"""Evaluations: does a council pay, measured on data of one's own.
+"""Evaluation: whether a council is better than its members, measured on your own data.
 
 `record` keeps what models answer, `run` plays a council against its baselines, `scorers` say what
 is right, `rules` count recorded answers in other ways, `audit` says whom to drop, `fitting` teaches

@@ -1,4 +1,4 @@
-"""Hooks around the nodes: what an extension is, how it is found, and the bundled ones.
+"""Extensions: their hooks before and after nodes, how they are found, and the bundled ones.
 
 An author needs three names from here: `Extension`, `At` and `Change`.
 """

@@ -1,1 +1,1 @@
-"""The page: every node and every edge in `council`, every decision in `edges`."""
+"""The state graph: all nodes and edges in `council`, all routing decisions in `edges`."""

@@ -1,1 +1,1 @@
-"""Who acts: one file a node; the function is the file's name, and so is the node in Studio."""
+"""The graph's nodes: one file each; file, function and node in Studio have the same name."""

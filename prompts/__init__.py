@@ -1,4 +1,4 @@
-"""What is said: one Markdown/Jinja file for each speaking node, and `render`.
+"""Prompts: one Markdown/Jinja file for each node that asks a model, and `render`.
 
 A file has two parts, headed by the comments `<!-- system -->` and `<!-- user -->`. The file is cut
 before it is rendered, so nothing that a user or a model wrote can open a new part.

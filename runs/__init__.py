@@ -1,1 +1,1 @@
-"""What all doors share: where threads are kept, how a run is followed and taken up again."""
+"""Running a question, for all interfaces: asking, threads, checkpoints, resuming."""

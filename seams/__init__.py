@@ -1,1 +1,1 @@
-"""Where we lean on the inside of other people's libraries: one file a library."""
+"""All use of private parts of other libraries: one file for each library."""

@@ -1,1 +1,1 @@
-"""The door for programs: councils as models of an OpenAI-compatible endpoint, and MCP tools."""
+"""The server: councils as models of an OpenAI-compatible endpoint, and as MCP tools."""

@@ -1,1 +1,1 @@
-"""Traces: local ones without any network, and LangSmith where its key is set; without keys."""
+"""Traces: local ones without a network, and LangSmith if its key is set. Keys are removed."""

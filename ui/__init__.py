@@ -1,1 +1,1 @@
-"""The Streamlit pages and their parts: the door `streamlit_app.py` opens them."""
+"""The pages of the chat and their parts, in Streamlit; `streamlit_app.py` starts them."""

@@ -1,7 +1,8 @@
-"""Who can be asked: one profile a vendor, and the table of them.
+"""Vendors: one profile for each, and the table of all profiles.
 
-Only facts stand here, so that everybody may read them: the council's rules, the importers, the
-models, the doors. The code that talks to a vendor is in `models/providers/`; a profile names it.
+There are only facts here, so that every package can read them: the council's rules, the importers,
+the models, the interfaces. The code that talks to a vendor is in `models/providers/`; a profile
+names it.
 
 A `provider` that is not in the table but that LangChain knows works too, with its package
 installed and, unless its library finds its own key, `api_key_env` in the council.

@@ -1,1 +1,1 @@
-"""The count: ballots and answers in, a verdict out. Pure: no model, no graph, no file."""
+"""Voting: from ballots and answers to a verdict. No model, no graph, no file."""

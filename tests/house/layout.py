@@ -18,7 +18,7 @@ def house() -> str:
     rooms = [room for floor in floors() for room in floor]
     lines = ["```mermaid", "flowchart TD"]
     lines += [f"    {one} --> {other}" for one, other in direct_arrows(rooms)]
-    lines += ["```", "", "| room | what is there |", "|---|---|"]
+    lines += ["```", "", "| package | contents |", "|---|---|"]
     about = {source.module: ast.get_docstring(source.tree) or "" for source in product()}
     for room in rooms:
         first = about[f"{PACKAGE}.{room}"].partition("\n")[0]
