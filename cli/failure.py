@@ -33,7 +33,7 @@ COUNCIL = 3
 """The council file is wrong, or there is none of that name."""
 
 NOBODY = 4
-"""Nobody answered, or too few."""
+"""Nobody answered, or too few; or all of them declined, or did not know."""
 
 STOPPED = 5
 """Stopped by the budget or by the heat, or waiting for leave to call a tool."""

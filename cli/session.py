@@ -253,6 +253,9 @@ class Session:
 
                 line = one_line(waiting_for(run.waiting), 300)
                 self._refuse("LeaveNeeded", f"{line}{self._what_is_kept()}", code)
+            elif self._answered is not None and _declines(self._answered):
+                code = exits.NOBODY
+                failure.tell("Nobody answered; ask in other words, or ask another council with -c")
         self._stopping.over()
         return code
 
@@ -309,6 +312,17 @@ class Session:
         screen.finish(self._ending(values, None))
         failure.tell(f"{error}; this answer is not kept")
         return exits.FAILED
+
+
+def _declines(answered: Answered) -> bool:
+    """Whether every member declined or did not know, and the synthesizer says no more."""
+    from mom_council.deliberation.status import nobody_answered
+    from mom_council.voting.reading import is_refusal, read_answer
+
+    verdict, text = answered.status.verdict, answered.text
+    if verdict is None or not nobody_answered(verdict):
+        return False
+    return is_refusal(text) or read_answer(text).type == "no answer"
 
 
 def _under_extensions(council: Council) -> tuple[Council, int]:

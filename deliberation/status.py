@@ -112,6 +112,12 @@ def build_status(
     )
 
 
+def nobody_answered(verdict: Verdict) -> bool:
+    """Whether every reply that was counted declines, or says that it does not know."""
+    counts = not METHODS[verdict.method].counts_nothing
+    return counts and verdict.leader is None and bool(verdict.options)
+
+
 def message_label(status: Status) -> dict[str, Any]:
     """The status as it stays with the message: who and how, without the long texts."""
     return {
@@ -122,6 +128,7 @@ def message_label(status: Status) -> dict[str, Any]:
         "share": status.verdict.share if status.verdict else None,
         "confidence": status.verdict.confidence if status.verdict else None,
         "dissent": list(status.dissent),
+        "joined": list(status.joined),
         "rounds": status.rounds,
         "degraded": status.degraded,
         "written_by": status.written_by,
@@ -145,8 +152,7 @@ def _without_answer(standing: Sequence[Proposal], verdict: Verdict) -> tuple[str
         for one in standing
         if one.truncated
     ]
-    counts = not METHODS[verdict.method].counts_nothing
-    if counts and verdict.leader is None and verdict.options:
+    if nobody_answered(verdict):
         replies = "the one reply declines" if len(standing) == 1 else "every reply declines"
         notes.append(f"Nobody answered: {replies}, or says that it does not know.")
     return tuple(notes)

@@ -36,6 +36,7 @@ from mom_council.voting.dissent import (
     contradiction_of,
     dissenting,
     in_words,
+    is_short,
     support,
     verdict_in_words,
 )
@@ -126,13 +127,13 @@ async def _write(
     if not contradiction:
         return written
     if selectors.exceeded_budget(state, council, more_calls=2) is not None:
-        return _preferred(standing, verdict, contradiction, written.segments)
+        return _settled(standing, verdict, contradiction, written.segments)
     emit(runtime, Noted(text=ASKED_AGAIN))
     messages += [AIMessage(written.text), HumanMessage(f"{contradiction} {WRITE_AGAIN}")]
     again = await _write_once(messages, form, standing, verdict, state, runtime, council, access)
     segments = (*written.segments, *again.segments)
     if again.by == "vote" or (still := _contradiction(again, form, verdict)):
-        return _preferred(standing, verdict, still or contradiction, segments)
+        return _settled(standing, verdict, still or contradiction, segments)
     return again._replace(segments=segments)
 
 
@@ -274,6 +275,19 @@ def _preferred(
     best = best or max(standing, key=lambda p: p.weight)
     note = f"{why} The answer is the proposal that the council preferred, by {best.character!r}."
     return Written(f"{best.text}\n\n{LABEL}", "vote", (note,), segments)
+
+
+def _settled(
+    standing: list[Proposal], verdict: Verdict, why: str, segments: tuple[Segment, ...]
+) -> Written:
+    """The answer that won, in place of a text that contradicts it.
+
+    An answer of a few words is the council's own, whoever wrote it down: a note says how it came
+    here. A longer text needs the label, because one member alone speaks in it.
+    """
+    written = _preferred(standing, verdict, why, segments)
+    text = written.text.removesuffix(LABEL).rstrip()
+    return written._replace(text=text) if is_short(text) else written
 
 
 def _spent(state: CouncilState, runtime: Runtime[CouncilContext], council: Council) -> str | None:

@@ -109,6 +109,8 @@ class SpeakerView:
     state: Literal["waiting", "speaking", "done", "absent"] = "waiting"
     began: float = 0.0
     segment: Segment | None = None
+    earlier: tuple[Segment, ...] = ()
+    """Of calls whose text was asked for anew, and is not the one shown."""
     absence: Absence | None = None
     prompt: tuple[tuple[str, str], ...] = ()
     calls: dict[str, Called | Returned] = field(default_factory=dict)
@@ -173,6 +175,8 @@ class RunView:
                 one = self._voice(event.speaker)
                 one.text = one.reasoning = ""  # asked anew after an interruption: it begins again
                 one.calls = {}
+                if one.segment is not None:
+                    one.earlier, one.segment = (*one.earlier, one.segment), None
                 one.state, one.model, one.prompt = "speaking", event.model, event.prompt
                 one.began = time.monotonic()
                 self.active = event.speaker.node

@@ -147,14 +147,26 @@ def label(status: Status) -> list[str]:
     if verdict is not None and verdict.leader and verdict.share < 1.0:  # somebody was against it
         if status.dissent:
             lines.append(f"Dissent: {', '.join(status.dissent)}")
-        if status.joined:
-            who = ", ".join(status.joined)
-            lines.append(f"Proposed another answer, then voted with the others: {who}")
         if status.minority_report:
             lines.append(f"Minority report: {_plain(status.minority_report, 160)}")
+    lines += joined(status)
     lines += [f"Absent: {absent(one)}" for one in status.absent]
     lines += [f"Note: {note}" for note in status.notes]
     return [one_line(line) for line in lines]
+
+
+def joined(status: Status) -> list[str]:
+    """Who proposed another answer and then voted for the one that won: a line for each answer."""
+    options = status.verdict.options if status.verdict is not None else ()
+    answer_of = {name: option.answer for option in options for name in option.members}
+    together: dict[str, list[str]] = {}
+    for name in status.joined:
+        answer = answer_of.get(name)
+        together.setdefault(one_line(answer, 60) if answer else "another answer", []).append(name)
+    return [
+        f"{', '.join(names)} proposed {answer}, then voted with the others"
+        for answer, names in together.items()
+    ]
 
 
 def sureness(verdict: Verdict) -> str:

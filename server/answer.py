@@ -18,13 +18,16 @@ from typing import Any
 from langchain_core.messages import AnyMessage
 
 from mom_council.deliberation.context import AnswerForm, CouncilContext
-from mom_council.deliberation.events import Answered, Event, TextSpoken
+from mom_council.deliberation.events import Answered, Event, ModelAsked, TextSpoken
 from mom_council.errors import DeliberationError
 from mom_council.models.images import delete_pictures, pictures_in
 from mom_council.records import Usage
 from mom_council.runs.ask import OpenCouncil, People, Run
 from mom_council.server.catalogue import ServedCouncil
 from mom_council.server.state import ServerState
+
+CORRECTED = "\n\n(corrected)\n\n"
+"""Closes a text in a stream that is not the answer after all; the answer comes behind it."""
 
 
 class StopFilter:
@@ -38,8 +41,15 @@ class StopFilter:
         self._stops = [stop for stop in stops if stop]
         self._held = ""
         self.text = ""
-        """Everything that was passed on."""
+        """What was passed on of the answer, without a text whose place it took."""
         self.stopped = False
+
+    def begin_again(self) -> str:
+        """Another text takes the place of what was heard; what closes that for its reader."""
+        rest = "" if self.stopped else self._pass(self._held, last=True)
+        was_heard = bool(self.text)
+        self._held, self.text, self.stopped = "", "", False
+        return rest + CORRECTED if was_heard else ""
 
     def hear(self, text: str) -> str:
         """Take in some text; what can be passed on."""
@@ -50,8 +60,13 @@ class StopFilter:
             self._held = ""
         return self._pass(self._held + text)
 
-    def end(self, whole: str) -> str:
-        """The answer is over, and reads like this as a whole; what is still to be passed on."""
+    def end(self, whole: str, *, anew: bool = False) -> str:
+        """The answer is over, and reads like this as a whole; what is still to be passed on.
+
+        `anew`: it is another text than the one that was heard.
+        """
+        if anew:
+            return self.begin_again() + self._pass(whole, last=True)
         if self.stopped:
             return ""
         heard = self.text + self._held
@@ -60,7 +75,7 @@ class StopFilter:
         elif heard.endswith(whole) or heard.rstrip() == whole:
             rest = self._held  # thoughts were heard before it as if they were said
         else:
-            rest = f"{self._held}\n\n{whole}"  # another text had to take its place
+            return self.begin_again() + self._pass(whole, last=True)
         self._held = ""
         return self._pass(rest, last=True)
 
@@ -187,10 +202,7 @@ async def run(
                     watch(event)
                 if isinstance(event, Answered):
                     answered = event
-                elif isinstance(event, TextSpoken) and _is_answer(event):
-                    piece = stops.hear(event.text)
-                    if not piece:
-                        continue
+                elif piece := _piece(event, stops):
                     if first is None:
                         first = time.monotonic() - began
                         server.metrics.first_piece.labels(served.model).observe(first)
@@ -199,7 +211,8 @@ async def run(
         if answered is None:
             raise DeliberationError("the run ended without an answer", cure="ask again")
         server.metrics.answered(served.model, answered.status, time.monotonic() - began)
-    if rest := stops.end(await _text(answered, question, candid=server.settings.candid)):
+    text = await _text(answered, question, candid=server.settings.candid)
+    if rest := stops.end(text, anew=answered.status.written_by == "vote"):
         yield rest
     yield WholeAnswer(stops.text, answered, stops.stopped)
 
@@ -271,14 +284,19 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _is_for_clients(event: Mapping[str, Any]) -> bool:
-    """What a client is shown: the synthesizer's words, and the whole answer."""
-    if event.get("kind") == "said":
-        return bool(event["speaker"]["node"] == "synthesizer" and not event["reasoning"])
+    """What a client is shown: the synthesizer's words, when it begins, and the whole answer."""
+    if event.get("kind") in ("said", "asked"):
+        return bool(event["speaker"]["node"] == "synthesizer" and not event.get("reasoning"))
     return event.get("kind") == "answered"
 
 
-def _is_answer(event: TextSpoken) -> bool:
-    return event.speaker.node == "synthesizer" and not event.reasoning
+def _piece(event: Event, stops: StopFilter) -> str:
+    """What an event gives the client to read: the synthesizer's words, as far as they are new."""
+    if not isinstance(event, ModelAsked | TextSpoken) or event.speaker.node != "synthesizer":
+        return ""
+    if isinstance(event, ModelAsked):
+        return stops.begin_again()
+    return "" if event.reasoning else stops.hear(event.text)
 
 
 async def _text(answered: Answered, question: ServedQuestion, *, candid: bool) -> str:

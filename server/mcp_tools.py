@@ -21,6 +21,7 @@ from mom_council.deliberation.events import Counted, Event, Missed, Polled, Read
 from mom_council.deliberation.people import PersonRequest
 from mom_council.records import Status, Verdict
 from mom_council.runs.threads import show_thread
+from mom_council.runs.words import joined
 from mom_council.server.answer import WholeAnswer, council_report, run
 from mom_council.server.errors import Refusal, to_error_response
 from mom_council.server.requests import Visitor, admitted, read_question
@@ -246,6 +247,7 @@ def in_words(status: Status) -> str:
     lines += [f"{a.character} was absent ({a.reason})." for a in status.absent]
     if status.dissent:
         lines.append(f"Not in agreement: {', '.join(status.dissent)}.")
+    lines += [f"{line}." for line in joined(status)]
     if status.minority_report:
         lines.append(f"The strongest other view: {status.minority_report}")
     lines.append(f"{status.usage.calls} calls, {status.seconds:.1f} s, by {status.written_by!r}.")

@@ -1,4 +1,4 @@
-"""The picture in docs/layout.md: the graph of the `demo` council. `make picture` draws it."""
+"""The picture in docs/layout.md: the `demo` council's graph, with votes (`make picture`)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import mom_council
+from mom_council.councils.loader import load_council
 from mom_council.graph.council import council
 
 PAGE = Path(mom_council.__file__).parent / "docs" / "layout.md"
@@ -14,7 +15,9 @@ _BETWEEN = re.compile(r"(?<=<!-- picture -->\n).*?(?=<!-- /picture -->)", re.DOT
 
 def picture() -> str:
     """The block between the page's markers."""
-    drawn = council("demo").get_graph()
+    demo = load_council("demo").model_dump(mode="json", exclude_defaults=True)
+    demo["deliberation"]["method"] = "plurality"
+    drawn = council(load_council(demo)).get_graph()
     for key, node in drawn.nodes.items():
         drawn.nodes[key] = node._replace(metadata=None)  # its name says who it is
     return f"```mermaid\n{drawn.draw_mermaid().strip()}\n```\n"

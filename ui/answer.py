@@ -29,6 +29,8 @@ def draw_label(status: Status) -> None:
         st.caption(":material/warning: Something failed on the way; the notes say what.")
     for note in dict.fromkeys(status.notes):
         st.caption(f"Note: {safe.inline(note)}")
+    for line in words.joined(status):
+        st.caption(f":material/how_to_vote: {safe.inline(line)}.")
     if status.dissent:
         who = ", ".join(status.dissent)
         title = f"What {who} would say instead" if len(status.dissent) < 4 else "Who disagrees"
@@ -57,6 +59,9 @@ def draw_past_label(label: Mapping[str, Any]) -> None:
         lines.append(f"Stopped because {words.STOPS.get(stop, stop)}{percent}")
     if dissent := label.get("dissent"):
         lines.append(f"Dissent: {', '.join(map(str, dissent))}")
+    if joined := label.get("joined"):
+        who = ", ".join(map(str, joined))
+        lines.append(f"{who} proposed another answer, then voted with the others")
     lines.append(f"Rounds: {label.get('rounds', '?')}")
     if writer := label.get("written_by"):
         lines.append(f"Written by {writer}" + (", after a failure" * bool(label.get("degraded"))))
@@ -87,7 +92,9 @@ def draw_costs(status: Status | None, view: RunView) -> None:
 
 def segments_of(view: RunView) -> Iterable[Segment]:
     """Every speaking that has ended, in the order of the rounds."""
-    voices = [voice.segment for voice in view.voices.values() if voice.segment is not None]
+    voices = [
+        one for voice in view.voices.values() for one in (*voice.earlier, voice.segment) if one
+    ]
     yield from (one for one in voices if one.node in ("classifier", "image_reader", "annotator"))
     for a_round in view.rounds:
         yield from (seat.segment for seat in a_round.seats.values() if seat.segment is not None)

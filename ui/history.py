@@ -173,7 +173,10 @@ def _lay(view: RunView, segment: Segment) -> None:
         return
     speaker = Speaker(node=segment.node, name=segment.name, round=segment.round)
     name = f"{segment.node}:{segment.name}:{segment.round}"
-    view.voices[name] = SpeakerView(speaker, model=segment.model, state="done", segment=segment)
+    voice = SpeakerView(speaker, model=segment.model, state="done", segment=segment)
+    if (before := view.voices.get(name)) is not None and before.segment is not None:
+        voice.earlier = (*before.earlier, before.segment)
+    view.voices[name] = voice
 
 
 def _seat(view: RunView, round_: int, layer: int, name: str) -> SpeakerView:

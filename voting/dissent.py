@@ -24,6 +24,7 @@ from mom_council.records import Ballot, Proposal, Verdict
 from mom_council.voting.ballot_forms import CHOICE
 from mom_council.voting.methods import METHODS
 from mom_council.voting.reading import (
+    Answer,
     are_same,
     group_equal,
     is_refusal,
@@ -301,6 +302,18 @@ def verdict_in_words(verdict: Verdict, number: Mapping[str, int]) -> str:
     return words + (", a tie broken by seat" if verdict.tie else "")
 
 
+def is_short(text: str) -> bool:
+    """Whether a text is an answer of a few words and nothing else."""
+    return 0 < len(text.split()) <= _FEW and "\n" not in text.strip()
+
+
+_FEW = 3
+
+
+def _words_of(answer: Answer) -> set[str]:
+    return set((answer.form or "").casefold().split())
+
+
 def contradiction_of(text: str, verdict: Verdict) -> str:
     """What to say when the written answer is another than the one the council settled on."""
     settled = verdict.options[0].answer if led(verdict) and not verdict.tie else None
@@ -310,6 +323,9 @@ def contradiction_of(text: str, verdict: Verdict) -> str:
         return f"The synthesizer gave no answer, and the council had settled on {settled!r}."
     if not agreed or not written or are_same(written, agreed):
         return ""
-    if not agreed.hard or agreed.type != written.type:
+    in_few_words = agreed.type == written.type == "phrase" and is_short(text)
+    if not in_few_words and (not agreed.hard or agreed.type != written.type):
         return ""  # prose may say the same in other words
+    if in_few_words and _words_of(written) & _words_of(agreed):
+        return ""
     return f"The synthesizer wrote {written.form!r}, and the council had settled on {settled!r}."

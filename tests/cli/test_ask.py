@@ -34,7 +34,7 @@ def test_the_answer_alone_is_on_stdout_and_the_rest_on_stderr_in_order(
         "  Boris votes: Ada",
         "Count: ",
         "Answer:",
-        "Proposed another answer, then voted with the others: Boris, Clara",
+        "Boris, Clara proposed another answer, then voted with the others",
         " s · 7 calls",
     ]
     places = [asked.err.index(line) for line in told]
@@ -62,6 +62,38 @@ def test_a_note_is_told_once(mom: Mom, stage: Stage, council_file: File) -> None
     stage.model("pen", reply="Answer: 41")
     asked = mom("ask", "How many?", "-c", council_file())
     assert asked.err.count("the council had settled on '42'") == 1
+
+
+@pytest.mark.parametrize("second", ["Answer: 42", "Answer: 12"])
+def test_of_a_text_that_was_corrected_only_the_correction_is_the_answer(
+    mom: Mom, stage: Stage, council_file: File, second: str
+) -> None:
+    for show in ((), ("--quiet",), ("--json",)):
+        seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), "Answer: 42"))
+        stage.model("pen", reply=["Answer: 11", second])
+        asked = mom("ask", *show, "How many?", "-c", council_file(), "-t", "sums")
+        answer = asked.object["answer"] if show == ("--json",) else asked.out.strip()
+        assert (asked.code, answer) == (0, "Answer: 42")
+        if not show:
+            assert (
+                "Note: The answer contradicted the vote, so it is written once more." in asked.err
+            )
+    assert "Answer: 11" not in mom("threads", "show", "sums").out
+
+
+def test_where_all_decline_the_last_line_says_that_nobody_answered(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    for show in ((), ("--quiet",), ("--json",)):
+        seat(stage, {"Ada": "I don't know.", "Boris": "Das weiß ich nicht.", "Clara": "不知道"})
+        stage.model("pen", reply="I do not know that.")
+        asked = mom("ask", *show, "How many?", "-c", council_file())
+        assert asked.code == 4
+        assert asked.err.splitlines()[-1].startswith("mom: Nobody answered")
+        answer = asked.object["answer"] if show == ("--json",) else asked.out.strip()
+        assert answer == "I do not know that."
+    stage.model("pen", reply="It is 42.")
+    assert mom("ask", "How many?", "-c", council_file()).code == 0, "the synthesizer answered"
 
 
 def test_quiet_prints_the_answer_and_nothing_else(

@@ -73,7 +73,7 @@ def test_the_demo_needs_no_network_no_key_and_no_thermal_watch():
     demo = load_council("demo")
     assert {model.provider for model in demo.models.values()} == {"embedded"}
     assert all(model.api_key_env is None for model in demo.models.values())
-    assert demo.models[demo.synthesizer.model].fallbacks == ("tiny-1", "tiny-3")
+    assert demo.models[demo.synthesizer.model].fallbacks == ("tiny-2", "tiny-3")
     assert demo.thermal is None
     assert demo.annotator is None
 

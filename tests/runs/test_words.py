@@ -42,6 +42,16 @@ def test_dissent_is_said_where_somebody_was_against_the_answer_and_without_marks
     assert minority.endswith(" than …")
 
 
+def test_who_voted_with_the_others_is_said_also_where_nobody_is_against_the_answer():
+    options = (*VERDICT.options, Option(members=("Clara",), answer="41"), Option(members=("Dan",)))
+    verdict = VERDICT.model_copy(update={"options": options})
+    status = Status(council="desk", verdict=verdict, joined=("Clara", "Dan"))
+    assert label(status) == [
+        "Clara proposed 41, then voted with the others",
+        "Dan proposed another answer, then voted with the others",
+    ]
+
+
 def test_an_answer_is_shown_as_it_was_written():
     options = (
         Option(members=("Marta", "Idris"), answer="canberra", tally=2, share=0.83),

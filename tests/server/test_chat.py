@@ -321,3 +321,25 @@ def test_a_drawn_picture_comes_in_the_text_and_stays_nowhere(stage: Stage, serve
     answer = shy.post({"model": "desk", "messages": asked})
     assert "room 5" not in answer.text
     assert "could not be drawn" in answer.json()["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("second", ["Answer: 42", "Answer: 12"])
+def test_a_text_that_the_council_corrected_is_closed_before_the_answer(
+    stage: Stage, serve: Serve, streamed: bool, second: str
+) -> None:
+    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), "Answer: 42"))
+    stage.model("pen", reply=["Answer: 11 STOP", second])
+    client = serve(desk(stage)).openai
+    asked: Any = {"model": "desk", "messages": ASKED, "stop": "STOP"}
+    if streamed:
+        chunks = [*client.chat.completions.create(**asked, stream=True)]
+        text = "".join(c.choices[0].delta.content or "" for c in chunks)
+        before, *corrections = text.split("\n\n(corrected)\n\n")
+        assert before.strip() == "Answer: 11"
+        assert len(corrections) == (1 if second == "Answer: 42" else 2)
+        assert chunks[-1].choices[0].finish_reason == "stop"
+        text = corrections[-1]
+    else:
+        text = client.chat.completions.create(**asked).choices[0].message.content or ""
+    assert text == "Answer: 42"

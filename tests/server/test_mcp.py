@@ -20,7 +20,7 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.yaml import written as yaml_of
 from mom_council.server.mcp_tools import GuardedApp, make_mcp
 from mom_council.server.state import ServerState
-from mom_council.tests.graph.desk import desk, proposals, said, seat, texts, written
+from mom_council.tests.graph.desk import candidates, desk, proposals, said, seat, texts, written
 from mom_council.tests.server.conftest import KEY, Serve, Served
 from mom_council.tests.stage import Fault, Reply, Stage
 
@@ -52,6 +52,8 @@ async def test_over_stdio_an_agent_lists_asks_and_has_it_explained(
     stage: Stage, tmp_path: Path
 ) -> None:
     seat(stage, {"Ada": "Cats.", "Boris": "Cats.", "Clara": "Dogs."}, likes="Cats")
+    # Whoever votes with the others dissents no more.
+    stage.model("clara", reply=lambda body: "I abstain." if candidates(body) else "Dogs.")
     file = tmp_path / "desk.yaml"
     file.write_text(yaml_of(desk(stage)), "utf-8")
     started = StdioServerParameters(
