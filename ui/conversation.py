@@ -1,25 +1,36 @@
-"""The conversation: its turns, and what can be done with each."""
+"""The conversation: its turns, and what a reader can do: ask, stop, resume, edit, branch."""
 
 from __future__ import annotations
 
 import base64
 import secrets
-from typing import Literal
+import uuid
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import streamlit as st
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import COMMAND
 from mom_council.errors import MixtureError, StorageError
 from mom_council.evals.thumbs import rate
-from mom_council.models.images import data_urls, pictures_in
+from mom_council.models.images import MOST, PictureError, data_urls, picture_block, pictures_in
 from mom_council.runs.threads import read_values
-from mom_council.ui import actions, frame, safe, session, words
+from mom_council.ui import council_choice as chosen
+from mom_council.ui import frame, safe, session, words
 from mom_council.ui.answer import draw_past_label
 from mom_council.ui.council_choice import open_source
 from mom_council.ui.council_panel import draw_record
-from mom_council.ui.frame import draw_copy
-from mom_council.ui.history import Conversation, PastTurn, view_of
+from mom_council.ui.frame import LONGEST, draw_copy
+from mom_council.ui.history import (
+    Conversation,
+    PastTurn,
+    copy_conversation,
+    messages_before,
+    repeat_question,
+    view_of,
+)
 from mom_council.ui.page_store import Thumb
 
 PAST = 10
@@ -128,7 +139,7 @@ def draw_edit(conversation: Conversation, place: int) -> None:
             "Ask",
             type="primary",
             key=f"send-{key}",
-            on_click=actions.edit,
+            on_click=ask_edited,
             args=(conversation, place, f"text-{key}"),
             disabled=not text.strip(),
         )
@@ -154,7 +165,7 @@ def draw_buttons(conversation: Conversation, place: int, thumb: Thumb | None) ->
                 icon=":material/refresh:",
                 type="tertiary",
                 key=f"again-{key}",
-                on_click=actions.regenerate,
+                on_click=ask_again,
                 args=(conversation, secrets.randbelow(2**31)),
             )
         draw_edit(conversation, place)
@@ -165,7 +176,7 @@ def draw_buttons(conversation: Conversation, place: int, thumb: Thumb | None) ->
             type="tertiary",
             key=f"branch-{key}",
             help="Go on from here in a conversation of its own.",
-            on_click=actions.branch,
+            on_click=branch_off,
             args=(conversation, place),
         )
 
@@ -173,8 +184,8 @@ def draw_buttons(conversation: Conversation, place: int, thumb: Thumb | None) ->
 def _draw_revote(conversation: Conversation, place: int, key: str) -> None:
     """The way to the page that counts this question anew, where there was something to count."""
     answer = conversation.turns[place].answer
-    told = answer.response_metadata.get("council") if answer is not None else None
-    if answer is None or not told or not told.get("stop_reason"):
+    label = answer.response_metadata.get("council") if answer is not None else None
+    if answer is None or not label or not label.get("stop_reason"):
         return
     if st.button(
         "Re-vote",
@@ -211,3 +222,132 @@ def shown_turns(
 
 def _decoded(url: str) -> bytes:
     return base64.b64decode(url.partition(",")[2], validate=False)
+
+
+def current_settings() -> CouncilContext:
+    """The settings as the sidebar last had them."""
+    context = st.session_state.get("settings")
+    return context if isinstance(context, CouncilContext) else CouncilContext()
+
+
+def notify(text: str) -> None:
+    """Tell the reader something with the next drawing."""
+    st.session_state.setdefault("said", []).append(text)
+
+
+def ask_question(text: str, pictures: Sequence[Any] = ()) -> None:
+    """Put a question, in the open thread or a new one; a refused one stays in its field."""
+    text = text.strip()
+    if len(text) > LONGEST:
+        notify(f"The question has {len(text):,} characters, and at most {LONGEST:,} are taken.")
+        _keep_refused_text(text)
+        return
+    try:
+        blocks = _blocks(pictures)
+    except PictureError as error:
+        notify(str(error))
+        _keep_refused_text(text)
+        return
+    if not text and not blocks:
+        return
+    content: Any = [{"type": "text", "text": text}, *blocks] if blocks else text
+    _start(session.thread() or session.new_thread(), [_message(content)], text or "A picture")
+
+
+def take_refused_text() -> str:
+    """The text of a question that was refused; told once."""
+    return str(st.session_state.pop("given-back", ""))
+
+
+def stop_question(thread: str) -> None:
+    """Stop the running question; its calls are cancelled."""
+    session.page_state().jobs.stop(thread)
+
+
+def resume_question(thread: str, source: str) -> None:
+    """Go on with a question that was stopped."""
+    try:
+        council = chosen.open_source(source).council
+        session.page_state().jobs.resume(
+            thread, council, context=current_settings(), named=_name(source)
+        )
+    except MixtureError as error:
+        notify(str(error))
+
+
+def ask_again(conversation: Conversation, seed: int) -> None:
+    """Ask the last question once more; the dice fall otherwise."""
+    again = repeat_question(conversation.turns[-1])
+    again[-1] = _message(again[-1].content)
+    _start(conversation.thread, again, seed=seed)
+
+
+def ask_edited(conversation: Conversation, place: int, field: str) -> None:
+    """Ask an edited question, in a new thread that begins as this one did.
+
+    Args:
+        conversation: as it is.
+        place: of the question.
+        field: the key of the widget that holds the text as it is now.
+    """
+    text = str(st.session_state.get(field, "")).strip()
+    if not text:
+        return
+    old = conversation.turns[place].question
+    pictures = [b for b in old.content if isinstance(b, dict) and b.get("type") != "text"]
+    content: Any = [{"type": "text", "text": text}, *pictures] if pictures else text
+    before: list[BaseMessage] = [*messages_before(conversation.turns, place), _message(content)]
+    _start(session.new_thread(), before, text)
+
+
+def branch_off(conversation: Conversation, place: int) -> None:
+    """Go on from a turn in a thread of its own."""
+    state, name = session.page_state(), session.new_thread()
+    messages = messages_before(conversation.turns, place + 1)
+    try:
+        council = chosen.chosen().council
+        state.wait_for(copy_conversation(state.saver, name, council, messages))
+        entry = state.store.find(conversation.thread)
+        title = f"{entry.title if entry else conversation.turns[0].question.text} (branch)"
+        state.store.put(name, reader=session.reader(), title=title, council=chosen.source())
+    except MixtureError as error:
+        notify(str(error))
+        return
+    session.open_thread(name)
+
+
+def _start(
+    thread: str, messages: Sequence[BaseMessage], title: str = "", seed: int | None = None
+) -> None:
+    state, context = session.page_state(), current_settings()
+    if seed is not None:
+        context = context.model_copy(update={"seed": seed})
+    try:
+        source = chosen.source()
+        council = chosen.chosen().council
+        state.jobs.ask(thread, council, messages, context=context, named=_name(source))
+        reader = session.reader()
+        state.store.put(thread, reader=reader, title=title or "Untitled", council=source)
+    except MixtureError as error:
+        notify(str(error))
+        return
+    session.open_thread(thread)
+
+
+def _keep_refused_text(text: str) -> None:
+    st.session_state["given-back"] = text[:LONGEST]
+
+
+def _blocks(pictures: Sequence[Any]) -> list[dict[str, Any]]:
+    if len(pictures) > MOST:
+        raise PictureError(f"There are {len(pictures)} pictures, and at most {MOST} are taken")
+    return [picture_block(one.getvalue(), one.name) for one in pictures]
+
+
+def _message(content: Any) -> HumanMessage:
+    return HumanMessage(content, id=str(uuid.uuid4()))
+
+
+def _name(source: str) -> str:
+    """What `mom resume` is told: a council that is no file of its own has no name there."""
+    return "" if "\n" in source else source

@@ -36,12 +36,12 @@ class Chosen:
 
 def source() -> str:
     """What this tab asks, as `Chosen.source` says it."""
-    return str(session.kept("council", ""))
+    return str(session.setting("council", ""))
 
 
 def choose(source: str) -> None:
     """Ask another council from now on: a preset's name, a path, YAML, or empty."""
-    session.keep("council", source)
+    session.keep_setting("council", source)
 
 
 def try_out(council: Council) -> None:
@@ -94,13 +94,13 @@ def draw_choice() -> None:
     options = ["", *mine, *preset_names()]
     if now not in options:
         options.append(now)
-    key = f"council-{session.kept('councils', 0)}"
+    key = f"council-{session.setting('councils', 0)}"
     # What is asked is kept with the session; with another thread it changes under the widget.
     st.session_state[key] = now
     st.selectbox(
         "Council",
         options,
-        format_func=_shown,
+        format_func=_label_of,
         help="Who answers. A preset, one of yours, or the best that this machine can seat.",
         key=key,
         on_change=_pick,
@@ -117,8 +117,8 @@ def _pick(key: str) -> None:
 
 def _bring() -> None:
     path = st.text_input("A file on this machine", placeholder="desk.yaml", key="council-path")
-    if path and path != session.kept("council-path", ""):
-        session.keep("council-path", path)
+    if path and path != session.setting("council-path", ""):
+        session.keep_setting("council-path", path)
         _take(path if PurePath(path).suffix else f"./{path}")
     upload = st.file_uploader(
         "Or upload a YAML file",
@@ -126,8 +126,8 @@ def _bring() -> None:
         max_upload_size=_LARGEST,
         key="council-upload",
     )
-    if upload is not None and upload.file_id != session.kept("council-upload", ""):
-        session.keep("council-upload", upload.file_id)
+    if upload is not None and upload.file_id != session.setting("council-upload", ""):
+        session.keep_setting("council-upload", upload.file_id)
         _take(upload.getvalue().decode("utf-8", errors="replace"), text=True)
 
 
@@ -141,11 +141,13 @@ def _take(source: str, *, text: bool = False) -> None:
     except MixtureError as error:
         st.error(safe.inline(str(error)))
         return
-    session.keep("councils", session.kept("councils", 0) + 1)  # a selectbox with a new option
+    session.keep_setting(
+        "councils", session.setting("councils", 0) + 1
+    )  # a selectbox with a new option
     st.rerun()
 
 
-def _shown(source: str) -> str:
+def _label_of(source: str) -> str:
     if not source:
         named = os.environ.get(VARIABLE)
         # Two options that read the same would be one to the browser.

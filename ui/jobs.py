@@ -1,6 +1,4 @@
-"""One question on its way: what was asked, how far it has got, how it ended.
-
-Runs that outlive the page: each question is a job on the server's loop, shown by whoever looks.
+"""Runs that outlive the page: each question is a job on the server's loop, shown by whoever looks.
 
 A run driven inside a page's script would die with the first touch of a slider. Here a job belongs
 to its thread: a closed tab leaves it running, a reloaded one finds it again, and stop cancels it,
@@ -28,13 +26,58 @@ from mom_council.errors import MixtureError
 from mom_council.runs.ask import OpenCouncil, Run
 from mom_council.runs.follow import RunView
 from mom_council.ui.history import copy_view, view_of
-from mom_council.ui.page_people import PagePeople
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 
 JobState = Literal["running", "answered", "stopped", "failed"]
+
+
+class PagePeople:
+    """The `People` of one job: a run asks, and whichever tab looks shows the form.
+
+    It waits on the loop and is answered from any thread. A closed tab loses nothing: the next one
+    to look sees the same form.
+    """
+
+    present = True
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[PersonRequest, asyncio.Future[Any]]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def requests(self) -> tuple[PersonRequest, ...]:
+        """What nobody has answered yet."""
+        with self._lock:
+            return tuple(request for request, _ in self._open.values())
+
+    async def answer(self, request: PersonRequest) -> Any:
+        """Wait until somebody answers."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._open[request.id] = request, future
+        try:
+            return await future
+        finally:
+            with self._lock:
+                self._open.pop(request.id, None)
+
+    def tell(self, request_id: str, answer: Any) -> bool:
+        """Answer a request; False where nobody waits for it any more. The first answer counts."""
+        with self._lock:
+            request_and_future = self._open.pop(request_id, None)
+        if request_and_future is None:
+            return False
+        future = request_and_future[1]
+
+        def set_result() -> None:
+            if not future.done():
+                future.set_result(answer)
+
+        future.get_loop().call_soon_threadsafe(set_result)
+        return True
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """What all sessions of a server share: one event loop, the store of threads, the running jobs.
 
-Pure Python: Streamlit only keeps the one `PageState` there is (see `ui.session`).
+A single call of a model runs beside the page, too (`start_call`); whole questions are jobs
+(`ui.jobs`). Pure Python: Streamlit only keeps the one `PageState` there is (see `ui.session`).
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import gc
 import importlib
 import os
 import threading
+import time
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any, TypeVar
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mom_council.errors import MixtureError
 from mom_council.models.loop import background_loop
@@ -94,3 +97,49 @@ def import_providers() -> None:
                 importlib.import_module(provider.package)
     gc.collect()
     gc.freeze()
+
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class BackgroundCall(Generic[Result]):
+    """What was sent for, and what came of it."""
+
+    future: Future[Result]
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still on its way."""
+        return not self.future.done()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self.began
+
+    def result(self) -> Result | None:
+        """What it brought; None where it failed, was stopped, or is still on its way."""
+        return None if self.running or self.error() else self.future.result()
+
+    def error(self) -> str:
+        """What went wrong, in one line; empty where nothing did."""
+        if self.running:
+            return ""
+        try:
+            error = self.future.exception()
+        except CancelledError:
+            return "stopped"
+        if error is None or isinstance(error, MixtureError):
+            return " ".join(str(error or "").split())
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+    def stop(self) -> None:
+        """Cancel it, down to its connection."""
+        self.future.cancel()
+
+
+def start_call(work: Coroutine[Any, Any, Result]) -> BackgroundCall[Result]:
+    """Start a call on the background loop."""
+    return BackgroundCall(asyncio.run_coroutine_threadsafe(work, background_loop()))

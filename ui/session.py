@@ -17,7 +17,7 @@ import streamlit as st
 from mom_council.ui.page_state import PageState
 
 COOKIE = "mom_reader"
-"""The cookie that `ui.fence` sets in the browser."""
+"""The cookie that `ui.frame` sets in the browser."""
 LENGTH = 32
 
 
@@ -61,12 +61,12 @@ def new_thread() -> str:
     return secrets.token_hex(8)
 
 
-def kept(key: str, default: Any) -> Any:
+def setting(key: str, default: Any) -> Any:
     """A setting of this session. Widgets forget when their page is left; this does not."""
     return st.session_state["kept"].get(key, default)
 
 
-def keep(key: str, value: Any) -> None:
+def keep_setting(key: str, value: Any) -> None:
     """Keep a setting for this session."""
     st.session_state["kept"][key] = value
 

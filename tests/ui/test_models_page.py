@@ -12,8 +12,7 @@ from mom_council.councils.loader import to_yaml
 from mom_council.runs.discovery import AvailableModels
 from mom_council.tests.graph.desk import desk
 from mom_council.tests.stage import Fault, Stage
-from mom_council.ui import reach
-from mom_council.ui.reach import Survey, Voice
+from mom_council.ui.pages.models import Survey, Voice, survey_models
 
 KEY = "sk-test-0123456789abcdefghijkl"
 HOSTILE = "<b>x</b> [y](javascript:alert(1))"
@@ -60,7 +59,7 @@ async def test_ollama_tells_what_its_models_can(
 ) -> None:
     stage.model("seer", capabilities=("completion", "vision"), context=4096)
     monkeypatch.setenv("OLLAMA_HOST", stage.url)
-    found = await reach.survey()
+    found = await survey_models()
     (seer,) = [voice for voice in found.voices if voice.place == "ollama"]
     assert (seer.vision, seer.tools, seer.context) == (True, False, 4096)
     assert found.real
@@ -71,8 +70,8 @@ async def test_a_key_is_known_by_its_variable_and_never_kept(
 ) -> None:
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    found = await reach.survey()
-    assert "openai" in found.found.keys
+    found = await survey_models()
+    assert "openai" in found.available.keys
     assert KEY not in repr(found)
     page = opened(found)
     assert "OPENAI_API_KEY" in said(page)
@@ -83,7 +82,7 @@ async def test_a_strange_server_on_ollamas_port_is_no_reason_to_fail(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OLLAMA_HOST", f"{stage.url}/nowhere")
-    assert (await reach.survey()).found.ollama_url is None
+    assert (await survey_models()).available.ollama_url is None
 
 
 def test_where_nothing_is_reachable_the_page_says_how_to_get_models() -> None:

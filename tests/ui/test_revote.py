@@ -17,7 +17,7 @@ from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.runs.threads import read_values
 from mom_council.tests.graph import desk
 from mom_council.tests.stage import Fault, Stage
-from mom_council.ui.recount import rewrite, standing
+from mom_council.ui.pages.revote import rewrite, standing
 from mom_council.voting.counting import count
 
 NAMES = ("Ada", "Boris", "Clara")

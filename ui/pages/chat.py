@@ -1,4 +1,4 @@
-"""The chat: ask the council, and watch it think."""
+"""The chat: ask the council, and watch it work; on the empty page, questions to begin with."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import streamlit as st
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
-from mom_council.ui import actions, safe, session, words
 from mom_council.ui import council_choice as chosen
+from mom_council.ui import floorplan, safe, session, words
 from mom_council.ui.answer import draw_label
 from mom_council.ui.ask_forms import draw_asks
 from mom_council.ui.conversation import (
     AVATAR,
     COLUMNS,
     PAST,
+    ask_question,
+    current_settings,
     draw_buttons,
     draw_debate,
     draw_edit,
@@ -22,7 +24,10 @@ from mom_council.ui.conversation import (
     draw_progress,
     draw_question,
     draw_text,
+    resume_question,
     shown_turns,
+    stop_question,
+    take_refused_text,
 )
 from mom_council.ui.council_choice import draw_choice
 from mom_council.ui.council_panel import (
@@ -37,9 +42,7 @@ from mom_council.ui.frame import LONGEST, focus
 from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
 from mom_council.ui.page_store import Thumb
-from mom_council.ui.settings import draw_settings
-from mom_council.ui.suggestions import draw_suggestions
-from mom_council.ui.threads import draw_threads
+from mom_council.ui.sidebar import draw_settings, draw_threads
 
 EVERY = 0.25
 """Seconds between two drawings of a running question."""
@@ -86,9 +89,9 @@ def _admitted(thread: str | None) -> str | None:
 
 def _follow_thread(thread: str | None) -> None:
     """With another thread its council comes along."""
-    if thread == session.kept("shown", None):
+    if thread == session.setting("shown", None):
         return
-    session.keep("shown", thread)
+    session.keep_setting("shown", thread)
     entry = session.page_state().store.find(thread) if thread else None
     if entry is not None:
         chosen.choose(entry.council)
@@ -111,7 +114,7 @@ def _sidebar() -> Council | None:
 
 
 def _input(council: Council, thread: str | None, *, busy: bool) -> None:
-    if refused := actions.given_back():
+    if refused := take_refused_text():
         st.session_state["question"] = refused
     told = st.chat_input(
         "The council is answering …" if busy else f"Ask {safe.plain(council.name)}",
@@ -123,7 +126,7 @@ def _input(council: Council, thread: str | None, *, busy: bool) -> None:
         key="question",
     )
     if told:
-        actions.ask(told.text, told.files)
+        ask_question(told.text, told.files)
         st.rerun()
 
 
@@ -135,7 +138,7 @@ def _draw_stop(thread: str) -> None:
             icon=":material/stop_circle:",
             key=f"stop-{thread}",
             shortcut="Esc",
-            on_click=actions.stop,
+            on_click=stop_question,
             args=(thread,),
         )
 
@@ -146,9 +149,9 @@ def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
     removed = job.removed if job is not None and job.running else frozenset[str]()
     turns = shown_turns(conversation, removed, running=running)
     thumbs = session.page_state().store.thumbs(thread)
-    first = max(0, len(turns) - PAST) if not session.kept(f"all-{thread}", False) else 0
+    first = max(0, len(turns) - PAST) if not session.setting(f"all-{thread}", False) else 0
     if first and st.button(f"Show {first} earlier questions", type="tertiary"):
-        session.keep(f"all-{thread}", True)
+        session.keep_setting(f"all-{thread}", True)
         st.rerun()
     past = len(turns) if running else len(turns) - 1
     for place in range(first, past):
@@ -188,7 +191,7 @@ def _draw_live(thread: str) -> None:
     job = session.page_state().jobs.of(thread)
     if job is None or not job.running or wants_to_read():
         st.rerun()
-    view, debug = job.view(), actions.settings().debug
+    view, debug = job.view(), current_settings().debug
     answer, panel = st.columns(COLUMNS, gap="medium")
     with answer, st.chat_message("assistant", avatar=AVATAR):
         draw_progress(progress(view, live=True), thread, since=job.seconds)
@@ -205,7 +208,7 @@ def _draw_last(
     conversation: Conversation, council: Council, job: Job | None, thumbs: dict[str, Thumb]
 ) -> None:
     """The last question: its answer, or how it ended; beside it how the council worked."""
-    debug, last = actions.settings().debug, conversation.turns[-1].answer
+    debug, last = current_settings().debug, conversation.turns[-1].answer
     view, thread = conversation.view, conversation.thread
     if job is not None and (seen := job.view()).rounds:
         view = seen  # it holds the prompts too, and what was cut off
@@ -240,8 +243,45 @@ def _draw_resume(conversation: Conversation) -> None:
             "Resume",
             icon=":material/play_circle:",
             type="primary",
-            on_click=actions.resume,
+            on_click=resume_question,
             args=(conversation.thread, entry.council if entry else ""),
             key=f"resume-{conversation.thread}",
         )
         draw_edit(conversation, len(conversation.turns) - 1)
+
+
+SMALL = (
+    "What is 17 + 25?",
+    "Which of 52 and 66 is larger?",
+    "What kind of thing is a shark?",
+    "Does a perch lay eggs?",
+)
+"""What models of a megabyte know."""
+LARGE = (
+    "Is it better to rent or to buy a home?",
+    "A bat and a ball cost 1.10 together, the bat 1 more than the ball. What costs the ball?",
+    "Write the regular expression for an ISO date, and say what it does not catch.",
+    "What is the strongest argument against your own first answer to: should cities ban cars?",
+)
+
+
+def draw_suggestions(council: Council) -> None:
+    """A word of welcome, the council's graph, and suggested questions."""
+    st.title("Ask the council")
+    names = ", ".join(safe.inline(one.name) for one in council.characters[:8])
+    more = len(council.characters) - 8
+    who = names + (f" and {more} more" if more > 0 else "")
+    st.markdown(f"**{safe.inline(council.name)}**: {who}. They answer, vote, and write one answer.")
+    if council.description:
+        st.caption(safe.inline(council.description))
+    floorplan.draw_plan(council)
+    small = {model.model for model in council.models.values()} <= {"tiny-1", "tiny-2", "tiny-3"}
+    for number, question in enumerate(SMALL if small else LARGE):
+        st.button(
+            question,
+            key=f"suggestion-{number}",
+            on_click=ask_question,
+            args=(question,),
+            icon=":material/north_east:",
+            width="stretch",
+        )

@@ -1,25 +1,40 @@
-"""The council's editor: who speaks, on which models, and how they decide; tried out, or saved."""
+"""The council's editor: characters, models, rules, tools, extensions, YAML; tried out, or saved."""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
 from mom_council.councils import saved
 from mom_council.councils.loader import load_council, preset_names
-from mom_council.councils.refusals import where
-from mom_council.councils.schema import Council
-from mom_council.errors import MixtureError
+from mom_council.councils.refusals import Path, where
+from mom_council.councils.schema import Character, Council, ExtensionEntry
+from mom_council.errors import CouncilError, MixtureError
+from mom_council.extensions.finding import FoundExtension, every, find
+from mom_council.extensions.loaded import ExtensionInfo, describe
 from mom_council.ui import council_choice as chosen
+from mom_council.ui import draft as drafts
 from mom_council.ui import session
-from mom_council.ui.character_list import draw_characters
-from mom_council.ui.draft import Draft, council_of, draft_of, read_draft, text_of
+from mom_council.ui.draft import (
+    Draft,
+    at,
+    characters,
+    council_of,
+    draft_of,
+    drop,
+    extensions,
+    put,
+    read_draft,
+    text_of,
+)
 from mom_council.ui.editing import Editing, begin, editing, keep, redraw, settle, undo
-from mom_council.ui.extension_forms import draw_extensions
-from mom_council.ui.field_shapes import shapes_of
+from mom_council.ui.field_shapes import shape_of_setting, shapes_of
 from mom_council.ui.safe import inert, one_line
-from mom_council.ui.schema_form import draw_entries, draw_field, draw_section
+from mom_council.ui.schema_form import complain, draw_entries, draw_field, draw_section
 
 _TOLD_AT_ONCE = 8
 _ELSEWHERE = ("name", "description", "models", "characters", "layers", "tools", "extensions")
@@ -206,3 +221,225 @@ def _open_file(name: str, content: bytes) -> None:
         st.error("The file is not UTF-8; save it as UTF-8.")
         return
     _take_text(text, name)
+
+
+def draw_characters(work: Editing) -> None:
+    """Draw every layer, who is in no layer, and the form of the chosen character."""
+    left, right = st.columns([1, 2.2], gap="medium")
+    with left, st.container(gap="xsmall"):
+        _draw_list(work)
+    with right:
+        _draw_form(work)
+
+
+def _draw_list(work: Editing) -> None:
+    rows = drafts.columns(work.draft)
+    without_layer = drafts.unseated(work.draft)
+    for place, row in enumerate(rows):
+        apart = bool(without_layer) and place == len(rows) - 1
+        st.caption(_title(place, len(rows) - bool(without_layer), apart=apart))
+        for index in row:
+            _draw_name(work, index)
+        if not apart:
+            complain(("layers", place), within=True)
+            st.button(
+                "Add a character",
+                key=f"add-{place}",
+                icon=":material/person_add:",
+                type="tertiary",
+                on_click=_add,
+                args=(place,),
+            )
+
+
+def _title(place: int, layers: int, *, apart: bool) -> str:
+    if apart:
+        return "In no layer"
+    if layers < 2:
+        return "One layer: all speak at once"
+    return f"Layer {place + 1}" + (" · reads the layer before" if place else " · speaks first")
+
+
+def _draw_name(work: Editing, index: int) -> None:
+    one = characters(work.draft)[index]
+    wrong = any(path[:2] == ("characters", index) for path in work.faults)
+    weight = one.get("weight", 1)
+    about = inert(one.get("model") or "no model", 64)
+    about += f" · weight {inert(weight, 20)}" if weight != 1 else ""
+    with st.container(key=f"seat-{index}", gap=None):
+        st.button(
+            f"**{inert(one.get('name') or '(no name)', 64)}**  \n:small[{about}]",
+            key=f"edit-{index}",
+            type="primary" if work.chosen == index else "secondary",
+            icon=":material/error:" if wrong else None,
+            width="stretch",
+            on_click=_choose,
+            args=(index,),
+        )
+
+
+def _draw_form(work: Editing) -> None:
+    index = work.chosen
+    if index is None or not 0 <= index < len(characters(work.draft)):
+        st.caption("Choose a character to edit it.")
+        return
+    with st.container(border=True, key="character"):
+        with st.container(horizontal=True, gap="small", horizontal_alignment="right"):
+            for icon, key, word, to in _ACTIONS:
+                st.button(
+                    f":material/{icon}:",
+                    key=f"{key}-{index}",
+                    help=word,
+                    type="tertiary",
+                    disabled=to(work.draft, index) == work.draft,
+                    on_click=_act,
+                    args=(to, index),
+                )
+        draw_section(Character, ("characters", index))
+
+
+_ACTIONS: tuple[tuple[str, str, str, Callable[[Draft, int], Draft]], ...] = (
+    ("arrow_upward", "up", "Move up", lambda draft, index: drafts.move(draft, index, -1)),
+    ("arrow_downward", "down", "Move down", lambda draft, index: drafts.move(draft, index, 1)),
+    ("arrow_back", "left", "To the layer before", lambda d, index: drafts.shift(d, index, -1)),
+    ("arrow_forward", "right", "To the next layer", lambda d, index: drafts.shift(d, index, 1)),
+    ("content_copy", "copy", "Duplicate", drafts.duplicate),
+    ("delete", "remove", "Remove", drafts.remove),
+)
+
+
+def _choose(index: int) -> None:
+    editing().chosen = index
+
+
+def _act(to: Callable[[Draft, int], Draft], index: int) -> None:
+    """Do it, and go on with the same character, or with the copy."""
+    work = editing()
+    before, changed = work.draft, to(work.draft, index)
+    more = len(characters(changed)) - len(characters(before))
+    chosen = work.chosen
+    if chosen is not None and more == 0:
+        same: Any = at(before, ("characters", chosen))
+        chosen = next((i for i, one in enumerate(characters(changed)) if one == same), chosen)
+    elif more > 0:
+        chosen = index + 1
+    elif chosen is not None and chosen >= index:
+        chosen = max(0, chosen - 1)
+    redraw(changed, chosen)
+
+
+def _add(layer: int) -> None:
+    work = editing()
+    redraw(drafts.add_character(work.draft, layer), len(characters(work.draft)))
+
+
+def draw_extensions(work: Editing) -> None:
+    """Every extension in the order in which they are called, and a way to add one."""
+    st.caption(
+        "Your own code, called around the council in this order. Only what is on this machine "
+        "already can be named here."
+    )
+    for place, one in enumerate(extensions(work.draft)):
+        _draw_extension(place, str(one.get("use") or ""))
+    complain(("extensions",))
+    _draw_add(work)
+
+
+def _draw_extension(place: int, use: str) -> None:
+    path: Path = ("extensions", place)
+    about = _describe(use)
+    with st.container(border=True, key=f"extension-{place}"):
+        with st.container(horizontal=True, horizontal_alignment="distribute"):
+            st.markdown(f"**{inert(use or '(no name)', 80)}**")
+            with st.container(horizontal=True, gap="small", width="content"):
+                _draw_buttons(place)
+        if about.description:
+            st.caption(inert(about.description, 300))
+        if about.problem:
+            st.caption(f":red[:material/error: {inert(about.problem, 400)}]")
+        complain(path)
+        complain((*path, "use"))
+        complain((*path, "settings"))
+        settings = _settings(about)
+        for name, schema in settings.items():
+            draw_field(shape_of_setting(name, schema), (*path, "settings", name))
+        shapes = shapes_of(ExtensionEntry)
+        if not settings:
+            draw_field(shapes["settings"], (*path, "settings"))
+        draw_field(replace(shapes["timeout"], expert=False), (*path, "timeout"))
+
+
+def _settings(about: ExtensionInfo) -> dict[str, dict[str, Any]]:
+    found = (about.settings_schema or {}).get("properties", {})
+    return {str(name): dict(one) for name, one in found.items() if isinstance(one, Mapping)}
+
+
+def _draw_buttons(place: int) -> None:
+    count = len(extensions(editing().draft))
+    for icon, word, by, off in (
+        ("arrow_upward", "Earlier", -1, place == 0),
+        ("arrow_downward", "Later", 1, place == count - 1),
+    ):
+        st.button(
+            f":material/{icon}:",
+            key=f"extension-{word.lower()}-{place}",
+            help=word,
+            type="tertiary",
+            disabled=off,
+            on_click=_move,
+            args=(place, by),
+        )
+    st.button(
+        ":material/delete:",
+        key=f"extension-remove-{place}",
+        help="Remove",
+        type="tertiary",
+        on_click=_remove,
+        args=(place,),
+    )
+
+
+def _draw_add(work: Editing) -> None:
+    there = {one.get("use") for one in extensions(work.draft)}
+    names = [one.name for one in every() if isinstance(one, FoundExtension)]
+    offered = [name for name in dict.fromkeys(names) if name not in there]
+    if not offered:
+        st.caption("There is no further extension on this machine.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Add an extension", offered, index=None, key=f"add-use:{work.turn}")
+        st.button(
+            "Add",
+            key="add-extension",
+            icon=":material/add:",
+            disabled=name is None,
+            on_click=_add_extension,
+            args=(name,),
+        )
+
+
+def _add_extension(use: str) -> None:
+    draft = editing().draft
+    redraw(put(draft, ("extensions",), [*extensions(draft), {"use": use}]))
+
+
+def _remove(place: int) -> None:
+    draft = editing().draft
+    left = [one for at, one in enumerate(extensions(draft)) if at != place]
+    redraw(put(draft, ("extensions",), left) if left else drop(draft, ("extensions",)))
+
+
+def _move(place: int, by: int) -> None:
+    draft = editing().draft
+    order = [*extensions(draft)]
+    if 0 <= place + by < len(order):
+        order[place], order[place + by] = order[place + by], order[place]
+        redraw(put(draft, ("extensions",), order))
+
+
+def _describe(use: str) -> ExtensionInfo:
+    """What there is to know of one, whatever it is worth as a name."""
+    try:
+        return describe(find(use))
+    except CouncilError as error:
+        return ExtensionInfo(name=use, problem=str(error))

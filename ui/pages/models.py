@@ -1,24 +1,37 @@
-"""The models page: what can be reached from here, what each can, and a call to hear it."""
+"""The models page: what can be reached from here, what each can do, and a test call.
+
+No key is kept.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import streamlit as st
 from langchain_core.messages import HumanMessage
 
-from mom_council.councils.loader import load_council, preset_names
+from mom_council.councils.loader import load_council, load_model, preset_names
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
-from mom_council.models.registry import missing
-from mom_council.models.resolved import ResolvedModel, resolve_model
+from mom_council.models.addresses import ollama_address
+from mom_council.models.clients import loop_resources
+from mom_council.models.providers.embedded import is_installed
+from mom_council.models.providers.ollama_server import ask_ollama
+from mom_council.models.registry import missing, open_model
+from mom_council.models.resolved import ResolvedModel, resolve_alone, resolve_model
 from mom_council.models.speaking import Reply, speak
-from mom_council.runs.discovery import VARIABLE
-from mom_council.ui import background, reach, session
+from mom_council.models.weights import SHIPPED, downloaded_weights
+from mom_council.runs.discovery import VARIABLE, AvailableModels, find_models
 from mom_council.ui import council_choice as chosen_council
-from mom_council.ui.reach import Survey, Voice
+from mom_council.ui import session
+from mom_council.ui.page_state import BackgroundCall, start_call
 from mom_council.ui.safe import inert, one_line
-from mom_council.vendors import VENDORS
+from mom_council.vendors import VENDORS, vendor_of
 
 _QUESTION = "What is 2 + 3? Answer in one word."
 _PLACES = {
@@ -35,17 +48,17 @@ def page() -> None:
     look = st.button("Refresh", icon=":material/refresh:", key="look-again")
     if look or "survey" not in st.session_state:
         with st.spinner("Looking around …"):
-            st.session_state["survey"] = session.page_state().wait_for(reach.survey(os.environ))
-    found: Survey = st.session_state["survey"]
+            st.session_state["survey"] = session.page_state().wait_for(survey_models(os.environ))
+    survey: Survey = st.session_state["survey"]
     council = _council()
     if council is not None:
-        _own_models(council, found)
-    if not found.real and (council is None or _lacks(council, found)):
-        _nothing(found)
-    _places(found)
-    _table(found)
-    _test_call(found, council)
-    _councils(found)
+        _own_models(council, survey)
+    if not survey.real and (council is None or _lacks(council, survey)):
+        _nothing(survey)
+    _places(survey)
+    _table(survey)
+    _test_call(survey, council)
+    _councils(survey)
 
 
 def _council() -> Council | None:
@@ -58,11 +71,11 @@ def _council() -> Council | None:
         return None
 
 
-def _own_models(council: Council, found: Survey) -> None:
+def _own_models(council: Council, survey: Survey) -> None:
     """The models of the council that answers in the chat, each with what it lacks."""
     st.subheader(f"Models of {inert(council.name, 64)}", anchor=False)
     for key, model in council.models.items():
-        lacks = _lacks(council.model_copy(update={"models": {key: model}}), found)
+        lacks = _lacks(council.model_copy(update={"models": {key: model}}), survey)
         mark = ":orange[:material/warning:]" if lacks else ":green[:material/check:]"
         where = f" · {one_line(model.base_url, 80)}" if model.base_url else ""
         line = inert(f"{model.provider} · {model.model}{where}", 200)
@@ -71,11 +84,11 @@ def _own_models(council: Council, found: Survey) -> None:
             st.caption(inert(need))
 
 
-def _nothing(found: Survey) -> None:
+def _nothing(survey: Survey) -> None:
     """How to get models."""
     tiny = (
         "Only the tiny models that come with this package can be asked."
-        if found.voices
+        if survey.voices
         else "No model can be asked."
     )
     st.info(
@@ -88,44 +101,44 @@ def _nothing(found: Survey) -> None:
     )
 
 
-def _places(found: Survey) -> None:
+def _places(survey: Survey) -> None:
     """Ollama, the keys, the weights: there or not."""
     first, second, third = st.columns(3)
-    chat = [voice for voice in found.voices if voice.place == "ollama"]
+    chat = [voice for voice in survey.voices if voice.place == "ollama"]
     with first, st.container(border=True):
         st.markdown("**Ollama**")
-        if found.found.ollama_url:
+        if survey.available.ollama_url:
             st.markdown(f":green[:material/check:] {len(chat)} models for chat")
         else:
             st.markdown(":gray[:material/close: does not answer]")
-        st.caption(f"`{one_line(found.ollama_url).replace('`', '')}`")
+        st.caption(f"`{one_line(survey.ollama_url).replace('`', '')}`")
     with second, st.container(border=True):
         st.markdown("**Keys**")
-        for name in found.found.keys:
+        for name in survey.available.keys:
             st.markdown(f":green[:material/check:] {name} · `{VENDORS[name].key_env}` is set")
-        for name in found.found.lacking:
+        for name in survey.available.lacking:
             st.markdown(f":orange[:material/warning:] {name} · `{VENDORS[name].key_env}` is set")
-            st.caption(f"`{reach.needed(name)}` to use it")
-        if not (found.found.keys or found.found.lacking):
+            st.caption(f"`{VENDORS[name].install or ''}` to use it")
+        if not (survey.available.keys or survey.available.lacking):
             st.markdown(":gray[:material/close: none in the environment]")
     with third, st.container(border=True):
         st.markdown("**On this machine**")
-        if not found.engine:
+        if not survey.engine:
             st.markdown(":gray[:material/close: llama\\.cpp is not installed]")
             st.caption("`pip install xllamacpp`")
             return
         for place in ("downloaded", "shipped"):
-            number = sum(voice.place == place for voice in found.voices)
+            number = sum(voice.place == place for voice in survey.voices)
             mark = ":green[:material/check:]" if number else ":gray[:material/close:]"
             st.markdown(f"{mark} {number} {_PLACES[place]}")
 
 
-def _table(found: Survey) -> None:
+def _table(survey: Survey) -> None:
     """Every model with what is known of it."""
-    if not found.voices:
+    if not survey.voices:
         return
     st.subheader("What can be asked", anchor=False)
-    rows = [_row(voice) for voice in found.voices]
+    rows = [_row(voice) for voice in survey.voices]
     st.dataframe(rows, hide_index=True, width="stretch", key="voices")
 
 
@@ -140,21 +153,23 @@ def _row(voice: Voice) -> dict[str, str]:
     }
 
 
-def _yes(known: bool | None) -> str:
-    return "unknown" if known is None else "yes" if known else "no"
+def _yes(value: bool | None) -> str:
+    if value is None:
+        return "unknown"
+    return "yes" if value else "no"
 
 
 def _bytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def _test_call(found: Survey, council: Council | None) -> None:
+def _test_call(survey: Survey, council: Council | None) -> None:
     st.subheader("A test call", anchor=False)
     st.caption("One short question to one model. A vendor may bill it.")
     other = "another model …"
     own = [*council.models] if council is not None else []
     names = [f"{one_line(key, 64)} (of this council)" for key in own]
-    names += [f"{one_line(one.model, 80)} ({_PLACES[one.place]})" for one in found.voices]
+    names += [f"{one_line(one.model, 80)} ({_PLACES[one.place]})" for one in survey.voices]
     left, right = st.columns(2)
     with left:
         at = st.selectbox("Which", range(len(names) + 1), key="test-which",
@@ -164,14 +179,14 @@ def _test_call(found: Survey, council: Council | None) -> None:
     key = own[at] if council is not None and at < len(own) else ""
     chosen = None
     if not key:
-        chosen = _other() if at == len(names) else found.voices[at - len(own)]
+        chosen = _other() if at == len(names) else survey.voices[at - len(own)]
     running = "test-call" in st.session_state and st.session_state["test-call"].running
     named = bool(key or (chosen is not None and chosen.model.strip()))
     ready = named and bool(question.strip()) and not running
     if st.button("Ask", key="test-ask", icon=":material/send:", disabled=not ready):
         _send(_model_to_try(council, key, chosen), question)
     if "test-call" in st.session_state:
-        _hear()
+        _draw_call()
 
 
 def _other() -> Voice:
@@ -192,7 +207,7 @@ def _model_to_try(
             return resolve_model(council, key)
         if voice is None:
             raise AssertionError("a test call has a model")
-        return reach.model_to_try(voice.provider, voice.model.strip(), voice.base_url)
+        return model_to_try(voice.provider, voice.model.strip(), voice.base_url)
     except MixtureError as error:
         return error
 
@@ -202,16 +217,16 @@ def _send(model: ResolvedModel | MixtureError, question: str) -> None:
         st.error(inert(model))
         return
     asked = speak(model, [HumanMessage(question)])
-    st.session_state["test-call"] = background.start(asked)
+    st.session_state["test-call"] = start_call(asked)
 
 
-def _hear() -> None:
+def _draw_call() -> None:
     """What came of the call; looked for twice a second until it is there."""
     running = st.session_state["test-call"].running
 
     @st.fragment(run_every=0.5 if running else None)
     def answer() -> None:
-        call: background.BackgroundCall[Reply] = st.session_state["test-call"]
+        call: BackgroundCall[Reply] = st.session_state["test-call"]
         if call.running:
             st.caption(f"Waiting for an answer … {call.seconds:.0f} s")
             if st.button("Stop", key="test-stop", icon=":material/stop:"):
@@ -219,12 +234,12 @@ def _hear() -> None:
             return
         if running:
             st.rerun()
-        _heard(call)
+        _draw_reply(call)
 
     answer()
 
 
-def _heard(call: background.BackgroundCall[Reply]) -> None:
+def _draw_reply(call: BackgroundCall[Reply]) -> None:
     if error := call.error():
         st.error(inert(error, 600), icon=":material/error:")
         return
@@ -249,11 +264,11 @@ def _rate(reply: Reply) -> float | None:
     return tokens / spoke if tokens and spoke > 0.001 else None
 
 
-def _councils(found: Survey) -> None:
+def _councils(survey: Survey) -> None:
     """Which councils could sit here, and what the others lack."""
     st.subheader("Councils in the package", anchor=False)
     for name in preset_names():
-        lacks = _preset_lacks(name, found)
+        lacks = _preset_lacks(name, survey)
         mark = ":orange[:material/warning:]" if lacks else ":green[:material/check:]"
         with st.container(gap="xxsmall"):
             st.markdown(f"{mark} **{inert(name)}**")
@@ -261,12 +276,138 @@ def _councils(found: Survey) -> None:
                 st.caption(inert(line))
 
 
-def _preset_lacks(name: str, found: Survey) -> list[str]:
+def _preset_lacks(name: str, survey: Survey) -> list[str]:
     try:
-        return _lacks(load_council(name), found)
+        return _lacks(load_council(name), survey)
     except MixtureError as error:
         return [str(error)]
 
 
-def _lacks(council: Council, found: Survey) -> list[str]:
-    return [*map(str, missing(council.models.values())), *reach.unpulled(council, found)]
+def _lacks(council: Council, survey: Survey) -> list[str]:
+    return [*map(str, missing(council.models.values())), *unpulled(council, survey)]
+
+
+Place = Literal["ollama", "key", "downloaded", "shipped"]
+
+_SHOW_SECONDS = 2.0
+_MOST_SHOWN = 60
+"""Ollama's models that are asked what they can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One model that could be asked. None: nobody told."""
+
+    place: Place
+    provider: str
+    model: str
+    base_url: str | None = None
+    size: int | None = None
+    vision: bool | None = None
+    tools: bool | None = None
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is reachable from here."""
+
+    available: AvailableModels
+    ollama_url: str
+    """Where Ollama was looked for."""
+    voices: tuple[Voice, ...]
+    engine: bool
+    """Whether llama.cpp is installed, which answers for downloaded and shipped weights."""
+
+    @property
+    def real(self) -> bool:
+        """Whether there is anything beyond the tiny models that come with the package."""
+        return any(voice.place != "shipped" for voice in self.voices)
+
+
+async def survey_models(env: Mapping[str, str] = os.environ) -> Survey:
+    """Look around. Nothing fails because something is missing."""
+    available = await find_models(env)
+    voices = [
+        *(
+            Voice("ollama", "ollama", one.name, available.ollama_url, one.size)
+            for one in available.ollama
+        ),
+        *(Voice("key", name, VENDORS[name].default_model or "") for name in available.keys),
+        *(Voice("downloaded", "embedded", one.name, size=one.size) for one in available.weights),
+    ]
+    if is_installed():
+        tiny = await asyncio.to_thread(downloaded_weights, SHIPPED)
+        voices += [
+            Voice("shipped", "embedded", name, size=file.stat().st_size, vision=False, tools=False)
+            for name, file in tiny.items()
+        ]
+    described = await asyncio.gather(*(_describe(one, at) for at, one in enumerate(voices)))
+    return Survey(available, ollama_address(env), tuple(described), is_installed())
+
+
+def model_to_try(provider: str, model: str, base_url: str | None = None) -> ResolvedModel:
+    """A model for one call of it.
+
+    Raises:
+        CouncilError: no model can be called that.
+    """
+    values: dict[str, Any] = {"provider": provider, "model": model, "timeout": 60, "retries": 0}
+    if base_url:
+        values["base_url"] = base_url
+    return resolve_alone(load_model(values))
+
+
+def unpulled(council: Council, survey: Survey) -> list[str]:
+    """What a council needs of the usual Ollama and does not find there."""
+    names = {
+        model.model
+        for model in council.models.values()
+        if vendor_of(model.provider).fetch and model.base_url in (None, survey.ollama_url)
+    }
+    if names and not survey.available.ollama_url:
+        return [f"Ollama does not answer at {survey.ollama_url}"]
+    here = {voice.model for voice in survey.voices if voice.place == "ollama"}
+    here |= {name.removesuffix(":latest") for name in here}
+    lacking = sorted(name for name in names if name not in here)
+    return ["ollama pull " + name for name in lacking]
+
+
+async def _describe(voice: Voice, place: int) -> Voice:
+    """The voice with what it is known to be able to do."""
+    if place >= _MOST_SHOWN:
+        return voice
+    if voice.place == "ollama" and voice.base_url:
+        url = f"{voice.base_url}/api/show"
+        card = await ask_ollama("POST", url, {"model": voice.model}, seconds=_SHOW_SECONDS)
+        return _as_shown(voice, card or {})
+    if voice.place == "key" and voice.model:
+        return await _as_profiled(voice)
+    return voice
+
+
+def _as_shown(voice: Voice, card: Mapping[str, Any]) -> Voice:
+    can, info = card.get("capabilities"), card.get("model_info")
+    known = isinstance(can, list)
+    lengths = info.items() if isinstance(info, dict) else ()
+    context = next((n for key, n in lengths if str(key).endswith(".context_length")), None)
+    return replace(
+        voice,
+        vision="vision" in can if isinstance(can, list) else None,
+        tools="tools" in can if isinstance(can, list) and known else None,
+        context=context if isinstance(context, int) else None,
+    )
+
+
+async def _as_profiled(voice: Voice) -> Voice:
+    """What LangChain's own tables say of a vendor's model; no request is sent."""
+    with contextlib.suppress(Exception):  # a table more or less is no reason to show no page
+        spec = model_to_try(voice.provider, voice.model).settings
+        profile = getattr(await open_model(await loop_resources(), spec), "profile", None) or {}
+        return replace(
+            voice,
+            vision=profile.get("image_inputs"),
+            tools=profile.get("tool_calling"),
+            context=profile.get("max_input_tokens"),
+        )
+    return voice

@@ -1,25 +1,36 @@
-"""The re-vote page: a past question of this reader, counted by other rules."""
+"""The re-vote page: a past question of this reader, counted by other rules.
+
+No model is asked, but a synthesizer where somebody wants a new answer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import streamlit as st
 
 from mom_council.councils.schema import Council
+from mom_council.deliberation import selectors
+from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import MixtureError
-from mom_council.records import Option, Proposal
+from mom_council.graph.council import compile_synthesizer
+from mom_council.records import AnswerKind, Ballot, Option, Proposal, Status, Verdict
 from mom_council.runs.threads import read_values
-from mom_council.ui import background, frame, safe, session
 from mom_council.ui import council_choice as chosen
+from mom_council.ui import frame, safe, session
 from mom_council.ui.history import PastTurn, read_conversation
+from mom_council.ui.page_state import BackgroundCall, start_call
 from mom_council.ui.page_store import ListedThread
-from mom_council.ui.recount import LastRound, Rewritten, rewrite, standing
 from mom_council.ui.safe import inert, one_line
 from mom_council.voting.methods import METHODS
 from mom_council.voting.revote import Revote, revote
 from mom_council.voting.stopping import explain
+
+if TYPE_CHECKING:
+    from mom_council.deliberation.state import CouncilState
 
 
 def page() -> None:
@@ -48,7 +59,7 @@ def page() -> None:
 
 def _chosen(entries: list[ListedThread]) -> int:
     ids = [entry.id for entry in entries]
-    shown = session.thread() or session.kept("shown", None)
+    shown = session.thread() or session.setting("shown", None)
     at = st.selectbox(
         "Conversation",
         range(len(ids)),
@@ -219,7 +230,7 @@ def _written(
     """Another answer from the same proposals, when it is asked for."""
     keys = [*council.models]
     at = f"revote-call:{key}"
-    call: background.BackgroundCall[Rewritten] | None = st.session_state.get(at)
+    call: BackgroundCall[Rewritten] | None = st.session_state.get(at)
     running = call is not None and call.running
     with st.container(horizontal=True, vertical_alignment="bottom"):
         model = st.selectbox(
@@ -237,7 +248,7 @@ def _written(
         )
     if asked:
         work = rewrite(values, council, again.verdict, key=model, proposals=proposals)
-        call = st.session_state[at] = background.start(work)
+        call = st.session_state[at] = start_call(work)
     if call is not None:
         _follow(at, running=call.running)
 
@@ -247,7 +258,7 @@ def _follow(at: str, *, running: bool) -> None:
 
     @st.fragment(run_every=0.5 if running else None)
     def answer() -> None:
-        call: background.BackgroundCall[Rewritten] = st.session_state[at]
+        call: BackgroundCall[Rewritten] = st.session_state[at]
         if call.running:
             st.caption(f"Writing … {call.seconds:.0f} s")
             st.button("Stop", key=f"{at}:stop", icon=":material/stop:", on_click=call.stop)
@@ -259,7 +270,7 @@ def _follow(at: str, *, running: bool) -> None:
     answer()
 
 
-def _answer(call: background.BackgroundCall[Rewritten]) -> None:
+def _answer(call: BackgroundCall[Rewritten]) -> None:
     if error := call.error():
         st.error(inert(error, 600), icon=":material/error:")
         return
@@ -292,3 +303,75 @@ def _weighed(stood: LastRound, key: str) -> list[Proposal]:
 
 def _weight_key(key: str, proposal: Proposal) -> str:
     return f"revote-weight:{key}:{proposal.character}"
+
+
+@dataclass(frozen=True)
+class LastRound:
+    """What the last round of a question left behind."""
+
+    proposals: tuple[Proposal, ...]
+    ballots: tuple[Ballot, ...]
+    kind: AnswerKind
+    verdict: Verdict | None
+    """How it was counted then."""
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """Another answer from the same proposals."""
+
+    text: str
+    status: Status
+
+
+def standing(values: Mapping[str, Any], council: Council) -> LastRound | None:
+    """What stood at the end; None where there is nothing to count."""
+    state = cast("CouncilState", values)
+    if not values.get("proposals"):
+        return None
+    found = selectors.candidates(state, council)
+    turn = selectors.current_turn(state)
+    annotation, verdicts = values.get("annotation"), values.get("verdicts") or ()
+    return LastRound(
+        proposals=tuple(found),
+        ballots=tuple(b for b in values.get("ballots", ()) if b.round == turn.round),
+        kind=annotation.kind if annotation else "unknown",
+        verdict=verdicts[-1] if verdicts else None,
+    )
+
+
+async def rewrite(
+    values: Mapping[str, Any],
+    council: Council,
+    verdict: Verdict,
+    *,
+    key: str,
+    proposals: Sequence[Proposal],
+) -> Rewritten:
+    """Ask a synthesizer anew, with the same proposals and another verdict: one call of a model.
+
+    Args:
+        values: of the finished question.
+        council: who answered it.
+        verdict: what it is told of the vote.
+        key: the model that writes.
+        proposals: as they were weighed for the verdict.
+    """
+    writer = council.synthesizer.model_copy(update={"model": key})
+    weighed = {proposal.id: proposal for proposal in proposals}
+    # The question's time and budget are over; this call has its own.
+    state = {
+        **values,
+        "asked_at": time.time(),
+        "proposals": [weighed.get(one.id, one) for one in values["proposals"]],
+        "verdicts": [verdict],
+        "segments": [],
+        "notes": [],
+        "status": None,
+    }
+    graph = compile_synthesizer(council.model_copy(update={"synthesizer": writer}))
+    told = await graph.ainvoke(state, context=CouncilContext())
+    status = told["status"]
+    if status is None:
+        raise AssertionError("the synthesizer always says how it came to its answer")
+    return Rewritten(text=str(told["messages"][-1].text), status=status)

@@ -1,9 +1,4 @@
-"""The settings of a run, in the sidebar, each with a word of help.
-
-All of them are the council's own until somebody moves them. They go into the run's context, so a
-slider needs no other graph.
-Each extension of the council has a switch for the next questions.
-"""
+"""The sidebar: a reader's conversations, and the settings of the next question."""
 
 from __future__ import annotations
 
@@ -15,11 +10,99 @@ import streamlit as st
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.extensions.loaded import ExtensionInfo, extensions_of
-from mom_council.ui import session
+from mom_council.runs.threads import delete_thread, show_thread
+from mom_council.ui import safe, session
+from mom_council.ui.history import text_of
+from mom_council.ui.page_store import LONGEST_TITLE, ListedThread
 from mom_council.ui.safe import inert
 from mom_council.voting.methods import METHODS, describe_methods
 
-T = TypeVar("T")
+_SHOWN = 25
+
+
+def draw_threads() -> None:
+    """The list, and what can be done with the open one."""
+    state, open_one = session.page_state(), session.thread()
+    st.button(
+        "New conversation",
+        icon=":material/edit_square:",
+        width="stretch",
+        on_click=session.open_thread,
+        args=(None,),
+        key="new-thread",
+    )
+    search = st.text_input(
+        "Search", placeholder="Search conversations", label_visibility="collapsed", key="search"
+    )
+    if search.strip():
+        _read_texts()
+    found = state.store.of(session.reader(), search)
+    running = {job.thread for job in state.jobs.running()}
+    if search and not found:
+        st.caption("No results")
+    for entry in found[:_SHOWN]:
+        _draw_entry(entry, is_open=entry.id == open_one, is_running=entry.id in running)
+    if len(found) > _SHOWN:
+        st.caption(f"{len(found) - _SHOWN} older ones: search for them.")
+
+
+def _read_texts() -> None:
+    """Read what no page has shown since searches look into texts."""
+    state = session.page_state()
+    for thread in state.store.without_text(session.reader()):
+        view = state.wait_for(show_thread(state.saver, thread))
+        state.store.keep_text(thread, text_of(view.messages) if view is not None else "")
+
+
+def _draw_entry(entry: ListedThread, *, is_open: bool, is_running: bool) -> None:
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", wrap=False):
+        st.button(
+            safe.inline(entry.title) or "Untitled",
+            key=f"thread-{entry.id}",
+            icon=":material/progress_activity:" if is_running else None,
+            type="secondary" if is_open else "tertiary",
+            width="stretch",
+            on_click=session.open_thread,
+            args=(entry.id,),
+        )
+        if is_open:
+            with st.popover(
+                "Rename or delete",
+                icon=":material/more_horiz:",
+                type="tertiary",
+                key=f"menu-{entry.id}",
+            ):
+                _draw_actions(entry)
+
+
+def _draw_actions(entry: ListedThread) -> None:
+    name = st.text_input(
+        "Name", entry.title, max_chars=LONGEST_TITLE, key=f"name-{entry.id}-{entry.title}"
+    )
+    if name.strip() and name.strip() != entry.title:
+        session.page_state().store.rename(entry.id, name)
+        st.rerun()
+    sure = st.checkbox("Delete conversation", key=f"sure-{entry.id}")
+    st.button(
+        "Delete",
+        icon=":material/delete:",
+        disabled=not sure,
+        on_click=_forget,
+        args=(entry.id,),
+        key=f"delete-{entry.id}",
+    )
+
+
+def _forget(thread: str) -> None:
+    state = session.page_state()
+    state.jobs.forget(thread)
+    state.wait_for(delete_thread(state.saver, thread))
+    state.store.forget(thread)
+    if session.thread() == thread:
+        session.open_thread(None)
+
+
+Value = TypeVar("Value")
 
 
 def draw_settings(council: Council) -> CouncilContext:
@@ -146,15 +229,15 @@ def _budget(council: Council) -> dict[str, Any]:
     return told
 
 
-def _changed(value: T, own: T) -> T | None:
+def _changed(value: Value, own: Value) -> Value | None:
     return None if value == own else value
 
 
-def _setting(council: Council, name: str, own: T, draw: Callable[[Any, str], T]) -> T:
+def _setting(council: Council, name: str, own: Value, draw: Callable[[Any, str], Value]) -> Value:
     """A widget that remembers: of each council its own value."""
     key = f"{council.name}/{name}"
-    value = draw(session.kept(key, own), f"setting-{key}")
-    session.keep(key, value)
+    value = draw(session.setting(key, own), f"setting-{key}")
+    session.keep_setting(key, value)
     return value
 
 
@@ -171,13 +254,13 @@ def _is_on(one: ExtensionInfo, council: Council) -> bool:
     able = not one.problem
     on = st.toggle(
         inert(one.name, 60),
-        session.kept(key, True) and able,
+        session.setting(key, True) and able,
         key=f"setting-{key}",
         disabled=not able,
         help=inert(one.description, 300) or None,
     )
     if able:
-        session.keep(key, on)
+        session.keep_setting(key, on)
         return on
     # Left on: the answer's status then says what was to happen to it and did not.
     st.caption(f":material/error: {inert(one.problem, 300)}")
