@@ -84,7 +84,7 @@ async def consensus(
     absences = [_unneeded(name, turn) for name in unneeded]
     for one in absences:
         emit(runtime, Missed(absence=one))
-    emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules)))
+    emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules, standing)))
     return {**update, "verdicts": [verdict], "absences": absences}
 
 

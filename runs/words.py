@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mom_council.voting.stopping import as_written
+
 if TYPE_CHECKING:
     from mom_council.deliberation.events import Heat, Painted, Planned, Waited
     from mom_council.deliberation.people import PersonRequest
@@ -112,12 +114,6 @@ def tally(verdict: Verdict, texts: Mapping[str, str] = {}) -> str:
             f"{option.share:.0%} {answer} ({who})" if answer else f"{option.share:.0%} {who}"
         )
     return " | ".join(lines)
-
-
-def as_written(answer: str, text: str | None) -> str:
-    """A counted answer as its text wrote it: `Canberra` for `canberra`; else as it was counted."""
-    found = re.findall(rf"(?<!\w){re.escape(answer)}(?!\w)", text or "", flags=re.IGNORECASE)
-    return str(found[-1]) if found else answer
 
 
 def cost(usage: Usage, seconds: float, *, costs_money: bool = False) -> str:

@@ -74,7 +74,10 @@ def revote(
         verdict = verdict.model_copy(update={"stop_reason": "single"})
     rules = deliberation.model_copy(update={"threshold": line})
     return Revote(
-        verdict=verdict, why=explain(verdict, rules), agreed=agreed(verdict, line), notes=notes
+        verdict=verdict,
+        why=explain(verdict, rules, standing),
+        agreed=agreed(verdict, line),
+        notes=notes,
     )
 
 

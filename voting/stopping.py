@@ -6,7 +6,8 @@ debate at half the calls, and agreement that more debate adds is agreement that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mom_council.records import AnswerKind, Proposal, StopReason, Verdict
@@ -99,10 +100,13 @@ def repeats(
     return by_members or _by_words(before, previous, kind) == _by_words(now, proposals, kind)
 
 
-def explain(verdict: Verdict, deliberation: Deliberation) -> str:
+def explain(
+    verdict: Verdict, deliberation: Deliberation, proposals: Sequence[Proposal] = ()
+) -> str:
     """Why the council stopped where it did, as one sentence for people.
 
-    For example: "2 of 3 chose '42' (67 %), under the threshold of 70 %; no rounds were left".
+    For example: "2 of 3 chose '42' (67 %, needed 70 %); no rounds were left". Answers stand there
+    as the `proposals` wrote them; without these as they were counted.
     """
     if verdict.stop_reason == "single":
         return "there was one proposal, so there was nothing to vote on"
@@ -112,7 +116,8 @@ def explain(verdict: Verdict, deliberation: Deliberation) -> str:
         return f"there was nothing to count{_because(verdict)}"
     if verdict.leader is None:
         return f"nobody answered: every reply declines or does not know{_because(verdict)}"
-    said = _support(verdict) + _against_line(verdict, deliberation.threshold)
+    texts = {proposal.character: proposal.text for proposal in proposals}
+    said = _against_line(_support(verdict, texts), verdict, deliberation.threshold)
     if verdict.tie:
         said += ", tied, and put first by the weight behind it, then by seat"
     if verdict.abstained:
@@ -135,16 +140,10 @@ _BECAUSE: dict[StopReason, str] = {
 def _without(verdict: Verdict) -> str:
     """How many were not needed, and how sure the leader is."""
     said = f"; {verdict.spared} did not have to answer" if verdict.spared else ""
-    return said + (f"; {sureness(verdict)}" if verdict.confidence is not None else "")
-
-
-def sureness(verdict: Verdict) -> str:
-    """How sure the leading answer is, in words; of what nobody has fitted nothing is claimed."""
-    if verdict.confidence is not None:
-        return f"right with {100 * verdict.confidence:.0f} %, fitted on {verdict.basis}"
-    if not verdict.options or verdict.options[0].answer is None:
-        return "unknown, for this is no answer that can be compared"
-    return "unknown; `mom weights fit` learns it from questions whose answers are known"
+    if verdict.confidence is None:  # nobody has fitted it: nothing is claimed
+        return said
+    learned = f" (learned from {verdict.basis})" if verdict.basis else ""
+    return f"{said}; {100 * verdict.confidence:.0f} % likely to be right{learned}"
 
 
 def _because(verdict: Verdict) -> str:
@@ -153,25 +152,33 @@ def _because(verdict: Verdict) -> str:
     return "" if verdict.stop_reason is None else _BECAUSE.get(verdict.stop_reason, "")
 
 
-def _support(verdict: Verdict) -> str:
+def _support(verdict: Verdict, texts: Mapping[str, str]) -> str:
     best, method = verdict.options[0], METHODS[verdict.method]
-    leader = repr(best.answer) if best.answer is not None else f"what {verdict.leader} proposed"
+    name = verdict.leader or best.members[0]
+    if best.answer is None:
+        leader = f"{name}' answer" if name.endswith("s") else f"{name}'s answer"
+    else:
+        leader = repr(as_written(best.answer, texts.get(best.members[0])))
     if method.asks_voters and not verdict.ballots:
         return f"{leader} stands first without a ballot"
     return method.describe(verdict, leader)
 
 
-def _against_line(verdict: Verdict, threshold: float) -> str:
-    line = f"threshold of {100 * threshold:.0f} %"
-    if agreed(verdict, threshold):
-        return f", which reaches the {line}"
-    if verdict.share < threshold:
-        return f", under the {line}"
+def as_written(answer: str, text: str | None) -> str:
+    """A counted answer as its text wrote it: `Canberra` for `canberra`; else as it was counted."""
+    matches = re.findall(rf"(?<!\w){re.escape(answer)}(?!\w)", text or "", flags=re.IGNORECASE)
+    return str(matches[-1]) if matches else answer
+
+
+def _against_line(support: str, verdict: Verdict, threshold: float) -> str:
+    """How the leader stands, beside the share that it needed."""
+    if agreed(verdict, threshold) or verdict.share < threshold:
+        line = f"needed {100 * threshold:.0f} %"
+        return f"{support[:-1]}, {line})" if support.endswith(")") else f"{support} ({line})"
     if verdict.asked > verdict.ballots:
-        return (
-            f", but only {verdict.ballots} of the {verdict.asked} who were asked voted for anybody"
-        )
-    return ""
+        few = f"only {verdict.ballots} of the {verdict.asked} who were asked voted for anybody"
+        return f"{support}, but {few}"
+    return support
 
 
 def _silent(verdict: Verdict) -> bool:

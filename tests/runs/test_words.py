@@ -21,13 +21,15 @@ SURE = VERDICT.model_copy(update={"confidence": 0.93, "basis": "339 questions of
 def test_a_fitted_confidence_is_said_with_what_it_was_fitted_on():
     (line,) = label(Status(council="desk", verdict=SURE))
     assert line == "Confidence: 93% likely to be right (learned from 339 questions of 'sums')"
-    assert "right with 93 %, fitted on 339 questions of 'sums'" in explain(SURE, Deliberation())
+    assert "93 % likely to be right (learned from 339 questions of 'sums')" in explain(
+        SURE, Deliberation()
+    )
     assert "right with 93%" in headline(Status(council="desk", verdict=SURE))
 
 
 def test_of_an_unknown_confidence_nothing_is_said_and_no_share_stands_for_it():
     assert label(Status(council="desk", verdict=VERDICT)) == []
-    assert "right with" not in explain(VERDICT, Deliberation())
+    assert "likely to be right" not in explain(VERDICT, Deliberation())
     assert "right with" not in headline(Status(council="desk", verdict=VERDICT))
 
 

@@ -59,7 +59,7 @@ def test_a_method_is_one_file_and_one_line(stage: Stage, tmp_path: Path) -> None
     came = json.loads(tried.stdout)
     assert came["method"] == "two_points"
     assert came["leader"] == "Clara"
-    assert "what Clara proposed has 4 points" in came["why"]
+    assert "Clara's answer has 4 points" in came["why"]
     assert all(len(ballot) == 2 for ballot in came["ballots"])
     assert came["revoted"] == ["borda", "two_points", "Clara"]
     assert came["questions"] == 1

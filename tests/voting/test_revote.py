@@ -52,7 +52,7 @@ def test_other_weights_give_another_leader() -> None:
 def test_another_threshold_changes_whether_it_is_agreement() -> None:
     assert again(threshold=0.6).agreed
     assert not again(threshold=0.7).agreed
-    assert "threshold of 60 %" in again(threshold=0.6).why
+    assert "(67 %, needed 60 %)" in again(threshold=0.6).why
 
 
 def test_a_ranking_also_says_who_is_best() -> None:

@@ -110,17 +110,17 @@ def test_asking_without_a_verdict_is_an_error() -> None:
         (
             round_of("123", "aab"),
             "rounds",
-            "2 of 3 chose '1' (67 %), under the threshold of 70 %; no rounds were left",
+            "2 of 3 chose '1' (67 %, needed 70 %); no rounds were left",
         ),
         (
             round_of("123", "aaa"),
             "agreed",
-            "3 of 3 chose '1' (100 %), which reaches the threshold of 70 %",
+            "3 of 3 chose '1' (100 %, needed 70 %)",
         ),
         (
             round_of("112", method="answers"),
             "rounds",
-            "2 of 3 chose '1' (67 %), under the threshold of 70 %; no rounds were left",
+            "2 of 3 chose '1' (67 %, needed 70 %); no rounds were left",
         ),
         (round_of("1"), "single", "there was one proposal, so there was nothing to vote on"),
         (
@@ -132,7 +132,7 @@ def test_asking_without_a_verdict_is_an_error() -> None:
             round_of("12", "ab"),
             "stalled",
             (
-                "1 of 2 chose '1' (50 %), under the threshold of 70 %, tied, and put first by the "
+                "1 of 2 chose '1' (50 %, needed 70 %), tied, and put first by the "
                 "weight behind it, then by seat; another round would have repeated this one"
             ),
         ),
@@ -142,6 +142,31 @@ def test_the_reason_is_said_in_one_sentence(
     verdict: Verdict, reason: StopReason, words: str
 ) -> None:
     assert explain(verdict.model_copy(update={"stop_reason": reason}), RULES) == words
+
+
+def test_an_answer_stands_in_the_sentence_as_it_was_written() -> None:
+    proposals = [Proposal(character=name, text="Answer: Canberra") for name in ("Idris", "Marta")]
+    verdict = count(proposals, method="answers")
+    assert explain(verdict, RULES, proposals) == "2 of 2 chose 'Canberra' (100 %, needed 70 %)"
+
+
+LONG = "Once upon a time {} went to sea. It was a long way.\n\nThen came a storm, and all was lost."
+
+
+def test_whose_proposal_won_is_said_with_what_it_needed() -> None:
+    names = ("Idris", "Marta", "Boris")
+    proposals = [Proposal(character=name, text=LONG.format(name)) for name in names]
+    ballots = [
+        Ballot(voter="Marta", ranking=("Idris", "Boris")),
+        Ballot(voter="Boris", ranking=("Idris", "Marta")),
+    ]
+    verdict = count(proposals, ballots, method="borda")
+    won = verdict.model_copy(update={"stop_reason": "agreed"})
+    assert explain(won, RULES) == "Idris' answer won, 100 % (needed 70 %)"
+    strict = Deliberation(threshold=0.7)
+    behind = verdict.model_copy(update={"stop_reason": "rounds", "share": 0.5})
+    words = "Idris' answer leads, 50 % (needed 70 %); no rounds were left"
+    assert explain(behind, strict) == words
 
 
 @pytest.mark.parametrize("method", METHODS)

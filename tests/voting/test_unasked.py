@@ -31,9 +31,7 @@ def test_texts_that_are_alike_are_one_option_and_its_medoid_leads() -> None:
     assert verdict.leader == "c"
     assert verdict.share == pytest.approx(3 / 4)
     assert not verdict.tie
-    assert "75 % of the weight said much the same as what c proposed" in explain(
-        verdict, Deliberation()
-    )
+    assert "75 % of the weight said much the same as c's answer" in explain(verdict, Deliberation())
 
 
 def test_the_heaviest_cluster_leads_not_the_largest() -> None:
@@ -74,7 +72,7 @@ def test_the_surest_leads_whatever_the_number_behind_the_others() -> None:
         of("c", "I am 90 % sure.\nAnswer: 8"),
     )
     assert (verdict.leader, verdict.share, verdict.tie) == ("c", 0.9, False)
-    assert "'8' is the surest (90 %)" in explain(verdict, Deliberation())
+    assert "'8' is the surest (90 %, needed 70 %)" in explain(verdict, Deliberation())
 
 
 def test_an_option_has_the_confidence_of_its_surest_member_who_speaks_for_it() -> None:

@@ -166,7 +166,8 @@ class VoteMethod(ABC):
             verdict: the count, with at least one option.
             leader: the leading answer, or whose proposal leads, in words.
         """
-        return f"{leader} got {percent(verdict.share)} of the points it could have had"
+        stands = "won" if verdict.stop_reason in ("agreed", "decided", "sure") else "leads"
+        return f"{leader} {stands}, {percent(verdict.share)}"
 
 
 class AddedVotes(VoteMethod):
