@@ -107,6 +107,9 @@ class Segment(Record):
     notes: tuple[str, ...] = Field(
         default=(), description="what its provider says of it: that the prompt was shortened"
     )
+    prompt_cut: bool = Field(
+        default=False, description="the model read only a part of what it was sent"
+    )
 
 
 class Proposal(Record):
@@ -216,9 +219,10 @@ class Annotation(Record):
     topic: str = Field(default="", description="the kind of question, as the ledger names it")
 
 
-NoteKind = Literal["plain", "extension_failed", "stayed_hot"]
+NoteKind = Literal["plain", "extension_failed", "stayed_hot", "prompt_cut"]
 """extension_failed: an extension came to nothing, and rests for the remainder of the question;
-stayed_hot: the hardware stayed too hot for as long as the council waits; plain: anything else."""
+stayed_hot: the hardware stayed too hot for as long as the council waits; prompt_cut: a model read
+only a part of what it was sent; plain: anything else."""
 
 
 class Note(Record):

@@ -235,7 +235,7 @@ async def ask_model(
         batcher.close()
     segment = _answered_segment(speaker, reply, calls)
     for note in reply.notes:
-        emit(runtime, Noted(text=note))
+        emit(runtime, Noted(text=note.text))
     reply_text = reply.text if debug else ""
     emit(runtime, Finished(speaker=speaker, segment=segment, reply=reply_text))
     return reply, segment
@@ -269,7 +269,8 @@ def _answered_segment(speaker: Speaker, reply: Reply, calls: int) -> Segment:
         cached=reply.cached,
         attempts=reply.attempts,
         tool_calls=calls,
-        notes=reply.notes,
+        notes=tuple(note.text for note in reply.notes),
+        prompt_cut=any(note.kind == "prompt_cut" for note in reply.notes),
     )
 
 

@@ -94,6 +94,7 @@ def build_status(
         rounds=selectors.current_turn(state).round,
         degraded=bool(written.notes or unheard)
         or conversation.has_unseen_pictures(state)
+        or any(one.prompt_cut for one in (*state["segments"], *written.segments))
         or not all(_in_order(a) for a in absent),
         notes=(
             *(note.text for note in selectors.notes_of(state)),
@@ -136,8 +137,12 @@ def message_label(status: Status) -> dict[str, Any]:
 
 
 def _of_calls(*segments: Sequence[Segment]) -> Iterator[str]:
-    """What providers said of their calls, each once."""
-    yield from dict.fromkeys(note for some in segments for one in some for note in one.notes)
+    """What is said of calls, each thing once, and of a model's cut prompts the first."""
+    notes: dict[tuple[str, str], str] = {}
+    for one in (segment for some in segments for segment in some):
+        for note in one.notes:
+            notes.setdefault((one.model, "cut") if one.prompt_cut else ("", note), note)
+    yield from notes.values()
 
 
 def _in_order(absence: Absence) -> bool:

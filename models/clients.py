@@ -48,6 +48,10 @@ class LoopResources:
         self.breakers: Breakers = {}
         self.limits = LearnedLimits()
         """What models were found not to take."""
+        self.windows: dict[Hashable, int | None] = {}
+        """Tokens that models read at once, where their servers were asked; None: not known."""
+        self.loaded_windows: dict[Hashable, int] = {}
+        """The largest window that each model was asked for. A smaller one would load it anew."""
         self.answers = AnswerCache()
         self.servers: dict[Hashable, ServerConnection] = {}
         """MCP servers that are connected."""

@@ -18,10 +18,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mom_council.models import memory
 from mom_council.models.planner import Plan, loads_as_they_come, plan, to_leave
@@ -428,10 +436,14 @@ class RateWindow:
 
 def estimate_tokens(messages: Sequence[BaseMessage], spec: Model) -> float:
     """Tokens that a request may take: a quarter of its characters, and its answer."""
-    most = next(
-        (spec.params[name] for name in _BOUNDS if isinstance(spec.params.get(name), int)), _ANSWER
-    )
+    most = answer_bound(spec.params) or _ANSWER
     return sum(len(message.text) for message in messages) / 4 + float(most)
+
+
+def answer_bound(params: Mapping[str, Any]) -> int | None:
+    """The most tokens that an answer may have, as the parameters say; None: they do not."""
+    bounds = (params.get(name) for name in _BOUNDS)
+    return next((bound for bound in bounds if isinstance(bound, int) and bound > 0), None)
 
 
 _BOUNDS = ("max_tokens", "max_completion_tokens", "num_predict", "max_new_tokens")

@@ -16,6 +16,7 @@ from mom_council.errors import MixtureError, ModelUnavailableError
 from mom_council.models.adaptation import accepts, remember_rejection
 from mom_council.models.addresses import address_of
 from mom_council.models.clients import LoopResources
+from mom_council.models.context_window import prompt_cut_note, with_window_for
 from mom_council.models.lanes import Lane, SentRequest, estimate_tokens
 from mom_council.models.prices import Meter
 from mom_council.models.registry import open_model
@@ -23,7 +24,7 @@ from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
 from mom_council.models.stream_parser import Finish, ListenerError, StreamParser
 from mom_council.models.tool_offer import ToolCall, ToolDefinition, ToolOffer
-from mom_council.records import Attempt, Usage
+from mom_council.records import Attempt, Note, Usage
 from mom_council.redaction import redact
 from mom_council.vendors import vendor_of
 
@@ -104,7 +105,7 @@ class Reply:
     cached: bool = False
     whole: bool = True
     """Whether the model itself said that this is all."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     """What a reader of the answer should know, such as that the prompt was shortened."""
     detail: str = ""
     """Why it is broken, or the words of the refusal."""
@@ -205,7 +206,9 @@ class ModelCall:
         failed_tries = 0
         while True:
             try:
-                chat = await open_model(self._here, self._settings, self._question.params)
+                params = self._question.params_for(self._model)
+                settings = await with_window_for(self._settings, self._messages, params, self._here)
+                chat = await open_model(self._here, settings, self._question.params)
             except MixtureError as error:
                 self._log.not_opened(self._model.key, error)
                 return None
@@ -262,7 +265,7 @@ class ModelCall:
         limit = asyncio.timeout_at(self._first_token_by(deadline))
         arguments = self._arguments(chat)
         messages = self._offer.messages(self._messages)
-        self._meter.calls += 1
+        self._meter.begin_request()
         try:
             async with (
                 limit,
@@ -342,6 +345,12 @@ class ModelCall:
         self._breaker.note(failure, self._settings, self._now())
         self._log.charge(self._meter, self._now() - self._began)
 
+    def _notes(self, parser: StreamParser) -> tuple[Note, ...]:
+        """What a reader should know of the answer: that its prompt was not read whole."""
+        notes = [Note(text=text, kind="prompt_cut", about=self._model.key) for text in parser.notes]
+        cut = prompt_cut_note(self._model.key, self._messages, self._meter.request_input_tokens)
+        return (*notes, cut) if cut and not notes else tuple(notes)
+
     def _reply(self, response: _Response) -> Reply:
         parser, failure = response.parser, response.failure
         text, calls, message = self._offer.read(parser.text, response.chunks)
@@ -361,7 +370,7 @@ class ModelCall:
             finish=finish,
             attempts=tuple(self._log.attempts),
             whole=parser.finish is not None,
-            notes=tuple(parser.notes),
+            notes=self._notes(parser),
             detail=detail,
             id=parser.id,
             calls=calls,

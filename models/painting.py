@@ -157,7 +157,7 @@ class _PictureCall:
             )
         draw = await asyncio.to_thread(load_code, vendor.pictures)
         drawing = Drawing(opening_of(self.here, spec), self.order, self.meter, self.on_step)
-        self.meter.calls += 1
+        self.meter.begin_request()
         drawn: DrawnPicture = await draw(drawing)
         return drawn
 

@@ -127,13 +127,35 @@ class Meter:
         self.calls = 0
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
+        self._request = (0, 0)
+
+    @property
+    def request_input_tokens(self) -> int | None:
+        """Tokens that the last request's server read; None where it did not tell."""
+        return self._request[0] or None
+
+    def begin_request(self) -> None:
+        """Count one more request; what is read from now on belongs to it."""
+        self.calls += 1
+        self._request = (0, 0)
 
     def read(self, counts: Mapping[str, Any] | None) -> None:
-        """Add a chunk's `usage_metadata`; a call's chunks carry parts that add up."""
+        """Take in a chunk's `usage_metadata`.
+
+        A request's chunks carry parts that add up: what was read comes once. Some servers tell with
+        every chunk how much it is so far; then what was read comes again, and the last one counts.
+        """
         if not counts:
             return
-        self.input_tokens = (self.input_tokens or 0) + int(counts.get("input_tokens") or 0)
-        self.output_tokens = (self.output_tokens or 0) + int(counts.get("output_tokens") or 0)
+        read, written = (int(counts.get(name) or 0) for name in ("input_tokens", "output_tokens"))
+        read_before, written_before = self._request
+        if read and read_before:
+            self._request = max(read, read_before), max(written, written_before)
+        else:
+            self._request = read + read_before, written + written_before
+        read_now, written_now = self._request
+        self.input_tokens = (self.input_tokens or 0) + read_now - read_before
+        self.output_tokens = (self.output_tokens or 0) + written_now - written_before
 
     @property
     def tokens(self) -> int:

@@ -178,11 +178,13 @@ class StreamParser:
         self._thought_redactor = StreamRedactor()
         self._begun = False
         self._visible: str | None = None
+        self._counts_ended = False
+        """Whether the token counts were the last thing that came."""
         self.refusal = ""
         self.finish: Finish | None = None
         self.id = ""
         self.notes: list[str] = []
-        """What its provider has to say about it, such as that the prompt was too long."""
+        """What its provider has to say about it: that the prompt was too long, and was cut."""
         self.calling = False
         """Whether it asks for a tool."""
 
@@ -199,6 +201,11 @@ class StreamParser:
     def feed(self, chunk: BaseMessageChunk) -> bool:
         """Take in a chunk; whether the answer has begun."""
         self.id = chunk.id or self.id
+        usage = getattr(chunk, "usage_metadata", None)
+        if usage or chunk.content:
+            # Some servers say nothing of an answer's end but its counts; others send counts with
+            # every piece, and then they say nothing of it.
+            self._counts_ended = bool(usage) and not (chunk.content and self._begun)
         more = chunk.additional_kwargs
         if more and isinstance(thought := more.get("reasoning_content"), str):
             self._think(thought)
@@ -214,16 +221,16 @@ class StreamParser:
             self.refusal = redact_known(self.refusal + refusal)
         if getattr(chunk, "tool_call_chunks", None):
             self._begun = self.calling = True
-        if usage := getattr(chunk, "usage_metadata", None):
+        if usage:
             self._meter.read(usage)
-            # Usage comes with an answer's end: some servers never say anything else about it.
-            self.finish = self.finish or "stop"
         if meta := chunk.response_metadata:
             self._read_ending(meta)
         return self._begun
 
     def close(self) -> None:
         """The answer is over, or broken off."""
+        if self._counts_ended:
+            self.finish = self.finish or "stop"
         if thought := self._thought_redactor.close():
             self._thoughts.add_thought(thought)
         if text := self._text_redactor.close():

@@ -25,6 +25,8 @@ OLLAMA = Vendor(
     },
     schema="format",
     sees="ollama_server:sees",
+    window="ollama_server:window",
+    window_option="num_ctx",
     load_options=("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap"),
     default_tag="latest",
     installed="ollama_server:installed",

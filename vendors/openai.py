@@ -37,6 +37,7 @@ OPENAI = Vendor(
     key_env="OPENAI_API_KEY",
     schema="body",
     vision=r"gpt-(4o|4\.1|4\.5|5)|o1(?!-mini|-preview)|o3(?!-mini)|o4|chatgpt-4o",
+    window="openai_server:window",
     thoughts="where the model sends any",
     excludes=(
         Exclusion(

@@ -114,6 +114,10 @@ class Vendor:
     known to."""
     sees: str | None = None
     """What finds out whether a model sees; None: `vision` alone says so."""
+    window: str | None = None
+    """What asks a model's server how many tokens the model reads at once; None: nothing does."""
+    window_option: str | None = None
+    """The parameter that says with how large a window a model is loaded; None: it has its own."""
     thoughts: str = "yes"
     """Whether a model's thoughts come apart from its answer, in words; for `docs/models.md`."""
     says_end: bool = True

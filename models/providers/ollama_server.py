@@ -68,6 +68,19 @@ async def sees(spec: Model) -> bool:
     return _seeing.get((url, spec.model), False)
 
 
+async def window(spec: Model) -> int | None:
+    """Tokens that a model can read at once, as its server says; however it is loaded."""
+    url = (spec.base_url or ollama_address(os.environ)).rstrip("/")
+    body = {"model": spec.model}
+    with contextlib.suppress(MixtureError):
+        card = await ask_ollama("POST", f"{url}/api/show", body, key=key_of(spec), seconds=3.0)
+        info = (card or {}).get("model_info")
+        for name, value in info.items() if isinstance(info, dict) else ():
+            if str(name).endswith(".context_length") and isinstance(value, int):
+                return value
+    return None
+
+
 async def loaded_among(
     instances: Sequence[ModelInstance],
 ) -> tuple[list[ModelInstance], list[ModelInstance]]:

@@ -273,7 +273,7 @@ async def test_a_prompt_that_is_too_long_loses_its_middle_and_that_is_said(
     reply, _ = await ask(folders[0], [HumanMessage(long)], context=256, **GREEDY)
     assert reply.usage.input_tokens is not None
     assert reply.usage.input_tokens <= 256 - 24
-    assert "was left out" in reply.notes[0]
+    assert "was left out" in reply.notes[0].text
     seat(stage, ["Ada"])
     models = {"ada": {**local(folders[0], **GREEDY), "context": 256}, "pen": voice(stage, "pen")}
     council = desk(stage, ["Ada"], models=models)

@@ -6,10 +6,11 @@ import base64
 import json
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .media import embedding, picture
+from .script import Script
 from .wire import Turn
 
 STREAM_TYPE = "text/event-stream; charset=utf-8"
@@ -51,9 +52,13 @@ def unknown(model: str) -> bytes:
     return error(404, f"The model `{model}` does not exist or you do not have access to it.")
 
 
-def listing(models: Iterable[str]) -> dict[str, Any]:
+def listing(models: Mapping[str, Script]) -> dict[str, Any]:
     """The answer of /v1/models."""
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": "stage"} for name in models]
+    data: list[dict[str, Any]] = [
+        {"id": name, "object": "model", "created": 0, "owned_by": "stage"}
+        | ({"max_model_len": script.window} if script.window else {})
+        for name, script in models.items()
+    ]
     return {"object": "list", "data": data}
 
 
@@ -77,7 +82,14 @@ def chunks(turn: Turn) -> list[bytes]:
         deltas.append({"tool_calls": [{"index": index, **call}]})
     deltas = deltas or [{"content": reply.text}]
     deltas[0] = {"role": "assistant", **deltas[0]}
-    return [_frame(turn, [{"index": 0, "delta": one, "finish_reason": None}]) for one in deltas]
+    read, written = reply.tokens(turn.body) or (0, 0)
+    framed = []
+    for number, one in enumerate(deltas, 1):
+        so_far = {"prompt_tokens": read, "completion_tokens": written * number // len(deltas)}
+        so_far["total_tokens"] = sum(so_far.values())
+        more = {"usage": so_far} if reply.counts_every_chunk else {}
+        framed.append(_frame(turn, [{"index": 0, "delta": one, "finish_reason": None}], **more))
+    return framed
 
 
 def closing(turn: Turn) -> bytes:

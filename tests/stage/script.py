@@ -24,6 +24,8 @@ class Reply:
     finish: str = "stop"
     usage: tuple[int, int] | Literal["estimated"] | None = "estimated"
     """Tokens read and written; None is a server that reports none."""
+    counts_every_chunk: bool = False
+    """OpenAI's protocol: whether each chunk says how many tokens it is so far."""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     chunks: int | Sequence[str] | None = None
@@ -93,6 +95,8 @@ class Script:
     size: int = 2_000_000_000
     parameters: str = "3.2B"
     context: int = 8192
+    window: int | None = None
+    """OpenAI's protocol: what `/v1/models` says of its window; None: nothing."""
     capabilities: Sequence[str] = ("completion", "tools")
     asked: int = 0
     """How many calls have been taken so far."""
@@ -140,6 +144,7 @@ class ScriptFields(TypedDict, total=False):
     size: int
     parameters: str
     context: int
+    window: int | None
     capabilities: Sequence[str]
 
 

@@ -1,0 +1,124 @@
+"""How long a prompt is against what its model can read, and whether it was read whole.
+
+A server that is sent more than its window holds cuts the prompt, and most say nothing: Ollama
+drops the beginning of a conversation and answers what is left. Only the tokens that it counted
+tell. So a prompt is measured before it is sent: Ollama is asked to load as large a window as it
+takes, and what can be shortened is (`deliberation.packing`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mom_council.councils.schema import Model
+from mom_council.models.adaptation import model_address
+from mom_council.models.clients import LoopResources
+from mom_council.models.lanes import answer_bound
+from mom_council.models.providers import load_code
+from mom_council.records import Note
+from mom_council.vendors import vendor_of
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+BYTES_A_TOKEN = 3.2
+"""UTF-8 bytes of a token, on the safe side: English has 4 to 5, code and other scripts fewer."""
+_MOST_CHARACTERS_A_TOKEN = 8
+"""No tokenizer averages more over a text whose repeated characters are left out."""
+_TOO_SHORT_TO_JUDGE = 6_000
+"""Characters up to which a prompt fits the smallest window that servers use, 2048 tokens."""
+_REPEATED = re.compile(r"(.)\1{3,}|\s+", re.DOTALL)
+_USUAL_WINDOW = 4_096
+"""Tokens that Ollama's models are loaded with when nobody says; less is not asked for."""
+_STEP = 1_024
+_UNBOUNDED_ANSWER = 2_048
+"""Tokens that are left for an answer without a limit of its own."""
+_PICTURE_TOKENS = 1_024
+"""What a picture takes, about: vendors count from 85 to 1,600."""
+
+
+def count_prompt_tokens(messages: Sequence[BaseMessage]) -> int:
+    """Tokens that messages take at the most, by their length: nothing is asked."""
+    text = sum(len(message.text.encode("utf-8", "replace")) for message in messages)
+    pictures = sum(
+        isinstance(block, dict) and "image" in str(block.get("type"))
+        for message in messages
+        if isinstance(message.content, list)
+        for block in message.content
+    )
+    return math.ceil(text / BYTES_A_TOKEN) + pictures * _PICTURE_TOKENS
+
+
+def prompt_cut_note(model: str, messages: Sequence[BaseMessage], tokens: int | None) -> Note | None:
+    """What to say where a server read far fewer tokens than were sent; None where it read all.
+
+    Args:
+        model: its key in the council.
+        messages: what was sent.
+        tokens: what the server says it read; None or 0: it did not say.
+    """
+    text = "\n".join(message.text for message in messages)
+    if not tokens or len(text) < max(_TOO_SHORT_TO_JUDGE, tokens * _MOST_CHARACTERS_A_TOKEN):
+        return None
+    shortest = len(_REPEATED.sub(" ", text)) / _MOST_CHARACTERS_A_TOKEN
+    if shortest <= tokens:
+        return None
+    says = (
+        f"{model!r} read {tokens:,} tokens of a prompt of {len(text):,} characters: its server cut "
+        "the prompt. Give the model a larger window (`context` in the council's file)."
+    )
+    return Note(text=says, kind="prompt_cut", about=model)
+
+
+def answer_tokens(params: Mapping[str, Any]) -> int:
+    """Tokens that are left for the answer: its limit, where it has one."""
+    return answer_bound(params) or _UNBOUNDED_ANSWER
+
+
+async def window_of(spec: Model, here: LoopResources) -> int | None:
+    """Tokens that a model reads at once, question and answer together; None: not known.
+
+    What the council says counts, except where the server loads as large a window as it is asked
+    for: there it is what the model itself can read. Each server is asked once.
+    """
+    vendor = vendor_of(spec.provider)
+    if spec.context is not None and vendor.window_option is None:
+        return spec.context
+    if vendor.window is None:
+        return None
+    address = model_address(spec)
+    if address not in here.windows:
+        here.windows[address] = await load_code(vendor.window)(spec)
+    return here.windows[address]
+
+
+async def with_window_for(
+    spec: Model, messages: Sequence[BaseMessage], params: Mapping[str, Any], here: LoopResources
+) -> Model:
+    """A model's settings, with as large a window as the longest prompt so far takes.
+
+    Never less than the council says, and never more than the model can read. A vendor whose models
+    have a window of their own gets the settings as they are, and so does a prompt that fits anyway.
+
+    Args:
+        spec: its settings.
+        messages: what it is about to be sent.
+        params: with what it is asked, in the council's words.
+        here: the loop's, where windows are remembered.
+    """
+    option = vendor_of(spec.provider).window_option
+    if option is None:
+        return spec
+    address = model_address(spec)
+    least = int(params.get(option) or spec.context or 0)
+    needed = count_prompt_tokens(messages) + answer_tokens(params)
+    needed = max(math.ceil(needed / _STEP) * _STEP, here.loaded_windows.get(address, 0))
+    if needed <= max(least, _USUAL_WINDOW):
+        return spec
+    if (most := await window_of(spec, here)) is not None:
+        needed = max(min(needed, most), least)
+    here.loaded_windows[address] = needed
+    return spec.model_copy(update={"params": {**spec.params, option: needed}})
