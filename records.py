@@ -128,6 +128,11 @@ class Proposal(Record):
     truncated: bool = Field(
         default=False, description="the model hit its length limit, or broke off"
     )
+    options: dict[str, str] = Field(
+        default_factory=dict,
+        description="what the question lets it choose from, label -> text; only a label is an "
+        "answer then; empty: anything is",
+    )
 
     @property
     def id(self) -> str:

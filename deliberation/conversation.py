@@ -26,6 +26,7 @@ from mom_council.errors import CouncilError
 from mom_council.models.capabilities import IN_WORDS
 from mom_council.models.images import is_picture
 from mom_council.prompts import within
+from mom_council.voting.reading import find_options
 
 UNSEEN = "(Nobody in this council can see pictures: this answer rests on the text alone.)"
 """What stands under an answer to a question with pictures that no model could look at."""
@@ -113,6 +114,13 @@ def question_text(state: CouncilState) -> str:
     A picture without a word is the question of what it shows.
     """
     return COMMAND.sub("", question_message(state).text).strip() or WORDLESS
+
+
+def question_options(state: CouncilState) -> Mapping[str, str]:
+    """The options that the question lists, or else the annotator's reading of it; label -> text."""
+    annotation = state.get("annotation")
+    restated = annotation.restated if annotation else ""
+    return find_options(question_text(state)) or find_options(restated)
 
 
 def question_with_results(state: CouncilState) -> str:

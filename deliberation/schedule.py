@@ -21,10 +21,10 @@ from mom_council.deliberation.selectors import (
 )
 from mom_council.deliberation.state import CouncilState
 from mom_council.records import Proposal
-from mom_council.voting.counting import group_answers
+from mom_council.voting.counting import answer_of, group_answers
 from mom_council.voting.early_exit import enough
 from mom_council.voting.methods import METHODS
-from mom_council.voting.reading import group_equal, read_answer
+from mom_council.voting.reading import group_equal
 
 
 def next_layer(state: CouncilState, council: Council) -> int | None:
@@ -48,7 +48,7 @@ def layer_agrees(state: CouncilState, council: Council) -> bool:
     turn = current_turn(state)
     kind = state["annotation"].kind
     spoken = proposals_at(state, turn.round, turn.layer)
-    groups = group_equal([read_answer(proposal.text, kind=kind) for proposal in spoken])
+    groups = group_equal([answer_of(proposal, kind) for proposal in spoken])
     behind = [[spoken[at].weight for at in places] for places in groups]
     dropped_out = dropout_names(state, council, turn.round, turn.layer)
     seated = [name for name in council.seats[turn.layer - 1] if name not in dropped_out]
@@ -139,7 +139,7 @@ def independent_answers(state: CouncilState, council: Council) -> dict[str, str 
         for name in names
         if name in proposals and proposals[name].model in ("", council.character(name).model)
     ]
-    answers = [read_answer(proposals[name].text, kind=kind) for name in own]
+    answers = [answer_of(proposals[name], kind) for name in own]
     forms = {own[at]: answers[places[0]].form for places in group_equal(answers) for at in places}
     return {name: forms.get(name) for name in names}
 

@@ -13,7 +13,8 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
 from mom_council.records import Note, Proposal, Usage
-from mom_council.voting.reading import group_equal, read_answer
+from mom_council.voting.counting import answer_of
+from mom_council.voting.reading import group_equal
 
 FOR_GOOD = frozenset({"failed", "timeout", "refused"})
 """Reasons after which a character is not asked again for this question: its model has used up its
@@ -241,7 +242,7 @@ def same_answer(proposals: Sequence[Proposal], state: CouncilState) -> bool:
     annotation = state.get("annotation")
     if annotation is not None and annotation.kind == "open":
         return False
-    answers = [read_answer(p.text) for p in proposals]
+    answers = [answer_of(p) for p in proposals]
     return all(answers) and len(group_equal(answers)) == 1
 
 

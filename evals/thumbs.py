@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from mom_council.models.ledger import Ledger, Outcome
 from mom_council.records import AnswerKind, Proposal
 from mom_council.runs.threads import read_values
+from mom_council.voting.counting import answer_of
 from mom_council.voting.fitted import Trust
 from mom_council.voting.reading import are_same, read_answer
 
@@ -33,15 +34,16 @@ def outcomes(values: Mapping[str, Any], *, up: bool) -> list[Outcome]:
         return []
     annotation = values.get("annotation")
     kind: AnswerKind = annotation.kind if annotation else "unknown"
-    final = read_answer(messages[-1].text, kind=kind)
-    if not final:
-        return []
     first: dict[str, Proposal] = {}
     for proposal in values.get("proposals", []):
         first.setdefault(proposal.character, proposal)  # what it said before it heard the others
+    options = next((proposal.options for proposal in first.values()), {})
+    final = read_answer(messages[-1].text, kind=kind, options=options)
+    if not final:
+        return []
     found = []
     for name, proposal in first.items():
-        answer = read_answer(proposal.text, kind=kind)
+        answer = answer_of(proposal, kind)
         same = are_same(answer, final)
         if answer and name in trust.voices and (up or same):
             right = up and same

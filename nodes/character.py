@@ -50,7 +50,7 @@ def character(name: str, races: Races, tools: CallerTools = NO_TOOLS) -> Any:
         race = races.join(runtime, council.deliberation, len(turn.seated))
 
         def settles(spoken: list[tuple[Reply, Segment]]) -> bool:
-            fresh = [_proposal(reply, segment, council) for reply, segment in spoken]
+            fresh = [_proposal(reply, segment, state, council) for reply, segment in spoken]
             return stops_early(state, council, fresh)
 
         began, access = time.monotonic(), tool_access(who, council, tools)
@@ -85,12 +85,12 @@ def character(name: str, races: Races, tools: CallerTools = NO_TOOLS) -> Any:
             return _missed(runtime, speaker, "budget", "the question's time was over", [cut])
         if fault := _fault(reply):
             return _missed(runtime, speaker, *fault, [segment])
-        return {"proposals": [_proposal(reply, segment, council)], "segments": [segment]}
+        return {"proposals": [_proposal(reply, segment, state, council)], "segments": [segment]}
 
     return speaks
 
 
-def _proposal(reply: Reply, segment: Segment, council: Council) -> Proposal:
+def _proposal(reply: Reply, segment: Segment, state: CouncilState, council: Council) -> Proposal:
     return Proposal(
         character=segment.name,
         text=reply.text.strip(),
@@ -101,6 +101,7 @@ def _proposal(reply: Reply, segment: Segment, council: Council) -> Proposal:
         weight=council.character(segment.name).weight,
         confidence=stated_confidence(reply.text),
         truncated=reply.finish in ("length", "broken"),
+        options=dict(conversation.question_options(state)),
     )
 
 

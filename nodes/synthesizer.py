@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
@@ -123,7 +124,8 @@ async def _write(
         pictures=conversation.question_pictures(state),
     )
     written = await _write_once(messages, form, standing, verdict, state, runtime, council, access)
-    contradiction = _contradiction(written, form, verdict)
+    options = conversation.question_options(state)
+    contradiction = _contradiction(written, form, verdict, options)
     if not contradiction:
         return written
     if selectors.exceeded_budget(state, council, more_calls=2) is not None:
@@ -132,16 +134,18 @@ async def _write(
     messages += [AIMessage(written.text), HumanMessage(f"{contradiction} {WRITE_AGAIN}")]
     again = await _write_once(messages, form, standing, verdict, state, runtime, council, access)
     segments = (*written.segments, *again.segments)
-    if again.by == "vote" or (still := _contradiction(again, form, verdict)):
+    if again.by == "vote" or (still := _contradiction(again, form, verdict, options)):
         return _settled(standing, verdict, still or contradiction, segments)
     return again._replace(segments=segments)
 
 
-def _contradiction(written: Written, form: AnswerForm, verdict: Verdict) -> str:
+def _contradiction(
+    written: Written, form: AnswerForm, verdict: Verdict, options: Mapping[str, str]
+) -> str:
     """What to say where a written answer is another than the council's; empty where it is not."""
     if form.json_request or written.by == "vote" or written.calls:
         return ""
-    return contradiction_of(written.text, verdict)
+    return contradiction_of(written.text, verdict, options)
 
 
 async def _write_once(

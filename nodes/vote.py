@@ -26,9 +26,8 @@ from mom_council.models.resolved import resolve_character, resolve_model
 from mom_council.prompts import render
 from mom_council.records import AbsenceReason, Ballot, Proposal, Segment
 from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
-from mom_council.voting.counting import is_decided
+from mom_council.voting.counting import answer_of, is_decided
 from mom_council.voting.early_exit import enough_ballots
-from mom_council.voting.reading import read_answer
 
 
 def vote(name: str, races: Races) -> Any:
@@ -151,7 +150,7 @@ def _candidates(who: Character, state: CouncilState, council: Council) -> list[C
     turned = standing[place % len(standing) :] + standing[: place % len(standing)]
     others = [p for p in turned if p.character != who.name]
     # Where the answers are letters themselves, "B" must not mean two things.
-    lettered = any(len(read_answer(p.text).bare or "") == 1 for p in others)
+    lettered = any(len(answer_of(p).bare or "") == 1 for p in others)
     return [
         Candidate(label=f"P{i + 1}" if lettered else _label(i), character=p.character, text=p.text)
         for i, p in enumerate(others)

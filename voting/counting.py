@@ -56,7 +56,7 @@ def group_answers(
 ) -> list[AnswerGroup]:
     """The options of a vote, in the seat order of their first members."""
     standing = list({each.character: each for each in proposals}.values())
-    answers = [_answer_of(each, kind) for each in standing]
+    answers = [answer_of(each, kind) for each in standing]
     together = [(places, answers[places[0]].form) for places in group_equal(answers)]
     others: dict[tuple[str, str], list[int]] = {}
     for at, proposal in enumerate(standing):
@@ -79,16 +79,18 @@ def group_answers(
 _SILENT = ("silent", "")
 
 
-def _answer_of(proposal: Proposal, kind: AnswerKind) -> Answer:
+def answer_of(proposal: Proposal, kind: AnswerKind = "unknown") -> Answer:
     """The answer of a proposal; none of one that broke off: its last words are not its answer."""
-    return NO_ANSWER if proposal.truncated else read_answer(proposal.text, kind=kind)
+    if proposal.truncated:
+        return NO_ANSWER
+    return read_answer(proposal.text, kind=kind, options=proposal.options)
 
 
 def _kind_of(proposal: Proposal, kind: AnswerKind) -> tuple[str, str]:
     """What a proposal without a short answer is counted with."""
     if proposal.truncated:
         return "broken off", proposal.character
-    if is_refusal(proposal.text) or read_answer(proposal.text, kind=kind).type == "no answer":
+    if is_refusal(proposal.text) or answer_of(proposal, kind).type == "no answer":
         return _SILENT
     return "words", " ".join(proposal.text.split()).casefold()
 

@@ -210,6 +210,9 @@ def in_words(comparison: Comparison, numbers: dict[str, int], *, most: int = 8) 
     return "\n".join([*pairs, *lines])
 
 
+_NO_OPTIONS: Mapping[str, str] = {}
+
+
 def dissent(
     proposals: Sequence[Proposal], verdict: Verdict, ballots: Sequence[Ballot] = ()
 ) -> tuple[str, ...]:
@@ -314,10 +317,16 @@ def _words_of(answer: Answer) -> set[str]:
     return set((answer.form or "").casefold().split())
 
 
-def contradiction_of(text: str, verdict: Verdict) -> str:
-    """What to say when the written answer is another than the one the council settled on."""
+def contradiction_of(text: str, verdict: Verdict, options: Mapping[str, str] = _NO_OPTIONS) -> str:
+    """What to say when the written answer is another than the one the council settled on.
+
+    Args:
+        text: as it was written.
+        verdict: what the council settled on.
+        options: of the question, label -> text.
+    """
     settled = verdict.options[0].answer if led(verdict) and not verdict.tie else None
-    written = read_answer(text)
+    written = read_answer(text, options=options)
     agreed = read_value(settled) if settled is not None else None
     if agreed and agreed.hard and (written.type == "no answer" or is_refusal(text)):
         return f"The synthesizer gave no answer, and the council had settled on {settled!r}."

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mom_council.records import AnswerKind, Proposal, StopReason, Verdict
-from mom_council.voting.counting import agreed
+from mom_council.voting.counting import agreed, answer_of
 from mom_council.voting.methods import METHODS
-from mom_council.voting.reading import read_answer
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Deliberation
@@ -194,11 +193,11 @@ def _by_members(verdict: Verdict) -> tuple[object, ...]:
 def _by_words(
     verdict: Verdict, proposals: Sequence[Proposal], kind: AnswerKind
 ) -> tuple[object, ...]:
-    texts = {proposal.character: proposal.text for proposal in proposals}
+    last = {proposal.character: proposal for proposal in proposals}
 
     def words(name: str) -> str:
-        text = texts.get(name, name)
-        return read_answer(text, kind=kind).form or " ".join(text.split()).casefold()
+        proposal = last.get(name, Proposal(character=name, text=name))
+        return answer_of(proposal, kind).form or " ".join(proposal.text.split()).casefold()
 
     options = sorted(
         (option.answer or words(option.members[0]), round(option.tally, 9))

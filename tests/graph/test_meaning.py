@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mom_council.tests.graph.desk import ask, candidates, desk, seat, voting
+from mom_council.councils.loader import load_council
+from mom_council.tests.graph.desk import ask, candidates, desk, seat, voice, voting, written
 from mom_council.tests.stage import Reply, Stage
 
 
@@ -120,3 +121,38 @@ async def test_ballots_that_overturn_a_majority_of_equal_answers_say_so(stage: S
     status = (await ask(desk(stage), "What is 17 + 25?"))["status"]
     assert status.verdict.options[0].answer == "41"
     assert "which 2 of 3 had answered" in " ".join(status.notes)
+
+
+async def test_where_the_question_lists_options_only_their_letters_are_answers(
+    stage: Stage,
+) -> None:
+    question = "How many birds are there?\n(A) 620\n(B) 62\n(C) 6.2\n(D) 26"
+    seat(stage, {"Ada": "Answer: B", "Boris": "Answer: 62", "Clara": "There are 60 or 61"})
+    stage.model("pen", reply="Answer: 62")
+    status = (await ask(desk(stage, deliberation={"method": "answers"}), question))["status"]
+    assert [(one.answer, one.members) for one in status.verdict.options] == [
+        ("B", ("Ada", "Boris")),
+        (None, ("Clara",)),
+    ]
+    assert status.written_by == "pen"  # "62" is what B says
+
+
+async def test_a_written_answer_that_is_another_option_is_asked_for_again(stage: Stage) -> None:
+    question = "Which city is it? A. Paris B. Rome C. Oslo"
+    seat(stage, {"Ada": "Answer: B", "Boris": "Answer: Rome", "Clara": "Answer: B. Rome"})
+    stage.model("pen", reply="Answer: Oslo")
+    status = (await ask(desk(stage, deliberation={"method": "answers"}), question))["status"]
+    assert status.verdict.options[0].members == ("Ada", "Boris", "Clara")
+    again = stage.calls[-1].body["messages"][-1]["content"]
+    assert "The synthesizer wrote 'C', and the council had settled on 'B'." in again
+
+
+async def test_the_annotators_reading_may_list_the_options(stage: Stage) -> None:
+    restated = "Which city is it?\nA. Paris\nB. Rome"
+    seat(stage, {"Ada": "Answer: Rome", "Boris": "Answer: B", "Clara": "Answer: 62"})
+    stage.model("reader", reply=json.dumps({"restated": restated, "kind": "closed"}))
+    made = written(stage, deliberation={"method": "answers"}, annotator={"model": "reader"})
+    made["models"]["reader"] = voice(stage, "reader")
+    status = (await ask(load_council(made), "And which one?"))["status"]
+    assert status.verdict.options[0].members == ("Ada", "Boris")
+    assert status.verdict.options[1].answer is None

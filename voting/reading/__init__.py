@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mom_council.voting.reading.answer import Answer, AnswerType, are_same, group_equal
 from mom_council.voting.reading.confidence import stated_confidence
+from mom_council.voting.reading.options import find_options
 from mom_council.voting.reading.reader import read_answer, same_answer
 from mom_council.voting.reading.refusals import is_refusal
 from mom_council.voting.reading.text import json_values, plain_text, visible_text
@@ -13,6 +14,7 @@ __all__ = [
     "Answer",
     "AnswerType",
     "are_same",
+    "find_options",
     "group_equal",
     "is_refusal",
     "json_values",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from mom_council.records import AnswerKind
@@ -36,7 +36,7 @@ def read_answer(
     text: str,
     *,
     kind: AnswerKind = "unknown",
-    options: Sequence[str] = (),
+    options: Sequence[str] | Mapping[str, str] = (),
     exact: bool = False,
     complete: bool = True,
 ) -> Answer:
@@ -50,8 +50,8 @@ def read_answer(
         text: the whole reply; thoughts and control tokens are passed over.
         kind: what the question asks for. `open` questions have no final answers; for `closed` the
             end of the reply is searched harder; `unknown` takes what is stated, or is all there is.
-        options: the texts of the options, for a question with lettered ones: only their letters
-            are answers then, and an option's text stands for its letter.
+        options: the options of the question: their texts, lettered A and on, or label -> text.
+            Only their labels are answers then, and an option's text stands for its label.
         exact: the question asks for text to the letter (code, a name, a password): quotation
             marks and capitals then matter.
         complete: False where the reply broke off; then only what it states in full is read.
@@ -60,12 +60,16 @@ def read_answer(
         return OPEN
     if not options and not exact and complete and is_plain_number(text):
         return plain_number(Fraction(text))
-    shape = (kind, tuple(options), exact, complete)
+    shape = (kind, _labelled(options), exact, complete)
     return _remembered(text, *shape) if len(text) <= _SHORT else _read(text, *shape)
 
 
 def same_answer(
-    one: str | Answer, other: str | Answer, *, options: Sequence[str] = (), exact: bool = False
+    one: str | Answer,
+    other: str | Answer,
+    *,
+    options: Sequence[str] | Mapping[str, str] = (),
+    exact: bool = False,
 ) -> bool:
     """Whether two answers, or the final answers of two replies, are the same; in doubt not.
 
@@ -84,9 +88,17 @@ def same_answer(
     return are_same(first, second)
 
 
-def _read(
-    text: str, kind: AnswerKind, options: tuple[str, ...], exact: bool, complete: bool
-) -> Answer:
+_Options = tuple[tuple[str, str], ...]
+"""Labels and texts."""
+
+
+def _labelled(options: Sequence[str] | Mapping[str, str]) -> _Options:
+    if isinstance(options, Mapping):
+        return tuple(options.items())
+    return tuple(zip(LETTERS, options, strict=False))
+
+
+def _read(text: str, kind: AnswerKind, options: _Options, exact: bool, complete: bool) -> Answer:
     plain = without_confidence(plain_text(text))
     if not plain or refuses(plain):
         return NO_ANSWER
@@ -114,27 +126,34 @@ def _in_full(text: str) -> str:
 _remembered = functools.lru_cache(maxsize=1024)(_read)
 
 
-def _take(text: str, *, options: tuple[str, ...] = (), exact: bool = False) -> Answer | None:
+def _take(text: str, *, options: _Options = (), exact: bool = False) -> Answer | None:
     value = read_value(text, exact=exact)
     if not options or value is None or not value:
         return value
-    return choose(text, value, options)
+    return _choose(text, value, options)
 
 
-def choose(text: str, value: Answer, options: tuple[str, ...]) -> Answer | None:
-    """The choice that a value makes among options: by letters, or by the text of one of them."""
-    allowed = LETTERS[: len(options)]
-    if value.letters and all(letter in allowed for letter in value.letters):
+_NUMBER_OF_OPTION = re.compile(
+    r"(?:the\s+)?(?:option|choice|answer|number|no\.?|#)\s*[#(]?(\d{1,2})\W*", re.IGNORECASE
+)
+
+
+def _choose(text: str, value: Answer, options: _Options) -> Answer | None:
+    """The choice that a value makes among options: by labels, or by the text of one of them."""
+    allowed = {label for label, _ in options}
+    if value.letters and allowed.issuperset(value.letters):
         return choice_answer(value.letters)
-    labelled = re.match(r"\W{0,3}([A-Z])\W{0,3}[).:](?=\s)", text)
+    labelled = re.match(r"\W{0,3}([A-Z]|\d{1,2})\W{0,3}[).:](?=\s)", text)
     if labelled and labelled[1] in allowed:
         return choice_answer((labelled[1],))
-    letter = text.strip().strip("*_`$().[]{}\"' ").upper()
-    if len(letter) == 1 and letter in allowed:
-        return choice_answer((letter,))
+    label = text.strip().strip("*_`$().[]{}\"' ").upper()
+    numbered = _NUMBER_OF_OPTION.fullmatch(text.strip())
+    for named in (label, numbered[1] if numbered else ""):
+        if named in allowed:
+            return choice_answer((named,))
     chosen = [
         name
-        for name, option in zip(LETTERS, options, strict=False)
+        for name, option in options
         if _even(option) == _even(text) or are_same(value, read_value(option, words=30) or OPEN)
     ]
     return choice_answer((chosen[0],)) if len(chosen) == 1 else None
@@ -158,7 +177,7 @@ _ONE_FENCE = re.compile(r"[^`]{0,80}?```[\w+-]*\n([^`]{1,400}?)```")
 
 
 def _in_passing(
-    text: str, kind: AnswerKind, take: functools.partial[Answer | None], options: tuple[str, ...]
+    text: str, kind: AnswerKind, take: functools.partial[Answer | None], options: _Options
 ) -> Answer | None:
     """What the end of the reply says, and whatever else a short reply is."""
     closed = kind == "closed"
