@@ -112,14 +112,14 @@ def _run(
 
     from mom_council.batch.job import run_batch
     from mom_council.cli.stopping import Stopping
-    from mom_council.runs.discovery import choose_council, cost_notice
+    from mom_council.runs.discovery import choose_council, cost_notice, unread_notice
 
     failure.tell_warnings()
     ended: list[BatchProgress] = []
 
     async def work() -> None:
         choice = await choose_council(named, os.environ)
-        for line in filter(None, (choice.notice, cost_notice(choice))):
+        for line in filter(None, (unread_notice(choice), cost_notice(choice))):
             failure.say(line)
         with _progress_bar(quiet=quiet) as tell:
             ended.append(await run_batch(job(choice.council), engine, tell))

@@ -151,7 +151,7 @@ class Session:
 
     async def _open(self) -> None:
         from mom_council.runs.ask import OpenCouncil, open_runs
-        from mom_council.runs.discovery import choose_council, cost_notice
+        from mom_council.runs.discovery import choose_council, cost_notice, unread_notice
 
         failure.tell_warnings()
         saver = await self._stack.enter_async_context(open_runs(place(self._db)))
@@ -160,8 +160,9 @@ class Session:
         before = await self._last_question(saver)
         named = self._named or before.get("asked") or os.environ.get("MOM_COUNCIL") or ""
         choice = await choose_council(named or None, os.environ)
-        if choice.notice and self._show is not Show.QUIET:
-            failure.say(choice.notice)
+        notice = None if self._show is Show.QUIET else unread_notice(choice)
+        if notice:
+            failure.say(notice)
         ruled, more_calls = _under_extensions(choice.council)
         line = cost_notice(replace(choice, council=ruled), more_calls)
         if line:  # what costs money is said, however quiet

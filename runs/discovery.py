@@ -20,10 +20,12 @@ from typing import Any, Literal, cast
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Character, Council, Model, Synthesizer
+from mom_council.errors import StorageError
 from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.providers.ollama_server import ask_ollama
 from mom_council.models.weights import downloaded_weights
+from mom_council.paths import data_dir, ensure
 from mom_council.redaction import fault_in_address
 from mom_council.vendors import VENDORS, Vendor, vendor_of
 from mom_council.vendors.local import EMBEDDED
@@ -297,6 +299,24 @@ async def choose_council(named: str | None, env: Mapping[str, str]) -> Choice:
     available = await find_models(env)
     council, line = await asyncio.to_thread(default_council, available)
     return Choice(council, line, costs_money(council), cast(Source, council.name))
+
+
+def unread_notice(choice: Choice) -> str | None:
+    """The notice of a choice, but the demo's only once: it is remembered in the data directory.
+
+    What changed in it (llama.cpp is missing now, Ollama runs now) is said again.
+    """
+    if choice.source != "demo" or choice.notice is None:
+        return choice.notice
+    try:
+        folder = ensure(data_dir())
+        file = folder / "demo-notice.txt"
+        if file.is_file() and file.read_text("utf-8") == choice.notice:
+            return None
+        file.write_text(choice.notice, "utf-8")
+    except (OSError, UnicodeDecodeError, StorageError):
+        pass  # nothing can be remembered here, so it is said each time
+    return choice.notice
 
 
 def calls_at_most(council: Council) -> int:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from mom_council.runs.discovery import (
     cost_notice,
     default_council,
     find_models,
+    unread_notice,
 )
 from mom_council.tests.stage import Stage
 from mom_council.vendors import VENDORS
@@ -357,6 +359,26 @@ async def test_with_nothing_at_all_the_demo_sits_and_says_what_it_is(
     assert "1 MB" in line
     assert "small sums, comparisons and simple facts" in line
     assert "`ollama pull llama3.2`, or set a key, or run `mom download`" in line
+
+
+async def test_the_demo_says_what_it_is_once_and_again_when_that_changed(
+    nowhere: dict[str, str],
+) -> None:
+    choice = await choose_council(None, nowhere)
+    assert unread_notice(choice) == choice.notice
+    assert unread_notice(choice) is None
+    changed = replace(choice, notice="They need llama.cpp.")
+    assert unread_notice(changed) == changed.notice
+    assert unread_notice(replace(choice, source="keys")) == choice.notice
+
+
+async def test_where_nothing_can_be_remembered_it_is_said_each_time(
+    nowhere: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path / "file"))
+    choice = await choose_council(None, nowhere)
+    assert unread_notice(choice) == unread_notice(choice) == choice.notice
 
 
 async def test_where_there_is_no_llama_cpp_the_demo_says_how_to_get_it(
