@@ -18,6 +18,7 @@ from mom_council.cli.live import Live
 from mom_council.cli.screen import Ending
 from mom_council.councils.loader import load_council
 from mom_council.deliberation import events
+from mom_council.nodes.synthesizer import ASKED_AGAIN
 from mom_council.records import Absence, Ballot, Option, Segment, Status, Verdict
 from mom_council.tests.graph.desk import PERSONAS, seat
 from mom_council.tests.stage import Stage
@@ -195,6 +196,21 @@ def test_what_others_wrote_is_neither_escape_nor_markup() -> None:
     assert "\x1b[2J" not in written
     assert "\x07" not in written
     assert "[bold red]42[/bold red]" in window.history()
+
+
+def test_a_corrected_text_is_gone_from_the_picture_and_the_answer_is_printed_once() -> None:
+    window = Window()
+    with window.live:
+        window.tell(*write("Answer: 11"))
+        assert "Answer: 11" in "\n".join(window.picture())
+        window.tell(events.Noted(text=ASKED_AGAIN), *write("Answer: 42"))
+        shown = "\n".join(window.picture())
+        assert "Answer: 42" in shown
+        assert "11" not in shown
+        window.live.finish(ending("Answer: 42"))
+    end = window.history().split(ASKED_AGAIN)[-1]
+    assert "Answer: 42" in end
+    assert "Answer: 11" not in end
 
 
 @pytest.mark.slow

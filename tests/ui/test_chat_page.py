@@ -18,6 +18,7 @@ from mom_council.tests.graph.desk import desk, seat, voice
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.ui.conftest import READER
 from mom_council.ui import session
+from mom_council.ui.answer import segments_of
 from mom_council.ui.jobs import Job
 
 pytestmark = pytest.mark.slow
@@ -118,6 +119,37 @@ def test_an_answer_stands_with_its_label_and_what_can_be_done(chat: Chat, stage:
     assert "1 of 3 did not answer: Boris failed" in told(page).replace("\\", "")
     assert {"Regenerate", "Branch"} <= set(labels(page))
     assert "Stop" not in labels(page)
+
+
+def test_of_a_corrected_answer_only_the_correction_is_there_and_both_calls_are_counted(
+    chat: Chat, stage: Stage
+) -> None:
+    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), "It is 42."))
+    stage.model("pen", reply=["It is 11.", "So it is 42."])
+    council = desk(stage, deliberation={"method": "answers"})
+    chat(council)
+    job = begun(council)
+    ended(job)
+    page = chat(council, "t")
+    assert not page.exception
+    assert "So it is 42." in told(page)
+    assert "It is 11." not in told(page)
+    assert [one.node for one in segments_of(job.view())].count("synthesizer") == 2
+
+
+def test_who_voted_with_the_others_is_named_also_where_all_of_the_vote_agrees(
+    chat: Chat, stage: Stage
+) -> None:
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 42", "Clara": "Answer: 41"}, likes="42")
+    stage.model("pen", reply="Answer: 42")
+    council = desk(stage)
+    chat(council)
+    job = begun(council)
+    ended(job)
+    assert job.view().status.verdict.share == 1
+    page = chat(council, "t")
+    assert "Clara proposed 41, then voted with the others" in told(page)
+    assert "would say instead" not in " ".join(one.label for one in page.expander)
 
 
 def test_a_failed_council_says_who_failed_and_why(chat: Chat, stage: Stage) -> None:
