@@ -49,7 +49,7 @@ from mom_council.models.tools.tool_loop import (
 )
 from mom_council.models.tools.toolset import CallerTools, open_toolset
 from mom_council.prompts import Prompt
-from mom_council.records import Absence, AbsenceReason, Segment, Usage
+from mom_council.records import Absence, AbsenceReason, Note, Segment, Usage
 from mom_council.redaction import redact
 from mom_council.seams.langgraph import has_checkpointer
 
@@ -193,6 +193,7 @@ async def ask_model(
     stop: Sequence[str] = (),
     access: ToolAccess | None = None,
     tools: Sequence[ToolDefinition] = (),
+    notes: Sequence[Note] = (),
 ) -> tuple[Reply, Segment]:
     """Have a model speak, telling its tokens as they come.
 
@@ -206,6 +207,7 @@ async def ask_model(
         stop: texts at which the reply ends.
         access: the tools that it may use.
         tools: the caller's own, which it may ask for in place of an answer; then without those.
+        notes: what a reader should know of the messages, such as that they were shortened.
 
     Raises:
         ModelError: the model and all its fallbacks failed.
@@ -233,8 +235,9 @@ async def ask_model(
         raise ModelUnavailableError(str(error)) from error
     finally:
         batcher.close()
-    segment = _answered_segment(speaker, reply, calls)
-    for note in reply.notes:
+    notes = (*notes, *reply.notes)
+    segment = _answered_segment(speaker, reply, calls, notes)
+    for note in notes:
         emit(runtime, Noted(text=note.text))
     reply_text = reply.text if debug else ""
     emit(runtime, Finished(speaker=speaker, segment=segment, reply=reply_text))
@@ -259,7 +262,7 @@ def _call_options(
     }
 
 
-def _answered_segment(speaker: Speaker, reply: Reply, calls: int) -> Segment:
+def _answered_segment(speaker: Speaker, reply: Reply, calls: int, notes: Sequence[Note]) -> Segment:
     """The segment of a call that was answered, with `calls` calls of tools on the way."""
     return Segment(
         **speaker.model_dump(),
@@ -269,8 +272,8 @@ def _answered_segment(speaker: Speaker, reply: Reply, calls: int) -> Segment:
         cached=reply.cached,
         attempts=reply.attempts,
         tool_calls=calls,
-        notes=tuple(note.text for note in reply.notes),
-        prompt_cut=any(note.kind == "prompt_cut" for note in reply.notes),
+        notes=tuple(note.text for note in notes),
+        prompt_cut=any(note.kind == "prompt_cut" for note in notes),
     )
 
 

@@ -6,11 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from langchain_core.messages import AnyMessage
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.ask_model import (
+    ToolAccess,
     absence_reason,
     ask_model,
     cancelled_segment,
@@ -22,6 +24,7 @@ from mom_council.deliberation.ask_model import (
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Missed, Speaker, emit
 from mom_council.deliberation.fan_out import OutOfTime, Races, TooLate, never
+from mom_council.deliberation.packing import pack_prompt
 from mom_council.deliberation.schedule import stops_early
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
@@ -56,14 +59,7 @@ def character(name: str, races: Races, tools: CallerTools = NO_TOOLS) -> Any:
         began, access = time.monotonic(), tool_access(who, council, tools)
         try:
             reply, segment = await race.run(
-                ask_model(
-                    runtime,
-                    speaker,
-                    resolve_character(council, who),
-                    _messages(who, state, council, context_of(runtime)),
-                    params={} if who.temperature is None else {"temperature": who.temperature},
-                    access=access,
-                ),
+                _answer(who, speaker, state, runtime, council, access),
                 counts=lambda spoken: _fault(spoken[0]) is None,
                 settles=settles if council.deliberation.stop != "all" else never,
                 seconds=left,
@@ -90,6 +86,34 @@ def character(name: str, races: Races, tools: CallerTools = NO_TOOLS) -> Any:
     return speaks
 
 
+async def _answer(
+    who: Character,
+    speaker: Speaker,
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+    access: ToolAccess,
+) -> tuple[Reply, Segment]:
+    """Ask one character, with what it reads of others as its model can read it."""
+    others, own = _earlier(who, state, council)
+
+    def compose(texts: list[str]) -> list[AnyMessage]:
+        read = texts[: len(others)]
+        return _messages(who, read, "".join(texts[len(read) :]), state, council, runtime)
+
+    model = resolve_character(council, who)
+    prompt = await pack_prompt(model, [*others, own] if own else others, compose)
+    return await ask_model(
+        runtime,
+        speaker,
+        model,
+        prompt.messages,
+        notes=prompt.notes,
+        params={} if who.temperature is None else {"temperature": who.temperature},
+        access=access,
+    )
+
+
 def _proposal(reply: Reply, segment: Segment, state: CouncilState, council: Council) -> Proposal:
     return Proposal(
         character=segment.name,
@@ -106,10 +130,15 @@ def _proposal(reply: Reply, segment: Segment, state: CouncilState, council: Coun
 
 
 def _messages(
-    who: Character, state: CouncilState, council: Council, context: CouncilContext
-) -> list[Any]:
+    who: Character,
+    earlier: list[str],
+    own: str,
+    state: CouncilState,
+    council: Council,
+    runtime: Runtime[CouncilContext],
+) -> list[AnyMessage]:
     turn = selectors.current_turn(state)
-    earlier, own = _earlier(who, state, council)
+    context = context_of(runtime)
     prompt = render(
         "character",
         style=council.prompts,

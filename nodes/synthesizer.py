@@ -23,6 +23,7 @@ from mom_council.deliberation.ask_model import (
 from mom_council.deliberation.context import AnswerForm, CouncilContext, context_of
 from mom_council.deliberation.conversation import UNSEEN
 from mom_council.deliberation.events import Answered, Noted, Speaker, emit
+from mom_council.deliberation.packing import PackedPrompt, pack_prompt
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.deliberation.status import build_status, message_label
 from mom_council.errors import ModelError
@@ -115,15 +116,23 @@ async def _write(
     Where it contradicts again, or cannot be asked, the council's own answer is published.
     """
     form = context_of(runtime).form or AnswerForm()
-    messages = compose_messages(
-        _prompt(standing, verdict, state, council, form),
-        instructions="\n\n".join(
-            filter(None, (conversation.caller_instructions(state), form.for_the_writer))
-        ),
-        conversation=conversation.earlier_messages(state, council),
-        pictures=conversation.question_pictures(state),
-    )
-    written = await _write_once(messages, form, standing, verdict, state, runtime, council, access)
+    proposals = selectors.synthesizer_order(state, council)
+
+    def compose(texts: list[str]) -> list[AnyMessage]:
+        pairs = zip(proposals, texts, strict=True)
+        shown = [one.model_copy(update={"text": text}) for one, text in pairs]
+        return compose_messages(
+            _prompt(shown, standing, verdict, state, council, form),
+            instructions="\n\n".join(
+                filter(None, (conversation.caller_instructions(state), form.for_the_writer))
+            ),
+            conversation=conversation.earlier_messages(state, council),
+            pictures=conversation.question_pictures(state),
+        )
+
+    model = resolve_model(council, council.synthesizer.model)
+    prompt = await pack_prompt(model, [one.text for one in proposals], compose, form.params)
+    written = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)
     options = conversation.question_options(state)
     contradiction = _contradiction(written, form, verdict, options)
     if not contradiction:
@@ -131,8 +140,12 @@ async def _write(
     if selectors.exceeded_budget(state, council, more_calls=2) is not None:
         return _settled(standing, verdict, contradiction, written.segments)
     emit(runtime, Noted(text=ASKED_AGAIN))
-    messages += [AIMessage(written.text), HumanMessage(f"{contradiction} {WRITE_AGAIN}")]
-    again = await _write_once(messages, form, standing, verdict, state, runtime, council, access)
+    more: list[AnyMessage] = [
+        AIMessage(written.text),
+        HumanMessage(f"{contradiction} {WRITE_AGAIN}"),
+    ]
+    prompt = prompt._replace(messages=[*prompt.messages, *more])
+    again = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)
     segments = (*written.segments, *again.segments)
     if again.by == "vote" or (still := _contradiction(again, form, verdict, options)):
         return _settled(standing, verdict, still or contradiction, segments)
@@ -149,7 +162,7 @@ def _contradiction(
 
 
 async def _write_once(
-    messages: list[AnyMessage],
+    prompt: PackedPrompt,
     form: AnswerForm,
     standing: list[Proposal],
     verdict: Verdict,
@@ -169,7 +182,8 @@ async def _write_once(
                 runtime,
                 speaker,
                 resolve_model(council, key),
-                messages,
+                prompt.messages,
+                notes=prompt.notes,
                 schema=form.json_schema,
                 params=form.params,
                 stop=form.stop,
@@ -224,13 +238,13 @@ def _why_nothing(reply: Reply) -> str:
 
 
 def _prompt(
+    proposals: list[Proposal],
     standing: list[Proposal],
     verdict: Verdict,
     state: CouncilState,
     council: Council,
     form: AnswerForm,
 ) -> Any:
-    proposals = selectors.synthesizer_order(state, council)
     number = {p.character: i for i, p in enumerate(proposals, 1)}
     is_named = not council.synthesizer.anonymous
     restated = state["annotation"].restated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
+from langchain_core.messages import AnyMessage
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Character, Council
@@ -20,6 +21,7 @@ from mom_council.deliberation.ask_model import (
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Missed, Speaker, Voted, emit
 from mom_council.deliberation.fan_out import OutOfTime, Race, Races, TooLate
+from mom_council.deliberation.packing import pack_prompt
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_character, resolve_model
@@ -91,17 +93,24 @@ async def _cast(
     """Ask one voter, and read its ballot."""
     method = council.deliberation.method
     shown = _candidates(who, state, council)
-    messages = compose_messages(
-        _prompt(who, shown, state, council),
-        instructions=conversation.caller_instructions(state),
-        conversation=conversation.earlier_messages(state, council),
-        pictures=conversation.question_pictures(state),
-    )
+
+    def compose(texts: list[str]) -> list[AnyMessage]:
+        pairs = zip(shown, texts, strict=True)
+        return compose_messages(
+            _prompt(who, [one._replace(text=text) for one, text in pairs], state, council),
+            instructions=conversation.caller_instructions(state),
+            conversation=conversation.earlier_messages(state, council),
+            pictures=conversation.question_pictures(state),
+        )
+
+    model = resolve_character(council, who)
+    prompt = await pack_prompt(model, [one.text for one in shown], compose)
     reply, segment = await ask_model(
         runtime,
         speaker,
-        resolve_character(council, who),
-        messages,
+        model,
+        prompt.messages,
+        notes=prompt.notes,
         schema=ballot_schema(method, shown),
         params={"temperature": 0.0},
     )
