@@ -80,6 +80,7 @@ def build_status(
     ballots = state["ballots"]
     report = minority_report(standing, verdict, ballots) if led(verdict) else None
     unheard = _without_answer(standing, verdict)
+    unread = conversation.unread_attachments(state)
     absent = tuple(state["absences"])
     spoke = {p.character for p in state["proposals"]}
     return Status(
@@ -92,7 +93,7 @@ def build_status(
         joined=joined_leader(standing, verdict, ballots) if led(verdict) else (),
         minority_report=report.text if report else "",
         rounds=selectors.current_turn(state).round,
-        degraded=bool(written.notes or unheard)
+        degraded=bool(written.notes or unheard or unread)
         or conversation.has_unseen_pictures(state)
         or any(one.prompt_cut for one in (*state["segments"], *written.segments))
         or not all(_in_order(a) for a in absent),
@@ -102,6 +103,7 @@ def build_status(
             *fallback_notes(state["segments"]),
             *_few(standing, spoke, verdict, council),
             *unheard,
+            *([unread] if unread else ()),
             *filter(None, (overturned(standing, verdict, kind=state["annotation"].kind),)),
             *written.notes,
             *missing_price_notes([*state["segments"], *written.segments], council),

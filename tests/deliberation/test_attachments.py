@@ -1,0 +1,97 @@
+"""Attachments that are no picture are read, or named: none vanishes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import candidates, desk, said, seat
+from mom_council.tests.stage import Stage
+
+WORDS = "The ferry leaves at 14:05, not at 14:50."
+CODED = base64.b64encode(WORDS.encode()).decode()
+PDF = base64.b64encode(b"%PDF-1.4 and so on").decode()
+
+READ: dict[str, dict[str, Any]] = {
+    "langchain file": {
+        "type": "file",
+        "base64": CODED,
+        "mime_type": "text/csv",
+        "filename": "a.csv",
+    },
+    "langchain text": {"type": "text-plain", "text": WORDS, "mime_type": "text/plain"},
+    "openai file": {
+        "type": "file",
+        "file": {"filename": "a.txt", "file_data": f"data:text/plain;base64,{CODED}"},
+    },
+    "openai input": {
+        "type": "input_file",
+        "filename": "a.md",
+        "file_data": f"data:text/markdown;base64,{CODED}",
+    },
+    "anthropic text": {
+        "type": "document",
+        "source": {"type": "text", "media_type": "text/plain", "data": WORDS},
+    },
+}
+UNREAD: dict[str, tuple[dict[str, Any], str]] = {
+    "langchain pdf": (
+        {"type": "file", "base64": PDF, "mime_type": "application/pdf", "filename": "a.pdf"},
+        "a.pdf",
+    ),
+    "openai pdf": (
+        {
+            "type": "file",
+            "file": {"filename": "b.pdf", "file_data": f"data:application/pdf;base64,{PDF}"},
+        },
+        "b.pdf",
+    ),
+    "audio": (
+        {"type": "input_audio", "input_audio": {"data": PDF, "format": "wav"}},
+        "input_audio",
+    ),
+    "video": ({"type": "video", "base64": PDF, "mime_type": "video/mp4"}, "video/mp4"),
+    "no text in spite of its name": (
+        {"type": "file", "base64": "/////w==", "mime_type": "text/plain", "filename": "c.txt"},
+        "c.txt",
+    ),
+    "unknown": ({"type": "hologram"}, "hologram"),
+}
+
+
+async def _asked(stage: Stage, *blocks: dict[str, Any]) -> Any:
+    seat(stage)
+    messages = [{"role": "user", "content": list(blocks)}]
+    return (await compile_council(desk(stage)).ainvoke({"messages": messages}))["status"]
+
+
+@pytest.mark.parametrize("kind", READ)
+async def test_a_text_is_read_into_every_prompt(stage: Stage, kind: str) -> None:
+    status = await _asked(stage, {"type": "text", "text": "When does it leave?"}, READ[kind])
+    assert (status.notes, status.degraded) == ((), False)
+    for call in stage.calls:
+        assert said(call.body).count(WORDS) == 1
+    assert any(candidates(call.body) for call in stage.calls)
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+async def test_what_cannot_be_read_is_named_to_models_and_people(stage: Stage, kind: str) -> None:
+    block, name = UNREAD[kind]
+    status = await _asked(stage, {"type": "text", "text": "What is this?"}, block)
+    [note] = status.notes
+    assert note.startswith("This attachment was not read")
+    assert name in note
+    assert status.degraded
+    for call in stage.calls:
+        assert f"The attachment '{name}' comes with this, and nobody here can read it" in said(
+            call.body
+        )
+
+
+async def test_a_file_without_a_word_is_a_question(stage: Stage) -> None:
+    await _asked(stage, READ["openai file"])
+    assert "What is in the attachment?" in said(stage.calls[0].body)
+    assert WORDS in said(stage.calls[0].body)
