@@ -114,13 +114,42 @@ def near_miss(name: object, names: Sequence[str]) -> str:
 
 
 def in_words(error: ValidationError, root: type[Section] = Council) -> Iterator[Problem]:
-    """Translate what pydantic found in a `root`, each finding with its path."""
-    return (_in_words(detail, root) for detail in error.errors(include_url=False))
+    """Translate what pydantic found in a `root`, each finding with its path.
+
+    One wrong character is one problem: what only follows from another finding is left out.
+    """
+    details = error.errors(include_url=False)
+    return (problem_of(one, root) for one in details if not _is_consequence(one, details, root))
 
 
-def _in_words(detail: ErrorDetails, root: type[Section]) -> Problem:
+def _is_consequence(
+    detail: ErrorDetails, details: Sequence[ErrorDetails], root: type[Section]
+) -> bool:
+    """Whether another finding explains this one.
+
+    pydantic leaves out an entry that it refuses, and then calls the list too short; a key with a
+    misspelt name is unknown, and the right one is missing.
+    """
+    path = _path(detail)
+    if detail["type"] == "too_short":
+        others = (_path(one) for one in details)
+        return any(len(one) > len(path) and one[: len(path)] == path for one in others)
+    if detail["type"] == "missing":
+        unknown = [_path(one) for one in details if one["type"] == "extra_forbidden"]
+        siblings = [one[-1] for one in unknown if one[:-1] == path[:-1]]
+        names = keys_at(path[:-1], root)
+        return any(nearest(one, names) == nearest(path[-1], names) for one in siblings)
+    return False
+
+
+def _path(detail: ErrorDetails) -> Path:
+    return tuple(step for step in detail["loc"] if step != "[key]")
+
+
+def problem_of(detail: ErrorDetails, root: type[Section]) -> Problem:
+    """One of pydantic's findings in a `root`, in our words."""
     kind, value, facts = detail["type"], detail["input"], detail.get("ctx", {})
-    path: Path = tuple(step for step in detail["loc"] if step != "[key]")
+    path = _path(detail)
     if kind == "extra_forbidden":
         return _unknown_key(path, keys_at(path[:-1], root))
     if kind == "missing":

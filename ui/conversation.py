@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 import uuid
@@ -11,10 +12,12 @@ from typing import Any, Literal
 import streamlit as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from mom_council.councils.schema import Model
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import COMMAND
 from mom_council.errors import MixtureError, StorageError
 from mom_council.evals.thumbs import rate
+from mom_council.models.capabilities import can_see
 from mom_council.models.images import MOST, PictureError, data_urls, picture_block, pictures_in
 from mom_council.runs.threads import read_values
 from mom_council.ui import council_choice as chosen
@@ -248,10 +251,32 @@ def ask_question(text: str, pictures: Sequence[Any] = ()) -> None:
         notify(str(error))
         _keep_refused_text(text)
         return
+    if blocks and not _can_see_pictures():
+        notify(
+            "No model of this council can see pictures. Ask without the picture, or choose a "
+            "council with a model that can."
+        )
+        _keep_refused_text(text)
+        return
     if not text and not blocks:
         return
     content: Any = [{"type": "text", "text": text}, *blocks] if blocks else text
     _start(session.thread() or session.new_thread(), [_message(content)], text or "A picture")
+
+
+def _can_see_pictures() -> bool:
+    """Whether a picture is of any use to the chosen council."""
+    try:
+        council = chosen.chosen().council
+    except MixtureError:
+        return True  # starting the question says what is wrong
+    if council.painter is not None or any(one.vision for one in council.characters):
+        return True
+    return session.page_state().wait_for(_any_can_see([*council.models.values()]))
+
+
+async def _any_can_see(models: Sequence[Model]) -> bool:
+    return any(await asyncio.gather(*(can_see(model) for model in models)))
 
 
 def take_refused_text() -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 
 import streamlit as st
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Heat
-from mom_council.records import Ballot, Verdict
+from mom_council.records import Absence, Ballot, Verdict
 from mom_council.runs.follow import RoundView, RunView, SpeakerView
 from mom_council.ui import floorplan, safe, words
 from mom_council.ui.answer import draw_costs
@@ -224,7 +225,7 @@ def draw_votes(a_round: RoundView, council: Council | None, *, live: bool) -> No
             st.html(bars(counted.verdict, threshold))
         draw_verdict(a_round)
     if a_round.ballots or a_round.unvoted:
-        st.html(_ballots(a_round))
+        draw_ballots(a_round.ballots, a_round.unvoted)
     elif a_round.voters and counted is None and live:
         st.caption(f"{len(a_round.voters)} are voting …")
 
@@ -256,14 +257,15 @@ def bars(verdict: Verdict, threshold: float | None) -> str:
     return f"<div class='mom-foot'>{safe.plain(verdict.method)}{needed}</div>{''.join(rows)}"
 
 
-def _ballots(a_round: RoundView) -> str:
-    rows = [_ballot(vote) for vote in a_round.ballots]
+def draw_ballots(ballots: Sequence[Ballot], unvoted: Sequence[Absence] = ()) -> None:
+    """Who voted for what, each with its reason by a click; and who did not vote, and why."""
+    rows = [_ballot(vote) for vote in ballots]
     rows += [
         f"<li><b>{safe.plain(one.character)}</b> <span class='mom-absent'>"
         f"{safe.plain(words.REASONS[one.reason])}</span></li>"
-        for one in a_round.unvoted
+        for one in unvoted
     ]
-    return f"<ul class='mom-ballots' aria-label='Ballots'>{''.join(rows)}</ul>"
+    st.html(f"<ul class='mom-ballots' aria-label='Ballots'>{''.join(rows)}</ul>")
 
 
 def _ballot(vote: Ballot) -> str:

@@ -11,8 +11,9 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Counted, Speaker
 from mom_council.deliberation.selectors import notes_of
+from mom_council.errors import MixtureError
 from mom_council.graph.council import compile_council
-from mom_council.records import Segment, Verdict
+from mom_council.records import Segment, Status, Verdict
 from mom_council.runs.follow import RoundView, RunView, SpeakerView, is_open
 from mom_council.voting.stopping import explain
 
@@ -71,6 +72,32 @@ async def copy_conversation(
     """
     graph = compile_council(council, saver)
     await graph.aupdate_state(_config(thread), {"messages": list(messages)}, as_node="synthesizer")
+
+
+async def replace_answer(
+    saver: BaseCheckpointSaver[Any],
+    thread: str,
+    council: Council,
+    answer: AIMessage,
+    status: Status,
+) -> None:
+    """Put another answer in the place of the stored one with the same id.
+
+    Raises:
+        MixtureError: a question of this thread is not finished.
+        StorageError: it cannot be written.
+    """
+    graph = compile_council(council, saver)
+    snapshot = await graph.aget_state(_config(thread))
+    if is_open(snapshot):
+        raise MixtureError(
+            "the last question of this conversation is not finished", cure="finish it first"
+        )
+    values: dict[str, Any] = {"messages": [answer]}
+    messages = snapshot.values.get("messages") or []
+    if messages and messages[-1].id == answer.id:
+        values["status"] = status
+    await graph.aupdate_state(_config(thread), values, as_node="synthesizer")
 
 
 def text_of(messages: Iterable[BaseMessage | None]) -> str:
@@ -153,6 +180,8 @@ def view_of(values: Mapping[str, Any], council: Council | None = None) -> RunVie
     for segment in values.get("segments", []):
         _lay(view, segment)
     view.rounds.sort(key=lambda one: one.number)
+    if council is not None:
+        _put_in_council_order(view, council)
     view.layers = max((layer for one in view.rounds for layer, _ in one.seats), default=1)
     view.most_rounds = max((one.number for one in view.rounds), default=1)
     view.notes = [note.text for note in notes_of(values)]
@@ -164,6 +193,19 @@ def view_of(values: Mapping[str, Any], council: Council | None = None) -> RunVie
         if messages and isinstance(messages[-1], AIMessage):
             view.answer = messages[-1].text
     return view
+
+
+def _put_in_council_order(view: RunView, council: Council) -> None:
+    """Characters and ballots as the council names them; the stored state has them by name."""
+    order = {one.name: place for place, one in enumerate(council.characters)}
+    for one in view.rounds:
+        one.seats = dict(
+            sorted(
+                one.seats.items(),
+                key=lambda seat: (seat[0][0], order.get(seat[0][1], len(order))),
+            )
+        )
+        one.ballots.sort(key=lambda ballot: order.get(ballot.voter, len(order)))
 
 
 def _lay(view: RunView, segment: Segment) -> None:

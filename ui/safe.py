@@ -1,10 +1,9 @@
-"""Names and messages as one line of text: short, and nothing in them is Markdown or an icon.
-
-Text that nobody has read, made fit to be shown.
+"""Text that nobody has read, made fit to be shown: Markdown, one line of Markdown, or HTML.
 
 Streamlit drops raw HTML and dead-ends `javascript:` links by itself. What is left to do: images
-would be fetched from wherever the text says, dollar signs would turn prices into formulas, and
-control characters could reverse the line they stand in. Code stays as it was written.
+would be fetched from wherever the text says, dollar signs would turn prices into formulas, names of
+icons would become icons, and control characters could reverse the line they stand in. Code stays as
+it was written.
 """
 
 from __future__ import annotations
@@ -35,6 +34,10 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 _DIRECTIVE = re.compile(r"(?<!\\):(?=[a-zA-Z][\w-]*[\[{])")
+_ICON = re.compile(r":(?=(?:material/\w+|streamlit):)")
+"""Streamlit turns these into icons after the Markdown is read: a backslash does not stop it."""
+_WORD_JOINER = "\u2060"
+"""Takes no room and does not show."""
 # As pandoc reads it: a formula begins and ends without a blank, and no digit follows it.
 _FORMULA = re.compile(r"\$\$.+?\$\$|\$(?=[^\s$])[^$\n]*?(?<=[^\s\\])\$(?!\d)")
 _LATEX = ((r"\[", "$$"), (r"\]", "$$"), (r"\(", "$"), (r"\)", "$"))
@@ -73,6 +76,7 @@ def plain(text: str) -> str:
 def inline(text: str) -> str:
     """Make any text fit to stand in a line of Markdown of ours, as it is."""
     line = " ".join(_CONTROLS.sub("", text).split())
+    line = _ICON.sub(":" + _WORD_JOINER, line)
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:-])", r"\\\1", line)
 
 
@@ -88,6 +92,7 @@ def _words(text: str) -> str:
     # An entity cannot be undone by a backslash before it, as another backslash could.
     text = text.replace("![", "&#33;[")
     text = _DIRECTIVE.sub(r"\\:", text)
+    text = _ICON.sub(":" + _WORD_JOINER, text)
     for written, meant in _LATEX:
         text = text.replace(written, meant)
     parts, at = [], 0

@@ -19,7 +19,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from pydantic import AfterValidator, ConfigDict, ValidationError
 
 from mom_council.councils.models import Section
-from mom_council.councils.refusals import Path, Problem, in_words, keys_at, refusal, where
+from mom_council.councils.refusals import Path, Problem, keys_at, problem_of, refusal, where
 from mom_council.councils.schema import RESERVED, Council, sameness, voter_node
 from mom_council.councils.yaml import as_plain
 from mom_council.errors import CouncilError
@@ -207,7 +207,7 @@ def _problems_of(error: ValidationError, kind: type[Foreign]) -> Iterator[Proble
     """What pydantic found; what is missing because it is misspelt, as the typo that it is."""
     details = error.errors(include_url=False)
     spots = [detail["loc"] for detail in details]
-    for detail, problem in zip(details, in_words(error, kind), strict=True):
+    for detail in details:
         loc, parent = detail["loc"], detail["input"]
         if any(len(spot) > len(loc) and spot[: len(loc)] == loc for spot in spots):
             continue  # a list with a bad entry is also called too short
@@ -216,7 +216,7 @@ def _problems_of(error: ValidationError, kind: type[Foreign]) -> Iterator[Proble
             if meant := near(str(loc[-1]), strange):
                 yield _typo((*loc[:-1], meant), str(loc[-1]))
                 continue
-        yield problem
+        yield problem_of(detail, kind)
 
 
 def _keys(kind: type[Foreign]) -> list[str]:

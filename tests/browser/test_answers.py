@@ -165,3 +165,47 @@ def test_the_way_from_an_answer_to_another_count_and_back(
     assert "What the council says." in one.answer.inner_text()
     assert re.search(r"thread=\w+", one.page.url)
     assert one.errors == []
+
+
+def test_an_answer_of_another_count_takes_the_place_of_the_old_one(
+    serve: Serve, tab: Open, stage: Stage, desk_file: Desk
+) -> None:
+    seat(stage, likes={"Ada": "doubt", "Boris": "count", "Clara": "count"})
+    one = tab(serve(desk_file()).url)
+    one.ask("What is the best pet?")
+    one.answered()
+    url = one.page.url
+    one.page.locator(".stMain").get_by_role("button", name="Re-vote").click()
+    one.page.get_by_text("The same proposal leads").wait_for()
+    ballots = one.page.get_by_role("list", name="Ballots").get_by_role("listitem")
+    assert [text.split(" →")[0] for text in ballots.all_inner_texts()] == ["Ada", "Boris", "Clara"]
+    stage.model("pen", reply="What the council says now.")
+    one.page.get_by_role("button", name="Rewrite answer").click()
+    one.page.get_by_text("What the council says now.").wait_for()
+    one.page.get_by_role("button", name="Use this answer in the conversation").click()
+    one.answered()
+    assert one.answer.inner_text().strip() == "What the council says now."
+    one.open(url)
+    one.answered()
+    assert one.answer.inner_text().strip() == "What the council says now."
+    one.ask("And what of fish?")
+    one.page.get_by_role("button", name="Edit").nth(1).wait_for()
+    one.answered()
+    [*_, last] = stage.calls_to("ada")
+    assert "What the council says now." in str(last.body["messages"])
+    assert one.errors == []
+
+
+def test_a_picture_that_nobody_can_see_is_refused_before_anybody_is_asked(
+    serve: Serve, tab: Open, stage: Stage, desk_file: Desk
+) -> None:
+    seat(stage)
+    one = tab(serve(desk_file()).url)
+    upload(one, {"name": "pets.png", "mimeType": "image/png", "buffer": picture()})
+    one.ask("What is in the picture?")
+    one.page.get_by_text("No model of this council can see pictures.").wait_for()
+    one.page.wait_for_function(
+        "document.querySelector('[data-testid=stChatInputTextArea]').value"
+        " === 'What is in the picture?'"
+    )
+    assert stage.calls == []

@@ -184,6 +184,7 @@ HOSTILE = "\n\n".join(
         "endless" * 3000,
         "\u202etxet desrever \u200b\u200b\u200b שלום עולם and مرحبا",
         "It costs $5 or $6. :red[not red] and $x^2$.",
+        "An icon :material/delete: or :streamlit: is text.",
         "```\nunclosed ![code](http://evil.example/code.png)",
     ]
 )
@@ -201,6 +202,7 @@ def test_hostile_answers_stay_text(serve: Serve, tab: Open, stage: Stage, desk_f
     assert one.abroad() == []
     assert one.page.locator("a[href^='javascript']").count() == 0
     assert one.page.locator(".stMain").locator("img[src*=evil]").count() == 0
+    assert ":\u2060material/delete: or :\u2060streamlit: is text." in one.answer.inner_text()
     wide = "document.querySelector('.stMain').scrollWidth"
     assert one.page.evaluate(wide) <= 1281
 

@@ -151,6 +151,29 @@ def test_a_name_that_stands_for_nothing_is_an_unknown_name(changes: dict[str, An
     assert str(refused.value).startswith(f"council: {line}")
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("model: quick}", "modle: quick}"),
+        ("{name: Ada", "{nmae: Ada"),
+        ("characters:", "charcters:"),
+    ],
+)
+def test_one_wrong_character_is_one_problem(right: str, wrong: str):
+    text = """
+name: desk
+models: {quick: {provider: ollama, model: llama3.2}}
+characters:
+  - {name: Ada, model: quick}
+synthesizer: {model: quick}
+"""
+    assert council_from_yaml(text).name == "desk"
+    with pytest.raises(CouncilError) as refused:
+        council_from_yaml(text.replace(right, wrong, 1))
+    assert len(str(refused.value).splitlines()) == 1, str(refused.value)
+    assert "did you mean" in str(refused.value)
+
+
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_a_character_cannot_take_the_name_of_a_node(name: str):
     assert f"the graph has a node {name!r}" in told(bad(characters__0__name=name))

@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from mom_council.deliberation.context import CouncilContext
+from mom_council.errors import MixtureError
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tracing.local import wait_for_traces
@@ -19,6 +20,7 @@ from mom_council.ui.history import (
     messages_before,
     read_conversation,
     repeat_question,
+    replace_answer,
 )
 from mom_council.ui.jobs import BusyError, Job, Jobs
 from mom_council.ui.page_state import PageState
@@ -170,6 +172,44 @@ def test_a_question_is_asked_again_in_the_place_of_its_answer(
         "What is the best pet?",
         "On second thought.",
     )
+
+
+def test_a_reopened_thread_shows_characters_and_ballots_in_the_council_s_order(
+    state: PageState, stage: Stage
+) -> None:
+    seat(stage)
+    council = desk(stage, ("Clara", "Ada", "Boris"))
+    ended(state.jobs.ask("t", council, ASKED))
+    stored = state.wait_for(read_conversation(state.saver, "t", council)).view.round
+    assert [name for _, name in stored.seats] == ["Clara", "Ada", "Boris"]
+    assert [ballot.voter for ballot in stored.ballots] == ["Clara", "Ada", "Boris"]
+
+
+def test_an_answer_is_replaced_where_it_stands_and_not_while_a_question_is_open(
+    state: PageState, stage: Stage
+) -> None:
+    seat(stage)
+    council = desk(stage)
+    ended(state.jobs.ask("t", council, ASKED))
+    old = state.wait_for(read_conversation(state.saver, "t", council))
+    answer, status = old.turns[0].answer, old.view.status
+    assert answer is not None
+    assert status is not None
+    better = answer.model_copy(update={"content": "A better answer."})
+    changed = status.model_copy(update={"written_by": "somebody else"})
+    state.wait_for(replace_answer(state.saver, "t", council, better, changed))
+    new = state.wait_for(read_conversation(state.saver, "t", council))
+    assert [turn.answer.text for turn in new.turns if turn.answer] == ["A better answer."]
+    assert new.view.status == changed
+    assert not new.is_open
+
+    stage.model("pen", latency=30)
+    job = state.jobs.ask("t", council, [HumanMessage("And fish?", id="q2")])
+    stage.wait_for(2, 30, started=True, model="pen")
+    state.jobs.stop("t")
+    ended(job)
+    with pytest.raises(MixtureError, match="not finished"):
+        state.wait_for(replace_answer(state.saver, "t", council, answer, status))
 
 
 def test_a_branch_begins_as_its_thread_did_and_leaves_it_alone(

@@ -18,6 +18,8 @@ from mom_council.ui.safe import inline, markdown, plain
         ("So $x^2$ it is.", "So $x^2$ it is."),
         (r"So \(x^2\) it is.", "So $x^2$ it is."),
         (":red[loud]", "\\:red[loud]"),
+        (":material/delete: :streamlit:", ":\u2060material/delete: :\u2060streamlit:"),
+        ("`:material/delete:`", "`:material/delete:`"),
         ("at 10:30", "at 10:30"),
         ("a\u202eb\x00c\u2066d", "abcd"),
         ("`vec![1]` and ![x](y)", "`vec![1]` and &#33;[x](y)"),
@@ -28,6 +30,10 @@ from mom_council.ui.safe import inline, markdown, plain
 )
 def test_prose_is_calmed_and_code_is_left_alone(written: str, shown: str) -> None:
     assert markdown(written) == shown
+
+
+def test_a_name_is_no_icon() -> None:
+    assert ":material" not in inline("Ada :material/delete:").replace("\\", "")
 
 
 def test_a_shorter_fence_does_not_close_a_longer_one() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import streamlit as st
+from langchain_core.messages import AIMessage
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
@@ -21,7 +22,9 @@ from mom_council.records import AnswerKind, Ballot, Option, Proposal, Status, Ve
 from mom_council.runs.threads import read_values
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import frame, safe, session
-from mom_council.ui.history import PastTurn, read_conversation
+from mom_council.ui.council_panel import draw_ballots
+from mom_council.ui.history import PastTurn, read_conversation, replace_answer
+from mom_council.ui.jobs import BusyError
 from mom_council.ui.page_state import BackgroundCall, start_call
 from mom_council.ui.page_store import ListedThread
 from mom_council.ui.safe import inert, one_line
@@ -54,7 +57,7 @@ def page() -> None:
     except MixtureError as error:
         st.error(inert(error, 600))
         return
-    _draw(values, council, f"{entry.id}:{answer}")
+    _draw(values, council, f"{entry.id}:{answer}", entry.id)
 
 
 def _chosen(entries: list[ListedThread]) -> int:
@@ -103,7 +106,7 @@ def _values(entry: ListedThread, council: Council, answer: str) -> dict[str, Any
     return found
 
 
-def _draw(values: dict[str, Any], council: Council, key: str) -> None:
+def _draw(values: dict[str, Any], council: Council, key: str, thread: str) -> None:
     asked = [m for m in values.get("messages", ()) if m.type == "human"]
     if asked:
         st.markdown(f"**{inert(asked[-1].text, 400)}**")
@@ -111,7 +114,7 @@ def _draw(values: dict[str, Any], council: Council, key: str) -> None:
         st.caption("This question has no answer yet.")
         return
     # Another question in the same thread gets widgets of its own.
-    draw_revote(values, council, key=key)
+    draw_revote(values, council, key=key, thread=thread)
 
 
 _IN_A_ROW = 4
@@ -119,21 +122,28 @@ _METHODS = tuple(METHODS)
 
 
 @st.fragment
-def draw_revote(values: Mapping[str, Any], council: Council, *, key: str) -> None:
+def draw_revote(values: Mapping[str, Any], council: Council, *, key: str, thread: str = "") -> None:
     """Draw the panel under a finished question.
 
     Args:
         values: of the thread, as its graph's state has them.
         council: who answered.
         key: tells this panel's widgets from another's: the thread and the turn.
+        thread: the conversation that may take over a new answer; empty: none.
     """
     stood = standing(values, council)
     if stood is None or stood.verdict is None:
         st.caption("There are no proposals to vote on.")
         return
-    again = _rules(stood, council, key)
+    rules, ballots = st.columns([2, 1], gap="medium")
+    with rules:
+        again = _rules(stood, council, key)
+    with ballots:
+        st.caption("Ballots")
+        draw_ballots(stood.ballots)
     _compare(stood, again, council)
     _written(values, council, again, _weighed(stood, key), key)
+    _draw_take_over(values, council, key, thread)
 
 
 def _rules(stood: LastRound, council: Council, key: str) -> Revote:
@@ -288,6 +298,34 @@ def _answer(call: BackgroundCall[Rewritten]) -> None:
             st.caption(f":material/info: {inert(note, 500)}")
 
 
+def _draw_take_over(values: Mapping[str, Any], council: Council, key: str, thread: str) -> None:
+    """The way of a new answer into the conversation, in the place of the old one."""
+    call: BackgroundCall[Rewritten] | None = st.session_state.get(f"revote-call:{key}")
+    written = call.result() if call is not None else None
+    if not thread or written is None:
+        return
+    if st.button(
+        "Use this answer in the conversation",
+        key=f"revote-take:{key}",
+        icon=":material/input:",
+        help="It takes the place of the old answer.",
+    ):
+        answer = written.message.model_copy(update={"id": values["messages"][-1].id})
+        state = session.page_state()
+        try:
+            if (job := state.jobs.of(thread)) is not None and job.running:
+                raise BusyError("this conversation is being answered", cure="stop it, or wait")
+            state.wait_for(replace_answer(state.saver, thread, council, answer, written.status))
+        except MixtureError as error:
+            st.error(inert(error, 600))
+            return
+        # What is remembered of the old answer is read again.
+        state.jobs.forget(thread)
+        for held in ("conversation", "revote-values"):
+            st.session_state.pop(held, None)
+        frame.go("chat", thread=thread)
+
+
 def _weights(stood: LastRound, key: str) -> dict[str, float]:
     found = {p.character: st.session_state.get(_weight_key(key, p)) for p in stood.proposals}
     return {name: float(weight) for name, weight in found.items() if weight is not None}
@@ -320,8 +358,13 @@ class LastRound:
 class Rewritten:
     """Another answer from the same proposals."""
 
-    text: str
+    message: AIMessage
     status: Status
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return str(self.message.text)
 
 
 def standing(values: Mapping[str, Any], council: Council) -> LastRound | None:
@@ -370,8 +413,8 @@ async def rewrite(
         "status": None,
     }
     graph = compile_synthesizer(council.model_copy(update={"synthesizer": writer}))
-    told = await graph.ainvoke(state, context=CouncilContext())
-    status = told["status"]
+    result = await graph.ainvoke(state, context=CouncilContext())
+    status = result["status"]
     if status is None:
         raise AssertionError("the synthesizer always says how it came to its answer")
-    return Rewritten(text=str(told["messages"][-1].text), status=status)
+    return Rewritten(message=result["messages"][-1], status=status)
