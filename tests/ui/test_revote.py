@@ -100,7 +100,7 @@ def test_a_question_without_proposals_has_nothing_to_vote_on(stage: Stage) -> No
 
 
 def test_the_answer_is_written_anew_with_one_call_that_knows_the_new_count(stage: Stage) -> None:
-    stage.model("ada", reply="Another answer.")
+    stage.model("ada", reply="Another answer: the view of Boris.")
     app = opened(desk.desk(stage))
     app.number_input(key=f"{KEY.format('weight')}:Ada").set_value(5.0).run()
     app.selectbox(key=KEY.format("writer")).set_value("ada").run()
@@ -110,7 +110,7 @@ def test_the_answer_is_written_anew_with_one_call_that_knows_the_new_count(stage
     while app.session_state[KEY.format("call")].running and time.monotonic() < deadline:
         time.sleep(0.02)
     app.run()
-    assert "Another answer." in said(app)
+    assert "Another answer: the view of Boris." in said(app)
     (call,) = stage.calls
     assert call.model == "ada"
     assert len(desk.proposals(call.body)) == 3
