@@ -12,12 +12,15 @@ import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 
 from mom_council.councils.loader import load_council
-from mom_council.councils.schema import Council, Server
+from mom_council.councils.schema import Council, Model, Server
 from mom_council.doctor.finding import Finding, fail, failed, ok, warn
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.extensions.loaded import problems_of
 from mom_council.models.addresses import ollama_address
+from mom_council.models.clients import loop_resources
+from mom_council.models.context_window import window_of
+from mom_council.models.lanes import answer_bound
 from mom_council.models.prices import read_table
 from mom_council.models.providers import load_code
 from mom_council.models.registry import missing
@@ -214,7 +217,7 @@ async def council(name: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
     ]:
         sound = sound and finding.state != "fail"
         yield finding
-    for finding in _advice(loaded):
+    for finding in [*_advice(loaded), *await _small_windows(loaded)]:
         yield finding
     if sound:
         most = calls_at_most(loaded)
@@ -255,6 +258,39 @@ def _weights(loaded: Council) -> list[Finding]:
             except MixtureError as error:
                 found.append(failed("council", error))
     return found
+
+
+_PROMPT = 1_200
+"""Tokens of a prompt besides the proposals in it, with a question of a page."""
+_USUAL_ANSWER = 500
+"""Tokens of an answer without a limit of its own."""
+
+
+async def _small_windows(loaded: Council) -> list[Finding]:
+    """The models that may not be able to read what the council writes; windows are asked for."""
+    readers = dict.fromkeys([*(who.model for who in loaded.characters), loaded.synthesizer.model])
+    longest = _PROMPT + max(
+        sum(_longest_answer(loaded.models[loaded.character(name).model]) for name in layer)
+        for layer in loaded.seats
+    )
+    found = []
+    here = await loop_resources()
+    for key in readers:
+        settings = loaded.models[key]
+        window = await window_of(settings, here)
+        needed = longest + _longest_answer(settings)
+        if window is not None and window < needed:
+            says = (
+                f"{key!r} reads {window:,} tokens, and may be sent about {needed:,}: long "
+                "proposals will be shortened"
+            )
+            cure = "name a model that reads more, or limit the members' answers (`max_tokens`)"
+            found.append(warn("council", says, cure))
+    return found
+
+
+def _longest_answer(settings: Model) -> int:
+    return answer_bound(settings.params) or _USUAL_ANSWER
 
 
 def _advice(loaded: Council) -> list[Finding]:

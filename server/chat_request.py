@@ -225,7 +225,7 @@ def conversation(messages: list[Message]) -> list[AnyMessage]:
     """The messages as the graph takes them.
 
     Raises:
-        Refusal: nobody asks anything.
+        Refusal: nobody asks anything, or the conversation ends with an answer.
     """
     asked = [message for message in messages if isinstance(message, UserMessage)]
     if not asked:
@@ -233,6 +233,13 @@ def conversation(messages: list[Message]) -> list[AnyMessage]:
     content = asked[-1].content
     if not (content.strip() if isinstance(content, str) else any(map(_says_something, content))):
         raise wrong("The last message of the user is empty.", "messages", "invalid_value")
+    if isinstance(messages[-1], AssistantMessage):
+        raise wrong(
+            "The last message is the assistant's, and a council cannot continue it. "
+            "End the conversation with a message of the user or with the results of tools.",
+            "messages",
+            "invalid_value",
+        )
     return [_plain(message) for message in messages]
 
 

@@ -221,3 +221,38 @@ def test_in_words_it_is_a_line_a_finding_and_its_cure_below(mom: Mom) -> None:
     at = next(n for n, line in enumerate(lines) if line.startswith("warn  ollama: "))
     assert lines[at + 1].startswith("      -> ")
     assert lines[-1].endswith("1 to look at, 0 failed")
+
+
+def test_a_window_too_small_for_the_council_is_warned_of(
+    mom: Mom, stage: Stage, here: Path
+) -> None:
+    stage.model("small", context=2_048)
+    stage.model("large", window=32_768)
+    (here / "mine.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "name": "mine",
+                "models": {
+                    "small": {
+                        "provider": "ollama",
+                        "base_url": stage.ollama_url,
+                        "model": "small",
+                    },
+                    "large": {
+                        "provider": "openai",
+                        "base_url": stage.openai_url,
+                        "model": "large",
+                        "params": {"max_tokens": 1_000},
+                    },
+                },
+                "characters": [{"name": "A", "model": "large"}, {"name": "B", "model": "large"}],
+                "synthesizer": {"model": "small"},
+            }
+        )
+    )
+    code, found = examined(mom, "-c", "mine.yaml")
+    says = [one["says"] for one in found["council"] if "tokens" in one["says"]]
+    assert says == [
+        "'small' reads 2,048 tokens, and may be sent about 3,700: long proposals will be shortened"
+    ]
+    assert code == 0

@@ -49,6 +49,11 @@ def refused(answer: Any, status: int, code: str | None = None) -> dict[str, Any]
         ({}, "model", "missing_required_parameter"),
         ({"model": "desk"}, "messages", "missing_required_parameter"),
         ({"model": "desk", "messages": []}, "messages", "invalid_value"),
+        (
+            {**BODY, "messages": [*BODY["messages"], {"role": "assistant", "content": "It is"}]},
+            "messages",
+            "invalid_value",
+        ),
         ({"model": 5, "messages": ASKED}, "model", "invalid_type"),
         ({**BODY, "nonsense": 1}, "nonsense", "unknown_parameter"),
         ({**BODY, "<script>": 1}, "body", "unknown_parameter"),
