@@ -203,9 +203,12 @@ def test_an_answer_is_replaced_where_it_stands_and_not_while_a_question_is_open(
     assert new.view.status == changed
     assert not new.is_open
 
+    ended(state.jobs.ask("t", council, [HumanMessage("And birds?", id="q2")]))
+    assert any("A better answer." in str(call.body["messages"]) for call in stage.calls_to("ada"))
+
     stage.model("pen", latency=30)
-    job = state.jobs.ask("t", council, [HumanMessage("And fish?", id="q2")])
-    stage.wait_for(2, 30, started=True, model="pen")
+    job = state.jobs.ask("t", council, [HumanMessage("And fish?", id="q3")])
+    stage.wait_for(3, 30, started=True, model="pen")
     state.jobs.stop("t")
     ended(job)
     with pytest.raises(MixtureError, match="not finished"):
