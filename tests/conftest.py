@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ import pytest
 from mom_council.tests.stage import Stage
 
 KEYS = ("API_KEY", "TOKEN", "OLLAMA_HOST", "OLLAMA_API_URL", "MOM_", "LANGSMITH", "LANGCHAIN")
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C: whoever starts the tests in the background hands an ignored SIGINT down."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

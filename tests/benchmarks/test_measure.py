@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mom_council import evals
-from mom_council.benchmarks.extraction import compare_reading, same_answer
+from mom_council.benchmarks.extraction import compare_reading, same_recorded
 from mom_council.benchmarks.measure import main, measure_panel
 from mom_council.benchmarks.targets import Target
 from mom_council.councils.recording import Panels, RecordedAnswer, RecordedQuestion, write_recording
@@ -78,12 +78,12 @@ def test_a_target_is_met_at_its_bound() -> None:
     [("0.333333", "1/3"), ("42", "42"), ("1/2", "0.5"), ("$5", "5"), ("New York", "new york")],
 )
 def test_one_answer_written_in_two_places(recorded: str, read: str) -> None:
-    assert same_answer(recorded, read)
+    assert same_recorded(recorded, read)
 
 
 def test_other_answers_are_other() -> None:
-    assert not same_answer("0.33", "1/3")
-    assert not same_answer("A", "B")
+    assert not same_recorded("0.33", "1/3")
+    assert not same_recorded("A", "B")
 
 
 def test_reading_is_compared_where_both_read() -> None:

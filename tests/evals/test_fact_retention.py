@@ -23,8 +23,14 @@ def leading(body: dict[str, Any]) -> str:
     return proposals(body)[number - 1]
 
 
+def all_and_the_leading_one_last(body: dict[str, Any]) -> str:
+    """Every proposal; the answer at the end is the one that the council chose."""
+    winner = leading(body)
+    return "\n".join([*(text for text in proposals(body) if text != winner), winner])
+
+
 async def test_a_synthesizer_that_keeps_everything_keeps_everything(stage: Stage):
-    found = await measure_fact_retention(writes(stage, lambda body: "\n".join(proposals(body))))
+    found = await measure_fact_retention(writes(stage, all_and_the_leading_one_last))
     assert found.questions == 20
     assert (found.unique.value, found.unique.of) == (1, 80)
     assert (found.common.value, found.common.of) == (1, 20)
@@ -41,10 +47,19 @@ async def test_a_synthesizer_that_follows_the_majority_repeats_its_poison(stage:
     assert "poisoned majorities repeated: 100 %" in found.in_words()
 
 
-async def test_a_synthesizer_that_says_something_else_keeps_nothing(stage: Stage):
-    found = await measure_fact_retention(writes(stage, lambda _: "Answer: 5 crowns"))
+async def test_a_synthesizer_that_tells_none_of_it_keeps_nothing(stage: Stage):
+    found = await measure_fact_retention(writes(stage, lambda _: "There is a town."))
     assert (found.unique.value, found.common.value, found.repeated.value) == (0, 0, 0)
     assert found.agrees.value == 0
+
+
+async def test_of_a_synthesizer_that_contradicts_the_vote_the_winning_proposal_counts(
+    stage: Stage,
+):
+    found = await measure_fact_retention(writes(stage, lambda _: "Answer: 5 crowns"))
+    assert found.unique.value == pytest.approx(0.25)
+    assert (found.common.value, found.repeated.value, found.agrees.value) == (1, 1, 1)
+    assert len(stage.calls) == 40, "each was asked once more, with the contradiction named"
 
 
 async def test_what_nobody_wrote_is_told(stage: Stage):
