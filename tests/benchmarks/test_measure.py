@@ -13,6 +13,7 @@ from mom_council.benchmarks.measure import main, measure_panel
 from mom_council.benchmarks.targets import Target
 from mom_council.councils.recording import Panels, RecordedAnswer, RecordedQuestion, write_recording
 from mom_council.tests.evals.panels import made_up
+from mom_council.voting.reading import Answer, read_value
 
 SHIPPED = Path(evals.__file__).parent / "recorded"
 
@@ -73,17 +74,24 @@ def test_a_target_is_met_at_its_bound() -> None:
     assert Target(name="x", value=0.4, bound=0.5, at_least=False).met
 
 
+def value(text: str) -> Answer:
+    """A text as the reader takes it in an answer's place."""
+    read = read_value(text)
+    assert read is not None
+    return read
+
+
 @pytest.mark.parametrize(
     ("recorded", "read"),
     [("0.333333", "1/3"), ("42", "42"), ("1/2", "0.5"), ("$5", "5"), ("New York", "new york")],
 )
 def test_one_answer_written_in_two_places(recorded: str, read: str) -> None:
-    assert same_recorded(recorded, read)
+    assert same_recorded(recorded, value(read))
 
 
 def test_other_answers_are_other() -> None:
-    assert not same_recorded("0.33", "1/3")
-    assert not same_recorded("A", "B")
+    assert not same_recorded("0.33", value("1/3"))
+    assert not same_recorded("A", value("B"))
 
 
 def test_reading_is_compared_where_both_read() -> None:
