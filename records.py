@@ -133,6 +133,9 @@ class Proposal(Record):
         description="what the question lets it choose from, label -> text; only a label is an "
         "answer then; empty: anything is",
     )
+    counts_as: str = Field(
+        default="", description="another's text, where a model judged both to mean the same answer"
+    )
 
     @property
     def id(self) -> str:
@@ -222,6 +225,14 @@ class Annotation(Record):
     kind: AnswerKind = "unknown"
     depth: Depth = "full"
     topic: str = Field(default="", description="the kind of question, as the ledger names it")
+
+
+class EqualityJudgement(Record):
+    """What a model judged of two answers that are written differently."""
+
+    one: str
+    other: str
+    same: bool = Field(description="whether both are the same answer; False where nobody could say")
 
 
 NoteKind = Literal["plain", "extension_failed", "stayed_hot", "prompt_cut"]

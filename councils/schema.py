@@ -49,6 +49,7 @@ RESERVED = frozenset(
         "annotator",
         "seating",
         "thermal_wait",
+        "equality_check",
         "quorum",
         "consensus",
         "comparison",
@@ -161,7 +162,9 @@ class Deliberation(Section):
         "likeness": "Embedding model",
         "hears": "A later layer reads",
     }
-    EXPERT: ClassVar = "minimum grace ballots stop sure waves order likeness topic hears cascade"
+    EXPERT: ClassVar = (
+        "minimum grace ballots stop sure waves order likeness topic hears cascade ask_doubtful"
+    )
 
     method: MethodName = Field(
         default="plurality", description=f"how votes are counted. {describe_methods()}"
@@ -251,6 +254,13 @@ class Deliberation(Section):
         default="full",
         description="full: everybody is asked; annotator: the annotator decides for each "
         "question between one character, three, all, or all in at least two rounds",
+    )
+
+    ask_doubtful: bool = Field(
+        default=False,
+        description="if answers are written differently and may mean the same (a name with and "
+        "without a title), ask one cheap model once: the annotator's, or the cheapest "
+        "of the characters'. Off: they count as different",
     )
 
     @field_validator("waves")

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.selectors import (
+    as_judged,
     asking_order,
     candidates,
     current_turn,
+    doubtful_pairs,
     dropout_names,
     exceeded_budget,
     finished_in,
@@ -89,7 +91,9 @@ def stops_early(state: CouncilState, council: Council, fresh: Sequence[Proposal]
     if rules.stop == "all" or not counts_answers or turn.layer != len(council.seats):
         return False
     here = proposals_at(state, turn.round, turn.layer)
-    spoken = sort_by_seat([*here, *fresh], state, council)
+    spoken = sort_by_seat(as_judged([*here, *fresh], state), state, council)
+    if doubtful_pairs(spoken, state, council):
+        return False  # until it is judged whether they mean the same
     answered = {p.character for p in spoken}
     running = [name for name in pending_speakers(state) if name not in answered] if fresh else []
     left = (*running, *waiting_characters(state, council, turn.round, turn.layer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 import zlib
@@ -12,9 +13,10 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
-from mom_council.records import Note, Proposal, Usage
+from mom_council.models.resolved import resolve_model
+from mom_council.records import AnswerKind, EqualityJudgement, Note, Proposal, Usage
 from mom_council.voting.counting import answer_of
-from mom_council.voting.reading import group_equal
+from mom_council.voting.reading import Answer, group_equal, may_be_same
 
 FOR_GOOD = frozenset({"failed", "timeout", "refused"})
 """Reasons after which a character is not asked again for this question: its model has used up its
@@ -91,7 +93,16 @@ def current_turn(state: CouncilState) -> Seating:
 
 def proposals_at(state: CouncilState, round_: int, layer: int) -> list[Proposal]:
     """The proposals of one layer in one round, in the order the council names its characters."""
-    return [p for p in state.get("proposals", []) if (p.round, p.layer) == (round_, layer)]
+    here = [p for p in state.get("proposals", []) if (p.round, p.layer) == (round_, layer)]
+    return as_judged(here, state)
+
+
+def as_judged(proposals: list[Proposal], state: CouncilState) -> list[Proposal]:
+    """Proposals, each counted as the answer that it was judged to mean."""
+    judgements = state.get("judgements") or ()
+    if not judgements:
+        return proposals
+    return with_judgements(proposals, judgements, state["proposals"], state["annotation"].kind)
 
 
 def finished_in(state: CouncilState, round_: int, layer: int) -> set[str]:
@@ -152,8 +163,12 @@ def asking_order(names: Sequence[str], state: CouncilState, council: Council) ->
 
 
 def _price(name: str, council: Council) -> float:
-    """Of a voice, for comparing: what it reads and what it writes count alike."""
-    price = council.models[council.character(name).model].price
+    return _model_price(council.character(name).model, council)
+
+
+def _model_price(key: str, council: Council) -> float:
+    """Of a model, for comparing: what it reads and what it writes count alike."""
+    price = council.models[key].price
     return float("inf") if price is None else price.input + price.output
 
 
@@ -185,7 +200,7 @@ def latest_proposals(state: CouncilState, council: Council, *, before: int) -> l
             proposals = proposals_at(state, round_, layer)
             if proposals:
                 standing = [*proposals, *_standing_by(state, council, round_, layer)]
-                return sort_by_seat(standing, state, council)
+                return sort_by_seat(as_judged(standing, state), state, council)
     return []
 
 
@@ -312,3 +327,88 @@ def exceeded_budget(state: CouncilState, council: Council, *, more_calls: int = 
     if budget.usd is not None and (used.usd or 0.0) >= budget.usd:
         return f"{used.usd:.4f} of {budget.usd:.4f} dollars"
     return None
+
+
+_PAIRS = 12
+"""Pairs that are judged in one call."""
+
+
+def doubtful_pairs(
+    spoken: Sequence[Proposal], state: Any, council: Council
+) -> list[tuple[str, str]]:
+    """The pairs of answers, as written, that may mean the same and have not been judged yet.
+
+    Args:
+        spoken: the proposals, with what was judged so far.
+        state: the table.
+        council: its rules; none are in doubt where it does not ask.
+    """
+    if not council.deliberation.ask_doubtful:
+        return []
+    kind = state["annotation"].kind
+    answers = [answer_of(proposal, kind) for proposal in spoken]
+    distinct = [answers[places[0]] for places in group_equal(answers)]
+    judged = {frozenset((one.one, one.other)) for one in state.get("judgements", ())}
+    pairs = [
+        (one.form or "", other.form or "")
+        for one, other in itertools.combinations(distinct, 2)
+        if may_be_same(one, other)
+    ]
+    return [pair for pair in pairs if frozenset(pair) not in judged][:_PAIRS]
+
+
+def judge_model(council: Council) -> str | None:
+    """The key of the model that judges: the annotator's, else the cheapest of the characters'.
+
+    Of equal or unknown prices the first; None where only people sit in the council.
+    """
+    if council.annotator is not None:
+        return council.annotator.model
+    keys = [
+        who.model for who in council.characters if not resolve_model(council, who.model).is_person
+    ]
+    return min(keys, key=lambda key: _model_price(key, council), default=None)
+
+
+def with_judgements(
+    proposals: list[Proposal],
+    judgements: Sequence[EqualityJudgement],
+    spoken: Sequence[Proposal],
+    kind: AnswerKind = "unknown",
+) -> list[Proposal]:
+    """The proposals, each with the text whose answer it was judged to mean.
+
+    Args:
+        proposals: to be read.
+        judgements: of this question.
+        spoken: every proposal of the question, in order: the first of equal answers stands for all.
+        kind: of the question's answer.
+    """
+    same = [one for one in judgements if one.same]
+    if not same:
+        return proposals
+    first: dict[str, Proposal] = {}
+    for proposal in (*spoken, *proposals):
+        first.setdefault(_own_answer(proposal, kind).form or "", proposal)
+    root: dict[str, str] = {}
+    for one in same:
+        left, right = (_root(form, root) for form in (one.one, one.other))
+        if left != right:
+            root[right] = left
+
+    def as_judged(proposal: Proposal) -> Proposal:
+        form = _own_answer(proposal, kind).form or ""
+        source = first.get(_root(form, root)) if form in root else None
+        return proposal.model_copy(update={"counts_as": source.text}) if source else proposal
+
+    return [as_judged(proposal) for proposal in proposals]
+
+
+def _root(form: str, root: dict[str, str]) -> str:
+    while form in root:
+        form = root[form]
+    return form
+
+
+def _own_answer(proposal: Proposal, kind: AnswerKind) -> Answer:
+    return answer_of(proposal.model_copy(update={"counts_as": ""}), kind)

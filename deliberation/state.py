@@ -18,6 +18,7 @@ from mom_council.records import (
     Absence,
     Annotation,
     Ballot,
+    EqualityJudgement,
     Note,
     Proposal,
     Record,
@@ -96,6 +97,7 @@ class CouncilState(CouncilInput):
     absences: Annotated[list[Absence], DeltaChannel(append_writes)]
     segments: Annotated[list[Segment], DeltaChannel(append_writes)]
     verdicts: Annotated[list[Verdict], DeltaChannel(append_writes)]
+    judgements: Annotated[list[EqualityJudgement], DeltaChannel(append_writes)]
     notes: Annotated[list[Note], DeltaChannel(append_writes)]
     status: Status | None
     kept: Annotated[dict[str, Any], DeltaChannel(merge_writes)]
@@ -117,6 +119,7 @@ class CouncilUpdate(TypedDict, total=False):
     absences: Any
     segments: Any
     verdicts: Any
+    judgements: Any
     notes: Any
     status: Status | None
     kept: dict[str, Any]

@@ -123,5 +123,13 @@ class EvalJournal:
 
 
 def _fingerprint(council: Council, settings: dict[str, Any]) -> str:
-    told = council.model_dump_json() + json.dumps(settings, sort_keys=True)
+    told = council.model_dump_json(exclude=_not_in_use(council)) + json.dumps(
+        settings, sort_keys=True
+    )
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def _not_in_use(council: Council) -> dict[str, set[str]]:
+    """Fields that came after the first journals: they count only where a council uses them."""
+    later = () if council.deliberation.ask_doubtful else ("ask_doubtful",)
+    return {"deliberation": {*later}}

@@ -35,6 +35,7 @@ from mom_council.nodes.character import character
 from mom_council.nodes.classifier import classifier
 from mom_council.nodes.comparison import comparison
 from mom_council.nodes.consensus import consensus
+from mom_council.nodes.equality_check import equality_check
 from mom_council.nodes.image_reader import image_reader
 from mom_council.nodes.painter import painter
 from mom_council.nodes.quorum import quorum
@@ -102,6 +103,8 @@ def _add_nodes(
         graph.add_node(act.__name__, serve(act))
     if council.synthesizer.compare == "model":
         graph.add_node("comparison", serve(comparison))
+    if council.deliberation.ask_doubtful:
+        graph.add_node("equality_check", serve(equality_check))
     for answers in (equipped, painter):
         graph.add_node(answers.__name__, serve(answers))
     for name in (c.name for c in council.characters):
@@ -123,8 +126,12 @@ def _add_edges(graph: Graph, council: Council, decide: Callable[..., Runnable[An
     graph.add_edge("annotator", "seating")
     graph.add_edge("seating", "thermal_wait")
     graph.add_conditional_edges("thermal_wait", decide(to_speakers), [*speakers, *voters])
+    heard = "quorum"
+    if council.deliberation.ask_doubtful:
+        heard = "equality_check"
+        graph.add_edge("equality_check", "quorum")
     for name in speakers:
-        graph.add_edge(name, "quorum")
+        graph.add_edge(name, heard)
     after_layer = ["seating", "consensus", *(["thermal_wait"] if voters else [])]
     graph.add_conditional_edges("quorum", decide(after_quorum), after_layer)
     for name in voters:
@@ -213,8 +220,8 @@ def supersteps_at_most(council: Council) -> int:
     """The most steps one question can take, with the most rounds that any run may ask for."""
     turns = len(council.characters) if council.deliberation.mode == "sequential" else 0
     turns = max(turns, len(council.seats) + len(council.deliberation.waves))
-    # Seating, thermal_wait, speaking, quorum; thermal_wait, votes, consensus.
-    a_round = 4 * turns + 3
+    # Seating, thermal_wait, speaking, equality_check, quorum; thermal_wait, votes, consensus.
+    a_round = 5 * turns + 3
     return 20 * a_round + 10
 
 

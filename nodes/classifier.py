@@ -65,6 +65,7 @@ async def classifier(
         "ballots": Overwrite([]),
         "absences": Overwrite([]),
         "verdicts": Overwrite([]),
+        "judgements": Overwrite([]),
     }
     segments: list[Segment] = []
     notes: list[str] = []

@@ -83,7 +83,7 @@ def answer_of(proposal: Proposal, kind: AnswerKind = "unknown") -> Answer:
     """The answer of a proposal; none of one that broke off: its last words are not its answer."""
     if proposal.truncated:
         return NO_ANSWER
-    return read_answer(proposal.text, kind=kind, options=proposal.options)
+    return read_answer(proposal.counts_as or proposal.text, kind=kind, options=proposal.options)
 
 
 def _kind_of(proposal: Proposal, kind: AnswerKind) -> tuple[str, str]:

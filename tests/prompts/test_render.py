@@ -48,6 +48,7 @@ def _values(question: str = "Why?", other: str = "So.") -> dict[str, dict[str, A
             "restated": "",
             **prompt_values("plurality", [Candidate("A", "x", other), Candidate("B", "y", other)]),
         },
+        "equality_check": {"question": question, "pairs": [(other, other), (other, other)]},
         "comparison": {"question": question, "restated": "", "proposals": [other, other]},
         "synthesizer": {
             "personality": "",

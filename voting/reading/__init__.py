@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from mom_council.voting.reading.answer import Answer, AnswerType, are_same, group_equal
+from mom_council.voting.reading.answer import (
+    Answer,
+    AnswerType,
+    are_same,
+    group_equal,
+    may_be_same,
+)
 from mom_council.voting.reading.confidence import stated_confidence
 from mom_council.voting.reading.options import find_options
 from mom_council.voting.reading.reader import read_answer, same_answer
@@ -18,6 +24,7 @@ __all__ = [
     "group_equal",
     "is_refusal",
     "json_values",
+    "may_be_same",
     "plain_text",
     "read_answer",
     "read_value",

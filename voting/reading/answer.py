@@ -2,13 +2,17 @@
 
 Equality is decided on keys. Two answers are the same where their keys are equal, or where one
 leaves out what the other says (`5` and `5 m`, `x = 5` and `5`, `B` and `B. Paris`): then the fuller
-one lists the key of the shorter among its `alts`. In doubt answers are different.
+one lists the key of the shorter among its `alts`. In doubt answers are different. `may_be_same` names
+the doubt: the same digits in other words, a name with and without a title, initials, a spelling.
 """
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Literal
 
@@ -117,3 +121,82 @@ def group_equal(answers: Sequence[Answer]) -> list[list[int]]:
     for key, places in by_key.items():
         together.setdefault(home[key], []).extend(places)
     return sorted(sorted(places) for places in together.values())
+
+
+# --- in doubt ---------------------------------------------------------------------------------
+
+_SURE = frozenset({"choice", "truth", "time"})
+"""Types whose values are always written alike once they are read."""
+_WORDS = frozenset({"phrase", "text"})
+_ALIKE = 0.82
+"""Likeness of spelling from which two names may be one: `Dostoevsky`, `Dostoyevsky`."""
+_DIGITS = re.compile(r"\d+(?:\.\d+)?")
+_PLAIN_NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+def may_be_same(one: Answer, other: Answer) -> bool:
+    """Whether two answers are different as they are read, and a reader may doubt it."""
+    if not one or not other or are_same(one, other):
+        return False
+    if _is_worded(one) and _is_worded(other) and {one.type, other.type} & _WORDS:
+        return _alike_in_words(one.form or "", other.form or "")
+    if {one.type, other.type} & _SURE:
+        return False
+    if one.type == other.type == "number":
+        return one.unit == other.unit and (_is_rounded(one, other) or _is_rounded(other, one))
+    if one.type == other.type and one.type not in MATHEMATICS:
+        return False
+    return bool(_digits(one)) and _digits(one) == _digits(other)
+
+
+def _is_worded(answer: Answer) -> bool:
+    """Whether an answer is a name or a few words; `J. Austen` is, though J may be a choice."""
+    with_text = answer.type == "choice" and answer.form != ", ".join(answer.letters)
+    return answer.type in _WORDS or with_text
+
+
+def _digits(answer: Answer) -> frozenset[str]:
+    """The numbers in an answer, whatever else there is; of a number its value."""
+    if answer.value is not None and answer.value.denominator == 1:
+        return frozenset({str(abs(answer.value.numerator))})
+    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", answer.form or "")
+    return frozenset(number.lstrip("0") or "0" for number in _DIGITS.findall(plain))
+
+
+def _is_rounded(rounded: Answer, whole: Answer) -> bool:
+    """Whether one number is another with fewer digits: `0.33` of `1/3`, `3.14` of `3.1416`."""
+    shown = _PLAIN_NUMBER.match(rounded.form or "")
+    if shown is None or whole.value is None:
+        return False
+    try:
+        value = Decimal(whole.value.numerator) / Decimal(whole.value.denominator)
+        return value.quantize(Decimal(shown[0]), ROUND_HALF_UP) == Decimal(shown[0])
+    except InvalidOperation:
+        return False
+
+
+def _alike_in_words(one: str, other: str) -> bool:
+    first, second = _words(one), _words(other)
+    if not first or not second:
+        return False
+    shorter, longer = sorted((first, second), key=len)
+    numbers = [{word for word in words if word[0].isdigit()} for words in (first, second)]
+    if numbers[0] != numbers[1]:
+        return False
+    if set(shorter) <= set(longer):
+        return True  # a title, a middle name, a word more
+    if len(shorter) == 1 and len(longer) > 1 and len(shorter[0]) == len(longer):
+        return shorter[0] == "".join(word[0] for word in longer)
+    if shorter[-1] == longer[-1] and any(
+        len(word) == 1 and any(name.startswith(word) for name in longer) for word in shorter
+    ):
+        return True  # initials: `J. Austen`
+    spelled = " ".join(first), " ".join(second)
+    if min(map(len, spelled)) < 5:
+        return False
+    return difflib.SequenceMatcher(None, *spelled, autojunk=False).ratio() >= _ALIKE
+
+
+def _words(text: str) -> list[str]:
+    plain = re.sub(r"(?<=\w)\.(?=\w\b)", "", text.casefold())
+    return [word for word in re.findall(r"[^\W_]+", plain) if word not in ("the", "a", "an")]

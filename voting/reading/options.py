@@ -133,9 +133,9 @@ def _following(label: str) -> str:
     return chr(ord(label) + 1) if label not in "zZ" else ""
 
 
-def _opens_line(text: str, found: re.Match[str]) -> bool:
-    begin = text.rfind("\n", 0, found.start()) + 1
-    return _LINE_START.fullmatch(text, begin, found.start()) is not None
+def _opens_line(text: str, mark: re.Match[str]) -> bool:
+    begin = text.rfind("\n", 0, mark.start()) + 1
+    return _LINE_START.fullmatch(text, begin, mark.start()) is not None
 
 
 def _option_text(text: str) -> str:
