@@ -96,21 +96,19 @@ async def _answer(
 ) -> tuple[Reply, Segment]:
     """Ask one character, with what it reads of others as its model can read it."""
     others, own = _earlier(who, state, council)
+    form = context_of(runtime).form
+    parts = (conversation.caller_instructions(state), form.for_the_council if form else "")
+    rules = "\n\n".join(part for part in parts if part)
 
     def compose(texts: list[str]) -> list[AnyMessage]:
         read = texts[: len(others)]
-        return _messages(who, read, "".join(texts[len(read) :]), state, council, runtime)
+        return _messages(who, read, "".join(texts[len(read) :]), state, council, rules)
 
     model = resolve_character(council, who)
     prompt = await pack_prompt(model, [*others, own] if own else others, compose)
+    params = {} if who.temperature is None else {"temperature": who.temperature}
     return await ask_model(
-        runtime,
-        speaker,
-        model,
-        prompt.messages,
-        notes=prompt.notes,
-        params={} if who.temperature is None else {"temperature": who.temperature},
-        access=access,
+        runtime, speaker, model, prompt.messages, notes=prompt.notes, params=params, access=access
     )
 
 
@@ -130,15 +128,9 @@ def _proposal(reply: Reply, segment: Segment, state: CouncilState, council: Coun
 
 
 def _messages(
-    who: Character,
-    earlier: list[str],
-    own: str,
-    state: CouncilState,
-    council: Council,
-    runtime: Runtime[CouncilContext],
+    who: Character, earlier: list[str], own: str, state: CouncilState, council: Council, rules: str
 ) -> list[AnyMessage]:
     turn = selectors.current_turn(state)
-    context = context_of(runtime)
     prompt = render(
         "character",
         style=council.prompts,
@@ -156,13 +148,9 @@ def _messages(
         method=council.deliberation.method,
         method_instruction=METHODS[council.deliberation.method].character_instruction,
     )
-    parts = (
-        conversation.caller_instructions(state),
-        context.form.for_the_council if context.form else "",
-    )
     return compose_messages(
         prompt,
-        instructions="\n\n".join(part for part in parts if part),
+        instructions=rules,
         conversation=conversation.earlier_messages(state, council),
         pictures=conversation.question_pictures(state),
     )
