@@ -283,7 +283,11 @@ def _compared(
     if council.synthesizer.compare == "none":
         return ""
     comparison = state.get("comparison", "") if council.synthesizer.compare == "model" else ""
-    return comparison or in_words(compare({p.character: p.text for p in proposals}), number)
+    return comparison or in_words(
+        compare({p.character: p.text for p in proposals}),
+        number,
+        beside=[p.text for p in proposals],
+    )
 
 
 def _preferred(

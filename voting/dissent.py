@@ -17,7 +17,7 @@ What stands behind a proposal, in the words that the synthesizer and the reader 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from mom_council.records import Ballot, Proposal, Verdict
@@ -177,18 +177,30 @@ def _likeness(one: Point, other: Point) -> float:
     return len(one.words & other.words) / union if union else 0.0
 
 
-def in_words(comparison: Comparison, numbers: dict[str, int], *, most: int = 8) -> str:
+def in_words(
+    comparison: Comparison,
+    numbers: dict[str, int],
+    *,
+    most: int = 8,
+    beside: Collection[str] = (),
+) -> str:
     """A comparison as a list for the synthesizer, by the proposals' numbers; "" where it is empty.
 
     Args:
         comparison: the comparison.
         numbers: character -> its proposal's number, which names nobody.
         most: points of each sort.
+        beside: the proposals that stand in the same prompt: a point that is the whole of one is
+            not written out again.
     """
+    whole = {" ".join(text.split()) for text in beside}
 
     def who(point: Point) -> str:
         listed = sorted(numbers[name] for name in point.members if name in numbers)
         return f"proposal{'s' * (len(listed) > 1)} {', '.join(map(str, listed))}"
+
+    def quote_point(point: Point) -> str:
+        return "" if point.text in whole else f": {point.text}"
 
     lines: list[str] = []
     for head, points in (
@@ -196,15 +208,16 @@ def in_words(comparison: Comparison, numbers: dict[str, int], *, most: int = 8) 
         ("Some say", comparison.partial),
         ("Only one says", comparison.unique),
     ):
-        told: Sequence[Point] = points[:most]
-        if head == "All say":
-            lines += [f"- All say: {point.text}" for point in told]
-        else:
-            lines += [f"- {head} ({who(point)}): {point.text}" for point in told]
+        for point in points[:most]:
+            text = quote_point(point)
+            if text or len(point.members) > 1:
+                same = "" if text else " the same"
+                place = "" if head == "All say" else f" ({who(point)})"
+                lines.append(f"- {head}{same}{place}{text}")
         if len(points) > most:
             lines.append(f"- {head}: {len(points) - most} more points, in the proposals")
     pairs = [
-        f"- Contradiction: {who(one)}: {one.text} | {who(other)}: {other.text}"
+        f"- Contradiction: {who(one)}{quote_point(one)} | {who(other)}{quote_point(other)}"
         for one, other in comparison.contradictions[:most]
     ]
     return "\n".join([*pairs, *lines])

@@ -75,3 +75,12 @@ async def test_candidates_are_packed_into_a_voters_window(stage: Stage) -> None:
     assert any(note.startswith("'ada' reads 4,096 tokens") for note in status.notes)
     for name in ("boris", "clara"):
         assert all("left out" not in said(call.body) for call in stage.calls_to(name))
+
+
+async def test_no_proposal_stands_twice_in_the_synthesizers_prompt(stage: Stage) -> None:
+    answers = {"Ada": "Loons dive deepest of all.", "Boris": "Grebes dance.", "Clara": "Ducks 12."}
+    seat(stage, answers)
+    await ask(desk(stage))
+    [call] = stage.calls_to("pen")
+    for answer in answers.values():
+        assert said(call.body).count(answer) == 1

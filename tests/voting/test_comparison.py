@@ -90,3 +90,16 @@ def test_long_proposals_are_compared_in_bounded_time_and_words():
     listed = in_words(compare(texts), {name: at for at, name in enumerate(texts, 1)})
     assert time.process_time() - began < 5
     assert len(listed) < 9000
+
+
+def test_a_point_that_is_a_whole_proposal_is_not_written_out_again():
+    texts = ("Cats sleep all day.", "Cats sleep all day.", "Dogs guard 2 houses. They bark.")
+    compared = compare(dict(zip(NUMBERS, texts, strict=True)))
+    assert in_words(compared, NUMBERS, beside=texts).splitlines() == [
+        "- Some say the same (proposals 1, 2)",
+        "- Only one says (proposal 3): Dogs guard 2 houses.",
+    ]
+    texts = ("The bridge opened in 1932.", "The bridge opened in 1934.", "Nobody knows that.")
+    compared = compare(dict(zip(NUMBERS, texts, strict=True)))
+    line, *_ = in_words(compared, NUMBERS, beside=texts).splitlines()
+    assert line == "- Contradiction: proposal 1 | proposal 2"
