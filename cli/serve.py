@@ -15,8 +15,7 @@ from mom_council.cli.options import Council, Database
 from mom_council.errors import ProviderNotInstalledError, StorageError
 
 if TYPE_CHECKING:
-    from mom_council.server.keys import Keys
-    from mom_council.server.state import ServerSettings
+    from mom_council.server.state import Keys, ServerSettings
 
 
 Councils = Annotated[
@@ -85,8 +84,7 @@ def server_rules(
         typer.BadParameter: somebody would serve strangers without keys.
     """
     from mom_council.cli.options import place
-    from mom_council.server.keys import Keys, is_loopback
-    from mom_council.server.state import ServerSettings
+    from mom_council.server.state import Keys, ServerSettings, is_loopback
 
     keys, near = Keys.from_environment(), is_loopback(host)
     if not near and not keys:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from mom_council.councils.importers.foreign import Report
 from mom_council.councils.importers.model_config import provider_named
 from mom_council.councils.loader import load_model
-from mom_council.models.loop import background_loop, run_in_background_loop
+from mom_council.models.clients import background_loop, run_in_background_loop
 from mom_council.models.resolved import resolve_alone
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from mom_council.councils.importers.foreign import Imported
 from mom_council.councils.importers.table import import_council, import_moa
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
-from mom_council.models.loop import run_in_background_loop
+from mom_council.models.clients import run_in_background_loop
 
 if TYPE_CHECKING:
     from mom_council.runs.ask import OpenCouncil

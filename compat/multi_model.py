@@ -10,7 +10,7 @@ from mom_council.compat.load_model import LoadModel
 from mom_council.councils.importers.foreign import Names, Report, Voices
 from mom_council.councils.loader import load_council
 from mom_council.errors import CouncilError
-from mom_council.models.loop import run_in_background_loop
+from mom_council.models.clients import run_in_background_loop
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

@@ -27,7 +27,7 @@ from mom_council.graph.edges import (
     after_quorum,
     to_speakers,
 )
-from mom_council.models.loop import run_in_background_loop
+from mom_council.models.clients import run_in_background_loop
 from mom_council.models.prices import read_table
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools, refuse_tools
 from mom_council.nodes.annotator import annotator

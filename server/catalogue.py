@@ -14,8 +14,7 @@ from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from mom_council.councils.loader import load_council, preset_names
-from mom_council.councils.saved import saved_councils
+from mom_council.councils.loader import load_council, preset_names, saved_councils
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError
 from mom_council.redaction import quote

@@ -11,8 +11,7 @@ import os
 from mom_council.councils.loader import load_council
 from mom_council.server.app import make_app
 from mom_council.server.catalogue import Catalogue
-from mom_council.server.keys import Keys
-from mom_council.server.state import ServerSettings, ServerState
+from mom_council.server.state import Keys, ServerSettings, ServerState
 
 _keys = Keys.from_environment()
 

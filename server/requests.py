@@ -15,8 +15,7 @@ from mom_council.runs.ask import People
 from mom_council.server.answer import ServedQuestion, WholeAnswer
 from mom_council.server.body import not_called
 from mom_council.server.errors import Refusal, dumps, loads, to_error_response, unsupported, wrong
-from mom_council.server.keys import EVERYONE, Keys, is_loopback
-from mom_council.server.state import ServerState
+from mom_council.server.state import EVERYONE, Keys, ServerState, is_loopback
 from mom_council.server.streams import event
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)

@@ -20,8 +20,7 @@ from mom_council.errors import StorageError
 from mom_council.runs.discovery import choose_council, cost_notice
 from mom_council.server.app import make_app
 from mom_council.server.catalogue import Catalogue
-from mom_council.server.keys import Keys
-from mom_council.server.state import ServerSettings, ServerState
+from mom_council.server.state import Keys, ServerSettings, ServerState
 
 HEADER_SECONDS = 10.0
 """From a request's first byte, or the connection's opening, to the end of its headers."""

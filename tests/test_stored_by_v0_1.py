@@ -31,7 +31,7 @@ from mom_council.batch.engine import local_engine
 from mom_council.batch.job import BatchJob, run_batch
 from mom_council.cli import app as cli_app
 from mom_council.cli import failure as exits
-from mom_council.councils import saved
+from mom_council.councils import loader as saved
 from mom_council.councils.loader import preset_names
 from mom_council.councils.recording import read_panels, read_recording
 from mom_council.deliberation import events

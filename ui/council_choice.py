@@ -11,8 +11,14 @@ from pathlib import PurePath
 
 import streamlit as st
 
-from mom_council.councils.loader import council_from_yaml, load_council, preset_names, to_yaml
-from mom_council.councils.saved import councils_folder, saved_councils
+from mom_council.councils.loader import (
+    council_from_yaml,
+    councils_folder,
+    load_council,
+    preset_names,
+    saved_councils,
+    to_yaml,
+)
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.extensions.hook_run import under_extensions

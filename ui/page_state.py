@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mom_council.errors import MixtureError
-from mom_council.models.loop import background_loop
+from mom_council.models.clients import background_loop
 from mom_council.runs.ask import open_runs
 from mom_council.ui.jobs import Jobs
 from mom_council.ui.page_store import PageStore

@@ -1,4 +1,9 @@
-"""The four forms of a ballot: one choice, approvals, a ranking, scores.
+"""Scores from 0 to 10, read from prose: `A: 8/10, B: 9`, `A=7`, a table, a block each.
+
+A score out of anything but 10, or beyond the range, is not read: neither clipped nor rescaled,
+because a voter who did not keep to the scale cannot be said to have meant another.
+
+The four forms of a ballot: one choice, approvals, a ranking, scores.
 
 A form says how a voter is asked (a sentence and an example), the JSON schema that holds a model to
 it, and what a ballot of another form says in this one. A vote method names the form it counts.
@@ -9,11 +14,133 @@ decides. Abstaining is always possible: nobody is made to choose.
 
 from __future__ import annotations
 
+import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from mom_council.records import Ballot
+from mom_council.voting.candidates import OUT_OF, SCORE_WORD, UNIT, CandidateMatcher
+
+# A decimal comma is read where a scale or a unit follows; else `8,5` may be two numbers.
+_SCALE = rf"\s*(?P<scale>{OUT_OF})\s*(?P<of>\d{{1,4}})(?![\w%]|[.,/]\d)"
+_POINTS = (
+    r"(?<![\w.,/-])(?P<points>\d{1,4}(?:\.\d+)?(?:,\d{1,2}(?=\s*(?:/|out\s+of|von|sur|de|em|su|sobre|из)"
+    rf"\s*\d|\s*{UNIT}))?)(?:(?![\w%]|\.\d|,\d)|(?=\s*{UNIT}))"
+    rf"(?:{_SCALE})?"
+    r"(?!\s*(?:[-–—/]|to\b|or\b|bis\b|oder\b|ou\b|à\b)\s*\d|\s*/)"
+)
+_LINK = (
+    r"[*_`]*\s*(?:(?:scores?|gets?|rates?|rating|earns|deserves|is|a|of|with|receives|bekommt|erhält|"
+    r"hat|ist|obtient|mérite|reçoit|est|obtiene|recibe|merece|recebe|tem|ottiene|riceve|merita|"
+    r"получает|заслуживает|得|给|給|は|に|는|은|को|"
+    r":|=|\||->|→|–|—|-|\()\s*)+[*_`]*"
+)
+_STATED = re.compile(
+    rf"(?:(?<!\w){SCORE_WORD}[*_`\"']*\s*(?:(?:is|of|:|=|would be|ist|est|es|é|è|为|は)\s*)*"
+    r"[*_`\"']*|"
+    rf"\b(?:vote|ballot)s?\b[*_`\"']*\s*(?:is|of|:|=|would be)*\s*[*_`\"']*|"
+    rf"\b(?:give|rate|score|award)\s+(?:it|this|that|the \w+)?\s*(?:an?\s+)?[*_`]*){_POINTS}",
+    re.IGNORECASE,
+)
+_ANY_POINTS = re.compile(_POINTS)
+
+
+def read_scores(text: str, matcher: CandidateMatcher) -> dict[str, float]:
+    """The scores that a reply gives, by character; the last given to each counts."""
+    beside = _beside_names(text, matcher)
+    under = _under_headings(text, matcher)
+    if len(under) > len(beside) or (under and any(beside.get(n, p) != p for n, p in under.items())):
+        scores = {**beside, **under}
+    else:
+        scores = beside
+    if scores or len(matcher.candidates) != 1:
+        return scores
+    alone = _only_score(text)
+    return {} if alone is None else {matcher.candidates[0].character: alone}
+
+
+def split_numbers(
+    text: str, matcher: CandidateMatcher
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The numbers beside the candidates: those said to be points (`8/10`, `8.5`), and bare ones."""
+    points: dict[str, float] = {}
+    bare: dict[str, float] = {}
+    for found in re.finditer(rf"(?P<who>{matcher.name.pattern}){_LINK}{_POINTS}", text):
+        name, number = matcher.who(found["who"]), _points(found)
+        if name and number is not None:
+            unit = re.match(rf"\s*{UNIT}", text[found.end() :])
+            scaled = found["scale"] or unit or not found["points"].isdigit()
+            (points if scaled else bare)[name] = number
+    if points and not points.keys() & bare.keys():
+        return {**points, **bare}, {}  # "A: 8.5, B: 6" is one list of points
+    return points or _under_headings(text, matcher), bare
+
+
+def score_of(value: object) -> float | None:
+    """A score as JSON may hold it: `8`, `8.5`, `"8/10"`; None where it is none from 0 to 10."""
+    if isinstance(value, str):
+        found = re.fullmatch(rf"\s*{_POINTS}\s*(?:{UNIT})?\s*", value)
+        if not found and re.fullmatch(r"\s*\d{1,2},\d{1,2}\s*", value):
+            return score_of(value.replace(",", "."))
+        return _points(found) if found else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and 0 <= value <= 10 else None
+
+
+def _beside_names(text: str, matcher: CandidateMatcher) -> dict[str, float]:
+    """`A: 8/10`: the number stands right after the name."""
+    scores: dict[str, float] = {}
+    for found in re.finditer(rf"(?P<who>{matcher.name.pattern}){_LINK}{_POINTS}", text):
+        name, points = matcher.who(found["who"]), _points(found)
+        if name and points is not None:
+            scores[name] = points
+        elif name:
+            scores.pop(name, None)
+    return scores
+
+
+def _under_headings(text: str, matcher: CandidateMatcher) -> dict[str, float]:
+    """A block for each candidate, headed by its name, in which one score is stated."""
+    head = re.compile(
+        rf"^[\s#>*_|\d.)-]*(?P<who>{matcher.name.pattern})[\s*_`]*(?:[:.–—-]|$)", re.MULTILINE
+    )
+    heads = [(found, who) for found in head.finditer(text) if (who := matcher.who(found["who"]))]
+    if len({who for _, who in heads}) < len(heads) or not heads:
+        return {}
+    scores: dict[str, float] = {}
+    ends = [found.start() for found, _ in heads[1:]] + [len(text)]
+    for (found, who), end in zip(heads, ends, strict=True):
+        block = text[found.end() : end]
+        stated = {_points(one) for one in _STATED.finditer(block)}
+        if not stated:
+            stated = {_points(one) for one in _ANY_POINTS.finditer(block) if one["scale"]}
+        points = stated.pop() if len(stated) == 1 else None
+        if points is not None and not _beside_names(block, matcher):
+            scores[who] = points
+    return scores
+
+
+def _only_score(text: str) -> float | None:
+    """The score of the one candidate that was shown: as stated, or all the reply is."""
+    stated = list(_STATED.finditer(text))
+    if stated:
+        return _points(stated[-1])
+    whole = re.fullmatch(rf"[\s*_`\"'(]*{_POINTS}[\s*_`\"').!]*", text)
+    if whole:
+        return _points(whole)
+    scaled = {_points(found) for found in _ANY_POINTS.finditer(text) if found["scale"]}
+    return scaled.pop() if len(scaled) == 1 else None
+
+
+def _points(match: re.Match[str]) -> float | None:
+    if match["of"] and match["of"] != "10":
+        return None
+    points = float(match["points"].replace(",", "."))
+    return points if 0 <= points <= 10 else None
+
 
 ABSTAIN = "abstain"
 

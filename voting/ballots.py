@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mom_council.records import Ballot
-from mom_council.voting.ballot_forms import BallotForm, Field
+from mom_council.voting.ballot_forms import BallotForm, Field, read_scores, score_of, split_numbers
 from mom_council.voting.ballot_readings import (
     NONE,
     counts_from_worst,
@@ -37,7 +37,6 @@ from mom_council.voting.candidates import (
 )
 from mom_council.voting.methods import METHODS
 from mom_council.voting.reading.text import json_spans, plain_text
-from mom_council.voting.reading_scores import read_scores, score_of, split_numbers
 
 __all__ = ["Candidate", "Reading", "read_ballot"]
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mom_council.models.loop import background_loop, run_in_background_loop
+from mom_council.models.clients import background_loop, run_in_background_loop
 
 mood = contextvars.ContextVar("mood", default="none")
 
@@ -106,7 +106,7 @@ def test_an_interrupt_cancels_the_coroutine_before_it_goes_on():
 @pytest.mark.slow
 def test_a_process_ends_by_itself_and_in_silence():
     code = (
-        "import asyncio, mom_council.models.loop as l\n"
+        "import asyncio, mom_council.models.clients as l\n"
         "async def f():\n"
         "    asyncio.get_running_loop().create_task(asyncio.sleep(60))\n"
         "    return 42\n"

@@ -17,9 +17,8 @@ from openai import OpenAI
 from mom_council.councils.schema import Council
 from mom_council.server.app import make_app
 from mom_council.server.catalogue import Catalogue
-from mom_council.server.keys import Keys
 from mom_council.server.serve import open_socket, server_of
-from mom_council.server.state import ServerSettings, ServerState
+from mom_council.server.state import Keys, ServerSettings, ServerState
 from mom_council.tests.graph.desk import desk
 from mom_council.tests.stage import Stage
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from mom_council.councils import saved
+from mom_council.councils import loader as saved
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, Section
 from mom_council.errors import StorageError

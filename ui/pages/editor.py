@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from mom_council.councils import saved
+from mom_council.councils import loader as saved
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.councils.refusals import Path, where
 from mom_council.councils.schema import Character, Council, ExtensionEntry

@@ -9,11 +9,9 @@ from mom_council.voting.reading.answer import (
     group_equal,
     may_be_same,
 )
-from mom_council.voting.reading.confidence import stated_confidence
 from mom_council.voting.reading.options import find_options
-from mom_council.voting.reading.reader import read_answer, same_answer
-from mom_council.voting.reading.refusals import is_refusal
-from mom_council.voting.reading.text import json_values, plain_text, visible_text
+from mom_council.voting.reading.reader import read_answer, same_answer, stated_confidence
+from mom_council.voting.reading.text import is_refusal, json_values, plain_text, visible_text
 from mom_council.voting.reading.values import read_value
 
 __all__ = [

@@ -23,7 +23,7 @@ from mom_council.voting.reading.mathematics import (
 )
 from mom_council.voting.reading.moments import read_moment
 from mom_council.voting.reading.quantities import read_quantity
-from mom_council.voting.reading.refusals import is_empty
+from mom_council.voting.reading.text import is_empty
 
 _LONGEST = 2000
 _SIMPLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
