@@ -159,7 +159,7 @@ def thumb(
     """
     import asyncio
 
-    from mom_council.evals.thumbs import rate
+    from mom_council.evals.fitting import rate
     from mom_council.runs.checkpoints import open_checkpointer
     from mom_council.runs.threads import list_threads
 

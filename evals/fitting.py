@@ -1,22 +1,99 @@
-"""Fitting a vote to recorded outcomes, and teaching the ledger from a recording."""
+"""Fit a vote to recorded outcomes; teach the ledger from a recording, or from a person's thumb.
+
+A thumb judges the answer; who had given that very answer is judged with it. A thumb up says of
+those who had given another one that they were wrong; a thumb down says nothing of them. Open
+answers equal nobody's, so from a thumb on one of them nothing is learned.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from mom_council.councils.recording import Fold, RecordedQuestion, load_recording
 from mom_council.councils.schema import Council
 from mom_council.errors import UnknownNameError
 from mom_council.evals.sheet import Sheet, lay_out, leaders, voter_weights
-from mom_council.models.ledger import Ledger, kind_of, name_of
+from mom_council.models.ledger import Ledger, Outcome, kind_of, name_of
+from mom_council.records import AnswerKind, Proposal
+from mom_council.runs.threads import read_values
 from mom_council.voting.calibration import platt_line
-from mom_council.voting.fitted import Fitted
+from mom_council.voting.counting import answer_of
+from mom_council.voting.fitted import Fitted, Trust
+from mom_council.voting.reading import are_same, read_answer
 from mom_council.voting.weights import LearnedVote, VoteCase, choose_pull, learn, temper
+
+
+def outcomes(values: Mapping[str, Any], *, up: bool) -> list[Outcome]:
+    """What a thumb on the last answer of a thread says of its models.
+
+    Args:
+        values: of the thread.
+        up: whether the answer was right.
+    """
+    messages, trust = values.get("messages") or [], values.get("trust")
+    if not messages or not isinstance(messages[-1], AIMessage) or not isinstance(trust, Trust):
+        return []
+    annotation = values.get("annotation")
+    kind: AnswerKind = annotation.kind if annotation else "unknown"
+    first: dict[str, Proposal] = {}
+    for proposal in values.get("proposals", []):
+        first.setdefault(proposal.character, proposal)  # what it said before it heard the others
+    options = next((proposal.options for proposal in first.values()), {})
+    final = read_answer(messages[-1].text, kind=kind, options=options)
+    if not final:
+        return []
+    found = []
+    for name, proposal in first.items():
+        answer = answer_of(proposal, kind)
+        same = are_same(answer, final)
+        if answer and name in trust.voices and (up or same):
+            right = up and same
+            found.append(Outcome(trust.voices[name], trust.kind or "general", right, "thumb"))
+    return found
+
+
+async def rate(
+    saver: BaseCheckpointSaver[Any],
+    thread: str,
+    *,
+    up: bool | None,
+    answer: str | None = None,
+    ledger: Ledger | None = None,
+) -> int:
+    """Have the ledger learn from a thumb; how many models it says something of.
+
+    The last thumb on an answer counts; None takes it back.
+
+    Args:
+        saver: where the thread is kept.
+        thread: its name.
+        up: the thumb.
+        answer: the id of the message it is on. Of an earlier answer than the last nothing is
+            learned: who said what is no longer known.
+        ledger: who learns; this machine's if left out.
+
+    Raises:
+        StorageError: the thread or the ledger cannot be read.
+    """
+    values = await read_values(saver, thread)
+    messages = values.get("messages") or []
+    last = messages[-1].id if messages else None
+    if last is None or answer not in (None, last):
+        return 0
+    learned = [] if up is None else outcomes(values, up=up)
+    origin = f"thumb {thread} {last}"
+    await asyncio.to_thread((ledger or Ledger()).learn, learned, origin=origin)
+    return len(learned)
+
 
 LEAST_SURE = 0.9
 """The threshold that the calibrated stop starts from; outcomes may raise it, never lower it."""

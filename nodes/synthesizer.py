@@ -138,7 +138,7 @@ async def _write(
     if not contradiction:
         return written
     if selectors.exceeded_budget(state, council, more_calls=2) is not None:
-        return _settled(standing, verdict, contradiction, written.segments)
+        return _winning_answer(standing, verdict, contradiction, written.segments)
     emit(runtime, Noted(text=ASKED_AGAIN))
     more: list[AnyMessage] = [
         AIMessage(written.text),
@@ -148,7 +148,7 @@ async def _write(
     again = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)
     segments = (*written.segments, *again.segments)
     if again.by == "vote" or (still := _contradiction(again, form, verdict, options)):
-        return _settled(standing, verdict, still or contradiction, segments)
+        return _winning_answer(standing, verdict, still or contradiction, segments)
     return again._replace(segments=segments)
 
 
@@ -299,7 +299,7 @@ def _preferred(
     return Written(f"{best.text}\n\n{LABEL}", "vote", (note,), segments)
 
 
-def _settled(
+def _winning_answer(
     standing: list[Proposal], verdict: Verdict, why: str, segments: tuple[Segment, ...]
 ) -> Written:
     """The answer that won, in place of a text that contradicts it.

@@ -16,7 +16,7 @@ from mom_council.councils.schema import Model
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import COMMAND
 from mom_council.errors import MixtureError, StorageError
-from mom_council.evals.thumbs import rate
+from mom_council.evals.fitting import rate
 from mom_council.models.capabilities import can_see
 from mom_council.models.images import MOST, PictureError, data_urls, picture_block, pictures_in
 from mom_council.runs.threads import read_values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from langgraph.checkpoint.memory import InMemorySaver
 
-from mom_council.evals.thumbs import rate
+from mom_council.evals.fitting import rate
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger
 from mom_council.tests.graph.desk import desk, question, seat
