@@ -10,8 +10,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mom_council.voting.stopping import as_written
-
 if TYPE_CHECKING:
     from mom_council.deliberation.events import Heat, Painted, Planned, Waited
     from mom_council.deliberation.people import PersonRequest
@@ -106,6 +104,8 @@ def tokens_per_second(segment: Segment) -> float | None:
 
 def tally(verdict: Verdict, texts: Mapping[str, str] = {}) -> str:
     """The options and how they stand, the answers as `texts` (by character) wrote them."""
+    from mom_council.voting.stopping import as_written
+
     lines = []
     for option in verdict.options:
         who = ", ".join(option.members)

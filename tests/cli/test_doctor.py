@@ -178,7 +178,7 @@ def test_what_a_council_brings_along_and_cannot_be_used_is_named(
     code, found = examined(mom, "-c", "desk.yaml")
     says = "\n".join(one["says"] + " -> " + one["cure"] for one in found["council"])
     assert code == 1
-    assert "mine.yaml: openai.m.input: is missing" in says
+    assert "mine.yaml: openai.m.inptu: unknown key" in says
     assert "set MOM_TOOLS=no_such_shop:stock" in says
     assert "there is no collection 'documents'" in says
 
@@ -186,7 +186,7 @@ def test_what_a_council_brings_along_and_cannot_be_used_is_named(
     checked = mom("councils", "check", "desk.yaml").out
     assert "note: tool 'stock': there is no module 'no_such_shop' here; " in checked
     assert "note: tool 'notes': there is no program 'no-such-program'; " in checked
-    assert "note: mine.yaml: openai.m.input: is missing" in checked
+    assert "note: mine.yaml: openai.m.inptu: unknown key" in checked
 
     (here / "desk.yaml").write_text(yaml.safe_dump(desk | {"extensions": [{"use": "no_such"}]}))
     code, found = examined(mom, "-c", "desk.yaml")
