@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,11 +27,19 @@ def test_no_two_vendors_have_one_title_or_one_alias() -> None:
     assert len(aliases) == len({*aliases})
 
 
-@pytest.mark.parametrize("vendor", VENDORS.values(), ids=lambda one: one.name)
+HEAVY = ("huggingface", "diffusers")
+"""Vendors whose packages only `make test-heavy` installs."""
+
+
+@pytest.mark.parametrize(
+    "vendor",
+    [
+        pytest.param(one, id=name, marks=[pytest.mark.heavy] if name in HEAVY else [])
+        for name, one in VENDORS.items()
+    ],
+)
 def test_the_code_that_a_profile_names_is_there(vendor: Vendor) -> None:
     places = [vendor.chat, vendor.embeddings, vendor.pictures, vendor.engine, vendor.sees]
-    if vendor.package and find_spec(vendor.package) is None:
-        pytest.skip(f"{vendor.package} is not installed")
     if vendor.server:
         tasks = ("loaded_among", "model_sizes", "unload")
         places += [f"{vendor.server}:{task}" for task in tasks]
