@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mom_council.tests.browser.conftest import Server, Tab
-from mom_council.tests.browser.test_chat import TALK, picture, upload
+from mom_council.tests.browser.test_chat import TALK, picture, upload, wait_for_files
 from mom_council.tests.graph.desk import seat
 from mom_council.tests.stage import Stage
 
@@ -102,8 +102,7 @@ def test_a_pasted_picture_is_sent(serve: Serve, tab: Open, stage: Stage, desk_fi
     one = tab(serve(desk_file(models=seeing(stage))).url)
     handle = field_of(one).element_handle()
     one.page.evaluate(_PASTE, [handle, base64.b64encode(picture()).decode()])
-    one.page.get_by_text("pasted.png").wait_for()
-    one.page.wait_for_timeout(1000)
+    wait_for_files(one, 1)
     one.ask("What is in the picture?")
     one.answered()
     [asked, *_] = stage.calls_to("ada")
@@ -117,7 +116,6 @@ def test_what_was_typed_beside_a_refused_picture_is_still_there(
     one = tab(serve(desk_file()).url)
     big = b"\x89PNG\r\n\x1a\n" + bytes(49_000_000)
     upload(one, {"name": "big.png", "mimeType": "image/png", "buffer": big})
-    one.page.wait_for_timeout(3000)
     one.ask("What is in the picture?")
     one.page.get_by_text("has 49 MB, and at most 20 MB are taken").wait_for()
     one.page.wait_for_function(

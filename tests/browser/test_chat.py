@@ -35,6 +35,16 @@ def upload(tab: Tab, *files: dict[str, Any]) -> None:
     with tab.page.expect_file_chooser() as chooser:
         tab.page.get_by_test_id("stChatInputFileUploadButton").click()
     chooser.value.set_files(list(files))
+    wait_for_files(tab, len(files))
+
+
+def wait_for_files(tab: Tab, count: int) -> None:
+    """Until the field holds so many files; Enter does nothing while one is on its way."""
+    tab.page.wait_for_function(
+        "count => document.querySelectorAll('[data-testid=stFileChip]').length === count"
+        " && !document.querySelector('[data-testid=stFileChipIconSpinner]')",
+        arg=count,
+    )
 
 
 def test_the_demo_answers_a_suggested_question_without_any_network(serve: Serve, tab: Open) -> None:
@@ -164,7 +174,6 @@ def test_pictures_reach_the_models_small_and_upright(
     one = tab(serve(desk_file(models=voices)).url)
     name = "../../etc/passwd.png"
     upload(one, {"name": name, "mimeType": "image/png", "buffer": picture()})
-    one.page.wait_for_timeout(1000)
     one.ask("What is in the picture?")
     one.answered()
     assert one.page.get_by_alt_text("Picture 1 of the question").is_visible()
