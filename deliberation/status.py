@@ -6,8 +6,8 @@ The honest label on an answer: who spoke, who was missing, how the vote went, wh
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
@@ -16,6 +16,29 @@ from mom_council.records import Absence, AnswerFinish, Proposal, Segment, Status
 from mom_council.voting.counting import overturned
 from mom_council.voting.dissent import dissenting, joined_leader, led, minority_report
 from mom_council.voting.methods import METHODS
+
+T = TypeVar("T")
+
+
+def advise(compute: Callable[[], T], otherwise: T, *, what: str, notes: list[str]) -> T:
+    """What an advisory step finds; `otherwise`, with a note, where it fails.
+
+    Comparing proposals, naming dissent and judging confidence help whoever writes or reads the
+    answer. A fault in one of them may not cost an answer that every model was already paid for.
+
+    Args:
+        compute: the step.
+        otherwise: what holds without it.
+        what: the step's name, for the note.
+        notes: where the note goes, once for each step and fault.
+    """
+    try:
+        return compute()
+    except Exception as error:  # any fault: that is the point
+        note = f"{what} was left out ({type(error).__name__}: {error})."
+        if note not in notes:
+            notes.append(note)
+        return otherwise
 
 
 def fallback_notes(segments: Iterable[Segment]) -> tuple[str, ...]:
@@ -78,7 +101,31 @@ def build_status(
 ) -> Status:
     """The status of an answer."""
     ballots = state["ballots"]
-    report = minority_report(standing, verdict, ballots) if led(verdict) else None
+    faults: list[str] = []
+    heard = led(verdict)
+    nobody: tuple[str, ...] = ()
+    no_report: Proposal | None = None
+    report = advise(
+        lambda: minority_report(standing, verdict, ballots) if heard else None,
+        no_report,
+        what="The minority report",
+        notes=faults,
+    )
+    against = advise(
+        lambda: dissenting(standing, verdict, ballots), nobody, what="The dissent", notes=faults
+    )
+    joined = advise(
+        lambda: joined_leader(standing, verdict, ballots) if heard else nobody,
+        nobody,
+        what="Who joined the leader",
+        notes=faults,
+    )
+    overturn = advise(
+        lambda: overturned(standing, verdict, kind=state["annotation"].kind),
+        "",
+        what="The comparison of ballots and answers",
+        notes=faults,
+    )
     unheard = _without_answer(standing, verdict)
     unread = conversation.unread_attachments(state)
     absent = tuple(state["absences"])
@@ -89,8 +136,8 @@ def build_status(
         absent=absent,
         verdict=verdict,
         stop_reason=verdict.stop_reason,
-        dissent=dissenting(standing, verdict, ballots),
-        joined=joined_leader(standing, verdict, ballots) if led(verdict) else (),
+        dissent=against,
+        joined=joined,
         minority_report=report.text if report else "",
         rounds=selectors.current_turn(state).round,
         degraded=bool(written.notes or unheard or unread)
@@ -104,7 +151,8 @@ def build_status(
             *_few(standing, spoke, verdict, council),
             *unheard,
             *([unread] if unread else ()),
-            *filter(None, (overturned(standing, verdict, kind=state["annotation"].kind),)),
+            *([overturn] if overturn else ()),
+            *faults,
             *written.notes,
             *missing_price_notes([*state["segments"], *written.segments], council),
         ),

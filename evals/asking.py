@@ -8,7 +8,13 @@ from typing import NamedTuple, TypeVar
 
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation.ask_model import compose_messages
-from mom_council.errors import ModelError, ModelUnavailableError
+from mom_council.errors import (
+    CouncilError,
+    MixtureError,
+    ModelError,
+    ModelUnavailableError,
+    StorageError,
+)
 from mom_council.evals.cases import Case
 from mom_council.models.ledger import name_of
 from mom_council.models.resolved import resolve_model
@@ -48,6 +54,19 @@ async def map_concurrently(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def describe_fault(error: Exception) -> str:
+    """What a question's row says of a fault that ended it; the evaluation goes on.
+
+    Raises:
+        CouncilError, StorageError: the fault is of the council or of this machine, so every
+            other question would meet it too.
+    """
+    if isinstance(error, CouncilError | StorageError):
+        raise error
+    known = isinstance(error, MixtureError)
+    return str(error) if known else f"{type(error).__name__}: {error}"
 
 
 class SoloAnswer(NamedTuple):

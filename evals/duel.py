@@ -15,8 +15,8 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation.ask_model import compose_messages
-from mom_council.errors import CouncilError, DeliberationError, ModelError
-from mom_council.evals.asking import ask_alone, map_concurrently
+from mom_council.errors import CouncilError
+from mom_council.evals.asking import ask_alone, describe_fault, map_concurrently
 from mom_council.evals.cases import Case
 from mom_council.evals.intervals import bootstrap
 from mom_council.models.resolved import resolve_model
@@ -143,8 +143,7 @@ async def duel(
         progress: told after every question.
 
     Raises:
-        CouncilError: there is no such judge or member.
-        ModelError: the judge did not answer.
+        CouncilError: there is no such judge or member, or no question was answered by both.
     """
     rival = _rival(council, judge, against)
     opened = OpenCouncil(council)
@@ -156,12 +155,13 @@ async def duel(
         try:
             run = Run(opened, [HumanMessage(case.prompt)], state_keys=("messages",), traced=False)
             state = await run.finish()
-        except (DeliberationError, ModelError):
+            if solo.error:
+                return None
+            answer = str(state["messages"][-1].content)
+            judgement = await compare(council, judge, case, answer, solo.text)
+        except Exception as error:
+            describe_fault(error)  # raises what every question would meet
             return None
-        if solo.error:
-            return None
-        answer = str(state["messages"][-1].content)
-        judgement = await compare(council, judge, case, answer, solo.text)
         return (
             {"one": 1.0, "tie": 0.5, "other": 0.0}[judgement.prefers],
             judgement.steady,

@@ -22,7 +22,7 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.loader import load_council
 from mom_council.councils.recording import RecordedAnswer, RecordedQuestion, write_recording
 from mom_council.councils.schema import Council
-from mom_council.evals.asking import map_concurrently
+from mom_council.evals.asking import describe_fault, map_concurrently
 from mom_council.evals.intervals import Interval, bootstrap
 from mom_council.records import Record, Status, Usage
 from mom_council.runs.ask import OpenCouncil, Run
@@ -141,6 +141,8 @@ class FactRetention(Record):
     unwritten: int
     """Questions that the synthesizer did not answer, so that the best proposal stood in."""
     usage: Usage
+    failed: int = 0
+    """Questions that ended with an error, and count nowhere else."""
 
     def in_words(self) -> str:
         """The result as a Markdown list."""
@@ -156,6 +158,8 @@ class FactRetention(Record):
             for name, s in shares.items()
             if s is not None
         ]
+        if self.failed:
+            lines.append(f"- questions that ended with an error: {self.failed}")
         return "\n".join([f"{self.council}, {self.questions} planted questions:", *lines])
 
 
@@ -183,18 +187,26 @@ async def measure_fact_retention(
         write_recording(path, map(_as_recorded, questions))
         opened = OpenCouncil(_with_planted_members(council, path, questions))
 
-        async def act(one: PlantedQuestion) -> tuple[str, Status]:
+        async def act(one: PlantedQuestion) -> tuple[str, Status] | None:
             keys = ("messages", "status")
             run = Run(opened, [HumanMessage(one.question)], state_keys=keys, traced=False)
-            state = await run.finish()
+            try:
+                state = await run.finish()
+            except Exception as error:
+                describe_fault(error)  # raises what every question would meet
+                return None
             return str(state["messages"][-1].content), state["status"]
 
         texts: list[tuple[PlantedQuestion, str, Status]] = []
-        async for one, (text, status) in map_concurrently(questions, act, concurrency):
-            texts.append((one, text, status))
+        failed = 0
+        async for one, outcome in map_concurrently(questions, act, concurrency):
+            if outcome is None:
+                failed += 1
+            else:
+                texts.append((one, *outcome))
             if progress is not None:
-                progress("planted questions", len(texts), len(questions))
-    return _count(council.name, texts)
+                progress("planted questions", len(texts) + failed, len(questions))
+    return _count(council.name, texts, failed)
 
 
 def mentions(text: str, sign: str) -> bool:
@@ -209,7 +221,9 @@ def mentions(text: str, sign: str) -> bool:
     return False
 
 
-def _count(name: str, texts: Sequence[tuple[PlantedQuestion, str, Status]]) -> FactRetention:
+def _count(
+    name: str, texts: Sequence[tuple[PlantedQuestion, str, Status]], failed: int
+) -> FactRetention:
     facts = [(fact, mentions(text, fact.sign)) for one, text, _ in texts for fact in one.facts]
     poisoned = [
         (mentions(text, one.truth), mentions(text, one.poison))
@@ -231,6 +245,7 @@ def _count(name: str, texts: Sequence[tuple[PlantedQuestion, str, Status]]) -> F
         agrees=_share(agrees),
         unwritten=sum(status.written_by == "vote" for _, _, status in texts),
         usage=sum((status.usage for _, _, status in texts), Usage()),
+        failed=failed,
     )
 
 

@@ -26,8 +26,8 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.recording import RecordedAnswer, load_recording
 from mom_council.councils.schema import Character, Council, Model
-from mom_council.errors import DeliberationError, ModelError, StorageError
-from mom_council.evals.asking import SoloAnswer, ask_alone, map_concurrently
+from mom_council.errors import StorageError
+from mom_council.evals.asking import SoloAnswer, ask_alone, describe_fault, map_concurrently
 from mom_council.evals.cases import Case
 from mom_council.evals.journal import COUNCIL, SELF, EvalJournal, EvalRow, member
 from mom_council.evals.scorecard import Scorecard, plurality_of, score_up
@@ -98,17 +98,21 @@ async def play(
     state: Mapping[str, Any] = {}
     try:
         state = await run.finish()
-    except (DeliberationError, ModelError) as error:
-        # The council had no answer, which is an outcome of the council; its members may have one.
-        row = EvalRow(case=case.key, system=COUNCIL, ok=False, error=str(error))
-    else:
         row = await _council_row(council, case, state, scorer)
+    except Exception as error:
+        # The council had no answer, which is an outcome of the council; its members may have one.
+        row = EvalRow(case=case.key, system=COUNCIL, ok=False, error=describe_fault(error))
     if not alone:
         return [row]
-    rows = await asyncio.gather(
-        *(_member_row(council, who, case, state, scorer) for who in council.characters)
-    )
-    return [row, *rows]
+
+    async def act(who: Character) -> EvalRow:
+        try:
+            return await _member_row(council, who, case, state, scorer)
+        except Exception as error:
+            fault = describe_fault(error)
+            return EvalRow(case=case.key, system=member(who.name), ok=False, error=fault)
+
+    return [row, *await asyncio.gather(*map(act, council.characters))]
 
 
 async def sample(
@@ -357,7 +361,10 @@ async def _sample_all(
     left = [case for case in cases if case.key not in kept or kept[case.key].note != note]
 
     async def act(case: Case) -> EvalRow:
-        row = await sample(council, best, case, samples=samples, scorer=scorer)
+        try:
+            row = await sample(council, best, case, samples=samples, scorer=scorer)
+        except Exception as error:
+            row = EvalRow(case=case.key, system=SELF, ok=False, error=describe_fault(error))
         return row.model_copy(update={"note": note})
 
     done = len(cases) - len(left)

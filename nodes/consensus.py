@@ -15,6 +15,7 @@ from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Counted, Missed, Noted, Speaker, emit
 from mom_council.deliberation.schedule import first_layer, independent_answers, unneeded_characters
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
+from mom_council.deliberation.status import advise
 from mom_council.errors import CouncilError, ModelError
 from mom_council.models.embeddings import cosine, embed
 from mom_council.records import Absence, Note, Proposal, Segment, Usage, Verdict
@@ -64,7 +65,14 @@ async def consensus(
     changes["asked"] = _voters_asked(state, verdict, turn.round)
     if spared and rules.stop == "lossless":
         changes["decided"] = True  # that is why nobody else was asked
-    changes["confidence"], changes["basis"] = _confidence(verdict, state, council)
+    faults: list[str] = []
+    unknown: tuple[float | None, str] = (None, "")
+    changes["confidence"], changes["basis"] = advise(
+        lambda: _confidence(verdict, state, council),
+        unknown,
+        what="The confidence",
+        notes=faults,
+    )
     verdict = verdict.model_copy(update=changes)
     why = functools.partial(
         why_stop,
@@ -84,8 +92,12 @@ async def consensus(
     absences = [_unneeded(name, turn) for name in unneeded]
     for one in absences:
         emit(runtime, Missed(absence=one))
-    emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules, standing)))
-    return {**update, "verdicts": [verdict], "absences": absences}
+    why_stopped = advise(
+        lambda: explain(verdict, rules, standing), "", what="The reason to stop", notes=faults
+    )
+    emit(runtime, Counted(verdict=verdict, why=why_stopped))
+    notes = [*update.get("notes", []), *(Note(text=fault) for fault in faults)]
+    return {**update, "verdicts": [verdict], "absences": absences, "notes": notes}
 
 
 async def _measure(

@@ -25,7 +25,7 @@ from mom_council.deliberation.conversation import UNSEEN
 from mom_council.deliberation.events import Answered, Noted, Speaker, emit
 from mom_council.deliberation.packing import PackedPrompt, pack_prompt
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
-from mom_council.deliberation.status import build_status, message_label
+from mom_council.deliberation.status import advise, build_status, message_label
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
@@ -85,7 +85,9 @@ async def synthesizer(
         written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
     else:
         access = tool_access(council.synthesizer, council, tools)
-        written = await _write(standing, verdict, state, runtime, council, access)
+        faults: list[str] = []
+        written = await _write(standing, verdict, state, runtime, council, access, faults)
+        written = written._replace(notes=(*written.notes, *faults))
     form = context_of(runtime).form
     if conversation.has_unseen_pictures(state) and not (form and form.json_request):
         written = written._replace(text=f"{written.text}\n\n{UNSEEN}")
@@ -110,10 +112,12 @@ async def _write(
     runtime: Runtime[CouncilContext],
     council: Council,
     access: ToolAccess,
+    faults: list[str],
 ) -> Written:
     """Have the synthesizer write; an answer that contradicts the verdict is asked for once more.
 
-    Where it contradicts again, or cannot be asked, the council's own answer is published.
+    Where it contradicts again, or cannot be asked, the council's own answer is published. What an
+    advisory step could not do is added to `faults`.
     """
     form = context_of(runtime).form or AnswerForm()
     proposals = selectors.synthesizer_order(state, council)
@@ -122,7 +126,7 @@ async def _write(
         pairs = zip(proposals, texts, strict=True)
         shown = [one.model_copy(update={"text": text}) for one, text in pairs]
         return compose_messages(
-            _prompt(shown, standing, verdict, state, council, form),
+            _prompt(shown, standing, verdict, state, council, form, faults),
             instructions="\n\n".join(
                 filter(None, (conversation.caller_instructions(state), form.for_the_writer))
             ),
@@ -134,7 +138,7 @@ async def _write(
     prompt = await pack_prompt(model, [one.text for one in proposals], compose, form.params)
     written = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)
     options = conversation.question_options(state)
-    contradiction = _contradiction(written, form, verdict, options)
+    contradiction = _contradiction(written, form, verdict, options, faults)
     if not contradiction:
         return written
     if selectors.exceeded_budget(state, council, more_calls=2) is not None:
@@ -147,18 +151,27 @@ async def _write(
     prompt = prompt._replace(messages=[*prompt.messages, *more])
     again = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)
     segments = (*written.segments, *again.segments)
-    if again.by == "vote" or (still := _contradiction(again, form, verdict, options)):
+    if again.by == "vote" or (still := _contradiction(again, form, verdict, options, faults)):
         return _winning_answer(standing, verdict, still or contradiction, segments)
     return again._replace(segments=segments)
 
 
 def _contradiction(
-    written: Written, form: AnswerForm, verdict: Verdict, options: Mapping[str, str]
+    written: Written,
+    form: AnswerForm,
+    verdict: Verdict,
+    options: Mapping[str, str],
+    faults: list[str],
 ) -> str:
     """What to say where a written answer is another than the council's; empty where it is not."""
     if form.json_request or written.by == "vote" or written.calls:
         return ""
-    return contradiction_of(written.text, verdict, options)
+    return advise(
+        lambda: contradiction_of(written.text, verdict, options),
+        "",
+        what="The check of the answer against the vote",
+        notes=faults,
+    )
 
 
 async def _write_once(
@@ -244,10 +257,21 @@ def _prompt(
     state: CouncilState,
     council: Council,
     form: AnswerForm,
+    faults: list[str],
 ) -> Any:
     number = {p.character: i for i, p in enumerate(proposals, 1)}
     is_named = not council.synthesizer.anonymous
     restated = state["annotation"].restated
+    against: tuple[str, ...] = ()
+    against = advise(
+        lambda: dissenting(standing, verdict), against, what="The dissent", notes=faults
+    )
+    compared = advise(
+        lambda: _compared(proposals, number, state, council),
+        "",
+        what="The comparison of the proposals",
+        notes=faults,
+    )
     prompt = render(
         "synthesizer",
         style=council.prompts,
@@ -264,8 +288,8 @@ def _prompt(
             for p in proposals
         ],
         verdict=verdict_in_words(verdict, number),
-        dissent=[f"proposal {number[name]}" for name in dissenting(standing, verdict)],
-        comparison=_compared(proposals, number, state, council),
+        dissent=[f"proposal {number[name]}" for name in against],
+        comparison=compared,
         wanted=form.json_request,
     )
     if template := council.synthesizer.template:

@@ -156,7 +156,7 @@ def _statements(text: str) -> list[str]:
 
 def _point(sentence: str, name: str) -> Point:
     words = [word.casefold() for word in _WORD.findall(sentence)]
-    bare = {word.removesuffix("n't") for word in words}
+    bare = {word.removesuffix("n't") for word in words} - {""}  # a lone "n't" leaves nothing
     return Point(
         text=sentence,
         members=[name],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mom_council.deliberation.status import advise
 from mom_council.tests.graph.desk import ask, desk, seat, voice
 from mom_council.tests.stage import Fault, Stage
 
@@ -61,3 +62,12 @@ async def test_where_every_price_is_known_or_none_nothing_is_said(stage: Stage) 
         assert (await ask(desk(stage, ("Ada",), models=models)))["status"].notes == (
             "Only 'Ada' answered: there was nothing to vote on.",
         )
+
+
+def test_a_fault_of_an_advisory_step_is_noted_once_and_costs_nothing_else():
+    notes: list[str] = []
+    for _ in range(2):
+        assert advise(lambda: "n't"[9], "none", what="The comparison", notes=notes) == "none"
+    assert notes == ["The comparison was left out (IndexError: string index out of range)."]
+    assert advise(lambda: "found", "none", what="The comparison", notes=notes) == "found"
+    assert len(notes) == 1

@@ -15,9 +15,10 @@ from mom_council.evals.journal import COUNCIL, EvalJournal, EvalRow
 from mom_council.evals.reports import as_markdown, write_plots
 from mom_council.evals.run import evaluate, play
 from mom_council.evals.scorecard import plurality_of
+from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.runs.ask import OpenCouncil
 from mom_council.tests.evals.recorded import kept, replayed, sums
-from mom_council.tests.graph.desk import desk, said, seat, written
+from mom_council.tests.graph.desk import ask, desk, said, seat, written
 from mom_council.tests.stage import Reply, Stage
 from mom_council.tracing.store import TraceStore
 
@@ -144,3 +145,34 @@ def test_rows_whose_answers_hold_other_line_separators_are_gone_on_with(tmp_path
     row = EvalRow(case="one", system=COUNCIL, ok=True, answer=odd, text="\u2029")
     EvalJournal(path, council).add([row])
     assert EvalJournal(path, council).rows == {(COUNCIL, "one"): row}
+
+
+async def test_a_fault_at_one_question_ends_that_question_and_not_the_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = kept(tmp_path / "sums.jsonl")
+    cases = read_cases(path, limit=6)
+    bad = cases[2]
+
+    def fragile(text: str, case: Case) -> Mark:
+        if case.key == bad.key:
+            raise ZeroDivisionError("at one question")
+        return SCORERS[suits(case)](text, case)
+
+    monkeypatch.setitem(SCORERS, "fragile", fragile)
+    rows = tmp_path / "rows.jsonl"
+    found = await evaluate(replayed(path), cases, path=rows, scorer="fragile", samples=0)
+    assert found.questions == 6
+    kept_rows = [json.loads(line) for line in rows.read_text().splitlines()[1:]]
+    failed = [one for one in kept_rows if one["case"] == bad.key]
+    assert {one["error"] for one in failed} == {"ZeroDivisionError: at one question"}
+    others = [one.get("error", "") for one in kept_rows if one["case"] != bad.key]
+    assert len(others) == 5 * 4
+    assert not any("ZeroDivisionError" in error for error in others)
+
+
+@pytest.mark.parametrize("text", ["It is n't so.", "n't", "do n't . n't ! n't"])
+async def test_a_lone_piece_of_a_word_costs_no_answer(stage: Stage, text: str):
+    seat(stage, {"Ada": f"{text} Then 4.", "Boris": f"{text} Rather 5.", "Clara": "Say 4 or so."})
+    state = await ask(desk(stage))
+    assert state["messages"][-1].content == "What the council says."

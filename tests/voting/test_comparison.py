@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from mom_council.evals.fact_retention import MEMBERS, planted_questions
 from mom_council.voting.dissent import Comparison, compare, in_words
 
@@ -103,3 +107,17 @@ def test_a_point_that_is_a_whole_proposal_is_not_written_out_again():
     compared = compare(dict(zip(NUMBERS, texts, strict=True)))
     line, *_ = in_words(compared, NUMBERS, beside=texts).splitlines()
     assert line == "- Contradiction: proposal 1 | proposal 2"
+
+
+@pytest.mark.parametrize(
+    "lone", ["n't", "N'T", "don n't ' t", "'", "'t", "n't n't n't", "1n't 2n't", "\u2019t", "\x00"]
+)
+def test_odd_pieces_of_words_are_compared_like_any_others(lone: str):
+    told = compare({"Ada": f"It is {lone} so here.", "Boris": f"The sky {lone} blue at {lone}."})
+    assert {name for one in told.unique for name in one.members} <= {"Ada", "Boris"}
+
+
+@given(st.lists(st.text("nt'\u2019 .1,0aNT\n-*%", max_size=40), min_size=2, max_size=4))
+def test_no_text_stops_the_comparison(texts: list[str]):
+    named = dict(zip("ABCD", texts, strict=False))
+    in_words(compare(named), {name: at for at, name in enumerate(named, 1)})
