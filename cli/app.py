@@ -223,8 +223,24 @@ def _distrust(path: str, added: set[str]) -> None:
     for name in sorted(added & {*_OWNERS}):
         del os.environ[name]
         failure.tell(f"{name} in {path!r} is left alone: set it in your shell if you mean it")
+    if added & {"OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_API_URL"}:
+        _keep_key_at_home(path, added)
     if "MOM_DATA_DIR" in added:
         os.environ["MOM_DATA_DIR_FROM"] = path
+
+
+def _keep_key_at_home(path: str, added: set[str]) -> None:
+    """Forget an address that a folder's file names, where the key is the user's own."""
+    from mom_council.vendors.openai import OPENAI
+
+    if OPENAI.key_env in added or not os.environ.get(str(OPENAI.key_env)):
+        return
+    for name in sorted(added & {*OPENAI.address_variables}):
+        del os.environ[name]
+        failure.tell(
+            f"{name} in {path!r} is left alone, because your key of {OPENAI.title} would go there: "
+            "set it in your shell if you mean it"
+        )
 
 
 @app.callback(invoke_without_command=True)

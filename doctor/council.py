@@ -17,7 +17,7 @@ from mom_council.doctor.finding import Finding, fail, failed, ok, warn
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.extensions.loaded import problems_of
-from mom_council.models.addresses import ollama_address
+from mom_council.models.addresses import ollama_address, with_address
 from mom_council.models.clients import loop_resources
 from mom_council.models.context_window import window_of
 from mom_council.models.lanes import answer_bound
@@ -28,6 +28,7 @@ from mom_council.models.tools.toolset import tool_problems
 from mom_council.models.weights import find_weights
 from mom_council.runs.discovery import calls_at_most, costs_money, find_models
 from mom_council.vendors import VENDORS, vendor_of
+from mom_council.vendors.ollama import OLLAMA
 
 
 def keys(env: Mapping[str, str]) -> Iterator[Finding]:
@@ -68,7 +69,7 @@ async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
     models = await find_models(env)
     url = ollama_address(env)
     if models.ollama_url is None:
-        is_set = "OLLAMA_HOST" in env or "OLLAMA_API_URL" in env
+        is_set = any(name in env for name in OLLAMA.address_variables)
         says = f"does not answer at {url}"
         cure = "start it (`ollama serve`), or correct OLLAMA_HOST"
         without = "install it from ollama.com for models of your own"
@@ -229,7 +230,7 @@ async def _unpulled(loaded: Council, env: Mapping[str, str]) -> list[Finding]:
     needed: dict[tuple[str, str], set[str]] = {}
     for model in loaded.models.values():
         if vendor_of(model.provider).installed:
-            url = model.base_url or ollama_address(env)
+            url = with_address(model, env).base_url or ollama_address(env)
             needed.setdefault((model.provider, url), set()).add(model.model)
     findings: list[Finding] = []
     for (provider, url), names in needed.items():

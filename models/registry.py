@@ -23,7 +23,7 @@ from mom_council.errors import (
     UnknownNameError,
 )
 from mom_council.models.adaptation import adapt_params
-from mom_council.models.addresses import key_of, key_variable, missing_key
+from mom_council.models.addresses import key_of, key_variable, missing_key, with_address
 from mom_council.models.providers import Opening, load_code
 from mom_council.redaction import redact
 from mom_council.seams.clients import langchain_packages
@@ -87,10 +87,10 @@ def missing(models: Iterable[Model]) -> list[MixtureError]:
     for spec in models:
         try:
             check(spec)
+            name = key_variable(spec)
         except MixtureError as error:
             needs[str(error)] = error
             continue
-        name = key_variable(spec)
         if name is not None and not os.environ.get(name, "").strip():
             keyless.setdefault((spec.provider, name), {})[spec.model] = None
     keys = [
@@ -125,6 +125,7 @@ def opening_of(resources: LoopResources, spec: Model) -> Opening:
     Raises:
         ProviderNotInstalledError: the variable that should hold its key is not set.
     """
+    spec = with_address(spec)
     return Opening(spec, spec.base_url, key_of(spec), spec.params, resources)
 
 

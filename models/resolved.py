@@ -16,6 +16,7 @@ from typing import Any
 
 from mom_council.councils.schema import Cache, Character, Council, LaneRules, Model
 from mom_council.errors import UnknownNameError
+from mom_council.models.addresses import with_address
 from mom_council.vendors import vendor_of
 
 _KEEP_ALIVE = LaneRules().keep_alive
@@ -99,11 +100,16 @@ def resolve_model(council: Council, key: str) -> ResolvedModel:
 
     Raises:
         UnknownNameError: the council has no such model, or a fallback is none.
+        CouncilError: the environment's address of its vendor is no address.
     """
-    source = _Source(council.models, council.lanes, council.prices, council.cache)
+    models = {name: with_address(one) for name, one in council.models.items()}
+    addresses = tuple(one.base_url for one in models.values())
     # A run lays its settings over a council by copying it, and the copies share these parts.
-    same = (id(source.models), id(source.lanes), source.prices, source.cache)
-    _, resolved = _recent.setdefault(same, (source, {}))
+    same = (id(council.models), id(council.lanes), council.prices, council.cache, addresses)
+    if same not in _recent:
+        source = _Source(models, council.lanes, council.prices, council.cache)
+        _recent[same] = (council, source, {})
+    _, source, resolved = _recent[same]
     if key not in resolved:
         resolved[key] = source.resolve(key, council.name)
     while len(_recent) > _RECENT_AT_MOST:
@@ -130,7 +136,7 @@ def member_models(council: Council) -> dict[str, Model]:
 
 def resolve_alone(settings: Model, key: str = "model") -> ResolvedModel:
     """A model that stands in no council; its fallbacks are left out."""
-    alone = settings.model_copy(update={"fallbacks": ()})
+    alone = with_address(settings).model_copy(update={"fallbacks": ()})
     return _Source({key: alone}, {}, None, None).resolve(key, "")
 
 
@@ -208,8 +214,8 @@ class _Source:
 
 
 _RECENT_AT_MOST = 64
-_recent: dict[Hashable, tuple[_Source, dict[str, ResolvedModel]]] = {}
-"""The newest councils' models. A source is held, so that no other has the ids of its parts."""
+_recent: dict[Hashable, tuple[Council, _Source, dict[str, ResolvedModel]]] = {}
+"""The newest councils' models. A council is held, so that no other has the ids of its parts."""
 
 
 def instance_of(settings: Model) -> ModelInstance:

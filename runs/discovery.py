@@ -11,6 +11,7 @@ notice says what is asked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import re
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,8 @@ from typing import Any, Literal, cast
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Character, Council, Model, Synthesizer
-from mom_council.errors import StorageError
-from mom_council.models.addresses import is_near, ollama_address
+from mom_council.errors import CouncilError, StorageError
+from mom_council.models.addresses import is_near, ollama_address, with_address
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.providers.ollama_server import ask_ollama
 from mom_council.models.weights import downloaded_weights
@@ -361,6 +362,8 @@ def _may_cost(model: Model) -> bool:
     if model.price is not None:
         return model.price.input > 0 or model.price.output > 0
     vendor = vendor_of(model.provider)
+    with contextlib.suppress(CouncilError):
+        model = with_address(model)
     if vendor.free:
         return vendor.bills(model.model)
     return model.base_url is None or not is_near(model.base_url)

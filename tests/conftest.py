@@ -13,7 +13,7 @@ import pytest
 
 from mom_council.tests.stage import Stage
 
-KEYS = ("API_KEY", "TOKEN", "OLLAMA_HOST", "OLLAMA_API_URL", "MOM_", "LANGSMITH", "LANGCHAIN")
+KEYS = ("API_KEY", "TOKEN", "OLLAMA_", "OPENAI_", "MOM_", "LANGSMITH", "LANGCHAIN")
 
 
 def pytest_configure() -> None:

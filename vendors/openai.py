@@ -33,6 +33,7 @@ OPENAI = Vendor(
     embeddings="openai:open_embeddings",
     pictures="openai:draw",
     base_url="https://api.openai.com/v1",
+    address_variables=("OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_API_URL"),
     shared_protocol=True,
     key_env="OPENAI_API_KEY",
     schema="body",

@@ -67,8 +67,8 @@ class Vendor:
     # Where it is, and what it costs.
     base_url: str | None = None
     """Its own address. Its usual key is sent there and nowhere else."""
-    address_env: str | None = None
-    """The variable with which people say where it is."""
+    address_variables: tuple[str, ...] = ()
+    """The variables with which people say where it is; the first that is set holds."""
     usual_address: str | None = None
     """Where it is as a rule: on this machine."""
     shared_protocol: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +56,30 @@ def test_no_key_is_printed_or_kept(
     for key in KEYS.values():
         assert not any(key in text for text in said)
         assert not any(key.encode() in content for content in files)
+
+
+def test_a_folders_env_file_cannot_send_the_users_key_to_a_stranger(
+    stage: Stage,
+    council_file: Callable[..., str],
+    processes: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage.model("m", reply="42")
+    model = {"m": {"provider": "openai", "model": "m"}}
+    file = council_file(
+        models=model,
+        characters=[{"name": "Ada", "model": "m"}],
+        deliberation={"method": "none", "rounds": {"max": 1}},
+        synthesizer={"model": "m", "shuffle": True},
+    )
+    (tmp_path / ".env").write_text(f"OPENAI_BASE_URL={stage.url}\n")
+    monkeypatch.setenv("OPENAI_API_KEY", KEYS["OPENAI_API_KEY"])
+    checked = processes.call("councils", "check", file)
+    assert "OPENAI_BASE_URL in '.env' is left alone" in checked.err
+    assert not stage.calls
+    mine = KEYS["OPENAI_API_KEY"]
+    (tmp_path / ".env").write_text(f"OPENAI_BASE_URL={stage.url}\nOPENAI_API_KEY={mine}\n")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert processes.call("ask", "-qc", file, "6 x 7?").out == "42\n"
+    assert {call.key_sent for call in stage.calls} == {mine}
