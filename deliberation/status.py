@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
@@ -100,6 +100,53 @@ def build_status(
     council: Council,
 ) -> Status:
     """The status of an answer."""
+    opposition = _opposition(standing, verdict, state)
+    unheard = _without_answer(standing, verdict)
+    unread = conversation.unread_attachments(state)
+    absent = tuple(state["absences"])
+    spoke = {p.character for p in state["proposals"]}
+    return Status(
+        council=council.name,
+        spoke=tuple(c.name for c in council.characters if c.name in spoke),
+        absent=absent,
+        verdict=verdict,
+        stop_reason=verdict.stop_reason,
+        dissent=opposition.dissent,
+        joined=opposition.joined,
+        minority_report=opposition.report,
+        rounds=selectors.current_turn(state).round,
+        degraded=bool(written.notes or unheard or unread)
+        or conversation.has_unseen_pictures(state)
+        or any(one.prompt_cut for one in (*state["segments"], *written.segments))
+        or not all(_in_order(a) for a in absent),
+        notes=(
+            *(note.text for note in selectors.notes_of(state)),
+            *_of_calls(state["segments"], written.segments),
+            *fallback_notes(state["segments"]),
+            *_few(standing, spoke, verdict, council),
+            *unheard,
+            *([unread] if unread else ()),
+            *opposition.notes,
+            *written.notes,
+            *missing_price_notes([*state["segments"], *written.segments], council),
+        ),
+        written_by=written.by,
+        finish=written.finish,
+        usage=sum((s.usage for s in written.segments), selectors.total_usage(state)),
+        seconds=round(time.time() - state["asked_at"], 3),
+    )
+
+
+class _Opposition(NamedTuple):
+    """Who stands against the leading answer, and what there is to say about it."""
+
+    dissent: tuple[str, ...]
+    joined: tuple[str, ...]
+    report: str
+    notes: tuple[str, ...]
+
+
+def _opposition(standing: Sequence[Proposal], verdict: Verdict, state: CouncilState) -> _Opposition:
     ballots = state["ballots"]
     faults: list[str] = []
     heard = led(verdict)
@@ -126,41 +173,8 @@ def build_status(
         what="The comparison of ballots and answers",
         notes=faults,
     )
-    unheard = _without_answer(standing, verdict)
-    unread = conversation.unread_attachments(state)
-    absent = tuple(state["absences"])
-    spoke = {p.character for p in state["proposals"]}
-    return Status(
-        council=council.name,
-        spoke=tuple(c.name for c in council.characters if c.name in spoke),
-        absent=absent,
-        verdict=verdict,
-        stop_reason=verdict.stop_reason,
-        dissent=against,
-        joined=joined,
-        minority_report=report.text if report else "",
-        rounds=selectors.current_turn(state).round,
-        degraded=bool(written.notes or unheard or unread)
-        or conversation.has_unseen_pictures(state)
-        or any(one.prompt_cut for one in (*state["segments"], *written.segments))
-        or not all(_in_order(a) for a in absent),
-        notes=(
-            *(note.text for note in selectors.notes_of(state)),
-            *_of_calls(state["segments"], written.segments),
-            *fallback_notes(state["segments"]),
-            *_few(standing, spoke, verdict, council),
-            *unheard,
-            *([unread] if unread else ()),
-            *([overturn] if overturn else ()),
-            *faults,
-            *written.notes,
-            *missing_price_notes([*state["segments"], *written.segments], council),
-        ),
-        written_by=written.by,
-        finish=written.finish,
-        usage=sum((s.usage for s in written.segments), selectors.total_usage(state)),
-        seconds=round(time.time() - state["asked_at"], 3),
-    )
+    notes = (*([overturn] if overturn else ()), *faults)
+    return _Opposition(against, joined, report.text if report else "", notes)
 
 
 def nobody_answered(verdict: Verdict) -> bool:

@@ -49,30 +49,16 @@ async def consensus(
     if _silent(state, turn.round):
         verdict = state["verdicts"][-1]  # nobody spoke, so what was voted before still holds
     else:
-        threshold = council.deliberation.threshold
         measure, update = await _measure(standing, method, runtime, council)
-        verdict = count(
-            standing,
-            ballots,
-            method=method,
-            kind=kind,
-            out=out,
-            threshold=threshold,
-            measure=measure,
-        )
+        options: dict[str, Any] = {"threshold": rules.threshold, "measure": measure}
+        verdict = count(standing, ballots, method=method, kind=kind, out=out, **options)
     spared = _spared(state, turn.round) + len(unneeded)
     changes: dict[str, Any] = {"round": turn.round, "stop_reason": None, "spared": spared}
     changes["asked"] = _voters_asked(state, verdict, turn.round)
     if spared and rules.stop == "lossless":
         changes["decided"] = True  # that is why nobody else was asked
     faults: list[str] = []
-    unknown: tuple[float | None, str] = (None, "")
-    changes["confidence"], changes["basis"] = advise(
-        lambda: _confidence(verdict, state, council),
-        unknown,
-        what="The confidence",
-        notes=faults,
-    )
+    changes["confidence"], changes["basis"] = _confidence(verdict, state, council, faults)
     verdict = verdict.model_copy(update=changes)
     why = functools.partial(
         why_stop,
@@ -92,10 +78,7 @@ async def consensus(
     absences = [_unneeded(name, turn) for name in unneeded]
     for one in absences:
         emit(runtime, Missed(absence=one))
-    why_stopped = advise(
-        lambda: explain(verdict, rules, standing), "", what="The reason to stop", notes=faults
-    )
-    emit(runtime, Counted(verdict=verdict, why=why_stopped))
+    emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules, standing)))
     notes = [*update.get("notes", []), *(Note(text=fault) for fault in faults)]
     return {**update, "verdicts": [verdict], "absences": absences, "notes": notes}
 
@@ -155,9 +138,21 @@ def _unneeded(name: str, turn: Seating) -> Absence:
 
 
 def _confidence(
+    verdict: Verdict, state: CouncilState, council: Council, faults: list[str]
+) -> tuple[float | None, str]:
+    """How likely the leading answer is to be right, and what that rests on; unknown at a fault."""
+    unknown: tuple[float | None, str] = (None, "")
+    return advise(
+        lambda: _compute_confidence(verdict, state, council),
+        unknown,
+        what="The confidence",
+        notes=faults,
+    )
+
+
+def _compute_confidence(
     verdict: Verdict, state: CouncilState, council: Council
 ) -> tuple[float | None, str]:
-    """How likely the leading answer is to be right, and what that rests on."""
     trust = state.get("trust")
     leads = verdict.options[0].answer if verdict.leader and verdict.options else None
     if trust is None or leads is None:
