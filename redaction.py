@@ -18,7 +18,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 from urllib.parse import quote as percent_encode
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 REDACTED = "[redacted]"
 """What stands where a key stood."""
@@ -28,8 +28,10 @@ HIDDEN = "(not shown: it may be a key)"
 
 _SHORTEST = 8
 """Characters; a shorter value ("none", "true") is no key, and hiding it would garble the text."""
-_SHORTEST_OWN = 12
-"""Characters of a key that is taken out of what a model says: there a plain word must stay."""
+_SHORTEST_USED = 6
+"""Characters of a key that was really sent somewhere."""
+_STAND_IN = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|not-needed")
+"""What people write for servers that look at no key: a plain word, which models write as well."""
 _DEEPEST = 64
 """Levels of a tree: one that holds itself must end somewhere."""
 
@@ -265,7 +267,7 @@ def remember_secret(value: str) -> None:
 
     Kept for the life of the process: what was sent with it may be told about much later.
     """
-    if len(value.strip()) >= _SHORTEST:
+    if len(value.strip()) >= _SHORTEST_USED:
         _used[value.strip()] = None
 
 
@@ -372,18 +374,29 @@ def _without_key(match: re.Match[str]) -> str:
 
 def _secret_values(names: Iterable[str]) -> Iterator[str]:
     """The keys that are known by value: the environment's, and those that were used."""
-    for name in list(os.environ):
+    for name, value in list(os.environ.items()):
         if _names_a_secret_variable(name):
-            yield from _values_of(name)
+            yield from _long_enough(_values_of(name))
+        elif "@" in value and (login := _PASSWORD_IN_ADDRESS.search(value)):
+            yield from _long_enough([login[1], unquote(login[1])])
     for name in (*names, *list(_variables)):
-        yield from _values_of(name)
-    yield from list(_used)
+        yield from _long_enough(_values_of(name))
+    yield from _own_keys()
+
+
+_PASSWORD_IN_ADDRESS = re.compile(r"://[^/\s:@?#]*:([^/\s?#]+)@")
+
+
+def _long_enough(values: Iterable[str]) -> Iterator[str]:
+    return (value for value in values if len(value) >= _SHORTEST)
 
 
 def _own_keys() -> Iterator[str]:
     """The keys that are sent to models and tools, without stand-ins such as `not-needed`."""
-    values = [*list(_used), *(value for name in list(_variables) for value in _values_of(name))]
-    return (v for v in values if len(v) >= _SHORTEST_OWN and any(c.isdigit() for c in v))
+    named = (value for name in list(_variables) for value in _values_of(name))
+    for value in (*list(_used), *_long_enough(named)):
+        if not _STAND_IN.fullmatch(value):
+            yield value
 
 
 def _values_of(name: str) -> Iterator[str]:
@@ -402,7 +415,9 @@ def _names_a_secret_variable(name: str) -> bool:
 
 
 _SECRET_VARIABLE = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)S?$", re.IGNORECASE
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|(?<![A-Z])PASS|_PWD|_PAT|_AUTH)S?"
+    r"(_?\d+|_(PROD|PRODUCTION|DEV|TEST|STAGING|LIVE|OLD|NEW|MAIN|DEFAULT|PRIMARY|SECONDARY))?$",
+    re.IGNORECASE,
 )
 
 
@@ -410,12 +425,11 @@ _SECRET_VARIABLE = re.compile(
 def _written_forms(values: frozenset[str]) -> list[str]:
     """Every way in which the values may be written, the longest first."""
     forms: set[str] = set()
-    for value in values:
-        if len(value) < _SHORTEST:
-            continue
+    for value in filter(None, values):
         forms |= {
             value,
             percent_encode(value, safe=""),
+            value.replace("/", "\\/"),  # as some write JSON
             value.encode().hex(),
             *_in_base64(value.encode()),
         }

@@ -88,6 +88,10 @@ def run(arguments: list[str] | None = None) -> None:
     code = exits.FAILED
     try:
         _read_env()
+        if any("TRACING" in name for name in os.environ):
+            from mom_council.tracing.langsmith import settle_langsmith
+
+            settle_langsmith()  # for the commands, too, that ask models without a council
         code = _command(given)
         sys.stdout.flush()
     except BrokenPipeError:

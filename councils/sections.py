@@ -236,6 +236,7 @@ class Tracing(Section):
 
     local: bool = Field(default=True, description="keep a trace on this machine, for `mom trace`")
     langsmith: bool = Field(
-        default=True, description="send the trace to LangSmith, if its key is set"
+        default=True,
+        description="send traces to LangSmith, if LANGSMITH_TRACING and its key are set",
     )
     content: bool = Field(default=True, description="keep prompts and replies, not only times")

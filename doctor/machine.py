@@ -239,14 +239,12 @@ def clock(env: Mapping[str, str]) -> Iterator[Finding]:
 
 def langsmith(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whether tracing to LangSmith is on, or half on, which holds the exit of other programs."""
-    from mom_council.tracing.langsmith import KEYS, OFF, SWITCHES
+    from mom_council.tracing.langsmith import has_key, is_switched_on
 
-    key = any(env.get(name, "").strip() for name in KEYS)
-    switch = next((env[name].strip().lower() for name in SWITCHES if env.get(name)), "")
-    if key and switch not in OFF:
+    if is_switched_on(env) and has_key(env):
         where = "questions and answers are sent to LangSmith"
         yield ok("langsmith", f"{where}; `LANGSMITH_TRACING=false` keeps them here")
-    elif switch and switch not in OFF:
+    elif is_switched_on(env):
         says = "tracing is on without a key; `mom` leaves it off, other programs may hang at exit"
         yield warn("langsmith", says, "set LANGSMITH_API_KEY, or unset LANGSMITH_TRACING")
     else:

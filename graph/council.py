@@ -45,6 +45,7 @@ from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
 from mom_council.redaction import remember_variables
 from mom_council.seams.langgraph import as_node
+from mom_council.tracing.langsmith import tracers_of
 
 if TYPE_CHECKING:
     from mom_council.extensions.hook_run import Hooks
@@ -180,7 +181,8 @@ def compile_council(
     """Compile a council's graph, with room for its longest deliberation."""
     built = build_graph(council, extensions, tools=tools)
     graph = built.compile(checkpointer=checkpointer, name=council.name)
-    return graph.with_config(recursion_limit=supersteps_at_most(council))
+    limit = supersteps_at_most(council)
+    return graph.with_config(recursion_limit=limit, callbacks=tracers_of(council.tracing))
 
 
 def compile_synthesizer(council: Council) -> CompiledStateGraph[Any, Any, Any, Any]:

@@ -25,7 +25,7 @@ from mom_council.errors import (
 from mom_council.models.adaptation import adapt_params
 from mom_council.models.addresses import key_of, key_variable, missing_key, with_address
 from mom_council.models.providers import Opening, load_code
-from mom_council.redaction import redact
+from mom_council.redaction import redact, remember_secret
 from mom_council.seams.clients import langchain_packages
 from mom_council.vendors import VENDORS, vendor_of
 
@@ -116,6 +116,7 @@ async def _address_and_key(spec: Model) -> tuple[str | None, str | None]:
         return spec.base_url, key_of(spec)
     # Asked every time: an engine that died is started again, elsewhere.
     endpoint = await asyncio.to_thread(load_code(engine), spec)
+    remember_secret(endpoint.api_key or "")
     return endpoint.base_url, endpoint.api_key
 
 

@@ -20,6 +20,7 @@ from mom_council.models.adaptation import LearnedLimits, SchemaConstraint, model
 from mom_council.models.capabilities import probed_capabilities
 from mom_council.models.stream_parser import AnswerReader, answer_in
 from mom_council.records import Record
+from mom_council.redaction import redact_known
 from mom_council.vendors import vendor_of
 from mom_council.voting.reading import json_values
 
@@ -307,7 +308,7 @@ def _gathered(
     if not any(chunk.tool_call_chunks or chunk.tool_calls for chunk in chunks):
         return (), None
     whole = add_ai_message_chunks(chunks[0], *chunks[1:])
-    calls = tool_calls_in(whole)
+    calls = tuple(_without_keys(call) for call in tool_calls_in(whole))
     message = AIMessage(
         # Some vendors want their own blocks back with a call, thoughts and signatures included.
         content=text if isinstance(whole.content, str) else whole.content,
@@ -317,7 +318,15 @@ def _gathered(
         tool_calls=[call.wire for call in calls],
         response_metadata={"voice": key},
     )
-    return calls, message.model_dump(mode="json")
+    written = json.dumps(message.model_dump(mode="json"))
+    return calls, json.loads(redact_known(written))
+
+
+def _without_keys(call: ToolCall) -> ToolCall:
+    """A call whose arguments hold none of the keys that are sent to models and tools."""
+    written = call.model_dump_json()
+    clean = redact_known(written)
+    return call if clean == written else ToolCall.model_validate_json(clean)
 
 
 def _own_words(message: BaseMessage, key: str) -> BaseMessage:

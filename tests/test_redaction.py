@@ -178,6 +178,7 @@ def sent_to_langsmith() -> Iterator[bytes]:
                 **os.environ,
                 "LANGSMITH_ENDPOINT": office.url,
                 "LANGSMITH_API_KEY": "lsv2_pt_0123456789abcdef",
+                "LANGSMITH_TRACING": "true",
             },
             input=json.dumps(PLANTED),
             capture_output=True,

@@ -1,1 +1,1 @@
-"""Traces: local ones without a network, and LangSmith if its key is set. Keys are removed."""
+"""Traces: local ones without a network, and LangSmith if it is switched on. Keys are removed."""

@@ -1,19 +1,31 @@
-"""LangSmith, where its key is set; without a key not a byte goes out.
+"""LangSmith, where its own variable switches it on and its key is set; else not a byte goes out.
 
 LangSmith's client posts whenever LANGSMITH_TRACING is on, key or no key, and then holds the exit of
 the program for up to 18 s. So a door settles the matter once, before its first question.
+
+A council may forbid it (`tracing: {langsmith: false}`) or keep texts back (`content: false`). Its
+graph then brings a tracer of its own, which LangChain takes in place of the usual one.
 """
 
 from __future__ import annotations
 
 import atexit
+import hashlib
 import logging
 import os
+import re
 import sys
-from collections.abc import Collection, MutableMapping
-from typing import Any
+import threading
+from collections.abc import Collection, Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 
 from mom_council.redaction import redact, redact_tree
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import BaseCallbackHandler
+
+    from mom_council.councils.sections import Tracing
 
 KEYS = ("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY")
 SWITCHES = (
@@ -22,15 +34,26 @@ SWITCHES = (
     "LANGSMITH_TRACING",
     "LANGCHAIN_TRACING",
 )
-OFF = ("false", "0", "no", "off")
+ON = ("true", "1", "yes", "on")
 _TIMEOUTS = (2_000, 5_000)  # milliseconds to connect and to read
 _LAST_WAIT = 3.0  # seconds that the end of the program waits for what is not sent yet
+
+
+def is_switched_on(env: Mapping[str, str]) -> bool:
+    """Whether one of LangSmith's own variables says that runs are traced."""
+    switch = next((env[name] for name in SWITCHES if env.get(name)), "")
+    return switch.strip().lower() in ON
+
+
+def has_key(env: Mapping[str, str]) -> bool:
+    """Whether LangSmith's key is set."""
+    return any(env.get(name, "").strip() for name in KEYS)
 
 
 def settle_langsmith(
     env: MutableMapping[str, str] = os.environ, *, secret_names: Collection[str] = ()
 ) -> bool:
-    """Switch LangSmith on where its key is set and nothing says `false`; else off for good.
+    """Switch LangSmith on where its variable says so and its key is set; else off for good.
 
     Args:
         env: the environment, which is changed: it says afterwards what holds.
@@ -39,8 +62,7 @@ def settle_langsmith(
     Returns:
         Whether questions are traced by LangSmith.
     """
-    switch = next((env[name].strip().lower() for name in SWITCHES if env.get(name)), "")
-    on = any(env.get(name, "").strip() for name in KEYS) and switch not in OFF
+    on = is_switched_on(env) and has_key(env)
     for name in SWITCHES:
         env.pop(name, None)
     env["LANGSMITH_TRACING"] = "true" if on else "false"
@@ -56,15 +78,39 @@ def settle_langsmith(
 def _configure(on: bool, secret_names: Collection[str]) -> None:
     import langsmith
     from langsmith import utils
-    from urllib3.util import Retry
 
     cached: Any = utils.get_env_var
     cached.cache_clear()  # it remembers what the variables were
-    if not on:
+    if on:
+        client: Any = _LazyClient(tuple(secret_names))
+        langsmith.configure(client=client, enabled=True)
+    else:
         langsmith.configure(enabled=False)
-        return
+
+
+class _LazyClient:
+    """Stands for LangSmith's client until a run is sent: the client connects when it is made."""
+
+    def __init__(self, secret_names: tuple[str, ...]) -> None:
+        self._secret_names = secret_names
+        self._opening = threading.Lock()
+        self._client: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        with self._opening:
+            if self._client is None:
+                self._client = _open_client(self._secret_names)
+        return getattr(self._client, name)
+
+
+def _open_client(secret_names: Collection[str]) -> Any:
+    """LangSmith's client, which redacts what it sends and holds nobody's exit for long."""
+    import langsmith
+    from urllib3.util import Retry
 
     def clean(tree: Any) -> Any:
+        if not _first_copy.get():
+            tree = _with_references(tree)
         return redact_tree(tree, secret_names)
 
     class RedactingClient(langsmith.Client):
@@ -75,8 +121,15 @@ def _configure(on: bool, secret_names: Collection[str]) -> None:
         """
 
         def create_run(self, *args: Any, **fields: Any) -> None:
-            """Post the beginning of a run, without its constructor."""
-            super().create_run(*args, **_cleaned(fields))
+            """Post the beginning of a run, without its constructor.
+
+            Pictures go with the inputs of the first run alone; every other place refers to them.
+            """
+            token = _first_copy.set(fields.get("parent_run_id") is None)
+            try:
+                super().create_run(*args, **_cleaned(fields))
+            finally:
+                _first_copy.reset(token)
 
         def update_run(self, *args: Any, **fields: Any) -> None:
             """Post the end of a run."""
@@ -86,14 +139,97 @@ def _configure(on: bool, secret_names: Collection[str]) -> None:
         run.pop("serialized", None)
         for part in ("extra", "tags", "name", "events"):
             if run.get(part) is not None:
-                run[part] = clean(run[part])
+                run[part] = clean(_with_references(run[part]))
         return run
 
     retries = Retry(total=1, backoff_factor=0.2, allowed_methods=None, raise_on_status=False)
     logging.getLogger("langsmith.client").addFilter(_LogOnce())
     client = RedactingClient(anonymizer=clean, timeout_ms=_TIMEOUTS, retry_config=retries)
-    langsmith.configure(client=client, enabled=True)
     atexit.register(client.flush, timeout=_LAST_WAIT)
+    return client
+
+
+_first_copy: ContextVar[bool] = ContextVar("pictures_are_sent", default=False)
+"""Set while a run is posted that carries the pictures themselves."""
+
+_DATA_ADDRESS = re.compile(r"data:([\w.+/-]+);base64,([A-Za-z0-9+/=_-]{256,})")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=_-]{2000,}")
+"""Nothing but base64, and too long for a word or a key: a picture, a sound or a file."""
+
+
+def _with_references(value: Any) -> Any:
+    """A copy of a tree in which a digest stands for each picture and other long data."""
+    if isinstance(value, str):
+        if _BASE64.fullmatch(value):
+            return _reference(value, "data")
+        if ";base64," in value:
+            return _DATA_ADDRESS.sub(lambda found: _reference(found[2], found[1]), value)
+        return value
+    if isinstance(value, Mapping):
+        return {name: _with_references(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_references(part) for part in value]
+    return value
+
+
+def _reference(data: str, media: str) -> str:
+    digest = hashlib.sha256(data.encode()).hexdigest()[:16]
+    return f"[{media}, {len(data) * 3 // 4} bytes, sha256 {digest}]"
+
+
+def tracers_of(rules: Tracing) -> list[BaseCallbackHandler]:
+    """The tracers with which a council's graph keeps LangSmith to the council's `tracing:`.
+
+    Empty where the council lets everything be sent. LangChain adds its own tracer only where none
+    is there yet, so these stand in its place, also in a program of somebody else's.
+    """
+    if rules.langsmith and rules.content:
+        return []
+    from langchain_core.tracers.langchain import LangChainTracer, get_client
+    from langsmith.utils import tracing_is_enabled
+
+    def sends() -> bool:
+        return rules.langsmith and tracing_is_enabled() is True
+
+    class CouncilTracer(LangChainTracer):
+        """Sends times, names, models and counts of tokens, or nothing at all."""
+
+        @property
+        def client(self) -> Any:
+            """LangSmith's client; it is not opened where nothing is sent."""
+            return get_client() if sends() else _NO_CLIENT
+
+        @client.setter
+        def client(self, value: Any) -> None:
+            pass
+
+        def _persist_run_single(self, run: Any) -> None:
+            if sends():
+                _remove_texts(run)
+                super()._persist_run_single(run)
+
+        @staticmethod
+        def _update_run_single(run: Any) -> None:
+            if sends():
+                _remove_texts(run)
+                LangChainTracer._update_run_single(run)
+
+    return [CouncilTracer(client=_NO_CLIENT)]
+
+
+_NO_CLIENT: Any = object()
+
+
+def _remove_texts(run: Any) -> None:
+    """Take out of a run what anybody said: all but its name, its times and its metadata."""
+    run.inputs, run.serialized = {}, None
+    run.outputs = {} if run.outputs else run.outputs
+    run.error = run.error and run.error.partition("(")[0].partition(":")[0].strip()[:80]
+    run.events = [
+        {key: event[key] for key in ("name", "time") if key in event} for event in run.events
+    ]
+    kept = ("metadata", "runtime", "__disabled", "inputs_is_truthy", "defers_inputs")
+    run.extra = {name: run.extra[name] for name in kept if name in run.extra}
 
 
 class _LogOnce(logging.Filter):

@@ -191,7 +191,8 @@ class Collector(BaseCallbackHandler):
             return None
         span.ended = time.monotonic()
         if error is not None and type(error).__name__ not in _SIGNALS:
-            line = " ".join(str(error).split())[:500]
+            # An error may repeat what was asked, so without content only its kind is kept.
+            line = " ".join(str(error).split())[:500] if self._content else ""
             span.error = f"{type(error).__name__}: {line}" if line else type(error).__name__
         return span
 

@@ -53,7 +53,8 @@ def ask(stage: Stage, url: str, **env: str) -> tuple[str, float]:
 @pytest.mark.parametrize("multipart", [True, False])
 def test_with_a_key_one_question_is_one_clean_tree(stage: Stage, multipart: bool) -> None:
     with Office(multipart=multipart) as office:
-        on, _ = ask(stage, office.url, LANGSMITH_API_KEY="lsv2_pt_0123456789abcdef")
+        key = "lsv2_pt_0123456789abcdef"
+        on, _ = ask(stage, office.url, LANGSMITH_API_KEY=key, LANGSMITH_TRACING="true")
     assert on == "True"
     runs = office.runs
     roots = [run for run in runs.values() if not run.get("parent_run_id")]
@@ -80,15 +81,15 @@ def test_without_a_key_nothing_is_sent_and_nobody_waits(stage: Stage, switch: st
         assert on == "False"
         assert office.requests == []
         assert len(stage.calls) == 3
-    assert seconds < 5
+    assert seconds < 10, "LangSmith's own client holds the exit for 12 to 18 s"
 
 
 @pytest.mark.slow
-def test_a_key_with_tracing_switched_off_sends_nothing(stage: Stage) -> None:
+@pytest.mark.parametrize("switch", ["", "false", "0"])
+def test_a_key_without_the_switch_sends_nothing(stage: Stage, switch: str) -> None:
     with Office() as office:
-        on, _ = ask(
-            stage, office.url, LANGSMITH_API_KEY="lsv2_pt_0123456789ab", LANGSMITH_TRACING="false"
-        )
+        key = "lsv2_pt_0123456789ab"
+        on, _ = ask(stage, office.url, LANGSMITH_API_KEY=key, LANGSMITH_TRACING=switch)
         assert on == "False"
         assert office.requests == []
 
@@ -101,7 +102,8 @@ def test_a_langsmith_that_does_not_answer_holds_nobody_for_long(stage: Stage, si
         if silent:  # it takes the connection, and says nothing
             door.listen(64)
         url = f"http://127.0.0.1:{door.getsockname()[1]}"
-        on, seconds = ask(stage, url, LANGSMITH_API_KEY="lsv2_pt_0123456789abcdef")
+        key = "lsv2_pt_0123456789abcdef"
+        on, seconds = ask(stage, url, LANGSMITH_API_KEY=key, LANGSMITH_TRACING="true")
     assert on == "True"
     assert seconds < 10, "3 s for what is not sent, and the request under way"
 
@@ -111,6 +113,8 @@ def test_a_langsmith_that_does_not_answer_holds_nobody_for_long(stage: Stage, si
     [
         ({}, False),
         ({"LANGSMITH_TRACING": "true"}, False),
+        ({"LANGSMITH_API_KEY": "k"}, False),
+        ({"LANGCHAIN_API_KEY": "k", "LANGSMITH_PROJECT": "p"}, False),
         ({"LANGCHAIN_TRACING_V2": "true", "LANGSMITH_API_KEY": " "}, False),
         ({"LANGSMITH_API_KEY": "k", "LANGSMITH_TRACING": "False"}, False),
         ({"LANGCHAIN_API_KEY": "k", "LANGCHAIN_TRACING_V2": "false"}, False),
