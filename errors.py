@@ -11,6 +11,7 @@
         QuorumError             too few answered; `.answered` of `.needed`
         ThermalError            the hardware stayed too hot
         BudgetError             the question's budget ran out
+      InputError                a run's settings, or an edited state, cannot be used
       StorageError              threads, traces or settings cannot be kept where they should be
 
 Each says what happened (`what`) and what to do about it (`cure`); its message is both, in one line.
@@ -120,6 +121,13 @@ class ThermalError(DeliberationError):
 
 class BudgetError(DeliberationError):
     """The question's budget of calls, tokens, seconds or money ran out before an answer."""
+
+
+class InputError(MixtureError, ValueError):
+    """A run's settings, or the edited state of a thread, cannot be used as they were handed in.
+
+    A ValueError too, which LangGraph's server answers with its message and a status below 500.
+    """
 
 
 class StorageError(MixtureError):

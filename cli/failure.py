@@ -13,6 +13,7 @@ from typing import Any
 from mom_council.errors import (
     BudgetError,
     CouncilError,
+    InputError,
     MixtureError,
     StorageError,
     ThermalError,
@@ -56,6 +57,8 @@ def exit_code(error: MixtureError) -> int:
         return COUNCIL
     if isinstance(error, StorageError):
         return FAILED
+    if isinstance(error, InputError):
+        return USAGE
     return NOBODY
 
 

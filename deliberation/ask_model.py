@@ -9,15 +9,13 @@ How a node has a model speak: what is sent, what is told while it comes, what is
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_core.messages import AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.func import task
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
@@ -43,7 +41,6 @@ from mom_council.models.tool_offer import ToolCall, ToolDefinition, ToolResult
 from mom_council.models.tools.tool_loop import (
     Approve,
     Decision,
-    JsonObject,
     ToolCallbacks,
     speak_with_tools,
 )
@@ -51,7 +48,7 @@ from mom_council.models.tools.toolset import CallerTools, open_toolset
 from mom_council.prompts import Prompt
 from mom_council.records import Absence, AbsenceReason, Note, Segment, Usage
 from mom_council.redaction import redact
-from mom_council.seams.langgraph import has_checkpointer
+from mom_council.seams.langgraph import do_once, has_checkpointer
 
 _TOLD = 500
 """Characters of arguments and results that an event carries."""
@@ -105,7 +102,7 @@ async def speak_with_access(
     callbacks = ToolCallbacks(called, returned, lambda reply: access.spent.append(reply.usage))
     if has_checkpointer():
         approve = _asking(speaker) if context_of(runtime).can_ask else None
-        callbacks = replace(callbacks, approve=approve, once=_once)
+        callbacks = replace(callbacks, approve=approve, once=do_once)
     return await speak_with_tools(model, messages, toolset, callbacks, on_text=batcher, **asking)
 
 
@@ -136,29 +133,6 @@ def read_decision(reply: Any, call: str) -> Decision:
     if isinstance(reply, str):
         return Decision(reply.strip().lower() in ("y", "yes", "true", "ok", "allow"))
     return Decision(reply is True)
-
-
-async def _once(name: str, act: Callable[[], Awaitable[JsonObject]]) -> JsonObject:
-    """Do something as a task of the node, which LangGraph keeps and does not do again."""
-    remembered: Any = task(name=name)
-    try:
-        done: JsonObject = await remembered(act)()
-    except RuntimeError as error:
-        if "async tasks cannot be called" not in str(error):
-            raise
-    else:
-        return done
-    # A synchronous run's tasks run in threads; the work stays on this loop, where its clients are.
-    loop = asyncio.get_running_loop()
-
-    def wait() -> JsonObject:
-        async def awaited() -> JsonObject:
-            return await act()
-
-        return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
-
-    waited: JsonObject = await asyncio.wrap_future(remembered(wait)())
-    return waited
 
 
 def _short(text: str) -> str:

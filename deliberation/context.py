@@ -142,12 +142,14 @@ _PLACES: dict[str, tuple[str | None, str]] = {
 }
 
 
-def context_of(runtime: Runtime[Any]) -> CouncilContext:
+def context_of(runtime: Runtime[Any] | None) -> CouncilContext:
     """The settings of this run: ours, or nothing where the context belongs to a parent graph.
+
+    Without a run (a thread is edited), nothing.
 
     A parent hands settings down by giving its own context an attribute or key `council_context`.
     """
-    context = runtime.context
+    context = None if runtime is None else runtime.context
     if isinstance(context, CouncilContext):
         return context
     if isinstance(context, Mapping):

@@ -3,17 +3,27 @@
 Lists are delta channels: a checkpoint holds what a step added, not the whole list again, so a
 thread grows with what was said and not with the square of it. What nodes store here are the
 records of `records`; no client, no secret, no second copy of a text.
+
+Whoever edits a thread may write records or plain values, such as Studio sends; `read_update` makes
+records of them before anything is stored. What a saver gives back as plain values, because it does
+not know our types, becomes a record again too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels.delta import DeltaChannel
+from langgraph.channels.last_value import LastValue
+from langgraph.types import Overwrite
+from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from mom_council.councils.refusals import nearest
+from mom_council.errors import InputError
 from mom_council.records import (
     Absence,
     Annotation,
@@ -26,10 +36,10 @@ from mom_council.records import (
     Status,
     Verdict,
 )
-from mom_council.seams.langgraph import messages_delta_reducer
+from mom_council.seams.langgraph import messages_delta_reducer, read_overwrite, register_records
 from mom_council.voting.fitted import Trust
 
-T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 
 
 class Seating(Record):
@@ -56,9 +66,72 @@ class Sight(Record):
     """The key of the model that described them."""
 
 
-def append_writes(old: list[T], writes: Sequence[list[T]]) -> list[T]:
-    """Add what each parallel node wrote, in the order LangGraph applies it."""
-    return [*old, *(item for write in writes for item in write)]
+STORED: tuple[type[Record], ...] = (
+    *(Absence, Annotation, Ballot, EqualityJudgement, Note, Proposal, Seating, Segment),
+    *(Sight, Status, Trust, Verdict),
+)
+"""The records that a checkpoint holds."""
+
+register_records(STORED)
+
+_IDENTITY: dict[type[Record], Callable[[Any], object]] = {
+    Proposal: lambda one: (one.character, one.round, one.layer),
+    Ballot: lambda one: (one.voter, one.round),
+    Absence: lambda one: (one.character, one.stage, one.round, one.layer),
+    Verdict: lambda one: one.round,
+    EqualityJudgement: lambda one: (one.one, one.other),
+}
+"""What makes two records the same thing, of which the later one holds; left out, all of it."""
+
+
+def merge_records(record: type[R]) -> Callable[[list[R], Sequence[Any]], list[R]]:
+    """The reducer of a list of records: what is new is added, what was there before is replaced.
+
+    So a list that was read, edited and written back is the edited list, not both.
+    """
+    identity: Callable[[R], object] = _IDENTITY.get(record, lambda one: one)
+
+    def merge(old: list[R], writes: Sequence[Any]) -> list[R]:
+        merged = {identity(one): one for one in read_records(record, old)}
+        for write in writes:
+            merged.update((identity(one), one) for one in read_records(record, write))
+        return list(merged.values())
+
+    return merge
+
+
+def read_records(record: type[R], values: Any) -> list[R]:
+    """Records, from records or plain values; version 0.1 kept notes as their texts alone."""
+    return [
+        value
+        if isinstance(value, record)
+        else record.model_validate({"text": value} if isinstance(value, str) else value)
+        for value in values or ()
+    ]
+
+
+class RecordList(DeltaChannel[Any]):
+    """A delta channel of records, also where its saver gave plain values back."""
+
+    def get(self) -> Any:
+        """The records."""
+        values = super().get()
+        plain = any(not isinstance(value, Record) for value in values)
+        return self.reducer(values, ()) if plain else values
+
+
+class RecordValue(LastValue[Any]):
+    """A channel of one record or None, also where its saver or its writer gave plain values."""
+
+    def get(self) -> Any:
+        """The record."""
+        value = super().get()
+        return _adapter(self.typ).validate_python(value) if isinstance(value, Mapping) else value
+
+
+@functools.cache
+def _adapter(typ: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(typ)
 
 
 Messages = Annotated[list[AnyMessage], DeltaChannel(messages_delta_reducer)]
@@ -74,7 +147,7 @@ class CouncilOutput(TypedDict):
     """What a caller gets: the conversation with the answer, and the label on it."""
 
     messages: Messages
-    status: Status | None
+    status: Annotated[Status | None, RecordValue]
 
 
 def merge_writes(old: dict[str, Any], writes: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -87,19 +160,19 @@ class CouncilState(CouncilInput):
 
     asked_at: float
     route: Literal["text", "image"]
-    sight: Sight | None
-    annotation: Annotation
-    seating: Seating | None
-    trust: Trust | None
+    sight: Annotated[Sight | None, RecordValue]
+    annotation: Annotated[Annotation, RecordValue]
+    seating: Annotated[Seating | None, RecordValue]
+    trust: Annotated[Trust | None, RecordValue]
     comparison: str
-    proposals: Annotated[list[Proposal], DeltaChannel(append_writes)]
-    ballots: Annotated[list[Ballot], DeltaChannel(append_writes)]
-    absences: Annotated[list[Absence], DeltaChannel(append_writes)]
-    segments: Annotated[list[Segment], DeltaChannel(append_writes)]
-    verdicts: Annotated[list[Verdict], DeltaChannel(append_writes)]
-    judgements: Annotated[list[EqualityJudgement], DeltaChannel(append_writes)]
-    notes: Annotated[list[Note], DeltaChannel(append_writes)]
-    status: Status | None
+    proposals: Annotated[list[Proposal], RecordList(merge_records(Proposal))]
+    ballots: Annotated[list[Ballot], RecordList(merge_records(Ballot))]
+    absences: Annotated[list[Absence], RecordList(merge_records(Absence))]
+    segments: Annotated[list[Segment], RecordList(merge_records(Segment))]
+    verdicts: Annotated[list[Verdict], RecordList(merge_records(Verdict))]
+    judgements: Annotated[list[EqualityJudgement], RecordList(merge_records(EqualityJudgement))]
+    notes: Annotated[list[Note], RecordList(merge_records(Note))]
+    status: Annotated[Status | None, RecordValue]
     kept: Annotated[dict[str, Any], DeltaChannel(merge_writes)]
 
 
@@ -123,3 +196,87 @@ class CouncilUpdate(TypedDict, total=False):
     notes: Any
     status: Status | None
     kept: dict[str, Any]
+
+
+_SINGLE: dict[str, Any] = {
+    "annotation": Annotation,
+    "seating": Seating | None,
+    "sight": Sight | None,
+    "status": Status | None,
+    "trust": Trust | None,
+    "route": Literal["text", "image"],
+    "asked_at": float,
+    "comparison": str,
+}
+_LISTS: dict[str, type[Record]] = {
+    "proposals": Proposal,
+    "ballots": Ballot,
+    "absences": Absence,
+    "segments": Segment,
+    "verdicts": Verdict,
+    "judgements": EqualityJudgement,
+    "notes": Note,
+}
+_NAMES: dict[type[Record], Callable[[Any], Sequence[tuple[str, str]]]] = {
+    Proposal: lambda one: [("character", one.character)],
+    Absence: lambda one: [("character", one.character)],
+    Ballot: lambda one: [
+        ("voter", one.voter),
+        *([("choice", one.choice)] if one.choice else []),
+        *(("ranking", name) for name in one.ranking),
+        *(("approved", name) for name in one.approved),
+        *(("scores", name) for name in one.scores),
+    ],
+}
+"""Where a record names characters."""
+
+
+def read_update(values: Mapping[str, Any], characters: Sequence[str]) -> dict[str, Any]:
+    """An edit of the state, made of records: what `update_state` was given.
+
+    A list replaces the records of the same round and character and keeps the others; an
+    `Overwrite`, in JSON `{"__overwrite__": [...]}`, replaces the whole list.
+
+    Args:
+        values: the keys to change, each with records or plain values.
+        characters: the names that there are; proposals and ballots may name no others.
+
+    Raises:
+        InputError: a key or a name is unknown, or a value does not fit; it names the field.
+    """
+    keys = [*CouncilState.__annotations__, *CouncilInput.__annotations__]
+    return {key: _read_key(key, value, keys, characters) for key, value in values.items()}
+
+
+def _read_key(key: str, value: Any, keys: Sequence[str], characters: Sequence[str]) -> Any:
+    if key not in keys:
+        raise InputError(f"unknown key {key!r} in the edited state", cure=nearest(key, keys))
+    if key in _SINGLE:
+        return _read_value(_SINGLE[key], value, key)
+    if key not in _LISTS:
+        return value
+    replaces, items = read_overwrite(value)
+    items = items if replaces else value
+    if isinstance(items, Mapping | str) or not isinstance(items, Sequence):
+        raise InputError(f"{key} must be a list, not {type(items).__name__}")
+    records = [
+        _read_value(_LISTS[key], one, f"{key}[{place}]", characters)
+        for place, one in enumerate(items)
+    ]
+    return Overwrite(records) if replaces else records
+
+
+def _read_value(typ: Any, value: Any, where: str, characters: Sequence[str] = ()) -> Any:
+    try:
+        record = _adapter(typ).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join((where, *map(str, first["loc"])))
+        raise InputError(f"{field}: {first['msg']} (it is {first['input']!r:.80})") from None
+    for field, name in _NAMES.get(typ, lambda _: ())(record):
+        if name not in characters:
+            raise InputError(
+                f"{where}.{field}: the council has no character {name!r}",
+                cure=nearest(name, characters),
+            )
+    return record

@@ -21,6 +21,7 @@ from mom_council.deliberation.fan_out import Races
 from mom_council.deliberation.selectors import effective_council
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
+from mom_council.graph.compiled import CouncilBuilder, CouncilGraph
 from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
@@ -44,15 +45,14 @@ from mom_council.nodes.synthesizer import synthesizer
 from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
 from mom_council.redaction import remember_variables
-from mom_council.seams.langgraph import as_node
+from mom_council.seams.langgraph import as_edge, as_node
 from mom_council.tracing.langsmith import tracers_of
 
 if TYPE_CHECKING:
     from mom_council.extensions.hook_run import Hooks
 
-Graph = StateGraph[CouncilState, CouncilContext, CouncilInput, CouncilOutput]
 Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
-Rule = Callable[[CouncilState, Runtime[CouncilContext]], Council]
+Rule = Callable[[CouncilState, Runtime[CouncilContext] | None], Council]
 Decide = Callable[[CouncilState, Council], str | list[str]]
 
 
@@ -61,7 +61,7 @@ def build_graph(
     extensions: Mapping[str, Any] | None = None,
     *,
     tools: CallerTools = NO_TOOLS,
-) -> Graph:
+) -> CouncilBuilder:
     """Build the uncompiled graph of a council.
 
     Compile it as it is for a subgraph or a server; give `compile` a checkpointer for threads.
@@ -84,7 +84,7 @@ def build_graph(
     refuse_tools(council.tools, tools)
     read_table(council.prices)  # a table that is wrong is said before anybody is asked
 
-    graph: Graph = StateGraph(
+    graph = CouncilBuilder(
         CouncilState,
         context_schema=CouncilContext,
         input_schema=CouncilInput,
@@ -96,7 +96,10 @@ def build_graph(
 
 
 def _add_nodes(
-    graph: Graph, council: Council, tools: CallerTools, serve: Callable[..., Runnable[Any, Any]]
+    graph: CouncilBuilder,
+    council: Council,
+    tools: CallerTools,
+    serve: Callable[..., Runnable[Any, Any]],
 ) -> None:
     races = Races()
     equipped = update_wrapper(partial(synthesizer, tools=tools), synthesizer)
@@ -114,7 +117,9 @@ def _add_nodes(
         graph.add_node(voter_node(name), serve(vote(name, races), name=name))
 
 
-def _add_edges(graph: Graph, council: Council, decide: Callable[..., Runnable[Any, Any]]) -> None:
+def _add_edges(
+    graph: CouncilBuilder, council: Council, decide: Callable[..., Runnable[Any, Any]]
+) -> None:
     speakers = [c.name for c in council.characters]
     voters = [voter_node(name) for name in voters_of(council)]
 
@@ -152,7 +157,7 @@ def council(
     extensions: Mapping[str, Any] | None = None,
     *,
     tools: CallerTools = NO_TOOLS,
-) -> CompiledStateGraph[Any, Any, Any, Any]:
+) -> CouncilGraph:
     """Open a council: its compiled graph, ready to be invoked, streamed, or added as a node.
 
     It has no checkpointer of its own: as a subgraph it uses its parent's.
@@ -177,7 +182,7 @@ def compile_council(
     extensions: Mapping[str, Any] | None = None,
     *,
     tools: CallerTools = NO_TOOLS,
-) -> CompiledStateGraph[Any, Any, Any, Any]:
+) -> CouncilGraph:
     """Compile a council's graph, with room for its longest deliberation."""
     built = build_graph(council, extensions, tools=tools)
     graph = built.compile(checkpointer=checkpointer, name=council.name)
@@ -195,7 +200,7 @@ def compile_synthesizer(council: Council) -> CompiledStateGraph[Any, Any, Any, A
     return graph.compile()
 
 
-async def make_graph(config: RunnableConfig) -> CompiledStateGraph[Any, Any, Any, Any]:
+async def make_graph(config: RunnableConfig) -> CouncilGraph:
     """The factory that `langgraph.json` names: a run or an assistant chooses its council by name.
 
     It looks for `council` in the run's configuration or context (the server lays both in
@@ -239,7 +244,7 @@ def _hooks(council: Council, extensions: Mapping[str, Any] | None) -> Hooks | No
 def _under(council: Council, hooks: Hooks | None) -> Rule:
     """The rules that nodes and edges go by: this run's, and as deep as the question takes."""
 
-    def ruled(state: CouncilState, runtime: Runtime[CouncilContext]) -> Council:
+    def ruled(state: CouncilState, runtime: Runtime[CouncilContext] | None) -> Council:
         context = context_of(runtime)
         written = council if hooks is None else hooks.rules(context.extensions_off)
         return effective_council(state, apply_context(written, context))
@@ -265,15 +270,12 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
 
 
 def _decide(decision: Decide, ruled: Rule) -> Runnable[Any, Any]:
-    """Make an edge of a decision, under this run's rules.
+    """Make an edge of a decision, under this run's rules; without a run, under the council's.
 
     It is asynchronous too, because LangGraph sends a plain function to a thread at every step.
     """
 
-    def decide_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
+    def decide(state: CouncilState, runtime: Runtime[CouncilContext] | None) -> str | list[str]:
         return decision(state, ruled(state, runtime))
 
-    async def decide(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
-        return decide_sync(state, runtime)
-
-    return as_node(decide_sync, decide, name=decision.__name__)
+    return as_edge(decide, name=decision.__name__)

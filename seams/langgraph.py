@@ -5,7 +5,11 @@ any release of LangGraph; `tests/seams/test_langgraph.py` compares each with Lan
 behaviour, and says which one broke.
 
     has_checkpointer        whether the run in which a node runs keeps its state
-    as_node                 a node that serves synchronous and asynchronous callers
+    as_node, as_edge        nodes and edges that serve synchronous and asynchronous callers
+    ForkableGraph           a compiled graph whose every checkpoint can be forked
+    register_records        the types of ours that every saver may read
+    read_overwrite          what an `Overwrite` holds, in each of its forms
+    do_once                 work that a resumed node does not do again
     messages_delta_reducer  the reducer that gives delta messages stable ids
     PackedSerializer        a thread's values as compressed msgpack
     GroupedSqliteSaver      SQLite rows committed together, dead rows dropped
@@ -17,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -25,8 +29,9 @@ from typing import Any
 import aiosqlite
 import ormsgpack
 from langchain_core.runnables import RunnableConfig
-from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_RUNTIME
 from langgraph._internal._runnable import RunnableCallable
+from langgraph.channels.binop import _get_overwrite as read_overwrite
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
     ChannelVersions,
@@ -34,22 +39,29 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
     get_checkpoint_metadata,
 )
-from langgraph.checkpoint.serde import jsonplus
+from langgraph.checkpoint.serde import _msgpack, jsonplus
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_config
+from langgraph.func import task
 from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
+from langgraph.graph.state import CompiledStateGraph
 from pydantic import BaseModel
 
 __all__ = [
     "POSTGRES_THREADS",
     "POSTGRES_TURNS_INDEX",
+    "ForkableGraph",
     "GroupedSqliteSaver",
     "PackedSerializer",
+    "as_edge",
     "as_node",
+    "do_once",
     "has_checkpointer",
     "messages_delta_reducer",
+    "read_overwrite",
+    "register_records",
 ]
 
 
@@ -67,6 +79,74 @@ def as_node(
     callback round for each node.
     """
     return RunnableCallable(run_sync, run, name=name, trace=False)
+
+
+def as_edge(decide: Callable[[Any, Any], Any], *, name: str) -> RunnableCallable:
+    """An edge that is asked with the state and the runtime, which is None outside a run.
+
+    `update_state` asks the edges of the node in whose name it writes, and has no runtime to give;
+    a parameter called `runtime` would make LangGraph refuse that.
+    """
+
+    def run_sync(state: Any, config: RunnableConfig) -> Any:
+        return decide(state, config.get("configurable", {}).get(CONFIG_KEY_RUNTIME))
+
+    async def run(state: Any, config: RunnableConfig) -> Any:
+        return run_sync(state, config)
+
+    return RunnableCallable(run_sync, run, name=name, trace=False)
+
+
+class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled graph that can be updated after a fan-out without naming a node.
+
+    LangGraph calls that ambiguous. Here the nodes of a fan-out all lead to the same place, so any
+    of them will do.
+    """
+
+    def _infer_as_node(self, versions_seen: dict[str, ChannelVersions]) -> str | None:
+        if name := super()._infer_as_node(versions_seen):
+            return name
+        last = {
+            name: max(versions_seen[name].values())
+            for name in self.nodes
+            if versions_seen.get(name)
+        }
+        newest = max(last.values(), default=None)
+        return next((name for name, seen in last.items() if seen == newest), None)
+
+
+def register_records(records: Iterable[type[BaseModel]]) -> None:
+    """Let every saver of this process read these types back, in strict mode and without a warning.
+
+    A subgraph has no public way to name its types to the saver of its parent, or of the server
+    that runs it. They must be pure values: building one has no effect.
+    """
+    named = {(one.__module__, one.__name__) for one in records}
+    _msgpack.SAFE_MSGPACK_TYPES = _msgpack.SAFE_MSGPACK_TYPES | named
+
+
+async def do_once(name: str, act: Callable[[], Awaitable[Any]]) -> Any:
+    """Do something as a task of the node, which LangGraph keeps and does not do again.
+
+    Its result is plain JSON. A synchronous run's tasks run in threads, where LangGraph refuses
+    asynchronous ones; the work stays on this loop all the same, where its clients are.
+    """
+    remembered: Any = task(name=name)
+    try:
+        return await remembered(act)()
+    except RuntimeError as error:
+        if "async tasks cannot be called" not in str(error):
+            raise
+    loop = asyncio.get_running_loop()
+
+    def wait() -> Any:
+        async def awaited() -> Any:
+            return await act()
+
+        return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
+
+    return await asyncio.wrap_future(remembered(wait)())
 
 
 # Where records stood in the versions whose threads may still lie on a disk. Each is found by the
@@ -114,6 +194,7 @@ class PackedSerializer(JsonPlusSerializer):
         )
         self._read_other = self._unpack_ext_hook
         self._unpack_ext_hook = self._read_extension
+        self._custom_unpack_ext_hook = True  # a strict graph's copy keeps it
 
     def _read_extension(self, code: int, data: bytes) -> Any:
         """Read one of our records by its name, wherever it stood; LangGraph reads the rest."""

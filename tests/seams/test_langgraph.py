@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,20 +10,26 @@ import aiosqlite
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde import _msgpack
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Overwrite, interrupt
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from mom_council.seams.langgraph import (
+    ForkableGraph,
     GroupedSqliteSaver,
     PackedSerializer,
+    as_edge,
     as_node,
+    do_once,
     has_checkpointer,
     messages_delta_reducer,
+    read_overwrite,
+    register_records,
 )
 
 
@@ -204,3 +211,92 @@ async def test_the_list_of_threads_counts_their_questions(tmp_path: Path) -> Non
     rows = await saver.thread_rows(10)
     await closed(saver)
     assert [(row[0], row[1]) for row in rows] == [("a", 2), ("b", 1)]
+
+
+def forked(saver: Any) -> Any:
+    """Two nodes side by side, then an edge that looks at the state."""
+
+    def decide(state: State, runtime: Any) -> str:
+        assert runtime is None or runtime.context is None
+        return "end" if state.get("seen") else END
+
+    built = StateGraph(State)
+    built.add_node("first", lambda _: {"seen": True})
+    for name in ("left", "right"):
+        built.add_node(name, lambda _, name=name: {"notes": [Note(text=name)]})
+        built.add_edge("first", name)
+        built.add_edge(name, "join")
+    built.add_node("join", lambda _: {})
+    built.add_node("end", lambda _: {"notes": [Note(text="end")]})
+    built.add_edge(START, "first")
+    built.add_conditional_edges("join", as_edge(decide, name="after_join"), ["end", END])
+    return ForkableGraph(**vars(built.compile(saver)))
+
+
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+def test_an_edge_is_asked_without_a_runtime_when_a_thread_is_edited() -> None:
+    graph = forked(InMemorySaver())
+    graph.invoke({"notes": []}, CONFIG)
+    end = next(one for one in graph.get_state_history(CONFIG) if one.next == ("end",))
+    fork = graph.update_state(end.config, {"seen": False})
+    assert graph.get_state(fork).next == ()
+
+
+async def test_a_fork_after_a_fan_out_needs_no_name_of_a_node() -> None:
+    graph = forked(InMemorySaver())
+    await graph.ainvoke({"notes": []}, CONFIG)
+    async for one in graph.aget_state_history(CONFIG):
+        if one.next != ("__start__",):
+            fork = await graph.aupdate_state(one.config, {})
+            assert (await graph.aget_state(fork)).next == one.next
+
+
+def test_an_overwrite_is_read_in_each_form_that_langgraph_reads() -> None:
+    forms: list[Any] = [Overwrite([1]), {"__overwrite__": [1]}]
+    assert [read_overwrite(form) for form in forms] == [(True, [1])] * 2
+    assert read_overwrite([1]) == (False, None)
+
+
+def test_a_registered_record_is_read_by_a_serializer_that_knows_nothing_of_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_msgpack, "SAFE_MSGPACK_TYPES", _msgpack.SAFE_MSGPACK_TYPES)
+    strict = JsonPlusSerializer(allowed_msgpack_modules=None)
+    stored = strict.dumps_typed([Note(text="kept")])
+    assert strict.loads_typed(stored) == [{"text": "kept", "size": 0}]
+    caplog.clear()
+    register_records([Note])
+    assert strict.loads_typed(stored) == [Note(text="kept")]
+    assert JsonPlusSerializer().loads_typed(stored) == [Note(text="kept")]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+async def test_work_is_done_once_when_its_node_is_resumed(*, synchronous: bool) -> None:
+    done: list[int] = []
+
+    async def pay() -> int:
+        done.append(1)
+        return len(done)
+
+    async def run(_: State) -> dict[str, Any]:
+        paid = await do_once("pay", pay)
+        return {"notes": [Note(text=f"{interrupt('sure?')}{paid}")]}
+
+    def run_sync(state: State) -> dict[str, Any]:
+        return asyncio.run(run(state))
+
+    built = StateGraph(State)
+    built.add_node("act", as_node(run_sync, run, name="act"))
+    built.add_edge(START, "act")
+    graph = built.compile(InMemorySaver())
+    yes: Any = Command(resume="yes")
+    if synchronous:
+        await asyncio.to_thread(graph.invoke, {"notes": []}, CONFIG)
+        result = await asyncio.to_thread(graph.invoke, yes, CONFIG)
+    else:
+        await graph.ainvoke({"notes": []}, CONFIG)
+        result = await graph.ainvoke(yes, CONFIG)
+    assert (result["notes"][-1].text, done) == ("yes1", [1])

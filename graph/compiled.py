@@ -1,0 +1,62 @@
+"""A council's graph as its callers hold it: edits are checked before they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import END, START
+from langgraph.graph import StateGraph
+from langgraph.types import StateUpdate
+
+from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, read_update
+from mom_council.seams.langgraph import ForkableGraph
+
+
+class CouncilGraph(ForkableGraph):
+    """A compiled council: LangGraph's own graph, whose every checkpoint can be forked.
+
+    `update_state` takes records or plain values (proposals, ballots, verdicts, ...), and refuses
+    what does not fit before anything is stored.
+    """
+
+    def bulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """Edit a thread; `update_state` goes through here.
+
+        Raises:
+            InputError: an unknown key or character, or a value that does not fit.
+        """
+        return super().bulk_update_state(config, self._read(supersteps))
+
+    async def abulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """Edit a thread; `aupdate_state` goes through here.
+
+        Raises:
+            InputError: an unknown key or character, or a value that does not fit.
+        """
+        return await super().abulk_update_state(config, self._read(supersteps))
+
+    def _read(self, supersteps: Sequence[Sequence[StateUpdate]]) -> list[list[StateUpdate]]:
+        return [[self._read_edit(edit) for edit in edits] for edits in supersteps]
+
+    def _read_edit(self, edit: StateUpdate) -> StateUpdate:
+        edit = StateUpdate(*edit)
+        if not isinstance(edit.values, Mapping):
+            return edit
+        names = [name for name in self.nodes if name not in (START, END)]
+        return edit._replace(values=read_update(edit.values, names))
+
+
+class CouncilBuilder(StateGraph[CouncilState, CouncilContext, CouncilInput, CouncilOutput]):
+    """A council's graph before it is compiled."""
+
+    def compile(self, *args: Any, **options: Any) -> CouncilGraph:
+        """Compile it, with the arguments of LangGraph's own `compile`."""
+        compiled = super().compile(*args, **options)
+        return CouncilGraph(**vars(compiled))
