@@ -4,9 +4,9 @@ Lists are delta channels: a checkpoint holds what a step added, not the whole li
 thread grows with what was said and not with the square of it. What nodes store here are the
 records of `records`; no client, no secret, no second copy of a text.
 
-Whoever edits a thread may write records or plain values, such as Studio sends; `read_update` makes
-records of them before anything is stored. What a saver gives back as plain values, because it does
-not know our types, becomes a record again too.
+Whoever edits a thread may write records or plain values, such as Studio sends; `edits` makes records
+of them before anything is stored. What a saver gives back as plain values, because it does not know
+our types, becomes a record again too.
 """
 
 from __future__ import annotations
@@ -18,12 +18,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from langchain_core.messages import AnyMessage
 from langgraph.channels.delta import DeltaChannel
 from langgraph.channels.last_value import LastValue
-from langgraph.types import Overwrite
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from mom_council.councils.refusals import nearest
-from mom_council.errors import InputError
 from mom_council.records import (
     Absence,
     Annotation,
@@ -36,7 +33,7 @@ from mom_council.records import (
     Status,
     Verdict,
 )
-from mom_council.seams.langgraph import messages_delta_reducer, read_overwrite, register_records
+from mom_council.seams.langgraph import messages_delta_reducer, register_records
 from mom_council.voting.fitted import Trust
 
 R = TypeVar("R", bound=Record)
@@ -126,11 +123,12 @@ class RecordValue(LastValue[Any]):
     def get(self) -> Any:
         """The record."""
         value = super().get()
-        return _adapter(self.typ).validate_python(value) if isinstance(value, Mapping) else value
+        return adapter_of(self.typ).validate_python(value) if isinstance(value, Mapping) else value
 
 
 @functools.cache
-def _adapter(typ: Any) -> TypeAdapter[Any]:
+def adapter_of(typ: Any) -> TypeAdapter[Any]:
+    """What makes a value of this type of plain values."""
     return TypeAdapter(typ)
 
 
@@ -196,87 +194,3 @@ class CouncilUpdate(TypedDict, total=False):
     notes: Any
     status: Status | None
     kept: dict[str, Any]
-
-
-_SINGLE: dict[str, Any] = {
-    "annotation": Annotation,
-    "seating": Seating | None,
-    "sight": Sight | None,
-    "status": Status | None,
-    "trust": Trust | None,
-    "route": Literal["text", "image"],
-    "asked_at": float,
-    "comparison": str,
-}
-_LISTS: dict[str, type[Record]] = {
-    "proposals": Proposal,
-    "ballots": Ballot,
-    "absences": Absence,
-    "segments": Segment,
-    "verdicts": Verdict,
-    "judgements": EqualityJudgement,
-    "notes": Note,
-}
-_NAMES: dict[type[Record], Callable[[Any], Sequence[tuple[str, str]]]] = {
-    Proposal: lambda one: [("character", one.character)],
-    Absence: lambda one: [("character", one.character)],
-    Ballot: lambda one: [
-        ("voter", one.voter),
-        *([("choice", one.choice)] if one.choice else []),
-        *(("ranking", name) for name in one.ranking),
-        *(("approved", name) for name in one.approved),
-        *(("scores", name) for name in one.scores),
-    ],
-}
-"""Where a record names characters."""
-
-
-def read_update(values: Mapping[str, Any], characters: Sequence[str]) -> dict[str, Any]:
-    """An edit of the state, made of records: what `update_state` was given.
-
-    A list replaces the records of the same round and character and keeps the others; an
-    `Overwrite`, in JSON `{"__overwrite__": [...]}`, replaces the whole list.
-
-    Args:
-        values: the keys to change, each with records or plain values.
-        characters: the names that there are; proposals and ballots may name no others.
-
-    Raises:
-        InputError: a key or a name is unknown, or a value does not fit; it names the field.
-    """
-    keys = [*CouncilState.__annotations__, *CouncilInput.__annotations__]
-    return {key: _read_key(key, value, keys, characters) for key, value in values.items()}
-
-
-def _read_key(key: str, value: Any, keys: Sequence[str], characters: Sequence[str]) -> Any:
-    if key not in keys:
-        raise InputError(f"unknown key {key!r} in the edited state", cure=nearest(key, keys))
-    if key in _SINGLE:
-        return _read_value(_SINGLE[key], value, key)
-    if key not in _LISTS:
-        return value
-    replaces, items = read_overwrite(value)
-    items = items if replaces else value
-    if isinstance(items, Mapping | str) or not isinstance(items, Sequence):
-        raise InputError(f"{key} must be a list, not {type(items).__name__}")
-    records = [
-        _read_value(_LISTS[key], one, f"{key}[{place}]", characters)
-        for place, one in enumerate(items)
-    ]
-    return Overwrite(records) if replaces else records
-
-
-def _read_value(typ: Any, value: Any, where: str, characters: Sequence[str] = ()) -> Any:
-    try:
-        record = _adapter(typ).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join((where, *map(str, first["loc"])))
-        raise InputError(f"{field}: {first['msg']} (it is {first['input']!r:.80})") from None
-    for field, name in _NAMES.get(typ, lambda _: ())(record):
-        if name not in characters:
-            raise InputError(
-                f"{where}.{field}: the council has no character {name!r}",
-                cure=nearest(name, characters),
-            )
-    return record

@@ -11,7 +11,8 @@ from langgraph.graph import StateGraph
 from langgraph.types import StateUpdate
 
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, read_update
+from mom_council.deliberation.edits import read_update
+from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState
 from mom_council.seams.langgraph import ForkableGraph
 
 
