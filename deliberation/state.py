@@ -4,7 +4,7 @@ Lists are delta channels: a checkpoint holds what a step added, not the whole li
 thread grows with what was said and not with the square of it. What nodes store here are the
 records of `records`; no client, no secret, no second copy of a text.
 
-Whoever edits a thread may write records or plain values, such as Studio sends; `edits` makes records
+Whoever edits a thread may write records or plain values, as Studio does; `edits` makes records
 of them before anything is stored. What a saver gives back as plain values, because it does not know
 our types, becomes a record again too.
 """
