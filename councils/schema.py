@@ -190,8 +190,8 @@ class Deliberation(Section):
     )
     ballots: Literal["auto", "always"] = Field(
         default="auto",
-        description="auto: no ballots when all proposals give the same answer; always: they "
-        "always vote",
+        description="auto: no ballots when more than half give the same answer, which then leads; "
+        "always: they always vote, and a vote against such an answer is noted",
     )
     mode: Literal["independent", "sequential"] = Field(
         default="independent",

@@ -17,13 +17,12 @@ from mom_council.deliberation.selectors import (
     pending_speakers,
     pending_voters,
     proposals_at,
-    same_answer,
     sort_by_seat,
     waiting_characters,
 )
 from mom_council.deliberation.state import CouncilState
 from mom_council.records import Proposal
-from mom_council.voting.counting import answer_of, group_answers
+from mom_council.voting.counting import answer_of, group_answers, is_settled_by_answers
 from mom_council.voting.early_exit import enough
 from mom_council.voting.methods import METHODS
 from mom_council.voting.reading import group_equal
@@ -163,7 +162,7 @@ def needs_ballots(state: CouncilState, council: Council) -> bool:
     if not rules.asks_voters or not voters:
         return False
     standing, kind = candidates(state, council), state["annotation"].kind
-    if rules.ballots == "auto" and same_answer(standing, state):
+    if rules.ballots == "auto" and is_settled_by_answers(standing, kind=kind):
         return False
     groups = group_answers(standing, kind=kind)
     if any(group.silent for group in groups) and sum(not group.silent for group in groups) < 2:

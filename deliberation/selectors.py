@@ -250,17 +250,6 @@ def sort_by_seat(
     return sorted(proposals, key=lambda p: place.get(p.character, len(place)))
 
 
-def same_answer(proposals: Sequence[Proposal], state: CouncilState) -> bool:
-    """Whether all proposals give one and the same final answer, or say the same word for word."""
-    if len({" ".join(p.text.split()).casefold() for p in proposals}) == 1:
-        return True
-    annotation = state.get("annotation")
-    if annotation is not None and annotation.kind == "open":
-        return False
-    answers = [answer_of(p) for p in proposals]
-    return all(answers) and len(group_equal(answers)) == 1
-
-
 def voters_this_round(state: CouncilState, council: Council) -> tuple[str, ...]:
     """Who votes this round: those who spoke in it, are still here, and have a choice to make.
 

@@ -17,7 +17,7 @@ from mom_council.evals.asking import SoloAnswer, ask_everyone
 from mom_council.evals.cases import Case
 from mom_council.evals.scorers import SCORERS, suits
 from mom_council.tracing.store import Span, TraceStore, TraceView
-from mom_council.voting.reading import read_answer
+from mom_council.voting.reading import find_options, read_answer
 
 Progress = Callable[[int, int], None]
 """(questions done, questions in all), called after each."""
@@ -84,7 +84,8 @@ def recorded(
             continue
         mark = score(solo.text, case) if case.gold is not None or case.check else None
         models[name] = RecordedAnswer(
-            ans=(mark and mark.answer) or read_answer(solo.text, kind="closed").bare,
+            ans=(mark and mark.answer)
+            or read_answer(solo.text, kind="closed", options=case.options or ()).bare,
             ok=1 if mark is not None and mark.ok else 0,
             chars=len(solo.text),
             text=solo.text or None,
@@ -136,13 +137,15 @@ def from_trace(view: TraceView) -> RecordedQuestion | None:
             first.setdefault(str(name), span)
     if not first or not view.summary.question:
         return None
+    question = _whole(view.summary.question, next(iter(first.values())))
+    options = find_options(question)
     return RecordedQuestion(
         id=view.summary.id,
         dataset=view.summary.council,
-        question=_whole(view.summary.question, next(iter(first.values()))),
+        question=question,
         models={
             name: RecordedAnswer(
-                ans=read_answer(span.reply, kind="closed").bare,
+                ans=read_answer(span.reply, kind="closed", options=options).bare,
                 chars=len(span.reply),
                 text=span.reply,
                 input_tokens=span.input_tokens,

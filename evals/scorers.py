@@ -157,7 +157,8 @@ def score_exact(text: str, case: Case) -> Mark:
     gold = str(case.gold)
     read = read_answer(text, kind="closed")
     same = are_same(read, read_gold(gold)) or _even(text) == _even(gold)
-    answer = read.bare
+    # Where no options are known, "C. Darwin" may be a name: it is kept whole.
+    answer = read.form if read.type == "choice" else read.bare
     if answer is None and len(text) <= _SHORT and (same or not is_refusal(text)):
         # No answer that can be read, but words, which can be the same as another's.
         answer = _even(text) or None
@@ -187,8 +188,10 @@ def score_number(text: str, case: Case) -> Mark:
         return Mark(ok=False, answer=answer, note="the gold answer is no number")
     if said is None:
         return Mark(ok=False, answer=answer, note="no number was answered")
-    ok = math.isclose(float(said), float(gold), rel_tol=TOLERANCE, abs_tol=TOLERANCE * (gold == 0))
-    return Mark(ok=said == gold or ok, answer=answer)
+    near = math.isclose(
+        float(said), float(gold), rel_tol=TOLERANCE, abs_tol=TOLERANCE * (gold == 0)
+    )
+    return Mark(ok=near or said == gold or are_same(read, read_gold(str(case.gold))), answer=answer)
 
 
 def value_of(text: str) -> Fraction | None:

@@ -95,21 +95,43 @@ def _kind_of(proposal: Proposal, kind: AnswerKind) -> tuple[str, str]:
     return "words", " ".join(proposal.text.split()).casefold()
 
 
+def majority_answer(
+    proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown"
+) -> AnswerGroup | None:
+    """The equal answers that more than half of those who spoke gave; None where there are none."""
+    spoke = len({each.character for each in proposals})
+    groups = group_answers(proposals, kind=kind)
+    large = (each for each in groups if each.answer is not None and 2 * len(each.members) > spoke)
+    return next(large, None)
+
+
+def is_settled_by_answers(proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown") -> bool:
+    """Whether counting equal answers leaves ballots nothing to decide.
+
+    One answer was given by more than half of those who spoke, and they have more than half of the
+    weight; or everybody says the same word for word.
+    """
+    standing = {each.character: each for each in proposals}.values()
+    if len({" ".join(each.text.split()).casefold() for each in standing}) == 1:
+        return True
+    most = majority_answer(proposals, kind=kind)
+    return most is not None and 2 * most.weight > total(each.weight for each in standing)
+
+
 def overturned(proposals: Sequence[Proposal], verdict: Verdict, *, kind: AnswerKind) -> str:
     """What to say where ballots put another answer before one that most had given."""
     if not METHODS[verdict.method].asks_voters or not verdict.ballots or not verdict.options:
         return ""
+    most = majority_answer(proposals, kind=kind)
+    if most is None or verdict.leader in most.members:
+        return ""
+    leading = verdict.options[0].answer
+    first = repr(leading) if leading is not None else f"what {verdict.leader} proposed"
     spoke = len({each.character for each in proposals})
-    for group in group_answers(proposals, kind=kind):
-        most = group.answer is not None and 2 * len(group.members) > spoke
-        if most and verdict.leader not in group.members:
-            leading = verdict.options[0].answer
-            first = repr(leading) if leading is not None else f"what {verdict.leader} proposed"
-            return (
-                f"The vote put {first} before {group.answer!r}, which {len(group.members)} of "
-                f"{spoke} had answered."
-            )
-    return ""
+    return (
+        f"The vote put {first} before {most.answer!r}, which {len(most.members)} of {spoke} had "
+        "answered."
+    )
 
 
 def _valid(ballot: Ballot, candidates: Set[str]) -> Ballot:

@@ -66,12 +66,14 @@ async def test_proposals_are_packed_into_the_synthesizers_window(stage: Stage) -
 
 
 async def test_candidates_are_packed_into_a_voters_window(stage: Stage) -> None:
-    seat(stage, {"Ada": "Loons.", "Boris": SENTENCE * 200 + END, "Clara": SENTENCE * 150 + END})
+    ends = (END, "So it is 41.")
+    long = {"Boris": SENTENCE * 200 + ends[0], "Clara": SENTENCE * 150 + ends[1]}
+    seat(stage, {"Ada": "Loons.", **long})
     council = desk(stage, models={"ada": voice(stage, "ada", context=4_096)})
     status = (await ask(council))["status"]
     [ballot] = [call for call in stage.calls_to("ada") if candidates(call.body)]
     assert _tokens(ballot) <= 4_096 - 2_048
-    assert all(text.endswith(END) for text in candidates(ballot.body).values())
+    assert all(text.endswith(ends) for text in candidates(ballot.body).values())
     assert any(note.startswith("'ada' reads 4,096 tokens") for note in status.notes)
     for name in ("boris", "clara"):
         assert all("left out" not in said(call.body) for call in stage.calls_to(name))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from mom_council.councils.loader import load_council
 from mom_council.tests.graph.desk import ask, candidates, desk, seat, voice, voting, written
 from mom_council.tests.stage import Reply, Stage
@@ -118,9 +120,30 @@ async def test_ballots_that_overturn_a_majority_of_equal_answers_say_so(stage: S
     answers = {"Ada": "Answer: 42", "Boris": "Answer: 42", "Clara": "Answer: 41"}
     seat(stage, answers, likes="41")
     stage.model("pen", reply="Answer: 41")
-    status = (await ask(desk(stage), "What is 17 + 25?"))["status"]
+    council = desk(stage, deliberation={"ballots": "always"})
+    status = (await ask(council, "What is 17 + 25?"))["status"]
     assert status.verdict.options[0].answer == "41"
     assert "which 2 of 3 had answered" in " ".join(status.notes)
+
+
+async def test_no_ballot_is_asked_for_where_most_gave_one_answer(stage: Stage) -> None:
+    answers = {"Ada": "Answer: 42", "Boris": "So it is 42.", "Clara": "Answer: 41"}
+    seat(stage, answers, likes="41")
+    stage.model("pen", reply="Answer: 42")
+    status = (await ask(desk(stage), "What is 17 + 25?"))["status"]
+    assert status.verdict.options[0].answer == "42"
+    assert status.verdict.share == pytest.approx(2 / 3)
+    assert status.dissent == ("Clara",)
+    assert not voting(stage.calls)
+
+
+async def test_ballots_are_asked_for_where_the_weight_is_not_with_the_most(stage: Stage) -> None:
+    seat(stage, {"Ada": "Answer: 42", "Boris": "So it is 42.", "Clara": "Answer: 41"})
+    stage.model("pen", reply="Answer: 42")
+    made = written(stage)
+    made["characters"][2]["weight"] = 3
+    await ask(load_council(made), "What is 17 + 25?")
+    assert voting(stage.calls)
 
 
 async def test_where_the_question_lists_options_only_their_letters_are_answers(

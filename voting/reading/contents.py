@@ -107,7 +107,8 @@ def _is_abbreviation(text: str, start: int, at: int) -> bool:
         # "J. K. Rowling" goes on; "The answer is B. The others are wrong." does not.
         return (
             re.match(
-                r"\.\s?(?:[A-Z]\.|(?!The\b|This\b|It\b|We\b|All\b|So\b|In\b|If\b|As\b|For\b)[A-Z][\w'-]+)",
+                r"\.\s?(?:[A-Z]\.|(?!(?:the|this|it|we|all|so|in|if|as|for|because|since|is|are|that|which|and|or|"
+                r"but|both|none|i|you)\b)[a-z]{2,}|(?!The\b|This\b|It\b|We\b|All\b|So\b|In\b|If\b|As\b|For\b)[A-Z][\w'-]+)",
                 text[at : at + 30],
             )
             is not None
@@ -323,7 +324,9 @@ _IS = re.compile(
     re.IGNORECASE,
 )
 _EAST_IS = re.compile(r"(?:是|为|は|은|는|هو|هي)\s*(?P<said>[^\n。]{1,40})$")
-_NAME = re.compile(r"(?:the )?[A-ZÀ-ÞА-Я][^\W\d_]{2,}(?: [A-ZÀ-ÞА-Я][^\W\d_]+){0,3}")
+_NAME = re.compile(
+    r"(?:the )?(?:[A-Z]\. ?){0,3}[A-ZÀ-ÞА-Я][^\W\d_]{2,}(?: [A-ZÀ-ÞА-Я][^\W\d_]+){0,3}"
+)
 
 
 def predicate(sentence: str, take: Take) -> Answer | None:

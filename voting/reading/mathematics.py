@@ -47,6 +47,11 @@ def number_answer(quantity: Quantity, text: str) -> Answer:
     # A noun that came before its adjective, or without it: "8 years old" says "8 years".
     alts = frozenset({plain, *steps[:-1]})
     sign = "-" if quantity.value < 0 else ""
+    if quantity.compound:
+        form = f"{number} {quantity.unit}"
+        return Answer(
+            "number", form, steps[-1], frozenset(steps[:-1]), form, quantity.base, quantity.words[0]
+        )
     gap = "" if quantity.unit[:1] in "%°" else " "
     form = f"{sign}{quantity.symbol}{number.removeprefix('-')}{gap}{quantity.unit}".strip()
     return Answer(

@@ -79,13 +79,14 @@ _UNITS = _rows(
 )
 _TIMES = {
     "hundred": 100, "hundert": 100, "cent": 100, "cents": 100, "cento": 100, "सौ": 100,
-    "مئة": 100, "مائة": 100, "مئتان": 200,
+    "مئة": 100, "مائة": 100,
     "thousand": 1000, "tausend": 1000, "mille": 1000, "mila": 1000, "mil": 1000,
     "тысяча": 1000, "тысячи": 1000, "тысяч": 1000, "हज़ार": 1000, "हजार": 1000, "ألف": 1000,
-    "آلاف": 1000, "lakh": 10**5, "lakhs": 10**5, "लाख": 10**5, "crore": 10**7, "crores": 10**7,
+    "آلاف": 1000, "الاف": 1000, "ألفا": 1000, "lakh": 10**5, "lakhs": 10**5, "लाख": 10**5, "crore": 10**7, "crores": 10**7,
     "करोड़": 10**7, "million": 10**6, "millions": 10**6, "millionen": 10**6, "millones": 10**6,
     "millón": 10**6, "milhão": 10**6, "milhões": 10**6, "milione": 10**6, "milioni": 10**6,
     "миллион": 10**6, "миллиона": 10**6, "миллионов": 10**6, "مليون": 10**6,
+    "ملايين": 10**6, "مليونا": 10**6,
     "billion": 10**9, "milliarde": 10**9, "milliarden": 10**9, "milliard": 10**9,
     "milliards": 10**9, "miliardo": 10**9, "miliardi": 10**9, "миллиард": 10**9, "مليار": 10**9,
     "dozen": 12, "dutzend": 12, "douzaine": 12, "docena": 12, "dúzia": 12, "dozzina": 12,
@@ -104,6 +105,18 @@ _ITALIAN = re.compile(
     r"^(vent|trent|quarant|cinquant|sessant|settant|ottant|novant)[aoi]?"
     r"(uno|due|tre|tré|quattro|cinque|sei|sette|otto|nove)$"
 )
+_ITALIAN_HUNDREDS = re.compile(r"(due|tre|quattro|cinque|sei|sette|otto|nove)?cent(o?)(.*)")
+_ARABIC_HUNDREDS = re.compile(r"(ثلاث|أربع|اربع|خمس|ست|سبع|ثماني?|تسع)(?:مائة|مئة)")
+_ARABIC_TEEN_ONES = {
+    "أحد": 1, "احد": 1, "إحدى": 1, "احدى": 1, "اثنا": 2, "اثني": 2, "اثنتا": 2, "اثنتي": 2,
+    "إثنا": 2, "إثني": 2,
+}  # fmt: skip
+"""What stands for 1 and 2 in 11 and 12 alone; by itself `أحد` is somebody."""
+_ARABIC_TWO = {
+    "مئتان": 200, "مئتين": 200, "مائتان": 200, "مائتين": 200, "مئتا": 200, "مئتي": 200, "ألفان": 2000,
+    "ألفين": 2000, "مليونان": 2 * 10**6, "مليونين": 2 * 10**6,
+}  # fmt: skip
+_ARABIC_ENDING = re.compile("[\u064b-\u0652]")
 _PARTS = {
     "half": Fraction(1, 2), "halves": Fraction(1, 2), "third": Fraction(1, 3),
     "thirds": Fraction(1, 3), "quarter": Fraction(1, 4), "quarters": Fraction(1, 4),
@@ -121,8 +134,8 @@ def read_number_words(text: str) -> tuple[Fraction, str] | None:
     east = _read_east_asian(text)
     if east is not None:
         return east
-    words = text.casefold().replace("-", " ").split()
-    rest = text.replace("-", " ").split()
+    text = _without_endings(text).replace("-", " ")
+    words, rest = text.casefold().split(), text.split()
     negative = bool(words) and words[0] in _MINUS
     start = 1 if negative else 0
     if start < len(words) and words[start] in ("a", "one") and len(words) > start + 1:
@@ -143,34 +156,74 @@ def read_number_words(text: str) -> tuple[Fraction, str] | None:
     return (-number if negative else number), " ".join(rest[at:])
 
 
+def _without_endings(text: str) -> str:
+    """Without the vowel signs of Arabic: `ألفاً` is `ألفا`."""
+    return text if text.isascii() else _ARABIC_ENDING.sub("", text)
+
+
 def _sum(words: list[str], at: int) -> tuple[Fraction, int] | None:
     """The words of a number added and multiplied up, and where the first other word stands."""
-    total, current = 0, 0
-    limit = _ANY
-    begin = at
+    number, begin = _Number(), at
     while at < len(words):
-        if at > begin and words[at] in _AND and at + 1 < len(words):
-            if _word(words[at + 1]) is None:
+        if at > begin and words[at] in _AND:
+            if not _goes_on(words, at + 1):
                 break
             at += 1
-        value = _word(words[at])
-        if value is None:
+        word, value, after = _next_word(words, at)
+        if value is None or not number.take(word, value, later=at > begin):
             break
-        if _multiplies(words[at], value, at > begin):
-            if value <= 200 and value != 200:
-                current = (current or 1) * value
-                limit = value
+        at = after
+    return (Fraction(number.total + number.current), at) if at > begin else None
+
+
+class _Number:
+    """A number as it is said: what is complete, what is being said, and what may follow."""
+
+    def __init__(self) -> None:
+        self.total = self.current = 0
+        self.limit = _ANY
+
+    def take(self, word: str, value: int, *, later: bool) -> bool:
+        """Take a word in; False where it does not belong to this number."""
+        word = word.removeprefix("و")
+        if _multiplies(word, value, later):
+            if value <= 200:
+                self.current = (self.current or 1) * value
+                self.limit = value
+            elif value > self.total > 0:  # mil millones
+                self._complete((self.total + self.current) * value)
             else:
-                total, current, limit = total + (current or 1) * value, 0, _ANY
-        elif words[at] in ("vingt", "vingts") and current % 100 == 4:
-            current, limit = current + 76, 80  # quatre-vingts
-        elif value < limit or _follows(words[at], value, limit):
-            current += value
-            limit = value if value >= 10 else _ONES
+                self._complete(self.total + (self.current or 1) * value)
+        elif word in _ARABIC_TWO and value >= 1000:
+            self._complete(self.total + value)
+        elif word in ("vingt", "vingts") and self.current % 100 == 4:
+            self.current, self.limit = self.current + 76, 80  # quatre-vingts
+        elif value < self.limit or _follows(word, value, self.limit):
+            self.current += value
+            self.limit = value if value >= 10 else _ONES
         else:
-            break
-        at += 1
-    return (Fraction(total + current), at) if at > begin else None
+            return False
+        return True
+
+    def _complete(self, total: int) -> None:
+        self.total, self.current, self.limit = total, 0, _ANY
+
+
+def _next_word(words: list[str], at: int) -> tuple[str, int | None, int]:
+    """The word at a place, its value, and where the next one stands."""
+    word = words[at]
+    one = None if word in _UNITS else _ARABIC_TEEN_ONES.get(word.removeprefix("و"))
+    if one is not None:  # 11 and 12 are two words
+        teen = words[at + 1 : at + 2] in (["عشر"], ["عشرة"])
+        return word, 10 + one if teen else None, at + 2
+    if word.endswith(",") and _TIMES.get(word[:-1], 0) >= 1000 and _goes_on(words, at + 1):
+        word = word[:-1]  # one thousand, two hundred
+    return word, _word(word), at + 1
+
+
+def _goes_on(words: list[str], at: int) -> bool:
+    """Whether the number goes on here."""
+    return at < len(words) and _next_word(words, at)[1] is not None
 
 
 _ANY = 10**18
@@ -197,12 +250,48 @@ def _word(word: str) -> int | None:
         value = _TIMES.get(word)
     if value is not None or len(word) < 4:
         return value
-    if word[0] == "و":
-        return _UNITS.get(word[1:], _TIMES.get(word[1:]))
-    italian = _ITALIAN.match(word)
-    if italian:
-        return _UNITS[italian[1]] + _UNITS[italian[2].replace("é", "e")]
-    return _german(word)
+    if word[0] >= "\u0600":
+        return _arabic(word) or (_word(word[1:]) if word[0] == "و" else None)
+    return _italian(word) or _german(word)
+
+
+def _arabic(word: str) -> int | None:
+    """`ثلاثمائة`, `ألفان`: a hundred with its factor, and two of a kind, are one word."""
+    hundreds = _ARABIC_HUNDREDS.fullmatch(word)
+    if hundreds:
+        ones = hundreds[1].removesuffix("ي") if hundreds[1] == "ثماني" else hundreds[1]
+        return 100 * _UNITS.get(ones, 4)
+    return _ARABIC_TWO.get(word)
+
+
+def _italian(word: str) -> int | None:
+    """`quarantadue`, `ottocentosessantotto`, `tremiladuecento`."""
+    thousands, mark, below = word.partition("mila" if "mila" in word else "mille")
+    if mark and (thousands or mark == "mille"):
+        above = _italian_hundreds(thousands) if thousands else 1
+        rest = _italian_hundreds(below) if below else 0
+        return None if above is None or rest is None else 1000 * above + rest
+    return _italian_hundreds(word)
+
+
+def _italian_hundreds(word: str) -> int | None:
+    hundreds = _ITALIAN_HUNDREDS.fullmatch(word)
+    if hundreds is None:
+        return _italian_tens(word)
+    hundred = 100 * (_UNITS[hundreds[1]] if hundreds[1] else 1)
+    if not hundreds[3]:
+        return hundred
+    # In `centotto` and `centottanta` the hundred gives its last letter to what follows.
+    rest = _italian_tens(hundreds[3]) or _italian_tens(hundreds[2] + hundreds[3])
+    return None if rest is None else hundred + rest
+
+
+def _italian_tens(word: str) -> int | None:
+    pair = _ITALIAN.match(word)
+    if pair:
+        return _UNITS[pair[1]] + _UNITS[pair[2].replace("é", "e")]
+    value = _UNITS.get(word.replace("é", "e"))
+    return value if value is not None and value < 100 else None
 
 
 def _german(word: str) -> int | None:
@@ -244,7 +333,11 @@ _HAN = {
     "영": 0, "공": 0, "일": 1, "이": 2, "삼": 3, "사": 4, "오": 5, "육": 6, "칠": 7, "팔": 8,
     "구": 9, "십": 10, "백": 100, "천": 1000, "만": 10**4, "억": 10**8, "조": 10**12,
 }  # fmt: skip
-_EAST = re.compile(rf"(?:负|負|マイナス|마이너스 ?)?[{''.join(_HAN)}]+")
+_EAST = re.compile(
+    rf"(?:负|負|マイナス|마이너스 ?)?[{''.join(_HAN)}]+(?:(?<=[만억조]) [{''.join(_HAN)}]{{2,}}(?![가-힣]))*"
+)
+_BELOW = "负負マ마"
+"""The first letters of the signs of negative numbers."""
 _KOREAN_TENS = {
     "열": 10, "스물": 20, "스무": 20, "서른": 30, "마흔": 40, "쉰": 50, "예순": 60, "일흔": 70,
     "여든": 80, "아흔": 90,
@@ -270,13 +363,13 @@ def _read_east_asian(text: str) -> tuple[Fraction, str] | None:
     han = _EAST.match(text)
     if not han:
         return None
-    digits = re.sub(r"^(?:负|負|マイナス|마이너스 ?)", "", han[0])
+    digits = re.sub(r"^(?:负|負|マイナス|마이너스)| ", "", han[0])
     if len(digits) == 1 and len(text) > len(han[0]) and "가" <= digits <= "힣":
         return None  # 이것 is "this", not 2
     number = _east_asian(digits)
     if number is None:
         return None
-    return Fraction(-number if digits != han[0] else number), text[han.end() :].strip()
+    return Fraction(-number if han[0][0] in _BELOW else number), text[han.end() :].strip()
 
 
 def _east_asian(digits: str) -> int | None:

@@ -24,6 +24,7 @@ class Quantity(NamedTuple):
         words: the base unit, then the words after it, each in one spelling.
         listed: it may also be a list of two numbers (`3,14`).
         symbol: the currency that stands before it.
+        compound: it has several parts, `2 hours 30 minutes`; `value` is the first alone.
     """
 
     value: Fraction
@@ -32,6 +33,7 @@ class Quantity(NamedTuple):
     words: tuple[str, ...] = ()
     listed: bool = False
     symbol: str = ""
+    compound: bool = False
 
 
 # --- digits -----------------------------------------------------------------------------------
@@ -137,14 +139,14 @@ def _units(*rows: str) -> dict[str, tuple[str, Fraction]]:
 
 
 _UNITS = _units(
-    "m; 1 m meter meters metre metres metro metros mètre mètres метр метра метров 米 メートル 미터 "
+    "m; 1 m meter meters metre metres metro metros mètre mètres метр метра метров metri 米 メートル 미터 "
     "मीटर متر; 1000 km kilometer kilometers kilometre kilometres kilómetro kilómetros quilômetros "
     "kilomètres chilometri км 公里 千米 キロメートル 킬로미터 किलोमीटर; 1/100 cm centimeter centimeters "
     "centimetre centimetres zentimeter centímetros см 厘米; 1/1000 mm millimeter millimeters "
     "millimetre millimetres мм 毫米; 1/1000000 µm μm micrometer micrometers micron microns; "
     "1/1000000000 nm nanometer nanometers; 0.3048 ft foot feet; 0.0254 in inch inches; "
     "0.9144 yd yard yards; 1609.344 mi mile miles meile meilen millas milhas miglia; 1/10 dm",
-    "kg; 1 kg kilogram kilograms kilo kilos kilogramm kilogramme кг 公斤 千克 किलोग्राम; "
+    "kg; 1 kg kilogram kilograms kilo kilos kilogramm kilogramme chilogrammi chili кг 公斤 千克 किलोग्राम; "
     "1/1000 g gram grams gramm gramme grammes gramos gramas grammi г 克; "
     "1/1000000 mg milligram milligrams; 1000 t tonne tonnes; 0.45359237 lb lbs pound pounds; "
     "0.028349523125 oz ounce ounces",
@@ -225,8 +227,9 @@ def read_quantity(text: str) -> Quantity | None:
         if re.match(r"[\d/^*+=]", rest):
             return None
         negative = False
-        if rest and value in (0, 1) and not rest[0].isupper() and len(rest.split()) > 2:
-            return None  # "one of the reasons", "un homme"
+        if rest and not _counts(text, value, rest):
+            return None
+        rest = f" {rest}" if rest else ""
     else:
         value, at, listed = number
         rest = text[at:]
@@ -238,6 +241,16 @@ def read_quantity(text: str) -> Quantity | None:
     if negative:
         return quantity._replace(value=-quantity.value, base=-quantity.base)
     return quantity
+
+
+def _counts(text: str, value: Fraction, rest: str) -> bool:
+    """Whether number words count what follows: `forty apples`, and not `un homme`, `Seven Samurai`."""
+    word = rest.split()[0].strip(".,").casefold()
+    if word in _UNITS or word in _CURRENCIES or word in _SCALES:
+        return True
+    if value in (0, 1):
+        return text.lower().startswith(("one ", "zero ")) and len(rest.split()) < 3
+    return text[0].islower() or not rest[0].isupper()
 
 
 _ABOUT = re.compile(
@@ -320,6 +333,7 @@ def _read_unit(value: Fraction, rest: str, currency: str, *, glued: bool) -> Qua
         rest = rest[1:]  # 5-minute
     written = " ".join(rest.strip(" .,;:!").split())
     base, unit, rest = _dimension(value, rest)
+    compound = None
     if unit:
         compound = _compound(base, unit, rest)
         if compound is not None:
@@ -331,7 +345,9 @@ def _read_unit(value: Fraction, rest: str, currency: str, *, glued: bool) -> Qua
     words += tail
     if currency and words[:2] == [currency, currency]:
         words = words[1:]
-    return Quantity(value, written, base, tuple(words), symbol=currency)
+    return Quantity(
+        value, written, base, tuple(words), symbol=currency, compound=compound is not None
+    )
 
 
 def _dimension(value: Fraction, rest: str) -> tuple[Fraction, str, str]:
@@ -385,15 +401,22 @@ def _one_unit(rest: str) -> tuple[str, Fraction, int, str] | None:
     return found[0], found[1], raised, rest[end:]
 
 
+_LINK = re.compile(r"\s*(?:,\s*)?(?:and\s+|und\s+|et\s+|y\s+|e\s+|и\s+)?(?=\w)")
+
+
 def _compound(base: Fraction, unit: str, rest: str) -> tuple[Fraction, str] | None:
     """`2 hours 30 minutes`, `5 ft 3 in`: further parts of the same dimension, added up."""
     joined = None
     for _ in range(4):
-        link = re.match(r"\s*(?:,\s*)?(?:and\s+|und\s+|et\s+|y\s+|e\s+|и\s+)?(?=\d)", rest)
-        digits = read_digits(rest, link.end()) if link else None
-        if digits is None:
+        link = _LINK.match(rest)
+        if link is None:
             break
-        more, other, after = _dimension(digits[0], rest[digits[1] :])
+        digits = read_digits(rest, link.end())
+        words = read_number_words(rest[link.end() :]) if digits is None else None
+        if digits is None and words is None:
+            break
+        number, unread = (digits[0], rest[digits[1] :]) if digits else words or (Fraction(0), "")
+        more, other, after = _dimension(number, unread)
         if other != unit:
             break
         base, rest = base + more, after

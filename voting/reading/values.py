@@ -282,22 +282,22 @@ def _choice(text: str) -> Answer | None:
         return None  # "A - 3"
     if len(rest) >= 200 or (letter == "A" and found["mark"] == ":" and rest):
         return None  # "A: 80" is an answer and its label
-    if (
-        found["mark"] == "."
-        and re.fullmatch(r"[A-Z][\w'-]*(?: [A-Z][\w'-]*){0,3}\.?", rest)
-        and not _COMMENT.match(rest)
-    ):
-        label = rest.rstrip(".")
-        alts = frozenset({f"c:{letter}", f"w:{phrase_key(label)}"})
-        return Answer(
-            "choice",
-            f"{letter}. {label}",
-            f"c:{letter}|{label.casefold()}",
-            alts,
-            letter,
-            letters=(letter,),
-        )
-    return choice_answer((letter,))
+    name = _NAME_AFTER.match(rest) if found["mark"] == "." and not _COMMENT.match(rest) else None
+    if name is None:
+        return choice_answer((letter,))
+    if letter >= "F" and _SURNAME.fullmatch(name[1]):
+        return None  # J. Austen
+    # "B. Paris" is an option, "C. Darwin" a name: what it says beside the letter is not left out.
+    label = name[1]
+    alts = frozenset({f"c:{letter}", f"w:{phrase_key(label)}"})
+    form = f"{letter}. {label}"
+    return Answer("choice", form, f"c:{letter}|{label.casefold()}", alts, letter, letters=(letter,))
+
+
+_NAME_AFTER = re.compile(r"([A-Z][\w'’-]*(?: [A-Z][\w'’-]*){0,3})(?=\.?$|[,;(]|\s[(–—-])")
+_SURNAME = re.compile(
+    r"(?:(?:Mc|Mac|O'|O’|D'|De|Le|La|Van|Von)\s?)?[A-Z][a-zà-ÿ'’-]{2,}(?: [A-Z][a-zà-ÿ'’-]{2,})?"
+)
 
 
 def choice_answer(letters: tuple[str, ...]) -> Answer:
@@ -354,15 +354,35 @@ def _in_words(text: str, most: int, exact: bool) -> Answer | None:
     shown = _ARTICLE.sub("", " ".join(words)) if not exact else " ".join(words)
     if exact:
         return Answer("text", shown, f"q:{shown}", frozenset({f"w:{phrase_key(shown)}"}), shown)
-    if _MATHS.search(text) and not re.search(r"[A-Za-z]{3,} [A-Za-z]{2,}", text):
+    if _MATHS.search(text) and not re.search(r"[A-Za-z]{3,} (?:[A-Za-z]{2,}|\()", text):
         form = re.sub(r"\s*([-+*/^=<>≤≥(),])\s*", r"\1", shown)
         return Answer(
             "phrase", shown, f"w:{form.casefold()}", frozenset({f"w:{phrase_key(shown)}"}), form
         )
     natural = all(re.fullmatch(r"[^\W\d_]?[^A-Z]*", word) for word in words)
-    return Answer(
-        "phrase", shown, f"w:{phrase_key(shown)}", bare=shown.casefold() if natural else shown
-    )
+    bare = shown.casefold() if natural else shown
+    alts = _as_counted(shown)
+    more = _MORE_ON_IT.match(shown)
+    if more:
+        alts |= {f"w:{phrase_key(more[1])}"}
+    return Answer("phrase", shown, f"w:{phrase_key(shown)}", alts, bare)
+
+
+_MORE_ON_IT = re.compile(
+    r"([^,()]{2,}?)(?:, (?:who|whose|which|where|the|an?|in)\s|\s?\([^()]*\)$)"
+)
+"""A name and what is said of it: `Lisbon, the capital of Portugal`, `F. Kafka (1915)`."""
+
+
+def _as_counted(title: str) -> frozenset[str]:
+    """What a title with a number in it may mean as a number: `Forty Apples`, `Seven Samurai`."""
+    if not title[:1].isalpha() or " " not in title or title.islower():
+        return frozenset()
+    counted = read_quantity(title.casefold())
+    if counted is None:
+        return frozenset()
+    answer = number_answer(counted, title)
+    return answer.alts | {answer.key}
 
 
 def verbatim(text: str) -> Answer:

@@ -75,7 +75,26 @@ UNALIKE = {
     "factorials": ["5!", "5", "6!"],
     "lists": ["6, -2", "6", "-2", "6, 2", "6, -2, 1"],
     "choices": ["A and C", "A", "C", "A, B and C", "B and C"],
-    "initials": ["J. K. Rowling", "J. R. R. Tolkien", "J", "J. K. Simmons"],
+    "initials": [
+        "J. K. Rowling",
+        "J. R. R. Tolkien",
+        "J",
+        "J. K. Simmons",
+        "J. Austen",
+        "J. Conrad",
+    ],
+    "names with an initial": [
+        "G. Orwell",
+        "G",
+        "G. Eliot",
+        "I. Newton",
+        "I",
+        "F. Kafka",
+        "H. Ibsen",
+    ],
+    "species": ["E. coli", "E. faecalis", "E", "C. elegans", "C"],
+    "two parts": ["5 ft 3 in", "5", "5 ft 4 in", "two hours and thirty minutes", "two"],
+    "counted things": ["four hundred apples", "four apples", "Four Hundred Pears", "Seven Samurai"],
     "abbreviations": [
         "St. Louis",
         "St. Paul",
@@ -267,3 +286,40 @@ def test_exact_text_keeps_capitals_where_it_is_asked_for() -> None:
     assert not same_answer("Answer: PassWord", "Answer: password", exact=True)
     assert not same_answer("Answer: 'Ab'", "Answer: 'ab'")
     assert same_answer("Answer: 'Ab'", "Answer: Ab", exact=True)
+
+
+NUMBERS_IN_WORDS = {
+    11: ["أحد عشر", "إحدى عشرة", "undici", "십일"],
+    12: ["اثنا عشر", "اثنتا عشرة", "اثني عشر", "dodici"],
+    13: ["ثلاثة عشر", "ثلاث عشرة"],
+    15: ["خمسة عشر", "خمس عشرة"],
+    19: ["تسعة عشر", "diciannove"],
+    108: ["centotto", "cento otto", "مائة وثمانية"],
+    123: ["centoventitré", "ciento veintitrés", "hundertdreiundzwanzig"],
+    211: ["مئتان وأحد عشر", "duecentoundici", "two hundred and eleven"],
+    1102: ["one thousand, one hundred and two", "mil cento e dois", "millecentodue"],
+    2114: ["ألفان ومائة وأربعة عشر", "zweitausendeinhundertvierzehn"],
+    3500: ["three thousand, five hundred", "tremilacinquecento", "ثلاثة آلاف وخمسمائة"],
+    12000: ["만 이천", "dodicimila", "اثنا عشر ألفا"],
+    23500000000: ["veintitrés mil quinientos millones", "23.5 billion"],
+    1000000000: ["mil millones", "mil milhões", "one billion"],
+}
+
+
+@pytest.mark.parametrize("value", NUMBERS_IN_WORDS)
+def test_numbers_in_words_are_numbers(value: int) -> None:
+    for words in NUMBERS_IN_WORDS[value]:
+        assert read_answer(f"Answer: {words}", kind="closed").value == value, words
+
+
+def test_a_name_is_the_same_whatever_is_said_of_it() -> None:
+    for name in ("J. Austen", "F. Kafka", "Lisbon", "G. Orwell"):
+        for more in (", who wrote it", ", the one from the south", " (1915)"):
+            assert same_answer(f"Answer: {name}{more}", f"Answer: {name}"), (name, more)
+
+
+def test_number_words_count_what_follows_whatever_its_case() -> None:
+    for words in ("forty apples", "Forty apples", "Forty Apples"):
+        assert same_answer(f"Answer: {words}", "Answer: 40")
+        assert same_answer(f"Answer: {words}", "Answer: 40 apples")
+        assert not same_answer(f"Answer: {words}", "Answer: 40 pears")
