@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-newest test-oldest check lint types contracts bench picture screenshot house layout constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts bench picture screenshot house layout constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ coverage: .venv/.developing  ## run the same tests, and say which lines and bran
 
 test-browser: .venv/.developing  ## drive the page in a real chromium, which has to be installed
 	$(TEST) -m browser tests/browser
+
+test-wires: .venv/.developing  ## run the tests of models and of the graph with the vendors' own clients in place of our wire
+	MOM_THIN_WIRE=0 .venv/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not browser and not heavy and not live" \
+		tests/models tests/nodes tests/graph tests/deliberation
 
 test-newest: .venv/.developing  ## run the fast tests on the newest versions that pyproject.toml allows
 	$(call test-versions,newest,highest)

@@ -6,7 +6,7 @@ Asking one model, as often as its policy allows: open it, wait, send, read, judg
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from mom_council.models.stream_parser import Finish, ListenerError, StreamParser
 from mom_council.models.tool_offer import ToolCall, ToolDefinition, ToolOffer
 from mom_council.records import Attempt, Note, Usage
 from mom_council.redaction import redact
+from mom_council.seams.clients import is_followed
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
@@ -269,12 +270,10 @@ class ModelCall:
         try:
             async with (
                 limit,
-                aclosing(chat.astream(messages, self._question.config, **arguments)) as stream,  # type: ignore[type-var]
+                aclosing(self._replies(chat, messages, arguments, response)) as begun_flags,
             ):
-                async for chunk in stream:
-                    if self._question.tools:
-                        response.chunks.append(chunk)
-                    if response.parser.feed(chunk) and response.first_token is None:
+                async for has_begun in begun_flags:
+                    if has_begun and response.first_token is None:
                         response.first_token = self._seconds_so_far()
                         limit.reschedule(deadline)
         except ListenerError:
@@ -292,6 +291,33 @@ class ModelCall:
         response.parser.close()
         response.failure = response.failure or self._fault_of_ending(response.parser.finish)
         return response
+
+    async def _replies(
+        self,
+        chat: BaseChatModel,
+        messages: Sequence[BaseMessage],
+        arguments: dict[str, Any],
+        response: _Response,
+    ) -> AsyncGenerator[bool, None]:
+        """Read the reply piece by piece; whether the answer has begun.
+
+        Chunks of LangChain's are made where somebody follows them, or where tools are called.
+        """
+        config, parser = self._question.config, response.parser
+        handfuls = None
+        if not self._question.tools and not is_followed(chat, config):
+            handfuls = getattr(chat, "deltas", _no_deltas)(messages, **arguments)
+        if handfuls is not None:
+            async with aclosing(handfuls):
+                async for deltas in handfuls:
+                    for delta in deltas:
+                        yield parser.feed_delta(delta)
+            return
+        async with aclosing(chat.astream(messages, config, **arguments)) as stream:  # type: ignore[type-var]
+            async for chunk in stream:
+                if self._question.tools:
+                    response.chunks.append(chunk)
+                yield parser.feed(chunk)
 
     def _seconds_so_far(self) -> float:
         """Since the first model of the chain was asked."""
@@ -376,3 +402,7 @@ class ModelCall:
             calls=calls,
             message=message,
         )
+
+
+def _no_deltas(*_messages: Any, **_arguments: Any) -> None:
+    """A model that has no wire of ours."""

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from mom_council.models.prices import Meter
+from mom_council.models.wire import Delta
 from mom_council.redaction import StreamRedactor, redact_known
 from mom_council.voting.reading import visible_text
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessageChunk
-
 
 _TAGS = ("think", "thinking", "thought", "reasoning")
 _OPENING = tuple(f"<{tag}>" for tag in _TAGS)
@@ -199,17 +199,30 @@ class StreamParser:
         return self._thoughts.reasoning
 
     def feed(self, chunk: BaseMessageChunk) -> bool:
-        """Take in a chunk; whether the answer has begun."""
+        """Take in a chunk of LangChain's; whether the answer has begun."""
         self.id = chunk.id or self.id
-        usage = getattr(chunk, "usage_metadata", None)
-        if usage or chunk.content:
-            # Some servers say nothing of an answer's end but its counts; others send counts with
-            # every piece, and then they say nothing of it.
-            self._counts_ended = bool(usage) and not (chunk.content and self._begun)
         more = chunk.additional_kwargs
-        if more and isinstance(thought := more.get("reasoning_content"), str):
+        thought = more.get("reasoning_content")
+        self.feed_delta(
+            Delta(
+                chunk.content,
+                thought if isinstance(thought, str) else "",
+                more.get("refusal") or "",
+                bool(getattr(chunk, "tool_call_chunks", None)),
+                getattr(chunk, "usage_metadata", None),
+            )
+        )
+        if meta := chunk.response_metadata:
+            self._read_ending(meta)
+        return self._begun
+
+    def feed_delta(self, delta: Delta) -> bool:
+        """Take in some of a reply; whether the answer has begun."""
+        content, thought, refusal, calling, usage, finish = delta
+        if usage or content:
+            self._counts_ended = bool(usage) and not (content and self._begun)
+        if thought:
             self._think(thought)
-        content = chunk.content
         if isinstance(content, str):
             if content:
                 self._begun = True
@@ -217,14 +230,14 @@ class StreamParser:
         else:
             for block in content:
                 self._feed_block(block)
-        if more and (refusal := more.get("refusal")):
+        if refusal:
             self.refusal = redact_known(self.refusal + refusal)
-        if getattr(chunk, "tool_call_chunks", None):
+        if calling:
             self._begun = self.calling = True
         if usage:
             self._meter.read(usage)
-        if meta := chunk.response_metadata:
-            self._read_ending(meta)
+        if finish:
+            self.finish = _FINISHES.get(finish.lower(), "stop")
         return self._begun
 
     def close(self) -> None:

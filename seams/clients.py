@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import RunnableConfig
+    from langchain_openai.chat_models.base import BaseChatOpenAI
     from openai import AsyncOpenAI
 
 
@@ -23,10 +25,33 @@ def langchain_packages() -> dict[str, str]:
     return {name: built[0].partition(".")[0] for name, built in _BUILTIN_PROVIDERS.items()}
 
 
-def uses_responses_api(chat: BaseChatModel) -> bool:
-    """Whether a model of OpenAI's is asked through its newer interface, `/v1/responses`."""
+def uses_responses_api(chat: BaseChatModel, more: Mapping[str, Any] | None = None) -> bool:
+    """Whether a model of OpenAI's is asked through its newer interface, `/v1/responses`.
+
+    `more` are the arguments of the one request.
+    """
     asks: Callable[[dict[str, Any]], bool] | None = getattr(chat, "_use_responses_api", None)
-    return asks is not None and asks({**(getattr(chat, "model_kwargs", None) or {})})
+    return asks is not None and asks(
+        {**(getattr(chat, "model_kwargs", None) or {}), **(more or {})}
+    )
+
+
+def stream_arguments(chat: BaseChatOpenAI, more: Mapping[str, Any]) -> dict[str, Any]:
+    """What LangChain adds to a request whose reply is streamed."""
+    if chat._should_stream_usage(**more):
+        return {"stream": True, "stream_options": {"include_usage": True}}
+    return {"stream": True}
+
+
+def is_followed(chat: BaseChatModel, config: RunnableConfig | None) -> bool:
+    """Whether any of LangChain's callbacks hear of this model's calls: a trace, a stream."""
+    from langchain_core.callbacks import AsyncCallbackManager
+    from langchain_core.runnables import ensure_config
+
+    manager = AsyncCallbackManager.configure(
+        ensure_config(config).get("callbacks"), chat.callbacks, chat.verbose
+    )
+    return bool(manager.handlers)
 
 
 def sdk_user_agent(sdk: AsyncOpenAI) -> str:
@@ -45,3 +70,48 @@ def set_anthropic_client(chat: BaseChatModel, sdk: AsyncAnthropic) -> None:
     It keeps its own in a cached property: filled before its first use, the property makes none.
     """
     vars(chat)["_async_client"] = sdk
+
+
+def sdk_headers(sdk: AsyncOpenAI) -> dict[str, str]:
+    """The headers that the SDK sends with each request, its key among them."""
+    headers = {**sdk.default_headers, **sdk.auth_headers}
+    return {name: value for name, value in headers.items() if isinstance(value, str)}
+
+
+def openai_usage(usage: Mapping[str, Any], tier: str | None) -> Mapping[str, Any]:
+    """Token counts of OpenAI's protocol as LangChain counts them."""
+    from langchain_openai.chat_models.base import _create_usage_metadata
+
+    counts: Mapping[str, Any] = _create_usage_metadata(dict(usage), tier)
+    return counts
+
+
+def ollama_base_url(chat: BaseChatModel) -> str:
+    """Where a ChatOllama's client sends its requests: as it reads addresses and OLLAMA_HOST."""
+    return str(chat._async_client._client.base_url)  # type: ignore[attr-defined]
+
+
+def ollama_body(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The body that Ollama's client makes of ChatOllama's parameters.
+
+    Pictures go as they are, because the client would take a text that names a file for that file.
+    """
+    from ollama._types import ChatRequest, Message, Tool
+
+    messages = [
+        {name: value for name, value in message.items() if value} for message in params["messages"]
+    ]
+    pictures = [message.pop("images", None) for message in messages]
+    tools = [Tool.model_validate(tool) for tool in params.get("tools") or ()]
+    request = ChatRequest(
+        **{
+            **params,
+            "messages": [Message.model_validate(message) for message in messages],
+            "tools": tools,
+        }
+    )
+    body: dict[str, Any] = request.model_dump(exclude_none=True)
+    for message, images in zip(body["messages"], pictures, strict=True):
+        if images:
+            message["images"] = list(images)
+    return body

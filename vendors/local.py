@@ -12,6 +12,7 @@ EMBEDDED = Vendor(
     extra="embedded",
     comes_along=True,
     chat="openai:open_chat",
+    thin_wire=True,
     engine="embedded:open_embedded",
     server="embedded",
     free=True,

@@ -10,6 +10,7 @@ OLLAMA = Vendor(
     aliases=("ollama",),
     package="langchain_ollama",
     chat="ollama:open_chat",
+    thin_wire=True,
     embeddings="ollama:open_embeddings",
     server="ollama_server",
     address_variables=("OLLAMA_API_URL", "OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"),

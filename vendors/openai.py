@@ -30,6 +30,7 @@ OPENAI = Vendor(
     aliases=("openai",),
     package="langchain_openai",
     chat="openai:open_chat",
+    thin_wire=True,
     embeddings="openai:open_embeddings",
     pictures="openai:draw",
     base_url="https://api.openai.com/v1",

@@ -54,6 +54,8 @@ class Vendor:
     """Whether it comes along in spite of its extra, on most machines."""
     chat: str | None = None
     """What opens a chat model (`models.providers.Opening`); None: its models do not talk."""
+    thin_wire: bool = False
+    """Whether its replies can be streamed over our own wire; see `models.wire`."""
     embeddings: str = "langchain:open_embeddings"
     """What opens an embedding model."""
     pictures: str | None = None

@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from mom_council.councils.schema import Model
+from mom_council.models import wire
 from mom_council.vendors import Vendor, vendor_of
 
 if TYPE_CHECKING:
@@ -40,6 +42,12 @@ class Opening:
     def address(self) -> str | None:
         """Where its server is; None where its library knows."""
         return self.base_url or self.vendor.base_url
+
+    @property
+    def has_wire(self) -> bool:
+        """Whether its replies are streamed over our own wire (see `models.wire`)."""
+        address = urlsplit(self.address or "")
+        return self.vendor.thin_wire and wire.is_on() and address.username is None
 
     @property
     def at_home(self) -> bool:

@@ -7,15 +7,19 @@ it is told to ask for them; and options that it has no field for (`min_p`, ...) 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import httpx
 from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings
-from pydantic import Field
+from ollama import ChatResponse
+from pydantic import Field, PrivateAttr
 
 from mom_council.models.transport import AiohttpTransport
+from mom_council.models.wire import Delta, JsonStream, Wire, merge
+from mom_council.seams.clients import ollama_base_url, ollama_body
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -28,9 +32,23 @@ _AS_IT_DOES = "as it does"
 
 
 class OllamaChat(ChatOllama):
-    """ChatOllama that keeps thoughts and passes every option on."""
+    """ChatOllama that keeps thoughts and passes every option on; with a `Wire`, it asks over it."""
 
     options: dict[str, Any] = Field(default_factory=dict)
+    _wire: Wire | None = PrivateAttr(None)
+
+    def use_wire(self, wire: Wire) -> None:
+        """Stream replies over this."""
+        self._wire = wire
+
+    def deltas(
+        self, messages: Sequence[BaseMessage], *, stop: list[str] | None = None, **more: Any
+    ) -> AsyncIterator[list[Delta]] | None:
+        """The reply without LangChain's chunks, by the handful; None: only its client can ask."""
+        if self._wire is None:
+            return None
+        body = ollama_body(self._chat_params(list(messages), stop, **more))
+        return _deltas(self._wire.ask(body))
 
     def _chat_params(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
@@ -44,6 +62,12 @@ class OllamaChat(ChatOllama):
     async def _acreate_chat_stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
     ) -> AsyncIterator[Mapping[str, Any] | str]:
+        if self._wire is not None:
+            body = ollama_body(self._chat_params(messages, stop, **kwargs))
+            async for values in self._wire.ask(body):
+                for value in values:
+                    yield cast(Mapping[str, Any], ChatResponse(**value))
+            return
         async for part in super()._acreate_chat_stream(messages, stop, **kwargs):
             # A null content is no text, not an error.
             if not isinstance(part, str) and (said := part.get("message")) is not None:
@@ -61,7 +85,7 @@ def open_chat(opening: Opening) -> BaseChatModel:
         params.setdefault("num_ctx", opening.spec.context)
     options = dict(params.pop("options", None) or {})
     options |= {name: params.pop(name) for name in list(params) if name not in _FIELDS}
-    return OllamaChat(
+    chat = OllamaChat(
         model=opening.spec.model,
         base_url=opening.base_url,
         options=options,
@@ -69,6 +93,37 @@ def open_chat(opening: Opening) -> BaseChatModel:
         **_clients(opening),
         **params,
     )
+    address = ollama_base_url(chat)
+    if opening.has_wire and urlsplit(address).username is None:
+        headers = {"content-type": "application/json", "accept": "application/json"}
+        if opening.key:
+            headers["authorization"] = f"Bearer {opening.key}"
+        url = address.rstrip("/") + "/api/chat"
+        chat.use_wire(Wire(opening.resources.sessions, url, headers, "lines"))
+    return chat
+
+
+async def _deltas(stream: JsonStream) -> AsyncIterator[list[Delta]]:
+    async for values in stream:
+        deltas = merge([_delta(value) for value in values])
+        stream.is_speaking = stream.is_speaking or any(one.content or one.thought for one in deltas)
+        yield deltas
+
+
+def _delta(part: Mapping[str, Any]) -> Delta:
+    """What a part says, thinks and counts, as LangChain reads it."""
+    said = part.get("message") or {}
+    content, thought = said.get("content") or "", said.get("thinking") or ""
+    if not part.get("done"):
+        return Delta(content, thought, calling=bool(said.get("tool_calls")))
+    reason = part.get("done_reason") or "stop"
+    if reason == "load" and not content.strip():
+        return Delta()  # the model was loaded, and nothing was said
+    read, written = part.get("prompt_eval_count"), part.get("eval_count")
+    usage = None
+    if read is not None and written is not None:
+        usage = {"input_tokens": read, "output_tokens": written}
+    return Delta(content, thought, calling=bool(said.get("tool_calls")), usage=usage, finish=reason)
 
 
 def open_embeddings(opening: Opening) -> Embeddings:

@@ -10,23 +10,35 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from openai import AsyncOpenAI, BadRequestError
 from openai.types.chat import ChatCompletionChunk
+from pydantic import PrivateAttr
 
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.providers import Drawing, DrawnPicture, Opening
-from mom_council.seams.clients import sdk_user_agent, set_default_headers
+from mom_council.models.wire import Delta, JsonStream, ResponseError, Wire, merge
+from mom_council.seams.clients import (
+    openai_usage,
+    sdk_headers,
+    sdk_user_agent,
+    set_default_headers,
+    stream_arguments,
+    uses_responses_api,
+)
 
 if TYPE_CHECKING:
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
+    from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk
 
 _KEPT = {
@@ -71,7 +83,36 @@ class StrictOpenAI(PlainOpenAI):
 
 
 class _Whole(BaseChatOpenAI):
-    """Keeps the fields of a delta that LangChain drops, and spends less on the request."""
+    """Keeps the fields of a delta that LangChain drops, and spends less on a request.
+
+    With a `Wire`, its replies are streamed over that; LangChain makes the body of a request and the
+    chunks of a reply as ever.
+    """
+
+    _wire: Wire | None = PrivateAttr(None)
+
+    def use_wire(self, wire: Wire) -> None:
+        """Stream replies over this."""
+        self._wire = wire
+
+    def deltas(
+        self, messages: Sequence[BaseMessage], *, stop: list[str] | None = None, **more: Any
+    ) -> AsyncIterator[list[Delta]] | None:
+        """The reply without LangChain's chunks, by the handful; None: only the SDK can ask."""
+        stream = self._ask(messages, stop, more)
+        return None if stream is None else _deltas(stream)
+
+    def _ask(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, more: dict[str, Any]
+    ) -> JsonStream | None:
+        if self._wire is None or uses_responses_api(self, more):
+            return None
+        more = {**more, **stream_arguments(self, more)}
+        body = self._get_request_payload(list(messages), stop=stop, **more)
+        if not isinstance(body.get("response_format", {}), dict) or _FOR_THE_SDK & body.keys():
+            return None
+        extra = body.pop("extra_body", None) or {}
+        return self._wire.ask({**body, **extra})
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
@@ -100,7 +141,31 @@ class _Whole(BaseChatOpenAI):
                     made.message.additional_kwargs.setdefault(name, value)
         return made
 
-    async def _astream(self, *given: Any, **more: Any) -> AsyncIterator[Any]:
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **more: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        # A reply held to a form is parsed by the SDK for those who follow it.
+        stream = None if "response_format" in more else self._ask(messages, stop, more)
+        if stream is None:
+            async with aclosing(self._sdk_stream(messages, stop, run_manager, **more)) as chunks:  # type: ignore[type-var]
+                async for chunk in chunks:
+                    yield chunk
+            return
+        async for values in stream:
+            for value in _merge_chunks(values):
+                made = self._convert_chunk_to_generation_chunk(value, AIMessageChunk, {})
+                if made is None:
+                    continue
+                stream.is_speaking = stream.is_speaking or bool(made.message.content)
+                if run_manager:
+                    await run_manager.on_llm_new_token(made.text, chunk=made)
+                yield made
+
+    async def _sdk_stream(self, *given: Any, **more: Any) -> AsyncIterator[ChatGenerationChunk]:
         begun = False
         try:
             async with aclosing(super()._astream(*given, **more)) as stream:  # type: ignore[type-var]
@@ -115,8 +180,65 @@ class _Whole(BaseChatOpenAI):
             raise
 
 
-class ResponseError(RuntimeError):
-    """The server said in its stream that it failed."""
+_FOR_THE_SDK = frozenset({"extra_headers", "extra_query", "timeout"})
+"""Arguments that say how a request is sent, and are none of its body."""
+
+
+async def _deltas(stream: JsonStream) -> AsyncIterator[list[Delta]]:
+    async for values in stream:
+        deltas = merge([_delta(value) for value in values])
+        stream.is_speaking = stream.is_speaking or any(one.content or one.thought for one in deltas)
+        yield deltas
+
+
+def _delta(chunk: dict[str, Any]) -> Delta:
+    """What a chunk says, thinks and counts, as LangChain reads it."""
+    usage = chunk.get("usage")
+    choices = chunk.get("choices")
+    if not choices:
+        return Delta(usage=openai_usage(usage, chunk.get("service_tier"))) if usage else _NOTHING
+    choice = choices[0]
+    said = choice.get("delta") or choice.get("message") or {}
+    thought = said.get("reasoning_content") or said.get("reasoning")
+    refusal = said.get("refusal")
+    return Delta(
+        said.get("content") or "",
+        thought if isinstance(thought, str) else "",
+        refusal if isinstance(refusal, str) else "",
+        bool(said.get("tool_calls") or said.get("function_call")),
+        openai_usage(usage, chunk.get("service_tier")) if usage else None,
+        choice.get("finish_reason") or "",
+    )
+
+
+_NOTHING = Delta()
+
+
+def _merge_chunks(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same chunks with neighbours that only speak joined to one."""
+    merged: list[dict[str, Any]] = []
+    has_spoken = False
+    for chunk in chunks:
+        for choice in chunk.get("choices") or ():
+            choice.setdefault("delta", choice.get("message"))  # of a server that does not stream
+        speaks = _only_speaks(chunk)
+        if has_spoken and speaks:
+            merged[-1]["choices"][0]["delta"]["content"] += chunk["choices"][0]["delta"]["content"]
+        else:
+            merged.append(chunk)
+        has_spoken = speaks
+    return merged
+
+
+def _only_speaks(chunk: dict[str, Any]) -> bool:
+    choices = chunk.get("choices") or [{}]
+    choice = choices[0]
+    said = choice.get("delta") or {}
+    if choice.get("finish_reason") or choice.get("logprobs") or chunk.get("usage"):
+        return False
+    return isinstance(said.get("content"), str) and not any(
+        value for name, value in said.items() if name not in ("content", "role")
+    )
 
 
 class OpenAIChat(_Whole, ChatOpenAI):
@@ -132,7 +254,7 @@ def open_chat(opening: Opening) -> BaseChatModel:
     at_home = _is_openai(opening)
     params = dict(opening.params)
     newer = at_home or params.get("use_responses_api")
-    kind: type[BaseChatOpenAI] = OpenAIChat if newer else CompatibleChat
+    kind: type[_Whole] = OpenAIChat if newer else CompatibleChat
     extra = dict(params.pop("extra_body", None) or {})
     extra |= {name: params.pop(name) for name in list(params) if name not in _fields(kind)}
     sdk = _sdk(
@@ -142,7 +264,8 @@ def open_chat(opening: Opening) -> BaseChatModel:
     )
     if not at_home:
         params.setdefault("use_responses_api", False)
-    return kind(
+    has_query = bool(opening.params.get("default_query"))
+    chat = kind(
         model=opening.spec.model,
         api_key=opening.key or "none",
         base_url=str(opening.address),
@@ -154,6 +277,10 @@ def open_chat(opening: Opening) -> BaseChatModel:
         **connected(sdk),
         **params,
     )
+    if opening.has_wire and not has_query:
+        url = str(sdk.base_url).rstrip("/") + "/chat/completions"
+        chat.use_wire(Wire(opening.resources.sessions, url, sdk_headers(sdk), "events"))
+    return chat
 
 
 def open_embeddings(opening: Opening) -> Embeddings:

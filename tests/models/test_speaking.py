@@ -77,7 +77,7 @@ async def ask(stage: Stage, provider: str = "openai", **more: Any) -> Reply:
 
 @BOTH
 async def test_the_answer_is_streamed_whole_and_counted(stage, provider):
-    stage.model("m", reply=Line("It is 42.", usage=(11, 4)))
+    stage.model("m", reply=Line("It is 42.", usage=(11, 4)), latency=0.6)
     heard = []
     reply = await ask(
         stage,

@@ -171,7 +171,7 @@ async def test_a_schema_arrives_and_the_reply_comes_back_as_it_is(
 
 @EACH
 async def test_the_answer_is_streamed_and_counted(stage: Stage, vendor: str) -> None:
-    stage.model("m-1", reply=Line("It is 42, I think.", usage=(11, 4)))
+    stage.model("m-1", reply=Line("It is 42, I think.", usage=(11, 4)), latency=0.6)
     heard: list[str] = []
     here = council(stage, vendor, price={"input": 1, "output": 10})
     reply = await speak(
@@ -179,7 +179,7 @@ async def test_the_answer_is_streamed_and_counted(stage: Stage, vendor: str) -> 
     )
     assert (reply.text, reply.finish, reply.reasoning) == ("It is 42, I think.", "stop", "")
     assert "".join(heard) == reply.text
-    assert len(heard) > 2
+    assert len(heard) > 1
     usage = reply.usage
     assert (usage.calls, usage.input_tokens, usage.output_tokens) == (1, 11, 4)
     assert usage.usd == pytest.approx(51e-6)
