@@ -7,6 +7,7 @@
       ModelError                a model did not answer
         ProviderNotInstalledError   its provider's package (or key) is missing
         ModelUnavailableError   every attempt failed; `.attempts` says how
+          OverBudgetError       nothing was sent: a budget has no room for the request
       DeliberationError         the council could not decide
         QuorumError             too few answered; `.answered` of `.needed`
         ThermalError            the hardware stayed too hot
@@ -85,6 +86,10 @@ class ModelUnavailableError(ModelError):
         super().__init__(what, cure=cure)
         self.attempts = tuple(attempts)
         self.usage = usage
+
+
+class OverBudgetError(ModelUnavailableError):
+    """A request was not sent: a budget of calls, tokens or dollars has no room for it."""
 
 
 class DeliberationError(MixtureError):

@@ -64,6 +64,10 @@ class Usage(Record):
     seconds: float = Field(
         default=0.0, ge=0, description="wall time, from asking to the last token"
     )
+    estimated: bool = Field(
+        default=False,
+        description="whether a reply did not say its tokens, and the most that they can be counts",
+    )
 
     def __add__(self, other: Usage) -> Usage:
         """Sum two usages; an unknown on one side leaves the known part of the other."""
@@ -73,6 +77,7 @@ class Usage(Record):
             output_tokens=_plus(self.output_tokens, other.output_tokens),
             usd=_plus(self.usd, other.usd),
             seconds=self.seconds + other.seconds,
+            estimated=self.estimated or other.estimated,
         )
 
     @property

@@ -34,13 +34,14 @@ def problems(council: Council) -> Iterator[Problem]:
 
 def _models_are_known(council: Council) -> Iterator[Problem]:
     known = tuple(council.models)
-    for path, name in _pointers(council):
+    for path, name in model_pointers(council):
         if name not in council.models:
             says = f"{quote(name)} is no key of `models`"
             yield Problem(path, says, True, nearest(name, known))
 
 
-def _pointers(council: Council) -> Iterator[tuple[Path, str]]:
+def model_pointers(council: Council) -> Iterator[tuple[Path, str]]:
+    """Every place that names one of the council's models, with the name."""
     for key, model in council.models.items():
         for index, fallback in enumerate(model.fallbacks):
             yield ("models", key, "fallbacks", index), fallback
@@ -56,7 +57,7 @@ def _pointers(council: Council) -> Iterator[tuple[Path, str]]:
 
 
 def _who_draws_does_not_talk(council: Council) -> Iterator[Problem]:
-    for path, name in _pointers(council):
+    for path, name in model_pointers(council):
         model = council.models.get(name)
         draws = path == ("painter", "model")
         if model is None or path[0] == "models":
@@ -202,7 +203,7 @@ def _stopping_has_votes(council: Council) -> Iterator[Problem]:
 
 def _people_sit_as_characters(council: Council) -> Iterator[Problem]:
     people = {key for key, model in council.models.items() if vendor_of(model.provider).is_person}
-    for path, name in _pointers(council):
+    for path, name in model_pointers(council):
         if name in people and path[0] != "characters":
             says = f"{quote(name)} is a person, who answers and votes in a seat of `characters`"
             yield Problem(path, says, cure="name a model here")

@@ -58,10 +58,17 @@ class Section(BaseModel):
 class Price(Section):
     """What a model costs, in US dollars per million tokens."""
 
-    LABELS: ClassVar = {"input": "Input price", "output": "Output price"}
+    LABELS: ClassVar = {
+        "input": "Input price",
+        "output": "Output price",
+        "picture": "Price of a picture",
+    }
 
     input: float = Field(ge=0, description="US dollars per million input tokens")
     output: float = Field(ge=0, description="US dollars per million output tokens")
+    picture: float | None = Field(
+        default=None, ge=0, description="US dollars per picture that it draws, beside its tokens"
+    )
 
 
 class BreakerRules(Section):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mom_council.councils.models import ModelKey, Section, ToolKey
+from mom_council.councils.models import ModelKey, Price, Section, ToolKey
 from mom_council.redaction import refuse_secrets
 
 
@@ -184,7 +184,8 @@ class Thermal(Section):
 class Budget(Section):
     """What one question may spend; unset means no limit."""
 
-    LABELS: ClassVar = {"usd": "Dollars"}
+    LABELS: ClassVar = {"usd": "Dollars", "worst_price": "Price of models without one"}
+    EXPERT: ClassVar = "worst_price"
 
     calls: int | None = Field(default=None, ge=1, description="most requests to models")
     tokens: int | None = Field(
@@ -192,7 +193,10 @@ class Budget(Section):
     )
     seconds: float | None = Field(default=None, gt=0, description="longest time")
     usd: float | None = Field(
-        default=None, gt=0, description="most US dollars, counted where prices are known"
+        default=None, gt=0, description="most US dollars; every model needs a price then"
+    )
+    worst_price: Price | None = Field(
+        default=None, description="price of models that have none, where dollars are limited"
     )
 
 

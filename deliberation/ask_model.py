@@ -34,7 +34,8 @@ from mom_council.deliberation.events import (
     emit,
 )
 from mom_council.deliberation.people import ask_person
-from mom_council.errors import CouncilError, ModelError, ModelUnavailableError
+from mom_council.errors import CouncilError, ModelError, ModelUnavailableError, OverBudgetError
+from mom_council.models.prices import take_counted
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.tool_offer import ToolCall, ToolDefinition, ToolResult
@@ -99,7 +100,11 @@ async def speak_with_access(
         shortened = result.model_copy(update={"text": _short(result.text)})
         emit(runtime, Returned(speaker=speaker, **shortened.model_dump()))
 
-    callbacks = ToolCallbacks(called, returned, lambda reply: access.spent.append(reply.usage))
+    def turned(reply: Reply) -> None:
+        access.spent.append(reply.usage)
+        take_counted()
+
+    callbacks = ToolCallbacks(called, returned, turned)
     if has_checkpointer():
         approve = _asking(speaker) if context_of(runtime).can_ask else None
         callbacks = replace(callbacks, approve=approve, once=do_once)
@@ -238,6 +243,7 @@ def _call_options(
 
 def _answered_segment(speaker: Speaker, reply: Reply, calls: int, notes: Sequence[Note]) -> Segment:
     """The segment of a call that was answered, with `calls` calls of tools on the way."""
+    take_counted()
     return Segment(
         **speaker.model_dump(),
         model=reply.model,
@@ -253,6 +259,7 @@ def _answered_segment(speaker: Speaker, reply: Reply, calls: int, notes: Sequenc
 
 def failed_segment(speaker: Speaker, key: str, error: ModelError) -> Segment:
     """The segment of a call that came to nothing: its requests count all the same."""
+    take_counted()
     attempts = error.attempts if isinstance(error, ModelUnavailableError) else ()
     usage = error.usage if isinstance(error, ModelUnavailableError) else None
     return Segment(**speaker.model_dump(), model=key, usage=usage or Usage(), attempts=attempts)
@@ -261,14 +268,17 @@ def failed_segment(speaker: Speaker, key: str, error: ModelError) -> Segment:
 def cancelled_segment(
     speaker: Speaker, key: str, began: float, access: ToolAccess | None = None
 ) -> Segment:
-    """The segment of a call that was cancelled: its request was sent, and is charged."""
+    """The segment of a call that was cancelled: what was sent is charged."""
     spent = sum(access.spent, Usage()) if access else Usage()
-    under_way = Usage(calls=1, seconds=max(0.0, time.monotonic() - began - spent.seconds))
-    return Segment(**speaker.model_dump(), model=key, usage=spent + under_way)
+    under_way = Usage(seconds=max(0.0, time.monotonic() - began - spent.seconds))
+    usage = spent + take_counted() + under_way
+    return Segment(**speaker.model_dump(), model=key, usage=usage)
 
 
 def absence_reason(error: ModelError) -> tuple[AbsenceReason, str]:
     """Why a character is missing whose model failed."""
+    if isinstance(error, OverBudgetError):
+        return "budget", str(error)
     last = (
         error.attempts[-1] if isinstance(error, ModelUnavailableError) and error.attempts else None
     )

@@ -228,7 +228,7 @@ class Races:
 
     def join(self, runtime: Runtime[Any], rules: Deliberation, seats: int) -> Race:
         """The race of this superstep, begun by whichever branch comes first."""
-        key = _superstep(runtime)
+        key = superstep_of(runtime)
         race = self._races.get(key)
         if race is None:
             needed = max(1, math.ceil(rules.quorum * seats))
@@ -240,7 +240,8 @@ class Races:
         return race
 
 
-def _superstep(runtime: Runtime[Any]) -> tuple[str, ...]:
+def superstep_of(runtime: Runtime[Any]) -> tuple[str, ...]:
+    """What names the superstep of a node: its siblings have the same."""
     at = runtime.execution_info
     if at is None:
         raise RuntimeError("a race needs LangGraph's execution_info; a node runs in a graph")

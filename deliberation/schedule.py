@@ -156,15 +156,43 @@ def has_another_turn(state: CouncilState, council: Council) -> bool:
 
 
 def needs_ballots(state: CouncilState, council: Council) -> bool:
-    """Whether it pays to ask the voters: there is a choice, a method that asks, and money left."""
+    """Whether it pays to ask the voters: there is a choice to make, and room in the budget."""
+    return wants_ballots(state, council) and ballots_within_budget(state, council) > 0
+
+
+def ballots_within_budget(state: CouncilState, council: Council) -> int:
+    """How many of the voters can be asked: at least half of them and two, or nobody.
+
+    Fewer would let one or two decide for all.
+    """
+    voters = len(pending_voters(state, council))
+    least = min(voters, max(2, (voters + 1) // 2))
+    for count in range(voters, least - 1, -1):
+        if exceeded_budget(state, council, more_calls=count) is None:
+            return count
+    return 0
+
+
+def wants_ballots(state: CouncilState, council: Council) -> bool:
+    """Whether there is a choice, and a method that asks the voters about it."""
     rules = council.deliberation
-    voters = pending_voters(state, council)
-    if not rules.asks_voters or not voters:
+    if not rules.asks_voters or not pending_voters(state, council):
         return False
     standing, kind = candidates(state, council), state["annotation"].kind
     if rules.ballots == "auto" and is_settled_by_answers(standing, kind=kind):
         return False
     groups = group_answers(standing, kind=kind)
-    if any(group.silent for group in groups) and sum(not group.silent for group in groups) < 2:
-        return False  # one answered, or nobody: silence is no choice
-    return exceeded_budget(state, council, more_calls=len(voters)) is None
+    # One answered, or nobody: silence is no choice.
+    return not any(group.silent for group in groups) or sum(not g.silent for g in groups) >= 2
+
+
+def next_speakers(state: CouncilState, council: Council) -> tuple[str, ...]:
+    """Who would be asked first in another round."""
+    round_ = current_turn(state).round + 1
+    layer = first_layer(state, council, round_)
+    if layer is None:
+        return ()
+    ready = waiting_characters(state, council, round_, layer)
+    if council.deliberation.mode == "sequential":
+        return ready[:1]
+    return next_wave(ready, round_, layer, state, council)

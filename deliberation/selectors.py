@@ -13,6 +13,7 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
+from mom_council.models.prices import charged_account
 from mom_council.models.resolved import resolve_model
 from mom_council.records import AnswerKind, EqualityJudgement, Note, Proposal, Usage
 from mom_council.voting.counting import answer_of
@@ -303,19 +304,34 @@ def reader_seconds(state: CouncilState, council: Council, context: CouncilContex
     return None if left is None else left / 2
 
 
+def spends_within_limits(council: Council) -> bool:
+    """Whether calls, tokens or dollars are limited: the question's, or what it is a part of."""
+    budget = council.budget
+    limits = (budget.calls, budget.tokens, budget.usd)
+    return charged_account() is not None or any(limit is not None for limit in limits)
+
+
 def exceeded_budget(state: CouncilState, council: Council, *, more_calls: int = 0) -> str | None:
     """Which budget is spent, in words, or None; `more_calls` are those about to be made.
 
-    One call is always kept back for the synthesizer.
+    One call is always kept back for the synthesizer. How much a call will take is not known before
+    it is reserved (`models.spending`); until then each counts as what one has taken so far.
     """
     budget, used = council.budget, total_usage(state)
     if budget.calls is not None and used.calls + more_calls + 1 > budget.calls:
         return f"{used.calls} of {budget.calls} calls"
-    if budget.tokens is not None and (used.tokens or 0) >= budget.tokens:
-        return f"{used.tokens} of {budget.tokens} tokens"
-    if budget.usd is not None and (used.usd or 0.0) >= budget.usd:
-        return f"{used.usd:.4f} of {budget.usd:.4f} dollars"
+    further = (more_calls + 1) / used.calls if more_calls and used.calls else 0.0
+    tokens, usd = used.tokens or 0, used.usd or 0.0
+    if budget.tokens is not None and _is_reached(tokens, further, budget.tokens):
+        return f"{tokens} of {budget.tokens} tokens"
+    if budget.usd is not None and _is_reached(usd, further, budget.usd):
+        return f"{usd:.4f} of {budget.usd:.4f} dollars"
     return None
+
+
+def _is_reached(spent: float, further: float, limit: float) -> bool:
+    """Whether a limit is spent, or will be by as many times the same."""
+    return spent >= limit or spent * (1 + further) > limit
 
 
 _PAIRS = 12

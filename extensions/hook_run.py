@@ -22,6 +22,7 @@ from mom_council.deliberation.events import Answered, Noted, emit
 from mom_council.deliberation.selectors import notes_of
 from mom_council.extensions.loaded import Failed, LoadedExtension, load_extensions
 from mom_council.extensions.protocol import At, Change
+from mom_council.models.prices import take_counted
 from mom_council.records import Note, Segment, Status, Usage
 
 MOST_KEPT = 200_000
@@ -107,6 +108,8 @@ class HookRun:
             returned = None
         self.notes += [Note(text=" ".join(str(text).split())[:500]) for text in at.notes]
         self._segments += at.segments
+        if (given_up := take_counted()).calls:  # its time was over while a model was answering
+            self._segments.append(Segment(node="extension", name=extension.name, usage=given_up))
         return returned
 
     def _at(self, extension: LoadedExtension) -> At:

@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
-from mom_council.deliberation.ask_model import ask_model
+from mom_council.deliberation.ask_model import ask_model, failed_segment
 from mom_council.deliberation.events import Speaker
-from mom_council.errors import BudgetError
+from mom_council.errors import BudgetError, ModelError, OverBudgetError
 from mom_council.models.resolved import resolve_model
 from mom_council.records import Proposal, Segment
 
@@ -130,14 +130,20 @@ class At:
             raise BudgetError(f"the question's budget is spent ({spent})")
         assert self.runtime is not None  # noqa: S101 - only `hooks` makes an At
         speaker = Speaker(node="extension", name=self.extension)
-        reply, segment = await ask_model(
-            self.runtime,
-            speaker,
-            resolve_model(self.council, model),
-            messages,
-            schema=schema,
-            params=params,
-        )
+        try:
+            reply, segment = await ask_model(
+                self.runtime,
+                speaker,
+                resolve_model(self.council, model),
+                messages,
+                schema=schema,
+                params=params,
+            )
+        except OverBudgetError as error:
+            raise BudgetError(error.what, cure=error.cure) from error
+        except ModelError as error:
+            self.segments.append(failed_segment(speaker, model, error))
+            raise
         self.segments.append(segment)
         return reply.text
 

@@ -8,6 +8,7 @@ takes, and what can be shortened is (`deliberation.packing`).
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,8 @@ _USUAL_WINDOW = 4_096
 _STEP = 1_024
 _UNBOUNDED_ANSWER = 2_048
 """Tokens that are left for an answer without a limit of its own."""
+_LONGEST_ANSWER = 4_096
+"""Tokens that an answer may have where a budget limits it and nobody else does."""
 _PICTURE_TOKENS = 1_024
 """What a picture takes, about: vendors count from 85 to 1,600."""
 
@@ -50,6 +53,50 @@ def count_prompt_tokens(messages: Sequence[BaseMessage]) -> int:
         for block in message.content
     )
     return math.ceil(text / BYTES_A_TOKEN) + pictures * _PICTURE_TOKENS
+
+
+_WORD = re.compile(r"[A-Za-z]+")
+_OF_A_REQUEST = 64
+_OF_A_MESSAGE = 8
+"""Tokens that a chat template adds."""
+_MOST_OF_A_PICTURE = 2_048
+
+
+def most_prompt_tokens(messages: Sequence[BaseMessage], *schemas: Any) -> int:
+    """More tokens than messages take, whoever counts: what a limited budget reserves for them.
+
+    About twice what English takes. A tokenizer takes at the most one token for a digit, a sign, or
+    a byte of another script, and rarely more than one for two letters.
+
+    Args:
+        messages: what is sent.
+        schemas: tools and forms of the reply that go along, as JSON values.
+    """
+    tokens = _OF_A_REQUEST + len(messages) * _OF_A_MESSAGE
+    for message in messages:
+        parts = message.content if isinstance(message.content, list) else [message.content]
+        tokens += sum(map(_most_of_part, parts))
+        tokens += _most_of_part(getattr(message, "tool_calls", None) or "")
+        tokens += _most_of_part(message.additional_kwargs or "")
+    return tokens + sum(_most_of_part(schema) for schema in schemas if schema)
+
+
+def _most_of_part(part: Any) -> int:
+    if isinstance(part, str):
+        return _most_tokens(part)
+    kind = str(part.get("type")) if isinstance(part, dict) else ""
+    if "image" in kind:
+        return _MOST_OF_A_PICTURE
+    if kind == "text":
+        return _most_tokens(str(part.get("text") or ""))
+    return _most_tokens(json.dumps(part, ensure_ascii=False, default=str))
+
+
+def _most_tokens(text: str) -> int:
+    words = [len(word) for word in _WORD.findall(text)]
+    # A word takes in one blank before it; every other sign counts as a token of its own.
+    signs = len(text.encode("utf-8", "replace")) - sum(words) - len(words)
+    return max(0, signs) + sum((length + 1) // 2 for length in words)
 
 
 def prompt_cut_note(model: str, messages: Sequence[BaseMessage], tokens: int | None) -> Note | None:
@@ -76,6 +123,18 @@ def prompt_cut_note(model: str, messages: Sequence[BaseMessage], tokens: int | N
 def answer_tokens(params: Mapping[str, Any]) -> int:
     """Tokens that are left for the answer: its limit, where it has one."""
     return answer_bound(params) or _UNBOUNDED_ANSWER
+
+
+async def most_answer_tokens(
+    spec: Model, messages: Sequence[BaseMessage], here: LoopResources
+) -> int:
+    """Tokens that an answer may have where a budget needs a limit and the council names none."""
+    if vendor_of(spec.provider).window_option is not None:
+        return _UNBOUNDED_ANSWER  # a longer one would have the model loaded with a larger window
+    window = await window_of(spec, here)
+    if window is None:
+        return _LONGEST_ANSWER
+    return min(_LONGEST_ANSWER, max(window - count_prompt_tokens(messages), window // 4))
 
 
 async def window_of(spec: Model, here: LoopResources) -> int | None:

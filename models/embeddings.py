@@ -7,11 +7,18 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from langchain_core.messages import HumanMessage
+
 from mom_council.councils.schema import Model
 from mom_council.errors import MixtureError, ModelUnavailableError
 from mom_council.models.clients import LoopResources, loop_resources
+from mom_council.models.context_window import most_prompt_tokens
+from mom_council.models.prices import Meter, price_of, prices_of
 from mom_council.models.providers import load_code
 from mom_council.models.registry import opening_of
+from mom_council.models.request_budget import metered_request
+from mom_council.models.retry import read_failure, retry_delay
+from mom_council.models.spending import Need
 from mom_council.redaction import redact
 from mom_council.vendors import vendor_of
 
@@ -22,22 +29,42 @@ _LONGEST = 8_000
 """Characters of a text that are embedded; models take some thousand tokens."""
 
 
-async def embed(spec: Model, texts: Sequence[str]) -> list[list[float]]:
-    """The vectors of some texts, in one request.
+async def embed(
+    spec: Model, texts: Sequence[str], *, prices: str | None = None
+) -> list[list[float]]:
+    """The vectors of some texts, in one request, which is tried again as the model's policy says.
 
     Args:
         spec: an embedding model; its key goes where a chat model's would, and nowhere else.
         texts: what is embedded; an empty one as a blank.
+        prices: the file of prices that the council names.
 
     Raises:
         ModelUnavailableError: the model cannot be opened, failed, or took too long.
+        OverBudgetError: a budget has no room for the request.
     """
     inputs = [text[:_LONGEST] or " " for text in texts]
+    meter, price = Meter(), price_of(spec, await prices_of(prices))
+    need = Need(most_prompt_tokens([HumanMessage(text) for text in inputs]), 0, 0, price)
+    tries = 0
     try:
         # Importing a provider takes a second, and reads files.
         opened = await asyncio.to_thread(_open, await loop_resources(), spec)
         async with asyncio.timeout(spec.timeout):
-            vectors = await opened.aembed_documents(inputs)
+            while True:
+                tries += 1
+                try:
+                    async with metered_request(spec, price, meter, need):
+                        meter.begin_request()
+                        vectors = await opened.aembed_documents(inputs)
+                    break
+                except MixtureError:
+                    raise
+                except Exception as error:
+                    delay = _delay(error, tries, spec)
+                    if delay is None:
+                        raise
+                    await asyncio.sleep(delay)
     except MixtureError:
         raise
     except TimeoutError:
@@ -51,6 +78,14 @@ async def embed(spec: Model, texts: Sequence[str]) -> list[list[float]]:
     if len(vectors) != len(inputs):
         raise ModelUnavailableError(f"{spec.model!r} gave {len(vectors)} vectors for {len(inputs)}")
     return vectors
+
+
+def _delay(error: Exception, tries: int, spec: Model) -> float | None:
+    """Seconds until the next try; None where there is none."""
+    if isinstance(error, TimeoutError) or tries > spec.retries:
+        return None
+    failure = read_failure(error, model=spec.model, provider=spec.provider, where=spec.provider)
+    return retry_delay(tries, failure) if failure.again else None
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:

@@ -442,8 +442,11 @@ def estimate_tokens(messages: Sequence[BaseMessage], spec: Model) -> float:
 
 def answer_bound(params: Mapping[str, Any]) -> int | None:
     """The most tokens that an answer may have, as the parameters say; None: they do not."""
-    bounds = (params.get(name) for name in _BOUNDS)
+    bounds = (params.get(name) for name in ANSWER_BOUNDS)
     return next((bound for bound in bounds if isinstance(bound, int) and bound > 0), None)
 
 
-_BOUNDS = ("max_tokens", "max_completion_tokens", "num_predict", "max_new_tokens")
+ANSWER_BOUNDS = (
+    *("max_tokens", "max_completion_tokens", "num_predict", "max_new_tokens", "max_output_tokens"),
+)
+"""What parameters are called that limit an answer's length."""

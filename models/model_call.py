@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Price
-from mom_council.errors import MixtureError, ModelUnavailableError
+from mom_council.errors import MixtureError, ModelUnavailableError, OverBudgetError
 from mom_council.models.adaptation import accepts, remember_rejection
 from mom_council.models.addresses import address_of
 from mom_council.models.clients import LoopResources
 from mom_council.models.context_window import prompt_cut_note, with_window_for
 from mom_council.models.lanes import Lane, SentRequest, estimate_tokens
-from mom_council.models.prices import Meter
+from mom_council.models.prices import Meter, charged_account, count_request
 from mom_council.models.registry import open_model
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessageChunk, BaseMessage
     from langchain_core.runnables import RunnableConfig
 
+    from mom_council.models.request_budget import RequestBudget
+
 
 @dataclass(slots=True)
 class CallLog:
@@ -43,6 +45,8 @@ class CallLog:
     unopened: list[MixtureError] = field(default_factory=list)
     """Why models could not be asked at all: no package, no key, no such file."""
     spent: Usage = field(default_factory=Usage)
+    refused: OverBudgetError | None = None
+    """Why the last request was not sent, where a budget had no room for it."""
 
     def not_asked(self, key: str, reason: str) -> None:
         """A model was passed over."""
@@ -52,6 +56,11 @@ class CallLog:
         """A model could not be opened, so no request was sent."""
         self.not_asked(key, redact(str(error)))
         self.unopened.append(error)
+
+    def over_budget(self, key: str, error: OverBudgetError) -> None:
+        """A budget had no room for a request."""
+        self.not_asked(key, error.what)
+        self.refused = error
 
     def tried(self, key: str, failure: Failure | None, seconds: float) -> None:
         """A request was sent, and came to this."""
@@ -73,6 +82,9 @@ class CallLog:
         """The error that says what became of every model of the chain of `key`."""
         if self.unopened and len(self.unopened) == len(self.attempts):
             return self.unopened[0]
+        if self.refused is not None and not self.spent.calls:
+            what = f"model {key!r} was not asked: {self.refused.what}"
+            return OverBudgetError(what, self.attempts, self.spent, cure=self.refused.cure)
         tries: dict[str, list[str]] = {}
         for attempt in self.attempts:
             tries.setdefault(attempt.model, []).append(attempt.error or "")
@@ -189,7 +201,15 @@ class ModelCall:
         self._messages = messages
         self._log = log
         self._lane = lane
+        account = charged_account()
+        if account is not None:
+            price = account.price_of(model.settings, price)
         self._meter = Meter(price)
+        self._budget: RequestBudget | None = None
+        if account is not None:
+            from mom_council.models.request_budget import RequestBudget
+
+            self._budget = RequestBudget(account, model.settings, self._meter, price, here)
         self._offer = ToolOffer(
             model.key, model.settings, question.tools, question.schema, here.limits
         )
@@ -205,16 +225,18 @@ class ModelCall:
             self._log.not_asked(self._model.key, refusal)
             return None
         failed_tries = 0
+        failure: Failure | None = None
         while True:
             try:
-                params = self._question.params_for(self._model)
-                settings = await with_window_for(self._settings, self._messages, params, self._here)
-                chat = await open_model(self._here, settings, self._question.params)
+                response = await self._ask_within_budget()
+            except OverBudgetError as error:
+                self._log.over_budget(self._model.key, error)
+                self._give_up(failure)
+                return None
             except MixtureError as error:
                 self._log.not_opened(self._model.key, error)
+                self._give_up(None)
                 return None
-            self._offer.meets(chat)
-            response = await self._try(chat)
             if response.has_answer:
                 self._settle(None)
                 self._offer.answered()
@@ -228,6 +250,45 @@ class ModelCall:
                 self._settle(failure)
                 return None
             await asyncio.sleep(delay)
+
+    async def _ask_within_budget(self) -> _Response:
+        """One request: reserved before it leaves and settled after, however it ends.
+
+        Raises:
+            OverBudgetError: a budget has no room for it.
+            MixtureError: the model cannot be opened.
+        """
+        question, meter, reservation = self._question, self._meter, None
+        params, own = question.params_for(self._model), question.params
+        if self._budget is not None:
+            tools = [*question.tools]  # in words they stand in the form of the reply as well
+            reservation = await self._budget.reserve(
+                self._messages, params, tools, tools, question.schema
+            )
+        calls, response = meter.calls, None
+        try:
+            if self._budget is not None and reservation is not None:
+                limit = self._budget.length_limit(reservation, params)
+                params, own = {**params, **limit}, {**(own or {}), **limit}
+            settings = await with_window_for(self._settings, self._messages, params, self._here)
+            chat = await open_model(self._here, settings, own)
+            self._offer.meets(chat)
+            response = await self._try(chat)
+            return response
+        finally:
+            sent = meter.calls > calls
+            if self._budget is not None and reservation is not None:
+                failure, ended = (response.failure, True) if response else (None, False)
+                self._budget.settle(reservation, failure, sent=sent, ended=ended)
+            if sent:
+                count_request(meter.request_usage)
+
+    def _give_up(self, failure: Failure | None) -> None:
+        """No further request is sent, though the model's policy would allow one."""
+        if failure is not None:
+            self._settle(failure)
+        elif self._meter.calls:
+            self._log.charge(self._meter, self._now() - self._began)
 
     async def _try(self, chat: BaseChatModel) -> _Response:
         """Wait for the rate limit, send one request, and take down what came of it."""
@@ -354,6 +415,8 @@ class ModelCall:
         """Whether the next request leaves out what this one was refused for."""
         params = self._question.params_for(self._model)
         if remember_rejection(self._settings, params, failure, self._here.limits):
+            return True
+        if self._budget is not None and self._budget.shortens(failure):
             return True
         return self._offer.refused_by(failure)
 

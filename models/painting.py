@@ -12,24 +12,33 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-from mom_council.councils.schema import Model
+from langchain_core.messages import HumanMessage
+
+from mom_council.councils.schema import Model, Price
 from mom_council.errors import (
     CapabilityError,
     MixtureError,
     ModelUnavailableError,
+    OverBudgetError,
 )
 from mom_council.models.addresses import address_of
 from mom_council.models.clients import LoopResources, loop_resources
+from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.images import PictureError, check_png
 from mom_council.models.lanes import open_lane
 from mom_council.models.model_call import CallLog
 from mom_council.models.prices import Meter, price_of, prices_of
 from mom_council.models.providers import Drawing, DrawnPicture, ImageOrder, load_code
 from mom_council.models.registry import check, opening_of
+from mom_council.models.request_budget import metered_request
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
+from mom_council.models.spending import Need
 from mom_council.records import Attempt, Usage
-from mom_council.vendors import VENDORS, vendor_of
+from mom_council.vendors import VENDORS, Vendor, vendor_of
+
+_PICTURE_TOKENS = 8_192
+"""Tokens that a picture takes at the most where a vendor counts them: 6,240 for the largest."""
 
 
 class DeclinedError(ModelUnavailableError):
@@ -66,7 +75,8 @@ async def paint(
     log = CallLog()
     for one in model.chain:
         lane = open_lane(here.lanes, one.lane)
-        call = _PictureCall(here, one, order, on_step, log, Meter(price_of(one.settings, prices)))
+        price = price_of(one.settings, prices)
+        call = _PictureCall(here, one, order, on_step, log, Meter(price), price)
         async with lane.turn(one.instance) if lane else nullcontext():
             painting = await call.run()
         if painting is not None:
@@ -84,6 +94,7 @@ class _PictureCall:
     on_step: Callable[[int, int], None]
     log: CallLog
     meter: Meter
+    price: Price | None
 
     async def run(self) -> Painting | None:
         """Ask as often as the model's policy allows; None when it gives no picture.
@@ -102,6 +113,10 @@ class _PictureCall:
             began = now()
             try:
                 drawn, failure = await self._try(settings, deadline)
+            except OverBudgetError as error:
+                self.log.over_budget(self.model.key, error)
+                self.log.charge(self.meter, now() - first)
+                return None
             except MixtureError as error:
                 self.log.not_opened(self.model.key, error)
                 self.log.charge(self.meter, now() - first)
@@ -157,9 +172,19 @@ class _PictureCall:
             )
         draw = await asyncio.to_thread(load_code, vendor.pictures)
         drawing = Drawing(opening_of(self.here, spec), self.order, self.meter, self.on_step)
-        self.meter.begin_request()
-        drawn: DrawnPicture = await draw(drawing)
+        async with metered_request(spec, self.price, self.meter, self._need(vendor)):
+            self.meter.begin_request()
+            drawn: DrawnPicture = await draw(drawing)
+            if self.price is not None and self.price.picture and not drawn.filtered:
+                self.meter.add_flat(self.price.picture)
         return drawn
+
+    def _need(self, vendor: Vendor) -> Need:
+        """What one picture may take: a flat price, or so many tokens that drawing them takes."""
+        prompt = most_prompt_tokens([HumanMessage(f"{self.order.prompt} {self.order.negative}")])
+        flat = (self.price and self.price.picture) or 0.0
+        tokens = 0 if vendor.free or flat else _PICTURE_TOKENS
+        return Need(prompt, tokens, tokens, self.price, flat_usd=flat)
 
     def _painting(self, drawn: DrawnPicture | None) -> Painting:
         key, log = self.model.key, self.log

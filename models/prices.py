@@ -19,10 +19,12 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,6 +36,9 @@ from mom_council.paths import CONFIG_VARIABLE, config_dir
 from mom_council.records import Usage
 from mom_council.redaction import quote
 from mom_council.vendors import vendor_of
+
+if TYPE_CHECKING:
+    from mom_council.models.spending import Account
 
 NAME = "prices.yaml"
 GOOD_FOR = 10.0
@@ -116,15 +121,21 @@ def read_table(file: str | None) -> Prices:
     return read_prices(usual) if usual.exists() else {}
 
 
-_MILLION = 1_000_000
+MILLION = 1_000_000
+FREE = Price(input=0, output=0)
+"""What a model costs that sends no bill."""
 
 
 class Meter:
     """Counts one model's calls. A number that nobody told stays None, which is not 0."""
 
     def __init__(self, price: Price | None = None) -> None:
-        self._price = price
+        self.price = price
         self.calls = 0
+        self.estimated = False
+        """Whether a part was not told, and the most that it can be counts."""
+        self._flat = 0.0
+        self._request_flat = 0.0
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
         self._request = (0, 0)
@@ -137,7 +148,7 @@ class Meter:
     def begin_request(self) -> None:
         """Count one more request; what is read from now on belongs to it."""
         self.calls += 1
-        self._request = (0, 0)
+        self._request, self._request_flat = (0, 0), 0.0
 
     def read(self, counts: Mapping[str, Any] | None) -> None:
         """Take in a chunk's `usage_metadata`.
@@ -157,6 +168,37 @@ class Meter:
         self.input_tokens = (self.input_tokens or 0) + read_now - read_before
         self.output_tokens = (self.output_tokens or 0) + written_now - written_before
 
+    def add_flat(self, usd: float) -> None:
+        """Add dollars that the last request cost beside its tokens: those of a picture."""
+        self._flat += usd
+        self._request_flat += usd
+
+    def estimate(self, input_tokens: int, output_tokens: int) -> None:
+        """Count the most that the last request can have used, where nobody told how much it was."""
+        read, written = self._request
+        self._request = max(read, input_tokens), max(written, output_tokens)
+        self.input_tokens = (self.input_tokens or 0) + self._request[0] - read
+        self.output_tokens = (self.output_tokens or 0) + self._request[1] - written
+        self.estimated = True
+
+    @property
+    def request_usage(self) -> Usage:
+        """What the last request used, as far as that was told; its seconds are left out."""
+        if self._request == (0, 0):
+            return Usage(calls=1, usd=self._request_flat or None)
+        read, written = self._request
+        usd = None
+        if self.price is not None:
+            usd = (read * self.price.input + written * self.price.output) / MILLION
+            usd += self._request_flat
+        return Usage(
+            calls=1,
+            input_tokens=read,
+            output_tokens=written,
+            usd=usd,
+            estimated=self.estimated,
+        )
+
     @property
     def tokens(self) -> int:
         """Tokens told so far, read and written."""
@@ -165,10 +207,10 @@ class Meter:
     @property
     def usd(self) -> float | None:
         """Dollars, or None where the price or the tokens are not known."""
-        if self._price is None or self.input_tokens is None or self.output_tokens is None:
-            return None
-        spent = self.input_tokens * self._price.input + self.output_tokens * self._price.output
-        return spent / _MILLION
+        if self.price is None or self.input_tokens is None or self.output_tokens is None:
+            return self._flat or None
+        spent = self.input_tokens * self.price.input + self.output_tokens * self.price.output
+        return spent / MILLION + self._flat
 
     def usage(self, seconds: float) -> Usage:
         """What has been counted so far, over so many seconds of wall time."""
@@ -178,4 +220,54 @@ class Meter:
             output_tokens=self.output_tokens,
             usd=self.usd,
             seconds=max(seconds, 0.0),
+            estimated=self.estimated,
         )
+
+
+_counted: ContextVar[list[Usage] | None] = ContextVar("counted", default=None)
+
+
+@contextmanager
+def count_requests() -> Iterator[None]:
+    """Count the requests that are made within, so that one whose caller gave it up counts too."""
+    token = _counted.set([])
+    try:
+        yield
+    finally:
+        _counted.reset(token)
+
+
+def count_request(usage: Usage) -> None:
+    """Take down what one request used."""
+    counted = _counted.get()
+    if counted is not None:
+        counted.append(usage)
+
+
+def take_counted() -> Usage:
+    """What the requests used that were made since this was last asked."""
+    counted = _counted.get() or []
+    usage = sum(counted, Usage())
+    counted.clear()
+    return usage
+
+
+_charged: ContextVar[Account | None] = ContextVar("charged", default=None)
+
+
+def charged_account() -> Account | None:
+    """The account of the calls that are made here; None: nothing is limited."""
+    return _charged.get()
+
+
+@contextmanager
+def charge_to(account: Account | None) -> Iterator[None]:
+    """Charge the calls within to an account; None leaves it as it is."""
+    if account is None:
+        yield
+        return
+    token = _charged.set(account)
+    try:
+        yield
+    finally:
+        _charged.reset(token)

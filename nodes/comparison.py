@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
-from mom_council.deliberation.ask_model import ask_model, compose_messages, failed_segment
+from mom_council.deliberation.ask_model import (
+    ask_model,
+    cancelled_segment,
+    compose_messages,
+    failed_segment,
+)
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Noted, Speaker, emit
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
@@ -45,6 +51,7 @@ async def comparison(
         conversation=conversation.earlier_messages(state, council),
     )
     left = selectors.remaining_seconds(state, council, context_of(runtime))
+    began = time.monotonic()
     try:
         # Half of the time that is left, so that the answer can still be written.
         async with asyncio.timeout(None if left is None else left / 2):
@@ -52,6 +59,10 @@ async def comparison(
     except (ModelError, TimeoutError) as error:
         note = f"The proposals were compared by their words alone: {error or 'it took too long'}"
         emit(runtime, Noted(text=note))
-        spent = [failed_segment(speaker, key, error)] if isinstance(error, ModelError) else []
-        return {"comparison": "", "segments": spent, "notes": [Note(text=note)]}
+        spent = (
+            failed_segment(speaker, key, error)
+            if isinstance(error, ModelError)
+            else cancelled_segment(speaker, key, began)
+        )
+        return {"comparison": "", "segments": [spent], "notes": [Note(text=note)]}
     return {"comparison": reply.text.strip(), "segments": [segment]}

@@ -13,11 +13,18 @@ from mom_council.deliberation import selectors
 from mom_council.deliberation.ask_model import make_absence
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Counted, Missed, Noted, Speaker, emit
-from mom_council.deliberation.schedule import first_layer, independent_answers, unneeded_characters
+from mom_council.deliberation.schedule import (
+    first_layer,
+    independent_answers,
+    next_speakers,
+    unneeded_characters,
+    wants_ballots,
+)
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.deliberation.status import advise
 from mom_council.errors import CouncilError, ModelError
 from mom_council.models.embeddings import cosine, embed
+from mom_council.models.prices import take_counted
 from mom_council.records import Absence, Note, Proposal, Segment, Usage, Verdict
 from mom_council.voting.counting import count
 from mom_council.voting.fitted import confidence
@@ -72,14 +79,17 @@ async def consensus(
     stop = why()
     if stop not in _SETTLED:
         stop = why(budget_spent=_spent(state, runtime, council))
+    left_out = _cuts_by_budget(state, council, stop)
+    for one in left_out:
+        emit(runtime, Noted(text=one))
     if stop is None and first_layer(state, council, turn.round + 1) is None:
         stop = "stalled"  # nobody is left whose model could be asked again
     verdict = verdict.model_copy(update={"stop_reason": stop})
     absences = [_unneeded(name, turn) for name in unneeded]
-    for one in absences:
-        emit(runtime, Missed(absence=one))
+    for absence in absences:
+        emit(runtime, Missed(absence=absence))
     emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules, standing)))
-    notes = [*update.get("notes", []), *(Note(text=fault) for fault in faults)]
+    notes = [*update.get("notes", []), *(Note(text=one) for one in (*faults, *left_out))]
     return {**update, "verdicts": [verdict], "absences": absences, "notes": notes}
 
 
@@ -96,16 +106,21 @@ async def _measure(
     texts = list(dict.fromkeys(plain_text(proposal.text) for proposal in standing))
     began = time.monotonic()
     try:
-        vectors = await embed(council.models[likeness.model], texts)
+        vectors = await embed(council.models[likeness.model], texts, prices=council.prices)
     except (ModelError, CouncilError) as error:
         note = f"Likeness was told by words alone: {error}"
         emit(runtime, Noted(text=note))
-        return None, {"notes": [Note(text=note)]}
+        return None, {"notes": [Note(text=note)], "segments": [_embedded(likeness.model, began)]}
     of = dict(zip(texts, vectors, strict=True))
-    usage = Usage(calls=1, seconds=time.monotonic() - began)
-    segment = Segment(node="consensus", name="likeness", model=likeness.model, usage=usage)
+    segment = _embedded(likeness.model, began)
     measure = Measure(lambda one, other: cosine(of[one], of[other]), likeness.threshold)
     return measure, {"segments": [segment]}
+
+
+def _embedded(model: str, began: float) -> Segment:
+    """What the requests for vectors used."""
+    seconds = Usage(seconds=time.monotonic() - began)
+    return Segment(node="consensus", name="likeness", model=model, usage=take_counted() + seconds)
 
 
 def _voters_asked(state: CouncilState, verdict: Verdict, round_: int) -> int:
@@ -188,4 +203,19 @@ def _was_anybody_asked(state: CouncilState, round_: int) -> bool:
 def _spent(state: CouncilState, runtime: Runtime[CouncilContext], council: Council) -> bool:
     """Whether another round would cost more than the question may."""
     left = selectors.remaining_seconds(state, council, context_of(runtime))
-    return left == 0 or selectors.exceeded_budget(state, council, more_calls=1) is not None
+    speakers = max(1, len(next_speakers(state, council)))
+    return left == 0 or selectors.exceeded_budget(state, council, more_calls=speakers) is not None
+
+
+def _cuts_by_budget(state: CouncilState, council: Council, stop: str | None) -> list[str]:
+    """What the budget left out, in words: the vote, and further rounds."""
+    turn, rounds = selectors.current_turn(state), council.deliberation.rounds
+    cuts = []
+    asked = _was_anybody_asked(state, turn.round)
+    if not asked and not _silent(state, turn.round) and wants_ballots(state, council):
+        spent = selectors.exceeded_budget(state, council, more_calls=2)
+        why = f"the budget is spent: {spent}" if spent else "the question's time was over"
+        cuts.append(f"The vote was skipped ({why}); equal answers were counted.")
+    if stop == "budget" and turn.round < rounds.max:
+        cuts.append(f"The budget has no room for round {turn.round + 1} of {rounds.max}.")
+    return cuts

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
-from mom_council.deliberation.ask_model import ask_model, compose_messages, failed_segment
+from mom_council.deliberation.ask_model import (
+    ask_model,
+    cancelled_segment,
+    compose_messages,
+    failed_segment,
+)
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Noted, Speaker, emit
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
@@ -45,6 +51,7 @@ async def equality_check(
         question=conversation.question_with_results(state),
         pairs=pairs,
     )
+    began = time.monotonic()
     try:
         async with asyncio.timeout(selectors.reader_seconds(state, council, context_of(runtime))):
             reply, segment = await ask_model(
@@ -56,7 +63,8 @@ async def equality_check(
                 params={"temperature": 0.0},
             )
     except TimeoutError:
-        return _different(pairs, "it took half of the time that was left", runtime)
+        cut = cancelled_segment(speaker, key, began)
+        return _different(pairs, "it took half of the time that was left", runtime, cut)
     except ModelError as error:
         return _different(pairs, str(error), runtime, failed_segment(speaker, key, error))
     same = read_judgement(reply.text, len(pairs))

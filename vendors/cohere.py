@@ -11,6 +11,7 @@ COHERE = Vendor(
     package="langchain_cohere",
     extra="cohere",
     chat="cohere:open_chat",
+    embeds_once={"max_retries": 1},  # its word for "try once"
     base_url="https://api.cohere.com",
     key_env="COHERE_API_KEY",
     vision=r"command-a-vision|c4ai-aya-vision",

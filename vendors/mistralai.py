@@ -11,6 +11,7 @@ MISTRALAI = Vendor(
     package="langchain_mistralai",
     extra="mistral",
     chat="langchain:open_mistral",
+    embeds_once={"max_retries": 1},  # its word for "try once"
     base_url="https://api.mistral.ai/v1",
     key_env="MISTRAL_API_KEY",
     schema="argument",

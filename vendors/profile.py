@@ -58,6 +58,8 @@ class Vendor:
     """Whether its replies can be streamed over our own wire; see `models.wire`."""
     embeddings: str = "langchain:open_embeddings"
     """What opens an embedding model."""
+    embeds_once: Mapping[str, Any] = field(default_factory=dict)
+    """With what its embedding library sends one request and never another by itself."""
     pictures: str | None = None
     """What draws a picture (`models.providers.Drawing`); None: its models do not draw."""
     engine: str | None = None

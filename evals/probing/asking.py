@@ -13,13 +13,17 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from mom_council.councils.loader import load_model
 from mom_council.councils.schema import Council
-from mom_council.errors import ModelUnavailableError, UnknownNameError
+from mom_council.errors import ModelUnavailableError, OverBudgetError, UnknownNameError
 from mom_council.models.clients import loop_resources
+from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.lanes import open_lane
+from mom_council.models.prices import Meter, charged_account, price_of, prices_of
 from mom_council.models.registry import open_model
+from mom_council.models.request_budget import metered_request
 from mom_council.models.resolved import ResolvedModel, resolve_alone, resolve_model
 from mom_council.models.retry import read_failure
 from mom_council.models.speaking import Reply, speak
+from mom_council.models.spending import Need
 from mom_council.models.weights import SHIPPED, downloaded_weights
 from mom_council.redaction import redact
 from mom_council.vendors import vendor_of
@@ -67,6 +71,10 @@ def _all_tiny(models: Iterable[ResolvedModel]) -> bool:
 
 REFUSALS = (400, 404, 415, 422, 500, 501)
 """How servers answer what a model cannot do."""
+
+
+_PROBED_ANSWER = 1_024
+"""Tokens that a call of a tool may take, where a budget limits it."""
 
 
 class Asker:
@@ -121,18 +129,29 @@ class Asker:
             ModelUnavailableError: it did not answer.
         """
         spec = self.model.settings
-        chat = await open_model(await loop_resources(), spec, {"temperature": 0.0})
         heard: Any = None
+        price = price_of(spec, await prices_of(self.model.prices))
+        meter, prompt = Meter(price), most_prompt_tokens(messages, [*tools])
+        need = Need(prompt, _PROBED_ANSWER, _PROBED_ANSWER, price)
+        limit = {} if charged_account() is None else {"max_tokens": _PROBED_ANSWER}
+        chat = await open_model(await loop_resources(), spec, {"temperature": 0.0, **limit})
         self.calls += 1
         lane = open_lane((await loop_resources()).lanes, self.model.lane)
         try:
             bound = chat.bind_tools(list(tools))
             async with lane.turn(self.model.instance) if lane else nullcontext():
                 began = asyncio.get_running_loop().time()
-                async with asyncio.timeout(spec.timeout):
+                async with (
+                    asyncio.timeout(spec.timeout),
+                    metered_request(spec, price, meter, need),
+                ):
+                    meter.begin_request()
                     async for chunk in bound.astream(list(messages)):
                         heard = chunk if heard is None else heard + chunk
+                        meter.read(getattr(chunk, "usage_metadata", None))
                 self.seconds += asyncio.get_running_loop().time() - began
+        except OverBudgetError:
+            raise
         except NotImplementedError:
             raise ToolsRefusedError("its provider takes none") from None
         except Exception as error:

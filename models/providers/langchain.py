@@ -124,7 +124,7 @@ def open_embeddings(opening: Opening) -> Embeddings:
     """An embedding model of any vendor that LangChain has."""
     from langchain.embeddings import init_embeddings
 
-    arguments: dict[str, Any] = dict(opening.params)
+    arguments: dict[str, Any] = {**opening.params, **opening.vendor.embeds_once}
     if opening.base_url is not None:
         arguments["base_url"] = opening.base_url
     if opening.key is not None:

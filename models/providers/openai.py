@@ -289,7 +289,7 @@ def open_embeddings(opening: Opening) -> Embeddings:
         **opening.params,
         "base_url": opening.address,
         "api_key": opening.key or "none",
-        "max_retries": opening.spec.retries,
+        "max_retries": 0,  # `embed` alone retries
         # Other servers want words, not the token numbers of OpenAI's own models.
         "check_embedding_ctx_length": _is_openai(opening),
         # The loop's client, which is closed with the loop; nobody calls the blocking one.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mom_council.deliberation.status import advise
+from mom_council.errors import CouncilError
 from mom_council.tests.graph.desk import ask, desk, seat, voice
 from mom_council.tests.stage import Fault, Stage
 
@@ -46,13 +49,17 @@ async def test_a_sum_of_dollars_names_the_models_that_it_leaves_out(stage: Stage
     )
 
 
-async def test_a_budget_of_dollars_without_a_price_says_that_it_bounds_nothing(
+async def test_a_budget_of_dollars_without_a_price_is_refused_before_anybody_is_asked(
     stage: Stage,
 ) -> None:
     seat(stage, ("Ada",))
-    status = (await ask(desk(stage, ("Ada",), budget={"usd": 1})))["status"]
-    assert status.usage.usd is None
-    assert "No price is known for 'ada', 'pen': the dollars are counted without." in status.notes
+    with pytest.raises(CouncilError, match="no price is known for 'ada', 'pen'; write `price"):
+        await ask(desk(stage, ("Ada",), budget={"usd": 1}))
+    assert not stage.calls
+    worst = {"usd": 1, "worst_price": {"input": 10, "output": 20}}
+    status = (await ask(desk(stage, ("Ada",), budget=worst)))["status"]
+    assert status.usage.usd is not None
+    assert status.usage.usd > 0
 
 
 async def test_where_every_price_is_known_or_none_nothing_is_said(stage: Stage) -> None:

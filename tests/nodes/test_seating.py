@@ -63,7 +63,7 @@ async def test_no_budget_of_calls_is_ever_overspent(stage: Stage, calls: int) ->
     assert result["status"].written_by == "pen"
 
 
-async def test_retries_count_and_the_voted_best_answers_when_they_ate_it_all(
+async def test_retries_count_and_none_takes_the_call_that_is_kept_for_the_answer(
     stage: Stage,
 ) -> None:
     seat(stage)
@@ -72,20 +72,22 @@ async def test_retries_count_and_the_voted_best_answers_when_they_ate_it_all(
     patient = council.models["ada"].model_copy(update={"retries": 2})
     council = council.model_copy(update={"models": {**council.models, "ada": patient}})
     result = await ask(council)
-    assert not stage.calls_to("pen")
-    assert result["messages"][-1].text.endswith(LABEL)
-    assert result["status"].written_by == "vote"
-    assert "5 of 4 calls" in " ".join(result["status"].notes)
+    assert len(stage.calls_to("ada")) == 1
+    assert len(stage.calls) == result["status"].usage.calls == 4
+    assert [(a.character, a.reason) for a in result["status"].absent] == [("Ada", "failed")]
+    assert result["status"].written_by == "pen"
 
 
 async def test_spent_tokens_leave_no_ballots_and_the_voted_best_answers(stage: Stage) -> None:
     for name in ("ada", "boris", "clara"):
-        stage.model(name, reply=Reply(f"The view of {name}", usage=(40, 10)))
-    result = await ask(desk(stage, budget={"tokens": 150}))
+        stage.model(name, reply=Reply(f"The view of {name}", usage=(400, 100)))
+    result = await ask(desk(stage, budget={"tokens": 2000}))
     assert not voting(stage.calls)
     assert not stage.calls_to("pen")
     assert result["status"].stop_reason == "budget"
     assert result["messages"][-1].text.endswith(LABEL)
+    assert any(note.startswith("The vote was skipped") for note in result["status"].notes)
+    assert all(0 < call.body["max_tokens"] <= 2000 for call in stage.calls)
 
 
 async def test_at_the_deadline_characters_are_cut_off_and_the_voted_best_answers(

@@ -1,0 +1,330 @@
+"""Spending limits: what a request may cost is reserved before it leaves, and settled after.
+
+Every request to a model passes `reserve`: words, tools, ballots, vectors, pictures, probes, and
+each further try. An `Account` holds a limit (of one question, of a batch, of a server's day) and
+what was spent on it; what is reserved counts as spent until the reply says what it really was. So
+however calls overlap, a limit is never exceeded, as long as a server keeps to the length that its
+request allows.
+
+A request that does not fit now, but would if the calls under way cost less than they may, waits for
+them. One that cannot fit any more is refused with `OverBudgetError`, and nothing is sent.
+
+Whose account a call is charged to stands in a context variable (`prices.charge_to`), which tasks
+that are started within inherit. Without an account nothing is measured and nothing changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mom_council.councils.schema import Model, Price
+from mom_council.errors import OverBudgetError
+from mom_council.models.prices import FREE, MILLION
+from mom_council.records import Usage
+from mom_council.vendors import vendor_of
+
+LEAST_ANSWER = 64
+"""Tokens below which an answer is not worth asking for."""
+_STEPS = ((2048, 512), (256, 64), (0, 16))
+"""Answers longer than the first are limited to multiples of the second, because each limit is a
+model that is opened anew."""
+_ROUNDING = 1e-9
+"""Share of a limit of dollars that sums of floating point numbers may miss."""
+
+
+class Amount(NamedTuple):
+    """What may be spent, or was."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+
+    def plus(self, other: Amount) -> Amount:
+        """Both together."""
+        return Amount(self.calls + other.calls, self.tokens + other.tokens, self.usd + other.usd)
+
+    def minus(self, other: Amount) -> Amount:
+        """What is left without the other."""
+        return Amount(self.calls - other.calls, self.tokens - other.tokens, self.usd - other.usd)
+
+
+NOTHING = Amount()
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingLimits:
+    """What may be spent at the most; None is no limit."""
+
+    calls: int | None = None
+    tokens: int | None = None
+    usd: float | None = None
+
+    @property
+    def are_set(self) -> bool:
+        """Whether anything is limited."""
+        return not (self.calls is None and self.tokens is None and self.usd is None)
+
+    def in_words(self) -> str:
+        """The limits, for messages."""
+        parts = (
+            (self.calls, "{:d} calls"),
+            (self.tokens, "{:d} tokens"),
+            (self.usd, "${:g}"),
+        )
+        return " or ".join(words.format(limit) for limit, words in parts if limit is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one request may take."""
+
+    input_tokens: int
+    """At the most."""
+    most_output: int
+    """Tokens of the answer that are wished for."""
+    least_output: int
+    """Tokens below which the request is not worth sending."""
+    price: Price | None
+    """None: not known, which a limit of dollars refuses."""
+    fixed: bool = False
+    """Whether the answer's length cannot be limited: then all of `most_output` is reserved."""
+    flat_usd: float = 0.0
+    """Dollars beside the tokens: of a picture, say."""
+
+    def amount(self, output: int) -> Amount:
+        """What a request with so long an answer takes at the most."""
+        tokens = self.input_tokens + output
+        price = self.price or FREE
+        usd = (self.input_tokens * price.input + output * price.output) / MILLION
+        return Amount(1, tokens, usd + self.flat_usd)
+
+
+class Account:
+    """One limit, what was spent on it, and what is reserved.
+
+    Args:
+        limits: what may be spent.
+        spent: what was spent before.
+        owner: whose limit it is, for messages: "the question's budget".
+        parent: a further account that everything is charged to as well: the batch's, the day's.
+        keep: what is kept back for the answer at the end.
+        worst_price: what a model costs at the most whose price is not known.
+    """
+
+    def __init__(
+        self,
+        limits: SpendingLimits,
+        spent: Amount = NOTHING,
+        *,
+        owner: str = "the question's budget",
+        parent: Account | None = None,
+        keep: Amount = NOTHING,
+        worst_price: Price | None = None,
+    ) -> None:
+        self.limits = limits
+        self.spent = spent
+        self.reserved = NOTHING
+        self.owner = owner
+        self.parent = parent
+        self.keep = keep
+        self.worst_price = worst_price
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    @property
+    def chain(self) -> tuple[Account, ...]:
+        """This account and those that it is a part of."""
+        return (self,) if self.parent is None else (self, *self.parent.chain)
+
+    def remaining(self, *, when_settled: bool = False) -> tuple[float, float, float]:
+        """Calls, tokens and dollars that may still be reserved.
+
+        Args:
+            when_settled: if every reply that is under way came to nothing. Its call counts all
+                the same.
+        """
+        held = Amount(self.reserved.calls) if when_settled else self.reserved
+        taken = self.spent.plus(held).plus(self.keep)
+        limits = self.limits
+        usd = math.inf if limits.usd is None else limits.usd * (1 - _ROUNDING) - taken.usd
+        return (
+            math.inf if limits.calls is None else limits.calls - taken.calls,
+            math.inf if limits.tokens is None else limits.tokens - taken.tokens,
+            usd,
+        )
+
+    def holds(self, need: Need, output: int, *, when_settled: bool = False) -> bool:
+        """Whether a request with so long an answer fits."""
+        amount = need.amount(output)
+        return all(
+            part <= left
+            for part, left in zip(amount, self.remaining(when_settled=when_settled), strict=True)
+        )
+
+    def longest_answer(self, need: Need) -> float:
+        """Tokens of an answer for which there is room."""
+        _, tokens, usd = self.remaining()
+        longest = tokens - need.input_tokens
+        if self.limits.usd is not None and need.price is not None and need.price.output > 0:
+            left = usd - need.amount(0).usd
+            longest = min(longest, left * MILLION / need.price.output)
+        return longest
+
+    @property
+    def limits_usd(self) -> bool:
+        """Whether dollars are limited, here or in what it is a part of."""
+        return any(one.limits.usd is not None for one in self.chain)
+
+    def price_of(self, settings: Model, price: Price | None) -> Price | None:
+        """A model's price, as far as it must be known here; see `known_price`."""
+        if not self.limits_usd:
+            return price
+        worst = next((one.worst_price for one in self.chain if one.worst_price), None)
+        return known_price(settings, price, worst)
+
+    def charge(self, amount: Amount) -> None:
+        """Count what was spent elsewhere, without a reservation."""
+        for account in self.chain:
+            account.spent = account.spent.plus(amount)
+
+    def wake(self) -> None:
+        """Have everybody who waits for room look again."""
+        waiting, self._waiting = self._waiting, []
+        for loop, future in waiting:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_finish, future)
+
+    def wait(self, future: asyncio.Future[None]) -> None:
+        """Have a future finished as soon as something is settled."""
+        self._waiting.append((asyncio.get_running_loop(), future))
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+@dataclass(slots=True)
+class Reservation:
+    """What one request holds of its accounts, until it is settled."""
+
+    account: Account
+    amount: Amount
+    need: Need
+    output: int
+    """Tokens that its answer may have."""
+    limits_answer: bool
+    """Whether the request must say so, because tokens or dollars are limited."""
+    measured: bool
+    """Whether it matters how many tokens the reply says."""
+    _open: bool = field(default=True, init=False)
+
+    def settle(self, usage: Usage | None) -> None:
+        """Replace what was reserved by what it was; None: the request was never sent."""
+        spent = NOTHING
+        if usage is not None:
+            spent = Amount(usage.calls, usage.tokens or 0, usage.usd or 0.0)
+        self._close(spent)
+
+    def _close(self, spent: Amount) -> None:
+        with _LOCK:
+            if not self._open:
+                return
+            self._open = False
+            for account in self.account.chain:
+                account.reserved = account.reserved.minus(self.amount)
+                account.spent = account.spent.plus(spent)
+        for account in self.account.chain:
+            account.wake()
+
+
+_LOCK = threading.Lock()
+
+
+async def reserve(account: Account, need: Need) -> Reservation:
+    """Reserve what a request may take, waiting for calls under way where they may leave enough.
+
+    Raises:
+        OverBudgetError: it does not fit, or its price is not known and dollars are limited.
+    """
+    while True:
+        with _LOCK:
+            outcome = _try_to_reserve(account, need)
+            if isinstance(outcome, Reservation):
+                return outcome
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            for one in outcome:
+                one.wait(future)
+        await future
+
+
+def _try_to_reserve(account: Account, need: Need) -> Reservation | list[Account]:
+    """A reservation, or the accounts whose open reservations may leave room for one.
+
+    Raises:
+        OverBudgetError: it can fit no more.
+    """
+    chain = account.chain
+    limits_usd = account.limits_usd
+    if need.price is None and limits_usd:
+        raise OverBudgetError("its price is not known, and dollars are limited", cure=PRICE_CURE)
+    limits_tokens = any(one.limits.tokens is not None for one in chain)
+    costs = need.price is not None and need.price.output > 0
+    limits_answer = limits_tokens or (limits_usd and costs)
+    least = need.most_output if need.fixed else need.least_output
+    blocking = [one for one in chain if not one.holds(need, least if limits_answer else 0)]
+    if blocking:
+        for one in blocking:
+            if not one.holds(need, least if limits_answer else 0, when_settled=True):
+                raise OverBudgetError(_refusal(one, need, least))
+        return blocking
+    output = need.most_output
+    if limits_answer and not need.fixed:
+        longest = min(one.longest_answer(need) for one in chain)
+        output = max(least, _in_steps(min(longest, need.most_output), need.most_output))
+    amount = need.amount(output if limits_answer else 0)
+    for one in chain:
+        one.reserved = one.reserved.plus(amount)
+    return Reservation(account, amount, need, output, limits_answer, limits_tokens or limits_usd)
+
+
+def _in_steps(longest: float, most: int) -> int:
+    if longest >= most:
+        return most
+    step = next(step for above, step in _STEPS if longest >= above)
+    return int(longest // step * step)
+
+
+def _refusal(account: Account, need: Need, least: int) -> str:
+    """Why a request does not fit, in words."""
+    calls, tokens, usd = account.remaining()
+    amount = need.amount(least)
+    if amount.calls > calls:
+        what = "leaves no further call"
+    elif amount.tokens > tokens:
+        what = f"leaves {max(0, int(tokens))} tokens, and this request may take {amount.tokens}"
+    else:
+        what = f"leaves ${max(0.0, usd):.4f}, and this request may cost ${amount.usd:.4f}"
+    return f"{account.owner} of {account.limits.in_words()} {what}"
+
+
+PRICE_CURE = (
+    "write `price: {input: ..., output: ...}` at the model, or a worst price for all of them: "
+    "`budget: {worst_price: {input: ..., output: ...}}`"
+)
+
+
+def known_price(settings: Model, price: Price | None, worst: Price | None) -> Price | None:
+    """A model's price where dollars are limited; None: not known.
+
+    Args:
+        settings: the model's.
+        price: what was written down for it.
+        worst: what a model costs at the most for which nothing was; one that sends no bill is free.
+    """
+    if price is not None:
+        return price
+    return worst if vendor_of(settings.provider).bills(settings.model) else FREE
