@@ -18,7 +18,17 @@ from mom_council.errors import MixtureError
 
 SECTIONS = {
     "Ask": ("ask", "chat", "resume", "batch", "ui"),
-    "Set up": ("councils", "import", "extensions", "doctor", "probe", "download"),
+    "Set up": (
+        "models",
+        "use",
+        "init",
+        "councils",
+        "import",
+        "extensions",
+        "doctor",
+        "probe",
+        "download",
+    ),
     "Serve": ("serve", "mcp"),
     "Measure": ("eval", "record", "revote", "audit", "keeps", "weights"),
     "What is kept": ("threads", "trace", "cache"),
@@ -153,6 +163,7 @@ def register() -> None:
         evals,
         extensions,
         machine,
+        models,
         probe,
         serve,
         stored,
@@ -171,6 +182,9 @@ def register() -> None:
     app.add_typer(extensions.app, name="extensions", cls=Listed)
     app.add_typer(stored.traces_app, name="trace", cls=Listed)
     app.add_typer(stored.cache_app, name="cache", cls=Listed)
+    app.command("models")(models.models)
+    app.command("use")(models.use)
+    app.command("init")(models.init)
     app.command("doctor")(machine.doctor)
     app.command("download")(machine.download)
     app.command("ui")(serve.ui)

@@ -188,6 +188,7 @@ Image = Annotated[
 def ask(
     question: Question = None,
     council: options.Council = None,
+    model: options.Models = None,
     thread: Thread = None,
     continue_: Continue = False,
     image: Image = None,
@@ -204,8 +205,9 @@ def ask(
     """Ask the council one question.
 
     Without --council the council is, in this order: the one that the thread began with, the one
-    that MOM_COUNCIL names, a running Ollama with its installed models, the vendors whose API keys
-    are set, downloaded weights, and else three tiny models that come with the package.
+    that MOM_COUNCIL names, the one of `mom use`, the server that OPENAI_BASE_URL names, a running
+    Ollama with the best of its models that fit, the vendors whose API keys are set, downloaded
+    weights, and else three tiny models that come with the package. `mom models` lists them.
     """
     show = options.choose_show(json=json, quiet=quiet, debug=debug)
     pictures = read_pictures(image or ())
@@ -217,7 +219,8 @@ def ask(
     from mom_council.cli.session import Session
 
     settings = context(rounds=rounds, threshold=threshold, method=method, seed=seed, debug=debug)
-    with Session(council, db=db, show=show, thread=name, newest=continue_) as session:
+    named = options.council_named(council, model)
+    with Session(named, db=db, show=show, thread=name, newest=continue_) as session:
         code = session.ask(text, settings, pictures)
     raise typer.Exit(code)
 
@@ -250,6 +253,7 @@ BYE = "/bye"
 
 def chat(
     council: options.Council = None,
+    model: options.Models = None,
     thread: Thread = None,
     debug: options.Debug = False,
     db: options.Database = None,
@@ -263,7 +267,8 @@ def chat(
     name = options.thread_named(thread) if thread is not None else None
     from mom_council.cli.session import Session
 
-    with Session(council, db=db, show=show, thread=name, talks=True) as session:
+    named = options.council_named(council, model)
+    with Session(named, db=db, show=show, thread=name, talks=True) as session:
         code = _talk(session, debug=debug)
     raise typer.Exit(code)
 

@@ -121,11 +121,22 @@ def list_() -> None:
 
 @app.command()
 def show(name: Named) -> None:
-    """Print a council as YAML, to begin your own from."""
+    """Print a council as YAML, to begin your own from.
+
+    `auto` is the council that `mom ask` makes of the models that are here.
+    """
     from mom_council.councils.loader import load_council, preset_names, preset_path, to_yaml
     from mom_council.runs.words import inert
 
-    if name in preset_names():
+    if name == "auto" or name.startswith("models:"):
+        import asyncio
+
+        from mom_council.runs.automatic import council_in_words
+        from mom_council.runs.discovery import choose_council
+
+        choice = asyncio.run(choose_council(name, dict(os.environ)))
+        print(inert(council_in_words(choice.council, choice.notice)), end="")
+    elif name in preset_names():
         print(preset_path(name).read_text(encoding="utf-8"), end="")
     else:
         print(inert(to_yaml(load_council(name))), end="")

@@ -36,6 +36,15 @@ Council = Annotated[
         help="A preset's name or a YAML file; MOM_COUNCIL where it is left out.",
     ),
 ]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Ask these models, each NAME or PROVIDER/NAME. May be given often.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show every prompt and every reply.")]
@@ -73,6 +82,19 @@ def choose_show(*, json: bool = False, quiet: bool = False, debug: bool = False)
 def place(db: str | None) -> str | None:
     """Where threads are kept: as the option says, or the environment."""
     return db or os.environ.get("MOM_DATABASE") or None
+
+
+def council_named(council: str | None, models: list[str] | None) -> str | None:
+    """The name of the council that -c or the -m options ask for.
+
+    Raises:
+        typer.BadParameter: both are given.
+    """
+    if not models:
+        return council
+    if council is not None:
+        raise typer.BadParameter("--council and --model do not go together; choose one")
+    return "models:" + ",".join(models)
 
 
 def thread_named(name: str) -> str:

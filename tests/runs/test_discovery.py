@@ -22,16 +22,14 @@ from mom_council.errors import UnknownNameError
 from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.weights import SHIPPED
 from mom_council.runs.discovery import (
-    AvailableModels,
-    InstalledModel,
     calls_at_most,
     choose_council,
-    choose_models,
     cost_notice,
     default_council,
     find_models,
     unread_notice,
 )
+from mom_council.runs.installed import AvailableModels, InstalledModel
 from mom_council.tests.stage import Stage
 from mom_council.vendors import VENDORS
 
@@ -120,7 +118,7 @@ async def test_a_running_ollama_seats_three_of_its_models(nowhere: dict[str, str
     assert council.synthesizer.model == "large"
     assert council.annotator is None
     assert choice.notice is not None
-    assert "quick:latest, deep:latest, large:latest on Ollama" in choice.notice
+    assert "Asking quick, deep, large on Ollama: " in choice.notice
     assert not choice.costs_money
     assert cost_notice(choice) is None
 
@@ -216,32 +214,6 @@ async def test_two_names_of_one_model_are_one_model(nowhere: dict[str, str]) -> 
     cards = [{"name": name, "size": GB, "digest": "same"} for name in ("a:latest", "a:3b")]
     with answering(tags(*cards)) as url:
         assert len((await find_models(nowhere, ollama_url=url)).ollama) == 1
-
-
-@pytest.mark.parametrize(
-    ("sizes", "chosen"),
-    [
-        ([40], [40]),
-        ([1, 40], [1]),
-        ([0.3, 2, 3, 4, 5], [2, 3, 4]),
-        ([0.3, 2, 40], [0.3, 2]),
-    ],
-)
-def test_the_chosen_are_neither_tiny_nor_too_large_for_one_gpu(
-    sizes: list[float], chosen: list[float]
-) -> None:
-    known = [InstalledModel(f"m{size}", int(size * GB)) for size in sizes]
-    assert [one.size / GB for one in choose_models(known)] == chosen
-
-
-def test_different_families_come_before_different_sizes() -> None:
-    known = [
-        InstalledModel("a-1", GB, "a"),
-        InstalledModel("a-2", 2 * GB, "a"),
-        InstalledModel("a-3", 3 * GB, "a"),
-        InstalledModel("b-4", 4 * GB, "b"),
-    ]
-    assert [one.name for one in choose_models(known)] == ["a-1", "a-2", "b-4"]
 
 
 @pytest.mark.parametrize(
@@ -361,7 +333,7 @@ async def test_with_nothing_at_all_the_demo_sits_and_says_what_it_is(
     assert "`ollama pull llama3.2`, or set a key, or run `mom download`" in line
 
 
-async def test_the_demo_says_what_it_is_once_and_again_when_that_changed(
+async def test_what_is_asked_is_said_once_and_again_when_it_changed(
     nowhere: dict[str, str],
 ) -> None:
     choice = await choose_council(None, nowhere)
@@ -369,7 +341,7 @@ async def test_the_demo_says_what_it_is_once_and_again_when_that_changed(
     assert unread_notice(choice) is None
     changed = replace(choice, notice="They need llama.cpp.")
     assert unread_notice(changed) == changed.notice
-    assert unread_notice(replace(choice, source="keys")) == choice.notice
+    assert unread_notice(replace(changed, source="ollama")) is None
 
 
 async def test_where_nothing_can_be_remembered_it_is_said_each_time(

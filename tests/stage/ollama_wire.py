@@ -107,7 +107,8 @@ def in_memory(
         stays = _LONG if math.isinf(seconds) else timedelta(seconds=seconds)
         until = (datetime.now(UTC) + stays).isoformat()
         context = context_of(name) or script.context
-        memory = {"size_vram": script.size, "context_length": context, "expires_at": until}
+        on_gpu = script.size if script.on_gpu is None else script.on_gpu
+        memory = {"size_vram": on_gpu, "context_length": context, "expires_at": until}
         found.append({**_card(name, script), **memory})
     return {"models": found}
 
@@ -172,8 +173,8 @@ def _details(script: Script) -> dict[str, Any]:
     return {
         "parent_model": "",
         "format": "gguf",
-        "family": "llama",
-        "families": ["llama"],
+        "family": script.family,
+        "families": [script.family],
         "parameter_size": script.parameters,
-        "quantization_level": "Q4_K_M",
+        "quantization_level": script.quantization,
     }

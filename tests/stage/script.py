@@ -94,6 +94,10 @@ class Script:
     """Ollama: what a call waits for when the model is not in memory."""
     size: int = 2_000_000_000
     parameters: str = "3.2B"
+    family: str = "llama"
+    quantization: str = "Q4_K_M"
+    on_gpu: int | None = None
+    """Bytes of a loaded model that are on the GPU; None: all of it."""
     context: int = 8192
     window: int | None = None
     """OpenAI's protocol: what `/v1/models` says of its window; None: nothing."""
@@ -143,6 +147,9 @@ class ScriptFields(TypedDict, total=False):
     load_seconds: float
     size: int
     parameters: str
+    family: str
+    quantization: str
+    on_gpu: int | None
     context: int
     window: int | None
     capabilities: Sequence[str]

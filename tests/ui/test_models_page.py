@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mom_council.councils.loader import to_yaml
-from mom_council.runs.discovery import AvailableModels
+from mom_council.runs.installed import AvailableModels
 from mom_council.tests.graph.desk import desk
 from mom_council.tests.stage import Fault, Stage
 from mom_council.ui.pages.models import Survey, Voice, survey_models

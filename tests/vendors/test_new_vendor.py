@@ -143,7 +143,7 @@ def _page(name: str, **state: Any) -> AppTest:
 
 
 def test_the_page_asks_it(acme: Stage) -> None:
-    from mom_council.runs.discovery import AvailableModels
+    from mom_council.runs.installed import AvailableModels
     from mom_council.ui.pages.models import Survey
 
     acme.model("acme-large", reply="Five.")

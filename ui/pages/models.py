@@ -26,7 +26,8 @@ from mom_council.models.registry import missing, open_model
 from mom_council.models.resolved import ResolvedModel, resolve_alone, resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.weights import SHIPPED, downloaded_weights
-from mom_council.runs.discovery import VARIABLE, AvailableModels, find_models
+from mom_council.runs.discovery import VARIABLE, find_models
+from mom_council.runs.installed import AvailableModels
 from mom_council.ui import council_choice as chosen_council
 from mom_council.ui import session
 from mom_council.ui.page_state import BackgroundCall, start_call

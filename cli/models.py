@@ -1,0 +1,249 @@
+"""`mom models`, `mom use` and `mom init`: which models there are, and which council is asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mom_council.cli import failure, options
+
+if TYPE_CHECKING:
+    from mom_council.runs.choosing import Selection
+    from mom_council.runs.discovery import Choice
+    from mom_council.runs.installed import AvailableModels, InstalledModel
+
+
+def models(
+    council: options.Council = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List the models that can be asked here, what they can do, and which are missing.
+
+    With --council the models that this council needs, and the line that gets the missing ones.
+    """
+    import asyncio
+
+    from mom_council.runs.discovery import choose_council, find_models, used_council
+
+    env = dict(os.environ)
+    available = asyncio.run(find_models(env))
+    selection = _selection(available)
+    named = council or env.get("MOM_COUNCIL") or used_council()
+    choice = asyncio.run(choose_council(named, env))
+    lacking = _lacking(choice, available)
+    if json:
+        failure.write_json(_as_object(available, selection, choice, lacking))
+        return
+    for line in _described(available, selection):
+        print(line)
+    print(f"\n{_asked_line(choice, named)}")
+    if lacking:
+        pulls = " && ".join(f"ollama pull {name}" for name in lacking)
+        print(f"Missing in {choice.council.name!r}: {', '.join(lacking)}. Get it with: {pulls}")
+    elif advice := _advice(available, selection):
+        print(advice)
+
+
+def _selection(available: AvailableModels) -> Selection | None:
+    if not available.ollama or available.memory is None:
+        return None
+    from mom_council.runs.choosing import choose_models
+
+    return choose_models(available.ollama, available.memory)
+
+
+def _described(available: AvailableModels, selection: Selection | None) -> list[str]:
+    from mom_council.models.weights import SHIPPED, downloaded_weights
+    from mom_council.vendors import VENDORS
+
+    lines = []
+    if available.ollama_url is None:
+        lines.append("Ollama: does not answer; get it from ollama.com, or start it: ollama serve")
+    else:
+        memory = f", {available.memory.in_words}" if available.memory else ""
+        lines.append(f"Ollama at {available.ollama_url}{memory}")
+        lines += _table(available, selection)
+    if available.server:
+        lines.append(f"Server at {available.server}")
+        lines += [f"  {name}" for name in available.served[:20]] or ["  lists no model that chats"]
+    for name in available.keys:
+        one = VENDORS[name]
+        lines.append(f"{one.title}: {one.key_env} is set; asks {one.default_model or 'any model'}")
+    for name in available.lacking:
+        one = VENDORS[name]
+        lines.append(f"{one.title}: {one.key_env} is set, the package is missing: {one.install}")
+    for weights in available.weights:
+        lines.append(f"Downloaded: {weights.name} ({weights.size / 1e9:.1f} GB), by llama.cpp")
+    tiny = ", ".join(downloaded_weights(SHIPPED))
+    return [*lines, f"In the package: {tiny} (1 MB each, for trying the command)"]
+
+
+def _table(available: AvailableModels, selection: Selection | None) -> list[str]:
+    from mom_council.runs.choosing import billions, maker
+    from mom_council.runs.installed import why_no_chat
+
+    everything = [*available.ollama[::-1], *available.silent[::-1]]
+    if not everything:
+        return ["  no models yet"]
+    longest = max(len(one.title) for one in everything)
+    seated = selection.seated if selection is not None else ()
+    reasons = {one.name: why for one, why in selection.left_out} if selection is not None else {}
+    reasons |= {one.name: why_no_chat(one) or "" for one in available.silent}
+    lines = []
+    for one in sorted(everything, key=lambda one: one not in seated):
+        can = ", ".join(word for word in one.abilities if word in ("tools", "vision", "thinking"))
+        mark = "*" if one in seated else " "
+        facts = f"{one.title:{longest}}  {_count(billions(one)):>5}  {one.size / 1e9:5.1f} GB"
+        about = "; ".join(filter(None, (can, reasons.get(one.name, ""))))
+        lines.append(f"{mark} {facts}  {maker(one):10} {about}".rstrip())
+    return [*lines, "  * asked when nobody names a council"]
+
+
+def _count(number: float) -> str:
+    return f"{number:.1f}B" if number >= 1 else f"{number * 1000:.0f}M"
+
+
+def _asked_line(choice: Choice, named: str | None) -> str:
+    if choice.notice is None:
+        members = ", ".join(one.model for one in choice.council.models.values())
+        back = "" if choice.source != "used" else "; `mom use auto` goes back to what is here"
+        return f"mom ask asks {named!r}: {members}{back}"
+    return choice.notice.replace("Asking", "mom ask asks", 1)
+
+
+def _lacking(choice: Choice, available: AvailableModels) -> list[str]:
+    """The models of a council that the usual Ollama should have and has not."""
+    from mom_council.vendors.ollama import OLLAMA
+
+    here = {OLLAMA.full_name(one.name) for one in (*available.ollama, *available.silent)}
+    needed = [
+        one.model
+        for one in choice.council.models.values()
+        if one.provider == OLLAMA.name and one.base_url in (None, available.ollama_url)
+    ]
+    return [name for name in dict.fromkeys(needed) if OLLAMA.full_name(name) not in here]
+
+
+def _advice(available: AvailableModels, selection: Selection | None) -> str:
+    """What would make the council better, in one line."""
+    if available.ollama_url is None:
+        return ""
+    from mom_council.models.memory import memory_for_models
+    from mom_council.runs.choosing import models_to_pull
+
+    memory = available.memory or memory_for_models((), here=True)
+    seated = selection.seated if selection is not None else ()
+    more = models_to_pull(seated, memory, 2 if seated else 3)
+    if not more:
+        return ""
+    pulls = " && ".join(f"ollama pull {one.name}" for one in more)
+    size = sum(one.size for one in more) / 1e9
+    why = "Of other makers and about as strong" if seated else "Fit this machine"
+    return f"{why} ({size:.1f} GB): {pulls}"
+
+
+def _as_object(
+    available: AvailableModels, selection: Selection | None, choice: Choice, lacking: list[str]
+) -> dict[str, Any]:
+    def described(one: InstalledModel) -> dict[str, Any]:
+        return {"name": one.name, "bytes": one.size, "abilities": list(one.abilities)}
+
+    left_out = selection.left_out if selection is not None else ()
+    return {
+        "ollama": available.ollama_url,
+        "memory": None if available.memory is None else available.memory._asdict(),
+        "installed": [described(one) for one in (*available.ollama, *available.silent)],
+        "asked": [one.name for one in selection.seated] if selection is not None else [],
+        "reason": selection.reason if selection is not None else None,
+        "left_out": {one.name: reason for one, reason in left_out},
+        "server": available.server,
+        "served": list(available.served),
+        "keys": list(available.keys),
+        "weights": [one.name for one in available.weights],
+        "council": {
+            "name": choice.council.name,
+            "source": choice.source,
+            "models": [one.model for one in choice.council.models.values()],
+        },
+        "missing": lacking,
+    }
+
+
+def use(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|FILE", help="A preset, a YAML file, or auto: the models that are here."
+        ),
+    ] = None,
+    model: options.Models = None,
+) -> None:
+    """Ask this council from now on, where none is named.
+
+    -c and MOM_COUNCIL stand above it. Without a name it says which council is asked.
+    """
+    import asyncio
+
+    from mom_council.runs.discovery import AUTO, MODELS, choose_council, use_council, used_council
+
+    named = options.council_named(name, model)
+    if named is None:
+        print(used_council() or AUTO)
+        return
+    choice = asyncio.run(choose_council(named, dict(os.environ)))  # refuses what cannot sit
+    kept = named if named.startswith(MODELS) else options.whole_path(named)
+    use_council(None if named == AUTO else kept)
+    members = ", ".join(dict.fromkeys(one.model for one in choice.council.models.values()))
+    print(f"mom ask now asks {named}: {members}")
+    if variable := os.environ.get("MOM_COUNCIL"):
+        failure.tell(f"MOM_COUNCIL={variable} stands above it in this shell")
+
+
+def init(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where the council is written.")
+    ] = Path("council.yaml"),
+    model: options.Models = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Ask nothing; take what is proposed.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
+) -> None:
+    """Write a council of your own as YAML, with a comment at each part.
+
+    It asks which models, how they come to an answer and what it is called; --yes takes what
+    `mom ask` would do by itself.
+    """
+    import asyncio
+
+    from mom_council.councils.loader import council_from_yaml
+    from mom_council.runs.automatic import council_in_words
+    from mom_council.runs.discovery import choose_council
+
+    if file.exists() and not force:
+        raise typer.BadParameter(f"{file} is there already; --force writes over it")
+    named = options.council_named(None, model)
+    choice = asyncio.run(choose_council(named or "auto", dict(os.environ)))
+    name, rounds, choices = file.stem, 2, not yes and sys.stdin.isatty()
+    if choices:
+        members = ", ".join(dict.fromkeys(one.model for one in choice.council.models.values()))
+        typed = input(f"Models [{members}] (another list, or Enter): ").strip()
+        if typed:
+            names = "models:" + ",".join(typed.replace(",", " ").split())
+            choice = asyncio.run(choose_council(names, dict(os.environ)))
+        typed = input("Rounds of answers and votes at most [2]: ").strip()
+        rounds = int(typed) if typed.isdigit() and 1 <= int(typed) <= 20 else 2
+        name = input(f"Name [{name}]: ").strip() or name
+    text = council_in_words(choice.council, choice.notice, name=name, rounds=rounds)
+    council_from_yaml(text, str(file))  # nothing is written that would not be read
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        from mom_council.errors import StorageError
+
+        raise StorageError(f"{file} cannot be written: {error.strerror}") from None
+    print(f'{file} is written. Ask it: mom ask -c {file} "..."; always: mom use {file}')
