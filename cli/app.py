@@ -28,6 +28,7 @@ SECTIONS = {
         "doctor",
         "probe",
         "download",
+        "trust",
     ),
     "Serve": ("serve", "mcp"),
     "Measure": ("eval", "record", "revote", "audit", "keeps", "weights"),
@@ -78,7 +79,6 @@ EPILOG = (
 )
 
 _EXPLAINED = ("MissingParameter", "BadOptionUsage", "NoSuchOption")
-_OWNERS = ("MOM_TOOLS", "MOM_EXTENSIONS", "MOM_DOCUMENTS", "MOM_EMBEDDINGS", "MOM_EMBEDDINGS_URL")
 
 app = typer.Typer(
     name="mom",
@@ -97,7 +97,7 @@ def run(arguments: list[str] | None = None) -> None:
     _ready_streams()
     code = exits.FAILED
     try:
-        _read_env()
+        _read_env(given)
         if any("TRACING" in name for name in os.environ):
             from mom_council.tracing.langsmith import settle_langsmith
 
@@ -121,6 +121,8 @@ def _command(arguments: list[str]) -> int:
         code = app(arguments, prog_name="mom", standalone_mode=False)
         return int(code or exits.ANSWERED)
     except MixtureError as error:
+        if _is_accepted_now(error):
+            return _command(arguments)
         kind, code = type(error).__name__, exits.exit_code(error)
         return failure.refuse(kind, str(error), code, as_json=as_json, **failure.details(error))
     except _Refusal as error:
@@ -135,6 +137,18 @@ def _command(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         line = "interrupted; nothing was asked"
         return failure.refuse("Interrupted", line, exits.INTERRUPTED, as_json=as_json)
+
+
+def _is_accepted_now(error: MixtureError) -> bool:
+    """Whether a file that was not trusted is shown now, and accepted on the terminal.
+
+    The command is then run again. Nothing was asked before: files are looked at first.
+    """
+    if not hasattr(error, "review"):
+        return False
+    from mom_council.cli.trust import accept_on_terminal
+
+    return accept_on_terminal(error.review)
 
 
 def _refused(error: Any) -> str:
@@ -167,6 +181,7 @@ def register() -> None:
         probe,
         serve,
         stored,
+        trust,
         weights,
     )
 
@@ -187,6 +202,7 @@ def register() -> None:
     app.command("init")(models.init)
     app.command("doctor")(machine.doctor)
     app.command("download")(machine.download)
+    app.command("trust")(trust.trust)
     app.command("ui")(serve.ui)
     app.command("serve")(serve.serve)
     app.command("mcp")(serve.mcp)
@@ -219,46 +235,11 @@ def _close_quietly() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _read_env() -> None:
-    path = next((p for p in (".env.local", ".env") if os.path.isfile(p)), None)  # noqa: PTH113
-    if path is None:
-        return
-    from dotenv import load_dotenv
+def _read_env(arguments: list[str]) -> None:
+    if any(os.path.isfile(name) for name in (".env.local", ".env")):  # noqa: PTH113
+        from mom_council.cli.trust import read_env
 
-    before = {*os.environ}
-    try:
-        load_dotenv(path)  # what the environment says already is not overridden
-    except (OSError, UnicodeDecodeError) as error:
-        failure.tell(f"{path!r} is not read: {error}")
-    _distrust(path, {*os.environ} - before)
-
-
-def _distrust(path: str, added: set[str]) -> None:
-    """Forget what a file that came with somebody's folder must not decide.
-
-    Which code is run here, which files are read, and where they are sent.
-    """
-    for name in sorted(added & {*_OWNERS}):
-        del os.environ[name]
-        failure.tell(f"{name} in {path!r} is left alone: set it in your shell if you mean it")
-    if added & {"OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_API_URL"}:
-        _keep_key_at_home(path, added)
-    if "MOM_DATA_DIR" in added:
-        os.environ["MOM_DATA_DIR_FROM"] = path
-
-
-def _keep_key_at_home(path: str, added: set[str]) -> None:
-    """Forget an address that a folder's file names, where the key is the user's own."""
-    from mom_council.vendors.openai import OPENAI
-
-    if OPENAI.key_env in added or not os.environ.get(str(OPENAI.key_env)):
-        return
-    for name in sorted(added & {*OPENAI.address_variables}):
-        del os.environ[name]
-        failure.tell(
-            f"{name} in {path!r} is left alone, because your key of {OPENAI.title} would go there: "
-            "set it in your shell if you mean it"
-        )
+        read_env(arguments)
 
 
 @app.callback(invoke_without_command=True)

@@ -108,11 +108,11 @@ def evaluate(
 def _load(
     council: str, data: Path, fold: Part | None, limit: int | None
 ) -> tuple[Council, Sequence[Case]]:
-    from mom_council.councils.loader import load_council
+    from mom_council.councils.trust import load_trusted_council
     from mom_council.evals.cases import read_cases
     from mom_council.evals.sheet import recording_path
 
-    return load_council(council), read_cases(recording_path(data), fold=fold, limit=limit)
+    return load_trusted_council(council), read_cases(recording_path(data), fold=fold, limit=limit)
 
 
 def _compare_with_member(
@@ -183,13 +183,13 @@ def record(
     else:
         if data is None:
             raise typer.BadParameter("--data FILE says what to ask; see mom eval --help")
-        from mom_council.councils.loader import load_council
+        from mom_council.councils.trust import load_trusted_council
         from mom_council.evals.cases import read_cases
 
         progress = _show_progress()
         number = asyncio.run(
             keep(
-                load_council(council),
+                load_trusted_council(council),
                 read_cases(data, limit=limit),
                 out,
                 concurrency=concurrency,
@@ -293,12 +293,12 @@ def fact_retention(
     """
     import asyncio
 
-    from mom_council.councils.loader import load_council
+    from mom_council.councils.trust import load_trusted_council
     from mom_council.evals.fact_retention import measure_fact_retention, planted_questions
 
     found = asyncio.run(
         measure_fact_retention(
-            load_council(council),
+            load_trusted_council(council),
             planted_questions(number),
             concurrency=concurrency,
             progress=_show_progress(),

@@ -221,6 +221,7 @@ def init(
     import asyncio
 
     from mom_council.councils.loader import council_from_yaml
+    from mom_council.councils.trust import accept, review_council
     from mom_council.runs.automatic import council_in_words
     from mom_council.runs.discovery import choose_council
 
@@ -239,11 +240,14 @@ def init(
         rounds = int(typed) if typed.isdigit() and 1 <= int(typed) <= 20 else 2
         name = input(f"Name [{name}]: ").strip() or name
     text = council_in_words(choice.council, choice.notice, name=name, rounds=rounds)
-    council_from_yaml(text, str(file))  # nothing is written that would not be read
+    council = council_from_yaml(text, str(file))  # nothing is written that would not be read
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         from mom_council.errors import StorageError
 
         raise StorageError(f"{file} cannot be written: {error.strerror}") from None
+    review = review_council(council, text, file)
+    if review.lines and not review.odd_variables:
+        accept(review)  # the user has just made it; any change is asked about
     print(f'{file} is written. Ask it: mom ask -c {file} "..."; always: mom use {file}')

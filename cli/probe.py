@@ -64,11 +64,12 @@ def probe(
         raise typer.BadParameter(
             "name a model (mom probe ollama:llama3.2) or a council (mom probe -c home)"
         )
-    from mom_council.councils.loader import load_council
+    from mom_council.councils.trust import load_trusted_council
     from mom_council.evals.probing.asking import models_named
     from mom_council.evals.probing.probe import Probing
 
-    named, style = models_named(models or [], load_council(council) if council else None, base_url)
+    seated = load_trusted_council(council) if council else None
+    named, style = models_named(models or [], seated, base_url)
     probing = Probing(named, style, context=context, keep=keep, progress=_progress)
     code = _run(probing)
     _write_report(probing.report, out, as_json=json)

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import socket
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,7 +130,7 @@ def run(
         elif sock:
             await serving.serve(sock, catalogue, keys, settings, ready)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner, sock or nullcontext():
         runner.run(main())
 
 

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 from mom_council.councils.importers.foreign import Imported
 from mom_council.councils.importers.table import import_council, import_moa
 from mom_council.councils.schema import Council
+from mom_council.councils.trust import env_values, is_accepted, review_file
 from mom_council.errors import CouncilError
 from mom_council.models.clients import run_in_background_loop
+from mom_council.redaction import logger
 
 if TYPE_CHECKING:
     from mom_council.runs.ask import OpenCouncil
+
+_log = logger(__name__)
 
 Message = Mapping[str, Any] | str
 _KEYS = ["messages", "annotation", "segments"]
@@ -29,8 +33,8 @@ def create_moa_from_config(
 ) -> Moa:
     """Make a council of a moa-llm configuration.
 
-    `.env.local` and `.env` of the working folder are read for `PROVIDER_API_KEY` and `BASE_URL`;
-    what the environment says already is not overridden.
+    `.env.local` and `.env` of the working folder are read for `PROVIDER_API_KEY` and `BASE_URL`,
+    once `mom trust` has accepted them; what the environment says already is not overridden.
 
     Args:
         config_input: the path of a YAML file, its text, or its values.
@@ -57,11 +61,15 @@ def _is_path(config: Any, is_path: bool | None) -> bool:
 
 
 def _read_env() -> None:
-    from dotenv import load_dotenv
-
+    """Read the files that lie in the working directory, where the user has accepted them."""
     for name in (".env.local", ".env"):
         if Path(name).is_file():
-            load_dotenv(name)
+            review = review_file(Path(name))
+            if not is_accepted(review):
+                _log.warning("%r is not read: it is not trusted yet; mom trust %s", name, name)
+                continue
+            for variable, value in env_values(Path(name), review).items():
+                os.environ.setdefault(variable, value)
 
 
 class Moa:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -134,6 +134,10 @@ def load_council(source: str | PathLike[str] | Mapping[str, Any] | Council) -> C
     A string with a slash, or that ends in .yaml, .yml or .json, is a path. Any other is a preset's
     name, and failing that a file's.
 
+    Whoever calls this says by it that the source is trusted: its keys, addresses and code are used
+    as they are written. Where somebody else may have written it, `trust.load_trusted_council`
+    looks first whether the user has accepted it, as the command, the page and the server do.
+
     Raises:
         CouncilError: there is no such file, or the council in it cannot sit; each line of the
             message names a place, what stands there, and what would be right.
@@ -145,18 +149,40 @@ def load_council(source: str | PathLike[str] | Mapping[str, Any] | Council) -> C
     if isinstance(source, Mapping):
         return _seated(source, "council")
     if isinstance(source, PathLike):
-        return _from_file(os.fsdecode(source))
+        name = os.fsdecode(source)
+        return council_from_yaml(read_text(Path(name)), name)
     if not isinstance(source, str):
         raise CouncilError(
             f"a council is a preset's name, a path or a mapping, not {quote(source)}"
         )
-    if "/" in source or os.sep in source or source.lower().endswith((".yaml", ".yml", ".json")):
-        return _from_file(source)
-    if source in preset_names():
-        return council_from_yaml(read_text(preset_path(source)), f"preset {source!r}")
-    if source and _is_file(source):
-        return _from_file(source)
-    raise _no_preset(source)
+    found = find_council(source)
+    return council_from_yaml(found.text, found.origin)
+
+
+class CouncilText(NamedTuple):
+    """The text of a council, and where it stands."""
+
+    text: str
+    origin: str
+    """What heads the problems that are found in it: the preset, or the file."""
+    path: Path | None
+    """The file; None for a preset."""
+
+
+def find_council(name: str) -> CouncilText:
+    """Read the text of a preset or of a file; `load_council` says which a name is.
+
+    Raises:
+        CouncilError: there is no such file, or it is no text.
+        UnknownNameError: there is no such preset.
+    """
+    if "/" in name or os.sep in name or name.lower().endswith((".yaml", ".yml", ".json")):
+        return CouncilText(read_text(Path(name)), name, Path(name))
+    if name in preset_names():
+        return CouncilText(read_text(preset_path(name)), f"preset {name!r}", None)
+    if name and _is_file(name):
+        return CouncilText(read_text(Path(name)), name, Path(name))
+    raise _no_preset(name)
 
 
 def load_model(values: Mapping[str, Any]) -> Model:
@@ -212,7 +238,9 @@ def _seated(values: Any, origin: str) -> Council:
     if values is None or values == {}:
         raise CouncilError(f"{origin}: is empty", cure=START)
     if not isinstance(values, Mapping):
-        is_a = f"is {quote(values)}, and a council is a mapping of name, models, characters, ..."
+        # What it is instead is not quoted: it may be any file of this machine.
+        kind = "a list" if isinstance(values, list) else "a single text or number"
+        is_a = f"is {kind}, and a council is a mapping of name, models, characters, ..."
         raise CouncilError(f"{origin}: {is_a}", cure=START)
     problems, plain = as_plain(values)
     if problems:
@@ -238,10 +266,6 @@ def _checked(council: Council, origin: str) -> Council:
     if first := next(problems, None):
         raise refusal(origin, chain([first], problems))
     return council
-
-
-def _from_file(name: str) -> Council:
-    return council_from_yaml(read_text(Path(name)), name)
 
 
 def _is_file(name: str) -> bool:

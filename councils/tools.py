@@ -6,12 +6,16 @@ runs is decided outside of it (`models.tools.toolset`).
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from mom_council.councils.models import Section, names_a_variable
 from mom_council.redaction import fault_in_address, refuse_secrets
+
+VARIABLE = "MOM_TOOLS"
 
 BUNDLED = ("calculator", "clock")
 """Tools that come along. They are safe, and may be named without an entry in `tools:`."""
@@ -76,6 +80,11 @@ class Server(Section):
             raise ValueError("`key_env` goes with a `url`; a program gets its keys through `env`")
         return self
 
+    @property
+    def permission(self) -> str:
+        """The server, as it stands in the list of what is allowed."""
+        return f"mcp:{self.url or shlex.join(self.command)}"
+
 
 class Tool(Section):
     """One tool, or one MCP server's tools. Without a source, the caller hands it over in Python."""
@@ -113,3 +122,20 @@ class Tool(Section):
         if len(named) > 1:
             raise ValueError(f"a tool has one source, this has {' and '.join(named)}")
         return self
+
+    @property
+    def permission(self) -> str | None:
+        """What `MOM_TOOLS` must allow; empty where nothing must, None where there is no source."""
+        if self.bundled:
+            return ""
+        return self.mcp.permission if self.mcp else self.python
+
+    def is_allowed(self, env: Mapping[str, str]) -> bool:
+        """Whether the environment allows the code of the tool, or nothing needs to."""
+        if not self.permission:
+            return True
+        allowed = {part.strip() for part in env.get(VARIABLE, "").split(",")}
+        enough = {self.permission}
+        if not self.mcp:
+            enough.add(self.permission.partition(":")[0])
+        return bool(allowed & enough)

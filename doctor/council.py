@@ -11,8 +11,8 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Iterator, Mapping
 
-from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, Model, Server
+from mom_council.councils.trust import load_trusted_council
 from mom_council.doctor.finding import Finding, fail, failed, ok, warn
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
@@ -203,7 +203,7 @@ def _missing_server(server: Server) -> tuple[str, str] | None:
 async def council(name: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Everything that the council needs."""
     try:
-        loaded = await asyncio.to_thread(load_council, name)
+        loaded = await asyncio.to_thread(load_trusted_council, name)
     except CouncilError as error:
         yield failed("council", error, "fix the file; `mom councils list` names the presets")
         return

@@ -18,7 +18,6 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.deliberation.fan_out import Races
-from mom_council.deliberation.journal import keep_journal
 from mom_council.deliberation.selectors import effective_council, spends_within_limits
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
@@ -214,7 +213,10 @@ async def make_graph(config: RunnableConfig) -> CouncilGraph:
     if not isinstance(chosen, str | None):
         # A council written into a request could send this machine's keys to any address.
         raise CouncilError("`council` is the name of a preset or the path of a file")
-    return await asyncio.to_thread(council, chosen or "demo")  # reads files: off the server's loop
+    from mom_council.councils.trust import load_council_for_others
+
+    named = await asyncio.to_thread(load_council_for_others, chosen or "demo")
+    return await asyncio.to_thread(compile_council, named)  # off the server's loop
 
 
 def voters_of(council: Council) -> tuple[str, ...]:
@@ -268,7 +270,7 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
             from mom_council.deliberation.budget import open_account
 
             account = await open_account(state, runtime, council, called)
-        with keep_journal(runtime), charge_to(account), count_requests():
+        with charge_to(account), count_requests():
             return await act(state, runtime, council)
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:

@@ -85,7 +85,8 @@ def read_prices(path: Path) -> Prices:
     try:
         if not path.is_file():
             raise CouncilError(f"{path}: is no regular file", cure="write the prices to one")
-        text = path.read_bytes()[: MOST_CHARACTERS + 1].decode("utf-8-sig")
+        with path.open("rb") as file:
+            text = file.read(MOST_CHARACTERS + 1).decode("utf-8-sig")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is not UTF-8"
         raise CouncilError(f"{quote(str(path))}: cannot be read ({reason})") from None
@@ -113,7 +114,14 @@ def read_table(file: str | None) -> Prices:
         path = Path(os.path.expanduser(file))  # noqa: PTH111  (Path's raises without a home)
         if not path.exists():
             raise CouncilError(f"{quote(file)}: there is no such file; `prices` names it")
-        return read_prices(path)
+        try:
+            return read_prices(path)
+        except CouncilError:
+            # The council may be a stranger's, and the file any file of this machine: no quotes.
+            raise CouncilError(
+                f"{quote(file)}: is no table of prices that can be read",
+                cure="each entry is `provider: {model: {input: 0.15, output: 0.6}}`",
+            ) from None
     try:
         usual = config_dir() / NAME
     except StorageError:
@@ -271,13 +279,3 @@ def charge_to(account: Account | None) -> Iterator[None]:
         yield
     finally:
         _charged.reset(token)
-
-
-def count_earlier(usage: Usage) -> None:
-    """Count what an earlier run of the question spent on the call that is now made or replayed."""
-    if not usage.calls:
-        return
-    count_request(usage)
-    account = charged_account()
-    if account is not None:
-        account.charge_usage(usage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,13 @@ from mom_council.errors import CouncilError
 
 _HERE = Path(__file__).parent
 STYLES = ("standard", "short")
+_FAILURES = (
+    *(jinja2.TemplateError, SyntaxError, ArithmeticError, TypeError, ValueError, LookupError),
+    *(AttributeError, RecursionError, MemoryError),
+)
+"""What rendering a template raises that somebody wrote wrongly."""
+LARGEST = 200_000
+"""Characters of a template."""
 _PLACE = re.compile(r"\{(user_query|responses|response_weights)\}")
 
 
@@ -41,12 +49,22 @@ def render(node: str, /, *, style: str = "standard", **values: Any) -> Prompt:
         CouncilError: there is no such prompt, or the template does not render.
     """
     try:
-        system, user = _parts(node, style)
-        return Prompt(_tidy(system.render(values)), _tidy(user.render(values)))
-    except jinja2.TemplateError as error:
+        with _limits(style):
+            system, user = _parts(node, style)
+            return Prompt(_tidy(system.render(values)), _tidy(user.render(values)))
+    except _FAILURES as error:
         raise CouncilError(
-            f"prompt {node!r} of style {style!r} does not render: {error}"
+            f"prompt {node!r} of style {style!r} does not render: {error or type(error).__name__}"
         ) from error
+
+
+def _limits(style: str) -> AbstractContextManager[None]:
+    """What the templates of a folder may use; our own need no limit."""
+    if style in STYLES:
+        return nullcontext()
+    from mom_council.prompts.bounded import allowance
+
+    return allowance()
 
 
 def fill(
@@ -82,7 +100,8 @@ def _parts(name: str, style: str) -> tuple[jinja2.Template, jinja2.Template]:
         raise CouncilError(
             f"prompt {name!r} of style {style!r} has no line '<!-- user -->'", cure="add one"
         )
-    return _jinja().from_string(system), _jinja().from_string(user)
+    jinja = _jinja(own=style in STYLES)
+    return jinja.from_string(system), jinja.from_string(user)
 
 
 def _source(name: str, style: str) -> str:
@@ -95,15 +114,32 @@ def _source(name: str, style: str) -> str:
     for place in (folder, _HERE / "standard"):
         file = place / f"{name}.md"
         if file.is_file():
-            return file.read_text(encoding="utf-8")
+            return _read(file, place)
     raise CouncilError(f"there is no prompt {name!r}", cure=f"write {name}.md in {str(folder)!r}")
 
 
+def _read(file: Path, folder: Path) -> str:
+    """The text of a template. A link must not lead to another file: it would go to the models."""
+    if file.resolve().parent != folder.resolve():
+        raise CouncilError(f"{str(file)!r} leads out of its folder", cure="put the text into it")
+    with file.open(encoding="utf-8") as opened:
+        text = opened.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise CouncilError(f"{str(file)!r} is longer than {LARGEST} characters")
+    return text
+
+
 @functools.cache
-def _jinja() -> ImmutableSandboxedEnvironment:
-    # Sandboxed: a folder of templates may come with a council somebody downloaded.
+def _jinja(*, own: bool) -> ImmutableSandboxedEnvironment:
+    # A folder of templates may come with a council somebody downloaded: bounded, and not by a
+    # sandbox alone.
+    kind: type[ImmutableSandboxedEnvironment] = ImmutableSandboxedEnvironment
+    if not own:
+        from mom_council.prompts import bounded
+
+        kind = bounded.BoundedEnvironment
     # nosec: the output is a prompt, not HTML, so nothing is to be escaped.
-    environment = ImmutableSandboxedEnvironment(
+    environment = kind(
         undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["within"] = within

@@ -186,7 +186,9 @@ async def choose_council(named: str | None, env: Mapping[str, str]) -> Choice:
             models = name.removeprefix(MODELS).split(",")
             council = await asyncio.to_thread(council_of_models, models, await find_models(env))
         else:
-            council = await asyncio.to_thread(load_council, name)
+            from mom_council.councils.trust import load_trusted_council
+
+            council = await asyncio.to_thread(load_trusted_council, name)
         source: Source = "named" if named else "used" if used else "environment"
         return Choice(council, None, costs_money(council), source)
     available = await find_models(env)

@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from mom_council.councils.loader import load_council, preset_names, saved_councils
 from mom_council.councils.schema import Council
+from mom_council.councils.trust import load_trusted_council
 from mom_council.errors import CouncilError
 from mom_council.redaction import quote
 from mom_council.runs.ask import OpenCouncil
@@ -114,7 +115,9 @@ class Catalogue:
                 param="model",
                 code="model_not_found",
             )
-        council = load_council(names[name])
+        source = names[name]
+        own = isinstance(source, Council)
+        council = source if own else load_trusted_council(str(source))
         if method and method != council.deliberation.method:
             rules = council.deliberation.model_copy(update={"method": method})
             council = load_council(council.model_copy(update={"deliberation": rules}))

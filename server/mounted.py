@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from mom_council.councils.loader import load_council
+from mom_council.councils.trust import load_trusted_council
 from mom_council.server.app import make_app
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.state import Keys, ServerSettings, ServerState
@@ -17,7 +17,7 @@ _keys = Keys.from_environment()
 
 app = make_app(
     ServerState(
-        Catalogue([load_council(os.environ.get("MOM_COUNCIL") or "demo")], saved=None),
+        Catalogue([load_trusted_council(os.environ.get("MOM_COUNCIL") or "demo")], saved=None),
         _keys,
         ServerSettings(threads=False, candid=not _keys),
     ),

@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mom_council.councils.loader import load_council
+from mom_council.councils.trust import load_trusted_council
 from mom_council.errors import StorageError
 from mom_council.runs.discovery import choose_council, cost_notice
 from mom_council.server.app import make_app
@@ -102,7 +102,7 @@ async def open_catalogue(
         CouncilError: a named council cannot sit.
     """
     if named:
-        first = [await asyncio.to_thread(load_council, name) for name in named]
+        first = [await asyncio.to_thread(load_trusted_council, name) for name in named]
     else:
         choice = await choose_council(None, os.environ)
         first = [choice.council]

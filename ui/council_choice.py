@@ -6,6 +6,7 @@ Which council is asked: chosen in the sidebar, by name, by file, or by upload.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -20,6 +21,14 @@ from mom_council.councils.loader import (
     to_yaml,
 )
 from mom_council.councils.schema import Council
+from mom_council.councils.trust import (
+    Review,
+    UntrustedError,
+    accept,
+    council_from_trusted_yaml,
+    load_trusted_council,
+    trust_command,
+)
 from mom_council.errors import MixtureError
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.models.registry import missing
@@ -68,14 +77,15 @@ def open_source(written: str) -> Chosen:
     """The council of a source.
 
     Raises:
+        UntrustedError: nobody has accepted yet what it asks for.
         CouncilError: it cannot sit.
     """
     if not written:
         choice = _machine()
     elif "\n" in written:
-        choice = _named(council_from_yaml(written))
+        choice = _named(council_from_trusted_yaml(written))
     else:
-        choice = _named(load_council(written))
+        choice = _named(load_trusted_council(written))
     ruled, more_calls = under_extensions(choice.council)
     lines = (choice.notice, cost_notice(replace(choice, council=ruled), more_calls))
     return Chosen(choice.council, written, tuple(line for line in lines if line))
@@ -88,6 +98,26 @@ def _machine() -> Choice:
 
 def _named(council: Council) -> Choice:
     return Choice(council, None, costs_money(council), "named")
+
+
+def draw_trust(review: Review) -> None:
+    """Show what a council asks for, and let the user accept it."""
+    st.warning("This council is new here, or was changed. If you ask it, it:")
+    for line in review.lines:
+        st.markdown(f"- {safe.inline(line)}")
+    if review.odd_variables:
+        names = ", ".join(review.odd_variables)
+        st.error(safe.inline(f"{names} does not look like a key of where it would go."))
+        st.caption(f"If you mean it, save the file, then: {safe.inline(trust_command(review))}")
+        return
+    st.button("Trust this council", key="trust", on_click=_accept, args=(review,))
+
+
+def _accept(review: Review) -> None:
+    try:
+        accept(review)
+    except MixtureError as error:
+        st.session_state.setdefault("said", []).append(str(error))
 
 
 _LARGEST = 1  # MB; a council fits on a screen
@@ -142,7 +172,8 @@ def _take(source: str, *, text: bool = False) -> None:
         if text:
             try_out(council_from_yaml(source, "the uploaded file"))
         else:
-            load_council(source)
+            with suppress(UntrustedError):  # the sidebar shows what it asks for
+                load_trusted_council(source)
             choose(source)
     except MixtureError as error:
         st.error(safe.inline(str(error)))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Server
@@ -93,7 +92,7 @@ async def server_tools(name: str, server: Server, timeout: float) -> list[BaseTo
     """
     connection = _connection(name, server)
     here = await loop_resources()
-    key = (server_name(server), *server.env, server.key_env)
+    key = (server.permission, *server.env, server.key_env)
     async with here.connecting:
         server_connection = here.servers.get(key)
         if server_connection is None or not await server_connection.answers():
@@ -108,7 +107,7 @@ async def server_tools(name: str, server: Server, timeout: float) -> list[BaseTo
                     "no answer" if isinstance(error, TimeoutError) else redact(str(error))[:300]
                 )
                 raise CouncilError(
-                    f"tool {name!r}: the MCP server {server_name(server)!r} cannot be used "
+                    f"tool {name!r}: the MCP server {server.permission!r} cannot be used "
                     f"({type(error).__name__}: {reason})"
                 ) from None
     if lacks := set(server.only) - {tool.name for tool in server_connection.tools}:
@@ -117,11 +116,6 @@ async def server_tools(name: str, server: Server, timeout: float) -> list[BaseTo
             f"it has {[tool.name for tool in server_connection.tools]}"
         )
     return [tool for tool in server_connection.tools if not server.only or tool.name in server.only]
-
-
-def server_name(server: Server) -> str:
-    """A server, as it stands in the list of what is allowed."""
-    return f"mcp:{server.url or shlex.join(server.command)}"
 
 
 def _connection(name: str, server: Server) -> dict[str, Any]:

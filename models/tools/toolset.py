@@ -28,16 +28,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Tool
+from mom_council.councils.tools import VARIABLE
 from mom_council.errors import CouncilError
 from mom_council.models.tool_offer import ToolDefinition
-from mom_council.models.tools.servers import server_name, server_tools
+from mom_council.models.tools.servers import server_tools
 from mom_council.redaction import redact
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-
-VARIABLE = "MOM_TOOLS"
 
 CallerTools = Mapping[str, "BaseTool | Callable[..., Any]"]
 """Tools that the caller hands over, by their name in the council."""
@@ -63,7 +62,6 @@ def tool_problems(
     env: Mapping[str, str] = os.environ,
 ) -> Iterator[CouncilError]:
     """Yield what keeps tools of the council from being used, an error each."""
-    leave = {part.strip() for part in env.get(VARIABLE, "").split(",")}
     for name in tools_of_caller:
         if name not in tools:
             yield CouncilError(
@@ -72,26 +70,17 @@ def tool_problems(
     for name, tool in tools.items():
         if name in tools_of_caller:
             continue
-        permission = _permission(tool)
-        if permission is None:
+        if tool.permission is None:
             yield CouncilError(
                 f"tool {name!r} has no source, so it is handed over in Python: "
                 f"council(..., tools={{{name!r}: function}})"
             )
             continue
-        enough = {permission} if tool.mcp else {permission, permission.partition(":")[0]}
-        if permission and not leave & enough:
+        if not tool.is_allowed(env):
             yield CouncilError(
-                f"tool {name!r} would run {permission!r}, which is not allowed here",
-                cure=f"if you trust it, set {VARIABLE}={shlex.quote(permission)}",
+                f"tool {name!r} would run {tool.permission!r}, which is not allowed here",
+                cure=f"if you trust it, set {VARIABLE}={shlex.quote(tool.permission)}",
             )
-
-
-def _permission(tool: Tool) -> str | None:
-    """What must be allowed; empty where nothing must, None where there is no source."""
-    if tool.bundled:
-        return ""
-    return server_name(tool.mcp) if tool.mcp else tool.python
 
 
 _in_a_tool: ContextVar[bool] = ContextVar("in_a_tool", default=False)
@@ -177,12 +166,6 @@ class OpenTool:
 
     tool: BaseTool
     rules: Tool
-
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether a call may be made twice: one of ours, or one whose hints say so (as MCP's)."""
-        hints = self.tool.metadata or {}
-        return bool(self.rules.bundled or hints.get("readOnlyHint") or hints.get("idempotentHint"))
 
 
 @dataclass(frozen=True, slots=True)

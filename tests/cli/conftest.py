@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from mom_council.cli.app import run
+from mom_council.councils.trust import accept, review_file
 from mom_council.tests.graph import desk
 from mom_council.tests.stage import Stage
 
@@ -125,13 +126,21 @@ def processes(tmp_path: Path) -> Any:
                 stream.close()
 
 
+def trust_file(path: Path) -> None:
+    """Accept a file as `mom trust` does, with every key that it names."""
+    review = review_file(path)
+    if review.lines:
+        accept(review, review.odd_variables)
+
+
 @pytest.fixture
 def council_file(stage: Stage, tmp_path: Path) -> Callable[..., str]:
-    """Writes a council on the stage into a file; returns its path."""
+    """Writes a council on the stage into a file that its user trusts; returns its path."""
 
     def write(names: Sequence[str] = ("Ada", "Boris", "Clara"), **changes: Any) -> str:
         path = tmp_path / "desk.yaml"
         path.write_text(yaml.safe_dump(desk.written(stage, names, **changes)), encoding="utf-8")
+        trust_file(path)
         return str(path)
 
     return write

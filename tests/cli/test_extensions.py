@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mom_council.tests.cli.conftest import Mom
+from mom_council.tests.cli.conftest import Mom, trust_file
 from mom_council.tests.graph import desk
 from mom_council.tests.graph.desk import seat
 from mom_council.tests.stage import Stage
@@ -67,17 +67,22 @@ def test_a_env_file_beside_a_council_chooses_no_code(
     (folder / "extension.py").write_text(CODE.format(str(ran)))
     file = council_file(extensions=[{"use": "shouting"}])
     (tmp_path / ".env").write_text(f"MOM_EXTENSIONS={folder.parent}\n")
+    trust_file(tmp_path / ".env")
     called = processes.call("ask", "-c", file, "Which pet?")
     assert called.code == 3
     assert "MOM_EXTENSIONS in '.env' is left alone" in called.err
     assert not ran.exists()
     (tmp_path / ".env").write_text(f"MOM_DATA_DIR={tmp_path / 'there'}\n")
     monkeypatch.delenv("MOM_DATA_DIR")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+    trust_file(tmp_path / ".env")
+    trust_file(Path(file))
     called = processes.call("ask", "-c", file, "Which pet?")
     assert called.code == 3, called.err
     assert (tmp_path / "there" / "threads.db").exists()  # it was read
     assert not ran.exists()
     monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path / "there"))
+    trust_file(Path(file))
     called = processes.call("ask", "-qc", file, "Which pet?")
     assert called.out == "WHAT THE COUNCIL SAYS.\n"
 

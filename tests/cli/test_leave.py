@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mom_council.tests.cli.conftest import Mom, Processes
+from mom_council.tests.cli.conftest import Mom, Processes, trust_file
 from mom_council.tests.graph.desk import PERSONAS, seat
 from mom_council.tests.stage import Reply, Stage
 
@@ -71,6 +71,8 @@ def test_a_call_is_told_on_stderr_and_the_answer_alone_on_stdout(
 ) -> None:
     file = Path(council)
     file.write_text(file.read_text().replace("approve: true", "approve: false"))
+    assert mom("ask", "Pay.", "-c", council).code == 3, "what was changed is asked about again"
+    trust_file(file)
     asked = mom("ask", "Pay.", "-c", council)
     assert asked.code == 0, asked.err
     assert asked.out == "What the council says.\n"
@@ -84,6 +86,7 @@ def test_a_file_beside_the_council_cannot_allow_code(
 ) -> None:
     monkeypatch.delenv("MOM_TOOLS")
     (tmp_path / ".env").write_text("MOM_TOOLS=safe_tools\n")
+    assert mom("trust", ".env").code == 0
     asked = mom("ask", "Pay.", "-c", council)
     assert asked.code == 3
     assert "MOM_TOOLS in '.env' is left alone" in asked.err

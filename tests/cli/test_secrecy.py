@@ -11,7 +11,7 @@ import pytest
 from mom_council.tests.graph.desk import seat, voice
 from mom_council.tests.stage import Fault, Stage
 
-from .conftest import Mom
+from .conftest import Mom, trust_file
 
 KEYS = {
     "OPENAI_API_KEY": "sk-planted-openai-0123456789abcdef",
@@ -74,6 +74,7 @@ def test_a_folders_env_file_cannot_send_the_users_key_to_a_stranger(
         synthesizer={"model": "m", "shuffle": True},
     )
     (tmp_path / ".env").write_text(f"OPENAI_BASE_URL={stage.url}\n")
+    trust_file(tmp_path / ".env")
     monkeypatch.setenv("OPENAI_API_KEY", KEYS["OPENAI_API_KEY"])
     checked = processes.call("councils", "check", file)
     assert "OPENAI_BASE_URL in '.env' is left alone" in checked.err
@@ -81,5 +82,7 @@ def test_a_folders_env_file_cannot_send_the_users_key_to_a_stranger(
     mine = KEYS["OPENAI_API_KEY"]
     (tmp_path / ".env").write_text(f"OPENAI_BASE_URL={stage.url}\nOPENAI_API_KEY={mine}\n")
     monkeypatch.delenv("OPENAI_API_KEY")
+    assert processes.call("trust", ".env").code == 0
+    assert processes.call("trust", file, "--key", "OPENAI_API_KEY").code == 0
     assert processes.call("ask", "-qc", file, "6 x 7?").out == "42\n"
     assert {call.key_sent for call in stage.calls} == {mine}

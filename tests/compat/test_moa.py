@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from mom_council.compat import create_moa_from_config
+from mom_council.councils.trust import accept, review_file
 from mom_council.errors import CouncilError
 from mom_council.tests.graph.desk import said
 from mom_council.tests.stage import Stage
@@ -110,10 +112,12 @@ def test_the_address_and_the_key_come_from_env_local_before_env(
     Path(".env").write_text("PROVIDER_API_KEY=second\nBASE_URL=http://x\n", encoding="utf-8")
     local = f"PROVIDER_API_KEY=first-key\nBASE_URL={stage.openai_url}\n"
     Path(".env.local").write_text(local, encoding="utf-8")
+    create_moa_from_config(config)
+    assert "BASE_URL" not in os.environ, "nobody has accepted the files"
+    for name in (".env", ".env.local"):
+        accept(review_file(Path(name)))
     assert create_moa_from_config(config).process_sync("Why?")["content"] == "It is air."
     assert {call.key_sent for call in stage.calls} == {"first-key"}
-    import os
-
     for name in ("PROVIDER_API_KEY", "BASE_URL"):
         os.environ.pop(name, None)
 

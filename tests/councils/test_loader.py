@@ -235,7 +235,7 @@ def test_what_is_no_source_at_all_is_refused(source: object):
         (b"# nothing\n", "is empty"),
         (b"{}", "is empty"),
         (b"- a\n", "is a list, and a council is a mapping"),
-        (b"demo", "is 'demo', and a council is a mapping"),
+        (b"demo", "is a single text or number, and a council is a mapping"),
         (b"name: x\nb: \xff\n", "line 2 is not UTF-8; save the file as UTF-8"),
         (b"name: x\n\x07", "line 2: holds a character that YAML does not allow"),
         (b"a" * 1_000_001, "larger than 1 MB"),

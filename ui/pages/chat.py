@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mom_council.councils.schema import Council
+from mom_council.councils.trust import UntrustedError
 from mom_council.errors import MixtureError
 from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
 from mom_council.ui import council_choice as chosen
@@ -104,6 +105,9 @@ def _sidebar() -> Council | None:
         draw_choice()
         try:
             now = chosen.chosen()
+        except UntrustedError as error:
+            chosen.draw_trust(error.review)
+            return None
         except MixtureError as error:
             st.error(safe.inline(words.sentence(str(error))))
             return None
