@@ -155,6 +155,7 @@ class Deliberation(Section):
         "method": "Voting method",
         "minimum": "Minimum proposals",
         "grace": "Grace (seconds)",
+        "unsure": "Without a majority",
         "mode": "Speaking order",
         "stop": "Early stop",
         "sure": "Early stop probability",
@@ -163,7 +164,8 @@ class Deliberation(Section):
         "hears": "A later layer reads",
     }
     EXPERT: ClassVar = (
-        "minimum grace ballots stop sure waves order likeness topic hears cascade ask_doubtful"
+        "minimum grace ballots unsure stop sure waves order likeness topic hears cascade "
+        "ask_doubtful"
     )
 
     method: MethodName = Field(
@@ -256,6 +258,12 @@ class Deliberation(Section):
         "question between one character, three, all, or all in at least two rounds",
     )
 
+    unsure: Literal["answer", "decline"] = Field(
+        default="answer",
+        description="what becomes of a question with one right answer, if no more than half give "
+        "the same, or a member says that it does not know. answer: the leading answer is "
+        "written; decline: the council says that it does not know",
+    )
     ask_doubtful: bool = Field(
         default=False,
         description="if answers are written differently and may mean the same (a name with and "

@@ -39,11 +39,14 @@ from mom_council.voting.dissent import (
     dissenting,
     in_words,
     is_short,
+    is_unsure,
     support,
     verdict_in_words,
 )
 
 LABEL = "(No synthesizer wrote this: it is the proposal that the council preferred, as it stood.)"
+
+UNSURE = "I do not know. The members do not agree on an answer."
 
 ASKED_AGAIN = "The answer contradicted the vote, so it is written once more."
 WRITE_AGAIN = (
@@ -83,6 +86,8 @@ async def synthesizer(
     standing = selectors.candidates(state, council)
     if spent := _spent(state, runtime, council):
         written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
+    elif council.deliberation.unsure == "decline" and is_unsure(verdict, standing):
+        written = Written(UNSURE, "vote", (), ())
     else:
         access = tool_access(council.synthesizer, council, tools)
         faults: list[str] = []

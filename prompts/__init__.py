@@ -143,12 +143,49 @@ def _jinja(*, own: bool) -> ImmutableSandboxedEnvironment:
         undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["within"] = within
+    environment.filters["restated"] = restated
     return environment
 
 
 def within(text: str, tag: str) -> str:
     """A text that stands between `<tag>` and `</tag>`, and cannot end the tag itself."""
     return re.sub(rf"<(\s*/\s*{tag})", r"< \1", text, flags=re.IGNORECASE)
+
+
+_SUM = re.compile(
+    r"(?:please )?(?:(?:what(?:'?s| is| does| do)|how (?:much|many) (?:is|are)|calculate|compute|"
+    r"solve|tell me|add|the sum of|what is the sum of):? )?"
+    r"(\d{1,2}) ?(\+|plus|and|-|\u2013|\u2212|minus|less|take away) ?(\d{1,2})"
+    r" ?(?:=|equals?|is|makes?)? ?[?.! ]*(?:,? ?please)?[?.! ]*",
+    re.IGNORECASE,
+)
+_COMPARISON = re.compile(
+    r"(?:which|what)(?: number)? is (larger|bigger|greater|smaller|less):?,? "
+    r"(\d{1,2}) or (\d{1,2}) ?[?.!]*",
+    re.IGNORECASE,
+)
+
+
+def restated(question: str, as_formula: bool) -> str:
+    """A small sum or comparison in a form that the tiny models know; anything else as it is.
+
+    Args:
+        question: as it was typed.
+        as_formula: the shorter of two forms. Members that read different forms make different
+            mistakes.
+    """
+    typed = " ".join(question.split())
+    if found := _SUM.fullmatch(typed):
+        sign = "+" if found[2].lower() in ("+", "plus", "and") else "-"
+        formula = f"{int(found[1])} {sign} {int(found[3])}"
+        return formula if as_formula else f"What is {formula}?"
+    if found := _COMPARISON.fullmatch(typed):
+        word = "smaller" if found[1].lower() in ("smaller", "less") else "larger"
+        one, other = int(found[2]), int(found[3])
+        if as_formula:
+            return f"What is {word}, {one} or {other}?"
+        return f"Which is {word}, {other} or {one}?"
+    return question
 
 
 def _tidy(text: str) -> str:

@@ -326,6 +326,21 @@ def is_short(text: str) -> bool:
 _FEW = 3
 
 
+def is_unsure(verdict: Verdict, proposals: Sequence[Proposal]) -> bool:
+    """Whether a question with one answer has none of which the members are sure.
+
+    No more than half of the weight gives the leading answer, or somebody says not to know it.
+    """
+    weights = {proposal.character: proposal.weight for proposal in proposals}
+    leading = next((one for one in verdict.options if verdict.leader in one.members), None)
+    if leading is None or leading.answer is None:
+        return False  # nobody knows, or there is no one answer
+    behind = sum(weights.get(name, 0.0) for name in leading.members)
+    return behind * 2 <= sum(weights.values()) or any(
+        is_refusal(one.text) or read_answer(one.text).type == "no answer" for one in proposals
+    )
+
+
 def _words_of(answer: Answer) -> set[str]:
     return set((answer.form or "").casefold().split())
 

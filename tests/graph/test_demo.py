@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
@@ -70,13 +74,61 @@ async def test_every_sum_of_two_digits_is_right_in_the_text_that_people_read() -
     assert seen == 55
 
 
-async def test_held_out_questions_are_right_at_least_as_often_as_by_plain_majority() -> None:
-    demo, council, counted = Demo(), 0, 0
+async def test_held_out_questions_do_not_go_worse_than_by_plain_majority() -> None:
+    """A wrong answer costs what a right one gives, and "I do not know" costs nothing.
+
+    The council says that it does not know where its members are split, and where one of them does
+    not know. It so loses some answers that are right by luck, and many more wrong ones.
+    """
+    demo, right, counted = Demo(), 0, 0
+    wrong, wrong_counted = 0, 0
     cases = [case for case in read_cases(SHIPPED) if case.fold == "eval"]
     assert len(cases) == 138
     for case in cases:
         text, _, first = await demo.ask(case)
         assert len(first) == 3
-        council += await is_right(text, case)
-        counted += await is_right(majority(first), case)
-    assert council >= counted > 90
+        known, most = await is_right(text, case), majority(first)
+        right += known
+        wrong += not known and "do not know" not in text
+        by_majority = await is_right(most, case)
+        counted += by_majority
+        wrong_counted += not by_majority and "do not know" not in most
+    assert right - wrong >= counted - wrong_counted > 60
+    assert right > 100
+    assert wrong * 3 <= wrong_counted * 2
+
+
+NEWCOMERS = Path(__file__).parent.parent / "fixtures" / "newcomer.jsonl"
+"""What people type first, and what is right. `known_wrong`: these models are wrong there."""
+
+
+def counts_as_right(text: str, row: dict[str, Any]) -> bool:
+    """Whether an answer holds one of the right ones as a word."""
+    said = text.lower().rstrip(".")
+    return any(re.search(rf"(?<![\w.]){re.escape(one)}(?![\w.])", said) for one in row["right"])
+
+
+async def test_what_newcomers_type_is_answered_rightly_or_honestly_not_known() -> None:
+    demo = Demo()
+    rows = [json.loads(line) for line in NEWCOMERS.read_text("utf-8").splitlines()]
+    assert len(rows) == 60
+    wrong, right = [], 0
+    for row in rows:
+        text, _, first = await demo.ask(Case(question=row["question"], gold="-"))
+        known = counts_as_right(text, row)
+        right += known
+        most = majority(first)
+        if first.count(most) > 1 and counts_as_right(most, row):
+            assert known, f"{row['question']}: the majority knew it"
+        if not known and "do not know" not in text:
+            wrong.append(row["question"])
+    assert right >= 12
+    assert set(wrong) <= {row["question"] for row in rows if row.get("known_wrong")}
+
+
+async def test_where_members_do_not_agree_or_one_does_not_know_the_council_says_so() -> None:
+    demo = Demo()
+    text, status, first = await demo.ask(Case(question="What is 100 - 1?", gold="99"))
+    assert "I do not know that. I am a very small model." in first
+    assert text == "I do not know. The members do not agree on an answer."
+    assert status.written_by == "vote"
