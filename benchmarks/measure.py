@@ -18,7 +18,13 @@ from pathlib import Path
 from mom_council.benchmarks.cascade import cascade
 from mom_council.benchmarks.extraction import Agreement, compare_reading
 from mom_council.benchmarks.measure_tables import as_json, as_markdown, checks_as_markdown
-from mom_council.benchmarks.targets import CascadeFigures, PanelFigures, RuleFigures, targets
+from mom_council.benchmarks.targets import (
+    CascadeFigures,
+    ExitFigures,
+    PanelFigures,
+    RuleFigures,
+    targets,
+)
 from mom_council.councils.recording import (
     Panels,
     RecordedQuestion,
@@ -29,12 +35,18 @@ from mom_council.councils.recording import (
 )
 from mom_council.errors import MixtureError
 from mom_council.evals.intervals import bootstrap, paired
-from mom_council.evals.rules import RULES, Fit, RuleDecision, stopping
+from mom_council.evals.rules import RULES, WEIGHTED, Fit, RuleDecision, asking_all
 from mom_council.evals.sheet import Line, Sheet, lay_out
 from mom_council.voting.calibration import calibration_error, error_by_chance
 
 Split = tuple[Sheet, Sheet]
 """What to fit on, and what to score."""
+EXITS = {
+    "plain": "lossless exit",
+    "weighted": "weighted, lossless",
+    "learned": "learned, lossless",
+}
+"""The vote -> the rule that exits early from it."""
 Scored = list[tuple[Line, RuleDecision]]
 
 
@@ -67,9 +79,10 @@ def measure_panel(
     splits = _splits(lay_out(questions, models), cross=cross)
     decided = {name: _apply(fit, splits) for name, fit in RULES.items()}
     plain = _scores(decided["plain majority"])
-    # What the exit must not change: the vote whose ties go to the answer that was given first.
-    whole = _apply(stopping(lambda _, out: not out), splits)
-    early = decided["lossless exit"]
+    exits = {
+        name: _exit(decided[EXITS[name]], _apply(asking_all(weigh), splits), len(models))
+        for name, weigh in WEIGHTED.items()
+    }
     sure = [decision.confidence or 0.0 for _, decision in decided["learned"]]
     true = _scores(decided["learned"])
     return PanelFigures(
@@ -78,13 +91,13 @@ def measure_panel(
         models=tuple(models),
         fitted=len(splits[0][0].lines),
         questions=len(plain),
-        any_right=_mean(any(each in line.right for each in line.said) for line, _ in whole),
-        rules={name: _figures(scored, plain, len(models)) for name, scored in decided.items()},
-        exit_saved=1 - _mean(decision.asked for _, decision in early) / len(models),
-        exit_flips=sum(
-            one.answers[:1] != other.answers[:1]
-            for (_, one), (_, other) in zip(early, whole, strict=True)
+        any_right=_mean(
+            any(each in line.right for each in line.said) for line, _ in decided["learned"]
         ),
+        rules={name: _figures(scored, plain, len(models)) for name, scored in decided.items()},
+        exit_saved=exits["plain"].saved,
+        exit_flips=exits["plain"].flips,
+        exits=exits,
         confidence=_mean(sure),
         calibration_error=calibration_error(sure, true),
         error_by_chance=error_by_chance(sure),
@@ -163,6 +176,19 @@ def _figures(scored: Scored, plain: Sequence[float], voters: int) -> RuleFigures
         gain_high=gain.high,
         saved=1 - _mean(decision.asked for _, decision in scored) / voters,
         usd=_mean(decision.usd for _, decision in scored),
+    )
+
+
+def _exit(early: Scored, whole: Scored, voters: int) -> ExitFigures:
+    """What an exit saves, and what it changes of the same vote with everybody asked."""
+    flips = sum(
+        one.answers != other.answers for (_, one), (_, other) in zip(early, whole, strict=True)
+    )
+    return ExitFigures(
+        saved=1 - _mean(decision.asked for _, decision in early) / voters,
+        accuracy=_mean(_scores(early)),
+        whole=_mean(_scores(whole)),
+        flips=flips,
     )
 
 

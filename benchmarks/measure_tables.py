@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mom_council.benchmarks.extraction import Agreement
-from mom_council.benchmarks.targets import PanelFigures, Target
+from mom_council.benchmarks.targets import ExitFigures, PanelFigures, Target
 from mom_council.evals.reports import table
 
-_ALL = ("best single", "plain majority", "weighted", "learned")
-_EARLY = ("lossless exit", "wave 3, 2, 2", "beta 95 %", "dirichlet 95 %", "calibrated stop")
+_ALL = ("best single", "plain majority", "agreement", "20 labels", "weighted", "learned")
+_EARLY = ("wave 3, 2, 2", "beta 95 %", "dirichlet 95 %")
 
 
 def as_markdown(figures: Sequence[PanelFigures], reading: Mapping[str, Agreement]) -> str:
     """All tables."""
-    parts = [_accuracies(figures), _early(figures), _confidences(figures)]
+    parts = [_accuracies(figures), _exits(figures), _early(figures), _confidences(figures)]
     if any(each.cascade for each in figures):
         parts.append(_cascades(figures))
     if reading:
@@ -79,12 +79,25 @@ def _early(figures: Sequence[PanelFigures]) -> str:
         value = each.rules[rule]
         return f"{percent(value.saved)} / {percent(value.accuracy)}"
 
-    head = ["calls saved / accuracy in %", *_EARLY, "winners changed by the lossless exit"]
+    head = ["plain votes: calls saved / accuracy in %", *_EARLY]
+    return table(head, [[_name(each), *(cell(each, rule) for rule in _EARLY)] for each in figures])
+
+
+def _exits(figures: Sequence[PanelFigures]) -> str:
+    def cell(one: ExitFigures) -> str:
+        return f"{percent(one.saved)} / {percent(one.accuracy)} / {percent(one.whole)}"
+
+    names = ("plain", "weighted", "learned")
     rows = [
-        [_name(each), *(cell(each, rule) for rule in _EARLY), str(each.exit_flips)]
+        [
+            _name(each),
+            *(cell(each.exits[name]) for name in names),
+            str(sum(each.exits[name].flips for name in names)),
+        ]
         for each in figures
     ]
-    return table(head, rows)
+    head = ["lossless exit: calls saved / accuracy / with everybody asked, in %"]
+    return table([*head, *(f"{name} votes" for name in names), "winners changed"], rows)
 
 
 def _confidences(figures: Sequence[PanelFigures]) -> str:

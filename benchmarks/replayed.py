@@ -40,8 +40,8 @@ from mom_council.evals.reports import table
 from mom_council.evals.rules import (
     Fit,
     RuleDecision,
-    calibrated_stop,
     confident,
+    learned_exit,
     plain_majority,
     stopping,
 )
@@ -52,7 +52,8 @@ from mom_council.records import Record, Segment, Verdict
 from mom_council.voting.early_exit import beta, dirichlet, lossless_in_order
 from mom_council.voting.reading import read_answer
 
-_BY_PRICE = {"stop": "lossless", "order": "price"}
+_PLAIN = {"stop": "all", "order": "seats", "weights": "written"}
+_EARLY = {"stop": "lossless", "order": "strength", "weights": "written"}
 
 
 class Setting(NamedTuple):
@@ -66,19 +67,17 @@ def settings(voters: int) -> dict[str, Setting]:
     """The rules for a panel of so many, by name."""
     singly = [*range(1, voters)]
     return {
-        "plain majority": Setting(plain_majority, {}),
-        "learned": Setting(confident, {"weights": "learned"}),
-        "lossless exit": Setting(stopping(lossless_in_order), {**_BY_PRICE, "waves": singly}),
+        "plain majority": Setting(plain_majority, _PLAIN),
+        "learned": Setting(confident, {**_PLAIN, "weights": "learned"}),
+        "fitted, as it is by default": Setting(learned_exit, {}),
+        "learned, one by one": Setting(learned_exit, {"stop": "calibrated", "waves": singly}),
+        "lossless exit": Setting(stopping(lossless_in_order), _EARLY),
         "wave 3, 5, all": Setting(
-            stopping(lossless_in_order, (3, 2, voters)), {**_BY_PRICE, "waves": [3, 5]}
+            stopping(lossless_in_order, (3, 2, voters)), {**_EARLY, "waves": [3, 5]}
         ),
-        "beta 95 %": Setting(stopping(beta()), {**_BY_PRICE, "stop": "beta", "waves": singly}),
+        "beta 95 %": Setting(stopping(beta()), {**_EARLY, "stop": "beta", "waves": singly}),
         "dirichlet 95 %": Setting(
-            stopping(dirichlet()), {**_BY_PRICE, "stop": "dirichlet", "waves": singly}
-        ),
-        "calibrated stop": Setting(
-            calibrated_stop,
-            {"stop": "calibrated", "order": "strength", "weights": "learned", "waves": singly},
+            stopping(dirichlet()), {**_EARLY, "stop": "dirichlet", "waves": singly}
         ),
     }
 
@@ -279,7 +278,7 @@ def _seated(path: Path, models: Sequence[str], cal: Sheet, rules: Mapping[str, A
 def _escalating(path: Path, cheap: Sequence[str], strong: str) -> Council:
     made = _plain(path, [*cheap, strong])
     names = [one["name"] for one in made["characters"]]
-    rules = {**_ROUNDS, "cascade": True, "threshold": 1.0}
+    rules = {**_ROUNDS, **_PLAIN, "cascade": True, "threshold": 1.0}
     return load_council({**made, "layers": [names[:-1], names[-1:]], "deliberation": rules})
 
 

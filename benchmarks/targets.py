@@ -26,6 +26,15 @@ class RuleFigures(_Figures):
     usd: float = Field(description="what its calls cost per question, in dollars")
 
 
+class ExitFigures(_Figures):
+    """What a lossless exit does to a vote."""
+
+    saved: float = Field(description="share of the panel's calls that it did without")
+    accuracy: float = Field(description="with the exit")
+    whole: float = Field(description="of the same vote with everybody asked")
+    flips: int = Field(description="questions on which the exit changes the winner")
+
+
 class CascadeFigures(_Figures):
     """How a cascade did against asking the strong model alone."""
 
@@ -47,6 +56,7 @@ class PanelFigures(_Figures):
     rules: dict[str, RuleFigures]
     exit_saved: float = Field(description="share of calls that the lossless exit does without")
     exit_flips: int = Field(description="questions on which it changes the winner")
+    exits: dict[str, ExitFigures] = Field(description="of plain, weighted and learned votes")
     confidence: float = Field(description="mean confidence of the verdicts")
     calibration_error: float = Field(description="in ten bins of equal width")
     error_by_chance: float = Field(description="what a perfect confidence would show on average")
@@ -69,7 +79,16 @@ class Target(_Figures):
 
 
 _EXIT = {"zeroeval_gsm": 0.34, "zeroeval_math_l5": 0.18, "zeroeval_crux": 0.28, "mmlu_pro": 0.16}
-_STOP = {"zeroeval_gsm", "zeroeval_crux"}
+_LEARNED_EXIT = {
+    ("zeroeval_gsm", "panel"): 0.50,
+    ("zeroeval_gsm", "mixed"): 0.52,
+    ("zeroeval_math_l5", "panel"): 0.54,
+    ("zeroeval_math_l5", "mixed"): 0.44,
+    ("zeroeval_crux", "panel"): 0.47,
+    ("zeroeval_crux", "mixed"): 0.52,
+    ("mmlu_pro", "panel"): 0.54,
+    ("mmlu_pro", "mixed"): 0.80,
+}
 _MIXED_GAIN = {"zeroeval_math_l5", "zeroeval_crux", "mmlu_pro"}
 _CASCADE = {"zeroeval_gsm": (0.005, 0.50), "zeroeval_crux": (0.01, 0.65)}
 _READING = {"zeroeval_gsm": 0.99, "zeroeval_math_l5": 0.97}
@@ -92,18 +111,16 @@ def _of_panel(each: PanelFigures) -> Iterator[Target]:
     rules = {rule: figures.accuracy for rule, figures in each.rules.items()}
     plain, weights = rules["plain majority"], rules["weighted"]
     yield _least(f"{name}: weighted above plain majority", weights - plain, -0.005)
-    yield _most(f"{name}: winners that the lossless exit changes", each.exit_flips, 0)
+    for votes, figures in each.exits.items():
+        yield _most(f"{name}: winners the lossless exit of {votes} votes changes", figures.flips, 0)
+    if bound := _LEARNED_EXIT.get((each.dataset, each.seats)):
+        saved = each.exits["learned"].saved
+        yield _least(f"{name}: calls the learned vote's lossless exit saves", saved, bound)
     if each.seats == "mixed":
         yield from _of_mixed(each, name, rules)
         return
     if each.dataset in _EXIT:
         yield _least(f"{name}: calls the lossless exit saves", each.exit_saved, _EXIT[each.dataset])
-    if each.dataset in _STOP:
-        stop = each.rules["calibrated stop"]
-        yield _least(f"{name}: calls the calibrated stop saves", stop.saved, 0.5)
-        yield _least(
-            f"{name}: calibrated stop above the weighted vote", stop.accuracy - weights, -0.005
-        )
     if each.dataset in _CASCADE and each.cascade is not None:
         loss, price = _CASCADE[each.dataset]
         gain = each.cascade.accuracy - each.cascade.strong

@@ -202,29 +202,31 @@ class Deliberation(Section):
     stop: StopRule = Field(
         default="all",
         description="when to stop asking, and cancel what still runs. all: never; lossless: "
-        "when the rest cannot change the leader; threshold: when that share of "
-        "those asked gives one answer; beta, dirichlet: when the leader is probably "
-        "the majority; calibrated: when it is probably right, as learned by `mom "
-        "weights fit`",
+        "when the rest cannot change the leader; threshold: when that share of those asked gives "
+        "one answer; beta, dirichlet: when the leader is probably the majority; calibrated: an "
+        "older name of lossless. Not set: lossless once the council is fitted (`mom weights "
+        "fit`), all before",
     )
     sure: float | None = Field(
         default=None,
         gt=0.5,
         lt=1.0,
-        description="probability at which beta, dirichlet and calibrated stop; not set: 0.95, "
-        "or what was learned",
+        description="probability at which beta and dirichlet stop; not set: 0.95",
     )
     waves: tuple[int, ...] = Field(
         default=(),
         max_length=64,
         description="how many characters of a layer are asked in each wave, counted from the "
         "first: [3, 5] asks three, then two more, then all; needs an early stop and "
-        "the method answers",
+        "the method answers. Left out: with an `order`, as few at a time as can settle the vote; "
+        "else all at once",
     )
     order: Literal["seats", "price", "strength"] = Field(
         default="seats",
-        description="whom to ask first, and who wins ties. seats: as the layers are written; "
-        "price: the cheapest; strength: who was right most often",
+        description="whom to ask first. seats: as the layers are written, and ties go to the "
+        "first; price: the cheapest; strength: who was right most often; of both, ties go to the "
+        "stronger where strength is known. Not set: strength once the council is fitted, seats "
+        "before",
     )
     likeness: Likeness | None = Field(
         default=None,
@@ -234,7 +236,8 @@ class Deliberation(Section):
     weights: Literal["written", "learned"] = Field(
         default="written",
         description="written: as each character's weight says; learned: by how often its model "
-        "was right before (see `mom weights`)",
+        "was right, or agreed with the others, before (see `mom weights`). Not set: learned once "
+        "something was learned of the council, unless a character's weight is written",
     )
     topic: str = Field(
         default="",
@@ -277,6 +280,10 @@ class Deliberation(Section):
         if any(one < 1 for one in waves) or list(waves) != sorted(set(waves)):
             raise ValueError("must rise, each number counting all who were asked: [3, 5]")
         return waves
+
+    def leaves_open(self, name: str) -> bool:
+        """Whether the council's file says nothing of a setting, so that what is known decides."""
+        return name not in self.model_fields_set
 
     @property
     def asks_voters(self) -> bool:

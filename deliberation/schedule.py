@@ -18,12 +18,13 @@ from mom_council.deliberation.selectors import (
     pending_voters,
     proposals_at,
     sort_by_seat,
+    tie_order,
     waiting_characters,
 )
 from mom_council.deliberation.state import CouncilState
 from mom_council.records import Proposal
 from mom_council.voting.counting import answer_of, group_answers, is_settled_by_answers
-from mom_council.voting.early_exit import enough
+from mom_council.voting.early_exit import EXACT, enough, next_size
 from mom_council.voting.methods import METHODS
 from mom_council.voting.reading import group_equal
 
@@ -70,11 +71,27 @@ def next_wave(
     ready: tuple[str, ...], round_: int, layer: int, state: CouncilState, council: Council
 ) -> tuple[str, ...]:
     """Those of a layer's line who are asked now: up to the next of the council's waves."""
-    waves = council.deliberation.waves
-    if not waves or layer != len(council.seats):
+    rules, waves = council.deliberation, council.deliberation.waves
+    if layer != len(council.seats) or rules.mode == "sequential":
         return ready
+    if not waves:
+        return _settling_wave(ready, round_, layer, state, council)
     done = len(finished_in(state, round_, layer))
     return ready[: next((size - done for size in waves if size > done), len(ready))]
+
+
+def _settling_wave(
+    ready: tuple[str, ...], round_: int, layer: int, state: CouncilState, council: Council
+) -> tuple[str, ...]:
+    """As few as can settle the vote, where the council says whom to ask first; else all."""
+    rules = council.deliberation
+    counts_answers = METHODS[rules.method].counts_answers
+    if rules.order == "seats" or rules.stop not in EXACT or not counts_answers:
+        return ready
+    weight = {who.name: who.weight for who in council.characters}
+    spoken = sort_by_seat(as_judged(proposals_at(state, round_, layer), state), state, council)
+    out = [(name, weight[name]) for name in ready]
+    return ready[: next_size(spoken, out, kind=state["annotation"].kind)]
 
 
 def stops_early(state: CouncilState, council: Council, fresh: Sequence[Proposal] = ()) -> bool:
@@ -104,8 +121,7 @@ def stops_early(state: CouncilState, council: Council, fresh: Sequence[Proposal]
         weights={name: weight[name] for name in had_turn},
         out={name: weight[name] for name in left if name not in answered},
         kind=state["annotation"].kind,
-        trust=state.get("trust"),
-        in_order=not running,
+        order=tie_order([who.name for who in council.characters], state, council),
         last=turn.round >= rules.rounds.max,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -25,6 +26,7 @@ from mom_council.evals.sheet import Sheet, lay_out, leaders, voter_weights
 from mom_council.models.ledger import Ledger, Outcome, kind_of, name_of
 from mom_council.records import AnswerKind, Proposal
 from mom_council.runs.threads import read_values
+from mom_council.voting.agreement import Agreement, Row, blend, measure_agreement, safe_weights
 from mom_council.voting.calibration import platt_line
 from mom_council.voting.counting import answer_of
 from mom_council.voting.fitted import Fitted, Trust
@@ -95,31 +97,47 @@ async def rate(
     return len(learned)
 
 
-LEAST_SURE = 0.9
-"""The threshold that the calibrated stop starts from; outcomes may raise it, never lower it."""
-TOLERATED = 0.0025
-"""How much accuracy it may lose on the fold it is fitted on; half of what it may lose at all."""
 _FOLDS = 5
+_FEW = 100
+"""Labelled questions below which agreement weights, blended with the labels, are the learned vote:
+with so few, outcomes cannot tell how voters err together."""
 _PANELS = 12
 """Random panels of each size that a fit for any panel stands on."""
 _MOST = 4000
 """Cases of each size, of all those panels together."""
 
 
-def fit_panel(cal: Sheet, kind: str = "general", *, seed: int = 0) -> Fitted:
+def fit_panel(
+    cal: Sheet,
+    kind: str = "general",
+    *,
+    seed: int = 0,
+    unlabelled: Mapping[Row, float] | None = None,
+) -> Fitted:
     """Fit everything that a council of just these models can use.
+
+    With under a hundred questions, what the panel's agreement says counts beside the outcomes.
 
     Args:
         cal: outcomes to learn from.
         kind: of question.
         seed: of the folds of the cross-validation.
+        unlabelled: what the panel answered to questions without a gold answer, and how often; in
+            the order of the sheet's columns.
     """
-    ranked = cal.of(cal.strongest_first())
-    vote, (slope, shift) = _learned(cal, seed)
-    place = [cal.models.index(model) for model in ranked.models]
-    # Two characters on one model have two columns of one name.
-    place = cal.strongest_first() if len(set(place)) < len(place) else place
-    weights = voter_weights(ranked)
+    few = len(cal.lines) < _FEW
+    expected, known = expected_accuracies(cal, unlabelled or {})
+    order = cal.strongest_first()
+    if few:
+        order = sorted(range(len(cal.models)), key=lambda voter: -expected[voter])
+    ranked = cal.of(order)
+    if few:
+        witnesses = [known.witnesses[voter] for voter in order]
+        weights = safe_weights([expected[at] for at in order], known.options, witnesses)
+        vote, (slope, shift) = temper(ranked.cases, weights), (1.0, 0.0)
+    else:
+        weights = voter_weights(ranked)
+        vote, (slope, shift) = _learned(ranked, seed)
     steps = [
         temper(ranked.of(range(number)).cases, weights[:number])
         for number in range(1, len(ranked.models) + 1)
@@ -130,13 +148,27 @@ def fit_panel(cal: Sheet, kind: str = "general", *, seed: int = 0) -> Fitted:
         options=cal.options,
         models=ranked.models,
         weights=tuple(weights),
-        joint=tuple(vote.weights[at] for at in place),
+        joint=vote.weights,
         none=vote.none,
         slope=slope,
         shift=shift,
         steps=tuple(_step(step, weights) for step in steps),
-        threshold=_threshold(ranked, steps),
     )
+
+
+def expected_accuracies(
+    cal: Sheet, unlabelled: Mapping[Row, float]
+) -> tuple[list[float], Agreement]:
+    """How often each voter is expected to be right, by outcomes and agreement; and the agreement.
+
+    Args:
+        cal: questions whose answer is known.
+        unlabelled: see `fit_panel`.
+    """
+    rows: Counter[Row] = Counter(line.said for line in cal.lines)
+    rows.update(unlabelled)
+    known = measure_agreement(rows)
+    return blend(known, cal.right, [len(cal.lines)] * len(cal.models)), known
 
 
 def fit_any(cal: Sheet, kind: str = "general", *, seed: int = 0) -> Fitted:
@@ -187,29 +219,6 @@ def _learned(cal: Sheet, seed: int) -> tuple[LearnedVote, tuple[float, float]]:
     if not pairs:
         return vote, (1.0, 0.0)
     return vote, platt_line([each[0] for each in pairs], [each[1] for each in pairs])
-
-
-def _threshold(ranked: Sheet, steps: Sequence[LearnedVote]) -> float | None:
-    """The least probability, from 90 % up, that loses no more than `TOLERATED` by stopping."""
-    paths = []
-    for line in ranked.lines:
-        path = []
-        for number, vote in enumerate(steps, 1):
-            chances = vote.probabilities(line.said[:number])
-            first = leaders(chances)
-            true = sum(each in line.right for each in first) / max(1, len(first))
-            path.append((max(chances.values(), default=0.0), true))
-        paths.append(path)
-    whole = sum(path[-1][1] for path in paths)
-    allowed = TOLERATED * len(paths) + 1e-9
-    for percent in range(round(100 * LEAST_SURE), 100):
-        kept = sum(
-            next((true for sure, true in path if sure >= percent / 100), path[-1][1])
-            for path in paths
-        )
-        if whole - kept <= allowed:
-            return percent / 100
-    return None
 
 
 def _step(vote: LearnedVote, weights: Sequence[float]) -> tuple[float, float]:

@@ -1,22 +1,24 @@
 """Rules over recorded answers: fitted on one sheet, they decide the lines of another.
 
 Every rule of `RULES` is a function from the sheet it may learn from to a function that decides a
-line. `stopping(rule)` asks the cheapest first and stops by a rule of `voting.early_exit`.
-`calibrated_stop` asks the strongest first and stops when the leader is likely enough to be right,
-by a probability that was calibrated for just those who have been asked.
+line. `stopping(rule)` asks the strongest first and stops by a rule of `voting.early_exit`; answers
+that end level fall to the stronger voter. `learned_exit` does the same with the learned weights:
+what a fitted council does.
 """
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mom_council.evals.fitting import fit_panel
 from mom_council.evals.sheet import Line, Sheet, leaders, tally, voter_weights
+from mom_council.voting.agreement import blend, measure_agreement, safe_weights
 from mom_council.voting.early_exit import Exit, beta, calls_until_stop, dirichlet, lossless_in_order
-from mom_council.voting.fitted import corrected, sure_so_far
-from mom_council.voting.fitted import sure as all_sure
+from mom_council.voting.fitted import Fitted, corrected, places
+from mom_council.voting.methods.base import Number, exact
 from mom_council.voting.weights import LearnedVote, learn
 
 
@@ -106,7 +108,7 @@ def scores(rule: Rule, sheet: Sheet) -> list[float]:
 def confident(cal: Sheet, *, seed: int = 0) -> Rule:
     """The learned vote, whose probability is corrected; as a council has it from its ledger."""
     fitted = fit_panel(cal, seed=seed)
-    order = [cal.models.index(model) for model in fitted.models]
+    order = panel_order(cal, fitted)
     vote = LearnedVote(fitted.joint, fitted.none)
 
     def decide(line: Line) -> RuleDecision:
@@ -118,58 +120,131 @@ def confident(cal: Sheet, *, seed: int = 0) -> Rule:
     return decide
 
 
-def stopping(rule: Exit, waves: Sequence[int] | None = None) -> Fit:
-    """Plain votes, cheapest voter first, until `rule` stops; in waves where they are given."""
+def agreement(cal: Sheet) -> Rule:
+    """The vote with weights from agreement alone: no gold answer of `cal` is looked at."""
+    return _voting(safe_weights(*_agreed(cal)))
+
+
+def blended(number: int, *, seed: int = 0) -> Fit:
+    """The vote with agreement weights and the gold answers of so many questions of `cal`."""
 
     def fit(cal: Sheet) -> Rule:
-        order = cal.cheapest_first()
+        return _voting(
+            few_label_weights(
+                cal, random.Random(seed).sample(cal.lines, min(number, len(cal.lines)))
+            )
+        )
+
+    return fit
+
+
+def few_label_weights(cal: Sheet, labelled: Sequence[Line]) -> list[float]:
+    """Weights of a panel from how it agrees on `cal`, and from a few lines whose answer is known.
+
+    The other lines' gold answers are not looked at.
+    """
+    known = measure_agreement(Counter(line.said for line in cal.lines))
+    right = [sum(line.correct(voter) for line in labelled) for voter in range(len(cal.models))]
+    expected = blend(known, right, [len(labelled)] * len(right))
+    return safe_weights(expected, known.options, known.witnesses)
+
+
+def _agreed(cal: Sheet) -> tuple[Sequence[float], float, Sequence[float]]:
+    known = measure_agreement(Counter(line.said for line in cal.lines))
+    return known.rates, known.options, known.witnesses
+
+
+def _voting(weights: Sequence[float]) -> Rule:
+    def decide(line: Line) -> RuleDecision:
+        return RuleDecision(leaders(tally(line.said, weights)), len(line.said), sum(line.usd))
+
+    return decide
+
+
+Weigh = Callable[[Sheet], tuple[Sequence[int], Sequence[float]]]
+"""From what may be learned from to the order of asking, and the weights in that order."""
+
+
+def _plain(cal: Sheet) -> tuple[Sequence[int], Sequence[float]]:
+    return cal.strongest_first(), [1.0] * len(cal.models)
+
+
+def _weighted(cal: Sheet) -> tuple[Sequence[int], Sequence[float]]:
+    order = cal.strongest_first()
+    weights = voter_weights(cal)
+    return order, [weights[voter] for voter in order]
+
+
+def _learned(cal: Sheet) -> tuple[Sequence[int], Sequence[float]]:
+    fitted = fit_panel(cal)
+    return panel_order(cal, fitted), fitted.joint
+
+
+def panel_order(cal: Sheet, fitted: Fitted) -> list[int]:
+    """The columns of a sheet in the order of a panel that was fitted on it."""
+    place = places(fitted.models, {str(at): model for at, model in enumerate(cal.models)})
+    assert place is not None  # noqa: S101 - it was fitted on these columns
+    return sorted(range(len(cal.models)), key=lambda voter: place[str(voter)])
+
+
+def stopping(rule: Exit, waves: Sequence[int] | None = None, weigh: Weigh = _plain) -> Fit:
+    """A vote, strongest voter first, until `rule` stops; in waves where they are given.
+
+    Answers that end level fall to the one that was given first, that is to the stronger voter's.
+    """
+
+    def fit(cal: Sheet) -> Rule:
+        order, weights = weigh(cal)
 
         def decide(line: Line) -> RuleDecision:
             said = [line.said[voter] for voter in order]
-            number = calls_until_stop(said, rule, waves=waves)
-            votes = Counter(each for each in said[:number] if each is not None)
-            return RuleDecision(leaders(votes), number, _usd(line, order[:number]))
+            number = calls_until_stop(said, rule, weights=weights, waves=waves)
+            votes = exact_tally(said[:number], weights[:number])
+            most = max(votes.values(), default=0)
+            first = next((each for each, weight in votes.items() if weight == most), None)
+            answers = () if first is None else (first,)
+            return RuleDecision(answers, number, _usd(line, order[:number]))
 
         return decide
 
     return fit
 
 
-def calibrated_stop(cal: Sheet) -> Rule:
-    """Stop when the leader is right with a calibrated probability above a fitted threshold.
+def asking_all(weigh: Weigh = _plain) -> Fit:
+    """The same vote with everybody asked: what an exit must not change."""
+    return stopping(lambda _, out: not out, weigh=weigh)
 
-    The weights are those of the weighted vote; for each number of voters asked they are tempered
-    anew, so that the probability counts what that many voters are worth together. The threshold is
-    the least one, from 90 % up, that loses no more than a quarter of a point where it was fitted.
-    """
-    fitted = fit_panel(cal)
-    order = [cal.models.index(model) for model in fitted.models]
 
-    def decide(line: Line) -> RuleDecision:
-        said = [line.said[voter] for voter in order]
-        for number in range(1, len(order) + 1):
-            chances = sure_so_far(fitted, said[:number])
-            sure = max(chances.values(), default=0.0)
-            enough = fitted.threshold is not None and sure >= fitted.threshold
-            if enough or number == len(order):
-                break
-        first = leaders(chances)
-        if first and number == len(order):
-            sure = all_sure(fitted, said)[first[0]]
-        return RuleDecision(first, number, _usd(line, order[:number]), sure)
+def exact_tally(answers: Sequence[str | None], weights: Sequence[float]) -> dict[str, Number]:
+    """The exact weight behind each answer, in the order of first mention."""
+    votes: dict[str, Number] = {}
+    for each, weight in zip(answers, weights, strict=True):
+        if each is not None:
+            votes[each] = votes.get(each, 0) + exact(weight)
+    return votes
 
-    return decide
+
+learned_exit = stopping(lossless_in_order, weigh=_learned)
+"""What a fitted council does: learned weights, the strongest first, the lossless exit."""
+WEIGHTED: dict[str, Weigh] = {"plain": _plain, "weighted": _weighted, "learned": _learned}
+"""Votes that the lossless exit is measured for."""
 
 
 RULES: dict[str, Fit] = FITS | {
     "learned": confident,
+    "agreement": agreement,
+    "20 labels": blended(20),
     "lossless exit": stopping(lossless_in_order),
+    "weighted, lossless": stopping(lossless_in_order, weigh=_weighted),
+    "learned, lossless": learned_exit,
     "wave 3, 2, 2": stopping(lossless_in_order, (3, 2, 2)),
     "beta 95 %": stopping(beta()),
     "dirichlet 95 %": stopping(dirichlet()),
-    "calibrated stop": calibrated_stop,
+    "calibrated stop": learned_exit,
 }
-"""Every rule that a recording can be counted with, by the name that a command takes."""
+"""Every rule that a recording can be counted with, by the name that a command takes.
+
+`calibrated stop` is an older name of `learned, lossless`."""
 
 
 def _usd(line: Line, voters: Sequence[int]) -> float:

@@ -119,7 +119,7 @@ def _unread(runtime: Runtime[CouncilContext], why: str, segment: Segment) -> Cou
 async def _kinds(council: Council) -> tuple[str, ...]:
     """The kinds of question to choose from: none where the council has no use for one."""
     rules = council.deliberation
-    if rules.topic or (rules.weights == "written" and rules.stop != "calibrated"):
+    if rules.topic or (rules.weights == "written" and not rules.leaves_open("weights")):
         return ()
     try:
         return (await asyncio.to_thread(lambda: Ledger().kinds()))[:_KINDS]

@@ -27,6 +27,7 @@ from mom_council.models.embeddings import cosine, embed
 from mom_council.models.prices import take_counted
 from mom_council.records import Absence, Note, Proposal, Segment, Usage, Verdict
 from mom_council.voting.counting import count
+from mom_council.voting.early_exit import EXACT
 from mom_council.voting.fitted import confidence
 from mom_council.voting.likeness import Measure
 from mom_council.voting.methods import EQUAL_ANSWERS, METHODS
@@ -62,7 +63,7 @@ async def consensus(
     spared = _spared(state, turn.round) + len(unneeded)
     changes: dict[str, Any] = {"round": turn.round, "stop_reason": None, "spared": spared}
     changes["asked"] = _voters_asked(state, verdict, turn.round)
-    if spared and rules.stop == "lossless":
+    if spared and rules.stop in EXACT:
         changes["decided"] = True  # that is why nobody else was asked
     faults: list[str] = []
     changes["confidence"], changes["basis"] = _confidence(verdict, state, council, faults)

@@ -35,7 +35,7 @@ async def seating(
     if not turn.round:
         learned = await _acquainted(state, runtime, council)
         state = {**state, **learned}
-        council = selectors.with_learned_weights(state, council)
+        council = selectors.with_learned_weights(state, selectors.with_fitted_rules(state, council))
     layer, round_ = next_layer(state, council), turn.round
     if layer is None:
         round_ = turn.round + 1
@@ -94,8 +94,10 @@ async def _acquainted(
     rules = council.deliberation
     if rules.weights == "learned" and (trust is None or not trust.weights):
         notes.append("Nothing is known of these models yet, so the written weights hold.")
-    if rules.stop == "calibrated" and (trust is None or not (trust.fitted or trust.any_panel)):
-        notes.append("Nothing was fitted for such questions, so everybody is asked.")
+    if rules.stop == "calibrated":
+        notes.append(
+            "`stop: calibrated` is an older name of `lossless`, by which this was decided."
+        )
     for note in notes:
         emit(runtime, Noted(text=note))
     return {"trust": trust, "notes": [Note(text=note) for note in notes]}

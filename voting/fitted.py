@@ -66,6 +66,9 @@ class Trust(Record):
     strength: dict[str, float] = Field(
         default_factory=dict, description="how often each is expected to be right"
     )
+    agreement: float = Field(
+        default=0.0, ge=0, description="questions that the weights' agreement stands on; 0: none"
+    )
     fitted: Fitted | None = Field(default=None, description="of just this panel")
     any_panel: Fitted | None = Field(default=None, description="of any panel, on this kind")
 

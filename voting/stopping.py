@@ -58,7 +58,7 @@ def why_stop(
         return alone
     over = len(verdicts) >= deliberation.rounds.max
     reached = agreed(verdict, deliberation.threshold)
-    if verdict.spared and deliberation.stop in ("beta", "dirichlet", "calibrated"):
+    if verdict.spared and deliberation.stop in ("beta", "dirichlet"):
         return "sure"
     # Ballots are left out only where they cannot matter: to the leader, or to the agreement too.
     if out and verdict.decided and (reached or over):

@@ -22,7 +22,8 @@ def test_the_shipped_recording_is_measured(capsys: pytest.CaptureFixture[str]) -
     assert main([str(SHIPPED)]) == 0
     said = capsys.readouterr().out
     assert "tiny, panel of 3" in said
-    assert "calibrated stop" in said
+    assert "lossless exit" in said
+    assert "learned votes" in said
 
 
 def test_targets_that_are_met_exit_with_zero_and_json_has_them(

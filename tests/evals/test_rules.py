@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from mom_council.benchmarks.cascade import cascade
 from mom_council.evals.rules import (
+    WEIGHTED,
+    Weigh,
+    agreement,
+    asking_all,
     best_single,
-    calibrated_stop,
+    blended,
     confident,
     learned,
+    learned_exit,
     plain_majority,
     scores,
     stopping,
@@ -130,19 +136,46 @@ def test_an_exit_in_order_stops_no_later_than_one_that_fears_ties() -> None:
         assert calls_until_stop(said, lossless_in_order) <= calls_until_stop(said, lossless)
 
 
-def test_the_calibrated_stop_asks_few_and_loses_little() -> None:
+@pytest.mark.parametrize("weigh", WEIGHTED.values(), ids=WEIGHTED)
+@pytest.mark.parametrize("accuracies", [EQUALS, MIXED, [0.4] * 5])
+def test_the_lossless_exit_of_weighted_votes_changes_no_winner(
+    weigh: Weigh, accuracies: list[float]
+) -> None:
+    sheet = made_sheet(accuracies, 600, silent=0.05)
+    cal, held = sheet.fold("cal"), sheet.fold("eval")
+    early, whole = stopping(lossless_in_order, weigh=weigh)(cal), asking_all(weigh)(cal)
+    assert all(early(x).answers == whole(x).answers for x in held.lines)
+    assert sum(early(x).asked for x in held.lines) < len(accuracies) * len(held.lines)
+
+
+def test_a_fitted_council_asks_few_and_loses_nothing() -> None:
     sheet = made_sheet([0.9, 0.9, 0.85, 0.85, 0.8, 0.8, 0.8], 1000)
     cal, held = sheet.fold("cal"), sheet.fold("eval")
-    rule = calibrated_stop(cal)
-    assert sum(rule(x).asked for x in held.lines) < 0.5 * 7 * len(held.lines)
+    rule = learned_exit(cal)
+    assert sum(rule(x).asked for x in held.lines) < 0.7 * 7 * len(held.lines)
     assert sum(scores(rule, held)) >= sum(scores(weighted(cal), held)) - 0.01 * len(held.lines)
 
 
-def test_where_nobody_is_sure_the_calibrated_stop_asks_everybody() -> None:
-    sheet = made_sheet([0.4] * 5, 400, options=3)
-    rule = calibrated_stop(sheet.fold("cal"))
-    most = sum(rule(x).asked == 5 for x in sheet.lines)
-    assert most > 0.9 * len(sheet.lines)
+def test_level_answers_fall_to_the_stronger_voter() -> None:
+    sheet = made_sheet([0.6, 0.9], 400, prices=[1e-5, 1e-2])
+    rule = stopping(lossless_in_order)(sheet)
+    assert {rule(x).answers for x in sheet.lines} == {(x.said[1],) for x in sheet.lines}
+
+
+def test_agreement_finds_the_one_that_dominates_without_any_gold_answer() -> None:
+    sheet = made_sheet([0.9, 0.55, 0.5, 0.5, 0.45], 1200, options=3)
+    blind = replace(sheet, lines=tuple(replace(x, right=frozenset()) for x in sheet.lines))
+    rule = agreement(blind.fold("cal"))
+    held = sheet.fold("eval")
+    plain = sum(scores(plain_majority(sheet), held))
+    assert sum(scores(rule, held)) > plain + 0.02 * len(held.lines)
+
+
+def test_twenty_labels_are_between_none_and_all() -> None:
+    sheet = made_sheet(MIXED, 1200, options=3)
+    few = sum(share(blended(20, seed=seed), sheet) for seed in range(5)) / 5
+    assert few >= share(agreement, sheet) - 0.003
+    assert few >= share(learned, sheet) - 0.03
 
 
 def test_reported_confidence_is_calibrated() -> None:
@@ -171,5 +204,5 @@ def test_silence_is_no_agreement() -> None:
 
 def test_a_panel_that_says_nothing_is_wrong_and_breaks_nothing() -> None:
     sheet = made_sheet([0.8, 0.8], 40, silent=1.0)
-    for fit in (best_single, plain_majority, weighted, learned, calibrated_stop, confident):
+    for fit in (best_single, plain_majority, weighted, learned, learned_exit, agreement, confident):
         assert share(fit, sheet) == 0

@@ -128,12 +128,73 @@ async def test_a_calibrated_stop_asks_the_strongest_first_until_it_is_sure(stage
     assert status.verdict.basis == "300 questions of 'sums'"
 
 
-async def test_a_calibrated_stop_without_a_fit_asks_everybody_and_says_so(stage: Stage):
+async def test_a_calibrated_stop_is_an_older_name_of_lossless_and_says_so(stage: Stage):
     answers(stage, *["Answer: 42"] * 5)
     status = (await ask(panel(stage, stop="calibrated", waves=[1, 3]), "What is 6 * 7?"))["status"]
+    assert asked(stage) == {"ada", "boris", "clara"}
+    assert any("older name of `lossless`" in note for note in status.notes)
+    assert status.verdict.options[0].answer == "42"
+
+
+def fitted_panel(joint: tuple[float, ...]) -> Fitted:
+    """Elena is the strongest, Ada the weakest."""
+    models = tuple(f"openai/{name.lower()}" for name in FIVE)
+    return Fitted(
+        kind="sums",
+        questions=300,
+        options=4,
+        models=models[::-1],
+        weights=joint,
+        joint=joint,
+        steps=((1.0, 1.0),) * 5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("joint", "said", "heard", "answer"),
+    [
+        # One decides: nobody else is asked.
+        ((5.0, 1.0, 1.0, 1.0, 1.0), "7 7 7 7 42", {"elena"}, "42"),
+        # Two strong ones settle it where they agree; where they differ, others are asked.
+        ((2.0, 2.0, 1.0, 1.0, 0.0), "7 7 7 42 42", {"elena", "dmitri"}, "42"),
+        ((2.0, 2.0, 1.0, 1.0, 0.0), "7 7 7 7 42", {"elena", "dmitri", "clara", "boris"}, "7"),
+        # Level at the end: the stronger one's answer wins.
+        ((2.0, 1.0, 1.0, 0.0, 0.0), "9 9 7 7 42", {"elena"}, "42"),
+    ],
+)
+async def test_a_fitted_council_learns_weights_and_stops_lossless_by_itself(
+    stage: Stage, joint: tuple[float, ...], said: str, heard: set[str], answer: str
+):
+    answers(stage, *(f"Answer: {one}" for one in said.split()))
+    Ledger().keep(fitted_panel(joint))
+    status = (await ask(panel(stage, rounds={"min": 1, "max": 1}), "What is 17 + 25?"))["status"]
+    assert status.verdict.options[0].answer == answer
+    assert asked(stage) == heard
+    stage.clear()
+    everybody = panel(stage, rounds={"min": 1, "max": 1}, stop="all")
+    whole = (await ask(everybody, "What is 17 + 25?"))["status"]
     assert len(asked(stage)) == 5
-    assert "Nothing was fitted for such questions, so everybody is asked." in status.notes
-    assert status.verdict.confidence is None
+    assert whole.verdict.options[0].answer == answer
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [{"weights": "written", "stop": "all", "order": "seats"}, {"method": "plurality"}],
+)
+async def test_a_setting_that_is_written_is_never_replaced(stage: Stage, rules: dict[str, Any]):
+    answers(stage, *["Answer: 7"] * 4, "Answer: 42")
+    Ledger().keep(fitted_panel((5.0, 1.0, 1.0, 1.0, 1.0)))
+    status = (await ask(panel(stage, **rules), "What is 17 + 25?"))["status"]
+    assert asked(stage) == {name.lower() for name in FIVE}
+    assert status.verdict.options[0].answer == "7"
+
+
+async def test_an_open_question_is_answered_by_everybody_however_fitted(stage: Stage):
+    seat(stage, {name: f"{name} loves pets that talk a lot and sing." for name in FIVE})
+    Ledger().keep(fitted_panel((5.0, 1.0, 1.0, 1.0, 0.0)))
+    status = (await ask(panel(stage, rounds={"min": 1, "max": 1})))["status"]
+    assert asked(stage) == {name.lower() for name in FIVE}
+    assert {option.tally for option in status.verdict.options} == {1.0}
 
 
 async def test_the_cheapest_are_asked_first(stage: Stage):

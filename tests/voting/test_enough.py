@@ -9,7 +9,7 @@ import pytest
 from mom_council.councils.schema import Deliberation, Rounds
 from mom_council.records import Ballot, Proposal
 from mom_council.voting.counting import agreed, count
-from mom_council.voting.early_exit import enough, enough_ballots
+from mom_council.voting.early_exit import enough, enough_ballots, next_size
 
 ONCE = Rounds(min=1, max=1)
 
@@ -66,7 +66,34 @@ def test_while_others_are_under_way_a_tie_may_still_go_to_an_earlier_seat():
     two = [said(1, "1"), said(2, "1")]
     known, out = dict.fromkeys(["c0", "c1", "c2", "c3"], 1.0), {"c0": 1.0, "c3": 1.0}
     assert enough(rules, two, weights=known, out=out)  # in order, c0 could not come first
-    assert not enough(rules, two, weights=known, out=out, in_order=False)
+    order = ["c0", "c1", "c2", "c3"]
+    assert not enough(rules, two, weights=known, out=out, order=order)
+
+
+def test_as_few_are_asked_as_can_settle_the_vote_and_asking_one_by_one_saves_no_more():
+    dice = random.Random(7)
+    rules = Deliberation(method="answers", rounds=ONCE, stop="lossless")
+    steps = {"one": 0, "few": 0}
+    for _ in range(800):
+        number = dice.randint(2, 7)
+        weights = sorted(dice.choice([0.0, 0.5, 1.0, 1.0, 2.5]) for _ in range(number))[::-1]
+        everybody = [said(i, dice.choice("1112"), weights[i]) for i in range(number)]
+        names = [f"c{i}" for i in range(number)]
+
+        ends = []
+        for way in steps:
+            done = 0
+            while done < number:
+                left = [(names[i], weights[i]) for i in range(done, number)]
+                size = next_size(everybody[:done], left) if way == "few" else 1
+                done, steps[way] = done + size, steps[way] + 1
+                known, out = dict(zip(names, weights, strict=True)), dict(left[size:])
+                if out and enough(rules, everybody[:done], weights=known, out=out):
+                    break
+            ends.append((done, count(everybody[:done], method="answers").options[0].answer))
+        assert ends[0] == ends[1]
+        assert ends[0][1] == count(everybody, method="answers").options[0].answer
+    assert steps["few"] < 0.7 * steps["one"]
 
 
 def test_silence_is_no_agreement():
