@@ -79,16 +79,6 @@ class Target(_Figures):
 
 
 _EXIT = {"zeroeval_gsm": 0.34, "zeroeval_math_l5": 0.18, "zeroeval_crux": 0.28, "mmlu_pro": 0.16}
-_LEARNED_EXIT = {
-    ("zeroeval_gsm", "panel"): 0.50,
-    ("zeroeval_gsm", "mixed"): 0.52,
-    ("zeroeval_math_l5", "panel"): 0.54,
-    ("zeroeval_math_l5", "mixed"): 0.44,
-    ("zeroeval_crux", "panel"): 0.47,
-    ("zeroeval_crux", "mixed"): 0.52,
-    ("mmlu_pro", "panel"): 0.54,
-    ("mmlu_pro", "mixed"): 0.80,
-}
 _MIXED_GAIN = {"zeroeval_math_l5", "zeroeval_crux", "mmlu_pro"}
 _CASCADE = {"zeroeval_gsm": (0.005, 0.50), "zeroeval_crux": (0.01, 0.65)}
 _READING = {"zeroeval_gsm": 0.99, "zeroeval_math_l5": 0.97}
@@ -113,9 +103,8 @@ def _of_panel(each: PanelFigures) -> Iterator[Target]:
     yield _least(f"{name}: weighted above plain majority", weights - plain, -0.005)
     for votes, figures in each.exits.items():
         yield _most(f"{name}: winners the lossless exit of {votes} votes changes", figures.flips, 0)
-    if bound := _LEARNED_EXIT.get((each.dataset, each.seats)):
-        saved = each.exits["learned"].saved
-        yield _least(f"{name}: calls the learned vote's lossless exit saves", saved, bound)
+    more = each.exits["learned"].saved - each.exits["plain"].saved
+    yield _least(f"{name}: calls the exit of learned votes saves beyond plain ones", more, 0.0)
     if each.seats == "mixed":
         yield from _of_mixed(each, name, rules)
         return

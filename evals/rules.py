@@ -162,7 +162,9 @@ def _voting(weights: Sequence[float]) -> Rule:
 
 
 Weigh = Callable[[Sheet], tuple[Sequence[int], Sequence[float]]]
-"""From what may be learned from to the order of asking, and the weights in that order."""
+"""From what may be learned from to the order of asking, and the weights in that order.
+
+The heaviest are asked first: whom the others outweigh can settle nothing."""
 
 
 def _plain(cal: Sheet) -> tuple[Sequence[int], Sequence[float]]:
@@ -177,7 +179,9 @@ def _weighted(cal: Sheet) -> tuple[Sequence[int], Sequence[float]]:
 
 def _learned(cal: Sheet) -> tuple[Sequence[int], Sequence[float]]:
     fitted = fit_panel(cal)
-    return panel_order(cal, fitted), fitted.joint
+    columns = panel_order(cal, fitted)
+    heaviest = sorted(range(len(columns)), key=lambda at: -fitted.joint[at])
+    return [columns[at] for at in heaviest], [fitted.joint[at] for at in heaviest]
 
 
 def panel_order(cal: Sheet, fitted: Fitted) -> list[int]:

@@ -261,7 +261,8 @@ class Ledger:
         if fitted is not None and (place := places(fitted.models, _some(voices, panel))):
             odds |= {name: fitted.weights[at] for name, at in place.items()}
             weights |= {name: fitted.joint[at] for name, at in place.items()}
-            strength = {name: float(len(place) - at) for name, at in place.items()}
+            # Whom the learned vote gives most weight is asked first; of equals, the more accurate.
+            strength = {name: fitted.joint[at] - 1e-6 * at for name, at in place.items()}
         else:
             strength = {name: mean[model] for name, model in voices.items()}
         return trust.model_copy(

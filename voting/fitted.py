@@ -64,7 +64,8 @@ class Trust(Record):
         default_factory=dict, description="that were learned; empty: nothing is known of anybody"
     )
     strength: dict[str, float] = Field(
-        default_factory=dict, description="how often each is expected to be right"
+        default_factory=dict,
+        description="whom to ask first: the greatest",
     )
     agreement: float = Field(
         default=0.0, ge=0, description="questions that the weights' agreement stands on; 0: none"
