@@ -23,7 +23,8 @@ from mom_council.deliberation.selectors import (
 )
 from mom_council.deliberation.state import CouncilState
 from mom_council.records import Proposal
-from mom_council.voting.counting import answer_of, group_answers, is_settled_by_answers
+from mom_council.voting.counting import answer_of, group_answers
+from mom_council.voting.dissent import is_settled_by_answers
 from mom_council.voting.early_exit import EXACT, enough, next_size
 from mom_council.voting.methods import METHODS
 from mom_council.voting.reading import group_equal

@@ -13,8 +13,13 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.state import CouncilState
 from mom_council.records import Absence, AnswerFinish, Proposal, Segment, Status, Verdict
-from mom_council.voting.counting import overturned
-from mom_council.voting.dissent import dissenting, joined_leader, led, minority_report
+from mom_council.voting.dissent import (
+    dissenting,
+    joined_leader,
+    led,
+    minority_report,
+    overturned,
+)
 from mom_council.voting.methods import METHODS
 
 T = TypeVar("T")

@@ -26,7 +26,7 @@ from mom_council.errors import CouncilError, ModelError
 from mom_council.models.embeddings import cosine, embed
 from mom_council.models.prices import take_counted
 from mom_council.records import Absence, Note, Proposal, Segment, Usage, Verdict
-from mom_council.voting.counting import count
+from mom_council.voting.counting import compare_off_the_loop, count
 from mom_council.voting.early_exit import EXACT
 from mom_council.voting.fitted import confidence
 from mom_council.voting.likeness import Measure
@@ -50,6 +50,7 @@ async def consensus(
     if council.deliberation.asks_voters and not _was_anybody_asked(state, turn.round):
         method = EQUAL_ANSWERS
     kind = state["annotation"].kind
+    await compare_off_the_loop(standing, kind=kind)
     rules = council.deliberation
     cut, unneeded = _let_go(state, turn.round), unneeded_characters(state, council)
     out = {name: council.character(name).weight for name in (*cut, *unneeded)}

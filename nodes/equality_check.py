@@ -23,6 +23,7 @@ from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
 from mom_council.records import EqualityJudgement, Note, Segment
+from mom_council.voting.counting import compare_off_the_loop
 from mom_council.voting.reading import json_values
 
 
@@ -35,6 +36,7 @@ async def equality_check(
     """
     turn = selectors.current_turn(state)
     spoken = selectors.proposals_at(state, turn.round, turn.layer)
+    await compare_off_the_loop(spoken, kind=state["annotation"].kind)
     pairs = selectors.doubtful_pairs(spoken, state, council)
     if not pairs:
         return {}

@@ -11,6 +11,7 @@ from mom_council.deliberation.events import Polled, emit
 from mom_council.deliberation.schedule import has_another_turn, needs_ballots
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, QuorumError
+from mom_council.voting.counting import compare_off_the_loop
 
 
 async def quorum(
@@ -25,7 +26,9 @@ async def quorum(
         BudgetError: nobody answered, because the question's time was over.
         QuorumError: fewer proposals than the council's minimum; it says who is missing and why.
     """
-    answered = len(selectors.candidates(state, council))
+    standing = selectors.candidates(state, council)
+    await compare_off_the_loop(standing, kind=state["annotation"].kind)
+    answered = len(standing)
     needed = council.deliberation.minimum
     in_progress = has_another_turn(state, council)
     if answered < needed and not in_progress:

@@ -143,7 +143,8 @@ async def _write(
     prompt = await pack_prompt(model, [one.text for one in proposals], compose, form.params)
     written = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)
     options = conversation.question_options(state)
-    contradiction = _contradiction(written, form, verdict, options, faults)
+    checked = (form, verdict, options, faults)
+    contradiction = await asyncio.to_thread(_contradiction, written, *checked)
     if not contradiction:
         return written
     if selectors.exceeded_budget(state, council, more_calls=2) is not None:
@@ -156,7 +157,8 @@ async def _write(
     prompt = prompt._replace(messages=[*prompt.messages, *more])
     again = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)
     segments = (*written.segments, *again.segments)
-    if again.by == "vote" or (still := _contradiction(again, form, verdict, options, faults)):
+    still = await asyncio.to_thread(_contradiction, again, *checked)
+    if again.by == "vote" or still:
         return _winning_answer(standing, verdict, still or contradiction, segments)
     return again._replace(segments=segments)
 

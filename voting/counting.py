@@ -11,6 +11,7 @@ Code counts, no model counts.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 
@@ -19,7 +20,7 @@ from mom_council.voting.likeness import Measure
 from mom_council.voting.methods import METHODS
 from mom_council.voting.methods.base import AnswerGroup, Standing, Tally, VoteMethod, exact, total
 from mom_council.voting.reading import Answer, group_equal, is_refusal, read_answer
-from mom_council.voting.reading.answer import NO_ANSWER
+from mom_council.voting.reading.answer import NO_ANSWER, equality_takes_long
 
 
 def build_tally(
@@ -76,6 +77,17 @@ def group_answers(
     ]
 
 
+async def compare_off_the_loop(
+    proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown"
+) -> None:
+    """Compare answers in a thread where a computer algebra system is needed for it.
+
+    What it says is remembered, so the count that follows on the event loop knows it.
+    """
+    if equality_takes_long([answer_of(each, kind) for each in proposals]):
+        await asyncio.to_thread(group_answers, proposals, kind=kind)
+
+
 _SILENT = ("silent", "")
 
 
@@ -93,45 +105,6 @@ def _kind_of(proposal: Proposal, kind: AnswerKind) -> tuple[str, str]:
     if is_refusal(proposal.text) or answer_of(proposal, kind).type == "no answer":
         return _SILENT
     return "words", " ".join(proposal.text.split()).casefold()
-
-
-def majority_answer(
-    proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown"
-) -> AnswerGroup | None:
-    """The equal answers that more than half of those who spoke gave; None where there are none."""
-    spoke = len({each.character for each in proposals})
-    groups = group_answers(proposals, kind=kind)
-    large = (each for each in groups if each.answer is not None and 2 * len(each.members) > spoke)
-    return next(large, None)
-
-
-def is_settled_by_answers(proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown") -> bool:
-    """Whether counting equal answers leaves ballots nothing to decide.
-
-    One answer was given by more than half of those who spoke, and they have more than half of the
-    weight; or everybody says the same word for word.
-    """
-    standing = {each.character: each for each in proposals}.values()
-    if len({" ".join(each.text.split()).casefold() for each in standing}) == 1:
-        return True
-    most = majority_answer(proposals, kind=kind)
-    return most is not None and 2 * most.weight > total(each.weight for each in standing)
-
-
-def overturned(proposals: Sequence[Proposal], verdict: Verdict, *, kind: AnswerKind) -> str:
-    """What to say where ballots put another answer before one that most had given."""
-    if not METHODS[verdict.method].asks_voters or not verdict.ballots or not verdict.options:
-        return ""
-    most = majority_answer(proposals, kind=kind)
-    if most is None or verdict.leader in most.members:
-        return ""
-    leading = verdict.options[0].answer
-    first = repr(leading) if leading is not None else f"what {verdict.leader} proposed"
-    spoke = len({each.character for each in proposals})
-    return (
-        f"The vote put {first} before {most.answer!r}, which {len(most.members)} of {spoke} had "
-        "answered."
-    )
 
 
 def _valid(ballot: Ballot, candidates: Set[str]) -> Ballot:

@@ -20,9 +20,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from mom_council.records import Ballot, Proposal, Verdict
+from mom_council.records import AnswerKind, Ballot, Proposal, Verdict
 from mom_council.voting.ballot_forms import CHOICE
+from mom_council.voting.counting import group_answers
 from mom_council.voting.methods import METHODS
+from mom_council.voting.methods.base import AnswerGroup, total
 from mom_council.voting.reading import (
     Answer,
     are_same,
@@ -316,6 +318,45 @@ def verdict_in_words(verdict: Verdict, number: Mapping[str, int]) -> str:
     share = METHODS[verdict.method].share_means.format(verdict.share)
     words = f"{' and '.join(sorted(leading))} leads with {share}"
     return words + (", a tie broken by seat" if verdict.tie else "")
+
+
+def majority_answer(
+    proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown"
+) -> AnswerGroup | None:
+    """The equal answers that more than half of those who spoke gave; None where there are none."""
+    spoke = len({each.character for each in proposals})
+    groups = group_answers(proposals, kind=kind)
+    large = (each for each in groups if each.answer is not None and 2 * len(each.members) > spoke)
+    return next(large, None)
+
+
+def is_settled_by_answers(proposals: Sequence[Proposal], *, kind: AnswerKind = "unknown") -> bool:
+    """Whether counting equal answers leaves ballots nothing to decide.
+
+    One answer was given by more than half of those who spoke, and they have more than half of the
+    weight; or everybody says the same word for word.
+    """
+    standing = {each.character: each for each in proposals}.values()
+    if len({" ".join(each.text.split()).casefold() for each in standing}) == 1:
+        return True
+    most = majority_answer(proposals, kind=kind)
+    return most is not None and 2 * most.weight > total(each.weight for each in standing)
+
+
+def overturned(proposals: Sequence[Proposal], verdict: Verdict, *, kind: AnswerKind) -> str:
+    """What to say where ballots put another answer before one that most had given."""
+    if not METHODS[verdict.method].asks_voters or not verdict.ballots or not verdict.options:
+        return ""
+    most = majority_answer(proposals, kind=kind)
+    if most is None or verdict.leader in most.members:
+        return ""
+    leading = verdict.options[0].answer
+    first = repr(leading) if leading is not None else f"what {verdict.leader} proposed"
+    spoke = len({each.character for each in proposals})
+    return (
+        f"The vote put {first} before {most.answer!r}, which {len(most.members)} of {spoke} had "
+        "answered."
+    )
 
 
 def is_short(text: str) -> bool:

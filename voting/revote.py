@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mom_council.records import AnswerKind, Ballot, Proposal, Record, Verdict
 from mom_council.voting.ballot_forms import BallotForm
-from mom_council.voting.counting import agreed, count, overturned
+from mom_council.voting.counting import agreed, count
+from mom_council.voting.dissent import overturned
 from mom_council.voting.methods import EQUAL_ANSWERS, METHODS, VoteMethod
 from mom_council.voting.stopping import explain
 

@@ -9,6 +9,7 @@ the doubt: the same digits in other words, a name with and without a title, init
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,7 +93,35 @@ def are_same(one: Answer, other: Answer) -> bool:
     """Whether two answers are the same; what answers nothing is the same as nothing."""
     if not one or not other:
         return False
-    return one.key == other.key or one.key in other.alts or other.key in one.alts
+    if one.key == other.key or one.key in other.alts or other.key in one.alts:
+        return True
+    return _algebra_joins(one, other)
+
+
+_UNEVALUATED = ("?", "rel:")
+"""How the keys of mathematics begin whose value our own reading does not know."""
+
+
+def needs_algebra(one: Answer, other: Answer) -> bool:
+    """Whether two answers are mathematics, and one of them is more than our own reading knows."""
+    if one.type == other.type == "choice":
+        return False
+    unknown = one.key.startswith(_UNEVALUATED) or other.key.startswith(_UNEVALUATED)
+    return (unknown or "\\" in one.key or "\\" in other.key) and all(
+        each.type in MATHEMATICS or "\\" in each.key for each in (one, other)
+    )
+
+
+def _are_equal_terms(one: Answer, other: Answer) -> bool:
+    from mom_council.voting.reading.computer_algebra import are_equal  # few answers need it
+
+    return are_equal(one.form or "", other.form or "")
+
+
+def equality_takes_long(answers: Sequence[Answer]) -> bool:
+    """Whether a computer algebra system would be asked about some of these answers."""
+    distinct = list({answer.key: answer for answer in answers if answer}.values())
+    return any(needs_algebra(one, other) for one, other in itertools.combinations(distinct, 2))
 
 
 def group_equal(answers: Sequence[Answer]) -> list[list[int]]:
@@ -117,10 +146,18 @@ def group_equal(answers: Sequence[Answer]) -> list[list[int]]:
         fuller = {home[other] for other in members if other != key and key in alts[other]}
         if len(fuller) == 1:
             home[key] = fuller.pop()
+    roots = [key for key in members if home[key] == key]
+    for at, key in enumerate(roots):
+        equal = (other for other in roots[:at] if _algebra_joins(members[key], members[other]))
+        home[key] = home[next(equal, key)]
     together: dict[str, list[int]] = {}
     for key, places in by_key.items():
-        together.setdefault(home[key], []).extend(places)
+        together.setdefault(home[home[key]], []).extend(places)
     return sorted(sorted(places) for places in together.values())
+
+
+def _algebra_joins(one: Answer, other: Answer) -> bool:
+    return needs_algebra(one, other) and _are_equal_terms(one, other)
 
 
 # --- in doubt ---------------------------------------------------------------------------------

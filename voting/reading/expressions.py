@@ -19,9 +19,9 @@ from typing import Any, NamedTuple, cast
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"|(?P<name>arcsin|arccos|arctan|asin|acos|atan|sqrt|cbrt|sin|cos|tan|sec|csc|cot|exp|log|ln|abs|"
-    r"pi|[A-Za-zα-ωπ](?:_(?:\d+|[A-Za-z]))?)"
-    r"|(?P<sign>\*\*|[-+*/^()|!°%√·×÷−]))"
+    r"|(?P<name>arcsin|arccos|arctan|asin|acos|atan|sqrt|cbrt|sin|cos|tan|sec|csc|cot|exp|"
+    r"log\s?_\(?(?:\d+|[a-z])\)?|log|ln|abs|binom|gcd|lcm|floor|ceil|pi|[A-Za-zα-ωπ](?:_(?:\d+|[A-Za-z]))?)"
+    r"|(?P<sign>\*\*|[-+*/^()|!°%√·×÷−,]))"
 )
 _FUNCTIONS: dict[str, Callable[[complex], complex]] = {
     "sin": cmath.sin, "cos": cmath.cos, "tan": cmath.tan, "arcsin": cmath.asin,
@@ -30,6 +30,7 @@ _FUNCTIONS: dict[str, Callable[[complex], complex]] = {
     "sec": lambda value: 1 / cmath.cos(value), "csc": lambda value: 1 / cmath.sin(value),
     "cot": lambda value: cmath.cos(value) / cmath.sin(value),
 }  # fmt: skip
+_OF_TWO = frozenset({"binom", "gcd", "lcm"})
 _SYNONYMS = {"**": "^", "·": "*", "×": "*", "÷": "/", "−": "-"}
 _LONGEST = 400
 _DEEPEST = 40
@@ -201,6 +202,17 @@ class _Reader:
         if text in ("sqrt", "cbrt"):
             degree = Fraction(2 if text == "sqrt" else 3)
             return ("root", ("n", degree), self.atom())
+        if text in _OF_TWO:
+            return self.of_two(text)
+        if text.startswith("log") and len(text) > 3:
+            base = re.sub(r"[log\s_()]", "", text)
+            self.names |= set() if base.isdigit() else {base}
+            under: Tree = ("n", Fraction(base)) if base.isdigit() else ("name", base)
+            return ("/", ("ln", self.argument()), ("ln", under))
+        if text in ("floor", "ceil", "abs"):
+            if self.peek() != ("sign", "("):
+                raise TermError("no argument")
+            return (text, self.atom())
         if text in _FUNCTIONS:
             power: Tree | None = self.atom() if self.take("^") else None
             argument = self.argument()
@@ -208,6 +220,18 @@ class _Reader:
             return ("^", applied, power) if power else applied
         self.names.add(text)
         return ("name", text)
+
+    def of_two(self, text: str) -> Tree:
+        """`binom(5,2)`, `gcd(12,18)`."""
+        if not self.take("("):
+            raise TermError("no arguments")
+        one = self.sum()
+        if not self.take(","):
+            raise TermError("one argument")
+        other = self.sum()
+        if not self.take(")"):
+            raise TermError("a bracket stays open")
+        return (text, one, other)
 
     def argument(self) -> Tree:
         """`sin 3x` takes the product of what follows; `sin(3x)` its brackets alone."""
@@ -244,6 +268,8 @@ def _evaluate(tree: Tree, values: Mapping[str, Value]) -> Value:
     operation = _OPERATIONS.get(sort)
     if operation is not None:
         return operation(*parts)
+    if sort == "ln" and parts[0] == 1:
+        return Fraction(0)
     return complex(_FUNCTIONS[sort](complex(parts[0])))
 
 
@@ -335,21 +361,54 @@ def _factorial(value: Value) -> Value:
     return Fraction(math.factorial(int(value)))
 
 
+def _whole(value: Value) -> int:
+    if not isinstance(value, Fraction) or value.denominator != 1 or abs(value) > 10**6:
+        raise TermError("no whole number")
+    return int(value)
+
+
+def _binom(above: Value, below: Value) -> Value:
+    """Also of an unknown or a fraction above, as a product."""
+    k = _whole(below)
+    if not 0 <= k <= 300:
+        raise TermError("no binomial coefficient")
+    product: Value = Fraction(1)
+    for step in range(k):
+        product = _over(_times(product, _minus(above, Fraction(step))), Fraction(step + 1))
+    return product
+
+
+def _near_whole(value: Value) -> float | Fraction:
+    """A real number, for rounding; what is whole but for the last digit is whole."""
+    if isinstance(value, Fraction):
+        return value
+    if abs(value.imag) > 1e-12:
+        raise TermError("no real number")
+    near = round(value.real)
+    return Fraction(near) if abs(value.real - near) < 1e-9 else value.real
+
+
 _OPERATIONS: dict[str, Callable[..., Value]] = {
     "+": _plus, "mixed": _plus, "-": _minus, "*": _times, "/": _over, "^": _power,
     "neg": operator.neg, "root": lambda degree, value: _root(value, degree), "!": _factorial,
-    "°": _degrees, "abs": _size,
+    "°": _degrees, "abs": _size, "binom": _binom,
+    "gcd": lambda one, other: Fraction(math.gcd(_whole(one), _whole(other))),
+    "lcm": lambda one, other: Fraction(math.lcm(_whole(one), _whole(other))),
+    "floor": lambda value: Fraction(math.floor(_near_whole(value))),
+    "ceil": lambda value: Fraction(math.ceil(_near_whole(value))),
 }  # fmt: skip
 
 # --- sameness ---------------------------------------------------------------------------------
 
 
 def constant(term: Term) -> Value | None:
-    """The value of a term without unknowns: a fraction where it is rational, else a number."""
-    if term.names:
-        return None
+    """The value of a term that has one whatever its unknowns are: a fraction where it is rational."""
     try:
-        value = evaluate(term.tree, {})
+        value = evaluate(term.tree, values_at(term.names, 0))
+        if term.names and _written(value) != _written(
+            evaluate(term.tree, values_at(term.names, 1))
+        ):
+            return None
     except TermError:
         return None
     if isinstance(value, complex):
@@ -368,14 +427,22 @@ def _rational(value: complex) -> Value:
 
 
 _PLACES = 2
+_MOST_BELOW = 3
 
 
 def signature(term: Term) -> str | None:
-    """What is equal for terms of equal value, whatever their form; None where it has no value."""
+    """What is equal for terms of equal value, whatever their form; None where it has no value.
+
+    Unknowns are above 0, as they mostly are under roots, and then each in its turn is below, so
+    that `|x|` is not `x`.
+    """
+    places = [values_at(term.names, place) for place in range(_PLACES)]
+    for name in sorted(term.names)[:_MOST_BELOW]:
+        places.append({**places[0], name: -places[0][name]})
     spots = []
-    for place in range(_PLACES):
+    for values in places:
         try:
-            spots.append(_written(evaluate(term.tree, values_at(term.names, place))))
+            spots.append(_written(evaluate(term.tree, values)))
         except (TermError, OverflowError):
             return None
     return ";".join(spots)

@@ -11,6 +11,8 @@ _DROP = re.compile(
     r"\\(?:left|right|displaystyle|textstyle|mathstrut|limits|quad|qquad|[bB]igg?[lrm]?)(?![A-Za-z])\.?"
     r"|\\[!;:>]|\\phantom\{[^{}]*\}"
 )
+_TWO_OF = re.compile(r"\\[dt]?binom\s*(?=[{\d\w])")
+_REPEATED = re.compile(r"(\d+)\.(\d*)\\overline\s*\{?\s*(\d+)\s*\}?")
 _DEGREE = re.compile(r"\s*\^\s*\{?\s*\\circ\s*\}?|\s*\\degree(?![A-Za-z])")
 _STYLE = re.compile(
     r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|mathbb|mathcal|"
@@ -26,7 +28,7 @@ _SIGNS = {
     "arcsin": "arcsin ", "arccos": "arccos ", "arctan": "arctan ", "ln": "ln ", "log": "log ",
     "exp": "exp ", "alpha": "α", "beta": "β", "gamma": "γ", "theta": "θ", "lambda": "λ",
     "mu": "μ", "phi": "φ", "varphi": "φ", "omega": "ω", "sigma": "σ", "rho": "ρ", "epsilon": "ε",
-    "lfloor": "⌊", "rfloor": "⌋", "lceil": "⌈", "rceil": "⌉", "mid": "|", "vert": "|",
+    "lfloor": "floor(", "rfloor": ")", "lceil": "ceil(", "rceil": ")", "mid": "|", "vert": "|",
     "circ": "°", "pounds": "£", "euro": "€", "checkmark": "✓", "wedge": "∧", "vee": "∨",
     "setminus": "\\", "land": "∧", "lor": "∨", "min": "min ", "max": "max ", "gcd": "gcd ",
 }  # fmt: skip
@@ -48,7 +50,8 @@ def without_latex(text: str) -> str:
         text = _RAISED.sub(lambda power: "^" + power[0].translate(_SUPERSCRIPT), text)
     if "\\" not in text and "{," not in text and "^{" not in text and "_{" not in text:
         return text
-    text = _POWER.sub(r"^\1", text)
+    text = text.replace("\\mathbb{R}", "ℝ").replace("\\mathbb R", "ℝ")
+    text = _REPEATED.sub(_repeating, _POWER.sub(r"^\1", text))
     text = _BASE.sub(r"_\1", text)
     text = _MATRIX.sub(_plain_matrix, text)
     text = _DROP.sub("", _COMMA.sub(",", text)).replace("{,}", ",")
@@ -58,7 +61,7 @@ def without_latex(text: str) -> str:
     text = _SIGN.sub(lambda sign: _SIGNS[sign[1]], text)
     text = re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text)
     text = _without_styles(text)
-    text = _roots(_fractions(text))
+    text = _roots(_fractions(_choices(text)))
     text = re.sub(r"\^\s*\{\s*(\w)\s*\}", r"^\1", text)
     text = re.sub(r"\^\s*\{([^{}]*)\}", r"^(\1)", text)
     return text.replace("\\{", "{").replace("\\}", "}").strip()
@@ -135,6 +138,27 @@ def _fractions(text: str) -> str:
             plain = f" {plain}" if before[-1:].isdigit() and fraction[1] is None else f"({plain})"
         text = before + plain + after
     return text
+
+
+def _choices(text: str) -> str:
+    """Binomial coefficients: `binom(5,2)`."""
+    for _ in range(20):
+        found = _TWO_OF.search(text)
+        if not found:
+            break
+        above, at = _argument(text, found.end())
+        below, end = _argument(text, at)
+        if not above or not below:
+            break
+        text = f"{text[: found.start()]}binom({above},{below}){text[end:]}"
+    return text
+
+
+def _repeating(number: re.Match[str]) -> str:
+    """A repeating decimal as a fraction."""
+    whole, once, again = number.groups()
+    below = 10 ** len(once) * (10 ** len(again) - 1)
+    return f"{int(whole + once + again) - int(whole + once)}/{below}"
 
 
 def _roots(text: str) -> str:

@@ -1,15 +1,11 @@
-"""Answers of mathematics beyond numbers: terms, equations, inequalities, sets, intervals, matrices.
-
-What Python code returns is read here too, as far as it is a literal.
-"""
+"""Answers of mathematics beyond numbers: terms, equations, inequalities."""
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 from mom_council.voting.reading.answer import Answer, AnswerType
 from mom_council.voting.reading.expressions import (
@@ -46,6 +42,8 @@ def number_answer(quantity: Quantity, text: str) -> Answer:
     ]
     # A noun that came before its adjective, or without it: "8 years old" says "8 years".
     alts = frozenset({plain, *steps[:-1]})
+    if quantity.words == ("%",):
+        alts |= {f"#{write_number(quantity.value / 100)}"}
     sign = "-" if quantity.value < 0 else ""
     if quantity.compound:
         form = f"{number} {quantity.unit}"
@@ -65,13 +63,15 @@ def plain_number(value: Fraction) -> Answer:
     return Answer("number", number, f"#{number}", bare=number, value=value)
 
 
-_TERM_LIKE = re.compile(r"[-+*/^=√·×÷!]|\d|sqrt|\bpi\b|π|\b(?:sin|cos|tan|sec|csc|cot|log|ln)\b")
+_TERM_LIKE = re.compile(r"[-+*/^=√·×÷!|]|\d|sqrt|\bpi\b|π|\b(?:sin|cos|tan|sec|csc|cot|log|ln)\b")
 _WORDY = re.compile(r"[^\W\d_]{3,}")
 _SHORT_WORD = re.compile(
     r"(?<!\w)(?:is|it|so|to|of|in|an|or|we|he|be|as|at|by|if|no|on|up|us|do|go|me|my|am|pm|bc|ad|th|st|nd|rd)(?!\w)",
     re.IGNORECASE,
 )
-_KNOWN_WORDS = re.compile(r"arc(?:sin|cos|tan)|sqrt|cbrt|sin|cos|tan|sec|csc|cot|log|exp|abs|pi")
+_KNOWN_WORDS = re.compile(
+    r"arc(?:sin|cos|tan)|sqrt|cbrt|sin|cos|tan|sec|csc|cot|log|exp|abs|pi|(?:binom|gcd|lcm|floor|ceil)(?=\s?\()"
+)
 _GLUED_UNIT = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z])")
 _UNIT_AFTER = re.compile(
     r"(?P<term>.*(?:pi|[\d)π]))(?P<unit>(?:\s*°|\s+(?:[^\W\d_]{2,}|[mgsl]\b))[^\d()=<>]*(?:\^[23])?)"
@@ -95,6 +95,9 @@ def read_terms(text: str) -> Answer | None:
     """A term; with ±, the set of both."""
     if len(text) > 400:
         return None
+    if text.lstrip("+- ") == "∞":
+        form = text.replace(" ", "").lstrip("+")
+        return Answer("term", form, form, bare=form)
     based = _BASED.fullmatch(text.replace(" ", ""))
     if based:
         return Answer(
@@ -122,7 +125,7 @@ def term_answer(term: Term, text: str) -> Answer:
         return Answer("number", form, f"#{number}", bare=number, value=value)
     sign = signature(term)
     if sign is None:
-        return Answer("term", form, f"~{form}", bare=form)
+        return Answer("term", form, f"?{form}", bare=form)
     glued = _GLUED_UNIT.fullmatch(form)
     quantity = read_quantity(f"{glued[1]} {glued[2]}") if glued else None
     alts = (
@@ -195,7 +198,7 @@ def read_relation(text: str, read_item: ReadItem) -> Answer | None:
         return None
     if marks == ["∈"]:
         inner = read_item(sides[1]) if _NAME.fullmatch(sides[0]) else None
-        return _named(sides[0], inner, "equation", "∈") if inner else None
+        return _member(sides[0], inner) if inner else None
     if set(marks) <= {"=", "≈"}:
         return _equation(sides, read_item)
     return _inequality(text, sides, marks)
@@ -234,11 +237,25 @@ def _equation(sides: list[str], read_item: ReadItem) -> Answer | None:
 
 
 def _named(name: str, inner: Answer, sort: AnswerType, sign: str) -> Answer:
-    """`x = 5`: it says 5, and of which unknown."""
+    """`x = 5`: it says 5, and of which unknown; of `x = ±5` as of `x ∈ {-5, 5}`."""
+    if sign == "=" and inner.type == "set" and "±" in str(inner.form):
+        return _member(name, inner, sign)
     return Answer(
         sort, f"{name}{sign}{inner.form}", f"{name}{sign}{inner.key}", inner.alts | {inner.key},
         inner.bare, inner.value, inner.unit,
     )  # fmt: skip
+
+
+def _member(name: str, inner: Answer, sign: str = "∈") -> Answer:
+    """`x ∈ (2, 5]`; where the set is a list of values, it is `x = 1 or x = 2`."""
+    form = f"{name}{sign}{inner.form}"
+    whole = Answer(
+        "equation", form, f"{name}{sign}{inner.key}", inner.alts | {inner.key}, inner.bare
+    )
+    if inner.type != "set" or re.search(r"[(\[{]", inner.key[1:-1]):
+        return whole
+    values = sorted(f"{name}={key}" for key in inner.key[1:-1].split(","))
+    return replace(whole, key="{" + ",".join(values) + "}")
 
 
 def _curve(left: str, right: str, term: Term, inner: Answer | None) -> Answer | None:
@@ -269,7 +286,7 @@ def _zero_set(left: str, right: str) -> Answer | None:
         first = gaps[0]
         ratios = [evaluate(("/", ("n", gap), ("n", first)), {}) for gap in gaps[1:]]
     except TermError:
-        return Answer("equation", form, f"eq:{form}", bare=form)
+        return Answer("equation", form, f"?eq:{form}", bare=form)
     written = ";".join(
         str(ratio) if isinstance(ratio, Fraction) else f"{ratio.real:.9g},{ratio.imag:.9g}"
         for ratio in ratios
@@ -283,240 +300,75 @@ def _inequality(text: str, sides: list[str], marks: list[str]) -> Answer | None:
     form = tidy_term(text).replace("<=", "≤").replace(">=", "≥")
     if not all(read_term(side) or side.strip("+-") == "∞" for side in sides):
         return Answer("inequality", form, f"rel:{form}", bare=form) if len(text) < 80 else None
-    known = [_bound(side) for side in sides]
     key = f"rel:{form}"
-    alts: frozenset[str] = frozenset()
-    if len(sides) == 2 and marks[0] in _TURNED:
-        mark = marks[0]
-        if known[0] is not None and known[1] is None:
-            sides, known, mark = sides[::-1], known[::-1], _TURNED[mark]
-        if known[1] is not None and _NAME.fullmatch(sides[0]):
-            bound = known[1]
-            interval = {
-                ">": f"({bound},∞)", "≥": f"[{bound},∞)", "<": f"(-∞,{bound})", "≤": f"(-∞,{bound}]"
-            }[mark]  # fmt: skip
-            key, alts = f"{sides[0]}{mark}{bound}", frozenset({interval})
-    elif len(sides) == 3 and known[0] and known[2] and _NAME.fullmatch(sides[1]):
-        if marks[0] in "<≤" and marks[1] in "<≤":
-            low, high = known[0], known[2]
-        elif marks[0] in ">≥" and marks[1] in ">≥":
-            low, high, marks = known[2], known[0], [_TURNED[mark] for mark in marks[::-1]]
+    bounds = _bounds(sides, marks)
+    if bounds is None:
+        return Answer("inequality", form, key, bare=form)
+    name, interval = bounds
+    low, high = interval[1:-1].split(",")
+    opening, closing = interval[0], interval[-1]
+    key = f"{name}∈{interval}"
+    if high == "∞":
+        key = f"{name}{'>' if opening == '(' else '≥'}{low}"
+    elif low == "-∞":
+        key = f"{name}{'<' if closing == ')' else '≤'}{high}"
+    return Answer("inequality", form, key, frozenset({interval}), bare=form)
+
+
+def _bounds(sides: list[str], marks: list[str]) -> tuple[str, str] | None:
+    """The unknown of inequalities that are linear in one, and the interval it is in."""
+    low, high, opening, closing = "-∞", "∞", "(", ")"
+    name = ""
+    for at, mark in enumerate(marks):
+        solved = _solved(sides[at], mark, sides[at + 1])
+        if solved is None or (name and solved[0] != name):
+            return None
+        name, mark, bound = solved
+        if mark in "<≤":
+            if high != "∞":
+                return None
+            high, closing = bound, ")" if mark == "<" else "]"
         else:
-            return Answer("inequality", form, key, bare=form)
-        interval = f"{'(' if marks[0] == '<' else '['}{low},{high}{')' if marks[1] == '<' else ']'}"
-        key, alts = f"{sides[1]}∈{interval}", frozenset({interval})
-    return Answer("inequality", form, key, alts, bare=form)
+            if low != "-∞":
+                return None
+            low, opening = bound, "(" if mark == ">" else "["
+    return name, f"{opening}{low},{high}{closing}"
+
+
+def _solved(left: str, mark: str, right: str) -> tuple[str, str, str] | None:
+    """`2x + 1 > 5` as the name, the sign and the bound of `x > 2`; None where it is not linear."""
+    if mark not in _TURNED:
+        return None
+    for side, other, sign in ((left, right, mark), (right, left, _TURNED[mark])):
+        bound = _bound(other)
+        if bound is not None and _NAME.fullmatch(side):
+            return side, sign, bound
+    one, other_term = read_term(left), read_term(right)
+    if one is None or other_term is None:
+        return None
+    names = one.names | other_term.names
+    if len(names) != 1:
+        return None
+    [name] = names
+    gap = ("-", one.tree, other_term.tree)
+    try:
+        at = [evaluate(gap, {name: Fraction(place)}) for place in (0, 1, 2, 5)]
+    except TermError:
+        return None
+    start, slope = at[0], _difference(at[1], at[0])
+    exact = [value for value in at if isinstance(value, Fraction)]
+    if slope is None or not slope or len(exact) < 4 or not isinstance(start, Fraction):
+        return None
+    if exact[2] != start + 2 * slope or exact[3] != start + 5 * slope:
+        return None
+    return name, mark if slope > 0 else _TURNED[mark], f"#{write_number(-start / slope)}"
+
+
+def _difference(one: object, other: object) -> Fraction | None:
+    return one - other if isinstance(one, Fraction) and isinstance(other, Fraction) else None
 
 
 def _bound(side: str) -> str | None:
     term = read_term(side)
     answer = term_answer(term, side) if term is not None and not term.names else None
     return answer.key if answer else None
-
-
-# --- groups -----------------------------------------------------------------------------------
-
-_IN_QUOTES = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
-_ODD_ESCAPE = re.compile(r"\\(?![\\'\"nrtabfvx0-7uUN\n])")
-_PAIRS = {"[]": "list", "()": "tuple", "{}": "set", "[)": "interval", "(]": "interval"}
-
-
-def read_literal(text: str) -> Any:
-    """The Python value that a text is; what Python would read only with a warning is none.
-
-    Raises:
-        ValueError: it is no literal.
-    """
-    if _ODD_ESCAPE.search(text) or re.search(r"\d[A-Za-z]", _IN_QUOTES.sub("", text)):
-        raise ValueError(text)
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, MemoryError, RecursionError, TypeError) as exc:
-        raise ValueError(text) from exc
-
-
-def read_group(text: str, read_item: ReadItem) -> Answer | None:
-    """A list, tuple, set, mapping, interval, matrix or union of intervals."""
-    if "∪" in text:
-        return _union(text, read_item)
-    if text.startswith(("matrix[", "det[")) and text.endswith("]"):
-        return _matrix(text, read_item)
-    if text in ("∅", "{}"):
-        return Answer("set", text, "{}", bare=text)
-    sort = _PAIRS.get(text[:1] + text[-1:])
-    if sort is None or len(text) < 2 or _closes_early(text):
-        return None
-    if sort != "interval" and _MAY_BE_LITERAL.match(text):
-        literal = _literal_group(text)
-        if literal is not None:
-            return literal
-    parts = split_top(text[1:-1])
-    if len(parts) == 1:
-        return _one_in_brackets(sort, parts[0], read_item)
-    items = [_item(part, read_item) for part in parts]
-    if sort == "interval" or (len(items) == 2 and any("∞" in item.key for item in items)):
-        return _interval(text, items)
-    return group_answer(text[0], items, text[-1])
-
-
-_MAY_BE_LITERAL = re.compile(r"[\[({](?:[^(+.0-9-]|[\d,.\s-]*[\])}]$|.*['\"])", re.DOTALL)
-
-
-def _one_in_brackets(sort: str, part: str, read_item: ReadItem) -> Answer | None:
-    """`{5}` is a set of one and `[5]` a list of one; `(5)` is no tuple."""
-    item = read_item(part) if part and sort in ("set", "list") else None
-    if item is None or not item or not (item.hard or sort == "set"):
-        return None
-    opening, closing = ("{", "}") if sort == "set" else ("[", "]")
-    return group_answer(opening, [item], closing)
-
-
-def _item(part: str, read_item: ReadItem) -> Answer:
-    bare = part.replace(" ", "")
-    if bare.strip("+-") == "∞":
-        form = bare.lstrip("+")
-        return Answer("term", form, form, bare=form)
-    item = read_item(part)
-    if item is None:
-        form = " ".join(part.split())
-        return Answer("phrase", form, f"w:{form.casefold()}", bare=form)
-    return item
-
-
-def group_answer(opening: str, items: list[Answer], closing: str) -> Answer:
-    """Several values in brackets; a set has no order, and each of its values counts once."""
-    sort: AnswerType = {"[": "list", "(": "tuple", "{": "set"}[opening]  # type: ignore[assignment]
-    if opening == "{":
-        flat: dict[str, Answer] = {}
-        for item in items:
-            if item.type == "set" and item.key.startswith("{") and item.form and "±" in item.form:
-                for key in item.key[1:-1].split(","):
-                    flat.setdefault(key, item)
-            else:
-                flat.setdefault(item.key, item)
-        keys = sorted(flat)
-        forms = sorted({str(item.form) for item in items})
-    else:
-        keys = [item.key for item in items]
-        forms = [str(item.form) for item in items]
-    form = opening + ",".join(forms) + closing
-    alts: frozenset[str] = frozenset()
-    # Items with units, or of named unknowns, said without them.
-    shorter = [sorted(item.alts)[0] if len(item.alts) == 1 else item.key for item in items]
-    if shorter != [item.key for item in items]:
-        shorter = sorted(set(shorter)) if opening == "{" else shorter
-        alts = frozenset({opening + ",".join(shorter) + closing})
-    return Answer(sort, form, opening + ",".join(keys) + closing, alts, bare=form)
-
-
-def _interval(text: str, items: list[Answer]) -> Answer | None:
-    if len(items) != 2:
-        return None
-    form = text[0] + ",".join(str(item.form) for item in items) + text[-1]
-    key = text[0] + ",".join(item.key for item in items) + text[-1]
-    return Answer("interval", form, key, bare=form)
-
-
-def _union(text: str, read_item: ReadItem) -> Answer | None:
-    name = re.match(r"([A-Za-z])\s*∈\s*", text)
-    rest = text[name.end() :] if name else text
-    parts = [read_group(part.strip(), read_item) for part in rest.split("∪")]
-    if any(part is None for part in parts) or len(parts) > 12:
-        return None
-    keys = sorted(part.key for part in parts if part)
-    form = "∪".join(str(part.form) for part in parts if part)
-    key = "∪".join(keys)
-    if name:
-        return Answer("interval", f"{name[1]}∈{form}", f"{name[1]}∈{key}", frozenset({key}), form)
-    return Answer("interval", form, key, bare=form)
-
-
-def _matrix(text: str, read_item: ReadItem) -> Answer | None:
-    opening = text.index("[")
-    rows = [
-        [_item(cell.strip(), read_item) for cell in row.split("&")]
-        for row in text[opening + 1 : -1].split(";")
-    ]
-    form = text[:opening] + "[" + ";".join("&".join(str(c.form) for c in row) for row in rows) + "]"
-    key = text[:opening] + "[" + ";".join("&".join(c.key for c in row) for row in rows) + "]"
-    return Answer("matrix", form, key, bare=form)
-
-
-def _closes_early(text: str) -> bool:
-    """Whether the first bracket closes before the end, as in `(a + 5)(b + 2)`."""
-    depth = 0
-    for at, sign in enumerate(text):
-        depth += (sign in "([{") - (sign in ")]}")
-        if depth == 0 and at < len(text) - 1:
-            return True
-    return False
-
-
-def _literal_group(text: str) -> Answer | None:
-    try:
-        value = read_literal(text)
-    except ValueError:
-        return None
-    if not isinstance(value, list | tuple | set | dict | frozenset):
-        return None
-    return literal_answer(value)
-
-
-def literal_answer(
-    value: list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any] | dict[Any, Any],
-) -> Answer:
-    """The answer that a Python or JSON value is."""
-    form = write_literal(value)
-    if isinstance(value, dict):
-        return Answer("mapping", form, form, bare=form)
-    sort: AnswerType = (
-        "list" if isinstance(value, list) else "tuple" if isinstance(value, tuple) else "set"
-    )
-    return Answer(sort, form, _literal_key(value), bare=form)
-
-
-def _literal_key(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ",".join(map(_literal_key, value)) + "]"
-    if isinstance(value, tuple):
-        return "(" + ",".join(map(_literal_key, value)) + ")"
-    if isinstance(value, set | frozenset):
-        return "{" + ",".join(sorted(map(_literal_key, value))) + "}"
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"#{write_literal(value)}"
-    return write_literal(value)
-
-
-def write_literal(value: Any) -> str:
-    """A literal with numbers in one form, and sets and mappings in one order."""
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    if isinstance(value, int | float):
-        simple = abs(value) < 1e60 and value == value
-        return write_number(Fraction(str(value))) if simple else repr(value)
-    if isinstance(value, list):
-        return "[" + ",".join(map(write_literal, value)) + "]"
-    if isinstance(value, tuple):
-        return "(" + ",".join(map(write_literal, value)) + ")"
-    if isinstance(value, set | frozenset):
-        return "{" + ",".join(sorted(map(write_literal, value))) + "}"
-    if isinstance(value, dict):
-        pairs = sorted(f"{write_literal(key)}:{write_literal(of)}" for key, of in value.items())
-        return "{" + ",".join(pairs) + "}"
-    return repr(value)
-
-
-def split_top(text: str, marks: str = ",") -> list[str]:
-    """Split at the commas that stand in no bracket, and in no number with groups of digits."""
-    parts, depth, start = [], 0, 0
-    for at, sign in enumerate(text):
-        depth += (sign in "([{") - (sign in ")]}")
-        if sign in marks and depth == 0:
-            parts.append(text[start:at].strip())
-            start = at + 1
-    return [*parts, text[start:].strip()]
-
-
-def sorted_keys(items: Iterable[Answer]) -> str:
-    """The key of a set of these."""
-    return "{" + ",".join(sorted({item.key for item in items})) + "}"

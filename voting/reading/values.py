@@ -9,17 +9,19 @@ import re
 from fractions import Fraction
 
 from mom_council.voting.reading.answer import NO_ANSWER, Answer
-from mom_council.voting.reading.latex import without_latex
-from mom_council.voting.reading.mathematics import (
+from mom_council.voting.reading.groups import (
     group_answer,
-    number_answer,
-    plain_number,
     read_group,
     read_literal,
-    read_relation,
-    read_terms,
     sorted_keys,
     split_top,
+)
+from mom_council.voting.reading.latex import without_latex
+from mom_council.voting.reading.mathematics import (
+    number_answer,
+    plain_number,
+    read_relation,
+    read_terms,
 )
 from mom_council.voting.reading.moments import read_moment
 from mom_council.voting.reading.quantities import read_quantity
@@ -157,6 +159,8 @@ def _ratio_or_range(text: str) -> Answer | None:
     ):
         return None
     unit = between["unit"].strip()
+    if len(unit) == 1 and unit in "iabcdefjknopqrtuvwxyz":
+        return None  # 1 - 2i
     form = f"{low.form}-{high.form}" + (f" {unit}" if unit else "")
     key = f"range:{low.key}..{high.key}"
     alts = frozenset({key}) if unit else frozenset()
@@ -203,8 +207,25 @@ def _several(text: str) -> Answer | None:
         alts = frozenset({"{" + ",".join(values) + "}"}) if len(names) == 1 else frozenset()
     else:
         ordered = [item.key for item in read]
-        alts |= {"[" + ",".join(ordered) + "]"}
+        alts |= {"[" + ",".join(ordered) + "]", *_union_of(read, text)}
     return Answer("set", form, whole.key, alts, bare=form)
+
+
+def _union_of(items: list[Answer], text: str) -> frozenset[str]:
+    """`x < 2 or x > 3` as the two intervals together, `x > 2 and x < 3` as the one that both leave."""
+    intervals = [sorted(item.alts)[0] for item in items if len(item.alts) == 1]
+    names = {re.split("[<>≤≥∈]", item.key)[0] for item in items}
+    inequalities = all(item.type == "inequality" for item in items)
+    if not inequalities or len(intervals) < len(items) or len(names) > 1:
+        return frozenset()
+    if re.search(r"\b(?:or|oder|ou|o|или)\b|∨", text):
+        return frozenset({"∪".join(sorted(intervals))})
+    low = [each for each in intervals if each.endswith("∞)")]
+    high = [each for each in intervals if each.startswith("(-∞")]
+    if len(low) != 1 or len(high) != 1 or len(intervals) > 2 or low == high:
+        return frozenset()
+    both = f"{low[0].partition(',')[0]},{high[0].partition(',')[2]}"
+    return frozenset({both, f"{names.pop()}∈{both}"})
 
 
 def _parts(text: str) -> tuple[list[str], bool]:
@@ -324,7 +345,7 @@ def _truth(text: str) -> Answer | None:
 
 # --- words ------------------------------------------------------------------------------------
 
-_ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=\S)", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=[\w\"'(])", re.IGNORECASE)
 _ENDINGS = re.compile(r"\s*(?:です|でした|である|だ|입니다|이다|이에요|예요|है|हैं|होगा)[।.]?$")
 _MATHS = re.compile(r"\d|[=^*/√]|sqrt|\\")
 
