@@ -1,10 +1,10 @@
-"""Speaking with tools inside a run: told as events, approved by a person, remembered over a stop.
+"""How a node has a model speak: what is sent, what is told while it comes, what is written down.
 
-A node that is interrupted for approval runs again from its start when it is resumed. What its
-speaker had done by then (requests to its model, calls of its tools) is kept by LangGraph as tasks
-of the node, where the run has a checkpointer, and is neither paid nor done a second time.
+Speaking with tools inside a run: told as events, approved by a person, remembered over a stop.
 
-How a node has a model speak: what is sent, what is told while it comes, what is written down.
+A node that was killed, or interrupted for approval, runs again from its start when its run goes on.
+What it had done by then (requests to models, calls of tools) stands in the journal, where the run
+keeps its thread, and is neither paid nor done a second time.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from mom_council.deliberation.events import (
     Waited,
     emit,
 )
+from mom_council.deliberation.journal import open_record
 from mom_council.deliberation.people import ask_person
 from mom_council.errors import CouncilError, ModelError, ModelUnavailableError, OverBudgetError
 from mom_council.models.prices import take_counted
@@ -49,7 +50,7 @@ from mom_council.models.tools.toolset import CallerTools, open_toolset
 from mom_council.prompts import Prompt
 from mom_council.records import Absence, AbsenceReason, Note, Segment, Usage
 from mom_council.redaction import redact
-from mom_council.seams.langgraph import do_once, has_checkpointer
+from mom_council.seams.langgraph import has_checkpointer
 
 _TOLD = 500
 """Characters of arguments and results that an event carries."""
@@ -107,7 +108,7 @@ async def speak_with_access(
     callbacks = ToolCallbacks(called, returned, turned)
     if has_checkpointer():
         approve = _asking(speaker) if context_of(runtime).can_ask else None
-        callbacks = replace(callbacks, approve=approve, once=do_once)
+        callbacks = replace(callbacks, approve=approve, record=open_record)
     return await speak_with_tools(model, messages, toolset, callbacks, on_text=batcher, **asking)
 
 
@@ -201,14 +202,14 @@ async def ask_model(
         if model.is_person:
             reply = await ask_person(runtime, speaker, model, messages)
             batcher(reply.text, False)
-        elif tools:
-            reply = await speak(model, messages, on_text=batcher, tools=tools, **options)
-        elif access is not None and access.names and schema is None:
+        elif access is not None and access.names and schema is None and not tools:
             reply, calls = await speak_with_access(
                 access, runtime, speaker, model, messages, batcher, **options
             )
         else:
-            reply = await speak(model, messages, on_text=batcher, schema=schema, **options)
+            options |= {"tools": tools} if tools else {"schema": schema}
+            record = await open_record(options["seat"])
+            reply = await speak(model, messages, on_text=batcher, record=record, **options)
     except CouncilError as error:
         # A voice that cannot be opened as it is written is missed like one that is down.
         raise ModelUnavailableError(str(error)) from error

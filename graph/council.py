@@ -18,6 +18,7 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.deliberation.fan_out import Races
+from mom_council.deliberation.journal import keep_journal
 from mom_council.deliberation.selectors import effective_council, spends_within_limits
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
@@ -270,7 +271,7 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
             from mom_council.deliberation.budget import open_account
 
             account = await open_account(state, runtime, council, called)
-        with charge_to(account), count_requests():
+        with keep_journal(runtime), charge_to(account), count_requests():
             return await act(state, runtime, council)
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:

@@ -11,10 +11,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from mom_council.councils.schema import Price
 from mom_council.errors import MixtureError, ModelUnavailableError, OverBudgetError
 from mom_council.models.adaptation import accepts, remember_rejection
 from mom_council.models.addresses import address_of
+from mom_council.models.call_record import CallRecord
 from mom_council.models.clients import LoopResources
 from mom_council.models.context_window import prompt_cut_note, with_window_for
 from mom_council.models.lanes import Lane, SentRequest, estimate_tokens
@@ -130,6 +133,10 @@ class Reply:
     """What asked for them, as its provider wants it sent back; see `offering.call_message`."""
 
 
+REPLY = TypeAdapter(Reply)
+"""Writes a reply as plain values, and reads it again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is asked of every model of a chain; see `speaking.speak` for its parts."""
@@ -142,6 +149,7 @@ class Question:
     config: RunnableConfig | None = None
     on_wait: Callable[[str, float], None] | None = None
     tools: Sequence[ToolDefinition] = ()
+    record: CallRecord = field(default_factory=CallRecord)
 
     @property
     def own_params(self) -> dict[str, Any]:
@@ -240,7 +248,10 @@ class ModelCall:
             if response.has_answer:
                 self._settle(None)
                 self._offer.answered()
-                return self._reply(response)
+                reply = self._reply(response)
+                # Before anything else is waited for: from here on it is paid once and for all.
+                await self._question.record.finish(REPLY.dump_python(reply, mode="json"))
+                return reply
             failure = response.failure
             if failure is None or self._adapt(failure):
                 continue
@@ -294,6 +305,8 @@ class ModelCall:
         """Wait for the rate limit, send one request, and take down what came of it."""
         sent, began = await self._admit()
         before = self._meter.tokens
+        log, spent = self._log, self._log.spent + self._meter.usage(0.0)
+        await self._question.record.begin(self._model.key, self._messages, log.attempts, spent)
         response = await self._request(chat, self._deadline or began)
         if sent is not None and self._meter.tokens > before:
             sent.tokens = self._meter.tokens - before

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from langchain_core.messages import HumanMessage
+from pydantic import TypeAdapter
 
 from mom_council.councils.schema import Model, Price
 from mom_council.errors import (
@@ -22,12 +23,13 @@ from mom_council.errors import (
     OverBudgetError,
 )
 from mom_council.models.addresses import address_of
+from mom_council.models.call_record import CallRecord
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.images import PictureError, check_png
 from mom_council.models.lanes import open_lane
 from mom_council.models.model_call import CallLog
-from mom_council.models.prices import Meter, price_of, prices_of
+from mom_council.models.prices import Meter, count_earlier, price_of, prices_of
 from mom_council.models.providers import Drawing, DrawnPicture, ImageOrder, load_code
 from mom_council.models.registry import check, opening_of
 from mom_council.models.request_budget import metered_request
@@ -57,12 +59,27 @@ class Painting:
     """None where the server chose, and did not say."""
     usage: Usage
     attempts: tuple[Attempt, ...]
+    declined: bool = False
+    """Whether a filter withheld it."""
+
+
+_PAINTING = TypeAdapter(Painting)
 
 
 async def paint(
-    model: ResolvedModel, order: ImageOrder, *, on_step: Callable[[int, int], None]
+    model: ResolvedModel,
+    order: ImageOrder,
+    *,
+    on_step: Callable[[int, int], None],
+    record: CallRecord | None = None,
 ) -> Painting:
     """Ask a model for a picture, then its fallbacks in order.
+
+    Args:
+        model: who is asked, from `resolve_model`.
+        order: what is to be drawn.
+        on_step: is called with the step that is done, and of how many.
+        record: where the call is written down; what an earlier run wrote there is not drawn again.
 
     Raises:
         DeclinedError: a filter said no.
@@ -70,18 +87,35 @@ async def paint(
         ProviderNotInstalledError: no model of the chain can be opened here.
         CouncilError: none can be opened as it is written.
     """
+    record = record or CallRecord()
+    if record.result is not None:
+        return await _replay(_PAINTING.validate_python(record.result))
+    count_earlier(record.spent)
     here = await loop_resources()
     prices = await prices_of(model.prices)
-    log = CallLog()
+    log = CallLog([*record.attempts], spent=record.spent)
     for one in model.chain:
         lane = open_lane(here.lanes, one.lane)
         price = price_of(one.settings, prices)
-        call = _PictureCall(here, one, order, on_step, log, Meter(price), price)
+        call = _PictureCall(here, one, order, on_step, log, Meter(price), price, record)
         async with lane.turn(one.instance) if lane else nullcontext():
             painting = await call.run()
         if painting is not None:
             return painting
     raise log.error(model.key)
+
+
+async def _replay(painting: Painting) -> Painting:
+    """A picture that came in an earlier run, as if it came now; it is paid already."""
+    count_earlier(painting.usage)
+    if painting.declined:
+        raise _declined(painting)
+    return replace(painting, content=await asyncio.to_thread(check_png, painting.content))
+
+
+def _declined(painting: Painting) -> DeclinedError:
+    words = f"the filter of {painting.model!r} declined to draw this"
+    return DeclinedError(words, painting.attempts, painting.usage)
 
 
 @dataclass(slots=True)
@@ -95,6 +129,7 @@ class _PictureCall:
     log: CallLog
     meter: Meter
     price: Price | None
+    record: CallRecord
 
     async def run(self) -> Painting | None:
         """Ask as often as the model's policy allows; None when it gives no picture.
@@ -112,7 +147,7 @@ class _PictureCall:
         while True:
             began = now()
             try:
-                drawn, failure = await self._try(settings, deadline)
+                painting, failure = await self._try(settings, deadline)
             except OverBudgetError as error:
                 self.log.over_budget(self.model.key, error)
                 self.log.charge(self.meter, now() - first)
@@ -123,10 +158,12 @@ class _PictureCall:
                 return None
             self.log.tried(self.model.key, failure, now() - began)
             tries += 1
-            if failure is None:
+            if painting is not None:
                 breaker.note(None, settings, now())
-                self.log.charge(self.meter, now() - first)
-                return self._painting(drawn)
+                if painting.declined:
+                    raise _declined(painting)
+                return painting
+            assert failure is not None  # noqa: S101 - one of the two is there
             again = failure.again and tries <= settings.retries
             delay = retry_delay(tries, failure) if again else None
             if delay is None or now() + delay >= deadline:
@@ -137,15 +174,19 @@ class _PictureCall:
 
     async def _try(
         self, settings: Model, deadline: float
-    ) -> tuple[DrawnPicture | None, Failure | None]:
-        limit = asyncio.timeout_at(deadline)
+    ) -> tuple[Painting | None, Failure | None]:
+        limit, now = asyncio.timeout_at(deadline), asyncio.get_running_loop().time
+        began = now()
         try:
             async with limit:
                 drawn = await self._drawn(settings)
-            if drawn.filtered:
-                return drawn, None
-            picture = await asyncio.to_thread(check_png, drawn.content)
-            return drawn._replace(content=picture), None
+                painting = self._painting(drawn, now() - began)
+                # Before anybody looks at it: from here on it is paid once and for all.
+                await self.record.finish(_PAINTING.dump_python(painting))
+            if painting.declined:
+                return painting, None
+            content = await asyncio.to_thread(check_png, painting.content)
+            return replace(painting, content=content), None
         except PictureError as error:
             return None, Failure(str(error))
         except MixtureError:
@@ -173,6 +214,8 @@ class _PictureCall:
         draw = await asyncio.to_thread(load_code, vendor.pictures)
         drawing = Drawing(opening_of(self.here, spec), self.order, self.meter, self.on_step)
         async with metered_request(spec, self.price, self.meter, self._need(vendor)):
+            spent = self.log.spent + self.meter.usage(0.0)
+            await self.record.begin(self.model.key, (), self.log.attempts, spent)
             self.meter.begin_request()
             drawn: DrawnPicture = await draw(drawing)
             if self.price is not None and self.price.picture and not drawn.filtered:
@@ -186,10 +229,14 @@ class _PictureCall:
         tokens = 0 if vendor.free or flat else _PICTURE_TOKENS
         return Need(prompt, tokens, tokens, self.price, flat_usd=flat)
 
-    def _painting(self, drawn: DrawnPicture | None) -> Painting:
+    def _painting(self, drawn: DrawnPicture, seconds: float) -> Painting:
+        """The picture as it came."""
         key, log = self.model.key, self.log
-        if drawn is None or drawn.filtered:
-            raise DeclinedError(
-                f"the filter of {key!r} declined to draw this", log.attempts, log.spent
-            )
-        return Painting(drawn.content, key, drawn.seed, log.spent, tuple(log.attempts))
+        return Painting(
+            drawn.content,
+            key,
+            drawn.seed,
+            log.spent + self.meter.usage(seconds),
+            (*log.attempts, Attempt(model=key, seconds=seconds)),
+            drawn.filtered,
+        )

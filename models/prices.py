@@ -279,3 +279,13 @@ def charge_to(account: Account | None) -> Iterator[None]:
         yield
     finally:
         _charged.reset(token)
+
+
+def count_earlier(usage: Usage) -> None:
+    """Count what an earlier run of the question spent on the call that is now made or replayed."""
+    if not usage.calls:
+        return
+    count_request(usage)
+    account = charged_account()
+    if account is not None:
+        account.charge_usage(usage)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.models import cache, capabilities
 from mom_council.models.addresses import address_of
+from mom_council.models.call_record import CallRecord
 from mom_council.models.capabilities import messages_for
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.lanes import Lane, open_lane
-from mom_council.models.model_call import CallLog, ModelCall, Question, Reply
-from mom_council.models.prices import price_of, prices_of
+from mom_council.models.model_call import REPLY, CallLog, ModelCall, Question, Reply
+from mom_council.models.prices import count_earlier, price_of, prices_of
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import breaker_of
 from mom_council.models.stream_parser import ListenerError
@@ -44,6 +45,7 @@ async def speak(
     seat: str | None = None,
     on_wait: Callable[[str, float], None] | None = None,
     tools: Sequence[ToolDefinition] = (),
+    record: CallRecord | None = None,
 ) -> Reply:
     """Ask a model, then its fallbacks in order, until one answers.
 
@@ -65,6 +67,7 @@ async def speak(
         on_wait: is called with a lane's name and the seconds before its rate limit is waited for.
         tools: are offered as each model can take them; a reply may then ask for calls instead of
             being an answer (`models.tools.tool_loop` sees to them).
+        record: where the call is written down; what an earlier run wrote there is not asked again.
 
     Cancelling closes the stream at once.
 
@@ -74,8 +77,12 @@ async def speak(
         CouncilError: none can be opened as it is written (its file, its provider, its params), or
             the table of prices cannot be read.
     """
-    question = Question(messages, on_text, schema, params, stop, config, on_wait, tools)
-    log = CallLog()
+    record = record or CallRecord()
+    question = Question(messages, on_text, schema, params, stop, config, on_wait, tools, record)
+    if record.result is not None:
+        return await _replay(model, question, REPLY.validate_python(record.result))
+    count_earlier(record.spent)
+    log = CallLog([*record.attempts], spent=record.spent)
     await capabilities.reload_capabilities()
     try:
         for one in model.chain:
@@ -147,9 +154,7 @@ def _recall(
     is_free: bool,
 ) -> Reply:
     """Give an answer that was kept as if it came now; it costs nothing."""
-    for piece, is_reasoning in ((cached.reasoning, True), (cached.text, False)):
-        if piece and question.on_text:
-            question.on_text(piece, is_reasoning)
+    _tell(question, cached.reasoning, cached.text)
     nothing = Usage(input_tokens=0, output_tokens=0, usd=0.0 if is_free else None)
     return Reply(
         text=cached.text,
@@ -163,6 +168,22 @@ def _recall(
         calls=tuple(ToolCall.model_validate(call) for call in cached.calls),
         message=cached.message,
     )
+
+
+async def _replay(model: ResolvedModel, question: Question, reply: Reply) -> Reply:
+    """Give an answer that came in an earlier run, as if it came now; it is paid already."""
+    count_earlier(reply.usage)
+    here = await loop_resources()
+    if lane := open_lane(here.lanes, model.lane):
+        lane.withdraw(model.instance)
+    _tell(question, reply.reasoning, reply.text)
+    return reply
+
+
+def _tell(question: Question, reasoning: str, text: str) -> None:
+    for piece, is_reasoning in ((reasoning, True), (text, False)):
+        if piece and question.on_text:
+            question.on_text(piece, is_reasoning)
 
 
 def _to_keep(reply: Reply) -> cache.CachedAnswer:

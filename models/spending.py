@@ -190,6 +190,10 @@ class Account:
         for account in self.chain:
             account.spent = account.spent.plus(amount)
 
+    def charge_usage(self, usage: Usage) -> None:
+        """As `charge`; what is not known of it counts nothing."""
+        self.charge(Amount(usage.calls, usage.tokens or 0, usage.usd or 0.0))
+
     def wake(self) -> None:
         """Have everybody who waits for room look again."""
         waiting, self._waiting = self._waiting, []

@@ -29,6 +29,7 @@ from mom_council.deliberation.events import (
     emit,
 )
 from mom_council.deliberation.fan_out import wait_until_cool
+from mom_council.deliberation.journal import open_record
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
 from mom_council.models.images import picture_reference, save_picture
@@ -140,7 +141,9 @@ async def _drawn(
         emit(runtime, Painted(step=step, steps=steps))
 
     try:
-        painting = await paint(resolve_model(council, rules.model), order, on_step=stepped)
+        record = await open_record("picture")
+        model = resolve_model(council, rules.model)
+        painting = await paint(model, order, on_step=stepped, record=record)
         file = await asyncio.to_thread(save_picture, painting.content)
     except MixtureError as error:
         lost = error if isinstance(error, ModelError) else ModelUnavailableError(str(error))

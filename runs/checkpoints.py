@@ -26,16 +26,17 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
     DeltaChannelHistory,
 )
-from langgraph.checkpoint.memory import InMemorySaver
 
 from mom_council import paths, records
 from mom_council.deliberation import state
 from mom_council.errors import ProviderNotInstalledError, StorageError
 from mom_council.seams.langgraph import (
+    POSTGRES_PRUNE,
     POSTGRES_THREADS,
     POSTGRES_TURNS_INDEX,
     GroupedSqliteSaver,
     PackedSerializer,
+    PrunedMemorySaver,
 )
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ async def open_checkpointer(
         ProviderNotInstalledError: PostgreSQL's packages are not installed.
     """
     if url == MEMORY:
-        yield InMemorySaver(serde=thread_serializer())
+        yield PrunedMemorySaver(serde=thread_serializer())
     elif url is not None and url.startswith(("postgresql://", "postgres://")):
         async with _open_postgres(url) as saver:
             yield saver
@@ -269,7 +270,18 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         ) from error
 
     class PostgresSaver(StorageErrorsMixin, AsyncPostgresSaver):
-        """Spoken errors over LangGraph's own."""
+        """Spoken errors over LangGraph's own, and nothing kept of calls that are over."""
+
+        async def aput(self, config: Any, *checkpoint: Any) -> RunnableConfig:
+            """Keep a checkpoint, and drop what was written of calls at the one before it."""
+            asked = config["configurable"]
+            place = (str(asked["thread_id"]), asked.get("checkpoint_ns", ""))
+            saved = await super().aput(config, *checkpoint)
+            if parent := asked.get("checkpoint_id"):
+                with storage_errors(self.place):
+                    async with pool.connection() as conn:
+                        await conn.execute(POSTGRES_PRUNE, (*place, parent))
+            return saved
 
         async def thread_rows(self, limit: int) -> list[tuple[Any, ...]]:
             """Threads, newest first: name, turns, first and latest checkpoint."""

@@ -9,9 +9,10 @@ behaviour, and says which one broke.
     ForkableGraph           a compiled graph whose every checkpoint can be forked
     register_records        the types of ours that every saver may read
     read_overwrite          what an `Overwrite` holds, in each of its forms
-    do_once                 work that a resumed node does not do again
+    place_of                the checkpoint at which a node runs, and what is written beside it
     messages_delta_reducer  the reducer that gives delta messages stable ids
     PackedSerializer        a thread's values as compressed msgpack
+    PrunedMemorySaver       memory, what was written of calls dropped
     GroupedSqliteSaver      SQLite rows committed together, dead rows dropped
     POSTGRES_...            the same list of threads, in PostgreSQL
 """
@@ -21,7 +22,8 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -29,45 +31,127 @@ from typing import Any
 import aiosqlite
 import ormsgpack
 from langchain_core.runnables import RunnableConfig
-from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_RUNTIME
+from langgraph._internal._config import DEFAULT_RECURSION_LIMIT
+from langgraph._internal._constants import (
+    CONFIG_KEY_CHECKPOINTER,
+    CONFIG_KEY_RUNTIME,
+    CONFIG_KEY_SCRATCHPAD,
+    NS_SEP,
+)
 from langgraph._internal._runnable import RunnableCallable
 from langgraph.channels.binop import _get_overwrite as read_overwrite
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
+    BaseCheckpointSaver,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
     get_checkpoint_metadata,
 )
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde import _msgpack, jsonplus
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_config
-from langgraph.func import task
 from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
 __all__ = [
+    "CALL_CHANNEL",
+    "POSTGRES_PRUNE",
     "POSTGRES_THREADS",
     "POSTGRES_TURNS_INDEX",
+    "CheckpointPlace",
     "ForkableGraph",
     "GroupedSqliteSaver",
     "PackedSerializer",
+    "PrunedMemorySaver",
     "as_edge",
     "as_node",
-    "do_once",
     "has_checkpointer",
     "messages_delta_reducer",
+    "place_of",
     "read_overwrite",
     "register_records",
 ]
+
+CALL_CHANNEL = "mom:call"
+"""Under which what a node writes down of its calls stands among a checkpoint's pending writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointPlace:
+    """The checkpoint at which a node runs, in the store that keeps its thread."""
+
+    saver: BaseCheckpointSaver[Any]
+    thread: str
+    space: str
+    """The namespace of the graph whose node it is: empty, but in a subgraph."""
+    checkpoint: str
+    task: str
+    """Of the node: the same when it runs again at this checkpoint."""
+    is_resumed: bool
+    """Whether this is the first superstep of a run that goes on with an open question."""
+
+    async def write(self, task: str, line: Any) -> None:
+        """Keep a pending write beside the nodes' own, under the name of a task that is none.
+
+        LangGraph reads the writes of a checkpoint's tasks alone, and ignores this one.
+        """
+        config = self._config(self.checkpoint)
+        await self._on_its_loop(
+            self.saver.aput_writes, self.saver.put_writes, config, [(CALL_CHANNEL, line)], task
+        )
+
+    async def pending_writes(self) -> Sequence[tuple[str, str, Any]]:
+        """All of the checkpoint: task, channel, value. None where a newer checkpoint is there."""
+        found = await self._on_its_loop(
+            self.saver.aget_tuple, self.saver.get_tuple, self._config(None)
+        )
+        if found is None or found.checkpoint["id"] != self.checkpoint:
+            return ()
+        return found.pending_writes or ()
+
+    def _config(self, checkpoint: str | None) -> RunnableConfig:
+        asked = {"thread_id": self.thread, "checkpoint_ns": self.space}
+        return {"configurable": asked | ({"checkpoint_id": checkpoint} if checkpoint else {})}
+
+    async def _on_its_loop(self, act: Any, act_in_thread: Any, *arguments: Any) -> Any:
+        """Savers serve the loop that opened them, or none: from elsewhere a thread waits."""
+        if getattr(self.saver, "loop", None) in (None, asyncio.get_running_loop()):
+            try:
+                return await act(*arguments)
+            except NotImplementedError:  # a saver for synchronous callers alone
+                pass
+        return await asyncio.to_thread(act_in_thread, *arguments)
 
 
 def has_checkpointer() -> bool:
     """Whether the run in which this node runs keeps its state, so that it can be interrupted."""
     return get_config().get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER) is not None
+
+
+def place_of(runtime: Runtime[Any]) -> CheckpointPlace | None:
+    """Where the node that runs now stands; None where its run keeps nothing."""
+    config, info = get_config(), runtime.execution_info
+    inner = config.get("configurable", {})
+    saver = inner.get(CONFIG_KEY_CHECKPOINTER)
+    if saver is None or info is None or info.thread_id is None:
+        return None
+    scratchpad = inner[CONFIG_KEY_SCRATCHPAD]
+    limit = config.get("recursion_limit", DEFAULT_RECURSION_LIMIT)
+    return CheckpointPlace(
+        saver,
+        info.thread_id,
+        info.checkpoint_ns.rpartition(NS_SEP)[0],
+        info.checkpoint_id,
+        info.task_id,
+        # A new question's input is a step of its own, so its nodes begin one step later.
+        scratchpad.stop - scratchpad.step == limit + 1,
+    )
 
 
 def as_node(
@@ -124,29 +208,6 @@ def register_records(records: Iterable[type[BaseModel]]) -> None:
     """
     named = {(one.__module__, one.__name__) for one in records}
     _msgpack.SAFE_MSGPACK_TYPES = _msgpack.SAFE_MSGPACK_TYPES | named
-
-
-async def do_once(name: str, act: Callable[[], Awaitable[Any]]) -> Any:
-    """Do something as a task of the node, which LangGraph keeps and does not do again.
-
-    Its result is plain JSON. A synchronous run's tasks run in threads, where LangGraph refuses
-    asynchronous ones; the work stays on this loop all the same, where its clients are.
-    """
-    remembered: Any = task(name=name)
-    try:
-        return await remembered(act)()
-    except RuntimeError as error:
-        if "async tasks cannot be called" not in str(error):
-            raise
-    loop = asyncio.get_running_loop()
-
-    def wait() -> Any:
-        async def awaited() -> Any:
-            return await act()
-
-        return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
-
-    return await asyncio.wrap_future(remembered(wait)())
 
 
 # Where records stood in the versions whose threads may still lie on a disk. Each is found by the
@@ -224,12 +285,34 @@ class PackedSerializer(JsonPlusSerializer):
         return super().loads_typed((kind, stored))
 
 
+class PrunedMemorySaver(InMemorySaver):
+    """InMemorySaver that keeps nothing of calls when the next checkpoint is there."""
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Keep a checkpoint."""
+        asked = config["configurable"]
+        place = (asked["thread_id"], asked.get("checkpoint_ns", ""), asked.get("checkpoint_id", ""))
+        saved = await super().aput(config, checkpoint, metadata, new_versions)
+        writes = self.writes.get(place, {})
+        for key in [key for key, write in writes.items() if write[1] == CALL_CHANNEL]:
+            del writes[key]
+        return saved
+
+
 _COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
 # Routing rows count only while their superstep is the thread's newest: a replay of an older one
-# runs its nodes again. They are half of all rows, so they go when the next checkpoint comes; rows
-# of state channels stay, because delta channels are rebuilt from them. Below zero, row ids keep the
-# short-lived rows on pages of their own, which are used again; among the others they leave holes.
+# runs its nodes again. They are half of all rows, so they go when the next checkpoint comes, and
+# with them what was written of calls; rows of state channels stay, because delta channels are
+# rebuilt from them. Below zero, row ids keep the short-lived rows on pages of their own, which are
+# used again; among the others they leave holes.
 _ROUTING = "branch:to:"
+_SHORT_LIVED = (_ROUTING, CALL_CHANNEL)
 _STATEMENTS = {  # in the order of a transaction; REPLACE beats IGNORE whichever comes first
     "write": f"INSERT OR IGNORE INTO writes ({_COLUMNS}) "  # noqa: S608
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -240,7 +323,7 @@ _STATEMENTS = {  # in the order of a transaction; REPLACE beats IGNORE whichever
     "put": "INSERT OR REPLACE INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, "
     "parent_checkpoint_id, type, checkpoint, metadata) VALUES (?, ?, ?, ?, ?, ?, ?)",
     "prune": "DELETE FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? "  # noqa: S608
-    f"AND substr(channel, 1, {len(_ROUTING)}) = '{_ROUTING}'",
+    f"AND (substr(channel, 1, {len(_ROUTING)}) = '{_ROUTING}' OR channel = '{CALL_CHANNEL}')",
     "drop writes": "DELETE FROM writes WHERE thread_id = ?",
     "drop": "DELETE FROM checkpoints WHERE thread_id = ?",
 }
@@ -295,6 +378,8 @@ class _Commits:
         """Wait until nothing is left to write."""
         while self._next is not None:
             await asyncio.wait([self._next])
+        async with self._lock:  # the one under way is next no more
+            pass
 
 
 class GroupedSqliteSaver(AsyncSqliteSaver):
@@ -376,7 +461,7 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         await self.commits.put(
             *(
                 (
-                    "rewrite" if special else "route" if name.startswith(_ROUTING) else "write",
+                    "rewrite" if special else "route" if name.startswith(_SHORT_LIVED) else "write",
                     (
                         *(*place, str(asked["checkpoint_id"]), task_id, task_path),
                         *(WRITES_IDX_MAP.get(name, at), name, *self.serde.dumps_typed(value)),
@@ -404,6 +489,10 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         await self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+POSTGRES_PRUNE = (
+    "DELETE FROM checkpoint_writes WHERE thread_id = %s AND checkpoint_ns = %s "  # noqa: S608
+    f"AND checkpoint_id = %s AND channel = '{CALL_CHANNEL}'"
+)
 # Lists threads without reading their checkpoints.
 POSTGRES_TURNS_INDEX = (
     "CREATE INDEX IF NOT EXISTS checkpoints_turns ON checkpoints (thread_id, checkpoint_id) "

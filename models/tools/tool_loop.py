@@ -18,9 +18,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter
-
 from mom_council.errors import ModelUnavailableError
+from mom_council.models.call_record import CallRecord
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.tool_offer import ToolCall, ToolResult, call_message
@@ -106,12 +105,13 @@ def _line(error: Exception) -> str:
     return line if len(line) <= _SAID else f"{line[:_SAID]} ..."
 
 
-JsonObject = dict[str, Any]
-"""Something as plain JSON, fit to be kept."""
+OpenRecord = Callable[[str], Awaitable[CallRecord]]
+"""Opens the record of the next call of a name."""
 
-Once = Callable[[str, Callable[[], Awaitable[JsonObject]]], Awaitable[JsonObject]]
-"""Does something, named, unless it was done before an interruption: then says what came of it."""
-
+_CUT_OFF = (
+    "The program was stopped while this call was under way. It may have taken effect, and it was "
+    "not made again."
+)
 _ENOUGH = "No more tools can be called. Answer now, with what you have."
 
 
@@ -128,8 +128,8 @@ Approve = Callable[[Sequence[ToolCall]], Mapping[str, Decision]]
 """Asks a person about calls; returns what was decided, by the calls' ids."""
 
 
-async def _at_once(name: str, act: Callable[[], Awaitable[JsonObject]]) -> JsonObject:
-    return await act()
+async def _no_record(name: str) -> CallRecord:
+    return CallRecord()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,8 @@ class ToolCallbacks:
     on_turn: Callable[[Reply], None] = lambda _: None
     approve: Approve | None = None
     """None: nobody can be asked, and what needs approval is declined."""
-    once: Once = _at_once
+    record: OpenRecord = _no_record
+    """Opens what is written down of a request or a call of a tool."""
 
 
 async def speak_with_tools(
@@ -171,7 +172,8 @@ async def speak_with_tools(
         turn = {**asking, "seat": seat and (f"{seat}/{len(parts)}" if parts else seat)}
         turn |= {"config": config, "tools": () if last else definitions}
         try:
-            parts.append(await _turn(callbacks.once, model, tuple(sent), **turn))
+            record = await callbacks.record(f"{seat}/turn")
+            parts.append(await speak(model, tuple(sent), record=record, **turn))
         except ModelUnavailableError as error:
             tries = [attempt for part in parts for attempt in part.attempts]
             spent = sum((part.usage for part in parts), error.usage or Usage())
@@ -180,9 +182,8 @@ async def speak_with_tools(
         callbacks.on_turn(reply)
         if not reply.calls or last:
             return _summed(parts), calls_made
-        results = await _carried_out(
-            toolset, callbacks, reply.calls, toolset.limit - calls_made, config
-        )
+        left = toolset.limit - calls_made
+        results = await _carried_out(toolset, callbacks, reply.calls, left, config, seat)
         calls_made += len(reply.calls)
         conversation.append(call_message(reply.message, reply.text, reply.calls))
         conversation += [
@@ -196,23 +197,13 @@ async def speak_with_tools(
         ]
 
 
-_REPLY = TypeAdapter(Reply)
-
-
-async def _turn(once: Once, *arguments: Any, **asking: Any) -> Reply:
-    async def act() -> JsonObject:
-        written: JsonObject = _REPLY.dump_python(await speak(*arguments, **asking), mode="json")
-        return written
-
-    return _REPLY.validate_python(await once("model", act))
-
-
 async def _carried_out(
     toolset: Toolset,
     callbacks: ToolCallbacks,
     calls: Sequence[ToolCall],
     left: int,
     config: RunnableConfig | None,
+    seat: str | None,
 ) -> list[ToolResult]:
     """The results of one turn's calls, in their order."""
     for call in calls:
@@ -224,6 +215,8 @@ async def _carried_out(
     ]
     decided = dict(callbacks.approve(for_approval)) if for_approval and callbacks.approve else {}
 
+    records = [await callbacks.record(f"{seat}/tool") for _ in calls]
+
     async def one(place: int, call: ToolCall) -> ToolResult:
         if place >= left:
             return _not_done(call, f"no more than {toolset.limit} calls are made for one answer")
@@ -234,10 +227,10 @@ async def _carried_out(
                 return _not_done(call, f"{who} this call; go on without it")
             if decision.arguments is not None:
                 changed = call.model_copy(update={"arguments": decision.arguments})
-                return await _done(
-                    toolset, callbacks, changed, config, "a person changed the arguments"
-                )
-        return await _done(toolset, callbacks, call, config)
+                result = await _run_once(toolset, changed, records[place], config)
+                told = f"(a person changed the arguments: {changed.words})\n{result.text}"
+                return result.model_copy(update={"text": told})
+        return await _run_once(toolset, call, records[place], config)
 
     results = await asyncio.gather(*(one(place, call) for place, call in enumerate(calls)))
     for result in results:
@@ -245,19 +238,26 @@ async def _carried_out(
     return [*results]
 
 
-async def _done(
-    toolset: Toolset,
-    callbacks: ToolCallbacks,
-    call: ToolCall,
-    config: RunnableConfig | None,
-    note: str = "",
+async def _run_once(
+    toolset: Toolset, call: ToolCall, record: CallRecord, config: RunnableConfig | None
 ) -> ToolResult:
-    async def act() -> JsonObject:
-        return (await run_call(toolset, call, config)).model_dump(mode="json")
+    """Carry out a call, unless an earlier run of the question did.
 
-    result = ToolResult.model_validate(await callbacks.once(f"tool {call.tool}", act))
-    if note:
-        return result.model_copy(update={"text": f"({note}: {call.words})\n{result.text}"})
+    A call that an earlier run began may have changed something, so only a tool that changes
+    nothing is called again.
+    """
+    if record.result is not None:
+        return ToolResult.model_validate(record.result)
+    tool = toolset.held.get(call.tool)
+    if record.was_begun and tool is not None and not tool.changes_nothing:
+        return _not_done(call, _CUT_OFF)
+    await record.begin(call.tool)
+    try:
+        result = await run_call(toolset, call, config)
+    except Exception:  # the tool itself asks a person: it begins anew with what they say
+        await record.put_back()
+        raise
+    await record.finish(result.model_dump(mode="json"))
     return result
 
 

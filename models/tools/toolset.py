@@ -167,6 +167,12 @@ class OpenTool:
     tool: BaseTool
     rules: Tool
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether a call may be made twice: one of ours, or one whose hints say so (as MCP's)."""
+        hints = self.tool.metadata or {}
+        return bool(self.rules.bundled or hints.get("readOnlyHint") or hints.get("idempotentHint"))
+
 
 @dataclass(frozen=True, slots=True)
 class Toolset:

@@ -15,19 +15,22 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from langgraph.runtime import Runtime
 from langgraph.types import Command, Overwrite, interrupt
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from mom_council.seams.langgraph import (
+    CALL_CHANNEL,
+    CheckpointPlace,
     ForkableGraph,
     GroupedSqliteSaver,
     PackedSerializer,
     as_edge,
     as_node,
-    do_once,
     has_checkpointer,
     messages_delta_reducer,
+    place_of,
     read_overwrite,
     register_records,
 )
@@ -72,6 +75,45 @@ def graph(*, stop: bool = False) -> StateGraph[Any, Any, Any, Any]:
     built.add_edge(["left", "right"], "end")
     built.add_edge("end", END)
     return built
+
+
+async def test_a_node_knows_its_checkpoint_and_whether_its_run_goes_on() -> None:
+    places: list[CheckpointPlace] = []
+    fails = [True]
+
+    async def first(_: State, runtime: Runtime[None]) -> dict[str, Any]:
+        places.append(place_of(runtime))  # type: ignore[arg-type]
+        return {}
+
+    async def second(state: State, runtime: Runtime[None]) -> dict[str, Any]:
+        place = place_of(runtime)
+        assert place is not None
+        places.append(place)
+        if fails.pop():
+            await place.write(f"{place.task}/a call", {"paid": 1})
+            raise ValueError
+        read = await place.pending_writes()
+        return {"notes": [Note(text=str(line)) for _, name, line in read if name == CALL_CHANNEL]}
+
+    built = StateGraph(State)
+    built.add_node("first", first)
+    built.add_node("second", second)
+    built.add_edge(START, "first")
+    built.add_edge("first", "second")
+    outer = StateGraph(State)
+    outer.add_node("inner", built.compile())
+    outer.add_edge(START, "inner")
+    for tested in (built, outer):
+        places.clear()
+        fails[:] = [False, True]
+        graph = tested.compile(InMemorySaver())
+        with pytest.raises(ValueError):
+            await graph.ainvoke({}, thread())
+        result = await graph.ainvoke(None, thread())
+        assert [place.is_resumed for place in places] == [False, False, True]
+        assert places[1].checkpoint == places[2].checkpoint != places[0].checkpoint
+        assert places[1].task == places[2].task
+        assert result["notes"][-1].text == "{'paid': 1}"
 
 
 def thread(name: str = "t") -> Any:
@@ -281,12 +323,18 @@ async def test_work_is_done_once_when_its_node_is_resumed(*, synchronous: bool) 
         done.append(1)
         return len(done)
 
-    async def run(_: State) -> dict[str, Any]:
-        paid = await do_once("pay", pay)
-        return {"notes": [Note(text=f"{interrupt('sure?')}{paid}")]}
+    async def run(_: State, runtime: Runtime[None]) -> dict[str, Any]:
+        place = place_of(runtime)
+        assert place is not None
+        kept = await place.pending_writes() if place.is_resumed else ()
+        paid = [line for _, name, line in kept if name == CALL_CHANNEL]
+        if not paid:
+            paid = [await pay()]
+            await place.write(f"{place.task}/pay", paid[0])
+        return {"notes": [Note(text=f"{interrupt('sure?')}{paid[0]}")]}
 
-    def run_sync(state: State) -> dict[str, Any]:
-        return asyncio.run(run(state))
+    def run_sync(state: State, runtime: Runtime[None]) -> dict[str, Any]:
+        return asyncio.run(run(state, runtime))
 
     built = StateGraph(State)
     built.add_node("act", as_node(run_sync, run, name="act"))

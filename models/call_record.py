@@ -1,0 +1,100 @@
+"""What is written down of one call while it is made, so that nobody pays for it a second time.
+
+A call is one asking of a model with its fallbacks, one drawing of a picture, or one use of a tool.
+A line is written before each request leaves, and one as soon as the last byte of the answer has
+arrived. A run that was killed is given these lines when it goes on: what had been answered is
+taken from them, and requests that were under way are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mom_council.records import Attempt, Usage
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+JsonObject = dict[str, Any]
+"""A value that any store keeps: plain, but for bytes."""
+
+STOPPED = "the run was stopped before this was answered"
+
+_CHARACTERS_A_TOKEN = 4
+
+
+async def _nowhere(number: int, line: JsonObject) -> None:
+    """Where a run keeps nothing, its calls are not kept either."""
+
+
+class CallRecord:
+    """The lines of one call.
+
+    Args:
+        write: keeps a line under its number, and returns when it is kept.
+        lines: what an earlier run of the same question wrote of this call, in order.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[int, JsonObject], Awaitable[None]] = _nowhere,
+        lines: Sequence[JsonObject] = (),
+    ) -> None:
+        self._write = write
+        self._count = len(lines)
+        last = lines[-1] if lines else {}
+        self.result: JsonObject | None = last.get("result")
+        """What came of the call in an earlier run; None where it had not come to its end."""
+        self.was_begun = "model" in last
+        """Whether an earlier run began the call, and did not come to its end."""
+        self.attempts: tuple[Attempt, ...] = ()
+        """Requests of earlier runs that came to nothing, the one that was cut off included."""
+        self.spent = Usage()
+        """What those cost, as far as it is known."""
+        if self.was_begun:
+            self._count_cut_off(last)
+
+    async def begin(
+        self,
+        model: str,
+        messages: Sequence[BaseMessage] = (),
+        attempts: Sequence[Attempt] = (),
+        spent: Usage | None = None,
+    ) -> None:
+        """Write down that a request is about to leave.
+
+        Args:
+            model: the key of who is asked, or the name of the tool.
+            messages: what is sent.
+            attempts: the call's requests before this one.
+            spent: what those cost.
+        """
+        line: JsonObject = {
+            "model": model,
+            "tokens": sum(len(one.text) for one in messages) // _CHARACTERS_A_TOKEN,
+        }
+        if attempts:
+            line["attempts"] = [one.model_dump(exclude_defaults=True) for one in attempts]
+        if spent is not None and spent.calls:
+            line["spent"] = spent.model_dump(exclude_defaults=True)
+        await self._next(line)
+
+    async def finish(self, result: JsonObject) -> None:
+        """Write down what came of the call."""
+        self.result = result
+        await self._next({"result": result})
+
+    async def put_back(self) -> None:
+        """Write down that the call was not made, and is to be made again."""
+        await self._next({"put back": True})
+
+    async def _next(self, line: JsonObject) -> None:
+        self._count += 1
+        await self._write(self._count, line)
+
+    def _count_cut_off(self, last: JsonObject) -> None:
+        before = [Attempt.model_validate(one) for one in last.get("attempts", ())]
+        self.attempts = (*before, Attempt(model=last["model"], error=STOPPED))
+        under_way = Usage(calls=1, input_tokens=last["tokens"] or None)
+        self.spent = Usage.model_validate(last.get("spent", {})) + under_way
