@@ -1,8 +1,10 @@
 """The reliability ledger: how often each model was right, kept on this machine.
 
-It learns from outcomes alone: a gold answer, a check that ran, a person's thumb. What peers liked
-is never an outcome. The mathematics is `councils.voting.reliability`; here the counts are kept,
-faded by half in every half-life, in `ledger.db` of the data folder.
+An outcome is a gold answer, a check that ran, a person's thumb. What peers liked is never an
+outcome; how a panel agreed is kept apart from them, as patterns without any text (who said the
+same as whom), and gives weights alone. The mathematics is `voting.reliability` and
+`voting.agreement`; here the counts are kept, faded by half in every half-life, in `ledger.db` of
+the data folder.
 """
 
 from __future__ import annotations
@@ -23,6 +25,14 @@ from mom_council.councils.recording import Fold, RecordedQuestion, RecordingErro
 from mom_council.councils.schema import Model
 from mom_council.errors import StorageError
 from mom_council.vendors import vendor_of
+from mom_council.voting.agreement import (
+    LEAST,
+    Agreement,
+    Row,
+    blend,
+    measure_agreement,
+    safe_weights,
+)
 from mom_council.voting.fitted import Fitted, Trust, places
 from mom_council.voting.reliability import HALF_LIFE, Outcomes, belief, learned_weights
 from mom_council.voting.weights import log_odds
@@ -42,6 +52,10 @@ CREATE TABLE IF NOT EXISTS outcomes (
 CREATE TABLE IF NOT EXISTS fits (
     kind TEXT NOT NULL, panel TEXT NOT NULL, origin TEXT NOT NULL, fitted TEXT NOT NULL,
     at REAL NOT NULL, PRIMARY KEY (kind, panel)
+) STRICT;
+CREATE TABLE IF NOT EXISTS agreement (
+    kind TEXT NOT NULL, panel TEXT NOT NULL, pattern TEXT NOT NULL, times REAL NOT NULL,
+    at REAL NOT NULL, PRIMARY KEY (kind, panel, pattern)
 ) STRICT;
 """
 ANY_PANEL = ""
@@ -157,6 +171,66 @@ class Ledger:
             )
         return self.learn(found, origin=Path(path).name)
 
+    def observe(
+        self,
+        models: Sequence[str],
+        answers: Sequence[str | None],
+        kind: str = "",
+        *,
+        at: float | None = None,
+    ) -> None:
+        """Keep who answered the same as whom, at one question that all of a panel were asked.
+
+        Args:
+            models: of the panel's characters.
+            answers: of each, in one form for equal answers; None: it gave none.
+            kind: of question.
+            at: epoch seconds; now if left out.
+        """
+        at = time.time() if at is None else at
+        order = sorted(range(len(models)), key=lambda place: models[place])
+        numbers: dict[str, int] = {}
+        pattern = [
+            None if (one := answers[place]) is None else numbers.setdefault(one, len(numbers))
+            for place in order
+        ]
+        key = (kind, _panel_key(models), json.dumps(pattern))
+        with self._open() as db:
+            row = db.execute(
+                "SELECT times, at FROM agreement WHERE (kind, panel, pattern) = (?, ?, ?)", key
+            ).fetchone()
+            times = 1.0 + (self._left(row[0], row[1], at) if row else 0.0)
+            db.execute("INSERT OR REPLACE INTO agreement VALUES (?, ?, ?, ?, ?)", (*key, times, at))
+
+    def agreement_rows(
+        self, models: Sequence[str], kind: str = "", *, at: float | None = None
+    ) -> dict[Row, float]:
+        """What a panel answered, in the order of `models`, and how often; answers are numbers.
+
+        Of the kind where enough of it is known, else of every kind.
+        """
+        at = time.time() if at is None else at
+        if not self._there():
+            return {}
+        with self._open(write=False) as db:
+            stored = db.execute(
+                "SELECT kind, pattern, times, at FROM agreement WHERE panel = ?",
+                (_panel_key(models),),
+            ).fetchall()
+        order = sorted(range(len(models)), key=lambda place: models[place])
+        rows: dict[str, dict[Row, float]] = {}
+        for sort, pattern, times, since in stored:
+            found = json.loads(pattern)
+            row: list[int | None] = [None] * len(models)
+            for place, answer in zip(order, found, strict=True):
+                row[place] = answer
+            for name in {sort, ""}:
+                of_kind = rows.setdefault(name, {})
+                left = self._left(times, since, at)
+                of_kind[tuple(row)] = of_kind.get(tuple(row), 0.0) + left
+        of_kind = rows.get(kind, {})
+        return of_kind if sum(of_kind.values()) >= LEAST else rows.get("", {})
+
     def outcomes(self, at: float | None = None) -> dict[tuple[str, str], Outcomes]:
         """(model, kind) -> its outcomes, faded to `at` (epoch seconds; now if left out)."""
         at = time.time() if at is None else at
@@ -187,10 +261,13 @@ class Ledger:
         with self._open() as db:
             if model is None:
                 db.execute("DELETE FROM fits")
+                db.execute("DELETE FROM agreement")
                 return db.execute("DELETE FROM outcomes").rowcount
-            for panel, *_ in db.execute("SELECT DISTINCT panel FROM fits").fetchall():
+            known = "SELECT panel FROM fits UNION SELECT panel FROM agreement"
+            for panel, *_ in db.execute(known).fetchall():
                 if panel != ANY_PANEL and model in json.loads(panel):
                     db.execute("DELETE FROM fits WHERE panel = ?", (panel,))
+                    db.execute("DELETE FROM agreement WHERE panel = ?", (panel,))
             return db.execute("DELETE FROM outcomes WHERE model = ?", (model,)).rowcount
 
     def weights(
@@ -248,7 +325,9 @@ class Ledger:
         fitted = _first(kept, key, kind)
         any_panel = _first(kept, ANY_PANEL, kind)
         known = {model for model, _ in record} & set(voices.values())
-        if not known and fitted is None:
+        rows = {} if fitted else self.agreement_rows([voices[name] for name in panel], kind)
+        agreement = measure_agreement(rows) if sum(rows.values()) >= LEAST else None
+        if not known and fitted is None and agreement is None:
             return trust
         about = fitted or any_panel
         options = about.options if about else 2.0
@@ -265,11 +344,17 @@ class Ledger:
             strength = {name: fitted.joint[at] - 1e-6 * at for name, at in place.items()}
         else:
             strength = {name: mean[model] for name, model in voices.items()}
+        if agreement is not None:
+            expected = _blended(agreement, [voices[name] for name in panel], record, sort)
+            safe = safe_weights(expected, agreement.options, agreement.witnesses)
+            weights |= dict(zip(panel, safe, strict=True))
+            strength |= dict(zip(panel, expected, strict=True))
         return trust.model_copy(
             update={
                 "odds": odds,
                 "weights": weights,
                 "strength": strength,
+                "agreement": agreement.questions if agreement else 0.0,
                 "fitted": fitted,
                 "any_panel": any_panel,
             }
@@ -284,6 +369,9 @@ class Ledger:
 
     def _there(self) -> bool:
         return (self._folder / _FILE).is_file()
+
+    def _left(self, times: float, since: float, at: float) -> float:
+        return Outcomes(times).faded(max(0.0, at - since) / _DAY, self._half_life).right
 
     def _faded(self, outcomes: Sequence[float], at: float) -> Outcomes:
         right, wrong, kept_at = outcomes
@@ -320,6 +408,17 @@ def _first(fits_by_key: Sequence[tuple[str, Fitted]], panel: str, kind: str) -> 
             if not kind or one.kind == wanted:
                 return one
     return None
+
+
+def _blended(
+    agreement: Agreement,
+    models: Sequence[str],
+    record: Mapping[tuple[str, str], Outcomes],
+    kind: str,
+) -> list[float]:
+    """How often each model of a panel is expected to be right: by agreement and by outcomes."""
+    outcomes = [record.get((model, kind), Outcomes()) for model in models]
+    return blend(agreement, [one.right for one in outcomes], [one.number for one in outcomes])
 
 
 def _panel_key(models: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import time
 from typing import Any
@@ -22,10 +24,12 @@ from mom_council.deliberation.schedule import (
 )
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.deliberation.status import advise
-from mom_council.errors import CouncilError, ModelError
+from mom_council.errors import CouncilError, ModelError, StorageError
 from mom_council.models.embeddings import cosine, embed
+from mom_council.models.ledger import Ledger, name_of
 from mom_council.models.prices import take_counted
 from mom_council.records import Absence, Note, Proposal, Segment, Usage, Verdict
+from mom_council.vendors import vendor_of
 from mom_council.voting.counting import compare_off_the_loop, count
 from mom_council.voting.early_exit import EXACT
 from mom_council.voting.fitted import confidence
@@ -90,6 +94,7 @@ async def consensus(
     absences = [_unneeded(name, turn) for name in unneeded]
     for absence in absences:
         emit(runtime, Missed(absence=absence))
+    await _observe_agreement(state, council)
     emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules, standing)))
     notes = [*update.get("notes", []), *(Note(text=one) for one in (*faults, *left_out))]
     return {**update, "verdicts": [verdict], "absences": absences, "notes": notes}
@@ -165,6 +170,26 @@ def _confidence(
         what="The confidence",
         notes=faults,
     )
+
+
+async def _observe_agreement(state: CouncilState, council: Council) -> None:
+    """Have the ledger learn who answered the same as whom, where everybody was asked.
+
+    Where somebody was not asked, the question was an easy one for the others: it would teach that
+    whoever is asked late rarely agrees. Recorded answers teach nothing new.
+    """
+    if selectors.current_turn(state).round > 1:
+        return
+    answers, first = independent_answers(state, council), council.seats[0]
+    models = [council.models[council.character(name).model] for name in first]
+    replayed = any(vendor_of(model.provider).is_recording for model in models)
+    stated = sum(answers.get(name) is not None for name in first)
+    if replayed or answers.keys() != {*first} or stated < 2 or state["annotation"].kind == "open":
+        return
+    kind = council.deliberation.topic or state["annotation"].topic
+    said = [answers[name] for name in first]
+    with contextlib.suppress(StorageError):  # seating has said that the ledger cannot be read
+        await asyncio.to_thread(Ledger().observe, [*map(name_of, models)], said, kind)
 
 
 def _compute_confidence(

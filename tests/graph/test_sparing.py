@@ -277,3 +277,29 @@ async def test_a_ledger_that_cannot_be_read_costs_no_answer(stage: Stage):
 def test_a_rule_that_could_never_stop_is_refused(stage: Stage, rules: dict[str, Any], says: str):
     with pytest.raises(CouncilError, match=says):
         desk(stage, deliberation=rules)
+
+
+async def test_who_agrees_with_whom_is_learned_from_questions_and_no_words_are_kept(stage: Stage):
+    answers(stage, "Answer: 42", "Answer: 42", "It is 42.", "Answer: 7", "I could not say.")
+    await ask(panel(stage), "What is 17 + 25?")
+    models = [f"openai/{name.lower()}" for name in FIVE]
+    assert Ledger().agreement_rows(models) == {(0, 0, 0, 1, None): pytest.approx(1)}
+    await ask(panel(stage, stop="lossless", waves=[3]), "What is 17 + 25?")
+    assert sum(Ledger().agreement_rows(models).values()) == pytest.approx(1)  # two were not asked
+    assert b"42" not in next(iter(Ledger()._folder.glob("ledger.db"))).read_bytes()
+
+
+async def test_agreement_of_past_questions_weighs_a_council_that_nobody_fitted(stage: Stage):
+    models = [f"openai/{name.lower()}" for name in FIVE]
+    for at in range(29):
+        # Elena is with the majority always, the others by turns.
+        Ledger().observe(models, ["1", "1", "2", "3", "1"] if at % 2 else [*"22134"[:4], "2"])
+    answers(stage, "Answer: 7", "Answer: 7", "Answer: 9", "Answer: 8", "Answer: 42")
+    council = panel(stage, rounds={"min": 1, "max": 1})
+    few = (await ask(council, "What is 17 + 25?"))["status"]  # the thirtieth question
+    assert few.verdict.options[0].tally == 2
+    status = (await ask(council, "What is 6 * 7?"))["status"]
+    weights = {one.members[0]: one.tally for one in status.verdict.options}
+    assert weights["Elena"] > weights["Clara"]
+    assert len(asked(stage)) == 5  # weights are learned from agreement; the exit waits for outcomes
+    assert status.verdict.confidence is None

@@ -83,3 +83,15 @@ def test_a_replayed_model_has_the_record_of_the_recorded_one(tmp_path: Path):
     assert name_of(council.models["ant"]) == "ant"
     other = council.models["ant"].model_copy(update={"provider": "ollama"})
     assert name_of(other) == "ollama/ant"
+
+
+def test_agreement_is_kept_by_panel_and_kind_in_any_order_and_fades(ledger: Ledger):
+    ledger.observe(["b", "a", "c"], ["x", "y", "x"], "sums", at=0)
+    ledger.observe(["a", "c", "b"], ["5", "6", "6"], "sums", at=0)
+    assert ledger.agreement_rows(["b", "a", "c"], "sums", at=0) == {(1, 0, 1): 2.0}
+    assert ledger.agreement_rows(["c", "b", "a"], "law", at=0) == {(1, 1, 0): 2.0}  # of any kind
+    assert ledger.agreement_rows(["a", "b"], at=0) == {}
+    halved = ledger.agreement_rows(["b", "a", "c"], at=90 * DAY)
+    assert halved == {(1, 0, 1): pytest.approx(1.0)}
+    ledger.reset("c")
+    assert ledger.agreement_rows(["b", "a", "c"]) == {}
