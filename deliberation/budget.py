@@ -34,8 +34,14 @@ from mom_council.models.spending import (
 )
 from mom_council.records import Usage
 
-_ANSWERS_LAST = frozenset({"synthesizer", "painter"})
-"""Nodes that write the answer: what is kept back for it is theirs."""
+_SHARES = {
+    "classifier": Amount(2, 2, 2),
+    "image_reader": Amount(2, 2, 2),
+    "annotator": Amount(2, 2, 2),
+    "painter": Amount(1, 2, 2),
+}
+"""Of nodes that another call is to follow: how many calls are kept back for it, and which part of
+the tokens and dollars: one half. The painter lets go of it before the picture is drawn."""
 _USUAL_PROPOSAL = 400
 """Tokens of a proposal that nobody has written yet."""
 _INSTRUCTIONS = 800
@@ -67,8 +73,12 @@ async def open_account(
         await refuse_unpriced(council)
     if not limits.are_set:
         return parent
-    last, key = node in _ANSWERS_LAST, superstep_of(runtime)
-    keep = NOTHING if last else await _for_the_answer(state, council)
+    key, keep = superstep_of(runtime), NOTHING
+    if share := _SHARES.get(node):
+        tokens, usd = (budget.tokens or 0) // share.tokens, (budget.usd or 0.0) / share.usd
+        keep = Amount(share.calls, tokens, usd)
+    elif node != "synthesizer":
+        keep = await _for_the_answer(state, council)
     account = _accounts.get(key)
     if account is None:
         begins = node == "classifier"

@@ -383,7 +383,9 @@ def exceeded_budget(state: CouncilState, council: Council, *, more_calls: int = 
     budget, used = council.budget, total_usage(state)
     if budget.calls is not None and used.calls + more_calls + 1 > budget.calls:
         return f"{used.calls} of {budget.calls} calls"
-    further = (more_calls + 1) / used.calls if more_calls and used.calls else 0.0
+    # Where nobody has proposed anything yet there is nothing to fall back on, so it is tried.
+    foreseen = more_calls and used.calls and state.get("proposals")
+    further = (more_calls + 1) / used.calls if foreseen else 0.0
     tokens, usd = used.tokens or 0, used.usd or 0.0
     if budget.tokens is not None and _is_reached(tokens, further, budget.tokens):
         return f"{tokens} of {budget.tokens} tokens"

@@ -134,6 +134,7 @@ def build_status(
             *opposition.notes,
             *written.notes,
             *missing_price_notes([*state["segments"], *written.segments], council),
+            *_estimated([*state["segments"], *written.segments]),
         ),
         written_by=written.by,
         finish=written.finish,
@@ -180,6 +181,15 @@ def _opposition(standing: Sequence[Proposal], verdict: Verdict, state: CouncilSt
     )
     notes = (*([overturn] if overturn else ()), *faults)
     return _Opposition(against, joined, report.text if report else "", notes)
+
+
+def _estimated(segments: Sequence[Segment]) -> tuple[str, ...]:
+    """What to say where replies did not say how many tokens they took."""
+    models = dict.fromkeys(one.model or one.name for one in segments if one.usage.estimated)
+    if not models:
+        return ()
+    names = ", ".join(map(repr, models))
+    return (f"{names} did not say how many tokens were used: the most that can be is counted.",)
 
 
 def nobody_answered(verdict: Verdict) -> bool:

@@ -33,11 +33,15 @@ class Failed(Exception):  # noqa: N818 - it ends a hook, it is no error of ours
     """A hook came to nothing; the text says why."""
 
 
+_TO_END = 0.5
+"""Seconds that a cancelled hook gets to end."""
+
+
 async def guarded(hook: Callable[..., Any], *arguments: Any, seconds: float) -> Any:
     """What a hook returns.
 
     Coroutines run on the loop, plain functions in a thread of their own. One that is out of time is
-    cancelled and not waited for, because it may not listen.
+    cancelled and hardly waited for, because it may not listen.
 
     Raises:
         Failed: it raised, left the process, was cancelled by itself, or was out of time.
@@ -48,6 +52,8 @@ async def guarded(hook: Callable[..., Any], *arguments: Any, seconds: float) -> 
     try:
         await asyncio.wait({task}, timeout=seconds)
         if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=_TO_END)  # what it asked is charged as it ends
             raise Failed(f"it took longer than {seconds:g} s")
         if task.cancelled():
             raise Failed("it cancelled itself")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from mom_council import paths
+from mom_council.councils.schema import Model
 from mom_council.errors import CouncilError, ProviderNotInstalledError
 from mom_council.extensions.documents import Collection, Lexicon, Passage
 from mom_council.extensions.protocol import At, Change, Extension
@@ -100,7 +101,7 @@ def open_embeddings(model: str, resources: LoopResources) -> Embeddings:
     address = os.environ.get(ADDRESS, "").strip()
     more: dict[str, Any] = {"base_url": address} if address else {}
     if model.startswith("openai:"):
-        more |= {"http_async_client": resources.sdk}
+        more |= {"http_async_client": resources.sdk, "max_retries": 0}
         if address:
             # The vendor's key goes to the vendor alone; others take texts, not token numbers.
             more |= {"api_key": os.environ.get(KEY) or "none", "check_embedding_ctx_length": False}
@@ -112,7 +113,38 @@ def open_embeddings(model: str, resources: LoopResources) -> Embeddings:
         raise ProviderNotInstalledError(f"{MODEL}={model}: {error}") from None
     except ValueError as error:
         raise CouncilError(f"{MODEL}={model}: {error}") from None
-    return made  # type: ignore[no-any-return]
+    return _metered(model, address, made)
+
+
+def _metered(model: str, address: str, inner: Embeddings) -> Embeddings:
+    """The embeddings, each request counted, and within the question's budget."""
+    from langchain_core.embeddings import Embeddings as Base
+
+    from mom_council.models.embeddings import embedding_need
+    from mom_council.models.prices import Meter, price_of, prices_of
+    from mom_council.models.request_budget import metered_request
+
+    provider, _, name = model.partition(":")
+    spec = Model(provider=provider, model=name or model, base_url=address or None)
+
+    class Metered(Base):
+        async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+            price = price_of(spec, await prices_of(None))
+            meter = Meter(price)
+            async with metered_request(spec, price, meter, embedding_need(texts, price)):
+                meter.begin_request()
+                return await inner.aembed_documents(texts)
+
+        async def aembed_query(self, text: str) -> list[float]:
+            return (await self.aembed_documents([text]))[0]
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            raise NotImplementedError
+
+        def embed_query(self, text: str) -> list[float]:
+            raise NotImplementedError
+
+    return Metered()
 
 
 def _mark(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from langchain_core.messages import HumanMessage
 
-from mom_council.councils.schema import Model
+from mom_council.councils.schema import Model, Price
 from mom_council.errors import MixtureError, ModelUnavailableError
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.context_window import most_prompt_tokens
@@ -45,7 +45,7 @@ async def embed(
     """
     inputs = [text[:_LONGEST] or " " for text in texts]
     meter, price = Meter(), price_of(spec, await prices_of(prices))
-    need = Need(most_prompt_tokens([HumanMessage(text) for text in inputs]), 0, 0, price)
+    need = embedding_need(inputs, price)
     tries = 0
     try:
         # Importing a provider takes a second, and reads files.
@@ -78,6 +78,11 @@ async def embed(
     if len(vectors) != len(inputs):
         raise ModelUnavailableError(f"{spec.model!r} gave {len(vectors)} vectors for {len(inputs)}")
     return vectors
+
+
+def embedding_need(texts: Sequence[str], price: Price | None) -> Need:
+    """What a request for the vectors of some texts may take."""
+    return Need(most_prompt_tokens([HumanMessage(text) for text in texts]), 0, 0, price)
 
 
 def _delay(error: Exception, tries: int, spec: Model) -> float | None:

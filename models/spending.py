@@ -185,6 +185,10 @@ class Account:
         worst = next((one.worst_price for one in self.chain if one.worst_price), None)
         return known_price(settings, price, worst)
 
+    def release_kept(self) -> None:
+        """Let go of what was kept back for the answer: it is about to be made."""
+        self.keep = NOTHING
+
     def charge(self, amount: Amount) -> None:
         """Count what was spent elsewhere, without a reservation."""
         for account in self.chain:

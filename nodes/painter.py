@@ -34,6 +34,7 @@ from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
 from mom_council.models.images import picture_reference, save_picture
 from mom_council.models.painting import DeclinedError, Painting, paint
+from mom_council.models.prices import charged_account
 from mom_council.models.providers import ImageOrder
 from mom_council.models.resolved import resolve_model
 from mom_council.prompts import render
@@ -133,6 +134,8 @@ async def _drawn(
         hot = await wait_until_cool(runtime, council, [], first=True)
         words = words._replace(notes=(*words.notes, *([hot.text] if hot else [])))
     emit(runtime, ModelAsked(speaker=speaker, model=rules.model))
+    if (account := charged_account()) is not None:
+        account.release_kept()
     order = ImageOrder(
         words.prompt, rules.negative, rules.pixels, rules.steps, rules.guidance, rules.seed
     )

@@ -177,7 +177,8 @@ async def speak_with_tools(
         except ModelUnavailableError as error:
             tries = [attempt for part in parts for attempt in part.attempts]
             spent = sum((part.usage for part in parts), error.usage or Usage())
-            raise ModelUnavailableError(str(error), [*tries, *error.attempts], spent) from error
+            kind = type(error)  # a spent budget stays one
+            raise kind(error.what, [*tries, *error.attempts], spent, cure=error.cure) from error
         reply = parts[-1]
         callbacks.on_turn(reply)
         if not reply.calls or last:
