@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts bench picture screenshot house layout constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts bench budgets picture screenshot house layout constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,9 @@ contracts: .venv/.developing
 
 bench: .venv/.developing  ## measure what orchestration costs, against a local server
 	.venv/bin/python -m mom_council.benchmarks
+
+budgets: .venv/.developing  ## try budgets against a log of requests; make the table in docs/reliability.md again
+	.venv/bin/python -m mom_council.benchmarks.budgets --runs 240 --write docs/reliability.md
 
 house: .venv/.developing  ## print how large and how clean the code is, beside its limits
 	.venv/bin/python -m mom_council.tests.house --rooms
