@@ -213,3 +213,25 @@ def next_speakers(state: CouncilState, council: Council) -> tuple[str, ...]:
     if council.deliberation.mode == "sequential":
         return ready[:1]
     return next_wave(ready, round_, layer, state, council)
+
+
+def cuts_by_budget(
+    state: CouncilState, council: Council, stop: str | None, *, voted: bool
+) -> list[str]:
+    """What the budget left out of the round that was counted, in words: the vote, another round.
+
+    Args:
+        state: the table.
+        council: its rules.
+        stop: why the round is the last.
+        voted: whether anybody was asked for a ballot, or there was nothing new to vote on.
+    """
+    turn, rounds = current_turn(state), council.deliberation.rounds
+    cuts = []
+    if not voted and wants_ballots(state, council):
+        spent = exceeded_budget(state, council, more_calls=2)
+        why = f"the budget is spent: {spent}" if spent else "the question's time was over"
+        cuts.append(f"The vote was skipped ({why}); equal answers were counted.")
+    if stop == "budget" and turn.round < rounds.max:
+        cuts.append(f"The budget has no room for round {turn.round + 1} of {rounds.max}.")
+    return cuts

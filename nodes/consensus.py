@@ -16,11 +16,11 @@ from mom_council.deliberation.ask_model import make_absence
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Counted, Missed, Noted, Speaker, emit
 from mom_council.deliberation.schedule import (
+    cuts_by_budget,
     first_layer,
     independent_answers,
     next_speakers,
     unneeded_characters,
-    wants_ballots,
 )
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.deliberation.status import advise
@@ -85,7 +85,8 @@ async def consensus(
     stop = why()
     if stop not in _SETTLED:
         stop = why(budget_spent=_spent(state, runtime, council))
-    left_out = _cuts_by_budget(state, council, stop)
+    voted = _was_anybody_asked(state, turn.round) or _silent(state, turn.round)
+    left_out = cuts_by_budget(state, council, stop, voted=voted)
     for one in left_out:
         emit(runtime, Noted(text=one))
     if stop is None and first_layer(state, council, turn.round + 1) is None:
@@ -232,17 +233,3 @@ def _spent(state: CouncilState, runtime: Runtime[CouncilContext], council: Counc
     left = selectors.remaining_seconds(state, council, context_of(runtime))
     speakers = max(1, len(next_speakers(state, council)))
     return left == 0 or selectors.exceeded_budget(state, council, more_calls=speakers) is not None
-
-
-def _cuts_by_budget(state: CouncilState, council: Council, stop: str | None) -> list[str]:
-    """What the budget left out, in words: the vote, and further rounds."""
-    turn, rounds = selectors.current_turn(state), council.deliberation.rounds
-    cuts = []
-    asked = _was_anybody_asked(state, turn.round)
-    if not asked and not _silent(state, turn.round) and wants_ballots(state, council):
-        spent = selectors.exceeded_budget(state, council, more_calls=2)
-        why = f"the budget is spent: {spent}" if spent else "the question's time was over"
-        cuts.append(f"The vote was skipped ({why}); equal answers were counted.")
-    if stop == "budget" and turn.round < rounds.max:
-        cuts.append(f"The budget has no room for round {turn.round + 1} of {rounds.max}.")
-    return cuts
