@@ -64,10 +64,7 @@ class Usage(Record):
     seconds: float = Field(
         default=0.0, ge=0, description="wall time, from asking to the last token"
     )
-    estimated: bool = Field(
-        default=False,
-        description="whether a reply did not say its tokens, and the most that they can be counts",
-    )
+    estimated: bool = Field(default=False, description="where a reply told none, the most counts")
 
     def __add__(self, other: Usage) -> Usage:
         """Sum two usages; an unknown on one side leaves the known part of the other."""

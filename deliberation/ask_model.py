@@ -10,7 +10,8 @@ keeps its thread, and is neither paid nor done a second time.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,8 +36,10 @@ from mom_council.deliberation.events import (
 )
 from mom_council.deliberation.journal import open_record
 from mom_council.deliberation.people import ask_person
+from mom_council.deliberation.selectors import spends_within_limits
+from mom_council.deliberation.state import CouncilState
 from mom_council.errors import CouncilError, ModelError, ModelUnavailableError, OverBudgetError
-from mom_council.models.prices import take_counted
+from mom_council.models.prices import charge_to, count_requests, take_counted
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.tool_offer import ToolCall, ToolDefinition, ToolResult
@@ -54,6 +57,20 @@ from mom_council.seams.langgraph import has_checkpointer
 
 _TOLD = 500
 """Characters of arguments and results that an event carries."""
+
+
+@asynccontextmanager
+async def within_budget(
+    state: CouncilState, runtime: Runtime[Any], council: Council, node: str
+) -> AsyncIterator[None]:
+    """Count the requests of a node, and charge them to the question's budget, where it has one."""
+    account = None
+    if spends_within_limits(council):
+        from mom_council.deliberation.budget import open_account
+
+        account = await open_account(state, runtime, council, node)
+    with charge_to(account), count_requests():
+        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, voter_node
+from mom_council.deliberation.ask_model import within_budget
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.deliberation.fan_out import Races
 from mom_council.deliberation.journal import keep_journal
-from mom_council.deliberation.selectors import effective_council, spends_within_limits
+from mom_council.deliberation.selectors import effective_council
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
 from mom_council.graph.compiled import CouncilBuilder, CouncilGraph
@@ -30,7 +31,7 @@ from mom_council.graph.edges import (
     to_speakers,
 )
 from mom_council.models.clients import run_in_background_loop
-from mom_council.models.prices import charge_to, count_requests, read_table
+from mom_council.models.prices import read_table
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools, refuse_tools
 from mom_council.nodes.annotator import annotator
 from mom_council.nodes.character import character
@@ -266,13 +267,9 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
 
     async def run(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         council = ruled(state, runtime)
-        account = None
-        if spends_within_limits(council):
-            from mom_council.deliberation.budget import open_account
-
-            account = await open_account(state, runtime, council, called)
-        with keep_journal(runtime), charge_to(account), count_requests():
-            return await act(state, runtime, council)
+        with keep_journal(runtime):
+            async with within_budget(state, runtime, council, called):
+                return await act(state, runtime, council)
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         return run_in_background_loop(run, state, runtime)

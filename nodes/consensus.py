@@ -113,22 +113,19 @@ async def _measure(
         return None, {}
     texts = list(dict.fromkeys(plain_text(proposal.text) for proposal in standing))
     began = time.monotonic()
+    vectors, fault = [], ""
     try:
         vectors = await embed(council.models[likeness.model], texts, prices=council.prices)
     except (ModelError, CouncilError) as error:
-        note = f"Likeness was told by words alone: {error}"
-        emit(runtime, Noted(text=note))
-        return None, {"notes": [Note(text=note)], "segments": [_embedded(likeness.model, began)]}
+        fault = f"Likeness was told by words alone: {error}"
+    usage = take_counted() + Usage(seconds=time.monotonic() - began)
+    segment = Segment(node="consensus", name="likeness", model=likeness.model, usage=usage)
+    if fault:
+        emit(runtime, Noted(text=fault))
+        return None, {"notes": [Note(text=fault)], "segments": [segment]}
     of = dict(zip(texts, vectors, strict=True))
-    segment = _embedded(likeness.model, began)
     measure = Measure(lambda one, other: cosine(of[one], of[other]), likeness.threshold)
     return measure, {"segments": [segment]}
-
-
-def _embedded(model: str, began: float) -> Segment:
-    """What the requests for vectors used."""
-    seconds = Usage(seconds=time.monotonic() - began)
-    return Segment(node="consensus", name="likeness", model=model, usage=take_counted() + seconds)
 
 
 def _voters_asked(state: CouncilState, verdict: Verdict, round_: int) -> int:
