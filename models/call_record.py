@@ -61,6 +61,7 @@ class CallRecord:
         messages: Sequence[BaseMessage] = (),
         attempts: Sequence[Attempt] = (),
         spent: Usage | None = None,
+        most: Usage | None = None,
     ) -> None:
         """Write down that a request is about to leave.
 
@@ -69,6 +70,7 @@ class CallRecord:
             messages: what is sent.
             attempts: the call's requests before this one.
             spent: what those cost.
+            most: what was reserved for it, where a budget is limited.
         """
         line: JsonObject = {
             "model": model,
@@ -78,6 +80,8 @@ class CallRecord:
             line["attempts"] = [one.model_dump(exclude_defaults=True) for one in attempts]
         if spent is not None and spent.calls:
             line["spent"] = spent.model_dump(exclude_defaults=True)
+        if most is not None:
+            line["most"] = most.model_dump(exclude_defaults=True)
         await self._next(line)
 
     async def finish(self, result: JsonObject) -> None:
@@ -97,4 +101,6 @@ class CallRecord:
         before = [Attempt.model_validate(one) for one in last.get("attempts", ())]
         self.attempts = (*before, Attempt(model=last["model"], error=STOPPED))
         under_way = Usage(calls=1, input_tokens=last["tokens"] or None)
+        if most := last.get("most"):
+            under_way = Usage.model_validate(most)
         self.spent = Usage.model_validate(last.get("spent", {})) + under_way

@@ -306,7 +306,10 @@ class ModelCall:
         sent, began = await self._admit()
         before = self._meter.tokens
         log, spent = self._log, self._log.spent + self._meter.usage(0.0)
-        await self._question.record.begin(self._model.key, self._messages, log.attempts, spent)
+        most = None if self._budget is None else self._budget.reserved
+        await self._question.record.begin(
+            self._model.key, self._messages, log.attempts, spent, most
+        )
         response = await self._request(chat, self._deadline or began)
         if sent is not None and self._meter.tokens > before:
             sent.tokens = self._meter.tokens - before

@@ -25,6 +25,7 @@ from mom_council.models.spending import (
     Reservation,
     reserve,
 )
+from mom_council.records import Usage
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -57,6 +58,8 @@ class RequestBudget:
         self._meter = meter
         self._price = price
         self._here = here
+        self.reserved: Usage | None = None
+        """What the last request may use, where that is measured."""
         self._longest: int | None = None
         """Tokens of the answer, where nobody but the budget limits it."""
         self._name = ANSWER_BOUNDS[0]
@@ -80,7 +83,9 @@ class RequestBudget:
         need = Need(
             most_prompt_tokens(messages, *schemas), most, min(most, LEAST_ANSWER), self._price
         )
-        return await reserve(self._account, need)
+        reservation = await reserve(self._account, need)
+        self.reserved = reservation.most
+        return reservation
 
     def length_limit(self, reservation: Reservation, params: Mapping[str, Any]) -> dict[str, Any]:
         """The parameter that makes a reservation true; empty where the council's own does."""

@@ -230,6 +230,19 @@ class Reservation:
     """Whether it matters how many tokens the reply says."""
     _open: bool = field(default=True, init=False)
 
+    @property
+    def most(self) -> Usage | None:
+        """What the request may use, where that is measured."""
+        if not self.measured:
+            return None
+        return Usage(
+            calls=1,
+            input_tokens=self.need.input_tokens,
+            output_tokens=self.output,
+            usd=None if self.need.price is None else self.amount.usd,
+            estimated=True,
+        )
+
     def settle(self, usage: Usage | None) -> None:
         """Replace what was reserved by what it was; None: the request was never sent."""
         spent = NOTHING
