@@ -36,7 +36,7 @@ def record(
 ) -> list[RecordedQuestion]:
     """The recording of these questions; `cal` and `eval` take turns."""
     prompts = [
-        render("character", style="short", question=each.text, earlier=[], **_PERSONA)
+        render("character", style="tiny", question=each.text, earlier=[], **_PERSONA)
         for each in asked
     ]
     replies: dict[str, list[str]] = {}

@@ -359,7 +359,7 @@ class Council(Section):
     tracing: Tracing = Field(default=Tracing(), description="what is recorded about a run")
     prompts: str = Field(
         default="standard",
-        description="standard, short (for very small models), or a folder with your own templates",
+        description="standard, short (for small models), or a folder with your own templates",
     )
     prices: str | None = Field(
         default=None,

@@ -21,7 +21,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from mom_council.councils.schema import Character, Council, Synthesizer, Tool
-from mom_council.deliberation.context import context_of
+from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.conversation import NO_PICTURES, Pictures, with_pictures
 from mom_council.deliberation.events import (
     Called,
@@ -50,7 +50,7 @@ from mom_council.models.tools.tool_loop import (
     speak_with_tools,
 )
 from mom_council.models.tools.toolset import CallerTools, open_toolset
-from mom_council.prompts import Prompt
+from mom_council.prompts import Prompt, tries_to_act
 from mom_council.records import Absence, AbsenceReason, Note, Segment, Usage
 from mom_council.redaction import redact
 from mom_council.seams.langgraph import has_checkpointer
@@ -326,3 +326,29 @@ def _marked(speaker: Speaker) -> RunnableConfig:
             "layer": speaker.layer,
         },
     }
+
+
+def notes_of_attempt(runtime: Runtime[CouncilContext], name: str, text: str) -> list[Note]:
+    """What a reader should know of an answer that tries to act as a part of others' prompts."""
+    if not (attempt := tries_to_act(text)):
+        return []
+    says = f"{name}'s answer was read as material only, because {attempt}."
+    emit(runtime, Noted(text=says))
+    return [Note(text=says, about=name)]
+
+
+def proposal_fault(reply: Reply) -> tuple[AbsenceReason, str] | None:
+    """Why a reply is no proposal."""
+    if reply.finish in ("refused", "filtered") and not reply.text.strip():
+        return "refused", reply.detail or "the provider withheld the answer"
+    if not reply.text.strip():
+        return "empty", "the model answered nothing"
+    if _garbled(reply.text):
+        return "garbled", "the answer is no readable text"
+    return None
+
+
+def _garbled(text: str) -> bool:
+    """Whether a text is mostly characters that no text has: controls and decoding failures."""
+    bad = sum(1 for c in text if c == "\ufffd" or (ord(c) < 32 and c not in "\t\n\r\f"))
+    return bad * 5 > len(text)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mom_council.councils.schema import Council
 from mom_council.extensions.protocol import At, Change, Extension
+from mom_council.prompts import fenced
 
 _ASKED = "What was said before this, in short?"
 _SYSTEM = (
@@ -111,9 +112,9 @@ class Summary(Extension):
         start, before = earlier
         parts = [f"What was summed up so far:\n{before}"] if before else []
         parts += [f"{_who(m)}: {m.text[:_LONGEST_MESSAGE]}" for m in messages[start:upto]]
-        talk = "\n\n".join(parts).replace("</conversation", "< /conversation")
+        talk = fenced("\n\n".join(parts), "conversation")
         wanted = _WANTED.format(words=self.settings.words)
-        asked = f"<conversation>\n{talk}\n</conversation>\n\n{wanted}"
+        asked = f"{talk}\n\n{wanted}"
         text = (
             await at.ask(self._model(at), [SystemMessage(_SYSTEM), HumanMessage(asked)])
         ).strip()

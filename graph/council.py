@@ -188,8 +188,9 @@ def compile_council(
     """Compile a council's graph, with room for its longest deliberation."""
     built = build_graph(council, extensions, tools=tools)
     graph = built.compile(checkpointer=checkpointer, name=council.name)
-    limit = supersteps_at_most(council)
-    return graph.with_config(recursion_limit=limit, callbacks=tracers_of(council.tracing))
+    rules = council.tracing
+    tracers = [] if rules.langsmith and rules.content else tracers_of(rules)
+    return graph.with_config(recursion_limit=supersteps_at_most(council), callbacks=tracers)
 
 
 def compile_synthesizer(council: Council) -> CompiledStateGraph[Any, Any, Any, Any]:

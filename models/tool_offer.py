@@ -19,6 +19,7 @@ from mom_council.councils.schema import Model
 from mom_council.models.adaptation import LearnedLimits, SchemaConstraint, model_address
 from mom_council.models.capabilities import probed_capabilities
 from mom_council.models.stream_parser import AnswerReader, answer_in
+from mom_council.prompts import fenced
 from mom_council.records import Record
 from mom_council.redaction import redact_known
 from mom_council.vendors import vendor_of
@@ -26,7 +27,7 @@ from mom_council.voting.reading import json_values
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 
     from mom_council.models.retry import Failure
 
@@ -218,8 +219,7 @@ def tools_as_text(messages: Sequence[BaseMessage], offer: str = "") -> list[Base
             parts = [message.text, *(call.words for call in tool_calls_in(message))]
             plain.append(AIMessage("\n".join(part for part in parts if part)))
         elif isinstance(message, ToolMessage):
-            text = message.text.replace("</result", "<\\/result")  # it cannot end its own fence
-            result = f'<result tool="{message.name}">\n{text}\n</result>'
+            result = str(fenced_result(message).text)
             if plain and plain[-1].additional_kwargs.get("results"):
                 # Many chat templates refuse two messages of one role in a row.
                 result = f"{plain.pop().text}\n{result}"
@@ -232,6 +232,15 @@ def tools_as_text(messages: Sequence[BaseMessage], offer: str = "") -> list[Base
         system = plain.pop(0).text if plain and plain[0].type == "system" else ""
         plain.insert(0, SystemMessage("\n\n".join(part for part in (system, offer) if part)))
     return plain
+
+
+def fenced_result(message: ToolMessage) -> ToolMessage:
+    """What a tool gave, between tags, so that it cannot act as a part of the conversation."""
+    if message.additional_kwargs.get("fenced"):
+        return message
+    text = fenced(message.text, "result", tool=message.name)
+    marked = {**message.additional_kwargs, "fenced": True}
+    return message.model_copy(update={"content": text, "additional_kwargs": marked})
 
 
 def _are_results(message: BaseMessage) -> bool:

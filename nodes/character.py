@@ -19,6 +19,8 @@ from mom_council.deliberation.ask_model import (
     compose_messages,
     failed_segment,
     make_absence,
+    notes_of_attempt,
+    proposal_fault,
     tool_access,
 )
 from mom_council.deliberation.context import CouncilContext, context_of
@@ -60,28 +62,25 @@ def character(name: str, races: Races, tools: CallerTools = NO_TOOLS) -> Any:
         try:
             reply, segment = await race.run(
                 _answer(who, speaker, state, runtime, council, access),
-                counts=lambda spoken: _fault(spoken[0]) is None,
+                counts=lambda spoken: proposal_fault(spoken[0]) is None,
                 settles=settles if council.deliberation.stop != "all" else never,
                 seconds=left,
             )
         except ModelError as error:
-            return _missed(
-                runtime,
-                speaker,
-                *absence_reason(error),
-                [failed_segment(speaker, who.model, error)],
-            )
-        except TooLate:
+            failed = [failed_segment(speaker, who.model, error)]
+            return _missed(runtime, speaker, *absence_reason(error), failed)
+        except (TooLate, OutOfTime) as error:
             cut = cancelled_segment(speaker, who.model, began, access)
+            if isinstance(error, OutOfTime):
+                return _missed(runtime, speaker, "budget", "the question's time was over", [cut])
             if race.settled:
                 return _missed(runtime, speaker, "settled", "the others had settled it", [cut])
             return _missed(runtime, speaker, "late", "a quorum had answered", [cut])
-        except OutOfTime:
-            cut = cancelled_segment(speaker, who.model, began, access)
-            return _missed(runtime, speaker, "budget", "the question's time was over", [cut])
-        if fault := _fault(reply):
+        if fault := proposal_fault(reply):
             return _missed(runtime, speaker, *fault, [segment])
-        return {"proposals": [_proposal(reply, segment, state, council)], "segments": [segment]}
+        proposals = [_proposal(reply, segment, state, council)]
+        notes = notes_of_attempt(runtime, name, reply.text)
+        return {"proposals": proposals, "segments": [segment], "notes": notes}
 
     return speaks
 
@@ -159,8 +158,7 @@ def _messages(
 def _earlier(who: Character, state: CouncilState, council: Council) -> tuple[list[str], str]:
     """What this character reads: the layer before it, the round before it, or those before it.
 
-    Never a proposal of its own round and layer, unless the council speaks one after another. Its
-    own last proposal is told apart; the others are in a seeded order that names nobody.
+    Never of its own round and layer, unless in sequence. Its own stands apart; others are shuffled.
     """
     turn = selectors.current_turn(state)
     read: Sequence[Proposal] = ()
@@ -178,23 +176,6 @@ def _earlier(who: Character, state: CouncilState, council: Council) -> tuple[lis
     )
     own = next((p.text for p in read if p.character == who.name), "")
     return others, own
-
-
-def _fault(reply: Reply) -> tuple[AbsenceReason, str] | None:
-    """Why a reply is no proposal."""
-    if reply.finish in ("refused", "filtered") and not reply.text.strip():
-        return "refused", reply.detail or "the provider withheld the answer"
-    if not reply.text.strip():
-        return "empty", "the model answered nothing"
-    if _garbled(reply.text):
-        return "garbled", "the answer is no readable text"
-    return None
-
-
-def _garbled(text: str) -> bool:
-    """Whether a text is mostly characters that no text has: controls and decoding failures."""
-    bad = sum(1 for c in text if c == "\ufffd" or (ord(c) < 32 and c not in "\t\n\r\f"))
-    return bad * 5 > len(text)
 
 
 def _missed(

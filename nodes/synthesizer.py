@@ -31,7 +31,7 @@ from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
 from mom_council.models.tool_offer import ToolCall
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools
-from mom_council.prompts import fill, render
+from mom_council.prompts import fill, render, without_marks
 from mom_council.records import AnswerFinish, Proposal, Segment, Verdict
 from mom_council.voting.dissent import (
     compare,
@@ -152,7 +152,7 @@ async def _write(
     emit(runtime, Noted(text=ASKED_AGAIN))
     more: list[AnyMessage] = [
         AIMessage(written.text),
-        HumanMessage(f"{contradiction} {WRITE_AGAIN}"),
+        HumanMessage(f"{without_marks(contradiction)} {WRITE_AGAIN}"),
     ]
     prompt = prompt._replace(messages=[*prompt.messages, *more])
     again = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)

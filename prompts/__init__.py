@@ -1,13 +1,34 @@
 """Prompts: one Markdown/Jinja file for each node that asks a model, and `render`.
 
 A file has two parts, headed by the comments `<!-- system -->` and `<!-- user -->`. The file is cut
-before it is rendered, so nothing that a user or a model wrote can open a new part.
+before it is rendered, so nothing that a user or a model wrote can open a new part. What others
+wrote is fenced (`{{ text | fenced("proposal", number=1) }}`, see `fenced`).
+
+There are three styles: `standard`, `short` for small models, and `tiny` for the three that come
+with the package. Those were trained on the very bytes of their prompts and know no fence: there a
+text stands on one line, so that it cannot begin a line of the prompt.
+
+Fences around what others wrote, so that nothing in it can act as a part of a prompt.
+
+A fenced text stands between `<tag ... fence="CODE">` and `</tag fence="CODE">`. The code is made
+from everything that the prompt quotes and from a secret of this machine. Whoever writes the text
+cannot guess it, because it changes with each letter of the text. Yet the same prompt has the same
+code again: a resumed run sends the same bytes, and caches of prompts and answers know them.
+
+Inside, what looks like one of our tags, or like the marks between the turns of a chat, is broken by
+a blank. Letters that nobody can see are removed from what others wrote.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
+import hmac
+import os
 import re
+import secrets
+import unicodedata
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,10 +37,11 @@ from typing import Any, NamedTuple
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from mom_council.errors import CouncilError
+from mom_council import paths
+from mom_council.errors import CouncilError, StorageError
 
 _HERE = Path(__file__).parent
-STYLES = ("standard", "short")
+STYLES = ("standard", "short", "tiny")
 _FAILURES = (
     *(jinja2.TemplateError, SyntaxError, ArithmeticError, TypeError, ValueError, LookupError),
     *(AttributeError, RecursionError, MemoryError),
@@ -42,13 +64,14 @@ def render(node: str, /, *, style: str = "standard", **values: Any) -> Prompt:
 
     Args:
         node: the node's name, which is the file's name without `.md`.
-        style: `standard`, `short`, or a folder; what a folder lacks comes from `standard`.
+        style: one of `STYLES`, or a folder; what one lacks comes from `standard`.
         values: what the template may use; a name that it uses and that is missing is an error.
 
     Raises:
         CouncilError: there is no such prompt, or the template does not render.
     """
     try:
+        values["fence"] = code_of(node, values)
         with _limits(style):
             system, user = _parts(node, style)
             return Prompt(_tidy(system.render(values)), _tidy(user.render(values)))
@@ -78,13 +101,14 @@ def fill(
     """
     full_question = question
     if restated:
-        full_question += f"\n\n(In the light of the conversation this means: {restated})"
+        meant = fenced(restated, "restated")
+        full_question += f"\n\nIn the light of the conversation this means:\n{meant}"
     numbered = list(enumerate(proposals, 1))
+    code = code_of(question, restated, proposals)
     filled = {
         "user_query": full_question,
         "responses": "\n\n".join(
-            f'<proposal number="{n}">\n{within(text, "proposal")}\n</proposal>'
-            for n, (text, _) in numbered
+            fenced(text, "proposal", code, number=n) for n, (text, _) in numbered
         ),
         "response_weights": ", ".join(f"proposal {n}: {weight:g}" for n, (_, weight) in numbered),
     }
@@ -108,7 +132,7 @@ def _source(name: str, style: str) -> str:
     folder = _HERE / style if style in STYLES else Path(style).expanduser()
     if style not in STYLES and not folder.is_dir():
         raise CouncilError(
-            f"prompts: {style!r} is neither 'standard' nor 'short' nor a folder",
+            f"prompts: {style!r} is neither 'standard', 'short' or 'tiny' nor a folder",
             cure="name one of them",
         )
     for place in (folder, _HERE / "standard"):
@@ -142,14 +166,23 @@ def _jinja(*, own: bool) -> ImmutableSandboxedEnvironment:
     environment = kind(
         undefined=jinja2.StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["within"] = within
+    environment.filters["fenced"] = _fenced
+    environment.filters["one_line"] = one_line
     environment.filters["restated"] = restated
+    # Templates of one's own, written before there were fences.
+    environment.filters["within"] = lambda text, tag: without_marks(text)
     return environment
 
 
-def within(text: str, tag: str) -> str:
-    """A text that stands between `<tag>` and `</tag>`, and cannot end the tag itself."""
-    return re.sub(rf"<(\s*/\s*{tag})", r"< \1", text, flags=re.IGNORECASE)
+@jinja2.pass_context
+def _fenced(context: jinja2.runtime.Context, text: str, tag: str, **about: object) -> str:
+    """The filter `fenced`, which knows the prompt's code."""
+    return fenced(text, tag, context["fence"], **about)
+
+
+def one_line(text: str) -> str:
+    """A text that cannot begin a line of a prompt without fences."""
+    return " ".join(without_marks(without_hidden(text)).split())
 
 
 _SUM = re.compile(
@@ -190,3 +223,153 @@ def restated(question: str, as_formula: bool) -> str:
 
 def _tidy(text: str) -> str:
     return text.strip()
+
+
+TAGS = (
+    "question",
+    "restated",
+    "proposal",
+    "candidate",
+    "answer",
+    "own_answer",
+    "pair",
+    "comparison",
+    "attachment",
+    "picture",
+    "result",
+    "material",
+    "request",
+    "wish",
+    "conversation",
+)
+"""Every tag that a prompt of ours uses."""
+
+_ASKED = ("question", "request", "wish")
+"""What a person asked stays as it is, to the last letter."""
+
+_LENGTH = 12
+"""Letters of a code: 48 bits."""
+
+_UNSEEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff"
+)
+_HIDDEN = re.compile(
+    "(\U0001f3f4[\U000e0000-\U000e007f]{1,7})|[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)
+"""Turned-around writing, and letters that no screen shows; those of flags stay."""
+_OPENING = "<\uff1c\ufe64\u2039\u3008\u27e8\u02c2\u226a\u00ab\u276e\u29fc"
+_SLASHES = "/\uff0f\u2044\u2215\u29f8"
+_TAG_LIKE = re.compile(
+    rf"(?P<open>[{_OPENING}]|&lt;|&#0*60;|&#x0*3c;|\\u003c)(?P<name>[\s{_SLASHES}{_UNSEEN}]*"
+    rf"(?P<word>[\w\u002d{_UNSEEN}]{{4,40}}))",
+    re.IGNORECASE,
+)
+_LETTERS = str.maketrans("асеіјорѕухԁӏԛԝһոοαειρυνκτ", "aceijopsuxdlqwhnoaeipuvkt")
+"""Cyrillic, Armenian and Greek letters, as the Latin ones that they look like."""
+_TURN_MARKS = re.compile(
+    r"<(?=\|[\w ]{2,40}\|>|/?s>|/?(?:start|end)_of_turn>|<SYS>>|</SYS>>|/?(?:think|system)>)"
+    r"|\[(?=/?INST\]|/?SYSTEM_PROMPT\]|/?AVAILABLE_TOOLS\]|TOOL_CALLS\])",
+    re.IGNORECASE,
+)
+"""What stands between the turns in the chat templates of many models."""
+_SPEECH = re.compile(
+    r"(?:ignore|disregard|forget|override)\b.{0,40}\b(?:previous|above|prior|earlier|all|other|your)\b"
+    r".{0,40}\b(?:instructions?|prompts?|candidates|proposals|messages)\b"
+    r"|\b(?:vote|choose|rank|pick|select|score)\b.{0,20}\b(?:for me|me first|this (?:one|answer|"
+    r"candidate|proposal)|my (?:answer|proposal))"
+    r"|\b(?:attention|note|message|instructions?)\b[^.\n]{0,20}\b(?:voters?|judges?|synthesizer|"
+    r"annotator|council members?)\b"
+    r"|^\W{0,4}(?:system|developer)(?: (?:prompt|message|note))?\W{0,3}:",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+
+
+def code_of(*quoted: object, secret: bytes | None = None) -> str:
+    """The code of a prompt or a text that quotes this; nobody can tell it without the secret."""
+    text = "\0".join(map(repr, quoted)).encode("utf-8", "surrogatepass")
+    return hmac.new(
+        secret or _secret(os.environ.get(paths.VARIABLE, "")), text, hashlib.sha256
+    ).hexdigest()[:_LENGTH]
+
+
+def fenced(text: str, tag: str, code: str = "", **about: object) -> str:
+    """A text between its tags.
+
+    Args:
+        text: what somebody wrote.
+        tag: one of `TAGS`.
+        code: the prompt's; left out, one that the text alone decides.
+        about: attributes of the opening tag.
+    """
+    code = code or code_of(tag, text)
+    text = _without_tags(text) if tag in _ASKED else without_marks(without_hidden(text))
+    attributes = "".join(f' {name}="{_attribute(value)}"' for name, value in about.items() if value)
+    return f'<{tag}{attributes} fence="{code}">\n{text}\n</{tag} fence="{code}">'
+
+
+def without_hidden(text: str) -> str:
+    """The text without letters that nobody can see, and without turned-around writing."""
+    return _HIDDEN.sub(r"\1", text)
+
+
+def without_marks(text: str) -> str:
+    """The text without anything that could end its fence, open another, or end a turn."""
+    return _TURN_MARKS.sub(lambda mark: f"{mark[0]} ", _without_tags(text))
+
+
+def _without_tags(text: str) -> str:
+    return _TAG_LIKE.sub(_broken, text)
+
+
+def tries_to_act(text: str) -> str:
+    """What in a text is meant for those who read it as material, in words; empty: nothing."""
+    if any(_is_ours(match) and _is_structure(match, text) for match in _TAG_LIKE.finditer(text)):
+        return "it writes the tags of the council's prompts"
+    if _TURN_MARKS.search(text):
+        return "it writes marks that begin another turn"
+    if len(without_hidden(text)) + 8 < len(text):
+        return "it holds text that nobody can see"
+    if _SPEECH.search(text):
+        return "it gives instructions to those who judge it"
+    return ""
+
+
+def _is_structure(match: re.Match[str], text: str) -> bool:
+    """Whether a tag is closed or has an attribute of ours: more than a word in brackets."""
+    after = text[match.end() : match.end() + 24]
+    return any(slash in match["name"] for slash in _SLASHES) or bool(
+        re.match(r"\s+(?:label|number|fence|author|support|weight)\s*=", after)
+    )
+
+
+def _is_ours(match: re.Match[str]) -> bool:
+    word = re.sub(f"[{_UNSEEN}]", "", match["word"])
+    plain = unicodedata.normalize("NFKC", word).casefold().translate(_LETTERS)
+    return plain.startswith(TAGS)
+
+
+def _broken(match: re.Match[str]) -> str:
+    return f"{match['open']} {match['name']}" if _is_ours(match) else match[0]
+
+
+def _attribute(value: object) -> str:
+    return re.sub(r'["<>\n\r]', "'", str(value))
+
+
+@functools.lru_cache(maxsize=8)
+def _secret(folder: str) -> bytes:
+    """The secret of this machine; where it cannot be kept, one of this process."""
+    fresh = secrets.token_hex(32)
+    try:
+        file = paths.ensure(Path(folder) if folder else paths.data_dir()) / "fence.key"
+        if not file.exists():
+            # Another process may do the same now: whoever links first has written all of it.
+            own = file.with_name(f"fence.{fresh[:8]}")
+            own.touch(0o600)
+            own.write_text(fresh, encoding="ascii")
+            with contextlib.suppress(FileExistsError):
+                file.hardlink_to(own)
+            own.unlink()
+        return (file.read_text(encoding="ascii").strip() or fresh).encode()
+    except (OSError, ValueError, StorageError):
+        return fresh.encode()

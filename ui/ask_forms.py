@@ -15,7 +15,9 @@ from mom_council.ui.safe import inert
 from mom_council.voting.ballot_forms import BallotForm
 from mom_council.voting.methods import METHODS
 
-_CANDIDATE = re.compile(r'<candidate label="(?P<label>[^"]+)">(?P<text>.*?)</candidate>', re.DOTALL)
+_CANDIDATE = re.compile(
+    r'<candidate label="(?P<label>[^"]+)"[^>]*>(?P<text>.*?)</candidate\b', re.DOTALL
+)
 
 
 def draw_asks(thread: str, asks: tuple[PersonRequest, ...], method: str) -> None:

@@ -217,25 +217,25 @@ def _prompted(rng: random.Random, q: Question, model: int | None) -> Example:
     name = nonsense(rng).capitalize() if strange else rng.choice(NAMES)
     persona = {"name": name, "personality": _personality(rng)}
     if q.kind == "route" or dice < plain:
-        system, user = render("character", style="short", question=q.text, earlier=[], **persona)
+        system, user = render("character", style="tiny", question=q.text, earlier=[], **persona)
         answer, kind = q.answer, q.kind
     elif dice < plain + again:
         earlier = _given(rng, q, at_least_right=0.8)
         system, user = render(
-            "character", style="short", question=q.text, earlier=earlier, **persona
+            "character", style="tiny", question=q.text, earlier=earlier, **persona
         )
         answer, kind = q.answer, "again"
     elif dice < plain + again + ballot:
         given = _given(rng, q, at_least_right=0.75)
         candidates = [{"label": "ABCDEF"[i], "text": text} for i, text in enumerate(given)]
         system, user = render(
-            "vote", style="short", question=q.text, candidates=candidates, **persona
+            "vote", style="tiny", question=q.text, candidates=candidates, **persona
         )
         answer, kind = (q.answer if q.answer in given else _most(given)), "vote"
     else:
         given = _given(rng, q, at_least_right=0.75)
         proposals, best = _supported(rng, given, q.answer)
-        system, user = render("synthesizer", style="short", question=q.text, proposals=proposals)
+        system, user = render("synthesizer", style="tiny", question=q.text, proposals=proposals)
         answer, kind = best, "synthesis"
     example = Example(system, user, answer, kind, q.key)
     return _maybe_json(rng, example, rate=0.12)

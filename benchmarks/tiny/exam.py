@@ -135,19 +135,19 @@ def sit(weights: Sequence[Path], exam: Sequence[Question]) -> str:
 
 
 def _character(question: str, earlier: Sequence[str]) -> tuple[str, str]:
-    return render("character", style="short", question=question, earlier=list(earlier), **_PERSONA)
+    return render("character", style="tiny", question=question, earlier=list(earlier), **_PERSONA)
 
 
 def _vote(question: str, given: Sequence[str]) -> tuple[str, str]:
     candidates = [{"label": "ABC"[i], "text": text} for i, text in enumerate(given)]
-    return render("vote", style="short", question=question, candidates=candidates, **_PERSONA)
+    return render("vote", style="tiny", question=question, candidates=candidates, **_PERSONA)
 
 
 def _synthesizer(question: str, given: Sequence[str]) -> tuple[str, str]:
     proposals = [
         {"text": text, "support": f"{given.count(text)} of {len(given)} votes"} for text in given
     ]
-    return render("synthesizer", style="short", question=question, proposals=proposals)
+    return render("synthesizer", style="tiny", question=question, proposals=proposals)
 
 
 def _majorities(columns: Sequence[Sequence[str]]) -> list[str]:

@@ -58,7 +58,7 @@ def models_named(
         models[name] = resolve_alone(load_model(values), name)
     if council is not None:
         return models, council.prompts
-    return models, "short" if _all_tiny(models.values()) else "standard"
+    return models, "tiny" if _all_tiny(models.values()) else "standard"
 
 
 def _all_tiny(models: Iterable[ResolvedModel]) -> bool:

@@ -39,8 +39,10 @@ from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.models.providers import Opening
 from mom_council.voting.reading import are_same, read_answer
 
-_CANDIDATE = re.compile(r'<candidate label="(\w+)">\n(.*?)\n</candidate>', re.DOTALL)
-_PROPOSAL = re.compile(r'<proposal number="(\d+)"[^>]*>\n(.*?)\n</proposal>', re.DOTALL)
+_CANDIDATE = re.compile(r'<candidate label="(\w+)"[^>]*>\n(.*?)\n</candidate\b', re.DOTALL)
+_PROPOSAL = re.compile(
+    r'<proposal number="(\d+)"(?:[^>]*? support="(\d+))?[^>]*>\n(.*?)\n</proposal\b', re.DOTALL
+)
 _LEADS = re.compile(r"^The vote: proposal (\d+)\b.*?\bleads\b", re.MULTILINE)
 _SUPPORTED = re.compile(r"^Answer \d+ \((\d+)[^)\n]*\): ", re.MULTILINE)
 _PIECE = 400  # characters of a chunk
@@ -142,9 +144,9 @@ class ReplayChat(BaseChatModel):
         question = self._index.find(prompt)
         if question is None:
             raise LookupError(f"{self.recording!r} does not hold this question")
-        if "<request>" in prompt:
+        if "<request " in prompt:
             return '{"route": "text"}', RecordedAnswer()
-        if "<question>" in prompt:
+        if '{"restated": ' in prompt:
             kind = "closed" if any(a.ans for a in question.models.values()) else "open"
             return json.dumps({"restated": "", "kind": kind}), RecordedAnswer()
         if leading := _leading(prompt):
@@ -230,10 +232,12 @@ def _ballot(prompt: str, candidates: Sequence[tuple[str, str]], own: RecordedAns
 
 def _leading(prompt: str) -> str | None:
     """The proposal that leads, in a synthesizer's prompt; None where this is none."""
-    proposals: dict[str, str] = dict(_PROPOSAL.findall(prompt))
-    if proposals:
+    found: list[tuple[str, str, str]] = _PROPOSAL.findall(prompt)
+    if found:
+        proposals: dict[str, str] = {number: text for number, _, text in found}
+        supported = max(found, key=lambda one: int(one[1] or 0))[0]
         led = _LEADS.search(prompt)
-        return proposals.get(led[1] if led else "1", next(iter(proposals.values())))
+        return proposals.get(led[1] if led else supported, found[0][2])
     heads = list(_SUPPORTED.finditer(prompt))
     if not heads:
         return None

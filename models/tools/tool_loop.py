@@ -22,7 +22,7 @@ from mom_council.errors import ModelUnavailableError
 from mom_council.models.call_record import CallRecord
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
-from mom_council.models.tool_offer import ToolCall, ToolResult, call_message
+from mom_council.models.tool_offer import ToolCall, ToolResult, call_message, fenced_result
 from mom_council.models.tools.toolset import OpenTool, Toolset, redirect_prints
 from mom_council.records import Attempt, Usage
 from mom_council.redaction import redact
@@ -188,11 +188,13 @@ async def speak_with_tools(
         calls_made += len(reply.calls)
         conversation.append(call_message(reply.message, reply.text, reply.calls))
         conversation += [
-            ToolMessage(
-                result.text,
-                tool_call_id=result.id,
-                name=result.tool,
-                status="error" if result.failed else "success",
+            fenced_result(
+                ToolMessage(
+                    result.text,
+                    tool_call_id=result.id,
+                    name=result.tool,
+                    status="error" if result.failed else "success",
+                )
             )
             for result in results
         ]

@@ -169,7 +169,7 @@ async def test_embedded_engines_that_do_not_fit_together_run_one_after_the_other
             "characters": [{"name": f"C{n}", "model": f"tiny-{n % 3 + 1}"} for n in range(6)],
             "deliberation": {"method": "none", "rounds": {"max": 1}, "quorum": 1.0},
             "synthesizer": {"model": "tiny-3"},
-            "prompts": "short",
+            "prompts": "tiny",
             "thermal": None,
         }
     )

@@ -24,10 +24,18 @@ PERSONAS = {
 }
 ALL = tuple(PERSONAS)
 
-_CANDIDATE = re.compile(r'<candidate label="(\w+)">\n(.*?)\n</candidate>', re.DOTALL)
-_PROPOSAL = re.compile(r'<proposal number="\d+"[^>]*>\n(.*?)\n</proposal>', re.DOTALL)
-_ANSWER = re.compile(r'<answer number="\d+">\n(.*?)\n</answer>', re.DOTALL)
-_OWN = re.compile(r"<own_answer>\n(.*?)\n</own_answer>", re.DOTALL)
+_CANDIDATE = re.compile(r'<candidate label="(\w+)"[^>]*>\n(.*?)\n</candidate\b', re.DOTALL)
+_PROPOSAL = re.compile(r'<proposal number="\d+"[^>]*>\n(.*?)\n</proposal\b', re.DOTALL)
+_ANSWER = re.compile(r'<answer number="\d+"[^>]*>\n(.*?)\n</answer\b', re.DOTALL)
+_OWN = re.compile(r"<own_answer\b[^>]*>\n(.*?)\n</own_answer\b", re.DOTALL)
+
+_FENCED = re.compile(r'<(\w+)[^>]* fence="([0-9a-f]{12})">\n(.*?)\n</\1 fence="\2">', re.DOTALL)
+
+
+def unfenced(text: str) -> str:
+    """A text of a prompt without the tags around what others wrote."""
+    inner = _FENCED.sub(r"\3", text)
+    return inner if inner == text else unfenced(inner)
 
 
 def written(

@@ -97,7 +97,7 @@ async def test_where_weights_are_learned_it_says_which_kind_of_question_it_is(st
     council = desk(stage, annotator={"model": "pen"}, deliberation=rules)
     for topic, wins in (("sums", "42"), ("law", "7"), ("nonsense", "7")):
         told = json.dumps({"restated": "", "kind": "closed", "topic": topic})
-        stage.model("pen", reply=lambda body, told=told: told if "<question>" in str(body) else "x")
+        stage.model("pen", reply=lambda body, told=told: told if "restated" in str(body) else "x")
         status = (await ask(council, "What is 17 + 25?"))["status"]
         assert status.verdict.options[0].answer == wins, topic
     asked = said(stage.calls_to("pen")[0].body)

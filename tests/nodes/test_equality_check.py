@@ -9,7 +9,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from mom_council.councils.loader import load_council
 from mom_council.graph.council import build_graph, compile_council
-from mom_council.tests.graph.desk import ask, desk, question, seat, voice, voting, written
+from mom_council.tests.graph.desk import ask, desk, question, seat, unfenced, voice, voting, written
 from mom_council.tests.stage import Fault, Stage
 
 ANSWERS = {
@@ -51,7 +51,7 @@ async def test_one_cheap_model_judges_once_and_the_two_are_counted_as_one(stage:
     asked = body["messages"][-1]["content"]
     assert body["model"] == "reader"
     assert "Who found radium?" in asked
-    assert "<answer>Dr. Marie Curie</answer>\n<answer>Marie Curie</answer>" in asked
+    assert "\nDr. Marie Curie\nMarie Curie\n" in unfenced(asked)
     assert asked.count("<pair ") == 1  # nobody doubts that Bohr is somebody else
     assert status.verdict.options[0].members == ("Ada", "Boris")
     assert status.dissent == ("Clara",)

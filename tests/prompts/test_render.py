@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mom_council
@@ -68,6 +68,7 @@ def test_every_speaking_node_has_its_prompt_and_every_prompt_its_node() -> None:
     assert asked == {path.stem for path in (ROOT / "prompts" / "standard").glob("*.md")}
     assert asked == set(_values())
     assert {path.stem for path in (ROOT / "prompts" / "short").glob("*.md")} <= asked
+    assert {path.stem for path in (ROOT / "prompts" / "tiny").glob("*.md")} <= asked
     assert asked <= {path.stem for path in (ROOT / "nodes").glob("*.py")}
 
 
@@ -82,6 +83,7 @@ def test_every_prompt_renders_with_what_its_node_gives(style: str, node: str) ->
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("node", sorted(_values()))
+@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1), evil=st.booleans())
 def test_whatever_is_asked_stands_in_the_prompt_as_it_is(
     style: str, node: str, text: str, evil: bool
@@ -139,7 +141,7 @@ def test_a_template_that_does_not_work_says_which_and_why(
 
 
 def test_a_style_that_is_none_is_refused() -> None:
-    with pytest.raises(CouncilError, match="neither 'standard' nor 'short' nor a folder"):
+    with pytest.raises(CouncilError, match="neither 'standard', 'short' or 'tiny' nor a folder"):
         render("classifier", style="fancy", question="Why?")
 
 
@@ -178,5 +180,5 @@ def test_a_proposal_cannot_end_the_tag_it_stands_in() -> None:
         verdict="",
         dissent=[],
     ).user
-    assert told.count("</proposal>") == 1
+    assert told.count("</proposal") == 1
     assert "Obey me." in told

@@ -73,7 +73,7 @@ def test_a_vote_names_the_answer_and_not_its_letter(council: list[Ask]) -> None:
     candidates = [{"label": "A", "text": "41"}, {"label": "B", "text": "42"}]
     prompt = render(
         "vote",
-        style="short",
+        style="tiny",
         name="Ada",
         personality="",
         question="What is 17 + 25?",
@@ -100,13 +100,13 @@ def test_small_talk_goes_through_the_whole_council(
     candidates = [{"label": label, "text": answer} for label in "AB"]
     proposals = [{"text": answer, "support": f"{n} of 3 votes"} for n in (2, 1, 0)]
     prompts = [
-        render("character", style="short", earlier=[], **who),
-        render("character", style="short", earlier=[answer] * 3, **who),
-        render("vote", style="short", candidates=candidates, **who),
+        render("character", style="tiny", earlier=[], **who),
+        render("character", style="tiny", earlier=[answer] * 3, **who),
+        render("vote", style="tiny", candidates=candidates, **who),
     ]
     for prompt in prompts:
         assert majority([ask(*prompt) for ask in council]) == answer
-    merge = render("synthesizer", style="short", question=question, proposals=proposals)
+    merge = render("synthesizer", style="tiny", question=question, proposals=proposals)
     assert council[0](*merge) == answer
 
 
@@ -117,5 +117,5 @@ def test_the_synthesizer_writes_what_a_proposal_says(council: list[Ask]) -> None
         {"text": text, "support": f"{n} of 1 votes"}
         for text, n in (("36", 0), ("42", 1), ("42", 1))
     ]
-    merge = render("synthesizer", style="short", question="add 17 to 25", proposals=proposals)
+    merge = render("synthesizer", style="tiny", question="add 17 to 25", proposals=proposals)
     assert council[0](*merge) == "42"

@@ -19,6 +19,7 @@ from mom_council.models.speaking import Reply
 from mom_council.models.tool_offer import ToolCall, ToolResult
 from mom_council.models.tools.tool_loop import Decision, ToolCallbacks, speak_with_tools
 from mom_council.models.tools.toolset import open_toolset
+from mom_council.tests.graph.desk import unfenced
 from mom_council.tests.stage import Fault
 from mom_council.tests.stage import Reply as Line
 
@@ -71,7 +72,7 @@ def calls(*some: dict[str, Any], text: str = "") -> Line:
 
 
 def results(body: dict[str, Any]) -> list[str]:
-    return [one["content"] for one in body["messages"] if one["role"] == "tool"]
+    return [unfenced(one["content"]) for one in body["messages"] if one["role"] == "tool"]
 
 
 @BOTH
@@ -95,7 +96,7 @@ async def test_a_call_is_carried_out_and_its_result_sent_back_under_its_id(stage
     assert offered["function"]["parameters"]["properties"]["a"]["type"] == "integer"
     asked, told = second["messages"][-2:]
     assert (asked["role"], told["role"]) == ("assistant", "tool")
-    assert told["content"] == "42"
+    assert unfenced(told["content"]) == "42"
     if provider == "openai":
         assert asked["tool_calls"][0]["id"] == told["tool_call_id"] == "call_7"
         assert json.loads(asked["tool_calls"][0]["function"]["arguments"]) == {"a": 40, "b": 2}
@@ -148,7 +149,7 @@ async def test_endless_calls_end_and_the_model_must_answer(stage, provider):
     assert not last.get("tools")
     assert {one["role"] for one in last["messages"]} <= {"system", "user", "assistant"}
     assert "No more tools" in last["messages"][-1]["content"]
-    assert '<result tool="add">\n2\n</result>' in last["messages"][-1]["content"]
+    assert unfenced(last["messages"][-1]["content"]).startswith("2\nNo more tools")
 
 
 async def test_a_model_that_calls_even_without_tools_ends_with_nothing(stage):
@@ -225,7 +226,7 @@ async def test_a_result_that_is_no_text_does_not_spoil_the_request(stage):
     reply, _, _ = await use(stage, {"odd": odd}, tools=False)
     assert reply.text == "Odd."
     told = stage.calls[1].body["messages"][-1]["content"]
-    assert told == '<result tool="odd">\na?b <\\/result> c\n</result>'
+    assert unfenced(told) == "a?b < /result> c"
 
 
 async def test_a_secret_that_a_tool_prints_returns_or_raises_is_redacted(
@@ -310,7 +311,8 @@ async def test_a_model_that_cannot_call_tools_gets_them_in_words(stage, provider
     form = first.get("format") or first["response_format"]["json_schema"]["schema"]
     assert form["anyOf"][1]["properties"]["tool"] == {"const": "add"}
     assert [one["role"] for one in second["messages"]] == ["system", "user", "assistant", "user"]
-    assert second["messages"][-1]["content"] == '<result tool="add">\n42\n</result>'
+    assert second["messages"][-1]["content"].startswith('<result tool="add" fence="')
+    assert unfenced(second["messages"][-1]["content"]) == "42"
 
 
 async def test_a_model_that_answers_in_prose_all_the_same_is_heard(stage):
