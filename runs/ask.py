@@ -46,7 +46,7 @@ from mom_council.errors import DeliberationError
 from mom_council.graph.council import compile_council
 from mom_council.models.clients import close_loop_resources
 from mom_council.runs.checkpoints import MEMORY, open_checkpointer
-from mom_council.runs.follow import awake, follow, ready
+from mom_council.runs.follow import awake, follow, ready, settings_to_keep
 from mom_council.runs.words import waiting_for
 from mom_council.tracing.langsmith import settle_langsmith
 from mom_council.tracing.local import local_trace
@@ -167,7 +167,9 @@ class Run:
             if self.messages is not None:
                 graph_input = {"messages": list(self.messages)}
             else:
-                config, context = {**config, **await ready(graph, config)}, awake(context)
+                at, self.context = await ready(graph, config, self.context)
+                config = {**self.config, **at}
+                context = awake(self._with_people(self.context))
             while True:
                 followed = follow(
                     graph,
@@ -214,6 +216,7 @@ class Run:
     def config(self) -> RunnableConfig:
         """What LangGraph is told: the thread, and what the thread remembers of its question."""
         about = {"council": self.opened.council.name, "asked": self.named}
+        about |= settings_to_keep(self.context)
         if self.thread is None:
             return {"metadata": about}
         return {

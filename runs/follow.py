@@ -8,7 +8,7 @@ Going on with a run that was killed, interrupted, or had no quorum.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Overwrite, StateSnapshot
+from pydantic import ValidationError
 
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import (
@@ -254,7 +255,7 @@ async def resume(
     Raises:
         StorageError: there is no such thread, or nothing in it is open.
     """
-    config = await ready(graph, config)
+    config, context = await ready(graph, config, context)
     result: dict[str, Any] = await graph.ainvoke(
         None,
         config,
@@ -280,13 +281,19 @@ def is_open(snapshot: StateSnapshot) -> bool:
 
 
 async def ready(
-    graph: CompiledStateGraph[Any, Any, Any, Any], config: RunnableConfig
-) -> RunnableConfig:
-    """Make a thread ready to go on from None; returns the configuration to go on with.
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    config: RunnableConfig,
+    context: CouncilContext | None = None,
+) -> tuple[RunnableConfig, CouncilContext]:
+    """Make a thread ready to go on from None.
 
     After a missed quorum, those who were absent are asked again: otherwise the quorum would be
     missed again without a single call. Proposals that were made are kept. The round begins anew at
     its first layer, which may be the one that failed.
+
+    Returns:
+        The configuration to go on with, and the settings: those that the question was asked with,
+        but for what `context` says otherwise.
 
     Raises:
         StorageError: there is no such thread, or nothing in it is open.
@@ -297,11 +304,32 @@ async def ready(
         raise StorageError(f"there is no thread {thread!r}", cure="`mom threads list` shows them")
     if not is_open(snapshot):
         raise StorageError(f"thread {thread!r} is answered: nothing in it is open")
+    context = with_kept_settings(context or CouncilContext(), snapshot.metadata or {})
     if any(task.name == "quorum" and task.error for task in snapshot.tasks):
         turn = snapshot.values["seating"].model_copy(update={"layer": 0})
-        return await graph.aupdate_state(
+        config = await graph.aupdate_state(
             snapshot.config,
             {"absences": Overwrite([]), "seating": turn},
             as_node="annotator",
         )
-    return config
+    return config, context
+
+
+_OF_THE_DOOR = {"can_ask", "people", "debug", "resumed_at"}
+"""Settings that say who is in front of a run; they are not the question's."""
+
+
+def settings_to_keep(context: CouncilContext) -> dict[str, str]:
+    """The settings of a question, as its thread's checkpoints keep them; empty: there are none."""
+    kept = context.model_dump_json(exclude_defaults=True, exclude=_OF_THE_DOOR)
+    return {} if kept == "{}" else {"settings": kept}
+
+
+def with_kept_settings(context: CouncilContext, metadata: Mapping[str, Any]) -> CouncilContext:
+    """The settings that a question was asked with, under those that are given now."""
+    try:
+        kept = CouncilContext.model_validate_json(metadata.get("settings") or "{}")
+    except ValidationError:  # of another version
+        return context
+    given = set(context.model_dump(exclude_defaults=True))
+    return kept.model_copy(update={name: getattr(context, name) for name in given})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,12 +11,13 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
+from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.people import PersonRequest
-from mom_council.errors import DeliberationError
+from mom_council.errors import DeliberationError, MixtureError
 from mom_council.runs import ask
 from mom_council.runs.ask import NobodyThereError, OpenCouncil, Run, open_runs
 from mom_council.tests.graph.desk import desk, proposals, said, seat, written
-from mom_council.tests.stage import Reply, Stage
+from mom_council.tests.stage import Fault, Reply, Stage
 from mom_council.tracing.local import wait_for_traces
 from mom_council.tracing.store import TraceStore
 
@@ -172,3 +174,40 @@ async def test_a_trace_holds_no_key_and_is_left_out_on_request(
     assert "Is [" in full.summary.question
     assert "zebra-crossing" not in full.model_dump_json()
     assert "What the council says." in full.model_dump_json()
+
+
+async def test_a_resumed_question_keeps_the_settings_that_it_was_asked_with(
+    stage: Stage, saver: BaseCheckpointSaver[Any]
+) -> None:
+    """The council holds two rounds; the question was asked with one, of another method."""
+    seat(stage, NAMES)
+    rules = {"method": "plurality", "rounds": {"min": 2, "max": 2}}
+    opened = OpenCouncil(desk(stage, deliberation=rules), saver)
+    stage.scripts["pen"].faults = [Fault.hang()]
+    settings = CouncilContext(max_rounds=1, method="borda", debug=True)
+    first = Run(opened, QUESTION, thread="t", context=settings)
+    asking = asyncio.create_task(first.finish())
+    await asyncio.to_thread(stage.wait_for, 1, 30, started=True, model="pen")
+    asking.cancel()
+    await asyncio.wait({asking})
+    calls = len(stage.calls)
+    again = Run(opened, None, thread="t")
+    status = (await again.finish())["status"]
+    assert (status.rounds, status.verdict.method) == (1, "borda")
+    assert len(stage.calls) == calls + 1
+    assert (again.context.max_rounds, again.context.debug) == (1, False)
+
+
+async def test_what_is_said_at_the_resume_counts_before_what_was_said_then(
+    stage: Stage, saver: BaseCheckpointSaver[Any]
+) -> None:
+    seat(stage, NAMES)
+    for name in NAMES:
+        stage.scripts[name.lower()].faults = [Fault.status(500)]
+    opened = OpenCouncil(desk(stage), saver)
+    settings = CouncilContext(max_calls=9, seed=7)
+    with pytest.raises(MixtureError):
+        await Run(opened, QUESTION, thread="t", context=settings).finish()
+    again = Run(opened, None, thread="t", context=CouncilContext(max_calls=30))
+    assert (await again.finish())["status"].spoke == NAMES
+    assert (again.context.max_calls, again.context.seed) == (30, 7)
