@@ -137,3 +137,7 @@ class InputError(MixtureError, ValueError):
 
 class StorageError(MixtureError):
     """Threads, traces or downloads cannot be kept where they should be."""
+
+
+class ThreadBusyError(StorageError):
+    """Another program, or another question here, writes the thread."""

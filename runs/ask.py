@@ -40,13 +40,15 @@ from langgraph.types import Command
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.events import Event
+from mom_council.deliberation.events import Answered, Event, Noted
 from mom_council.deliberation.people import PersonRequest, requests_in
 from mom_council.errors import DeliberationError
 from mom_council.graph.council import compile_council
 from mom_council.models.clients import close_loop_resources
+from mom_council.models.images import is_picture
 from mom_council.runs.checkpoints import MEMORY, open_checkpointer
-from mom_council.runs.follow import awake, follow, ready, settings_to_keep
+from mom_council.runs.follow import awake, follow, is_open, ready, settings_to_keep
+from mom_council.runs.leases import ThreadLease
 from mom_council.runs.words import waiting_for
 from mom_council.tracing.langsmith import settle_langsmith
 from mom_council.tracing.local import local_trace
@@ -140,6 +142,9 @@ class Run:
     Off for what keeps nothing (a request without a thread) and for questions by the thousand (a
     batch, an evaluation), which would push out the traces of somebody's own questions.
     """
+    wait: float | None = None
+    """Seconds to wait for another program that answers in this thread; None: as long as it lives.
+    """
 
     trace: str | None = field(default=None, init=False)
     """The name of the local trace."""
@@ -152,9 +157,39 @@ class Run:
     async def events(self) -> AsyncGenerator[Event, None]:
         """Do the run. Whoever stops listening stops it, down to the connections to the models.
 
+        Where another program answers in the thread, this waits for it and says so. Who wanted to go
+        on with the question that was answered meanwhile is given that answer.
+
         Raises:
+            ThreadBusyError: it was waited for too long.
             MixtureError: as the council raises it; DeliberationError where nobody approved in time.
         """
+        lease = ThreadLease(self.opened.graph.checkpointer, self.thread, self.wait)
+        busy = await lease.try_to_take()
+        if busy and self.wait is None:
+            yield Noted(text=f"{busy}; waiting for it.")
+        async with lease:
+            if busy and self.messages is None and (given := await self._given_meanwhile()):
+                yield given
+                return
+            async with aclosing(self._events()) as events:
+                async for event in events:
+                    yield event
+
+    async def _given_meanwhile(self) -> Answered | None:
+        """The answer that another program gave to the thread's question; None: it is still open."""
+        snapshot = await self.opened.graph.aget_state(self.config)
+        if is_open(snapshot) or not snapshot.values.get("status"):
+            return None
+        self.values = snapshot.values
+        message = snapshot.values["messages"][-1]
+        pictures = [block for block in message.content if is_picture(block)]
+        return Answered(
+            text=message.text, status=snapshot.values["status"], pictures=tuple(pictures)
+        )
+
+    async def _events(self) -> AsyncGenerator[Event, None]:
+        """Do the run, as the thread's only writer."""
         rules, graph, config = self.opened.council.tracing, self.opened.graph, self.config
         context = self._with_people(self.context)
         with local_trace(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -30,13 +31,20 @@ from langgraph.checkpoint.base import (
 from mom_council import paths, records
 from mom_council.deliberation import state
 from mom_council.errors import ProviderNotInstalledError, StorageError
-from mom_council.seams.langgraph import (
+from mom_council.seams.langgraph import PackedSerializer
+from mom_council.seams.stores import (
+    LEASE_TABLE,
     POSTGRES_PRUNE,
     POSTGRES_THREADS,
     POSTGRES_TURNS_INDEX,
+    READ_LEASE,
+    RELEASE_LEASE,
+    RENEW_LEASE,
+    TAKE_LEASE,
     GroupedSqliteSaver,
-    PackedSerializer,
+    LeaseRow,
     PrunedMemorySaver,
+    lease_lost,
 )
 
 if TYPE_CHECKING:
@@ -256,6 +264,88 @@ def _make_private(path: Path) -> None:
         ) from error
 
 
+class _PostgresParts(StorageErrorsMixin):
+    """Spoken errors over LangGraph's own, leases, nothing kept of calls that are over."""
+
+    conn: Any
+    """The pool."""
+
+    def __init__(self, conn: Any, **how: Any) -> None:
+        super().__init__(conn, **how)  # type: ignore[call-arg]
+        self._tokens: dict[str, int] = {}
+        self._fences = asyncio.Semaphore(_POOL // 2 - 1)  # a write inside needs another
+
+    @asynccontextmanager
+    async def _fenced(self, thread: str) -> AsyncIterator[None]:
+        """Within it nobody takes the thread; refused where somebody did."""
+        token = self._tokens.get(thread)
+        if token is None:
+            yield
+            return
+        async with self._fences, self.conn.connection() as conn, conn.transaction():
+            held = await conn.execute(
+                f"{_sql(READ_LEASE)} AND token = %s FOR SHARE", (thread, token)
+            )
+            if await held.fetchone() is None:
+                raise lease_lost(thread)
+            yield
+
+    async def take_lease(self, thread: str, holder: str, seen: tuple[int, int] | None) -> LeaseRow:
+        """Take a thread that is free, or whose holder was seen dead; else who holds it."""
+        values = (thread, holder, time.time(), *(seen or (0, 0)))
+        with storage_errors(self.place):
+            async with self.conn.connection() as conn:
+                row = await (await conn.execute(_sql(TAKE_LEASE), values)).fetchone()
+                is_mine = row is not None
+                if row is None:
+                    row = await (await conn.execute(_sql(READ_LEASE), (thread,))).fetchone()
+        lease = LeaseRow(**row, is_mine=is_mine)
+        if is_mine:
+            self._tokens[thread] = lease.token
+        return lease
+
+    async def renew_lease(self, thread: str, token: int) -> bool:
+        """Say that its holder lives; False where it is another's."""
+        with storage_errors(self.place):
+            async with self.conn.connection() as conn:
+                renewed = await conn.execute(_sql(RENEW_LEASE), (thread, token))
+        return bool(renewed.rowcount)
+
+    async def release_lease(self, thread: str, token: int) -> None:
+        """Give a thread back."""
+        with storage_errors(self.place):
+            async with self.conn.connection() as conn:
+                await conn.execute(_sql(RELEASE_LEASE), (thread, token))
+        if self._tokens.get(thread) == token:
+            del self._tokens[thread]
+
+    async def aput_writes(self, config: Any, *writes: Any) -> None:
+        """Keep what one node wrote."""
+        with storage_errors(self.place):
+            async with self._fenced(str(config["configurable"]["thread_id"])):
+                await super().aput_writes(config, *writes)
+
+    async def aput(self, config: Any, *checkpoint: Any) -> RunnableConfig:
+        """Keep a checkpoint, and drop what was written of calls at the one before it."""
+        asked = config["configurable"]
+        place = (str(asked["thread_id"]), asked.get("checkpoint_ns", ""))
+        with storage_errors(self.place):
+            async with self._fenced(place[0]):
+                saved = await super().aput(config, *checkpoint)
+        if parent := asked.get("checkpoint_id"):
+            with storage_errors(self.place):
+                async with self.conn.connection() as conn:
+                    await conn.execute(POSTGRES_PRUNE, (*place, parent))
+        return saved
+
+    async def thread_rows(self, limit: int) -> list[tuple[Any, ...]]:
+        """Threads, newest first: name, turns, first and latest checkpoint."""
+        with storage_errors(self.place):
+            async with self.conn.connection() as conn:
+                rows = await (await conn.execute(POSTGRES_THREADS, (limit,))).fetchall()
+        return [tuple(row.values()) for row in rows]
+
+
 @asynccontextmanager
 async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     try:
@@ -269,26 +359,8 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
             "threads in PostgreSQL need its packages", cure="pip install 'mom-council[postgres]'"
         ) from error
 
-    class PostgresSaver(StorageErrorsMixin, AsyncPostgresSaver):
-        """Spoken errors over LangGraph's own, and nothing kept of calls that are over."""
-
-        async def aput(self, config: Any, *checkpoint: Any) -> RunnableConfig:
-            """Keep a checkpoint, and drop what was written of calls at the one before it."""
-            asked = config["configurable"]
-            place = (str(asked["thread_id"]), asked.get("checkpoint_ns", ""))
-            saved = await super().aput(config, *checkpoint)
-            if parent := asked.get("checkpoint_id"):
-                with storage_errors(self.place):
-                    async with pool.connection() as conn:
-                        await conn.execute(POSTGRES_PRUNE, (*place, parent))
-            return saved
-
-        async def thread_rows(self, limit: int) -> list[tuple[Any, ...]]:
-            """Threads, newest first: name, turns, first and latest checkpoint."""
-            with storage_errors(self.place):
-                async with pool.connection() as conn:
-                    rows = await (await conn.execute(POSTGRES_THREADS, (limit,))).fetchall()
-            return [tuple(row.values()) for row in rows]
+    class PostgresSaver(_PostgresParts, AsyncPostgresSaver):
+        """LangGraph's own, with ours before it."""
 
     with storage_errors("postgresql://"):
         parts = conninfo_to_dict(url)
@@ -302,6 +374,7 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
             async with _alone(first):
                 await saver.setup()
                 await first.execute(POSTGRES_TURNS_INDEX)
+                await first.execute(LEASE_TABLE)
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         url,
         kwargs=how,
@@ -314,6 +387,11 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         saver = PostgresSaver(pool, serde=thread_serializer())
         saver.place = place
         yield saver
+
+
+def _sql(statement: str) -> str:
+    """A statement of SQLite's, as psycopg takes it."""
+    return statement.replace("?", "%s")
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from mom_council.deliberation.state import CouncilState
 from mom_council.errors import StorageError
 from mom_council.models.images import delete_pictures
 from mom_council.records import Record, Status
+from mom_council.runs.leases import ThreadLease
 from mom_council.seams.langgraph import messages_delta_reducer
 
 ThreadState = Literal["answered", "interrupted", "failed"]
@@ -147,15 +148,17 @@ async def delete_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> bool
     """Forget a thread for good, with the pictures drawn in it; False where there is none.
 
     Raises:
+        ThreadBusyError: somebody is answering in it.
         StorageError: the name cannot be one, or the thread cannot be deleted.
     """
     latest = await saver.aget_tuple(_config(valid_thread(thread_id)))
     if latest is None:
         return False
-    for message in await _messages(saver, latest):
-        if isinstance(message, AIMessage):
-            await asyncio.to_thread(delete_pictures, message.content)
-    await saver.adelete_thread(thread_id)
+    async with ThreadLease(saver, thread_id, wait=0):
+        for message in await _messages(saver, latest):
+            if isinstance(message, AIMessage):
+                await asyncio.to_thread(delete_pictures, message.content)
+        await saver.adelete_thread(thread_id)
     return True
 
 

@@ -12,23 +12,16 @@ behaviour, and says which one broke.
     place_of                the checkpoint at which a node runs, and what is written beside it
     messages_delta_reducer  the reducer that gives delta messages stable ids
     PackedSerializer        a thread's values as compressed msgpack
-    PrunedMemorySaver       memory, what was written of calls dropped
-    GroupedSqliteSaver      SQLite rows committed together, dead rows dropped
-    POSTGRES_...            the same list of threads, in PostgreSQL
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
-import aiosqlite
 import ormsgpack
 from langchain_core.runnables import RunnableConfig
 from langgraph._internal._config import DEFAULT_RECURSION_LIMIT
@@ -41,18 +34,11 @@ from langgraph._internal._constants import (
 from langgraph._internal._runnable import RunnableCallable
 from langgraph.channels.binop import _get_overwrite as read_overwrite
 from langgraph.checkpoint.base import (
-    WRITES_IDX_MAP,
     BaseCheckpointSaver,
     ChannelVersions,
-    Checkpoint,
-    CheckpointMetadata,
-    get_checkpoint_metadata,
 )
-from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde import _msgpack, jsonplus
-from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.config import get_config
 from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
 from langgraph.graph.state import CompiledStateGraph
@@ -61,14 +47,9 @@ from pydantic import BaseModel
 
 __all__ = [
     "CALL_CHANNEL",
-    "POSTGRES_PRUNE",
-    "POSTGRES_THREADS",
-    "POSTGRES_TURNS_INDEX",
     "CheckpointPlace",
     "ForkableGraph",
-    "GroupedSqliteSaver",
     "PackedSerializer",
-    "PrunedMemorySaver",
     "as_edge",
     "as_node",
     "has_checkpointer",
@@ -283,225 +264,3 @@ class PackedSerializer(JsonPlusSerializer):
             kind = kind.removesuffix(_PACKED)
             stored = zlib.decompressobj(zdict=_KNOWN).decompress(stored)
         return super().loads_typed((kind, stored))
-
-
-class PrunedMemorySaver(InMemorySaver):
-    """InMemorySaver that keeps nothing of calls when the next checkpoint is there."""
-
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """Keep a checkpoint."""
-        asked = config["configurable"]
-        place = (asked["thread_id"], asked.get("checkpoint_ns", ""), asked.get("checkpoint_id", ""))
-        saved = await super().aput(config, checkpoint, metadata, new_versions)
-        writes = self.writes.get(place, {})
-        for key in [key for key, write in writes.items() if write[1] == CALL_CHANNEL]:
-            del writes[key]
-        return saved
-
-
-_COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, value"
-# Routing rows count only while their superstep is the thread's newest: a replay of an older one
-# runs its nodes again. They are half of all rows, so they go when the next checkpoint comes, and
-# with them what was written of calls; rows of state channels stay, because delta channels are
-# rebuilt from them. Below zero, row ids keep the short-lived rows on pages of their own, which are
-# used again; among the others they leave holes.
-_ROUTING = "branch:to:"
-_SHORT_LIVED = (_ROUTING, CALL_CHANNEL)
-_STATEMENTS = {  # in the order of a transaction; REPLACE beats IGNORE whichever comes first
-    "write": f"INSERT OR IGNORE INTO writes ({_COLUMNS}) "  # noqa: S608
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "route": f"INSERT OR IGNORE INTO writes (rowid, {_COLUMNS}) "  # noqa: S608
-    "VALUES (-abs(random() / 2), ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "rewrite": f"INSERT OR REPLACE INTO writes ({_COLUMNS}) "  # noqa: S608
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    "put": "INSERT OR REPLACE INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, "
-    "parent_checkpoint_id, type, checkpoint, metadata) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    "prune": "DELETE FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ? "  # noqa: S608
-    f"AND (substr(channel, 1, {len(_ROUTING)}) = '{_ROUTING}' OR channel = '{CALL_CHANNEL}')",
-    "drop writes": "DELETE FROM writes WHERE thread_id = ?",
-    "drop": "DELETE FROM checkpoints WHERE thread_id = ?",
-}
-_ORDER = {name: at for at, name in enumerate(_STATEMENTS)}
-
-# Told by an index of their own (`turns`), so that listing reads no checkpoint.
-_TURNS_INDEX = (
-    "CREATE INDEX IF NOT EXISTS turns ON checkpoints (thread_id, checkpoint_id) "
-    "WHERE checkpoint_ns = '' AND instr(metadata, CAST('\"source\": \"input\"' AS BLOB)) > 0"
-)
-_THREADS = (
-    "SELECT t.thread_id, t.turns, t.first, (SELECT max(c.checkpoint_id) FROM checkpoints c "
-    "WHERE c.thread_id = t.thread_id AND c.checkpoint_ns = '') AS latest FROM ("
-    "SELECT thread_id, count(*) AS turns, min(checkpoint_id) AS first FROM checkpoints "
-    "WHERE checkpoint_ns = '' AND instr(metadata, CAST('\"source\": \"input\"' AS BLOB)) > 0 "
-    "GROUP BY thread_id) t ORDER BY latest DESC LIMIT ?"
-)
-
-Row = tuple[Any, ...]
-
-
-class _Commits:
-    """Rows that wait for the next transaction; all that come during one share the one after."""
-
-    def __init__(self, conn: aiosqlite.Connection, lock: asyncio.Lock) -> None:
-        self._conn = conn
-        self._lock = lock
-        self._waiting: list[tuple[str, Row]] = []
-        self._next: asyncio.Task[None] | None = None
-
-    async def put(self, *rows: tuple[str, Row]) -> None:
-        """Write rows and return when they are committed, also when the caller is cancelled."""
-        self._waiting.extend(rows)
-        if self._next is None:
-            self._next = asyncio.create_task(self._commit())
-        await asyncio.shield(self._next)
-
-    async def _commit(self) -> None:
-        async with self._lock:
-            rows, self._waiting, self._next = self._waiting, [], None
-            try:
-                rows.sort(key=lambda row: _ORDER[row[0]])
-                for name, same in groupby(rows, key=itemgetter(0)):
-                    async with self._conn.executemany(_STATEMENTS[name], [row for _, row in same]):
-                        pass
-                await self._conn.commit()
-            except BaseException:
-                await self._conn.rollback()
-                raise
-
-    async def drain(self) -> None:
-        """Wait until nothing is left to write."""
-        while self._next is not None:
-            await asyncio.wait([self._next])
-        async with self._lock:  # the one under way is next no more
-            pass
-
-
-class GroupedSqliteSaver(AsyncSqliteSaver):
-    """AsyncSqliteSaver whose rows share transactions, and that keeps no dead routing rows."""
-
-    def __init__(self, conn: aiosqlite.Connection, *, serde: SerializerProtocol) -> None:
-        super().__init__(conn, serde=serde)
-        self.commits = _Commits(conn, self.lock)
-
-    async def setup(self) -> None:
-        """Make the tables and the index of turns, where they are missing."""
-        if self.is_setup:
-            return
-        await super().setup()
-        await self.conn.execute(_TURNS_INDEX)
-        await self.conn.commit()
-
-    async def thread_rows(self, limit: int) -> list[Row]:
-        """Threads, newest first: name, turns, first and latest checkpoint."""
-        await self.setup()
-        async with self.lock:
-            return [tuple(row) for row in await self.conn.execute_fetchall(_THREADS, (limit,))]
-
-    def get_next_version(self, current: Any, channel: None) -> Any:
-        """Count in whole numbers: LangGraph's 50-character versions would fill half the file.
-
-        So LangGraph's own saver reads such a thread, but cannot go on with it.
-        """
-        if isinstance(current, str):  # a thread that another saver began
-            return super().get_next_version(current, channel)
-        return (current or 0) + 1
-
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """Keep a checkpoint; returns once it is committed."""
-        await self.setup()
-        asked = config["configurable"]
-        thread, space = str(asked["thread_id"]), asked.get("checkpoint_ns", "")
-        parent = asked.get("checkpoint_id")
-        kind, blob = self.serde.dumps_typed(checkpoint)
-        about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
-        rows: list[tuple[str, Row]] = [
-            (
-                "put",
-                (
-                    *(thread, space, checkpoint["id"], parent),
-                    *(kind, blob, about.encode("utf-8", "ignore")),
-                ),
-            )
-        ]
-        if parent is not None:
-            rows.append(("prune", (thread, space, parent)))
-        await self.commits.put(*rows)
-        return {
-            "configurable": {
-                "thread_id": asked["thread_id"],
-                "checkpoint_ns": space,
-                "checkpoint_id": checkpoint["id"],
-            }
-        }
-
-    async def aput_writes(
-        self,
-        config: RunnableConfig,
-        writes: Sequence[tuple[str, Any]],
-        task_id: str,
-        task_path: str = "",
-    ) -> None:
-        """Keep what one node wrote; returns once it is committed."""
-        await self.setup()
-        asked = config["configurable"]
-        place = (str(asked["thread_id"]), str(asked.get("checkpoint_ns", "")))
-        special = all(name in WRITES_IDX_MAP for name, _ in writes)
-        await self.commits.put(
-            *(
-                (
-                    "rewrite" if special else "route" if name.startswith(_SHORT_LIVED) else "write",
-                    (
-                        *(*place, str(asked["checkpoint_id"]), task_id, task_path),
-                        *(WRITES_IDX_MAP.get(name, at), name, *self.serde.dumps_typed(value)),
-                    ),
-                )
-                for at, (name, value) in enumerate(writes)
-            )
-        )
-
-    async def drop_thread(self, thread_id: str) -> None:
-        """Forget a thread without overwriting its text: for files that are deleted as a whole."""
-        await self.setup()
-        await self.commits.put(("drop writes", (thread_id,)), ("drop", (thread_id,)))
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """Forget a thread, overwriting its text in the file."""
-        await self.setup()
-        await self.commits.drain()
-        await self.conn.execute("PRAGMA secure_delete = ON")
-        try:
-            await super().adelete_thread(thread_id)
-        finally:
-            await self.conn.execute("PRAGMA secure_delete = OFF")
-        # The write-ahead log still holds the pages as they were.
-        await self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-POSTGRES_PRUNE = (
-    "DELETE FROM checkpoint_writes WHERE thread_id = %s AND checkpoint_ns = %s "  # noqa: S608
-    f"AND checkpoint_id = %s AND channel = '{CALL_CHANNEL}'"
-)
-# Lists threads without reading their checkpoints.
-POSTGRES_TURNS_INDEX = (
-    "CREATE INDEX IF NOT EXISTS checkpoints_turns ON checkpoints (thread_id, checkpoint_id) "
-    "WHERE checkpoint_ns = '' AND metadata ->> 'source' = 'input'"
-)
-POSTGRES_THREADS = (
-    "SELECT t.thread_id, t.turns, t.first, (SELECT max(c.checkpoint_id) FROM checkpoints c "
-    "WHERE c.thread_id = t.thread_id AND c.checkpoint_ns = '') AS latest FROM ("
-    "SELECT thread_id, count(*) AS turns, min(checkpoint_id) AS first FROM checkpoints "
-    "WHERE checkpoint_ns = '' AND metadata ->> 'source' = 'input' GROUP BY thread_id) t "
-    "ORDER BY latest DESC LIMIT %s"
-)

@@ -191,6 +191,7 @@ async def run(
             thread=thread,
             context=CouncilContext(form=question.form, seed=question.seed),
             named=served.model,
+            wait=0,  # a client is told at once, and asks again
             people=question.people,
             reads=_is_for_clients if watch is None else None,
             # A client that names no thread has nothing kept, a trace included.

@@ -20,6 +20,7 @@ from mom_council.errors import (
     QuorumError,
     StorageError,
     ThermalError,
+    ThreadBusyError,
 )
 from mom_council.redaction import logger
 
@@ -47,6 +48,11 @@ _TELLING: dict[type[MixtureError], tuple[int, str, str]] = {
     BudgetError: (503, "budget_spent", "the question's budget ran out before an answer"),
     ThermalError: (503, "too_hot", "the hardware stayed too hot to answer"),
     ModelError: (503, "model_unavailable", "a model of the council did not answer"),
+    ThreadBusyError: (
+        409,
+        "thread_busy",
+        "a question is being answered in this thread; wait for its answer",
+    ),
     StorageError: (500, "storage_failed", "the thread cannot be kept or read"),
     CouncilError: (500, "council_wrong", "the council cannot sit as it is written"),
     MixtureError: (500, "not_decided", "the council could not decide"),

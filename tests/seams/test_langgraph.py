@@ -24,7 +24,6 @@ from mom_council.seams.langgraph import (
     CALL_CHANNEL,
     CheckpointPlace,
     ForkableGraph,
-    GroupedSqliteSaver,
     PackedSerializer,
     as_edge,
     as_node,
@@ -34,6 +33,7 @@ from mom_council.seams.langgraph import (
     read_overwrite,
     register_records,
 )
+from mom_council.seams.stores import GroupedSqliteSaver
 
 
 class Note(BaseModel):

@@ -1,0 +1,196 @@
+"""One writer a thread: who comes second waits, a dead holder's lease ends, a late writer cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mom_council.deliberation.events import Answered, Noted
+from mom_council.errors import ThreadBusyError
+from mom_council.graph.council import compile_council
+from mom_council.runs import leases
+from mom_council.runs.ask import OpenCouncil, Run
+from mom_council.runs.checkpoints import open_checkpointer
+from mom_council.runs.leases import ThreadLease
+from mom_council.tests.graph.desk import desk, question, seat, written
+from mom_council.tests.stage import Fault, Stage
+
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+QUESTION = [{"role": "user", "content": "What is the best pet?"}]
+
+
+async def test_a_thread_that_is_held_is_refused_in_one_line_and_free_afterwards(url: str) -> None:
+    async with open_checkpointer(url) as saver:
+        async with ThreadLease(saver, "t"):
+            with pytest.raises(ThreadBusyError, match=rf"by .* \(process {os.getpid()}\) since"):
+                async with ThreadLease(saver, "t", wait=0):
+                    pass
+            async with ThreadLease(saver, "u", wait=0):
+                pass
+        async with ThreadLease(saver, "t", wait=0) as again:
+            assert await again.try_to_take() == ""
+
+
+async def test_a_dead_holder_of_this_machine_is_not_waited_for(url: str) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    born = leases._born(gone.pid)
+    gone.communicate()
+    dead = {"name": "mom ask", "pid": gone.pid, "born": born, "machine": leases._machine()}
+    async with open_checkpointer(url) as saver:
+        assert (await saver.take_lease("t", json.dumps(dead), None)).is_mine  # type: ignore[attr-defined]
+        async with ThreadLease(saver, "t", wait=0):
+            pass
+
+
+async def test_a_holder_elsewhere_keeps_its_lease_while_its_beat_grows(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "PATIENCE", 0.6)
+    elsewhere = json.dumps({"name": "mom serve", "pid": 7, "born": "1", "machine": "another"})
+    async with open_checkpointer(url) as saver:
+        store: Any = saver
+        row = await store.take_lease("t", elsewhere, None)
+        second = ThreadLease(saver, "t")
+        for _ in range(4):
+            assert "mom serve (process 7)" in await second.try_to_take()
+            assert await store.renew_lease("t", row.token)
+            await asyncio.sleep(0.3)
+        async with second:  # the beat has stopped
+            pass
+        assert not await store.renew_lease("t", row.token)
+
+
+async def test_a_late_writer_cannot_write(stage: Stage, url: str) -> None:
+    """Its lease is taken while a model speaks; what it hears then is not kept."""
+    seat(stage)
+    stage.scripts["pen"].latency = 1.0
+    async with open_checkpointer(url) as saver:
+        store: Any = saver
+        late = Run(OpenCouncil(desk(stage), saver), QUESTION, thread="t")
+        asking = asyncio.create_task(late.finish())
+        await asyncio.to_thread(stage.wait_for, 1, 30, started=True, model="pen")
+        before = await saver.aget_tuple(CONFIG)
+        holder = await store.take_lease("t", "", None)
+        other = await store.take_lease("t", "another", (holder.token, holder.beat))
+        while not other.is_mine:
+            other = await store.take_lease("t", "another", (other.token, other.beat))
+        tokens = getattr(saver, "commits", saver)
+        for name in ("tokens", "_tokens"):
+            if hasattr(tokens, name):  # the store of this process would believe it had both
+                getattr(tokens, name)["t"] = other.token - 1
+        with pytest.raises(ThreadBusyError, match="was taken over by another program"):
+            await asking
+        after = await saver.aget_tuple(CONFIG)
+        assert before is not None
+        assert after is not None
+        assert before.checkpoint["id"] == after.checkpoint["id"]
+
+
+async def test_two_questions_on_a_thread_are_answered_one_after_the_other(
+    stage: Stage, url: str
+) -> None:
+    seat(stage)
+    for name in ("ada", "boris", "clara", "pen"):
+        stage.scripts[name].latency = 0.1
+    async with open_checkpointer(url) as saver:
+        opened = OpenCouncil(desk(stage), saver)
+        runs = [Run(opened, QUESTION, thread="t") for _ in range(3)]
+        notes: list[str] = []
+
+        async def ask(run: Run) -> None:
+            notes.extend([one.text async for one in run.events() if isinstance(one, Noted)])
+
+        await asyncio.gather(*map(ask, runs))
+        values = (await opened.graph.aget_state(CONFIG)).values
+    assert [message.type for message in values["messages"]] == ["human", "ai"] * 3
+    assert len(stage.calls_to("pen")) == 3
+    assert sum("is being answered by" in note and "waiting for it" in note for note in notes) == 2
+
+
+async def test_who_wants_to_go_on_with_what_is_being_answered_is_given_the_answer(
+    stage: Stage, url: str
+) -> None:
+    seat(stage)
+    stage.scripts["pen"].latency = 0.5
+    async with open_checkpointer(url) as saver:
+        opened = OpenCouncil(desk(stage), saver)
+        first = asyncio.create_task(Run(opened, QUESTION, thread="t").finish())
+        await asyncio.to_thread(stage.wait_for, 1, 30, started=True, model="pen")
+        events = [event async for event in Run(opened, None, thread="t").events()]
+        await first
+    assert len(stage.calls_to("pen")) == 1
+    [answered] = [event for event in events if isinstance(event, Answered)]
+    assert answered.text == "What the council says."
+    assert answered.status.spoke == ("Ada", "Boris", "Clara")
+
+
+def ask_apart(stage: Stage, folder: Path, db: str, text: str) -> subprocess.Popen[str]:
+    """`mom ask` on the thread `t`, in a process of its own."""
+    council = folder / "council.json"
+    council.write_text(json.dumps(written(stage)))
+    command = [sys.executable, "-c", "from mom_council.cli import main; main()", "ask", "--quiet"]
+    command += ["-c", str(council), "--db", db, "--thread", "t", text]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("races", [1, pytest.param(40, marks=pytest.mark.heavy)])
+async def test_two_processes_race_and_nothing_is_lost_or_doubled(
+    tmp_path: Path, races: int
+) -> None:
+    for race in range(races):
+        folder = tmp_path / str(race)
+        folder.mkdir()
+        with Stage() as stage:
+            seat(stage, latency=0.05)
+            both = [ask_apart(stage, folder, str(folder / "t.db"), f"Q{n}?") for n in (1, 2)]
+            ends = [one.communicate(timeout=120) for one in both]
+            assert [one.returncode for one in both] == [0, 0], ends
+            assert all("What the council says." in out for out, _ in ends)
+            async with open_checkpointer(str(folder / "t.db")) as saver:
+                graph = compile_council(desk(stage), saver)
+                messages = (await graph.aget_state(CONFIG)).values["messages"]
+            assert [message.type for message in messages] == ["human", "ai"] * 2
+            assert {message.text for message in messages[::2]} == {"Q1?", "Q2?"}
+            assert len(stage.calls_to("pen")) == 2
+
+
+@pytest.mark.slow
+async def test_who_waits_takes_over_from_a_process_that_was_killed(tmp_path: Path) -> None:
+    with Stage() as stage:
+        seat(stage)
+        stage.scripts["pen"].faults = [Fault.hang()]
+        first = ask_apart(stage, tmp_path, str(tmp_path / "t.db"), "First?")
+        stage.wait_for(1, 60, started=True, model="pen")
+        second = ask_apart(stage, tmp_path, str(tmp_path / "t.db"), "Second?")
+        time.sleep(1)
+        assert second.poll() is None, "it waits"
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        out, err = second.communicate(timeout=60)
+        assert (second.returncode, "What the council says." in out) == (0, True), err
+        async with open_checkpointer(str(tmp_path / "t.db")) as saver:
+            graph = compile_council(desk(stage), saver)
+            messages = (await graph.aget_state(CONFIG)).values["messages"]
+    assert [message.text for message in messages] == ["First?", "Second?", "What the council says."]
+
+
+async def test_nothing_is_asked_where_the_thread_is_busy(stage: Stage, url: str) -> None:
+    seat(stage)
+    async with open_checkpointer(url) as saver, ThreadLease(saver, "t"):
+        run = Run(OpenCouncil(desk(stage), saver), question()["messages"], thread="t", wait=0)
+        with pytest.raises(ThreadBusyError):
+            await run.finish()
+    assert stage.calls == []
