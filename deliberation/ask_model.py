@@ -34,11 +34,11 @@ from mom_council.deliberation.events import (
     Waited,
     emit,
 )
-from mom_council.deliberation.journal import open_record
 from mom_council.deliberation.people import ask_person
 from mom_council.deliberation.selectors import spends_within_limits
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import CouncilError, ModelError, ModelUnavailableError, OverBudgetError
+from mom_council.models.journal import open_record
 from mom_council.models.prices import charge_to, count_requests, take_counted
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak

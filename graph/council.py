@@ -19,7 +19,6 @@ from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.ask_model import within_budget
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.deliberation.fan_out import Races
-from mom_council.deliberation.journal import keep_journal
 from mom_council.deliberation.selectors import effective_council
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
@@ -31,6 +30,7 @@ from mom_council.graph.edges import (
     to_speakers,
 )
 from mom_council.models.clients import run_in_background_loop
+from mom_council.models.journal import keep_journal
 from mom_council.models.prices import read_table
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools, refuse_tools
 from mom_council.nodes.annotator import annotator

@@ -23,10 +23,10 @@ from mom_council.errors import (
     OverBudgetError,
 )
 from mom_council.models.addresses import address_of
-from mom_council.models.call_record import CallRecord
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.images import PictureError, check_png
+from mom_council.models.journal import CallRecord
 from mom_council.models.lanes import open_lane
 from mom_council.models.model_call import CallLog
 from mom_council.models.prices import Meter, count_earlier, price_of, prices_of

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.models import cache, capabilities
 from mom_council.models.addresses import address_of
-from mom_council.models.call_record import CallRecord
 from mom_council.models.capabilities import messages_for
 from mom_council.models.clients import LoopResources, loop_resources
+from mom_council.models.journal import CallRecord
 from mom_council.models.lanes import Lane, open_lane
 from mom_council.models.model_call import REPLY, CallLog, ModelCall, Question, Reply
 from mom_council.models.prices import count_earlier, price_of, prices_of

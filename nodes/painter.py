@@ -29,10 +29,10 @@ from mom_council.deliberation.events import (
     emit,
 )
 from mom_council.deliberation.fan_out import wait_until_cool
-from mom_council.deliberation.journal import open_record
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import MixtureError, ModelError, ModelUnavailableError
 from mom_council.models.images import picture_reference, save_picture
+from mom_council.models.journal import open_record
 from mom_council.models.painting import DeclinedError, Painting, paint
 from mom_council.models.prices import charged_account
 from mom_council.models.providers import ImageOrder

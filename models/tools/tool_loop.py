@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.call_record import CallRecord
+from mom_council.models.journal import CallRecord
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.tool_offer import ToolCall, ToolResult, call_message, fenced_result

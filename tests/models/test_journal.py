@@ -15,7 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from mom_council.errors import StorageError
 from mom_council.extensions import At, Extension
 from mom_council.graph.council import compile_council
-from mom_council.models.call_record import STOPPED, CallRecord
+from mom_council.models.journal import STOPPED, CallRecord
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.runs.follow import resume
 from mom_council.seams.langgraph import CALL_CHANNEL
