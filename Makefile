@@ -68,7 +68,7 @@ contracts: .venv/.developing
 	.venv/bin/lint-imports
 
 bench: .venv/.developing  ## measure what orchestration costs, against a local server
-	.venv/bin/python -m mom_council.benchmarks
+	.venv/bin/python -m mom_council.benchmarks $(ARGS)
 
 budgets: .venv/.developing  ## try budgets against a log of requests; make the table in docs/reliability.md again
 	.venv/bin/python -m mom_council.benchmarks.budgets --runs 240 --write docs/reliability.md

@@ -20,6 +20,8 @@ from mom_council.benchmarks.ways import WAYS
 
 LATENCY = 0.2
 CALLS = 13
+TOKENS = (10, 100, 400)
+"""How long the answers are; each token is a chunk of its own."""
 CRITICAL_PATH = 3 * LATENCY  # two layers and the synthesizer
 PATIENCE = 10.0  # seconds; a crowd that takes longer is measured once
 
@@ -30,9 +32,16 @@ class Cost(NamedTuple):
     way: str
     at_once: int
     ratio: float
-    """Seconds until the last of them was over, over the critical path."""
+    """Seconds until the last of them was over, over the critical path; the median."""
     cpu_ms: float
-    """Milliseconds of our process's CPU for each model call."""
+    """Milliseconds of our process's CPU for each model call; the median."""
+    spread_ms: float
+    """The difference between the dearest and the cheapest repeat."""
+
+
+def voice_of(tokens: int) -> dict[str, Any]:
+    """A model whose answers have so many tokens and take `LATENCY`."""
+    return {"reply": {"text": "word " * tokens, "chunks": tokens}, "latency": LATENCY}
 
 
 @contextmanager
@@ -87,6 +96,6 @@ async def _converse(way: str, base_url: str, crowds: Sequence[int], repeats: int
                 times = repeats if size == 1 else max(2, repeats // 3)
                 seen = [await crowd(size) for _ in range(times)]
             ratio = median(wall for wall, _ in seen) / CRITICAL_PATH
-            cpu = median(cpu for _, cpu in seen) / (size * CALLS)
-            costs.append(Cost(way, size, ratio, cpu * 1000))
+            cpus = [cpu / (size * CALLS) * 1000 for _, cpu in seen]
+            costs.append(Cost(way, size, ratio, median(cpus), max(cpus) - min(cpus)))
         return costs

@@ -11,8 +11,9 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import aiohttp
 import httpx
@@ -52,6 +53,61 @@ async def with_httpx(base_url: str) -> AsyncIterator[Conversation]:
 
 
 @asynccontextmanager
+async def plain_langgraph(base_url: str) -> AsyncIterator[Conversation]:
+    """LangGraph, ChatOpenAI and SQLite as most people would write it; nothing is streamed."""
+    from langchain_openai import ChatOpenAI
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    from langgraph.graph import END, START, StateGraph
+    from langgraph.types import Send
+
+    chat = ChatOpenAI(model="voice", base_url=base_url, api_key="none")
+
+    async def ask(name: str, *texts: str) -> str:
+        reply = await chat.ainvoke(
+            [("system", f"You are {name}, and you are brief."), ("user", "\n\n".join(texts))]
+        )
+        return reply.text
+
+    async def propose(order: dict[str, Any]) -> dict[str, Any]:
+        return {"first": [await ask(order["name"], QUESTION)]}
+
+    async def improve(order: dict[str, Any]) -> dict[str, Any]:
+        return {"second": [await ask(order["name"], QUESTION, *order["first"])]}
+
+    async def answer(state: dict[str, Any]) -> dict[str, Any]:
+        return {"answer": await ask("synthesizer", QUESTION, *state["second"])}
+
+    graph: Any = StateGraph(PlainState)
+    graph.add_node("propose", propose)
+    graph.add_node("wait", lambda _: {})
+    graph.add_node("improve", improve)
+    graph.add_node("answer", answer)
+    graph.add_conditional_edges(
+        START, lambda _: [Send("propose", {"name": name}) for name in NAMES], ["propose"]
+    )
+    graph.add_edge("propose", "wait")
+    graph.add_conditional_edges(
+        "wait",
+        lambda state: [Send("improve", {"name": name, "first": state["first"]}) for name in NAMES],
+        ["improve"],
+    )
+    graph.add_edge("improve", "answer")
+    graph.add_edge("answer", END)
+    with tempfile.TemporaryDirectory() as folder:
+        async with AsyncSqliteSaver.from_conn_string(str(Path(folder) / "threads.db")) as saver:
+            compiled = graph.compile(saver)
+            yield lambda: compiled.ainvoke({"first": []}, _thread())
+
+
+class PlainState(TypedDict, total=False):
+    """What that graph keeps."""
+
+    first: Annotated[list[str], add]
+    second: Annotated[list[str], add]
+    answer: str
+
+
+@asynccontextmanager
 async def the_graph(base_url: str) -> AsyncIterator[Conversation]:
     """The council, its threads kept nowhere."""
     async with sitting(two_layers(base_url), None) as graph:
@@ -79,9 +135,13 @@ async def followed(base_url: str) -> AsyncIterator[Conversation]:
             yield converse
 
 
+FLOOR = "asyncio + aiohttp"
+"""The way that the others are compared with."""
+
 WAYS: dict[str, Way] = {
-    "asyncio + aiohttp": with_aiohttp,
+    FLOOR: with_aiohttp,
     "asyncio + httpx": with_httpx,
+    "LangGraph + ChatOpenAI, SQLite": plain_langgraph,
     "council": the_graph,
     "council, SQLite": with_sqlite,
     "council, SQLite, followed": followed,
