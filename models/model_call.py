@@ -283,6 +283,8 @@ class ModelCall:
                 params, own = {**params, **limit}, {**(own or {}), **limit}
             settings = await with_window_for(self._settings, self._messages, params, self._here)
             chat = await open_model(self._here, settings, own)
+            if self._question.tools and (prepare := getattr(chat, "open_langchain", None)):
+                await prepare()  # its library is imported in a thread
             self._offer.meets(chat)
             response = await self._try(chat)
             return response

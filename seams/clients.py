@@ -78,14 +78,6 @@ def sdk_headers(sdk: AsyncOpenAI) -> dict[str, str]:
     return {name: value for name, value in headers.items() if isinstance(value, str)}
 
 
-def openai_usage(usage: Mapping[str, Any], tier: str | None) -> Mapping[str, Any]:
-    """Token counts of OpenAI's protocol as LangChain counts them."""
-    from langchain_openai.chat_models.base import _create_usage_metadata
-
-    counts: Mapping[str, Any] = _create_usage_metadata(dict(usage), tier)
-    return counts
-
-
 def ollama_base_url(chat: BaseChatModel) -> str:
     """Where a ChatOllama's client sends its requests: as it reads addresses and OLLAMA_HOST."""
     return str(chat._async_client._client.base_url)  # type: ignore[attr-defined]

@@ -24,9 +24,9 @@ from pydantic import PrivateAttr
 
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.providers import Drawing, DrawnPicture, Opening
-from mom_council.models.wire import Delta, JsonStream, ResponseError, Wire, merge
+from mom_council.models.providers.chat_completions import KEPT_FIELDS, merge_chunks, read_deltas
+from mom_council.models.wire import Delta, JsonStream, ResponseError, Wire
 from mom_council.seams.clients import (
-    openai_usage,
     sdk_headers,
     sdk_user_agent,
     set_default_headers,
@@ -40,13 +40,6 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk
-
-_KEPT = {
-    "reasoning_content": "reasoning_content",
-    "reasoning": "reasoning_content",
-    "refusal": "refusal",
-}
-"""Fields of a streamed delta, and the name LangChain gives them where it knows them."""
 
 
 class PlainOpenAI(AsyncOpenAI):
@@ -100,7 +93,7 @@ class _Whole(BaseChatOpenAI):
     ) -> AsyncIterator[list[Delta]] | None:
         """The reply without LangChain's chunks, by the handful; None: only the SDK can ask."""
         stream = self._ask(messages, stop, more)
-        return None if stream is None else _deltas(stream)
+        return None if stream is None else read_deltas(stream)
 
     def _ask(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, more: dict[str, Any]
@@ -136,7 +129,7 @@ class _Whole(BaseChatOpenAI):
         )
         choices = chunk.get("choices")
         if made is not None and choices and (delta := choices[0].get("delta")):
-            for field, name in _KEPT.items():
+            for field, name in KEPT_FIELDS.items():
                 if isinstance(value := delta.get(field), str) and value:
                     made.message.additional_kwargs.setdefault(name, value)
         return made
@@ -156,7 +149,7 @@ class _Whole(BaseChatOpenAI):
                     yield chunk
             return
         async for values in stream:
-            for value in _merge_chunks(values):
+            for value in merge_chunks(values):
                 made = self._convert_chunk_to_generation_chunk(value, AIMessageChunk, {})
                 if made is None:
                     continue
@@ -182,63 +175,6 @@ class _Whole(BaseChatOpenAI):
 
 _FOR_THE_SDK = frozenset({"extra_headers", "extra_query", "timeout"})
 """Arguments that say how a request is sent, and are none of its body."""
-
-
-async def _deltas(stream: JsonStream) -> AsyncIterator[list[Delta]]:
-    async for values in stream:
-        deltas = merge([_delta(value) for value in values])
-        stream.is_speaking = stream.is_speaking or any(one.content or one.thought for one in deltas)
-        yield deltas
-
-
-def _delta(chunk: dict[str, Any]) -> Delta:
-    """What a chunk says, thinks and counts, as LangChain reads it."""
-    usage = chunk.get("usage")
-    choices = chunk.get("choices")
-    if not choices:
-        return Delta(usage=openai_usage(usage, chunk.get("service_tier"))) if usage else _NOTHING
-    choice = choices[0]
-    said = choice.get("delta") or choice.get("message") or {}
-    thought = said.get("reasoning_content") or said.get("reasoning")
-    refusal = said.get("refusal")
-    return Delta(
-        said.get("content") or "",
-        thought if isinstance(thought, str) else "",
-        refusal if isinstance(refusal, str) else "",
-        bool(said.get("tool_calls") or said.get("function_call")),
-        openai_usage(usage, chunk.get("service_tier")) if usage else None,
-        choice.get("finish_reason") or "",
-    )
-
-
-_NOTHING = Delta()
-
-
-def _merge_chunks(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same chunks with neighbours that only speak joined to one."""
-    merged: list[dict[str, Any]] = []
-    has_spoken = False
-    for chunk in chunks:
-        for choice in chunk.get("choices") or ():
-            choice.setdefault("delta", choice.get("message"))  # of a server that does not stream
-        speaks = _only_speaks(chunk)
-        if has_spoken and speaks:
-            merged[-1]["choices"][0]["delta"]["content"] += chunk["choices"][0]["delta"]["content"]
-        else:
-            merged.append(chunk)
-        has_spoken = speaks
-    return merged
-
-
-def _only_speaks(chunk: dict[str, Any]) -> bool:
-    choices = chunk.get("choices") or [{}]
-    choice = choices[0]
-    said = choice.get("delta") or {}
-    if choice.get("finish_reason") or choice.get("logprobs") or chunk.get("usage"):
-        return False
-    return isinstance(said.get("content"), str) and not any(
-        value for name, value in said.items() if name not in ("content", "role")
-    )
 
 
 class OpenAIChat(_Whole, ChatOpenAI):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import subprocess
+import sys
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import (
     AIMessage,
@@ -25,6 +28,8 @@ from langchain_core.messages import (
 
 from mom_council.councils.schema import Model
 from mom_council.models.clients import close_loop_resources, loop_resources
+from mom_council.models.providers.chat_completions import read_chunk
+from mom_council.models.providers.openai import CompatibleChat
 from mom_council.models.registry import open_model
 from mom_council.models.wire import SWITCH, Delta, ResponseError, Wire, WireRefusalError, merge
 from mom_council.tests.stage import Stage
@@ -180,6 +185,123 @@ async def test_a_reply_read_as_deltas_says_what_langchains_message_says(
     assert (usage["input_tokens"], usage["output_tokens"]) == (11, 4)
 
 
+@pytest.mark.parametrize("provider", ["openai", "ollama"])
+@pytest.mark.parametrize("conversation", CONVERSATIONS)
+@pytest.mark.parametrize("arguments", ["none", "a stop", "a form"])
+@pytest.mark.parametrize("params", ["few", "many"])
+async def test_a_reply_read_as_deltas_is_asked_for_with_the_same_request(
+    stage: Stage, provider: str, conversation: str, arguments: str, params: str
+) -> None:
+    stage.model("m", reply="42")
+    few = {"temperature": 0.2}
+    chat = await opened(
+        model(stage, provider, params=PARAMS[provider] if params == "many" else few)
+    )
+    messages, more = CONVERSATIONS[conversation], ARGUMENTS[provider][arguments]
+    async for _ in chat.deltas(messages, **more):
+        pass
+    async for _ in chat.astream(messages, **more):
+        pass
+    ours, langchains = stage.calls
+    assert ours.body == langchains.body
+    assert ours.key_sent == langchains.key_sent
+
+
+COUNTS = st.none() | st.integers(0, 9)
+USAGES = st.fixed_dictionaries(
+    {"prompt_tokens": COUNTS, "completion_tokens": COUNTS, "total_tokens": COUNTS},
+    optional={
+        "prompt_tokens_details": st.none()
+        | st.fixed_dictionaries({"cached_tokens": COUNTS, "audio_tokens": COUNTS}),
+        "completion_tokens_details": st.none()
+        | st.fixed_dictionaries({"reasoning_tokens": COUNTS, "audio_tokens": COUNTS}),
+    },
+)
+CALLS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "index": st.integers(0, 2),
+            "id": st.sampled_from([None, "1"]),
+            "function": st.fixed_dictionaries(
+                {"name": st.sampled_from([None, "add"]), "arguments": st.sampled_from(["", "{"])}
+            ),
+        }
+    ),
+    max_size=2,
+)
+CHUNKS = st.fixed_dictionaries(
+    {
+        "choices": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "index": st.just(0),
+                    "delta": st.fixed_dictionaries(
+                        {"content": st.sampled_from([None, "", "42"])},
+                        optional={
+                            "role": st.just("assistant"),
+                            "reasoning_content": st.sampled_from([None, "", "17"]),
+                            "refusal": st.sampled_from([None, "no"]),
+                            "tool_calls": st.none() | CALLS,
+                        },
+                    ),
+                    "finish_reason": st.sampled_from([None, "stop", "length"]),
+                },
+                optional={"logprobs": st.sampled_from([None, {"content": []}])},
+            ),
+            max_size=1,
+        ),
+        "model": st.just("m-1"),
+    },
+    optional={
+        "usage": st.none() | USAGES,
+        "service_tier": st.sampled_from([None, "flex", "default"]),
+        "system_fingerprint": st.just("f"),
+    },
+)
+
+
+@settings(deadline=None)
+@given(CHUNKS)
+def test_a_chunk_is_read_as_langchain_reads_it(chunk: dict[str, Any]) -> None:
+    theirs = CompatibleChat(model="m", api_key="none")._convert_chunk_to_generation_chunk(
+        deepcopy(chunk), AIMessageChunk, {}
+    )
+    ours = read_chunk(chunk)
+    assert theirs is not None
+    assert ours.message == theirs.message
+    assert (ours.generation_info or {}) == (theirs.generation_info or {})
+
+
+async def test_a_plain_question_imports_no_vendors_library() -> None:
+    program = """
+import asyncio, sys
+from langchain_core.messages import HumanMessage
+from mom_council.councils.schema import Model
+from mom_council.models.clients import loop_resources
+from mom_council.models.registry import open_model
+from mom_council.tests.stage import Stage
+
+async def main():
+    with Stage() as stage:
+        stage.model("m", reply="42")
+        spec = Model(provider="openai", model="m", base_url=stage.openai_url)
+        chat = await open_model(await loop_resources(), spec)
+        async for _ in chat.deltas([HumanMessage("?")]):
+            pass
+        async for _ in chat.astream([HumanMessage("?")]):  # whoever follows it needs none either
+            pass
+        print(stage.calls[0].body["messages"])
+
+asyncio.run(main())
+print([name for name in ("openai", "langchain_openai") if name in sys.modules])
+"""
+    run = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=subprocess.PIPE
+    )
+    written, _ = await run.communicate()
+    assert written.decode().splitlines() == ["[{'role': 'user', 'content': '?'}]", "[]"]
+
+
 async def test_the_switch_leaves_the_library_to_ask(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +310,7 @@ async def test_the_switch_leaves_the_library_to_ask(
     for provider in ("openai", "ollama"):
         chat = await opened(model(stage, provider))
         assert chat.deltas([HumanMessage("?")]) is None
+        assert type(chat).__name__ != "ChatCompletions"
         assert (await chat.ainvoke([HumanMessage("?")])).content == "42"
 
 
@@ -253,6 +376,7 @@ async def test_events_are_read_as_the_standard_says(ending: bytes, speaking: boo
     assert fault is None
 
 
+@settings(deadline=None)
 @given(cuts=st.sets(st.integers(1, len(EVENTS) - 1)), ending=st.sampled_from([b"\n", b"\r\n"]))
 def test_it_does_not_matter_where_the_bytes_are_cut(cuts: set[int], ending: bytes) -> None:
     written = EVENTS.replace(b"\n", ending)
@@ -414,6 +538,7 @@ DELTAS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(DELTAS))
 def test_joining_deltas_loses_nothing_and_keeps_their_order(deltas: list[Delta]) -> None:
     def signs(some: list[Delta]) -> list[str]:

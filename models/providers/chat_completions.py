@@ -1,0 +1,383 @@
+"""Chat completions without a vendor's library: what nearly every call is.
+
+`langchain_openai` and the SDK under it take two thirds of a second to import. A plain request
+(text, pictures, common parameters) and its streamed reply need neither. Whatever else is asked of
+the model (tools, callbacks that follow it, the newer interface, other parameters) opens LangChain's
+model for it, `models.providers.openai`, which is also what this is compared with
+(`tests/models/test_wire.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.language_models import BaseChatModel, LangSmithParams
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolCallChunk,
+)
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk
+from pydantic import Field, PrivateAttr
+
+from mom_council.models.providers import Opening
+from mom_council.models.wire import Delta, JsonStream, Wire, merge
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.outputs import ChatResult
+    from langchain_core.runnables import Runnable
+
+KEPT_FIELDS = {
+    "reasoning_content": "reasoning_content",
+    "reasoning": "reasoning_content",
+    "refusal": "refusal",
+}
+"""Fields of a streamed delta, and the name LangChain gives them where it knows them."""
+
+_PLAIN_PARAMS = frozenset(
+    {"temperature", "top_p", "max_tokens", "seed", "stop", "presence_penalty", "frequency_penalty"}
+)
+"""Parameters that go into the body as they are."""
+_OTHERS_PARAMS = frozenset(
+    {"top_k", "min_p", "repeat_penalty", "repetition_penalty", "cache_prompt"}
+)
+"""Parameters of other servers, which LangChain has no field for."""
+_PLAIN_ARGUMENTS = frozenset({"stop", "extra_body"})
+
+
+def open_chat(opening: Opening) -> BaseChatModel:
+    """A chat model on OpenAI's protocol: OpenAI's own, or of a server that speaks it."""
+    params = {name: value for name, value in opening.params.items() if value is not None}
+    newer = opening.at_home and opening.vendor.shared_protocol  # its names and roles differ
+    extra = dict(params.pop("extra_body", None) or {})
+    extra |= {name: params.pop(name) for name in _OTHERS_PARAMS & params.keys()}
+    if newer or not opening.has_wire or params.keys() - _PLAIN_PARAMS:
+        return _open_langchain(opening)
+    chat = ChatCompletions(extra_body=extra)
+    chat.set_up(opening, params)
+    return chat
+
+
+def _open_langchain(opening: Opening) -> BaseChatModel:
+    from mom_council.models.providers import openai
+
+    return openai.open_chat(opening)
+
+
+class ChatCompletions(BaseChatModel):
+    """A model of a server that speaks OpenAI's protocol."""
+
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """What else the body holds; LangChain's model has a field of this name too."""
+
+    _opening: Opening = PrivateAttr()
+    _params: dict[str, Any] = PrivateAttr()
+    _wire: Wire = PrivateAttr()
+    _langchain: BaseChatModel | None = PrivateAttr(None)
+
+    def set_up(self, opening: Opening, params: Mapping[str, Any]) -> None:
+        """Say what is asked, where, and with which parameters."""
+        self._opening = opening
+        self._params = {"model": opening.spec.model, **params}
+        url = str(opening.address).rstrip("/") + "/chat/completions"
+        headers = {
+            "authorization": f"Bearer {opening.key or 'none'}",
+            "content-type": "application/json",
+            "accept": "application/json",
+            "user-agent": f"AsyncOpenAI/Python {version('openai')}",
+        }
+        self._wire = Wire(opening.resources.sessions, url, headers, "events")
+
+    def deltas(
+        self, messages: Sequence[BaseMessage], **arguments: Any
+    ) -> AsyncIterator[list[Delta]]:
+        """The reply without LangChain's chunks, by the handful."""
+        stream = self._ask(messages, arguments)
+        return (
+            self._langchain_deltas(messages, arguments) if stream is None else read_deltas(stream)
+        )
+
+    async def _langchain_deltas(
+        self, messages: Sequence[BaseMessage], arguments: Mapping[str, Any]
+    ) -> AsyncGenerator[list[Delta], None]:
+        chat: Any = await self.open_langchain()
+        async with aclosing(chat.deltas(messages, **arguments)) as handfuls:
+            async for deltas in handfuls:
+                yield deltas
+
+    def _ask(
+        self, messages: Sequence[BaseMessage], arguments: Mapping[str, Any]
+    ) -> JsonStream | None:
+        """The reply to a plain request; None where it is not plain."""
+        written = [plain_message(message) for message in messages]
+        if None in written or arguments.keys() - _PLAIN_ARGUMENTS:
+            return None
+        stop = {"stop": arguments["stop"]} if arguments.get("stop") is not None else {}
+        extra = arguments.get("extra_body", self.extra_body)
+        usage = {"stream": True, "stream_options": {"include_usage": True}}
+        return self._wire.ask({**self._params, **usage, **stop, "messages": written, **extra})
+
+    async def open_langchain(self) -> BaseChatModel:
+        """LangChain's model of the same; importing its library takes a while, in a thread."""
+        if self._langchain is None:
+            self._langchain = await asyncio.to_thread(_open_langchain, self._opening)
+        return self._langchain
+
+    @property
+    def _opened(self) -> BaseChatModel:
+        if self._langchain is None:
+            self._langchain = _open_langchain(self._opening)
+        return self._langchain
+
+    # What LangChain's model does.
+
+    @property
+    def _llm_type(self) -> str:
+        return "openai-chat"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model_name": self._params["model"], **self._params}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **more: Any) -> LangSmithParams:
+        params = LangSmithParams(
+            ls_provider="openai", ls_model_name=self._params["model"], ls_model_type="chat"
+        )
+        if (temperature := self._params.get("temperature")) is not None:
+            params["ls_temperature"] = temperature
+        if length := self._params.get("max_tokens"):
+            params["ls_max_tokens"] = length
+        if stop:
+            params["ls_stop"] = stop
+        return params
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **more: Any,
+    ) -> ChatResult:
+        return self._opened._generate(messages, stop, run_manager, **more)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **more: Any,
+    ) -> ChatResult:
+        return await (await self.open_langchain())._agenerate(messages, stop, run_manager, **more)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **more: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        arguments = {**more, "stop": stop} if stop is not None else more
+        stream = self._ask(messages, arguments)
+        if stream is None:
+            chat = await self.open_langchain()
+            async with aclosing(chat._astream(messages, stop, run_manager, **more)) as chunks:  # type: ignore[type-var]
+                async for chunk in chunks:
+                    yield chunk
+            return
+        async for values in stream:
+            for value in merge_chunks(values):
+                made = read_chunk(value)
+                stream.is_speaking = stream.is_speaking or bool(made.message.content)
+                if run_manager:
+                    await run_manager.on_llm_new_token(made.text, chunk=made)
+                yield made
+
+    def bind_tools(
+        self, tools: Sequence[Any], **more: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools, as LangChain's model writes them."""
+        bound: Any = self._opened.bind_tools(tools, **more)
+        return self.bind(**bound.kwargs)
+
+    def with_structured_output(self, schema: Any, **more: Any) -> Any:
+        """LangChain's model, held to a form."""
+        return self._opened.with_structured_output(schema, **more)
+
+
+def plain_message(message: BaseMessage) -> dict[str, Any] | None:
+    """A message of text and pictures as it is sent; None where it is none."""
+    role = _ROLES.get(type(message))
+    if role is None or message.additional_kwargs.keys() - _UNSENT:
+        return None
+    if message.response_metadata.get("output_version"):  # LangChain's newer form of content
+        return None
+    if isinstance(message, AIMessage) and (message.tool_calls or message.invalid_tool_calls):
+        return None
+    content = message.content
+    if not isinstance(content, str) and not all(map(_is_plain_block, content)):
+        return None
+    name = {} if message.name is None else {"name": message.name}
+    return {"role": role, "content": content, **name}
+
+
+_ROLES: dict[type[BaseMessage], str] = {
+    HumanMessage: "user",
+    AIMessage: "assistant",
+    SystemMessage: "system",
+}
+_UNSENT = frozenset({"reasoning_content", "refusal", "parsed"})
+"""What LangChain leaves out of a message that it sends."""
+
+
+def _is_plain_block(block: Any) -> bool:
+    """Whether a part of a message is sent as it is."""
+    if not isinstance(block, dict):
+        return False
+    return (block.get("type") == "text" and block.keys() == {"type", "text"}) or (
+        block.get("type") == "image_url" and block.keys() == {"type", "image_url"}
+    )
+
+
+def token_counts(usage: Mapping[str, Any], tier: str | None = None) -> UsageMetadata:
+    """Token counts of OpenAI's protocol as LangChain names them."""
+    read, written = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+    total = usage.get("total_tokens")
+    reading = usage.get("prompt_tokens_details") or {}
+    writing = usage.get("completion_tokens_details") or {}
+    mark = f"{tier}_" if tier in ("priority", "flex") else ""
+    inputs = {
+        "audio": reading.get("audio_tokens"),
+        f"{mark}cache_read": reading.get("cached_tokens"),
+        f"{mark}cache_creation": reading.get("cache_write_tokens"),
+    }
+    outputs = {
+        "audio": writing.get("audio_tokens"),
+        f"{mark}reasoning": writing.get("reasoning_tokens"),
+    }
+    if mark:
+        inputs[str(tier)] = read - (inputs[f"{mark}cache_read"] or 0)
+        outputs[str(tier)] = written - (outputs[f"{mark}reasoning"] or 0)
+    return UsageMetadata(
+        input_tokens=read,
+        output_tokens=written,
+        total_tokens=read + written if total is None else total,
+        input_token_details=cast(InputTokenDetails, _without_none(inputs)),
+        output_token_details=cast(OutputTokenDetails, _without_none(outputs)),
+    )
+
+
+def _without_none(counts: Mapping[str, int | None]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count is not None}
+
+
+def read_chunk(chunk: Mapping[str, Any]) -> ChatGenerationChunk:
+    """A streamed chunk as LangChain makes it, with the thoughts and refusals that it drops."""
+    usage = chunk.get("usage")
+    counts = token_counts(usage, chunk.get("service_tier")) if usage else None
+    choices = chunk.get("choices")
+    if not choices:
+        return ChatGenerationChunk(message=AIMessageChunk(content="", usage_metadata=counts))
+    choice = choices[0]
+    said = choice.get("delta") or {}
+    more: dict[str, Any] = (
+        {"function_call": dict(said["function_call"])} if said.get("function_call") else {}
+    )
+    for field, name in KEPT_FIELDS.items():
+        if isinstance(value := said.get(field), str) and value:
+            more.setdefault(name, value)
+    message = AIMessageChunk(
+        content=said.get("content") or "",
+        additional_kwargs=more,
+        id=said.get("id"),
+        tool_call_chunks=[_tool_call_chunk(call) for call in said.get("tool_calls") or ()],
+        usage_metadata=counts,
+        response_metadata={"model_provider": "openai"},
+    )
+    ending: dict[str, Any] = {}
+    if reason := choice.get("finish_reason"):
+        names = {"model": "model_name", "system_fingerprint": "system_fingerprint"}
+        names["service_tier"] = "service_tier"
+        ending = {"finish_reason": reason}
+        ending |= {name: chunk[field] for field, name in names.items() if chunk.get(field)}
+    if logprobs := choice.get("logprobs"):
+        ending["logprobs"] = logprobs
+    return ChatGenerationChunk(message=message, generation_info=ending or None)
+
+
+def _tool_call_chunk(call: Mapping[str, Any]) -> ToolCallChunk:
+    function = call.get("function") or {}
+    return tool_call_chunk(
+        name=function.get("name"),
+        args=function.get("arguments"),
+        id=call.get("id"),
+        index=call.get("index"),
+    )
+
+
+async def read_deltas(stream: JsonStream) -> AsyncGenerator[list[Delta], None]:
+    """What a streamed reply says, by the handful."""
+    async for values in stream:
+        deltas = merge([_delta(value) for value in values])
+        stream.is_speaking = stream.is_speaking or any(one.content or one.thought for one in deltas)
+        yield deltas
+
+
+def _delta(chunk: dict[str, Any]) -> Delta:
+    """What a chunk says, thinks and counts, as LangChain reads it."""
+    usage = chunk.get("usage")
+    choices = chunk.get("choices")
+    if not choices:
+        return Delta(usage=token_counts(usage)) if usage else _NOTHING
+    choice = choices[0]
+    said = choice.get("delta") or choice.get("message") or {}
+    thought = said.get("reasoning_content") or said.get("reasoning")
+    refusal = said.get("refusal")
+    return Delta(
+        said.get("content") or "",
+        thought if isinstance(thought, str) else "",
+        refusal if isinstance(refusal, str) else "",
+        bool(said.get("tool_calls") or said.get("function_call")),
+        token_counts(usage) if usage else None,
+        choice.get("finish_reason") or "",
+    )
+
+
+_NOTHING = Delta()
+
+
+def merge_chunks(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same chunks with neighbours that only speak joined to one."""
+    merged: list[dict[str, Any]] = []
+    has_spoken = False
+    for chunk in chunks:
+        for choice in chunk.get("choices") or ():
+            choice.setdefault("delta", choice.get("message"))  # of a server that does not stream
+        speaks = _only_speaks(chunk)
+        if has_spoken and speaks:
+            merged[-1]["choices"][0]["delta"]["content"] += chunk["choices"][0]["delta"]["content"]
+        else:
+            merged.append(chunk)
+        has_spoken = speaks
+    return merged
+
+
+def _only_speaks(chunk: dict[str, Any]) -> bool:
+    choices = chunk.get("choices") or [{}]
+    choice = choices[0]
+    said = choice.get("delta") or {}
+    if choice.get("finish_reason") or choice.get("logprobs") or chunk.get("usage"):
+        return False
+    return isinstance(said.get("content"), str) and not any(
+        value for name, value in said.items() if name not in ("content", "role")
+    )
