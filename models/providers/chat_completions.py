@@ -29,7 +29,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 
-from mom_council.models.providers import Opening
+from mom_council.models.providers import Opening, load_code
 from mom_council.models.wire import Delta, JsonStream, Wire, merge
 
 if TYPE_CHECKING:
@@ -70,9 +70,8 @@ def open_chat(opening: Opening) -> BaseChatModel:
 
 
 def _open_langchain(opening: Opening) -> BaseChatModel:
-    from mom_council.models.providers import openai
-
-    return openai.open_chat(opening)
+    opened: BaseChatModel = load_code("openai:open_chat")(opening)
+    return opened
 
 
 class ChatCompletions(BaseChatModel):
