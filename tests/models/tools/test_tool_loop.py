@@ -423,13 +423,13 @@ async def test_without_anybody_to_ask_it_is_not_done(stage):
 
 
 def test_a_reply_survives_being_written_down():
-    from mom_council.models.tools.tool_loop import _REPLY
+    from mom_council.models.model_call import REPLY
 
     reply = Reply(
         "a", "b", "m", usage=_usage(), first_token=None, finish="stop", attempts=(),
         calls=(ToolCall(id="1", tool="t", arguments=None),), message={"content": "x"},
     )  # fmt: skip
-    assert _REPLY.validate_python(json.loads(_REPLY.dump_json(reply))) == reply
+    assert REPLY.validate_python(json.loads(REPLY.dump_json(reply))) == reply
 
 
 def _usage() -> Any:
