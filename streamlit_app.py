@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
+from starlette.middleware import Middleware
+from streamlit.starlette import App
+
 # Streamlit puts this folder on the path, where our `graph` and `models` would hide other packages'.
-_HERE = str(Path(__file__).resolve().parent)
-sys.path[:] = [place for place in sys.path if str(Path(place).resolve()) != _HERE]
+_HERE = Path(__file__).resolve().parent
+sys.path[:] = [place for place in sys.path if Path(place).resolve() != _HERE]
 
-from mom_council.ui.frame import show  # noqa: E402
+from mom_council.ui.gate import TOKEN, Gate  # noqa: E402
 
-show()
+app = App(
+    _HERE / "ui" / "script.py",
+    middleware=[Middleware(Gate, token=os.environ.get(TOKEN, ""))],
+)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
 import socket
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -157,6 +159,8 @@ def mcp(
 
 
 FIRST_PORT = 8501
+TOKEN = "MOM_UI_TOKEN"  # noqa: S105 - a variable's name
+SHORTEST_TOKEN = 16
 
 _FLAGS = {
     "browser.gatherUsageStats": "false",  # nothing leaves the machine
@@ -174,29 +178,72 @@ def ui(
     port: Annotated[
         int | None, typer.Option("--port", min=1, max=65535, help="8501, or the next free one.")
     ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            help="The address to listen at; beyond 127.0.0.1 the printed address has a token.",
+        ),
+    ] = "127.0.0.1",
     db: Database = None,
 ) -> None:
-    """Open the chat in a browser: watch the council think. On 127.0.0.1 alone; Ctrl-C ends it."""
+    """Open the chat in a browser: watch the council think. Ctrl-C ends it.
+
+    On 127.0.0.1 alone, unless --host says otherwise (0.0.0.0 for a home network). Then only who
+    opens the address with its token gets in; MOM_UI_TOKEN keeps the same token.
+    """
     if importlib.util.find_spec("streamlit") is None:
         raise ProviderNotInstalledError(
             "the chat page needs Streamlit", cure="pip install 'mom-council[ui]'"
         )
     chosen = free_port() if port is None else port
-    if not _is_free(chosen):
+    if not _is_free(chosen, host):
         raise StorageError(
             f"port {chosen} is taken", cure="leave --port out, and a free one is found"
         )
     for name, value in (("MOM_COUNCIL", council), ("MOM_DATABASE", db)):
         if value:
             os.environ[name] = value
-    print(f"The council is at http://127.0.0.1:{chosen} (Ctrl-C ends it)", flush=True)
-    serve_page(chosen)
+    print(f"The council is at {_page_address(host, chosen)} (Ctrl-C ends it)", flush=True)
+    serve_page(chosen, host)
 
 
-def serve_page(port: int) -> None:
+def _page_address(host: str, port: int) -> str:
+    """Where the page is; beyond this machine with its token, which is made where there is none.
+
+    Raises:
+        typer.BadParameter: MOM_UI_TOKEN is too short to be one.
+    """
+    from mom_council.runs.http_guard import is_loopback_host
+
+    if is_loopback_host(host):
+        os.environ.pop(TOKEN, None)
+        return f"http://{_in_address(host)}:{port}"
+    token = os.environ.setdefault(TOKEN, secrets.token_urlsafe(24))
+    if len(token) < SHORTEST_TOKEN:
+        raise typer.BadParameter(f"{TOKEN} has fewer than {SHORTEST_TOKEN} characters")
+    named = _own_address() if host in ("0.0.0.0", "::") else host  # noqa: S104 - a comparison
+    return f"http://{_in_address(named)}:{port}/?token={quote(token, safe='')}"
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _own_address() -> str:
+    """This machine's address in its network; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def serve_page(port: int, host: str = "127.0.0.1") -> None:
     """Run Streamlit in place of this process."""
     script = Path(__file__).resolve().parent.parent / "streamlit_app.py"
-    flags = {**_FLAGS, "server.address": "127.0.0.1", "server.port": str(port)}
+    flags = {**_FLAGS, "server.address": host, "server.port": str(port)}
     told = [f"--{name}={value}" for name, value in flags.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(script), *told]
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
@@ -210,11 +257,11 @@ def free_port(first: int = FIRST_PORT) -> int:
     raise StorageError(f"no port from {first} to {first + 99} is free", cure="name one with --port")
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
+def _is_free(port: int, host: str = "127.0.0.1") -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True

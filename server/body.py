@@ -77,21 +77,22 @@ def parsed(raw: bytes, kind: type[B]) -> B:
 async def _read(request: Request, most: int) -> bytes:
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > most:
-        raise _too_large(most)
+        raise too_large(most)
     parts: list[bytes] = []
     size = 0
     try:
         async for part in request.stream():
             size += len(part)
             if size > most:
-                raise _too_large(most)
+                raise too_large(most)
             parts.append(part)
     except ClientDisconnect:
         raise Refusal(499, "the client has left") from None
     return b"".join(parts)
 
 
-def _too_large(most: int) -> Refusal:
+def too_large(most: int) -> Refusal:
+    """The refusal of a body of more than `most` bytes."""
     return Refusal(
         413,
         f"The body is larger than {most:,} bytes.",

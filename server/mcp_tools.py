@@ -14,15 +14,17 @@ from mcp.server.fastmcp.exceptions import ToolError
 from mcp.types import ClientCapabilities, ElicitationCapability
 from pydantic import BaseModel, Field
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mom_council.deliberation.context import AnswerForm
 from mom_council.deliberation.events import Counted, Event, Missed, Polled, Read, Seated
 from mom_council.deliberation.people import PersonRequest
 from mom_council.records import Status, Verdict
+from mom_council.runs.http_guard import BodyTooLargeError, limited
 from mom_council.runs.threads import show_thread
 from mom_council.runs.words import joined
 from mom_council.server.answer import WholeAnswer, council_report, run
+from mom_council.server.body import too_large
 from mom_council.server.errors import Refusal, to_error_response
 from mom_council.server.requests import Visitor, admitted, read_question
 from mom_council.server.state import ServerState
@@ -236,7 +238,24 @@ class GuardedApp:
             except Refusal as refusal:
                 await refusal.response()(scope, receive, send)
                 return
+            await self._take(scope, receive, send)
+            return
         await self._app(scope, receive, send)
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; a body that is too large is refused while it arrives."""
+        most, began = self._server.settings.most_bytes, False
+
+        async def marked(message: Message) -> None:
+            nonlocal began
+            began = began or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, limited(receive, most), marked)
+        except BodyTooLargeError:
+            if not began:
+                await too_large(most).response()(scope, receive, send)
 
 
 def in_words(status: Status) -> str:

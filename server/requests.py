@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from mom_council.deliberation.context import AnswerForm
 from mom_council.runs.ask import People
+from mom_council.runs.http_guard import fault_in_sender, is_loopback_host
 from mom_council.server.answer import ServedQuestion, WholeAnswer
 from mom_council.server.body import not_called
 from mom_council.server.errors import Refusal, dumps, loads, to_error_response, unsupported, wrong
@@ -148,6 +149,8 @@ def admitted(request: Request, keys: Keys) -> str:
             "'Authorization: Bearer ...', and make a new one.",
             code="key_in_url",
         )
+    if len(request.headers.getlist("host")) != 1:
+        raise Refusal(400, "A request names one host, in one Host header.", code="bad_host")
     if keys:
         owner = keys.owner(request.headers.get("authorization"))
         if owner is None:
@@ -165,14 +168,13 @@ def admitted(request: Request, keys: Keys) -> str:
 
 def _refuse_others(request: Request) -> None:
     """Without keys only this machine may ask, and no web page in its browser."""
-    host = request.headers.get("host", "").rpartition(":")
-    named = host[0] if host[1] and not host[2].endswith("]") else "".join(host)
     near = request.client is None or is_loopback(request.client.host)
-    if not near or not is_loopback(named):
+    fault = fault_in_sender(request.scope, is_loopback_host)
+    if not near or fault:
         raise Refusal(
             403,
-            "Without keys this server answers on 127.0.0.1 and localhost alone; its owner sets "
-            "MOM_SERVER_KEYS.",
+            f"{fault or 'This is another machine.'} Without keys this server answers programs on "
+            "127.0.0.1 and localhost alone; its owner sets MOM_SERVER_KEYS.",
             code="not_local",
         )
 
