@@ -173,6 +173,7 @@ def register() -> None:
     from mom_council.cli import (
         ask,
         batch,
+        chat,
         councils,
         demo,
         evals,
@@ -190,7 +191,7 @@ def register() -> None:
         return
     app.command("ask")(ask.ask)
     app.command("demo")(demo.demo)
-    app.command("chat")(ask.chat)
+    app.command("chat")(chat.chat)
     app.command("resume")(ask.resume)
     app.add_typer(stored.threads_app, name="threads", cls=Listed)
     app.add_typer(councils.app, name="councils", cls=Listed)

@@ -1,4 +1,4 @@
-"""`mom ask`, `mom resume` and `mom chat`: the council at work in the terminal."""
+"""`mom ask` and `mom resume`: the council at work in the terminal."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mom_council.cli import failure, options
-from mom_council.cli import failure as exits
+from mom_council.cli import options
 
 if TYPE_CHECKING:
-    from mom_council.cli.session import Session
     from mom_council.deliberation.context import CouncilContext
 
 
@@ -194,6 +192,7 @@ def ask(
     image: Image = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
+    full: options.Full = False,
     debug: options.Debug = False,
     rounds: Rounds = None,
     threshold: Threshold = None,
@@ -209,7 +208,7 @@ def ask(
     Ollama with the best of its models that fit, the vendors whose API keys are set, downloaded
     weights, and else three tiny models that come with the package. `mom models` lists them.
     """
-    show = options.choose_show(json=json, quiet=quiet, debug=debug)
+    show = options.choose_show(json=json, quiet=quiet, debug=debug, full=full)
     pictures = read_pictures(image or ())
     text = read_question(question, optional=bool(pictures))
     method = method_named(method)
@@ -230,6 +229,7 @@ def resume(
     council: options.Council = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
+    full: options.Full = False,
     debug: options.Debug = False,
     db: options.Database = None,
     no_color: options.NoColor = False,
@@ -239,78 +239,10 @@ def resume(
     It was killed, interrupted, or had no quorum. Calls that had finished are not made again. The
     council is the one that was asked.
     """
-    show = options.choose_show(json=json, quiet=quiet, debug=debug)
+    show = options.choose_show(json=json, quiet=quiet, debug=debug, full=full)
     name = options.thread_named(thread)
     from mom_council.cli.session import Session
 
     with Session(council, db=db, show=show, thread=name, resuming=True) as session:
         code = session.resume(context(debug=debug))
     raise typer.Exit(code)
-
-
-BYE = "/bye"
-
-
-def chat(
-    council: options.Council = None,
-    model: options.Models = None,
-    thread: Thread = None,
-    debug: options.Debug = False,
-    db: options.Database = None,
-    no_color: options.NoColor = False,
-) -> None:
-    """Talk with the council, question after question.
-
-    Ctrl-D or /bye ends the talk; Ctrl-C stops an answer and the talk goes on.
-    """
-    show = options.choose_show(debug=debug)
-    name = options.thread_named(thread) if thread is not None else None
-    from mom_council.cli.session import Session
-
-    named = options.council_named(council, model)
-    with Session(named, db=db, show=show, thread=name, talks=True) as session:
-        code = _talk(session, debug=debug)
-    raise typer.Exit(code)
-
-
-def _talk(session: Session, *, debug: bool) -> int:
-    typed = sys.stdin.isatty()
-    if typed:
-        import contextlib
-
-        with contextlib.suppress(ImportError):  # Windows has none
-            import readline  # noqa: F401 - arrow keys and history
-        failure.say(f"thread {session.thread} · Ctrl-D or {BYE} ends it")
-    while (text := _next(typed)) is not None:
-        if not text.strip():
-            continue
-        try:
-            code = session.ask(checked(text), context(debug=debug))
-        except typer.BadParameter as error:
-            failure.tell(error.format_message().removeprefix("Invalid value: "))
-            continue
-        if code == exits.TERMINATED:
-            return code
-    if typed:
-        failure.say(f"kept: {session.again('chat --thread')}")
-    return exits.ANSWERED
-
-
-def _next(typed: bool) -> str | None:
-    """The next question; None when there will be no more."""
-    asked_to_stop = False
-    while True:
-        try:
-            text = input("> " if typed else "")
-        except EOFError:
-            if typed:
-                print()
-            return None
-        except KeyboardInterrupt:
-            print()
-            if asked_to_stop or not typed:
-                return None
-            asked_to_stop = True
-            failure.tell(f"Ctrl-D or {BYE} ends the talk; so does Ctrl-C once more")
-            continue
-        return None if text.strip() == BYE else text

@@ -60,6 +60,51 @@ def when_they_have_spoken(seats: Sequence[SpeakerView], width: int) -> Renderabl
     return Group(*(_whole(seat) for seat in seats))
 
 
+_MARKS = {"waiting": ("·", "dim"), "done": ("✓", "green"), "absent": ("✗", "red")}
+
+
+def rows(seats: Sequence[SpeakerView], width: int, lines: int = 1000) -> RenderableType:
+    """A line for each member: how far it is, the first words of what it says, the seconds."""
+    shown = seats if len(seats) <= lines else seats[: max(lines - 1, 0)]
+    longest = min(max((len(seat.speaker.name) for seat in seats), default=0), width // 3)
+    drawn: list[RenderableType] = []
+    for seat in shown:
+        mark, style = _MARKS.get(seat.state, ("…", "blue"))
+        seconds = _seconds(seat)
+        line = Text(f"{mark} ", style, no_wrap=True, overflow="crop")
+        line.append(f"{one_line(seat.speaker.name, longest):{longest}}  ", "bold")
+        space = width - longest - len(seconds) - 6
+        said = one_line(_body(seat).plain) if seat.state != "waiting" else "waiting"
+        if seat.state == "speaking" and not seat.text.strip():
+            said = "thinking"
+        said = said if len(said) <= space else f"{said[: max(space - 1, 0)]}…"
+        line.append(f"{said:{max(space, 0)}}", "default" if seat.text else "dim")
+        line.append(f"  {seconds}", "dim")
+        line.truncate(width, overflow="crop")
+        drawn.append(line)
+    if len(shown) < len(seats):
+        drawn.append(Text(f"and {len(seats) - len(shown)} more", "dim"))
+    return Group(*drawn)
+
+
+def _seconds(seat: SpeakerView) -> str:
+    if seat.segment is not None:
+        return f"{seat.segment.usage.seconds:.1f} s"
+    if seat.state == "speaking" and seat.began:
+        return f"{time.monotonic() - seat.began:.1f} s"
+    return ""
+
+
+def votes_in_a_line(a_round: RoundView) -> RenderableType:
+    """Who voted for what, in as few words as there are."""
+    said = [f"{one.voter} {words.ballot(one)}" for one in a_round.ballots]
+    said += [words.absent(one) for one in a_round.unvoted]
+    done = {one.voter for one in a_round.ballots} | {one.character for one in a_round.unvoted}
+    waiting = [name for name in a_round.voters if name not in done]
+    text = f"votes: {' · '.join(map(one_line, said))}" if said else "voting"
+    return Text(f"{text} · still to vote: {', '.join(waiting)}" if waiting else text, "dim")
+
+
 def ballots(a_round: RoundView, *, short: bool = False) -> RenderableType:
     """Who voted what, why, and who has not."""
     lines = Table.grid(padding=(0, 1))
@@ -81,12 +126,13 @@ def ballots(a_round: RoundView, *, short: bool = False) -> RenderableType:
     return lines
 
 
-def count(a_round: RoundView) -> RenderableType:
-    """What came of a round."""
+def count(a_round: RoundView, *, full: bool = True) -> RenderableType:
+    """What came of a round: how the answers stand, and why it is so; or only the latter."""
     counted = a_round.counted
     if counted is None:
         return Text("")
-    said = [words.tally(counted.verdict, texts_of(a_round)), counted.why]
+    said = [words.tally(counted.verdict, texts_of(a_round))] if full else []
+    said.append(counted.why)
     return Group(*(Text(one_line(line), "cyan") for line in said if line))
 
 
@@ -204,7 +250,10 @@ FRAME = 0.1
 class Live(Screen):
     """Draws what is under way, and prints what is over."""
 
-    def __init__(self, council: Council, console: Console | None = None) -> None:
+    def __init__(
+        self, council: Council, console: Console | None = None, *, full: bool = False
+    ) -> None:
+        self._full = full
         self._console = console or Console(highlight=False)
         self._council = council
         self._view = RunView()
@@ -296,9 +345,10 @@ class Live(Screen):
             over = all_of_it or a_round is not self._view.rounds[-1] or bool(a_round.counted)
             self._settle_layers(a_round, over or bool(a_round.voters) or self._writing is not None)
             if over and (a_round.counted or a_round.ballots or a_round.unvoted):
-                votes = ballots(a_round)
-                parts = [votes] if a_round.ballots or a_round.unvoted else []
-                self._once(("count", a_round.number, 0), Group(*parts, count(a_round)))
+                show = ballots if self._full else votes_in_a_line
+                parts = [show(a_round)] if a_round.ballots or a_round.unvoted else []
+                counted = count(a_round, full=self._full)
+                self._once(("count", a_round.number, 0), Group(*parts, counted))
 
     def _settle_layers(self, a_round: RoundView, over: bool) -> None:
         layers = _layers(a_round)
@@ -307,13 +357,26 @@ class Live(Screen):
                 continue
             if not any(seat.began or seat.absence for seat in seats):
                 continue
-            spoken = when_they_have_spoken(seats, self._console.width)
-            self._once(("layer", a_round.number, layer), self._head(a_round, layer), spoken)
+            name = ("layer", a_round.number, layer)
+            if self._full:
+                spoken = when_they_have_spoken(seats, self._console.width)
+                self._once(name, self._head(a_round, layer), spoken)
+            else:
+                self._once(
+                    name, *self._short_head(a_round, layer), rows(seats, self._console.width)
+                )
 
     def _once(self, name: tuple[str, int, int], *parts: RenderableType) -> None:
         if name not in self._printed:
             self._printed.add(name)
             self._console.print(Group(*parts))
+
+    def _short_head(self, a_round: RoundView, layer: int) -> list[RenderableType]:
+        """Which round and layer it is, where there is more than the first."""
+        said = [f"Round {a_round.number}"] if a_round.number > 1 else []
+        said += [f"layer {layer} of {self._view.layers}"] if self._view.layers > 1 else []
+        said += [f"left out: {', '.join(a_round.dropped)}"] if a_round.dropped else []
+        return [Text(" · ".join(said), "dim")] if said else []
 
     def _head(self, a_round: RoundView, layer: int) -> RenderableType:
         view = self._view
@@ -345,12 +408,16 @@ class Live(Screen):
             return foot
         a_round, layers = rounds[-1], _layers(rounds[-1])
         if a_round.voters and not a_round.counted:
-            return Group(tail(ballots(a_round, short=True), self._console, width, room), foot)
+            votes = ballots(a_round, short=True) if self._full else votes_in_a_line(a_round)
+            return Group(tail(votes, self._console, width, room), foot)
         layer = max(layers, default=0)
         if not layer or ("layer", a_round.number, layer) in self._printed:
             return foot
-        speaking = while_they_speak(layers[layer], width, room - 1)
-        return Group(self._head(a_round, layer), speaking, foot)
+        if self._full:
+            speaking = while_they_speak(layers[layer], width, room - 1)
+            return Group(self._head(a_round, layer), speaking, foot)
+        head = self._short_head(a_round, layer)
+        return Group(*head, rows(layers[layer], width, room - len(head)), foot)
 
     def _foot(self) -> RenderableType:
         view = self._view

@@ -15,6 +15,7 @@ class Show(StrEnum):
     """How a run is shown."""
 
     LIVE = "live"
+    FULL = "full"
     PLAIN = "plain"
     JSON = "json"
     QUIET = "quiet"
@@ -47,6 +48,9 @@ Models = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Show all that each member says, and every ballot.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show every prompt and every reply.")]
 NoColor = Annotated[
     bool, typer.Option("--no-color", callback=_without_color, help="No colours; so does NO_COLOR.")
@@ -63,7 +67,9 @@ Database = Annotated[
 Named = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's name.")]
 
 
-def choose_show(*, json: bool = False, quiet: bool = False, debug: bool = False) -> Show:
+def choose_show(
+    *, json: bool = False, quiet: bool = False, debug: bool = False, full: bool = False
+) -> Show:
     """How to show a run: as asked, or live in a terminal and plain in a pipe.
 
     Raises:
@@ -76,7 +82,9 @@ def choose_show(*, json: bool = False, quiet: bool = False, debug: bool = False)
     if asked:
         return asked[0]
     dumb = os.environ.get("TERM", "dumb" if os.name == "posix" else "") in ("dumb", "unknown")
-    return Show.LIVE if sys.stdout.isatty() and not dumb else Show.PLAIN
+    if not sys.stdout.isatty() or dumb:
+        return Show.PLAIN
+    return Show.FULL if full else Show.LIVE
 
 
 def place(db: str | None) -> str | None:

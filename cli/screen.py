@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -106,10 +111,49 @@ class Screen:
 
 
 class AnswerAlone(Screen):
-    """Prints the answer, and nothing else."""
+    """Prints the answer, and nothing else; on a terminal a sign on stderr turns until then."""
+
+    _SIGNS = "|/-\\"
+
+    def __init__(self) -> None:
+        self._turns = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._began = time.monotonic()
+        self._at = 0
+
+    def tick(self) -> float:
+        """Turn the sign."""
+        if not self._turns:
+            return self.QUIET_SECONDS
+        self._at += 1
+        took = time.monotonic() - self._began
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"\r{self._SIGNS[self._at % 4]} {took:.0f} s ")
+            sys.stderr.flush()
+        return 0.2
+
+    def __exit__(self, *raised: object) -> None:
+        """Take the sign away."""
+        self._clear()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the sign away for a while."""
+        turned, self._turns = self._turns, False
+        self._clear()
+        yield
+        self._turns = turned
+
+    def _clear(self) -> None:
+        if self._at:
+            with contextlib.suppress(OSError):
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+        self._at = 0
 
     def finish(self, ending: Ending) -> None:
         """Print it."""
+        self._turns = False
+        self._clear()
         print(inert(ending.answer), flush=True)
 
 

@@ -145,6 +145,15 @@ class Session:
         """Go on with the thread's open question; returns the exit code."""
         return self._run(None, context)
 
+    def transcript(self) -> str:
+        """The conversation so far, as Markdown."""
+        state = self._runner.run(self.opened.graph.aget_state(self._config()))
+        parts = [f"# {self.council.name}, thread {self.thread}"]
+        for message in state.values.get("messages", []):
+            who = "You" if message.type == "human" else self.council.name
+            parts.append(f"**{who}**\n\n{message.text.strip()}")
+        return "\n\n".join(parts) + "\n"
+
     def again(self, command: str) -> str:
         """The command line that goes on with this thread."""
         return going_on(command, self.thread, self._db)
@@ -160,7 +169,7 @@ class Session:
         before = await self._last_question(saver)
         named = self._named or before.get("asked") or os.environ.get("MOM_COUNCIL") or ""
         choice = await choose_council(named or None, os.environ)
-        if self._show in (Show.LIVE, Show.PLAIN) and choice.source == "demo":
+        if self._show in (Show.LIVE, Show.FULL, Show.PLAIN) and choice.source == "demo":
             from mom_council.cli.demo import offer_models
 
             if offer_models(choice):
@@ -348,10 +357,10 @@ def screen_for(show: Show, council: Council) -> Screen:
         return OneObject()
     if show is Show.QUIET:
         return AnswerAlone()
-    if show is Show.LIVE:
+    if show in (Show.LIVE, Show.FULL):
         from mom_council.cli.live import Live
 
-        return Live(council)
+        return Live(council, full=show is Show.FULL)
     from mom_council.cli.plain import Plain
 
     return Plain(debug=show is Show.DEBUG)

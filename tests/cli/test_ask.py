@@ -11,7 +11,7 @@ import pytest
 from mom_council.tests.graph.desk import character, said, seat, speaking, texts
 from mom_council.tests.stage import Fault, Stage
 
-from .conftest import Mom
+from .conftest import Mom, trust_file
 
 File = Callable[..., str]
 HOSTILE = "\x1b[2J\x1b]0;owned\x07 [bold red]42[/bold red] \x9b31m"
@@ -241,3 +241,74 @@ def test_a_talk_asks_every_line_in_one_thread(mom: Mom, stage: Stage, council_fi
     assert "My cat is called Mia." in last
     assert "Never asked" not in "".join(said(call.body) for call in stage.calls)
     assert "talk" in mom("threads", "list").out
+
+
+def test_commands_of_a_talk_are_obeyed_and_not_paid(
+    mom: Mom, stage: Stage, council_file: File, tmp_path: Path
+) -> None:
+    stage.model("ada", "A cat.")
+    stage.model("pen", "A cat.")
+    file, saved = council_file(("Ada",)), tmp_path / "talk.md"
+    lines = [
+        "/help",
+        "/models",
+        "/council",
+        "/nonsense please",
+        "/retry",
+        "Which pet?",
+        f"/save {saved}",
+        f"/save {saved}",
+        "/retry",
+        "One \\",
+        "question?",
+        '"""',
+        "Two",
+        "lines?",
+        '"""',
+        "/council elephants",
+        "exit",
+        "Never asked.",
+    ]
+    talk = mom("chat", "-c", file, "-t", "talk", stdin="\n".join(lines).encode())
+    assert talk.code == 0, talk.err
+    for part in (
+        "/save FILE",
+        "Ada          ada",
+        "there is no /nonsense; /help lists the commands",
+        "there is no question yet",
+        "is there already",
+        "there is no council 'elephants'",
+    ):
+        assert part in talk.err
+    asked = [call.body["messages"][-1]["content"] for call in stage.calls_to("ada")]
+    assert len(asked) == 4
+    assert "Which pet?" in asked[0]
+    assert "Which pet?" in asked[1]
+    assert "One \nquestion?" in asked[2]
+    assert "Two\nlines?" in asked[3]
+    assert "**You**\n\nWhich pet?" in saved.read_text("utf-8")
+
+
+def test_a_talk_goes_on_with_another_council(
+    mom: Mom, stage: Stage, council_file: File, tmp_path: Path
+) -> None:
+    for name in ("ada", "boris", "pen"):
+        stage.model(name, "A cat.")
+    one = council_file(("Ada",))
+    other = tmp_path / "other.yaml"
+    other.write_text(Path(one).read_text("utf-8"))
+    Path(council_file(("Boris",))).rename(other)
+    one = council_file(("Ada",))
+    trust_file(other)
+    lines = f"Which pet?\n/council {other}\nAnd now?\nquit\n"
+    talk = mom("chat", "-c", one, "-t", "talk", stdin=lines.encode())
+    assert talk.code == 0, talk.err
+    assert len(stage.calls_to("ada")) == len(stage.calls_to("boris")) == 1
+
+
+def test_what_may_be_typed_is_completed() -> None:
+    from mom_council.cli.chat import completions
+
+    assert completions("/h") == ["/help"]
+    assert completions("/council ho") == ["/council home"]
+    assert completions("hello") == []

@@ -33,13 +33,13 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07 [bold red]42[/bold red] [/nonsense] :smile:"
 class Window:
     """A terminal of some size, the live view in it, and all that was written."""
 
-    def __init__(self, width: int = 80, height: int = 24) -> None:
+    def __init__(self, width: int = 80, height: int = 24, *, full: bool = True) -> None:
         self.written = io.StringIO()
         self.console = Console(
             file=self.written, force_terminal=True, width=width, height=height, color_system=None,
             highlight=False, _environ={"TERM": "xterm"},
         )  # fmt: skip
-        self.live = Live(load_council("demo"), self.console)
+        self.live = Live(load_council("demo"), self.console, full=full)
 
     def tell(self, *told: Any) -> None:
         """Have events happen."""
@@ -150,6 +150,48 @@ def test_what_is_over_is_printed_once_round_by_round() -> None:
     places = [history.index(part) for part in order]
     assert places == sorted(places)
     assert history.count("All agree.") == 1
+
+
+@pytest.mark.parametrize("seats", [1, 3, 8])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (40, 8), (20, 5)])
+def test_by_default_each_member_has_one_line_that_fits(seats: int, width: int, height: int) -> None:
+    window = Window(width, height, full=False)
+    with window.live:
+        window.tell(seated(NAMES[:seats]))
+        assert "waiting" in "\n".join(window.picture())
+        for name in NAMES[:seats]:
+            window.tell(*speak(name, f"I, {name}, say: {LONG}", done=False))
+            picture = window.picture()
+            assert len(picture) < height
+            assert all(len(line) <= width for line in picture)
+        window.tell(*write(LONG))
+    assert len(window.picture()) < height
+
+
+def test_by_default_the_answer_is_long_and_the_rest_short() -> None:
+    window = Window(full=False)
+    verdict = Verdict(method="plurality", options=(Option(members=("Ada",), share=1.0),))
+    with window.live:
+        window.tell(seated(("Ada", "Boris", "Clara")), *speak("Ada", f"First words. {LONG}"))
+        window.tell(*speak("Boris", "short", done=False))
+        lines = window.picture()
+        assert lines[0].startswith("✓ Ada    First words.")
+        assert lines[1].startswith("… Boris  short")
+        assert lines[2].startswith("· Clara  waiting")
+        lost = Absence(character="Clara", reason="failed", detail="HTTP 500")
+        window.tell(*speak("Boris", "short"), events.Missed(absence=lost))
+        window.tell(events.Polled(round=1, voters=("Ada", "Boris")))
+        window.tell(events.Voted(ballot=Ballot(voter="Ada", choice="Boris", reason="It is so.")))
+        assert "votes: Ada Boris · still to vote: Boris" in "\n".join(window.picture())
+        window.tell(events.Counted(verdict=verdict, why="All agree."))
+        window.live.finish(ending(LONG))
+    history = window.history()
+    before, _, answer = history.partition("Answer")
+    assert "Paragraph 1: " not in before
+    assert "Paragraph 39: " in answer
+    for part in ("✗ Clara", "HTTP 500", "votes: Ada Boris", "All agree."):
+        assert before.count(part) >= 1
+    assert "It is so." not in before
 
 
 def test_what_was_not_finished_is_left_on_the_screen_when_it_is_stopped() -> None:

@@ -1,0 +1,256 @@
+"""`mom chat`: a conversation in the terminal, and its commands."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mom_council.cli import ask, failure, options
+
+if TYPE_CHECKING:
+    from mom_council.cli.session import Session
+
+COMMANDS = {
+    "/help": "what can be typed here",
+    "/models": "who answers, and on which model",
+    "/council NAME|FILE": "go on with another council",
+    "/retry": "ask the last question once more",
+    "/save FILE": "write the conversation as Markdown",
+    "/exit": "end the conversation; so do exit, Ctrl-D and /bye",
+}
+_ENDS = ("/exit", "/quit", "/bye", "exit", "quit", "bye")
+_FOR_THE_COUNCIL = ("/image", "/text")
+"""What a question may begin with: it says whether an answer is drawn or written."""
+_QUOTES = '"""'
+_HISTORY = 1000
+"""Lines of history that are kept."""
+
+
+def chat(
+    council: options.Council = None,
+    model: options.Models = None,
+    thread: ask.Thread = None,
+    continue_: ask.Continue = False,
+    full: options.Full = False,
+    debug: options.Debug = False,
+    db: options.Database = None,
+    no_color: options.NoColor = False,
+) -> None:
+    """Talk with the council, question after question.
+
+    /help lists the commands; /exit, exit or Ctrl-D ends the talk. Ctrl-C stops an answer and the
+    talk goes on. A question of several lines ends each but the last with a backslash, or stands
+    between lines of three quotes.
+    """
+    show = options.choose_show(debug=debug, full=full)
+    name = options.thread_named(thread) if thread is not None else None
+    if continue_ and name is not None:
+        raise typer.BadParameter("--continue and --thread do not go together; choose one")
+    from mom_council.cli.session import Session
+    from mom_council.errors import MixtureError
+
+    talk = Talk(debug=debug)
+    named = options.council_named(council, model)
+    newest = continue_
+    while True:
+        with Session(named, db=db, show=show, thread=name, newest=newest, talks=True) as session:
+            try:
+                code = talk.hold(session)
+            except Switched as switched:
+                named, name, newest = switched.council, session.thread, False
+                continue
+            except MixtureError as error:
+                failure.tell(str(error))
+                code = failure.exit_code(error)
+        raise typer.Exit(code)
+
+
+class Switched(Exception):  # noqa: N818 - no fault
+    """Raised to go on with another council."""
+
+    def __init__(self, council: str) -> None:
+        self.council = council
+
+
+class Talk:
+    """A conversation at a prompt, over all councils that it goes through."""
+
+    def __init__(self, *, debug: bool) -> None:
+        self._debug = debug
+        self._typed = sys.stdin.isatty()
+        self._last: str | None = None
+        self._greeted = False
+        self._readline = _readline() if self._typed else None
+
+    def hold(self, session: Session) -> int:
+        """Ask line after line; returns the exit code.
+
+        Raises:
+            Switched: the person wants another council.
+        """
+        if self._typed:
+            asks = "" if self._greeted else " · /help lists the commands, exit ends the talk"
+            failure.say(f"{session.council.name}: {_members(session)}{asks}")
+            self._greeted = True
+        while (text := self._next()) is not None:
+            if not text.strip():
+                continue
+            if (question := self._obey(session, text)) is None:
+                continue
+            try:
+                code = session.ask(ask.checked(question), ask.context(debug=self._debug))
+            except typer.BadParameter as error:
+                failure.tell(error.format_message().removeprefix("Invalid value: "))
+                continue
+            self._last = question
+            if code == failure.TERMINATED:
+                return code
+        if self._typed:
+            self._keep_history()
+            failure.say(f"kept: {session.again('chat --thread')}")
+        return failure.ANSWERED
+
+    def _obey(self, session: Session, text: str) -> str | None:
+        """The question that a line is or asks for; None: it was a command, and is done."""
+        word, _, rest = text.strip().partition(" ")
+        if not word.startswith("/") or word in _FOR_THE_COUNCIL or "/" in word[1:]:
+            return text
+        rest = rest.strip()
+        if word == "/retry" and self._last is not None:
+            return self._last
+        commands: dict[str, Callable[[], None]] = {
+            "/help": self._help,
+            "/models": lambda: self._models(session),
+            "/council": lambda: self._switch(session, rest),
+            "/retry": lambda: failure.tell("there is no question yet"),
+            "/save": lambda: self._save(session, rest),
+        }
+        if (command := commands.get(word)) is not None:
+            command()
+        else:
+            failure.tell(f"there is no {word}; /help lists the commands")
+        return None
+
+    def _help(self) -> None:
+        for command, what in COMMANDS.items():
+            failure.say(f"  {command:20} {what}")
+        failure.say(f"  {'several lines':20} end a line with \\, or put {_QUOTES} around them")
+
+    def _models(self, session: Session) -> None:
+        for who in session.council.characters:
+            model = session.council.models[who.model]
+            failure.say(f"  {who.name:12} {model.model} ({model.provider})")
+
+    def _switch(self, session: Session, name: str) -> None:
+        """Go on with another council, where it can be loaded."""
+        if not name:
+            failure.say(f"  {session.council.name}; another: /council NAME|FILE")
+            return
+        from mom_council.councils.loader import load_council
+        from mom_council.errors import MixtureError
+
+        try:
+            if name != "auto" and not name.startswith("models:"):
+                load_council(name)
+        except MixtureError as error:
+            failure.tell(str(error))
+        else:
+            raise Switched(name)
+
+    def _save(self, session: Session, name: str) -> None:
+        file = Path(name or f"{session.thread}.md").expanduser()
+        try:
+            with file.open("x", encoding="utf-8") as opened:
+                opened.write(session.transcript())
+        except FileExistsError:
+            failure.tell(f"{file} is there already; name another: /save FILE")
+        except OSError as error:
+            failure.tell(f"{file} cannot be written: {error.strerror}")
+        else:
+            failure.say(f"  written to {file}")
+
+    def _next(self) -> str | None:
+        """The next question or command, of one or several lines; None when there are no more."""
+        asked_to_stop = False
+        while True:
+            try:
+                text = self._read("> ")
+                if text.strip() == _QUOTES:
+                    lines = []
+                    while (line := self._read("... ")).strip() != _QUOTES:
+                        lines.append(line)
+                    return "\n".join(lines)
+                while text.endswith("\\"):
+                    text = f"{text[:-1]}\n{self._read('... ')}"
+            except EOFError:
+                if self._typed:
+                    print()
+                return None
+            except KeyboardInterrupt:
+                print()
+                if asked_to_stop or not self._typed:
+                    return None
+                asked_to_stop = True
+                failure.tell("exit or Ctrl-D ends the talk; so does Ctrl-C once more")
+                continue
+            return None if text.strip().lower() in _ENDS else text
+
+    def _read(self, prompt: str) -> str:
+        return input(prompt if self._typed else "")
+
+    def _keep_history(self) -> None:
+        if self._readline is None:
+            return
+        with contextlib.suppress(Exception):  # a history is no reason to fail
+            self._readline.set_history_length(_HISTORY)
+            file = _history_file()
+            file.touch(mode=0o600)
+            self._readline.write_history_file(str(file))
+
+
+def _members(session: Session) -> str:
+    council = session.council
+    return ", ".join(dict.fromkeys(council.models[one.model].model for one in council.characters))
+
+
+def _history_file() -> Path:
+    from mom_council.paths import data_dir, ensure
+
+    return ensure(data_dir()) / "history.txt"
+
+
+def _readline() -> Any:
+    """Arrow keys, the history of earlier talks, and completion; None where there are none."""
+    try:
+        import readline
+    except ImportError:  # Windows
+        return None
+    with contextlib.suppress(Exception):
+        readline.read_history_file(str(_history_file()))
+    readline.set_completer_delims("\t\n")
+    readline.set_completer(_complete)
+    readline.parse_and_bind("tab: complete")
+    readline.parse_and_bind("set enable-bracketed-paste on")
+    return readline
+
+
+def completions(text: str) -> list[str]:
+    """What a line that begins so may become: a command, or a council behind `/council`."""
+    if text.startswith("/council "):
+        from mom_council.councils.loader import preset_names, saved_councils
+
+        names = ["auto", *preset_names(), *map(str, saved_councils().values())]
+        lines = [f"/council {name}" for name in names]
+    else:
+        lines = [command.partition(" ")[0] for command in COMMANDS]
+    return [line for line in lines if line.startswith(text)] if text.startswith("/") else []
+
+
+def _complete(text: str, at: int) -> str | None:
+    found = completions(text)
+    return found[at] if at < len(found) else None
