@@ -7,6 +7,7 @@ keep decimals where a model wrote a fraction.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -22,6 +23,8 @@ class Agreement(BaseModel):
     Attributes:
         both: replies of which both read an answer.
         equal: those where it is the same.
+        fuller: differences where the recording has a part of what we read: the 2 of `2sqrt(3)`.
+        unseen: differences where the recorded answer does not stand in the end that was kept.
         missed: replies where only the recording has an answer, often because it stood before the
             end that was kept.
         gained: replies where only we read one.
@@ -34,6 +37,8 @@ class Agreement(BaseModel):
     equal: int
     missed: int
     gained: int
+    fuller: int = 0
+    unseen: int = 0
     differing: tuple[tuple[str, str, str, str], ...] = ()
 
     @property
@@ -44,7 +49,7 @@ class Agreement(BaseModel):
 
 def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20) -> Agreement:
     """Read every recorded end of a reply anew and compare."""
-    both = equal = missed = gained = 0
+    both = equal = missed = gained = fuller = unseen = 0
     differing: list[tuple[str, str, str, str]] = []
     for question in questions:
         for model, answer in question.models.items():
@@ -58,10 +63,21 @@ def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20
             both += 1
             if same_recorded(answer.ans, read):
                 equal += 1
-            elif len(differing) < examples:
+                continue
+            if _is_part(answer.ans, str(read.form)):
+                fuller += 1
+            elif not _is_part(answer.ans, answer.tail):
+                unseen += 1
+            if len(differing) < examples:
                 differing.append((question.id, model, answer.ans, str(read.form)))
     return Agreement(
-        both=both, equal=equal, missed=missed, gained=gained, differing=tuple(differing)
+        both=both,
+        equal=equal,
+        missed=missed,
+        gained=gained,
+        fuller=fuller,
+        unseen=unseen,
+        differing=tuple(differing),
     )
 
 
@@ -79,6 +95,12 @@ def same_recorded(recorded: str, read: Answer) -> bool:
         return True
     first, second = _number(text), _number(str(read.bare))
     return first is not None and second is not None and math.isclose(first, second, rel_tol=2e-6)
+
+
+def _is_part(recorded: str, text: str) -> bool:
+    """Whether a recorded answer stands in a text, whatever blanks and quotation marks there are."""
+    bare, whole = (re.sub(r"[\s'\"`\\]", "", one) for one in (recorded.removeprefix("S:"), text))
+    return re.search(rf"(?<![\w.]){re.escape(bare)}(?![\w.]\w)", whole, re.IGNORECASE) is not None
 
 
 def _even(text: str) -> str:

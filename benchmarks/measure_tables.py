@@ -133,10 +133,15 @@ def _cascades(figures: Sequence[PanelFigures]) -> str:
 
 def _readings(reading: Mapping[str, Agreement]) -> str:
     rows = [
-        [dataset, str(each.both), percent(each.share, 2), str(each.missed), str(each.gained)]
+        [
+            dataset,
+            *(str(each.both), percent(each.share, 2), str(each.fuller), str(each.unseen)),
+            *(str(each.missed), str(each.gained)),
+        ]
         for dataset, each in reading.items()
     ]
-    return table(["reading answers", "read by both", "equal in %", "missed", "gained"], rows)
+    head = ["reading answers", "read by both", "equal in %", "fuller", "unseen", "missed", "gained"]
+    return table(head, rows)
 
 
 def _name(each: PanelFigures) -> str:

@@ -1,6 +1,9 @@
 """How well replies are read: figures over a folder of replies whose answers are known.
 
-    python -m mom_council.benchmarks.reading FOLDER
+    python -m mom_council.benchmarks.reading FOLDER [--fuzz 100000]
+
+`--fuzz` reads so many random texts and mutated replies too, as answers and as ballots: nothing may
+raise, and nothing may take long.
 
 The folder holds `inputs.json` (`pairs`: two replies and whether they state the same answer),
 `choice_transcripts.jsonl` and `sum_transcripts.jsonl` (`tail`: the end of a reply, `stated`: its
@@ -12,13 +15,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import random
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from mom_council.voting.ballots import Candidate, read_ballot
+from mom_council.voting.methods import METHODS
 from mom_council.voting.reading import are_same, read_answer, read_value, same_answer
 
 _WRAPPERS: dict[str, Callable[[str], str]] = {
@@ -42,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="reading", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--examples", type=int, default=5, help="misread rows to print of each")
+    parser.add_argument("--fuzz", type=int, default=0, help="random texts to read")
+    parser.add_argument("--seed", type=int, default=0, help="of the random texts")
     chosen = parser.parse_args(arguments)
     folder: Path = chosen.folder
     lines: list[str] = []
@@ -55,8 +63,76 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines += _figure(f"{name} transcripts", len(rows), wrong, chosen.examples)
     lines += _golds([row["gold"] for row in _rows(folder / "math_golds.jsonl")], chosen.examples)
     lines += _times()
+    if chosen.fuzz:
+        texts = [
+            row["tail"]
+            for name in ("choice", "sum")
+            for row in _rows(folder / f"{name}_transcripts.jsonl")
+        ]
+        found = fuzz(chosen.fuzz, [*texts, *_SHORT], seed=chosen.seed)
+        said = f"{len(found.raised)} raised, {1000 * found.slowest:.1f} ms (slowest)"
+        lines.append(f"{chosen.fuzz} random texts: {said}")
+        lines += [f"    {text!r}" for text in found.raised[: chosen.examples]]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
+
+
+class Fuzzed(NamedTuple):
+    """What reading random texts showed: those that raised, and the longest time of one."""
+
+    raised: list[str]
+    slowest: float
+
+
+_SCRAPS = (
+    "Answer: ", "\\boxed{", "}", "####", "```", "<think>", "</think>", '{"answer": ', "**", "$",
+    "\\frac{", "^{", "(A)", "B.", "1,000", "3/4", "-", "=", "±", "∞", "12 pm", "5 km", "null",
+    "\n", "\u202e", "\x00", "\ud800", "答案是", "उत्तर", "الجواب", "½", "²", "∪", "[1, 2", "'", '"',
+    "First: C. ", "9" * 400, "(" * 60, "A > B > C", '{"ranking": ["A"', "| A | 8 |", "vote: B", "!",
+    "%", "e9999", "10^", "\\begin{pmatrix}", "&",
+)  # fmt: skip
+
+
+def fuzz(number: int, texts: Sequence[str], *, seed: int = 0) -> Fuzzed:
+    """Read random texts, and texts with pieces left out, repeated and mixed in.
+
+    Args:
+        number: of texts to read.
+        texts: replies to start from.
+        seed: of the generator.
+    """
+    chance = random.Random(seed)
+    shown = [Candidate("A", "Ann", "42"), Candidate("B", "Bob", "x = 5"), Candidate("C", "C", "no")]
+    methods = [name for name, method in METHODS.items() if method.form is not None]
+    raised: list[str] = []
+    slowest = 0.0
+    for at in range(number):
+        text = _mutated(chance.choice(texts), chance) if at % 2 else _random_text(chance)
+        began = time.process_time()
+        try:
+            read_answer(text, kind=chance.choice(("closed", "open", "unknown")))
+            read_ballot(text, shown, methods[at % len(methods)])
+        except Exception:
+            raised.append(text)
+        slowest = max(slowest, time.process_time() - began)
+    return Fuzzed(raised, slowest)
+
+
+def _random_text(chance: random.Random) -> str:
+    scraps = (chance.choice(_SCRAPS) for _ in range(chance.randint(1, 12)))
+    return "".join(
+        scrap if chance.random() < 0.8 else chr(chance.randrange(0x110000)) for scrap in scraps
+    )
+
+
+def _mutated(text: str, chance: random.Random) -> str:
+    for _ in range(chance.randint(1, 4)):
+        start, end = sorted(chance.randint(0, len(text)) for _ in range(2))
+        piece = chance.choice(
+            (chance.choice(_SCRAPS), "", text[start:end] * 2, text[start:end][::-1])
+        )
+        text = text[:start] + piece + text[min(end, start + 40) :]
+    return text
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -102,13 +102,18 @@ _UNEVALUATED = ("?", "rel:")
 """How the keys of mathematics begin whose value our own reading does not know."""
 
 
+_COMMAND = re.compile(r"\\(?:sum|prod|i*int|oint|lim|frac|sqrt|binom|max|min|sup|inf|det)(?![a-z])")
+
+
 def needs_algebra(one: Answer, other: Answer) -> bool:
     """Whether two answers are mathematics, and one of them is more than our own reading knows."""
     if one.type == other.type == "choice":
         return False
     unknown = one.key.startswith(_UNEVALUATED) or other.key.startswith(_UNEVALUATED)
-    return (unknown or "\\" in one.key or "\\" in other.key) and all(
-        each.type in MATHEMATICS or "\\" in each.key for each in (one, other)
+    if not unknown and "\\" not in one.key and "\\" not in other.key:
+        return False
+    return all(
+        each.type in MATHEMATICS or _COMMAND.search(each.key) is not None for each in (one, other)
     )
 
 

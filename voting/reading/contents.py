@@ -93,8 +93,22 @@ def sentence_end(text: str, start: int = 0) -> int:
             continue
         if mark[0] == "." and _is_abbreviation(text, start, at):
             continue
+        if mark[0] in ".;!?" and _is_quoted(text, start, at):
+            continue
         return at
     return len(text)
+
+
+_OPEN_QUOTE = re.compile(r"(?:^|[\s(\[=])(?P<mark>['\"`])(?:(?!(?P=mark)).)*$")
+
+
+def _is_quoted(text: str, start: int, at: int) -> bool:
+    """Whether a place is inside quotation marks that close on the same line."""
+    opening = _OPEN_QUOTE.search(text[max(start, at - 200) : at])
+    if opening is None:
+        return False
+    end = text.find(opening["mark"], at)
+    return end != -1 and "\n" not in text[at:end]
 
 
 def _is_abbreviation(text: str, start: int, at: int) -> bool:
@@ -162,12 +176,37 @@ def read_content(rest: str, take: Take, *, loose: bool) -> Answer | None:
         if shown is not None:
             return shown
     phrase = value if loose else None
+    if value is not None and value.type == "phrase":
+        literal = _after_its_kind(sentence, take)
+        if literal is not None or _TALKS_OF_IT.match(sentence):
+            return literal
     if value is not None and not is_sentence(line):
         led = leading_number(sentence, take)
         return led or (None if _describes(value) else phrase)
-    return leading_number(sentence, take) or in_sentence(sentence, take) or phrase
+    cut = _REASON.search(sentence)
+    said = sentence[: cut.start()] if cut else sentence
+    return leading_number(said, take) or in_sentence(said, take) or phrase
 
 
+def _after_its_kind(sentence: str, take: Take) -> Answer | None:
+    """The value after what it is: `the literal boolean False`."""
+    kind = _PLAIN_KIND.match(sentence)
+    literal = take(sentence[kind.end() :]) if kind else None
+    return literal if literal is not None and literal.hard else None
+
+
+_PLAIN_KIND = re.compile(
+    r"(?:(?:the|a|an|literal|exact|boolean|string|integer|float|number|value|empty|python)\s+){2,}",
+    re.IGNORECASE,
+)
+"""`the literal boolean` before a value."""
+_TALKS_OF_IT = re.compile(
+    r"(?:the|a|an)\s+(?:[a-z]+\s+){0,3}(?:string|list|dictionary|dict|tuple|input|output|function|literal|"
+    r"representation|approximation|expression|estimate)s?\b(?!['\"`:=])|"
+    r"(?:expressed|found|given|obtained|determined|calculated|computed|provided|stated|derived)\s+(?:in|by|as|from|above|below)\b",
+)
+"""What sort of thing the answer is, in place of the answer: `the original input string`."""
+_REASON = re.compile(r",?\s(?:because|since|weil|parce que|porque|perché|потому)\s", re.IGNORECASE)
 _ADVERB = re.compile(
     r"^(?:therefore|thus|hence|then|clearly|simply|definitely|also|likely|probably|indeed|obviously|just)\s*,?\s+",
     re.IGNORECASE,
@@ -251,11 +290,16 @@ def _tries(line: str) -> Iterator[str]:
         yield sentence[: cut.start()]
 
 
+_CODE = re.compile(r"[{};]\s|[;)]\s*[}{]|\n\s*\S|[\[\]{}]{2}|\w!\S|!\s+\w")
+
+
 def read_said(text: str, take: Take) -> Answer | None:
     """What an answer's own place holds: a value, or a sentence that says it."""
     value = take(text)
     if value is not None and (value.hard or not value or not is_sentence(text)):
         return value
+    if value is None and "\\" not in text and _CODE.search(text.strip()):
+        return None  # code, or text with lines: no sentence
     return leading_number(text, take) or in_sentence(text, take) or value
 
 

@@ -75,7 +75,9 @@ def _in_brackets(text: str, read_item: ReadItem) -> Answer | None:
     return group_answer(text[0], items, text[-1])
 
 
-_MAY_BE_LITERAL = re.compile(r"[\[({](?:[^(+.0-9-]|[\d,.\s-]*[\])}]$|.*['\"])", re.DOTALL)
+_MAY_BE_LITERAL = re.compile(
+    r"[\[({](?:[^(+.0-9-]|[\d,.\s-]*[\])}]$|[^{}:]{1,40}:|.*['\"])", re.DOTALL
+)
 
 
 def _one_in_brackets(sort: str, part: str, read_item: ReadItem) -> Answer | None:

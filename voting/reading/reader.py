@@ -280,11 +280,33 @@ def _in_passing(
     if fence:
         value = take(fence[1])
         return value if value is not None and value.hard else None
+    return _at_last(text, last, take, options, closed=closed)
+
+
+def _at_last(
+    text: str,
+    last: str,
+    take: functools.partial[Answer | None],
+    options: _Options,
+    *,
+    closed: bool,
+) -> Answer | None:
+    """What the last sentence shows or names, where nothing else was found."""
     if options:
         if _LISTING.search(text[-600:]):
             return None
         return take(last) or _one_letter(last, take)
-    return (shown_value(last, take) or last_number(last, take)) if closed else None
+    if not closed or _STEP.match(last):
+        return None
+    return shown_value(last, take) or last_number(last, take)
+
+
+_STEP = re.compile(
+    r"\W{0,4}(?:\d{1,2}[.)]\s*|step\s+\d{1,2}\s*:?\s*)?(?:add|subtract|multiply|divide|calculate|compute|find|"
+    r"determine|solve|use|apply|convert|provide|replace|remember|note|check)\b",
+    re.IGNORECASE,
+)
+"""A step of a plan: the numbers in it are no answer."""
 
 
 def _after_therefore(sentence: str, take: functools.partial[Answer | None]) -> Answer | None:

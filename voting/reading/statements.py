@@ -63,10 +63,18 @@ def _held(value: Any, depth: int = 0) -> tuple[Any] | None:
     return None
 
 
+_ESCAPED = re.compile(r'\\"(.*?)\\"(?=\s*[,}\n]|\s*$)', re.DOTALL)
+"""A text whose quotation marks are escaped where they must not be."""
+
+
 def open_json_answers(text: str) -> Iterator[tuple[int, int, Any]]:
     """An object that was cut off, or holds LaTeX that JSON does not allow: the value that matters."""
     for key in list(_OPEN_KEY.finditer(text))[-5:]:
         at = key.end()
+        escaped = _ESCAPED.match(text, at)
+        if escaped:
+            yield at, escaped.end(), escaped[1]
+            continue
         if text[at : at + 1] == '"':
             quoted = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL).match(text, at)
             if quoted:
@@ -147,7 +155,7 @@ _IS_WORD = (
 _LATIN = re.compile(
     rf"(?<![\w'])(?P<noun>{_SURE}|{_WEAK})(?:\s+(?:finale?|correcte?|correcta|correta|corretta|is))??"
     r"(?:\s+(?:to|for|here|à|a|auf|zur|corresponding|choice|is:)\b[^.\n:=]{0,60}?)?[*_`]*\s*"
-    rf"(?P<mark>(?:{_IS_WORD}|=|-+>|→|=>|⇒|[—–]|-(?=\s))(?![\w'])\s*(?:option|choice)?\s*:?|:|(?<=उत्तर)\s|(?<=जवाब)\s)[\s*_`]*",
+    rf"(?P<mark>(?:{_IS_WORD}|=|-+>|→|=>|⇒|[—–]|-(?=\s))(?![\w'])\s*(?:option|choice)?\s*:?|:|(?<=उत्तर)\s|(?<=जवाब)\s)(?!\s*(?:not|nicht|pas|neither)\s)[\s*_]*",
     re.IGNORECASE,
 )
 _FINAL_WORD = re.compile(
@@ -308,11 +316,11 @@ def _tags(text: str, slot: Take) -> Iterator[Place]:
 
 def _choices(text: str, lowered: str, take: Take) -> Iterator[Place]:
     """Statements that name their answer first, or choose one."""
-    if _has_any(lowered, _PICK_WORDS):
+    if _PICK_WORDS.search(lowered):
         for mark in _last(_PICK, text):
             value = mark["value"] or mark["other"] or mark["east"]
             yield Place(mark.end() - len(value), functools.partial(take, value.strip("*")), True)
-    if not _has_any(lowered, _RIGHT_WORDS):
+    if not _RIGHT_WORDS.search(lowered):
         return
     for mark in _last(_CORRECT, text):
         if not _is_denied(text, mark.start()):
@@ -323,26 +331,12 @@ def _choices(text: str, lowered: str, take: Take) -> Iterator[Place]:
             yield Place(said.start(), functools.partial(_subject, said[0], take), False)
 
 
-_PICK_WORDS = (
-    "choos", "pick", "select", "go with", "going with", "opt for", "settle on", "wähle", "nehme", "choisis",
-    "elijo", "escolho", "scelgo", "выбираю", "选", "選", "선택",
-)  # fmt: skip
-_RIGHT_WORDS = (
-    "correct",
-    "right",
-    "best",
-    "final",
-    "appropriate",
-    "richtig",
-    "bonne",
-    "resposta",
-    "risposta",
+_PICK_WORDS = re.compile(
+    "choos|pick|select|go with|going with|opt for|settle on|wähle|nehme|choisis|elijo|escolho|"
+    "scelgo|выбираю|选|選|선택"
 )
-_LABEL_WORDS = tuple(f"{_SURE}|{_WEAK}".split("|"))
-
-
-def _has_any(text: str, words: tuple[str, ...]) -> bool:
-    return any(word in text for word in words)
+_RIGHT_WORDS = re.compile("correct|right|best|final|appropriate|richtig|bonne|resposta|risposta")
+_LABEL_WORDS = re.compile(f"{_SURE}|{_WEAK}")
 
 
 def _slot(text: str, take: Take, *, nested: bool = False) -> Answer | None:
@@ -361,7 +355,7 @@ def _last(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
 
 
 def _labels(text: str, lowered: str, take: Take) -> Iterator[Place]:
-    patterns = [_LATIN] if _has_any(lowered, _LABEL_WORDS) else []
+    patterns = [_LATIN] if _LABEL_WORDS.search(lowered) else []
     if not text.isascii():
         patterns.append(_EAST)
     for pattern in patterns:

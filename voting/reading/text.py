@@ -78,11 +78,11 @@ _YET_ANSWERED = re.compile(
 )
 
 
-_REFUSING_WORDS = (
-    "know", "not", "n't", "dont", "cant", "sorry", "unable", "unsure", "idea", "abst", "decline", "refuse", "as an ai",
-    "i must", "i have to", "unknown", "weiss", "nicht", "leid", "ahnung", "enthalte", "je ", "desol", "no ", "desculp", "sinto", "non ", "dispiace",
-    "asteng", "i would", "no puedo", "lo siento",
-)  # fmt: skip
+_REFUSING_WORDS = re.compile(
+    "know|not|n't|dont|cant|sorry|unable|unsure|idea|abst|decline|refuse|as an ai|"
+    "i must|i have to|unknown|weiss|nicht|leid|ahnung|enthalte|je |desol|no |desculp|"
+    "sinto|non |dispiace|asteng|i would|no puedo|lo siento"
+)
 """One of them is in every refusal that is written in plain letters."""
 
 
@@ -109,7 +109,7 @@ def refuses(plain: str) -> bool:
     if is_empty(plain):
         return True
     lowered = plain[:400].lower()
-    if lowered.isascii() and not any(word in lowered for word in _REFUSING_WORDS):
+    if lowered.isascii() and not _REFUSING_WORDS.search(lowered):
         return False
     opening = " ".join(re.split(r"(?<=[.!?])\s+|\n+|(?<=。)", plain, maxsplit=2)[:2])[:300]
     refusal = _REFUSAL.search(opening)

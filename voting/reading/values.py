@@ -347,6 +347,9 @@ def _truth(text: str) -> Answer | None:
 
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=[\w\"'(])", re.IGNORECASE)
 _ENDINGS = re.compile(r"\s*(?:です|でした|である|だ|입니다|이다|이에요|예요|है|हैं|होगा)[।.]?$")
+_PROSE = re.compile(
+    r"[A-Za-z]{3,} (?:[A-Za-z]{2,}|\()|(?<![\\A-Za-z])(?!sqrt|cbrt|arc(?:sin|cos|tan)|binom)[^\W\d_]{4,}"
+)
 _MATHS = re.compile(r"\d|[=^*/√]|sqrt|\\")
 
 
@@ -375,7 +378,7 @@ def _in_words(text: str, most: int, exact: bool) -> Answer | None:
     shown = _ARTICLE.sub("", " ".join(words)) if not exact else " ".join(words)
     if exact:
         return Answer("text", shown, f"q:{shown}", frozenset({f"w:{phrase_key(shown)}"}), shown)
-    if _MATHS.search(text) and not re.search(r"[A-Za-z]{3,} (?:[A-Za-z]{2,}|\()", text):
+    if _MATHS.search(text) and not _PROSE.search(text):
         form = re.sub(r"\s*([-+*/^=<>≤≥(),])\s*", r"\1", shown)
         return Answer(
             "phrase", shown, f"w:{form.casefold()}", frozenset({f"w:{phrase_key(shown)}"}), form
@@ -446,6 +449,7 @@ _WRAPS = (
     ("_", "_"),
     ("<answer>", "</answer>"),
 )
+_WRAP_SIGNS = frozenset("*_$\\<")
 _FENCE = re.compile(r"^```[\w+-]*\n?(.*?)\n?```$", re.DOTALL)
 _DOT = re.compile(r"(?<![.!])[.;,。।]$|(?<=[^\W\d_])!$")
 
@@ -480,7 +484,7 @@ def _unwrapped(text: str) -> str:
     text = text.strip()
     for _ in range(12):
         before = text
-        for left, right in _WRAPS:
+        for left, right in _WRAPS if text[:1] in _WRAP_SIGNS else ():
             if text.startswith(left) and text.endswith(right):
                 inner = text[len(left) : len(text) - len(right)]
                 if inner and left not in inner.replace("\\$", ""):

@@ -323,3 +323,39 @@ def test_number_words_count_what_follows_whatever_its_case() -> None:
         assert same_answer(f"Answer: {words}", "Answer: 40")
         assert same_answer(f"Answer: {words}", "Answer: 40 apples")
         assert not same_answer(f"Answer: {words}", "Answer: 40 pears")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if (x) {y = 2;} else {z = 2;}",
+        "41 let it! go!",
+        "#[(]>[^d>\\n 7",
+        "old-fast-running-program - Version 3",
+        "def f(a): return a;",
+    ],
+)
+def test_code_in_the_place_of_an_answer_is_read_to_its_end(text: str) -> None:
+    read = read_answer(json.dumps({"reasoning": "It returns it.", "answer": text}), kind="closed")
+    assert same_answer(read, read_answer(text, exact=True, kind="closed")) or read.form == text
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("The answer is the literal string 'a;b;c', which is joined.", "'a;b;c'"),
+        ("The answer is the literal boolean False, as it returns.", "False"),
+        ("The answer is `True` as a literal boolean value.", "True"),
+        ("The output is 'xyz'.\n\nThe answer is the original string in quotes.", "'xyz'"),
+        ('{"answer": "5.5"}\n\nNote: The answer is an estimate because x is near 0.', "5.5"),
+        ('{"answer": "12"}\n\nNote: The answer is not 13.', "12"),
+        ('```json\n{"answer": \\"so it is\\"\n}\n```', "'so it is'"),
+    ],
+)
+def test_what_is_said_about_an_answer_is_not_the_answer(reply: str, said: str) -> None:
+    assert same_answer(reply, f"Answer: {said}"), read_answer(reply, kind="closed")
+
+
+def test_a_step_of_a_plan_is_no_answer() -> None:
+    for step in ("3. Divide the cost by the number of cups (20 * 12).", "Step 2: Add 7 to it."):
+        assert not read_answer(f"First we count.\n{step}", kind="closed")
