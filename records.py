@@ -206,6 +206,11 @@ class Verdict(Record):
         description="how likely the leading answer is right, calibrated; None where nothing was "
         "fitted for it, or it has no answer to be right",
     )
+    interval: tuple[float, float] | None = Field(
+        default=None,
+        description="of 90 %, around a confidence that was learned from other models' agreement; "
+        "None where it was fitted to this panel",
+    )
     basis: str = Field(default="", description="what the confidence was fitted on")
     spared: int = Field(default=0, description="characters that were not needed")
     decided: bool = Field(default=False, description="no ballot still out can change the leader")

@@ -30,7 +30,16 @@ from mom_council.voting.agreement import Agreement, Row, blend, measure_agreemen
 from mom_council.voting.calibration import platt_line
 from mom_council.voting.counting import answer_of
 from mom_council.voting.fitted import Fitted, Trust
-from mom_council.voting.reading import are_same, read_answer
+from mom_council.voting.prior import (
+    Pattern,
+    PriorType,
+    kind_name,
+    pattern_of,
+    prior_type,
+    sharpen,
+    shipped_prior,
+)
+from mom_council.voting.reading import are_same, read_answer, read_value
 from mom_council.voting.weights import LearnedVote, VoteCase, choose_pull, learn, temper
 
 
@@ -153,7 +162,27 @@ def fit_panel(
         slope=slope,
         shift=shift,
         steps=tuple(_step(step, weights) for step in steps),
+        few=few,
+        **(_moved_prior(cal, kind) if few else {}),
     )
+
+
+def _moved_prior(cal: Sheet, kind: str) -> dict[str, float]:
+    """How far the shipped prior lies from these outcomes, where all answers are of one type."""
+    judged: dict[PriorType, list[tuple[Pattern, float, str]]] = {}
+    for line in cal.lines:
+        first = leaders(Counter(one for one in line.said if one is not None))
+        read = read_value(first[0]) if first else None
+        type_ = prior_type(read.type) if read else None
+        if type_ is not None:
+            right = sum(one in line.right for one in first) / len(first)
+            name = kind_name(shipped_prior(), type_, [kind])
+            judged.setdefault(type_, []).append((pattern_of(line.said, first[0]), right, name))
+    if not judged:
+        return {}
+    main = max(judged, key=lambda one: len(judged[one]))
+    shift, spread = sharpen(judged[main], main)
+    return {"prior_shift": shift, "prior_spread": spread}
 
 
 def expected_accuracies(

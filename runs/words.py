@@ -166,7 +166,11 @@ def joined(status: Status) -> list[str]:
 
 
 def sureness(verdict: Verdict) -> str:
-    """How likely the leading answer is right; only where that was fitted."""
+    """How likely the leading answer is right."""
+    if verdict.interval is not None:
+        from mom_council.voting.stopping import describe_confidence
+
+        return describe_confidence(verdict)
     learned = f" (learned from {verdict.basis})" if verdict.basis else ""
     return f"Confidence: {verdict.confidence or 0.0:.0%} likely to be right{learned}"
 

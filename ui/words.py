@@ -8,6 +8,7 @@ from mom_council.runs.words import REASONS as REASONS
 from mom_council.runs.words import ballot as ballot
 from mom_council.runs.words import joined as joined
 from mom_council.runs.words import plan as plan
+from mom_council.voting.prior import in_tenths
 
 STOPS: dict[StopReason, str] = {
     "agreed": "the council agreed",
@@ -98,7 +99,9 @@ def headline(status: Status) -> str:
         else:
             parts.append(f"{verdict.share:.0%} for {verdict.leader}'s answer")
         if verdict.confidence is not None:
-            parts.append(f"right with {verdict.confidence:.0%}")
+            often = in_tenths(verdict.confidence)
+            fitted = verdict.interval is None
+            parts.append(f"right with {verdict.confidence:.0%}" if fitted else f"right {often}")
     elif spoke:
         parts.append(f"{spoke} answered")
     absentees = {one.character for one in status.absent if one.stage == "character"}

@@ -125,7 +125,7 @@ def isotonic(scores: Sequence[float], came_true: Sequence[float], *, least: int 
 def platt(scores: Sequence[float], came_true: Sequence[float], *, prior: float = 1.0) -> Curve:
     """The logistic curve of `platt_line`."""
     slope, shift = platt_line(scores, came_true, prior=prior)
-    return lambda score: _logistic(slope * log_odds_of(score) + shift)
+    return lambda score: logistic(slope * log_odds_of(score) + shift)
 
 
 def platt_line(
@@ -155,7 +155,7 @@ def platt_line(
         g0, g1 = prior * (slope - 1), 1e-6 * shift
         h00, h01, h11 = prior + 1e-9, 0.0, 1e-6
         for x, target in zip(xs, targets, strict=True):
-            p = _logistic(slope * x + shift)
+            p = logistic(slope * x + shift)
             spread = p * (1 - p)
             g0 += (p - target) * x
             g1 += p - target
@@ -210,5 +210,6 @@ def _merge_last(pools: list[list[float]]) -> None:
     pools[-1][2] += number
 
 
-def _logistic(x: float) -> float:
+def logistic(x: float) -> float:
+    """The probability of these log-odds."""
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))

@@ -6,10 +6,11 @@ reliability ledger, and read while a council answers. Two things come of it:
 - `sure`: how likely an answer is to be right, given who said what on its own. All voters together
   are judged by the learned vote and its correction; the first n of the panel, in the order of
   strength, by the weights of the weighted vote, tempered for just so many.
-- `Fitted.threshold`: from which probability on no further voter needs to be asked.
+- `Fitted.joint`: the weights of the learned vote, whose lossless exit a fitted council follows.
 
-Where nothing was fitted there is no confidence. The share of a vote is none: 5 of 7 meant 92 % on
-grade-school mathematics and 70 % on hard multiple choice (measured on public recordings).
+Where nothing was fitted, `prior_confidence` says how often such agreement was right for other
+models (`prior`), with an interval, or nothing. The share of a vote is no confidence: 5 of 7 meant
+92 % on grade-school mathematics and 70 % on hard multiple choice (measured on public recordings).
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ from pydantic import Field
 
 from mom_council.records import Record
 from mom_council.voting.calibration import log_odds_of
+from mom_council.voting.prior import (
+    Chance,
+    PriorType,
+    kind_name,
+    pattern_of,
+    prior_chance,
+    shipped_prior,
+)
 from mom_council.voting.weights import LearnedVote
 
 
@@ -42,7 +51,16 @@ class Fitted(Record):
         default=(), description="per number of voters: scale of the weights, score of `nobody`"
     )
     threshold: float | None = Field(
-        default=None, description="probability at which asking stops; None: asking all is safer"
+        default=None, description="of versions before 0.2, which stopped at it; no longer used"
+    )
+    few: bool = Field(
+        default=False,
+        description="so few outcomes that the weights are blended with agreement, and a "
+        "confidence is that of the shipped prior, moved by them",
+    )
+    prior_shift: float = Field(default=0.0, description="of the shipped prior, in log-odds")
+    prior_spread: float | None = Field(
+        default=None, gt=0, description="what is left of the prior's spread; None: all of it"
     )
 
     @property
@@ -88,9 +106,31 @@ def confidence(
         (trust.fitted, _by_panel(trust, answers)),
         (trust.any_panel, _by_any(trust, answers)),
     ):
-        if fitted is not None and answer in chances:
+        if fitted is not None and not fitted.few and answer in chances:
             return chances[answer], fitted.basis
     return None, ""
+
+
+def prior_confidence(
+    trust: Trust, answers: Mapping[str, str | None], answer: str, type_: PriorType
+) -> tuple[Chance | None, str]:
+    """How likely an answer is to be right by how others' agreement was, and what that rests on.
+
+    Args:
+        trust: what is known; outcomes of this panel, where there are a few, move the prior.
+        answers: what each character that was asked answered on its own; None: it gave no answer.
+        answer: the leading one.
+        type_: of the answer.
+    """
+    prior, own = shipped_prior(), trust.fitted
+    kind = kind_name(prior, type_, [trust.kind])
+    shift, spread = (own.prior_shift, own.prior_spread) if own and own.few else (0.0, None)
+    pattern = pattern_of(answers.values(), answer)
+    chance = prior_chance(pattern, type_, kind, shift=shift, spread=spread)
+    if chance is None:
+        return None, ""
+    basis = f"how {prior.models} public models agreed on {prior.questions:,} questions"
+    return chance, f"{basis}, and {own.basis}" if own and own.few else basis
 
 
 def _by_panel(trust: Trust, answers: Mapping[str, str | None]) -> dict[str, float]:

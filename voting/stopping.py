@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mom_council.records import AnswerKind, Proposal, StopReason, Verdict
 from mom_council.voting.counting import agreed, answer_of
 from mom_council.voting.methods import METHODS
+from mom_council.voting.prior import in_tenths
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Deliberation
@@ -124,6 +125,22 @@ def explain(
     return said + _because(verdict) + _without(verdict)
 
 
+def describe_confidence(verdict: Verdict) -> str:
+    """How likely the leading answer is right, in words; empty where nothing is known.
+
+    For example: "4 of 5 agree: right about 9 times in 10 on questions of this kind".
+    """
+    if verdict.confidence is None:
+        return ""
+    if verdict.interval is None:  # fitted to this panel
+        learned = f" (learned from {verdict.basis})" if verdict.basis else ""
+        return f"{100 * verdict.confidence:.0f} % likely to be right{learned}"
+    voices = sum(len(option.members) for option in verdict.options)
+    often = in_tenths(verdict.confidence)
+    agree = f"{len(verdict.options[0].members)} of {voices} agree"
+    return f"{agree}: right {often} on questions of this kind"
+
+
 _BECAUSE: dict[StopReason, str] = {
     "decided": "; no ballot still out could change that",
     "sure": "; that was sure enough to stop asking",
@@ -139,10 +156,8 @@ _BECAUSE: dict[StopReason, str] = {
 def _without(verdict: Verdict) -> str:
     """How many were not needed, and how sure the leader is."""
     said = f"; {verdict.spared} did not have to answer" if verdict.spared else ""
-    if verdict.confidence is None:  # nobody has fitted it: nothing is claimed
-        return said
-    learned = f" (learned from {verdict.basis})" if verdict.basis else ""
-    return f"{said}; {100 * verdict.confidence:.0f} % likely to be right{learned}"
+    sure = describe_confidence(verdict)
+    return f"{said}; {sure}" if sure else said
 
 
 def _because(verdict: Verdict) -> str:
