@@ -17,6 +17,8 @@ from mom_council.models.context_window import (
 from mom_council.models.resolved import ResolvedModel
 from mom_council.records import Note
 
+LONGEST_QUOTE = 200_000
+"""Bytes of one text of somebody's that others are sent at the most, however large their windows."""
 _FITS_EVERYWHERE = 2_048
 """Tokens of a prompt for which no server is asked how large its model's window is."""
 _MOST_TRIES = 3
@@ -47,18 +49,25 @@ async def pack_prompt(
         compose: makes the messages of the texts.
         params: parameters of this call alone.
     """
+    quoted = [without_middle(text, LONGEST_QUOTE) for text in texts]
+    notes: tuple[Note, ...] = ()
+    if oversized := sum(before != after for before, after in zip(texts, quoted, strict=True)):
+        what = "a text is" if oversized == 1 else f"{oversized} texts are"
+        says = f"{what} too long to be quoted whole, and {model.key!r} was sent its ends alone."
+        notes = (Note(text=says, kind="prompt_cut", about=model.key),)
+    texts = quoted
     messages = compose([*texts])
     needed = count_prompt_tokens(messages)
     if needed <= _FITS_EVERYWHERE or model.is_person:
-        return PackedPrompt(messages)
+        return PackedPrompt(messages, notes)
     settings = model.settings
     if (window := await window_of(settings, await loop_resources())) is None:
-        return PackedPrompt(messages)
+        return PackedPrompt(messages, notes)
     # An answer's limit may be as large as the window: then half of it is for the prompt.
     answer = answer_tokens({**settings.params, **(params or {})})
     room = window - min(answer, window // 2)
     if needed <= room:
-        return PackedPrompt(messages)
+        return PackedPrompt(messages, notes)
     excess, packed = 0.0, [*texts]
     for _ in range(_MOST_TRIES):
         # What is said about the texts, such as how they compare, changes with them.
@@ -66,7 +75,7 @@ async def pack_prompt(
             break
         excess += over * BYTES_A_TOKEN
         most = _largest_size([_size(text) for text in texts], excess)
-        packed = [_without_middle(text, most) for text in texts]
+        packed = [without_middle(text, most) for text in texts]
         messages = compose(packed)
     shortened = sum(before != after for before, after in zip(texts, packed, strict=True))
     says = f"{model.key!r} reads {window:,} tokens, and its prompt takes about {needed:,}"
@@ -75,7 +84,8 @@ async def pack_prompt(
         says += f": the middle of {what} was left out"
     if count_prompt_tokens(messages) > room:
         says += "; it may not have been read whole"
-    return PackedPrompt(messages, (Note(text=f"{says}.", kind="prompt_cut", about=model.key),))
+    cut = Note(text=f"{says}.", kind="prompt_cut", about=model.key)
+    return PackedPrompt(messages, (*notes, cut))
 
 
 def _size(text: str) -> int:
@@ -92,7 +102,7 @@ def _largest_size(sizes: Sequence[int], excess: float) -> int:
     return max(sizes, default=0)
 
 
-def _without_middle(text: str, most: int) -> str:
+def without_middle(text: str, most: int) -> str:
     """A text of so many bytes: its beginning, and its end, where answers stand."""
     if (size := _size(text)) <= most:
         return text

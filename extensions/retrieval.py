@@ -101,7 +101,7 @@ def open_embeddings(model: str, resources: LoopResources) -> Embeddings:
     address = os.environ.get(ADDRESS, "").strip()
     more: dict[str, Any] = {"base_url": address} if address else {}
     if model.startswith("openai:"):
-        more |= {"http_async_client": resources.sdk, "max_retries": 0}
+        more |= {"http_async_client": resources.sdk_client(address), "max_retries": 0}
         if address:
             # The vendor's key goes to the vendor alone; others take texts, not token numbers.
             more |= {"api_key": os.environ.get(KEY) or "none", "check_embedding_ctx_length": False}

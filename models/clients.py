@@ -193,26 +193,36 @@ class LoopResources:
         """Held while one is."""
         self.opening = asyncio.Lock()
         """Held while a model is opened, so that two calls do not open the same one twice."""
-        self._sdk: httpx2.AsyncClient | None = None
+        self._sdks: dict[bool, httpx2.AsyncClient] = {}
+        """By whether they may go through a proxy."""
         self._sessions: Sessions | None = None
         self._farewell: AsyncGenerator[None, None] | None = None
 
-    @property
-    def sdk(self) -> httpx2.AsyncClient:
-        """The client that the OpenAI and Anthropic SDKs send through: on aiohttp, unbounded."""
-        if self._sdk is None:
-            import httpx2
-            from openai import DefaultAioHttpClient
+    def sdk_client(self, address: str | None) -> httpx2.AsyncClient:
+        """The client on aiohttp that the OpenAI and Anthropic SDKs send through to an address."""
+        import httpx2
+        from openai import DefaultAioHttpClient
 
-            from mom_council.models.transport import CONNECT, KEEP_ALIVE
+        from mom_council.models.transport import (
+            CONNECT,
+            KEEP_ALIVE,
+            bound_sdk_response,
+            needs_no_proxy,
+        )
 
-            self._sdk = DefaultAioHttpClient(
+        by_proxy = not needs_no_proxy(address or "")
+        if by_proxy not in self._sdks:
+            self._sdks[by_proxy] = DefaultAioHttpClient(
                 verify=tls(),
                 # 0 is "no limit" to aiohttp; left out it would be 100.
                 limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE),
                 timeout=httpx2.Timeout(None, connect=CONNECT),
+                trust_env=by_proxy,
+                follow_redirects=False,
+                headers={"accept-encoding": "identity"},
+                event_hooks={"response": [bound_sdk_response]},
             )
-        return self._sdk
+        return self._sdks[by_proxy]
 
     @property
     def sessions(self) -> Sessions:
@@ -234,9 +244,9 @@ class LoopResources:
         servers, self.servers = self.servers, {}
         for server in servers.values():
             await server.close()
-        sdk, self._sdk = self._sdk, None
+        sdks, self._sdks = self._sdks, {}
         sessions, self._sessions = self._sessions, None
-        if sdk is not None:
+        for sdk in sdks.values():
             await sdk.aclose()
         if sessions is not None:
             await sessions.close()

@@ -391,12 +391,16 @@ class ModelCall:
                 async for deltas in handfuls:
                     for delta in deltas:
                         yield parser.feed_delta(delta)
+                    if parser.overflows:
+                        break
             return
         async with aclosing(chat.astream(messages, config, **arguments)) as stream:  # type: ignore[type-var]
             async for chunk in stream:
                 if self._question.tools:
                     response.chunks.append(chunk)
                 yield parser.feed(chunk)
+                if parser.overflows:
+                    break
 
     def _seconds_so_far(self) -> float:
         """Since the first model of the chain was asked."""

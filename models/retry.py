@@ -162,6 +162,8 @@ def read_failure(error: BaseException, *, model: str, provider: str, where: str)
     if unreachable := _unreachable(chain, where):
         return unreachable
     names = [kind.__name__ for one in chain for kind in type(one).__mro__]
+    if "OversizedReplyError" in names:
+        return Failure("the reply is longer than anybody reads, and was not read to its end")
     for name, words in _TRANSIENT.items():
         if name in names:
             return Failure(words, again=True)
@@ -226,6 +228,10 @@ def _unreachable(chain: list[BaseException], where: str) -> Failure | None:
         return Failure(_clean(f"connection refused at {where}"))
     if any(isinstance(one, socket.gaierror) for one in chain):
         return Failure(_clean(f"the host of {where} is not known"))
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in chain):
+        words = (getattr(one, "verify_message", "") for one in chain)  # aiohttp's own has none
+        why = next(filter(None, words), "it cannot be verified")
+        return Failure(_clean(f"the certificate of {where} is not valid: {why}"))
     if any(isinstance(one, ssl.SSLError) for one in chain):
         return Failure(_clean(f"no TLS connection with {where}: {chain[-1]}"))
     if errno.ECONNRESET in numbers or errno.EPIPE in numbers:

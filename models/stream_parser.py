@@ -159,6 +159,10 @@ class ListenerError(Exception):
     """`on_text` itself failed: the caller's error, not the model's. Its cause is the error."""
 
 
+LONGEST_ANSWER = 1_000_000
+"""Characters of one reply with its thoughts: twice what the largest models write at once."""
+
+
 class StreamParser:
     """Hears one answer, chunk by chunk.
 
@@ -187,6 +191,9 @@ class StreamParser:
         """What its provider has to say about it: that the prompt was too long, and was cut."""
         self.calling = False
         """Whether it asks for a tool."""
+        self.overflows = False
+        """Whether it is longer than anybody reads; what comes after `LONGEST_ANSWER` is dropped."""
+        self._size = 0
 
     @property
     def text(self) -> str:
@@ -244,6 +251,8 @@ class StreamParser:
         """The answer is over, or broken off."""
         if self._counts_ended:
             self.finish = self.finish or "stop"
+        if self.overflows:
+            self.finish = "length"
         if thought := self._thought_redactor.close():
             self._thoughts.add_thought(thought)
         if text := self._text_redactor.close():
@@ -254,8 +263,16 @@ class StreamParser:
         self._visible = said if visible == said.strip() else visible
 
     def _hear(self, piece: str) -> None:
-        if text := self._text_redactor.feed(piece):
+        if text := self._text_redactor.feed(self._within_limit(piece)):
             self._thoughts.feed(text)
+
+    def _within_limit(self, piece: str) -> str:
+        room = max(0, LONGEST_ANSWER - self._size)
+        self._size += len(piece)
+        if len(piece) <= room:
+            return piece
+        self.overflows = True
+        return piece[:room]
 
     def _feed_block(self, block: Any) -> None:
         if isinstance(block, str):
@@ -273,7 +290,7 @@ class StreamParser:
     def _think(self, thought: str) -> None:
         if thought:
             self._begun = True
-            if thought := self._thought_redactor.feed(thought):
+            if thought := self._thought_redactor.feed(self._within_limit(thought)):
                 self._thoughts.add_thought(thought)
 
     def _read_ending(self, meta: dict[str, Any]) -> None:

@@ -3,17 +3,28 @@
 httpx's own pool of 100 connections costs 25 ms of CPU a call when 100 conversations run at once;
 aiohttp's costs none to speak of. The OpenAI SDK brings such a transport for its own httpx2; this
 one serves the libraries that are built on httpx: Ollama's and Mistral's.
+
+Whatever a server sends is bounded here: it is unpacked by the handful, others have their turn after
+each, and a reply that is too long ends in an error. Nobody is followed to another address. What is
+on this machine or in this house is reached without a proxy.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator
+import zlib
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 from urllib.request import getproxies
 
 import aiohttp
 import httpx
+
+from mom_council.models.addresses import is_near
+from mom_council.models.wire import ELSEWHERE, LONGEST_REPLY, OversizedReplyError
 
 CONNECT = 10.0
 """Seconds to reach a server; what comes after is bounded by the model's own timeout."""
@@ -21,6 +32,56 @@ KEEP_ALIVE = 4.0
 """Seconds an idle connection is kept: less than the 5 that common servers keep theirs, so that
 a request is not sent into a connection that is just being closed."""
 _CHUNK = 16 * 1024
+_PART = 64 * 1024
+"""Bytes that are unpacked at most before others have their turn."""
+
+
+LONGEST_EVENT = 4_000_000
+"""Bytes of one event of a stream; the SDKs take time with the square of it."""
+
+
+async def unpacked(
+    chunks: AsyncIterable[bytes], encoding: str, *, in_events: bool = False
+) -> AsyncIterator[bytes]:
+    """The bytes of a reply by the handful, unpacked if a server packed them unasked.
+
+    Args:
+        chunks: what comes over the wire.
+        encoding: how the server says that it is packed.
+        in_events: whether they are events, which end with an empty line.
+
+    Raises:
+        OversizedReplyError: there are more than `LONGEST_REPLY` of them.
+        ValueError: they are packed in a way that nobody asked for.
+    """
+    packed = encoding.lower() not in ("", "identity")
+    if packed and encoding.lower() not in ("gzip", "x-gzip", "deflate"):
+        raise ValueError(f"the reply is packed as {encoding[:20]!r}, which was not asked for")
+    unpack = zlib.decompressobj(wbits=47) if packed else None
+    size = since = event = 0
+    async for chunk in chunks:
+        rest = chunk
+        while True:
+            part = rest if unpack is None else unpack.decompress(rest, _PART)
+            if part:
+                yield part
+            size, since = size + len(part), since + len(part)
+            ends = part.replace(b"\r", b"").rfind(b"\n\n") if in_events else 0
+            event = event + len(part) if ends < 0 else len(part) - ends
+            if size > LONGEST_REPLY or (in_events and event > LONGEST_EVENT):
+                raise OversizedReplyError
+            if since >= _PART:
+                since = 0
+                await asyncio.sleep(0)
+            # An unpacker may hold more than it gave, also when it has read everything.
+            if unpack is None or (not (rest := unpack.unconsumed_tail) and len(part) < _PART):
+                break
+
+
+@lru_cache(maxsize=256)
+def needs_no_proxy(url: str) -> bool:
+    """Whether a proxy is no way to this address: our own engine, this machine, this house."""
+    return is_near(url)
 
 
 class Sessions:
@@ -28,26 +89,29 @@ class Sessions:
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self._tls = tls
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        """By whether it goes through a proxy."""
 
-    def get(self) -> aiohttp.ClientSession:
-        """The session, opened where there is none."""
-        if self._session is None or self._session.closed:
+    def get(self, url: str) -> aiohttp.ClientSession:
+        """The session for an address, opened where there is none."""
+        by_proxy = not needs_no_proxy(url) and bool(getproxies())
+        session = self._sessions.get(by_proxy)
+        if session is None or session.closed:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._tls, keepalive_timeout=KEEP_ALIVE)
-            self._session = aiohttp.ClientSession(
+            session = self._sessions[by_proxy] = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 # Looked up for every request, netrc included: only where there is a proxy.
-                trust_env=bool(getproxies()),
+                trust_env=by_proxy,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
             )
-        return self._session
+        return session
 
     async def close(self) -> None:
-        """Close the session and its connections."""
-        if self._session is not None:
-            session, self._session = self._session, None
+        """Close the sessions and their connections."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
             await session.close()
 
 
@@ -62,19 +126,25 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; the body of its answer is streamed."""
         headers = request.headers.copy()
+        headers["accept-encoding"] = "identity"
         if self._withhold is not None and headers.get("authorization") == self._withhold:
             del headers["authorization"]
         with _as_httpx(request):
-            response = await self._sessions.get().request(
+            url = str(request.url)
+            response = await self._sessions.get(url).request(
                 request.method,
-                str(request.url),
+                url,
                 headers=headers.multi_items(),
                 data=request.content or None,
                 allow_redirects=False,
             )
+        if 300 <= response.status < 400:
+            response.close()
+            return httpx.Response(421, json={"error": ELSEWHERE}, request=request)
+        raw = response.raw_headers
         return httpx.Response(
             response.status,
-            headers=response.raw_headers,
+            headers=[pair for pair in raw if pair[0].lower() != b"content-encoding"],
             stream=_Body(response, request),
             request=request,
         )
@@ -85,9 +155,10 @@ class _Body(httpx.AsyncByteStream):
         self._response, self._request = response, request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        packed = self._response.headers.get("content-encoding", "")
         with _as_httpx(self._request):
-            async for chunk in self._response.content.iter_chunked(_CHUNK):
-                yield chunk
+            async for part in unpacked(self._response.content.iter_chunked(_CHUNK), packed):
+                yield part
 
     async def aclose(self) -> None:
         # A body that was not read to its end closes its connection: the server stops working.
@@ -104,3 +175,24 @@ def _as_httpx(request: httpx.Request) -> Iterator[None]:
         raise httpx.ConnectError(str(error), request=request) from error
     except (aiohttp.ClientError, OSError) as error:
         raise httpx.ReadError(str(error), request=request) from error
+
+
+async def bound_sdk_response(response: Any) -> None:
+    """Bound what an SDK reads: a hook of its httpx2 client, called before the body is read."""
+    import httpx2
+
+    packed = response.headers.get("content-encoding", "")
+    if packed:
+        del response.headers["content-encoding"]
+    inner = response.stream
+    in_events = "event-stream" in response.headers.get("content-type", "")
+
+    class _Bounded(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            async for part in unpacked(inner, packed, in_events=in_events):
+                yield part
+
+        async def aclose(self) -> None:
+            await inner.aclose()
+
+    response.stream = _Bounded()

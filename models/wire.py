@@ -27,6 +27,8 @@ SWITCH = "MOM_THIN_WIRE"
 """The environment variable that turns it off, when it is `0`: the vendors' SDKs are used then."""
 FRAME = 0.03
 """Seconds for which pieces are gathered once somebody reads along; a screen shows no more."""
+LONGEST_REPLY = 64_000_000
+"""Bytes of one reply as they are unpacked, pictures in base64 included."""
 LONGEST_LINE = 16_000_000
 """Bytes of one line; a server that sends more is not speaking the protocol."""
 _HANDFUL = 128 * 1024
@@ -35,6 +37,14 @@ _LONGEST_REFUSAL = 64 * 1024
 _DRAIN = 0.1
 """Seconds to wait for the end of a reply that said that it is over, to keep its connection."""
 _REDIRECTS = (301, 302, 303, 307, 308)
+ELSEWHERE = "the server is elsewhere: give `base_url` the address that it names"
+
+
+class OversizedReplyError(ValueError):
+    """A server sent more than anybody reads."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the reply is longer than {LONGEST_REPLY // 1_000_000} MB")
 
 
 class Delta(NamedTuple):
@@ -138,7 +148,7 @@ class JsonStream:
             ValueError: what it sent is not JSON, or nothing came.
             aiohttp.ClientError: there is no connection, or it broke.
         """
-        response = await self._sessions.get().post(
+        response = await self._sessions.get(self._url).post(
             self._url, data=self._body, headers=self._headers, allow_redirects=False
         )
         came = False
@@ -187,7 +197,7 @@ class JsonStream:
             left = last + FRAME - loop.time()
             if self.is_speaking and left > 0:
                 data += await self._more(body, left)
-            elif len(data) >= _HANDFUL // 2:
+            if len(data) >= _HANDFUL // 2:
                 await asyncio.sleep(0)  # a server that floods us does not starve the others
             last = loop.time()
             yield data
@@ -293,18 +303,25 @@ class _Body:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         packed = response.headers.get("content-encoding", "").lower() in ("gzip", "deflate")
         self._content = response.content
+        self._size = 0
         self._unpack = zlib.decompressobj(wbits=47) if packed else None
 
     async def read(self) -> bytes:
         """Some more; nothing at the end. Whoever gives up waiting loses nothing."""
         if self._unpack is None:
-            return await self._content.readany()
+            return self._counted(await self._content.readany())
         while True:
             packed = self._unpack.unconsumed_tail or await self._content.readany()
             if not packed:
                 return b""
             if part := self._unpack.decompress(packed, _HANDFUL):
-                return part
+                return self._counted(part)
+
+    def _counted(self, part: bytes) -> bytes:
+        self._size += len(part)
+        if self._size > LONGEST_REPLY:
+            raise OversizedReplyError
+        return part
 
     async def whole(self, most: int) -> bytes:
         """All of it, but no more than so many bytes."""
@@ -327,7 +344,7 @@ async def _check(response: aiohttp.ClientResponse, body: _Body) -> None:
     except orjson.JSONDecodeError:
         said = written.decode(errors="replace")
     if status in _REDIRECTS:
-        status, said = 421, "the server is elsewhere: give `base_url` the address that it names"
+        status, said = 421, ELSEWHERE
     headers = {name.lower(): value for name, value in response.headers.items()}
     raise WireRefusalError(status, headers, said)
 

@@ -17,6 +17,7 @@ from mom_council.deliberation.ask_model import (
 )
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Noted, Speaker, emit
+from mom_council.deliberation.packing import LONGEST_QUOTE, without_middle
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_model
@@ -43,7 +44,7 @@ async def comparison(
         style=council.prompts,
         question=conversation.question_with_results(state),
         restated=state["annotation"].restated,
-        proposals=[proposal.text for proposal in proposals],
+        proposals=[without_middle(proposal.text, LONGEST_QUOTE) for proposal in proposals],
     )
     messages = compose_messages(
         prompt,

@@ -60,8 +60,8 @@ def open_deepseek(opening: Opening) -> BaseChatModel:
         api_key=opening.key or "none",
         base_url=str(opening.address),
         max_retries=0,
-        timeout=opening.resources.sdk.timeout,
-        http_client=opening.resources.sdk,
+        timeout=opening.resources.sdk_client(opening.address).timeout,
+        http_client=opening.resources.sdk_client(opening.address),
     )
     arguments |= {**connected(sdk), "stream_usage": True, "stream_chunk_timeout": None}
     return init_chat(opening, arguments)
@@ -107,9 +107,9 @@ def open_anthropic(opening: Opening) -> BaseChatModel:
         api_key=opening.key or "none",
         base_url=str(opening.address),
         max_retries=0,
-        timeout=opening.resources.sdk.timeout,
+        timeout=opening.resources.sdk_client(opening.address).timeout,
         default_headers=headers,
-        http_client=opening.resources.sdk,
+        http_client=opening.resources.sdk_client(opening.address),
     )
     # ANTHROPIC_AUTH_TOKEN would go along, wherever this goes, and so would other headers.
     sdk.auth_token = None

@@ -229,7 +229,7 @@ def open_embeddings(opening: Opening) -> Embeddings:
         # Other servers want words, not the token numbers of OpenAI's own models.
         "check_embedding_ctx_length": _is_openai(opening),
         # The loop's client, which is closed with the loop; nobody calls the blocking one.
-        "http_async_client": opening.resources.sdk,
+        "http_async_client": opening.resources.sdk_client(opening.address),
         "http_client": httpx2.Client(transport=httpx2.BaseTransport()),
     }
     return OpenAIEmbeddings(model=opening.spec.model, **arguments)
@@ -245,8 +245,8 @@ def _sdk(opening: Opening, **more: Any) -> AsyncOpenAI:
         api_key=opening.key or "none",
         base_url=str(opening.address),
         max_retries=0,
-        timeout=opening.resources.sdk.timeout,
-        http_client=opening.resources.sdk,
+        timeout=opening.resources.sdk_client(opening.address).timeout,
+        http_client=opening.resources.sdk_client(opening.address),
         **more,
     )
 
