@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts bench budgets picture screenshot house layout constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts bench budgets picture screenshot recording house layout constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,9 @@ picture: .venv/.developing  ## draw the council's graph in docs/layout.md again
 
 screenshot: .venv/.developing  ## take the README's picture of the page again; needs chromium
 	.venv/bin/python -m mom_council.tests.browser.screenshot docs/chat.png
+
+recording: .venv/.developing  ## record the README's moving picture of the terminal again
+	.venv/bin/python -m mom_council.tests.recording docs/demo.svg demo --quick
 
 constraints: .venv/.developing  ## compile constraints.txt anew
 	.venv/bin/uv pip compile pyproject.toml --quiet --universal --upgrade --python-version 3.11 --all-extras \
