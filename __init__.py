@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mom_council.records import Ballot, Proposal, Status, Verdict
     from mom_council.runs.checkpoints import open_checkpointer
     from mom_council.runs.follow import resume
+    from mom_council.runs.what_if import what_if
     from mom_council.voting.ballots import read_ballot
     from mom_council.voting.candidates import Candidate
     from mom_council.voting.reading.answer import Answer
@@ -46,6 +47,7 @@ _HOMES = {
     "read_event": "deliberation.events",
     "resume": "runs.follow",
     "same_answer": "voting.reading.reader",
+    "what_if": "runs.what_if",
 }
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "read_event",
     "resume",
     "same_answer",
+    "what_if",
 ]
 
 

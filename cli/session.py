@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,7 @@ class Session:
         resuming: whether an open question is gone on with.
         newest: go on with the newest conversation.
         talks: whether one question follows another, so that the thread's name is worth knowing.
+        forks: what to change, as `what_if` takes it: the session goes on in the new thread.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Session:
         resuming: bool = False,
         newest: bool = False,
         talks: bool = False,
+        forks: Mapping[str, Any] | None = None,
     ) -> None:
         self.thread = thread or uuid.uuid4().hex[:8]
         self._begun_before = thread is not None
@@ -102,6 +104,7 @@ class Session:
         self._db = db
         self._show = show
         self._resuming = resuming
+        self._forks = forks
         self._stack = contextlib.AsyncExitStack()
         self._stopping = Stopping()
 
@@ -186,8 +189,15 @@ class Session:
         # What `mom resume` has to be told; a council chosen for the machine is chosen again.
         self._named_later = whole_path(named)
         self.opened = OpenCouncil(choice.council, saver)
-        if self._resuming:
+        if self._resuming or self._forks:
             await self._refuse_misfit(str(before.get("council", "")))
+        if self._forks:
+            from mom_council.runs.what_if import what_if
+
+            fork = await what_if(self.opened.graph, self._config(), **self._forks)
+            self.thread = fork["configurable"]["thread_id"]
+            if self._show not in (Show.QUIET, Show.JSON):
+                failure.say(f"what if: thread {self.thread}")
 
     async def _go_on_with_newest(self, saver: BaseCheckpointSaver[Any]) -> None:
         from mom_council.runs.threads import list_threads
@@ -220,7 +230,7 @@ class Session:
             )
         from mom_council.runs.follow import is_open
 
-        if not is_open(await self.opened.graph.aget_state(self._config())):
+        if self._resuming and not is_open(await self.opened.graph.aget_state(self._config())):
             import typer
 
             raise typer.BadParameter(

@@ -11,7 +11,17 @@ import typer
 
 from mom_council.cli import failure as exits
 from mom_council.cli.failure import write_json
-from mom_council.cli.options import Database, Named, no_thread, place, thread_named
+from mom_council.cli.options import (
+    Council,
+    Database,
+    Json,
+    Named,
+    Quiet,
+    choose_show,
+    no_thread,
+    place,
+    thread_named,
+)
 from mom_council.runs.words import inert, one_line
 
 if TYPE_CHECKING:
@@ -19,7 +29,7 @@ if TYPE_CHECKING:
 
 
 threads_app = typer.Typer(
-    help="List, show and delete threads.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show, fork and delete threads.", no_args_is_help=True, rich_markup_mode=None
 )
 
 T = TypeVar("T")
@@ -55,6 +65,67 @@ def print_thread(thread: Named, db: Database = None) -> None:
         print(f"{'You' if message.type == 'human' else 'Council'}: {inert(message.text)}\n")
     if view.summary.state != "answered":
         print(f"({view.summary.state}; to go on: mom resume {shlex.quote(name)})")
+
+
+@threads_app.command("fork")
+def fork_thread(
+    thread: Named,
+    proposal: Annotated[
+        list[str] | None,
+        typer.Option("--proposal", metavar="NAME=TEXT", help="What a character proposed instead."),
+    ] = None,
+    vote: Annotated[
+        list[str] | None,
+        typer.Option("--vote", metavar="VOTER=NAME", help="A vote; a ranking as A>B, best first."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option("--weight", metavar="NAME=NUMBER", help="A character's weight."),
+    ] = None,
+    method: Annotated[str | None, typer.Option("--method", help="How votes are counted.")] = None,
+    round_: Annotated[
+        int | None, typer.Option("--round", min=1, help="In which round; the last, if left out.")
+    ] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="NEW", help="The new thread.")] = None,
+    council: Council = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    db: Database = None,
+) -> None:
+    """Ask what if: change a proposal, a vote, a weight or the method, and go on in a new thread.
+
+    What was said before the change is kept and not paid again. The old thread stays as it is.
+    """
+    from mom_council.cli.session import Session
+    from mom_council.deliberation.context import CouncilContext
+
+    changes = {
+        "proposals": _pairs(proposal, str),
+        "votes": _pairs(vote, lambda text: text.split(">") if ">" in text else text),
+        "weights": _pairs(weight, float),
+        "method": method,
+        "round": round_,
+        "thread": thread_named(to) if to else None,
+    }
+    if not any(changes[key] for key in ("proposals", "votes", "weights", "method")):
+        raise typer.BadParameter("change something: --proposal, --vote, --weight or --method")
+    show = choose_show(json=json, quiet=quiet)
+    with Session(council, db=db, show=show, thread=thread_named(thread), forks=changes) as session:
+        code = session.resume(CouncilContext())
+    raise typer.Exit(code)
+
+
+def _pairs(given: list[str] | None, read: Callable[[str], Any]) -> dict[str, Any]:
+    pairs = {}
+    for text in given or ():
+        name, cut, value = text.partition("=")
+        try:
+            pairs[name.strip()] = read(value.strip() if cut else "")
+        except ValueError:
+            cut = ""
+        if not cut or not value.strip():
+            raise typer.BadParameter(f"write it as NAME=VALUE, not {text!r}")
+    return pairs
 
 
 @threads_app.command("delete")

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from mom_council.councils.schema import Council, MethodName, Share
@@ -84,14 +84,9 @@ class AnswerForm(Record):
 Rounds = Annotated[int, Field(ge=1, le=20)]
 
 
-class CouncilContext(BaseModel):
-    """Settings of one run; what is left out stays as the council has it."""
+class Settings(Record):
+    """What may be set for one question; what is left out stays as the council has it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    council: str | None = Field(
-        default=None, description="which council answers, where the graph is built per run (Studio)"
-    )
     min_rounds: Rounds | None = Field(
         default=None, description="rounds even when they agree at once"
     )
@@ -108,6 +103,18 @@ class CouncilContext(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1, description="tokens it may use")
     max_seconds: float | None = Field(default=None, gt=0, description="seconds it may take")
     max_usd: float | None = Field(default=None, gt=0, description="dollars it may cost")
+    minimum: int | None = Field(default=None, ge=1, description="how many must answer at least")
+    weights: dict[str, Annotated[float, Field(ge=0)]] | None = Field(
+        default=None, description="weights of characters, by name; the others keep theirs"
+    )
+
+
+class CouncilContext(Settings):
+    """Settings of one run; what is left out stays as the council has it."""
+
+    council: str | None = Field(
+        default=None, description="which council answers, where the graph is built per run (Studio)"
+    )
     can_ask: bool = Field(
         default=True, description="a person can be asked to approve calls of tools; off: declined"
     )
@@ -131,6 +138,7 @@ _PLACES: dict[str, tuple[str | None, str]] = {
     "threshold": ("deliberation", "threshold"),
     "quorum": ("deliberation", "quorum"),
     "grace": ("deliberation", "grace"),
+    "minimum": ("deliberation", "minimum"),
     "method": ("deliberation", "method"),
     "shuffle": ("synthesizer", "shuffle"),
     "dropout": ("synthesizer", "dropout"),
@@ -171,7 +179,7 @@ def context_of(runtime: Runtime[Any] | None) -> CouncilContext:
 _NOTHING = CouncilContext()
 
 
-def apply_context(council: Council, context: CouncilContext) -> Council:
+def apply_context(council: Council, context: Settings) -> Council:
     """The council as this run plays it.
 
     Raises:
@@ -203,7 +211,7 @@ def apply_context(council: Council, context: CouncilContext) -> Council:
     return council.model_copy(update=changes) if changes else council
 
 
-def _rounds(council: Council, context: CouncilContext) -> Any:
+def _rounds(council: Council, context: Settings) -> Any:
     if context.min_rounds is None and context.max_rounds is None:
         return None
     rounds = council.deliberation.rounds

@@ -13,7 +13,9 @@ from langgraph.types import Overwrite
 from pydantic import ValidationError
 
 from mom_council.councils.refusals import nearest
-from mom_council.deliberation.state import CouncilInput, CouncilState, Seating, Sight, adapter_of
+from mom_council.deliberation.channels import adapter_of
+from mom_council.deliberation.context import Settings
+from mom_council.deliberation.state import CouncilInput, CouncilState, Seating, Sight
 from mom_council.errors import InputError
 from mom_council.records import (
     Absence,
@@ -33,6 +35,7 @@ from mom_council.voting.fitted import Trust
 _SINGLE: dict[str, Any] = {
     "annotation": Annotation,
     "seating": Seating | None,
+    "settings": Settings | None,
     "sight": Sight | None,
     "status": Status | None,
     "trust": Trust | None,
@@ -52,6 +55,7 @@ _LISTS: dict[str, type[Record]] = {
 _NAMES: dict[type[Record], Callable[[Any], Sequence[tuple[str, str]]]] = {
     Proposal: lambda one: [("character", one.character)],
     Absence: lambda one: [("character", one.character)],
+    Settings: lambda one: [("weights", name) for name in one.weights or ()],
     Ballot: lambda one: [
         ("voter", one.voter),
         *([("choice", one.choice)] if one.choice else []),
@@ -84,7 +88,7 @@ def _read_key(key: str, value: Any, keys: Sequence[str], characters: Sequence[st
     if key not in keys:
         raise InputError(f"unknown key {key!r} in the edited state", cure=nearest(key, keys))
     if key in _SINGLE:
-        return _read_value(_SINGLE[key], value, key)
+        return _read_value(_SINGLE[key], value, key, characters)
     if key not in _LISTS:
         return value
     replaces, items = read_overwrite(value)
@@ -105,7 +109,7 @@ def _read_value(typ: Any, value: Any, where: str, characters: Sequence[str] = ()
         first = error.errors()[0]
         field = ".".join((where, *map(str, first["loc"])))
         raise InputError(f"{field}: {first['msg']} (it is {first['input']!r:.80})") from None
-    for field, name in _NAMES.get(typ, lambda _: ())(record):
+    for field, name in _NAMES.get(type(record), lambda _: ())(record):
         if name not in characters:
             raise InputError(
                 f"{where}.{field}: the council has no character {name!r}",

@@ -30,6 +30,7 @@ from langgraph.types import Command, interrupt
 
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Speaker
+from mom_council.deliberation.pauses import is_pause
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.capabilities import IN_WORDS
 from mom_council.models.resolved import ResolvedModel
@@ -47,8 +48,9 @@ class PersonRequest:
 
     id: str
     """Of the interrupt: what is resumed with a mapping from it."""
-    kind: Literal["person", "approve", "other"]
-    """`other`: a question of an extension or a parent graph, which only a program can answer."""
+    kind: Literal["person", "approve", "paused", "other"]
+    """`paused`: the question cannot go on by itself; `other`: a question of an extension or of a
+    parent graph, which only a program can answer."""
     name: str = ""
     """The person; with `approve`, the character that would call the tools."""
     speaker: Speaker = _NOBODY
@@ -62,7 +64,7 @@ class PersonRequest:
     calls: tuple[dict[str, Any], ...] = ()
     """With `approve`: each with `id`, `tool` and `arguments`."""
     value: Any = None
-    """With `other`: what the interrupt said."""
+    """With `other` and `paused`: what the interrupt said."""
 
     @property
     def votes(self) -> bool:
@@ -150,7 +152,9 @@ def _request(interrupt_: Any) -> PersonRequest:
             speaker=speaker,
             calls=tuple(request["calls"]),
         )
-    return PersonRequest(id=interrupt_.id, kind="other", value=request)
+    return PersonRequest(
+        id=interrupt_.id, kind="paused" if is_pause(request) else "other", value=request
+    )
 
 
 async def attend(

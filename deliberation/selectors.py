@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mom_council.councils.schema import Council
-from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext, Settings
 from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
 from mom_council.models.prices import charged_account
@@ -109,11 +109,32 @@ def with_learned_weights(state: CouncilState, council: Council) -> Council:
 
 def with_weights(council: Council, weights: Mapping[str, float]) -> Council:
     """The council with other weights; whom they leave out keeps its own."""
+    if not weights:
+        return council
     characters = tuple(
         who.model_copy(update={"weight": weights.get(who.name, who.weight)})
         for who in council.characters
     )
     return council.model_copy(update={"characters": characters})
+
+
+def chosen_weights(state: CouncilState, context: Settings) -> dict[str, float]:
+    """The weights that were set for this question, in a fork of it or for this run."""
+    settings = state.get("settings") or Settings()
+    return {**(context.weights or {}), **(settings.weights or {})}
+
+
+def reweighted(state: CouncilState, weights: Mapping[str, float]) -> CouncilState:
+    """The table with what was said and voted so far counted by other weights."""
+    proposals = [
+        one.model_copy(update={"weight": weights.get(one.character, one.weight)})
+        for one in state.get("proposals", [])
+    ]
+    ballots = [
+        one.model_copy(update={"weight": weights.get(one.voter, one.weight)})
+        for one in state.get("ballots", [])
+    ]
+    return {**state, "proposals": proposals, "ballots": ballots}
 
 
 def seeded_random(state: CouncilState, council: Council, *purpose: object) -> random.Random:

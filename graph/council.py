@@ -19,7 +19,12 @@ from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.ask_model import within_budget
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.deliberation.fan_out import Races
-from mom_council.deliberation.selectors import effective_council
+from mom_council.deliberation.selectors import (
+    chosen_weights,
+    effective_council,
+    reweighted,
+    with_weights,
+)
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
 from mom_council.graph.compiled import CouncilBuilder, CouncilGraph
@@ -253,7 +258,11 @@ def _under(council: Council, hooks: Hooks | None) -> Rule:
     def ruled(state: CouncilState, runtime: Runtime[CouncilContext] | None) -> Council:
         context = context_of(runtime)
         written = council if hooks is None else hooks.rules(context.extensions_off)
-        return effective_council(state, apply_context(written, context))
+        asked = apply_context(written, context)
+        if edited := state.get("settings"):
+            asked = apply_context(asked, edited)
+        weights = chosen_weights(state, context)
+        return with_weights(effective_council(state, asked), weights)
 
     return ruled
 
@@ -268,6 +277,8 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
 
     async def run(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         council = ruled(state, runtime)
+        if weights := chosen_weights(state, context_of(runtime)):
+            state = reweighted(state, weights)
         with keep_journal(runtime):
             async with within_budget(state, runtime, council, called):
                 return await act(state, runtime, council)

@@ -58,6 +58,7 @@ async def classifier(
         "asked_at": state["asked_at"],
         "annotation": Annotation(),
         "seating": None,
+        "settings": None,
         "trust": None,
         "comparison": "",
         "status": None,

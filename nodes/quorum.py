@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from langgraph.runtime import Runtime
+from langgraph.types import Overwrite
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
-from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext, Settings
 from mom_council.deliberation.events import Polled, emit
+from mom_council.deliberation.pauses import pause, renewed_budget
 from mom_council.deliberation.schedule import has_another_turn, needs_ballots
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, QuorumError
+from mom_council.records import Note
 from mom_council.voting.counting import compare_off_the_loop
 
 
@@ -22,35 +25,19 @@ async def quorum(
     One proposal is worth more than none, so a council answers with whoever is left, and its status
     says who is missing. `deliberation.minimum` raises that bar.
 
+    Where fewer answered than must, the question waits for a choice: to ask the missing again, to go
+    on with who is there, or to give up.
+
     Raises:
-        BudgetError: nobody answered, because the question's time was over.
-        QuorumError: fewer proposals than the council's minimum; it says who is missing and why.
+        BudgetError: nobody answered, because the question's time was over; nothing is kept.
+        QuorumError: fewer proposals than the council's minimum; nothing is kept.
     """
     standing = selectors.candidates(state, council)
     await compare_off_the_loop(standing, kind=state["annotation"].kind)
     answered = len(standing)
-    needed = council.deliberation.minimum
     in_progress = has_another_turn(state, council)
-    if answered < needed and not in_progress:
-        missing = state["absences"]
-        if not answered and missing and all(a.reason == "budget" for a in missing):
-            raise BudgetError(
-                "the question's budget was spent before anybody had answered",
-                cure=(
-                    "raise `budget` in the council, or in this run's settings, and resume "
-                    "the thread"
-                ),
-            )
-        reasons = "; ".join(f"{a.character!r}: {_short(a.detail or a.reason)}" for a in missing)
-        size = len(council.characters)
-        count = f"{answered} of {size} answered and {needed} must"
-        raise QuorumError(
-            f"{count if answered else f'none of the {size} models answered'} ({reasons})",
-            cure="fix the cause and resume the thread, or ask another council",
-            answered=answered,
-            needed=needed,
-            absences=missing,
-        )
+    if answered < council.deliberation.minimum and not in_progress:
+        return await _pause(state, council, answered)
     if not in_progress and needs_ballots(state, council):
         emit(
             runtime,
@@ -60,6 +47,42 @@ async def quorum(
             ),
         )
     return {}
+
+
+async def _pause(state: CouncilState, council: Council, answered: int) -> CouncilUpdate:
+    error = _error(state, council, answered)
+    choice = await pause(error, ("ask_again", "go_on") if answered else ("ask_again",))
+    settings = state.get("settings") or Settings()
+    if choice == "go_on":
+        note = Note(text=f"{error.what}; it was chosen to go on.")
+        return {
+            "settings": settings.model_copy(update={"minimum": answered}),
+            "notes": [note],
+        }
+    turn = selectors.current_turn(state).model_copy(update={"layer": 0})
+    again: CouncilUpdate = {"absences": Overwrite([]), "seating": turn}
+    if isinstance(error, BudgetError) or selectors.exceeded_budget(state, council, more_calls=1):
+        again.update(renewed_budget(state, council, len(council.characters)))  # type: ignore[typeddict-item]
+    return again
+
+
+def _error(state: CouncilState, council: Council, answered: int) -> BudgetError | QuorumError:
+    missing, needed = state["absences"], council.deliberation.minimum
+    if not answered and missing and all(a.reason == "budget" for a in missing):
+        return BudgetError(
+            "the question's budget was spent before anybody had answered",
+            cure="raise `budget` in the council, or in this run's settings, and resume the thread",
+        )
+    reasons = "; ".join(f"{a.character!r}: {_short(a.detail or a.reason)}" for a in missing)
+    size = len(council.characters)
+    count = f"{answered} of {size} answered and {needed} must"
+    return QuorumError(
+        f"{count if answered else f'none of the {size} models answered'} ({reasons})",
+        cure="fix the cause and resume the thread, or ask another council",
+        answered=answered,
+        needed=needed,
+        absences=missing,
+    )
 
 
 def _short(detail: str) -> str:

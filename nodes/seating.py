@@ -11,6 +11,7 @@ from mom_council.deliberation import selectors
 from mom_council.deliberation.ask_model import make_absence
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Missed, Noted, Seated, Speaker, emit
+from mom_council.deliberation.pauses import pause, renewed_budget
 from mom_council.deliberation.schedule import first_layer, next_layer, next_wave
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import BudgetError, StorageError
@@ -27,8 +28,11 @@ async def seating(
     Left out are the characters whose models are gone for this question, a seeded few by dropout
     (never everyone), and, when the budget does not reach for all, the last in line.
 
+    Where the budget allows nobody at all, the question waits for a choice: its budget once more, or
+    to give up.
+
     Raises:
-        BudgetError: nothing has been proposed, and the budget allows no proposal.
+        BudgetError: nothing has been proposed, and the budget allows no proposal; nothing is kept.
     """
     turn = selectors.current_turn(state)
     learned: CouncilUpdate = {}
@@ -46,13 +50,14 @@ async def seating(
     ready = next_wave(ready, round_, layer, state, council)
     seated = _affordable(ready, state, council)
     if not seated:
-        raise BudgetError(
-            (
-                f"the budget is spent ({selectors.exceeded_budget(state, council, more_calls=1)}) "
-                "and leaves nothing for a proposal and its answer"
-            ),
+        spent = selectors.exceeded_budget(state, council, more_calls=1)
+        error = BudgetError(
+            f"the budget is spent ({spent}) and leaves nothing for a proposal and its answer",
             cure="raise `budget` in the council",
         )
+        await pause(error, ("ask_again",))
+        learned.update(renewed_budget(state, council, len(ready)))  # type: ignore[typeddict-item]
+        seated = ready
     missed = [_unaffordable(name, round_, layer) for name in ready[len(seated) :]]
     for one in missed:
         emit(runtime, Missed(absence=one))

@@ -7,8 +7,11 @@ from langgraph.runtime import Runtime
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.fan_out import announce_turns, wait_until_cool
+from mom_council.deliberation.pauses import pause
 from mom_council.deliberation.selectors import current_turn, notes_of
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
+from mom_council.errors import ThermalError
+from mom_council.records import Note
 
 
 async def thermal_wait(
@@ -16,11 +19,20 @@ async def thermal_wait(
 ) -> CouncilUpdate:
     """Wait while a GPU is above the council's limit, telling every poll; then announce the calls.
 
+    Where it stays too hot and the council says to stop then, the question waits for a choice: to
+    wait again, to go on, or to give up.
+
     Raises:
-        ThermalError: it stayed too hot, and the council says to stop then.
+        ThermalError: it stayed too hot; nothing is kept.
     """
     turn = current_turn(state)
     first = (turn.round, turn.layer) == (1, 1) and not state["proposals"]
-    note = await wait_until_cool(runtime, council, notes_of(state), first=first)
+    try:
+        note = await wait_until_cool(runtime, council, notes_of(state), first=first)
+    except ThermalError as error:
+        choice = await pause(error, ("ask_again", "go_on"), reruns=True)
+        if choice == "ask_again":
+            return await thermal_wait(state, runtime, council)
+        note = Note(text=f"{error.what}; it was chosen to go on.", kind="stayed_hot")
     await announce_turns(state, runtime, council)
     return {"notes": [note]} if note else {}

@@ -220,6 +220,11 @@ class Run:
                     async for event in events:
                         yield event
                 self.waiting = await self._waiting()
+                for paused in (one for one in self.waiting if one.kind == "paused"):
+                    from mom_council.deliberation.pauses import paused_error
+
+                    self.waiting = ()
+                    raise paused_error(paused.value)
                 if not self.waiting or (answers := await self._answers()) is None:
                     return
                 # The time that a person took is not charged to the question.

@@ -41,6 +41,7 @@ from mom_council.deliberation.events import (
     Voted,
     read_event,
 )
+from mom_council.deliberation.pauses import is_pause, paused_error
 from mom_council.errors import StorageError
 from mom_council.records import Absence, Annotation, Ballot, Segment, Status
 
@@ -254,6 +255,7 @@ async def resume(
 
     Raises:
         StorageError: there is no such thread, or nothing in it is open.
+        DeliberationError: it cannot go on again, and waits in its thread as before.
     """
     config, context = await ready(graph, config, context)
     result: dict[str, Any] = await graph.ainvoke(
@@ -263,6 +265,9 @@ async def resume(
         # Otherwise what a step's nodes say may be kept before the step itself is.
         durability="sync" if graph.checkpointer else None,
     )
+    for one in result.get("__interrupt__", ()):
+        if is_pause(one.value):
+            raise paused_error(one.value)
     return result
 
 

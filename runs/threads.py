@@ -15,10 +15,11 @@ from typing import Any, Literal, cast
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, convert_to_messages
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
-from langgraph.checkpoint.serde.types import ERROR
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from langgraph.graph import START, StateGraph
 from pydantic import Field
 
+from mom_council.deliberation.pauses import is_pause
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import StorageError
 from mom_council.models.images import delete_pictures
@@ -208,8 +209,9 @@ def _summed(
 
 
 def _state(latest: CheckpointTuple) -> ThreadState:
-    if any(channel == ERROR for _, channel, _ in latest.pending_writes or ()):
-        return "failed"
+    for _, channel, value in latest.pending_writes or ():
+        if channel == ERROR or (channel == INTERRUPT and any(is_pause(one.value) for one in value)):
+            return "failed"
     # What is still to run is announced by its channel; a run at its end has announced nothing.
     waiting = ("branch:to:", "__start__", "__pregel_tasks")
     if any(name.startswith(waiting) for name in latest.checkpoint["channel_values"]):

@@ -4,6 +4,7 @@ Private names, the layout of its savers' tables, the bytes of its serializer. Ea
 any release of LangGraph; `tests/seams/test_langgraph.py` compares each with LangGraph's own
 behaviour, and says which one broke.
 
+    resumes_another         whether a run was resumed for another node's sake
     has_checkpointer        whether the run in which a node runs keeps its state
     as_node, as_edge        nodes and edges that serve synchronous and asynchronous callers
     ForkableGraph           a compiled graph whose every checkpoint can be forked
@@ -27,6 +28,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph._internal._config import DEFAULT_RECURSION_LIMIT
 from langgraph._internal._constants import (
     CONFIG_KEY_CHECKPOINTER,
+    CONFIG_KEY_RESUME_MAP,
     CONFIG_KEY_RUNTIME,
     CONFIG_KEY_SCRATCHPAD,
     NS_SEP,
@@ -57,6 +59,7 @@ __all__ = [
     "place_of",
     "read_overwrite",
     "register_records",
+    "resumes_another",
 ]
 
 CALL_CHANNEL = "mom:call"
@@ -133,6 +136,11 @@ def place_of(runtime: Runtime[Any]) -> CheckpointPlace | None:
         # A new question's input is a step of its own, so its nodes begin one step later.
         scratchpad.stop - scratchpad.step == limit + 1,
     )
+
+
+def resumes_another() -> bool:
+    """Whether this run was resumed with answers by their ids; for a node that got none of them."""
+    return bool(get_config().get("configurable", {}).get(CONFIG_KEY_RESUME_MAP))
 
 
 def as_node(

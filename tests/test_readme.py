@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ ROOT = PAGE.parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
 _FENCED = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_OUTPUT = re.compile(r"\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""What a block prints, where it stands right below it."""
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 
@@ -72,4 +76,8 @@ def test_the_code_of_a_page_runs(
     page: Path, line: int, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile("\n" * (line - 1) + code, str(page), "exec"), {"__name__": "__main__"})
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile("\n" * (line - 1) + code, str(page), "exec"), {"__name__": "__main__"})
+    below = page.read_text("utf-8").partition(f"{code}```\n")[2]
+    if output := _OUTPUT.match(below):
+        assert printed.getvalue() == output[1]

@@ -17,7 +17,8 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from mom_council.deliberation.context import CouncilContext
-from mom_council.errors import BudgetError, QuorumError, StorageError
+from mom_council.deliberation.pauses import paused_error
+from mom_council.errors import BudgetError, MixtureError, QuorumError, StorageError
 from mom_council.graph.council import compile_council
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.runs.follow import follow, is_open, resume
@@ -38,16 +39,22 @@ CONFIG: Any = {"configurable": {"thread_id": "t"}}
 NAMES = ("Ada", "Boris", "Clara")
 
 
+async def paused(graph: Any, asked: Any) -> MixtureError:
+    """What a question waits for that cannot go on by itself."""
+    [waiting] = (await graph.ainvoke(asked, CONFIG))["__interrupt__"]
+    return paused_error(waiting.value)
+
+
 async def test_when_all_are_dead_it_names_each_and_can_be_resumed(stage: Stage) -> None:
     seat(stage)
     for name in NAMES:
         stage.scripts[name.lower()].faults = [Fault.status(500)]
     graph = compile_council(desk(stage), InMemorySaver())
-    with pytest.raises(QuorumError) as caught:
-        await graph.ainvoke(question(), CONFIG)
-    assert (caught.value.answered, caught.value.needed) == (0, 1)
-    assert [a.character for a in caught.value.absences] == list(NAMES)
-    assert all(repr(name) in str(caught.value) for name in NAMES)
+    error = await paused(graph, question())
+    assert isinstance(error, QuorumError)
+    assert (error.answered, error.needed) == (0, 1)
+    assert [a.character for a in error.absences] == list(NAMES)
+    assert all(repr(name) in str(error) for name in NAMES)
     stage.clear()
     result = await resume(graph, CONFIG)
     assert result["messages"][-1].text == "What the council says."
@@ -63,8 +70,8 @@ async def test_a_missed_quorum_is_resumed_in_another_sitting(stage: Stage, tmp_p
         stage.scripts[name.lower()].faults = [Fault.status(500)]
     threads = str(tmp_path / "threads.db")
     async with open_checkpointer(threads) as saver:
-        with pytest.raises(QuorumError):
-            await compile_council(desk(stage), saver).ainvoke(question(), CONFIG)
+        graph = compile_council(desk(stage), saver)
+        assert isinstance(await paused(graph, question()), QuorumError)
     stage.clear()
     async with open_checkpointer(threads) as saver:
         result = await resume(compile_council(desk(stage), saver), CONFIG)
@@ -88,8 +95,8 @@ async def test_a_resume_that_fails_again_says_so_again(stage: Stage) -> None:
     for name in NAMES:
         stage.scripts[name.lower()].faults = [Fault.status(500), Fault.status(500)]
     graph = compile_council(desk(stage), InMemorySaver())
-    with pytest.raises(QuorumError):
-        await graph.ainvoke(question(), CONFIG)
+    error = await paused(graph, question())
+    assert isinstance(error, QuorumError)
     with pytest.raises(QuorumError):
         await resume(graph, CONFIG)
     assert len(stage.calls) == 6
@@ -100,9 +107,10 @@ async def test_only_the_absent_are_asked_again(stage: Stage) -> None:
     seat(stage)
     stage.scripts["clara"].faults = [Fault.status(500)]
     graph = compile_council(desk(stage, deliberation={"minimum": 3}), InMemorySaver())
-    with pytest.raises(QuorumError, match="2 of 3 answered and 3 must") as caught:
-        await graph.ainvoke(question(), CONFIG)
-    assert (caught.value.answered, caught.value.needed) == (2, 3)
+    error = await paused(graph, question())
+    assert isinstance(error, QuorumError)
+    assert "2 of 3 answered and 3 must" in str(error)
+    assert (error.answered, error.needed) == (2, 3)
     stage.clear()
     await resume(graph, CONFIG)
     assert [call.model for call in speaking(stage.calls)] == ["clara", "pen"]
@@ -114,8 +122,8 @@ async def test_a_failed_first_layer_is_asked_again_before_the_last(stage: Stage)
         stage.scripts[name.lower()].faults = [Fault.status(500)]
     layers = [["Ada"], ["Boris", "Clara"]]
     graph = compile_council(desk(stage, layers=layers), InMemorySaver())
-    with pytest.raises(QuorumError):
-        await graph.ainvoke(question(), CONFIG)
+    error = await paused(graph, question())
+    assert isinstance(error, QuorumError)
     stage.clear()
     await resume(graph, CONFIG)
     assert stage.calls[0].model == "ada"
@@ -135,8 +143,8 @@ async def test_a_thread_with_nothing_open_says_so(stage: Stage) -> None:
 async def test_a_budget_that_was_spent_can_be_raised_for_the_resume(stage: Stage) -> None:
     seat(stage)
     graph = compile_council(desk(stage, budget={"calls": 1}), InMemorySaver())
-    with pytest.raises(BudgetError):
-        await graph.ainvoke(question(), CONFIG)
+    error = await paused(graph, question())
+    assert isinstance(error, BudgetError)
     assert not stage.calls
     result = await resume(graph, CONFIG, context=CouncilContext(max_calls=20))
     assert result["status"].spoke == NAMES
@@ -145,8 +153,8 @@ async def test_a_budget_that_was_spent_can_be_raised_for_the_resume(stage: Stage
 async def test_time_asleep_is_not_charged(stage: Stage) -> None:
     seat(stage)
     graph = compile_council(desk(stage, budget={"calls": 1, "seconds": 30}), InMemorySaver())
-    with pytest.raises(BudgetError):
-        await graph.ainvoke(question(), CONFIG)
+    error = await paused(graph, question())
+    assert isinstance(error, BudgetError)
     await graph.aupdate_state(CONFIG, {"asked_at": time.time() - 3600}, as_node="annotator")
     result = await resume(graph, CONFIG, context=CouncilContext(max_calls=20))
     assert result["status"].spoke == NAMES
@@ -158,8 +166,8 @@ async def test_a_new_question_after_a_failure_is_a_new_question(stage: Stage) ->
     for name in NAMES:
         stage.scripts[name.lower()].faults = [Fault.status(500)]
     graph = compile_council(desk(stage), InMemorySaver())
-    with pytest.raises(QuorumError):
-        await graph.ainvoke(question("First?"), CONFIG)
+    error = await paused(graph, question("First?"))
+    assert isinstance(error, QuorumError)
     result = await graph.ainvoke(question("Second?"), CONFIG)
     assert not result["status"].absent
     assert result["status"].spoke == NAMES

@@ -1,0 +1,124 @@
+"""A question that cannot go on by itself waits in its thread, with choices, and heals when resumed.
+
+A missed quorum, a spent budget, too much heat: where the run keeps its state, the node that finds
+it interrupts the graph; the interrupt's value names what happened and the choices. Whoever resumes
+it answers with one of them: `Command(resume="go_on")`. Resuming without an answer (`ainvoke(None)`)
+takes the first: to ask again. Nothing that was finished is done again.
+
+Where no state is kept there is nothing to resume, so the error is raised, as the doors of this
+package raise it in every case.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from langgraph.errors import GraphInterrupt
+from langgraph.types import interrupt
+
+from mom_council.councils.schema import Council
+from mom_council.deliberation.context import Settings
+from mom_council.deliberation.journal import open_record
+from mom_council.deliberation.selectors import total_usage
+from mom_council.deliberation.state import CouncilState
+from mom_council.errors import BudgetError, MixtureError, QuorumError, ThermalError
+from mom_council.records import Absence
+from mom_council.seams.langgraph import has_checkpointer, resumes_another
+
+PAUSED = "paused"
+Choice = Literal["ask_again", "go_on", "give_up"]
+"""ask_again: those who are missing, with a budget as large as the first where that was spent;
+go_on: with who is there; give_up: the error is raised."""
+
+_ERRORS: dict[str, type[MixtureError]] = {
+    one.__name__: one for one in (BudgetError, QuorumError, ThermalError)
+}
+_NO = ("no", "n", "stop", "reject", "ignore", "cancel", "give up")
+_GO_ON = ("go on", "continue", "proceed", "edit")
+
+
+async def pause(error: MixtureError, choices: Sequence[Choice], *, reruns: bool = False) -> Choice:
+    """Wait for a choice, where the run keeps its state.
+
+    Args:
+        error: what happened.
+        choices: what can be done about it, the usual first; to give up is always possible.
+        reruns: the node has tried again already when it comes here for the second time.
+
+    Raises:
+        MixtureError: the error, where nothing is kept or the choice was to give up.
+    """
+    if not has_checkpointer():
+        raise error
+    try:
+        choice = read_choice(interrupt(_request(error, choices)), choices)
+    except GraphInterrupt:
+        record = await open_record(PAUSED)
+        if record.result is not None and not reruns and not resumes_another():
+            return choices[0]
+        await record.finish({PAUSED: True})
+        raise
+    if choice == "give_up":
+        raise error
+    return choice
+
+
+def _request(error: MixtureError, choices: Sequence[Choice]) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "kind": PAUSED,
+        "error": type(error).__name__,
+        "what": error.what,
+        "cure": error.cure,
+        "choices": [*choices, "give_up"],
+    }
+    if isinstance(error, QuorumError):
+        absences = [absence.model_dump(mode="json") for absence in error.absences]
+        request |= {"answered": error.answered, "needed": error.needed, "absences": absences}
+    return request
+
+
+def read_choice(reply: Any, choices: Sequence[Choice]) -> Choice:
+    """The choice in a resume value; whatever says nothing clear is the usual one."""
+    if isinstance(reply, Mapping):
+        reply = next((reply[key] for key in ("choice", "text", "type") if key in reply), None)
+    if reply is False:
+        return "give_up"
+    words = str(reply).strip().lower().replace("_", " ")
+    if words in _NO:
+        return "give_up"
+    return "go_on" if words in _GO_ON and "go_on" in choices else choices[0]
+
+
+def paused_error(request: Mapping[str, Any]) -> MixtureError:
+    """The error that a pause stands for, for a door whose callers expect one."""
+    what, cure = str(request["what"]), str(request["cure"])
+    if request["error"] == QuorumError.__name__:
+        return QuorumError(
+            what,
+            cure=cure,
+            answered=int(request["answered"]),
+            needed=int(request["needed"]),
+            absences=[Absence.model_validate(one) for one in request["absences"]],
+        )
+    return _ERRORS[str(request["error"])](what, cure=cure)
+
+
+def is_pause(request: Any) -> bool:
+    """Whether an interrupt's value is a pause of ours."""
+    return isinstance(request, Mapping) and request.get("kind") == PAUSED
+
+
+def renewed_budget(state: CouncilState, council: Council, calls: int) -> dict[str, Any]:
+    """The update that gives a question its budget once more, and enough for this many calls."""
+    used, budget = total_usage(state), council.budget
+    limits: dict[str, Any] = {}
+    if budget.calls is not None:
+        limits["max_calls"] = used.calls + max(budget.calls, calls + 1)
+    if budget.tokens is not None:
+        limits["max_tokens"] = (used.tokens or 0) + budget.tokens
+    if budget.usd is not None:
+        limits["max_usd"] = (used.usd or 0.0) + budget.usd
+    settings = state.get("settings") or Settings()
+    return {"asked_at": time.time(), "settings": settings.model_copy(update=limits)}
