@@ -84,7 +84,7 @@ class AnswerForm(Record):
 Rounds = Annotated[int, Field(ge=1, le=20)]
 
 
-class Settings(Record):
+class QuestionSettings(Record):
     """What may be set for one question; what is left out stays as the council has it."""
 
     min_rounds: Rounds | None = Field(
@@ -109,7 +109,7 @@ class Settings(Record):
     )
 
 
-class CouncilContext(Settings):
+class CouncilContext(QuestionSettings):
     """Settings of one run; what is left out stays as the council has it."""
 
     council: str | None = Field(
@@ -179,7 +179,7 @@ def context_of(runtime: Runtime[Any] | None) -> CouncilContext:
 _NOTHING = CouncilContext()
 
 
-def apply_context(council: Council, context: Settings) -> Council:
+def apply_context(council: Council, context: QuestionSettings) -> Council:
     """The council as this run plays it.
 
     Raises:
@@ -211,7 +211,7 @@ def apply_context(council: Council, context: Settings) -> Council:
     return council.model_copy(update=changes) if changes else council
 
 
-def _rounds(council: Council, context: Settings) -> Any:
+def _rounds(council: Council, context: QuestionSettings) -> Any:
     if context.min_rounds is None and context.max_rounds is None:
         return None
     rounds = council.deliberation.rounds

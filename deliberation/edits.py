@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from mom_council.councils.refusals import nearest
 from mom_council.deliberation.channels import adapter_of
-from mom_council.deliberation.context import Settings
+from mom_council.deliberation.context import QuestionSettings
 from mom_council.deliberation.state import CouncilInput, CouncilState, Seating, Sight
 from mom_council.errors import InputError
 from mom_council.records import (
@@ -35,7 +35,7 @@ from mom_council.voting.fitted import Trust
 _SINGLE: dict[str, Any] = {
     "annotation": Annotation,
     "seating": Seating | None,
-    "settings": Settings | None,
+    "settings": QuestionSettings | None,
     "sight": Sight | None,
     "status": Status | None,
     "trust": Trust | None,
@@ -55,7 +55,7 @@ _LISTS: dict[str, type[Record]] = {
 _NAMES: dict[type[Record], Callable[[Any], Sequence[tuple[str, str]]]] = {
     Proposal: lambda one: [("character", one.character)],
     Absence: lambda one: [("character", one.character)],
-    Settings: lambda one: [("weights", name) for name in one.weights or ()],
+    QuestionSettings: lambda one: [("weights", name) for name in one.weights or ()],
     Ballot: lambda one: [
         ("voter", one.voter),
         *([("choice", one.choice)] if one.choice else []),

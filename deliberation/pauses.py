@@ -19,7 +19,7 @@ from langgraph.errors import GraphInterrupt
 from langgraph.types import interrupt
 
 from mom_council.councils.schema import Council
-from mom_council.deliberation.context import Settings
+from mom_council.deliberation.context import QuestionSettings
 from mom_council.deliberation.journal import open_record
 from mom_council.deliberation.selectors import total_usage
 from mom_council.deliberation.state import CouncilState
@@ -120,5 +120,5 @@ def renewed_budget(state: CouncilState, council: Council, calls: int) -> dict[st
         limits["max_tokens"] = (used.tokens or 0) + budget.tokens
     if budget.usd is not None:
         limits["max_usd"] = (used.usd or 0.0) + budget.usd
-    settings = state.get("settings") or Settings()
+    settings = state.get("settings") or QuestionSettings()
     return {"asked_at": time.time(), "settings": settings.model_copy(update=limits)}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mom_council.councils.schema import Council
-from mom_council.deliberation.context import CouncilContext, Settings
+from mom_council.deliberation.context import CouncilContext, QuestionSettings
 from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
 from mom_council.models.prices import charged_account
@@ -118,9 +118,9 @@ def with_weights(council: Council, weights: Mapping[str, float]) -> Council:
     return council.model_copy(update={"characters": characters})
 
 
-def chosen_weights(state: CouncilState, context: Settings) -> dict[str, float]:
+def chosen_weights(state: CouncilState, context: QuestionSettings) -> dict[str, float]:
     """The weights that were set for this question, in a fork of it or for this run."""
-    settings = state.get("settings") or Settings()
+    settings = state.get("settings") or QuestionSettings()
     return {**(context.weights or {}), **(settings.weights or {})}
 
 

@@ -15,7 +15,7 @@ from langgraph.channels.delta import DeltaChannel
 from typing_extensions import TypedDict
 
 from mom_council.deliberation.channels import RecordList, RecordValue, merge_records
-from mom_council.deliberation.context import Settings
+from mom_council.deliberation.context import QuestionSettings
 from mom_council.records import (
     Absence,
     Annotation,
@@ -58,7 +58,7 @@ class Sight(Record):
 
 STORED: tuple[type[Record], ...] = (
     *(Absence, Annotation, Ballot, EqualityJudgement, Note, Proposal, Seating, Segment),
-    *(Settings, Sight, Status, Trust, Verdict),
+    *(QuestionSettings, Sight, Status, Trust, Verdict),
 )
 """The records that a checkpoint holds."""
 
@@ -93,7 +93,7 @@ class CouncilState(CouncilInput):
     sight: Annotated[Sight | None, RecordValue]
     annotation: Annotated[Annotation, RecordValue]
     seating: Annotated[Seating | None, RecordValue]
-    settings: Annotated[Settings | None, RecordValue]
+    settings: Annotated[QuestionSettings | None, RecordValue]
     trust: Annotated[Trust | None, RecordValue]
     comparison: str
     proposals: Annotated[list[Proposal], RecordList(merge_records(Proposal))]
@@ -116,7 +116,7 @@ class CouncilUpdate(TypedDict, total=False):
     sight: Sight | None
     annotation: Annotation
     seating: Seating | None
-    settings: Settings | None
+    settings: QuestionSettings | None
     trust: Trust | None
     comparison: str
     proposals: Any

@@ -7,7 +7,7 @@ from langgraph.types import Overwrite
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
-from mom_council.deliberation.context import CouncilContext, Settings
+from mom_council.deliberation.context import CouncilContext, QuestionSettings
 from mom_council.deliberation.events import Polled, emit
 from mom_council.deliberation.pauses import pause, renewed_budget
 from mom_council.deliberation.schedule import has_another_turn, needs_ballots
@@ -52,7 +52,7 @@ async def quorum(
 async def _pause(state: CouncilState, council: Council, answered: int) -> CouncilUpdate:
     error = _error(state, council, answered)
     choice = await pause(error, ("ask_again", "go_on") if answered else ("ask_again",))
-    settings = state.get("settings") or Settings()
+    settings = state.get("settings") or QuestionSettings()
     if choice == "go_on":
         note = Note(text=f"{error.what}; it was chosen to go on.")
         return {

@@ -19,7 +19,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
 
 from mom_council.councils.refusals import nearest
-from mom_council.deliberation.context import Settings
+from mom_council.deliberation.context import QuestionSettings
 from mom_council.errors import InputError, StorageError
 from mom_council.records import Ballot, Proposal
 from mom_council.voting.ballot_forms import BallotForm
@@ -80,7 +80,7 @@ async def what_if(
         edited = [_vote(who, vote, values, method) for who, vote in (votes or {}).items()]
         values["ballots"] = [*cast, *edited]
     if any(value is not None for value in chosen.values()):
-        before = values.get("settings") or Settings()
+        before = values.get("settings") or QuestionSettings()
         values["settings"] = {**before.model_dump(exclude_none=True), **chosen}
     about: Mapping[str, Any] = dict(counted.metadata or {})
     fork: RunnableConfig = {
