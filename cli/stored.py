@@ -94,7 +94,7 @@ def fork_thread(
 ) -> None:
     """Ask what if: change a proposal, a vote, a weight or the method, and go on in a new thread.
 
-    What was said before the change is kept and not paid again. The old thread stays as it is.
+    What was there before the change is kept and not paid again. The old thread stays as it is.
     """
     from mom_council.cli.session import Session
     from mom_council.deliberation.context import CouncilContext
@@ -115,9 +115,9 @@ def fork_thread(
     raise typer.Exit(code)
 
 
-def _pairs(given: list[str] | None, read: Callable[[str], Any]) -> dict[str, Any]:
+def _pairs(options: list[str] | None, read: Callable[[str], Any]) -> dict[str, Any]:
     pairs = {}
-    for text in given or ():
+    for text in options or ():
         name, cut, value = text.partition("=")
         try:
             pairs[name.strip()] = read(value.strip() if cut else "")

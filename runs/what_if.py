@@ -82,6 +82,16 @@ async def what_if(
     if any(value is not None for value in chosen.values()):
         before = values.get("settings") or QuestionSettings()
         values["settings"] = {**before.model_dump(exclude_none=True), **chosen}
+    return await _begin_thread(graph, counted, values, as_node, thread)
+
+
+async def _begin_thread(
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    counted: StateSnapshot,
+    values: dict[str, Any],
+    as_node: str,
+    thread: str | None,
+) -> RunnableConfig:
     about: Mapping[str, Any] = dict(counted.metadata or {})
     fork: RunnableConfig = {
         "configurable": {"thread_id": thread or uuid.uuid4().hex[:8]},
