@@ -13,7 +13,6 @@ from langgraph.types import Overwrite
 from pydantic import ValidationError
 
 from mom_council.councils.refusals import nearest
-from mom_council.deliberation.channels import adapter_of
 from mom_council.deliberation.context import QuestionSettings
 from mom_council.deliberation.state import CouncilInput, CouncilState, Seating, Sight
 from mom_council.errors import InputError
@@ -29,7 +28,7 @@ from mom_council.records import (
     Status,
     Verdict,
 )
-from mom_council.seams.langgraph import read_overwrite
+from mom_council.seams.langgraph import adapter_of, read_overwrite
 from mom_council.voting.fitted import Trust
 
 _SINGLE: dict[str, Any] = {

@@ -20,10 +20,10 @@ from langgraph.types import interrupt
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import QuestionSettings
-from mom_council.deliberation.journal import open_record
 from mom_council.deliberation.selectors import total_usage
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import BudgetError, MixtureError, QuorumError, ThermalError
+from mom_council.models.journal import open_record
 from mom_council.records import Absence
 from mom_council.seams.langgraph import has_checkpointer, resumes_another
 

@@ -30,7 +30,6 @@ from langgraph.types import Command, interrupt
 
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Speaker
-from mom_council.deliberation.pauses import is_pause
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.capabilities import IN_WORDS
 from mom_council.models.resolved import ResolvedModel
@@ -153,7 +152,7 @@ def _request(interrupt_: Any) -> PersonRequest:
             calls=tuple(request["calls"]),
         )
     return PersonRequest(
-        id=interrupt_.id, kind="paused" if is_pause(request) else "other", value=request
+        id=interrupt_.id, kind="paused" if kind == "paused" else "other", value=request
     )
 
 

@@ -8,13 +8,13 @@ records of `records`; no client, no secret, no second copy of a text.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels.delta import DeltaChannel
 from typing_extensions import TypedDict
 
-from mom_council.deliberation.channels import RecordList, RecordValue, merge_records
 from mom_council.deliberation.context import QuestionSettings
 from mom_council.records import (
     Absence,
@@ -28,7 +28,13 @@ from mom_council.records import (
     Status,
     Verdict,
 )
-from mom_council.seams.langgraph import messages_delta_reducer, register_records
+from mom_council.seams.langgraph import (
+    RecordList,
+    RecordValue,
+    merge_records,
+    messages_delta_reducer,
+    register_records,
+)
 from mom_council.voting.fitted import Trust
 
 
@@ -64,6 +70,14 @@ STORED: tuple[type[Record], ...] = (
 
 register_records(STORED)
 
+
+def merged(record: type[Record], *fields: str) -> RecordList:
+    """A list of records; the later one of the same fields, or the same in all of them, holds."""
+    if not fields:
+        return RecordList(merge_records(record, lambda one: one))
+    return RecordList(merge_records(record, attrgetter(*fields)))
+
+
 Messages = Annotated[list[AnyMessage], DeltaChannel(messages_delta_reducer)]
 
 
@@ -96,13 +110,13 @@ class CouncilState(CouncilInput):
     settings: Annotated[QuestionSettings | None, RecordValue]
     trust: Annotated[Trust | None, RecordValue]
     comparison: str
-    proposals: Annotated[list[Proposal], RecordList(merge_records(Proposal))]
-    ballots: Annotated[list[Ballot], RecordList(merge_records(Ballot))]
-    absences: Annotated[list[Absence], RecordList(merge_records(Absence))]
-    segments: Annotated[list[Segment], RecordList(merge_records(Segment))]
-    verdicts: Annotated[list[Verdict], RecordList(merge_records(Verdict))]
-    judgements: Annotated[list[EqualityJudgement], RecordList(merge_records(EqualityJudgement))]
-    notes: Annotated[list[Note], RecordList(merge_records(Note))]
+    proposals: Annotated[list[Proposal], merged(Proposal, "character", "round", "layer")]
+    ballots: Annotated[list[Ballot], merged(Ballot, "voter", "round")]
+    absences: Annotated[list[Absence], merged(Absence, "character", "stage", "round", "layer")]
+    segments: Annotated[list[Segment], merged(Segment)]
+    verdicts: Annotated[list[Verdict], merged(Verdict, "round")]
+    judgements: Annotated[list[EqualityJudgement], merged(EqualityJudgement, "one", "other")]
+    notes: Annotated[list[Note], merged(Note)]
     status: Annotated[Status | None, RecordValue]
     kept: Annotated[dict[str, Any], DeltaChannel(merge_writes)]
 

@@ -11,7 +11,6 @@ from langgraph.graph import StateGraph
 from langgraph.types import StateUpdate
 
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.edits import read_update
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState
 from mom_council.seams.langgraph import ForkableGraph
 
@@ -50,6 +49,8 @@ class CouncilGraph(ForkableGraph):
         edit = StateUpdate(*edit)
         if not isinstance(edit.values, Mapping):
             return edit
+        from mom_council.deliberation.edits import read_update  # a question needs it not
+
         names = [name for name in self.nodes if name not in (START, END)]
         return edit._replace(values=read_update(edit.values, names))
 

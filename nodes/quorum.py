@@ -9,7 +9,6 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.context import CouncilContext, QuestionSettings
 from mom_council.deliberation.events import Polled, emit
-from mom_council.deliberation.pauses import pause, renewed_budget
 from mom_council.deliberation.schedule import has_another_turn, needs_ballots
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, QuorumError
@@ -50,6 +49,8 @@ async def quorum(
 
 
 async def _pause(state: CouncilState, council: Council, answered: int) -> CouncilUpdate:
+    from mom_council.deliberation.pauses import pause, renewed_budget
+
     error = _error(state, council, answered)
     choice = await pause(error, ("ask_again", "go_on") if answered else ("ask_again",))
     settings = state.get("settings") or QuestionSettings()

@@ -11,7 +11,6 @@ from mom_council.deliberation import selectors
 from mom_council.deliberation.ask_model import make_absence
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Missed, Noted, Seated, Speaker, emit
-from mom_council.deliberation.pauses import pause, renewed_budget
 from mom_council.deliberation.schedule import first_layer, next_layer, next_wave
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
 from mom_council.errors import BudgetError, StorageError
@@ -50,6 +49,8 @@ async def seating(
     ready = next_wave(ready, round_, layer, state, council)
     seated = _affordable(ready, state, council)
     if not seated:
+        from mom_council.deliberation.pauses import pause, renewed_budget
+
         spent = selectors.exceeded_budget(state, council, more_calls=1)
         error = BudgetError(
             f"the budget is spent ({spent}) and leaves nothing for a proposal and its answer",

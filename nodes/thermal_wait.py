@@ -7,7 +7,6 @@ from langgraph.runtime import Runtime
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.fan_out import announce_turns, wait_until_cool
-from mom_council.deliberation.pauses import pause
 from mom_council.deliberation.selectors import current_turn, notes_of
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ThermalError
@@ -30,6 +29,8 @@ async def thermal_wait(
     try:
         note = await wait_until_cool(runtime, council, notes_of(state), first=first)
     except ThermalError as error:
+        from mom_council.deliberation.pauses import pause
+
         choice = await pause(error, ("ask_again", "go_on"), reruns=True)
         if choice == "ask_again":
             return await thermal_wait(state, runtime, council)

@@ -41,7 +41,6 @@ from mom_council.deliberation.events import (
     Voted,
     read_event,
 )
-from mom_council.deliberation.pauses import is_pause, paused_error
 from mom_council.errors import StorageError
 from mom_council.records import Absence, Annotation, Ballot, Segment, Status
 
@@ -266,6 +265,8 @@ async def resume(
         durability="sync" if graph.checkpointer else None,
     )
     for one in result.get("__interrupt__", ()):
+        from mom_council.deliberation.pauses import is_pause, paused_error
+
         if is_pause(one.value):
             raise paused_error(one.value)
     return result

@@ -8,6 +8,7 @@ behaviour, and says which one broke.
     has_checkpointer        whether the run in which a node runs keeps its state
     as_node, as_edge        nodes and edges that serve synchronous and asynchronous callers
     ForkableGraph           a compiled graph whose every checkpoint can be forked
+    RecordList, RecordValue channels of records, also where plain values come in
     register_records        the types of ours that every saver may read
     read_overwrite          what an `Overwrite` holds, in each of its forms
     place_of                the checkpoint at which a node runs, and what is written beside it
@@ -18,10 +19,11 @@ behaviour, and says which one broke.
 from __future__ import annotations
 
 import asyncio
+import functools
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import ormsgpack
 from langchain_core.runnables import RunnableConfig
@@ -35,6 +37,8 @@ from langgraph._internal._constants import (
 )
 from langgraph._internal._runnable import RunnableCallable
 from langgraph.channels.binop import _get_overwrite as read_overwrite
+from langgraph.channels.delta import DeltaChannel
+from langgraph.channels.last_value import LastValue
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
     ChannelVersions,
@@ -45,16 +49,20 @@ from langgraph.config import get_config
 from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 __all__ = [
     "CALL_CHANNEL",
     "CheckpointPlace",
     "ForkableGraph",
     "PackedSerializer",
+    "RecordList",
+    "RecordValue",
+    "adapter_of",
     "as_edge",
     "as_node",
     "has_checkpointer",
+    "merge_records",
     "messages_delta_reducer",
     "place_of",
     "read_overwrite",
@@ -187,6 +195,61 @@ class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         }
         newest = max(last.values(), default=None)
         return next((name for name, seen in last.items() if seen == newest), None)
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def merge_records(
+    record: type[R], identity: Callable[[R], object]
+) -> Callable[[list[R], Sequence[Any]], list[R]]:
+    """The reducer of a list of records: what is new is added, what was there before is replaced.
+
+    So a list that was read, edited and written back is the edited list, not both.
+    """
+
+    def merge(old: list[R], writes: Sequence[Any]) -> list[R]:
+        merged = {identity(one): one for one in read_records(record, old)}
+        for write in writes:
+            merged.update((identity(one), one) for one in read_records(record, write))
+        return list(merged.values())
+
+    return merge
+
+
+def read_records(record: type[R], values: Any) -> list[R]:
+    """Records, from records or plain values; version 0.1 kept notes as their texts alone."""
+    return [
+        value
+        if isinstance(value, record)
+        else record.model_validate({"text": value} if isinstance(value, str) else value)
+        for value in values or ()
+    ]
+
+
+class RecordList(DeltaChannel[Any]):
+    """A delta channel of records, also where its saver gave plain values back."""
+
+    def get(self) -> Any:
+        """The records."""
+        values = super().get()
+        plain = any(not isinstance(value, BaseModel) for value in values)
+        return self.reducer(values, ()) if plain else values
+
+
+class RecordValue(LastValue[Any]):
+    """A channel of one record or None, also where its saver or its writer gave plain values."""
+
+    def get(self) -> Any:
+        """The record."""
+        value = super().get()
+        return adapter_of(self.typ).validate_python(value) if isinstance(value, Mapping) else value
+
+
+@functools.cache
+def adapter_of(typ: Any) -> TypeAdapter[Any]:
+    """What makes a value of this type of plain values."""
+    return TypeAdapter(typ)
 
 
 def register_records(records: Iterable[type[BaseModel]]) -> None:
