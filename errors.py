@@ -13,6 +13,7 @@
         ThermalError            the hardware stayed too hot
         BudgetError             the question's budget ran out
       InputError                a run's settings, or an edited state, cannot be used
+      ConsentError              money would be spent, and nobody said yes
       StorageError              threads, traces or settings cannot be kept where they should be
 
 Each says what happened (`what`) and what to do about it (`cure`); its message is both, in one line.
@@ -133,6 +134,10 @@ class InputError(MixtureError, ValueError):
 
     A ValueError too, which LangGraph's server answers with its message and a status below 500.
     """
+
+
+class ConsentError(MixtureError):
+    """It needs a yes that nobody gave: money would be spent in place of a local model."""
 
 
 class StorageError(MixtureError):

@@ -183,6 +183,16 @@ Image = Annotated[
 ]
 
 
+Plan = Annotated[
+    bool,
+    typer.Option(
+        "--plan",
+        help="Show the calls, tokens and dollars that the question may take at the most, by stage, "
+        "and ask nobody.",
+    ),
+]
+
+
 def ask(
     question: Question = None,
     council: options.Council = None,
@@ -198,6 +208,8 @@ def ask(
     threshold: Threshold = None,
     method: Method = None,
     seed: Seed = None,
+    plan: Plan = False,
+    paid: options.Paid = False,
     db: options.Database = None,
     no_color: options.NoColor = False,
 ) -> None:
@@ -219,9 +231,33 @@ def ask(
 
     settings = context(rounds=rounds, threshold=threshold, method=method, seed=seed, debug=debug)
     named = options.council_named(council, model)
+    if plan:
+        _show_plan(text, named, settings, as_json=json)
+        return
     with Session(named, db=db, show=show, thread=name, newest=continue_) as session:
         code = session.ask(text, settings, pictures)
     raise typer.Exit(code)
+
+
+def _show_plan(question: str, named: str | None, settings: Any, *, as_json: bool) -> None:
+    """Print what the question may take at the most; nobody is asked."""
+    import asyncio
+    import os
+
+    from mom_council.deliberation.context import apply_context
+    from mom_council.runs.discovery import choose_council
+    from mom_council.runs.plan import plan_in_words, plan_question
+
+    chosen = asyncio.run(choose_council(named, {**os.environ, "MOM_PAID": "1"})).council
+    made = asyncio.run(plan_question(apply_context(chosen, settings), question))
+    if as_json:
+        stages = [one._asdict() for one in made.stages]
+        totals: dict[str, Any] = {"calls": made.calls, "most_calls": made.most_calls}
+        totals |= {"tokens": made.tokens, "usd": made.usd}
+        failure.write_json({"plan": {"stages": stages, "total": totals, "budget": made.limited}})
+        return
+    for line in plan_in_words(made, chosen.name):
+        print(line)
 
 
 def resume(
@@ -231,6 +267,7 @@ def resume(
     quiet: options.Quiet = False,
     full: options.Full = False,
     debug: options.Debug = False,
+    paid: options.Paid = False,
     db: options.Database = None,
     no_color: options.NoColor = False,
 ) -> None:

@@ -66,6 +66,7 @@ def batch(
         bool,
         typer.Option("--trace", help="Keep a local trace of each row (the newest 500 are kept)."),
     ] = False,
+    paid: options.Paid = False,
     json: options.Json = False,
 ) -> None:
     """Answer every row of a file, a few at a time, each once.
@@ -118,7 +119,7 @@ def _run(
     ended: list[BatchProgress] = []
 
     async def work() -> None:
-        choice = await choose_council(named, os.environ)
+        choice = await choose_council(named, os.environ, say=failure.tell, consent=failure.may_cost)
         for line in filter(None, (unread_notice(choice), cost_notice(choice))):
             failure.say(line)
         with _progress_bar(quiet=quiet) as tell:

@@ -38,6 +38,7 @@ def chat(
     continue_: ask.Continue = False,
     full: options.Full = False,
     debug: options.Debug = False,
+    paid: options.Paid = False,
     db: options.Database = None,
     no_color: options.NoColor = False,
 ) -> None:

@@ -134,7 +134,7 @@ def show(name: Named) -> None:
         from mom_council.runs.automatic import council_in_words
         from mom_council.runs.discovery import choose_council
 
-        choice = asyncio.run(choose_council(name, dict(os.environ)))
+        choice = asyncio.run(choose_council(name, {**os.environ, "MOM_PAID": "1"}))
         print(inert(council_in_words(choice.council, choice.notice)), end="")
     elif name in preset_names():
         print(preset_path(name).read_text(encoding="utf-8"), end="")

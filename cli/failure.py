@@ -12,6 +12,7 @@ from typing import Any
 
 from mom_council.errors import (
     BudgetError,
+    ConsentError,
     CouncilError,
     InputError,
     MixtureError,
@@ -53,6 +54,8 @@ def exit_code(error: MixtureError) -> int:
     """The exit code of an error."""
     if isinstance(error, BudgetError | ThermalError):
         return STOPPED
+    if isinstance(error, ConsentError):
+        return USAGE
     if isinstance(error, CouncilError):
         return COUNCIL
     if isinstance(error, StorageError):
@@ -77,6 +80,18 @@ def say(text: str = "") -> None:
 def tell(line: str) -> None:
     """Write one line to stderr, and who says it."""
     say(f"mom: {in_a_row(redact(line))}")
+
+
+def may_cost(question: str) -> bool:
+    """Ask on the terminal whether money may be spent; no, where nobody is there to say it."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    try:
+        print(f"mom: {in_a_row(redact(question))} Ask them? [y/N] ", end="", file=sys.stderr)
+        sys.stderr.flush()
+        return input().strip().lower() in ("y", "yes")
+    except (EOFError, KeyboardInterrupt):
+        return False
 
 
 def tell_warnings() -> None:

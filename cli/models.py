@@ -29,7 +29,7 @@ def models(
 
     from mom_council.runs.discovery import choose_council, find_models, used_council
 
-    env = dict(os.environ)
+    env = {**os.environ, "MOM_PAID": "1"}  # nobody is asked
     available = asyncio.run(find_models(env))
     selection = _selection(available)
     named = council or env.get("MOM_COUNCIL") or used_council()
@@ -194,7 +194,8 @@ def use(
     if named is None:
         print(used_council() or AUTO)
         return
-    choice = asyncio.run(choose_council(named, dict(os.environ)))  # refuses what cannot sit
+    env = {**os.environ, "MOM_PAID": "1"}  # nobody is asked
+    choice = asyncio.run(choose_council(named, env))  # refuses what cannot sit
     kept = named if named.startswith(MODELS) else options.whole_path(named)
     use_council(None if named == AUTO else kept)
     members = ", ".join(dict.fromkeys(one.model for one in choice.council.models.values()))
@@ -228,14 +229,14 @@ def init(
     if file.exists() and not force:
         raise typer.BadParameter(f"{file} is there already; --force writes over it")
     named = options.council_named(None, model)
-    choice = asyncio.run(choose_council(named or "auto", dict(os.environ)))
+    choice = asyncio.run(choose_council(named or "auto", {**os.environ, "MOM_PAID": "1"}))
     name, rounds, choices = file.stem, 2, not yes and sys.stdin.isatty()
     if choices:
         members = ", ".join(dict.fromkeys(one.model for one in choice.council.models.values()))
         typed = input(f"Models [{members}] (another list, or Enter): ").strip()
         if typed:
             names = "models:" + ",".join(typed.replace(",", " ").split())
-            choice = asyncio.run(choose_council(names, dict(os.environ)))
+            choice = asyncio.run(choose_council(names, {**os.environ, "MOM_PAID": "1"}))
         typed = input("Rounds of answers and votes at most [2]: ").strip()
         rounds = int(typed) if typed.isdigit() and 1 <= int(typed) <= 20 else 2
         name = input(f"Name [{name}]: ").strip() or name

@@ -46,6 +46,23 @@ Models = Annotated[
         help="Ask these models, each NAME or PROVIDER/NAME. May be given often.",
     ),
 ]
+
+
+def _allow_paid(paid: bool) -> bool:
+    if paid:
+        os.environ["MOM_PAID"] = "1"
+    return paid
+
+
+Paid = Annotated[
+    bool,
+    typer.Option(
+        "--paid",
+        callback=_allow_paid,
+        help="Ask models that cost money without a question where local ones do not answer; so "
+        "does MOM_PAID=1.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer alone.")]
 Full = Annotated[

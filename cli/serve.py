@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import typer
 
-from mom_council.cli.options import Council, Database
+from mom_council.cli.options import Council, Database, Paid
 from mom_council.errors import ProviderNotInstalledError, StorageError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def serve(
     waiting: Annotated[
         int, typer.Option("--waiting", min=0, metavar="N", help="Questions that may wait.")
     ] = 256,
+    paid: Paid = False,
     db: Database = None,
 ) -> None:
     """Serve councils as models of an OpenAI-compatible endpoint.

@@ -171,12 +171,16 @@ class Session:
             await self._go_on_with_newest(saver)
         before = await self._last_question(saver)
         named = self._named or before.get("asked") or os.environ.get("MOM_COUNCIL") or ""
-        choice = await choose_council(named or None, os.environ)
+        choice = await choose_council(
+            named or None, os.environ, say=failure.tell, consent=failure.may_cost
+        )
         if self._show in (Show.LIVE, Show.FULL, Show.PLAIN) and choice.source == "demo":
             from mom_council.cli.demo import offer_models
 
             if offer_models(choice):
-                choice = await choose_council(None, os.environ)
+                choice = await choose_council(
+                    None, os.environ, say=failure.tell, consent=failure.may_cost
+                )
         notice = None if self._show is Show.QUIET else unread_notice(choice)
         if notice:
             failure.say(notice)

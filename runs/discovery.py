@@ -14,14 +14,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Character, Council, Model, Synthesizer
-from mom_council.errors import CouncilError, StorageError
+from mom_council.errors import ConsentError, CouncilError, StorageError
 from mom_council.models.addresses import (
     is_near,
     ollama_address,
@@ -45,16 +46,39 @@ from mom_council.vendors import VENDORS, vendor_of
 from mom_council.vendors.openai import OPENAI
 
 OLLAMA_TIMEOUT = 0.5
-"""Seconds that a question may be held up by an Ollama that does not answer."""
+"""Seconds after which an Ollama that does not answer is slow, or not there."""
+OLLAMA_PATIENCE = 20.0
+"""Seconds that a slow one gets before a question goes elsewhere."""
+
+Say = Callable[[str], None]
+
+
+def _say_nothing(line: str) -> None:
+    """For whoever shows nothing."""
 
 
 async def find_models(
-    env: Mapping[str, str], *, ollama_url: str | None = None, weights_dir: Path | None = None
+    env: Mapping[str, str],
+    *,
+    ollama_url: str | None = None,
+    weights_dir: Path | None = None,
+    patience: float = OLLAMA_TIMEOUT,
+    say: Say = _say_nothing,
 ) -> AvailableModels:
-    """Look for everything at once; takes at most half a second, and a tenth of it as a rule."""
+    """Look for everything at once; a tenth of a second as a rule, `patience` at the most.
+
+    Args:
+        env: the environment, with keys and addresses.
+        ollama_url: where Ollama should be; left out, where the environment says.
+        weights_dir: the folder of downloaded weights.
+        patience: seconds that an Ollama gets that is there and does not answer.
+        say: is told that it is waited for.
+    """
     url = ollama_url or ollama_address(env)
-    (answers, cards), weights, (server, served) = await asyncio.gather(
-        _cards_on_ollama(url), asyncio.to_thread(_weights, weights_dir), _served(env, url)
+    (cards, trouble), weights, (server, served) = await asyncio.gather(
+        _cards_on_ollama(url, patience, say),
+        asyncio.to_thread(_weights, weights_dir),
+        _served(env, url),
     )
     chatting: tuple[InstalledModel, ...] = ()
     silent: tuple[InstalledModel, ...] = ()
@@ -70,7 +94,8 @@ async def find_models(
     ]
     usable = [name for name in with_key if importlib.util.find_spec(VENDORS[name].package)]
     return AvailableModels(
-        ollama_url=url if answers else None,
+        ollama_url=None if cards is None else url,
+        trouble=trouble,
         ollama=chatting,
         silent=silent,
         memory=memory,
@@ -83,18 +108,42 @@ async def find_models(
     )
 
 
-async def _cards_on_ollama(url: str) -> tuple[bool, list[dict[str, Any]]]:
-    """Whether Ollama answers there, and what it says of each of its models."""
+async def _cards_on_ollama(
+    url: str, patience: float, say: Say
+) -> tuple[list[dict[str, Any]] | None, str]:
+    """What Ollama says of each of its models (None: it says nothing), and what is wrong there."""
     if fault_in_address(url):
-        return False, []
-    listing = await ask_ollama("GET", f"{url}/api/tags", seconds=OLLAMA_TIMEOUT)
+        return None, ""
+    asking = asyncio.ensure_future(
+        ask_ollama("GET", f"{url}/api/tags", seconds=max(patience, OLLAMA_TIMEOUT))
+    )
+    await asyncio.wait({asking}, timeout=OLLAMA_TIMEOUT)
+    if not asking.done():
+        if not await _listens(url):
+            asking.cancel()
+            return None, ""
+        if patience > OLLAMA_TIMEOUT:
+            say(f"Ollama at {url} answers slowly; it is waited for, {patience:g} s at the most.")
+    listing = await asking
     try:
         if listing is None:
-            return False, []
+            return None, f"Ollama at {url} does not answer" if await _listens(url) else ""
         cards = [card for card in listing["models"] if card["name"]]
-        return True, [card for card in cards if _is_here(card)]
+        return [card for card in cards if _is_here(card)], ""
     except Exception:  # something else may well listen there, and say anything at all
-        return False, []
+        return None, f"what listens at {url} does not answer as Ollama does"
+
+
+async def _listens(url: str) -> bool:
+    """Whether anything takes connections at an address."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(OLLAMA_TIMEOUT):
+            _, writer = await asyncio.open_connection(parts.hostname or "", port)
+        writer.close()
+        return True
+    return False
 
 
 def _is_here(card: dict[str, Any]) -> bool:
@@ -171,11 +220,38 @@ class Choice:
     source: Source
 
 
-async def choose_council(named: str | None, env: Mapping[str, str]) -> Choice:
+PAID = "MOM_PAID"
+"""Set to 1: models that cost money may be asked in place of local ones, without a question."""
+
+Consent = Callable[[str], bool]
+
+
+def nobody_consents(question: str) -> bool:
+    """For whoever has nobody to ask."""
+    return False
+
+
+async def choose_council(
+    named: str | None,
+    env: Mapping[str, str],
+    *,
+    say: Say = _say_nothing,
+    consent: Consent = nobody_consents,
+) -> Choice:
     """Choose the council: the one called `named`, or MOM_COUNCIL's, or out of what there is.
+
+    Where local models are expected and cannot be asked, models that cost money take their place
+    only after a yes.
+
+    Args:
+        named: who is to sit; None: the one set before, or the best of what is here.
+        env: the environment.
+        say: is told what is waited for.
+        consent: is asked whether money may be spent.
 
     Raises:
         CouncilError: the named council cannot sit, or there is none of that name.
+        ConsentError: money would be spent in place of a local model, and nobody said yes.
     """
     used = None if named or env.get(VARIABLE) else await asyncio.to_thread(used_council)
     name = named or env.get(VARIABLE) or used
@@ -191,9 +267,46 @@ async def choose_council(named: str | None, env: Mapping[str, str]) -> Choice:
             council = await asyncio.to_thread(load_trusted_council, name)
         source: Source = "named" if named else "used" if used else "environment"
         return Choice(council, None, costs_money(council), source)
-    available = await find_models(env)
+    available = await find_models(env, patience=OLLAMA_PATIENCE, say=say)
     council, line = await asyncio.to_thread(default_council, available)
-    return Choice(council, line, costs_money(council), cast(Source, council.name))
+    choice = Choice(council, line, costs_money(council), cast(Source, council.name))
+    why = await asyncio.to_thread(_why_local_is_expected, available)
+    if choice.costs_money and why and env.get(PAID, "").strip() not in ("1", "yes", "true"):
+        question = f"{why[0].upper()}{why[1:]}. {cost_notice(choice)}"
+        if not consent(question):
+            raise ConsentError(
+                f"{why}, and asking {_paid_names(choice)} instead costs money",
+                cure="start the local server, name a council with --council, or allow it with "
+                f"--paid (or {PAID}=1)",
+            )
+    if choice.source in ("ollama", "server"):
+        await asyncio.to_thread(_remember_local)
+    return choice
+
+
+def _why_local_is_expected(available: AvailableModels) -> str:
+    """Why local models would have been asked if they could be; empty where none are expected."""
+    if available.ollama_url or available.served:
+        return "no local model can be asked" if not (available.ollama or available.served) else ""
+    if available.trouble:
+        return available.trouble
+    if available.server and is_near(available.server):
+        return f"the local server at {available.server} does not say which models it has"
+    with contextlib.suppress(StorageError):
+        if (data_dir() / _LOCAL).is_file():
+            return "the local models that were asked before do not answer"
+    return ""
+
+
+_LOCAL = "local.txt"
+"""Stands in the data directory once local models were chosen."""
+
+
+def _remember_local() -> None:
+    with contextlib.suppress(OSError, StorageError):
+        file = ensure(data_dir()) / _LOCAL
+        if not file.is_file():
+            file.write_text("local models were asked\n", "utf-8")
 
 
 def used_council() -> str | None:
@@ -262,15 +375,15 @@ def cost_notice(choice: Choice, more_calls: int = 0) -> str | None:
     """
     if not choice.costs_money:
         return None
-    paid = {
-        f"{model.model} ({model.provider})": None
-        for model in choice.council.models.values()
-        if _may_cost(model)
-    }
     calls = calls_at_most(choice.council) + more_calls
     most = choice.council.budget.calls
     calls = calls if most is None else min(calls, most)
-    return f"This may cost money: {', '.join(paid)}; at most {calls} calls a question."
+    return f"This may cost money: {_paid_names(choice)}; at most {calls} calls a question."
+
+
+def _paid_names(choice: Choice) -> str:
+    models = [model for model in choice.council.models.values() if _may_cost(model)]
+    return ", ".join(dict.fromkeys(f"{model.model} ({model.provider})" for model in models))
 
 
 def costs_money(council: Council) -> bool:

@@ -63,6 +63,8 @@ class AvailableModels:
 
     ollama_url: str | None = None
     """Where Ollama answers; None: it does not."""
+    trouble: str = ""
+    """What is wrong with an Ollama that is there and does not say which models it has."""
     ollama: tuple[InstalledModel, ...] = ()
     """Its chat models, smallest first."""
     silent: tuple[InstalledModel, ...] = ()

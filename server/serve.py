@@ -104,7 +104,7 @@ async def open_catalogue(
     if named:
         first = [await asyncio.to_thread(load_trusted_council, name) for name in named]
     else:
-        choice = await choose_council(None, os.environ)
+        choice = await choose_council(None, os.environ, say=say)
         first = [choice.council]
         for line in (choice.notice, cost_notice(choice)):
             if line:

@@ -154,3 +154,24 @@ def test_a_thumb_for_a_thread_that_is_not_there_is_refused(mom: Mom) -> None:
     called = mom("weights", "thumb", "sideways")
     called.refuses(2, "'sideways' is not one of 'up', 'down', 'none'")
     assert "Value error" not in called.err
+
+
+@pytest.mark.slow
+def test_no_paid_model_is_asked_unseen_in_place_of_a_local_server(
+    processes: Any, stage: Stage
+) -> None:
+    env = {"OLLAMA_API_URL": f"{stage.url}/busy", "OPENAI_API_KEY": "sk-of-nobody"}
+    asked = processes.call("ask", "Best?", env=env)
+    assert asked.code == 2, asked.err
+    assert "--paid (or MOM_PAID=1)" in asked.err.splitlines()[-1]
+    assert "--paid" in processes.call("ask", "--help").out
+    assert not stage.calls
+
+
+def test_the_command_prints_it_and_asks_nobody(mom: Mom, stage: Stage, council_file: File) -> None:
+    stage.model("pen", reply="no")
+    planned = mom("ask", "--plan", "Best?", "-c", council_file())
+    assert planned.code == 0, planned.err
+    assert "synthesizer" in planned.out
+    assert "in all" in planned.out
+    assert not stage.calls

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mom_council.councils.loader import load_council, preset_names
-from mom_council.errors import UnknownNameError
+from mom_council.errors import ConsentError, UnknownNameError
 from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.weights import SHIPPED
 from mom_council.runs.discovery import (
@@ -165,13 +165,56 @@ async def test_a_broken_ollama_is_none(nowhere: dict[str, str], body: bytes, sta
 
 
 @pytest.mark.parametrize("seconds", [0.02, 5])
-async def test_a_slow_ollama_holds_nobody_up(nowhere: dict[str, str], seconds: float) -> None:
+async def test_a_slow_ollama_is_looked_at_shortly_and_not_taken_for_absent(
+    nowhere: dict[str, str], seconds: float
+) -> None:
     body = tags({"name": "x" * 2000, "size": 1})
     with answering(body, seconds=seconds) as url:
         began = time.monotonic()
         found = await find_models(nowhere, ollama_url=url)
         assert time.monotonic() - began < 4.5
-    assert found == AvailableModels()
+    assert found == AvailableModels(trouble=f"Ollama at {url} does not answer")
+
+
+async def test_a_question_waits_for_a_slow_ollama_and_says_so(nowhere: dict[str, str]) -> None:
+    said: list[str] = []
+    env = {**nowhere, "OPENAI_API_KEY": "sk-of-nobody"}
+    with answering(tags({"name": "llama3.2:3b", "size": 1}), seconds=0.04) as url:
+        choice = await choose_council(None, {**env, "OLLAMA_API_URL": url}, say=said.append)
+    assert choice.source == "ollama"
+    assert [f"Ollama at {url} answers slowly" in line for line in said] == [True]
+
+
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b'{"models": []}'])
+async def test_no_paid_model_takes_a_local_ones_place_without_a_yes(
+    nowhere: dict[str, str], body: bytes
+) -> None:
+    env = {**nowhere, "OPENAI_API_KEY": "sk-of-nobody"}
+    questions: list[str] = []
+
+    def consent(question: str) -> bool:
+        questions.append(question)
+        return len(questions) > 1
+
+    with answering(body) as url:
+        local = {**env, "OLLAMA_API_URL": url}
+        with pytest.raises(ConsentError, match="--paid"):
+            await choose_council(None, local, consent=consent)
+        assert (await choose_council(None, local, consent=consent)).source == "keys"
+        assert (await choose_council(None, {**local, "MOM_PAID": "1"})).source == "keys"
+    assert len(questions) == 2
+    assert "This may cost money: gpt-" in questions[0]
+
+
+async def test_whoever_asked_local_models_before_is_asked_before_money_is_spent(
+    nowhere: dict[str, str],
+) -> None:
+    env = {**nowhere, "OPENAI_API_KEY": "sk-of-nobody"}
+    assert (await choose_council(None, env)).source == "keys", "nothing local was ever asked"
+    with answering(tags({"name": "llama3.2:3b", "size": 1})) as url:
+        assert (await choose_council(None, {**env, "OLLAMA_API_URL": url})).source == "ollama"
+    with pytest.raises(ConsentError, match="asked before do not answer"):
+        await choose_council(None, env)
 
 
 async def test_looking_around_does_not_hold_up_the_event_loop(nowhere: dict[str, str]) -> None:

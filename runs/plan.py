@@ -1,0 +1,174 @@
+"""What a question may take at the most, stage by stage, before anybody is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mom_council.councils.schema import Character, Council, Synthesizer
+from mom_council.deliberation.selectors import judge_model
+from mom_council.models.context_window import most_prompt_tokens
+from mom_council.models.lanes import answer_bound
+from mom_council.models.prices import Prices, price_of, prices_of
+from mom_council.models.resolved import resolve_model
+from mom_council.models.spending import Need, known_price
+from mom_council.voting.methods import METHODS
+
+LONGEST_ANSWER = 4_096
+"""Tokens of an answer that nothing limits; with a budget of tokens or dollars it is the limit."""
+_INSTRUCTIONS = 800
+"""Tokens of a prompt beside the question and what it reads of others."""
+
+
+class PlannedStage(NamedTuple):
+    """One stage of a question."""
+
+    name: str
+    calls: int
+    """Where every model answers at the first try."""
+    most_calls: int
+    """With every further try, and every fallback."""
+    tokens: int
+    """Of `most_calls`."""
+    usd: float | None
+    """Of `most_calls`; None: a price is not known."""
+
+
+class Plan(NamedTuple):
+    """The stages, and all of them together."""
+
+    stages: tuple[PlannedStage, ...]
+    limited: dict[str, float]
+    """What the budget allows, by the names in the council's file."""
+
+    @property
+    def calls(self) -> int:
+        """Where every model answers at the first try."""
+        return sum(one.calls for one in self.stages)
+
+    @property
+    def most_calls(self) -> int:
+        """At the most, within the budget."""
+        return int(self._within("calls", sum(one.most_calls for one in self.stages)))
+
+    @property
+    def tokens(self) -> int:
+        """At the most, within the budget."""
+        return int(self._within("tokens", sum(one.tokens for one in self.stages)))
+
+    @property
+    def usd(self) -> float | None:
+        """At the most, within the budget; None: a price is not known."""
+        costs = [one.usd for one in self.stages]
+        if any(cost is None for cost in costs):
+            return None
+        return self._within("usd", sum(cost or 0.0 for cost in costs))
+
+    def _within(self, name: str, amount: float) -> float:
+        return min(amount, self.limited.get(name, amount))
+
+
+async def plan_question(council: Council, question: str) -> Plan:
+    """The worst case of a question in words: every round, every ballot, every try.
+
+    Args:
+        council: its rules.
+        question: as it is asked, in a new conversation.
+
+    Raises:
+        CouncilError: the table of prices cannot be read.
+    """
+    planner = _Planner(council, await prices_of(council.prices), most_prompt_tokens([], question))
+    limited = council.budget.model_dump(exclude_none=True, exclude={"worst_price"})
+    return Plan(tuple(planner.stages()), limited)
+
+
+class _Planner:
+    def __init__(self, council: Council, prices: Prices, question: int) -> None:
+        self._council = council
+        self._prices = prices
+        self._asked = _INSTRUCTIONS + question
+        self._read = max(self._longest(who.model) for who in council.characters)
+        """Tokens of an answer that others read."""
+
+    def stages(self) -> Iterator[PlannedStage]:
+        council, rules = self._council, self._council.deliberation
+        if council.painter is not None and council.classifier.model is not None:
+            yield self._stage("classifier", [(council.classifier.model, 1, 0)])
+        if council.annotator is not None:
+            yield self._stage("annotator", [(council.annotator.model, 1, 0)])
+        layers = [[council.character(name) for name in layer] for layer in council.seats]
+        voters = [who for who in council.characters if who.votes] if rules.asks_voters else []
+        judge, widest = judge_model(council), max(map(len, layers))
+        for round_ in range(1, rules.rounds.max + 1):
+            for number, layer in enumerate(layers, 1):
+                read = len(layers[number - 2]) if number > 1 else widest if round_ > 1 else 0
+                if rules.mode == "sequential":
+                    read = max(read, len(layer) - 1)
+                name = f"round {round_}" + (f", layer {number}" if len(layers) > 1 else "")
+                yield self._stage(name, [(who.model, _turns(who), read) for who in layer])
+            if rules.ask_doubtful and judge is not None:
+                yield self._stage(f"equality check {round_}", [(judge, len(layers), 2)])
+            if METHODS[rules.method].compares_texts and rules.likeness is not None:
+                yield self._stage(f"vectors {round_}", [(rules.likeness.model, 1, widest)])
+            if voters and len(council.characters) > 2:
+                ballots = [(who.model, 1, widest - 1) for who in voters]
+                yield self._stage(f"ballots {round_}", ballots)
+        writer = council.synthesizer
+        if writer.compare == "model":
+            yield self._stage("comparison", [(writer.model, 1, widest)])
+        # An answer that contradicts the vote is asked for once more.
+        again = 2 if rules.asks_voters else 1
+        yield self._stage("synthesizer", [(writer.model, again * _turns(writer), widest)])
+
+    def _longest(self, key: str) -> int:
+        return answer_bound(resolve_model(self._council, key).settings.params) or LONGEST_ANSWER
+
+    def _stage(self, name: str, calls: list[tuple[str, int, int]]) -> PlannedStage:
+        """Of the models that are asked, how often each, and how many answers it reads."""
+        tries, tokens, usd = 0, 0, 0.0
+        unknown = False
+        for key, times, read in calls:
+            for model in resolve_model(self._council, key).chain:
+                if model.is_person:
+                    continue
+                settings = model.settings
+                longest = self._longest(model.key)
+                price = known_price(
+                    settings,
+                    price_of(settings, self._prices),
+                    self._council.budget.worst_price,
+                )
+                need = Need(self._asked + read * self._read, longest, longest, price)
+                amount, often = need.amount(longest), times * (1 + settings.retries)
+                tries += often
+                tokens += often * amount.tokens
+                usd += often * amount.usd
+                unknown = unknown or price is None
+        people = sum(resolve_model(self._council, key).is_person for key, _, _ in calls)
+        asked = sum(times for _, times, _ in calls) - people
+        return PlannedStage(name, asked, tries, tokens, None if unknown else usd)
+
+
+def _turns(who: Character | Synthesizer) -> int:
+    """How many calls one answer takes: each call of a tool may take another."""
+    return 1 + (who.tool_calls if who.tools else 0)
+
+
+def plan_in_words(plan: Plan, council: str) -> Iterator[str]:
+    """The lines of a plan, for people."""
+    yield f"{council}: what a question may take at the most; nobody was asked"
+    yield f"{'':24}{'calls':>7}{'with every try':>16}{'tokens':>12}{'dollars':>11}"
+    for one in plan.stages:
+        yield _row(one.name, one.calls, one.most_calls, one.tokens, one.usd)
+    yield _row("in all", plan.calls, plan.most_calls, plan.tokens, plan.usd)
+    if plan.limited:
+        limits = ", ".join(f"{name} {limit:g}" for name, limit in plan.limited.items())
+        yield f"The budget allows {limits}; what does not fit is left out."
+    if plan.usd is None:
+        yield "Dollars are not known where a model has no price (`price`, or the table of prices)."
+
+
+def _row(name: str, calls: int, most: int, tokens: int, usd: float | None) -> str:
+    dollars = "not known" if usd is None else f"{usd:.4f}" if usd else "free"
+    return f"{name:24}{calls:>7}{most:>16}{tokens:>12,}{dollars:>11}"
