@@ -254,7 +254,9 @@ def _show_plan(question: str, named: str | None, settings: Any, *, as_json: bool
         stages = [one._asdict() for one in made.stages]
         totals: dict[str, Any] = {"calls": made.calls, "most_calls": made.most_calls}
         totals |= {"tokens": made.tokens, "usd": made.usd}
-        failure.write_json({"plan": {"stages": stages, "total": totals, "budget": made.limited}})
+        from mom_council.cli.failure import write_json
+
+        write_json({"plan": {"stages": stages, "total": totals, "budget": made.limited}})
         return
     for line in plan_in_words(made, chosen.name):
         print(line)
