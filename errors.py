@@ -15,6 +15,7 @@
       InputError                a run's settings, or an edited state, cannot be used
       ConsentError              money would be spent, and nobody said yes
       StorageError              threads, traces or settings cannot be kept where they should be
+        ThreadBusyError         another process is at work on the thread
 
 Each says what happened (`what`) and what to do about it (`cure`); its message is both, in one line.
 A message names its things with repr. Keys are taken out of both.
