@@ -67,9 +67,11 @@ async def _ask(
     council: Council, key: str, case: Case, answers: dict[str, str]
 ) -> tuple[str | None, Usage]:
     """Whom the judge prefers in this order; None where it abstains or cannot be read."""
+    # Where the answers are letters themselves, "B" must not mean two things.
+    labels = ("P1", "P2") if case.options else ("A", "B")
     shown = [
         Candidate(label=label, character=name, text=text)
-        for label, (name, text) in zip("AB", answers.items(), strict=True)
+        for label, (name, text) in zip(labels, answers.items(), strict=True)
     ]
     prompt = render(
         "vote",
@@ -87,7 +89,8 @@ async def _ask(
         schema=schema,
         params={"temperature": 0.0},
     )
-    return read_ballot(reply.text, shown, "plurality").ballot("the judge").choice, reply.usage
+    read = read_ballot(reply.text, shown, "plurality", options=case.options or ())
+    return read.ballot("the judge").choice, reply.usage
 
 
 class Duel(Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from langchain_core.messages import AnyMessage
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
@@ -17,7 +18,7 @@ from mom_council.deliberation.ask_model import (
 )
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Noted, Speaker, emit
-from mom_council.deliberation.packing import LONGEST_QUOTE, without_middle
+from mom_council.deliberation.packing import LONGEST_QUOTE, pack_prompt, without_middle
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_model
@@ -39,24 +40,31 @@ async def comparison(
     speaker = Speaker(node="comparison", name="comparison")
     key = council.synthesizer.model
     model = resolve_model(council, key)
-    prompt = render(
-        "comparison",
-        style=council.prompts,
-        question=conversation.question_with_results(state),
-        restated=state["annotation"].restated,
-        proposals=[without_middle(proposal.text, LONGEST_QUOTE) for proposal in proposals],
-    )
-    messages = compose_messages(
-        prompt,
-        instructions=conversation.caller_instructions(state),
-        conversation=conversation.earlier_messages(state, council),
-    )
+
+    def compose(texts: list[str]) -> list[AnyMessage]:
+        prompt = render(
+            "comparison",
+            style=council.prompts,
+            question=conversation.question_with_results(state),
+            restated=state["annotation"].restated,
+            proposals=texts,
+        )
+        return compose_messages(
+            prompt,
+            instructions=conversation.caller_instructions(state),
+            conversation=conversation.earlier_messages(state, council),
+        )
+
+    texts = [without_middle(proposal.text, LONGEST_QUOTE) for proposal in proposals]
+    packed = await pack_prompt(model, texts, compose)
     left = selectors.remaining_seconds(state, council, context_of(runtime))
     began = time.monotonic()
     try:
         # Half of the time that is left, so that the answer can still be written.
         async with asyncio.timeout(None if left is None else left / 2):
-            reply, segment = await ask_model(runtime, speaker, model, messages)
+            reply, segment = await ask_model(
+                runtime, speaker, model, packed.messages, notes=packed.notes
+            )
     except (ModelError, TimeoutError) as error:
         note = f"The proposals were compared by their words alone: {error or 'it took too long'}"
         emit(runtime, Noted(text=note))

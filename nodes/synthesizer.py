@@ -315,7 +315,7 @@ def _compared(
         return ""
     comparison = state.get("comparison", "") if council.synthesizer.compare == "model" else ""
     return comparison or in_words(
-        compare({p.character: p.text for p in proposals}),
+        compare({p.character: p.text for p in proposals}, conversation.question_options(state)),
         number,
         beside=[p.text for p in proposals],
     )

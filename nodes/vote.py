@@ -115,7 +115,9 @@ async def _cast(
         params={"temperature": 0.0},
     )
     broke_off = reply.finish in ("length", "broken")
-    ballot = read_ballot(reply.text, shown, method, complete=not broke_off).ballot(
+    options = conversation.question_options(state)
+    read = read_ballot(reply.text, shown, method, complete=not broke_off, options=options)
+    ballot = read.ballot(
         who.name,
         round=speaker.round,
         weight=who.weight,
@@ -159,7 +161,9 @@ def _candidates(who: Character, state: CouncilState, council: Council) -> list[C
     turned = standing[place % len(standing) :] + standing[: place % len(standing)]
     others = [p for p in turned if p.character != who.name]
     # Where the answers are letters themselves, "B" must not mean two things.
-    lettered = any(len(answer_of(p).bare or "") == 1 for p in others)
+    answers = [answer_of(p).bare or "" for p in others]
+    options = conversation.question_options(state)
+    lettered = bool(options) or any(len(answer) == 1 for answer in answers)
     return [
         Candidate(label=f"P{i + 1}" if lettered else _label(i), character=p.character, text=p.text)
         for i, p in enumerate(others)

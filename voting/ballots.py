@@ -124,7 +124,12 @@ class Reading(NamedTuple):
 
 
 def read_ballot(
-    raw: str, candidates: Sequence[Candidate], method: str, *, complete: bool = True
+    raw: str,
+    candidates: Sequence[Candidate],
+    method: str,
+    *,
+    complete: bool = True,
+    options: Sequence[str] | Mapping[str, str] = (),
 ) -> Reading:
     """Read what a reply votes.
 
@@ -136,12 +141,14 @@ def read_ballot(
         method: a vote method that has a form of ballots.
         complete: whether the reply came to its end. Of one that broke off, only a whole JSON ballot
             is read: its last words are not its vote.
+        options: that the question lists, as in `read_answer`: a candidate that is named by its
+            answer is named by one of them.
 
     Returns:
         The vote, naming characters. `unread` holds the reply where there is no vote in it.
     """
     text = normalise(plain_text(raw))
-    matcher = CandidateMatcher(candidates)
+    matcher = CandidateMatcher(candidates, options)
     vote, reason = (_Vote(), "")
     if candidates and text:
         vote, reason = _read(text, matcher, _form(method).field, complete=complete)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mom_council.voting.reading import are_same, read_answer
@@ -192,8 +192,11 @@ class Candidate(NamedTuple):
 class CandidateMatcher:
     """The candidates of one ballot, and how to find them in a reply."""
 
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
+    def __init__(
+        self, candidates: Sequence[Candidate], options: Sequence[str] | Mapping[str, str] = ()
+    ) -> None:
         self.candidates = tuple(candidates)
+        self._options = options
         self._names = {
             each.character.casefold(): each.character for each in reversed(self.candidates)
         }
@@ -203,7 +206,7 @@ class CandidateMatcher:
         self._answers = [
             (answer, each.character)
             for each in self.candidates
-            if (answer := read_answer(each.text, kind="closed"))
+            if (answer := read_answer(each.text, kind="closed", options=options))
         ]
         name = self._reference()
         self.name = re.compile(name)
@@ -233,7 +236,7 @@ class CandidateMatcher:
         """The first shown of the candidates that answer what this short text says."""
         text = text.strip()
         for reading in (text, f"The answer is {text}"):
-            answer = read_answer(reading)
+            answer = read_answer(reading, options=self._options)
             for other, character in self._answers:
                 if are_same(answer, other):
                     return character

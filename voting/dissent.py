@@ -35,6 +35,7 @@ from mom_council.voting.reading import (
     read_value,
 )
 
+_NO_OPTIONS: Mapping[str, str] = {}
 _ALIKE = 0.6
 """Share of words from which on two statements are about the same."""
 _MOST = 240
@@ -80,11 +81,12 @@ class Comparison:
     unique: tuple[Point, ...] = ()
 
 
-def compare(texts: dict[str, str]) -> Comparison:
+def compare(texts: dict[str, str], options: Mapping[str, str] = _NO_OPTIONS) -> Comparison:
     """Compare what was proposed.
 
     Args:
         texts: character -> its proposal; refusals and empty texts say nothing.
+        options: of the question, label -> text.
     """
     heard = {
         name: plain_text(text)
@@ -98,7 +100,7 @@ def compare(texts: dict[str, str]) -> Comparison:
     for name, text in heard.items():
         for said in _statements(text)[: max(1, _MOST // len(heard))]:
             _lay(_point(said, name), points, against)
-    against += _answers(heard)
+    against += _answers(heard, options)
     disputed = {id(one) for pair in against for one in pair}
     rest = [one for one in points if id(one) not in disputed]
     return Comparison(
@@ -133,10 +135,10 @@ def _contradict(one: Point, other: Point) -> bool:
     return one.numbers != other.numbers or one.denied != other.denied
 
 
-def _answers(texts: dict[str, str]) -> list[tuple[Point, Point]]:
+def _answers(texts: dict[str, str], options: Mapping[str, str]) -> list[tuple[Point, Point]]:
     """Final answers that differ, the first against each other one."""
     names = list(texts)
-    answers = [read_answer(texts[name]) for name in names]
+    answers = [read_answer(texts[name], options=options) for name in names]
     points = []
     for places in group_equal(answers):
         point = _point(f"the answer is {answers[places[0]].form}", names[places[0]])
@@ -223,9 +225,6 @@ def in_words(
         for one, other in comparison.contradictions[:most]
     ]
     return "\n".join([*pairs, *lines])
-
-
-_NO_OPTIONS: Mapping[str, str] = {}
 
 
 def dissent(

@@ -86,3 +86,18 @@ async def test_no_proposal_stands_twice_in_the_synthesizers_prompt(stage: Stage)
     [call] = stage.calls_to("pen")
     for answer in answers.values():
         assert said(call.body).count(answer) == 1
+
+
+async def test_the_comparison_is_packed_into_its_models_window(stage: Stage) -> None:
+    long = {"Boris": SENTENCE * 200 + END, "Clara": SENTENCE * 150 + "So it is 41."}
+    seat(stage, {"Ada": "Loons.", **long})
+    council = desk(
+        stage,
+        models={"pen": voice(stage, "pen", context=4_096)},
+        synthesizer={"model": "pen", "compare": "model"},
+        deliberation={"method": "none"},
+    )
+    await ask(council)
+    comparison, _ = stage.calls_to("pen")
+    assert _tokens(comparison) <= 4_096 - 2_048
+    assert "characters left out" in said(comparison.body)

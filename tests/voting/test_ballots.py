@@ -403,3 +403,16 @@ def test_any_reply_whatever_is_read_without_an_error_and_within_the_rules() -> N
             assert sum(map(bool, fields)) <= 1
             assert len(set(reading.ranking)) == len(reading.ranking)
             assert all(0 <= points <= 10 for points in reading.scores.values())
+
+
+def test_the_questions_options_are_the_answers_that_name_a_candidate() -> None:
+    options = {"A": "6.2", "B": "62", "C": "620"}
+    shown = [
+        Candidate("P1", "Ann", "The answer is B."),
+        Candidate("P2", "Bob", "So the total is 62"),
+        Candidate("P3", "Cem", "Answer: 620"),
+    ]
+    for raw, chosen in (("My vote: 62", "Ann"), ("I vote for C", "Cem"), ("Vote: P2", "Bob")):
+        assert read_ballot(raw, shown, "plurality", options=options).choice == chosen, raw
+    cut = [Candidate("P1", "Ann", "There are 60 or 61"), Candidate("P2", "Bob", "Answer: B")]
+    assert read_ballot("My vote: 61", cut, "plurality", options=options).choice is None

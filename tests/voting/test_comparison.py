@@ -121,3 +121,10 @@ def test_odd_pieces_of_words_are_compared_like_any_others(lone: str):
 def test_no_text_stops_the_comparison(texts: list[str]):
     named = dict(zip("ABCD", texts, strict=False))
     in_words(compare(named), {name: at for at, name in enumerate(named, 1)})
+
+
+def test_answers_are_compared_by_the_questions_options() -> None:
+    options = {"A": "620", "B": "62"}
+    texts = {"Ann": "Answer: B", "Bob": "Answer: 62", "Cem": "So there are 60"}
+    assert compare(texts, options).contradictions == ()
+    assert compare(texts).contradictions != ()

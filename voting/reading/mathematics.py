@@ -304,9 +304,8 @@ def _inequality(text: str, sides: list[str], marks: list[str]) -> Answer | None:
     bounds = _bounds(sides, marks)
     if bounds is None:
         return Answer("inequality", form, key, bare=form)
-    name, interval = bounds
-    low, high = interval[1:-1].split(",")
-    opening, closing = interval[0], interval[-1]
+    name, opening, low, high, closing = bounds
+    interval = f"{opening}{low},{high}{closing}"
     key = f"{name}∈{interval}"
     if high == "∞":
         key = f"{name}{'>' if opening == '(' else '≥'}{low}"
@@ -315,8 +314,11 @@ def _inequality(text: str, sides: list[str], marks: list[str]) -> Answer | None:
     return Answer("inequality", form, key, frozenset({interval}), bare=form)
 
 
-def _bounds(sides: list[str], marks: list[str]) -> tuple[str, str] | None:
-    """The unknown of inequalities that are linear in one, and the interval it is in."""
+def _bounds(sides: list[str], marks: list[str]) -> tuple[str, str, str, str, str] | None:
+    """The unknown of inequalities that are linear in one, and the interval that it is in.
+
+    The interval is given by its brackets and bounds: opening, low, high, closing.
+    """
     low, high, opening, closing = "-∞", "∞", "(", ")"
     name = ""
     for at, mark in enumerate(marks):
@@ -332,7 +334,7 @@ def _bounds(sides: list[str], marks: list[str]) -> tuple[str, str] | None:
             if low != "-∞":
                 return None
             low, opening = bound, "(" if mark == ">" else "["
-    return name, f"{opening}{low},{high}{closing}"
+    return name, opening, low, high, closing
 
 
 def _solved(left: str, mark: str, right: str) -> tuple[str, str, str] | None:

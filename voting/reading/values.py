@@ -224,7 +224,7 @@ def _union_of(items: list[Answer], text: str) -> frozenset[str]:
     high = [each for each in intervals if each.startswith("(-∞")]
     if len(low) != 1 or len(high) != 1 or len(intervals) > 2 or low == high:
         return frozenset()
-    both = f"{low[0].partition(',')[0]},{high[0].partition(',')[2]}"
+    both = f"{low[0].removesuffix(',∞)')},{high[0].removeprefix('(-∞,')}"
     return frozenset({both, f"{names.pop()}∈{both}"})
 
 

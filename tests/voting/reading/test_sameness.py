@@ -12,6 +12,10 @@ from mom_council.voting.reading import group_equal, read_answer, same_answer
 from mom_council.voting.reading.computer_algebra import are_equal
 
 SAME = [
+    (r"x > \sqrt{2}", r"\sqrt{2} < x"),
+    (r"x \ge \pi", r"[\pi, \infty)"),
+    (r"-\sqrt{2} < x < \sqrt{2}", r"x < \sqrt{2} \text{ and } x > -\sqrt{2}"),
+    (r"x < -\sqrt{3} \text{ or } x > \sqrt{3}", r"(-\infty,-\sqrt3)\cup(\sqrt3,\infty)"),
     (r"\sqrt{8}", r"2\sqrt{2}"),
     (r"2^{10}", r"1024"),
     (r"3+4i", r"4i+3"),
