@@ -46,6 +46,15 @@ Judge = Annotated[
 ]
 
 
+NotIsolated = Annotated[
+    bool,
+    typer.Option(
+        "--not-isolated",
+        help="Run code of answers and checks also where this system cannot isolate it.",
+    ),
+]
+
+
 def evaluate(
     council: Seated,
     data: Data,
@@ -73,17 +82,20 @@ def evaluate(
             "--learn", help="Have the ledger learn how often each model was right; see mom weights."
         ),
     ] = False,
+    not_isolated: NotIsolated = False,
     json: Json = False,
 ) -> None:
     """Evaluate a council on data, against its members alone, their plain vote, and samples.
 
     Every number has its interval of 95 %, and every baseline the council's gain over it. A run
-    that breaks off goes on where it was, if it had an --out.
+    that breaks off goes on where it was, if it had an --out. Code runs in a sandbox; checks that
+    the data holds run once `mom trust DATA` accepted them.
     """
     if str(data) == PLANTED:
         fact_retention(council, number=limit or 20, concurrency=concurrency, json=json)
         return
     loaded, cases = _load(council, data, fold, limit)
+    allow_checks(data, cases, scorer, not_isolated=not_isolated)
     if judge is not None:
         _compare_with_member(loaded, cases, judge, against, concurrency, as_json=json)
         return
@@ -103,6 +115,24 @@ def evaluate(
         ledger=Ledger() if learn else None,
     )
     _write_scorecard(asyncio.run(measured), plots, as_json=json)
+
+
+def allow_checks(
+    data: Path, cases: Sequence[Case], scorer: str, *, not_isolated: bool = False
+) -> None:
+    """See that the user has accepted the code in a file of questions, where it would run.
+
+    Raises:
+        UntrustedError: it holds code, and nobody has accepted the file.
+    """
+    if scorer not in ("auto", "code") or all(case.check is None for case in cases):
+        return
+    from mom_council.councils.trust import require_trust, review_data
+    from mom_council.evals.sandbox import may_be_open
+    from mom_council.evals.sheet import recording_path
+
+    require_trust(review_data(recording_path(data)))
+    may_be_open.set(not_isolated)
 
 
 def _load(
@@ -187,10 +217,12 @@ def record(
         from mom_council.evals.cases import read_cases
 
         progress = _show_progress()
+        cases = read_cases(data, limit=limit)
+        allow_checks(data, cases, scorer)
         number = asyncio.run(
             keep(
                 load_trusted_council(council),
-                read_cases(data, limit=limit),
+                cases,
                 out,
                 concurrency=concurrency,
                 scorer=scorer,

@@ -41,7 +41,7 @@ from mom_council.redaction import names_a_secret, quote, redact
 DATA_DIR_SOURCE = "MOM_DATA_DIR_FROM"
 """Set where a `.env` said where data lies; it holds the name of that file."""
 
-FileKind = Literal["council", "env"]
+FileKind = Literal["council", "env", "data"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class UntrustedError(CouncilError):
 
     def __init__(self, review: Review) -> None:
         self.review = review
-        name = quote(Path(review.path).name) if review.path else "this council"
+        name = repr(Path(review.path).name) if review.path else "this council"
         shown = "; ".join(review.lines[:_SHOWN])
         more = len(review.lines) - _SHOWN
         rest = f"; and {more} more" if more > 0 else ""
@@ -164,15 +164,32 @@ def review_council(council: Council, text: str, path: Path | None) -> Review:
 
 
 def review_file(path: Path) -> Review:
-    """Look at a council file, or at a `.env`.
+    """Look at a council file, at a `.env`, or at questions with checks.
 
     Raises:
         CouncilError: it cannot be read, or is no council that can sit.
     """
+    if path.suffix in (".jsonl", ".gz"):
+        return review_data(path)
     text = read_text(path)
     if path.name == ".env" or path.name.startswith(".env."):
         return _review("env", path, text, [Permission(line) for line in _env_lines(text)])
     return review_council(council_from_yaml(text, str(path)), text, path)
+
+
+def review_data(path: Path) -> Review:
+    """Look at a file of questions whose answers are checked by code that it holds.
+
+    Raises:
+        CouncilError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CouncilError(f"{quote(str(path))} cannot be read ({error.strerror})") from None
+    runs = "runs the Python that it holds to check answers, in the sandbox"
+    return _review("data", path, digest, [Permission(runs)])
 
 
 def require_trust(review: Review) -> None:

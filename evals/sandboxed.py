@@ -1,80 +1,386 @@
-"""What runs inside the sandbox, as a script: set the limits, run both parts, show the secret.
+"""What runs in the sandbox, as a script: it isolates itself, then runs an answer or its check.
 
-Given: the folder, seconds, megabytes of memory, megabytes of a file; the secret on stdin. It
-imports nothing of ours, because it runs with an empty environment and without site-packages.
+    python -I -S -B sandboxed.py ROLE FOLDER SOCKET VERDICT SECONDS MEGABYTES FILE_MB MAY_BE_OPEN
+
+The text to run comes on stdin. Two processes run, each isolated by itself, so that neither reads
+the other: `answer` runs what a model wrote and then serves its names over SOCKET; `check` runs the
+case's check, where these names stand for calls to the other process, and writes to VERDICT how it
+ended. What a call returns is copied as plain data, so no object of the answer can pretend to equal
+anything. It imports nothing of ours: it runs with an empty environment and without site-packages.
 """
 
 from __future__ import annotations
 
-import ctypes
+import builtins
+import collections
+import datetime
+import decimal
+import fractions
+import json
+import operator
 import os
-import resource
-import signal
+import runpy
+import struct
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-_NEW_USER, _NEW_NET, _NEW_PID, _NEW_IPC = 0x10000000, 0x40000000, 0x20000000, 0x08000000
-_DIE_WITH_PARENT = 1
+LARGEST = 8 * 2**20
+"""Bytes of one message between the two."""
 
 
 def main() -> None:
-    """Fence the process in, and run what is in the folder."""
-    folder, seconds, megabytes, file_megabytes = sys.argv[1], *map(int, sys.argv[2:5])
-    token = os.read(0, 64).decode()
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    shown = os.open(Path(folder) / "shown", os.O_WRONLY | os.O_CREAT, 0o600)
-    fenced = _unshare()
-    if fenced and (child := os.fork()):
-        # The child is the first process of its tree: when it ends, everything that it started does.
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
-        os._exit(code if code >= 0 else 128 - code)
-    if fenced:
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    _limit(seconds, megabytes, file_megabytes)
-    os.chdir(folder)
-    code = _play(Path(folder))
-    sys.stdout.flush()
-    if code == 0:
-        os.write(shown, (token + (" fenced" if fenced else "")).encode())
-    os._exit(code)
+    """Isolate the process, and play its role."""
+    role, folder = sys.argv[1:3]
+    sock, verdict, seconds, megabytes, file_megabytes, may_be_open = map(int, sys.argv[3:9])
+    text = sys.stdin.buffer.read().decode("utf-8", "replace")
+    isolation = runpy.run_path(str(Path(__file__).with_name("isolation.py")))
+    layers = isolation["isolate"](folder, file_megabytes)
+    isolation["limit"](seconds, megabytes, file_megabytes)
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    isolated = {"namespaces", "root"} <= layers or {"landlock", "seccomp"} <= layers
+    line = Line(sock)
+    if role == "answer":
+        os.close(verdict)
+        line.send({"isolated": isolated})
+        if isolated or may_be_open:
+            Served(line).run(text)
+        os._exit(0)
+    other = line.receive()
+    both = isolated and bool(other and other.get("isolated"))
+    result: dict[str, Any] = {"ok": False, "why": "not isolated"}
+    if both or may_be_open:
+        result = check(line, text)
+    os.write(verdict, json.dumps({**result, "isolated": both}).encode()[:60_000])
+    os._exit(0)
 
 
-def _play(folder: Path) -> int:
-    parts = [(folder / name).read_text(encoding="utf-8") for name in ("source.py", "check.py")]
-    names = {"__name__": "__main__", "__builtins__": __builtins__}
-    try:
-        for name, text in zip(("answer", "check"), parts, strict=True):
-            exec(compile(text, name, "exec"), names)  # noqa: S102 - what the sandbox is for
-    except BaseException as error:
-        # SystemExit too: who leaves before the check has not passed it.
-        line = " ".join(str(error).split())[:250]
-        os.write(2, f"\n{type(error).__name__}: {line}\n".encode())
-        return 1
-    return 0
+# -- the line between the two ---------------------------------------------------------------------
 
 
-def _limit(seconds: int, megabytes: int, file_megabytes: int) -> None:
-    for what, most in (
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_AS, megabytes * 2**20),
-        (resource.RLIMIT_FSIZE, file_megabytes * 2**20),
-        (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 64),
-    ):
+class Line:
+    """Messages over a socket: a length, then JSON."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message."""
+        body = json.dumps(message).encode()
+        if len(body) > LARGEST:
+            raise ValueError("a value is too large to be handed over")
+        rest = memoryview(struct.pack("<I", len(body)) + body)
+        while rest:
+            rest = rest[os.write(self._number, rest) :]
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next message; None where the other has left."""
+        head = self._read(4)
+        if head is None or (size := struct.unpack("<I", head)[0]) > LARGEST:
+            return None
+        body = self._read(size)
         try:
-            resource.setrlimit(what, (most, most))
-        except (ValueError, OSError):
-            continue  # a lower limit holds already, or this system has none
+            message = json.loads(body) if body is not None else None
+        except ValueError:
+            return None
+        return message if isinstance(message, dict) else None
+
+    def _read(self, size: int) -> bytes | None:
+        parts = b""
+        while len(parts) < size:
+            try:
+                part = os.read(self._number, min(size - len(parts), 65536))
+            except OSError:
+                return None
+            if not part:
+                return None
+            parts += part
+        return parts
 
 
-def _unshare() -> bool:
-    """Leave the network and the process tree; whether the system let us."""
-    if not sys.platform.startswith("linux"):
-        return False
-    everything = _NEW_USER | _NEW_NET | _NEW_PID | _NEW_IPC
-    return bool(ctypes.CDLL(None, use_errno=True).unshare(everything) == 0)
+class Values:
+    """Values as JSON: plain data is copied, anything else is a number that stands for it."""
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+        self._errors: dict[str, type[BaseException]] = {}
+
+    def pack(self, value: Any) -> Any:
+        """A value as it is sent. The exact type counts: a subclass may pretend to be anything."""
+        kind = type(value)
+        if value is None or kind in (bool, int, float, str):
+            return ["v", value] if kind is not float else ["f", repr(value)]
+        if kind in (list, tuple, set, frozenset, collections.deque):
+            return [kind.__name__, [self.pack(one) for one in value]]
+        if kind in (dict, collections.OrderedDict, collections.defaultdict, collections.Counter):
+            return ["dict", [[self.pack(key), self.pack(one)] for key, one in value.items()]]
+        if kind in (bytes, bytearray):
+            return ["bytes", value.hex()]
+        if kind in _WRITTEN:
+            return ["w", kind.__name__, *map(self.pack, _WRITTEN[kind](value))]
+        if isinstance(value, type) and issubclass(value, BaseException):
+            return ["e", *named(value)]
+        self.kept.append(value)
+        return ["r", len(self.kept) - 1]
+
+    def error(self, name: str, base: str) -> type[BaseException]:
+        """The kind of error that stands here for one of the other's: built in, or made for it."""
+        found = getattr(builtins, base, None)
+        if not (isinstance(found, type) and issubclass(found, Exception)):
+            found = RuntimeError
+        if name == base:
+            return found
+        return self._errors.setdefault(name, type(name, (found,), {}))
+
+    def unpack(self, sent: Any, remote: Callable[[int], Any]) -> Any:
+        """The value that was sent; `remote` makes what stands for one of the other's."""
+        kind, *rest = sent
+        if kind == "v":
+            return rest[0]
+        if kind == "f":
+            return float(rest[0])
+        if kind == "bytes":
+            return bytes.fromhex(rest[0])
+        if kind == "dict":
+            return {self.unpack(k, remote): self.unpack(v, remote) for k, v in rest[0]}
+        if kind == "w":
+            return _MADE[rest[0]](*(self.unpack(one, remote) for one in rest[1:]))
+        if kind == "own":
+            return self.kept[rest[0]]
+        if kind == "r":
+            return remote(*rest)
+        if kind == "e":
+            return self.error(*rest)
+        return _COLLECTIONS[kind](self.unpack(one, remote) for one in rest[0])
+
+
+_COLLECTIONS: dict[str, Any] = {
+    kind.__name__: kind for kind in (list, tuple, set, frozenset, collections.deque)
+}
+_WRITTEN: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    complex: lambda v: (v.real, v.imag),
+    range: lambda v: (v.start, v.stop, v.step),
+    fractions.Fraction: lambda v: (v.numerator, v.denominator),
+    decimal.Decimal: lambda v: (str(v),),
+    datetime.date: lambda v: (v.year, v.month, v.day),
+    datetime.timedelta: lambda v: (v.days, v.seconds, v.microseconds),
+}
+_MADE: dict[str, Any] = {kind.__name__: kind for kind in _WRITTEN}
+
+
+def named(kind: type) -> tuple[str, str]:
+    """A kind of error: its name, and that of the built-in kind which it is (or the same)."""
+    bases = (one.__name__ for one in kind.__mro__ if getattr(builtins, one.__name__, None) is one)
+    return kind.__name__, next(bases, "Exception")
+
+
+def told(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:250]}".rstrip()
+
+
+# -- the answer's side ----------------------------------------------------------------------------
+
+
+class Served:
+    """What a model wrote, run once, and then asked over the line."""
+
+    def __init__(self, line: Line) -> None:
+        self._line, self._values = line, Values()
+        self._names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
+
+    def run(self, text: str) -> None:
+        """Run the code, then answer until the other leaves."""
+        try:
+            exec(compile(text, "answer", "exec"), self._names)  # noqa: S102 - what it is for
+        except BaseException as error:
+            self._line.send({"failed": told(error)})
+            return
+        self._line.send({"ready": True})
+        while (message := self._line.receive()) is not None:
+            self._line.send(self._answer(message))
+
+    def _answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        try:
+            values = [self._values.unpack(one, self._callback) for one in message["args"]]
+            more = {k: self._values.unpack(v, self._callback) for k, v in message["more"].items()}
+            value = self._values.pack(self._do(message["do"], values, more))
+            # What was handed over may have been changed in its place: a list that is sorted.
+            return {"value": value, "args": [self._values.pack(one) for one in values]}
+        except BaseException as error:
+            return {"error": named(type(error)), "text": str(error)[:500]}
+
+    def _do(self, what: str, values: list[Any], more: dict[str, Any]) -> Any:
+        if what == "name":
+            return self._names[values[0]]
+        if what == "set":
+            self._names[values[0]] = values[1]
+            return None
+        if what == "call":
+            return values[0](*values[1:], **more)
+        if what == "iter":
+            return [one for _, one in zip(range(100_000), values[0], strict=False)]
+        if what == "next":
+            return next(values[0])
+        if what == "isinstance":
+            return isinstance(values[0], values[1])
+        if what == "same":
+            return values[0] is values[1]
+        if what in ("getattr", "setattr", *_BUILTINS):
+            return getattr(builtins, what)(*values)
+        return getattr(operator, what)(*values)
+
+    def _callback(self, number: int) -> Any:
+        def call(*args: Any) -> Any:
+            packed = [self._values.pack(one) for one in args]
+            self._line.send({"callback": number, "args": packed})
+            answer = self._line.receive()
+            if answer is None or "value" not in answer:
+                raise RuntimeError("the function of the check failed")
+            return self._values.unpack(answer["value"], self._callback)
+
+        return call
+
+
+# -- the check's side -----------------------------------------------------------------------------
+
+
+class Remote:
+    """Something of the answer's; whatever is done with it is done over there."""
+
+    def __init__(self, asked: Asked, number: int) -> None:
+        object.__setattr__(self, "_asked", asked)
+        object.__setattr__(self, "_number", number)
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        """Call it."""
+        return self._asked.ask("call", self, *args, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        """One of its attributes."""
+        return self._asked.ask("getattr", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._asked.ask("setattr", self, name, value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._asked.ask("iter", self))
+
+    def __next__(self) -> Any:
+        return self._asked.ask("next", self)
+
+    def __eq__(self, other: object) -> bool:
+        # Only two things of the answer's are compared over there: with a plain value of the
+        # check's, an object that says it equals everything would pass.
+        return isinstance(other, Remote) and bool(self._asked.ask("eq", self, other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return int(self._number)
+
+    def __instancecheck__(self, other: object) -> bool:
+        return isinstance(other, Remote) and bool(self._asked.ask("isinstance", other, self))
+
+
+def _forward(name: str, what: str, make: Callable[[Any], Any] = lambda value: value) -> None:
+    def method(self: Remote, *args: Any) -> Any:
+        return make(self._asked.ask(what, self, *args))
+
+    setattr(Remote, f"__{name}__", method)
+
+
+_OPERATIONS = """
+    add sub mul truediv floordiv mod pow matmul and or xor neg abs
+    getitem setitem delitem contains lt le gt ge
+"""
+_BUILTINS = ("len", "bool", "str", "repr", "int", "float")
+for _name in _OPERATIONS.split():
+    _forward(_name, f"__{_name}__")
+for _name in _BUILTINS:
+    _forward(_name, _name)
+
+
+_CHANGED = (list, dict, set, bytearray, collections.deque)
+
+
+def _change(value: Any, new: Any) -> None:
+    """Give a value the content of another one."""
+    if isinstance(value, bytearray):
+        value[:] = new
+    elif type(value) is type(new) and value != new:
+        value.clear()
+        (value.extend if isinstance(value, list | collections.deque) else value.update)(new)
+
+
+class Asked:
+    """The answer's process, as the check asks it."""
+
+    def __init__(self, line: Line) -> None:
+        self._line, self._values = line, Values()
+
+    def ask(self, what: str, *args: Any, **more: Any) -> Any:
+        """Have something done over there."""
+        packed = [self._packed(one) for one in args]
+        named = {name: self._packed(value) for name, value in more.items()}
+        self._line.send({"do": what, "args": packed, "more": named})
+        while True:
+            message = self._line.receive()
+            if message is None:
+                raise SystemExit("the answer's code left early")
+            if "callback" not in message:
+                break
+            self._line.send(self._call_back(message))
+        if "error" in message:
+            raise self._values.error(*message["error"])(message.get("text", ""))
+        for before, after in zip(args, message.get("args", ()), strict=False):
+            if type(before) in _CHANGED:
+                _change(before, self._values.unpack(after, self._remote))
+        return self._values.unpack(message["value"], self._remote)
+
+    def _packed(self, value: Any) -> Any:
+        if isinstance(value, Remote):
+            return ["own", value._number]
+        return self._values.pack(value)
+
+    def _remote(self, number: int) -> Any:
+        return Remote(self, number)
+
+    def _call_back(self, message: dict[str, Any]) -> dict[str, Any]:
+        try:
+            args = [self._values.unpack(one, self._remote) for one in message["args"]]
+            function = self._values.kept[message["callback"]]
+            return {"value": self._packed(function(*args))}
+        except Exception as error:
+            return {"error": told(error)}
+
+
+class Names(dict[str, Any]):
+    """The check's names: its own first, then the answer's."""
+
+    asked: Asked
+
+    def __missing__(self, name: str) -> Any:
+        return self.asked.ask("name", name)
+
+
+def check(line: Line, text: str) -> dict[str, Any]:
+    """Run the check against the answer; how it ended."""
+    began = line.receive()
+    if began is None:
+        return {"ok": False, "why": ""}
+    if "ready" not in began:
+        return {"ok": False, "why": str(began.get("failed", ""))[:300]}
+    names = Names({"__name__": "__main__", "__builtins__": builtins.__dict__})
+    names.asked = Asked(line)
+    try:
+        exec(compile(text, "check", "exec"), names)  # noqa: S102 - what it is for
+    except BaseException as error:
+        # SystemExit too: who leaves before the end of the check has not passed it.
+        return {"ok": False, "why": told(error)}
+    return {"ok": True, "why": ""}
 
 
 if __name__ == "__main__":

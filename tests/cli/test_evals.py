@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from mom_council.cli import evals, weights
 from mom_council.councils.loader import load_council, to_yaml
 from mom_council.councils.recording import RecordingError, load_recording
+from mom_council.tests.cli.conftest import Mom
 from mom_council.tests.evals.recorded import kept, replayed, sums
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Stage
@@ -150,3 +151,25 @@ def test_weights_are_applied_to_a_council(council: Path, recording: Path, tmp_pa
     assert {who.name: who.weight for who in seats} == pytest.approx(
         json.loads(shown.stdout), abs=0.001
     )
+
+
+def test_checks_that_a_file_holds_run_once_it_is_trusted(
+    stage: Stage, mom: Mom, tmp_path: Path
+) -> None:
+    council, data, mark = (tmp_path / name for name in ("desk.yaml", "data.jsonl", "mark"))
+    council.write_text(to_yaml(desk(stage, ("Ada",), deliberation={"method": "none"})))
+    mark.write_text("mine")
+    check = f"import os\nos.remove({str(mark)!r})"
+    data.write_text(json.dumps({"question": "Write f.", "check": check}) + "\n")
+    for name in ("ada", "pen"):
+        stage.model(name, reply="```python\ndef f(): pass\n```")
+    refused = mom("eval", str(council), str(data), "--samples", "0")
+    refused.refuses(3, "data.jsonl' is not trusted yet", "runs the Python that it holds")
+    assert stage.calls == []
+    assert mom("record", str(council), str(tmp_path / "r.jsonl"), "--data", str(data)).code == 3
+    assert mom("trust", str(data)).code == 0
+    measured = mom("eval", str(council), str(data), "--samples", "0", "--json")
+    assert measured.code == 0, measured.err
+    assert mark.read_text() == "mine", "what it is allowed to do, it does in the sandbox"
+    data.write_text(data.read_text().replace("f.", "g."))
+    assert mom("eval", str(council), str(data), "--samples", "0").code == 3

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mom_council.evals.scorers import run_python
+from mom_council.evals.sandbox import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,8 @@ def test_a_fenced_code_reaches_no_network():
     outcome = run_python("import socket; socket.create_connection(('127.0.0.1', 9), 1)")
     fenced = run_python("pass").fenced
     assert not outcome.ok
-    assert ("unreachable" in outcome.why) is fenced
+    refused = "unreachable" in outcome.why or "Permission denied" in outcome.why
+    assert refused is fenced  # by its own empty network, or by Landlock
 
 
 @linux
