@@ -3,132 +3,123 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from mom_council.councils.schema import Council
+from mom_council.deliberation.budget import amount_of
 from mom_council.deliberation.context import CouncilContext
-from mom_council.errors import CouncilError
+from mom_council.models.spending import NOTHING, Account, Amount, SpendingLimits
 from mom_council.records import Usage
 from mom_council.runs.discovery import calls_at_most
 
-N = TypeVar("N", int, float)
-
 _LEAST_CALLS = 2
 """A proposal and the answer: a row that may make fewer is not begun."""
+_SPARE = 1.5
+"""How many times the usual price of a row must be left for another to be begun."""
 
-
-@dataclass(frozen=True)
-class BatchLimits:
-    """What a batch may spend; None is no limit."""
-
-    calls: int | None = None
-    tokens: int | None = None
-    usd: float | None = None
-
-    def refuse_unpriced(self, council: Council) -> None:
-        """See that dollars can be counted where they are limited.
-
-        Raises:
-            CouncilError: a model has no price, so that its calls would count as free.
-        """
-        if self.usd is None:
-            return
-        if unpriced := [key for key, model in council.models.items() if model.price is None]:
-            raise CouncilError(
-                f"a budget in dollars counts only what has a price, and {unpriced[0]!r} has none: "
-                f"write `price: {{input: ..., output: ...}}` at models.{unpriced[0]}, or set a "
-                "budget of calls"
-            )
-
+BatchLimits = SpendingLimits
+"""What a batch may spend; None is no limit."""
 
 NO_LIMITS = BatchLimits()
 
 
+@dataclass(frozen=True)
+class _Hold:
+    """What a row under way may take, and what an earlier try of it has taken."""
+
+    amount: Amount
+    before: Amount
+
+
 @dataclass
 class BatchBudget:
-    """What is left, with what the rows under way may still take out of it."""
+    """What is left of a batch's limits: each row under way holds a part, and cannot spend more.
+
+    So the rows together never exceed a limit, wherever they run.
+    """
 
     limits: BatchLimits
     spent: Usage
     council: Council
+    concurrency: int = 1
+    """Rows that run at a time."""
     rows: int = 0
     """Finished in this sitting, for the usual price of a row."""
-    _held: dict[int, int] = field(default_factory=dict)
-    _fresh: Usage = field(default_factory=Usage)
+    _account: Account = field(init=False)
+    _held: dict[int, _Hold] = field(default_factory=dict)
+    _fresh: Amount = NOTHING
+    _is_spent: bool = False
+
+    def __post_init__(self) -> None:
+        """Begin with what earlier sittings have spent."""
+        self._account = Account(self.limits, amount_of(self.spent), owner="the batch's budget")
 
     @property
     def most_calls(self) -> int:
-        """Of one row, by the council's own rules."""
+        """Of one row, by the council's own rules, where every model answers at the first try."""
         most = calls_at_most(self.council)
         return min(most, self.council.budget.calls or most)
 
     def begin(self, index: int, before: Usage) -> CouncilContext | None:
-        """What a row may spend; None where nothing is left for it.
-
-        Calls are kept back for every row under way, so that the rows together never make more.
-        Tokens and dollars are not known before: the rows under way count as much as the finished
-        ones have on the average.
+        """What a row may spend; None where nothing is left for it, or others must end first.
 
         Args:
             index: which row.
             before: what an earlier try of the row has used. The row tells what it used in all.
         """
-        calls = None
-        if self.limits.calls is not None:
-            most = self.most_calls + before.calls
-            left = self.limits.calls - self.spent.calls + before.calls - sum(self._held.values())
-            calls = min(left, most)
-            if calls < most and (self._held or calls < before.calls + _LEAST_CALLS):
-                return None
-        tokens = self._left(
-            self.limits.tokens, self.spent.tokens, before.tokens, self._fresh.tokens
-        )
-        usd = self._left(self.limits.usd, self.spent.usd, before.usd, self._fresh.usd)
-        if (tokens is not None and tokens < 1) or (usd is not None and usd <= 0):
+        if self._is_spent:
             return None
-        self._held[index] = calls or 0
-        self.spent = _without(self.spent, before)
-        own = self.council.budget
+        earlier = amount_of(before)
+        calls_left, tokens_left, usd_left = self._account.remaining()
+        calls = self._calls(calls_left, earlier.calls)
+        tokens = self._part(self.limits.tokens, tokens_left, self._fresh.tokens)
+        usd = self._part(self.limits.usd, usd_left, self._fresh.usd)
+        if calls is None or tokens is None or usd is None:
+            return None
+        hold = Amount(calls, int(tokens), usd)
+        self._held[index] = _Hold(hold, earlier)
+        self._account.reserved = self._account.reserved.plus(hold)
+        limits, own = self.limits, self.council.budget
+        tokens, usd = hold.tokens + earlier.tokens, hold.usd + earlier.usd
         return CouncilContext(
-            max_calls=calls,
-            max_tokens=None if tokens is None else min(int(tokens), own.tokens or int(tokens)),
-            max_usd=None if usd is None else min(usd, own.usd or usd),
+            max_calls=None if limits.calls is None else hold.calls + earlier.calls,
+            max_tokens=None if limits.tokens is None else min(tokens, own.tokens or tokens),
+            max_usd=None if limits.usd is None else min(usd, own.usd or usd),
         )
 
-    def end(self, index: int, used: Usage) -> None:
-        """A row is finished: what it used is spent, and what it had been given is free again."""
-        self._held.pop(index, None)
-        self.spent += used
-        self._fresh += used
+    def end(self, index: int, used: Usage, *, is_spent: bool = False) -> None:
+        """A row is finished: what it used is spent, and what it had been given is free again.
+
+        Args:
+            index: which row.
+            used: by the row in all.
+            is_spent: whether its part was too small; then no other row is begun.
+        """
+        self._is_spent = self._is_spent or (is_spent and self.limits.are_set)
+        hold = self._held.pop(index, _Hold(NOTHING, NOTHING))
+        fresh = amount_of(used).minus(hold.before)
+        self._account.reserved = self._account.reserved.minus(hold.amount)
+        self._account.charge(fresh)
+        self._fresh = self._fresh.plus(fresh)
         self.rows += 1
 
-    def _left(
-        self, limit: float | None, spent: float | None, before: float | None, fresh: float | None
-    ) -> float | None:
-        if limit is None:
+    def _calls(self, left: float, before: int) -> int | None:
+        if self.limits.calls is None:
+            return 0
+        most = self.most_calls
+        if left < most and (self._held or left < _LEAST_CALLS):
             return None
-        usual = (fresh or 0.0) / self.rows if self.rows else 0.0
-        return limit - (spent or 0.0) + (before or 0.0) - usual * len(self._held)
+        return int(min(left, most + before))
+
+    def _part(self, limit: float | None, left: float, fresh: float) -> float | None:
+        """Of the tokens or dollars; the first row has all, until it is known what one takes."""
+        if limit is None:
+            return 0.0
+        usual = fresh / self.rows if self.rows else left
+        if left <= 0 or (left < usual * _SPARE and (self._held or self.rows)):
+            return None
+        free = max(1, self.concurrency - len(self._held))
+        return min(left, max(left / free, usual * _SPARE))
 
     def in_words(self) -> str:
         """The limits, for messages."""
-        told = (
-            (self.limits.calls, "{:d} calls"),
-            (self.limits.tokens, "{:d} tokens"),
-            (self.limits.usd, "${:g}"),
-        )
-        return " or ".join(words.format(limit) for limit, words in told if limit is not None)
-
-
-def _without(whole: Usage, part: Usage) -> Usage:
-    return Usage(
-        calls=whole.calls - part.calls,
-        input_tokens=_less(whole.input_tokens, part.input_tokens),
-        output_tokens=_less(whole.output_tokens, part.output_tokens),
-        usd=_less(whole.usd, part.usd),
-        seconds=max(0.0, whole.seconds - part.seconds),
-    )
-
-
-def _less(all_: N | None, part: N | None) -> N | None:
-    return all_ if all_ is None or part is None else all_ - part
+        return self.limits.in_words()

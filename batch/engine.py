@@ -15,7 +15,7 @@ from mom_council.batch.journal import Journal
 from mom_council.batch.rows import Row, RowOutcome, answered_row
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.errors import StorageError
+from mom_council.errors import BudgetError, StorageError
 from mom_council.records import Usage
 from mom_council.redaction import redact
 from mom_council.runs.ask import OpenCouncil, Run, open_runs
@@ -72,7 +72,9 @@ class RowRunner:
             kept = (await self._opened.graph.aget_state(run.config)).values
             used = sum((one.usage for one in kept.get("segments", [])), Usage())
             message = redact(f"{type(error).__name__}: {error}")
-            return RowOutcome(index=row.index, error=_whole(message), usage=used)
+            spent = isinstance(error, BudgetError)
+            error_text = _whole(message)
+            return RowOutcome(index=row.index, error=error_text, usage=used, over_budget=spent)
         return answered_row(row.index, _whole(values["messages"][-1].text), values["status"])
 
     async def forget(self, index: int) -> None:

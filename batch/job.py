@@ -14,6 +14,7 @@ from mom_council.batch.journal import Journal, identify_batch
 from mom_council.batch.output import write_rows
 from mom_council.batch.rows import Row, RowOutcome, format_of, read_rows
 from mom_council.councils.schema import Council
+from mom_council.deliberation.budget import refuse_unpriced
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import StorageError
 from mom_council.records import Usage
@@ -85,7 +86,8 @@ async def run_batch(
         CouncilError: the council cannot sit, or its cost cannot be counted.
     """
     format_of(job.output)
-    job.limits.refuse_unpriced(job.council)
+    if job.limits.usd is not None:
+        await refuse_unpriced(job.council)
     named = identify_batch(job.council, job.source, job.column)
     total = _count(job.source, job.column)
     if _same_file(job.source, job.output):
@@ -115,7 +117,7 @@ async def _answer_all(
     tell(progress)
     if not progress.left:
         return progress
-    budget = BatchBudget(job.limits, journal.spent, job.council)
+    budget = BatchBudget(job.limits, journal.spent, job.council, job.concurrency)
     waiting = (row for row in read_rows(job.source, job.column) if row.index not in before)
     async with engine(job.council, journal, name) as answers:
         async for outcome in _answer_concurrently(
@@ -155,8 +157,9 @@ async def _answer_concurrently(
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 outcome = task.result()
-                budget.end(outcome.index, outcome.usage)
-                yield outcome
+                budget.end(outcome.index, outcome.usage, is_spent=outcome.over_budget)
+                if outcome.usage.calls or not (outcome.over_budget and budget.limits.are_set):
+                    yield outcome  # else it is asked when there is more to spend
     finally:
         for task in running:
             task.cancel()

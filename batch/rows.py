@@ -168,6 +168,7 @@ class RowOutcome(Record):
     usage: Usage = Usage()
     seconds: float = 0.0
     unasked: bool = Field(default=False, description="there was no question, so nothing was asked")
+    over_budget: bool = Field(default=False, description="its part of the budget was too small")
 
 
 COLUMNS: dict[str, type] = {
