@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts bench budgets picture screenshot recording house layout constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts soak bench budgets picture screenshot recording house layout constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ types: .venv/.developing
 
 contracts: .venv/.developing
 	.venv/bin/lint-imports
+
+soak: .venv/.developing  ## ask with seeded faults, 50,000 calls: nothing grows, nothing is lost
+	.venv/bin/python -m mom_council.tests.soak --calls 50000 --seed $(or $(SEED),1) --write
 
 bench: .venv/.developing  ## measure what orchestration costs, against a local server
 	.venv/bin/python -m mom_council.benchmarks $(ARGS)

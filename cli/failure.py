@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import Any
 
@@ -140,11 +141,17 @@ def details(error: MixtureError) -> dict[str, Any]:
 
 
 def write_json(value: Any) -> None:
-    """Print JSON: always UTF-8, and no control character as it is, not even those above 127."""
+    """Print JSON: always UTF-8, and nothing as it is that acts on a screen.
+
+    Control characters above 127 and those that turn writing around are escaped: the same value.
+    """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    print("".join(f"\\u{ord(c):04x}" if "\x7f" <= c <= "\x9f" else c for c in text), flush=True)
+    print(_ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
+
+
+_ACTING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def wants_json(arguments: list[str]) -> bool:

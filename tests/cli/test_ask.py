@@ -14,11 +14,11 @@ from mom_council.tests.stage import Fault, Stage
 from .conftest import Mom, trust_file
 
 File = Callable[..., str]
-HOSTILE = "\x1b[2J\x1b]0;owned\x07 [bold red]42[/bold red] \x9b31m"
+HOSTILE = "\x1b[2J\x1b]0;owned\x07 [bold red]42[/bold red] \x9b31m \u202egnp.exe \u2066x"
 
 
 def _no_escape(text: str) -> bool:
-    return not {"\x1b", "\x07", "\x9b"} & set(text)
+    return not {"\x1b", "\x07", "\x9b", "\u202e", "\u2066"} & set(text)
 
 
 def test_the_answer_alone_is_on_stdout_and_the_rest_on_stderr_in_order(

@@ -157,6 +157,9 @@ def ask(
             ["threads", "show", "t1"],
             ["trace", "show"],
         ]
+        allowed = [part for place in range(len(KEYS)) for part in ("--key", f"GATE_{place}")]
+        trusted = [*mom, "trust", str(council), *allowed]
+        subprocess.run(trusted, env=environment, cwd=home, capture_output=True, check=True)
         places = Places()
         for command in commands if shows else commands[:1]:
             done = subprocess.run(
