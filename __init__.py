@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mom_council.records import Ballot, Proposal, Status, Verdict
     from mom_council.runs.checkpoints import open_checkpointer
     from mom_council.runs.follow import resume
+    from mom_council.runs.front import CouncilAnswer, aask, ask
     from mom_council.runs.what_if import what_if
     from mom_council.voting.ballots import read_ballot
     from mom_council.voting.candidates import Candidate
@@ -33,11 +34,14 @@ _HOMES = {
     "Ballot": "records",
     "Candidate": "voting.candidates",
     "Council": "councils.schema",
+    "CouncilAnswer": "runs.front",
     "CouncilContext": "deliberation.context",
     "MixtureError": "errors",
     "Proposal": "records",
     "Status": "records",
     "Verdict": "records",
+    "aask": "runs.front",
+    "ask": "runs.front",
     "build_graph": "graph.council",
     "council": "graph.council",
     "load_council": "councils.loader",
@@ -55,11 +59,14 @@ __all__ = [
     "Ballot",
     "Candidate",
     "Council",
+    "CouncilAnswer",
     "CouncilContext",
     "MixtureError",
     "Proposal",
     "Status",
     "Verdict",
+    "aask",
+    "ask",
     "build_graph",
     "council",
     "load_council",
@@ -75,6 +82,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from its home at its first use."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mom-council")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -202,7 +202,7 @@ async def _play(
 
     async def act(line: Line) -> tuple[Verdict | None, int]:
         try:
-            state = await graph.ainvoke(
+            state: Any = await graph.ainvoke(
                 {"messages": [HumanMessage(_whole(asked[line.id]))]},
                 output_keys=["status", "segments"],
             )

@@ -16,15 +16,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from langgraph.errors import GraphInterrupt
-from langgraph.types import interrupt
+from langgraph.types import Overwrite, interrupt
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import QuestionSettings
-from mom_council.deliberation.selectors import total_usage
-from mom_council.deliberation.state import CouncilState
+from mom_council.deliberation.selectors import current_turn, exceeded_budget, total_usage
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, MixtureError, QuorumError, ThermalError
 from mom_council.models.journal import open_record
-from mom_council.records import Absence
+from mom_council.records import Absence, Note
 from mom_council.seams.langgraph import has_checkpointer, resumes_another
 
 PAUSED = "paused"
@@ -63,6 +63,26 @@ async def pause(error: MixtureError, choices: Sequence[Choice], *, reruns: bool 
     if choice == "give_up":
         raise error
     return choice
+
+
+async def pause_short_of_quorum(
+    error: QuorumError | BudgetError, state: CouncilState, council: Council, answered: int
+) -> CouncilUpdate:
+    """Wait for a choice where too few answered; returns what the choice changes.
+
+    Raises:
+        MixtureError: the error, where nothing is kept or the choice was to give up.
+    """
+    choice = await pause(error, ("ask_again", "go_on") if answered else ("ask_again",))
+    settings = state.get("settings") or QuestionSettings()
+    if choice == "go_on":
+        note = Note(text=f"{error.what}; it was chosen to go on.")
+        return {"settings": settings.model_copy(update={"minimum": answered}), "notes": [note]}
+    turn = current_turn(state).model_copy(update={"layer": 0})
+    again: CouncilUpdate = {"absences": Overwrite([]), "seating": turn}
+    if isinstance(error, BudgetError) or exceeded_budget(state, council, more_calls=1):
+        again.update(renewed_budget(state, council, len(council.characters)))
+    return again
 
 
 def _request(error: MixtureError, choices: Sequence[Choice]) -> dict[str, Any]:
@@ -110,7 +130,7 @@ def is_pause(request: Any) -> bool:
     return isinstance(request, Mapping) and request.get("kind") == PAUSED
 
 
-def renewed_budget(state: CouncilState, council: Council, calls: int) -> dict[str, Any]:
+def renewed_budget(state: CouncilState, council: Council, calls: int) -> CouncilUpdate:
     """The update that gives a question its budget once more, and enough for this many calls."""
     used, budget = total_usage(state), council.budget
     limits: dict[str, Any] = {}

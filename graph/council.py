@@ -164,10 +164,11 @@ def council(
     extensions: Mapping[str, Any] | None = None,
     *,
     tools: CallerTools = NO_TOOLS,
+    checkpointer: BaseCheckpointSaver[Any] | None = None,
 ) -> CouncilGraph:
     """Open a council: its compiled graph, ready to be invoked, streamed, or added as a node.
 
-    It has no checkpointer of its own: as a subgraph it uses its parent's.
+    Without a checkpointer it uses its parent's, as a subgraph.
 
     Example:
         `council("home").invoke({"messages": [("user", "Is 91 prime?")]})["messages"][-1].content`
@@ -176,11 +177,12 @@ def council(
         source: the name of a preset, the path of a YAML file, a mapping, or a `Council`.
         extensions: extensions of yours, by the names that the council's `extensions` use.
         tools: functions or LangChain tools, for the keys of `tools` that have no other source.
+        checkpointer: where threads are kept.
 
     Raises:
         CouncilError: the council cannot sit as it is written, or wants tools that are not allowed.
     """
-    return compile_council(load_council(source), extensions=extensions, tools=tools)
+    return compile_council(load_council(source), checkpointer, extensions, tools=tools)
 
 
 def compile_council(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from langgraph.runtime import Runtime
-from langgraph.types import Overwrite
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
-from mom_council.deliberation.context import CouncilContext, QuestionSettings
+from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Polled, emit
 from mom_council.deliberation.schedule import has_another_turn, needs_ballots
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, QuorumError
-from mom_council.records import Note
 from mom_council.voting.counting import compare_off_the_loop
 
 
@@ -36,7 +34,10 @@ async def quorum(
     answered = len(standing)
     in_progress = has_another_turn(state, council)
     if answered < council.deliberation.minimum and not in_progress:
-        return await _pause(state, council, answered)
+        from mom_council.deliberation.pauses import pause_short_of_quorum
+
+        error = _error(state, council, answered)
+        return await pause_short_of_quorum(error, state, council, answered)
     if not in_progress and needs_ballots(state, council):
         emit(
             runtime,
@@ -46,25 +47,6 @@ async def quorum(
             ),
         )
     return {}
-
-
-async def _pause(state: CouncilState, council: Council, answered: int) -> CouncilUpdate:
-    from mom_council.deliberation.pauses import pause, renewed_budget
-
-    error = _error(state, council, answered)
-    choice = await pause(error, ("ask_again", "go_on") if answered else ("ask_again",))
-    settings = state.get("settings") or QuestionSettings()
-    if choice == "go_on":
-        note = Note(text=f"{error.what}; it was chosen to go on.")
-        return {
-            "settings": settings.model_copy(update={"minimum": answered}),
-            "notes": [note],
-        }
-    turn = selectors.current_turn(state).model_copy(update={"layer": 0})
-    again: CouncilUpdate = {"absences": Overwrite([]), "seating": turn}
-    if isinstance(error, BudgetError) or selectors.exceeded_budget(state, council, more_calls=1):
-        again.update(renewed_budget(state, council, len(council.characters)))  # type: ignore[typeddict-item]
-    return again
 
 
 def _error(state: CouncilState, council: Council, answered: int) -> BudgetError | QuorumError:

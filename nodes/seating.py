@@ -57,7 +57,7 @@ async def seating(
             cure="raise `budget` in the council",
         )
         await pause(error, ("ask_again",))
-        learned.update(renewed_budget(state, council, len(ready)))  # type: ignore[typeddict-item]
+        learned.update(renewed_budget(state, council, len(ready)))
         seated = ready
     missed = [_unaffordable(name, round_, layer) for name in ready[len(seated) :]]
     for one in missed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -104,6 +105,7 @@ async def synthesizer(
     message = AIMessage(
         content=written.text,
         id=written.id,
+        name=re.sub(r"[^\w-]+", "_", council.name),
         response_metadata=label,
         tool_calls=[call.wire for call in written.calls],
     )
