@@ -12,6 +12,7 @@ from langgraph.graph import StateGraph
 from langgraph.types import StateUpdate
 from typing_extensions import TypedDict
 
+from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState
 from mom_council.records import Status
@@ -106,3 +107,12 @@ class CouncilBuilder(StateGraph[CouncilState, CouncilContext, CouncilInput, Coun
         """Compile it, with the arguments of LangGraph's own `compile`."""
         compiled = super().compile(*args, **options)
         return CouncilGraph(**vars(compiled))
+
+
+def supersteps_at_most(council: Council) -> int:
+    """The most steps one question can take, with the most rounds that any run may ask for."""
+    turns = len(council.characters) if council.deliberation.mode == "sequential" else 0
+    turns = max(turns, len(council.seats) + len(council.deliberation.waves))
+    # Seating, thermal_wait, speaking, equality_check, quorum; thermal_wait, votes, consensus.
+    a_round = 5 * turns + 3
+    return 20 * a_round + 10

@@ -27,7 +27,7 @@ from mom_council.deliberation.selectors import (
 )
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
-from mom_council.graph.compiled import CouncilBuilder, CouncilGraph
+from mom_council.graph.compiled import CouncilBuilder, CouncilGraph, supersteps_at_most
 from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
@@ -234,15 +234,6 @@ def voters_of(council: Council) -> tuple[str, ...]:
     if not council.deliberation.asks_voters or len(council.characters) < 3:
         return ()
     return tuple(c.name for c in council.characters if c.votes)
-
-
-def supersteps_at_most(council: Council) -> int:
-    """The most steps one question can take, with the most rounds that any run may ask for."""
-    turns = len(council.characters) if council.deliberation.mode == "sequential" else 0
-    turns = max(turns, len(council.seats) + len(council.deliberation.waves))
-    # Seating, thermal_wait, speaking, equality_check, quorum; thermal_wait, votes, consensus.
-    a_round = 5 * turns + 3
-    return 20 * a_round + 10
 
 
 def _hooks(council: Council, extensions: Mapping[str, Any] | None) -> Hooks | None:

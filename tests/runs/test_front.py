@@ -60,7 +60,9 @@ def test_the_module_is_the_command_and_has_a_version() -> None:
     assert mom_council.__version__ in ended.stdout
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_wrong_key_is_an_error_for_mypy(tmp_path: Path) -> None:
     file = tmp_path / "user.py"
     file.write_text(
