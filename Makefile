@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts soak bench budgets picture screenshot recording house layout constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts soak bench budgets kills picture screenshot recording house layout constraints package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,9 @@ house: .venv/.developing  ## print how large and how clean the code is, beside i
 
 layout: .venv/.developing  ## draw the picture of the code in docs/layout.md again
 	.venv/bin/python -m mom_council.tests.house.layout
+
+kills: .venv/.developing  ## kill so many runs at random moments (N=200), and race 40 times; make the table in docs/reliability.md again
+	.venv/bin/python -m mom_council.tests.runs.kills --kills $(or $(N),200) --races 40 --write
 
 picture: .venv/.developing  ## draw the council's graph in docs/layout.md again
 	.venv/bin/python -m mom_council.tests.picture

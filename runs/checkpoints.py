@@ -44,6 +44,7 @@ from mom_council.seams.stores import (
     GroupedSqliteSaver,
     LeaseRow,
     PrunedMemorySaver,
+    ThreadOutline,
     lease_lost,
 )
 
@@ -217,10 +218,16 @@ def _sqlite_path(url: str | None) -> Path:
 class _SqliteSaver(StorageErrorsMixin, GroupedSqliteSaver):
     """Grouped commits, and errors that name the file and the cure."""
 
-    async def thread_rows(self, limit: int) -> list[tuple[Any, ...]]:
+    async def thread_rows(self, limit: int, thread: str | None = None) -> list[tuple[Any, ...]]:
         """Threads, newest first: name, turns, first and latest checkpoint."""
         with storage_errors(self.place):
-            return await super().thread_rows(limit)
+            return await super().thread_rows(limit, thread)
+
+    async def thread_outlines(self, limit: int) -> AsyncIterator[ThreadOutline]:
+        """Threads, newest first, in one read."""
+        with storage_errors(self.place):
+            async for outline in super().thread_outlines(limit):
+                yield outline
 
     async def drop_thread(self, thread_id: str) -> None:
         """Forget a thread of a file that is deleted as a whole."""

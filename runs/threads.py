@@ -25,7 +25,8 @@ from mom_council.errors import StorageError
 from mom_council.models.images import delete_pictures
 from mom_council.records import Record, Status
 from mom_council.runs.leases import ThreadLease
-from mom_council.seams.langgraph import messages_delta_reducer
+from mom_council.seams.langgraph import messages_delta_reducer, read_outline
+from mom_council.seams.stores import ThreadOutline
 
 ThreadState = Literal["answered", "interrupted", "failed"]
 """answered: its last run came to its end; interrupted: it stopped on the way and can be resumed;
@@ -84,7 +85,10 @@ async def list_threads(
     Raises:
         StorageError: they cannot be read.
     """
-    rows = await _rows(saver, _ALL if limit is None else limit)
+    most = _ALL if limit is None else limit
+    if hasattr(saver, "thread_outlines"):
+        return [await _outlined(saver, one) async for one in saver.thread_outlines(most)]
+    rows = await _rows(saver, most)
     found = [await _summary(saver, *row) for row in rows]
     return [summary for summary in found if summary is not None]
 
@@ -98,11 +102,10 @@ async def show_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> Thread
     latest = await saver.aget_tuple(_config(valid_thread(thread_id)))
     if latest is None:
         return None
-    inputs = [found async for found in saver.alist(_config(thread_id), filter={"source": "input"})]
-    first = inputs[-1] if inputs else latest
+    turns, first = await _beginning(saver, thread_id)
     status = latest.checkpoint["channel_values"].get("status")
     return ThreadView(
-        summary=_summed(thread_id, len(inputs), first, latest),
+        summary=_summed(thread_id, turns, first or latest, latest),
         messages=tuple(await _messages(saver, latest)),
         status=status if isinstance(status, Status) else None,
     )
@@ -182,6 +185,42 @@ async def _rows(saver: Any, limit: int) -> Sequence[tuple[str, int, str, str]]:
     return sorted(rows, key=lambda row: row[3], reverse=True)[:limit]
 
 
+async def _beginning(
+    saver: BaseCheckpointSaver[Any], thread: str
+) -> tuple[int, CheckpointTuple | None]:
+    """How many questions a thread has, and the checkpoint of the first."""
+    if hasattr(saver, "thread_outlines"):
+        rows = await saver.thread_rows(1, thread)  # type: ignore[attr-defined]
+        if not rows:
+            return 0, None
+        _, turns, first, _ = rows[0]
+        return turns, await saver.aget_tuple(_config(thread, first))
+    inputs = [found async for found in saver.alist(_config(thread), filter={"source": "input"})]
+    return len(inputs), inputs[-1] if inputs else None
+
+
+async def _outlined(saver: BaseCheckpointSaver[Any], outline: ThreadOutline) -> ThreadSummary:
+    """The line of a thread from its outline."""
+    latest = outline.latest
+    state = _state_of(latest)
+    if outline.is_stopped and (newest := await saver.aget_tuple(_config(outline.thread))):
+        state = _state(newest)
+    status = latest["channel_values"].get("status")
+    council = status.get("council") if isinstance(status, dict) else None
+    start = read_outline(*outline.first)["channel_values"].get("__start__")
+    messages = start.get("messages") if isinstance(start, dict) else None
+    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+        start = saver.serde.loads_typed(outline.first)["channel_values"].get("__start__")
+    return ThreadSummary(
+        id=outline.thread,
+        title=_title(_messages_of(start)),
+        turns=outline.turns,
+        updated=datetime.fromisoformat(latest["ts"]).astimezone(UTC),
+        state=state,
+        council=council or outline.metadata.get("council") or "",
+    )
+
+
 async def _summary(
     saver: BaseCheckpointSaver[Any], thread: str, turns: int, first: str, latest: str
 ) -> ThreadSummary | None:
@@ -212,16 +251,23 @@ def _state(latest: CheckpointTuple) -> ThreadState:
     for _, channel, value in latest.pending_writes or ():
         if channel == ERROR or (channel == INTERRUPT and any(is_pause(one.value) for one in value)):
             return "failed"
+    return _state_of(latest.checkpoint)
+
+
+def _state_of(checkpoint: Mapping[str, Any]) -> ThreadState:
     # What is still to run is announced by its channel; a run at its end has announced nothing.
     waiting = ("branch:to:", "__start__", "__pregel_tasks")
-    if any(name.startswith(waiting) for name in latest.checkpoint["channel_values"]):
+    if any(name.startswith(waiting) for name in checkpoint["channel_values"]):
         return "interrupted"
     return "answered"
 
 
 def _start(checkpoint: CheckpointTuple) -> list[AnyMessage]:
     """The messages that a question came with, from the checkpoint of its input."""
-    start = checkpoint.checkpoint["channel_values"].get("__start__")
+    return _messages_of(checkpoint.checkpoint["channel_values"].get("__start__"))
+
+
+def _messages_of(start: Any) -> list[AnyMessage]:
     messages: Any = start.get("messages", []) if isinstance(start, dict) else []
     try:
         given = messages if isinstance(messages, list) else [messages]

@@ -65,6 +65,7 @@ __all__ = [
     "merge_records",
     "messages_delta_reducer",
     "place_of",
+    "read_outline",
     "read_overwrite",
     "register_records",
     "resumes_another",
@@ -333,5 +334,24 @@ class PackedSerializer(JsonPlusSerializer):
         kind, stored = data
         if kind.endswith(_PACKED):
             kind = kind.removesuffix(_PACKED)
-            stored = zlib.decompressobj(zdict=_KNOWN).decompress(stored)
+            stored = _unpacked(stored)
         return super().loads_typed((kind, stored))
+
+
+def _unpacked(stored: bytes) -> bytes:
+    return zlib.decompressobj(zdict=_KNOWN).decompress(stored)
+
+
+def read_outline(kind: str, stored: bytes) -> dict[str, Any]:
+    """A stored checkpoint in plain values: records are mappings, messages None; much faster."""
+    plain = _unpacked(stored) if kind.endswith(_PACKED) else stored
+    outline: dict[str, Any] = _outline_of(plain)
+    return outline
+
+
+def _outline_of(plain: bytes) -> Any:
+    return ormsgpack.unpackb(plain, ext_hook=_as_fields, option=ormsgpack.OPT_NON_STR_KEYS)
+
+
+def _as_fields(code: int, data: bytes) -> Any:
+    return _outline_of(data)[2] if code == jsonplus.EXT_PYDANTIC_V2 else None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -30,10 +30,11 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from mom_council.errors import ThreadBusyError
-from mom_council.seams.langgraph import CALL_CHANNEL
+from mom_council.seams.langgraph import CALL_CHANNEL, read_outline
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,21 @@ def lease_lost(thread: str) -> ThreadBusyError:
         f"thread {thread!r} was taken over by another program while this one did not answer",
         cure="ask there, or resume the thread when it is done",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadOutline:
+    """What a list says of a thread, without its values."""
+
+    thread: str
+    turns: int
+    first: tuple[str, bytes]
+    """The checkpoint of its first question, as it is stored."""
+    latest: dict[str, Any]
+    """Its newest checkpoint, as `read_outline` reads it."""
+    metadata: dict[str, Any]
+    is_stopped: bool
+    """Whether a node raised, or waits for somebody."""
 
 
 class PrunedMemorySaver(InMemorySaver):
@@ -173,7 +189,17 @@ _THREADS = (
     "WHERE c.thread_id = t.thread_id AND c.checkpoint_ns = '') AS latest FROM ("
     "SELECT thread_id, count(*) AS turns, min(checkpoint_id) AS first FROM checkpoints "
     "WHERE checkpoint_ns = '' AND instr(metadata, CAST('\"source\": \"input\"' AS BLOB)) > 0 "
-    "GROUP BY thread_id) t ORDER BY latest DESC LIMIT ?"
+    "{one} GROUP BY thread_id) t ORDER BY latest DESC LIMIT ?"
+)
+_ALL_THREADS, _ONE_THREAD = _THREADS.format(one=""), _THREADS.format(one="AND thread_id = ?")
+_OUTLINES = (
+    "SELECT r.thread_id, r.turns, f.type, f.checkpoint, l.type, l.checkpoint, l.metadata, "  # noqa: S608
+    "EXISTS (SELECT 1 FROM writes w WHERE w.thread_id = r.thread_id AND w.checkpoint_ns = '' "
+    f"AND w.checkpoint_id = r.latest AND w.channel IN ('{ERROR}', '{INTERRUPT}')) "
+    f"FROM ({_ALL_THREADS}) r "
+    "JOIN checkpoints f ON f.thread_id = r.thread_id AND f.checkpoint_ns = '' "
+    "AND f.checkpoint_id = r.first JOIN checkpoints l ON l.thread_id = r.thread_id "
+    "AND l.checkpoint_ns = '' AND l.checkpoint_id = r.latest ORDER BY r.latest DESC"
 )
 
 Row = tuple[Any, ...]
@@ -284,11 +310,27 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         if self.commits.tokens.get(thread) == token:
             del self.commits.tokens[thread]
 
-    async def thread_rows(self, limit: int) -> list[Row]:
+    async def thread_rows(self, limit: int, thread: str | None = None) -> list[Row]:
         """Threads, newest first: name, turns, first and latest checkpoint."""
         await self.setup()
+        query, given = (_ALL_THREADS, (limit,)) if thread is None else (_ONE_THREAD, (thread, 1))
         async with self.lock:
-            return [tuple(row) for row in await self.conn.execute_fetchall(_THREADS, (limit,))]
+            return [tuple(row) for row in await self.conn.execute_fetchall(query, given)]
+
+    async def thread_outlines(self, limit: int) -> AsyncIterator[ThreadOutline]:
+        """Threads, newest first, in one read; no record of ours is built for it."""
+        await self.setup()
+        async with self.lock:
+            rows = [*await self.conn.execute_fetchall(_OUTLINES, (limit,))]
+        for thread, turns, kind, first, last_kind, latest, metadata, is_stopped in rows:
+            yield ThreadOutline(
+                thread,
+                turns,
+                (kind, first),
+                read_outline(last_kind, latest),
+                json.loads(metadata),
+                is_stopped=bool(is_stopped),
+            )
 
     def get_next_version(self, current: Any, channel: None) -> Any:
         """Count in whole numbers: LangGraph's 50-character versions would fill half the file.

@@ -146,28 +146,6 @@ def ask_apart(stage: Stage, folder: Path, db: str, text: str) -> subprocess.Pope
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("races", [1, pytest.param(40, marks=pytest.mark.heavy)])
-async def test_two_processes_race_and_nothing_is_lost_or_doubled(
-    tmp_path: Path, races: int
-) -> None:
-    for race in range(races):
-        folder = tmp_path / str(race)
-        folder.mkdir()
-        with Stage() as stage:
-            seat(stage, latency=0.05)
-            both = [ask_apart(stage, folder, str(folder / "t.db"), f"Q{n}?") for n in (1, 2)]
-            ends = [one.communicate(timeout=120) for one in both]
-            assert [one.returncode for one in both] == [0, 0], ends
-            assert all("What the council says." in out for out, _ in ends)
-            async with open_checkpointer(str(folder / "t.db")) as saver:
-                graph = compile_council(desk(stage), saver)
-                messages = (await graph.aget_state(CONFIG)).values["messages"]
-            assert [message.type for message in messages] == ["human", "ai"] * 2
-            assert {message.text for message in messages[::2]} == {"Q1?", "Q2?"}
-            assert len(stage.calls_to("pen")) == 2
-
-
-@pytest.mark.slow
 async def test_who_waits_takes_over_from_a_process_that_was_killed(tmp_path: Path) -> None:
     with Stage() as stage:
         seat(stage)

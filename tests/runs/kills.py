@@ -1,0 +1,326 @@
+"""Runs that are killed at seeded random moments, and races of two processes for one thread.
+
+    python -m mom_council.tests.runs.kills --kills 200 --races 40 [--seed 1] [--write]
+
+Each run is a process of its own (forked from one that has everything imported), killed by SIGKILL
+and gone on with by the next, until one comes to its end. What was paid is read from the log of the
+server that speaks for the models. `--write` puts the counts into docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mom_council.councils.loader import load_council
+from mom_council.deliberation.context import CouncilContext
+from mom_council.runs.ask import OpenCouncil, Run, open_runs
+from mom_council.runs.follow import is_open
+from mom_council.tests.graph.desk import candidates, said, seat, voice, written
+from mom_council.tests.stage import Call, Reply, Stage
+
+HEARD = 0.5
+"""Seconds that an answer may take from the server's last byte to the client's disk, where more
+programs want the processor than there are cores."""
+ANSWER = "The answer is 4."
+QUESTIONS = {
+    "text": "What is 2 + 2?",
+    "votes": "What is the best pet?",
+    "tools": "What is in the till?",
+    "painter": "/image a fox",
+}
+_LONGEST = 60.0
+
+
+def council_of(kind: str, stage: Stage) -> dict[str, Any]:
+    """A council of a kind, as its file says it; its models take their scripts."""
+    if kind == "text":  # the answer contradicts the council, and is written once more
+        seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), ANSWER))
+        stage.model("pen", reply=lambda body: ANSWER if "once more" in said(body) else "It is 5.")
+        return written(stage)
+    seat(stage)
+    stage.model("pen", reply=ANSWER)
+    if kind == "votes":
+        return written(stage)
+    if kind == "tools":
+        call = {"name": "pay", "args": {"amount": 7}, "id": "c1"}
+        stage.model("ada", reply=_pays_once(call))
+        council = written(stage, deliberation={"method": "none"}, tools={"pay": {}})
+        council["characters"][0]["tools"] = ["pay"]
+        return council
+    stage.model("brush")
+    models = {name: voice(stage, name) for name in ("ada", "boris", "clara", "pen", "brush")}
+    return written(stage, models=models, painter={"model": "brush"})
+
+
+def _pays_once(call: dict[str, Any]) -> Any:
+    def reply(body: dict[str, Any]) -> Any:
+        has_paid = any(message["role"] == "tool" for message in body["messages"])
+        return ANSWER if has_paid else Reply(None, tool_calls=[call])
+
+    return reply
+
+
+def run_once(council: dict[str, Any], place: str, question: str, result: str) -> None:
+    """Ask, or go on with what was asked; the answer is written when it is there."""
+
+    def pay(amount: int) -> str:
+        """Pay an amount."""
+        with Path(result).with_suffix(".paid").open("a") as till:
+            till.write(f"{amount}\n")
+        return f"paid {amount}"
+
+    async def main() -> None:
+        async with open_runs(place) as saver:
+            tools = {"pay": pay} if "tools" in council else {}
+            opened = OpenCouncil(load_council(council), saver, tools=tools)
+            config: Any = {"configurable": {"thread_id": "t"}}
+            begun = await opened.graph.aget_state(config)
+            values = begun.values
+            if not values or is_open(begun):
+                messages = None if values else [{"role": "user", "content": question}]
+                settings = CouncilContext(max_rounds=1) if messages else CouncilContext()
+                run = Run(opened, messages, thread="t", context=settings, traced=False)
+                values = await run.finish()
+            status = values["status"]
+            told = {
+                "text": values["messages"][-1].text,
+                "calls": status.usage.calls,
+                "rounds": status.rounds,
+                "messages": len(values["messages"]),
+            }
+            Path(result).write_text(json.dumps(told))
+
+    asyncio.run(main())
+
+
+def ask_in_turn(council: dict[str, Any], place: str, question: str, result: str) -> None:
+    """Put a question to the thread, whoever is answering in it; what the thread holds then."""
+
+    async def main() -> None:
+        async with open_runs(place) as saver:
+            opened = OpenCouncil(load_council(council), saver)
+            messages = [{"role": "user", "content": question}]
+            values = await Run(opened, messages, thread="t", traced=False).finish()
+            told = [(message.type, message.text) for message in values["messages"]]
+            Path(result).write_text(json.dumps(told))
+
+    asyncio.run(main())
+
+
+def spoken_by(call: Call) -> tuple[Any, ...]:
+    """What a call was for."""
+    body = call.body if isinstance(call.body, dict) else {}
+    turns = sum(message["role"] in ("assistant", "tool") for message in body.get("messages", []))
+    return call.path, call.model, bool(body.get("messages") and candidates(body)), turns
+
+
+@dataclass
+class Kills:
+    """What came of many questions that were killed on the way."""
+
+    questions: int = 0
+    kills: int = 0
+    calls: int = 0
+    wrong: list[str] = field(default_factory=list)
+    repeated: list[float] = field(default_factory=list)
+    """Of each finished call that was made again: seconds from its end to the kill."""
+    miscounted: list[tuple[int, int]] = field(default_factory=list)
+    """Calls in the status and in the log, where the status tells too few, or too many."""
+    paid_twice: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Finished calls that were paid twice although there was time to write them down."""
+        return sum(1 for age in self.repeated if age > HEARD)
+
+
+class Forks:
+    """Processes of their own that begin with everything imported."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["mom_council.tests.runs.kills"])
+
+    def start(self, act: Callable[..., None], *arguments: Any) -> Any:
+        """Begin a process that does this."""
+        process = self._context.Process(target=act, args=arguments, daemon=True)
+        process.start()
+        return process
+
+
+def kill_question(
+    forks: Forks, stage: Stage, kind: str, folder: Path, dice: random.Random, seen: Kills
+) -> None:
+    """Ask one question, kill it once or more, go on with it to its end, and look what was paid."""
+    council = council_of(kind, stage)
+    for script in stage.scripts.values():
+        script.latency = dice.uniform(0.01, 0.12)
+    stage.clear()
+    result, place = folder / "result.json", str(folder / "threads.db")
+    killed_at: list[float] = []
+    while not result.exists():
+        process = forks.start(run_once, council, place, QUESTIONS[kind], str(result))
+        if len(killed_at) < 3:
+            _wait_for_call(stage, len(stage.calls) + 1, process)
+            process.join(dice.uniform(0, 0.45))
+            if process.is_alive():
+                process.kill()
+                killed_at.append(time.monotonic())
+            process.join()
+        else:
+            process.join(_LONGEST)
+            assert process.exitcode == 0, f"a {kind} run did not come to its end"
+    _judge(stage, kind, result, killed_at, seen)
+
+
+def _wait_for_call(stage: Stage, calls: int, process: Any) -> None:
+    ends = time.monotonic() + _LONGEST
+    while process.is_alive() and len(stage.calls) < calls and time.monotonic() < ends:
+        process.join(0.005)
+
+
+def _judge(stage: Stage, kind: str, result: Path, killed: list[float], seen: Kills) -> None:
+    told, calls = json.loads(result.read_text()), stage.calls
+    seen.questions += 1
+    seen.kills += len(killed)
+    seen.calls += len(calls)
+    is_right = "Drawn from" in told["text"] if kind == "painter" else told["text"] == ANSWER
+    if not is_right or told["messages"] != 2:
+        seen.wrong.append(f"{kind}: {told}")
+    # A call whose request was announced and not sent yet is counted; there is one of them a model.
+    if not len(calls) <= told["calls"] <= len(calls) + 3 * len(killed):
+        seen.miscounted.append((told["calls"], len(calls)))
+    paid = result.with_suffix(".paid")
+    if paid.exists() and len(paid.read_text().split()) > 1:
+        seen.paid_twice += 1
+    ages: dict[tuple[Any, ...], float] = {}
+    for call in calls:
+        age = ages.get(spoken_by(call))
+        if age is not None:
+            seen.repeated.append(age)
+            if age > HEARD:
+                seen.wrong.append(f"{kind}: {spoken_by(call)} again, {age:.3f} s after its end")
+        if call.outcome == "done" and call.ended is not None:
+            # Of the process that asked: what ends after its kill was heard by nobody.
+            end = next((at for at in killed if at >= call.started), None)
+            if end is None or call.ended <= end:
+                ages[spoken_by(call)] = 0.0 if end is None else end - call.ended
+
+
+def try_kills(count: int, seed: int, kinds: Sequence[str] = (*QUESTIONS,)) -> dict[str, Kills]:
+    """Kill so many runs, of all kinds in turn; what came of it, by kind."""
+    dice, forks = random.Random(seed), Forks()
+    found = {kind: Kills() for kind in kinds}
+    number = 0
+    while sum(one.kills for one in found.values()) < count:
+        kind = kinds[number % len(kinds)]
+        with tempfile.TemporaryDirectory() as folder, Stage() as stage:
+            kill_question(forks, stage, kind, Path(folder), dice, found[kind])
+        number += 1
+    return found
+
+
+def race_once(forks: Forks, folder: Path, dice: random.Random) -> str:
+    """Two processes put a question to one thread; what is wrong afterwards, or nothing."""
+    with Stage() as stage:
+        council = council_of("votes", stage)
+        for script in stage.scripts.values():
+            script.latency = dice.uniform(0, 0.1)
+        place = str(folder / "threads.db")
+        both = []
+        for number in (1, 2):
+            result = str(folder / f"{number}.json")
+            both.append(forks.start(ask_in_turn, council, place, f"Question {number}?", result))
+            time.sleep(dice.uniform(0, 0.2))
+        for process in both:
+            process.join(_LONGEST)
+        if any(process.exitcode for process in both):
+            return f"a process ended with {[process.exitcode for process in both]}"
+        held = [json.loads((folder / f"{number}.json").read_text()) for number in (1, 2)]
+        longest = max(held, key=len)
+        asked = Counter(text for kind, text in longest if kind == "human")
+        if [kind for kind, _ in longest] != ["human", "ai"] * 2 or len(asked) != 2:
+            return f"the thread holds {longest}"
+        if len(stage.calls) != 2 * 7:
+            return f"{len(stage.calls)} calls for two questions of 7"
+    return ""
+
+
+def try_races(count: int, seed: int) -> list[str]:
+    """Race so often; what went wrong."""
+    dice, forks, faults = random.Random(seed), Forks(), []
+    for _ in range(count):
+        with tempfile.TemporaryDirectory() as folder:
+            if fault := race_once(forks, Path(folder), dice):
+                faults.append(fault)
+    return faults
+
+
+def main() -> None:
+    """Kill, race, and write down what was lost."""
+    parser = argparse.ArgumentParser(prog="kills", description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--races", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="put it into docs/reliability.md")
+    given = parser.parse_args()
+    found = try_kills(given.kills, given.seed)
+    faults = try_races(given.races, given.seed)
+    text = in_a_table(found, given.races, faults)
+    print(text, *faults, *(wrong for one in found.values() for wrong in one.wrong), sep="\n")
+    if given.write:
+        from mom_council.tests.reliability import write_section
+
+        write_section("kills", "Kills and two writers", f"{PROMISE}\n\n{text}")
+
+
+def in_a_table(found: dict[str, Kills], races: int, faults: list[str]) -> str:
+    """The counts, for the page."""
+    heads = ("question", "kills", "questions", "calls", "finished calls paid twice",
+             "wrong answers", "tools called twice", "counted otherwise than the log")  # fmt: skip
+    rows = [heads, ("---", *["---:"] * (len(heads) - 1))]
+    rows += [
+        (kind, one.kills, one.questions, one.calls, one.lost, len(one.wrong), one.paid_twice,
+         len(one.miscounted))
+        for kind, one in found.items()
+    ]  # fmt: skip
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    ages = sorted(age for one in found.values() for age in one.repeated)
+    longest = f", at most {ages[-1] * 1000:.0f} ms before it" if ages else ""
+    heard = (
+        f"{len(ages)} calls were made again whose answer had left the server just before the kill"
+        f"{longest}: it was on its way. More than {HEARD * 1000:.0f} ms count as paid twice. Load "
+        f"of the machine: {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores."
+    )
+    raced = f"Races of two processes for one thread: {races}; gone wrong: {len(faults)}."
+    return "\n".join([*lines, "", heard, "", raced])
+
+
+PROMISE = """Promise: a call whose answer has come is not made again, whatever kills the run; the
+answer is the one that would have come; what was cut off is counted; a tool that may have had an
+effect is not called twice; two programs never write one thread at once. Runs in processes of their
+own are ended by SIGKILL at random moments, up to three times a question, and gone on with; the
+server's log says what was paid. Again: `make kills N=200`, or `python -m
+mom_council.tests.runs.kills --kills 200 --races 40 --write`."""
+
+
+if __name__ == "__main__":
+    # Children shall not import the main module once more.
+    here = sys.modules["__main__"]
+    here.__spec__ = None
+    del here.__file__
+    import_module("mom_council.tests.runs.kills").main()
