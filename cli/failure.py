@@ -21,7 +21,7 @@ from mom_council.errors import (
     ThermalError,
 )
 from mom_council.redaction import redact
-from mom_council.runs.words import in_a_row, inert
+from mom_council.runs.words import in_a_row, inert, one_line
 
 ANSWERED = 0
 """An answer came, degraded or not; or the command did what it was to do."""
@@ -95,6 +95,43 @@ def may_cost(question: str) -> bool:
         return False
 
 
+def tell_faults(message: str) -> None:
+    """Write what is wrong with a council's file: each fault on its own line, with the file's line.
+
+    One fault stays on one line.
+    """
+    origin, _, rest = redact(message).partition(": ")
+    faults = [one_line(line) for line in inert(rest).splitlines() if line.strip()]
+    text = _text_of(origin)
+    if text is not None:
+        faults = [_with_line(fault, text) for fault in faults]
+    if len(faults) == 1:
+        say(f"mom: {one_line(origin)}: {faults[0]}")
+        return
+    say(f"mom: {one_line(origin)}: {len(faults)} faults")
+    for fault in faults:
+        say(f"  {fault}")
+
+
+def _text_of(origin: str) -> str | None:
+    """The text of a council's file; None where the message is about something else."""
+    if not origin.lower().endswith((".yaml", ".yml")):
+        return None
+    try:
+        with open(os.path.expanduser(origin), encoding="utf-8-sig") as file:  # noqa: PTH111, PTH123
+            return file.read(1_000_000)
+    except (OSError, ValueError):
+        return None
+
+
+def _with_line(fault: str, text: str) -> str:
+    from mom_council.councils.yaml import line_of
+
+    place, colon, _ = fault.partition(": ")
+    line = line_of(text, place) if colon and " " not in place else None
+    return f"line {line}: {fault}" if line else fault
+
+
 def tell_warnings() -> None:
     """Have the package's own warnings told as everything else is."""
     import logging
@@ -121,7 +158,12 @@ def refuse(
         thread: where the question is kept, if it is.
         about: further keys of the object's `error`.
     """
-    tell(message)
+    if kind in ("CouncilError", "UnknownNameError") and (
+        "\n" in message or _text_of(message.partition(": ")[0]) is not None
+    ):
+        tell_faults(message)
+    else:
+        tell(message)
     if as_json:
         error = {"type": kind, "message": redact(message), "exit_code": code, **about}
         write_json({"error": error, "thread": thread})

@@ -175,7 +175,7 @@ def thumb(
                 raise no_thread(name)
             return await rate(saver, name, up={"up": True, "down": False}.get(way))
 
-    print(f"learned something of {asyncio.run(run())} models")
+    print(f"updated {asyncio.run(run())} models")
 
 
 @app.command()

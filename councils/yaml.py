@@ -174,6 +174,30 @@ class _Loader(yaml.SafeLoader):
         return yaml.constructor.BaseConstructor.construct_mapping(self, node, deep)
 
 
+def line_of(text: str, place: str) -> int | None:
+    """The line of a YAML text on which a place such as `models.deep.fallbacks[0]` stands.
+
+    Of a place that is not there it is the line of what holds it; None: the text cannot be read.
+    """
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+    except yaml.YAMLError:
+        return None
+    line = None
+    for name, index in re.findall(r"([\w-]+)|\[(\d+)\]", place):
+        if isinstance(node, MappingNode):
+            pair = next((one for one in node.value if one[0].value == name), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, SequenceNode) and index and int(index) < len(node.value):
+            node = node.value[int(index)]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
 def _int(loader: _Loader, node: ScalarNode) -> int:
     return int(loader.construct_scalar(node))
 

@@ -76,7 +76,7 @@ class AnswerForm(Record):
             for tool in functions
         ]
         return (
-            "Whoever asks can run these tools. Where one is needed, say which, and with which "
+            "The caller can run these tools. Where one is needed, say which, and with which "
             "arguments:\n" + "\n".join(lines)
         )
 
@@ -90,7 +90,7 @@ class QuestionSettings(Record):
     min_rounds: Rounds | None = Field(
         default=None, description="rounds even when they agree at once"
     )
-    max_rounds: Rounds | None = Field(default=None, description="rounds at the most, 1 to 20")
+    max_rounds: Rounds | None = Field(default=None, description="maximum number of rounds, 1 to 20")
     threshold: Share | None = Field(default=None, description="share that counts as agreement")
     quorum: Share | None = Field(default=None, description="share of the seated that must answer")
     grace: float | None = Field(default=None, ge=0, description="seconds for stragglers")

@@ -58,7 +58,7 @@ class Seated(Record):
 
     kind: Literal["seated"] = "seated"
     round: int
-    rounds: int = Field(description="rounds at the most")
+    rounds: int = Field(description="maximum number of rounds")
     layer: int
     layers: int
     seated: tuple[str, ...]

@@ -13,7 +13,7 @@ class ThinkingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rounds: int = Field(default=5, ge=2, le=20, description="rounds at the most")
+    rounds: int = Field(default=5, ge=2, le=20, description="maximum number of rounds")
     threshold: Share = Field(default=0.7, description="share of the vote that ends it")
     early_stop: bool = Field(default=True, description="stop once they agree; off: all rounds")
     method: MethodName | None = Field(

@@ -184,7 +184,7 @@ class RetrievalSettings(BaseModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
         description="a folder in `documents/` of the data directory, or one named in MOM_DOCUMENTS",
     )
-    passages: int = Field(default=4, ge=1, le=50, description="quoted at the most")
+    passages: int = Field(default=4, ge=1, le=50, description="maximum number of passages quoted")
     size: int = Field(default=1200, ge=200, le=20_000, description="characters of a passage")
 
 

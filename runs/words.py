@@ -190,7 +190,7 @@ def heat(event: Heat) -> str:
     """What the hardware is waiting for."""
     return (
         f"{one_line(event.device) or 'The GPU'} is at {event.celsius or 0:g} °C; waiting for "
-        f"{event.resume:g} °C, {event.remaining:.0f} s at the most"
+        f"{event.resume:g} °C, at most {event.remaining:.0f} s"
     )
 
 

@@ -22,7 +22,7 @@ _LEFT = {
     "use_gpu": "the first GPU that there is, is taken",
     "batch_size": "questions are asked one by one; mom batch --concurrency asks several at a time",
     "device_map": "a model lies on one device: device: cuda:1, or the first GPU that there is",
-    "torch_dtype": "whoever serves the model decides that",
+    "torch_dtype": "the server of the model decides that",
     "trust_remote_code": "code that comes with a model's weights is not run",
 }
 

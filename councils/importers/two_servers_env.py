@@ -22,7 +22,7 @@ _REASONS = {
     "OPENSEARCH": "searching documents is an extension's affair",
     "DB_": "threads are kept where --db or MOM_DATABASE says: postgresql://user@host/name",
     "POSTGRES": "threads are kept where --db or MOM_DATABASE says: postgresql://user@host/name",
-    "INFERENCE": "whoever starts the llama.cpp server tells it this",
+    "INFERENCE": "it is set where the llama.cpp server is started",
 }
 
 

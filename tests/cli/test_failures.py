@@ -175,3 +175,25 @@ def test_the_command_prints_it_and_asks_nobody(mom: Mom, stage: Stage, council_f
     assert "synthesizer" in planned.out
     assert "in all" in planned.out
     assert not stage.calls
+
+
+def test_each_fault_of_a_council_file_has_its_own_line_and_the_files(
+    mom: Mom, tmp_path: Path
+) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(
+        "name: x\nmodels:\n  a: {provider: ollama, modle: b}\ncharacters:\n"
+        "  - {name: A, model: a}\n  - {name: B, modal: a}\nsynthesizer: {model: a}\nfoo: 1\n"
+    )
+    called = mom("councils", "check", str(file))
+    assert called.code == 3
+    head, *faults = called.err.splitlines()
+    assert head == f"mom: {file}: 3 faults"
+    assert faults[0] == "  line 3: models.a.modle: unknown key; did you mean 'model'?"
+    assert faults[1].startswith("  line 6: characters[1].modal: unknown key; did you mean 'model'?")
+    assert faults[2].startswith("  line 8: foo: unknown key")
+    file.write_text(
+        "name: x\nmodels:\n  a: {provider: ollama, modle: b}\n"
+        "characters: [{name: A, model: a}]\nsynthesizer: {model: a}\n"
+    )
+    mom("councils", "check", str(file)).refuses(3, "bad.yaml: line 3: models.a.modle: unknown key")

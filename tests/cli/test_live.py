@@ -215,7 +215,7 @@ def test_absences_votes_and_heat_are_told() -> None:
                 state="waiting", celsius=81, device="GPU 0", limit=75, resume=68, remaining=60
             )
         )
-        assert "GPU 0 is at 81 °C; waiting for 68 °C, 60 s at the most" in window.picture()[-1]
+        assert "GPU 0 is at 81 °C; waiting for 68 °C, at most 60 s" in window.picture()[-1]
         window.tell(events.Polled(round=1, voters=("Ada", "Boris")))
         late = Absence(character="Boris", reason="late", stage="vote")
         window.tell(events.Missed(absence=late))

@@ -244,7 +244,7 @@ def test_a_settings_form_can_be_drawn_from_what_is_described(stage: Stage) -> No
     assert deep.settings == {"rounds": 3}
     assert deep.settings_schema
     assert deep.settings_schema["properties"]["rounds"]["maximum"] == 20
-    assert deep.settings_schema["properties"]["rounds"]["description"] == "rounds at the most"
+    assert deep.settings_schema["properties"]["rounds"]["description"] == "maximum number of rounds"
     assert (formed.kind, formed.description) == ("given", "Has a schema of its own.")
     assert formed.settings_schema == Formed.Settings
     assert "no extension 'missing'" in missing.problem
