@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import mimetypes
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -80,8 +82,64 @@ def read_pictures(files: Sequence[Path]) -> list[dict[str, Any]]:
             reason = error.strerror or type(error).__name__
             raise typer.BadParameter(f"--image: {str(file)!r} cannot be read: {reason}") from None
         except PictureError as error:
-            raise typer.BadParameter(f"--image: {error}") from None
+            other = "; another kind of file goes with --file"
+            raise typer.BadParameter(f"--image: {error}{other}") from None
     return blocks
+
+
+def read_files(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Files of any kind, as they are sent: pictures as pictures, text as text.
+
+    Raises:
+        typer.BadParameter: one cannot be read, or is too large, or there are too many.
+    """
+    blocks: list[dict[str, Any]] = []
+    if len(files) > _MOST_FILES:
+        raise typer.BadParameter(f"--file: {len(files)} files, and at most {_MOST_FILES} are taken")
+    for file in files:
+        kind = mimetypes.guess_type(file.name)[0] or ""
+        if kind in _PICTURES:
+            blocks += read_pictures([file])
+            continue
+        try:
+            with file.expanduser().open("rb") as opened:
+                content = opened.read(_MOST_BYTES + 1)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise typer.BadParameter(f"--file: {str(file)!r} cannot be read: {reason}") from None
+        if len(content) > _MOST_BYTES:
+            most = f"{_MOST_BYTES // 1_000_000} MB"
+            raise typer.BadParameter(
+                f"--file: {str(file)!r} is too large; at most {most} are taken"
+            )
+        blocks.append(_file_block(file, kind, content))
+    return blocks
+
+
+_MOST_FILES = 8
+_MOST_BYTES = 20_000_000
+_PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif")
+
+
+def _file_block(file: Path, kind: str, content: bytes) -> dict[str, Any]:
+    """A file as a message's content block."""
+    try:
+        text = "" if b"\x00" in content else content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = ""
+    if len(text) > LONGEST:
+        raise typer.BadParameter(
+            f"--file: {str(file)!r} has {len(text):,} characters and at most {LONGEST:,} are taken"
+        )
+    if text and not kind.startswith("text/"):
+        kind = "text/plain"
+    data = base64.b64encode(content).decode("ascii")
+    return {
+        "type": "file",
+        "mime_type": kind or "application/octet-stream",
+        "base64": data,
+        "filename": file.name,
+    }
 
 
 def context(
@@ -183,6 +241,17 @@ Image = Annotated[
 ]
 
 
+File = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--file",
+        metavar="PATH",
+        help="A file that goes with the question: text is read, and what no model can read is "
+        "named. May be given often.",
+    ),
+]
+
+
 Plan = Annotated[
     bool,
     typer.Option(
@@ -200,6 +269,7 @@ def ask(
     thread: Thread = None,
     continue_: Continue = False,
     image: Image = None,
+    file: File = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     full: options.Full = False,
@@ -221,8 +291,8 @@ def ask(
     weights, and else three tiny models that come with the package. `mom models` lists them.
     """
     show = options.choose_show(json=json, quiet=quiet, debug=debug, full=full)
-    pictures = read_pictures(image or ())
-    text = read_question(question, optional=bool(pictures))
+    attached = [*read_pictures(image or ()), *read_files(file or ())]
+    text = read_question(question, optional=bool(attached))
     method = method_named(method)
     name = options.thread_named(thread) if thread is not None else None
     if continue_ and name is not None:
@@ -235,7 +305,7 @@ def ask(
         _show_plan(text, named, settings, as_json=json)
         return
     with Session(named, db=db, show=show, thread=name, newest=continue_) as session:
-        code = session.ask(text, settings, pictures)
+        code = session.ask(text, settings, attached)
     raise typer.Exit(code)
 
 

@@ -53,6 +53,40 @@ def test_a_file_that_is_no_picture_is_refused_before_anything_is_asked(
     assert not stage.calls
 
 
+def test_no_picture_given_as_one_is_told_of_the_option_for_files(
+    mom: Mom, stage: Stage, seeing: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 none")
+    mom("ask", "Why?", "-i", str(tmp_path / "a.pdf"), "-c", seeing).refuses(2, "--image", "--file")
+
+
+def test_a_text_file_goes_into_the_question_and_a_picture_file_is_a_picture(
+    mom: Mom, stage: Stage, seeing: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bill.csv").write_text("item,price\ntea,4\nbread,3\n")
+    (tmp_path / "a.png").write_bytes(drawing("red", "blue"))
+    files = ["--file", str(tmp_path / "bill.csv"), "--file", str(tmp_path / "a.png")]
+    assert mom("ask", "What does it cost?", *files, "-c", seeing).code == 0
+    content: Any = stage.calls_to("ada")[0].body["messages"][-1]["content"]
+    assert [block["type"] for block in content] == ["text", "image_url"]
+    assert "bread,3" in content[0]["text"]
+
+
+def test_a_file_that_nobody_reads_is_named(
+    mom: Mom, stage: Stage, seeing: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7 \x00\xff")
+    asked = mom("ask", "What is in it?", "--file", str(tmp_path / "a.pdf"), "-c", seeing, "--json")
+    assert asked.code == 0
+    assert any("a.pdf" in note for note in asked.object["status"]["notes"])
+    assert "nobody here can read it" in said(stage.calls_to("ada")[0].body)
+
+
+def test_a_file_that_is_not_there_is_refused(mom: Mom, stage: Stage, seeing: str) -> None:
+    mom("ask", "Why?", "--file", "none.txt", "-c", seeing).refuses(2, "--file", "No such file")
+    assert not stage.calls
+
+
 @pytest.fixture
 def studio(stage: Stage, council_file: File) -> str:
     """The file of a council that draws."""
