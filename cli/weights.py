@@ -145,6 +145,73 @@ def fit(
 
 
 @app.command()
+def ask(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A recording; it needs no gold answers.")
+    ],
+    council: Annotated[
+        str | None,
+        typer.Option(
+            "--council",
+            "-c",
+            metavar="NAME|FILE",
+            help="The council to fit; all models that were recorded, if left out.",
+        ),
+    ] = None,
+    number: Annotated[int, typer.Option(min=1, max=100, help="Questions at most.")] = 10,
+    kind: Annotated[
+        str, typer.Option(help="The kind of question; as the recording says, if left out.")
+    ] = "",
+) -> None:
+    """Ask you for the right answers to the questions that teach most about a council.
+
+    They are written into the recording, and the council is fitted to them and to how its models
+    agree on all the others. Ten answers are worth most of what hundreds are.
+    """
+    from mom_council.councils.loader import load_council
+    from mom_council.councils.recording import load_recording, write_recording
+    from mom_council.evals.fitting import columns, judge, most_informative, teach
+    from mom_council.models.ledger import Ledger
+    from mom_council.runs.words import inert
+
+    loaded = load_council(council) if council is not None else None
+    questions = list(load_recording(file))
+    recorded = dict.fromkeys(name for one in questions for name in one.models)
+    seats = [*recorded] if loaded is None else columns(loaded, questions)
+    asked = most_informative(questions, seats, number)
+    if not asked:
+        print("There is no question without a gold answer on which the models differ.")
+    for at, question in enumerate(asked, 1):
+        answers = [question.models[seat].ans for seat in seats if seat in question.models]
+        options = list(dict.fromkeys(one for one in answers if one is not None))
+        print(inert(f"\n{at} of {len(asked)}: {question.question}"))
+        for label, text in enumerate(question.options or ()):
+            print(inert(f"   ({chr(ord('A') + label)}) {text}"))
+        for at_option, option in enumerate(options, 1):
+            print(inert(f"  {at_option}. {option}  ({answers.count(option)} of {len(answers)})"))
+        said = typer.prompt(
+            "Which is right? Its number, or the answer after '='; nothing skips, q ends",
+            default="",
+            show_default=False,
+        ).strip()
+        if said == "q":
+            break
+        right = said[1:].strip() if said.startswith("=") else _option(said, options)
+        if right:
+            questions[questions.index(question)] = judge(question, right)
+            write_recording(file, questions)
+    if not any(one.gold is not None for one in questions):
+        return
+    learned = teach(Ledger(), file, council=loaded, kind=kind, fold=None)
+    print(f"learned from {learned.answers} answers; mom weights show has the result")
+
+
+def _option(said: str, options: list[str]) -> str:
+    """The answer of that number; empty where there is none."""
+    return options[int(said) - 1] if said.isdigit() and 0 < int(said) <= len(options) else ""
+
+
+@app.command()
 def thumb(
     way: Annotated[Way, typer.Argument(help="up: the answer was right; down: it was wrong.")],
     thread: Annotated[

@@ -22,7 +22,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from mom_council.councils.recording import Fold, RecordedQuestion, load_recording
 from mom_council.councils.schema import Council
 from mom_council.errors import UnknownNameError
-from mom_council.evals.sheet import Sheet, lay_out, leaders, voter_weights
+from mom_council.evals.sheet import Sheet, lay_out, leaders, tally, voter_weights
 from mom_council.models.ledger import Ledger, Outcome, kind_of, name_of
 from mom_council.records import AnswerKind, Proposal
 from mom_council.runs.threads import read_values
@@ -39,7 +39,7 @@ from mom_council.voting.prior import (
     sharpen,
     shipped_prior,
 )
-from mom_council.voting.reading import are_same, read_answer, read_value
+from mom_council.voting.reading import Answer, are_same, read_answer, read_value
 from mom_council.voting.weights import LearnedVote, VoteCase, choose_pull, learn, temper
 
 
@@ -270,7 +270,7 @@ def _of(case: VoteCase, panel: frozenset[int]) -> VoteCase:
 _LARGEST = 16
 """Models of a panel that is fitted without being named; of more, a council says which."""
 _LEAST = 20
-"""Questions without which nothing is fitted: two numbers and a correction need some."""
+"""Questions without which nothing is fitted for any panel: two numbers need some."""
 
 
 class Learned(NamedTuple):
@@ -303,14 +303,14 @@ def teach(
         UnknownNameError: a model of the council is not in the recording.
     """
     answers = ledger.fit(path, fold=fold, kind=kind)
-    judged = [q for q in load_recording(path) if q.gold is not None and fold in (None, q.fold)]
-    if len(judged) < _LEAST:
-        return Learned(answers, ())
+    chosen = [q for q in load_recording(path) if fold in (None, q.fold)]
+    judged = [q for q in chosen if q.gold is not None]
+    unjudged = [q for q in chosen if q.gold is None]
     kinds = {kind or kind_of(question) for question in judged}
     sort = kinds.pop() if len(kinds) == 1 else "general"
     known = dict.fromkeys(name for question in judged for name in question.models)
     fits = []
-    if len(known) > 1:
+    if len(known) > 1 and len(judged) >= _LEAST:
         fits.append(fit_any(sheet_of(judged, [*known]), sort))
     seats = [*known] if council is None else columns(council, judged)
     if 1 < len(seats) <= _LARGEST or council is not None:
@@ -318,10 +318,51 @@ def teach(
         if council is not None:
             names = [council.models[council.character(one).model] for one in council.seats[0]]
             sheet = replace(sheet, models=tuple(map(name_of, names)))
-        fits.append(fit_panel(sheet, sort))
+        unlabelled: Counter[Row] = Counter(x.said for x in lay_out(unjudged, seats).lines)
+        fits.append(fit_panel(sheet, sort, unlabelled=unlabelled))
     for one in fits:
         ledger.keep(one, origin=Path(path).name)
     return Learned(answers, tuple(fits))
+
+
+def most_informative(
+    questions: Sequence[RecordedQuestion], seats: Sequence[str], number: int = 10
+) -> list[RecordedQuestion]:
+    """The questions without a gold answer whose answer would teach most about a panel.
+
+    Those on which the votes, weighed by agreement, are closest: there a person's answer says most
+    about who is to be believed. Where all say the same it says next to nothing.
+    """
+    open_ = [one for one in questions if one.gold is None]
+    rows = {one.id: line.said for one, line in zip(open_, lay_out(open_, seats).lines, strict=True)}
+    split = [one for one in open_ if len({*rows[one.id]} - {None}) > 1]
+    if not split:
+        return []
+    known = measure_agreement(Counter(rows.values()))
+    weights = safe_weights(known.rates, known.options, known.witnesses)
+
+    def lead(one: RecordedQuestion) -> float:
+        first, second, *_ = sorted(tally(rows[one.id], weights).values(), reverse=True)
+        return (first - second) / sum(weights)
+
+    return sorted(split, key=lead)[:number]
+
+
+def judge(question: RecordedQuestion, right: str) -> RecordedQuestion:
+    """The question with a gold answer, and who of the models had given it."""
+    gold = read_value(right)
+    models = {
+        name: answer.model_copy(update={"ok": int(_equals(answer.ans, right, gold))})
+        for name, answer in question.models.items()
+    }
+    return question.model_copy(update={"gold": right, "models": models})
+
+
+def _equals(answer: str | None, right: str, gold: Answer | None) -> bool:
+    if answer is None:
+        return False
+    read = read_value(answer)
+    return answer == right or bool(read and gold and are_same(read, gold))
 
 
 def sheet_of(questions: Sequence[RecordedQuestion], seats: Sequence[str]) -> Sheet:

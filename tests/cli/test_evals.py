@@ -11,7 +11,13 @@ from typer.testing import CliRunner, Result
 
 from mom_council.cli import evals, weights
 from mom_council.councils.loader import load_council, to_yaml
-from mom_council.councils.recording import RecordingError, load_recording
+from mom_council.councils.recording import (
+    RecordedQuestion,
+    RecordingError,
+    load_recording,
+    read_recording,
+)
+from mom_council.models.ledger import Ledger
 from mom_council.tests.cli.conftest import Mom
 from mom_council.tests.evals.recorded import kept, replayed, sums
 from mom_council.tests.graph.desk import desk, seat
@@ -173,3 +179,28 @@ def test_checks_that_a_file_holds_run_once_it_is_trusted(
     assert mark.read_text() == "mine", "what it is allowed to do, it does in the sandbox"
     data.write_text(data.read_text().replace("f.", "g."))
     assert mom("eval", str(council), str(data), "--samples", "0").code == 3
+
+
+def test_ten_answers_of_a_person_fit_a_council_without_any_other_gold(
+    council: Path, tmp_path: Path
+):
+    path = kept(tmp_path / "blind.jsonl", [_blind(one) for one in sums(60)])
+    seen = {one.question: one for one in read_recording(path)}
+    said = "\n".join(["9", "=" + "0", "", *["1"] * 6, "q"]) + "\n"
+    called = CliRunner().invoke(
+        app, ["weights", "ask", str(path), "-c", str(council)], input=said, catch_exceptions=False
+    )
+    assert called.exit_code == 0, called.output
+    assert "1 of 10: " in called.stdout
+    judged = [one for one in read_recording(path) if one.gold is not None]
+    assert 6 <= len(judged) <= 8
+    for one in judged:
+        assert all(a.ok == (a.ans == one.gold) for a in one.models.values() if a.ans)
+        assert len({a.ans for a in seen[one.question].models.values()}) > 1
+    (fitted,) = (one for one in Ledger().fits() if one.models)
+    assert (fitted.few, fitted.questions) == (True, len(judged))
+
+
+def _blind(one: RecordedQuestion) -> RecordedQuestion:
+    models = {name: answer.model_copy(update={"ok": 0}) for name, answer in one.models.items()}
+    return one.model_copy(update={"gold": None, "models": models})
