@@ -4,8 +4,8 @@
 
 For each recording it draws panels of five: `mixed` ones, of which one model stands far above the
 others' mean, and `uniform` ones of similar models. Agreement is measured on one fold without its
-gold answers, and scored on the other. Where crowd-kit is installed, its two Dawid-Skene models
-stand beside ours: they see the answers of the scored fold too, without labels.
+gold answers, and scored on the other. Where crowd-kit is installed, its Dawid-Skene model stands
+beside ours: it sees the answers of the scored fold too, without labels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SIZE = 5
 _TRIES = 20_000
 _DRAWS = 3
 """Times that twenty labels are drawn."""
-_CROWD_KIT = ("OneCoinDawidSkene", "DawidSkene")
+_CROWD_KIT = ("DawidSkene",)
 
 Columns = dict[str, list[float]]
 """Way -> for each panel, accuracy above the plain majority."""

@@ -206,9 +206,9 @@ def ask(
     print(f"learned from {learned.answers} answers; mom weights show has the result")
 
 
-def _option(said: str, options: list[str]) -> str:
+def _option(reply: str, options: list[str]) -> str:
     """The answer of that number; empty where there is none."""
-    return options[int(said) - 1] if said.isdigit() and 0 < int(said) <= len(options) else ""
+    return options[int(reply) - 1] if reply.isdigit() and 0 < int(reply) <= len(options) else ""
 
 
 @app.command()

@@ -16,8 +16,8 @@ An agreement rate is no probability to be right: it lay 0.03 to 0.30 above it. I
 never a confidence.
 
 Sources: A. P. Dawid and A. M. Skene, "Maximum Likelihood Estimation of Observer Error-Rates Using
-the EM Algorithm", Applied Statistics 28 (1979), whose first step this is; crowd-kit's models of it
-stand beside it in `benchmarks.label_free`.
+the EM Algorithm", Applied Statistics 28 (1979), whose first step this is; crowd-kit's model
+stands beside it in `benchmarks.label_free`.
 """
 
 from __future__ import annotations
