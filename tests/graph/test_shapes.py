@@ -7,9 +7,13 @@ server's cells (`langgraph dev`, RemoteGraph) stand in `tests/test_studio.py`.
 from __future__ import annotations
 
 import operator
+import os
+import subprocess
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -184,3 +188,42 @@ async def test_giving_up_raises_the_error(stage: Stage, shape: Any) -> None:
     await waiting(graph, question())
     with pytest.raises(Exception, match="none of the 3 models answered"):
         await graph.ainvoke(Command(resume="give_up"), CONFIG)
+
+
+STRICT = """
+import asyncio, logging, sys
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import START, MessagesState, StateGraph
+from mom_council import council, open_checkpointer
+logging.basicConfig(level=logging.WARNING)
+
+async def two_questions(saver):
+    parent = StateGraph(MessagesState)
+    parent.add_node("council", council("demo"))
+    parent.add_edge(START, "council")
+    for thread, graph in (
+        ("bare", council("demo", checkpointer=saver)), ("parent", parent.compile(saver))
+    ):
+        config = {"configurable": {"thread_id": thread}}
+        for text in ("What is 17 + 25?", "Is 42 even?"):
+            result = await graph.ainvoke({"messages": [("user", text)]}, config)
+        print(thread, len(result["messages"]), type(result.get("status")).__name__)
+
+async def main():
+    async with open_checkpointer(sys.argv[1] + "/ours.db") as saver:
+        await two_questions(saver)
+    async with AsyncSqliteSaver.from_conn_string(sys.argv[1] + "/theirs.db") as saver:
+        await two_questions(saver)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strict", ["true", "false"])
+def test_threads_are_read_in_strict_mode_and_without_a_warning(tmp_path: Path, strict: str) -> None:
+    env = {**os.environ, "LANGGRAPH_STRICT_MSGPACK": strict}
+    command = [sys.executable, "-c", STRICT, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert ended.stderr == ""
+    assert ended.stdout.split() == ["bare", "4", "Status", "parent", "4", "NoneType"] * 2
