@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts soak bench budgets kills picture screenshot recording house layout constraints package clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts soak bench budgets kills picture screenshot recording house layout constraints package supply clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -103,6 +103,9 @@ package: .venv/.developing  ## build the wheel into dist/
 	@rm -rf build  # what lies there from before would go into the wheel, and mypy reads it
 	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
 	@rm -rf build
+
+supply: .venv/.developing  ## build and install the archives into empty environments; licences, known weaknesses
+	@.ci/supply
 
 clean:  ## remove the environment and everything that was built
 	rm -rf .venv .venv-newest .venv-oldest .typed build dist *.egg-info .coverage* .pytest_cache .mypy_cache .ruff_cache

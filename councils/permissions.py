@@ -175,7 +175,7 @@ def _of_server(name: str, server: Server) -> Iterator[Permission]:
 
 
 def _of_files(council: Council) -> Iterator[Permission]:
-    if council.prompts not in ("standard", "short"):
+    if council.prompts not in ("standard", "short", "tiny"):
         yield Permission(f"takes its prompts from the folder {_whole(council.prompts)}")
     if council.prices is not None:
         yield Permission(f"reads prices from {_whole(council.prices)}")

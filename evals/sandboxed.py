@@ -40,7 +40,7 @@ def main() -> None:
     isolation["limit"](seconds, megabytes, file_megabytes)
     os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     isolated = {"namespaces", "root"} <= layers or {"landlock", "seccomp"} <= layers
-    line = Line(sock)
+    line = MessageLine(sock)
     if role == "answer":
         os.close(verdict)
         line.send({"isolated": isolated})
@@ -59,7 +59,7 @@ def main() -> None:
 # -- the line between the two ---------------------------------------------------------------------
 
 
-class Line:
+class MessageLine:
     """Messages over a socket: a length, then JSON."""
 
     def __init__(self, number: int) -> None:
@@ -175,7 +175,7 @@ def named(kind: type) -> tuple[str, str]:
     return kind.__name__, next(bases, "Exception")
 
 
-def told(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """An error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:250]}".rstrip()
 
@@ -186,7 +186,7 @@ def told(error: BaseException) -> str:
 class Served:
     """What a model wrote, run once, and then asked over the line."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: MessageLine) -> None:
         self._line, self._values = line, Values()
         self._names: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
 
@@ -195,7 +195,7 @@ class Served:
         try:
             exec(compile(text, "answer", "exec"), self._names)  # noqa: S102 - what it is for
         except BaseException as error:
-            self._line.send({"failed": told(error)})
+            self._line.send({"failed": error_line(error)})
             return
         self._line.send({"ready": True})
         while (message := self._line.receive()) is not None:
@@ -249,31 +249,31 @@ class Served:
 class Remote:
     """Something of the answer's; whatever is done with it is done over there."""
 
-    def __init__(self, asked: Asked, number: int) -> None:
-        object.__setattr__(self, "_asked", asked)
+    def __init__(self, process: AnswerProcess, number: int) -> None:
+        object.__setattr__(self, "_process", process)
         object.__setattr__(self, "_number", number)
 
     def __call__(self, *args: Any, **more: Any) -> Any:
         """Call it."""
-        return self._asked.ask("call", self, *args, **more)
+        return self._process.ask("call", self, *args, **more)
 
     def __getattr__(self, name: str) -> Any:
         """One of its attributes."""
-        return self._asked.ask("getattr", self, name)
+        return self._process.ask("getattr", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._asked.ask("setattr", self, name, value)
+        self._process.ask("setattr", self, name, value)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._asked.ask("iter", self))
+        return iter(self._process.ask("iter", self))
 
     def __next__(self) -> Any:
-        return self._asked.ask("next", self)
+        return self._process.ask("next", self)
 
     def __eq__(self, other: object) -> bool:
         # Only two things of the answer's are compared over there: with a plain value of the
         # check's, an object that says it equals everything would pass.
-        return isinstance(other, Remote) and bool(self._asked.ask("eq", self, other))
+        return isinstance(other, Remote) and bool(self._process.ask("eq", self, other))
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -282,12 +282,12 @@ class Remote:
         return int(self._number)
 
     def __instancecheck__(self, other: object) -> bool:
-        return isinstance(other, Remote) and bool(self._asked.ask("isinstance", other, self))
+        return isinstance(other, Remote) and bool(self._process.ask("isinstance", other, self))
 
 
 def _forward(name: str, what: str, make: Callable[[Any], Any] = lambda value: value) -> None:
     def method(self: Remote, *args: Any) -> Any:
-        return make(self._asked.ask(what, self, *args))
+        return make(self._process.ask(what, self, *args))
 
     setattr(Remote, f"__{name}__", method)
 
@@ -315,10 +315,10 @@ def _change(value: Any, new: Any) -> None:
         (value.extend if isinstance(value, list | collections.deque) else value.update)(new)
 
 
-class Asked:
+class AnswerProcess:
     """The answer's process, as the check asks it."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: MessageLine) -> None:
         self._line, self._values = line, Values()
 
     def ask(self, what: str, *args: Any, **more: Any) -> Any:
@@ -354,32 +354,32 @@ class Asked:
             function = self._values.kept[message["callback"]]
             return {"value": self._packed(function(*args))}
         except Exception as error:
-            return {"error": told(error)}
+            return {"error": error_line(error)}
 
 
-class Names(dict[str, Any]):
+class CheckNames(dict[str, Any]):
     """The check's names: its own first, then the answer's."""
 
-    asked: Asked
+    process: AnswerProcess
 
     def __missing__(self, name: str) -> Any:
-        return self.asked.ask("name", name)
+        return self.process.ask("name", name)
 
 
-def check(line: Line, text: str) -> dict[str, Any]:
+def check(line: MessageLine, text: str) -> dict[str, Any]:
     """Run the check against the answer; how it ended."""
     began = line.receive()
     if began is None:
         return {"ok": False, "why": ""}
     if "ready" not in began:
         return {"ok": False, "why": str(began.get("failed", ""))[:300]}
-    names = Names({"__name__": "__main__", "__builtins__": builtins.__dict__})
-    names.asked = Asked(line)
+    names = CheckNames({"__name__": "__main__", "__builtins__": builtins.__dict__})
+    names.process = AnswerProcess(line)
     try:
         exec(compile(text, "check", "exec"), names)  # noqa: S102 - what it is for
     except BaseException as error:
         # SystemExit too: who leaves before the end of the check has not passed it.
-        return {"ok": False, "why": told(error)}
+        return {"ok": False, "why": error_line(error)}
     return {"ok": True, "why": ""}
 
 
