@@ -12,6 +12,7 @@ subgraph it is the parent's.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -148,6 +149,17 @@ _PLACES: dict[str, tuple[str | None, str]] = {
     "max_seconds": ("budget", "seconds"),
     "max_usd": ("budget", "usd"),
 }
+
+
+_BEGAN = time.time() - time.monotonic()
+
+
+def steady_time() -> float:
+    """Epoch seconds as this process has them by its monotonic clock.
+
+    A wall clock that is set meanwhile neither ends a question nor makes it seem longer.
+    """
+    return _BEGAN + time.monotonic()
 
 
 def context_of(runtime: Runtime[Any] | None) -> CouncilContext:

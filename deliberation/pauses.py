@@ -11,7 +11,6 @@ package raise it in every case.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from langgraph.errors import GraphInterrupt
 from langgraph.types import Overwrite, interrupt
 
 from mom_council.councils.schema import Council
-from mom_council.deliberation.context import QuestionSettings
+from mom_council.deliberation.context import QuestionSettings, steady_time
 from mom_council.deliberation.selectors import current_turn, exceeded_budget, total_usage
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, MixtureError, QuorumError, ThermalError
@@ -141,4 +140,4 @@ def renewed_budget(state: CouncilState, council: Council, calls: int) -> Council
     if budget.usd is not None:
         limits["max_usd"] = (used.usd or 0.0) + budget.usd
     settings = state.get("settings") or QuestionSettings()
-    return {"asked_at": time.time(), "settings": settings.model_copy(update=limits)}
+    return {"asked_at": steady_time(), "settings": settings.model_copy(update=limits)}

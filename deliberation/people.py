@@ -28,7 +28,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 from langgraph.types import Command, interrupt
 
-from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.context import CouncilContext, context_of, steady_time
 from mom_council.deliberation.events import Speaker
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.capabilities import IN_WORDS
@@ -192,7 +192,7 @@ async def attend(
             resume={one.id: text for one, text in zip(people, answers, strict=True)}
         )
         if isinstance(context, CouncilContext):  # time that a person took is not the question's
-            context = context.model_copy(update={"resumed_at": time.time()})
+            context = context.model_copy(update={"resumed_at": steady_time()})
 
 
 async def _in_time(

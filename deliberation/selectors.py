@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mom_council.councils.schema import Council
-from mom_council.deliberation.context import CouncilContext, QuestionSettings
+from mom_council.deliberation.context import CouncilContext, QuestionSettings, steady_time
 from mom_council.deliberation.conversation import question_text
 from mom_council.deliberation.state import CouncilState, Seating
 from mom_council.models.prices import charged_account
@@ -376,7 +375,7 @@ def remaining_seconds(
     if council.budget.seconds is None:
         return None
     begun = max(state["asked_at"], context.resumed_at or 0.0)
-    return max(0.0, council.budget.seconds - (time.time() - begun))
+    return max(0.0, council.budget.seconds - (steady_time() - begun))
 
 
 def reader_seconds(state: CouncilState, council: Council, context: CouncilContext) -> float | None:

@@ -5,12 +5,12 @@ The honest label on an answer: who spoke, who was missing, how the vote went, wh
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import conversation, selectors
+from mom_council.deliberation.context import steady_time
 from mom_council.deliberation.state import CouncilState
 from mom_council.records import Absence, AnswerFinish, Proposal, Segment, Status, Verdict
 from mom_council.voting.dissent import (
@@ -139,7 +139,7 @@ def build_status(
         written_by=written.by,
         finish=written.finish,
         usage=sum((s.usage for s in written.segments), selectors.total_usage(state)),
-        seconds=round(time.time() - state["asked_at"], 3),
+        seconds=round(max(0.0, steady_time() - state["asked_at"]), 3),
     )
 
 

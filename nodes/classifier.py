@@ -18,7 +18,7 @@ from mom_council.deliberation.ask_model import (
     compose_messages,
     failed_segment,
 )
-from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.context import CouncilContext, context_of, steady_time
 from mom_council.deliberation.conversation import explicit_route, question_text
 from mom_council.deliberation.events import Noted, Routed, Speaker, emit
 from mom_council.deliberation.selectors import reader_seconds
@@ -53,7 +53,7 @@ async def classifier(
     then text. A council without a painter only listens for the command.
     """
     text = question_text(state)
-    state = {**state, "asked_at": time.time()}
+    state = {**state, "asked_at": steady_time()}
     cleared: CouncilUpdate = {
         "asked_at": state["asked_at"],
         "annotation": Annotation(),

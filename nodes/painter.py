@@ -18,7 +18,7 @@ from mom_council.deliberation.ask_model import (
     compose_messages,
     failed_segment,
 )
-from mom_council.deliberation.context import CouncilContext, context_of
+from mom_council.deliberation.context import CouncilContext, context_of, steady_time
 from mom_council.deliberation.events import (
     Answered,
     Finished,
@@ -203,7 +203,7 @@ def _answer(
         notes=(*(note.text for note in selectors.notes_of(state)), *words.notes),
         written_by=by,
         usage=sum((one.usage for one in words.segments), selectors.total_usage(state)),
-        seconds=round(time.time() - state["asked_at"], 3),
+        seconds=round(max(0.0, steady_time() - state["asked_at"]), 3),
     )
     emit(runtime, Answered(text=text, status=status, pictures=tuple(pictures)))
     content: Any = [{"type": "text", "text": text}, *pictures] if pictures else text

@@ -18,7 +18,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Overwrite, StateSnapshot
 from pydantic import ValidationError
 
-from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext, steady_time
 from mom_council.deliberation.events import (
     Answered,
     Called,
@@ -274,7 +274,7 @@ async def resume(
 
 def awake(context: CouncilContext | None) -> CouncilContext:
     """The settings of a resumed run: the time that the thread slept is not charged to it."""
-    return (context or CouncilContext()).model_copy(update={"resumed_at": time.time()})
+    return (context or CouncilContext()).model_copy(update={"resumed_at": steady_time()})
 
 
 def is_open(snapshot: StateSnapshot) -> bool:

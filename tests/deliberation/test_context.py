@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +13,8 @@ from pydantic import ValidationError
 
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.errors import CouncilError
-from mom_council.tests.graph.desk import ask, desk, said, seat, voting
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import ask, desk, question, said, seat, voting
 from mom_council.tests.stage import Fault, Stage
 
 
@@ -144,3 +147,18 @@ def test_another_graphs_context_says_nothing(context: Any) -> None:
 def test_what_a_parent_hands_down_wrongly_is_refused() -> None:
     with pytest.raises(CouncilError, match=r"council_context.*max_rounds"):
         context_of(Runtime(context={"council_context": {"max_rounds": 99}}))
+
+
+async def test_a_wall_clock_that_is_set_neither_ends_a_question_nor_changes_its_seconds(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seat(stage)
+    real, started = time.time, time.time()
+    stage.scripts["pen"].latency = 0.2
+    # The clock jumps a day back, then a day ahead, from one look at it to the next.
+    jumps = itertools.cycle((-86_400.0, 86_400.0))
+    monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+    graph = compile_council(desk(stage, budget={"seconds": 60}))
+    status = (await graph.ainvoke(question()))["status"]
+    assert not status.degraded
+    assert 0.2 <= status.seconds <= real() - started
