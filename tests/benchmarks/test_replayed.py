@@ -47,5 +47,5 @@ def test_the_command_compares_a_folder(tmp_path: Path, capsys: pytest.CaptureFix
     panels = {"sums": {"panel": ["ant", "bee", "cat"]}}
     (tmp_path / "panels.json").write_text(json.dumps(panels))
     assert main([str(tmp_path), "--questions", "4", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 7
+    assert len(json.loads(capsys.readouterr().out)) == 8  # the fitted default is one more
     assert main([str(tmp_path / "nowhere")]) == 2
