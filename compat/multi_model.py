@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from mom_council.compat.load_model import LoadModel
 from mom_council.councils.importers.foreign import Names, Report, Voices
 from mom_council.councils.loader import load_council
+from mom_council.deliberation.pauses import is_pause, paused_error
 from mom_council.errors import CouncilError
 from mom_council.models.clients import run_in_background_loop
 
@@ -120,7 +121,11 @@ class MultiModelInference:
             before = await self._graph.aget_state(self._config)
             if update is not None or until not in before.next:
                 await self._graph.ainvoke(update, self._config, interrupt_before=[until])
-            values: dict[str, Any] = (await self._graph.aget_state(self._config)).values
+            after = await self._graph.aget_state(self._config)
+            for one in after.interrupts:
+                if is_pause(one.value):
+                    raise paused_error(one.value)
+            values: dict[str, Any] = after.values
             return values
 
         return run_in_background_loop(go_on)
