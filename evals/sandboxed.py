@@ -250,30 +250,30 @@ class Remote:
     """Something of the answer's; whatever is done with it is done over there."""
 
     def __init__(self, process: AnswerProcess, number: int) -> None:
-        object.__setattr__(self, "_process", process)
+        object.__setattr__(self, "_partner", process)
         object.__setattr__(self, "_number", number)
 
     def __call__(self, *args: Any, **more: Any) -> Any:
         """Call it."""
-        return self._process.ask("call", self, *args, **more)
+        return self._partner.ask("call", self, *args, **more)
 
     def __getattr__(self, name: str) -> Any:
         """One of its attributes."""
-        return self._process.ask("getattr", self, name)
+        return self._partner.ask("getattr", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._process.ask("setattr", self, name, value)
+        self._partner.ask("setattr", self, name, value)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._process.ask("iter", self))
+        return iter(self._partner.ask("iter", self))
 
     def __next__(self) -> Any:
-        return self._process.ask("next", self)
+        return self._partner.ask("next", self)
 
     def __eq__(self, other: object) -> bool:
         # Only two things of the answer's are compared over there: with a plain value of the
         # check's, an object that says it equals everything would pass.
-        return isinstance(other, Remote) and bool(self._process.ask("eq", self, other))
+        return isinstance(other, Remote) and bool(self._partner.ask("eq", self, other))
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -282,12 +282,12 @@ class Remote:
         return int(self._number)
 
     def __instancecheck__(self, other: object) -> bool:
-        return isinstance(other, Remote) and bool(self._process.ask("isinstance", other, self))
+        return isinstance(other, Remote) and bool(self._partner.ask("isinstance", other, self))
 
 
 def _forward(name: str, what: str, make: Callable[[Any], Any] = lambda value: value) -> None:
     def method(self: Remote, *args: Any) -> Any:
-        return make(self._process.ask(what, self, *args))
+        return make(self._partner.ask(what, self, *args))
 
     setattr(Remote, f"__{name}__", method)
 
