@@ -16,6 +16,6 @@ sys.path[:] = [place for place in sys.path if Path(place).resolve() != _HERE]
 from mom_council.ui.gate import TOKEN, Gate  # noqa: E402
 
 app = App(
-    _HERE / "ui" / "script.py",
+    _HERE / "ui" / "pages" / "script.py",
     middleware=[Middleware(Gate, token=os.environ.get(TOKEN, ""))],
 )

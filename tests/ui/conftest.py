@@ -15,7 +15,7 @@ from mom_council.councils.schema import Council
 from mom_council.ui import session
 from mom_council.ui.page_state import PageState
 
-APP = Path(session.__file__).with_name("script.py")
+APP = Path(session.__file__).parent / "pages" / "script.py"
 READER = "0" * session.LENGTH
 
 

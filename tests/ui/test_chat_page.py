@@ -142,7 +142,7 @@ def test_who_voted_with_the_others_is_named_also_where_all_of_the_vote_agrees(
 ) -> None:
     seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 42", "Clara": "Answer: 41"}, likes="42")
     stage.model("pen", reply="Answer: 42")
-    council = desk(stage)
+    council = desk(stage, deliberation={"ballots": "always"})
     chat(council)
     job = begun(council)
     ended(job)
@@ -234,6 +234,8 @@ def test_an_extension_is_switched_off_for_the_next_question(chat: Chat, stage: S
     (lacking / "extension.py").write_text("raise RuntimeError('its code is not run')")
     council = desk(stage, extensions=[{"use": "deep_thinking"}, {"use": "lacking"}])
     page = chat(council)
+    assert not page.toggle, "the code of an extension waits until somebody trusts the council"
+    page.button(key="trust").click().run()
     switches = {one.label.replace("\\", ""): one for one in page.toggle}
     assert switches["lacking"].disabled
     assert "no-such-package" in told(page).replace("\\", "")
