@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mom_council.tests.stage import Stage
 
 KEYS = ("API_KEY", "TOKEN", "OLLAMA_", "OPENAI_", "MOM_", "LANGSMITH", "LANGCHAIN")
+
+# A busy machine may take its time over an example. The rest is as it was, in CI too.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 def pytest_configure() -> None:

@@ -132,7 +132,7 @@ async def test_calls_of_a_loaded_model_go_before_those_that_would_load_another()
     assert desk.served[9:12] == list("ccc")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.text("abcd", min_size=1, max_size=10), min_size=1, max_size=4),
     st.integers(1, 3),
@@ -214,7 +214,7 @@ async def test_who_is_cancelled_in_the_queue_or_in_its_turn_leaves_the_lane_free
     assert await desk.calls("abc") <= 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 3), st.booleans()),

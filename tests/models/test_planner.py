@@ -65,7 +65,7 @@ def _runs(order: tuple[str, ...], start: frozenset[str], room: int) -> dict[froz
     return now
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FAN_OUTS, LOADED, ROOM)
 def test_no_order_of_several_fan_outs_takes_fewer_loads(fan_outs, loaded, room):
     loaded = set(sorted(loaded)[:room])

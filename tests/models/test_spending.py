@@ -44,7 +44,7 @@ CALL = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     limits=LIMITS,
     day=LIMITS,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mom_council.councils.schema import Thermal
@@ -366,7 +366,6 @@ async def test_a_cancelled_wait_ends_at_once() -> None:
 degrees = st.one_of(st.none(), st.floats(min_value=20, max_value=110))
 
 
-@settings(deadline=None)
 @given(
     polls=st.lists(st.lists(degrees, max_size=3), min_size=1, max_size=8),
     limit=st.floats(min_value=20, max_value=120),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import (
     AIMessage,
@@ -260,7 +260,6 @@ CHUNKS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(CHUNKS)
 def test_a_chunk_is_read_as_langchain_reads_it(chunk: dict[str, Any]) -> None:
     theirs = CompatibleChat(model="m", api_key="none")._convert_chunk_to_generation_chunk(
@@ -376,7 +375,6 @@ async def test_events_are_read_as_the_standard_says(ending: bytes, speaking: boo
     assert fault is None
 
 
-@settings(deadline=None)
 @given(cuts=st.sets(st.integers(1, len(EVENTS) - 1)), ending=st.sampled_from([b"\n", b"\r\n"]))
 def test_it_does_not_matter_where_the_bytes_are_cut(cuts: set[int], ending: bytes) -> None:
     written = EVENTS.replace(b"\n", ending)
@@ -538,7 +536,6 @@ DELTAS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(DELTAS))
 def test_joining_deltas_loses_nothing_and_keeps_their_order(deltas: list[Delta]) -> None:
     def signs(some: list[Delta]) -> list[str]:

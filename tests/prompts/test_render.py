@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mom_council
@@ -83,7 +83,6 @@ def test_every_prompt_renders_with_what_its_node_gives(style: str, node: str) ->
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("node", sorted(_values()))
-@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1), evil=st.booleans())
 def test_whatever_is_asked_stands_in_the_prompt_as_it_is(
     style: str, node: str, text: str, evil: bool

@@ -108,7 +108,7 @@ AROUND = [
     around=st.sampled_from(AROUND),
     size=st.integers(2, 4),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_every_form_says_its_order(order: list[str], form: str, around: str, size: int) -> None:
     labels = sorted(order)[:size]
     order = [label for label in order if label in labels]
@@ -124,7 +124,7 @@ def test_every_form_says_its_order(order: list[str], form: str, around: str, siz
     second=st.sampled_from(sorted(FORMS)),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_broken_and_joined_forms_are_read_right_or_not_at_all(
     order: list[str], first: str, second: str, seed: int
 ) -> None:

@@ -155,7 +155,7 @@ def test_the_exit_is_exact_where_it_says_so(method: str) -> None:
 profiles = st.tuples(st.sampled_from(ASKING), st.integers(0, 2**32), st.integers(1, 6))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(profiles)
 def test_the_order_of_the_ballots_does_not_matter(profile: tuple[str, int, int]) -> None:
     method, seed, voters = profile
@@ -169,7 +169,7 @@ def test_the_order_of_the_ballots_does_not_matter(profile: tuple[str, int, int])
     assert count(proposals_of(NAMES), cast, method=method) == once
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(profiles)
 def test_renaming_the_voters_does_not_matter(profile: tuple[str, int, int]) -> None:
     method, seed, voters = profile
@@ -181,7 +181,7 @@ def test_renaming_the_voters_does_not_matter(profile: tuple[str, int, int]) -> N
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(profiles)
 def test_renaming_the_candidates_renames_the_outcome(profile: tuple[str, int, int]) -> None:
     method, seed, voters = profile
@@ -204,7 +204,7 @@ def test_renaming_the_candidates_renames_the_outcome(profile: tuple[str, int, in
     assert [option.tally for option in once.options] == [option.tally for option in again.options]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(profiles)
 def test_more_support_never_dethrones_the_leader(profile: tuple[str, int, int]) -> None:
     method, seed, voters = profile
@@ -226,7 +226,7 @@ def _raised(vote: Ballot, method: str, name: str) -> dict[str, object]:
     return {"ranking": (name, *(other for other in vote.ranking if other != name))}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32), st.integers(2, 5), st.integers(1, 6))
 def test_borda_agrees_with_counting_pairs_by_brute_force(seed: int, size: int, voters: int) -> None:
     """Borda's points are the number of options ranked below; a pair left open counts half."""
@@ -244,7 +244,7 @@ def test_borda_agrees_with_counting_pairs_by_brute_force(seed: int, size: int, v
         assert standing.tally == points
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(ASKING), st.integers(0, 2**32))
 def test_a_clone_of_the_leader_leaves_the_outcome(method: str, seed: int) -> None:
     rng = random.Random(seed)
@@ -256,7 +256,7 @@ def test_a_clone_of_the_leader_leaves_the_outcome(method: str, seed: int) -> Non
     assert more.share == plain.share
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32), st.integers(3, 4), st.integers(1, 7))
 def test_ranked_pairs_choose_the_order_that_brute_force_finds(
     seed: int, size: int, voters: int
@@ -291,7 +291,7 @@ def test_ranked_pairs_choose_the_order_that_brute_force_finds(
     assert max(range(size), key=lambda at: values[at]) == best[0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_who_beats_everybody_one_to_one_leads_in_ranked_pairs(seed: int) -> None:
     rng = random.Random(seed)
