@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import Council, Model
 from mom_council.deliberation import conversation, selectors
 from mom_council.deliberation.context import steady_time
+from mom_council.deliberation.schedule import independent_answers
 from mom_council.deliberation.state import CouncilState
+from mom_council.models.weights import SHIPPED
 from mom_council.records import Absence, AnswerFinish, Proposal, Segment, Status, Verdict
+from mom_council.vendors import vendor_of
 from mom_council.voting.dissent import (
     dissenting,
     joined_leader,
@@ -20,7 +23,10 @@ from mom_council.voting.dissent import (
     minority_report,
     overturned,
 )
+from mom_council.voting.fitted import confidence, prior_confidence
 from mom_council.voting.methods import METHODS
+from mom_council.voting.prior import prior_type
+from mom_council.voting.reading import are_same, read_value
 
 T = TypeVar("T")
 
@@ -44,6 +50,56 @@ def advise(compute: Callable[[], T], otherwise: T, *, what: str, notes: list[str
         if note not in notes:
             notes.append(note)
         return otherwise
+
+
+def find_confidence(
+    verdict: Verdict, state: CouncilState, council: Council, faults: list[str]
+) -> dict[str, Any]:
+    """How likely the leading answer is to be right, and what that rests on; unknown at a fault."""
+    unknown: dict[str, Any] = {"confidence": None, "interval": None, "basis": ""}
+    return unknown | advise(
+        lambda: _compute_confidence(verdict, state, council),
+        unknown,
+        what="The confidence",
+        notes=faults,
+    )
+
+
+def _compute_confidence(verdict: Verdict, state: CouncilState, council: Council) -> dict[str, Any]:
+    """By what was fitted to this panel; else by how other models' agreement was."""
+    trust = state.get("trust")
+    leads = verdict.options[0].answer if verdict.leader and verdict.options else None
+    if trust is None or leads is None:
+        return {}
+    leading = read_value(leads)
+    answers = {
+        name: leads
+        if leading and answer and are_same(read_value(answer) or leading, leading)
+        else answer
+        for name, answer in independent_answers(state, council).items()
+    }
+    if trust.fitted or trust.any_panel:
+        value, basis = confidence(trust, answers, leads)
+        if value is not None:
+            return {"confidence": value, "basis": basis}
+    models = [council.models[council.character(name).model] for name in answers]
+    if not answers or state["annotation"].kind == "open" or any(map(_errs_its_own_way, models)):
+        return {}
+    listed = any(proposal.options for proposal in state["proposals"])
+    type_ = prior_type("choice" if listed else leading.type) if leading else None
+    if type_ is None:
+        return {}
+    chance, basis = prior_confidence(trust, answers, leads, type_)
+    if chance is None:
+        return {}
+    return {"confidence": chance.value, "interval": (chance.low, chance.high), "basis": basis}
+
+
+def _errs_its_own_way(model: Model) -> bool:
+    """Whether other models' agreement says nothing of it: a person, and the package's tiny ones."""
+    vendor = vendor_of(model.provider)
+    shipped = vendor.from_files and (SHIPPED / f"{model.model}.gguf").is_file()
+    return vendor.is_person or shipped
 
 
 def fallback_notes(segments: Iterable[Segment]) -> tuple[str, ...]:

@@ -249,6 +249,9 @@ class Served:
 class Remote:
     """Something of the answer's; whatever is done with it is done over there."""
 
+    _partner: AnswerProcess
+    _number: int
+
     def __init__(self, process: AnswerProcess, number: int) -> None:
         object.__setattr__(self, "_partner", process)
         object.__setattr__(self, "_number", number)

@@ -88,7 +88,8 @@ def build_graph(
     ruled = _under(council, hooks)
     council = council if hooks is None else hooks.rules()
     remember_variables(council.key_variables)
-    refuse_tools(council.tools, tools)
+    if council.tools or tools:
+        refuse_tools(council.tools, tools)
     read_table(council.prices)  # a table that is wrong is said before anybody is asked
 
     graph = CouncilBuilder(

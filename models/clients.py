@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from mom_council.models.tools.servers import ServerConnection
-    from mom_council.models.transport import Sessions
+    from mom_council.models.wire import Sessions
 
 
 P = ParamSpec("P")
@@ -203,12 +203,8 @@ class LoopResources:
         import httpx2
         from openai import DefaultAioHttpClient
 
-        from mom_council.models.transport import (
-            CONNECT,
-            KEEP_ALIVE,
-            bound_sdk_response,
-            needs_no_proxy,
-        )
+        from mom_council.models.transport import bound_sdk_response
+        from mom_council.models.wire import CONNECT, KEEP_ALIVE, needs_no_proxy
 
         by_proxy = not needs_no_proxy(address or "")
         if by_proxy not in self._sdks:
@@ -228,7 +224,7 @@ class LoopResources:
     def sessions(self) -> Sessions:
         """What the libraries on httpx send through."""
         if self._sessions is None:
-            from mom_council.models.transport import Sessions
+            from mom_council.models.wire import Sessions
 
             self._sessions = Sessions(tls())
         return self._sessions

@@ -32,7 +32,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mom_council.models import memory
-from mom_council.models.planner import Plan, loads_as_they_come, plan, to_leave
+from mom_council.models.planner import LoadPlan, loads_as_they_come, plan, to_leave
 from mom_council.models.resolved import LaneSettings, ModelInstance, ResolvedModel
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Lane:
 
     def expect(
         self, calls: Iterable[ModelInstance], ahead: Sequence[Collection[ModelInstance]] = ()
-    ) -> Plan[ModelInstance]:
+    ) -> LoadPlan[ModelInstance]:
         """Announce the calls of a fan-out, and the fan-outs that are to follow it."""
         calls = list(calls)
         self._ahead = ahead

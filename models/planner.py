@@ -25,7 +25,7 @@ _HORIZON = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Plan(Generic[T]):
+class LoadPlan(Generic[T]):
     """What a fan-out's calls do."""
 
     order: tuple[T, ...]
@@ -41,7 +41,7 @@ def plan(
     loaded: Collection[T],
     slots: int,
     ahead: Sequence[Collection[T]] = (),
-) -> Plan[T]:
+) -> LoadPlan[T]:
     """The order of a fan-out that takes the fewest loads.
 
     Args:
@@ -55,7 +55,7 @@ def plan(
     rank = {model: place for place, model in enumerate(dict.fromkeys((*each, *loaded)))}
     stays, loads = _best_end(fan_outs, frozenset(loaded), slots, rank)
     order = sorted(each, key=lambda model: (model not in loaded) * (1 + (model in stays)))
-    return Plan(tuple(order), stays, loads)
+    return LoadPlan(tuple(order), stays, loads)
 
 
 def to_leave(loaded: Sequence[T], needed: Collection[T], stays: Collection[T]) -> T | None:

@@ -12,25 +12,16 @@ on this machine or in this house is reached without a proxy.
 from __future__ import annotations
 
 import asyncio
-import ssl
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
-from urllib.request import getproxies
 
 import aiohttp
 import httpx
 
-from mom_council.models.addresses import is_near
-from mom_council.models.wire import ELSEWHERE, LONGEST_REPLY, OversizedReplyError
+from mom_council.models.wire import ELSEWHERE, LONGEST_REPLY, OversizedReplyError, Sessions
 
-CONNECT = 10.0
-"""Seconds to reach a server; what comes after is bounded by the model's own timeout."""
-KEEP_ALIVE = 4.0
-"""Seconds an idle connection is kept: less than the 5 that common servers keep theirs, so that
-a request is not sent into a connection that is just being closed."""
 _CHUNK = 16 * 1024
 _PART = 64 * 1024
 """Bytes that are unpacked at most before others have their turn."""
@@ -76,43 +67,6 @@ async def unpacked(
             # An unpacker may hold more than it gave, also when it has read everything.
             if unpack is None or (not (rest := unpack.unconsumed_tail) and len(part) < _PART):
                 break
-
-
-@lru_cache(maxsize=256)
-def needs_no_proxy(url: str) -> bool:
-    """Whether a proxy is no way to this address: our own engine, this machine, this house."""
-    return is_near(url)
-
-
-class Sessions:
-    """One aiohttp session for an event loop, opened by the first request."""
-
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        self._tls = tls
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        """By whether it goes through a proxy."""
-
-    def get(self, url: str) -> aiohttp.ClientSession:
-        """The session for an address, opened where there is none."""
-        by_proxy = not needs_no_proxy(url) and bool(getproxies())
-        session = self._sessions.get(by_proxy)
-        if session is None or session.closed:
-            connector = aiohttp.TCPConnector(limit=0, ssl=self._tls, keepalive_timeout=KEEP_ALIVE)
-            session = self._sessions[by_proxy] = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                # Looked up for every request, netrc included: only where there is a proxy.
-                trust_env=by_proxy,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
-            )
-        return session
-
-    async def close(self) -> None:
-        """Close the sessions and their connections."""
-        sessions, self._sessions = self._sessions, {}
-        for session in sessions.values():
-            await session.close()
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):

@@ -12,16 +12,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import zlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+from urllib.request import getproxies
 
 import aiohttp
 import orjson
 
-if TYPE_CHECKING:
-    from mom_council.models.transport import Sessions
+from mom_council.models.addresses import is_near
 
 SWITCH = "MOM_THIN_WIRE"
 """The environment variable that turns it off, when it is `0`: the vendors' SDKs are used then."""
@@ -37,6 +39,11 @@ _LONGEST_REFUSAL = 64 * 1024
 _DRAIN = 0.1
 """Seconds to wait for the end of a reply that said that it is over, to keep its connection."""
 _REDIRECTS = (301, 302, 303, 307, 308)
+CONNECT = 10.0
+"""Seconds to reach a server; what comes after is bounded by the model's own timeout."""
+KEEP_ALIVE = 4.0
+"""Seconds an idle connection is kept: less than the 5 that common servers keep theirs, so that
+a request is not sent into a connection that is just being closed."""
 ELSEWHERE = "the server is elsewhere: give `base_url` the address that it names"
 
 
@@ -82,6 +89,43 @@ class ResponseError(RuntimeError):
 def is_on() -> bool:
     """Whether models are asked this way, where they can be."""
     return os.environ.get(SWITCH, "").strip() != "0"
+
+
+@lru_cache(maxsize=256)
+def needs_no_proxy(url: str) -> bool:
+    """Whether a proxy is no way to this address: our own engine, this machine, this house."""
+    return is_near(url)
+
+
+class Sessions:
+    """One aiohttp session for an event loop, opened by the first request."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        """By whether it goes through a proxy."""
+
+    def get(self, url: str) -> aiohttp.ClientSession:
+        """The session for an address, opened where there is none."""
+        by_proxy = not needs_no_proxy(url) and bool(getproxies())
+        session = self._sessions.get(by_proxy)
+        if session is None or session.closed:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._tls, keepalive_timeout=KEEP_ALIVE)
+            session = self._sessions[by_proxy] = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                # Looked up for every request, netrc included: only where there is a proxy.
+                trust_env=by_proxy,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
+            )
+        return session
+
+    async def close(self) -> None:
+        """Close the sessions and their connections."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.close()
 
 
 class Wire:

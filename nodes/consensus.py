@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from mom_council.councils.schema import Council, Model
+from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.ask_model import make_absence
 from mom_council.deliberation.context import CouncilContext, context_of
@@ -23,21 +23,18 @@ from mom_council.deliberation.schedule import (
     unneeded_characters,
 )
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
-from mom_council.deliberation.status import advise
+from mom_council.deliberation.status import find_confidence
 from mom_council.errors import CouncilError, ModelError, StorageError
 from mom_council.models.embeddings import cosine, embed
 from mom_council.models.ledger import Ledger, name_of
 from mom_council.models.prices import take_counted
-from mom_council.models.weights import SHIPPED
 from mom_council.records import Absence, Note, Proposal, Segment, Usage, Verdict
 from mom_council.vendors import vendor_of
 from mom_council.voting.counting import compare_off_the_loop, count
 from mom_council.voting.early_exit import EXACT
-from mom_council.voting.fitted import confidence, prior_confidence
 from mom_council.voting.likeness import Measure
 from mom_council.voting.methods import EQUAL_ANSWERS, METHODS
-from mom_council.voting.prior import prior_type
-from mom_council.voting.reading import are_same, plain_text, read_value
+from mom_council.voting.reading import plain_text
 from mom_council.voting.stopping import explain, why_stop
 
 
@@ -73,7 +70,7 @@ async def consensus(
     if spared and rules.stop in EXACT:
         changes["decided"] = True  # that is why nobody else was asked
     faults: list[str] = []
-    changes |= _confidence(verdict, state, council, faults)
+    changes |= find_confidence(verdict, state, council, faults)
     verdict = verdict.model_copy(update=changes)
     why = functools.partial(
         why_stop,
@@ -159,19 +156,6 @@ def _unneeded(name: str, turn: Seating) -> Absence:
     return make_absence(speaker, "settled", "it was settled without asking")
 
 
-def _confidence(
-    verdict: Verdict, state: CouncilState, council: Council, faults: list[str]
-) -> dict[str, Any]:
-    """How likely the leading answer is to be right, and what that rests on; unknown at a fault."""
-    unknown: dict[str, Any] = {"confidence": None, "interval": None, "basis": ""}
-    return unknown | advise(
-        lambda: _compute_confidence(verdict, state, council),
-        unknown,
-        what="The confidence",
-        notes=faults,
-    )
-
-
 async def _observe_agreement(state: CouncilState, council: Council) -> None:
     """Have the ledger learn who answered the same as whom, where everybody was asked.
 
@@ -190,42 +174,6 @@ async def _observe_agreement(state: CouncilState, council: Council) -> None:
     said = [answers[name] for name in first]
     with contextlib.suppress(StorageError):  # seating has said that the ledger cannot be read
         await asyncio.to_thread(Ledger().observe, [*map(name_of, models)], said, kind)
-
-
-def _compute_confidence(verdict: Verdict, state: CouncilState, council: Council) -> dict[str, Any]:
-    """By what was fitted to this panel; else by how other models' agreement was."""
-    trust = state.get("trust")
-    leads = verdict.options[0].answer if verdict.leader and verdict.options else None
-    if trust is None or leads is None:
-        return {}
-    leading = read_value(leads)
-    answers = {
-        name: leads
-        if leading and answer and are_same(read_value(answer) or leading, leading)
-        else answer
-        for name, answer in independent_answers(state, council).items()
-    }
-    value, basis = confidence(trust, answers, leads)
-    if value is not None:
-        return {"confidence": value, "basis": basis}
-    models = [council.models[council.character(name).model] for name in answers]
-    if not answers or state["annotation"].kind == "open" or any(map(_errs_its_own_way, models)):
-        return {}
-    listed = any(proposal.options for proposal in state["proposals"])
-    type_ = prior_type("choice" if listed else leading.type) if leading else None
-    if type_ is None:
-        return {}
-    chance, basis = prior_confidence(trust, answers, leads, type_)
-    if chance is None:
-        return {}
-    return {"confidence": chance.value, "interval": (chance.low, chance.high), "basis": basis}
-
-
-def _errs_its_own_way(model: Model) -> bool:
-    """Whether other models' agreement says nothing of it: a person, and the package's tiny ones."""
-    vendor = vendor_of(model.provider)
-    shipped = vendor.from_files and (SHIPPED / f"{model.model}.gguf").is_file()
-    return vendor.is_person or shipped
 
 
 _CUT = {("vote", "late"), ("character", "settled")}

@@ -16,10 +16,12 @@ class Limit(NamedTuple):
     """What the test holds today; it may only be lowered, until it is the goal."""
 
 
+# The goals of 280 files and 44,000 lines were left when the features of issues 11 to 17 came. What
+# holds since then is what was measured at their end, rounded up: there is little air on purpose.
 LIMITS = {
-    "product files": Limit(280, 330),
-    "lines": Limit(44_000, 66_000),
-    "files entered by the demo question": Limit(55, 72),
+    "product files": Limit(316, 316),
+    "lines": Limit(65_100, 65_100),
+    "files entered by the demo question": Limit(55, 71),
     "circles of files": Limit(0, 0),
     "imports from a lower floor to a higher": Limit(0, 0),
     "providers compared outside models/providers": Limit(0, 0),

@@ -12,8 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from mom_council.voting.reading.answer import Answer, AnswerType
-from mom_council.voting.reading.mathematics import ReadItem, read_relation
-from mom_council.voting.reading.quantities import write_number
+from mom_council.voting.reading.mathematics import ReadItem, read_relation, write_number
 
 _IN_QUOTES = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _BUILDER = re.compile(r"\{\s*[A-Za-z]\s*(?:∈\s*ℝ\s*)?[:|]\s*([^{}]+)\}")
