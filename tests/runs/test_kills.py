@@ -1,12 +1,18 @@
-"""Killed at random moments, nothing is paid twice; `kills.py` does it by the hundred."""
+"""Killed at random moments, nothing is paid twice; `make kills` does it by the hundred."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
 from mom_council.tests.runs.kills import QUESTIONS, Kills, try_kills, try_races
 
 pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("KILLS", "20"))
+RACES = int(os.environ.get("RACES", "6"))
+"""How often the heavy tests do it: few enough for CI."""
 
 
 def faults_of(found: dict[str, Kills]) -> list[object]:
@@ -28,10 +34,12 @@ def test_two_processes_race_for_a_thread() -> None:
 
 
 @pytest.mark.heavy
-def test_two_hundred_kills() -> None:
-    assert faults_of(try_kills(200, 1)) == []
+@pytest.mark.timeout(600 + 10 * KILLS)
+def test_many_kills_of_all_kinds() -> None:
+    assert faults_of(try_kills(KILLS, 1)) == []
 
 
 @pytest.mark.heavy
-def test_forty_races() -> None:
-    assert try_races(40, 1) == []
+@pytest.mark.timeout(600 + 10 * RACES)
+def test_many_races() -> None:
+    assert try_races(RACES, 1) == []
