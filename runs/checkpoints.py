@@ -229,6 +229,21 @@ class _SqliteSaver(StorageErrorsMixin, GroupedSqliteSaver):
             async for outline in super().thread_outlines(limit):
                 yield outline
 
+    async def take_lease(self, thread: str, holder: str, seen: tuple[int, int] | None) -> LeaseRow:
+        """Take a thread that is free, or whose holder was seen dead; else who holds it."""
+        with storage_errors(self.place):
+            return await super().take_lease(thread, holder, seen)
+
+    async def renew_lease(self, thread: str, token: int) -> bool:
+        """Say that its holder lives; False where it is another's."""
+        with storage_errors(self.place):
+            return await super().renew_lease(thread, token)
+
+    async def release_lease(self, thread: str, token: int) -> None:
+        """Give a thread back."""
+        with storage_errors(self.place):
+            await super().release_lease(thread, token)
+
     async def drop_thread(self, thread_id: str) -> None:
         """Forget a thread of a file that is deleted as a whole."""
         with storage_errors(self.place):

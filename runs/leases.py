@@ -25,6 +25,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mom_council.errors import StorageError, ThreadBusyError
 from mom_council.seams.stores import LeaseRow
@@ -35,6 +36,10 @@ PATIENCE = 15.0
 """Seconds without a beat after which a lease is taken from its holder."""
 _POLL = 0.2
 """Seconds between two looks at a lease that is held."""
+
+_NOT_GIVEN_BACK: WeakKeyDictionary[Any, dict[str, int]] = WeakKeyDictionary()
+"""Of each store the leases of this process that it could not write down as free, as its disk was
+full: nobody here holds them, and a living process is waited for."""
 
 
 class ThreadLease:
@@ -63,6 +68,7 @@ class ThreadLease:
         """
         if self._saver is None or not self._thread or self._is_mine:
             return ""
+        await self._free_what_was_left()
         is_over = self._watched[0] and time.monotonic() - self._since >= PATIENCE
         seen = self._watched if is_over else None
         row = self._row = await self._saver.take_lease(self._thread, _holder(), seen)
@@ -101,8 +107,16 @@ class ThreadLease:
         if self._beating is None or self._row is None or self._saver is None:
             return
         self._beating.cancel()
-        with contextlib.suppress(StorageError):  # it ends by itself
+        try:
             await asyncio.shield(self._saver.release_lease(self._thread, self._row.token))
+        except StorageError:  # elsewhere it ends by itself, without a beat
+            _NOT_GIVEN_BACK.setdefault(self._saver, {})[self._thread] = self._row.token
+
+    async def _free_what_was_left(self) -> None:
+        token = _NOT_GIVEN_BACK.get(self._saver, {}).get(self._thread)
+        if token is not None and self._saver is not None:
+            await self._saver.release_lease(self._thread, token)
+            _NOT_GIVEN_BACK[self._saver].pop(self._thread, None)
 
     async def _beat(self) -> None:
         assert self._saver is not None  # noqa: S101 - it was taken there

@@ -14,6 +14,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -279,13 +280,23 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         await self.conn.execute(LEASE_TABLE)
         await self.conn.commit()
 
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        """What is written within is committed, or nothing of it is left."""
+        async with self.lock:
+            try:
+                yield
+                await self.conn.commit()
+            except BaseException:
+                await self.conn.rollback()
+                raise
+
     async def take_lease(self, thread: str, holder: str, seen: tuple[int, int] | None) -> LeaseRow:
         """Take a thread that is free, or whose holder was seen dead; else who holds it."""
         await self.setup()
         values = (thread, holder, time.time(), *(seen or (0, 0)))
-        async with self.lock:
+        async with self._transaction():
             rows = [*await self.conn.execute_fetchall(TAKE_LEASE, values)]
-            await self.conn.commit()
             taken = bool(rows)
             rows = rows or [*await self.conn.execute_fetchall(READ_LEASE, (thread,))]
         token, beat, by, since = rows[0]
@@ -296,17 +307,15 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
 
     async def renew_lease(self, thread: str, token: int) -> bool:
         """Say that its holder lives; False where it is another's."""
-        async with self.lock:
+        async with self._transaction():
             cursor = await self.conn.execute(RENEW_LEASE, (thread, token))
-            await self.conn.commit()
         return bool(cursor.rowcount)
 
     async def release_lease(self, thread: str, token: int) -> None:
         """Give a thread back."""
         await self.commits.drain()
-        async with self.lock:
+        async with self._transaction():
             await self.conn.execute(RELEASE_LEASE, (thread, token))
-            await self.conn.commit()
         if self.commits.tokens.get(thread) == token:
             del self.commits.tokens[thread]
 

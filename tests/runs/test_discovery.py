@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from mom_council.councils.loader import load_council, preset_names
+from mom_council.councils.trust import UntrustedError, accept, review_file
 from mom_council.errors import ConsentError, UnknownNameError
 from mom_council.models.addresses import is_near, ollama_address
 from mom_council.models.weights import SHIPPED
@@ -471,6 +472,10 @@ async def test_what_may_be_billed_is_said_before(
     file = tmp_path / "council.json"
     council = council_with(models={"m": {"model": "m", **model}}, budget={"calls": 5})
     file.write_text(council.model_dump_json(exclude_unset=True))
+    if (review := review_file(file)).lines:
+        with pytest.raises(UntrustedError):
+            await choose_council(str(file), {})
+        accept(review)
     choice = await choose_council(str(file), {})
     assert choice.costs_money is costs
     assert (cost_notice(choice) is not None) is costs

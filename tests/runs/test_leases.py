@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mom_council.deliberation.events import Answered, Noted
-from mom_council.errors import ThreadBusyError
+from mom_council.errors import StorageError, ThreadBusyError
 from mom_council.graph.council import compile_council
 from mom_council.runs import leases
 from mom_council.runs.ask import OpenCouncil, Run
@@ -172,3 +172,58 @@ async def test_nothing_is_asked_where_the_thread_is_busy(stage: Stage, url: str)
         with pytest.raises(ThreadBusyError):
             await run.finish()
     assert stage.calls == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "cure"),
+    [("read-only", "it cannot be written"), ("full", "there is no room left")],
+)
+async def test_a_store_that_cannot_be_written_is_said_in_one_line_and_nothing_is_asked(
+    stage: Stage, tmp_path: Path, fault: str, cure: str
+) -> None:
+    seat(stage)
+    async with open_checkpointer(str(tmp_path / "t.db")) as saver:
+        await _break(saver, fault)
+        run = Run(OpenCouncil(desk(stage), saver), QUESTION, thread="t" * 30_000)
+        with pytest.raises(StorageError, match=cure) as raised:
+            await run.finish()
+        assert "\n" not in str(raised.value)
+        assert stage.calls == []
+        await _mend(saver)  # nothing is left of the transaction that failed
+        await Run(OpenCouncil(desk(stage), saver), QUESTION, thread="t").finish()
+
+
+async def test_an_answer_is_given_where_the_store_breaks_after_it_and_its_thread_is_free_again(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    async with open_checkpointer(str(tmp_path / "t.db")) as saver:
+        opened = OpenCouncil(desk(stage), saver)
+        answers: list[str] = []
+
+        async def ask() -> None:
+            async for event in Run(opened, QUESTION, thread="t").events():
+                if isinstance(event, Answered):
+                    answers.append(event.text)
+                    await _break(saver, "read-only")
+
+        with pytest.raises(StorageError, match="it cannot be written"):
+            await ask()
+        assert answers == ["What the council says."]
+        with pytest.raises(StorageError, match="it cannot be written"):
+            await ThreadLease(saver, "t", wait=0).try_to_take()
+        await _mend(saver)
+        async with ThreadLease(saver, "t", wait=0):  # it was ours, and is not waited for
+            pass
+
+
+async def _break(saver: Any, fault: str) -> None:
+    if fault == "read-only":
+        await saver.conn.execute("PRAGMA query_only = ON")
+    else:
+        await saver.conn.execute("PRAGMA max_page_count = 1")  # as many as there are
+
+
+async def _mend(saver: Any) -> None:
+    await saver.conn.execute("PRAGMA query_only = OFF")
+    await saver.conn.execute("PRAGMA max_page_count = 1000000")
