@@ -34,7 +34,7 @@ class PlannedStage(NamedTuple):
     """Of `most_calls`; None: a price is not known."""
 
 
-class Plan(NamedTuple):
+class QuestionPlan(NamedTuple):
     """The stages, and all of them together."""
 
     stages: tuple[PlannedStage, ...]
@@ -68,7 +68,7 @@ class Plan(NamedTuple):
         return min(amount, self.limited.get(name, amount))
 
 
-async def plan_question(council: Council, question: str) -> Plan:
+async def plan_question(council: Council, question: str) -> QuestionPlan:
     """The worst case of a question in words: every round, every ballot, every try.
 
     Args:
@@ -80,7 +80,7 @@ async def plan_question(council: Council, question: str) -> Plan:
     """
     planner = _Planner(council, await prices_of(council.prices), most_prompt_tokens([], question))
     limited = council.budget.model_dump(exclude_none=True, exclude={"worst_price"})
-    return Plan(tuple(planner.stages()), limited)
+    return QuestionPlan(tuple(planner.stages()), limited)
 
 
 class _Planner:
@@ -155,7 +155,7 @@ def _turns(who: Character | Synthesizer) -> int:
     return 1 + (who.tool_calls if who.tools else 0)
 
 
-def plan_in_words(plan: Plan, council: str) -> Iterator[str]:
+def plan_in_words(plan: QuestionPlan, council: str) -> Iterator[str]:
     """The lines of a plan, for people."""
     yield f"{council}: what a question may take at the most; nobody was asked"
     yield f"{'':24}{'calls':>7}{'with every try':>16}{'tokens':>12}{'dollars':>11}"
