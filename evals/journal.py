@@ -129,7 +129,17 @@ def _fingerprint(council: Council, settings: dict[str, Any]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def _not_in_use(council: Council) -> dict[str, set[str]]:
-    """Fields that came after the first journals: they count only where a council uses them."""
-    later = () if council.deliberation.ask_doubtful else ("ask_doubtful",)
-    return {"deliberation": {*later}}
+def _not_in_use(council: Council) -> dict[str, Any]:
+    """Settings that came after the first journals: they count only where a council uses them.
+
+    Every setting that a council gains belongs here, or no older journal is gone on with.
+    """
+    later = {"unsure": "answer", "ask_doubtful": False}
+    rules = {name for name, usual in later.items() if getattr(council.deliberation, name) == usual}
+    without_picture = {
+        name: {"price": {"picture"}}
+        for name, model in council.models.items()
+        if model.price is not None and model.price.picture is None
+    }
+    budget = {"worst_price"} if council.budget.worst_price is None else set()
+    return {"deliberation": rules, "models": without_picture, "budget": budget}

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from mom_council.records import Attempt, Usage
-from mom_council.seams.langgraph import CALL_CHANNEL, CheckpointPlace, place_of
+from mom_council.seams.langgraph import CALL_CHANNEL, TASK_CHANNEL, CheckpointPlace, place_of
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -126,6 +126,8 @@ class CallJournal:
         self._place = place
         self._times: Counter[str] = Counter()
         self._lines: dict[str, list[JsonObject]] | None = None if place.is_resumed else {}
+        self._kinds: Counter[str] = Counter()
+        self._results_0_1: dict[tuple[str, int], JsonObject] = {}
 
     async def open(self, name: str) -> CallRecord:
         """The record of the node's next call of this name."""
@@ -137,16 +139,63 @@ class CallJournal:
 
         if self._lines is None:
             self._lines = await self._read()
-        return CallRecord(write, self._lines.get(key, ()))
+        lines = self._lines.get(key, [])
+        if self._results_0_1:
+            kind = name.rpartition("/")[2]
+            self._kinds[kind] += 1
+            result = self._results_0_1.get((kind, self._kinds[kind]))
+            if result is not None and not lines:
+                lines = [{"result": result}]
+        return CallRecord(write, lines)
 
     async def _read(self) -> dict[str, list[JsonObject]]:
         """What an earlier run wrote of this node, by the keys of its calls."""
+        writes = await self._place.pending_writes()
+        self._results_0_1 = _results_of_version_0_1(self._place, writes)
         found: dict[str, list[tuple[int, JsonObject]]] = {}
-        for task, channel, line in await self._place.pending_writes():
+        for task, channel, line in writes:
             if channel == CALL_CHANNEL and task.startswith(f"{self._place.task}/"):
                 key, _, number = task.rpartition("/")
                 found.setdefault(key, []).append((int(number), line))
         return {key: [line for _, line in sorted(rows)] for key, rows in found.items()}
+
+
+def _results_of_version_0_1(
+    place: CheckpointPlace, writes: Sequence[tuple[str, str, Any]]
+) -> dict[tuple[str, int], JsonObject]:
+    """What version 0.1 kept of the node's turns with tools: by `turn` or `tool`, and its number.
+
+    It kept each as a task of the node, and had no task for a call that a person did not allow.
+    """
+    results = {
+        task: value
+        for task, channel, value in writes
+        if channel == TASK_CHANNEL and isinstance(value, dict)
+    }
+    if not results:
+        return {}
+    names = {
+        task: f"tool {value['tool']}" if "tool" in value else "model"
+        for task, value in results.items()
+    }
+    numbers = place.numbers_of_tasks(names)
+    found: dict[tuple[str, int], JsonObject] = {}
+    turns = calls = 0
+    open_calls: dict[int, str] = {}
+    for task in sorted(numbers, key=numbers.__getitem__):
+        result = results[task]
+        if "tool" not in result:
+            turns += 1
+            found["turn", turns] = result
+            asked = [call["id"] for call in result["calls"]]
+            open_calls = dict(enumerate(asked, calls + 1))
+            calls += len(asked)
+            continue
+        number = next((key for key, call in open_calls.items() if call == result["id"]), None)
+        if number is not None:
+            del open_calls[number]
+            found["tool", number] = result
+    return found
 
 
 _open: ContextVar[CallJournal | None] = ContextVar("journal", default=None)

@@ -12,6 +12,7 @@ behaviour, and says which one broke.
     register_records        the types of ours that every saver may read
     read_overwrite          what an `Overwrite` holds, in each of its forms
     place_of                the checkpoint at which a node runs, and what is written beside it
+    TASK_CHANNEL            under which the result of a task of a node stands there
     messages_delta_reducer  the reducer that gives delta messages stable ids
     PackedSerializer        a thread's values as compressed msgpack
 """
@@ -29,12 +30,15 @@ import ormsgpack
 from langchain_core.runnables import RunnableConfig
 from langgraph._internal._config import DEFAULT_RECURSION_LIMIT
 from langgraph._internal._constants import (
+    CONFIG_KEY_CHECKPOINT_NS,
     CONFIG_KEY_CHECKPOINTER,
     CONFIG_KEY_RESUME_MAP,
     CONFIG_KEY_RUNTIME,
     CONFIG_KEY_SCRATCHPAD,
     NS_SEP,
+    PUSH,
 )
+from langgraph._internal._constants import RETURN as TASK_CHANNEL
 from langgraph._internal._runnable import RunnableCallable
 from langgraph.channels.binop import _get_overwrite as read_overwrite
 from langgraph.channels.delta import DeltaChannel
@@ -53,6 +57,7 @@ from pydantic import BaseModel, TypeAdapter
 
 __all__ = [
     "CALL_CHANNEL",
+    "TASK_CHANNEL",
     "CheckpointPlace",
     "ForkableGraph",
     "PackedSerializer",
@@ -73,6 +78,9 @@ __all__ = [
 
 CALL_CHANNEL = "mom:call"
 """Under which what a node writes down of its calls stands among a checkpoint's pending writes."""
+
+_MOST_TASKS = 300
+"""Of one node: above what a speaker's turns and calls of tools came to in version 0.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,30 @@ class CheckpointPlace:
         await self._on_its_loop(
             self.saver.aput_writes, self.saver.put_writes, config, [(CALL_CHANNEL, line)], task
         )
+
+    def numbers_of_tasks(self, names: Mapping[str, str]) -> dict[str, int]:
+        """Which of these were tasks of this node, and each one's place in their order.
+
+        Version 0.1 kept what a node had paid for as tasks of LangGraph's functional API.
+
+        Args:
+            names: of tasks, by their ids.
+        """
+        from langgraph.pregel._algo import _xxhash_str, task_path_str
+
+        config = get_config()
+        inner, about = config["configurable"], config["metadata"]
+        path = task_path_str(about["langgraph_path"])
+        checkpoint = bytes.fromhex(self.checkpoint.replace("-", ""))
+        numbers = {}
+        for name in set(names.values()):
+            space = f"{inner[CONFIG_KEY_CHECKPOINT_NS]}{NS_SEP}{name}"
+            for number in range(_MOST_TASKS):
+                parts = (space, str(about["langgraph_step"]), name, PUSH, path, str(number))
+                task = _xxhash_str(checkpoint, *parts)
+                if task in names:
+                    numbers[task] = number
+        return numbers
 
     async def pending_writes(self) -> Sequence[tuple[str, str, Any]]:
         """All of the checkpoint: task, channel, value. None where a newer checkpoint is there."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -37,6 +38,7 @@ from mom_council.councils.recording import read_panels, read_recording
 from mom_council.deliberation import events
 from mom_council.deliberation.people import requests_in
 from mom_council.evals.cases import Case
+from mom_council.evals.journal import EvalJournal
 from mom_council.evals.run import evaluate
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger
@@ -669,6 +671,28 @@ async def test_an_evaluation_goes_on_from_its_journal(
 ) -> None:
     monkeypatch.chdir(stored)
     reads_the_same(await read_evaluation(stored), "evaluation")
+
+
+def in_order(then: Any, now: Any) -> Any:
+    """What was expected, with its keys in the order of what is there now."""
+    if isinstance(then, dict):
+        return {key: in_order(then[key], value) for key, value in now.items() if key in then}
+    if isinstance(then, list):
+        return [in_order(*pair) for pair in zip(then, now, strict=True)]
+    return then
+
+
+@pytest.mark.parametrize("name", COUNCILS)
+def test_a_journal_of_an_evaluation_is_the_same_councils(name: str, tmp_path: Path) -> None:
+    """Settings that a council has gained since, and does not use, make it no other council."""
+    council = load_council(STORED / name)
+    then = in_order(expected("councils")[name], council.model_dump(mode="json"))
+    written = json.dumps(then, ensure_ascii=False, separators=(",", ":"))
+    told = (written + json.dumps({"scorer": "auto"})).encode()
+    head = {"evaluation": council.name, "fingerprint": hashlib.sha256(told).hexdigest()[:16]}
+    journal = tmp_path / "evaluation.jsonl"
+    journal.write_text(json.dumps(head) + "\n", encoding="utf-8")
+    assert EvalJournal(journal, council, scorer="auto").rows == {}
 
 
 async def test_a_batch_goes_on_where_it_was(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:

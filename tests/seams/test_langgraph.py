@@ -13,6 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde import _msgpack
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.func import task
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.runtime import Runtime
@@ -22,6 +23,7 @@ from typing_extensions import TypedDict
 
 from mom_council.seams.langgraph import (
     CALL_CHANNEL,
+    TASK_CHANNEL,
     CheckpointPlace,
     ForkableGraph,
     PackedSerializer,
@@ -348,3 +350,33 @@ async def test_work_is_done_once_when_its_node_is_resumed(*, synchronous: bool) 
         await graph.ainvoke({"notes": []}, CONFIG)
         result = await graph.ainvoke(yes, CONFIG)
     assert (result["notes"][-1].text, done) == ("yes1", [1])
+
+
+async def test_the_tasks_of_a_node_are_found_by_their_names_in_their_order() -> None:
+    """Version 0.1 kept there what a node had paid for."""
+    found: list[dict[str, int]] = []
+
+    async def pay(amount: int) -> int:
+        return amount
+
+    async def run(_: State, runtime: Runtime[None]) -> dict[str, Any]:
+        place = place_of(runtime)
+        assert place is not None
+        if place.is_resumed:
+            kept = await place.pending_writes()
+            paid = {one: value for one, channel, value in kept if channel == TASK_CHANNEL}
+            names = {one: "pay" if value < 30 else "give back" for one, value in paid.items()}
+            numbers = place.numbers_of_tasks(names | {"of another node": "pay"})
+            found.append({str(paid[one]): number for one, number in numbers.items()})
+        for name, amount in (("pay", 10), ("give back", 30), ("pay", 20)):
+            await task(name=name)(pay)(amount)
+        return {"notes": [Note(text=interrupt("sure?"))]}
+
+    built = StateGraph(State)
+    built.add_node("act", as_node(run, run, name="act"))
+    built.add_edge(START, "act")
+    graph = built.compile(InMemorySaver())
+    await graph.ainvoke({"notes": []}, CONFIG)
+    yes: Any = Command(resume="yes")
+    await graph.ainvoke(yes, CONFIG)
+    assert found == [{"10": 0, "30": 1, "20": 2}]
