@@ -54,6 +54,12 @@ def serve(
     waiting: Annotated[
         int, typer.Option("--waiting", min=0, metavar="N", help="Questions that may wait.")
     ] = 256,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Refuse requests with fields that are unknown or cannot be used."
+        ),
+    ] = False,
     paid: Paid = False,
     db: Database = None,
 ) -> None:
@@ -63,7 +69,7 @@ def serve(
     beyond this machine nothing is served without. Ctrl-C ends it.
     """
     need("the endpoint", "server", "fastapi", "uvicorn", "httptools", "orjson", "jsonschema_rs")
-    keys, settings = server_rules(host, db, at_once=at_once, waiting=waiting)
+    keys, settings = server_rules(host, db, at_once=at_once, waiting=waiting, strict=strict)
     run(list(council or ()), only, (host, port), keys, settings)
 
 
@@ -80,7 +86,7 @@ def need(what: str, extra: str, *packages: str) -> None:
 
 
 def server_rules(
-    host: str, db: str | None, *, at_once: int = 256, waiting: int = 256
+    host: str, db: str | None, *, at_once: int = 256, waiting: int = 256, strict: bool = False
 ) -> tuple[Keys, ServerSettings]:
     """The keys in the environment, and how to behave towards those who come from `host`.
 
@@ -97,7 +103,9 @@ def server_rules(
             "`openssl rand -hex 24` prints"
         )
     candid = near and not keys
-    return keys, ServerSettings(database=place(db), at_once=at_once, waiting=waiting, candid=candid)
+    return keys, ServerSettings(
+        database=place(db), at_once=at_once, waiting=waiting, candid=candid, strict=strict
+    )
 
 
 def run(

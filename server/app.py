@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mom_council.server.body import IGNORED_HEADER
 from mom_council.server.chat import chat
 from mom_council.server.errors import Refusal, dumps, to_error_response
 from mom_council.server.requests import Visitor, state_of, visitor_of
@@ -63,7 +64,11 @@ def make_app(server: ServerState, *, mounted: bool = False) -> FastAPI:
         ("/v1/models/{name}", "GET", model),
         ("/metrics", "GET", metrics),
     ):
-        app.add_route(path, _guarded(act, path), methods=[method], include_in_schema=False)
+        answer = _guarded(act, path)
+        app.add_route(path, answer, methods=[method], include_in_schema=False)
+        if path.startswith("/v1") and not mounted:
+            # Clients whose base URL has no /v1 at its end.
+            app.add_route(path[3:], answer, methods=[method], include_in_schema=False)
     app.add_route("/health", health, methods=["GET"], include_in_schema=False)
     if not mounted:
         app.add_exception_handler(HTTPException, _nowhere)
@@ -82,6 +87,8 @@ def _guarded(act: Act, path: str) -> Callable[[Request], Awaitable[Response]]:
             response = Response(status_code=499)
         except Exception as error:
             response = to_error_response(error, candid=server.settings.candid).response()
+        if ignored := getattr(request.state, "ignored", ""):
+            response.headers[IGNORED_HEADER] = ignored
         server.metrics.requests.labels(path, str(response.status_code)).inc()
         return response
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect, Request
 
 from mom_council.models.tool_offer import ToolCall
-from mom_council.server.errors import Refusal, loads, unsupported, validation_error, wrong
+from mom_council.server.errors import Refusal, loads, unsupported, wrong
+from mom_council.server.leniency import R, read_request
+from mom_council.server.state import ServerState
 
 
 class Body(BaseModel):
@@ -31,47 +33,46 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-B = TypeVar("B", bound=BaseModel)
-
 SLOWEST = 60.0
 """Seconds that a body may take to come."""
+IGNORED_HEADER = "x-mom-ignored"
+"""Names the fields of the request that were not used."""
+MOST_IGNORED = 40
+"""Fields that the header names."""
 
 
-async def read_body(request: Request, kind: type[B], most: int) -> B:
+async def read_body(request: Request, kind: type[R], server: ServerState) -> R:
     """The body as what it is to be.
 
     Raises:
         Refusal: it is too large, too slow, no JSON, or not what it is to be.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
         # A form on a web page could send anything else from a visitor's browser.
         raise Refusal(415, "Send the body as Content-Type: application/json.")
     try:
         async with asyncio.timeout(SLOWEST):
-            raw = await _read(request, most)
+            raw = await _read(request, server.settings.most_bytes)
     except TimeoutError:
         raise Refusal(
             408, f"The body did not come within {SLOWEST:g} s.", headers={"Connection": "close"}
         ) from None
-    return parsed(raw, kind)
+    body = read_request(_json_object(raw), kind, strict=server.settings.strict)
+    if body.ignored:
+        request.state.ignored = ", ".join(body.ignored[:MOST_IGNORED])
+        server.log_ignored(body.ignored)
+    return body
 
 
-def parsed(raw: bytes, kind: type[B]) -> B:
-    """A body's bytes as what it is to be.
-
-    Raises:
-        Refusal: they are no JSON, or not that.
-    """
+def _json_object(raw: bytes) -> dict[str, Any]:
     try:
         body: Any = loads(raw)
     except ValueError:
         raise wrong("We could not parse the JSON body of your request.") from None
     if not isinstance(body, dict):
         raise wrong("The body of a request is a JSON object.")
-    try:
-        return kind.model_validate(body)
-    except ValidationError as error:
-        raise validation_error(error) from None
+    return body
 
 
 async def _read(request: Request, most: int) -> bytes:
@@ -167,26 +168,26 @@ def arguments_of(call: ToolCall) -> str:
     return json.dumps(call.arguments or {}, ensure_ascii=False)
 
 
-def in_chat(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
-    """Calls as a chat's message holds them."""
+def in_chat(calls: Sequence[ToolCall], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Calls as a chat's message holds them; `names`: the client's names of renamed tools."""
     return [
         {
             "id": call.id,
             "type": "function",
-            "function": {"name": call.tool, "arguments": arguments_of(call)},
+            "function": {"name": names.get(call.tool, call.tool), "arguments": arguments_of(call)},
         }
         for call in calls
     ]
 
 
-def in_responses(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
-    """Calls as items of a response."""
+def in_responses(calls: Sequence[ToolCall], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Calls as items of a response; `names` as above."""
     return [
         {
             "type": "function_call",
             "id": f"fc_{call.id}",
             "call_id": call.id,
-            "name": call.tool,
+            "name": names.get(call.tool, call.tool),
             "arguments": arguments_of(call),
             "status": "completed",
         }

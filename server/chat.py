@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -32,7 +32,7 @@ DONE = b"data: [DONE]\n\n"
 async def chat(request: Request, visitor: Visitor) -> Response:
     """Answer, in one piece or as it comes."""
     server = state_of(request)
-    body = await read_body(request, ChatRequest, server.settings.most_bytes)
+    body = await read_body(request, ChatRequest, server)
     body.refuse_what_cannot_be_done()
     question = await read_question(
         server,
@@ -58,6 +58,7 @@ class CompletionBuilder:
     ) -> None:
         self._server, self._question, self._visitor = server, question, visitor
         self._choices = body.n or 1
+        self._tool_names = body.tool_names
         options = body.stream_options
         self._usage_wanted = bool(options and options.include_usage)
         self._id = f"chatcmpl-{secrets.token_hex(12)}"
@@ -74,7 +75,7 @@ class CompletionBuilder:
             "choices": [
                 {
                     "index": choice,
-                    "message": _message(one, text),
+                    "message": _message(one, text, self._tool_names),
                     "logprobs": None,
                     "finish_reason": one.finish,
                 }
@@ -99,7 +100,7 @@ class CompletionBuilder:
             checked(part, self._question.form)
             outcomes[choice] = part
             if part.answered.calls:
-                calls = enumerate(in_chat(part.answered.calls))
+                calls = enumerate(in_chat(part.answered.calls, self._tool_names))
                 made = [{"index": number, **call} for number, call in calls]
                 yield self._chunk(choice, {"tool_calls": made})
             yield self._chunk(choice, {}, part)
@@ -145,8 +146,8 @@ class CompletionBuilder:
         return {"council": made[0]} if len(made) == 1 else {"councils": made}
 
 
-def _message(outcome: WholeAnswer, text: str) -> dict[str, Any]:
-    calls = in_chat(outcome.answered.calls)
+def _message(outcome: WholeAnswer, text: str, names: Mapping[str, str]) -> dict[str, Any]:
+    calls = in_chat(outcome.answered.calls, names)
     return {
         "role": "assistant",
         "content": (text or None) if calls else text,

@@ -1,6 +1,6 @@
-"""The body of /v1/chat/completions, read strictly: what OpenAI does not know is refused.
+"""The body of /v1/chat/completions.
 
-What OpenAI knows and a council has no use for is taken and not used; what would change the answer
+What a council has no use for is taken and not used (see `leniency`); what would change the answer
 and cannot be done here is refused by name.
 """
 
@@ -14,8 +14,10 @@ from pydantic import Field, StringConstraints
 from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, ClientTool, Part, chosen
 from mom_council.server.errors import unsupported, wrong
+from mom_council.server.leniency import RequestBody
 
 MOST_CHOICES = 16
+PICTURE_ADDRESS = r"^(https?://|data:image/[a-z0-9.+-]+;base64,)"
 
 
 class Text(Part):
@@ -35,9 +37,7 @@ class Declined(Part):
 class Address(Part):
     """Where a picture is: on the web, or in the address itself."""
 
-    url: Annotated[
-        str, StringConstraints(pattern=r"^(https?://|data:image/[a-z.+-]+;base64,)", min_length=8)
-    ]
+    url: Annotated[str, StringConstraints(pattern=PICTURE_ADDRESS, min_length=8)]
     detail: Literal["auto", "low", "high"] | None = None
 
 
@@ -129,7 +129,7 @@ class StreamOptions(Body):
 Stop = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-class ChatRequest(Body):
+class ChatRequest(RequestBody):
     """A question, with the conversation before it."""
 
     model: str = Field(min_length=1, max_length=200)
@@ -172,6 +172,49 @@ class ChatRequest(Body):
     store: bool | None = None
     user: str | None = None
     verbosity: str | None = None
+
+    @classmethod
+    def essential_fields(cls) -> frozenset[str]:
+        """Fields without whose value there is no answer, or another one than was asked for."""
+        return frozenset(
+            [
+                "model",
+                "messages",
+                "stream",
+                "n",
+                "response_format",
+                "tools",
+                "tool_choice",
+                "functions",
+                "function_call",
+                "logprobs",
+                "top_logprobs",
+                "modalities",
+                "audio",
+                "web_search_options",
+            ]
+        )
+
+    @classmethod
+    def unused_fields(cls) -> frozenset[str]:
+        """Fields that are known, and change nothing here."""
+        return frozenset(
+            [
+                "frequency_penalty",
+                "presence_penalty",
+                "logit_bias",
+                "parallel_tool_calls",
+                "prediction",
+                "prompt_cache_key",
+                "prompt_cache_retention",
+                "reasoning_effort",
+                "safety_identifier",
+                "service_tier",
+                "store",
+                "user",
+                "verbosity",
+            ]
+        )
 
     def refuse_what_cannot_be_done(self) -> None:
         """Say which of the things that are asked for there are not.

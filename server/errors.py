@@ -5,11 +5,13 @@ Refusals in OpenAI's shape: a status, a sentence, a type, a code; never a trace,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from starlette.responses import Response
 
 from mom_council.errors import (
@@ -40,6 +42,8 @@ def loads(text: bytes | str) -> Any:
 
 
 _log = logger(__name__)
+
+_FIELD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 
 _KINDS = {401: "invalid_request_error", 429: "rate_limit_error"}
 
@@ -95,14 +99,31 @@ def unsupported(param: str, message: str) -> Refusal:
     return Refusal(400, message, param=param, code="unsupported_parameter")
 
 
-def validation_error(error: ValidationError) -> Refusal:
-    """The first thing that is wrong with a request's body, by its path. Its value is not told."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = _path(first["loc"])
+def validation_error(
+    error: ValidationError, raw: Any, *, fields: Collection[str] | None = None
+) -> Refusal:
+    """The first thing that is wrong with a request's body, by its path. Its value is not told.
+
+    Args:
+        error: what is wrong.
+        raw: the body as it came. A path follows it: the types that were tried are no part of it.
+        fields: the fields of the body whose faults count; None: all of them.
+    """
+    faults = [
+        (_place_in(raw, fault), fault)
+        for fault in error.errors(include_input=False, include_url=False)
+        if fields is None or fault["loc"][0] in fields
+    ]
+    place, first = faults[0]
+    # Of the types that a value may have, the one that fits best has its fault deepest inside.
+    for other, fault in faults:
+        if len(other) > len(place) and other[: len(place)] == place:
+            place, first = other, fault
+    where = field_path(place) or "body"
     kind, message = first["type"], first["msg"]
     if kind == "extra_forbidden":
         return Refusal(400, f"Unknown parameter: '{where}'.", param=where, code="unknown_parameter")
-    if kind == "missing":
+    if kind in ("missing", "union_tag_not_found"):
         return Refusal(
             400,
             f"Missing required parameter: '{where}'.",
@@ -145,12 +166,34 @@ def to_error_response(error: BaseException, *, candid: bool) -> Refusal:
     )
 
 
-def _path(place: tuple[int | str, ...]) -> str:
-    """A path as OpenAI writes it: messages[0].content. What a client named itself is shortened."""
+def _place_in(raw: Any, fault: ErrorDetails) -> tuple[int | str, ...]:
+    """The place of a fault in the body itself."""
+    place: list[int | str] = []
+    here: Any = raw
+    steps = fault["loc"]
+    for number, step in enumerate(steps, 1):
+        is_key = isinstance(here, dict) and step in here
+        is_index = isinstance(here, list) and isinstance(step, int) and step < len(here)
+        if is_key or is_index:
+            here = here[step]
+        elif number < len(steps) or fault["type"] != "missing":
+            continue
+        place.append(step)
+    if fault["type"].startswith("union_tag"):
+        named = str(fault.get("ctx", {}).get("discriminator", "")).strip("'")
+        place.append(named if named.isidentifier() else "type")
+    return tuple(place)
+
+
+def field_path(place: Iterable[int | str]) -> str:
+    """A path as OpenAI writes it: messages[0].content.
+
+    A name that a client made up goes into headers and logs, so a strange one is left out.
+    """
     path = ""
     for step in place:
         if isinstance(step, int):
             path += f"[{step}]"
-        elif step.isidentifier() and len(step) <= 64:
+        elif _FIELD_NAME.fullmatch(step):
             path += f".{step}" if path else step
-    return path[:200] or "body"
+    return path[:200]

@@ -31,7 +31,7 @@ from mom_council.server.streams import EventStream, event, unless_gone
 async def responses(request: Request, visitor: Visitor) -> Response:
     """Answer, in one piece or event by event."""
     server = state_of(request)
-    body = await read_body(request, ResponsesRequest, server.settings.most_bytes)
+    body = await read_body(request, ResponsesRequest, server)
     body.refuse_what_cannot_be_done()
     question = await read_question(
         server,
@@ -151,7 +151,7 @@ class ResponseBuilder:
             outcome.finish
         )
         status = "incomplete" if why else "completed"
-        calls = in_responses(outcome.answered.calls)
+        calls = in_responses(outcome.answered.calls, self._body.tool_names)
         message = [] if calls and not text else [self._item(status, [_text(text)])]
         state = self._state(status, [*message, *calls])
         state["incomplete_details"] = {"reason": why} if why else None
@@ -196,7 +196,10 @@ class ResponseBuilder:
             "temperature": body.temperature,
             "text": {"format": form},
             "tool_choice": body.tool_choice or "auto",
-            "tools": [tool.model_dump() for tool in body.tools or ()],
+            "tools": [
+                {**tool.model_dump(), "name": body.tool_names.get(tool.name, tool.name)}
+                for tool in body.tools or ()
+            ],
             "top_p": body.top_p,
             "truncation": "disabled",
             "usage": None,

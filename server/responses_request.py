@@ -1,4 +1,4 @@
-"""The body of /v1/responses, read strictly, and turned into the messages of a chat."""
+"""The body of /v1/responses, turned into the messages of a chat."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, Part, ResponsesTool, chosen
 from mom_council.server.chat_request import (
+    PICTURE_ADDRESS,
     Address,
     AssistantMessage,
     InstructionMessage,
@@ -20,6 +21,7 @@ from mom_council.server.chat_request import (
     UserMessage,
 )
 from mom_council.server.errors import unsupported, wrong
+from mom_council.server.leniency import RequestBody
 
 
 class InputText(Part):
@@ -40,9 +42,7 @@ class InputImage(Part):
     """A picture."""
 
     type: Literal["input_image"]
-    image_url: Annotated[
-        str, StringConstraints(pattern=r"^(https?://|data:image/[a-z.+-]+;base64,)", min_length=8)
-    ]
+    image_url: Annotated[str, StringConstraints(pattern=PICTURE_ADDRESS, min_length=8)]
     detail: Literal["auto", "low", "high"] | None = None
 
 
@@ -117,7 +117,7 @@ class ConversationReference(Body):
     id: str
 
 
-class ResponsesRequest(Body):
+class ResponsesRequest(RequestBody):
     """A question, with the conversation before it."""
 
     model: str = Field(min_length=1, max_length=200)
@@ -153,6 +153,46 @@ class ResponsesRequest(Body):
     stream_options: dict[str, Any] | None = None
     truncation: str | None = None
     user: str | None = None
+
+    @classmethod
+    def essential_fields(cls) -> frozenset[str]:
+        """Fields without whose value there is no answer, or another one than was asked for."""
+        return frozenset(
+            [
+                "model",
+                "input",
+                "instructions",
+                "stream",
+                "text",
+                "conversation",
+                "tools",
+                "tool_choice",
+                "previous_response_id",
+                "prompt",
+                "background",
+                "top_logprobs",
+            ]
+        )
+
+    @classmethod
+    def unused_fields(cls) -> frozenset[str]:
+        """Fields that are known, and change nothing here."""
+        return frozenset(
+            [
+                "include",
+                "max_tool_calls",
+                "parallel_tool_calls",
+                "prompt_cache_key",
+                "prompt_cache_retention",
+                "reasoning",
+                "safety_identifier",
+                "service_tier",
+                "store",
+                "stream_options",
+                "truncation",
+                "user",
+            ]
+        )
 
     def refuse_what_cannot_be_done(self) -> None:
         """Say which of the things that are asked for there are not.

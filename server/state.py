@@ -13,7 +13,7 @@ import math
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -24,10 +24,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from mom_council.errors import MixtureError
 from mom_council.records import Status
+from mom_council.redaction import logger
 from mom_council.runs.ask import open_runs
 from mom_council.runs.checkpoints import MEMORY, open_checkpointer
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.errors import Refusal
+
+_log = logger(__name__)
+
+_MOST_LOGGED_FIELDS = 200
+"""Names of unused fields after which further ones are no warning: a client may make them up."""
 
 VARIABLE = "MOM_SERVER_KEYS"
 SHORTEST = 16
@@ -226,6 +232,8 @@ class ServerSettings:
     """Whether a request may name a thread."""
     candid: bool = True
     """Whether clients read an error's own words. Off where they are not on this machine."""
+    strict: bool = False
+    """Whether fields that are unknown or cannot be used are refused, as OpenAI does."""
 
 
 class ServerState:
@@ -241,8 +249,18 @@ class ServerState:
         """Threads that live as long as one question."""
         self._saver: BaseCheckpointSaver[Any] | None = None
         self._opening = asyncio.Lock()
+        self._logged_fields: set[str] = set()
         self._stack = contextlib.AsyncExitStack()
         self._answering: set[str] = set()
+
+    def log_ignored(self, fields: Sequence[str]) -> None:
+        """Write the fields that a request had and nobody used to the log; new ones as a warning."""
+        is_new = not self._logged_fields.issuperset(fields)
+        if is_new and len(self._logged_fields) < _MOST_LOGGED_FIELDS:
+            self._logged_fields.update(fields)
+            _log.warning("fields of requests that are not used: %s", ", ".join(fields))
+        else:
+            _log.info("fields of a request that are not used: %s", ", ".join(fields))
 
     async def open(self) -> None:
         """Make ready for the first request; a database that was named is opened now.

@@ -69,8 +69,8 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def closed() -> Iterator[Served]:
-    """A server that is asked what it must refuse; nobody sits behind it."""
-    with Stage() as stage, served((desk(stage),), "", True, {}) as one:
+    """A strict server that is asked what it must refuse; nobody sits behind it."""
+    with Stage() as stage, served((desk(stage),), "", True, {"strict": True}) as one:
         yield one
         assert not stage.calls, "nobody is asked for what is refused"
     gc.unfreeze()
