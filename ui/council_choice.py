@@ -29,11 +29,11 @@ from mom_council.councils.trust import (
     load_trusted_council,
     trust_command,
 )
-from mom_council.errors import MixtureError
+from mom_council.errors import ConsentError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.models.registry import missing
 from mom_council.runs.discovery import VARIABLE, Choice, choose_council, cost_notice, costs_money
-from mom_council.ui import safe, session
+from mom_council.ui import safe, session, words
 
 _FRESH = 300.0
 """Seconds after which the machine is searched for models again."""
@@ -78,10 +78,12 @@ def open_source(written: str) -> Chosen:
 
     Raises:
         UntrustedError: nobody has accepted yet what it asks for.
+        ConsentError: it asks models that cost money in place of local ones, and the user of this
+            session has not said yes.
         CouncilError: it cannot sit.
     """
     if not written:
-        choice = _machine()
+        choice = _machine(is_paid=bool(session.setting("paid", False)))
     elif "\n" in written:
         choice = _named(council_from_trusted_yaml(written))
     else:
@@ -91,13 +93,26 @@ def open_source(written: str) -> Chosen:
     return Chosen(choice.council, written, tuple(line for line in lines if line))
 
 
-@st.cache_resource(max_entries=1, ttl=_FRESH, show_spinner="Looking for models …")
-def _machine() -> Choice:
-    return session.page_state().wait_for(choose_council(None, os.environ))
+@st.cache_resource(max_entries=2, ttl=_FRESH, show_spinner="Looking for models …")
+def _machine(*, is_paid: bool) -> Choice:
+    choosing = choose_council(None, os.environ, consent=lambda question: is_paid)
+    return session.page_state().wait_for(choosing)
 
 
 def _named(council: Council) -> Choice:
     return Choice(council, None, costs_money(council), "named")
+
+
+def draw_consent(error: ConsentError) -> None:
+    """Show why models that cost money would be asked, and let the user say yes."""
+    st.warning(safe.inline(words.sentence(error.what)))
+    st.caption("Start the local server and load the page again, or choose another council above.")
+    st.button(
+        "Ask the paid models in this session",
+        key="paid",
+        on_click=session.keep_setting,
+        args=("paid", True),
+    )
 
 
 def draw_trust(review: Review) -> None:

@@ -195,6 +195,28 @@ def test_a_machine_without_models_says_what_would_help(
     assert "No models were found" in told(page)
 
 
+def test_paid_models_take_the_place_of_local_ones_after_a_yes_of_this_session(
+    chat: Chat, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_API_URL", f"{stage.url}/busy")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
+    monkeypatch.delenv("MOM_PAID", raising=False)
+    page = chat("")
+    assert not page.exception
+    assert "does not answer, and asking gpt-" in told(page).replace("\\", "")
+    assert "costs money" in told(page)
+    assert not page.chat_input
+    assert "--paid" not in told(page), "the page has a button for it"
+    page.button(key="paid").click().run()
+    assert not page.exception
+    assert page.chat_input
+    assert "This may cost money: gpt-" in told(page).replace("\\", "")
+    assert "Ask the paid models in this session" not in labels(page)
+    other = chat("")
+    assert "Ask the paid models in this session" in labels(other), "each session says it itself"
+    assert not stage.calls
+
+
 def test_a_council_that_cannot_sit_is_said_and_the_page_stays(chat: Chat) -> None:
     page = chat("no-such-council")
     assert not page.exception

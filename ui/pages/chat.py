@@ -6,7 +6,7 @@ import streamlit as st
 
 from mom_council.councils.schema import Council
 from mom_council.councils.trust import UntrustedError
-from mom_council.errors import MixtureError
+from mom_council.errors import ConsentError, MixtureError
 from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import floorplan, safe, session, words
@@ -107,6 +107,9 @@ def _sidebar() -> Council | None:
             now = chosen.chosen()
         except UntrustedError as error:
             chosen.draw_trust(error.review)
+            return None
+        except ConsentError as error:
+            chosen.draw_consent(error)
             return None
         except MixtureError as error:
             st.error(safe.inline(words.sentence(str(error))))
