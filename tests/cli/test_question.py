@@ -87,7 +87,12 @@ def test_a_council_that_is_not_there_or_is_wrong_is_refused(mom: Mom, tmp_path: 
     mom("ask", "hi", "--council", str(bomb)).refuses(3, "bomb.yaml")
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("name: wrong\ncharacter: []\n")
-    mom("councils", "check", str(wrong)).refuses(3, "characters")
+    checked = mom("councils", "check", str(wrong))
+    assert checked.code == 3
+    first, *faults = checked.err.splitlines()
+    assert first == f"mom: {wrong}: 3 faults"
+    assert len(faults) == 3
+    assert "  line 2: character: unknown key; did you mean 'characters'?" in faults
 
 
 def test_nothing_is_kept_of_what_was_refused(mom: Mom, tmp_path: Path) -> None:
