@@ -52,7 +52,7 @@ define test-versions
 	.venv-$(1)/bin/python -m pytest -n 2 --dist loadfile -m "not slow and not browser and not heavy and not live"
 endef
 
-test-heavy: .venv/.heavy  ## run the tests that need torch, diffusers or ray
+test-heavy: .venv/.heavy  ## run the tests that need torch, diffusers or ray, or that kill runs (KILLS=20, RACES=6)
 	$(TEST) -m "heavy and not live"
 
 check: lint types contracts  ## lint, types and import contracts
