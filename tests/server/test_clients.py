@@ -67,7 +67,7 @@ async def test_a_council_sits_in_another_council(stage: Stage, serve: Serve) -> 
     stage.model("solo", reply="It is 41.\nAnswer: 41")
     stage.model("outer", reply="All in all 42.")
     served = serve(desk(stage))
-    plan = written(stage, ["Ada"])
+    plan = written(stage, ["Ada"], deliberation={"ballots": "always"})  # most answer the same
     plan |= {
         "name": "outer",
         "models": {
