@@ -14,16 +14,18 @@ import json
 import os
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.request import getproxies
 
-import aiohttp
 import orjson
 
 from mom_council.models.addresses import is_near
+
+if TYPE_CHECKING:
+    import aiohttp
 
 SWITCH = "MOM_THIN_WIRE"
 """The environment variable that turns it off, when it is `0`: the vendors' SDKs are used then."""
@@ -72,7 +74,7 @@ class WireRefusalError(RuntimeError):
     """The server answered with an HTTP status that is no success."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: Any) -> None:
-        super().__init__(f"Error code: {status}")
+        super().__init__(f"Error code: {status} - {body}")
         self.status_code = status
         self.headers = headers
         self.body = body
@@ -107,6 +109,8 @@ class Sessions:
 
     def get(self, url: str) -> aiohttp.ClientSession:
         """The session for an address, opened where there is none."""
+        import aiohttp
+
         by_proxy = not needs_no_proxy(url) and bool(getproxies())
         session = self._sessions.get(by_proxy)
         if session is None or session.closed:
@@ -183,7 +187,7 @@ class JsonStream:
         self._over = False
         self.is_speaking = False
 
-    async def __aiter__(self) -> AsyncGenerator[list[Any], None]:
+    async def read(self) -> AsyncGenerator[list[Any], None]:
         """Send the request and read the reply to its end.
 
         Raises:
@@ -296,17 +300,26 @@ class JsonStream:
             try:
                 value = orjson.loads(one)
             except orjson.JSONDecodeError as error:
-                self._fault = error
-                try:
-                    one.decode()
-                except UnicodeDecodeError as undecodable:
-                    self._fault = undecodable
+                self._fault = _not_text(one) or error
                 break
             if isinstance(value, dict) and (error_body := value.get("error")):
                 self._fault = ResponseError(_words(error_body), error_body)
                 break
             values.append(value)
         return values
+
+
+async def read_deltas(
+    stream: JsonStream, read: Callable[[dict[str, Any]], Delta]
+) -> AsyncGenerator[list[Delta], None]:
+    """What a reply says, by the handful; `read` takes one JSON value of its protocol."""
+    async with aclosing(stream.read()) as handfuls:
+        async for values in handfuls:
+            deltas = merge([read(value) for value in values])
+            stream.is_speaking = stream.is_speaking or any(
+                one.content or one.thought for one in deltas
+            )
+            yield deltas
 
 
 def merge(deltas: list[Delta]) -> list[Delta]:
@@ -395,6 +408,8 @@ async def _check(response: aiohttp.ClientResponse, body: _Body) -> None:
 
 async def _drain(content: aiohttp.StreamReader) -> None:
     """Read the end of a reply that is over, so that its connection can be used again."""
+    import aiohttp
+
     if content.at_eof():
         return
     try:
@@ -410,6 +425,16 @@ def _as_json(body: Mapping[str, Any]) -> bytes:
         return orjson.dumps(body)
     except TypeError:  # half a surrogate pair, a number of more than 64 bits
         return json.dumps(body).encode()
+
+
+def _not_text(written: bytes) -> UnicodeDecodeError | None:
+    """What says that some bytes are no text at all; None where they are."""
+    try:
+        written.decode()
+    except UnicodeDecodeError as error:
+        error.__context__ = None
+        return error
+    return None
 
 
 def _words(error: Any) -> str:

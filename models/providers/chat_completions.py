@@ -30,7 +30,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 
 from mom_council.models.providers import Opening, load_code
-from mom_council.models.wire import Delta, JsonStream, Wire, merge
+from mom_council.models.wire import Delta, JsonStream, Wire, read_deltas
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -104,7 +104,9 @@ class ChatCompletions(BaseChatModel):
         """The reply without LangChain's chunks, by the handful."""
         stream = self._ask(messages, arguments)
         return (
-            self._langchain_deltas(messages, arguments) if stream is None else read_deltas(stream)
+            self._langchain_deltas(messages, arguments)
+            if stream is None
+            else read_deltas(stream, read_delta)
         )
 
     async def _langchain_deltas(
@@ -194,13 +196,14 @@ class ChatCompletions(BaseChatModel):
                 async for chunk in chunks:
                     yield chunk
             return
-        async for values in stream:
-            for value in merge_chunks(values):
-                made = read_chunk(value)
-                stream.is_speaking = stream.is_speaking or bool(made.message.content)
-                if run_manager:
-                    await run_manager.on_llm_new_token(made.text, chunk=made)
-                yield made
+        async with aclosing(stream.read()) as handfuls:
+            async for values in handfuls:
+                for value in merge_chunks(values):
+                    made = read_chunk(value)
+                    stream.is_speaking = stream.is_speaking or bool(made.message.content)
+                    if run_manager:
+                        await run_manager.on_llm_new_token(made.text, chunk=made)
+                    yield made
 
     def bind_tools(
         self, tools: Sequence[Any], **more: Any
@@ -324,15 +327,7 @@ def _tool_call_chunk(call: Mapping[str, Any]) -> ToolCallChunk:
     )
 
 
-async def read_deltas(stream: JsonStream) -> AsyncGenerator[list[Delta], None]:
-    """What a streamed reply says, by the handful."""
-    async for values in stream:
-        deltas = merge([_delta(value) for value in values])
-        stream.is_speaking = stream.is_speaking or any(one.content or one.thought for one in deltas)
-        yield deltas
-
-
-def _delta(chunk: dict[str, Any]) -> Delta:
+def read_delta(chunk: dict[str, Any]) -> Delta:
     """What a chunk says, thinks and counts, as LangChain reads it."""
     usage = chunk.get("usage")
     choices = chunk.get("choices")

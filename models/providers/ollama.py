@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from ollama import ChatResponse
 from pydantic import Field, PrivateAttr
 
 from mom_council.models.transport import AiohttpTransport
-from mom_council.models.wire import Delta, JsonStream, Wire, merge
+from mom_council.models.wire import Delta, Wire, read_deltas
 from mom_council.seams.clients import ollama_base_url, ollama_body
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class OllamaChat(ChatOllama):
         if self._wire is None:
             return None
         body = ollama_body(self._chat_params(list(messages), stop, **more))
-        return _deltas(self._wire.ask(body))
+        return read_deltas(self._wire.ask(body), _delta)
 
     def _chat_params(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
@@ -64,9 +65,10 @@ class OllamaChat(ChatOllama):
     ) -> AsyncIterator[Mapping[str, Any] | str]:
         if self._wire is not None:
             body = ollama_body(self._chat_params(messages, stop, **kwargs))
-            async for values in self._wire.ask(body):
-                for value in values:
-                    yield cast(Mapping[str, Any], ChatResponse(**value))
+            async with aclosing(self._wire.ask(body).read()) as handfuls:
+                async for values in handfuls:
+                    for value in values:
+                        yield cast(Mapping[str, Any], ChatResponse(**value))
             return
         async for part in super()._acreate_chat_stream(messages, stop, **kwargs):
             # A null content is no text, not an error.
@@ -101,13 +103,6 @@ def open_chat(opening: Opening) -> BaseChatModel:
         url = address.rstrip("/") + "/api/chat"
         chat.use_wire(Wire(opening.resources.sessions, url, headers, "lines"))
     return chat
-
-
-async def _deltas(stream: JsonStream) -> AsyncIterator[list[Delta]]:
-    async for values in stream:
-        deltas = merge([_delta(value) for value in values])
-        stream.is_speaking = stream.is_speaking or any(one.content or one.thought for one in deltas)
-        yield deltas
 
 
 def _delta(part: Mapping[str, Any]) -> Delta:

@@ -24,8 +24,8 @@ from pydantic import PrivateAttr
 
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.providers import Drawing, DrawnPicture, Opening
-from mom_council.models.providers.chat_completions import KEPT_FIELDS, merge_chunks, read_deltas
-from mom_council.models.wire import Delta, JsonStream, ResponseError, Wire
+from mom_council.models.providers.chat_completions import KEPT_FIELDS, merge_chunks, read_delta
+from mom_council.models.wire import Delta, JsonStream, ResponseError, Wire, read_deltas
 from mom_council.seams.clients import (
     sdk_headers,
     sdk_user_agent,
@@ -93,7 +93,7 @@ class _Whole(BaseChatOpenAI):
     ) -> AsyncIterator[list[Delta]] | None:
         """The reply without LangChain's chunks, by the handful; None: only the SDK can ask."""
         stream = self._ask(messages, stop, more)
-        return None if stream is None else read_deltas(stream)
+        return None if stream is None else read_deltas(stream, read_delta)
 
     def _ask(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, more: dict[str, Any]
@@ -148,15 +148,16 @@ class _Whole(BaseChatOpenAI):
                 async for chunk in chunks:
                     yield chunk
             return
-        async for values in stream:
-            for value in merge_chunks(values):
-                made = self._convert_chunk_to_generation_chunk(value, AIMessageChunk, {})
-                if made is None:
-                    continue
-                stream.is_speaking = stream.is_speaking or bool(made.message.content)
-                if run_manager:
-                    await run_manager.on_llm_new_token(made.text, chunk=made)
-                yield made
+        async with aclosing(stream.read()) as handfuls:
+            async for values in handfuls:
+                for value in merge_chunks(values):
+                    made = self._convert_chunk_to_generation_chunk(value, AIMessageChunk, {})
+                    if made is None:
+                        continue
+                    stream.is_speaking = stream.is_speaking or bool(made.message.content)
+                    if run_manager:
+                        await run_manager.on_llm_new_token(made.text, chunk=made)
+                    yield made
 
     async def _sdk_stream(self, *given: Any, **more: Any) -> AsyncIterator[ChatGenerationChunk]:
         begun = False

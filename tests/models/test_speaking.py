@@ -321,7 +321,7 @@ async def test_a_model_that_never_answers_is_given_up_and_hung_up_on(stage, prov
     with pytest.raises(ModelUnavailableError, match=r"no answer in 0\.3 s") as caught:
         await ask(stage, provider, timeout=0.3)
     assert caught.value.attempts[-1].timed_out
-    [call] = stage.wait_for(1)
+    [call] = await asyncio.to_thread(stage.wait_for, 1)
     assert call.outcome == "client_left"
 
 
@@ -331,7 +331,7 @@ async def test_a_slow_start_has_a_limit_of_its_own(stage, provider):
     with pytest.raises(ModelUnavailableError, match=r"no first token in 0\.2 s") as caught:
         await ask(stage, provider, first_token=0.2, timeout=60)
     assert caught.value.attempts[-1].timed_out
-    assert len(stage.wait_for(1)) == 1
+    assert len(await asyncio.to_thread(stage.wait_for, 1)) == 1
 
 
 @BOTH
@@ -348,7 +348,7 @@ async def test_text_that_stalls_is_kept(stage, provider):
     reply = await ask(stage, provider, timeout=0.4)
     assert (reply.text, reply.finish) == ("one two ", "broken")
     assert reply.detail == "no end of the answer in 0.4 s"
-    assert stage.wait_for(1)[0].outcome == "client_left"
+    assert (await asyncio.to_thread(stage.wait_for, 1))[0].outcome == "client_left"
 
 
 @BOTH

@@ -336,7 +336,7 @@ async def read(
     try:
         stream = Wire(sessions, url, {}, form).ask({"q": 1})  # type: ignore[arg-type]
         stream.is_speaking = speaking
-        async for values in stream:
+        async for values in stream.read():
             handfuls.append(values)  # noqa: PERF401  (what came before an error counts)
     except Exception as error:
         fault = error
@@ -490,7 +490,7 @@ async def test_a_connection_is_used_again_after_a_reply() -> None:
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
     wire = Wire((await loop_resources()).sessions, f"http://127.0.0.1:{port}/", {}, "events")
     for _ in range(3):
-        async for _ in wire.ask({}):
+        async for _ in wire.ask({}).read():
             pass
     await close_loop_resources()
     await runner.cleanup()
@@ -519,7 +519,7 @@ async def test_a_reader_that_leaves_closes_the_connection() -> None:
     await site.start()
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
     wire = Wire((await loop_resources()).sessions, f"http://127.0.0.1:{port}/", {}, "events")
-    stream: AsyncGenerator[list[Any], None] = wire.ask({}).__aiter__()  # type: ignore[assignment]
+    stream: AsyncGenerator[list[Any], None] = wire.ask({}).read()
     assert await anext(stream) == [{"a": 1}]
     await stream.aclose()
     await asyncio.wait_for(closed.wait(), 30)
