@@ -45,10 +45,9 @@ KEPT_FIELDS = {
 }
 """Fields of a streamed delta, and the name LangChain gives them where it knows them."""
 
-_PLAIN_PARAMS = frozenset(
-    {"temperature", "top_p", "max_tokens", "seed", "stop", "presence_penalty", "frequency_penalty"}
-)
-"""Parameters that go into the body as they are."""
+_NUMBERS = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"})
+_WHOLE_NUMBERS = frozenset({"max_tokens", "seed"})
+"""With `stop`, the parameters that go into the body as they are."""
 _OTHERS_PARAMS = frozenset(
     {"top_k", "min_p", "repeat_penalty", "repetition_penalty", "cache_prompt"}
 )
@@ -62,11 +61,24 @@ def open_chat(opening: Opening) -> BaseChatModel:
     newer = opening.at_home and opening.vendor.shared_protocol  # its names and roles differ
     extra = dict(params.pop("extra_body", None) or {})
     extra |= {name: params.pop(name) for name in _OTHERS_PARAMS & params.keys()}
-    if newer or not opening.has_wire or params.keys() - _PLAIN_PARAMS:
+    plain = all(_is_plain_param(name, value) for name, value in params.items())
+    if newer or not opening.has_wire or not plain:
         return _open_langchain(opening)
     chat = ChatCompletions(extra_body=extra)
     chat.set_up(opening, params)
     return chat
+
+
+def _is_plain_param(name: str, value: Any) -> bool:
+    """Whether it goes into the body as it is; LangChain's model reads or refuses any other."""
+    if name in _NUMBERS:
+        return type(value) in (int, float)
+    if name in _WHOLE_NUMBERS:
+        return type(value) is int
+    if name != "stop":
+        return False
+    words = value if isinstance(value, list | tuple) else [value]
+    return all(isinstance(word, str) for word in words)
 
 
 def _open_langchain(opening: Opening) -> BaseChatModel:

@@ -445,16 +445,24 @@ async def test_when_none_can_be_opened_the_error_says_what_to_do():
         await speak(resolve_model(council(far=far), "far"), QUESTION)
 
 
-async def test_a_voice_that_is_written_wrongly_is_passed_over_or_told(stage):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("temperature", "hot"), ("top_p", [1]), ("frequency_penalty", {"by": 1})),
+        *(("max_tokens", "many"), ("seed", 1.5), ("stop", 3), ("stop", ["a", 3])),
+    ],
+)
+async def test_a_voice_that_is_written_wrongly_is_passed_over_or_told(stage, name, value):
     stage.model("m", reply="42")
     models = {
-        "odd": voice(stage, params={"temperature": "hot"}, fallbacks=["m"]),
+        "odd": voice(stage, params={name: value}, fallbacks=["m"]),
         "lost": {"provider": "embedded", "model": "no-such-weights"},
         "m": voice(stage),
     }
     reply = await speak(resolve_model(council(**models), "odd"), QUESTION)
     assert reply.model == "m"
-    assert "temperature" in reply.attempts[0].error
+    assert name in reply.attempts[0].error
+    assert len(stage.calls) == 1
     with pytest.raises(CouncilError, match="no-such-weights"):
         await speak(resolve_model(council(**models), "lost"), QUESTION)
 

@@ -19,7 +19,17 @@ from mom_council.nodes.painter import tidy
 from mom_council.paths import pictures_dir
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.runs.threads import delete_thread
-from mom_council.tests.graph.desk import ask, desk, question, said, seat, texts, told, voice
+from mom_council.tests.graph.desk import (
+    ask,
+    desk,
+    question,
+    said,
+    seat,
+    texts,
+    told,
+    unfenced,
+    voice,
+)
 from mom_council.tests.stage import Fault, Reply, Stage
 
 pytestmark = pytest.mark.slow
@@ -44,7 +54,9 @@ def studio(
 async def test_the_prompt_is_written_and_the_picture_drawn_and_kept(stage: Stage) -> None:
     result = await ask(studio(stage), "/image a cat on a mat")
     [writing] = stage.calls_to("pen")
-    assert "<wish>\na cat on a mat\n</wish>" in texts(writing.body, "user")[-1]
+    written = texts(writing.body, "user")[-1]
+    assert "<wish fence=" in written
+    assert "\n\na cat on a mat\n\n" in unfenced(written)
     [drawing] = stage.calls_to("brush")
     assert drawing.path == "/v1/images/generations"
     assert drawing.body == {

@@ -81,13 +81,14 @@ async def test_retries_count_and_none_takes_the_call_that_is_kept_for_the_answer
 async def test_spent_tokens_leave_no_ballots_and_the_voted_best_answers(stage: Stage) -> None:
     for name in ("ada", "boris", "clara"):
         stage.model(name, reply=Reply(f"The view of {name}", usage=(400, 100)))
-    result = await ask(desk(stage, budget={"tokens": 2000}))
+    result = await ask(desk(stage, budget={"tokens": 2300}))
+    assert result["status"].spoke == ("Ada", "Boris", "Clara")
     assert not voting(stage.calls)
     assert not stage.calls_to("pen")
     assert result["status"].stop_reason == "budget"
     assert result["messages"][-1].text.endswith(LABEL)
     assert any(note.startswith("The vote was skipped") for note in result["status"].notes)
-    assert all(0 < call.body["max_tokens"] <= 2000 for call in stage.calls)
+    assert all(0 < call.body["max_tokens"] <= 2300 for call in stage.calls)
 
 
 async def test_at_the_deadline_characters_are_cut_off_and_the_voted_best_answers(
