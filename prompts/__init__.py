@@ -292,16 +292,35 @@ def code_of(*quoted: object, secret: bytes | None = None) -> str:
     ).hexdigest()[:_LENGTH]
 
 
+class TextWithMaterial(str):
+    """What a person asked, and material that goes with it in fences of its own.
+
+    As a string it is both. Its fence holds what was asked alone: within it, a fence means nothing.
+    """
+
+    __slots__ = ("material", "text")
+    text: str
+    material: str
+
+    def __new__(cls, text: str, material: str) -> TextWithMaterial:
+        """Join the two."""
+        both = super().__new__(cls, "\n\n".join(part for part in (text, material) if part))
+        both.text, both.material = text, material
+        return both
+
+
 def fenced(text: str, tag: str, code: str = "", **about: object) -> str:
     """A text between its tags.
 
     Args:
-        text: what somebody wrote.
+        text: what somebody wrote; the material of a `TextWithMaterial` follows the closing tag.
         tag: one of `TAGS`.
         code: the prompt's; left out, one that the text alone decides.
         about: attributes of the opening tag.
     """
     code = code or code_of(tag, text)
+    if isinstance(text, TextWithMaterial):
+        return "\n\n".join(filter(None, (fenced(text.text, tag, code, **about), text.material)))
     text = _without_tags(text) if tag in _ASKED else without_marks(without_hidden(text))
     attributes = "".join(f' {name}="{_attribute(value)}"' for name, value in about.items() if value)
     return f'<{tag}{attributes} fence="{code}">\n{text}\n</{tag} fence="{code}">'

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mom_council.graph.council import compile_council
-from mom_council.tests.graph.desk import candidates, desk, said, seat
+from mom_council.tests.graph.desk import candidates, desk, said, seat, unfenced
 from mom_council.tests.stage import Stage
 
 WORDS = "The ferry leaves at 14:05, not at 14:50."
@@ -73,7 +73,10 @@ async def test_a_text_is_read_into_every_prompt(stage: Stage, kind: str) -> None
     status = await _asked(stage, {"type": "text", "text": "When does it leave?"}, READ[kind])
     assert (status.notes, status.degraded) == ((), False)
     for call in stage.calls:
-        assert said(call.body).count(WORDS) == 1
+        text = said(call.body)
+        assert text.count(WORDS) == 1
+        assert text.count("attachment fence=") == 2
+        assert "attachment fence=" not in unfenced(text), "its fence is whole in every prompt"
     assert any(candidates(call.body) for call in stage.calls)
 
 
