@@ -283,6 +283,9 @@ async def _farewell(resources: LoopResources) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        with _DOOR, contextlib.suppress(KeyError, RuntimeError):
-            del _ROOMS[asyncio.get_running_loop()]
+        with _DOOR, contextlib.suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+            # After `close_loop_resources` the loop may have others, which stay.
+            if _ROOMS.get(loop) is resources:
+                del _ROOMS[loop]
         await resources.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from importlib.machinery import PathFinder
 
@@ -130,3 +131,13 @@ def test_what_a_council_lacks_is_listed_once():
     [error] = missing(council.models.values())
     assert error.what == "'openai' needs a key for 'x', 'z'"
     assert "'OPENAI_API_KEY'" in error.cure
+
+
+async def test_resources_that_were_closed_do_not_take_the_next_ones_with_them():
+    await loop_resources()
+    await close_loop_resources()
+    following = await loop_resources()
+    gc.collect()  # ends the generator that would have closed the first ones with the loop
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert await loop_resources() is following
