@@ -46,7 +46,7 @@ def test_a_tool_is_called_with_leave_and_as_it_was_changed(
     one.page.get_by_role("button", name="Allow").click()
     one.answered()
     results = [m for m in stage.calls_to("ada")[1].body["messages"] if m["role"] == "tool"]
-    assert results[0]["content"].endswith("12")
+    assert results[0]["content"].splitlines()[-2] == "12"  # the last line closes its fence
     assert one.errors == []
 
 
