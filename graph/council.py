@@ -14,6 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
+from mom_council import prompts
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.ask_model import within_budget
@@ -226,6 +227,7 @@ async def make_graph(config: RunnableConfig) -> CouncilGraph:
         raise CouncilError("`council` is the name of a preset or the path of a file")
     from mom_council.councils.trust import load_council_for_others
 
+    await asyncio.to_thread(prompts.load_secret)
     named = await asyncio.to_thread(load_council_for_others, chosen or "demo")
     return await asyncio.to_thread(compile_council, named)  # off the server's loop
 

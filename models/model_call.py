@@ -131,6 +131,8 @@ class Reply:
     """The tools that it asks for before it goes on."""
     message: dict[str, Any] | None = None
     """What asked for them, as its provider wants it sent back; see `offering.call_message`."""
+    pieces: int = 0
+    """In how many pieces the text and the thoughts came."""
 
 
 REPLY = TypeAdapter(Reply)
@@ -486,6 +488,7 @@ class ModelCall:
             id=parser.id,
             calls=calls,
             message=message,
+            pieces=parser.pieces,
         )
 
 

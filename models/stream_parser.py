@@ -185,6 +185,7 @@ class StreamParser:
         self._counts_ended = False
         """Whether the token counts were the last thing that came."""
         self.refusal = ""
+        self.pieces = 0
         self.finish: Finish | None = None
         self.id = ""
         self.notes: list[str] = []
@@ -225,7 +226,8 @@ class StreamParser:
 
     def feed_delta(self, delta: Delta) -> bool:
         """Take in some of a reply; whether the answer has begun."""
-        content, thought, refusal, calling, usage, finish = delta
+        content, thought, refusal, calling, usage, finish, pieces = delta
+        self.pieces += pieces if content or thought else 0
         if usage or content:
             self._counts_ended = bool(usage) and not (content and self._begun)
         if thought:

@@ -68,6 +68,8 @@ class Delta(NamedTuple):
     """Tokens, as LangChain counts them."""
     finish: str = ""
     """What the vendor calls the end."""
+    pieces: int = 1
+    """In how many pieces it came."""
 
 
 class WireRefusalError(RuntimeError):
@@ -330,12 +332,13 @@ def merge(deltas: list[Delta]) -> list[Delta]:
 
     def flush() -> None:
         if texts or thoughts:
-            merged.append(Delta("".join(texts), "".join(thoughts)))
+            count = len(texts) + len(thoughts)
+            merged.append(Delta("".join(texts), "".join(thoughts), pieces=count))
             texts.clear()
             thoughts.clear()
 
     for delta in deltas:
-        content, thought, refusal, calling, usage, finish = delta
+        content, thought, refusal, calling, usage, finish, _ = delta
         if refusal or calling or usage or finish or not isinstance(content, str):
             flush()
             merged.append(delta)

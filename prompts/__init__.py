@@ -375,6 +375,11 @@ def _attribute(value: object) -> str:
     return re.sub(r'["<>\n\r]', "'", str(value))
 
 
+def load_secret() -> None:
+    """Read this machine's secret for fences, so that no prompt reads a file on an event loop."""
+    _secret(os.environ.get(paths.VARIABLE, ""))
+
+
 @functools.lru_cache(maxsize=8)
 def _secret(folder: str) -> bytes:
     """The secret of this machine; where it cannot be kept, one of this process."""

@@ -28,6 +28,7 @@ import mom_council
 from mom_council.councils.yaml import as_yaml, written
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import read_event
+from mom_council.tests.cli.conftest import trust_file
 from mom_council.tests.graph.desk import desk, question, said
 from mom_council.tests.stage import Stage
 
@@ -264,7 +265,9 @@ def test_the_endpoint_is_part_of_it(studio: Studio) -> None:
         assert client.get("/ok").json()["ok"], "its own addresses are still there"
 
 
-def test_the_bundled_extensions_work_there(studio: Studio, stage: Stage, tmp_path: Path) -> None:
+def test_the_bundled_extensions_work_there(
+    studio: Studio, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("ada", "pen"):
         stage.model(name, reply=f"So says {name}.")
     ours = studio.log.parent / ".local" / "share" / "mixture-of-models"
@@ -274,6 +277,8 @@ def test_the_bundled_extensions_work_there(studio: Studio, stage: Stage, tmp_pat
     council = desk(stage, ["Ada"], extensions=[{"use": name} for name in names])
     file = tmp_path / "extended.yaml"
     file.write_text(written(council), "utf-8")
+    monkeypatch.setenv("MOM_DATA_DIR", str(ours))
+    trust_file(file)
     status = studio.ask(studio.assistant(council=str(file)))["status"]
     assert "Quoted from the documents in 'documents': sums.md, line 1." in status["notes"]
     assert not status["degraded"]

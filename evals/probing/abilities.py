@@ -7,7 +7,6 @@ import io
 import json
 import random
 import re
-import time
 from typing import Any
 
 from langchain_core.messages import HumanMessage, ToolMessage
@@ -46,18 +45,15 @@ _PER_TOKEN = 4
 
 async def stream(asker: Asker) -> tuple[Probe, float | None, float | None]:
     """Whether its answer comes in pieces; seconds to the first, and tokens a second from there."""
-    pieces: list[float] = []
-    reply = await asker.ask(
-        [HumanMessage(COUNTING)], on_text=lambda text, thought: pieces.append(time.monotonic())
-    )
+    reply = await asker.ask([HumanMessage(COUNTING)])
     told = reply.usage.output_tokens
     tokens = told or len(reply.text) / _PER_TOKEN
     spoke = reply.usage.seconds - (reply.first_token or 0.0)
-    speed = tokens / spoke if spoke > 0.001 and len(pieces) > 1 and tokens > 1 else None
+    speed = tokens / spoke if spoke > 0.001 and reply.pieces > 1 and tokens > 1 else None
     guess = "" if told else ", tokens estimated"
-    if len(pieces) > 1:
-        probe = Probe(state="yes", says=f"{len(pieces)} pieces{guess}")
-    elif pieces:
+    if reply.pieces > 1:
+        probe = Probe(state="yes", says=f"{reply.pieces} pieces{guess}")
+    elif reply.pieces:
         probe = Probe(state="no", says="the answer came in one piece")
     else:
         probe = Probe(state="unknown", says="the answer was empty")

@@ -63,7 +63,7 @@ def test_the_answer_streams_and_who_leaves_early_ends_the_call(stage: Stage) -> 
     stage.model("gpt", reply=words, tokens_per_second=200)
     model = _loaded(stage)
     pieces = list(model.get_streaming_response("Count."))
-    assert len(pieces) > 3
+    assert len(pieces) > 1
     assert "".join(pieces) == words
     stage.model("gpt", reply=words, tokens_per_second=2)
     stream = model.get_streaming_response("Count.")
