@@ -98,7 +98,8 @@ def run(arguments: list[str] | None = None) -> None:
     code = exits.FAILED
     try:
         _read_env(given)
-        if any("TRACING" in name for name in os.environ):
+        # The doctor asks nobody, and says how the switch was set.
+        if "doctor" not in given[:1] and any("TRACING" in name for name in os.environ):
             from mom_council.tracing.langsmith import settle_langsmith
 
             settle_langsmith()  # for the commands, too, that ask models without a council
