@@ -188,7 +188,7 @@ def test_what_a_council_brings_along_and_cannot_be_used_is_named(
     checked = mom("councils", "check", "desk.yaml").out
     assert "note: tool 'stock': there is no module 'no_such_shop' here; " in checked
     assert "note: tool 'notes': there is no program 'no-such-program'; " in checked
-    assert "note: mine.yaml: openai.m.inptu: unknown key" in checked
+    assert "note: 'mine.yaml': is no table of prices" in checked
 
     (here / "desk.yaml").write_text(yaml.safe_dump(desk | {"extensions": [{"use": "no_such"}]}))
     code, found = examined(mom, "-c", "desk.yaml")
