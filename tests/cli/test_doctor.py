@@ -191,6 +191,7 @@ def test_what_a_council_brings_along_and_cannot_be_used_is_named(
     assert "note: 'mine.yaml': is no table of prices" in checked
 
     (here / "desk.yaml").write_text(yaml.safe_dump(desk | {"extensions": [{"use": "no_such"}]}))
+    trust_file(here / "desk.yaml")  # it changed
     code, found = examined(mom, "-c", "desk.yaml")
     assert code == 1
     assert any("there is no extension 'no_such'" in one["says"] for one in found["council"])
