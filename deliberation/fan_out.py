@@ -189,9 +189,11 @@ class Race:
         """
         task = asyncio.ensure_future(call)
         over = asyncio.ensure_future(self._over.wait())
+        if self._over.is_set():
+            task.cancel()  # before its first step: who comes too late sends no request
         try:
             await asyncio.wait({task, over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
+            if not task.done() or (task.cancelled() and self._over.is_set()):
                 raise TooLate if self._over.is_set() else OutOfTime
             result = task.result()
             if counts(result):
@@ -212,7 +214,10 @@ class Race:
             self.settled = True
             self._over.set()
         elif len(self._answers) == self._enough:
-            asyncio.get_running_loop().call_later(self._grace, self._over.set)
+            if self._grace > 0:
+                asyncio.get_running_loop().call_later(self._grace, self._over.set)
+            else:
+                self._over.set()
 
 
 class Races:

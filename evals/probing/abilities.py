@@ -49,7 +49,9 @@ async def stream(asker: Asker) -> tuple[Probe, float | None, float | None]:
     told = reply.usage.output_tokens
     tokens = told or len(reply.text) / _PER_TOKEN
     spoke = reply.usage.seconds - (reply.first_token or 0.0)
-    speed = tokens / spoke if spoke > 0.001 and reply.pieces > 1 and tokens > 1 else None
+    if spoke <= 0.001:
+        spoke = reply.usage.seconds  # all of it was read at once: count the wait before it too
+    speed = tokens / spoke if spoke > 0 and reply.pieces > 1 and tokens > 1 else None
     guess = "" if told else ", tokens estimated"
     if reply.pieces > 1:
         probe = Probe(state="yes", says=f"{reply.pieces} pieces{guess}")

@@ -134,6 +134,19 @@ async def test_a_race_without_a_quorum_never_ends_by_itself() -> None:
     assert await race.run(_says("second")) == "second"
 
 
+async def test_who_comes_after_the_end_of_a_race_does_not_even_begin() -> None:
+    race = Race(1, 0)
+    await race.run(_says("first"))
+    begun: list[str] = []
+
+    async def call() -> None:
+        begun.append("second")
+
+    with pytest.raises(TooLate):
+        await race.run(call())
+    assert begun == []
+
+
 async def test_a_race_that_is_settled_ends_without_grace() -> None:
     race = Race(3, 60)
     slow = asyncio.ensure_future(race.run(asyncio.sleep(60)))

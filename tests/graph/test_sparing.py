@@ -219,7 +219,8 @@ async def test_a_round_that_another_may_follow_is_cut_short_only_where_that_chan
 async def test_a_voice_that_fails_is_no_vote_and_the_next_is_asked(stage: Stage):
     answers(stage, "", "Answer: 42", "Answer: 7", "Answer: 42", "Answer: 7")
     status = (await ask(panel(stage, stop="lossless", waves=[3]), "What is 17 + 25?"))["status"]
-    assert len(asked(stage)) == 5
+    # Of the second wave the one who answers first may settle it, before the other is asked.
+    assert asked(stage) > {"ada", "boris", "clara"}
     assert status.verdict.options[0].answer == "42"
 
 
