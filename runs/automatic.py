@@ -16,7 +16,7 @@ from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.models.addresses import is_near
 from mom_council.models.memory import ModelMemory, main_memory
 from mom_council.models.weights import SHIPPED, downloaded_weights
-from mom_council.runs.choosing import choose_models, expected_seconds, strength
+from mom_council.runs.choosing import billions, choose_models, expected_seconds, strength
 from mom_council.runs.installed import AvailableModels, InstalledModel, install_line
 from mom_council.vendors import VENDORS, Vendor
 from mom_council.vendors.local import EMBEDDED
@@ -27,6 +27,9 @@ CHANGE = "Change it with -m MODEL or -c COUNCIL; `mom models` says more."
 
 _MOST_SERVED = 12
 """Models of a server up to which one may choose among them: more are a market, which costs."""
+
+_SMALL_ANSWER = 300
+"""Tokens that a downloaded model of less than a billion parameters may write."""
 
 _CHARACTERS = (
     {
@@ -136,12 +139,17 @@ def _of_keys(vendors: Sequence[Vendor], lacking: Sequence[str]) -> tuple[Council
 def _of_weights(available: AvailableModels) -> tuple[Council, str]:
     chosen = choose_models(available.weights, MAIN_MEMORY).seated
     # One model answers three at a time in one batch; several would fight for the same cores.
-    common = {
+    common: dict[str, Any] = {
         "provider": EMBEDDED.name,
         "concurrency": 3 if len(chosen) == 1 else 1,
         **EMBEDDED.found_settings,
     }
-    council = _council_of("weights", [{**common, "model": one.name} for one in chosen], quorum=1)
+    rules: dict[str, Any] = {"quorum": 1}
+    if all(billions(one) < 1 for one in chosen):
+        # Models this small often find no end, and cannot vote: their equal answers are counted.
+        common["params"] = {"max_tokens": _SMALL_ANSWER}
+        rules |= {"method": "answers", "rounds": {"min": 1, "max": 1}, "prompts": "short"}
+    council = _council_of("weights", [{**common, "model": one.name} for one in chosen], **rules)
     named = ", ".join(one.name for one in chosen)
     return council, f"Asking {named}, by llama.cpp on this machine; Ollama would serve larger ones."
 
@@ -151,6 +159,7 @@ def _council_of(
     models: Sequence[dict[str, Any]],
     *,
     thermal: dict[str, Any] | None = {},  # noqa: B006 - only read
+    prompts: str = "standard",
     **rules: Any,
 ) -> Council:
     """Three characters on one to three models; the last of them, the largest, synthesizes."""
@@ -168,6 +177,7 @@ def _council_of(
             ],
             "deliberation": {"method": "borda", "rounds": {"min": 1, "max": 2}, **rules},
             "synthesizer": {"model": writer},
+            "prompts": prompts,
             "thermal": thermal,
         }
     )

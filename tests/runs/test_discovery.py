@@ -352,6 +352,19 @@ def test_downloaded_weights_are_asked_before_the_demo() -> None:
     assert line.startswith("Asking qwen2.5-0.5b-instruct, by llama.cpp on this machine")
 
 
+def test_weights_below_a_billion_parameters_are_held_short_and_asked_for_no_ballot() -> None:
+    small, _ = default_council(AvailableModels(weights=(InstalledModel("tiny-135m", GB // 10),)))
+    [model] = small.models.values()
+    assert model.params == {"max_tokens": 300}
+    assert small.deliberation.method == "answers"
+    assert small.deliberation.rounds.max == 1
+    assert small.prompts == "short"
+    large, _ = default_council(AvailableModels(weights=(InstalledModel("mine-8b", 5 * GB),)))
+    assert large.deliberation.method == "borda"
+    assert large.prompts == "standard"
+    assert not next(iter(large.models.values())).params
+
+
 async def test_weights_in_the_data_directory_are_found(
     nowhere: dict[str, str], tmp_path: Path
 ) -> None:
