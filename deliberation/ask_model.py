@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
@@ -54,6 +54,9 @@ from mom_council.prompts import Prompt, tries_to_act
 from mom_council.records import Absence, AbsenceReason, Note, Segment, Usage
 from mom_council.redaction import redact
 from mom_council.seams.langgraph import has_checkpointer
+
+if TYPE_CHECKING:
+    from mom_council.deliberation.reviews import HumanDecision
 
 _TOLD = 500
 """Characters of arguments and results that an event carries."""
@@ -131,16 +134,59 @@ async def speak_with_access(
 
 def _asking(speaker: Speaker) -> Approve:
     def approve(calls: Sequence[ToolCall]) -> Mapping[str, Decision]:
-        resume_value = interrupt(
-            {
-                "kind": "approve",
-                "speaker": speaker.model_dump(),
-                "calls": [call.model_dump() for call in calls],
-            }
-        )
-        return {call.id: read_decision(resume_value, call.id) for call in calls}
+        decided: dict[str, Decision] = {}
+        left = [*calls]
+        while left:  # a client that shows one call answers one: the others are asked about again
+            decided |= read_decisions(interrupt(_approval_request(speaker, left)), left)
+            left = [call for call in left if call.id not in decided]
+        return decided
 
     return approve
+
+
+def _approval_request(speaker: Speaker, calls: Sequence[ToolCall]) -> dict[str, Any]:
+    from mom_council.deliberation.reviews import Action, review_request
+
+    actions = [
+        Action(call.tool, call.arguments or {}, f"{speaker.name} wants to call {call.tool!r}.")
+        for call in calls
+    ]
+    return {
+        "kind": "approve",
+        "speaker": speaker.model_dump(),
+        "calls": [call.model_dump() for call in calls],
+        **review_request(actions, ["approve", "edit", "reject", "respond"]),
+    }
+
+
+def read_decisions(reply: Any, calls: Sequence[ToolCall]) -> dict[str, Decision]:
+    """What a resume value says about these calls, by their ids.
+
+    Decisions in the shapes of LangChain's human-in-the-loop stand in the order of the calls, and
+    may be about the first of them alone; every other value decides about all.
+    """
+    from mom_council.deliberation.reviews import read_reviews
+
+    reviews = read_reviews(reply)
+    if reviews is None:
+        return {call.id: read_decision(reply, call.id) for call in calls}
+    return {
+        call.id: _reviewed_decision(review, call)
+        for call, review in zip(calls, reviews, strict=False)
+    }
+
+
+def _reviewed_decision(review: HumanDecision, call: ToolCall) -> Decision:
+    from mom_council.deliberation.reviews import restore_types
+
+    if review.kind == "respond":
+        return Decision(False, answer=review.text)
+    if review.kind == "edit" and review.name in ("", call.tool):
+        arguments = restore_types(review.args, call.arguments or {})
+        return Decision(True, None if arguments == call.arguments else arguments)
+    if review.kind == "edit":
+        return Decision(False, reason=f"they want {review.name!r} to be called instead")
+    return Decision(review.kind == "approve", reason=review.text)
 
 
 def read_decision(reply: Any, call: str) -> Decision:

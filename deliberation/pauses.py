@@ -2,8 +2,9 @@
 
 A missed quorum, a spent budget, too much heat: where the run keeps its state, the node that finds
 it interrupts the graph; the interrupt's value names what happened and the choices. Whoever resumes
-it answers with one of them: `Command(resume="go_on")`. Resuming without an answer (`ainvoke(None)`)
-takes the first: to ask again. Nothing that was finished is done again.
+it answers with one of them: `Command(resume="go_on")`, or with a decision of LangChain's
+human-in-the-loop, as the buttons of its clients do (`reviews`). Resuming without an answer
+(`ainvoke(None)`) takes the first: to ask again. Nothing that was finished is done again.
 
 Where no state is kept there is nothing to resume, so the error is raised, as the doors of this
 package raise it in every case.
@@ -19,6 +20,7 @@ from langgraph.types import Overwrite, interrupt
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import QuestionSettings, steady_time
+from mom_council.deliberation.reviews import Action, HumanDecision, read_reviews, review_request
 from mom_council.deliberation.selectors import current_turn, exceeded_budget, total_usage
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, MixtureError, QuorumError, ThermalError
@@ -91,6 +93,7 @@ def _request(error: MixtureError, choices: Sequence[Choice]) -> dict[str, Any]:
         "what": error.what,
         "cure": error.cure,
         "choices": [*choices, "give_up"],
+        **_review(error, choices),
     }
     if isinstance(error, QuorumError):
         absences = [absence.model_dump(mode="json") for absence in error.absences]
@@ -98,8 +101,34 @@ def _request(error: MixtureError, choices: Sequence[Choice]) -> dict[str, Any]:
     return request
 
 
+_HINTS: dict[Choice, str] = {
+    "ask_again": "asks the missing members again",
+    "go_on": "goes on with those who are there",
+    "give_up": "ends the question with this error",
+}
+
+
+def _review(error: MixtureError, choices: Sequence[Choice]) -> dict[str, Any]:
+    """The pause as clients of LangChain draw it: a choice to approve, to change, or to reject."""
+    lines = [f"Approve {_HINTS[choices[0]]}."]
+    lines += [f"Edit `choice` to {one!r}: {_HINTS[one]}." for one in choices[1:]]
+    lines.append(f"Reject {_HINTS['give_up']}.")
+    description = "\n\n".join([f"{error.what}.", *([f"Cure: {error.cure}."] if error.cure else [])])
+    return review_request(
+        [Action(choices[0], {"choice": choices[0]}, "\n\n".join([description, " ".join(lines)]))],
+        ["approve", "edit", "reject"] if len(choices) > 1 else ["approve", "reject"],
+        {
+            "type": "object",
+            "properties": {"choice": {"type": "string", "enum": [*choices, "give_up"]}},
+            "required": ["choice"],
+        },
+    )
+
+
 def read_choice(reply: Any, choices: Sequence[Choice]) -> Choice:
     """The choice in a resume value; whatever says nothing clear is the usual one."""
+    if reviews := read_reviews(reply):
+        return _reviewed_choice(reviews[0], choices)
     if isinstance(reply, Mapping):
         reply = next((reply[key] for key in ("choice", "text", "type") if key in reply), None)
     if reply is False:
@@ -108,6 +137,17 @@ def read_choice(reply: Any, choices: Sequence[Choice]) -> Choice:
     if words in _NO:
         return "give_up"
     return "go_on" if words in _GO_ON and "go_on" in choices else choices[0]
+
+
+def _reviewed_choice(review: HumanDecision, choices: Sequence[Choice]) -> Choice:
+    """The choice in a decision; a comment that names none is the rejection it was offered for."""
+    if review.kind == "approve":
+        return choices[0]
+    if review.kind == "edit":
+        return read_choice(review.args.get("choice"), choices)
+    words = review.text.lower().replace("_", " ")
+    named = review.kind in ("respond", "comment") and words in (*_GO_ON, "ask again")
+    return read_choice(words, choices) if named else "give_up"
 
 
 def paused_error(request: Mapping[str, Any]) -> MixtureError:

@@ -88,15 +88,16 @@ async def ask_person(
             f"{spec.model!r} is a person, and nobody is there to be asked: run the council with "
             "CouncilContext(people=True) and a checkpointer"
         )
-    question = messages[-1]
+    question = str(messages[-1].additional_kwargs.get(IN_WORDS, messages[-1].text))
     resume_value = interrupt(
         {
             "kind": KIND,
             "name": spec.model,
             "speaker": speaker.model_dump(),
-            "prompt": str(question.additional_kwargs.get(IN_WORDS, question.text)),
+            "prompt": question,
             "seconds": spec.timeout,
             "until": time.time() + spec.timeout,
+            **_review(spec.model, speaker, question),
         }
     )
     text = read_reply(resume_value)
@@ -116,8 +117,28 @@ async def ask_person(
     )
 
 
+def _review(person: str, speaker: Speaker, question: str) -> dict[str, Any]:
+    """The request as clients of LangChain draw it: a form with a text."""
+    from mom_council.deliberation.reviews import Action, review_request
+
+    action = "vote" if speaker.node == "vote" else "answer"
+    properties = {"text": {"type": "string", "description": "what the person says"}}
+    return review_request(
+        [Action(action, {"text": ""}, f"{person} is asked:\n\n{question}")],
+        ["respond", "edit", "reject"],
+        {"type": "object", "properties": properties, "required": ["text"]},
+    )
+
+
 def read_reply(reply: Any) -> str:
-    """What a resume value says: a text, `{"text": ...}`, or a ballot as a mapping."""
+    """What a resume value says: a text, `{"text": ...}`, a ballot as a mapping, or a decision."""
+    from mom_council.deliberation.reviews import read_reviews
+
+    if reviews := read_reviews(reply):
+        review = reviews[0]
+        if review.kind == "edit":
+            return read_reply(review.args)
+        return review.text if review.kind in ("respond", "comment") else ""
     if isinstance(reply, Mapping) and reply and "text" not in reply:
         return json.dumps(dict(reply), default=str)
     reply = reply.get("text") if isinstance(reply, Mapping) else reply

@@ -122,6 +122,10 @@ class Decision:
     allowed: bool
     arguments: dict[str, Any] | None = None
     """Other arguments than the model's."""
+    reason: str = ""
+    """Why it is not allowed."""
+    answer: str | None = None
+    """What the person answers in the tool's place, where it is not allowed."""
 
 
 Approve = Callable[[Sequence[ToolCall]], Mapping[str, Decision]]
@@ -225,9 +229,13 @@ async def _carried_out(
             return _not_done(call, f"no more than {toolset.limit} calls are made for one answer")
         if call in for_approval:
             decision = decided.get(call.id, Decision(False))
+            if decision.answer is not None:
+                told = f"(a person answered in the tool's place)\n{decision.answer}"
+                return ToolResult(id=call.id, tool=call.tool, text=told)
             if not decision.allowed:
                 who = "a person did not allow" if callbacks.approve else "nobody is here to allow"
-                return _not_done(call, f"{who} this call; go on without it")
+                why = f", because: {decision.reason}" if decision.reason else ""
+                return _not_done(call, f"{who} this call{why}; go on without it")
             if decision.arguments is not None:
                 changed = call.model_copy(update={"arguments": decision.arguments})
                 result = await _run_once(toolset, changed, records[place], config)
