@@ -240,7 +240,7 @@ class CandidateMatcher:
             for other, character in self._answers:
                 if are_same(answer, other):
                     return character
-        return self._texts.get(_even(text)) if text else None
+        return self._texts.get(_even(text)) if _even(text) else None
 
     def resolve(self, value: str) -> str | None:
         """The one candidate that a value such as `B`, `B: Paris` or `42` stands for, else None."""

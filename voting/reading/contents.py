@@ -336,6 +336,9 @@ def in_sentence(sentence: str, take: Take) -> Answer | None:
     if found is not None:
         return found
     numbers = list(_NUMBER.finditer(sentence))
+    whole = _in_whole(sentence, numbers[-1].start(), take) if numbers else None
+    if whole is not None:
+        return whole
     if len({number[0] for number in numbers}) != 1:
         return None
     rest = sentence[numbers[-1].start() :].strip(" .!")
@@ -369,15 +372,20 @@ _IS = re.compile(
 )
 _EAST_IS = re.compile(r"(?:是|为|は|은|는|هو|هي)\s*(?P<said>[^\n。]{1,40})$")
 _NAME = re.compile(
-    r"(?:the )?(?:[A-Z]\. ?){0,3}[A-ZÀ-ÞА-Я][^\W\d_]{2,}(?: [A-ZÀ-ÞА-Я][^\W\d_]+){0,3}"
+    r"(?:the )?(?:[A-Z]\. ?){0,3}(?:[A-ZÀ-ÞА-Я][^\W\d_]{2,}(?: [A-ZÀ-ÞА-Я][^\W\d_]+){0,3}|[A-Z][\w-]*[+#]+)"
 )
 
 
 def predicate(sentence: str, take: Take) -> Answer | None:
     """What a sentence says that something is: `so the total is 42`."""
+    return None if _OF_TWO.search(sentence) else _predicate(sentence, take)
+
+
+def _predicate(sentence: str, take: Take) -> Answer | None:
     sentence = re.sub(r"(?<!\d)[.!。\s*]+$|[.。\s*]+$", "", sentence)
-    if len(re.findall(r"(?<!\w)[A-Za-z]\s*=", sentence)) > 1:
-        value = take(sentence.strip("$ "))
+    named = list(re.finditer(r"(?<!\w)[A-Za-z]\s*=", sentence))
+    if len(named) > 1:
+        value = take(sentence[named[0].start() :].replace("$", ""))
         return value if value is not None and value.hard else None  # x = 1, y = 2
     if "=" in sentence:
         right = sentence.rpartition("=")[2]
@@ -397,10 +405,16 @@ def predicate(sentence: str, take: Take) -> Answer | None:
         value = take(east["said"])
         if value is not None and value:
             return value
+    by = _BY.search(sentence) if " by " in sentence else None
+    if by:
+        return take(by["name"])
     quoted = re.search(r"(?:is|be|returns?|output)\s+(`[^`]+`|'[^']*'|\"[^\"]*\")$", sentence)
     return take(quoted[1]) if quoted else None
 
 
+_BY = re.compile(
+    rf"\b(?:written|painted|composed|directed|discovered|invented|founded|made|created|designed|won|led) by (?P<name>{_NAME.pattern})$"
+)
 _PLAIN_TYPES = frozenset({
     "number", "set", "tuple", "list", "mapping", "truth", "time", "date", "ratio", "range", "interval",
     "matrix", "term", "equation",
@@ -418,9 +432,45 @@ def last_sentence(text: str) -> str:
     return parts[-1].strip()
 
 
+_HAVE = r"\b(?:has|have|had|is|was|are|were|gets?|got)\s+\W?\d[\d.,]*"
+_OF_TWO = re.compile(rf"{_HAVE}[^\d.;]{{0,30}}\b(?:and|while|but)\s[^\d.,;]{{1,30}}{_HAVE}[^\d]*$")
+"""`Ann has 3 and Bob has 5`: neither is the answer."""
+_LAST_NUMBER = re.compile(
+    r"(?<![\w.,])-?[$€£₹¥]?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?%)?(?=(?:st|nd|rd|th|[ap]m|h)?(?!\w))"
+)
+
+
 def last_number(sentence: str, take: Take) -> Answer | None:
-    """The last number of a sentence."""
-    numbers = re.findall(
-        r"(?<![\w.,])-?[$€£₹¥]?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?%)?(?!\w)", sentence
-    )
-    return take(numbers[-1].rstrip(",")) if numbers else None
+    """The last number of a sentence, or the time, date or range that it belongs to."""
+    numbers = list(_LAST_NUMBER.finditer(sentence))
+    if not numbers or _OF_TWO.search(sentence):
+        return None
+    whole = _in_whole(sentence, numbers[-1].start(), take)
+    return whole or take(numbers[-1][0].rstrip(","))
+
+
+_WHOLE = frozenset({"time", "date", "ratio", "range", "tuple", "interval"})
+_OF_WHOLE = re.compile(
+    r":\d|\d\s?-\s?\d|\d\s*[ap]\.?\s?m\b|\d\s?(?:h|uhr)\b|\d[.,]?\s?[年月日時时点시년월일]|\b(?:between|by|past|quarter|half|BCE?|AD|B\.C|A\.D|"
+    r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez|janv|fév|avril|juin|juil|août|déc|enero|abril|"
+    r"mayo|agosto|dic|gen|mag|giu|lug|ago|set|ott|янв|фев|мар|апр|мая|июн|июл|авг|сен|окт|ноя|дек)",
+    re.IGNORECASE,
+)
+
+
+def _in_whole(sentence: str, at: int, take: Take) -> Answer | None:
+    """The time, date, ratio or range that the number at a place is a part of."""
+    if not _OF_WHOLE.search(sentence, max(0, at - 40), at + 40):
+        return None
+    starts = [word.start() for word in re.finditer(r"\S+", sentence[: at + 1])][-5:]
+    ends = [word.end() for word in re.finditer(r"\S+", sentence[at : at + 60])][:4]
+    for start in starts:
+        for end in ends[::-1]:
+            value = take(sentence[start : at + end].strip(" ,;!?*_$()").removesuffix("."))
+            if value is not None and value.type in _WHOLE and not _FROM_TO.match(str(value.form)):
+                return value
+    return None
+
+
+_FROM_TO = re.compile(r"(?:from\s)?[^a-z]*\sto\s", re.IGNORECASE)
+"""What rose "from 3 to 5" is 5."""

@@ -156,7 +156,9 @@ def _matrix(text: str, read_item: ReadItem) -> Answer | None:
     ]
     form = text[:opening] + "[" + ";".join("&".join(str(c.form) for c in row) for row in rows) + "]"
     key = text[:opening] + "[" + ";".join("&".join(c.key for c in row) for row in rows) + "]"
-    return Answer("matrix", form, key, bare=form)
+    lines = ["[" + ",".join(cell.key for cell in row) + "]" for row in rows]
+    alts = frozenset({"[" + ",".join(lines) + "]"} if text.startswith("matrix") else ())
+    return Answer("matrix", form, key, alts, bare=form)
 
 
 def _closes_early(text: str) -> bool:

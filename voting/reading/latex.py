@@ -42,18 +42,22 @@ _BASE = re.compile(r"_\s*\{\s*([\w.]+)\s*\}")
 _COMMA = re.compile(r"(?<=\d)(?:\{,\}|,\\[!;: ]?\s*|\\,)(?=\s*\d{3}(?!\d))")
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_LOWERED = re.compile("[₀-₉]+")
+_SUBSCRIPT = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_ARRAY = re.compile(r"(?:\\left\s*)?[\[(]\s*(matrix\[[^\]]*\])\s*(?:\\right\s*)?[\])]")
 
 
 def without_latex(text: str) -> str:
     """The answer with fractions, roots, matrices, text and spacing written plainly."""
     if not text.isascii():
         text = _RAISED.sub(lambda power: "^" + power[0].translate(_SUPERSCRIPT), text)
+        text = _LOWERED.sub(lambda index: "_" + index[0].translate(_SUBSCRIPT), text)
     if "\\" not in text and "{," not in text and "^{" not in text and "_{" not in text:
         return text
     text = text.replace("\\mathbb{R}", "ℝ").replace("\\mathbb R", "ℝ")
     text = _REPEATED.sub(_repeating, _POWER.sub(r"^\1", text))
     text = _BASE.sub(r"_\1", text)
-    text = _MATRIX.sub(_plain_matrix, text)
+    text = _ARRAY.sub(r"\1", _MATRIX.sub(_plain_matrix, text))
     text = _DROP.sub("", _COMMA.sub(",", text)).replace("{,}", ",")
     text = text.replace("\\,", " ").replace("\\ ", " ").replace("~", " ")
     text = _DEGREE.sub("°", text)

@@ -42,6 +42,8 @@ def number_answer(quantity: Quantity, text: str) -> Answer:
     ]
     # A noun that came before its adjective, or without it: "8 years old" says "8 years".
     alts = frozenset({plain, *steps[:-1]})
+    if quantity.words == ("¢",):
+        alts |= {f"#{write_number(quantity.value / 100)}|{sign}" for sign in "$€"}
     if quantity.words == ("%",):
         alts |= {f"#{write_number(quantity.value / 100)}"}
     sign = "-" if quantity.value < 0 else ""
@@ -80,7 +82,9 @@ def plain_number(value: Fraction) -> Answer:
     return Answer("number", number, f"#{number}", bare=number, value=value)
 
 
-_TERM_LIKE = re.compile(r"[-+*/^=√·×÷!|]|\d|sqrt|\bpi\b|π|\b(?:sin|cos|tan|sec|csc|cot|log|ln)\b")
+_TERM_LIKE = re.compile(
+    r"[-+*/^=√·×÷!|]|\d|sqrt|\bpi\b|π|\b(?:sin|cos|tan|sec|csc|cot|log|ln|exp)\b"
+)
 _WORDY = re.compile(r"[^\W\d_]{3,}")
 _SHORT_WORD = re.compile(
     r"(?<!\w)(?:is|it|so|to|of|in|an|or|we|he|be|as|at|by|if|no|on|up|us|do|go|me|my|am|pm|bc|ad|th|st|nd|rd)(?!\w)",
@@ -93,7 +97,8 @@ _GLUED_UNIT = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z])")
 _UNIT_AFTER = re.compile(
     r"(?P<term>.*(?:pi|[\d)π]))(?P<unit>(?:\s*°|\s+(?:[^\W\d_]{2,}|[mgsl]\b))[^\d()=<>]*(?:\^[23])?)"
 )
-_BASED = re.compile(r"(-?[\dA-Fa-f]+(?:\.\d+)?)_(\d{1,2}|[a-z])")
+_BASED = re.compile(r"(-?[\dA-Fa-f]+(?:\.\d+)?)_\(?(\d{1,2}|[a-z])\)?")
+_IN_BASE = re.compile(r"\s+\(?(?:in\s+)?base\s+(\d{1,2})\)?$", re.IGNORECASE)
 
 
 def is_term_like(text: str) -> bool:
@@ -115,7 +120,7 @@ def read_terms(text: str) -> Answer | None:
     if text.lstrip("+- ") == "∞":
         form = text.replace(" ", "").lstrip("+")
         return Answer("term", form, form, bare=form)
-    based = _BASED.fullmatch(text.replace(" ", ""))
+    based = _BASED.fullmatch(_IN_BASE.sub(r"_\1", text).replace(" ", ""))
     if based:
         return Answer(
             "term",
@@ -192,7 +197,8 @@ def tidy_term(text: str) -> str:
 
 _RELATION = re.compile(r"(?<![<>!=:≤≥])={1,3}(?![=>])|[<>]=?|≤|≥|≠|!=|∈|≈")
 _JOINED = re.compile(
-    r"\b(?:and|or|und|oder|et|ou|y|o|e|и|или)\b|[,;](?![^(\[{]*[)\]}])", re.IGNORECASE
+    r"\b(?:and|or|und|oder|et|ou|y|o|e|и|или)\b(?!\s*[=<>≤≥∈^*/+-])|[,;](?![^(\[{]*[)\]}])",
+    re.IGNORECASE,
 )
 _NAME = re.compile(
     r"(?:[A-Za-zα-ωΑ-Ω]|[A-Za-z]_\{?\w{1,3}\}?|[A-Za-z]{1,3}\((?:[A-Za-z]|\d+)\)|[A-Za-z]'?'?)"
@@ -236,9 +242,13 @@ def _equation(sides: list[str], read_item: ReadItem) -> Answer | None:
         and inner.hard
         and not named
         and _LABEL.fullmatch(left)
+        and not re.search(r"\s[A-Za-z]$", left)
         and not is_term_like(left)
     ):
         return inner  # Total = 42
+    listed = _several_named(left, right, inner, read_item)
+    if listed is not None:
+        return listed
     other = read_term(right)
     if named and inner is not None and (inner.hard or other is None):
         if other is not None and other.names:
@@ -251,6 +261,41 @@ def _equation(sides: list[str], read_item: ReadItem) -> Answer | None:
     if inner is not None and inner.hard and term is not None:
         return inner  # 3x + 2 = 3*2 + 2 = 8
     return None
+
+
+_NAMES = re.compile(r"\(\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*\)")
+
+
+def _several_named(
+    left: str, right: str, inner: Answer | None, read_item: ReadItem
+) -> Answer | None:
+    if _NAMES.fullmatch(left):
+        return _each_named(left, inner) if inner is not None and inner.type == "tuple" else None
+    return _named_values(left, right, read_item) if "," in right and _NAME.fullmatch(left) else None
+
+
+def _each_named(left: str, inner: Answer) -> Answer | None:
+    """`(x, y) = (1, 2)`: it says x = 1 and y = 2, and the pair."""
+    names = [name.strip() for name in left[1:-1].split(",")]
+    values = inner.key[1:-1].split(",")
+    if len(names) != len(values) or re.search(r"[(\[{]", inner.key[1:-1]):
+        return None
+    key = ",".join(sorted(f"{name}={value}" for name, value in zip(names, values, strict=True)))
+    form = f"{left}={inner.form}"
+    return Answer("set", form, "{" + key + "}", frozenset({inner.key}), bare=inner.bare)
+
+
+def _named_values(name: str, right: str, read_item: ReadItem) -> Answer | None:
+    """`x = 2, 3`: two values of one unknown."""
+    if re.search(r"[(\[{]", right) or not re.search(r",\s", right):
+        return None
+    items = [read_item(part) for part in right.split(",")]
+    values = [item.key for item in items if item and item.hard]
+    if len(values) != len(items):
+        return None
+    key = "{" + ",".join(sorted({f"{name}={value}" for value in values})) + "}"
+    alts = frozenset({"{" + ",".join(sorted(set(values))) + "}", "[" + ",".join(values) + "]"})
+    return Answer("set", f"{name}={right}", key, alts, bare=right)
 
 
 def _named(name: str, inner: Answer, sort: AnswerType, sign: str) -> Answer:
@@ -269,6 +314,10 @@ def _member(name: str, inner: Answer, sign: str = "∈") -> Answer:
     whole = Answer(
         "equation", form, f"{name}{sign}{inner.key}", inner.alts | {inner.key}, inner.bare
     )
+    endless = re.fullmatch(r"([(\[])(#[^,]*),∞\)|\(-∞,(#[^,]*)([)\]])", inner.key)
+    if endless:
+        sign = {"(": ">", "[": "≥", ")": "<", "]": "≤"}[endless[1] or endless[4]]
+        return replace(whole, key=f"{name}{sign}{endless[2] or endless[3]}")
     if inner.type != "set" or re.search(r"[(\[{]", inner.key[1:-1]):
         return whole
     values = sorted(f"{name}={key}" for key in inner.key[1:-1].split(","))
@@ -323,12 +372,12 @@ def _inequality(text: str, sides: list[str], marks: list[str]) -> Answer | None:
         return Answer("inequality", form, key, bare=form)
     name, opening, low, high, closing = bounds
     interval = f"{opening}{low},{high}{closing}"
-    key = f"{name}∈{interval}"
+    bound = f"∈{interval}"
     if high == "∞":
-        key = f"{name}{'>' if opening == '(' else '≥'}{low}"
+        bound = f"{'>' if opening == '(' else '≥'}{low}"
     elif low == "-∞":
-        key = f"{name}{'<' if closing == ')' else '≤'}{high}"
-    return Answer("inequality", form, key, frozenset({interval}), bare=form)
+        bound = f"{'<' if closing == ')' else '≤'}{high}"
+    return Answer("inequality", form, name + bound, frozenset({interval, bound}), bare=form)
 
 
 def _bounds(sides: list[str], marks: list[str]) -> tuple[str, str, str, str, str] | None:

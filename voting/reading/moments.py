@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from mom_council.voting.reading.answer import Answer
+from mom_council.voting.reading.number_words import read_number_words
 
 _MONTHS: dict[str, int] = {}
 for _row in (
@@ -23,11 +25,25 @@ for _row in (
 ):
     _MONTHS.update({_name: _at + 1 for _at, _name in enumerate(_row.split())})
 _NAMES = "|".join(sorted(map(re.escape, _MONTHS), key=len, reverse=True))
+_DIGIT = re.compile(r"\d")
 _TIME = re.compile(
-    r"(?:at\s+|um\s+|à\s+|a las\s+|às\s+|alle\s+|в\s+)?(?P<hour>\d{1,2})(?:(?P<mark>[:.hч時点时시])\s?(?P<minute>[0-5]\d)"
+    r"(?:at\s+|um\s+|à\s+|a las\s+|às\s+|alle\s+|в\s+)?(?P<east>[上下]午|早上|晚上|午[前後后]|오[전후])?\s*"
+    r"(?P<hour>\d{1,2})(?:\s?(?P<mark>[:.hч時點点时시])\s?(?P<minute>[0-5]\d|\d(?=\s?[分분]))"
     r"(?::(?P<second>[0-5]\d))?\s?[分분]?)?\s*(?P<half>[ap]\.?\s?m\.?(?![\w])|noon|midnight|o'?clock)?"
     r"\s*(?P<word>uhr|hrs?|h|heures|ore|horas|часов|点|點|時|시)?"
     r"(?:\s*(?P<part>in the morning|in the afternoon|in the evening|at night))?\.?",
+    re.IGNORECASE,
+)
+_SAID = re.compile(
+    r"(?P<part>half|(?:a\s+)?quarter|[\w-]+(?:\s+minutes)?)\s+(?P<side>past|after|to)\s+(?P<hour>\w+)(?P<rest>\s.+)?",
+    re.IGNORECASE,
+)
+"""`half past seven`, `a quarter to 5`, `5 past 3 in the afternoon`."""
+_WEEKDAY = re.compile(
+    r"(?P<day>mon|tues|wednes|thurs|fri|satur|sun)day,?\s+(?:the\s+)?(?=\S)|"
+    r"(?:montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag),?\s+(?:der\s+|den\s+)?(?=\d)|"
+    r"(?:le\s+)?(?:lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche)\s+(?=\d)|"
+    r"(?:el\s+)?(?:lunes|martes|miércoles|jueves|viernes|sábado|domingo),?\s+(?=\d)",
     re.IGNORECASE,
 )
 _DAY_FIRST = re.compile(
@@ -47,7 +63,7 @@ _EAST = re.compile(
     r"(?:(?P<year>\d{3,4})\s*[年년]\s*)?(?P<month>\d{1,2})\s*[月월]\s*(?:(?P<day>\d{1,2})\s*[日일号]?)?"
 )
 _ERA = re.compile(
-    r"(?:(?P<before>ad|a\.d\.)\s*)?(?P<year>\d{1,5})\s*(?P<era>b\.?\s?c\.?(?:\s?e\.?)?|a\.?d\.?|c\.?e\.?|"
+    r"(?:(?P<before>ad|a\.d\.|(?P<east>(?:公元|西元|紀元|纪元|기원)\s?[前전]))\s*)?(?P<year>\d{1,5})\s?[年년]?\s*(?P<era>b\.?\s?c\.?(?:\s?e\.?)?|a\.?d\.?|c\.?e\.?|"
     r"v\.\s?chr\.?|n\.\s?chr\.?|av\.\s?j\.?-?c\.?|a\.\s?c\.?|до н\.\s?э\.?|н\.\s?э\.?)?",
     re.IGNORECASE,
 )
@@ -55,16 +71,50 @@ _ERA = re.compile(
 
 def read_moment(text: str) -> Answer | None:
     """The time of day, the date or the year with an era that the whole text is."""
-    if not any(sign.isdigit() for sign in text[:40]):
-        return _named_time(text)
     if len(text) > 60:
         return None
-    return _time(text) or _date(text) or _era(text)
+    if not _DIGIT.search(text, 0, 40):
+        return _named_time(text) or _said_time(text)
+    return _time(text) or _date(text) or _era(text) or _on_weekday(text) or _said_time(text)
 
 
 def _named_time(text: str) -> Answer | None:
     named = {"noon": (12, 0), "midday": (12, 0), "midnight": (0, 0)}.get(text.casefold())
     return _time_answer(text, *named) if named else None
+
+
+def _said_time(text: str) -> Answer | None:
+    said = _SAID.fullmatch(text) if " " in text else None
+    if said is None:
+        return None
+    part = said["part"].lower().removeprefix("a ")
+    earlier = said["side"].lower() == "to"
+    if earlier and part != "quarter" and not part.endswith(" minutes"):
+        return None  # ten to twelve
+    hour = _count(said["hour"])
+    minutes = {"half": 30, "quarter": 15}.get(part) or _count(part.removesuffix(" minutes"))
+    if not 0 < hour < 25 or not 0 < minutes < 60:
+        return None
+    at = 60 * hour + (-minutes if earlier else minutes)
+    return _time(f"{at // 60}:{at % 60:02}{said['rest'] or ''}")
+
+
+def _count(word: str) -> int:
+    """A whole number in digits or words; 0 for anything else."""
+    if word.isdecimal():
+        return int(word[:6])
+    number = read_number_words(word)
+    return int(number[0]) if number and not number[1] and number[0].denominator == 1 else 0
+
+
+def _on_weekday(text: str) -> Answer | None:
+    """`Thursday, July 4, 1776`: it says the date too."""
+    weekday = _WEEKDAY.match(text) if text[0].isalpha() else None
+    date = _date(text[weekday.end() :]) if weekday else None
+    if weekday is None or date is None:
+        return None
+    key = f"{date.key} {weekday[0].strip(' ,').casefold()}"
+    return replace(date, form=text, key=key, alts=frozenset({date.key}), bare=text.casefold())
 
 
 def _time(text: str) -> Answer | None:
@@ -74,9 +124,13 @@ def _time(text: str) -> Answer | None:
     hour, minute = int(found["hour"]), int(found["minute"] or 0)
     half = (found["half"] or "").lower().replace(".", "").replace(" ", "")
     part = found["part"] or ""
+    if found["east"]:
+        late = found["east"] in ("下午", "晚上", "午後", "午后", "오후")
+        part = "in the afternoon" if late else "in the morning"
     clock = bool(found["word"]) and found["mark"] != "."
     if not half and not part:
-        if found["word"] and found["word"].lower() not in ("uhr", "点", "點", "時", "시"):
+        word = (found["word"] or "").lower()
+        if word not in ("", "uhr", "点", "點", "時", "시") and found["mark"] != ":":
             return None  # 5 h is a length of time
         if found["mark"] not in (":", "h", "ч", "時", "点", "时", "시") and not clock:
             return None
@@ -129,5 +183,5 @@ def _era(text: str) -> Answer | None:
         return None
     era = re.sub(r"[.\s-]", "", (found["era"] or "ad").casefold())
     before = era in ("bc", "bce", "vchr", "avjc", "ac", "донэ")
-    key = f"date:{'-' if before else ''}{int(found['year'])}"
+    key = f"date:{'-' if before or found['east'] else ''}{int(found['year'])}"
     return Answer("date", text, key, bare=text.casefold())

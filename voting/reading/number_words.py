@@ -128,6 +128,31 @@ _PARTS = {
 }  # fmt: skip
 
 
+_PARTS_OF = {
+    part: Fraction(1, below)
+    for below, words in (
+        (3, "drittel tiers tercio tercios terço terços terzo terzi треть трети तिहाई"),
+        (4, "viertel quart quarts cuarto cuartos quarto quartos quarti четверть четверти चौथाई"),
+        (5, "fünftel cinquième cinquièmes quinto quintos quinti пятая пятых"),
+        (6, "sechstel sixième sixièmes sexto sextos sesto sesti шестая шестых"),
+        (7, "siebtel septième septièmes séptimo séptimos settimo settimi"),
+        (
+            8,
+            "achtel huitième huitièmes octavo octavos oitavo oitavos ottavo ottavi восьмая восьмых",
+        ),
+        (9, "neuntel neuvième neuvièmes noveno novenos nono nonos noni"),
+        (10, "zehntel dixième dixièmes décimo décimos decimo decimi десятая десятых"),
+    )
+    for part in words.split()
+}
+"""Parts that a number comes before: `zwei Drittel`, `dos tercios`."""
+_ALONE = {
+    "half": 2, "hälfte": 2, "die hälfte": 2, "ein halb": 2, "moitié": 2, "la moitié": 2, "un demi": 2,
+    "mitad": 2, "la mitad": 2, "metade": 2, "a metade": 2, "meio": 2, "metà": 2, "la metà": 2,
+    "un mezzo": 2, "половина": 2, "一半": 2, "半分": 2, "절반": 2, "आधा": 2, "نصف": 2, "ثلث": 3, "ربع": 4,
+}  # fmt: skip
+
+
 @functools.lru_cache(maxsize=512)
 def read_number_words(text: str) -> tuple[Fraction, str] | None:
     """The number that a text begins with in words, and the words after it; None without one."""
@@ -135,6 +160,8 @@ def read_number_words(text: str) -> tuple[Fraction, str] | None:
     if east is not None:
         return east
     text = _without_endings(text).replace("-", " ")
+    if len(text) < 12 and text.casefold() in _ALONE:
+        return Fraction(1, _ALONE[text.casefold()]), ""
     words, rest = text.casefold().split(), text.split()
     negative = bool(words) and words[0] in _MINUS
     start = 1 if negative else 0
@@ -151,6 +178,8 @@ def read_number_words(text: str) -> tuple[Fraction, str] | None:
     number, at = value_at
     if at < len(words) and words[at] in _PARTS and number < 100 and words[at].endswith("s"):
         number, at = number * _PARTS[words[at]], at + 1
+    elif at < len(words) and words[at] in _PARTS_OF and number < 100:
+        number, at = number * _PARTS_OF[words[at]], at + 1
     elif words[at : at + 3] == ["and", "a", "half"]:
         number, at = number + Fraction(1, 2), at + 3
     return (-number if negative else number), " ".join(rest[at:])
@@ -351,9 +380,20 @@ _KOREAN = re.compile(
 )
 
 
+_EAST_PART = re.compile(
+    rf"([{''.join(_HAN)}]+)\s?(?:分之|分の|분의)\s?([{''.join(_HAN)}]+)(?![\d.])"
+)
+"""`三分之一`."""
+
+
 def _read_east_asian(text: str) -> tuple[Fraction, str] | None:
     if text[:1].isascii():
         return None
+    part = _EAST_PART.match(text)
+    if part:
+        below, above = _east_asian(part[1]), _east_asian(part[2])
+        if below and above is not None:
+            return Fraction(above, below), text[part.end() :].strip()
     native = _KOREAN.match(text)
     if native and native[0] and len(native[0]) > 1:
         value = _KOREAN_TENS.get(native["tens"] or "", 0) + _KOREAN_ONES.get(

@@ -8,6 +8,7 @@ each dimension, so `5 m` is `500 cm` and not `5 cm`; a noun that is no unit stay
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ def read_digits(text: str, at: int = 0) -> tuple[Fraction, int, bool] | None:
 _POWER_OF_TEN = re.compile(
     r"[eE](?P<e>[-+]?\d{1,3})(?![\w.])|\s*[*x×·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*(?P<ten>[-+−]?\d{1,3})\s*[)}]?"
 )
-_OVER = re.compile(r"\s*/\s*(\d{1,30})(?![\w.,]\d|\d|/|-\d)")
+_OVER = re.compile(r"(?:\s*/\s*|\s+out\s+of\s+)(\d{1,30})(?![\w.,]\d|\d|/|-\d)")
 _MIXED = re.compile(r"(?:\s+|\s*\+\s*|-)(\d{1,12})\s*/\s*(\d{1,12})(?![\d/])")
 _VULGAR = {
     "½": Fraction(1, 2), "¼": Fraction(1, 4), "¾": Fraction(3, 4), "⅓": Fraction(1, 3),
@@ -120,9 +121,15 @@ _FACTORS = {
     "docenas": 12, "dúzia": 12, "dúzias": 12, "dozzina": 12, "dozzine": 12, "hundred": 100,
     "hundert": 100, "дюжина": 12, "дюжины": 12, "gross": 144, "दर्जन": 12,
 }  # fmt: skip
+_LETTER = "(?:[^\\W\\d_]|[\u0900-\u0903\u093a-\u094f\u0962\u0963\u064b-\u0652])"
+"""A letter, or a sign that belongs to the one before it: Hindi and Arabic write vowels so."""
 _LETTER_SCALES = {"k": 3, "K": 3, "m": 6, "M": 6, "B": 9, "b": 9, "T": 12}
-_WORD = re.compile(r"\s*([^\W\d_]+(?:\.(?=\s|$))?)", re.UNICODE)
+_WORD = re.compile(rf"\s*({_LETTER}+(?:\.(?=\s|$))?)")
 _EAST_SCALE = re.compile(r"\s*(百万|千万|[万萬만亿億억兆조千천])")
+_EAST_PART = re.compile(
+    r"\s?(\d+(?:,\d{3})*(?:\.\d+)?)((?:[百백千천]?[万萬만亿億억兆조])|[百백千천])?"
+)
+"""`1億2000万`, `1억 2천만`."""
 
 # --- units ------------------------------------------------------------------------------------
 
@@ -144,16 +151,17 @@ _UNITS = _units(
     "kilomètres chilometri км 公里 千米 キロメートル 킬로미터 किलोमीटर; 1/100 cm centimeter centimeters "
     "centimetre centimetres zentimeter centímetros см 厘米; 1/1000 mm millimeter millimeters "
     "millimetre millimetres мм 毫米; 1/1000000 µm μm micrometer micrometers micron microns; "
-    "1/1000000000 nm nanometer nanometers; 0.3048 ft foot feet; 0.0254 in inch inches; "
+    "1/1000000000 nm nanometer nanometers; 1 метров метры मी أمتار; 1000 километр километра километров キロ 킬로 किमी كم "
+    "كيلومتر كيلومترات كيلومترا; 1/100 сантиметр сантиметра сантиметров センチ सेमी سم; 0.3048 ft foot feet; 0.0254 in inch inches; "
     "0.9144 yd yard yards; 1609.344 mi mile miles meile meilen millas milhas miglia; 1/10 dm",
-    "kg; 1 kg kilogram kilograms kilo kilos kilogramm kilogramme chilogrammi chili кг 公斤 千克 किलोग्राम; "
+    "kg; 1 kg kilogram kilograms kilo kilos kilogramm kilogramme chilogrammi chili кг килограмм килограмма килограммов 公斤 千克 キログラム 킬로그램 किलोग्राम किलो किग्रा كجم كغ كيلوغرام; "
     "1/1000 g gram grams gramm gramme grammes gramos gramas grammi г 克; "
     "1/1000000 mg milligram milligrams; 1000 t tonne tonnes; 0.45359237 lb lbs pound pounds; "
     "0.028349523125 oz ounce ounces",
     "s; 1 s sec secs second seconds sekunde sekunden seconde secondes segundo segundos secondi "
-    "секунд секунды 秒 초 सेकंड; 60 min mins minute minutes minuten minuto minutos minuti минут "
-    "минуты мин 分钟 分 분 मिनट دقيقة; 3600 h hr hrs hour hours stunde stunden heure heures hora horas "
-    "ora ore час часа часов 小时 時間 시간 घंटे घंटा ساعة ساعات; 86400 day days tag tage tagen jour "
+    "секунд секунды 秒 초 सेकंड ثانية ثواني ثوان; 60 min mins minute minutes minuten minuto minutos minuti минут "
+    "минуты мин 分钟 分 분 मिनट دقيقة دقائق; 3600 h hr hrs hour hours stunde stunden heure heures hora horas "
+    "ora ore час часа часов 小时 小時 個小時 个小时 時間 시간 घंटे घंटा घण्टे ساعة ساعات; 86400 day days tag tage tagen jour "
     "jours día días dia dias giorno giorni день дня дней 天 日間 일간 दिन يوم أيام; 604800 week weeks "
     "woche wochen semaine semaines semana semanas settimana settimane неделя недели недель 周 週間; "
     "1/1000 ms millisecond milliseconds",
@@ -163,8 +171,8 @@ _UNITS = _units(
     "l; 1 l L liter liters litre litres litro litros litri литр литра литров 升; 1/1000 ml mL "
     "milliliter milliliters millilitre millilitres; 3.785411784 gal gallon gallons",
     "°; 1 ° deg degree degrees grad degrés grados graus gradi градус градуса градусов 度 도",
-    "°C; 1 °C celsius ℃", "°F; 1 °F fahrenheit ℉", "kelvin; 1 kelvin kelvins",
-    "%; 1 % percent per-cent prozent por-ciento por-cento процент процента процентов पर्सेंट प्रतिशत",
+    "°C; 1 °C celsius ℃ 摄氏度 攝氏度 セ氏度", "°F; 1 °F fahrenheit ℉", "kelvin; 1 kelvin kelvins",
+    "%; 1 % percent per-cent prozent por-ciento por-cento процент процента процентов पर्सेंट प्रतिशत फ़ीसदी パーセント 퍼센트 프로 بالمئة بالمائة",
     "J; 1 J joule joules; 1000 kJ kilojoule kilojoules; 3600000 kWh kwh; 1000000 MJ; 4.184 cal calorie "
     "calories; 4184 kcal",
     "W; 1 W watt watts; 1000 kW kilowatt kilowatts; 1000000 MW", "N; 1 N newton newtons; 1000 kN",
@@ -178,8 +186,18 @@ _UNITS = _units(
 )  # fmt: skip
 _SPEEDS = {"mph": Fraction(1609344, 3600000), "km/h": Fraction(1000, 3600), "m/s": Fraction(1)}
 _UNIT_TOKEN = re.compile(
-    r"\s*(?P<name>°\s?[CFcf](?![\w])|[°%¢$€£¥₹Ω℃℉]|(?:km/h|m/s)(?!\w)|[^\W\d_]+(?:-[^\W\d_]+)*)"
+    rf"\s*(?P<name>°\s?[CFcf](?![\w])|[°%¢$€£¥₹Ω℃℉]|(?:km/h|m/s)(?!\w)|{_LETTER}+(?:-{_LETTER}+)*)"
     r"(?P<dot>\.(?=\s|$))?(?:\s*\^\s*(?P<power>-?\d))?"
+)
+_RAISED_BEFORE = re.compile(
+    r"\s*(?:(?:square\s|sq\.?\s|quadrat(?=\w)|平方|제곱|वर्ग\s|квадратн\w+\s)|"
+    r"(?P<cube>cubic\s|cu\.?\s|kubik(?=\w)|立方|세제곱|घन\s|кубическ\w+\s))\s*(?=\S)",
+    re.IGNORECASE,
+)
+_RAISED_AFTER = re.compile(
+    r"\s+(?:squared|(?:au )?carrés?|cuadrados?|quadrad[oi]s?|quadrati|مربعة?|"
+    r"(?P<cube>cubed|cubes?|cúbicos?|cubi|مكعبة?))(?!\w)",
+    re.IGNORECASE,
 )
 _BETWEEN = re.compile(r"\s*(/|\bper\b|\bpro\b|\bpar\b|\bpor\b)\s*|\s*([*·])\s*", re.IGNORECASE)
 _PLURAL = re.compile(r"(?<=[a-z]{3})(?<![su])s$|(?<=[a-z]{3})(?<=ou)s$")
@@ -205,9 +223,11 @@ _MOST_WORDS = 6
 def read_quantity(text: str) -> Quantity | None:
     """The number that the whole text is, with its unit; None where it is something else."""
     text = _ABOUT.sub("", text.strip(), count=1)
+    if text[:1].isdigit():
+        text = _in_full(text)
     negative = False
     at = 0
-    sign = re.match(r"(?:minus\s+|negative\s+|[-−–+])\s*", text, re.IGNORECASE)
+    sign = _SIGN.match(text)
     if sign:
         negative = sign[0][0] != "+"
         at = sign.end()
@@ -220,16 +240,11 @@ def read_quantity(text: str) -> Quantity | None:
             negative, at = True, at + 1
     number = _read_number(text, at, whole=not currency)
     if number is None:
-        spelled = None if symbol or (sign and not sign[0][0].isalpha()) else read_number_words(text)
+        spelled = None if symbol or (sign and not sign[0][0].isalpha()) else _in_words(text)
         if spelled is None:
             return None
-        value, rest, listed = spelled[0], spelled[1], False
-        if re.match(r"[\d/^*+=]", rest):
-            return None
-        negative = False
-        if rest and not _counts(text, value, rest):
-            return None
-        rest = f" {rest}" if rest else ""
+        value, rest = spelled
+        negative = listed = False
     else:
         value, at, listed = number
         rest = text[at:]
@@ -243,6 +258,17 @@ def read_quantity(text: str) -> Quantity | None:
     return quantity
 
 
+def _in_words(text: str) -> tuple[Fraction, str] | None:
+    """A number in words, and what it counts."""
+    spelled = read_number_words(text)
+    if spelled is None:
+        return None
+    value, rest = spelled
+    if re.match(r"[\d/^*+=]", rest) or (rest and not _counts(text, value, rest)):
+        return None
+    return value, f" {rest}" if rest else ""
+
+
 def _counts(text: str, value: Fraction, rest: str) -> bool:
     """Whether number words count what follows: `forty apples`, and not `un homme`, `Seven Samurai`."""
     word = rest.split()[0].strip(".,").casefold()
@@ -253,6 +279,7 @@ def _counts(text: str, value: Fraction, rest: str) -> bool:
     return text[0].islower() or not rest[0].isupper()
 
 
+_SIGN = re.compile(r"(?:minus\s+|negative\s+|[-−–+])\s*", re.IGNORECASE)
 _ABOUT = re.compile(
     r"^(?:(?:about|approximately|approx\.?|roughly|around|exactly|only|just|nearly|almost|circa|ca\.|"
     r"ungefähr|etwa|genau|environ|exactement|aproximadamente|unos|unas|exactamente|cerca de|"
@@ -265,6 +292,9 @@ def _read_number(text: str, at: int, *, whole: bool) -> tuple[Fraction, int, boo
     vulgar = _VULGAR.get(text[at : at + 1])
     if vulgar is not None:
         return vulgar, at + 1, False
+    special = _special_digits(text, at)
+    if special is not None:
+        return (*special, False)
     digits = read_digits(text, at)
     if digits is None:
         return None
@@ -287,6 +317,59 @@ def _read_number(text: str, at: int, *, whole: bool) -> tuple[Fraction, int, boo
         gap = len(text[end : end + 2]) - len(text[end : end + 2].lstrip())
         return value + _VULGAR[text[end + gap]], end + gap + 1, False
     return value, end, listed
+
+
+_COMPACT = (
+    (re.compile(r"(\d+)\s?h\s?(\d{1,2})\s?m(?:in)?\.?"), r"\1 h \2 min"),
+    (re.compile(r"(\d+)\s?['′]\s?(\d{1,2}(?:\.\d+)?)\s?(?:\"|″|'')"), r"\1 ft \2 in"),
+)
+
+
+def _in_full(text: str) -> str:
+    """`1h30m` and `6'2"` with their units written out."""
+    for pattern, whole in _COMPACT if "h" in text or "'" in text or "′" in text else ():
+        found = pattern.fullmatch(text)
+        if found:
+            return found.expand(whole)
+    return text
+
+
+_OTHER_BASE = re.compile(
+    r"0(?:[xX](?P<x>[\da-fA-F]{1,16})|[bB](?P<b>[01]{1,64})|[oO](?P<o>[0-7]{1,22}))(?!\w)"
+)
+_REPEATING = re.compile(r"(\d+)[.,](\d{0,12})\((\d{1,12})\)(?!\w)")
+_PARTS_OF = re.compile(r"(\d{1,12})\s?(?:分之|分の|분의)\s?(\d{1,12})(?!\d)")
+
+
+def _special_digits(text: str, at: int) -> tuple[Fraction, int] | None:
+    """`0x1F`, `0.(3)`, `3分の1` and `1億2000万`: the value, and where it ends."""
+    ahead = text[at : at + 40]
+    based = _OTHER_BASE.match(ahead) if ahead[:1] == "0" else None
+    if based:
+        digits, base = based[str(based.lastgroup)], {"x": 16, "b": 2, "o": 8}[str(based.lastgroup)]
+        return Fraction(int(digits, base)), at + based.end()
+    again = _REPEATING.match(ahead) if "(" in ahead else None
+    if again:
+        below = 10 ** len(again[2]) * (10 ** len(again[3]) - 1)
+        above = int(again[1] + again[2] + again[3]) - int(again[1] + again[2])
+        return Fraction(above, below), at + again.end()
+    if ahead.isascii():
+        return None
+    part = _PARTS_OF.match(ahead)
+    if part and int(part[1]):
+        return Fraction(int(part[2]), int(part[1])), at + part.end()
+    total, last, end, parts = Fraction(0), Fraction(10**20), 0, 0
+    for _ in range(5):
+        found = _EAST_PART.match(ahead, end)
+        scale = 10 ** sum(_EAST_TENS[sign] for sign in (found[2] or "")) if found else 0
+        if found is None or scale >= last or (parts == 0 and not found[2]):
+            break
+        total += Fraction(found[1].replace(",", "")) * scale
+        last, end, parts = Fraction(scale), found.end(), parts + max(1, len(found[2] or ""))
+    return (total, at + end) if parts > 1 else None
+
+
+_EAST_TENS = {sign: _SCALES[sign] for sign in "万萬만亿億억兆조千천"} | {"百": 2, "백": 2}
 
 
 def _scaled(value: Fraction, rest: str, money: bool) -> tuple[Fraction, str]:
@@ -316,7 +399,8 @@ def _scaled(value: Fraction, rest: str, money: bool) -> tuple[Fraction, str]:
         linked = re.match(r"\s+(?:of|de|di|d')\s*(?=\w)", rest)
         if linked and factor is None:
             rest = " " + rest[linked.end() :]
-    return value, rest
+    raised = None if money else _RAISED_AFTER.fullmatch(rest.rstrip(" .!"))
+    return (value ** (3 if raised["cube"] else 2), "") if raised else (value, rest)
 
 
 def _read_unit(value: Fraction, rest: str, currency: str, *, glued: bool) -> Quantity | None:
@@ -327,8 +411,9 @@ def _read_unit(value: Fraction, rest: str, currency: str, *, glued: bool) -> Qua
         return Quantity(value, "", base, tuple(words), symbol=currency)
     if glued and not _ATTACHED.match(rest) and rest[0].isascii() and rest[0] != "-":
         return None  # 3x, 5pm, 2^10
-    if re.match(r"°\s*[NSEWО](?!\w)", rest) or len(rest) > 100:
+    if re.match(r"°\s*[NSEWО](?!\w)|[πθαβγδεζηικλνξρστυφχψω]", rest) or len(rest) > 100:
         return None
+    rest = _LONG_UNIT.sub(lambda long: f"°{long[1][0].upper()}" if long[1] else "%", rest)
     if rest[0] == "-":
         rest = rest[1:]  # 5-minute
     written = " ".join(rest.strip(" .,;:!").split())
@@ -353,33 +438,34 @@ def _read_unit(value: Fraction, rest: str, currency: str, *, glued: bool) -> Qua
 def _dimension(value: Fraction, rest: str) -> tuple[Fraction, str, str]:
     """The leading unit, converted: the value in its base unit, that unit, what is left."""
     factor = Fraction(1)
-    name = ""
+    powers: dict[str, int] = {}
     over = False
+    rest = _METRES_PER.sub(r"\1*s^\2", rest)
     for _ in range(4):
         token = _one_unit(rest)
         if token is None:
             break
         unit, size, power, after = token
-        size = size ** abs(power) if unit not in _SPEEDS else size
-        factor = factor / size if over else factor * size
-        shown = unit + (f"^{power}" if power != 1 else "")
-        name = f"{name}/{shown}" if over else (f"{name}*{shown}" if name else shown)
+        power = -power if over else power
+        factor *= size ** (power if unit not in _SPEEDS else 1)
+        powers[unit] = powers.get(unit, 0) + power
         rest = after
         link = _BETWEEN.match(rest)
         if link is None or _one_unit(rest[link.end() :]) is None:
             break
         over = bool(link[1])
         rest = rest[link.end() :]
+    name = _written_dimension(powers)
     if name in _SPEEDS:
         return value * factor * _SPEEDS[name], "m/s", rest
     return value * factor, name, rest
 
 
 def _one_unit(rest: str) -> tuple[str, Fraction, int, str] | None:
-    word = re.match(r"\s*(square|sq\.?|cubic|cu\.?)\s+(?=\w)", rest, re.IGNORECASE)
+    word = _RAISED_BEFORE.match(rest)
     power = 0
     if word:
-        power = 2 if word[1][0] in "sS" else 3
+        power = 3 if word["cube"] else 2
         rest = rest[word.end() :]
     token = _UNIT_TOKEN.match(rest)
     if token is None:
@@ -394,13 +480,29 @@ def _one_unit(rest: str) -> tuple[str, Fraction, int, str] | None:
     if power and (found[0].isalpha() or len(found[0]) == 1):
         raised = power
     end = token.end() if token["power"] or token["dot"] else token.end("name")
-    trailing = re.match(r"\s+(squared|cubed)\b", rest[end:])
+    trailing = _RAISED_AFTER.match(rest, end)
     if trailing:
-        raised = 2 if trailing[1] == "squared" else 3
-        end += trailing.end()
+        raised = 3 if trailing["cube"] else 2
+        end = trailing.end()
     return found[0], found[1], raised, rest[end:]
 
 
+def _written_dimension(powers: Mapping[str, int]) -> str:
+    """`m/s^2`, in one order."""
+    shown = {
+        unit: unit + (f"^{abs(power)}" if abs(power) != 1 else "") for unit, power in powers.items()
+    }
+    above = "*".join(shown[unit] for unit in sorted(powers) if powers[unit] > 0)
+    return above + "".join(f"/{shown[unit]}" for unit in sorted(powers) if powers[unit] < 0)
+
+
+_METRES_PER = re.compile(r"^(\s*k?m)\s?s\s?\^\s?\(?(-\d)\)?")
+"""`ms^-2`: metres, not milliseconds."""
+_LONG_UNIT = re.compile(
+    r"^(?:(?:degrees?|deg\.?|degrés?|grad|grados?|graus?|gradi|градус\w*)\s+(?:по\s+)?(celsius|fahrenheit)|"
+    r"per\s+cent[oi]?|por\s+cient?o|por\s+cento)(?!\w)",
+    re.IGNORECASE,
+)
 _LINK = re.compile(r"\s*(?:,\s*)?(?:and\s+|und\s+|et\s+|y\s+|e\s+|и\s+)?(?=\w)")
 
 

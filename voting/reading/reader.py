@@ -21,6 +21,8 @@ from typing import Any
 from mom_council.records import AnswerKind
 from mom_council.voting.reading.answer import NO_ANSWER, OPEN, Answer, are_same
 from mom_council.voting.reading.contents import (
+    in_sentence,
+    is_sentence,
     last_number,
     last_sentence,
     predicate,
@@ -251,6 +253,16 @@ _THEREFORE = re.compile(
     r"इसलिए|अतः|لذلك|إذن)\b",
     re.IGNORECASE,
 )
+_LONE_LETTER = re.compile(
+    r"\W*(?i:(?:(?:so|thus|therefore|hence),?\s+)?(?:it(?:'s| is| must be| has to be| should be)|that(?:'s| is)|"
+    r"the (?:letter|option|choice) is|definitely|clearly|surely|certainly|richtig ist|es ist|c'est|es la|è la|é a|это)\s+"
+    r"(?:(?:option|letter|choice)\s+)?)[*(]{0,3}(?P<letter>[A-J])[*)]{0,3}[.!]?",
+)
+_NEGATION = re.compile(r"\b(?:not|never|nicht|kein\w*|pas|não|non|не)\b|n't\b", re.IGNORECASE)
+_LETTER_FIRST = re.compile(
+    r"\W{0,3}(?P<letter>[A-J])\W{0,3}\s*[,;–—-]?\s*(?:because|since|weil|denn|parce que|porque|perché|потому)\b"
+)
+"""`C, since A and B are wrong.`"""
 _OPENS_WITH_TRUTH = re.compile(r"^\W*(yes|no|true|false)\b\s*[,.;:!–—-]", re.IGNORECASE)
 _ONE_FENCE = re.compile(r"[^`]{0,80}?```[\w+-]*\n([^`]{1,400}?)```")
 
@@ -266,6 +278,9 @@ def _in_passing(
         found = predicate(last, take) or _after_therefore(last, take)
         if found is not None:
             return found
+    letter = _LONE_LETTER.fullmatch(last) or (_LETTER_FIRST.match(text) if short else None)
+    if letter and (short or closed):
+        return take(letter["letter"])
     opening = _OPENS_WITH_TRUTH.match(text) if closed else None
     if opening:
         return take(opening[1])
@@ -273,6 +288,10 @@ def _in_passing(
     if found is not None:
         return found
     if "\n" not in text and len(text) <= 60:
+        plain = closed and is_sentence(text) and not _NEGATION.search(text)
+        said = in_sentence(text, take) if plain else None
+        if said is not None and said.hard:
+            return said
         value = read_value(text, words=5) if not options else take(text)
         if value is not None:
             return value

@@ -115,6 +115,8 @@ def read_json_value(held: Any, take: Take, slot: Take) -> Answer | None:
         return NO_ANSWER
     if isinstance(held, int | float):
         return take(repr(held)) or (_json_number(held))
+    if isinstance(held, list) and held and all(_is_letter(one) for one in held):
+        return take(" and ".join(held))
     if isinstance(held, list | dict):
         return literal_answer(held)
     # JSON reads the start of \frac, \boxed, \times and \neq as control characters.
@@ -129,6 +131,10 @@ def read_json_value(held: Any, take: Take, slot: Take) -> Answer | None:
     return value
 
 
+def _is_letter(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 1 and "A" <= value <= "J"
+
+
 _MOST_VERBATIM = 120
 """Characters that the place of an answer may hold to be taken as they stand."""
 
@@ -141,8 +147,9 @@ def _json_number(value: float) -> Answer | None:
 # --- words ------------------------------------------------------------------------------------
 
 _SURE = (
-    r"answer|ans|choice|option|selection|antwort|réponse|reponse|respuesta|resposta|risposta|ответ|"
-    r"उत्तर|जवाब"
+    r"answers|answer|ans|choice|option|selection|antworten|antwort|réponses|réponse|reponse|respuestas|respuesta|"
+    r"respostas|resposta|alternativa|risposta|risposte|"
+    r"ответ|उत्तर|जवाब|विकल्प"
 )
 _WEAK = (
     r"result|solution|output|total|conclusion|sum|value|ergebnis|lösung|résultat|resultado|solución|"
@@ -155,7 +162,7 @@ _IS_WORD = (
 _LATIN = re.compile(
     rf"(?<![\w'])(?P<noun>{_SURE}|{_WEAK})(?:\s+(?:finale?|correcte?|correcta|correta|corretta|is))??"
     r"(?:\s+(?:to|for|here|à|a|auf|zur|corresponding|choice|is:)\b[^.\n:=]{0,60}?)?[*_`]*\s*"
-    rf"(?P<mark>(?:{_IS_WORD}|=|-+>|→|=>|⇒|[—–]|-(?=\s))(?![\w'])\s*(?:option|choice)?\s*:?|:|(?<=उत्तर)\s|(?<=जवाब)\s)(?!\s*(?:not|nicht|pas|neither)\s)[\s*_]*",
+    rf"(?P<mark>(?:{_IS_WORD}|=|-+>|→|=>|⇒|[—–]|-(?=\s))(?![\w'])\s*(?:option|choice)?\s*:?|:|(?<=उत्तर)\s|(?<=जवाब)\s|(?<=विकल्प)\s)(?!\s*(?:not|nicht|pas|neither)\s)[\s*_]*",
     re.IGNORECASE,
 )
 _FINAL_WORD = re.compile(
@@ -197,12 +204,17 @@ _CORRECT = re.compile(
     r"(?:\b(?:option|choice|answer|letter)\s+)?(?P<value>\(?(?<![\w'])[A-J]\)?)\s+is\s+(?:therefore\s+|thus\s+)?"
     r"(?:the\s+)?(?:correct|right|best)\b"
 )
+_BOTH_CORRECT = re.compile(
+    r"(?<![\w'])(?P<value>(?:[A-J](?![\w'])\)?\s*,\s*\(?)*[A-J](?![\w'])\)?\s*,?\s*(?:and|und|et|y|e|и|和)\s*\(?[A-J](?![\w'])\)?)\s+"
+    r"(?:are|sind|sont|son|são|sono)\s+(?:both\s+|all\s+|the\s+)?(?:correct|right|true|richtig|correctes|correctas|corretas|corrette)\b"
+)
 _PICK = re.compile(
     r"\b(?:I|we)(?:\s+(?:would|will|must|have to|am going to|am|are going to|'d|'ll)|'d|'ll)?\s+"
     r"(?:choos(?:e|ing)|pick(?:ing)?|select(?:ing)?|go(?:ing)? with|opt for|settle on)\s+(?:option|answer|choice|letter)?\s*:?\s*"
     r"(?P<value>(?-i:\(?\**[A-Z]\**\)?(?![\w'])))"
     r"|(?:ich wähle|ich nehme|je choisis|elijo|escolho|scelgo|я выбираю|выбираю)\s+(?:option|antwort|la|l'option|opción|вариант)?\s*"
-    r"(?P<other>(?-i:\(?[A-Z]\)?(?![\w'])))|(?:我选择?|我會選|選択(?:する|します)?:?|선택:?)\s*(?P<east>(?-i:\(?[A-Z]\)?))",
+    r"(?P<other>(?-i:\(?[A-Z]\)?(?![\w'])))|(?<![不没])(?:[选選](?:择|擇|项|項)?(?:为|是|:)?|選択(?:する|します)?:?|선택:?)\s*"
+    r"(?P<east>(?-i:\(?[A-J]\)?))(?![A-Za-z])",
     re.IGNORECASE,
 )
 _RUN_ON = re.compile(
@@ -325,6 +337,8 @@ def _choices(text: str, lowered: str, take: Take) -> Iterator[Place]:
     for mark in _last(_CORRECT, text):
         if not _is_denied(text, mark.start()):
             yield Place(mark.start(), functools.partial(take, mark["value"]), True)
+    for mark in _last(_BOTH_CORRECT, text):
+        yield Place(mark.start(), functools.partial(take, mark["value"]), True)
     for mark in _last(_TURNED, text):
         said = _BEFORE_TURNED.search(text, max(0, mark.start() - 80), mark.start())
         if said:
@@ -335,7 +349,9 @@ _PICK_WORDS = re.compile(
     "choos|pick|select|go with|going with|opt for|settle on|wähle|nehme|choisis|elijo|escolho|"
     "scelgo|выбираю|选|選|선택"
 )
-_RIGHT_WORDS = re.compile("correct|right|best|final|appropriate|richtig|bonne|resposta|risposta")
+_RIGHT_WORDS = re.compile(
+    "correct|right|best|final|appropriate|richtig|bonne|corret|resposta|risposta|true"
+)
 _LABEL_WORDS = re.compile(f"{_SURE}|{_WEAK}")
 
 

@@ -16,11 +16,13 @@ from typing import Any
 
 _EMPTY = re.compile(
     r"(?:unknown|not known|not available|n/?a|no answer|none of (?:the )?(?:above )?information|idk|abstain|"
-    r"pass|null|undefined|nan|no idea|not sure|cannot be determined|"
+    r"pass|null|undefined|nan|no idea|not sure|can(?:no|')t (?:be )?determined?|undetermined|indeterminate|unanswerable|"
+    r"(?:insufficient|not enough) (?:information|data|context)|no comment|\(none\)|"
+    r"[\[<({]{1,2}(?:insert |your |the |put |final )*answer(?: here)?[\])>}]{1,2}|nicht bestimmbar|indéterminé|indeterminado|"
     r"unbekannt|keine ahnung|keine antwort|weiß nicht|weiß ich nicht|enthaltung|"
     r"inconnu|aucune idée|sans réponse|abstention|desconocido|ni idea|sin respuesta|no sé|no lo sé|abstención|"
     r"desconhecido|não sei|sem resposta|abstenção|sconosciuto|non lo so|non so|nessuna risposta|"
-    r"неизвестно|не знаю|нет ответа|воздерживаюсь|未知|不知道|不清楚|无答案|無答案|弃权|"
+    r"неизвестно|не знаю|нет ответа|воздерживаюсь|未知|不知道|不清楚|无答案|無答案|弃权|无法(?:确定|判断|回答)|無法(?:確定|判斷|回答)|"
     r"不明|わからない|分からない|わかりません|分かりません|棄権|모름|모르겠습니다|모르겠어요|모릅니다|기권|"
     r"अज्ञात|पता नहीं|मुझे नहीं पता|मालूम नहीं|غير معروف|لا أعرف|لا أعلم|لا ادري|لا أدري|[-–—?.\s]*)[.!。]?",
     re.IGNORECASE,
@@ -32,6 +34,9 @@ _REFUSAL = re.compile(
     r"|i (?:can ?not|can't|cant|could not|couldn't|will not|won't|must|am going to) "
     r"(?:help|assist|answer|provide|comply|fulfil|fulfill|do that|do this|discuss|create|generate|"
     r"engage|support|continue|give|offer|decline|refuse|determine|decide|choose|vote|say|tell)"
+    r"|(?:i(?:'d| would) (?:rather|prefer) not|it is (?:impossible|not possible) to (?:say|tell|know|answer|determine)"
+    r"|that(?:'s| is) not something i can|i do(?: not|n't) have access|i (?:would )?need more (?:information|context|details)"
+    r"|insufficient (?:information|data))"
     r"|i(?: am|'m) (?:really |very )?(?:sorry,? but i |afraid i )?(?:not able|unable|not allowed|not permitted|"
     r"not sure|not certain|not comfortable|unsure)"
     r"|i (?:must |have to |would )?(?:decline|refuse|abstain)"
@@ -43,28 +48,29 @@ _REFUSAL = re.compile(
     # German
     r"|(?:das )?(?:weiß|weiss) ich (?:leider )?nicht|ich (?:weiß|weiss) (?:es|das)?\s?(?:leider )?nicht"
     r"|ich kann (?:das|dies|diese|ihnen|dir|dabei|leider|darauf|die)[^.]{0,40}\bnicht|ich habe keine ahnung"
+    r"|(?:leider |dazu )?kann ich (?:das|dies|darauf|die frage|dazu|nichts)[^.]{0,40}\b(?:nicht|sagen|keine)"
     r"|tut mir leid,? (?:aber )?(?:ich kann|das kann)|ich enthalte mich"
     # French
-    r"|je ne (?:sais|peux|suis) pas|je ne peux (?:malheureusement )?pas|je n'ai (?:pas|aucune) "
+    r"|je ne connais pas|je ne (?:sais|peux|suis) pas|je ne peux (?:malheureusement )?pas|je n'ai (?:pas|aucune) "
     r"|je suis désolée?,? mais je|je m'abstiens"
     # Spanish
-    r"|no (?:lo )?sé|no puedo (?:ayudar|responder|proporcionar|contestar|hacer|cumplir|dar)|no tengo "
+    r"|no (?:lo )?sé|no conozco|no puedo (?:ayudar|responder|proporcionar|contestar|hacer|cumplir|dar)|no tengo "
     r"(?:idea|información|suficiente)|lo siento,? (?:pero )?no|me abstengo"
     # Portuguese
-    r"|(?:eu )?não sei|não posso (?:ajudar|responder|fornecer|fazer|dar)|não tenho (?:ideia|informaç)"
+    r"|(?:eu )?não sei|não conheço|não posso (?:ajudar|responder|fornecer|fazer|dar)|não tenho (?:ideia|informaç)"
     r"|desculpe,? (?:mas )?(?:eu )?não|sinto muito,? (?:mas )?não|abstenho-me"
     # Italian
-    r"|non (?:lo )?so\b|non posso (?:aiutar|risponder|fornir|far|dare)|non ho (?:idea|informazioni)"
+    r"|non (?:lo )?so\b|non conosco|non posso (?:aiutar|risponder|fornir|far|dare)|non ho (?:idea|informazioni)"
     r"|mi dispiace,? (?:ma )?non|mi astengo"
     # Russian
-    r"|я не (?:знаю|могу|уверен)|не знаю|к сожалению,? (?:я )?не (?:могу|знаю)|извините,? (?:но )?я не|не могу "
+    r"|я не (?:знаю|могу|уверен)|затрудняюсь|не знаю|к сожалению,? (?:я )?не (?:могу|знаю)|извините,? (?:но )?я не|не могу "
     r"(?:ответить|помочь)|воздержусь"
     r")"
     # Scripts without blanks between words
     r"|我不知道|我不(?:能|清楚|确定)|我无法|無法回答|无法回答|抱歉,?我(?:不能|无法)|很抱歉|"
     r"(?:分|わ)かりません|知りません|お答えできません|答えられません|申し訳(?:ありません|ございません)|存じません|"
     r"모르겠|모릅니다|알 수 없|답변(?:할 수|드릴 수) 없|도와드릴 수 없|죄송(?:합니다|하지만)|"
-    r"मुझे (?:नहीं पता|नहीं मालूम|पता नहीं|मालूम नहीं)|मैं नहीं जानता|मैं (?:इसका )?(?:उत्तर|जवाब) नहीं दे|"
+    r"मुझे (?:(?:इसका |इस प्रश्न का )?(?:उत्तर |जवाब )?नहीं पता|नहीं मालूम|पता नहीं|मालूम नहीं)|मैं नहीं जानता|मैं (?:इसका )?(?:उत्तर|जवाब) नहीं दे|"
     r"मैं (?:इसमें |आपकी )?(?:मदद|सहायता) नहीं कर|क्षमा करें|माफ़ कीजिए|"
     r"لا أعرف|لا أعلم|لا أستطيع|لا يمكنني|لا أدري|عذرا|عذراً|آسف",
     re.IGNORECASE,
@@ -81,7 +87,8 @@ _YET_ANSWERED = re.compile(
 _REFUSING_WORDS = re.compile(
     "know|not|n't|dont|cant|sorry|unable|unsure|idea|abst|decline|refuse|as an ai|"
     "i must|i have to|unknown|weiss|nicht|leid|ahnung|enthalte|je |desol|no |desculp|"
-    "sinto|non |dispiace|asteng|i would|no puedo|lo siento"
+    "sinto|non |dispiace|asteng|i would|no puedo|lo siento|insuffic|impossible|undetermin|indeterm|unansw|"
+    "rather|access|need more|no conozco|kann ich|no comment|answer[\\])>}]"
 )
 """One of them is in every refusal that is written in plain letters."""
 
@@ -279,7 +286,7 @@ def straight(text: str) -> str:
     """Typographic quotes, wide letters, digits of other scripts and odd blanks as plain ones."""
     if text.isascii():
         return text
-    text = text.translate(_STRAIGHT)
+    text = unicodedata.normalize("NFC", text).translate(_STRAIGHT)
     text = _WIDE.sub(lambda sign: chr(ord(sign[0]) - 0xFEE0), text)
     return _DIGIT.sub(_plain_digit, text)
 

@@ -5,6 +5,7 @@ Finding those words in a long reply is the work of `statements`.
 
 from __future__ import annotations
 
+import itertools
 import re
 from fractions import Fraction
 
@@ -71,11 +72,13 @@ def read_hard(text: str) -> Answer | None:
         _truth(text)
         or _choice(text)
         or read_moment(text)
+        or _formula(text)
         or _number(text)
         or _grouped(text)
-        or read_relation(text, _read_part)
+        or read_relation(_bound_in_signs(text), _read_part)
         or _several(text)
         or _ratio_or_range(text)
+        or _ordinal(text)
         or read_terms(text)
     )
     if read is None and text[0] == "(" and text[-1] == ")" and len(text) > 2:
@@ -132,6 +135,103 @@ def _number(text: str) -> Answer | None:
     return None if quantity is None else number_answer(quantity, text)
 
 
+_BOUND = re.compile(
+    r"(?:(?P<name>[a-zA-Z])\s+(?:is|must be|can be|should be)\s+)?(?P<words>(?:greater|less|more|fewer|larger|smaller) than"
+    r"(?P<equal> or equal to)?|at least|at most|no (?:more|less|fewer) than|up to)\s+(?P<rest>[-$€£\d].*)",
+    re.IGNORECASE,
+)
+_OF_ALL = re.compile(r"all\s+(?:real\s+)?(?:numbers\s+)?(?=[a-zA-Z]\s*[<>≤≥])", re.IGNORECASE)
+
+
+def _bound_in_signs(text: str) -> str:
+    """`x is at least 2` as `x ≥ 2`; without an unknown it stays as it is."""
+    bound = _BOUND.fullmatch(text) if " " in text and text[0].isalpha() else None
+    if bound is None and not text.startswith("all "):
+        return text
+    if bound is None or not bound["name"]:
+        return _OF_ALL.sub("", text)
+    return f"{bound['name']} {_bound_sign(bound)} {bound['rest']}"
+
+
+def _bound_sign(bound: re.Match[str]) -> str:
+    words = bound["words"].lower()
+    below = words in ("at most", "up to", "no more than") or words.startswith(
+        ("less", "fewer", "small")
+    )
+    equal = bound["equal"] or not words.endswith("than") or words.startswith("no ")
+    return ("≤" if equal else "<") if below else ("≥" if equal else ">")
+
+
+def _bound(text: str) -> Answer | None:
+    """`at least 5`: a bound without an unknown."""
+    bound = _BOUND.fullmatch(text) if " " in text and text[0].isalpha() else None
+    number = _number(bound["rest"]) if bound and not bound["name"] else None
+    if bound is None or number is None:
+        return None
+    sign = _bound_sign(bound)
+    alts = frozenset(f"{sign}{key}" for key in number.alts)
+    return Answer("inequality", text, f"{sign}{number.key}", alts, bare=f"{sign}{number.bare}")
+
+
+_ORDINAL = re.compile(
+    r"(?:the\s+)?(?P<number>\d{1,4})(?:st|nd|rd|th|º|ª|ème|ère)(?P<rest>(?:\s+[^\W\d_]+){0,3})",
+    re.I,
+)
+_ORDINAL_WORD = re.compile(
+    r"(?:the\s+)?(?:(?P<tens>twent|thirt|fort|fift|sixt|sevent|eight|ninet)y-)?"
+    r"(?P<word>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|"
+    r"fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth)(?P<rest>(?:\s+[^\W\d_]+){0,3})",
+    re.IGNORECASE,
+)
+_ORDINAL_ENDING = re.compile(r"\d(?:st|nd|rd|th|º|ª|ème|ère)", re.IGNORECASE)
+_ORDINALS = _ORDINAL_WORD.pattern.partition("<word>")[2].partition(")")[0].split("|")
+_TENS = ("twent", "thirt", "fort", "fift", "sixt", "sevent", "eight", "ninet")
+
+
+def _ordinal(text: str) -> Answer | None:
+    """`5th`, `the fifth`, `19th century`."""
+    found = _ORDINAL.fullmatch(text) if _ORDINAL_ENDING.search(text) else None
+    if found:
+        number = int(found["number"])
+    elif not text[0].isdigit() and (found := _ORDINAL_WORD.fullmatch(text)) is not None:
+        number = _ORDINALS.index(found["word"].lower()) + 1
+        number += 10 * (_TENS.index(found["tens"].lower()) + 2) if found["tens"] else 0
+    else:
+        return _bound(text)
+    rest = " ".join(found["rest"].casefold().split())
+    shown = _ARTICLE.sub("", text)
+    bare = shown.casefold() if not rest else shown
+    if rest or not shown[0].isdigit():
+        return Answer(
+            "phrase",
+            shown,
+            f"ord:{number} {rest}".strip(),
+            frozenset({f"w:{phrase_key(shown)}"}),
+            bare,
+        )
+    return Answer("number", shown, f"ord:{number}", bare=bare, value=Fraction(number), unit="th")
+
+
+_ELEMENTS = (
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Ag Cd "
+    "Sn Sb I Xe Cs Ba Pt Au Hg Pb Bi U"
+)
+_ATOMS = rf"(?:{'|'.join(sorted(_ELEMENTS.split(), key=len, reverse=True))})"
+_FORMULA = re.compile(
+    rf"(?=[^\d]*\d)(?=(?:{_ATOMS}|[\d_()]){{3,}})(?:{_ATOMS}(?:_?\d{{1,2}})?|[()](?:_?\d)?)+"
+)
+
+
+def _formula(text: str) -> Answer | None:
+    """A formula of chemistry: `H2O`, `H_2SO_4`, `Ca(OH)2`."""
+    if not text[0].isupper() or len(text) > 40 or not _FORMULA.fullmatch(text):
+        return None
+    form = text.replace("_", "")
+    if form.count("(") != form.count(")"):
+        return None
+    return Answer("phrase", text, f"formula:{form}", frozenset({f"w:{phrase_key(form)}"}), form)
+
+
 _PADDED = re.compile(r"0\d{1,30}")
 _RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)((?:\s*:\s*\d+(?:\.\d+)?)*)")
 _RANGE = re.compile(
@@ -141,11 +241,30 @@ _RANGE = re.compile(
 )
 
 
+_SIZES = re.compile(r"(\d+(?:\.\d+)?)\s*(by|[x×])\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
+_MOMENTS = re.compile(
+    r"(?:from\s+|(?P<between>between|zwischen|entre)\s+)?(?P<low>\d[\d:.]*\s?(?:[ap]\.?m\.?)?)\s*(?:-|–|to|bis|à|(?(between)(?:and|und|et|y)|-))\s*"
+    r"(?P<high>\d[\d:.]*\s?(?:[ap]\.?m\.?)?)",
+    re.IGNORECASE,
+)
+
+
 def _ratio_or_range(text: str) -> Answer | None:
     ratio = _RATIO.fullmatch(text)
     if ratio:
         form = re.sub(r"\s+", "", text)
         return Answer("ratio", form, f"colon:{form}", bare=form)
+    sizes = _SIZES.fullmatch(text)
+    if sizes:
+        one, sign, other = sizes[1], sizes[2], sizes[3]
+        product = plain_number(Fraction(one) * Fraction(other))
+        alts = frozenset({product.key} if sign == "×" else ())
+        return Answer("tuple", f"{one} {sign} {other}", f"by:{one}:{other}", alts, f"{one}×{other}")
+    moments = _MOMENTS.fullmatch(text)
+    if moments and re.search(r":|m", moments["high"], re.IGNORECASE):
+        low, high = (read_moment(moments[side].strip()) for side in ("low", "high"))
+        begin = low.key if low else moments["low"].strip()
+        return high and Answer("range", text, f"range:{begin}..{high.key}", bare=text.casefold())
     between = _RANGE.fullmatch(text)
     if between is None:
         return None
@@ -174,14 +293,20 @@ def _grouped(text: str) -> Answer | None:
 # --- several ----------------------------------------------------------------------------------
 
 _AND = re.compile(
-    r"\s*(?:,\s*)?(?<!\w)(?:and|or|und|oder|et|ou|y|o|e|или|и|和|或|と|और|या|و|أو)(?!\w)\s*|\s*&\s*",
+    r"\s*(?:,\s*)?(?<!\w)(?:and|or|und|oder|et|ou|y|o|e|или|и|和|或|と|और|या|و|أو)(?!\w)(?!\s*[=<>≤≥∈^])\s*|\s*&\s*|"
+    r"\s*(?:和|与|與|或|と|、|または|와|과|및)\s*(?=[(\[]?[A-J](?!\w)|-?\d)",
     re.IGNORECASE,
 )
 
 
 def _several(text: str) -> Answer | None:
     """`6, -2` is a list; `x = 2 or x = 3`, `2 and 3` and `2; 3` are sets; `A and C` are choices."""
-    text = re.sub(r"^(?:both|either|sowohl)\s+", "", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"^(?:both\s+|either\s+|sowohl\s+)?(?:(?:options|choices|answers|letters)\s+)?(?=\S)",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
     parts, joined = _parts(text)
     if len(parts) < 2 or len(parts) > 60 or any(not part for part in parts):
         return None
@@ -205,6 +330,11 @@ def _several(text: str) -> Answer | None:
         values = sorted({sorted(item.alts)[0] for item in read if item.alts})
         names = {item.key.partition("=")[0] for item in read}
         alts = frozenset({"{" + ",".join(values) + "}"}) if len(names) == 1 else frozenset()
+        if len(names) == 1 and len(values) == len(read) < 4:
+            alts |= {f"[{','.join(order)}]" for order in itertools.permutations(values)}
+        elif len(names) == len(read) == len([item for item in read if item.alts]):
+            ordered = [sorted(item.alts)[0] for item in sorted(read, key=lambda item: item.key)]
+            alts = frozenset({f"({','.join(ordered)})"})
     else:
         ordered = [item.key for item in read]
         alts |= {"[" + ",".join(ordered) + "]", *_union_of(read, text)}
@@ -213,7 +343,7 @@ def _several(text: str) -> Answer | None:
 
 def _union_of(items: list[Answer], text: str) -> frozenset[str]:
     """`x < 2 or x > 3` as the two intervals together, `x > 2 and x < 3` as the one that both leave."""
-    intervals = [sorted(item.alts)[0] for item in items if len(item.alts) == 1]
+    intervals = [sorted(item.alts)[0] for item in items if item.alts]
     names = {re.split("[<>≤≥∈]", item.key)[0] for item in items}
     inequalities = all(item.type == "inequality" for item in items)
     if not inequalities or len(intervals) < len(items) or len(names) > 1:
@@ -244,7 +374,7 @@ def _parts(text: str) -> tuple[list[str], bool]:
 # --- choices, truth ---------------------------------------------------------------------------
 
 _NOUN = (
-    r"(?i:(?:(?:la|a|die)\s+)?(?:letra|lettre|lettera|buchstabe|буква)|la|option|choice|answer|letter|opción|opcion|opção|opzione|choix|вариант|antwort|selection|"
+    r"(?i:(?:(?:la|a|die)\s+)?(?:letra|lettre|lettera|buchstabe|буква)|la|option|choice|answer|ans\.?|letter|opción|opcion|opção|opzione|choix|вариант|antwort|selection|"
     r"选项|選項|選択肢|विकल्प|الخيار)"
 )
 _CHOICE = re.compile(
@@ -353,12 +483,17 @@ _PROSE = re.compile(
 _MATHS = re.compile(r"\d|[=^*/√]|sqrt|\\")
 
 
+_INITIALS = re.compile(r"(?<![\w'’\u0900-\u0963])[^\W\d_](?: [^\W\d_](?![\w'’]))+")
+
+
 def phrase_key(text: str) -> str:
     """Words as they are compared: small letters, no article, no dots of abbreviations."""
     text = _ARTICLE.sub("", " ".join(re.sub(r"[*_`\"]+", " ", text).split()))
-    text = re.sub(r"(?<![\w])([^\W\d_])\.\s*(?=[^\W\d_]\.|[^\W\d_]{2})", r"\1 ", text)
-    text = re.sub(r"(?<=[^\W\d_])\.(?=\s|$)", "", text)
+    if "." in text:
+        text = re.sub(r"(?<![\w])([^\W\d_])\.\s*(?=[^\W\d_]\.|[^\W\d_]{2})", r"\1 ", text)
+    text = re.sub(r"(?<=[^\W\d_])\.(?=\s|$)|(?<=\b[^\W\d_])\.(?=[^\W\d_](?:\.|\s|$))", "", text)
     text = " ".join(text.casefold().split())
+    text = _INITIALS.sub(lambda letters: letters[0].replace(" ", ""), text)
     return text.rstrip(".!?,;: ") or text
 
 
@@ -505,10 +640,13 @@ def _bare(text: str) -> str:
         text = _ENDINGS.sub("", text)
     if len(text) > 1 and text[0] == text[-1] == "`":
         text = text[1:-1]
+    if "**" in text and len(text) < 200:
+        text = _BOLD.sub(r"\1", text)
     return _unwrapped(_ARROW.sub("", _tidy(text)).rstrip(":").strip("*"))
 
 
-_ARROW = re.compile(r"^(?:[=-]+>|[→⇒➜👉])\s*")
+_BOLD = re.compile(r"\*\*(?=\S)([^*]+)(?<=\S)\*\*(?!\s*\d)")
+_ARROW = re.compile(r"^(?:[=-]+>|[→⇒➜👉✅✔✓☑]\ufe0f?)\s*")
 
 
 _ODD_BLANK = re.compile("[\u00a0\u2009\u202f\u2007]")
@@ -516,7 +654,7 @@ _DASH = re.compile(r"[−–—‒‐‑](?=\s*[\d.$€£a-z(])")
 
 
 def _tidy(text: str) -> str:
-    text = re.sub(r"\s+", " ", text.strip())
+    text = " ".join(text.split())
     if text.isascii():
         return text
     text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f\u2007](?=\d{3}(?!\d))", " ", text)
