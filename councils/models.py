@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from mom_council.redaction import fault_in_address, may_be_a_key, refuse_secrets
 
@@ -37,6 +38,8 @@ ModelKey = Annotated[Pointer, KeyOf("models")]
 ToolKey = Annotated[Pointer, KeyOf("tools")]
 LaneKey = Annotated[Name, KeyOf("lanes")]
 ProviderName = Annotated[str, Field(min_length=1), KeyOf("providers")]
+
+_numbers = count(1)
 
 Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
 
@@ -169,6 +172,33 @@ class Model(Section):
     context: int | None = Field(
         default=None, ge=64, description="tokens of context; not set: unknown"
     )
+
+    _chat_model: Any = PrivateAttr(default=None)
+    _number: int = PrivateAttr(default=0)
+
+    @property
+    def chat_model(self) -> Any:
+        """The LangChain chat model that a caller handed over to be asked; else None.
+
+        It is in no dump and no pickle of the council.
+        """
+        return self._chat_model
+
+    @property
+    def number(self) -> int:
+        """Tells apart models that callers handed over; 0: it is none."""
+        return self._number
+
+    def with_chat_model(self, chat_model: Any) -> Model:
+        """The same entry, asked through a chat model of the caller's."""
+        entry = self.model_copy()
+        entry._chat_model, entry._number = chat_model, next(_numbers)
+        return entry
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """What is pickled: the chat model and its clients stay where they are."""
+        none = {"_chat_model": None, "_number": 0}
+        return {**super().__getstate__(), "__pydantic_private__": none}
 
     @field_validator("base_url")
     @classmethod

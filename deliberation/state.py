@@ -119,6 +119,8 @@ class CouncilState(CouncilInput):
     notes: Annotated[list[Note], merged(Note)]
     status: Annotated[Status | None, RecordValue]
     kept: Annotated[dict[str, Any], DeltaChannel(merge_writes)]
+    chat_models: list[str]
+    """The keys of the models that the program handed over; the models are never stored."""
 
 
 class CouncilUpdate(TypedDict, total=False):
@@ -142,3 +144,4 @@ class CouncilUpdate(TypedDict, total=False):
     notes: Any
     status: Status | None
     kept: dict[str, Any]
+    chat_models: list[str]

@@ -164,7 +164,11 @@ class LoadedExtension:
             changed = hook(council)
             if not isinstance(changed, Council):
                 raise TypeError(f"it returned {type(changed).__name__!r} where a Council is right")
-            changed = Council.model_validate(changed.model_dump())
+            values = changed.model_dump()
+            changed = Council.model_validate(values)
+            if values["models"] == council.model_dump()["models"]:
+                # With the chat models that the caller handed over, which no dump has.
+                changed = changed.model_copy(update={"models": council.models})
         except (Exception, SystemExit) as error:
             raise Failed(in_a_line(error)) from error
         for part in ("name", "models", "characters", "layers", "extensions"):

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial, update_wrapper
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -55,13 +56,18 @@ from mom_council.nodes.vote import vote
 from mom_council.redaction import remember_variables
 from mom_council.seams.langgraph import as_edge, as_node
 from mom_council.tracing.langsmith import tracers_of
+from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
     from mom_council.extensions.hook_run import Hooks
 
 Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
 Rule = Callable[[CouncilState, Runtime[CouncilContext] | None], Council]
 Decide = Callable[[CouncilState, Council], str | list[str]]
+
+NO_MODELS: Mapping[str, BaseChatModel] = MappingProxyType({})
 
 
 def build_graph(
@@ -69,6 +75,7 @@ def build_graph(
     extensions: Mapping[str, Any] | None = None,
     *,
     tools: CallerTools = NO_TOOLS,
+    models: Mapping[str, BaseChatModel] = NO_MODELS,
 ) -> CouncilBuilder:
     """Build the uncompiled graph of a council.
 
@@ -79,12 +86,13 @@ def build_graph(
         extensions: extensions of yours, by the names that the council's `extensions` use: classes
             or instances.
         tools: functions or LangChain tools, for the keys of `tools` that have no other source.
+        models: LangChain chat models of yours, by the keys of `models` that they stand for.
 
     Raises:
-        CouncilError: the council cannot sit as it is written, wants tools that are not allowed,
-            or its table of prices cannot be read.
+        CouncilError: the council cannot sit as it is written, wants tools or models that are not
+            there, or its table of prices cannot be read.
     """
-    council = load_council(council)
+    council = load_with_models(council, models)
     hooks = _hooks(council, extensions)
     ruled = _under(council, hooks)
     council = council if hooks is None else hooks.rules()
@@ -166,6 +174,7 @@ def council(
     extensions: Mapping[str, Any] | None = None,
     *,
     tools: CallerTools = NO_TOOLS,
+    models: Mapping[str, BaseChatModel] = NO_MODELS,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
 ) -> CouncilGraph:
     """Open a council: its compiled graph, ready to be invoked, streamed, or added as a node.
@@ -179,12 +188,32 @@ def council(
         source: the name of a preset, the path of a YAML file, a mapping, or a `Council`.
         extensions: extensions of yours, by the names that the council's `extensions` use.
         tools: functions or LangChain tools, for the keys of `tools` that have no other source.
+        models: LangChain chat models of yours, by the keys of `models` that they stand for. They
+            are never stored: to go on with a thread, open the council with the same keys.
         checkpointer: where threads are kept.
 
     Raises:
-        CouncilError: the council cannot sit as it is written, or wants tools that are not allowed.
+        CouncilError: the council cannot sit as it is written, or wants tools or models that are
+            not there.
     """
-    return compile_council(load_council(source), checkpointer, extensions, tools=tools)
+    council = load_with_models(source, models)
+    return compile_council(council, checkpointer, extensions, tools=tools)
+
+
+def load_with_models(
+    source: Council | str | Mapping[str, Any], models: Mapping[str, BaseChatModel]
+) -> Council:
+    """Load a council, with the caller's chat models where it has some."""
+    if models:
+        from mom_council.models.providers.caller import load_with_objects
+
+        return load_with_objects(source, models)
+    council = load_council(source)
+    if any(vendor_of(model.provider).from_caller for model in council.models.values()):
+        from mom_council.models.providers.caller import refuse_missing_models
+
+        refuse_missing_models(council)
+    return council
 
 
 def compile_council(
@@ -275,14 +304,33 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
         council = ruled(state, runtime)
         if weights := chosen_weights(state, context_of(runtime)):
             state = reweighted(state, weights)
+        keys = [key for key, model in council.models.items() if model.chat_model is not None]
+        if called != "classifier":
+            _refuse_missing_keys(state, keys)
         with keep_journal(runtime):
             async with within_budget(state, runtime, council, called):
-                return await act(state, runtime, council)
+                update = await act(state, runtime, council)
+        if called == "classifier" and (keys or state.get("chat_models")):
+            update["chat_models"] = keys
+        return update
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         return run_in_background_loop(run, state, runtime)
 
     return as_node(run_sync, run, name=called)
+
+
+def _refuse_missing_keys(state: CouncilState, keys: list[str]) -> None:
+    """See that a question goes on with the chat models that it was begun with.
+
+    Raises:
+        CouncilError: some of them are not here.
+    """
+    if missing := [key for key in state.get("chat_models") or () if key not in keys]:
+        raise CouncilError(
+            f"the question was begun with chat models of the program's for {missing}",
+            cure="open the council with the same `models`, and resume the thread",
+        )
 
 
 def _decide(decision: Decide, ruled: Rule) -> Runnable[Any, Any]:

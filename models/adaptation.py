@@ -11,6 +11,7 @@ is remembered for the event loop (`LearnedLimits`).
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,8 @@ _SAYS_NO = re.compile(
     re.IGNORECASE,
 )
 
-ModelAddress = tuple[str, str | None, str]
-"""A model, wherever it stands in councils: provider, address, name."""
+ModelAddress = tuple[str, str | None, str, int]
+"""A model, wherever it stands in councils: provider, address, name, number of a caller's."""
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ def remember_rejection(
 
 def model_address(spec: Model) -> ModelAddress:
     """What is learned of a model is kept under this."""
-    return spec.provider, spec.base_url, spec.model
+    return spec.provider, spec.base_url, spec.model, spec.number
 
 
 _REFUSALS = (400, 422)
@@ -135,6 +136,8 @@ class SchemaConstraint:
         """What `astream` is given for it."""
         if not self._sent or self._schema is None:
             return {}
+        if self._way == "library":
+            return schema_arguments(chat, self._schema)
         if self._way == "format":
             return {"format": self._schema}
         title = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
@@ -161,3 +164,19 @@ class SchemaConstraint:
         """An answer came; without the schema, where that was given up: then that was the cause."""
         if self._given_up:
             self._limits.no_schema.add(self._address)
+
+
+def schema_arguments(chat: BaseChatModel, schema: dict[str, Any]) -> dict[str, Any]:
+    """How the model's own class holds a reply to a JSON schema; nothing where it has no way.
+
+    A way by a tool is none: the reply would come as a call.
+    """
+    titled = {"title": "reply", "description": "The reply.", **schema}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a model is too old for it
+            structured: Any = chat.with_structured_output(titled, method="json_schema")
+    except (NotImplementedError, ValueError, TypeError):
+        return {}
+    arguments = dict(getattr(getattr(structured, "first", None), "kwargs", {}))
+    return {} if "tools" in arguments else arguments

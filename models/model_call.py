@@ -25,7 +25,12 @@ from mom_council.models.prices import Meter, charged_account, count_request
 from mom_council.models.registry import open_model
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
-from mom_council.models.stream_parser import Finish, ListenerError, StreamParser
+from mom_council.models.stream_parser import (
+    Finish,
+    ListenerError,
+    StreamParser,
+    message_as_chunk,
+)
 from mom_council.models.tool_offer import ToolCall, ToolDefinition, ToolOffer
 from mom_council.records import Attempt, Note, Usage
 from mom_council.redaction import redact
@@ -397,7 +402,8 @@ class ModelCall:
                         break
             return
         async with aclosing(chat.astream(messages, config, **arguments)) as stream:  # type: ignore[type-var]
-            async for chunk in stream:
+            async for message in stream:
+                chunk = message_as_chunk(message)
                 if self._question.tools:
                     response.chunks.append(chunk)
                 yield parser.feed(chunk)

@@ -56,6 +56,8 @@ async def open_model(
     merged = {**spec.params, **(params or {})}
     sent_params = {name: value for name, value in merged.items() if value is not None}
     sent_params = adapt_params(spec, sent_params, resources.limits)
+    if spec.chat_model is not None:
+        return _open(Opening(spec, None, None, sent_params, resources))
     base_url, key = await _address_and_key(spec)
     written = json.dumps(sent_params, sort_keys=True, default=repr)
     same = (spec.provider, spec.model, base_url, key, spec.context, written)

@@ -171,9 +171,9 @@ class _Source:
 
     def _single(self, key: str) -> ResolvedModel:
         settings = self._settings(key)
-        return ResolvedModel(
-            key, settings, lane=self._lane(key), prices=self.prices, cache=self.cache
-        )
+        # What a caller's own model is set to, nobody knows: its answers are not kept.
+        cache = self.cache if settings.chat_model is None else None
+        return ResolvedModel(key, settings, lane=self._lane(key), prices=self.prices, cache=cache)
 
     def _settings(self, key: str) -> Model:
         """Its entry, with what keeps a server from loading it more often than needed."""

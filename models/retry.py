@@ -83,7 +83,7 @@ class Breaker:
 def breaker_of(breakers: Breakers, spec: Model) -> Breaker:
     """The breaker of a voice, in its event loop."""
     return breakers.setdefault(
-        (spec.provider, spec.base_url, spec.model, spec.api_key_env), Breaker()
+        (spec.provider, spec.base_url, spec.model, spec.api_key_env, spec.number), Breaker()
     )
 
 

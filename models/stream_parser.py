@@ -20,7 +20,7 @@ from mom_council.redaction import StreamRedactor, redact_known
 from mom_council.voting.reading import visible_text
 
 if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessageChunk
+    from langchain_core.messages import AIMessageChunk, BaseMessage, BaseMessageChunk
 
 _TAGS = ("think", "thinking", "thought", "reasoning")
 _OPENING = tuple(f"<{tag}>" for tag in _TAGS)
@@ -394,3 +394,13 @@ def _complete(written: str) -> tuple[int, bool]:
             return at, False
         at += length
     return at, False
+
+
+def message_as_chunk(message: BaseMessage) -> AIMessageChunk:
+    """A piece of a reply; a model that does not stream gives the whole message as one."""
+    from langchain_core.messages import AIMessageChunk
+
+    if isinstance(message, AIMessageChunk):
+        return message
+    values = message.model_dump(exclude={"type", "invalid_tool_calls"})
+    return AIMessageChunk(**values)

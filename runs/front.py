@@ -10,17 +10,20 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import DeliberationError, InputError
+from mom_council.graph.council import NO_MODELS, load_with_models
 from mom_council.models.clients import run_in_background_loop
 from mom_council.models.images import picture_block
 from mom_council.records import Status
 from mom_council.runs.ask import OpenCouncil, Run, open_runs
 from mom_council.runs.checkpoints import MEMORY
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ async def aask(
     question: str,
     *,
     council: Council | str | Mapping[str, Any] = "demo",
+    models: Mapping[str, BaseChatModel] = NO_MODELS,
     images: Sequence[str | Path] = (),
     thread: str | None = None,
     context: CouncilContext | None = None,
@@ -56,6 +60,7 @@ async def aask(
     Args:
         question: in words.
         council: a preset's name, a YAML file, a mapping, or a `Council`.
+        models: LangChain chat models of yours, by the keys of `models` that they stand for.
         images: paths of pictures that the question is about.
         thread: a conversation to go on with, kept where `mom` keeps its threads; left out, nothing
             is kept.
@@ -68,7 +73,7 @@ async def aask(
     if images:
         pictures = await asyncio.to_thread(_read_pictures, [Path(image) for image in images])
         content = [{"type": "text", "text": question}, *pictures]
-    rules = load_council(dict(council) if isinstance(council, Mapping) else council)
+    rules = load_with_models(council, models)
     async with open_runs(MEMORY if thread is None else None) as saver:
         opened = OpenCouncil(rules, None if thread is None else saver)
         run = Run(
@@ -96,6 +101,7 @@ def ask(
     question: str,
     *,
     council: Council | str | Mapping[str, Any] = "demo",
+    models: Mapping[str, BaseChatModel] = NO_MODELS,
     images: Sequence[str | Path] = (),
     thread: str | None = None,
     context: CouncilContext | None = None,
@@ -106,5 +112,12 @@ def ask(
         MixtureError: the council cannot sit, or could not answer.
     """
     return run_in_background_loop(
-        lambda: aask(question, council=council, images=images, thread=thread, context=context)
+        lambda: aask(
+            question,
+            council=council,
+            models=models,
+            images=images,
+            thread=thread,
+            context=context,
+        )
     )

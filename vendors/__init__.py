@@ -4,17 +4,19 @@ There are only facts here, so that every package can read them: the council's ru
 the models, the interfaces. The code that talks to a vendor is in `models/providers/`; a profile
 names it.
 
-A `provider` that is not in the table but that LangChain knows works too, with its package
-installed and, unless its library finds its own key, `api_key_env` in the council.
+Installed packages add profiles by entry points of the group `mom_council.vendors`: see
+docs/layout.md. A `provider` that is not in the table but that LangChain knows works too, with its
+package installed and, unless its library finds its own key, `api_key_env` in the council.
 """
 
 from __future__ import annotations
 
+from mom_council.plugins import PluginTable
 from mom_council.vendors.anthropic import ANTHROPIC
 from mom_council.vendors.cohere import COHERE
 from mom_council.vendors.deepseek import DEEPSEEK
 from mom_council.vendors.google_genai import GOOGLE_GENAI
-from mom_council.vendors.local import DIFFUSERS, EMBEDDED, HUGGINGFACE, HUMAN, REPLAY
+from mom_council.vendors.local import CALLER, DIFFUSERS, EMBEDDED, HUGGINGFACE, HUMAN, REPLAY
 from mom_council.vendors.mistralai import MISTRALAI
 from mom_council.vendors.ollama import OLLAMA
 from mom_council.vendors.openai import OPENAI
@@ -22,7 +24,7 @@ from mom_council.vendors.profile import Exclusion, Params, Vendor
 
 __all__ = ["VENDORS", "Exclusion", "Params", "Vendor", "vendor_of"]
 
-VENDORS: dict[str, Vendor] = {
+_OWN = {
     "ollama": OLLAMA,
     "embedded": EMBEDDED,
     "openai": OPENAI,
@@ -35,12 +37,16 @@ VENDORS: dict[str, Vendor] = {
     "diffusers": DIFFUSERS,
     "replay": REPLAY,
     "human": HUMAN,
+    "caller": CALLER,
 }
+
+VENDORS: PluginTable[Vendor] = PluginTable(_OWN, Vendor, "mom_council.vendors")
 """By what a council writes in `provider`."""
 
 
 def vendor_of(provider: str) -> Vendor:
     """The profile of a `provider`; of one that is not in the table, what is assumed of it."""
-    return VENDORS.get(provider) or Vendor(
-        name=provider, title=provider, chat="langchain:open_chat", says_end=False
-    )
+    try:
+        return VENDORS[provider]
+    except KeyError:
+        return Vendor(name=provider, title=provider, chat="langchain:open_chat", says_end=False)

@@ -78,3 +78,14 @@ HUMAN = Vendor(
     thoughts="none",
     tools=False,
 )
+
+# A chat model that the program hands over: `council(..., models={"deep": chat_model})`.
+CALLER = Vendor(
+    name="caller",
+    title="a chat model of the program that opens the council",
+    package="langchain_core",
+    chat="caller:open_chat",
+    from_caller=True,
+    schema="library",
+    says_end=False,
+)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 Params = Mapping[str, Any]
 
-SchemaWay = Literal["argument", "body", "format"]
+SchemaWay = Literal["argument", "body", "format", "library"]
 """How a request carries a JSON schema: as LangChain's `response_format`, as a field of the body
-(OpenAI's protocol), or as Ollama's `format`."""
+(OpenAI's protocol), as Ollama's `format`, or as the model's own LangChain class asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,9 @@ class Vendor:
     """Who answers for the models of one `provider`.
 
     A field that names code (`chat`, `embeddings`, ...) is written `module:function`, the module
-    in `models/providers/`. The code is imported when it is first used: importing a vendor's
-    library takes a second, and it may not be installed.
+    in `models/providers/` or, with a dot in it, in the package that brings the profile. It is
+    imported when it is first used: importing a vendor's library takes a second, and it may not be
+    installed.
     """
 
     name: str
@@ -87,6 +88,8 @@ class Vendor:
     # Who answers.
     is_person: bool = False
     """Whether a person answers, who is asked in the run and not over a network."""
+    from_caller: bool = False
+    """Whether the program that opens the council hands its models over as objects."""
     is_recording: bool = False
     """Whether recorded answers are replayed, which cost what they cost when they were recorded."""
     from_files: bool = False

@@ -87,6 +87,10 @@ class DrawnPicture(NamedTuple):
 
 
 def load_code(place: str) -> Any:
-    """The function that a profile names as `module:function`; its module is imported now."""
+    """The function that a profile names as `module:function`; its module is imported now.
+
+    The module is one of this folder; with a dot in it, it is one of an installed package.
+    """
     module, _, name = place.partition(":")
-    return getattr(import_module(f"mom_council.models.providers.{module}"), name)
+    path = module if "." in module else f"mom_council.models.providers.{module}"
+    return getattr(import_module(path), name)

@@ -1,12 +1,14 @@
 """The vote methods. A new one is a file here and its line in this table.
 
-Nothing else lists them.
+Nothing else lists them. Installed packages add methods by entry points of the group
+`mom_council.vote_methods`: see docs/layout.md.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
+from mom_council.plugins import PluginTable
 from mom_council.voting.methods.base import VoteMethod
 
 _FILES = (
@@ -28,15 +30,21 @@ def _read_table() -> dict[str, VoteMethod]:
     return {method.name: method for method in methods}
 
 
-METHODS: dict[str, VoteMethod] = _read_table()
+_OWN = _read_table()
+
+METHODS: PluginTable[VoteMethod] = PluginTable(
+    _OWN,
+    VoteMethod,  # type: ignore[type-abstract]
+    "mom_council.vote_methods",
+)
 """Every vote method by its name, as councils write it."""
 
 ALIASES: dict[str, str] = {
-    alias: method.name for method in METHODS.values() for alias in method.aliases
+    alias: method.name for method in _OWN.values() for alias in method.aliases
 }
-"""Further names that a council may write."""
+"""Further names that a council may write, of the methods here."""
 
-EQUAL_ANSWERS = next(method.name for method in METHODS.values() if method.counts_answers)
+EQUAL_ANSWERS = next(method.name for method in _OWN.values() if method.counts_answers)
 """The method that counts where nobody was asked for a ballot, or no ballot can be counted."""
 
 
