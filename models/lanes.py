@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mom_council.models import memory
 from mom_council.models.planner import LoadPlan, loads_as_they_come, plan, to_leave
 from mom_council.models.resolved import LaneSettings, ModelInstance, ResolvedModel
+from mom_council.vendors.profile import ANSWER_BOUNDS
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -444,9 +445,3 @@ def answer_bound(params: Mapping[str, Any]) -> int | None:
     """The most tokens that an answer may have, as the parameters say; None: they do not."""
     bounds = (params.get(name) for name in ANSWER_BOUNDS)
     return next((bound for bound in bounds if isinstance(bound, int) and bound > 0), None)
-
-
-ANSWER_BOUNDS = (
-    *("max_tokens", "max_completion_tokens", "num_predict", "max_new_tokens", "max_output_tokens"),
-)
-"""What parameters are called that limit an answer's length."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mom_council.councils.schema import Model, Price
 from mom_council.models.clients import LoopResources
 from mom_council.models.context_window import most_answer_tokens, most_prompt_tokens
-from mom_council.models.lanes import ANSWER_BOUNDS, answer_bound
+from mom_council.models.lanes import answer_bound
 from mom_council.models.prices import Meter, charged_account, count_request
 from mom_council.models.retry import Failure, read_failure
 from mom_council.models.spending import (
@@ -26,6 +26,7 @@ from mom_council.models.spending import (
     reserve,
 )
 from mom_council.records import Usage
+from mom_council.vendors.profile import ANSWER_BOUNDS
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage

@@ -14,6 +14,12 @@ SchemaWay = Literal["argument", "body", "format", "library"]
 (OpenAI's protocol), as Ollama's `format`, or as the model's own LangChain class asks for it."""
 
 
+ANSWER_BOUNDS = (
+    *("max_tokens", "max_completion_tokens", "num_predict", "max_new_tokens", "max_output_tokens"),
+)
+"""What parameters are called that limit an answer's length."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exclusion:
     """Parameters that are left out of a request, and when."""

@@ -9,9 +9,9 @@ from mom_council.councils.loader import find_council, load_council
 from mom_council.councils.refusals import nearest
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import CouncilError, UnknownNameError
-from mom_council.models.lanes import ANSWER_BOUNDS
 from mom_council.vendors import vendor_of
 from mom_council.vendors.local import CALLER
+from mom_council.vendors.profile import ANSWER_BOUNDS
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
