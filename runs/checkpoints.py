@@ -306,7 +306,7 @@ class _PostgresParts(StorageErrorsMixin):
             return
         async with self._fences, self.conn.connection() as conn, conn.transaction():
             held = await conn.execute(
-                f"{_sql(READ_LEASE)} AND token = %s FOR SHARE", (thread, token)
+                f"{to_postgres(READ_LEASE)} AND token = %s FOR SHARE", (thread, token)
             )
             if await held.fetchone() is None:
                 raise lease_lost(thread)
@@ -317,10 +317,10 @@ class _PostgresParts(StorageErrorsMixin):
         values = (thread, holder, time.time(), *(seen or (0, 0)))
         with storage_errors(self.place):
             async with self.conn.connection() as conn:
-                row = await (await conn.execute(_sql(TAKE_LEASE), values)).fetchone()
+                row = await (await conn.execute(to_postgres(TAKE_LEASE), values)).fetchone()
                 is_mine = row is not None
                 if row is None:
-                    row = await (await conn.execute(_sql(READ_LEASE), (thread,))).fetchone()
+                    row = await (await conn.execute(to_postgres(READ_LEASE), (thread,))).fetchone()
         lease = LeaseRow(**row, is_mine=is_mine)
         if is_mine:
             self._tokens[thread] = lease.token
@@ -330,14 +330,14 @@ class _PostgresParts(StorageErrorsMixin):
         """Say that its holder lives; False where it is another's."""
         with storage_errors(self.place):
             async with self.conn.connection() as conn:
-                renewed = await conn.execute(_sql(RENEW_LEASE), (thread, token))
+                renewed = await conn.execute(to_postgres(RENEW_LEASE), (thread, token))
         return bool(renewed.rowcount)
 
     async def release_lease(self, thread: str, token: int) -> None:
         """Give a thread back."""
         with storage_errors(self.place):
             async with self.conn.connection() as conn:
-                await conn.execute(_sql(RELEASE_LEASE), (thread, token))
+                await conn.execute(to_postgres(RELEASE_LEASE), (thread, token))
         if self._tokens.get(thread) == token:
             del self._tokens[thread]
 
@@ -411,7 +411,7 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         yield saver
 
 
-def _sql(statement: str) -> str:
+def to_postgres(statement: str) -> str:
     """A statement of SQLite's, as psycopg takes it."""
     return statement.replace("?", "%s")
 

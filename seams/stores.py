@@ -281,7 +281,7 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         await self.conn.commit()
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[None]:
+    async def transaction(self) -> AsyncIterator[None]:
         """What is written within is committed, or nothing of it is left."""
         async with self.lock:
             try:
@@ -295,7 +295,7 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         """Take a thread that is free, or whose holder was seen dead; else who holds it."""
         await self.setup()
         values = (thread, holder, time.time(), *(seen or (0, 0)))
-        async with self._transaction():
+        async with self.transaction():
             rows = [*await self.conn.execute_fetchall(TAKE_LEASE, values)]
             taken = bool(rows)
             rows = rows or [*await self.conn.execute_fetchall(READ_LEASE, (thread,))]
@@ -307,14 +307,14 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
 
     async def renew_lease(self, thread: str, token: int) -> bool:
         """Say that its holder lives; False where it is another's."""
-        async with self._transaction():
+        async with self.transaction():
             cursor = await self.conn.execute(RENEW_LEASE, (thread, token))
         return bool(cursor.rowcount)
 
     async def release_lease(self, thread: str, token: int) -> None:
         """Give a thread back."""
         await self.commits.drain()
-        async with self._transaction():
+        async with self.transaction():
             await self.conn.execute(RELEASE_LEASE, (thread, token))
         if self.commits.tokens.get(thread) == token:
             del self.commits.tokens[thread]

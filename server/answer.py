@@ -24,6 +24,7 @@ from mom_council.models.images import delete_pictures, pictures_in
 from mom_council.records import Usage
 from mom_council.runs.ask import OpenCouncil, People, Run
 from mom_council.server.catalogue import ServedCouncil
+from mom_council.server.repeats import RepeatableRequest
 from mom_council.server.state import ServerState
 
 CORRECTED = "\n\n(corrected)\n\n"
@@ -132,11 +133,19 @@ class ServedQuestion:
     """As the store names it; None: nothing is kept."""
     people: People | None = None
     """Who can answer what the council asks a person. None over HTTP: a request has one answer."""
+    repeat: RepeatableRequest | None = None
+    """The request, where it may come again."""
+
+    @property
+    def store_thread(self) -> str | None:
+        """Where the run is kept: in the thread, or in one of the request's own."""
+        return self.thread or (self.repeat.thread if self.repeat else None)
 
     def again(self, choice: int) -> ServedQuestion:
         """The same question for another choice: with another seed."""
         seed = (self.served.council.seed if self.seed is None else self.seed) + choice
-        return ServedQuestion(self.served, self.messages, self.form, seed % 2**32)
+        repeat = self.repeat.choice(choice) if self.repeat else None
+        return ServedQuestion(self.served, self.messages, self.form, seed % 2**32, repeat=repeat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +171,32 @@ class WholeAnswer:
 async def run(
     server: ServerState, question: ServedQuestion, *, watch: Callable[[Event], None] | None = None
 ) -> AsyncGenerator[str | WholeAnswer, None]:
-    """Have the council answer; yields pieces of text, and at the end the whole.
+    """Have the council answer, or give the answer that the same request was given before.
+
+    Yields pieces of text, and at the end the whole.
+
+    Raises:
+        Refusal: as `_run`.
+        MixtureError: as `_run`.
+    """
+    if question.repeat is None:
+        followed = _run(server, question, watch)
+    else:
+        repeats = await server.repeats()
+        repeat = await repeats.claim(question.repeat)
+        if repeat.answer is not None:
+            followed = _pieces(server, question, repeat.answer, StopFilter(question.form.stop))
+        else:
+            followed = repeats.follow(repeat, lambda: _run(server, question, watch))
+    async with aclosing(followed) as parts:
+        async for part in parts:
+            yield part
+
+
+async def _run(
+    server: ServerState, question: ServedQuestion, watch: Callable[[Event], None] | None
+) -> AsyncGenerator[str | WholeAnswer, None]:
+    """Have the council answer.
 
     Whoever stops listening stops the run, and the calls under way.
 
@@ -185,18 +219,7 @@ async def run(
         _opened(server, question) as (opened, thread),
     ):
         began = time.monotonic()
-        recipe = Run(
-            opened,
-            question.messages,
-            thread=thread,
-            context=CouncilContext(form=question.form, seed=question.seed),
-            named=served.model,
-            wait=0,  # a client is told at once, and asks again
-            people=question.people,
-            reads=_is_for_clients if watch is None else None,
-            # A client that names no thread has nothing kept, a trace included.
-            traced=question.thread is not None,
-        )
+        recipe = _recipe(question, opened, thread, reads=_is_for_clients if watch is None else None)
         async with aclosing(recipe.events()) as events:
             async for event in events:
                 if watch is not None:
@@ -212,6 +235,40 @@ async def run(
         if answered is None:
             raise DeliberationError("the run ended without an answer", cure="ask again")
         server.metrics.answered(served.model, answered.status, time.monotonic() - began)
+    async with aclosing(_pieces(server, question, answered, stops)) as parts:
+        async for part in parts:
+            if question.repeat is not None and isinstance(part, WholeAnswer):
+                # As it was streamed; a picture is put into the text each time.
+                text = answered.text if answered.pictures else part.text
+                given = answered.model_copy(update={"text": text})
+                await (await server.repeats()).keep(question.repeat, given)
+            yield part
+
+
+def _recipe(question: ServedQuestion, opened: OpenCouncil, thread: str | None, reads: Any) -> Run:
+    """The run of a question."""
+    repeat = question.repeat
+    return Run(
+        opened,
+        question.messages,
+        thread=thread,
+        context=CouncilContext(form=question.form, seed=question.seed),
+        named=question.served.model,
+        # A client is told at once that the thread is busy, and asks again; who asks for the
+        # second time waits for the first.
+        wait=0 if repeat is None else None,
+        request=repeat.id if repeat else "",
+        people=question.people,
+        reads=reads,
+        # A client that names no thread has nothing kept, a trace included.
+        traced=question.thread is not None,
+    )
+
+
+async def _pieces(
+    server: ServerState, question: ServedQuestion, answered: Answered, stops: StopFilter
+) -> AsyncGenerator[str | WholeAnswer, None]:
+    """What is still to be passed on of an answer that is complete, and the whole of it."""
     text = await _text(answered, question, candid=server.settings.candid)
     if rest := stops.end(text, anew=answered.status.written_by == "vote"):
         yield rest
@@ -227,8 +284,8 @@ async def _opened(
     A person is asked in a thread; where the client named none, one that lives as long as the
     question.
     """
-    if question.thread is not None or question.people is None:
-        yield question.served.opened, question.thread
+    if question.store_thread is not None or question.people is None:
+        yield question.served.opened, question.store_thread
         return
     thread = f"question-{uuid.uuid4().hex}"
     try:
@@ -305,7 +362,7 @@ async def _text(answered: Answered, question: ServedQuestion, *, candid: bool) -
     status = answered.status
     if status.route == "image" and status.degraded and not answered.pictures and not candid:
         return "The picture could not be drawn; the server's log says more."
-    return await in_text(answered, is_stored=question.thread is not None)
+    return await in_text(answered, is_stored=question.store_thread is not None)
 
 
 def usage_of(outcomes: Sequence[WholeAnswer]) -> Usage:

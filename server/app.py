@@ -16,7 +16,7 @@ from starlette.responses import Response
 from mom_council.server.body import IGNORED_HEADER
 from mom_council.server.chat import chat
 from mom_council.server.errors import Refusal, dumps, to_error_response
-from mom_council.server.requests import Visitor, state_of, visitor_of
+from mom_council.server.requests import REPLAYED_HEADER, Visitor, state_of, visitor_of
 from mom_council.server.responses import responses
 from mom_council.server.state import ServerState
 from mom_council.server.streams import ClientGone
@@ -87,6 +87,8 @@ def _guarded(act: Act, path: str) -> Callable[[Request], Awaitable[Response]]:
             response = Response(status_code=499)
         except Exception as error:
             response = to_error_response(error, candid=server.settings.candid).response()
+        if getattr(request.state, "replayed", False) and response.status_code == 200:
+            response.headers[REPLAYED_HEADER] = "true"
         if ignored := getattr(request.state, "ignored", ""):
             response.headers[IGNORED_HEADER] = ignored
         server.metrics.requests.labels(path, str(response.status_code)).inc()

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect, Request
 
 from mom_council.models.tool_offer import ToolCall
-from mom_council.server.errors import Refusal, loads, unsupported, wrong
+from mom_council.server.errors import Refusal, canonical, loads, unsupported, wrong
 from mom_council.server.leniency import R, read_request
 from mom_council.server.state import ServerState
 
@@ -58,7 +58,9 @@ async def read_body(request: Request, kind: type[R], server: ServerState) -> R:
         raise Refusal(
             408, f"The body did not come within {SLOWEST:g} s.", headers={"Connection": "close"}
         ) from None
-    body = read_request(_json_object(raw), kind, strict=server.settings.strict)
+    fields = _json_object(raw)
+    request.state.body = canonical(fields)
+    body = read_request(fields, kind, strict=server.settings.strict)
     if body.ignored:
         request.state.ignored = ", ".join(body.ignored[:MOST_IGNORED])
         server.log_ignored(body.ignored)

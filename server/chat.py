@@ -40,6 +40,7 @@ async def chat(request: Request, visitor: Visitor) -> Response:
         body.model,
         conversation(body.messages),
         form=body.form,
+        request=request,
         seed=body.seed,
         thread=visitor.thread or (body.metadata or {}).get("thread_id"),
         choices=body.n or 1,
@@ -61,8 +62,9 @@ class CompletionBuilder:
         self._tool_names = body.tool_names
         options = body.stream_options
         self._usage_wanted = bool(options and options.include_usage)
-        self._id = f"chatcmpl-{secrets.token_hex(12)}"
-        self._created = int(time.time())
+        repeat = question.repeat
+        self._id = f"chatcmpl-{repeat.id[:24] if repeat else secrets.token_hex(12)}"
+        self._created = repeat.created if repeat else int(time.time())
 
     async def whole(self) -> Response:
         """The completion in one piece."""

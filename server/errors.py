@@ -32,6 +32,11 @@ def dumps(value: Any) -> bytes:
     return orjson.dumps(value)
 
 
+def canonical(value: Any) -> bytes:
+    """A value as JSON, the same for each order of its fields."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
 def loads(text: bytes | str) -> Any:
     """The value of a JSON text.
 

@@ -16,6 +16,7 @@ from mom_council.runs.http_guard import fault_in_sender, is_loopback_host
 from mom_council.server.answer import ServedQuestion, WholeAnswer
 from mom_council.server.body import not_called
 from mom_council.server.errors import Refusal, dumps, loads, to_error_response, unsupported, wrong
+from mom_council.server.repeats import RepeatableRequest, repeatable
 from mom_council.server.state import EVERYONE, Keys, ServerState, is_loopback
 from mom_council.server.streams import event
 
@@ -85,6 +86,11 @@ def _unmet(why: str) -> Refusal:
 
 THREAD_HEADER = "x-thread-id"
 
+REPEAT_HEADER = "idempotency-key"
+REPLAYED_HEADER = "idempotency-replayed"
+"""Says that an answer is the one of an earlier request with the same key."""
+
+_REPEAT_KEY = re.compile(r"[!-~]{1,255}")
 _THREAD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 _KEY_IN_ADDRESS = re.compile(r"key|token|secret|auth|pass", re.IGNORECASE)
 
@@ -190,11 +196,24 @@ async def read_question(
     thread: str | None = None,
     choices: int = 1,
     people: People | None = None,
+    request: Request | None = None,
 ) -> ServedQuestion:
     """The question that a request puts.
 
+    Args:
+        server: where it is asked.
+        visitor: who asks.
+        model: the council's name.
+        messages: the conversation.
+        form: of the answer.
+        seed: of the run.
+        thread: that the request names.
+        choices: answers that are wanted.
+        people: who can answer what the council asks a person.
+        request: the HTTP request, which an Idempotency-Key lets come again.
+
     Raises:
-        Refusal: the model or the thread cannot be.
+        Refusal: the model or the thread cannot be, or the key stands for another request.
         MixtureError: the council cannot sit, or threads cannot be kept.
     """
     if form.json_schema is not None:
@@ -202,9 +221,10 @@ async def read_question(
     if seed is not None:
         seed %= 2**32
     if thread is None:
-        return ServedQuestion(
-            await server.catalogue.find(model), messages, form, seed, None, people
-        )
+        repeat = await _repeat(server, visitor, request, None)
+        saver = (await server.repeats()).saver if repeat else None
+        served = await server.catalogue.find(model, saver)
+        return ServedQuestion(served, messages, form, seed, None, people, repeat)
     if not server.settings.threads:
         raise unsupported(
             THREAD_HEADER, "No threads are kept here; use those of the LangGraph server itself."
@@ -213,7 +233,32 @@ async def read_question(
         raise unsupported("n", "A thread goes on with one answer; ask for one choice.")
     stored = visitor.store_name(thread)
     served = await server.catalogue.find(model, await server.saver())
-    return ServedQuestion(served, _new_ones(messages), form, seed, stored, people)
+    repeat = await _repeat(server, visitor, request, stored)
+    return ServedQuestion(served, _new_ones(messages), form, seed, stored, people, repeat)
+
+
+async def _repeat(
+    server: ServerState, visitor: Visitor, request: Request | None, thread: str | None
+) -> RepeatableRequest | None:
+    """The request as one that may come again; None where it brings no Idempotency-Key.
+
+    Raises:
+        Refusal: the key cannot be one, or stands for another request.
+    """
+    key = None if request is None else request.headers.get(REPEAT_HEADER)
+    if request is None or key is None:
+        return None
+    if not _REPEAT_KEY.fullmatch(key):
+        raise wrong(
+            "An Idempotency-Key has 1 to 255 visible characters of ASCII.",
+            REPEAT_HEADER,
+            "invalid_value",
+        )
+    asked = request.url.path.encode() + b"\n" + request.state.body
+    repeat = await (await server.repeats()).claim(repeatable(visitor.owner, key, asked, thread))
+    if repeat.answer is not None:
+        request.state.replayed = True
+    return repeat
 
 
 def _new_ones(messages: Sequence[AnyMessage]) -> list[AnyMessage]:

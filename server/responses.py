@@ -39,6 +39,7 @@ async def responses(request: Request, visitor: Visitor) -> Response:
         body.model,
         conversation(body.messages),
         form=body.form,
+        request=request,
         thread=visitor.thread or body.thread or (body.metadata or {}).get("thread_id"),
     )
     made = ResponseBuilder(server, question, body, visitor)
@@ -59,9 +60,10 @@ class ResponseBuilder:
         visitor: Visitor,
     ) -> None:
         self._server, self._question, self._body, self._visitor = server, question, body, visitor
-        self._id = f"resp_{secrets.token_hex(16)}"
-        self._message = f"msg_{secrets.token_hex(16)}"
-        self._created = int(time.time())
+        repeat = question.repeat
+        name = repeat.id if repeat else secrets.token_hex(16)
+        self._id, self._message = f"resp_{name}", f"msg_{name}"
+        self._created = repeat.created if repeat else int(time.time())
         self._number = 0
         self._place = {"item_id": self._message, "output_index": 0, "content_index": 0}
 

@@ -27,8 +27,10 @@ from mom_council.records import Status
 from mom_council.redaction import logger
 from mom_council.runs.ask import open_runs
 from mom_council.runs.checkpoints import MEMORY, open_checkpointer
+from mom_council.runs.tables import Tables
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.errors import Refusal
+from mom_council.server.repeats import REQUESTS, Repeats
 
 _log = logger(__name__)
 
@@ -234,6 +236,8 @@ class ServerSettings:
     """Whether clients read an error's own words. Off where they are not on this machine."""
     strict: bool = False
     """Whether fields that are unknown or cannot be used are refused, as OpenAI does."""
+    patience: float = 30.0
+    """Seconds for which a run goes on whose client has left, and may come again by its key."""
 
 
 class ServerState:
@@ -252,6 +256,7 @@ class ServerState:
         self._logged_fields: set[str] = set()
         self._stack = contextlib.AsyncExitStack()
         self._answering: set[str] = set()
+        self._repeats: Repeats | None = None
 
     def log_ignored(self, fields: Sequence[str]) -> None:
         """Write the fields that a request had and nobody used to the log; new ones as a warning."""
@@ -279,6 +284,8 @@ class ServerState:
 
     async def close(self) -> None:
         """Close the store and the connections to the models."""
+        if self._repeats is not None:
+            await self._repeats.close()
         await self._stack.aclose()
 
     async def saver(self) -> BaseCheckpointSaver[Any]:
@@ -292,6 +299,19 @@ class ServerState:
                 opened = open_checkpointer(self.settings.database)
                 self._saver = await self._stack.enter_async_context(opened)
         return self._saver
+
+    async def repeats(self) -> Repeats:
+        """The requests that may come again, beside the threads; in memory where none are kept.
+
+        Raises:
+            StorageError: the store cannot be opened.
+        """
+        if self._repeats is None:
+            saver = await self.saver() if self.settings.threads else self.memory
+            if self._repeats is None:
+                tables = Tables(saver, REQUESTS)
+                self._repeats = Repeats(tables, saver, self.settings.patience)
+        return self._repeats
 
     @contextlib.asynccontextmanager
     async def alone_in(self, thread: str | None) -> AsyncIterator[None]:

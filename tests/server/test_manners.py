@@ -22,12 +22,18 @@ BODY: Any = {"model": "desk", "messages": [{"role": "user", "content": "Which?"}
 
 def raw(served: Served, body: dict[str, Any]) -> socket.socket:
     """A request on a bare socket."""
+    return raw_at(served.url, body)
+
+
+def raw_at(url: str, body: dict[str, Any], **headers: str) -> socket.socket:
+    """A request on a bare socket, to a server at `url`, with more headers."""
     text = json.dumps(body).encode()
-    address = served.url.removeprefix("http://").split(":")
+    address = url.removeprefix("http://").removesuffix("/v1").split(":")
     sock = socket.create_connection((address[0], int(address[1])), 20)
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {':'.join(address)}\r\n"
-    head += f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
-    sock.sendall(head.encode() + text)
+    head = {"Host": ":".join(address), "Content-Type": "application/json"}
+    head |= {"Content-Length": str(len(text))} | headers
+    lines = ["POST /v1/chat/completions HTTP/1.1", *map(": ".join, head.items()), "", ""]
+    sock.sendall("\r\n".join(lines).encode() + text)
     return sock
 
 
