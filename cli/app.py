@@ -31,7 +31,7 @@ SECTIONS = {
         "trust",
     ),
     "Serve": ("serve", "mcp"),
-    "Measure": ("eval", "record", "revote", "audit", "keeps", "weights"),
+    "Measure": ("pays", "eval", "record", "revote", "audit", "keeps", "weights"),
     "What is kept": ("threads", "trace", "cache"),
 }
 """Of `mom` itself. A command that stands in none of them is listed under `Commands`."""
@@ -181,6 +181,7 @@ def register() -> None:
         extensions,
         machine,
         models,
+        pays,
         probe,
         serve,
         stored,
@@ -210,6 +211,7 @@ def register() -> None:
     app.command("ui")(serve.ui)
     app.command("serve")(serve.serve)
     app.command("mcp")(serve.mcp)
+    app.command("pays")(pays.pays)
     app.command("eval")(evals.evaluate)
     app.command("probe")(probe.probe)
     app.command("record")(evals.record)

@@ -111,7 +111,7 @@ def evaluate(
         scorer=scorer,
         samples=samples,
         concurrency=concurrency,
-        progress=_show_progress(),
+        progress=show_progress(),
         ledger=Ledger() if learn else None,
     )
     _write_scorecard(asyncio.run(measured), plots, as_json=json)
@@ -159,7 +159,7 @@ def _compare_with_member(
 
     from mom_council.evals.duel import duel
 
-    progress = _show_progress()
+    progress = show_progress()
     judged = duel(
         council, cases, judge=judge, against=member, concurrency=concurrency, progress=progress
     )
@@ -216,7 +216,7 @@ def record(
         from mom_council.councils.trust import load_trusted_council
         from mom_council.evals.cases import read_cases
 
-        progress = _show_progress()
+        progress = show_progress()
         cases = read_cases(data, limit=limit)
         allow_checks(data, cases, scorer)
         number = asyncio.run(
@@ -333,7 +333,7 @@ def fact_retention(
             load_trusted_council(council),
             planted_questions(number),
             concurrency=concurrency,
-            progress=_show_progress(),
+            progress=show_progress(),
         )
     )
     if json:
@@ -360,7 +360,7 @@ def _weights(
         raise typer.BadParameter(f"--weights {written!r} is not of the form A=2,B=0.5") from None
 
 
-def _show_progress() -> Callable[[str, int, int], None]:
+def show_progress() -> Callable[[str, int, int], None]:
     """Tells how far it is on stderr: in place in a terminal, every tenth in a pipe."""
     terminal = sys.stderr.isatty()
     last = [-1]

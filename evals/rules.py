@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from mom_council.evals.fitting import fit_panel
@@ -249,6 +250,39 @@ RULES: dict[str, Fit] = FITS | {
 """Every rule that a recording can be counted with, by the name that a command takes.
 
 `calibrated stop` is an older name of `learned, lossless`."""
+
+
+COUNTING: dict[str, Fit] = {
+    "plain": asking_all(),
+    "agreement": agreement,
+    "weighted": asking_all(_weighted),
+    "learned": asking_all(_learned),
+}
+"""Ways to count everybody's answers, the simplest first; `cross_fitted` compares them."""
+
+
+def cross_fitted(fit: Fit, sheet: Sheet, folds: Sequence[int]) -> list[bool]:
+    """Whether a rule is right on each line, which had no part in what the rule learned.
+
+    Args:
+        fit: the rule.
+        sheet: the lines; their own folds are not looked at.
+        folds: of each line.
+    """
+    right = [False] * len(sheet.lines)
+    for fold in set(folds):
+        others = [line for line, one in zip(sheet.lines, folds, strict=True) if one != fold]
+        rule = (fit if others else COUNTING["plain"])(replace(sheet, lines=tuple(others)))
+        for at, line in enumerate(sheet.lines):
+            if folds[at] == fold:
+                right[at] = rule(line).score(line) > 0.5
+    return right
+
+
+def most_right(marks: Mapping[str, Sequence[bool]], places: Iterable[int]) -> str:
+    """The rule that was right most often there; of equals the first."""
+    at_places = [*places]
+    return max(marks, key=lambda rule: sum(marks[rule][at] for at in at_places))
 
 
 def _usd(line: Line, voters: Sequence[int]) -> float:

@@ -42,17 +42,18 @@ _SHORT = 200  # characters
 
 def score_exact(text: str, case: Case) -> Mark:
     """Right where the final answers are the same, or the words, whatever their case and blanks."""
-    if case.gold is None:
-        return Mark(ok=False, note="the case has no gold answer")
-    gold = str(case.gold)
     read = read_answer(text, kind="closed")
-    same = are_same(read, read_gold(gold)) or _even(text) == _even(gold)
+    same = False
+    if case.gold is not None:
+        gold = str(case.gold)
+        same = are_same(read, read_gold(gold)) or _even(text) == _even(gold)
     # Where no options are known, "C. Darwin" may be a name: it is kept whole.
     answer = read.form if read.type == "choice" else read.bare
     if answer is None and len(text) <= _SHORT and (same or not is_refusal(text)):
         # No answer that can be read, but words, which can be the same as another's.
         answer = _even(text) or None
-    return Mark(ok=same, answer=answer)
+    note = "the case has no gold answer" if case.gold is None else ""
+    return Mark(ok=same, answer=answer, note=note)
 
 
 def read_gold(gold: str) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from mom_council.councils.schema import Character, Council, Synthesizer
@@ -83,6 +83,24 @@ async def plan_question(council: Council, question: str) -> QuestionPlan:
     return QuestionPlan(tuple(planner.stages()), limited)
 
 
+async def plan_calls(
+    council: Council, question: str, calls: Mapping[str, int], *, name: str = "alone"
+) -> PlannedStage:
+    """The worst case of asking models of a council on their own.
+
+    Args:
+        council: whose models they are.
+        question: as it is asked.
+        calls: model -> how often it is asked.
+        name: of the stage.
+
+    Raises:
+        CouncilError: the table of prices cannot be read.
+    """
+    planner = _Planner(council, await prices_of(council.prices), most_prompt_tokens([], question))
+    return planner.stage(name, [(key, times, 0) for key, times in calls.items()])
+
+
 class _Planner:
     def __init__(self, council: Council, prices: Prices, question: int) -> None:
         self._council = council
@@ -94,9 +112,9 @@ class _Planner:
     def stages(self) -> Iterator[PlannedStage]:
         council, rules = self._council, self._council.deliberation
         if council.painter is not None and council.classifier.model is not None:
-            yield self._stage("classifier", [(council.classifier.model, 1, 0)])
+            yield self.stage("classifier", [(council.classifier.model, 1, 0)])
         if council.annotator is not None:
-            yield self._stage("annotator", [(council.annotator.model, 1, 0)])
+            yield self.stage("annotator", [(council.annotator.model, 1, 0)])
         layers = [[council.character(name) for name in layer] for layer in council.seats]
         voters = [who for who in council.characters if who.votes] if rules.asks_voters else []
         judge, widest = judge_model(council), max(map(len, layers))
@@ -106,25 +124,25 @@ class _Planner:
                 if rules.mode == "sequential":
                     read = max(read, len(layer) - 1)
                 name = f"round {round_}" + (f", layer {number}" if len(layers) > 1 else "")
-                yield self._stage(name, [(who.model, _turns(who), read) for who in layer])
+                yield self.stage(name, [(who.model, _turns(who), read) for who in layer])
             if rules.ask_doubtful and judge is not None:
-                yield self._stage(f"equality check {round_}", [(judge, len(layers), 2)])
+                yield self.stage(f"equality check {round_}", [(judge, len(layers), 2)])
             if METHODS[rules.method].compares_texts and rules.likeness is not None:
-                yield self._stage(f"vectors {round_}", [(rules.likeness.model, 1, widest)])
+                yield self.stage(f"vectors {round_}", [(rules.likeness.model, 1, widest)])
             if voters and len(council.characters) > 2:
                 ballots = [(who.model, 1, widest - 1) for who in voters]
-                yield self._stage(f"ballots {round_}", ballots)
+                yield self.stage(f"ballots {round_}", ballots)
         writer = council.synthesizer
         if writer.compare == "model":
-            yield self._stage("comparison", [(writer.model, 1, widest)])
+            yield self.stage("comparison", [(writer.model, 1, widest)])
         # An answer that contradicts the vote is asked for once more.
         again = 2 if rules.asks_voters else 1
-        yield self._stage("synthesizer", [(writer.model, again * _turns(writer), widest)])
+        yield self.stage("synthesizer", [(writer.model, again * _turns(writer), widest)])
 
     def _longest(self, key: str) -> int:
         return answer_bound(resolve_model(self._council, key).settings.params) or LONGEST_ANSWER
 
-    def _stage(self, name: str, calls: list[tuple[str, int, int]]) -> PlannedStage:
+    def stage(self, name: str, calls: list[tuple[str, int, int]]) -> PlannedStage:
         """Of the models that are asked, how often each, and how many answers it reads."""
         tries, tokens, usd = 0, 0, 0.0
         unknown = False
