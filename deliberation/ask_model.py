@@ -42,7 +42,7 @@ from mom_council.models.journal import open_record
 from mom_council.models.prices import charge_to, count_requests, take_counted
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply, speak
-from mom_council.models.tool_offer import ToolCall, ToolDefinition, ToolResult
+from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition, ToolResult
 from mom_council.models.tools.tool_loop import (
     Approve,
     Decision,
@@ -236,6 +236,7 @@ async def ask_model(
     stop: Sequence[str] = (),
     access: ToolAccess | None = None,
     tools: Sequence[ToolDefinition] = (),
+    rules: ReplyRules | None = None,
     notes: Sequence[Note] = (),
 ) -> tuple[Reply, Segment]:
     """Have a model speak, telling its tokens as they come.
@@ -250,6 +251,7 @@ async def ask_model(
         stop: texts at which the reply ends.
         access: the tools that it may use.
         tools: the caller's own, which it may ask for in place of an answer; then without those.
+        rules: of the form of the reply, beside the schema.
         notes: what a reader should know of the messages, such as that they were shortened.
 
     Raises:
@@ -270,20 +272,18 @@ async def ask_model(
                 access, runtime, speaker, model, messages, batcher, **options
             )
         else:
-            options |= {"tools": tools} if tools else {"schema": schema}
-            record = await open_record(options["seat"])
-            reply = await speak(model, messages, on_text=batcher, record=record, **options)
-    except CouncilError as error:
-        # A voice that cannot be opened as it is written is missed like one that is down.
+            options |= {"rules": rules} | ({"tools": tools} if tools else {"schema": schema})
+            options["record"] = await open_record(options["seat"])
+            reply = await speak(model, messages, on_text=batcher, **options)
+    except CouncilError as error:  # missed like a model that is down
         raise ModelUnavailableError(str(error)) from error
     finally:
         batcher.close()
-    notes = (*notes, *reply.notes)
-    segment = _answered_segment(speaker, reply, calls, notes)
+    segment = _answered_segment(speaker, reply, calls, notes := (*notes, *reply.notes))
     for note in notes:
         emit(runtime, Noted(text=note.text))
-    reply_text = reply.text if debug else ""
-    emit(runtime, Finished(speaker=speaker, segment=segment, reply=reply_text))
+    shown = reply.text if debug else ""
+    emit(runtime, Finished(speaker=speaker, segment=segment, reply=shown))
     return reply, segment
 
 

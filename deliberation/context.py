@@ -25,6 +25,11 @@ from mom_council.errors import CouncilError
 from mom_council.records import Record
 from mom_council.voting.methods import METHODS
 
+_MODEL_PARAMS = (
+    *("max_tokens", "temperature", "top_p", "top_k", "seed"),
+    *("frequency_penalty", "presence_penalty"),
+)
+
 
 class AnswerForm(Record):
     """What is asked of the answer's form; what is left out is left to the council."""
@@ -39,12 +44,22 @@ class AnswerForm(Record):
         default=(), description="the caller's own tools, as OpenAI describes them"
     )
     must_call: bool = Field(default=False, description="a call is wanted, and no answer")
+    one_call: bool = Field(default=False, description="one call at a time at the most")
+    seed: int | None = Field(default=None, description="of the model that writes")
+    top_k: int | None = Field(default=None, ge=0)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
 
     @property
     def params(self) -> dict[str, Any]:
         """What the synthesizer's model is asked with."""
-        values = {name: getattr(self, name) for name in ("max_tokens", "temperature", "top_p")}
+        values = {name: getattr(self, name) for name in _MODEL_PARAMS}
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def is_demanding(self) -> bool:
+        """Whether an answer can miss the form, so that it has to be checked."""
+        return bool(self.tools or self.json_request)
 
     @property
     def json_request(self) -> str:

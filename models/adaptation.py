@@ -33,11 +33,13 @@ _MAY_GO = (
     *("top_k", "min_p", "seed", "random_seed", "p", "k"),
 )
 """What is left out when a vendor says that it does not take it; a length limit, say, never is."""
-_SAYS_NO = re.compile(
-    r"unsupported|not supported|does not support|deprecated|not permitted|not allowed"
-    r"|incompatible|not compatible|cannot both|only the default",
+_ABOUT_ITS_VALUE = re.compile(
+    r"above_max|below_min|out_of_range|greater_than|less_than|invalid_type|_parsing"
+    r"|\bbetween\b|greater than|less than|at (least|most)|above max|below min|out of range|[<>]="
+    r"|not of type|expected an? |valid (number|integer|string|list)",
     re.IGNORECASE,
 )
+"""How a server says that a parameter is taken, and only this value is not."""
 
 ModelAddress = tuple[str, str | None, str, int]
 """A model, wherever it stands in councils: provider, address, name, number of a caller's."""
@@ -51,6 +53,10 @@ class LearnedLimits:
     """Parameters that a model does not take."""
     no_schema: set[ModelAddress] = field(default_factory=set)
     """Models that take no JSON schema."""
+    no_json_object: set[ModelAddress] = field(default_factory=set)
+    """Models that cannot be held to a JSON object."""
+    no_tool_choice: set[ModelAddress] = field(default_factory=set)
+    """Models that cannot be told to call a tool, or to call one alone."""
     no_tools: set[ModelAddress] = field(default_factory=set)
     """Models that take no tools in their provider's own way."""
 
@@ -83,23 +89,39 @@ def accepts(spec: Model, params: Params, name: str, limits: LearnedLimits) -> bo
 def remember_rejection(
     spec: Model, params: Params, failure: Failure, limits: LearnedLimits
 ) -> bool:
-    """Whether the vendor named a parameter that it does not take; it is left out from now on."""
-    if failure.status not in (400, 422) or not _SAYS_NO.search(failure.reason):
+    """Whether the vendor named a parameter that it does not take; it is left out from now on.
+
+    The field of the refusal that names it counts first, then its name in the words. In which words
+    it is refused does not matter, unless they say that only its value is wrong.
+    """
+    if failure.status not in (400, 422):
+        return False
+    if _ABOUT_ITS_VALUE.search(f"{failure.code} {failure.reason}"):
         return False
     rejected = limits.params.get(model_address(spec), frozenset())
     names = vendor_of(spec.provider).names
     sent = {names.get(name, name) for name, value in params.items() if value is not None}
-    culprits = [
-        name
-        for name in _MAY_GO
-        if name in sent - rejected and re.search(rf"\b{name}\b", failure.reason)
-    ]
+    may_go = [name for name in _MAY_GO if name in sent - rejected]
+    blamed = re.split(r"[.\[\]]+", failure.param)
+    culprits = [name for name in may_go if name in blamed]
+    culprits = culprits or [name for name in may_go if _names(failure.reason, name)]
     if not culprits:
         return False
     if "both" in failure.reason and len(culprits) > 1:
         culprits = culprits[1:]  # one of them may stay
     limits.params[model_address(spec)] = rejected | {*culprits}
     return True
+
+
+def _names(words: str, name: str) -> bool:
+    """Whether a refusal names a parameter, as it was sent or as `presencePenalty`."""
+    head, *rest = name.split("_")
+    joined = head + "".join(part.capitalize() for part in rest)
+    written = "|".join(map(re.escape, {name, joined}))
+    # A name of one letter or one plain word could stand in any sentence: it must be marked.
+    if len(name) == 1 or name == "stop":
+        written = rf"['`\"](?:{written})['`\"]"
+    return re.search(rf"(?<!\w)(?:{written})(?!\w)", words) is not None
 
 
 def model_address(spec: Model) -> ModelAddress:
@@ -111,46 +133,61 @@ _REFUSALS = (400, 422)
 
 
 class SchemaConstraint:
-    """One call's schema, from its first try to its last."""
+    """One call's schema, or that it is to be a JSON object, from its first try to its last."""
 
-    def __init__(self, spec: Model, schema: dict[str, Any] | None, limits: LearnedLimits) -> None:
+    def __init__(
+        self,
+        spec: Model,
+        schema: dict[str, Any] | None,
+        limits: LearnedLimits,
+        *,
+        as_json: bool = False,
+    ) -> None:
         self._schema = schema
-        self._limits = limits
-        self._way = vendor_of(spec.provider).schema
-        if spec.structured == "json_schema":
-            self._way = self._way or "argument"
         self._address = model_address(spec)
-        self._sent = (
-            schema is not None
-            and self._way is not None
-            and spec.structured != "text"
-            and self._address not in limits.no_schema
-            and (
+        self._given_up = False
+        if schema is None:
+            self._way = vendor_of(spec.provider).json_object
+            self._refused_at = limits.no_json_object
+            is_able = as_json
+        else:
+            self._way = vendor_of(spec.provider).schema
+            self._refused_at = limits.no_schema
+            if spec.structured == "json_schema":
+                self._way = self._way or "argument"
+            is_able = (
                 spec.structured == "json_schema"
                 or probed_capabilities(spec).structured is not False
             )
+        self._sent = (
+            is_able
+            and self._way is not None
+            and spec.structured != "text"
+            and self._address not in self._refused_at
         )
-        self._given_up = False
 
     def arguments(self, chat: BaseChatModel) -> dict[str, Any]:
         """What `astream` is given for it."""
-        if not self._sent or self._schema is None:
+        if not self._sent:
             return {}
         if self._way == "library":
-            return schema_arguments(chat, self._schema)
+            return schema_arguments(chat, self._schema or {})
         if self._way == "format":
-            return {"format": self._schema}
-        title = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
-        body = {"name": title, "schema": self._schema, "strict": True}
-        response_format = {"type": "json_schema", "json_schema": body}
-        if self._way == "body" and not uses_responses_api(chat):
+            return {"format": "json" if self._schema is None else self._schema}
+        response_format: dict[str, Any] = {"type": "json_object"}
+        flat = response_format
+        if self._schema is not None:
+            title = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
+            body = {"name": title, "schema": self._schema, "strict": True}
+            response_format = {"type": "json_schema", "json_schema": body}
+            flat = {"type": "json_schema", **body}
+        if self._way == "body":
             # As `response_format` the SDK would parse the unfinished JSON again with every chunk,
             # and raise where an answer is cut off. On the wire it is the same.
             extra = getattr(chat, "extra_body", None) or {}
+            if uses_responses_api(chat):
+                return {"extra_body": {**extra, "text": {"format": flat}}}
             return {"extra_body": {**extra, "response_format": response_format}}
-        if self._way == "body":
-            extra = getattr(chat, "extra_body", None) or {}
-            return {"extra_body": {**extra, "text": {"format": {"type": "json_schema", **body}}}}
         return {"response_format": response_format}
 
     def refused_by(self, failure: Failure) -> bool:
@@ -163,7 +200,7 @@ class SchemaConstraint:
     def answered(self) -> None:
         """An answer came; without the schema, where that was given up: then that was the cause."""
         if self._given_up:
-            self._limits.no_schema.add(self._address)
+            self._refused_at.add(self._address)
 
 
 def schema_arguments(chat: BaseChatModel, schema: dict[str, Any]) -> dict[str, Any]:

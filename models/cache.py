@@ -27,7 +27,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -259,6 +259,8 @@ class CacheRequest:
     schema: Mapping[str, Any] | None
     tools: Sequence[Mapping[str, Any]]
     seat: str
+    form: Mapping[str, Any] = field(default_factory=dict)
+    """What else is asked of the reply."""
 
     @property
     def key(self) -> str:
@@ -282,6 +284,7 @@ class CacheRequest:
             "schema": self.schema,
             "tools": list(self.tools),
             "seat": self.seat,
+            **({"form": self.form} if self.form else {}),
         }
         written = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(written.encode()).hexdigest()

@@ -31,7 +31,7 @@ from mom_council.models.stream_parser import (
     StreamParser,
     message_as_chunk,
 )
-from mom_council.models.tool_offer import ToolCall, ToolDefinition, ToolOffer
+from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition, ToolOffer
 from mom_council.records import Attempt, Note, Usage
 from mom_council.redaction import redact
 from mom_council.seams.clients import is_followed
@@ -157,6 +157,7 @@ class Question:
     on_wait: Callable[[str, float], None] | None = None
     tools: Sequence[ToolDefinition] = ()
     record: CallRecord = field(default_factory=CallRecord)
+    rules: ReplyRules = field(default_factory=ReplyRules)
 
     @property
     def own_params(self) -> dict[str, Any]:
@@ -226,7 +227,12 @@ class ModelCall:
 
             self._budget = RequestBudget(account, model.settings, self._meter, price, here)
         self._offer = ToolOffer(
-            model.key, model.settings, question.tools, question.schema, here.limits
+            model.key,
+            model.settings,
+            question.tools,
+            question.schema,
+            here.limits,
+            rules=question.rules,
         )
         self._breaker = breaker_of(here.breakers, model.settings)
         self._now = asyncio.get_running_loop().time

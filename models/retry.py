@@ -144,6 +144,8 @@ class Failure:
         again: whether another try may help.
         wait: seconds that the server asked for.
         late: whether it was given up for taking too long.
+        param: the parameter that the server blames, where it names one apart from its words.
+        code: what the server calls the fault.
     """
 
     reason: str
@@ -151,6 +153,8 @@ class Failure:
     again: bool = False
     wait: float | None = None
     late: bool = False
+    param: str = ""
+    code: str = ""
 
 
 def read_failure(error: BaseException, *, model: str, provider: str, where: str) -> Failure:
@@ -216,7 +220,9 @@ def _refused(status: int, chain: list[BaseException], *, model: str, provider: s
         else ""
     )
     headers = next((mapping for one in chain if (mapping := _headers(one)) is not None), {})
-    return Failure(_clean(f"HTTP {status}, {words}{more}"), status, again, retry_after(headers))
+    param, code = _blamed(chain)
+    reason, wait = _clean(f"HTTP {status}, {words}{more}"), retry_after(headers)
+    return Failure(reason, status, again, wait, param=param, code=code)
 
 
 def _unreachable(chain: list[BaseException], where: str) -> Failure | None:
@@ -267,8 +273,8 @@ def _headers(error: BaseException) -> Mapping[str, str] | None:
     return {str(name).lower(): str(value) for name, value in headers.items()}
 
 
-def _server_words(chain: list[BaseException]) -> str:
-    """The server's own words, in one line; an HTML page has none."""
+def _bodies(chain: list[BaseException]) -> Iterator[Any]:
+    """What the errors of a chain were answered with."""
     for one in chain:
         body = getattr(one, "body", None) or getattr(one, "error", None) or _body(one)
         if isinstance(body, str) and body.lstrip().startswith("{"):
@@ -276,6 +282,30 @@ def _server_words(chain: list[BaseException]) -> str:
                 body = json.loads(body)
             except ValueError:
                 continue
+        yield body
+
+
+def _blamed(chain: list[BaseException]) -> tuple[str, str]:
+    """The parameter and the code in a refusal; empty where it names none.
+
+    OpenAI and most others write `error.param` and `error.code`; servers made with FastAPI (Mistral,
+    vLLM) write `detail`, with the place in the body and the kind of the fault.
+    """
+    for body in _bodies(chain):
+        while isinstance(body, Mapping):
+            details = body.get("detail")
+            if isinstance(details, list) and details and isinstance(details[0], Mapping):
+                place = [step for step in details[0].get("loc") or () if isinstance(step, str)]
+                return (place[-1] if place else ""), str(details[0].get("type") or "")
+            if isinstance(param := body.get("param"), str) and param:
+                return param, str(body.get("code") or "")
+            body = body.get("error") or body.get("message")
+    return "", ""
+
+
+def _server_words(chain: list[BaseException]) -> str:
+    """The server's own words, in one line; an HTML page has none."""
+    for body in _bodies(chain):
         if words := _words(body):
             return words
     first = str(chain[0])
@@ -296,7 +326,13 @@ def _words(body: Any) -> str:
     if isinstance(body, Mapping):
         if isinstance(inner := body.get("error"), Mapping | str):
             return _words(inner)
-        words = str(body.get("message") or body.get("detail") or "")
+        said = body.get("message") or body.get("detail") or ""
+        if isinstance(said, Mapping):
+            return _words(said)
+        if isinstance(said, list) and said and isinstance(said[0], Mapping):
+            place = ".".join(str(step) for step in said[0].get("loc") or ())
+            return f"{place}: {said[0].get('msg')}"
+        words = str(said)
         return f"{words} ({code})" if (code := body.get("code")) and words else words
     if isinstance(body, str) and "<html" not in body.lower():
         return body

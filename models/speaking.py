@@ -23,7 +23,7 @@ from mom_council.models.prices import count_earlier, price_of, prices_of
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import breaker_of
 from mom_council.models.stream_parser import ListenerError
-from mom_council.models.tool_offer import ToolCall, ToolDefinition
+from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition
 from mom_council.records import Usage
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ async def speak(
     on_wait: Callable[[str, float], None] | None = None,
     tools: Sequence[ToolDefinition] = (),
     record: CallRecord | None = None,
+    rules: ReplyRules | None = None,
 ) -> Reply:
-    """Ask a model, then its fallbacks in order, until one answers.
+    """Ask a model, then its fallbacks, until one answers. Cancelling closes the stream at once.
 
     Args:
         model: who is asked, from `resolve_model`.
@@ -67,9 +68,8 @@ async def speak(
         on_wait: is called with a lane's name and the seconds before its rate limit is waited for.
         tools: are offered as each model can take them; a reply may then ask for calls instead of
             being an answer (`models.tools.tool_loop` sees to them).
+        rules: of the form of the reply; a vendor that has no way for one is not told of it.
         record: where the call is written down; what an earlier run wrote there is not asked again.
-
-    Cancelling closes the stream at once.
 
     Raises:
         ModelUnavailableError: every try at every model failed.
@@ -78,7 +78,8 @@ async def speak(
             the table of prices cannot be read.
     """
     record = record or CallRecord()
-    question = Question(messages, on_text, schema, params, stop, config, on_wait, tools, record)
+    rest = (config, on_wait, tools, record, rules or ReplyRules())
+    question = Question(messages, on_text, schema, params, stop, *rest)
     if record.result is not None:
         return await _replay(model, question, REPLY.validate_python(record.result))
     count_earlier(record.spent)
@@ -142,6 +143,7 @@ def _cache_request(
         question.schema,
         question.tools,
         seat,
+        question.rules.model_dump(exclude_defaults=True),
     )
 
 

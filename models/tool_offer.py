@@ -91,6 +91,24 @@ def tool_calls_in(message: AIMessage) -> tuple[ToolCall, ...]:
     return tuple(calls)
 
 
+class ReplyRules(Record):
+    """What a caller asks of the form of a reply, beside a schema."""
+
+    must_call: bool = Field(default=False, description="a call is wanted, and no answer")
+    one_call: bool = Field(default=False, description="one call in a reply at the most")
+    as_json: bool = Field(default=False, description="one JSON object, where it calls nothing")
+
+    def as_arguments(self, spec: Model) -> dict[str, Any]:
+        """What LangChain's `bind_tools` is told, as far as the vendor has a way."""
+        vendor = vendor_of(spec.provider)
+        arguments: dict[str, Any] = {}
+        if self.must_call and vendor.tool_choice:
+            arguments["tool_choice"] = vendor.tool_choice
+        if self.one_call and vendor.parallel_tool_calls:
+            arguments["parallel_tool_calls"] = False
+        return arguments
+
+
 ToolDefinition = Mapping[str, Any]
 """A tool as OpenAI's protocol describes it; LangChain turns it into anybody else's."""
 
@@ -124,17 +142,30 @@ class ToolOffer:
         tools: Sequence[ToolDefinition],
         schema: dict[str, Any] | None,
         limits: LearnedLimits,
+        *,
+        rules: ReplyRules | None = None,
     ) -> None:
         self._key = key
         self._spec = spec
         self._schema = schema
+        rules = rules or ReplyRules()
+        self._as_json = rules.as_json
         self._tools = tools
         self._limits = limits
         self._address = model_address(spec)
         self._native = bool(tools) and _able(spec) and self._address not in limits.no_tools
         self._given_up = False
         self._bound: dict[str, Any] = {}
-        self._constraint = SchemaConstraint(spec, schema or self._form, limits)
+        self._rules = rules.as_arguments(spec)
+        if self._address in limits.no_tool_choice:
+            self._rules = {}
+        self._rules_given_up = False
+        self._constraint = self._make_constraint()
+
+    def _make_constraint(self) -> SchemaConstraint:
+        as_json = self._as_json and not self._native
+        schema = self._schema or self._form
+        return SchemaConstraint(self._spec, schema, self._limits, as_json=as_json)
 
     @property
     def _form(self) -> dict[str, Any] | None:
@@ -166,7 +197,7 @@ class ToolOffer:
             return
         for form in (dict, _bare):  # one vendor's library knows the bare JSON schema alone
             try:
-                bound: Any = chat.bind_tools([form(tool) for tool in self._tools])
+                bound: Any = chat.bind_tools([form(tool) for tool in self._tools], **self._rules)
             except (NotImplementedError, ValueError):
                 continue
             self._bound = dict(bound.kwargs)
@@ -184,6 +215,9 @@ class ToolOffer:
         about_tools = failure.status == 500 and "tool" in failure.reason.lower()
         if not self._native or not (failure.status in _REFUSALS or about_tools):
             return False
+        if self._rules:
+            self._rules, self._rules_given_up = {}, True
+            return True
         self._given_up = True
         self._in_words()
         return True
@@ -193,10 +227,12 @@ class ToolOffer:
         self._constraint.answered()
         if self._given_up:
             self._limits.no_tools.add(self._address)
+        elif self._rules_given_up:
+            self._limits.no_tool_choice.add(self._address)
 
     def _in_words(self) -> None:
         self._native = False
-        self._constraint = SchemaConstraint(self._spec, self._schema or self._form, self._limits)
+        self._constraint = self._make_constraint()
 
     def read(
         self, text: str, chunks: Sequence[AIMessageChunk]

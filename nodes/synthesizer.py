@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
@@ -30,7 +31,7 @@ from mom_council.deliberation.status import advise, build_status, message_label
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
-from mom_council.models.tool_offer import ToolCall
+from mom_council.models.tool_offer import ReplyRules, ToolCall
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools
 from mom_council.prompts import fill, render, without_marks
 from mom_council.records import AnswerFinish, Proposal, Segment, Verdict
@@ -49,6 +50,7 @@ LABEL = "(No synthesizer wrote this: it is the proposal that the council preferr
 
 UNSURE = "I do not know. The members do not agree on an answer."
 
+FORM_MISSED = "The answer did not have the form that was asked for, so it is written once more."
 ASKED_AGAIN = "The answer contradicted the vote, so it is written once more."
 WRITE_AGAIN = (
     "Your answer must agree with the council's. Write it once more, with the answer that the "
@@ -70,6 +72,8 @@ class Written(NamedTuple):
     id: str | None = None
     finish: AnswerFinish = "stop"
     calls: tuple[ToolCall, ...] = ()
+    fault: str = ""
+    """What is wrong with the form of it, as its model is told."""
 
 
 async def synthesizer(
@@ -143,26 +147,47 @@ async def _write(
 
     model = resolve_model(council, council.synthesizer.model)
     prompt = await pack_prompt(model, [one.text for one in proposals], compose, form.params)
-    written = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)
+    write = partial(_write_once, form, standing, verdict, state, runtime, council, access)
+    written = await write(prompt)
+    can_repeat = selectors.exceeded_budget(state, council, more_calls=2) is None
+    if written.fault:
+        return await _write_in_form(write, prompt, written, runtime) if can_repeat else written
     options = conversation.question_options(state)
     checked = (form, verdict, options, faults)
     contradiction = await asyncio.to_thread(_contradiction, written, *checked)
     if not contradiction:
         return written
-    if selectors.exceeded_budget(state, council, more_calls=2) is not None:
+    if not can_repeat:
         return _winning_answer(standing, verdict, contradiction, written.segments)
     emit(runtime, Noted(text=ASKED_AGAIN))
-    more: list[AnyMessage] = [
-        AIMessage(written.text),
-        HumanMessage(f"{without_marks(contradiction)} {WRITE_AGAIN}"),
-    ]
-    prompt = prompt._replace(messages=[*prompt.messages, *more])
-    again = await _write_once(prompt, form, standing, verdict, state, runtime, council, access)
+    again = await write(
+        _answered_with(prompt, written, f"{without_marks(contradiction)} {WRITE_AGAIN}")
+    )
     segments = (*written.segments, *again.segments)
     still = await asyncio.to_thread(_contradiction, again, *checked)
     if again.by == "vote" or still:
         return _winning_answer(standing, verdict, still or contradiction, segments)
     return again._replace(segments=segments)
+
+
+def _answered_with(prompt: PackedPrompt, written: Written, words: str) -> PackedPrompt:
+    """The prompt, what was written on it, and what is said to that."""
+    more: list[AnyMessage] = [AIMessage(written.text or "(nothing)"), HumanMessage(words)]
+    return prompt._replace(messages=[*prompt.messages, *more])
+
+
+async def _write_in_form(
+    write: Callable[[PackedPrompt], Awaitable[Written]],
+    prompt: PackedPrompt,
+    written: Written,
+    runtime: Runtime[CouncilContext],
+) -> Written:
+    """Have an answer written once more whose form cannot be used; the better of the two."""
+    emit(runtime, Noted(text=FORM_MISSED))
+    words = f"Your answer cannot be used: {written.fault}. Write it once more."
+    again = await write(_answered_with(prompt, written, words))
+    usable = written if again.by == "vote" and written.text else again
+    return usable._replace(segments=(*written.segments, *again.segments))
 
 
 def _contradiction(
@@ -184,7 +209,6 @@ def _contradiction(
 
 
 async def _write_once(
-    prompt: PackedPrompt,
     form: AnswerForm,
     standing: list[Proposal],
     verdict: Verdict,
@@ -192,6 +216,7 @@ async def _write_once(
     runtime: Runtime[CouncilContext],
     council: Council,
     access: ToolAccess,
+    prompt: PackedPrompt,
 ) -> Written:
     speaker = Speaker(node="synthesizer", name="synthesizer")
     key = council.synthesizer.model
@@ -211,6 +236,9 @@ async def _write_once(
                 stop=form.stop,
                 access=access,
                 tools=form.tools,
+                rules=ReplyRules(
+                    must_call=form.must_call, one_call=form.one_call, as_json=form.as_json
+                ),
             )
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."
@@ -219,19 +247,36 @@ async def _write_once(
     except ModelError as error:
         note = f"The synthesizer did not answer: {error}"
         return _preferred(standing, verdict, note, (failed_segment(speaker, key, error),))
+    text = reply.text.strip()
+    fault = await asyncio.to_thread(_form_fault, reply, form) if form.is_demanding else ""
     if calls := _asked_for(reply, form):
-        text = reply.text.strip()
-        return Written(text, reply.model, (), (segment,), reply.id or None, "calls", calls)
-    if not reply.text.strip():
+        return Written(
+            text, reply.model, (), (segment,), reply.id or None, "calls", calls, fault=fault
+        )
+    if not text and not fault:
         return _preferred(standing, verdict, _why_nothing(reply), (segment,))
     return Written(
-        reply.text.strip(),
+        text,
         reply.model,
         _notes_on(reply, key),
         (segment,),
         reply.id or None,
         "filtered" if reply.finish == "refused" else reply.finish,
+        fault=fault,
     )
+
+
+def _form_fault(reply: Reply, form: AnswerForm) -> str:
+    """What is wrong with the form of a whole reply, for its model to read; empty: nothing."""
+    from mom_council.deliberation.answer_check import call_fault, json_fault
+
+    if reply.finish != "stop":
+        return ""
+    if reply.calls:
+        return call_fault(reply.calls, form)
+    if form.must_call:
+        return "it calls none of the tools, and one has to be called"
+    return json_fault(reply.text, form)
 
 
 def _notes_on(reply: Reply, key: str) -> tuple[str, ...]:
@@ -249,7 +294,8 @@ def _notes_on(reply: Reply, key: str) -> tuple[str, ...]:
 def _asked_for(reply: Reply, form: AnswerForm) -> tuple[ToolCall, ...]:
     """The calls of the caller's tools that a reply asks for: of those that there are, readable."""
     names = {tool["function"]["name"] for tool in form.tools}
-    return tuple(c for c in reply.calls if c.tool in names and c.arguments is not None)
+    calls = tuple(c for c in reply.calls if c.tool in names and c.arguments is not None)
+    return calls[:1] if form.one_call else calls
 
 
 def _why_nothing(reply: Reply) -> str:

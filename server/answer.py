@@ -17,6 +17,7 @@ from typing import Any
 
 from langchain_core.messages import AnyMessage
 
+from mom_council.deliberation.answer_check import json_part
 from mom_council.deliberation.context import AnswerForm, CouncilContext
 from mom_council.deliberation.events import Answered, Event, ModelAsked, TextSpoken
 from mom_council.errors import DeliberationError
@@ -144,8 +145,11 @@ class ServedQuestion:
     def again(self, choice: int) -> ServedQuestion:
         """The same question for another choice: with another seed."""
         seed = (self.served.council.seed if self.seed is None else self.seed) + choice
+        form = self.form
+        if form.seed is not None:
+            form = form.model_copy(update={"seed": (form.seed + choice) % 2**31})
         repeat = self.repeat.choice(choice) if self.repeat else None
-        return ServedQuestion(self.served, self.messages, self.form, seed % 2**32, repeat=repeat)
+        return ServedQuestion(self.served, self.messages, form, seed % 2**32, repeat=repeat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +215,8 @@ async def _run(
     """
     served = question.served
     stops = StopFilter(question.form.stop)
+    # What can miss its form is given whole: pieces of it could not be taken back.
+    is_whole = question.form.must_call or bool(question.form.json_request)
     first: float | None = None
     answered: Answered | None = None
     async with (
@@ -226,7 +232,7 @@ async def _run(
                     watch(event)
                 if isinstance(event, Answered):
                     answered = event
-                elif piece := _piece(event, stops):
+                elif not is_whole and (piece := _piece(event, stops)):
                     if first is None:
                         first = time.monotonic() - began
                         server.metrics.first_piece.labels(served.model).observe(first)
@@ -362,7 +368,10 @@ async def _text(answered: Answered, question: ServedQuestion, *, candid: bool) -
     status = answered.status
     if status.route == "image" and status.degraded and not answered.pictures and not candid:
         return "The picture could not be drawn; the server's log says more."
-    return await in_text(answered, is_stored=question.store_thread is not None)
+    if question.form.must_call and not answered.calls:
+        return ""
+    text = await in_text(answered, is_stored=question.store_thread is not None)
+    return json_part(text) if question.form.json_request else text
 
 
 def usage_of(outcomes: Sequence[WholeAnswer]) -> Usage:

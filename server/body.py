@@ -148,7 +148,7 @@ def chosen(
         return (), False
     if len(tools) > MOST_TOOLS:
         raise wrong(f"Invalid value for 'tools': at most {MOST_TOOLS}.", "tools", "invalid_value")
-    functions = [tool.function.model_dump(exclude_none=True, exclude={"strict"}) for tool in tools]
+    functions = [_described(tool.function) for tool in tools]
     if choice == "none":
         return (), False
     if isinstance(choice, dict):
@@ -163,6 +163,13 @@ def chosen(
         raise wrong("'tool_choice' is none, auto, required or a function.", "tool_choice")
     must = isinstance(choice, dict) or choice == "required"
     return tuple({"type": "function", "function": one} for one in functions), must
+
+
+def _described(function: ToolDescription) -> dict[str, Any]:
+    described = function.model_dump(exclude_none=True)
+    if not described.get("strict"):
+        described.pop("strict", None)
+    return described
 
 
 def arguments_of(call: ToolCall) -> str:

@@ -148,6 +148,9 @@ class ChatRequest(RequestBody):
 
     tools: list[ClientTool] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
 
     # What would change the answer and is not to be had here.
     functions: list[Any] | None = None
@@ -159,10 +162,7 @@ class ChatRequest(RequestBody):
     web_search_options: dict[str, Any] | None = None
 
     # What the council's file decides, or what means nothing here.
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
     logit_bias: dict[str, float] | None = None
-    parallel_tool_calls: bool | None = None
     prediction: dict[str, Any] | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
@@ -200,10 +200,7 @@ class ChatRequest(RequestBody):
         """Fields that are known, and change nothing here."""
         return frozenset(
             [
-                "frequency_penalty",
-                "presence_penalty",
                 "logit_bias",
-                "parallel_tool_calls",
                 "prediction",
                 "prompt_cache_key",
                 "prompt_cache_retention",
@@ -257,8 +254,12 @@ class ChatRequest(RequestBody):
             must_call=must_call,
             stop=tuple(stop),
             max_tokens=self.max_completion_tokens or self.max_tokens,
+            one_call=self.parallel_tool_calls is False,
             temperature=self.temperature,
             top_p=self.top_p,
+            seed=None if self.seed is None else self.seed % 2**31,
+            frequency_penalty=self.frequency_penalty,
+            presence_penalty=self.presence_penalty,
             as_json=wanted is not None and wanted.type == "json_object",
             json_schema=_titled(wanted.json_schema) if wanted and wanted.json_schema else None,
         )
@@ -270,6 +271,7 @@ def conversation(messages: list[Message]) -> list[AnyMessage]:
     Raises:
         Refusal: nobody asks anything, or the conversation ends with an answer.
     """
+    messages = _with_a_question(messages)
     asked = [message for message in messages if isinstance(message, UserMessage)]
     if not asked:
         raise wrong("There is no message with the role 'user'.", "messages", "invalid_value")
@@ -284,6 +286,14 @@ def conversation(messages: list[Message]) -> list[AnyMessage]:
             "invalid_value",
         )
     return [_plain(message) for message in messages]
+
+
+def _with_a_question(messages: list[Message]) -> list[Message]:
+    """The messages; where nobody but the application speaks, its last words are the question."""
+    if any(not isinstance(message, InstructionMessage) for message in messages):
+        return messages
+    *before, last = messages
+    return [*before, UserMessage(role="user", content=_words(last.content))]
 
 
 def _says_something(part: Text | Picture) -> bool:

@@ -10,17 +10,16 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from starlette.requests import Request
 
+from mom_council.deliberation.answer_check import json_fault, json_part, make_validator
 from mom_council.deliberation.context import AnswerForm
 from mom_council.runs.ask import People
 from mom_council.runs.http_guard import fault_in_sender, is_loopback_host
 from mom_council.server.answer import ServedQuestion, WholeAnswer
 from mom_council.server.body import not_called
-from mom_council.server.errors import Refusal, dumps, loads, to_error_response, unsupported, wrong
+from mom_council.server.errors import Refusal, dumps, to_error_response, unsupported, wrong
 from mom_council.server.repeats import RepeatableRequest, repeatable
 from mom_council.server.state import EVERYONE, Keys, ServerState, is_loopback
 from mom_council.server.streams import event
-
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
 
 
 def checked(outcome: WholeAnswer, form: AnswerForm) -> str:
@@ -33,46 +32,25 @@ def checked(outcome: WholeAnswer, form: AnswerForm) -> str:
         raise not_called()
     if not form.json_request or outcome.finish != "stop":
         return outcome.text
-    text = outcome.text.strip()
-    if found := _FENCED.fullmatch(text):
-        text = found[1].strip()
-    try:
-        value = loads(text)
-    except ValueError:
-        raise _unmet("it is no JSON") from None
-    if form.json_schema is None:
-        if not isinstance(value, dict):
-            raise _unmet("it is no JSON object")
-        return text
-    if fault := next(iter(validator(form.json_schema).iter_errors(value)), None):
-        place = "".join(f"[{step!r}]" for step in fault.instance_path)
-        raise _unmet(f"{fault.message[:300]}{' at ' if place else ''}{place}")
-    return text
+    if fault := json_fault(outcome.text, form):
+        raise _unmet(fault)
+    return json_part(outcome.text)
 
 
-def validator(schema: dict[str, Any]) -> Any:
-    """What checks values against a schema, without asking anybody for a part of it.
+def check_schema(schema: dict[str, Any]) -> None:
+    """Refuse a schema that nothing can be checked against.
 
     Raises:
         Refusal: it is no JSON schema.
     """
-    import jsonschema_rs
-
     try:
-        # Rust's `regex` cannot be made to run for ever by a pattern.
-        return jsonschema_rs.validator_for(
-            schema, retriever=_not_fetched, pattern_options=jsonschema_rs.RegexOptions()
-        )
+        make_validator(schema)
     except ValueError as error:
         raise wrong(
             f"Invalid schema for response_format: {str(error).splitlines()[0][:300]}",
             "response_format",
             "invalid_json_schema",
         ) from None
-
-
-def _not_fetched(uri: str) -> Any:
-    raise ValueError("a schema is taken whole; references lead to its own $defs")
 
 
 def _unmet(why: str) -> Refusal:
@@ -217,7 +195,7 @@ async def read_question(
         MixtureError: the council cannot sit, or threads cannot be kept.
     """
     if form.json_schema is not None:
-        validator(form.json_schema)  # one that cannot be met is refused before it costs anything
+        check_schema(form.json_schema)  # one that cannot be met is refused before it costs anything
     if seed is not None:
         seed %= 2**32
     if thread is None:

@@ -181,7 +181,6 @@ class ResponsesRequest(RequestBody):
             [
                 "include",
                 "max_tool_calls",
-                "parallel_tool_calls",
                 "prompt_cache_key",
                 "prompt_cache_retention",
                 "reasoning",
@@ -233,6 +232,7 @@ class ResponsesRequest(RequestBody):
             tools=tools,
             must_call=must_call,
             max_tokens=self.max_output_tokens,
+            one_call=self.parallel_tool_calls is False,
             temperature=self.temperature,
             top_p=self.top_p,
             as_json=wanted is not None and wanted.type == "json_object",

@@ -19,6 +19,7 @@ ANTHROPIC = Vendor(
     base_url="https://api.anthropic.com",
     key_env="ANTHROPIC_API_KEY",
     schema="argument",
+    parallel_tool_calls=True,
     vision=r"claude-(3|opus|sonnet|haiku|[4-9])",
     names={"stop": "stop_sequences", "max_completion_tokens": "max_tokens"},
     excludes=(

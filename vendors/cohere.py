@@ -14,6 +14,8 @@ COHERE = Vendor(
     embeds_once={"max_retries": 1},  # its word for "try once"
     base_url="https://api.cohere.com",
     key_env="COHERE_API_KEY",
+    json_object="argument",
+    tool_choice="REQUIRED",
     vision=r"command-a-vision|c4ai-aya-vision",
     names={
         "top_p": "p",

@@ -14,6 +14,7 @@ DEEPSEEK = Vendor(
     base_url="https://api.deepseek.com/v1",
     key_env="DEEPSEEK_API_KEY",
     # No `schema`: it answers one with a 400.
+    json_object="body",
     excludes=(
         Exclusion(
             ("logprobs", "top_logprobs"), models="deepseek-reasoner", case="`deepseek-reasoner`"

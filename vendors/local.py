@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mom_council.vendors.profile import Vendor
+from mom_council.vendors.profile import Exclusion, Vendor
 
 # llama.cpp in a process of our own: downloaded weights, and the tiny models of the package.
 EMBEDDED = Vendor(
@@ -18,6 +18,7 @@ EMBEDDED = Vendor(
     free=True,
     from_files=True,
     schema="body",
+    json_object="body",
     tools=False,
     sees="embedded:sees",
     load_options=("context", "slots"),
@@ -34,6 +35,7 @@ HUGGINGFACE = Vendor(
     free=True,
     from_files=True,
     tools=False,
+    excludes=(Exclusion(("frequency_penalty", "presence_penalty")),),
     imported_params={
         "max_length": "max_new_tokens",
         "temperature": "temperature",

@@ -25,6 +25,8 @@ OLLAMA = Vendor(
         "repetition_penalty": "repeat_penalty",
     },
     schema="format",
+    json_object="format",
+    tool_choice=None,
     sees="ollama_server:sees",
     window="ollama_server:window",
     window_option="num_ctx",

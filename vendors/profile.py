@@ -120,8 +120,14 @@ class Vendor:
     # What its models can do, unless the council or probing says otherwise.
     schema: SchemaWay | None = None
     """How a reply is held to a JSON schema; None: only in words."""
+    json_object: SchemaWay | None = None
+    """How a reply is held to any JSON object; None: only in words."""
     tools: bool = True
     """Whether tools are offered in its own way first, before they are offered in words."""
+    tool_choice: str | None = "any"
+    """What its library calls it that a tool must be called; None: it is said in words alone."""
+    parallel_tool_calls: bool = False
+    """Whether it can be told to call one tool at a time."""
     vision: str = ""
     """A regular expression for the beginning of the names of models that see; empty: none is
     known to."""

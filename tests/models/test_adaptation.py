@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -152,6 +153,73 @@ async def test_a_parameter_that_the_vendor_names_as_refused_is_left_out_and_stay
     await ask(stage, "m", temperature=0)
     assert ["temperature" in call.body for call in stage.calls] == [True, False, False]
     assert stage.calls[1].body["max_tokens"] == 50
+
+
+REFUSALS = {
+    "openai, parameter": {
+        "error": {
+            "message": "Unsupported parameter: 'top_k' is not supported with this model.",
+            "type": "invalid_request_error",
+            "param": "top_k",
+            "code": "unsupported_parameter",
+        }
+    },
+    "openai, value": {
+        "error": {
+            "message": "This value may not be set here.",
+            "param": "top_k",
+            "code": "unsupported_value",
+        }
+    },
+    "openai, argument": {
+        "error": {
+            "message": "Unrecognized request argument supplied: top_k",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": None,
+        }
+    },
+    "fastapi": {
+        "detail": [{"type": "extra_forbidden", "loc": ["body", "top_k"], "msg": "Extra inputs"}]
+    },
+    "mistral": {
+        "object": "error",
+        "message": {"detail": [{"type": "extra_forbidden", "loc": ["body", "top_k"], "msg": "No"}]},
+    },
+    "groq": {"error": {"message": "property 'top_k' is unsupported", "type": "invalid_request"}},
+    "xai": {"code": "invalid-argument", "error": "Argument not supported on this model: topK"},
+    "google": {"error": {"code": 400, "message": 'Unknown name "topK": Cannot find field.'}},
+    "cohere": {"message": "unknown field: parameter 'top_k' is not a valid field"},
+    "schema": {"error": {"message": "Additional properties ('top_k' was unexpected)"}},
+    "anthropic": {
+        "type": "error",
+        "error": {"type": "invalid_request_error", "message": "`top_k` may only be unset here"},
+    },
+}
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("name", sorted(REFUSALS))
+async def test_a_refused_parameter_is_read_from_its_field_or_its_name(
+    stage: Stage, name: str, status: int
+) -> None:
+    refused = Fault.status(status, body=json.dumps(REFUSALS[name]))
+    stage.model("m", reply="42", faults=[refused])
+    assert (await ask(stage, "m", top_k=5, temperature=0)).text == "42"
+    assert ["top_k" in call.body for call in stage.calls] == [True, False]
+    assert "temperature" in stage.calls[-1].body
+
+
+async def test_a_value_out_of_range_is_no_lesson_about_its_parameter(stage: Stage) -> None:
+    error = {
+        "message": "Invalid 'temperature': decimal above maximum value. Expected a value <= 2.",
+        "param": "temperature",
+        "code": "decimal_above_max_value",
+    }
+    stage.model("m", always=Fault.status(400, body=json.dumps({"error": error})))
+    with pytest.raises(ModelUnavailableError, match="above maximum"):
+        await ask(stage, "m", temperature=3)
+    assert len(stage.calls) == 1
 
 
 async def test_texts_that_end_an_answer_are_left_out_where_they_are_refused(stage: Stage) -> None:

@@ -73,7 +73,7 @@ def refused(answer: Any, status: int, code: str | None = None) -> dict[str, Any]
         ({**BODY, "response_format": {"type": "xml"}}, "response_format.type", None),
         ({**BODY, "response_format": {"type": "json_schema"}}, None, None),
         ({"model": "desk", "messages": [{"role": "root", "content": "x"}]}, None, None),
-        ({"model": "desk", "messages": [{"role": "system", "content": "x"}]}, "messages", None),
+        ({"model": "desk", "messages": [{"role": "system", "content": ""}]}, "messages", None),
         ({"model": "desk", "messages": [{"role": "tool", "content": "x"}]}, None, None),
         ({"model": "desk", "messages": [{"role": "user", "content": ""}]}, None, None),
         ({"model": "desk", "messages": [{"role": "user", "content": {"a": 1}}]}, None, None),

@@ -47,7 +47,8 @@ class Answer:
         if fault.kind == "garbage":
             return self._fault(200, GARBAGE)
         message = fault.message or _MESSAGES.get(fault.code, "Internal server error.")
-        response = self._fault(fault.code, self.wire.error(fault.code, message, fault.error))
+        body = fault.body.encode() or self.wire.error(fault.code, message, fault.error)
+        response = self._fault(fault.code, body)
         if fault.retry_after is not None:
             response.headers["Retry-After"] = f"{fault.retry_after:g}"
         return response

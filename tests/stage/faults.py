@@ -28,6 +28,8 @@ class Fault:
     retry_after: float | None = None
     after: int = 0
     """How many chunks are sent first; of an answer that is not streamed, half the body is."""
+    body: str = ""
+    """The whole body of a `status` fault, in place of the vendor's usual one."""
     delay: float = 0.0
     """Seconds before the fault shows; a mid-stream fault keeps to the model's own pace."""
 
@@ -46,10 +48,11 @@ class Fault:
         retry_after: float | None = None,
         error: str = "",
         message: str = "",
+        body: str = "",
         delay: float = 0.0,
     ) -> Fault:
-        """An HTTP error with a JSON body in the vendor's shape."""
-        return cls("status", code, error, message, retry_after, delay=delay)
+        """An HTTP error with a JSON body in the vendor's shape, or with exactly this body."""
+        return cls("status", code, error, message, retry_after, body=body, delay=delay)
 
     @classmethod
     def bad_gateway(cls, *, delay: float = 0.0) -> Fault:
