@@ -12,10 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mom_council.benchmarks.cascade import cascade
 from mom_council.benchmarks.extraction import Agreement, compare_reading
 from mom_council.benchmarks.measure_tables import as_json, as_markdown, checks_as_markdown
 from mom_council.benchmarks.targets import (
@@ -34,10 +33,18 @@ from mom_council.councils.recording import (
     read_recording,
 )
 from mom_council.errors import MixtureError
+from mom_council.evals.cascades import cascading, fit_cascade
 from mom_council.evals.intervals import bootstrap, paired
-from mom_council.evals.rules import RULES, WEIGHTED, Fit, RuleDecision, asking_all
+from mom_council.evals.rules import (
+    RULES,
+    WEIGHTED,
+    Fit,
+    RuleDecision,
+    asking_all,
+)
 from mom_council.evals.sheet import Line, Sheet, lay_out
 from mom_council.voting.calibration import calibration_error, error_by_chance
+from mom_council.voting.cascade import run_cascade
 
 Split = tuple[Sheet, Sheet]
 """What to fit on, and what to score."""
@@ -101,7 +108,9 @@ def measure_panel(
         confidence=_mean(sure),
         calibration_error=calibration_error(sure, true),
         error_by_chance=error_by_chance(sure),
-        cascade=None if strong is None else _cascade(questions, models, strong, cross=cross),
+        cascade=None
+        if strong is None
+        else _cascade(dataset, questions, models, strong, cross=cross),
     )
 
 
@@ -193,19 +202,32 @@ def _exit(early: Scored, whole: Scored, voters: int) -> ExitFigures:
 
 
 def _cascade(
-    questions: Sequence[RecordedQuestion], models: Sequence[str], strong: str, *, cross: bool
+    dataset: str,
+    questions: Sequence[RecordedQuestion],
+    models: Sequence[str],
+    strong: str,
+    *,
+    cross: bool,
 ) -> CascadeFigures:
     others = [model for model in models if model != strong]
-    splits = _splits(lay_out(questions, [*others, strong]), cross=cross)
     last = len(others)
-    fit: Callable[[Sheet], Callable[[Line], RuleDecision]] = lambda cal: cascade(cal, last)  # noqa: E731
-    scored = _apply(fit, splits)
+    scored: Scored = []
+    escalated: list[bool] = []
+    chosen: list[str] = []
+    for cal, held in _splits(lay_out(questions, [*others, strong]), cross=cross):
+        cascade = fit_cascade(cal, last, dataset).cascade
+        rule = cascading(cascade)
+        scored += [(line, rule(line)) for line in held.lines]
+        escalated += [last in run_cascade(cascade, line.said).asked for line in held.lines]
+        cheap = ", ".join(held.models[voter] for voter in cascade.cheap)
+        chosen.append(f"{cascade.agreeing} of {cheap}" if cheap else "asks the strong one")
     alone = sum(line.usd[last] for line, _ in scored)
     return CascadeFigures(
         accuracy=_mean(_scores(scored)),
         strong=_mean(line.correct(last) for line, _ in scored),
-        price=sum(decision.usd for _, decision in scored) / alone if alone else 0.0,
-        escalated=_mean(decision.asked > min(3, last) for _, decision in scored),
+        price=sum(decision.usd for _, decision in scored) / alone if alone else 1.0,
+        escalated=_mean(escalated),
+        chosen="; ".join(chosen),
     )
 
 

@@ -123,12 +123,13 @@ def _cascades(figures: Sequence[PanelFigures]) -> str:
             percent(each.cascade.strong),
             percent(each.cascade.price),
             percent(each.cascade.escalated),
+            each.cascade.chosen,
         ]
         for each in figures
         if each.cascade
     ]
     head = ["cascade, in %", "accuracy", "strong alone", "price of strong alone", "escalated"]
-    return table(head, rows)
+    return table([*head, "cheap models that must agree"], rows)
 
 
 def _readings(reading: Mapping[str, Agreement]) -> str:

@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 from langchain_core.messages import HumanMessage
 
 from mom_council import paths
-from mom_council.benchmarks.cascade import cascade
 from mom_council.councils.loader import load_council
 from mom_council.councils.recording import (
     RecordedQuestion,
@@ -35,6 +34,7 @@ from mom_council.councils.recording import (
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
 from mom_council.evals.asking import map_concurrently
+from mom_council.evals.cascades import cascade_council, cascading, fit_cascade
 from mom_council.evals.fitting import teach
 from mom_council.evals.reports import table
 from mom_council.evals.rules import (
@@ -150,10 +150,10 @@ async def _compared(
     if strong is not None:
         others = [model for model in models if model != strong]
         whole = lay_out(questions, [*others, strong])
-        below = whole.fold("cal")
-        cheap = [below.models[at] for at in below.cheapest_first() if at != len(others)][:3]
-        council = _escalating(path, cheap, strong)
-        made["cascade"] = (council, cascade(below, len(others)), whole.fold("eval").lines[:number])
+        cascade = fit_cascade(whole.fold("cal"), len(others), dataset).cascade
+        seated = load_council(_plain(path, whole.models))
+        council = cascade_council(seated, [who.name for who in seated.characters], cascade)
+        made["cascade"] = (council, cascading(cascade), whole.fold("eval").lines[:number])
     teach(Ledger(), path, council=_seated(path, models, cal, {}))
     for name, (council, rule, lines) in made.items():
         pairs = [
@@ -233,8 +233,7 @@ def _told(
     apart: list[float] = []
     for line, decision, verdict, asked in pairs:
         said = verdict.options[0].answer if verdict and verdict.options else None
-        # What is level by the rule is a tie to the council too, which takes the one asked first;
-        # where a cascade's strong model is silent, the council goes by the cheap ones.
+        # What is level by the rule is a tie to the council too, which takes the one asked first.
         winners += bool(decision.answers) and said not in decision.answers
         calls += asked != decision.asked
         theirs += decision.score(line)
@@ -259,7 +258,7 @@ def _told(
 
 
 def _seated(path: Path, models: Sequence[str], cal: Sheet, rules: Mapping[str, Any]) -> Council:
-    prices = dict(zip(cal.models, cal.prices, strict=True))
+    prices = {model: price or 0.0 for model, price in zip(cal.models, cal.prices, strict=True)}
     return load_council(
         {
             **_plain(path, models),
@@ -273,13 +272,6 @@ def _seated(path: Path, models: Sequence[str], cal: Sheet, rules: Mapping[str, A
             "deliberation": {**_ROUNDS, **rules},
         }
     )
-
-
-def _escalating(path: Path, cheap: Sequence[str], strong: str) -> Council:
-    made = _plain(path, [*cheap, strong])
-    names = [one["name"] for one in made["characters"]]
-    rules = {**_ROUNDS, **_PLAIN, "cascade": True, "threshold": 1.0}
-    return load_council({**made, "layers": [names[:-1], names[-1:]], "deliberation": rules})
 
 
 _ROUNDS: dict[str, Any] = {"method": "answers", "rounds": {"min": 1, "max": 1}, "quorum": 1.0}

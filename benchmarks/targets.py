@@ -42,6 +42,7 @@ class CascadeFigures(_Figures):
     strong: float = Field(description="accuracy of the strong model alone")
     price: float = Field(description="of the strong model's price; above 1 it costs more")
     escalated: float = Field(description="share of questions that the strong model had to answer")
+    chosen: str = Field(description="which cheap models, and how many must agree")
 
 
 class PanelFigures(_Figures):
@@ -80,7 +81,13 @@ class Target(_Figures):
 
 _EXIT = {"zeroeval_gsm": 0.34, "zeroeval_math_l5": 0.18, "zeroeval_crux": 0.28, "mmlu_pro": 0.16}
 _MIXED_GAIN = {"zeroeval_math_l5", "zeroeval_crux", "mmlu_pro"}
-_CASCADE = {"zeroeval_gsm": (0.005, 0.50), "zeroeval_crux": (0.01, 0.65)}
+_CASCADE = {
+    "zeroeval_gsm": (0.003, 0.47),
+    "zeroeval_crux": (0.005, 0.65),
+    "zeroeval_math_l5": (0.005, 0.90),
+    "mmlu_pro": (0.0, 1.0),
+}
+"""Accuracy that a cascade may lose, and the share of the strong model's price that it may cost."""
 _READING = {"zeroeval_gsm": 0.99, "zeroeval_math_l5": 0.97}
 _CALIBRATED = 0.05
 
@@ -105,6 +112,10 @@ def _of_panel(each: PanelFigures) -> Iterator[Target]:
         yield _most(f"{name}: winners the lossless exit of {votes} votes changes", figures.flips, 0)
     more = each.exits["learned"].saved - each.exits["plain"].saved
     yield _least(f"{name}: calls the exit of learned votes saves beyond plain ones", more, 0.0)
+    if each.cascade is not None:
+        gain = each.cascade.accuracy - each.cascade.strong
+        yield _least(f"{name}: cascade above the strong model, anywhere", gain, -0.005)
+        yield _most(f"{name}: price of the cascade, anywhere", each.cascade.price, 1.0)
     if each.seats == "mixed":
         yield from _of_mixed(each, name, rules)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -209,6 +210,55 @@ def ask(
 def _option(reply: str, options: list[str]) -> str:
     """The answer of that number; empty where there is none."""
     return options[int(reply) - 1] if reply.isdigit() and 0 < int(reply) <= len(options) else ""
+
+
+@app.command()
+def cascade(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A recording, with or without gold answers.")
+    ],
+    strong: Annotated[
+        str,
+        typer.Option(
+            "--strong", "-s", metavar="NAME", help="Who is asked where the cheap ones differ."
+        ),
+    ],
+    council: Annotated[
+        str | None,
+        typer.Option(
+            "--council",
+            "-c",
+            metavar="NAME|FILE",
+            help="The council to choose from; the recorded models, replayed, if left out.",
+        ),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(help="The kind of question; as the recording says, if left out.")
+    ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Choose by the fold `eval` too; then do not score on it.")
+    ] = False,
+) -> None:
+    """Print a council that asks cheap models first, and a strong one where they do not agree.
+
+    Which models, in which order, and how many must agree is chosen by what was recorded. Where
+    nothing can be saved without losing more than half a point, it says so, and the council asks
+    the strong one alone. A model without a recorded price is never taken for a cheap one.
+    """
+    from mom_council.councils.loader import load_council, to_yaml
+    from mom_council.evals.cascades import cascade_from_recording
+    from mom_council.evals.sheet import recording_path
+    from mom_council.runs.words import inert
+
+    chosen, made = cascade_from_recording(
+        recording_path(file),
+        strong,
+        council=load_council(council) if council is not None else None,
+        kind=kind,
+        fold=None if everything else "cal",
+    )
+    print(inert(chosen.in_words([who.name for who in made.characters])), file=sys.stderr)
+    print(inert(to_yaml(made)), end="")
 
 
 @app.command()

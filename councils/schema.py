@@ -165,8 +165,11 @@ class Deliberation(Section):
     }
     EXPERT: ClassVar = (
         "minimum grace ballots unsure stop sure waves order likeness topic hears cascade "
-        "ask_doubtful"
+        "escalation ask_doubtful"
     )
+
+    LEFT_OPEN: ClassVar = ("stop", "order", "weights")
+    """Settings that a file may leave open, so that what is known of the council decides."""
 
     method: MethodName = Field(
         default="plurality", description=f"how votes are counted. {describe_methods()}"
@@ -253,7 +256,15 @@ class Deliberation(Section):
     cascade: bool = Field(
         default=False,
         description="ask a further layer only if the answers of the layer before it differ: "
-        "cheap models first, the strong one for the rest",
+        "cheap models first, the strong one for the rest. With an `order` other than seats, "
+        "a layer is asked as few at a time as can settle whether it agrees",
+    )
+    escalation: Literal["reads", "decides", "joins"] = Field(
+        default="reads",
+        description="what a further layer of a cascade does. reads: it reads the layer before it, "
+        "and its answers count; decides: it answers by itself, and its answers count; joins: it "
+        "answers by itself, and all answers count, by weight. Where it states no answer, those of "
+        "the layer before it count",
     )
     depth: Literal["full", "annotator"] = Field(
         default="full",

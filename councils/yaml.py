@@ -233,7 +233,13 @@ _WIDTH = 96
 
 def written(council: Council) -> str:
     """Write `council` as YAML that loads to an equal council."""
-    return as_yaml(council.model_dump(mode="json", exclude_defaults=True))
+    values = council.model_dump(mode="json", exclude_defaults=True)
+    rules = council.deliberation
+    # What a file says is not what it leaves open, though it be the default.
+    stated = {name: getattr(rules, name) for name in rules.LEFT_OPEN if not rules.leaves_open(name)}
+    if stated:
+        values["deliberation"] = {**values.get("deliberation", {}), **stated}
+    return as_yaml(values)
 
 
 def as_yaml(values: Mapping[str, Any]) -> str:

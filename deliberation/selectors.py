@@ -263,13 +263,35 @@ def latest_proposals(state: CouncilState, council: Council, *, before: int) -> l
     Who missed that round stands by what it proposed last, unless dropout left it out.
     """
     for round_ in range(before - 1, 0, -1):
-        for layer in range(len(council.seats), 0, -1):
-            proposals = proposals_at(state, round_, layer)
-            if proposals:
-                standing = [*proposals, *_standing_by(state, council, round_, layer)]
-                judged = as_judged(_as_weighed(standing, state, council), state)
-                return sort_by_seat(judged, state, council)
+        proposals = _counted(state, council, round_)
+        if proposals:
+            layer = max(one.layer for one in proposals)
+            standing = [*proposals, *_standing_by(state, council, round_, layer)]
+            judged = as_judged(_as_weighed(standing, state, council), state)
+            return sort_by_seat(judged, state, council)
     return []
+
+
+def answers_unread(council: Council) -> bool:
+    """Whether a later layer answers by itself, without reading the one before it."""
+    return council.deliberation.cascade and council.deliberation.escalation != "reads"
+
+
+def _counted(state: CouncilState, council: Council, round_: int) -> list[Proposal]:
+    """The proposals of a round that count: those of the deepest layer that gave any.
+
+    In a cascade whose strong layer answers by itself: those of the deepest layer that states an
+    answer, or of all layers where it only joins.
+    """
+    layers = [proposals_at(state, round_, at) for at in range(len(council.seats), 0, -1)]
+    spoken = [layer for layer in layers if layer]
+    if not spoken or not answers_unread(council):
+        return spoken[0] if spoken else []
+    kind = state["annotation"].kind
+    stating = [layer for layer in spoken if any(answer_of(one, kind) for one in layer)]
+    if stating and council.deliberation.escalation == "joins":
+        return [one for layer in spoken for one in layer]
+    return (stating or spoken)[0]
 
 
 def _as_weighed(proposals: list[Proposal], state: CouncilState, council: Council) -> list[Proposal]:

@@ -243,7 +243,7 @@ def _member(sheet: Sheet, model: str, whole: Sequence[float]) -> Member:
     return Member(
         model=model,
         accuracy=sum(right) / number,
-        usd=held.prices[voter],
+        usd=held.prices[voter] or 0.0,
         marginal=paired(whole, _weighted_scores(others), draws=DRAWS),
         only_right=alone / number,
     )

@@ -118,10 +118,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The lines of a panel. `models` are the columns."""
+    """The lines of a panel. `models` are the columns; `unpriced` those without a known price."""
 
     models: tuple[str, ...]
     lines: tuple[Line, ...]
+    unpriced: frozenset[int] = frozenset()
 
     def fold(self, name: Fold) -> Sheet:
         """The lines of one fold."""
@@ -139,6 +140,7 @@ class Sheet:
                 )
                 for line in self.lines
             ),
+            frozenset(at for at, each in enumerate(voters) if each in self.unpriced),
         )
 
     def swapped(self) -> Sheet:
@@ -161,11 +163,11 @@ class Sheet:
         ]
 
     @property
-    def prices(self) -> list[float]:
-        """What a call of each voter costs on average, in dollars."""
+    def prices(self) -> list[float | None]:
+        """What a call of each voter costs on average, in dollars; None where nobody knows."""
         number = max(1, len(self.lines))
         return [
-            sum(line.usd[voter] for line in self.lines) / number
+            None if voter in self.unpriced else sum(line.usd[voter] for line in self.lines) / number
             for voter in range(len(self.models))
         ]
 
@@ -177,11 +179,6 @@ class Sheet:
             for line in self.lines
         ])  # fmt: skip
 
-    def cheapest_first(self) -> list[int]:
-        """The voters by average price; of equal ones the earlier column first."""
-        prices = self.prices
-        return sorted(range(len(self.models)), key=lambda voter: prices[voter])
-
     def strongest_first(self) -> list[int]:
         """The voters by how often they were right; of equal ones the earlier column first."""
         right = self.right
@@ -191,8 +188,10 @@ class Sheet:
 def lay_out(questions: Iterable[RecordedQuestion], models: Sequence[str]) -> Sheet:
     """The sheet of a panel. A model that did not answer a question said nothing there."""
     lines = []
+    priced: set[int] = set()
     for question in questions:
         answers = [question.models.get(model) for model in models]
+        priced |= {at for at, each in enumerate(answers) if each and each.usd is not None}
         lines.append(
             Line(
                 id=question.id,
@@ -206,7 +205,8 @@ def lay_out(questions: Iterable[RecordedQuestion], models: Sequence[str]) -> She
                 usd=tuple((each.usd or 0.0) if each else 0.0 for each in answers),
             )
         )
-    return Sheet(tuple(models), tuple(lines))
+    unpriced = frozenset(range(len(models))) - priced
+    return Sheet(tuple(models), tuple(lines), unpriced)
 
 
 def voter_weights(cal: Sheet) -> list[float]:

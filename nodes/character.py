@@ -164,7 +164,7 @@ def _earlier(who: Character, state: CouncilState, council: Council) -> tuple[lis
     read: Sequence[Proposal] = ()
     if council.deliberation.mode == "sequential":
         read = selectors.proposals_at(state, turn.round, turn.layer)
-    if not read and turn.layer > 1:
+    if not read and turn.layer > 1 and not selectors.answers_unread(council):
         read = selectors.previous_layer(state, council)
         if council.deliberation.hears == "opposite":
             read = selectors.paired_proposal(who.name, read, council) or read

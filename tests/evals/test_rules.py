@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 
-from mom_council.benchmarks.cascade import cascade
 from mom_council.evals.rules import (
     WEIGHTED,
     Weigh,
@@ -184,22 +183,6 @@ def test_reported_confidence_is_calibrated() -> None:
     held = sheet.fold("eval").lines
     sure = sum(rule(x).confidence or 0.0 for x in held) / len(held)
     assert sure == pytest.approx(sum(rule(x).score(x) for x in held) / len(held), abs=0.03)
-
-
-def test_the_cascade_asks_the_strong_one_only_where_the_cheap_disagree() -> None:
-    sheet = made_sheet([0.8, 0.8, 0.8, 0.97], prices=[1e-4, 1e-4, 1e-4, 1e-2])
-    rule = cascade(sheet.fold("cal"), 3)
-    for line in sheet.lines:
-        decision = rule(line)
-        agreed = len(set(line.said[:3])) == 1
-        assert decision.asked == (3 if agreed else 4)
-        assert decision.answers == ((line.said[0],) if agreed else (line.said[3],))
-        assert decision.usd == pytest.approx(3e-4 if agreed else 1.03e-2)
-
-
-def test_silence_is_no_agreement() -> None:
-    sheet = made_sheet([0.8, 0.8, 0.8, 0.9], silent=1.0)
-    assert all(cascade(sheet, 3)(line).asked == 4 for line in sheet.lines)
 
 
 def test_a_panel_that_says_nothing_is_wrong_and_breaks_nothing() -> None:

@@ -122,3 +122,64 @@ async def test_the_replayed_graph_decides_as_the_rule_does(tmp_path: Path):
             right += next(vote.ok for vote in votes if vote.ans == best)
     assert found.system("council").accuracy.value == pytest.approx(right / 30)
     assert found.system("council").usd == pytest.approx(price / 30)
+
+
+def in_turn(stage: Stage, **rules: Any) -> Council:
+    """A cascade that asks the cheap ones as few at a time as can settle whether they agree."""
+    return cascade(stage, deliberation={"order": "price", "threshold": 0.98, **rules})
+
+
+async def test_nobody_is_asked_in_vain_where_an_order_is_set(stage: Stage):
+    answers(stage, "Answer: 24", "Answer: 7", "Answer: 24")
+    status = (await ask(in_turn(stage), "What is 17 + 25?"))["status"]
+    assert stage.calls_to("clara") == []  # two differ: three cannot agree any more
+    assert len(stage.calls_to("dmitri")) == 1
+    assert status.verdict.options[0].members == (STRONG,)
+
+
+async def test_where_an_order_is_set_agreement_still_spares_the_strong_one(stage: Stage):
+    answers(stage, "Answer: 42", "Answer: 42", "Answer: 42")
+    status = (await ask(in_turn(stage), "What is 17 + 25?"))["status"]
+    assert stage.calls_to("dmitri") == []
+    assert status.spoke == CHEAP
+
+
+async def test_who_cannot_change_the_agreement_is_not_asked(stage: Stage):
+    answers(stage, "Answer: 42", "Answer: 42", "Answer: 7")
+    status = (await ask(in_turn(stage, threshold=0.6), "What is 17 + 25?"))["status"]
+    assert stage.calls_to("clara") == []
+    assert stage.calls_to("dmitri") == []
+    assert status.verdict.options[0].answer == "42"
+
+
+async def test_a_strong_one_that_decides_does_not_read_the_others(stage: Stage):
+    answers(stage, "Answer: 24", "Answer: 24", "Answer: 7")
+    status = (await ask(in_turn(stage, escalation="decides"), "What is 17 + 25?"))["status"]
+    (call,) = stage.calls_to("dmitri")
+    assert others(call.body) == []
+    assert status.verdict.options[0].members == (STRONG,)
+
+
+async def test_a_strong_one_that_decides_and_states_nothing_leaves_it_to_the_cheap(stage: Stage):
+    answers(stage, "Answer: 24", "Answer: 24", "Answer: 7")
+    stage.model("dmitri", reply="I do not know.")
+    status = (await ask(in_turn(stage, escalation="decides"), "What is 17 + 25?"))["status"]
+    assert status.verdict.options[0].answer == "24"
+
+
+@pytest.mark.parametrize(("weight", "answer"), [(1.5, "24"), (2.5, "42")])
+async def test_a_strong_one_that_joins_is_counted_with_the_others(
+    stage: Stage, weight: float, answer: str
+):
+    answers(stage, "Answer: 24", "Answer: 24", "Answer: 7")
+    council = in_turn(stage, escalation="joins", weights="written")
+    seats = tuple(
+        who.model_copy(update={"weight": weight}) if who.name == STRONG else who
+        for who in council.characters
+    )
+    council = council.model_copy(update={"characters": seats})
+    status = (await ask(council, "What is 17 + 25?"))["status"]
+    (call,) = stage.calls_to("dmitri")
+    assert others(call.body) == []
+    assert status.verdict.options[0].answer == answer
+    assert {name for one in status.verdict.options for name in one.members} == {*CHEAP, STRONG}
