@@ -16,6 +16,7 @@
       ConsentError              money would be spent, and nobody said yes
       StorageError              threads, traces or settings cannot be kept where they should be
         ThreadBusyError         another process is at work on the thread
+        DamagedValueError       what is stored cannot be read back
 
 Each says what happened (`what`) and what to do about it (`cure`); its message is both, in one line.
 A message names its things with repr. Keys are taken out of both.
@@ -23,6 +24,7 @@ A message names its things with repr. Keys are taken out of both.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,9 @@ from mom_council.redaction import redact
 
 if TYPE_CHECKING:
     from mom_council.records import Absence, Attempt, Usage
+
+UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, EOFError, zlib.error)
+"""What reading a damaged value raises: bad JSON, bad UTF-8, a broken archive, a missing field."""
 
 
 class MixtureError(RuntimeError):
@@ -147,3 +152,7 @@ class StorageError(MixtureError):
 
 class ThreadBusyError(StorageError):
     """Another program, or another question here, writes the thread."""
+
+
+class DamagedValueError(StorageError):
+    """A stored value cannot be read back: cut short, overwritten, or of no known form."""

@@ -64,6 +64,23 @@ def cache_dir() -> Path:
     return data_dir() / "cache"
 
 
+def storage_limits() -> Path:
+    """The file in which the user says how long what is stored may stay; it need not exist.
+
+    Raises:
+        StorageError: it depends on a home that cannot be found.
+    """
+    return config_dir() / "storage.yaml"
+
+
+def has_storage_limits() -> bool:
+    """Whether the user has written that file."""
+    try:
+        return storage_limits().exists()
+    except (StorageError, OSError):
+        return False
+
+
 def ensure(folder: Path) -> Path:
     """Make `folder`, for its owner alone, where it is missing, and see that it can be written to.
 

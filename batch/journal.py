@@ -8,6 +8,7 @@ work there: it holds a lock that ends with it, however it ends.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -20,8 +21,12 @@ from pydantic import ValidationError
 
 from mom_council.batch.rows import RowOutcome
 from mom_council.councils.schema import Council
+from mom_council.databases import refuse_newer
 from mom_council.errors import StorageError
 from mom_council.records import Usage
+
+VERSION = 1
+"""Of the folder's files; version 0.1 wrote none, which means 1."""
 
 
 def lock_file(path: Path, wait: float = 0) -> sqlite3.Connection | None:
@@ -141,12 +146,15 @@ class Journal:
     def _is_of(self, job: dict[str, Any]) -> None:
         path = self.folder / "job.json"
         if not path.exists():
-            path.write_text(json.dumps({"job": job}), encoding="utf-8")
+            path.write_text(json.dumps({"version": VERSION, "job": job}), encoding="utf-8")
             return
         try:
-            same = json.loads(path.read_text("utf-8"))["job"] == job
+            begun = json.loads(path.read_text("utf-8"))
+            same = begun["job"] == job
+            version = int(begun.get("version", VERSION))
         except (ValueError, KeyError, TypeError):
-            same = False
+            same, version = False, VERSION
+        refuse_newer(str(self.folder), version, VERSION)
         if not same:
             raise StorageError(
                 f"{self.folder} holds a batch of other questions or of another council",
@@ -159,13 +167,11 @@ class Journal:
         whole = 0
         with self._path.open("rb") as file:
             for line in file:
-                try:
-                    outcome = RowOutcome.model_validate_json(line)
-                except ValidationError:
-                    break
                 if not line.endswith(b"\n"):
                     break
-                self._count(outcome, whole)
+                # A damaged line is of a row that is asked for again; those after it are good.
+                with contextlib.suppress(ValidationError):
+                    self._count(RowOutcome.model_validate_json(line), whole)
                 whole += len(line)
         if whole < self._path.stat().st_size:
             # Killed while it wrote this line: the row's answer is still in its thread.

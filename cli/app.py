@@ -32,7 +32,7 @@ SECTIONS = {
     ),
     "Serve": ("serve", "mcp"),
     "Measure": ("pays", "eval", "record", "revote", "audit", "keeps", "weights"),
-    "What is kept": ("threads", "trace", "cache"),
+    "What is kept": ("threads", "trace", "cache", "storage"),
 }
 """Of `mom` itself. A command that stands in none of them is listed under `Commands`."""
 
@@ -184,6 +184,7 @@ def register() -> None:
         pays,
         probe,
         serve,
+        storage,
         stored,
         trust,
         weights,
@@ -202,6 +203,7 @@ def register() -> None:
     app.add_typer(extensions.app, name="extensions", cls=Listed)
     app.add_typer(stored.traces_app, name="trace", cls=Listed)
     app.add_typer(stored.cache_app, name="cache", cls=Listed)
+    app.add_typer(storage.app, name="storage", cls=Listed)
     app.command("models")(models.models)
     app.command("use")(models.use)
     app.command("init")(models.init)

@@ -166,7 +166,7 @@ class Session:
         from mom_council.runs.discovery import choose_council, cost_notice, unread_notice
 
         failure.tell_warnings()
-        saver = await self._stack.enter_async_context(open_runs(place(self._db)))
+        saver = await self._stack.enter_async_context(open_runs(place(self._db), prunes=True))
         if self._newest:
             await self._go_on_with_newest(saver)
         before = await self._last_question(saver)

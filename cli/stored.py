@@ -43,7 +43,7 @@ def print_threads(
     """List the threads, newest first."""
     from mom_council.runs.threads import list_threads
 
-    found = _with_store(db, lambda saver: list_threads(saver, limit))
+    found = with_store(db, lambda saver: list_threads(saver, limit))
     if not found:
         print('There are no threads yet; mom ask "..." begins one.')
     for one in found:
@@ -58,7 +58,7 @@ def print_thread(thread: Named, db: Database = None) -> None:
     from mom_council.runs.threads import show_thread
 
     name = thread_named(thread)
-    view = _with_store(db, lambda saver: show_thread(saver, name))
+    view = with_store(db, lambda saver: show_thread(saver, name))
     if view is None:
         raise no_thread(name)
     for message in view.messages:
@@ -144,12 +144,17 @@ def forget_thread(
         if not typer.confirm(f"Forget thread {name!r} for good?"):
             print("It is kept.")
             raise typer.Exit(exits.FAILED)
-    if not _with_store(db, lambda saver: delete_thread(saver, name)):
+    if not with_store(db, lambda saver: delete_thread(saver, name)):
         raise no_thread(name)
     print(f"Thread {name!r} is gone.")
 
 
-def _with_store(db: str | None, work: Callable[[BaseCheckpointSaver[Any]], Awaitable[T]]) -> T:
+def with_store(db: str | None, work: Callable[[BaseCheckpointSaver[Any]], Awaitable[T]]) -> T:
+    """Open the store of threads, and do something with it.
+
+    Raises:
+        StorageError: it cannot be opened, or what is done with it fails.
+    """
     import asyncio
 
     from mom_council.runs.checkpoints import open_checkpointer

@@ -261,6 +261,8 @@ def revoke(named: str) -> list[TrustRecord]:
 
 
 _SHORTEST_DIGEST = 8
+_VERSION = 1
+"""Of a stored decision; a file without one is of version 1."""
 
 
 # -- .env files -----------------------------------------------------------------------------------
@@ -339,7 +341,7 @@ def _decide(review: Review, *, accepted: bool, allowed_keys: list[str]) -> Trust
     try:
         with draft.open("x", encoding="utf-8") as opened:
             draft.chmod(0o600)
-            opened.write(json.dumps(asdict(record), indent=1))
+            opened.write(json.dumps({"version": _VERSION, **asdict(record)}, indent=1))
         draft.replace(file)
     except OSError as error:
         draft.unlink(missing_ok=True)
@@ -353,7 +355,10 @@ def _decide(review: Review, *, accepted: bool, allowed_keys: list[str]) -> Trust
 def _read_record(file: Path) -> TrustRecord | None:
     """A stored decision; None where there is none that can be read."""
     try:
-        record = TrustRecord(**json.loads(file.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
+        stored = json.loads(file.read_text("utf-8"))
+        if stored.pop("version", _VERSION) > _VERSION:  # nobody here knows what was accepted
+            return None
+        record = TrustRecord(**stored)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
     return record if record.digest == file.stem else None

@@ -10,18 +10,23 @@ A council as the YAML that somebody would have written: no defaults, short thing
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Hashable, Iterator, Mapping
+from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from mom_council.councils.refusals import Path, Problem
+from mom_council.councils.refusals import Path, Problem, in_words, refusal
 from mom_council.councils.schema import Council, Section
 from mom_council.errors import CouncilError
 from mom_council.redaction import quote
+
+S = TypeVar("S")
 
 # Far beyond any council, and far below what would hold up the reader.
 MOST_CHARACTERS = 1_000_000
@@ -134,6 +139,38 @@ def read_yaml(text: str, origin: str) -> Any:
         line = text.count("\n", 0, error.position) + 1
         unprintable = f"line {line}: holds a character that YAML does not allow"
         raise CouncilError(f"{origin}: {unprintable}", cure="retype the line") from None
+
+
+def read_settings(path: FilePath, shape: TypeAdapter[S], about: str, root: type[Section]) -> S:
+    """Read a file of settings that the user wrote, other than a council.
+
+    Args:
+        path: the file.
+        shape: what it must hold.
+        about: what that is, after "a mapping of", for its refusal.
+        root: the section whose keys a wrong key is compared with.
+
+    Raises:
+        CouncilError: it cannot be read, or holds something else; each line names a place.
+    """
+    try:
+        if not path.is_file():
+            raise CouncilError(f"{path}: is no regular file", cure="write the settings to one")
+        with path.open("rb") as file:
+            text = file.read(MOST_CHARACTERS + 1).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "is not UTF-8"
+        raise CouncilError(f"{quote(str(path))}: cannot be read ({reason})") from None
+    values = read_yaml(text, str(path))
+    if not isinstance(values, Mapping):
+        raise CouncilError(f"{path}: is no mapping of {about}", cure="the documentation shows one")
+    problems, plain = as_plain(values)
+    if problems:
+        raise refusal(str(path), problems)
+    try:
+        return shape.validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        raise refusal(str(path), in_words(error, root)) from None
 
 
 class _Loader(yaml.SafeLoader):

@@ -11,9 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mom_council.councils.schema import Council
+from mom_council.databases import refuse_newer
 from mom_council.errors import StorageError
 from mom_council.records import Usage
 
+VERSION = 1
+"""Of the file's form; version 0.1 wrote none, which means 1."""
 COUNCIL, SELF, MAJORITY, ORACLE = "council", "self", "majority", "oracle"
 
 
@@ -64,7 +67,7 @@ class EvalJournal:
         if self._path.exists() and self._path.stat().st_size:
             self._read(head)
         else:
-            self._write([json.dumps(head)])
+            self._write([json.dumps({"version": VERSION, **head})])
 
     def add(self, rows: Iterable[EvalRow]) -> None:
         """Keep rows; on disk before this returns."""
@@ -87,7 +90,9 @@ class EvalJournal:
             # At line feeds alone: an answer may hold U+2028 or U+0085, which are no ends of rows.
             text = self._path.read_text(encoding="utf-8")
             first, *lines = text.removesuffix("\n").split("\n")
-            if json.loads(first) != head:
+            begun = json.loads(first)
+            refuse_newer(str(self._path), int(begun.pop("version", VERSION)), VERSION)
+            if begun != head:
                 raise StorageError(
                     (
                         f"{str(self._path)!r} holds an evaluation of another council, or under "
@@ -105,7 +110,7 @@ class EvalJournal:
                         break
                     raise
                 self.rows[row.system, row.case] = row
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise StorageError(
                 f"{str(self._path)!r} cannot be gone on with ({type(error).__name__})",
                 cure="name another file, or delete it",

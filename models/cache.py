@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError
 
 from mom_council.councils.schema import Cache, Model
+from mom_council.databases import layout_version
 from mom_council.errors import StorageError
 from mom_council.paths import cache_dir, ensure
 from mom_council.records import Record
@@ -48,6 +49,9 @@ _TABLE = (
     "CREATE TABLE answers (request TEXT PRIMARY KEY, model TEXT NOT NULL, created REAL NOT NULL, "
     "expires REAL NOT NULL, answer TEXT NOT NULL, seal TEXT NOT NULL)"  # the row's checksum
 )
+FILE = "answers.db"
+DATED = (("answers", "created"),)
+_LAYOUT_VERSION = 1  # a file of version 0.1 says 0, and has the same layout
 _INDEX = "CREATE INDEX age ON answers (created)"
 _PATIENCE = 1.0
 """Seconds that a locked file is waited for."""
@@ -77,7 +81,7 @@ class CacheFile:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.file = folder / "answers.db"
+        self.file = folder / FILE
         self._old_key = folder / "answers.key"
 
     def find(self, request: str, ttl: float) -> str | None:
@@ -88,7 +92,7 @@ class CacheFile:
         """
         if not self.file.exists():
             return None
-        with self._open() as db:
+        with self.open() as db:
             row = db.execute(
                 "SELECT model, created, expires, answer, seal FROM answers WHERE request = ?",
                 (request,),
@@ -114,7 +118,7 @@ class CacheFile:
         ensure(self.folder)
         now = time.time()
         row = (request, model, now, now + ttl, answer)
-        with _writing, self._open() as db:
+        with _writing, self.open() as db:
             db.execute("BEGIN IMMEDIATE")
             db.execute("DELETE FROM answers WHERE expires < ?", (now,))
             db.execute(
@@ -140,7 +144,7 @@ class CacheFile:
         """
         if not self.file.exists():
             return CacheStats(path=str(self.file))
-        with self._open() as db:
+        with self.open() as db:
             count, oldest = db.execute("SELECT count(*), min(created) FROM answers").fetchone()
             late = "SELECT count(*) FROM answers WHERE expires < ?"
             expired = db.execute(late, (time.time(),)).fetchone()[0]
@@ -155,6 +159,25 @@ class CacheFile:
             expired=expired,
         )
 
+    def damaged(self, *, delete: bool = False) -> list[str]:
+        """The requests whose answers are not as they were written; deleted where that is asked for.
+
+        Raises:
+            TamperedError: the file is not ours.
+        """
+        with _writing, self.open() as db:
+            rows = db.execute(
+                "SELECT rowid, request, seal, model, created, expires, answer FROM answers"
+            ).fetchall()
+            damaged = [
+                (number, str(request))
+                for number, request, seal, *answer in rows
+                if seal != _checksum(request, *answer)
+            ]
+            if delete:
+                db.executemany("DELETE FROM answers WHERE rowid = ?", [(n,) for n, _ in damaged])
+        return [request for _, request in damaged]
+
     def clear(self) -> int:
         """Forget every answer, file included; returns how many bytes are free again."""
         freed = 0
@@ -166,7 +189,13 @@ class CacheFile:
         return freed
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def open(self) -> Iterator[sqlite3.Connection]:
+        """The file, where it is ours.
+
+        Raises:
+            TamperedError: it is not, or is damaged.
+            sqlite3.Error: it is locked, or the disk fails.
+        """
         if not self.file.exists():
             # Before SQLite makes it: for its owner alone.
             os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))
@@ -193,8 +222,11 @@ class CacheFile:
             if not _laid_out(db):  # nobody else was quicker
                 db.execute(_TABLE)
                 db.execute(_INDEX)
+                db.execute(f"PRAGMA user_version = {_LAYOUT_VERSION}")
             db.execute("COMMIT")
             layout = _laid_out(db)
+        if layout_version(db) > _LAYOUT_VERSION:
+            raise TamperedError(f"{str(self.file)!r} was written by a newer version of mom")
         if layout != {_TABLE, _INDEX}:
             raise TamperedError(f"{str(self.file)!r} holds what was not laid down by us")
         if self._old_key.exists():
@@ -334,19 +366,30 @@ class AnswerCache:
             _log.warning("the cache is not used, and the model is asked: %s; %s", message, cure)
 
 
+@contextmanager
+def cache_errors() -> Iterator[CacheFile]:
+    """The cache's file, for a person who asks about it.
+
+    Raises:
+        StorageError: it cannot be read; with the way out.
+    """
+    file = CacheFile(cache_dir())
+    try:
+        yield file
+    except (OSError, sqlite3.Error) as error:
+        raise StorageError(f"{str(file.file)!r} cannot be read: {error}") from None
+    except TamperedError as error:
+        raise StorageError(f"{error}; `mom cache clear` begins a new one") from None
+
+
 def stats() -> CacheStats:
     """Count what the cache holds.
 
     Raises:
         StorageError: it cannot be read.
     """
-    file = CacheFile(cache_dir())
-    try:
+    with cache_errors() as file:
         return file.stats()
-    except (OSError, sqlite3.Error) as error:
-        raise StorageError(f"{str(file.file)!r} cannot be read: {error}") from None
-    except TamperedError as error:
-        raise StorageError(f"{error}; `mom cache clear` begins a new one") from None
 
 
 def clear() -> int:

@@ -59,6 +59,8 @@ class _Read(NamedTuple):
     found: dict[str, Capabilities]
 
 
+_VERSION = 1
+"""Of the file; no model is called `version`, as each name begins with its provider."""
 _EVERY = 5.0
 """Seconds after which the file is looked at again."""
 
@@ -95,7 +97,7 @@ def save_capabilities(spec: Model, abilities: Capabilities) -> Path:
     written = {name: one.model_dump(exclude_none=True) for name, one in sorted(entries.items())}
     try:
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
-            json.dump(written, file, indent=1)
+            json.dump({"version": _VERSION, **written}, file, indent=1)
         os.replace(file.name, folder / FILE)  # noqa: PTH105 - whole or not at all
     except OSError as error:
         raise StorageError(

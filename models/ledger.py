@@ -10,11 +10,10 @@ the data folder.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -23,6 +22,7 @@ from pydantic import ValidationError
 from mom_council import paths
 from mom_council.councils.recording import Fold, RecordedQuestion, RecordingError, load_recording
 from mom_council.councils.schema import Model
+from mom_council.databases import DatabaseLayout, open_database
 from mom_council.errors import StorageError
 from mom_council.vendors import vendor_of
 from mom_council.voting.agreement import (
@@ -40,9 +40,8 @@ from mom_council.voting.weights import log_odds
 Source = Literal["gold", "check", "thumb"]
 """gold: compared with the right answer; check: its code ran; thumb: a person said so."""
 
-_FILE = "ledger.db"
+FILE = "ledger.db"
 _DAY = 86_400.0
-_BUSY_SECONDS = 5.0
 _TABLE = """
 CREATE TABLE IF NOT EXISTS outcomes (
     model TEXT NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, origin TEXT NOT NULL,
@@ -58,6 +57,12 @@ CREATE TABLE IF NOT EXISTS agreement (
     at REAL NOT NULL, PRIMARY KEY (kind, panel, pattern)
 ) STRICT;
 """
+LAYOUT = DatabaseLayout(
+    "the ledger",
+    (_TABLE,),
+    cure="move the file away, or fit it anew with `mom weights fit`",
+    dated=(("outcomes", "at"), ("fits", "at"), ("agreement", "at")),
+)
 ANY_PANEL = ""
 
 
@@ -217,17 +222,16 @@ class Ledger:
                 "SELECT kind, pattern, times, at FROM agreement WHERE panel = ?",
                 (_panel_key(models),),
             ).fetchall()
-        order = sorted(range(len(models)), key=lambda place: models[place])
-        rows: dict[str, dict[Row, float]] = {}
-        for sort, pattern, times, since in stored:
-            found = json.loads(pattern)
-            row: list[int | None] = [None] * len(models)
-            for place, answer in zip(order, found, strict=True):
-                row[place] = answer
-            for name in {sort, ""}:
-                of_kind = rows.setdefault(name, {})
-                left = self._left(times, since, at)
-                of_kind[tuple(row)] = of_kind.get(tuple(row), 0.0) + left
+            order = sorted(range(len(models)), key=lambda place: models[place])
+            rows: dict[str, dict[Row, float]] = {}
+            for sort, pattern, times, since in stored:
+                row: list[int | None] = [None] * len(models)
+                for place, answer in zip(order, json.loads(pattern), strict=True):
+                    row[place] = answer
+                for name in {sort, ""}:
+                    of_kind = rows.setdefault(name, {})
+                    left = self._left(times, since, at)
+                    of_kind[tuple(row)] = of_kind.get(tuple(row), 0.0) + left
         of_kind = rows.get(kind, {})
         return of_kind if sum(of_kind.values()) >= LEAST else rows.get("", {})
 
@@ -293,6 +297,27 @@ class Ledger:
         """Everything that was fitted, the newest first."""
         return [one for _, one in self._fits()]
 
+    def damaged(self, *, delete: bool = False) -> list[str]:
+        """Fits and patterns that cannot be read; deleted where that is asked for."""
+        damaged: list[tuple[str, int, str]] = []
+        if not self._there():
+            return []
+        with self._open(write=delete) as db:
+            for number, kind, text in db.execute("SELECT rowid, kind, fitted FROM fits"):
+                try:
+                    Fitted.model_validate_json(text)
+                except ValidationError:
+                    damaged.append(("fits", number, f"fit of {kind!r}"))
+            for number, kind, text in db.execute("SELECT rowid, kind, pattern FROM agreement"):
+                try:
+                    json.loads(text)
+                except ValueError:
+                    damaged.append(("agreement", number, f"agreement on {kind!r}"))
+            if delete:
+                for table, number, _ in damaged:
+                    db.execute(f"DELETE FROM {table} WHERE rowid = ?", (number,))  # noqa: S608
+        return [name for *_, name in damaged]
+
     def _fits(self) -> list[tuple[str, Fitted]]:
         if not self._there():
             return []
@@ -306,7 +331,7 @@ class Ledger:
                     f"the ledger in {str(self._folder)!r} holds a fit that cannot be read "
                     f"({error.error_count()} faults)"
                 ),
-                cure="`mom weights fit` makes it anew",
+                cure="`mom weights fit` makes it anew, and `mom storage check --repair` deletes it",
             ) from None
 
     def trust(self, members: Mapping[str, Model], panel: tuple[str, ...], kind: str = "") -> Trust:
@@ -368,7 +393,7 @@ class Ledger:
         return tuple(sorted(found))
 
     def _there(self) -> bool:
-        return (self._folder / _FILE).is_file()
+        return (self._folder / FILE).is_file()
 
     def _left(self, times: float, since: float, at: float) -> float:
         return Outcomes(times).faded(max(0.0, at - since) / _DAY, self._half_life).right
@@ -377,22 +402,8 @@ class Ledger:
         right, wrong, kept_at = outcomes
         return Outcomes(right, wrong).faded(max(0.0, at - kept_at) / _DAY, self._half_life)
 
-    @contextmanager
-    def _open(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        path = paths.ensure(self._folder) / _FILE
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as db, db:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.executescript(_TABLE)
-                if write:
-                    db.execute("BEGIN IMMEDIATE")
-                yield db
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(
-                f"the ledger in {str(path)!r}: {' '.join(str(error).split())}",
-                cure="move the file away, or fit it anew with `mom weights fit`",
-            ) from error
+    def _open(self, *, write: bool = True) -> AbstractContextManager[sqlite3.Connection]:
+        return open_database(self._folder / FILE, LAYOUT, write=write)
 
 
 def kind_of(question: RecordedQuestion) -> str:

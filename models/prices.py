@@ -16,7 +16,6 @@ a pattern, and of patterns the first. What is in neither is unknown, which is no
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -26,11 +25,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from mom_council.councils.refusals import in_words, refusal
-from mom_council.councils.schema import Model, Price
-from mom_council.councils.yaml import MOST_CHARACTERS, as_plain, read_yaml
+from mom_council.councils.schema import Council, Model, Price
+from mom_council.councils.yaml import read_settings
 from mom_council.errors import CouncilError, StorageError
 from mom_council.paths import CONFIG_VARIABLE, config_dir
 from mom_council.records import Usage
@@ -82,25 +80,9 @@ def read_prices(path: Path) -> Prices:
     Raises:
         CouncilError: it cannot be read, or holds something else; each line names a place.
     """
-    try:
-        if not path.is_file():
-            raise CouncilError(f"{path}: is no regular file", cure="write the prices to one")
-        with path.open("rb") as file:
-            text = file.read(MOST_CHARACTERS + 1).decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8"
-        raise CouncilError(f"{quote(str(path))}: cannot be read ({reason})") from None
-    values = read_yaml(text, str(path))
-    if not isinstance(values, Mapping):
-        says = "is no mapping of providers or addresses to models and their prices"
-        raise CouncilError(f"{path}: {says}", cure="see `docs/models.md`")
-    problems, plain = as_plain(values)
-    if problems:
-        raise refusal(str(path), problems)
-    try:
-        table = _SHAPE.validate_json(json.dumps(plain), strict=True)
-    except ValidationError as error:
-        raise refusal(str(path), in_words(error)) from None
+    table = read_settings(
+        path, _SHAPE, "providers or addresses to models and their prices", Council
+    )
     return {whose.rstrip("/"): models for whose, models in table.items()}
 
 

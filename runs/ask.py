@@ -47,7 +47,7 @@ from mom_council.graph.council import compile_council
 from mom_council.models.clients import close_loop_resources
 from mom_council.models.images import is_picture
 from mom_council.models.tool_offer import tool_calls_in
-from mom_council.runs.checkpoints import MEMORY, open_checkpointer
+from mom_council.runs.checkpoints import MEMORY, open_checkpointer, open_pruned_store
 from mom_council.runs.follow import awake, follow, is_open, ready, settings_to_keep
 from mom_council.runs.leases import ThreadLease
 from mom_council.runs.words import waiting_for
@@ -83,18 +83,22 @@ class People(Protocol):
 
 
 @asynccontextmanager
-async def open_runs(place: str | None = MEMORY) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+async def open_runs(
+    place: str | None = MEMORY, *, prunes: bool = False
+) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     """Everything around the runs of one door: LangSmith, the store, the models' connections.
 
     Args:
         place: where threads are kept, as `open_checkpointer` takes it.
+        prunes: whether old data is deleted meanwhile, where the user has set limits.
 
     Raises:
         StorageError: threads cannot be kept there.
     """
     await asyncio.to_thread(settle_langsmith, os.environ)
     try:
-        async with open_checkpointer(place) as saver:
+        opened = open_pruned_store(place) if prunes else open_checkpointer(place)
+        async with opened as saver:
             yield saver
     finally:
         await close_loop_resources()

@@ -29,18 +29,27 @@ from langgraph.checkpoint.base import (
 )
 
 from mom_council import paths, records
+from mom_council.databases import refuse_newer
 from mom_council.deliberation import state
-from mom_council.errors import ProviderNotInstalledError, StorageError
+from mom_council.errors import (
+    UNREADABLE,
+    DamagedValueError,
+    ProviderNotInstalledError,
+    StorageError,
+)
 from mom_council.seams.langgraph import PackedSerializer
 from mom_council.seams.stores import (
+    LAYOUT_TABLE,
     LEASE_TABLE,
     POSTGRES_PRUNE,
     POSTGRES_THREADS,
     POSTGRES_TURNS_INDEX,
+    READ_LAYOUT,
     READ_LEASE,
     RELEASE_LEASE,
     RENEW_LEASE,
     TAKE_LEASE,
+    WRITE_LAYOUT,
     GroupedSqliteSaver,
     LeaseRow,
     PrunedMemorySaver,
@@ -53,6 +62,9 @@ if TYPE_CHECKING:
 
 
 MEMORY: Final = "memory:"
+LAYOUT_VERSION: Final = 1
+"""Of our tables and of the bytes of values. Version 0.1 wrote none, which is read as 0: the same
+values, without leases."""
 # Rows of 1 to 2 kB waste a quarter of a page of 4 kB, and a tenth of this one.
 _PAGE_BYTES = 8192
 _POOL = 10  # connections: enough for 100 conversations, whose writes are short
@@ -117,6 +129,26 @@ def storage_errors(place: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def thread_errors(place: str, config: RunnableConfig | None) -> Iterator[None]:
+    """`storage_errors`, and what reading a damaged value raises, with the thread's name.
+
+    Raises:
+        StorageError: as there.
+        DamagedValueError: what is stored of the thread cannot be read.
+    """
+    try:
+        with storage_errors(place):
+            yield
+    except (DamagedValueError, *UNREADABLE) as error:
+        thread = config["configurable"]["thread_id"] if config else ""
+        cause = error.__cause__ if isinstance(error, DamagedValueError) else error
+        raise DamagedValueError(
+            f"thread {thread!r} in {place!r} is damaged ({type(cause or error).__name__})",
+            cure="`mom storage check --repair` goes back to its last state that can be read",
+        ) from error
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
@@ -128,14 +160,14 @@ class StorageErrorsMixin(BaseCheckpointSaver[Any]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """One checkpoint, the newest where the config names none."""
-        with storage_errors(self.place):
+        with thread_errors(self.place, config):
             return await super().aget_tuple(config)
 
     async def alist(
         self, config: RunnableConfig | None, **kwargs: Any
     ) -> AsyncIterator[CheckpointTuple]:
         """Checkpoints, newest first."""
-        with storage_errors(self.place):
+        with thread_errors(self.place, config):
             async for found in super().alist(config, **kwargs):
                 yield found
 
@@ -170,7 +202,7 @@ class StorageErrorsMixin(BaseCheckpointSaver[Any]):
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """What delta channels are rebuilt from."""
-        with storage_errors(self.place):
+        with thread_errors(self.place, config):
             return await super().aget_delta_channel_history(config=config, channels=channels)
 
 
@@ -196,6 +228,27 @@ async def open_checkpointer(
             yield saver
     else:
         async with _open_sqlite(_sqlite_path(url), busy_seconds) as saver:
+            yield saver
+
+
+@asynccontextmanager
+async def open_pruned_store(url: str | None = None) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+    """Open the place where threads are kept; while it is open, old data is deleted there.
+
+    Only where the user has said in `storage.yaml` what may go: see `runs.storage`.
+
+    Raises:
+        StorageError: as `open_checkpointer`.
+        CouncilError: `storage.yaml` is wrong.
+        ProviderNotInstalledError: PostgreSQL's packages are not installed.
+    """
+    async with open_checkpointer(url) as saver:
+        if url == MEMORY or not paths.has_storage_limits():
+            yield saver
+            return
+        from mom_council.runs.storage import automatic_pruning
+
+        async with automatic_pruning(saver):
             yield saver
 
 
@@ -234,6 +287,11 @@ class _SqliteSaver(StorageErrorsMixin, GroupedSqliteSaver):
         with storage_errors(self.place):
             return await super().take_lease(thread, holder, seen)
 
+    async def read_lease(self, thread: str) -> LeaseRow | None:
+        """Who holds a thread, or held it last."""
+        with storage_errors(self.place):
+            return await super().read_lease(thread)
+
     async def renew_lease(self, thread: str, token: int) -> bool:
         """Say that its holder lives; False where it is another's."""
         with storage_errors(self.place):
@@ -256,11 +314,17 @@ async def _open_sqlite(path: Path, busy_seconds: float) -> AsyncIterator[BaseChe
     async with aiosqlite.connect(path, timeout=busy_seconds) as conn:
         saver = _SqliteSaver(conn, serde=thread_serializer())
         saver.place = str(path)
+        # A damaged value that reads as text is found where it is read as bytes.
+        conn.text_factory = lambda stored: stored.decode("utf-8", "replace")
         with storage_errors(saver.place):
             await conn.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             # With a write-ahead log NORMAL never corrupts; a power cut may cost the last step.
             await conn.execute("PRAGMA synchronous = NORMAL")
+            [[version]] = await conn.execute_fetchall("PRAGMA user_version")
+            refuse_newer(saver.place, version, LAYOUT_VERSION)
             await saver.setup()
+            if version < LAYOUT_VERSION:
+                await conn.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
             # A file that another program holds is found out now, before a model was paid.
             await conn.execute("BEGIN IMMEDIATE")
             await conn.rollback()
@@ -325,6 +389,13 @@ class _PostgresParts(StorageErrorsMixin):
         if is_mine:
             self._tokens[thread] = lease.token
         return lease
+
+    async def read_lease(self, thread: str) -> LeaseRow | None:
+        """Who holds a thread, or held it last."""
+        with storage_errors(self.place):
+            async with self.conn.connection() as conn:
+                row = await (await conn.execute(to_postgres(READ_LEASE), (thread,))).fetchone()
+        return None if row is None else LeaseRow(**row)
 
     async def renew_lease(self, thread: str, token: int) -> bool:
         """Say that its holder lives; False where it is another's."""
@@ -397,6 +468,11 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
                 await saver.setup()
                 await first.execute(POSTGRES_TURNS_INDEX)
                 await first.execute(LEASE_TABLE)
+                await first.execute(LAYOUT_TABLE)
+                row = await (await first.execute(READ_LAYOUT)).fetchone()
+                refuse_newer(place, row["version"] if row else 0, LAYOUT_VERSION)
+                if row is None:
+                    await first.execute(WRITE_LAYOUT, (LAYOUT_VERSION,))
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
         url,
         kwargs=how,

@@ -80,6 +80,19 @@ class ThreadLease:
             self._since = time.monotonic() - PATIENCE
         return _in_one_line(self._thread, row)
 
+    async def holder(self) -> str:
+        """In one line who holds it and lives, without taking it; empty where it is free.
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        if self._saver is None:
+            return ""
+        row = await self._saver.read_lease(self._thread)
+        if row is None or not row.holder or _is_dead(row.holder):
+            return ""
+        return _in_one_line(self._thread, row)
+
     @property
     def _is_mine(self) -> bool:
         return self._row is not None and self._row.is_mine

@@ -7,6 +7,8 @@ gone. Listing costs two small reads a thread, however long the threads are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,16 +23,16 @@ from pydantic import Field
 
 from mom_council.deliberation.pauses import is_pause
 from mom_council.deliberation.state import CouncilState
-from mom_council.errors import StorageError
+from mom_council.errors import UNREADABLE, DamagedValueError, StorageError, ThreadBusyError
 from mom_council.models.images import delete_pictures
 from mom_council.records import Record, Status
 from mom_council.runs.leases import ThreadLease
 from mom_council.seams.langgraph import messages_delta_reducer, read_outline
-from mom_council.seams.stores import ThreadOutline
+from mom_council.seams.stores import ThreadOutline, time_of
 
-ThreadState = Literal["answered", "interrupted", "failed"]
+ThreadState = Literal["answered", "interrupted", "failed", "damaged"]
 """answered: its last run came to its end; interrupted: it stopped on the way and can be resumed;
-failed: a node raised, and it can be resumed too."""
+failed: a node raised, and it can be resumed too; damaged: what is stored of it cannot be read."""
 
 LONGEST_NAME = 128
 _LONGEST_TITLE = 72
@@ -87,7 +89,8 @@ async def list_threads(
     """
     most = _ALL if limit is None else limit
     if hasattr(saver, "thread_outlines"):
-        return [await _outlined(saver, one) async for one in saver.thread_outlines(most)]
+        outlines = [one async for one in saver.thread_outlines(most)]
+        return [await _outlined(saver, one) for one in outlines]
     rows = await _rows(saver, most)
     found = [await _summary(saver, *row) for row in rows]
     return [summary for summary in found if summary is not None]
@@ -148,20 +151,37 @@ def _ended_with(values: Mapping[str, Any], answer: str) -> bool:
     return bool(messages) and messages[-1].id == answer
 
 
-async def delete_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> bool:
+async def delete_thread(
+    saver: BaseCheckpointSaver[Any], thread_id: str, *, unless_used_since: datetime | None = None
+) -> bool:
     """Forget a thread for good, with the pictures drawn in it; False where there is none.
 
+    Args:
+        saver: where it is kept.
+        thread_id: its name.
+        unless_used_since: it is kept where its newest checkpoint is younger than that.
+
     Raises:
-        ThreadBusyError: somebody is answering in it.
+        ThreadBusyError: somebody is answering in it, or has used it since.
         StorageError: the name cannot be one, or the thread cannot be deleted.
     """
-    latest = await saver.aget_tuple(_config(valid_thread(thread_id)))
-    if latest is None:
-        return False
+    config = _config(valid_thread(thread_id))
+    try:
+        if await saver.aget_tuple(config) is None:
+            return False
+    except DamagedValueError:
+        pass  # it can be forgotten all the same
     async with ThreadLease(saver, thread_id, wait=0):
-        for message in await _messages(saver, latest):
-            if isinstance(message, AIMessage):
-                await asyncio.to_thread(delete_pictures, message.content)
+        with contextlib.suppress(DamagedValueError):
+            latest = await saver.aget_tuple(config)
+            if latest is None:
+                return False
+            used = time_of(latest.config["configurable"]["checkpoint_id"])
+            if unless_used_since is not None and used > unless_used_since:
+                raise ThreadBusyError(f"thread {thread_id!r} was used meanwhile")
+            for message in await _messages(saver, latest):
+                if isinstance(message, AIMessage):
+                    await asyncio.to_thread(delete_pictures, message.content)
         await saver.adelete_thread(thread_id)
     return True
 
@@ -201,7 +221,15 @@ async def _beginning(
 
 async def _outlined(saver: BaseCheckpointSaver[Any], outline: ThreadOutline) -> ThreadSummary:
     """The line of a thread from its outline."""
-    latest = outline.latest
+    try:
+        return await _line_of(saver, outline)
+    except (DamagedValueError, *UNREADABLE):
+        return _damaged_line(outline.thread, outline.turns, outline.latest_id)
+
+
+async def _line_of(saver: BaseCheckpointSaver[Any], outline: ThreadOutline) -> ThreadSummary:
+    latest = read_outline(*outline.latest)
+    metadata = json.loads(outline.metadata)
     state = _state_of(latest)
     if outline.is_stopped and (newest := await saver.aget_tuple(_config(outline.thread))):
         state = _state(newest)
@@ -217,18 +245,25 @@ async def _outlined(saver: BaseCheckpointSaver[Any], outline: ThreadOutline) -> 
         turns=outline.turns,
         updated=datetime.fromisoformat(latest["ts"]).astimezone(UTC),
         state=state,
-        council=council or outline.metadata.get("council") or "",
+        council=council or metadata.get("council") or "",
     )
 
 
 async def _summary(
     saver: BaseCheckpointSaver[Any], thread: str, turns: int, first: str, latest: str
 ) -> ThreadSummary | None:
-    opening = await saver.aget_tuple(_config(thread, first))
-    newest = await saver.aget_tuple(_config(thread, latest))
-    if opening is None or newest is None:  # deleted while we read
-        return None
-    return _summed(thread, turns, opening, newest)
+    try:
+        opening = await saver.aget_tuple(_config(thread, first))
+        newest = await saver.aget_tuple(_config(thread, latest))
+        if opening is None or newest is None:  # deleted while we read
+            return None
+        return _summed(thread, turns, opening, newest)
+    except (DamagedValueError, *UNREADABLE):
+        return _damaged_line(thread, turns, latest)
+
+
+def _damaged_line(thread: str, turns: int, latest: str) -> ThreadSummary:
+    return ThreadSummary(id=thread, title="", turns=turns, updated=time_of(latest), state="damaged")
 
 
 def _summed(

@@ -22,7 +22,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -54,6 +55,8 @@ from langgraph.graph.message import _messages_delta_reducer as messages_delta_re
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, TypeAdapter
+
+from mom_council.errors import UNREADABLE, DamagedValueError
 
 __all__ = [
     "CALL_CHANNEL",
@@ -362,23 +365,48 @@ class PackedSerializer(JsonPlusSerializer):
         return (kind + _PACKED, packed) if len(packed) < len(plain) else (kind, plain)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """Read what `dumps_typed` wrote, and what other savers of LangGraph wrote before."""
+        """Read what `dumps_typed` wrote, and what other savers of LangGraph wrote before.
+
+        Raises:
+            DamagedValueError: it cannot be read.
+        """
         kind, stored = data
-        if kind.endswith(_PACKED):
-            kind = kind.removesuffix(_PACKED)
-            stored = _unpacked(stored)
-        return super().loads_typed((kind, stored))
+        with _damage():
+            if kind.endswith(_PACKED):
+                kind = kind.removesuffix(_PACKED)
+                stored = _unpacked(stored)
+            return super().loads_typed((kind, stored))
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except (*UNREADABLE, AttributeError, NotImplementedError) as error:
+        raise DamagedValueError(
+            f"a stored value is damaged ({type(error).__name__})",
+            cure="`mom storage check` finds what is damaged, and can repair it",
+        ) from error
 
 
 def _unpacked(stored: bytes) -> bytes:
-    return zlib.decompressobj(zdict=_KNOWN).decompress(stored)
+    packed = zlib.decompressobj(zdict=_KNOWN)
+    plain = packed.decompress(stored)
+    if not packed.eof:
+        raise EOFError("the value was cut short")
+    return plain
 
 
 def read_outline(kind: str, stored: bytes) -> dict[str, Any]:
-    """A stored checkpoint in plain values: records are mappings, messages None; much faster."""
-    plain = _unpacked(stored) if kind.endswith(_PACKED) else stored
-    outline: dict[str, Any] = _outline_of(plain)
-    return outline
+    """A stored checkpoint in plain values: records are mappings, messages None; much faster.
+
+    Raises:
+        DamagedValueError: it cannot be read.
+    """
+    with _damage():
+        plain = _unpacked(stored) if kind.endswith(_PACKED) else stored
+        outline: dict[str, Any] = _outline_of(plain)
+        return outline
 
 
 def _outline_of(plain: bytes) -> Any:

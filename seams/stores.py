@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -35,7 +37,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from mom_council.errors import ThreadBusyError
-from mom_council.seams.langgraph import CALL_CHANNEL, read_outline
+from mom_council.seams.langgraph import CALL_CHANNEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,17 @@ def lease_lost(thread: str) -> ThreadBusyError:
     )
 
 
+_EPOCH = datetime(1582, 10, 15, tzinfo=UTC)
+"""Where the clock of checkpoint ids (UUIDs of version 6) begins."""
+
+
+def time_of(checkpoint_id: str) -> datetime:
+    """When a checkpoint was made, by its id."""
+    number = uuid.UUID(checkpoint_id).int
+    ticks = (number >> 80) << 12 | (number >> 64) & 0xFFF  # of 100 ns
+    return _EPOCH + timedelta(microseconds=ticks // 10)
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadOutline:
     """What a list says of a thread, without its values."""
@@ -84,9 +97,11 @@ class ThreadOutline:
     turns: int
     first: tuple[str, bytes]
     """The checkpoint of its first question, as it is stored."""
-    latest: dict[str, Any]
-    """Its newest checkpoint, as `read_outline` reads it."""
-    metadata: dict[str, Any]
+    latest_id: str
+    latest: tuple[str, bytes]
+    """Its newest checkpoint, as it is stored."""
+    metadata: bytes
+    """Of its newest checkpoint: JSON."""
     is_stopped: bool
     """Whether a node raised, or waits for somebody."""
 
@@ -113,6 +128,10 @@ class PrunedMemorySaver(InMemorySaver):
         self._leases[thread] = new
         self._tokens[thread] = new.token
         return replace(new, is_mine=True)
+
+    async def read_lease(self, thread: str) -> LeaseRow | None:
+        """Who holds a thread, or held it last."""
+        return self._leases.get(thread)
 
     async def renew_lease(self, thread: str, token: int) -> bool:
         """Say that its holder lives; False where it is another's."""
@@ -194,9 +213,10 @@ _THREADS = (
 )
 _ALL_THREADS, _ONE_THREAD = _THREADS.format(one=""), _THREADS.format(one="AND thread_id = ?")
 _OUTLINES = (
-    "SELECT r.thread_id, r.turns, f.type, f.checkpoint, l.type, l.checkpoint, l.metadata, "  # noqa: S608
-    "EXISTS (SELECT 1 FROM writes w WHERE w.thread_id = r.thread_id AND w.checkpoint_ns = '' "
-    f"AND w.checkpoint_id = r.latest AND w.channel IN ('{ERROR}', '{INTERRUPT}')) "
+    "SELECT r.thread_id, r.turns, f.type, f.checkpoint, r.latest, l.type, l.checkpoint, "  # noqa: S608
+    "l.metadata, EXISTS (SELECT 1 FROM writes w WHERE w.thread_id = r.thread_id "
+    f"AND w.checkpoint_ns = '' AND w.checkpoint_id = r.latest "
+    f"AND w.channel IN ('{ERROR}', '{INTERRUPT}')) "
     f"FROM ({_ALL_THREADS}) r "
     "JOIN checkpoints f ON f.thread_id = r.thread_id AND f.checkpoint_ns = '' "
     "AND f.checkpoint_id = r.first JOIN checkpoints l ON l.thread_id = r.thread_id "
@@ -305,6 +325,13 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
             self.commits.tokens[thread] = row.token
         return row
 
+    async def read_lease(self, thread: str) -> LeaseRow | None:
+        """Who holds a thread, or held it last."""
+        await self.setup()
+        async with self.lock:
+            rows = [*await self.conn.execute_fetchall(READ_LEASE, (thread,))]
+        return LeaseRow(*rows[0]) if rows else None
+
     async def renew_lease(self, thread: str, token: int) -> bool:
         """Say that its holder lives; False where it is another's."""
         async with self.transaction():
@@ -331,14 +358,10 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         await self.setup()
         async with self.lock:
             rows = [*await self.conn.execute_fetchall(_OUTLINES, (limit,))]
-        for thread, turns, kind, first, last_kind, latest, metadata, is_stopped in rows:
+        for thread, turns, kind, first, latest_id, last_kind, latest, metadata, stopped in rows:
             yield ThreadOutline(
-                thread,
-                turns,
-                (kind, first),
-                read_outline(last_kind, latest),
-                json.loads(metadata),
-                is_stopped=bool(is_stopped),
+                *(thread, turns, (kind, first), latest_id, (last_kind, latest), metadata),
+                is_stopped=bool(stopped),
             )
 
     def get_next_version(self, current: Any, channel: None) -> Any:
@@ -427,6 +450,9 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         await self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+LAYOUT_TABLE = "CREATE TABLE IF NOT EXISTS mom_layout (version INTEGER NOT NULL)"
+READ_LAYOUT = "SELECT max(version) AS version FROM mom_layout HAVING max(version) IS NOT NULL"
+WRITE_LAYOUT = "INSERT INTO mom_layout VALUES (%s)"
 POSTGRES_PRUNE = (
     "DELETE FROM checkpoint_writes WHERE thread_id = %s AND checkpoint_ns = %s "  # noqa: S608
     f"AND checkpoint_id = %s AND channel = '{CALL_CHANNEL}'"

@@ -26,7 +26,7 @@ from mom_council.errors import MixtureError
 from mom_council.records import Status
 from mom_council.redaction import logger
 from mom_council.runs.ask import open_runs
-from mom_council.runs.checkpoints import MEMORY, open_checkpointer
+from mom_council.runs.checkpoints import MEMORY, open_pruned_store
 from mom_council.runs.tables import Tables
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.errors import Refusal
@@ -225,7 +225,7 @@ class ServerSettings:
     """How a server is to behave."""
 
     database: str | None = None
-    """Where threads are kept, as `open_checkpointer` takes it; None: the usual file."""
+    """Where threads are kept, as `open_pruned_store` takes it; None: the usual file."""
     at_once: int = 256
     waiting: int = 256
     most_bytes: int = 32_000_000
@@ -296,7 +296,7 @@ class ServerState:
         """
         async with self._opening:
             if self._saver is None:
-                opened = open_checkpointer(self.settings.database)
+                opened = open_pruned_store(self.settings.database)
                 self._saver = await self._stack.enter_async_context(opened)
         return self._saver
 

@@ -6,23 +6,22 @@ A trace's tree is one compressed value in its row, so a list reads no tree. The 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import Field, TypeAdapter
 
 from mom_council import paths
-from mom_council.errors import StorageError
+from mom_council.databases import DatabaseLayout, open_database
+from mom_council.errors import UNREADABLE, DamagedValueError
 from mom_council.records import Record
 
 KEEP = 500  # traces
 LARGEST = 200_000_000  # bytes of all trees together
-_BUSY_SECONDS = 5.0
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS traces (
@@ -32,6 +31,13 @@ CREATE TABLE IF NOT EXISTS traces (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS newest ON traces (started);
 """
+LAYOUT = DatabaseLayout(
+    "traces",
+    (_TABLE,),
+    cure="move the file away, or switch local traces off",
+    dated=(("traces", "started"),),
+)
+FILE = "traces.db"
 _COLUMNS = (
     "id, started, question, council, thread, seconds, calls, input_tokens, output_tokens, error"
 )
@@ -157,23 +163,36 @@ class TraceStore:
         if len(found) != 1:
             return None
         (*row, tree) = found[0]
-        return TraceView(summary=_summary(row), spans=_SPANS.validate_json(zlib.decompress(tree)))
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        path = paths.ensure(self._folder) / "traces.db"
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as db, db:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = NORMAL")
-                db.executescript(_TABLE)
-                yield db
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(
-                f"traces in {str(path)!r}: {' '.join(str(error).split())}",
-                cure="move the file away, or switch local traces off",
+            return TraceView(summary=_summary(row), spans=_spans(tree))
+        except UNREADABLE as error:
+            raise DamagedValueError(
+                f"trace {name!r} is damaged ({type(error).__name__})",
+                cure="`mom storage check --repair` deletes what cannot be read",
             ) from error
+
+    def damaged(self, *, delete: bool = False) -> list[str]:
+        """The ids of the traces that cannot be read; deleted where that is asked for."""
+        damaged: list[tuple[int, str]] = []
+        with self._open() as db:
+            for number, *row, tree in db.execute(f"SELECT rowid, {_COLUMNS}, tree FROM traces"):  # noqa: S608
+                try:
+                    _summary(row)
+                    _spans(tree)
+                except UNREADABLE:
+                    damaged.append((number, str(row[0])))
+            if delete:
+                db.executemany("DELETE FROM traces WHERE rowid = ?", [(one,) for one, _ in damaged])
+        return [name for _, name in damaged]
+
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return open_database(self._folder / FILE, LAYOUT)
+
+
+def _spans(tree: object) -> tuple[Span, ...]:
+    if not isinstance(tree, bytes):
+        raise TypeError("a tree is bytes")
+    return _SPANS.validate_json(zlib.decompress(tree))
 
 
 def _summary(row: list[object] | tuple[object, ...]) -> TraceSummary:

@@ -82,7 +82,7 @@ class PageState:
             self.wait_for(self._stack.aclose(), 5.0)
 
     async def _open(self, database: str | None) -> BaseCheckpointSaver[Any]:
-        return await self._stack.enter_async_context(open_runs(database))
+        return await self._stack.enter_async_context(open_runs(database, prunes=True))
 
 
 def import_providers() -> None:

@@ -6,22 +6,20 @@ tables are LangGraph's. Each call opens the file anew: any thread may call.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from mom_council import paths
-from mom_council.errors import StorageError
+from mom_council.databases import DatabaseLayout, open_database
 from mom_council.records import Record
 
 Thumb = Literal["up", "down"]
 
 LONGEST_TITLE = 120
-_BUSY_SECONDS = 5.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS threads (
     id TEXT PRIMARY KEY, reader TEXT NOT NULL, title TEXT NOT NULL, council TEXT NOT NULL,
@@ -35,6 +33,13 @@ CREATE TABLE IF NOT EXISTS thumbs (
 CREATE TABLE IF NOT EXISTS texts (thread TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS drafts (reader TEXT PRIMARY KEY, council TEXT NOT NULL) STRICT;
 """
+FILE = "shelf.db"
+LAYOUT = DatabaseLayout(
+    "names and thumbs",
+    (_TABLES,),
+    cure=f"move the file away, or set {paths.VARIABLE} to a folder that can be written to",
+    write_ahead=False,
+)
 
 
 class ListedThread(Record):
@@ -144,21 +149,10 @@ class PageStore:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        path = paths.ensure(self._folder or paths.data_dir()) / "shelf.db"
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as db, db:
-                db.row_factory = sqlite3.Row
-                db.executescript(_TABLES)
-                yield db
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(
-                f"names and thumbs in {str(path)!r}: {' '.join(str(error).split())}",
-                cure=(
-                    f"move the file away, or set {paths.VARIABLE} to a folder that can be "
-                    "written to"
-                ),
-            ) from error
+        folder = self._folder or paths.data_dir()
+        with open_database(folder / FILE, LAYOUT) as db:
+            db.row_factory = sqlite3.Row
+            yield db
 
 
 def shortened(title: str) -> str:
