@@ -16,13 +16,21 @@ if TYPE_CHECKING:
     from mom_council.councils.loader import load_council
     from mom_council.councils.schema import Council
     from mom_council.deliberation.context import CouncilContext
-    from mom_council.deliberation.events import read_event
+    from mom_council.deliberation.events import Event, read_event
     from mom_council.errors import MixtureError
     from mom_council.graph.council import build_graph, council
     from mom_council.records import Ballot, Proposal, Status, Verdict
     from mom_council.runs.checkpoints import open_checkpointer
     from mom_council.runs.follow import resume
-    from mom_council.runs.front import CouncilAnswer, aask, ask
+    from mom_council.runs.front import (
+        AsyncCouncilStream,
+        CouncilAnswer,
+        CouncilStream,
+        aask,
+        ask,
+        astream,
+        stream,
+    )
     from mom_council.runs.what_if import what_if
     from mom_council.voting.ballots import read_ballot
     from mom_council.voting.candidates import Candidate
@@ -31,17 +39,21 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "voting.reading.answer",
+    "AsyncCouncilStream": "runs.front",
     "Ballot": "records",
     "Candidate": "voting.candidates",
     "Council": "councils.schema",
     "CouncilAnswer": "runs.front",
     "CouncilContext": "deliberation.context",
+    "CouncilStream": "runs.front",
+    "Event": "deliberation.events",
     "MixtureError": "errors",
     "Proposal": "records",
     "Status": "records",
     "Verdict": "records",
     "aask": "runs.front",
     "ask": "runs.front",
+    "astream": "runs.front",
     "build_graph": "graph.council",
     "council": "graph.council",
     "load_council": "councils.loader",
@@ -51,22 +63,27 @@ _HOMES = {
     "read_event": "deliberation.events",
     "resume": "runs.follow",
     "same_answer": "voting.reading.reader",
+    "stream": "runs.front",
     "what_if": "runs.what_if",
 }
 
 __all__ = [
     "Answer",
+    "AsyncCouncilStream",
     "Ballot",
     "Candidate",
     "Council",
     "CouncilAnswer",
     "CouncilContext",
+    "CouncilStream",
+    "Event",
     "MixtureError",
     "Proposal",
     "Status",
     "Verdict",
     "aask",
     "ask",
+    "astream",
     "build_graph",
     "council",
     "load_council",
@@ -76,6 +93,7 @@ __all__ = [
     "read_event",
     "resume",
     "same_answer",
+    "stream",
     "what_if",
 ]
 

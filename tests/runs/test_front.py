@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +11,10 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 import mom_council
-from mom_council import aask, ask, council
-from mom_council.errors import CouncilError, InputError
+from mom_council import aask, ask, astream, council, stream
+from mom_council.errors import CouncilError, DeliberationError, InputError, QuorumError
 from mom_council.tests.graph.desk import desk, said, seat
-from mom_council.tests.stage import Stage
+from mom_council.tests.stage import Fault, Stage
 
 
 def test_a_question_is_answered(stage: Stage) -> None:
@@ -60,23 +59,48 @@ def test_the_module_is_the_command_and_has_a_version() -> None:
     assert mom_council.__version__ in ended.stdout
 
 
-@pytest.mark.heavy
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_wrong_key_is_an_error_for_mypy(tmp_path: Path) -> None:
-    file = tmp_path / "user.py"
-    file.write_text(
-        "from mom_council import council\n"
-        "result = council('demo').invoke('Why?')\n"
-        "result['status'].dissent\n"
-        "result['satus']\n"
-    )
-    silent = ("--follow-imports", "silent")  # what it says of other files is not asked here
-    command = [sys.executable, "-m", "mypy", "--config-file", "", *silent, str(file)]
-    typed = str(Path(mom_council.__file__).parent / ".typed")
-    env = {**os.environ, "MYPYPATH": typed}
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env)
-    errors = [line for line in ended.stdout.splitlines() if ": error: " in line]
-    assert len(errors) == 1, ended.stdout + ended.stderr
-    assert errors[0].startswith("user.py:4: ")
-    assert 'no key "satus"' in errors[0]
+async def test_a_question_is_followed_by_its_typed_events(stage: Stage) -> None:
+    seat(stage)
+    events = astream("What is the best pet?", council=desk(stage))
+    with pytest.raises(DeliberationError, match="no answer yet"):
+        _ = events.answer
+    kinds = [event.kind async for event in events]
+    assert (kinds[0], kinds[-1]) == ("routed", "answered")
+    assert events.answer.text == "What the council says."
+    assert events.answer.status.spoke == ("Ada", "Boris", "Clara")
+
+
+def test_a_program_without_an_event_loop_follows_it_too(stage: Stage) -> None:
+    seat(stage)
+    with stream("What is the best pet?", council=desk(stage), thread="pets") as events:
+        speakers = {event.speaker.name for event in events if event.kind == "said"}
+    assert speakers == {"Ada", "Boris", "Clara", "synthesizer"}
+    assert events.answer.thread == "pets"
+    ask("And now?", council=desk(stage), thread="pets")
+    assert "best pet" in said(stage.calls_to("ada")[-1].body)
+
+
+def test_who_leaves_early_stops_the_models(stage: Stage) -> None:
+    seat(stage)
+    stage.model("ada", reply="Never.", always=Fault.hang())
+    with stream("Why?", council=desk(stage)) as events:
+        for event in events:
+            if event.kind == "asked" and event.speaker.name == "Ada":
+                stage.wait_for(1, 60, started=True, model="ada")
+                break
+    stage.wait_for(1, 60, model="ada")
+    [call] = stage.calls_to("ada")
+    assert call.outcome == "client_left"
+    with pytest.raises(DeliberationError):
+        _ = events.answer
+
+
+def test_an_error_comes_out_of_the_events(stage: Stage) -> None:
+    for name in ("ada", "boris", "clara"):
+        stage.model(name, always=Fault.status(400))
+    kinds = []
+    with pytest.raises(QuorumError), stream("Why?", council=desk(stage)) as events:
+        kinds += [event.kind for event in events]
+    assert stream("Why?", council="no-such").close() is None
+    with pytest.raises(CouncilError):
+        list(stream("Why?", council="no-such"))
