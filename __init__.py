@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mom_council.councils.loader import load_council
     from mom_council.councils.schema import Council
     from mom_council.deliberation.context import CouncilContext
-    from mom_council.deliberation.events import Event, read_event
+    from mom_council.deliberation.events import read_event
     from mom_council.errors import MixtureError
     from mom_council.graph.council import build_graph, council
     from mom_council.records import Ballot, Proposal, Status, Verdict
@@ -46,7 +46,6 @@ _HOMES = {
     "CouncilAnswer": "runs.front",
     "CouncilContext": "deliberation.context",
     "CouncilStream": "runs.front",
-    "Event": "deliberation.events",
     "MixtureError": "errors",
     "Proposal": "records",
     "Status": "records",
@@ -76,7 +75,6 @@ __all__ = [
     "CouncilAnswer",
     "CouncilContext",
     "CouncilStream",
-    "Event",
     "MixtureError",
     "Proposal",
     "Status",
