@@ -101,12 +101,13 @@ class Model(Section):
         "breaker": "Pause after failures",
         "params": "Parameters",
         "vision": "Sees images",
+        "files": "Reads files",
         "tools": "Calls tools",
         "structured": "Structured replies",
         "context": "Context length",
     }
     EXPERT: ClassVar = (
-        "first_token retries breaker lane concurrency price vision tools structured context"
+        "first_token retries breaker lane concurrency price vision files tools structured context"
     )
 
     provider: ProviderName = Field(
@@ -162,6 +163,10 @@ class Model(Section):
     )
     vision: bool | None = Field(
         default=None, description="whether the model sees images; not set: as its provider says"
+    )
+    files: tuple[Literal["pdf", "audio"], ...] | None = Field(
+        default=None,
+        description="files that the model reads itself: pdf, audio; not set: as its provider says",
     )
     tools: bool | None = Field(
         default=None, description="whether the model calls tools; not set: as its provider says"

@@ -31,7 +31,7 @@ from langgraph.types import Command, interrupt
 from mom_council.deliberation.context import CouncilContext, context_of, steady_time
 from mom_council.deliberation.events import Speaker
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.capabilities import IN_WORDS
+from mom_council.models.capabilities import all_in_words
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.speaking import Reply
 from mom_council.records import Attempt, Usage
@@ -88,7 +88,7 @@ async def ask_person(
             f"{spec.model!r} is a person, and nobody is there to be asked: run the council with "
             "CouncilContext(people=True) and a checkpointer"
         )
-    question = str(messages[-1].additional_kwargs.get(IN_WORDS, messages[-1].text))
+    question = all_in_words(messages[-1])
     resume_value = interrupt(
         {
             "kind": KIND,

@@ -163,7 +163,8 @@ def build_status(
     """The status of an answer."""
     opposition = _opposition(standing, verdict, state)
     unheard = _without_answer(standing, verdict)
-    unread = conversation.unread_attachments(state)
+    unread = conversation.unread_attachments(state, council)
+    partly = conversation.partly_read_attachments(state, council)
     absent = tuple(state["absences"])
     spoke = {p.character for p in state["proposals"]}
     return Status(
@@ -186,7 +187,7 @@ def build_status(
             *fallback_notes(state["segments"]),
             *_few(standing, spoke, verdict, council),
             *unheard,
-            *([unread] if unread else ()),
+            *(note for note in (unread, partly) if note),
             *opposition.notes,
             *written.notes,
             *missing_price_notes([*state["segments"], *written.segments], council),

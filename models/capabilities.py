@@ -1,5 +1,7 @@
 """What models can do, and whether each is shown a question's pictures or words in their place.
 
+Of files a model may read PDF and sound itself, as the council or its vendor's profile says.
+
 What the council says is believed first, then what probing found out, then what is known of the
 vendor's models. Findings are kept in `capabilities.json` in the data directory; what cannot be read
 in it is not known.
@@ -18,7 +20,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,7 +32,9 @@ from mom_council.errors import StorageError
 from mom_council.models.images import is_picture
 from mom_council.models.providers import load_code
 from mom_council.paths import data_dir, ensure
+from mom_council.prompts import without_marks
 from mom_council.records import Record
+from mom_council.redaction import quote
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
@@ -165,20 +169,85 @@ async def can_see(spec: Model) -> bool:
     return bool(pattern and re.match(pattern, spec.model))
 
 
+def kind_of_file(block: Any) -> str:
+    """`pdf` or `audio` for a block that a model may be given as it is; empty for any other.
+
+    Of LangChain's standard form alone: it writes every vendor's own from that.
+    """
+    if not isinstance(block, dict) or not isinstance(block.get("base64"), str):
+        return ""
+    kind, media = block.get("type"), str(block.get("mime_type") or "")
+    if kind == "file" and media == "application/pdf":
+        return "pdf"
+    return "audio" if kind == "audio" and media.startswith("audio/") else ""
+
+
+def reads_file(spec: Model, kind: str) -> bool:
+    """Whether a model reads files of a kind: as the council says, else as its vendor does."""
+    if spec.files is not None:
+        return kind in spec.files
+    pattern = vendor_of(spec.provider).files.get(kind) if spec.base_url is None else None
+    return bool(pattern and re.match(pattern, spec.model))
+
+
+def unreadable(names: Sequence[str]) -> str:
+    """What somebody is told who cannot read the attachments of these names."""
+    listed = ", ".join(names)
+    what = f"attachment {listed} comes" if len(names) == 1 else f"attachments {listed} come"
+    return (
+        f"The {what} with this, and you cannot read it. Say so, answer what can be answered "
+        "without it, and do not guess what stands in it."
+    )
+
+
 async def messages_for(spec: Model, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """The messages as this model is sent them: with pictures, or with words in their place."""
-    if not any(_has_pictures(message) for message in messages):
+    """The messages as this model is sent them: with pictures and files, or with words instead."""
+    if not any(_has(message, is_picture) or _has(message, kind_of_file) for message in messages):
         return list(messages)
-    able = await can_see(spec)
-    return [_turned(one, able) if _has_pictures(one) else one for one in messages]
+    sees = any(_has(message, is_picture) for message in messages) and await can_see(spec)
+    return [_as_it_reads(message, spec, sees=sees) for message in messages]
 
 
-def _has_pictures(message: BaseMessage) -> bool:
-    return isinstance(message.content, list) and any(map(is_picture, message.content))
+def all_in_words(message: BaseMessage) -> str:
+    """A message for who can look at none of what comes with it."""
+    text = str(message.additional_kwargs.get(IN_WORDS, message.text))
+    return "\n\n".join(part for part in (_of_files(message, lambda _: False), text) if part)
 
 
-def _turned(message: BaseMessage, able: bool) -> BaseMessage:
+def _has(message: BaseMessage, kind: Callable[[Any], Any]) -> bool:
+    return isinstance(message.content, list) and any(map(kind, message.content))
+
+
+def _of_files(message: BaseMessage, reads: Callable[[str], bool]) -> str:
+    """The words that stand for the files of a message that are not read."""
+    blocks = [one for one in message.content if isinstance(one, dict)]
+    kinds = [
+        (kind_of_file(one), str(one.get("filename") or one.get("mime_type"))) for one in blocks
+    ]
+    names = [name for kind, name in kinds if kind and not reads(kind)]
+    return unreadable([title_of_file(name) for name in names]) if names else ""
+
+
+def title_of_file(name: str) -> str:
+    """A file's name as a prompt may repeat it: on one line, short, and without marks."""
+    return quote(without_marks(" ".join(name.split())))
+
+
+def _as_it_reads(message: BaseMessage, spec: Model, *, sees: bool) -> BaseMessage:
+    pictures = _has(message, is_picture)
+    if not pictures and not _has(message, kind_of_file):
+        return message
+    blind = pictures and not sees
+    text = message.additional_kwargs.get(IN_WORDS, message.text) if blind else message.text
+    unread = _of_files(message, lambda kind: reads_file(spec, kind))
+    words = "\n\n".join(part for part in (unread, text) if part)
+    shown = [
+        block
+        for block in message.content
+        if (sees and is_picture(block)) or reads_file(spec, kind_of_file(block) or "none")
+    ]
+    content: Any = (
+        [*([{"type": "text", "text": words}] if words else ()), *shown] if shown else words
+    )
     others = {key: value for key, value in message.additional_kwargs.items() if key != IN_WORDS}
-    words = message.additional_kwargs.get(IN_WORDS, message.text)
-    content = message.content if able else words
     return message.model_copy(update={"content": content, "additional_kwargs": others})

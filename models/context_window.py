@@ -15,10 +15,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
+from mom_council.errors import MixtureError
 from mom_council.models.adaptation import model_address
 from mom_council.models.clients import LoopResources
 from mom_council.models.lanes import answer_bound
 from mom_council.models.providers import load_code
+from mom_council.models.registry import model_profile
 from mom_council.records import Note
 from mom_council.vendors import vendor_of
 
@@ -52,7 +54,20 @@ def count_prompt_tokens(messages: Sequence[BaseMessage]) -> int:
         if isinstance(message.content, list)
         for block in message.content
     )
-    return math.ceil(text / BYTES_A_TOKEN) + pictures * _PICTURE_TOKENS
+    files = sum(
+        file_tokens(block)
+        for message in messages
+        if isinstance(message.content, list)
+        for block in message.content
+    )
+    return math.ceil(text / BYTES_A_TOKEN) + pictures * _PICTURE_TOKENS + files
+
+
+def file_tokens(block: Any) -> int:
+    """Tokens that a PDF or a sound takes, about: a page of 100 kB up to 3,000, as vendors count."""
+    if not isinstance(block, dict) or block.get("type") not in ("file", "audio"):
+        return 0
+    return _PICTURE_TOKENS + len(str(block.get("base64") or "")) // 32
 
 
 _WORD = re.compile(r"[A-Za-z]+")
@@ -89,6 +104,8 @@ def _most_of_part(part: Any) -> int:
         return _MOST_OF_A_PICTURE
     if kind == "text":
         return _most_tokens(str(part.get("text") or ""))
+    if kind in ("file", "audio"):
+        return 2 * file_tokens(part)
     return _most_tokens(json.dumps(part, ensure_ascii=False, default=str))
 
 
@@ -141,17 +158,30 @@ async def window_of(spec: Model, here: LoopResources) -> int | None:
     """Tokens that a model reads at once, question and answer together; None: not known.
 
     What the council says counts, except where the server loads as large a window as it is asked
-    for: there it is what the model itself can read. Each server is asked once.
+    for: there it is what the model itself can read. Each server is asked once; of a model that its
+    server does not tell, LangChain's profile of the vendor's own models counts.
     """
     vendor = vendor_of(spec.provider)
     if spec.context is not None and vendor.window_option is None:
         return spec.context
-    if vendor.window is None:
-        return None
     address = model_address(spec)
     if address not in here.windows:
-        here.windows[address] = await load_code(vendor.window)(spec)
+        told = await load_code(vendor.window)(spec) if vendor.window is not None else None
+        here.windows[address] = told or await _profiled_window(spec, here)
     return here.windows[address]
+
+
+async def _profiled_window(spec: Model, here: LoopResources) -> int | None:
+    """The window that LangChain's profile of a model says; None: it has none of it."""
+    profiled = vendor_of(spec.provider).profiled
+    if not profiled or not re.match(profiled, spec.model):
+        return None  # opening one takes a second, so no model is opened that has no profile
+    try:
+        profile = await model_profile(here, spec)
+    except MixtureError:
+        return None
+    window = profile.get("max_input_tokens")
+    return window if isinstance(window, int) else None
 
 
 async def with_window_for(

@@ -79,6 +79,17 @@ async def open_model(
     return resources.models[same]
 
 
+async def model_profile(resources: LoopResources, spec: Model) -> Mapping[str, Any]:
+    """What LangChain knows of a model (`max_input_tokens`, ...); empty: nothing.
+
+    Raises:
+        MixtureError: the model cannot be opened.
+    """
+    chat: Any = await open_model(resources, spec)
+    opened = await chat.open_langchain() if hasattr(chat, "open_langchain") else chat
+    return getattr(opened, "profile", None) or {}
+
+
 def missing(models: Iterable[Model]) -> list[MixtureError]:
     """What models need and this machine has not: packages, and variables with keys.
 

@@ -80,7 +80,7 @@ async def annotator(
         "annotator",
         style=council.prompts,
         personality=council.annotator.personality,
-        question=question_with_results(state),
+        question=question_with_results(state, files_apart=True),
         depth=deep,
         kinds=kinds,
     )

@@ -138,7 +138,7 @@ def _messages(
         speaking_style=who.speaking_style,
         thought_process=who.thought_process,
         interests=who.interests,
-        question=conversation.question_with_results(state),
+        question=conversation.question_with_results(state, files_apart=True),
         restated=state["annotation"].restated,
         earlier=earlier,
         own=own,

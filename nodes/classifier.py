@@ -19,7 +19,11 @@ from mom_council.deliberation.ask_model import (
     failed_segment,
 )
 from mom_council.deliberation.context import CouncilContext, context_of, steady_time
-from mom_council.deliberation.conversation import explicit_route, question_text
+from mom_council.deliberation.conversation import (
+    explicit_route,
+    question_text,
+    refuse_begun_answer,
+)
 from mom_council.deliberation.events import Noted, Routed, Speaker, emit
 from mom_council.deliberation.selectors import reader_seconds
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
@@ -52,6 +56,7 @@ async def classifier(
     An explicit command decides; then the model, whose label is checked again here; then keywords;
     then text. A council without a painter only listens for the command.
     """
+    refuse_begun_answer(state)
     text = question_text(state)
     state = {**state, "asked_at": steady_time()}
     cleared: CouncilUpdate = {

@@ -331,7 +331,7 @@ def _prompt(
         "synthesizer",
         style=council.prompts,
         personality=council.synthesizer.personality,
-        question=conversation.question_with_results(state),
+        question=conversation.question_with_results(state, files_apart=True),
         restated=restated,
         proposals=[
             {
@@ -350,7 +350,12 @@ def _prompt(
     if template := council.synthesizer.template:
         texts = [(p.text, p.weight) for p in proposals]
         return prompt._replace(
-            user=fill(template, conversation.question_with_results(state), restated, texts)
+            user=fill(
+                template,
+                conversation.question_with_results(state, files_apart=True),
+                restated,
+                texts,
+            )
         )
     return prompt
 

@@ -183,7 +183,7 @@ def _prompt(
         style=council.prompts,
         name=who.name,
         personality=who.personality,
-        question=conversation.question_with_results(state),
+        question=conversation.question_with_results(state, files_apart=True),
         restated=state["annotation"].restated,
         **prompt_values(council.deliberation.method, candidates),
         person=resolve_model(council, who.model).is_person,

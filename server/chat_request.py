@@ -17,6 +17,7 @@ from mom_council.server.errors import unsupported, wrong
 from mom_council.server.leniency import RequestBody
 
 MOST_CHOICES = 16
+FILE_ADDRESS = r"^data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+;base64,"
 PICTURE_ADDRESS = r"^(https?://|data:image/[a-z0-9.+-]+;base64,)"
 
 
@@ -48,6 +49,34 @@ class Picture(Part):
     image_url: Address
 
 
+class FileContent(Part):
+    """A file, in its address."""
+
+    filename: str = Field(default="", max_length=256)
+    file_data: Annotated[str, StringConstraints(pattern=FILE_ADDRESS, min_length=8)]
+
+
+class File(Part):
+    """A file: a PDF, a text."""
+
+    type: Literal["file"]
+    file: FileContent
+
+
+class SoundContent(Part):
+    """A sound in base64."""
+
+    data: str = Field(min_length=1)
+    format: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,16}$")]
+
+
+class Sound(Part):
+    """A sound."""
+
+    type: Literal["input_audio"]
+    input_audio: SoundContent
+
+
 class Function(Part):
     """A function that a model called, and what with."""
 
@@ -64,7 +93,7 @@ class RequestedToolCall(Part):
 
 
 Words = Annotated[Text | Declined, Field(discriminator="type")]
-Seen = Annotated[Text | Picture, Field(discriminator="type")]
+Seen = Annotated[Text | Picture | File | Sound, Field(discriminator="type")]
 
 
 class InstructionMessage(Part):
@@ -296,8 +325,8 @@ def _with_a_question(messages: list[Message]) -> list[Message]:
     return [*before, UserMessage(role="user", content=_words(last.content))]
 
 
-def _says_something(part: Text | Picture) -> bool:
-    return isinstance(part, Picture) or bool(part.text.strip())
+def _says_something(part: Seen) -> bool:
+    return not isinstance(part, Text) or bool(part.text.strip())
 
 
 def _plain(message: Message) -> AnyMessage:

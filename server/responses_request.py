@@ -10,12 +10,16 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, Part, ResponsesTool, chosen
 from mom_council.server.chat_request import (
+    FILE_ADDRESS,
     PICTURE_ADDRESS,
     Address,
     AssistantMessage,
+    File,
+    FileContent,
     InstructionMessage,
     Message,
     Picture,
+    Seen,
     Text,
     ToolResultMessage,
     UserMessage,
@@ -46,7 +50,15 @@ class InputImage(Part):
     detail: Literal["auto", "low", "high"] | None = None
 
 
-Block = Annotated[InputText | InputRefusal | InputImage, Field(discriminator="type")]
+class InputFile(Part):
+    """A file: a PDF, a text."""
+
+    type: Literal["input_file"]
+    filename: str = Field(default="", max_length=256)
+    file_data: Annotated[str, StringConstraints(pattern=FILE_ADDRESS, min_length=8)]
+
+
+Block = Annotated[InputText | InputRefusal | InputImage | InputFile, Field(discriminator="type")]
 
 
 class MessageItem(Part):
@@ -275,17 +287,20 @@ def _message(item: Any) -> Sequence[Message]:
     return []
 
 
-def _seen(content: str | list[Any]) -> str | list[Text | Picture]:
-    if isinstance(content, str):
-        return content
-    return [
-        Picture(
-            type="image_url", image_url=Address(url=block.image_url, detail=block.detail or "auto")
-        )
-        if isinstance(block, InputImage)
-        else Text(type="text", text=_words([block]))
-        for block in content
-    ]
+def _seen(content: str | list[Any]) -> str | list[Seen]:
+    return content if isinstance(content, str) else [_part(block) for block in content]
+
+
+def _part(block: Block) -> Seen:
+    match block:
+        case InputImage():
+            address = Address(url=block.image_url, detail=block.detail or "auto")
+            return Picture(type="image_url", image_url=address)
+        case InputFile():
+            file = FileContent(filename=block.filename, file_data=block.file_data)
+            return File(type="file", file=file)
+        case _:
+            return Text(type="text", text=_words([block]))
 
 
 def _words(content: str | Sequence[Any]) -> str:

@@ -147,6 +147,8 @@ def _listed(inner: Any) -> tuple[Kind, type[Section] | None]:
     if _is_section(inner):
         return "sections", inner
     kinds: dict[Any, Kind] = {str: "words", int: "whole numbers"}
+    if get_origin(inner) is Literal:
+        return "words", None
     return kinds.get(inner, "other"), None
 
 

@@ -49,4 +49,10 @@ def vendor_of(provider: str) -> Vendor:
     try:
         return VENDORS[provider]
     except KeyError:
-        return Vendor(name=provider, title=provider, chat="langchain:open_chat", says_end=False)
+        return Vendor(
+            name=provider,
+            title=provider,
+            chat="langchain:open_chat",
+            profiled=".",
+            says_end=False,
+        )

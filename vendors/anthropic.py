@@ -21,6 +21,8 @@ ANTHROPIC = Vendor(
     schema="argument",
     parallel_tool_calls=True,
     vision=r"claude-(3|opus|sonnet|haiku|[4-9])",
+    profiled="claude",
+    files={"pdf": r"claude-(3-[57]|opus|sonnet|haiku|[4-9])"},
     names={"stop": "stop_sequences", "max_completion_tokens": "max_tokens"},
     excludes=(
         Exclusion(("seed", "frequency_penalty", "presence_penalty", "logit_bias", "min_p")),

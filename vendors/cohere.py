@@ -9,6 +9,7 @@ COHERE = Vendor(
     title="Cohere",
     aliases=("cohere",),
     package="langchain_cohere",
+    profiled=".",
     extra="cohere",
     chat="cohere:open_chat",
     embeds_once={"max_retries": 1},  # its word for "try once"

@@ -9,6 +9,7 @@ DEEPSEEK = Vendor(
     title="DeepSeek",
     aliases=("deepseek", "deepseek-ai"),
     package="langchain_deepseek",
+    profiled=".",
     extra="deepseek",
     chat="langchain:open_deepseek",
     base_url="https://api.deepseek.com/v1",

@@ -9,5 +9,7 @@ GOOGLE_GENAI = Vendor(
     title="Google Gemini",
     chat="langchain:open_chat",
     vision=r"gemini-[1-9]",
+    profiled="gemini",
+    files={"pdf": r"gemini-[1-9]", "audio": r"gemini-[1-9]"},
     says_end=False,
 )

@@ -9,6 +9,7 @@ MISTRALAI = Vendor(
     title="Mistral",
     aliases=("mistral", "mistralai", "mistral-ai"),
     package="langchain_mistralai",
+    profiled=".",
     extra="mistral",
     chat="langchain:open_mistral",
     embeds_once={"max_retries": 1},  # its word for "try once"

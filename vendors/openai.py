@@ -41,7 +41,12 @@ OPENAI = Vendor(
     json_object="body",
     parallel_tool_calls=True,
     vision=r"gpt-(4o|4\.1|4\.5|5)|o1(?!-mini|-preview)|o3(?!-mini)|o4|chatgpt-4o",
+    files={
+        "pdf": r"gpt-(4o(?!.*audio)|4\.1|4\.5|5)|o1(?!-mini|-preview)|o3(?!-mini)|o4|chatgpt-4o",
+        "audio": r"gpt-(4o(-mini)?-audio|audio)",
+    },
     window="openai_server:window",
+    profiled=r"gpt-[3-9]|o[134]|chatgpt",
     thoughts="where the model sends any",
     excludes=(
         Exclusion(

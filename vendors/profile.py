@@ -133,8 +133,14 @@ class Vendor:
     known to."""
     sees: str | None = None
     """What finds out whether a model sees; None: `vision` alone says so."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of files (`pdf`, `audio`) that its models read, each with a regular expression for the
+    beginning of their names."""
     window: str | None = None
     """What asks a model's server how many tokens the model reads at once; None: nothing does."""
+    profiled: str = ""
+    """A regular expression for the beginning of the names of models that LangChain may have a
+    profile of; empty: of none."""
     window_option: str | None = None
     """The parameter that says with how large a window a model is loaded; None: it has its own."""
     thoughts: str = "yes"

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from mom_council.councils.loader import load_council
+from mom_council.errors import InputError
+from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import ask, candidates, desk, seat, voice, voting, written
 from mom_council.tests.stage import Reply, Stage
 
@@ -179,3 +181,11 @@ async def test_the_annotators_reading_may_list_the_options(stage: Stage) -> None
     status = (await ask(load_council(made), "And which one?"))["status"]
     assert status.verdict.options[0].members == ("Ada", "Boris")
     assert status.verdict.options[1].answer is None
+
+
+async def test_a_conversation_that_ends_with_an_answer_is_refused(stage: Stage) -> None:
+    seat(stage)
+    asked = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because"}]
+    with pytest.raises(InputError, match="cannot continue it"):
+        await compile_council(desk(stage)).ainvoke({"messages": asked})
+    assert not stage.calls

@@ -165,3 +165,24 @@ async def test_what_the_council_says_of_a_window_is_not_asked(stage: Stage) -> N
     settings = load_model(voice(stage, "m", context=1_000))
     assert await window_of(settings, await loop_resources()) == 1_000
     assert stage.lookups == []
+
+
+@pytest.mark.parametrize(
+    ("model", "window"), [("gpt-4o", 128_000), ("gpt-4o-that-is-none", None), ("m", None)]
+)
+async def test_of_what_no_server_tells_langchains_profile_is_known(
+    stage: Stage, model: str, window: int | None
+) -> None:
+    settings = load_model(voice(stage, model))
+    assert await window_of(settings, await loop_resources()) == window
+
+
+async def test_what_the_server_says_wins_over_the_profile(stage: Stage) -> None:
+    stage.model("gpt-4o", window=4_096)
+    assert await window_of(load_model(voice(stage, "gpt-4o")), await loop_resources()) == 4_096
+
+
+async def test_a_vendor_without_a_list_has_its_profiles_alone(stage: Stage) -> None:
+    made = voice(stage, "claude-sonnet-4-5", provider="anthropic", base_url=stage.url)
+    assert await window_of(load_model(made), await loop_resources()) == 200_000
+    assert stage.lookups == []

@@ -10,7 +10,7 @@ import pytest
 from openai import APIStatusError, BadRequestError
 from pydantic import BaseModel
 
-from mom_council.tests.graph.desk import desk, seat, texts
+from mom_council.tests.graph.desk import desk, seat, texts, voice
 from mom_council.tests.server.conftest import Serve, Served
 from mom_council.tests.stage import Fault, Reply, Stage
 from mom_council.tests.stage.media import picture
@@ -169,3 +169,26 @@ def test_a_stream_that_breaks_off_fails_as_an_event(stage: Stage, serve: Serve) 
     ]
     assert events[-1].type == "response.failed"
     assert "does not have the form" in events[-1].response.error.message
+
+
+def test_files_of_both_interfaces_reach_the_models_that_read_them(
+    stage: Stage, serve: Serve
+) -> None:
+    seat(stage)
+    models = {"ada": voice(stage, "ada", files=["pdf", "audio"])}
+    client = serve(desk(stage, models=models)).openai
+    address = f"data:application/pdf;base64,{base64.b64encode(b'%PDF-1.4').decode()}"
+    file = {"type": "file", "file": {"filename": "a.pdf", "file_data": address}}
+    sound = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+    client.chat.completions.create(
+        model="desk",
+        messages=[{"role": "user", "content": [{"type": "text", "text": "Why?"}, file, sound]}],  # type: ignore[list-item]
+    )
+    of_ada = [call.body for call in stage.calls if call.body["model"] == "ada"]
+    assert file in of_ada[0]["messages"][-1]["content"]
+    assert sound in of_ada[0]["messages"][-1]["content"]
+    before = len(stage.calls)
+    part = {"type": "input_file", "filename": "a.pdf", "file_data": address}
+    client.responses.create(model="desk", input=[{"role": "user", "content": [part]}])  # type: ignore[list-item]
+    of_ada = [call.body for call in stage.calls[before:] if call.body["model"] == "ada"]
+    assert file in of_ada[0]["messages"][-1]["content"]
