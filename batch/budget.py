@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from mom_council.councils.schema import Council
 from mom_council.deliberation.budget import amount_of
 from mom_council.deliberation.context import CouncilContext
-from mom_council.models.spending import NOTHING, Account, Amount, SpendingLimits
+from mom_council.models.spending import LEAST_CALLS, NOTHING, Account, Amount, SpendingLimits
 from mom_council.records import Usage
 from mom_council.runs.discovery import calls_at_most
 
-_LEAST_CALLS = 2
-"""A proposal and the answer: a row that may make fewer is not begun."""
 _SPARE = 1.5
 """How many times the usual price of a row must be left for another to be begun."""
 
@@ -106,7 +104,7 @@ class BatchBudget:
         if self.limits.calls is None:
             return 0
         most = self.most_calls
-        if left < most and (self._held or left < _LEAST_CALLS):
+        if left < most and (self._held or left < LEAST_CALLS):
             return None
         return int(min(left, most + before))
 

@@ -36,6 +36,18 @@ Host = Annotated[
 ]
 
 
+Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="WHO:WHAT=N,...",
+        help="What may be asked and spent in a day: server:usd=20 for all together, each:rate=30 "
+        "for each key, NAME:calls=1000 for one. WHAT: calls, tokens, usd, questions, or rate "
+        "(questions a minute); may be given again and again.",
+    ),
+]
+
+
 Only = Annotated[
     bool, typer.Option("--only", help="Catalogue no preset and no council of the chat page.")
 ]
@@ -60,6 +72,7 @@ def serve(
             "--strict", help="Refuse requests with fields that are unknown or cannot be used."
         ),
     ] = False,
+    limit: Limits = None,
     paid: Paid = False,
     db: Database = None,
 ) -> None:
@@ -69,7 +82,9 @@ def serve(
     beyond this machine nothing is served without. Ctrl-C ends it.
     """
     need("the endpoint", "server", "fastapi", "uvicorn", "httptools", "orjson", "jsonschema_rs")
-    keys, settings = server_rules(host, db, at_once=at_once, waiting=waiting, strict=strict)
+    keys, settings = server_rules(
+        host, db, at_once=at_once, waiting=waiting, strict=strict, limits=limit
+    )
     run(list(council or ()), only, (host, port), keys, settings)
 
 
@@ -86,14 +101,22 @@ def need(what: str, extra: str, *packages: str) -> None:
 
 
 def server_rules(
-    host: str, db: str | None, *, at_once: int = 256, waiting: int = 256, strict: bool = False
+    host: str,
+    db: str | None,
+    *,
+    at_once: int = 256,
+    waiting: int = 256,
+    strict: bool = False,
+    limits: list[str] | None = None,
 ) -> tuple[Keys, ServerSettings]:
     """The keys in the environment, and how to behave towards those who come from `host`.
 
     Raises:
         typer.BadParameter: somebody would serve strangers without keys.
+        MixtureError: a key is too short, or a limit is none.
     """
     from mom_council.cli.options import place
+    from mom_council.server.limits import VARIABLE, read_limits
     from mom_council.server.state import Keys, ServerSettings, is_loopback
 
     keys, near = Keys.from_environment(), is_loopback(host)
@@ -103,8 +126,14 @@ def server_rules(
             "`openssl rand -hex 24` prints"
         )
     candid = near and not keys
+    written = [*os.environ.get(VARIABLE, "").split(), *(limits or ())]
     return keys, ServerSettings(
-        database=place(db), at_once=at_once, waiting=waiting, candid=candid, strict=strict
+        database=place(db),
+        at_once=at_once,
+        waiting=waiting,
+        candid=candid,
+        strict=strict,
+        limits=read_limits(written, keys.names),
     )
 
 
@@ -155,6 +184,7 @@ def mcp(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="0 takes any that is free.")
     ] = 8001,
+    limit: Limits = None,
     db: Database = None,
 ) -> None:
     """Serve the council as MCP tools: ask, list_councils, explain_last_verdict.
@@ -163,7 +193,7 @@ def mcp(
     """
     need("MCP", "mcp", "mcp")
     need("MCP", "server", "fastapi", "uvicorn", "httptools", "orjson", "jsonschema_rs")
-    keys, settings = server_rules(host if http else "127.0.0.1", db)
+    keys, settings = server_rules(host if http else "127.0.0.1", db, limits=limit)
     run(list(council or ()), only, (host, port) if http else None, keys, settings, tools=True)
 
 

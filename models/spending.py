@@ -19,7 +19,8 @@ import asyncio
 import math
 import threading
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from mom_council.councils.schema import Model, Price
 from mom_council.errors import OverBudgetError
@@ -27,6 +28,8 @@ from mom_council.models.prices import FREE, MILLION
 from mom_council.records import Usage
 from mom_council.vendors import vendor_of
 
+LEAST_CALLS = 2
+"""A proposal and the answer: a question that may make fewer is not begun."""
 LEAST_ANSWER = 64
 """Tokens below which an answer is not worth asking for."""
 _STEPS = ((2048, 512), (256, 64), (0, 16))
@@ -103,6 +106,18 @@ class Need:
         return Amount(1, tokens, usd + self.flat_usd)
 
 
+class SharedSpending(Protocol):
+    """Where programs that share a limit write down what they take of it."""
+
+    async def take(self, amount: Amount) -> tuple[bool, Amount]:
+        """Take an amount where it fits; whether it did, and what others have taken."""
+        ...
+
+    def give_back(self, amount: Amount) -> None:
+        """Give back a part of what was taken, soon."""
+        ...
+
+
 class Account:
     """One limit, what was spent on it, and what is reserved.
 
@@ -113,6 +128,7 @@ class Account:
         parent: a further account that everything is charged to as well: the batch's, the day's.
         keep: what is kept back for the answer at the end.
         worst_price: what a model costs at the most whose price is not known.
+        shared: where other programs charge the same account.
     """
 
     def __init__(
@@ -124,6 +140,7 @@ class Account:
         parent: Account | None = None,
         keep: Amount = NOTHING,
         worst_price: Price | None = None,
+        shared: SharedSpending | None = None,
     ) -> None:
         self.limits = limits
         self.spent = spent
@@ -132,6 +149,11 @@ class Account:
         self.parent = parent
         self.keep = keep
         self.worst_price = worst_price
+        self.shared = shared
+        self.others = NOTHING
+        """What other programs have taken of it, as far as it is known."""
+        self.has_refused = False
+        """Whether a request did not fit any more."""
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
 
     @property
@@ -147,7 +169,7 @@ class Account:
                 the same.
         """
         held = Amount(self.reserved.calls) if when_settled else self.reserved
-        taken = self.spent.plus(held).plus(self.keep)
+        taken = self.spent.plus(held).plus(self.keep).plus(self.others)
         limits = self.limits
         usd = math.inf if limits.usd is None else limits.usd * (1 - _ROUNDING) - taken.usd
         return (
@@ -190,9 +212,13 @@ class Account:
         self.keep = NOTHING
 
     def charge(self, amount: Amount) -> None:
-        """Count what was spent elsewhere, without a reservation."""
+        """Count what was spent in an earlier run, without a reservation.
+
+        A shared account knows of it: that run wrote it down.
+        """
         for account in self.chain:
-            account.spent = account.spent.plus(amount)
+            if account.shared is None:
+                account.spent = account.spent.plus(amount)
 
     def charge_usage(self, usage: Usage) -> None:
         """As `charge`; what is not known of it counts nothing."""
@@ -228,6 +254,8 @@ class Reservation:
     """Whether the request must say so, because tokens or dollars are limited."""
     measured: bool
     """Whether it matters how many tokens the reply says."""
+    taken: list[Account] = field(default_factory=list, init=False)
+    """Those of its accounts that are shared, and where it is written down."""
     _open: bool = field(default=True, init=False)
 
     @property
@@ -259,6 +287,8 @@ class Reservation:
                 account.reserved = account.reserved.minus(self.amount)
                 account.spent = account.spent.plus(spent)
         for account in self.account.chain:
+            if account.shared is not None and account in self.taken:
+                account.shared.give_back(self.amount.minus(spent))
             account.wake()
 
 
@@ -274,12 +304,41 @@ async def reserve(account: Account, need: Need) -> Reservation:
     while True:
         with _LOCK:
             outcome = _try_to_reserve(account, need)
-            if isinstance(outcome, Reservation):
-                return outcome
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            for one in outcome:
-                one.wait(future)
-        await future
+            if isinstance(outcome, list):
+                for one in outcome:
+                    one.wait(future)
+        if isinstance(outcome, list):
+            await future
+        elif await _take_shared(outcome):
+            return outcome
+
+
+async def _take_shared(reservation: Reservation) -> bool:
+    """Write a reservation down in accounts that are shared; False: others were faster."""
+    for account in reservation.account.chain:
+        if account.shared is None:
+            continue
+        taking = asyncio.ensure_future(account.shared.take(reservation.amount))
+        try:
+            is_taken, account.others = await asyncio.shield(taking)
+        except BaseException:
+            taking.add_done_callback(partial(_give_back, account.shared, reservation.amount))
+            reservation.settle(None)
+            raise
+        if not is_taken:
+            reservation.settle(None)
+            return False
+        reservation.taken.append(account)
+    return True
+
+
+def _give_back(
+    shared: SharedSpending, amount: Amount, taking: asyncio.Future[tuple[bool, Amount]]
+) -> None:
+    """Of a request that was cancelled while it was written down."""
+    if not taking.cancelled() and taking.exception() is None and taking.result()[0]:
+        shared.give_back(amount)
 
 
 def _try_to_reserve(account: Account, need: Need) -> Reservation | list[Account]:
@@ -300,6 +359,7 @@ def _try_to_reserve(account: Account, need: Need) -> Reservation | list[Account]
     if blocking:
         for one in blocking:
             if not one.holds(need, least if limits_answer else 0, when_settled=True):
+                one.has_refused = True
                 raise OverBudgetError(_refusal(one, need, least))
         return blocking
     output = need.most_output

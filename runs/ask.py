@@ -36,19 +36,17 @@ from typing import Any, Protocol
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command, StateSnapshot
+from langgraph.types import Command
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Answered, Event, Noted
 from mom_council.deliberation.people import PersonRequest, requests_in
-from mom_council.errors import DeliberationError, ThreadBusyError
+from mom_council.errors import DeliberationError
 from mom_council.graph.council import compile_council
 from mom_council.models.clients import close_loop_resources
-from mom_council.models.images import is_picture
-from mom_council.models.tool_offer import tool_calls_in
 from mom_council.runs.checkpoints import MEMORY, open_checkpointer, open_pruned_store
-from mom_council.runs.follow import awake, follow, is_open, ready, settings_to_keep
+from mom_council.runs.follow import answer_in, awake, find_request, follow, ready, settings_to_keep
 from mom_council.runs.leases import ThreadLease
 from mom_council.runs.words import waiting_for
 from mom_council.tracing.langsmith import settle_langsmith
@@ -177,10 +175,7 @@ class Run:
         if busy and self.wait is None:
             yield Noted(text=f"{busy}; waiting for it.")
         async with lease:
-            if self.request and self.messages is not None:
-                given = await self._given_before()
-            else:
-                given = await self._given_meanwhile() if busy and self.messages is None else None
+            given = await self._given_before(was_busy=bool(busy))
             if given:
                 yield given
                 return
@@ -188,45 +183,18 @@ class Run:
                 async for event in events:
                     yield event
 
-    async def _given_meanwhile(self) -> Answered | None:
-        """The answer that another program gave to the thread's question; None: it is still open."""
-        return self._answer_in(await self.opened.graph.aget_state(self.config))
-
-    async def _given_before(self) -> Answered | None:
-        """The answer that this request was given before; None: there is none.
-
-        Where the question was put and is open, this run goes on with it.
-
-        Raises:
-            ThreadBusyError: another question came after it, so it can not be gone on with.
-        """
-        graph = self.opened.graph
-        place: RunnableConfig = {"configurable": {"thread_id": self.thread}}
-        history = graph.aget_state_history(place, filter={"request": self.request}, limit=1)
-        async for snapshot in history:
-            if answered := self._answer_in(snapshot):
-                return answered
-            latest = await graph.aget_state(place)
-            if latest.config != snapshot.config:
-                raise ThreadBusyError(
-                    "another question came into the thread before this one was answered",
-                    cure="ask it as a new request",
-                )
-            self.messages = None
-        return None
-
-    def _answer_in(self, snapshot: StateSnapshot) -> Answered | None:
-        if is_open(snapshot) or not snapshot.values.get("status"):
-            return None
-        self.values = snapshot.values
-        message = snapshot.values["messages"][-1]
-        pictures = [block for block in message.content if is_picture(block)]
-        return Answered(
-            text=message.text,
-            status=snapshot.values["status"],
-            calls=tool_calls_in(message),
-            pictures=tuple(pictures),
-        )
+    async def _given_before(self, *, was_busy: bool) -> Answered | None:
+        """The answer that the question has already: of the same request, or of another program."""
+        snapshot = None
+        if self.request and self.messages is not None:
+            snapshot = await find_request(self.opened.graph, self.thread, self.request)
+            self.messages = None if snapshot else self.messages
+        elif was_busy and self.messages is None:
+            snapshot = await self.opened.graph.aget_state(self.config)
+        answered = answer_in(snapshot) if snapshot else None
+        if snapshot and answered:
+            self.values = snapshot.values
+        return answered
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         """Do the run, as the thread's only writer."""

@@ -41,7 +41,9 @@ from mom_council.deliberation.events import (
     Voted,
     read_event,
 )
-from mom_council.errors import StorageError
+from mom_council.errors import StorageError, ThreadBusyError
+from mom_council.models.images import is_picture
+from mom_council.models.tool_offer import tool_calls_in
 from mom_council.records import Absence, Annotation, Ballot, Segment, Status
 
 
@@ -319,6 +321,41 @@ async def ready(
             as_node="annotator",
         )
     return config, context
+
+
+def answer_in(snapshot: StateSnapshot) -> Answered | None:
+    """The answer that a thread has come to; None: its question is open."""
+    if is_open(snapshot) or not snapshot.values.get("status"):
+        return None
+    message = snapshot.values["messages"][-1]
+    pictures = [block for block in message.content if is_picture(block)]
+    return Answered(
+        text=message.text,
+        status=snapshot.values["status"],
+        calls=tool_calls_in(message),
+        pictures=tuple(pictures),
+    )
+
+
+async def find_request(
+    graph: CompiledStateGraph[Any, Any, Any, Any], thread: str | None, request: str
+) -> StateSnapshot | None:
+    """Where the question of a request stands in its thread; None: it was not put there.
+
+    Raises:
+        ThreadBusyError: another question came after it, so it cannot be gone on with.
+    """
+    place: RunnableConfig = {"configurable": {"thread_id": thread}}
+    async for snapshot in graph.aget_state_history(place, filter={"request": request}, limit=1):
+        if answer_in(snapshot) is None:
+            latest = await graph.aget_state(place)
+            if latest.config != snapshot.config:
+                raise ThreadBusyError(
+                    "another question came into the thread before this one was answered",
+                    cure="ask it as a new request",
+                )
+        return snapshot
+    return None
 
 
 _OF_THE_DOOR = {"can_ask", "people", "debug", "resumed_at"}

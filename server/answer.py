@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.messages import AnyMessage
@@ -20,13 +20,16 @@ from langchain_core.messages import AnyMessage
 from mom_council.deliberation.answer_check import json_part
 from mom_council.deliberation.context import AnswerForm, CouncilContext
 from mom_council.deliberation.events import Answered, Event, ModelAsked, TextSpoken
-from mom_council.errors import DeliberationError
+from mom_council.errors import BudgetError, DeliberationError
 from mom_council.models.images import delete_pictures, pictures_in
+from mom_council.models.prices import charge_to
+from mom_council.models.spending import Account
 from mom_council.records import Usage
 from mom_council.runs.ask import OpenCouncil, People, Run
 from mom_council.server.catalogue import ServedCouncil
+from mom_council.server.limits import ServerBudget
 from mom_council.server.repeats import RepeatableRequest
-from mom_council.server.state import ServerState
+from mom_council.server.state import EVERYONE, ServerState
 
 CORRECTED = "\n\n(corrected)\n\n"
 """Closes a text in a stream that is not the answer after all; the answer comes behind it."""
@@ -134,6 +137,8 @@ class ServedQuestion:
     """As the store names it; None: nothing is kept."""
     people: People | None = None
     """Who can answer what the council asks a person. None over HTTP: a request has one answer."""
+    owner: str = EVERYONE
+    """The name of the key that it came with."""
     repeat: RepeatableRequest | None = None
     """The request, where it may come again."""
 
@@ -149,7 +154,7 @@ class ServedQuestion:
         if form.seed is not None:
             form = form.model_copy(update={"seed": (form.seed + choice) % 2**31})
         repeat = self.repeat.choice(choice) if self.repeat else None
-        return ServedQuestion(self.served, self.messages, form, seed % 2**32, repeat=repeat)
+        return replace(self, form=form, seed=seed % 2**32, repeat=repeat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +224,8 @@ async def _run(
     is_whole = question.form.must_call or bool(question.form.json_request)
     first: float | None = None
     answered: Answered | None = None
+    budget = server.budget
+    account = None if budget is None else await budget.admit(question.owner)
     async with (
         server.alone_in(question.thread),
         server.slots.place(),
@@ -226,7 +233,7 @@ async def _run(
     ):
         began = time.monotonic()
         recipe = _recipe(question, opened, thread, reads=_is_for_clients if watch is None else None)
-        async with aclosing(recipe.events()) as events:
+        async with aclosing(_charged_events(recipe, budget, account)) as events:
             async for event in events:
                 if watch is not None:
                     watch(event)
@@ -249,6 +256,26 @@ async def _run(
                 given = answered.model_copy(update={"text": text})
                 await (await server.repeats()).keep(question.repeat, given)
             yield part
+
+
+async def _charged_events(
+    recipe: Run, budget: ServerBudget | None, account: Account | None
+) -> AsyncGenerator[Event, None]:
+    """The run's events, its calls charged to an account.
+
+    Raises:
+        Refusal: a limit of the day left no room for an answer.
+        MixtureError: as the run raises it.
+    """
+    try:
+        with charge_to(account):
+            async with aclosing(recipe.events()) as events:
+                async for event in events:
+                    yield event
+    except BudgetError:
+        if budget is not None and (refusal := budget.spent_refusal(account)):
+            raise refusal from None
+        raise
 
 
 def _recipe(question: ServedQuestion, opened: OpenCouncil, thread: str | None, reads: Any) -> Run:

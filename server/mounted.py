@@ -11,6 +11,7 @@ import os
 from mom_council.councils.trust import load_trusted_council
 from mom_council.server.app import make_app
 from mom_council.server.catalogue import Catalogue
+from mom_council.server.limits import VARIABLE, read_limits
 from mom_council.server.state import Keys, ServerSettings, ServerState
 
 _keys = Keys.from_environment()
@@ -19,7 +20,11 @@ app = make_app(
     ServerState(
         Catalogue([load_trusted_council(os.environ.get("MOM_COUNCIL") or "demo")], saved=None),
         _keys,
-        ServerSettings(threads=False, candid=not _keys),
+        ServerSettings(
+            threads=False,
+            candid=not _keys,
+            limits=read_limits(os.environ.get(VARIABLE, "").split(), _keys.names),
+        ),
     ),
     mounted=True,
 )

@@ -202,7 +202,7 @@ async def read_question(
         repeat = await _repeat(server, visitor, request, None)
         saver = (await server.repeats()).saver if repeat else None
         served = await server.catalogue.find(model, saver)
-        return ServedQuestion(served, messages, form, seed, None, people, repeat)
+        return ServedQuestion(served, messages, form, seed, None, people, visitor.owner, repeat)
     if not server.settings.threads:
         raise unsupported(
             THREAD_HEADER, "No threads are kept here; use those of the LangGraph server itself."
@@ -212,7 +212,9 @@ async def read_question(
     stored = visitor.store_name(thread)
     served = await server.catalogue.find(model, await server.saver())
     repeat = await _repeat(server, visitor, request, stored)
-    return ServedQuestion(served, _new_ones(messages), form, seed, stored, people, repeat)
+    return ServedQuestion(
+        served, _new_ones(messages), form, seed, stored, people, visitor.owner, repeat
+    )
 
 
 async def _repeat(

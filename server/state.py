@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
@@ -30,6 +30,7 @@ from mom_council.runs.checkpoints import MEMORY, open_pruned_store
 from mom_council.runs.tables import Tables
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.errors import Refusal
+from mom_council.server.limits import SPENDING, DayLimits, ServerBudget
 from mom_council.server.repeats import REQUESTS, Repeats
 
 _log = logger(__name__)
@@ -78,6 +79,11 @@ class Keys:
             MixtureError: as above.
         """
         return cls(env.get(VARIABLE, ""))
+
+    @property
+    def names(self) -> list[str]:
+        """What the keys are called."""
+        return [*self._digests]
 
     def __bool__(self) -> bool:
         """Whether a key is asked for."""
@@ -236,6 +242,8 @@ class ServerSettings:
     """Whether clients read an error's own words. Off where they are not on this machine."""
     strict: bool = False
     """Whether fields that are unknown or cannot be used are refused, as OpenAI does."""
+    limits: Mapping[str, DayLimits] = field(default_factory=dict)
+    """What may be asked and spent in a day, by whom it is for."""
     patience: float = 30.0
     """Seconds for which a run goes on whose client has left, and may come again by its key."""
 
@@ -257,6 +265,7 @@ class ServerState:
         self._stack = contextlib.AsyncExitStack()
         self._answering: set[str] = set()
         self._repeats: Repeats | None = None
+        self.budget: ServerBudget | None = None
 
     def log_ignored(self, fields: Sequence[str]) -> None:
         """Write the fields that a request had and nobody used to the log; new ones as a warning."""
@@ -274,10 +283,12 @@ class ServerState:
             StorageError: threads cannot be kept there.
         """
         self.memory = await self._stack.enter_async_context(open_runs(MEMORY))
-        if self.settings.database is None:
+        limits = self.settings.limits
+        if self.settings.database is None and not limits:
             return
         try:
-            await self.saver()
+            saver = await self.saver()
+            self.budget = ServerBudget(limits, Tables(saver, SPENDING)) if limits else None
         except BaseException:
             await self.close()
             raise
@@ -286,6 +297,8 @@ class ServerState:
         """Close the store and the connections to the models."""
         if self._repeats is not None:
             await self._repeats.close()
+        if self.budget is not None:
+            await self.budget.drain()
         await self._stack.aclose()
 
     async def saver(self) -> BaseCheckpointSaver[Any]:
