@@ -40,13 +40,13 @@ from langgraph.types import Command
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.events import Answered, Event, Noted
+from mom_council.deliberation.events import Event, Noted
 from mom_council.deliberation.people import PersonRequest, requests_in
 from mom_council.errors import DeliberationError
 from mom_council.graph.council import compile_council
 from mom_council.models.clients import close_loop_resources
 from mom_council.runs.checkpoints import MEMORY, open_checkpointer, open_pruned_store
-from mom_council.runs.follow import answer_in, awake, find_request, follow, ready, settings_to_keep
+from mom_council.runs.follow import answer_in, asked_before, awake, follow, ready, settings_to_keep
 from mom_council.runs.leases import ThreadLease
 from mom_council.runs.words import waiting_for
 from mom_council.tracing.langsmith import settle_langsmith
@@ -149,8 +149,7 @@ class Run:
     """Seconds to wait for another program that answers in this thread; None: as long as it lives.
     """
     request: str = ""
-    """What names the request that puts the question. The same request goes on with the question
-    where it was put before, or is given its answer. Empty: each run is a new question."""
+    """Names the request: another of that name goes on with the question, or gets its answer."""
 
     trace: str | None = field(default=None, init=False)
     """The name of the local trace."""
@@ -175,26 +174,16 @@ class Run:
         if busy and self.wait is None:
             yield Noted(text=f"{busy}; waiting for it.")
         async with lease:
-            given = await self._given_before(was_busy=bool(busy))
-            if given:
-                yield given
-                return
+            is_new, graph = self.messages is not None, self.opened.graph
+            if snapshot := await asked_before(graph, self.config, self.request, is_new, busy):
+                self.messages = None
+                if answered := answer_in(snapshot):
+                    self.values = snapshot.values
+                    yield answered
+                    return
             async with aclosing(self._events()) as events:
                 async for event in events:
                     yield event
-
-    async def _given_before(self, *, was_busy: bool) -> Answered | None:
-        """The answer that the question has already: of the same request, or of another program."""
-        snapshot = None
-        if self.request and self.messages is not None:
-            snapshot = await find_request(self.opened.graph, self.thread, self.request)
-            self.messages = None if snapshot else self.messages
-        elif was_busy and self.messages is None:
-            snapshot = await self.opened.graph.aget_state(self.config)
-        answered = answer_in(snapshot) if snapshot else None
-        if snapshot and answered:
-            self.values = snapshot.values
-        return answered
 
     async def _events(self) -> AsyncGenerator[Event, None]:
         """Do the run, as the thread's only writer."""

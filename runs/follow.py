@@ -337,18 +337,33 @@ def answer_in(snapshot: StateSnapshot) -> Answered | None:
     )
 
 
-async def find_request(
-    graph: CompiledStateGraph[Any, Any, Any, Any], thread: str | None, request: str
+async def asked_before(
+    graph: CompiledStateGraph[Any, Any, Any, Any],
+    config: RunnableConfig,
+    request: str,
+    is_new: bool,
+    busy: str,
 ) -> StateSnapshot | None:
-    """Where the question of a request stands in its thread; None: it was not put there.
+    """Where a question stands in its thread; None: nobody has put it, or nobody answered it.
+
+    Args:
+        graph: the council.
+        config: holds `configurable.thread_id`.
+        request: names the request that puts the question; empty: each is a new question.
+        is_new: whether the run has a question of its own.
+        busy: whose answer the run had to wait for; who wanted to go on with that is given it.
 
     Raises:
-        ThreadBusyError: another question came after it, so it cannot be gone on with.
+        ThreadBusyError: another question came after the request's, so it cannot be gone on with.
     """
-    place: RunnableConfig = {"configurable": {"thread_id": thread}}
-    async for snapshot in graph.aget_state_history(place, filter={"request": request}, limit=1):
+    if not is_new:
+        snapshot = await graph.aget_state(config) if busy else None
+        return snapshot if snapshot and answer_in(snapshot) else None
+    if not request:
+        return None
+    async for snapshot in graph.aget_state_history(config, filter={"request": request}, limit=1):
         if answer_in(snapshot) is None:
-            latest = await graph.aget_state(place)
+            latest = await graph.aget_state(config)
             if latest.config != snapshot.config:
                 raise ThreadBusyError(
                     "another question came into the thread before this one was answered",
