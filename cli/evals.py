@@ -25,7 +25,8 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help='JSON lines, gzipped or not: {"question", "gold"?, "options"?, "check"?, "id"?, '
-        '"category"?, "fold"?}; a recording too. `shipped`: 276 questions that come along, which '
+        '"category"?, "fold"?}; a recording too, and raw rows of GSM8K, MATH, MMLU, MMLU-Pro, ARC, '
+        "HumanEval and MBPP. `shipped`: 276 questions that come along, which "
         "the tiny models have not learned from. `planted`: what a synthesis keeps, as mom keeps.",
     ),
 ]

@@ -140,6 +140,8 @@ def fit(
         fold=None if everything else "cal",
     )
     print(f"learned from {learned.answers} answers; mom weights show has the result")
+    if learned.whole and not everything:
+        print("the recording has one fold, so all of it was learned from: do not score on it")
     for one in learned.fits:
         who = ", ".join(one.models) if one.models else f"any {len(one.steps)} or fewer of them"
         print(f"fitted on {one.basis}: {who}")

@@ -21,7 +21,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
@@ -121,6 +121,18 @@ def load_recording(path: Path | str) -> tuple[RecordedQuestion, ...]:
 @functools.lru_cache(maxsize=8)
 def _loaded(path: Path, changed: int, size: int) -> tuple[RecordedQuestion, ...]:
     return tuple(read_recording(path))
+
+
+def in_fold(
+    questions: Sequence[RecordedQuestion], fold: Fold | None
+) -> tuple[RecordedQuestion, ...]:
+    """The questions of a fold; all of them for None, and where they are of one fold alone.
+
+    Who took no care of folds has them all in one, and means no other questions to be scored.
+    """
+    if fold is None or len({one.fold for one in questions}) < 2:
+        return tuple(questions)
+    return tuple(one for one in questions if one.fold == fold)
 
 
 def write_recording(path: Path | str, questions: Iterable[RecordedQuestion]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mom_council.councils.loader import load_council
-from mom_council.councils.recording import Fold, RecordingError, load_recording
+from mom_council.councils.recording import Fold, RecordingError, in_fold, load_recording
 from mom_council.councils.schema import Council
 from mom_council.errors import UnknownNameError
 from mom_council.evals.rules import Rule, RuleDecision
@@ -79,11 +79,9 @@ def cascade_from_recording(
         RecordingError: it cannot be read, or has no question of that fold.
         UnknownNameError: the strong one is nobody, or a model was not recorded.
     """
-    questions = [one for one in load_recording(path) if fold in (None, one.fold)]
+    questions = in_fold(load_recording(path), fold)
     if not questions:
-        raise RecordingError(
-            f"{path.name} has no question of fold {fold!r}", cure="give --all to take every one"
-        )
+        raise RecordingError(f"{path.name} has no question")
     recorded = [*dict.fromkeys(name for one in questions for name in one.models)]
     chosen = council or recorded_council(path, recorded)
     names = [who.name for who in chosen.characters]

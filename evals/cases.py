@@ -1,25 +1,40 @@
-"""The questions of an evaluation: one JSON object a line, with what is right.
+r"""The questions of an evaluation: one JSON object a line, with what is right.
 
     {"question", "gold"?, "options"?: [..], "check"?: Python that tests an answer in code,
      "id"?, "category"?, "dataset"?, "fold"?: "cal" | "eval"}
 
 Every recording (`councils.recording`) is such a file too, and so are files that say `prompt` or
 `text`, `answer`, `choices` and `kind`.
+
+The raw rows of published data sets are read as they are, also as one JSON array:
+
+| data set | fields |
+|---|---|
+| GSM8K | `question`, `answer`: a solution whose last line is `#### 42` |
+| MATH | `problem`, `solution` with a `\boxed{...}`; or `answer`, as MATH-500 has it |
+| MMLU-Pro, MMLU | `question`, `options` or `choices`, `answer` or `answer_index` |
+| ARC | `question`, `choices: {text, label}`, `answerKey` |
+| HumanEval | `task_id`, `prompt`, `test`, `entry_point` |
+| MBPP | `task_id`, `text` or `prompt`, `test_list`, `test_setup_code` or `test_imports` |
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from textwrap import indent
+from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mom_council.councils.recording import Fold
 from mom_council.errors import StorageError
+from mom_council.voting.reading.latex import boxed
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _OTHER_NAMES = {
@@ -28,6 +43,10 @@ _OTHER_NAMES = {
     "answer": "gold",
     "choices": "options",
     "kind": "category",
+    "subject": "category",
+    "question_id": "id",
+    "unique_id": "id",
+    "task_id": "id",
 }
 
 
@@ -44,6 +63,11 @@ class Case(BaseModel):
     check: str | None = Field(
         default=None, description="Python run after the answer's code; it raises when that is wrong"
     )
+    stub: str | None = Field(
+        default=None,
+        description="the start of a Python function that the answer completes; what stands before "
+        "its last `def` is run before the answer's code",
+    )
     id: str = ""
     dataset: str = ""
     category: str | None = None
@@ -55,8 +79,12 @@ class Case(BaseModel):
         """Data sets of others call the same things otherwise."""
         if not isinstance(value, Mapping):
             return value
-        renamed = {name: value[other] for other, name in _OTHER_NAMES.items() if other in value}
-        return {**renamed, **value}
+        row = {**value, **_published(value)}
+        renamed = {name: row[other] for other, name in _OTHER_NAMES.items() if other in row}
+        made = {**renamed, **row}
+        if isinstance(made.get("id"), int):
+            made["id"] = str(made["id"])
+        return made
 
     @property
     def key(self) -> str:
@@ -95,9 +123,7 @@ def read_cases(
     number = 0
     try:
         with (gzip.open if place.suffix == ".gz" else open)(place, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
+            for number, line in _rows(file):
                 case = Case.model_validate_json(line)
                 if case.key in cases:
                     raise StorageError(f"{str(place)!r}, line {number}: {case.key!r} stands twice")
@@ -121,3 +147,104 @@ def read_cases(
         which = f" of fold {fold!r}" if fold else ""
         raise StorageError(f"data {str(place)!r} holds no question{which}")
     return tuple(cases.values())
+
+
+def _rows(file: IO[str]) -> Iterator[tuple[int, str]]:
+    """The rows of a file as JSON, numbered from 1: its lines, or the items of one array."""
+    first = next((line for line in file if line.strip()), "")
+    file.seek(0)
+    if not first.lstrip().startswith("["):
+        yield from ((at, line) for at, line in enumerate(file, 1) if line.strip())
+        return
+    try:
+        rows = json.load(file)
+    except json.JSONDecodeError as error:
+        yield error.lineno, first  # is refused as what it is
+        return
+    yield from ((at, json.dumps(row)) for at, row in enumerate(rows, 1))
+
+
+def _published(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a raw row of a published data set says, in our fields; empty where it is none."""
+    if {"prompt", "test", "entry_point"} <= row.keys():
+        return _function_to_complete(row)
+    if "test_list" in row:
+        return _program_with_tests(row)
+    if "problem" in row:
+        gold = row.get("answer") or _last_box(str(row.get("solution", "")))
+        kind = row.get("subject") or row.get("type")
+        return {"question": row["problem"], "gold": gold, "category": kind}
+    answer, choices = row.get("answer"), row.get("options") or row.get("choices")
+    if isinstance(choices, Mapping) and "text" in choices:
+        return _labelled_choice(row, choices)
+    if isinstance(choices, list) and choices:
+        index = answer if isinstance(answer, int) else row.get("answer_index")
+        letter = isinstance(answer, str) and answer.strip() and "gold" not in row
+        words = str(answer) in map(str, choices)  # the number of an option, or an option's words
+        if isinstance(index, int) and 0 <= index < len(choices) and not (letter or words):
+            return {"gold": LETTERS[index]} if "gold" not in row else {}
+        return {}
+    if isinstance(answer, str) and "####" in answer:
+        return {"gold": answer.rpartition("####")[2].strip().replace(",", "")}
+    return {}
+
+
+def _function_to_complete(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of HumanEval: the start of a function, and `check`, which tests it."""
+    stub = str(row["prompt"])
+    asks = "Complete this Python function. Answer with the whole function in one code block."
+    return {
+        "question": f"{asks}\n\n```python\n{stub.strip()}\n```",
+        "check": f"{row['test']}\n\ncheck({row['entry_point']})\n",
+        "stub": stub,
+        "gold": None,
+        "category": row.get("category") or "code",
+    }
+
+
+def _program_with_tests(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of MBPP: what a function does, and assertions that name it."""
+    tests = "\n".join(map(str, row["test_list"]))
+    imports = row.get("test_imports") or []
+    setup = "\n".join([*map(str, imports), str(row.get("test_setup_code") or "")]).strip()
+    asks = row.get("text") or row.get("prompt") or ""
+    return {
+        "question": f"{asks}\n\nYour code must pass these tests:\n\n```python\n{tests}\n```",
+        "check": f"{setup}\n{tests}\n".lstrip(),
+        "gold": None,
+        "category": row.get("category") or "code",
+    }
+
+
+def _labelled_choice(row: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ARC: texts, labels (letters or numbers), and the label of the right one."""
+    labels = [str(label) for label in choices.get("label", ())]
+    right = str(row.get("answerKey", ""))
+    gold = LETTERS[labels.index(right)] if right in labels else None
+    return {"options": choices["text"], "choices": choices["text"], "gold": gold}
+
+
+def _last_box(solution: str) -> str | None:
+    """What the last box of a solution holds."""
+    found = boxed(solution)
+    return found[-1][1].strip() if found else None
+
+
+def defines(source: str, stub: str) -> bool:
+    """Whether a source defines the last function that a stub starts."""
+    names = re.findall(r"^(?:async )?def (\w+)", stub, re.MULTILINE)
+    return bool(names) and re.search(rf"^(?:async )?def {names[-1]}\b", source, re.M) is not None
+
+
+def completed(source: str, stub: str) -> str:
+    """An answer's code as a whole program: what it needs of the stub stands before it.
+
+    Where it defines the stub's last function, that is what stands before that function there;
+    otherwise the answer is the rest of the function, and goes on from the stub.
+    """
+    if defines(source, stub):
+        last = [*re.finditer(r"^(?:async )?def \w+", stub, re.MULTILINE)][-1]
+        return f"{stub[: last.start()]}\n{source}"
+    lines = [line for line in source.splitlines() if line.strip()]
+    body = source if lines and lines[0][0].isspace() else indent(source, "    ")
+    return f"{stub.rstrip()}\n{body}"

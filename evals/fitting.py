@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from mom_council.councils.recording import Fold, RecordedQuestion, load_recording
+from mom_council.councils.recording import Fold, RecordedQuestion, in_fold, load_recording
 from mom_council.councils.schema import Council
 from mom_council.errors import UnknownNameError
 from mom_council.evals.sheet import Sheet, lay_out, leaders, tally, voter_weights
@@ -278,6 +278,8 @@ class Learned(NamedTuple):
 
     answers: int
     fits: tuple[Fitted, ...]
+    whole: bool = False
+    """Whether every question of the recording was learned from."""
 
 
 def teach(
@@ -296,14 +298,14 @@ def teach(
         council: whose panel is fitted; one of all recorded models if left out.
         kind: of all its questions; what each says of itself if left out. Where they say several,
             the fits are of `general`.
-        fold: `cal` by default; None takes every question.
+        fold: `cal` by default; None takes every question, and one of a single fold is taken whole.
 
     Raises:
         RecordingError: it cannot be read, or holds no judged answer of that fold.
         UnknownNameError: a model of the council is not in the recording.
     """
     answers = ledger.fit(path, fold=fold, kind=kind)
-    chosen = [q for q in load_recording(path) if fold in (None, q.fold)]
+    chosen = in_fold(load_recording(path), fold)
     judged = [q for q in chosen if q.gold is not None]
     unjudged = [q for q in chosen if q.gold is None]
     kinds = {kind or kind_of(question) for question in judged}
@@ -322,7 +324,7 @@ def teach(
         fits.append(fit_panel(sheet, sort, unlabelled=unlabelled))
     for one in fits:
         ledger.keep(one, origin=Path(path).name)
-    return Learned(answers, tuple(fits))
+    return Learned(answers, tuple(fits), whole=len(chosen) == len(load_recording(path)))
 
 
 def most_informative(

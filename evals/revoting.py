@@ -1,13 +1,15 @@
 """Another rule over the same answers: nobody is asked again.
 
 A rule is one of those that `rules.RULES` lists by name, or a vote with weights of yours. What it
-has to learn it learns on the fold `cal`, and it is scored on the fold `eval`; a recording with one
-fold alone is scored as a whole, by rules that need not learn.
+has to learn it learns on the fold `cal`, and it is scored on the fold `eval`. A recording with one
+fold alone is scored as a whole; a rule that learns does so on one half of it at a time, and is
+scored on the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mom_council.councils.recording import RecordedQuestion, RecordingError
 from mom_council.errors import CouncilError, UnknownNameError
@@ -20,6 +22,8 @@ UNTAUGHT = ("plain majority", "lossless exit", "wave 3, 2, 2", "beta 95 %", "dir
 """Rules that learn nothing but, at most, who is cheapest."""
 
 _DRAWS = 1000
+_LEAST = 10
+"""Questions of each half without which no rule is taught."""
 
 
 class Recount(Record):
@@ -84,15 +88,23 @@ def recount(
         rule_name, fit = "given weights", vote_weighted_by(weights)
     else:
         fit = _fit(rule_name)
+    splits = [(cal, scored)]
     if not (cal.lines and scored.lines):
+        splits = [(sheet, sheet)]
         if weights is None and rule_name not in UNTAUGHT:
-            raise RecordingError(
-                f"{rule_name!r} learns on questions of fold 'cal' and is scored on those of "
-                "'eval'; the recording has one fold alone"
-            )
-        cal = scored = sheet
-    plain = _fit("plain majority")(cal)
-    return _compared(rule_name, sheet.models, cal, scored, fit(cal), plain)
+            splits = _crossed(rule_name, sheet)
+    return _compared(rule_name, sheet.models, splits, fit)
+
+
+def _crossed(rule_name: str, sheet: Sheet) -> list[tuple[Sheet, Sheet]]:
+    """A sheet of one fold in two halves, so that each is scored by what the other teaches."""
+    if len(sheet.lines) < 2 * _LEAST:
+        raise RecordingError(
+            f"{rule_name!r} learns on one half of the questions and is scored on the other; "
+            f"{len(sheet.lines)} are too few, it takes {2 * _LEAST}"
+        )
+    halves = [replace(sheet, lines=sheet.lines[at::2]) for at in range(2)]
+    return [(halves[0], halves[1]), (halves[1], halves[0])]
 
 
 def vote_weighted_by(weights: Mapping[str, float]) -> Fit:
@@ -127,21 +139,27 @@ def _fit(name: str) -> Fit:
 def _compared(
     method: str,
     models: tuple[str, ...],
-    cal: Sheet,
-    scored: Sheet,
-    rule: Rule,
-    plain: Rule,
+    splits: Sequence[tuple[Sheet, Sheet]],
+    fit: Fit,
 ) -> Recount:
-    ours = [rule(line) for line in scored.lines]
-    theirs = [plain(line) for line in scored.lines]
-    right = [one.score(line) for one, line in zip(ours, scored.lines, strict=True)]
-    before = [one.score(line) for one, line in zip(theirs, scored.lines, strict=True)]
+    """How a rule does on the second sheet of each split, having learned from the first."""
+    ours: list[RuleDecision] = []
+    theirs: list[RuleDecision] = []
+    lines: list[Line] = []
+    for cal, scored in splits:
+        rule, plain = fit(cal), _fit("plain majority")(cal)
+        lines += scored.lines
+        ours += map(rule, scored.lines)
+        theirs += map(plain, scored.lines)
+    right = [one.score(line) for one, line in zip(ours, lines, strict=True)]
+    before = [one.score(line) for one, line in zip(theirs, lines, strict=True)]
     accuracy, gain = bootstrap(right, draws=_DRAWS), paired(right, before, draws=_DRAWS)
-    number = len(scored.lines)
+    number = len(lines)
+    learned_from = [len(cal.lines) for cal, scored in splits if cal is not scored]
     return Recount(
         method=method,
         models=models,
-        fitted=0 if cal is scored else len(cal.lines),
+        fitted=max(learned_from, default=0),
         questions=number,
         accuracy=accuracy.value,
         low=accuracy.low,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
-from mom_council.evals.cases import LETTERS, Case
+from mom_council.evals.cases import LETTERS, Case, completed
 from mom_council.evals.sandbox import may_be_open, run_python
 from mom_council.voting.reading import (
     Answer,
@@ -122,12 +122,24 @@ _FENCE = re.compile(r"```[ \t]*(\w*)[^\n]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 def score_code(text: str, case: Case) -> Mark:
     """Right where the answer's code, then the case's check, run to their end in the sandbox."""
     source = code_in(text)
+    if case.stub is not None:
+        source = _completed(text if source is None else source, case.stub)
     if source is None:
         return Mark(ok=False, note="there is no code in the answer")
     if case.check is None:
         return Mark(ok=False, note="the case has no check")
     outcome = run_python(source, case.check, may_be_open=may_be_open.get())
     return Mark(ok=outcome.ok, answer=None, note=outcome.why)
+
+
+def _completed(source: str, stub: str) -> str | None:
+    """An answer's code as a whole program with what it needs of the stub; None where it is none."""
+    whole = completed(source, stub)
+    try:
+        compile(whole, "answer", "exec")
+    except (SyntaxError, ValueError):
+        return None
+    return whole
 
 
 def code_in(text: str) -> str | None:

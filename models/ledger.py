@@ -20,7 +20,13 @@ from typing import Literal, NamedTuple, get_args
 from pydantic import ValidationError
 
 from mom_council import paths
-from mom_council.councils.recording import Fold, RecordedQuestion, RecordingError, load_recording
+from mom_council.councils.recording import (
+    Fold,
+    RecordedQuestion,
+    RecordingError,
+    in_fold,
+    load_recording,
+)
 from mom_council.councils.schema import Model
 from mom_council.databases import DatabaseLayout, open_database
 from mom_council.errors import StorageError
@@ -153,7 +159,7 @@ class Ledger:
         Args:
             path: the recording.
             fold: `cal` by default, so that what is scored afterwards was not learned from; None
-                takes every question.
+                takes every question. One of a single fold is taken whole.
             kind: of all its questions; what each says of itself if left out.
 
         Raises:
@@ -161,8 +167,8 @@ class Ledger:
         """
         found = [
             Outcome(answer.model or model, kind or kind_of(question), bool(answer.ok))
-            for question in load_recording(path)
-            if question.gold is not None and fold in (None, question.fold)
+            for question in in_fold(load_recording(path), fold)
+            if question.gold is not None
             for model, answer in question.models.items()
         ]
         if not found:

@@ -204,3 +204,16 @@ def test_ten_answers_of_a_person_fit_a_council_without_any_other_gold(
 def _blind(one: RecordedQuestion) -> RecordedQuestion:
     models = {name: answer.model_copy(update={"ok": 0}) for name, answer in one.models.items()}
     return one.model_copy(update={"gold": None, "models": models})
+
+
+def test_a_recording_of_one_fold_is_not_split_into_nothing(tmp_path: Path):
+    questions = [one.model_copy(update={"fold": "eval"}) for one in sums(60)]
+    path = kept(tmp_path / "sums.jsonl", questions)
+    told = json.loads(mom("revote", path, "--method", "learned", "--json").output)
+    assert (told[0]["questions"], told[0]["fitted"]) == (60, 30)
+    fitted = mom("weights", "fit", path)
+    assert fitted.exit_code == 0
+    assert "all of it was learned from" in fitted.output
+    few = kept(tmp_path / "few.jsonl", questions[:8])
+    with pytest.raises(RecordingError, match="are too few"):
+        mom("revote", few, "--method", "learned")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
 
+from mom_council.cli.evals import allow_checks
+from mom_council.councils.trust import UntrustedError
 from mom_council.errors import StorageError
 from mom_council.evals.cases import read_cases
+from mom_council.evals.sandbox import may_be_open
+from mom_council.evals.scorers import SCORERS, suits
 from mom_council.tests.evals.recorded import kept, sums
 
 
@@ -58,3 +63,120 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path):
     torn.write_bytes(gzip.compress(b'{"question": "What?"}')[:-8])
     with pytest.raises(StorageError, match="cannot be read"):
         read_cases(torn)
+
+
+GSM8K = r"""{"question": "Tom has 1,200 eggs and sells 134. How many are left?",
+ "answer": "He has 1,200 - 134 = <<1200-134=1066>>1,066 left.\n#### 1,066"}"""
+MATH = r"""{"problem": "Simplify $\\frac{2}{4}$.", "level": "Level 1", "type": "Algebra",
+ "solution": "We get $\\frac{1}{2}$, so the answer is $\\boxed{\\frac{1}{2}}$."}"""
+MATH_500 = r"""{"problem": "What is $3^2$?", "solution": "It is $\\boxed{9}$.", "answer": "9",
+ "subject": "Algebra", "level": 1, "unique_id": "test/algebra/1.json"}"""
+MMLU_PRO = """{"question_id": 70, "question": "Which is red?", "options": ["sky", "grass", "blood"],
+ "answer": "C", "answer_index": 2, "cot_content": "", "category": "biology", "src": "x"}"""
+MMLU = """{"question": "Which is green?", "subject": "botany", "choices": ["sky", "grass", "snow",
+ "blood"], "answer": 1}"""
+ARC = """{"id": "Mercury_7", "question": "Which is white?", "choices": {"text": ["coal", "snow"],
+ "label": ["1", "2"]}, "answerKey": "2"}"""
+
+
+@pytest.mark.parametrize(
+    ("row", "gold", "kind", "id_", "right", "wrong"),
+    [
+        (GSM8K, "1066", "general", "", "#### 1066", "#### 134"),
+        (MATH, r"\frac{1}{2}", "Algebra", "", r"So it is \boxed{0.5}.", r"\boxed{2}"),
+        (MATH_500, "9", "Algebra", "test/algebra/1.json", "Answer: 9", "Answer: 6"),
+        (MMLU_PRO, "C", "biology", "70", "The answer is (C).", "The answer is (A)."),
+        (MMLU, "B", "botany", "", "Answer: B", "Answer: A"),
+        (ARC, "B", "general", "Mercury_7", "Answer: B", "Answer: A"),
+    ],
+)
+def test_raw_rows_of_published_sets_are_read_as_they_are(
+    tmp_path: Path, row: str, gold: str, kind: str, id_: str, right: str, wrong: str
+):
+    (case,) = read_cases(data(tmp_path / "data.jsonl", row.replace("\n", " ")))
+    assert (str(case.gold), case.kind, case.id) == (gold, kind, id_)
+    score = SCORERS[suits(case)]
+    assert score(right, case).ok
+    assert not score(wrong, case).ok
+
+
+def test_a_json_array_is_read_too(tmp_path: Path):
+    path = data(tmp_path / "data.json", "[", GSM8K, ",", MATH, "]")
+    assert [case.gold for case in read_cases(path)] == ["1066", r"\frac{1}{2}"]
+    with pytest.raises(StorageError, match=r"data\.json"):
+        read_cases(data(tmp_path / "data.json", "[", GSM8K))
+
+
+def test_a_number_that_is_an_option_is_no_index(tmp_path: Path):
+    row = '{"question": "What is 1 + 1?", "options": ["1", "2", "3"], "answer": 2}'
+    (case,) = read_cases(data(tmp_path / "data.jsonl", row))
+    assert SCORERS["choice"]("Answer: B", case).ok
+
+
+HUMAN_EVAL = {
+    "task_id": "HumanEval/0",
+    "prompt": "from typing import List\n\n\ndef half(x: int) -> int:\n    return x // 2\n\n\n"
+    'def halves(numbers: List[int]) -> List[int]:\n    """ Half of each.\n'
+    '    >>> halves([2, 4])\n    [1, 2]\n    """\n',
+    "entry_point": "halves",
+    "canonical_solution": "    return [half(number) for number in numbers]\n",
+    "test": "METADATA = {'author': 'us'}\n\n\ndef check(candidate):\n"
+    "    assert candidate([2, 4]) == [1, 2]\n    assert candidate([]) == []\n",
+}
+MBPP = {
+    "task_id": 11,
+    "text": "Write a function to double a number.",
+    "code": "def double(n):\n  return 2 * n",
+    "test_list": ["assert double(2) == 4", "assert double(0) == 0"],
+    "test_setup_code": "",
+    "challenge_test_list": [],
+}
+_WHOLE = "def halves(numbers: List[int]) -> List[int]:\n    return [half(n) for n in numbers]"
+
+
+@pytest.mark.parametrize(
+    ("answer", "ok"),
+    [
+        (f"```python\n{_WHOLE}\n```", True),
+        (
+            f"So:\n\n```python\n{HUMAN_EVAL['prompt']}    return [n // 2 for n in numbers]\n```",
+            True,
+        ),
+        (HUMAN_EVAL["canonical_solution"], True),
+        (
+            "    made = []\n    for n in numbers:\n        made.append(half(n))\n    return made",
+            True,
+        ),
+        ("```python\nreturn [half(number) for number in numbers]\n```", True),
+        (f"```python\n{_WHOLE.replace('half(n)', 'n')}\n```", False),
+        ("I do not know.", False),
+    ],
+)
+def test_human_eval_is_checked_in_the_sandbox(tmp_path: Path, answer: str, ok: bool):
+    (case,) = read_cases(data(tmp_path / "data.jsonl", json.dumps(HUMAN_EVAL)))
+    assert (case.id, case.gold, suits(case)) == ("HumanEval/0", None, "code")
+    assert "def halves" in case.prompt
+    token = may_be_open.set(True)
+    try:
+        mark = SCORERS["code"](answer, case)
+    finally:
+        may_be_open.reset(token)
+    assert mark.ok is ok, mark.note
+
+
+def test_mbpp_is_checked_in_the_sandbox(tmp_path: Path):
+    (case,) = read_cases(data(tmp_path / "data.jsonl", json.dumps(MBPP)))
+    assert (case.id, suits(case)) == ("11", "code")
+    assert "assert double(2) == 4" in case.prompt
+    token = may_be_open.set(True)
+    try:
+        assert SCORERS["code"](f"```python\n{MBPP['code']}\n```", case).ok
+        assert not SCORERS["code"]("```python\ndef double(n): return n\n```", case).ok
+    finally:
+        may_be_open.reset(token)
+
+
+def test_code_of_a_raw_row_runs_with_consent_only(tmp_path: Path):
+    path = data(tmp_path / "data.jsonl", json.dumps(HUMAN_EVAL))
+    with pytest.raises(UntrustedError):
+        allow_checks(path, read_cases(path), "auto")
