@@ -297,7 +297,7 @@ def _call_options(
     return {
         "params": params,
         "stop": stop,
-        "config": _marked(speaker),
+        "config": _marked(speaker, in_chat=context_of(runtime).stream_members),
         "seat": f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
         "on_wait": lambda lane, seconds: emit(
             runtime, Waited(speaker=speaker, lane=lane, seconds=seconds)
@@ -361,10 +361,21 @@ def make_absence(speaker: Speaker, reason: AbsenceReason, detail: str = "") -> A
     )
 
 
-def _marked(speaker: Speaker) -> RunnableConfig:
-    """What the trace and the message stream say about a call."""
+_TAGS = {"character": "proposal", "vote": "ballot", "synthesizer": "answer"}
+_NOT_IN_CHAT = ("nostream", "langsmith:nostream")
+"""By these, LangGraph and its clients keep a call out of the stream of messages."""
+
+
+def _marked(speaker: Speaker, *, in_chat: bool) -> RunnableConfig:
+    """What the trace and the message stream say about a call.
+
+    A chat client shows every message of that stream, so only the answer's belong there.
+    """
+    tag = _TAGS.get(speaker.node, speaker.node)
+    shown = in_chat or tag == "answer"
     return {
         "run_name": speaker.name,
+        "tags": [tag, *(() if shown else _NOT_IN_CHAT)],
         "metadata": {
             "segment": speaker.node,
             "character": speaker.name,

@@ -135,6 +135,10 @@ class CouncilContext(QuestionSettings):
         default=True, description="a person can be asked to approve calls of tools; off: declined"
     )
     debug: bool = Field(default=False, description="send every prompt to the stream")
+    stream_members: bool = Field(
+        default=False,
+        description="the stream of messages has the members' tokens too",
+    )
     extensions_off: tuple[str, ...] = Field(
         default=(), description="extensions of the council that are not called in this run"
     )

@@ -41,6 +41,7 @@ _SINGLE: dict[str, Any] = {
     "route": Literal["text", "image"],
     "asked_at": float,
     "comparison": str,
+    "step": str,
 }
 _LISTS: dict[str, type[Record]] = {
     "proposals": Proposal,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels.delta import DeltaChannel
+from langgraph.channels.untracked_value import UntrackedValue
 from typing_extensions import TypedDict
 
 from mom_council.deliberation.context import QuestionSettings
@@ -121,6 +122,8 @@ class CouncilState(CouncilInput):
     kept: Annotated[dict[str, Any], DeltaChannel(merge_writes)]
     chat_models: list[str]
     """The keys of the models that the program handed over; the models are never stored."""
+    step: Annotated[str, UntrackedValue(str, guard=False)]
+    """What a node did that wrote nothing else: for streams, and in no checkpoint."""
 
 
 class CouncilUpdate(TypedDict, total=False):
@@ -145,3 +148,4 @@ class CouncilUpdate(TypedDict, total=False):
     status: Status | None
     kept: dict[str, Any]
     chat_models: list[str]
+    step: str

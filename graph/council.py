@@ -312,7 +312,7 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
                 update = await act(state, runtime, council)
         if called == "classifier" and (keys or state.get("chat_models")):
             update["chat_models"] = keys
-        return update
+        return update or {"step": "nothing to do"}
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         return run_in_background_loop(run, state, runtime)

@@ -70,7 +70,7 @@ async def annotator(
     prompt either way.
     """
     if council.annotator is None:
-        return {}
+        return {"step": "the question stands as it was asked"}
     speaker = Speaker(node="annotator", name="annotator")
     key = council.annotator.model
     model = resolve_model(council, key)

@@ -39,7 +39,7 @@ async def equality_check(
     await compare_off_the_loop(spoken, kind=state["annotation"].kind)
     pairs = selectors.doubtful_pairs(spoken, state, council)
     if not pairs:
-        return {}
+        return {"step": "no answers are in doubt"}
     key = selectors.judge_model(council)
     if key is None or (spent := selectors.exceeded_budget(state, council, more_calls=1)):
         why = f"the budget is spent ({spent})" if key else "there is no model to ask"

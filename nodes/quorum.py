@@ -46,7 +46,7 @@ async def quorum(
                 voters=selectors.pending_voters(state, council),
             ),
         )
-    return {}
+    return {"step": f"{answered} answered, {council.deliberation.minimum} must"}
 
 
 def _error(state: CouncilState, council: Council, answered: int) -> BudgetError | QuorumError:

@@ -36,4 +36,6 @@ async def thermal_wait(
             return await thermal_wait(state, runtime, council)
         note = Note(text=f"{error.what}; it was chosen to go on.", kind="stayed_hot")
     await announce_turns(state, runtime, council)
-    return {"notes": [note]} if note else {}
+    if note:
+        return {"notes": [note]}
+    return {"step": "cool enough" if council.thermal else "no limit of temperature"}

@@ -373,7 +373,7 @@ async def asked_before(
     return None
 
 
-_OF_THE_DOOR = {"can_ask", "people", "debug", "resumed_at"}
+_OF_THE_DOOR = {"can_ask", "people", "debug", "stream_members", "resumed_at"}
 """Settings that say who is in front of a run; they are not the question's."""
 
 

@@ -7,7 +7,6 @@ behaviour, and says which one broke.
     resumes_another         whether a run was resumed for another node's sake
     has_checkpointer        whether the run in which a node runs keeps its state
     as_node, as_edge        nodes and edges that serve synchronous and asynchronous callers
-    ForkableGraph           a compiled graph whose every checkpoint can be forked
     RecordList, RecordValue channels of records, also where plain values come in
     register_records        the types of ours that every saver may read
     read_overwrite          what an `Overwrite` holds, in each of its forms
@@ -46,13 +45,11 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.channels.last_value import LastValue
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
-    ChannelVersions,
 )
 from langgraph.checkpoint.serde import _msgpack, jsonplus
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.config import get_config
 from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, TypeAdapter
 
@@ -62,7 +59,6 @@ __all__ = [
     "CALL_CHANNEL",
     "TASK_CHANNEL",
     "CheckpointPlace",
-    "ForkableGraph",
     "PackedSerializer",
     "RecordList",
     "RecordValue",
@@ -212,25 +208,6 @@ def as_edge(decide: Callable[[Any, Any], Any], *, name: str) -> RunnableCallable
         return run_sync(state, config)
 
     return RunnableCallable(run_sync, run, name=name, trace=False)
-
-
-class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):
-    """A compiled graph that can be updated after a fan-out without naming a node.
-
-    LangGraph calls that ambiguous. Here the nodes of a fan-out all lead to the same place, so any
-    of them will do.
-    """
-
-    def _infer_as_node(self, versions_seen: dict[str, ChannelVersions]) -> str | None:
-        if name := super()._infer_as_node(versions_seen):
-            return name
-        last = {
-            name: max(versions_seen[name].values())
-            for name in self.nodes
-            if versions_seen.get(name)
-        }
-        newest = max(last.values(), default=None)
-        return next((name for name, seen in last.items() if seen == newest), None)
 
 
 R = TypeVar("R", bound=BaseModel)

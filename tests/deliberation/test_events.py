@@ -125,20 +125,36 @@ async def test_prompts_are_told_in_debug_runs_alone(stage: Stage) -> None:
     assert all(event.reply for event in events if isinstance(event, Finished))
 
 
-async def test_langgraphs_own_message_stream_names_the_nodes(stage: Stage) -> None:
+async def messages_of(stage: Stage, **settings: Any) -> tuple[dict[str, str], dict[str, Any]]:
+    """The texts of LangGraph's stream of messages, and the tags of their calls, by nodes."""
     seat(stage)
-    graph = compile_council(desk(stage))
     text: dict[str, str] = {}
-    async for message, metadata in graph.astream(question(), stream_mode="messages"):
+    tags: dict[str, Any] = {}
+    context = CouncilContext(**settings)
+    async for message, metadata in compile_council(desk(stage)).astream(
+        question(), stream_mode="messages", context=context
+    ):
+        assert isinstance(message, AIMessageChunk)
         node = metadata["langgraph_node"]
-        if metadata.get("character"):
-            assert node in (metadata["character"], "synthesizer", f"{metadata['character']} votes")
+        assert node in (metadata["character"], "synthesizer", f"{metadata['character']} votes")
         text[node] = text.get(node, "") + str(message.text)
-        if node != "synthesizer":
-            assert isinstance(message, AIMessageChunk)
+        tags[node] = metadata["tags"]
+    return text, tags
+
+
+async def test_a_chat_client_sees_the_answer_alone(stage: Stage) -> None:
+    text, tags = await messages_of(stage)
+    assert text == {"synthesizer": "What the council says."}
+    assert tags == {"synthesizer": ["answer"]}
+    assert len(stage.calls) == 7
+
+
+async def test_who_wants_them_gets_the_members_tokens_with_names_and_tags(stage: Stage) -> None:
+    text, tags = await messages_of(stage, stream_members=True)
     assert text["Ada"] == "The view of You count twice."
     assert text["synthesizer"] == "What the council says."
     assert {"Ada votes", "Boris votes", "Clara votes"} <= set(text)
+    assert (tags["Ada"], tags["Ada votes"]) == (["proposal"], ["ballot"])
 
 
 async def test_a_view_adds_the_events_up(stage: Stage) -> None:
