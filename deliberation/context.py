@@ -11,15 +11,18 @@ subgraph it is the parent's.
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from langgraph.runtime import Runtime
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
+from mom_council.councils.loader import preset_names
 from mom_council.councils.schema import Council, MethodName, Share
 from mom_council.errors import CouncilError
 from mom_council.records import Record
@@ -125,8 +128,35 @@ class QuestionSettings(Record):
     )
 
 
+@functools.cache
+def council_choices() -> tuple[str, ...]:
+    """The councils that a form offers: MOM_COUNCIL and the presets. A path is taken as well."""
+    first = os.environ.get("MOM_COUNCIL")
+    return tuple(dict.fromkeys([*([first] if first else []), *preset_names()]))
+
+
+_NODES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("min_rounds", "max_rounds", "threshold", "method"), ("consensus",)),
+    **dict.fromkeys(("quorum", "grace", "minimum"), ("quorum",)),
+    "shuffle": ("synthesizer",),
+    "dropout": ("seating",),
+    "thermal_limit": ("thermal_wait",),
+    "weights": ("consensus", "synthesizer"),
+}
+_ALL_NODES = ("classifier", "annotator", "seating", "quorum", "consensus", "synthesizer")
+
+
+def _complete_schema(schema: dict[str, Any]) -> None:
+    """Name the nodes of each setting, where Studio draws it, and list the councils."""
+    for name, shape in schema["properties"].items():
+        shape["langgraph_nodes"] = [*_NODES.get(name, _ALL_NODES)]
+    schema["properties"]["council"]["anyOf"][0]["enum"] = [*council_choices()]
+
+
 class CouncilContext(QuestionSettings):
     """Settings of one run; what is left out stays as the council has it."""
+
+    model_config = ConfigDict(json_schema_extra=_complete_schema)
 
     council: str | None = Field(
         default=None, description="which council answers, where the graph is built per run (Studio)"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial, update_wrapper
 from types import MappingProxyType
@@ -15,7 +14,6 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from mom_council import prompts
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.ask_model import within_budget
@@ -28,7 +26,6 @@ from mom_council.deliberation.selectors import (
     with_weights,
 )
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
-from mom_council.errors import CouncilError
 from mom_council.graph.compiled import CouncilBuilder, CouncilGraph, supersteps_at_most
 from mom_council.graph.edges import (
     after_classifier,
@@ -60,8 +57,10 @@ from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from langgraph_sdk.runtime import ServerRuntime
 
     from mom_council.extensions.hook_run import Hooks
+    from mom_council.graph.served import CouncilStore
 
 Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
 Rule = Callable[[CouncilState, Runtime[CouncilContext] | None], Council]
@@ -241,24 +240,31 @@ def compile_synthesizer(council: Council) -> CompiledStateGraph[Any, Any, Any, A
     return graph.compile()
 
 
-async def make_graph(config: RunnableConfig) -> CouncilGraph:
+async def make_graph(
+    config: RunnableConfig, runtime: ServerRuntime[Any] | None = None
+) -> CouncilGraph:
     """The factory that `langgraph.json` names: a run or an assistant chooses its council by name.
 
     It looks for `council` in the run's configuration or context (the server lays both in
-    `configurable`), then in the environment (MOM_COUNCIL), and else takes the offline demo.
+    `configurable`), then in the environment (MOM_COUNCIL), and else takes the offline demo. Each
+    council is built once, when it is first asked. A thread's question stays with the council that
+    it was put to.
 
     Raises:
-        CouncilError: there is no such council, it cannot sit, or it is not named by a text.
+        CouncilError: the council is not named by a text.
+        RunSettingsError: the context has a key that there is not.
     """
-    chosen = (config.get("configurable") or {}).get("council") or os.environ.get("MOM_COUNCIL")
-    if not isinstance(chosen, str | None):
-        # A council written into a request could send this machine's keys to any address.
-        raise CouncilError("`council` is the name of a preset or the path of a file")
-    from mom_council.councils.trust import load_council_for_others
+    from mom_council.graph.served import council_of_run
 
-    await asyncio.to_thread(prompts.load_secret)
-    named = await asyncio.to_thread(load_council_for_others, chosen or "demo")
-    return await asyncio.to_thread(compile_council, named)  # off the server's loop
+    return served_councils().graph(council_of_run(config, getattr(runtime, "context", None)))
+
+
+@functools.cache
+def served_councils() -> CouncilStore:
+    """The councils that this process has opened for LangGraph's server."""
+    from mom_council.graph.served import CouncilStore
+
+    return CouncilStore(compile_council)
 
 
 def voters_of(council: Council) -> tuple[str, ...]:

@@ -18,8 +18,9 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langgraph._internal._constants import CONFIG_KEY_READ, CONFIG_KEY_STREAM, CONFIG_KEY_TASK_ID
 from langgraph.channels.last_value import LastValue
-from langgraph.checkpoint.base import ChannelVersions
+from langgraph.checkpoint.base import ChannelVersions, CheckpointTuple
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StateSnapshot
 
 
 class NodeResult(dict[str, Any]):
@@ -62,7 +63,7 @@ class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):
     def invoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:  # noqa: A002
         """As LangGraph's own; a parent's own keys are left alone."""
         place = _place_in_parent(config)
-        result = super().invoke(input, config, **self._shown(place, options))
+        result = super().invoke(input, config, **self._stream_options(place, options))
         return self._for_parent(input, result, place)
 
     async def ainvoke(  # noqa: D102 - as above
@@ -72,7 +73,7 @@ class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         **options: Any,
     ) -> Any:
         place = _place_in_parent(config)
-        result = await super().ainvoke(input, config, **self._shown(place, options))
+        result = await super().ainvoke(input, config, **self._stream_options(place, options))
         return self._for_parent(input, result, place)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:  # noqa: A002
@@ -104,12 +105,26 @@ class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):
             async for part in parts:
                 yield self._for_parent(graph_input, part, place, partly=True)
 
+    async def graph_for(self, metadata: Mapping[str, Any]) -> ForkableGraph:
+        """The graph that a checkpoint with these metadata belongs to: this one."""
+        return self
+
+    async def _aprepare_state_snapshot(
+        self, config: RunnableConfig, saved: CheckpointTuple | None, *args: Any, **options: Any
+    ) -> StateSnapshot:
+        """The state at a checkpoint, with the next nodes of the graph that it belongs to."""
+        graph = self if saved is None else await self.graph_for(saved.metadata or {})
+        prepare = CompiledStateGraph._aprepare_state_snapshot
+        return await prepare(graph, config, saved, *args, **options)
+
     @property
     def _all_keys(self) -> list[str]:
         keys = self.stream_channels_asis
         return [keys] if isinstance(keys, str) else list(keys)
 
-    def _shown(self, place: dict[str, Any] | None, options: dict[str, Any]) -> dict[str, Any]:
+    def _stream_options(
+        self, place: dict[str, Any] | None, options: dict[str, Any]
+    ) -> dict[str, Any]:
         """The options of a run, with all keys streamed where a parent streams its subgraphs."""
         plain = options.get("output_keys") is None and "stream_mode" not in options
         if place is not None and CONFIG_KEY_STREAM in place and plain:
@@ -136,11 +151,11 @@ class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         if not partly:
             result = {key: value for key, value in result.items() if key not in inner}
         channels = _channels_of_parent(place)
-        given = graph_input if isinstance(graph_input, Mapping) else {}
+        inputs = graph_input if isinstance(graph_input, Mapping) else {}
         foreign = {
             key
             for key in result
-            if key in channels and not self._is_shared(key, channels[key], given.get(key))
+            if key in channels and not self._is_shared(key, channels[key], inputs.get(key))
         }
         hidden = frozenset(foreign | (inner if partly else set()))
         return NodeResult(result, hidden) if hidden else result

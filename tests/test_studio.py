@@ -25,12 +25,13 @@ from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
 import mom_council
+from mom_council.councils.loader import preset_names
 from mom_council.councils.yaml import as_yaml, written
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import read_event
 from mom_council.tests.cli.conftest import trust_file
-from mom_council.tests.graph.desk import desk, question, said
-from mom_council.tests.stage import Stage
+from mom_council.tests.graph.desk import desk, question, said, seat
+from mom_council.tests.stage import Fault, Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -122,6 +123,11 @@ def test_an_assistant_shows_the_settings_as_a_form(studio: Studio) -> None:
     assert {"council", "max_rounds", "threshold", "quorum", "method", "max_usd"} <= set(fields)
     assert all(field["description"] for field in fields.values())
     assert fields["method"]["anyOf"][0]["enum"][:2] == ["plurality", "approval"]
+    assert set(fields["council"]["anyOf"][0]["enum"]) == set(preset_names())
+    drawn = {node["id"] for node in studio.client.assistants.get_graph(studio.assistant())["nodes"]}
+    assert all(field["langgraph_nodes"] for field in fields.values())
+    assert {name for field in fields.values() for name in field["langgraph_nodes"]} <= drawn
+    assert fields["threshold"]["langgraph_nodes"] == ["consensus"]
 
 
 def test_its_input_is_a_conversation_and_its_output_the_answer_and_its_status(
@@ -200,6 +206,87 @@ def test_a_single_run_chooses_too(studio: Studio, stage: Stage, tmp_path: Path) 
     answer = studio.ask(studio.assistant(), context={"council": str(file)})
     assert answer["status"]["spoke"] == ["Ada"]
     assert answer["messages"][-1]["content"] == "Alone: 42."
+
+
+def test_a_threads_question_stays_with_the_council_it_was_put_to(
+    studio: Studio, stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage, {"Ada": "A cat.", "Boris": "A dog.", "Clara": "A bird."}, likes="cat")
+    stage.model("pen", reply="A cat, they say.")
+    stage.scripts["clara"].faults = [Fault.status(400)]
+    file = tmp_path / "trio.yaml"
+    council = desk(stage, ["Ada", "Boris", "Clara"], deliberation={"minimum": 3})
+    file.write_text(written(council), "utf-8")
+    client, plain = studio.client, studio.assistant()  # the assistant's council is the demo
+    thread = client.threads.create()["thread_id"]
+    client.runs.wait(thread, plain, input=ASKED, context={"council": str(file)})
+    state = client.threads.get_state(thread)
+    assert state["next"] == ["quorum"]
+    [pause] = [one for task in state["tasks"] for one in task["interrupts"]]
+    assert pause["value"]["action_requests"][0]["name"] == "ask_again"
+    places = [one["next"] for one in client.threads.get_history(thread, limit=50)]
+    assert sorted(places[1]) == ["Ada", "Boris", "Clara"]
+    # Chat clients resume without any context.
+    stage.clear()
+    result: Any = client.runs.wait(
+        thread, plain, command={"resume": {"decisions": [{"type": "approve"}]}}
+    )
+    assert result["messages"][-1]["content"] == "A cat, they say."
+    assert result["status"]["council"] == "desk"
+    assert len(stage.calls_to("clara")) == 2  # asked again, and its ballot
+    assert len(stage.calls_to("ada")) == 1  # its ballot alone
+    assert client.threads.get_state(thread)["next"] == []
+    # A fork with an edit goes on as that council too.
+    [counted] = [
+        one for one in client.threads.get_history(thread, limit=50) if one["next"] == ["consensus"]
+    ]
+    ballot = {**counted["values"]["ballots"][0], "choice": "Clara"}
+    fork = client.threads.update_state(
+        thread, {"ballots": [ballot]}, checkpoint=counted["checkpoint"]
+    )
+    stage.clear()
+    again: Any = client.runs.wait(thread, plain, input=None, checkpoint=fork["checkpoint"])
+    assert again["status"]["council"] == "desk"
+    assert {call.model for call in stage.calls} <= {"pen"}
+    with pytest.raises(Exception, match="no character 'Kim'"):
+        client.threads.update_state(
+            thread, {"ballots": [{**ballot, "choice": "Kim"}]}, checkpoint=counted["checkpoint"]
+        )
+    # Another question in that thread is the assistant's council's again.
+    third: Any = client.runs.wait(thread, plain, input=ASKED)
+    assert third["status"]["council"] == "demo"
+
+
+def test_a_question_whose_council_is_gone_is_refused_with_a_cure(
+    studio: Studio, stage: Stage, tmp_path: Path
+) -> None:
+    stage.model("ada", reply="It is 42.")
+    stage.scripts["ada"].faults = [Fault.status(400)]
+    stage.model("pen", reply="Alone: 42.")
+    file = tmp_path / "gone.yaml"
+    file.write_text(written(desk(stage, ["Ada"])), "utf-8")
+    client, plain = studio.client, studio.assistant()
+    thread = client.threads.create()["thread_id"]
+    client.runs.wait(thread, plain, input=ASKED, context={"council": str(file)})
+    file.unlink()
+    refused: Any = client.runs.wait(
+        thread, plain, command={"resume": "ask_again"}, raise_error=False
+    )
+    assert refused["__error__"]["error"] == "CouncilGoneError"
+    assert "ask anew with an assistant of another one" in refused["__error__"]["message"]
+    assert client.threads.get_state(thread)["values"]["messages"]
+
+
+@pytest.mark.parametrize("key", ["max_roundz", "nonsense"])
+def test_an_unknown_setting_is_refused_as_in_python(studio: Studio, key: str) -> None:
+    refused = studio.ask(studio.assistant(), context={key: 1}, raise_error=False)
+    assert refused["__error__"]["error"] == "RunSettingsError"
+    assert f"unknown key '{key}' in context" in refused["__error__"]["message"]
+    if key == "max_roundz":
+        assert "did you mean 'max_rounds'?" in refused["__error__"]["message"]
+    assistant = studio.assistant(**{key: 1})
+    refused = studio.ask(assistant, raise_error=False)
+    assert refused["__error__"]["error"] == "RunSettingsError"
 
 
 def test_the_servers_council_is_a_node_of_a_graph_elsewhere(studio: Studio) -> None:
@@ -293,6 +380,7 @@ def test_nothing_blocks_the_servers_loop(studio: Studio) -> None:
     assert "Application started up" in text
     assert "BlockingError" not in text
     assert "blocking call" not in text.lower()
+    assert "slow graph load" not in text.lower()
 
 
 def test_its_threads_lie_where_git_ignores_them(studio: Studio) -> None:
