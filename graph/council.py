@@ -26,6 +26,7 @@ from mom_council.deliberation.selectors import (
     with_weights,
 )
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
+from mom_council.errors import CouncilError
 from mom_council.graph.compiled import CouncilBuilder, CouncilGraph, supersteps_at_most
 from mom_council.graph.edges import (
     after_classifier,
