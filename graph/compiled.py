@@ -16,7 +16,7 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState
 from mom_council.records import Status
-from mom_council.seams.graphs import ForkableGraph
+from mom_council.seams.langgraph import ForkableGraph
 
 
 class CouncilResult(TypedDict):

@@ -7,6 +7,7 @@ behaviour, and says which one broke.
     resumes_another         whether a run was resumed for another node's sake
     has_checkpointer        whether the run in which a node runs keeps its state
     as_node, as_edge        nodes and edges that serve synchronous and asynchronous callers
+    ForkableGraph           a compiled graph whose every checkpoint can be forked
     RecordList, RecordValue channels of records, also where plain values come in
     register_records        the types of ours that every saver may read
     read_overwrite          what an `Overwrite` holds, in each of its forms
@@ -28,6 +29,7 @@ from typing import Any, TypeVar
 
 import ormsgpack
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
 from langgraph._internal._config import DEFAULT_RECURSION_LIMIT
 from langgraph._internal._constants import (
     CONFIG_KEY_CHECKPOINT_NS,
@@ -35,6 +37,7 @@ from langgraph._internal._constants import (
     CONFIG_KEY_RESUME_MAP,
     CONFIG_KEY_RUNTIME,
     CONFIG_KEY_SCRATCHPAD,
+    CONFIG_KEY_TASK_ID,
     NS_SEP,
     PUSH,
 )
@@ -45,12 +48,16 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.channels.last_value import LastValue
 from langgraph.checkpoint.base import (
     BaseCheckpointSaver,
+    ChannelVersions,
+    CheckpointTuple,
 )
 from langgraph.checkpoint.serde import _msgpack, jsonplus
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.config import get_config
 from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import StateSnapshot
 from pydantic import BaseModel, TypeAdapter
 
 from mom_council.errors import UNREADABLE, DamagedValueError
@@ -59,6 +66,7 @@ __all__ = [
     "CALL_CHANNEL",
     "TASK_CHANNEL",
     "CheckpointPlace",
+    "ForkableGraph",
     "PackedSerializer",
     "RecordList",
     "RecordValue",
@@ -208,6 +216,91 @@ def as_edge(decide: Callable[[Any, Any], Any], *, name: str) -> RunnableCallable
         return run_sync(state, config)
 
     return RunnableCallable(run_sync, run, name=name, trace=False)
+
+
+class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):
+    """A compiled graph that can be forked at every checkpoint, and be a node of any parent.
+
+    LangGraph calls an update after a fan-out ambiguous, where it names no node. Here the nodes of a
+    fan-out all lead to the same place, so any of them will do. `subgraphs` says what differs where
+    it is a node of a parent.
+    """
+
+    def _infer_as_node(self, versions_seen: dict[str, ChannelVersions]) -> str | None:
+        if name := super()._infer_as_node(versions_seen):
+            return name
+        last = {
+            name: max(versions_seen[name].values())
+            for name in self.nodes
+            if versions_seen.get(name)
+        }
+        newest = max(last.values(), default=None)
+        return next((name for name, seen in last.items() if seen == newest), None)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:  # noqa: A002
+        """As LangGraph's own; a parent's own keys are left alone."""
+        if not _has_parent(config) or _OWN_CHOICE & options.keys():
+            return super().invoke(input, config, **options)
+        from mom_council.seams import subgraphs
+
+        place = subgraphs.place_in_parent(config)
+        result = super().invoke(input, config, **subgraphs.widen(self, place, options))
+        return subgraphs.as_node_result(self, input, result, place)
+
+    async def ainvoke(  # noqa: D102 - as above
+        self,
+        input: Any,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **options: Any,
+    ) -> Any:
+        if not _has_parent(config) or _OWN_CHOICE & options.keys():
+            return await super().ainvoke(input, config, **options)
+        from mom_council.seams import subgraphs
+
+        place = subgraphs.place_in_parent(config)
+        result = await super().ainvoke(input, config, **subgraphs.widen(self, place, options))
+        return subgraphs.as_node_result(self, input, result, place)
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:  # noqa: A002
+        """As LangGraph's own; a parent whose events are listened to calls its nodes so."""
+        if options or config is None or not _has_parent(config):
+            return super().stream(input, config, **options)
+        from mom_council.seams import subgraphs
+
+        keys = subgraphs.all_keys(self)
+        parts = super().stream(input, config, output_keys=keys)
+        return subgraphs.as_node_results(self, input, parts, config)
+
+    def astream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:  # noqa: A002
+        """As LangGraph's own; a parent whose events are listened to calls its nodes so."""
+        if options or config is None or not _has_parent(config):
+            return super().astream(input, config, **options)
+        from mom_council.seams import subgraphs
+
+        keys = subgraphs.all_keys(self)
+        parts = super().astream(input, config, output_keys=keys)
+        return subgraphs.as_node_results_async(self, input, parts, config)
+
+    async def graph_for(self, metadata: Mapping[str, Any]) -> ForkableGraph:
+        """The graph that a checkpoint with these metadata belongs to: this one."""
+        return self
+
+    async def _aprepare_state_snapshot(
+        self, config: RunnableConfig, saved: CheckpointTuple | None, *args: Any, **options: Any
+    ) -> StateSnapshot:
+        """The state at a checkpoint, with the next nodes of the graph that it belongs to."""
+        graph = self if saved is None else await self.graph_for(saved.metadata or {})
+        prepare = CompiledStateGraph._aprepare_state_snapshot
+        return await prepare(graph, config, saved, *args, **options)
+
+
+_OWN_CHOICE = {"output_keys", "stream_mode"}
+"""Options by which a caller says itself what it wants; a parent's node gives none."""
+
+
+def _has_parent(config: RunnableConfig | None) -> bool:
+    """Whether a parent graph's task runs this graph."""
+    return CONFIG_KEY_TASK_ID in (ensure_config(config).get("configurable") or {})
 
 
 R = TypeVar("R", bound=BaseModel)

@@ -21,11 +21,11 @@ from langgraph.types import Command, Overwrite, interrupt
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from mom_council.seams.graphs import ForkableGraph
 from mom_council.seams.langgraph import (
     CALL_CHANNEL,
     TASK_CHANNEL,
     CheckpointPlace,
+    ForkableGraph,
     PackedSerializer,
     as_edge,
     as_node,

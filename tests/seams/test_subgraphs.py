@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from mom_council.graph.council import build_graph, compile_council
 from mom_council.records import Status
-from mom_council.seams.graphs import NodeResult
+from mom_council.seams.subgraphs import NodeResult
 from mom_council.tests.graph.desk import desk, question, seat
 from mom_council.tests.stage import Stage
 
