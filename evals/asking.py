@@ -116,6 +116,8 @@ async def ask_alone(
     except ModelError as error:
         used = error.usage if isinstance(error, ModelUnavailableError) else None
         return SoloAnswer("", used or Usage(), error=str(error))
+    except Exception as error:
+        return SoloAnswer("", Usage(), error=describe_fault(error))
     return SoloAnswer(reply.text.strip(), reply.usage, name_of(council.models[reply.model]))
 
 

@@ -13,7 +13,7 @@ from mom_council.councils.recording import (
     write_recording,
 )
 from mom_council.councils.schema import RESERVED, Council, voter_node
-from mom_council.evals.asking import SoloAnswer, ask_everyone
+from mom_council.evals.asking import SoloAnswer, ask_everyone, describe_fault
 from mom_council.evals.cases import Case
 from mom_council.evals.scorers import SCORERS, suits
 from mom_council.tracing.store import Span, TraceStore, TraceView
@@ -57,8 +57,12 @@ async def record(
     number = len(cases) - len(left)
     try:
         async for case, answers in _ask_all(council, left, concurrency):
-            fresh = await asyncio.to_thread(recorded, case, answers, scorer)
             number += 1
+            try:
+                fresh = await asyncio.to_thread(recorded, case, answers, scorer)
+            except Exception as error:
+                describe_fault(error)  # raises what every question would meet
+                fresh = None  # it is left out, and asked again when the recording is gone on with
             if fresh is not None:
                 old = questions.get(case.key)
                 models = {**(old.models if old else {}), **fresh.models}

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from langchain_core.messages import AnyMessage
+from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
@@ -55,17 +56,19 @@ async def comparison(
             conversation=conversation.earlier_messages(state, council),
         )
 
-    texts = [without_middle(proposal.text, LONGEST_QUOTE) for proposal in proposals]
-    packed = await pack_prompt(model, texts, compose)
     left = selectors.remaining_seconds(state, council, context_of(runtime))
     began = time.monotonic()
     try:
+        texts = [without_middle(proposal.text, LONGEST_QUOTE) for proposal in proposals]
+        packed = await pack_prompt(model, texts, compose)
         # Half of the time that is left, so that the answer can still be written.
         async with asyncio.timeout(None if left is None else left / 2):
             reply, segment = await ask_model(
                 runtime, speaker, model, packed.messages, notes=packed.notes
             )
-    except (ModelError, TimeoutError) as error:
+    except GraphBubbleUp:
+        raise  # a question that waits for a person
+    except Exception as error:  # any fault: the answer is not worth less for want of a comparison
         note = f"The proposals were compared by their words alone: {error or 'it took too long'}"
         emit(runtime, Noted(text=note))
         spent = (

@@ -94,7 +94,10 @@ async def consensus(
     absences = [_unneeded(name, turn) for name in unneeded]
     for absence in absences:
         emit(runtime, Missed(absence=absence))
-    await _observe_agreement(state, council)
+    try:
+        await _observe_agreement(state, council)
+    except Exception as error:  # what is learned of a question may not cost its answer
+        faults.append(f"Agreement was not kept ({type(error).__name__}: {error}).")
     emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules, standing)))
     notes = [*update.get("notes", []), *(Note(text=one) for one in (*faults, *left_out))]
     return {**update, "verdicts": [verdict], "absences": absences, "notes": notes}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mom_council.councils.recording import load_recording
 from mom_council.evals.cases import Case, read_cases
 from mom_council.evals.record import from_traces, record
+from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import desk, question, said, seat, written
 from mom_council.tests.stage import Fault, Reply, Stage
@@ -117,3 +120,20 @@ def _of(path: Path):
             "thermal": None,
         }
     )
+
+
+async def test_a_fault_at_one_question_leaves_out_that_question_alone(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fragile(text: str, case: Case) -> Mark:
+        if case.id == "one":
+            raise ZeroDivisionError("at one question")
+        return SCORERS[suits(case)](text, case)
+
+    monkeypatch.setitem(SCORERS, "fragile", fragile)
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: B"})
+    path = tmp_path / "kept.jsonl"
+    council = desk(stage, ("Ada", "Boris"))
+    assert await record(council, CASES, path, scorer="fragile") == 1
+    assert [one.id for one in load_recording(path)] == ["two"]
+    assert await record(council, CASES, path) == 2  # what was left out is asked again

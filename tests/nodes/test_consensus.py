@@ -8,6 +8,7 @@ import pytest
 
 from mom_council.deliberation.events import Counted
 from mom_council.graph.council import compile_council
+from mom_council.models.ledger import Ledger
 from mom_council.records import Verdict
 from mom_council.tests.graph.desk import (
     ALL,
@@ -139,7 +140,7 @@ async def test_it_is_decided_when_no_late_ballot_can_change_it(stage: Stage) -> 
 async def test_it_is_not_decided_while_late_ballots_could_change_it(stage: Stage) -> None:
     seat(stage, likes={"Ada": "doubt", "Boris": "pictures", "Clara": "twice"})
     stage.model("clara", reply=_slow_to_vote(stage, character("Of pictures.", "twice")))
-    rules = {"quorum": 0.6, "grace": 0.05, "threshold": 0.9}
+    rules = {"quorum": 0.6, "grace": 3, "threshold": 0.9}
     status = (await ask(desk(stage, deliberation=rules)))["status"]
     assert status.stop_reason == "rounds"
     assert not status.verdict.decided
@@ -192,3 +193,16 @@ def _slow_to_vote(stage: Stage, reply: Any) -> Any:
         return reply(body)
 
     return speak
+
+
+async def test_a_ledger_that_fails_in_any_way_costs_no_answer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("odd")
+
+    monkeypatch.setattr(Ledger, "observe", fail)
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 42", "Clara": "Answer: 7"})
+    state = await ask(desk(stage, deliberation={"method": "answers"}), "What is 17 + 25?")
+    assert state["status"].verdict.options[0].answer == "42"
+    assert any("Agreement was not kept" in note for note in state["status"].notes)
