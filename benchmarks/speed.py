@@ -52,7 +52,7 @@ def stage_apart(voice: dict[str, Any] | None = None) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "script.json"
         file.write_text(json.dumps(script), "utf-8")
-        command = [sys.executable, "-m", "mom_council.tests.stage", "--script", str(file)]
+        command = [sys.executable, "-m", "mom_council.testing", "--script", str(file)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stdout is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AnyMessage, HumanMessage
@@ -12,11 +13,21 @@ from langgraph.graph import StateGraph
 from langgraph.types import StateUpdate
 from typing_extensions import TypedDict
 
+from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState
+from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
+from mom_council.errors import CouncilError
 from mom_council.records import Status
 from mom_council.seams.langgraph import ForkableGraph
+from mom_council.vendors import vendor_of
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from mom_council.extensions.hook_run import Hooks
+
+NO_MODELS: Mapping[str, BaseChatModel] = MappingProxyType({})
 
 
 class CouncilResult(TypedDict):
@@ -116,3 +127,55 @@ def supersteps_at_most(council: Council) -> int:
     # Seating, thermal_wait, speaking, equality_check, quorum; thermal_wait, votes, consensus.
     a_round = 5 * turns + 3
     return 20 * a_round + 10
+
+
+def load_with_models(
+    source: Council | str | Mapping[str, Any], models: Mapping[str, BaseChatModel]
+) -> Council:
+    """Load a council, with the caller's chat models where it has some."""
+    if models:
+        from mom_council.models.providers.caller import load_with_objects
+
+        return load_with_objects(source, models)
+    council = load_council(source)
+    if any(vendor_of(model.provider).from_caller for model in council.models.values()):
+        from mom_council.models.providers.caller import refuse_missing_models
+
+        refuse_missing_models(council)
+    return council
+
+
+def check_models(state: CouncilState, council: Council, *, begins: bool) -> CouncilUpdate:
+    """See that a question goes on with the chat models that it was begun with.
+
+    Returns what is to be noted of them, where a question begins.
+
+    Raises:
+        CouncilError: some of them are not here.
+    """
+    keys = [key for key, model in council.models.items() if model.chat_model is not None]
+    asked_with = state.get("chat_models") or []
+    if begins:
+        return {"chat_models": keys} if keys or asked_with else {}
+    if missing := [key for key in asked_with if key not in keys]:
+        raise CouncilError(
+            f"the question was begun with chat models of the program's for {missing}",
+            cure="open the council with the same `models`, and resume the thread",
+        )
+    return {}
+
+
+def voters_of(council: Council) -> tuple[str, ...]:
+    """Who may be asked for a ballot: nobody, where there is no method that asks, or no choice."""
+    if not council.deliberation.asks_voters or len(council.characters) < 3:
+        return ()
+    return tuple(c.name for c in council.characters if c.votes)
+
+
+def open_hooks(council: Council, extensions: Mapping[str, Any] | None) -> Hooks | None:
+    """What is called around the nodes; a council without extensions loads nothing for it."""
+    if not council.extensions:
+        return None
+    from mom_council.extensions.hook_run import Hooks
+
+    return Hooks(council, extensions)

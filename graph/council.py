@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial, update_wrapper
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -14,7 +13,6 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.ask_model import within_budget
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
@@ -26,8 +24,16 @@ from mom_council.deliberation.selectors import (
     with_weights,
 )
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
-from mom_council.errors import CouncilError
-from mom_council.graph.compiled import CouncilBuilder, CouncilGraph, supersteps_at_most
+from mom_council.graph.compiled import (
+    NO_MODELS,
+    CouncilBuilder,
+    CouncilGraph,
+    check_models,
+    load_with_models,
+    open_hooks,
+    supersteps_at_most,
+    voters_of,
+)
 from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
@@ -54,7 +60,6 @@ from mom_council.nodes.vote import vote
 from mom_council.redaction import remember_variables
 from mom_council.seams.langgraph import as_edge, as_node
 from mom_council.tracing.langsmith import tracers_of
-from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -66,8 +71,6 @@ if TYPE_CHECKING:
 Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
 Rule = Callable[[CouncilState, Runtime[CouncilContext] | None], Council]
 Decide = Callable[[CouncilState, Council], str | list[str]]
-
-NO_MODELS: Mapping[str, BaseChatModel] = MappingProxyType({})
 
 
 def build_graph(
@@ -93,7 +96,7 @@ def build_graph(
             there, or its table of prices cannot be read.
     """
     council = load_with_models(council, models)
-    hooks = _hooks(council, extensions)
+    hooks = open_hooks(council, extensions)
     ruled = _under(council, hooks)
     council = council if hooks is None else hooks.rules()
     remember_variables(council.key_variables)
@@ -200,22 +203,6 @@ def council(
     return compile_council(council, checkpointer, extensions, tools=tools)
 
 
-def load_with_models(
-    source: Council | str | Mapping[str, Any], models: Mapping[str, BaseChatModel]
-) -> Council:
-    """Load a council, with the caller's chat models where it has some."""
-    if models:
-        from mom_council.models.providers.caller import load_with_objects
-
-        return load_with_objects(source, models)
-    council = load_council(source)
-    if any(vendor_of(model.provider).from_caller for model in council.models.values()):
-        from mom_council.models.providers.caller import refuse_missing_models
-
-        refuse_missing_models(council)
-    return council
-
-
 def compile_council(
     council: Council,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
@@ -268,22 +255,6 @@ def served_councils() -> CouncilStore:
     return CouncilStore(compile_council)
 
 
-def voters_of(council: Council) -> tuple[str, ...]:
-    """Who may be asked for a ballot: nobody, where there is no method that asks, or no choice."""
-    if not council.deliberation.asks_voters or len(council.characters) < 3:
-        return ()
-    return tuple(c.name for c in council.characters if c.votes)
-
-
-def _hooks(council: Council, extensions: Mapping[str, Any] | None) -> Hooks | None:
-    """What is called around the nodes; a council without extensions loads nothing for it."""
-    if not council.extensions:
-        return None
-    from mom_council.extensions.hook_run import Hooks
-
-    return Hooks(council, extensions)
-
-
 def _under(council: Council, hooks: Hooks | None) -> Rule:
     """The rules that nodes and edges go by: this run's, and as deep as the question takes."""
 
@@ -311,33 +282,16 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
         council = ruled(state, runtime)
         if weights := chosen_weights(state, context_of(runtime)):
             state = reweighted(state, weights)
-        keys = [key for key, model in council.models.items() if model.chat_model is not None]
-        if called != "classifier":
-            _refuse_missing_keys(state, keys)
+        models = check_models(state, council, begins=called == "classifier")
         with keep_journal(runtime):
             async with within_budget(state, runtime, council, called):
-                update = await act(state, runtime, council)
-        if called == "classifier" and (keys or state.get("chat_models")):
-            update["chat_models"] = keys
+                update: CouncilUpdate = {**await act(state, runtime, council), **models}
         return update or {"step": "nothing to do"}
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         return run_in_background_loop(run, state, runtime)
 
     return as_node(run_sync, run, name=called)
-
-
-def _refuse_missing_keys(state: CouncilState, keys: list[str]) -> None:
-    """See that a question goes on with the chat models that it was begun with.
-
-    Raises:
-        CouncilError: some of them are not here.
-    """
-    if missing := [key for key in state.get("chat_models") or () if key not in keys]:
-        raise CouncilError(
-            f"the question was begun with chat models of the program's for {missing}",
-            cure="open the council with the same `models`, and resume the thread",
-        )
 
 
 def _decide(decision: Decide, ruled: Rule) -> Runnable[Any, Any]:

@@ -465,7 +465,7 @@ def test_it_runs_as_a_command_that_prints_its_address(tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     quick = {"reply": ["41", {"text": "42"}], "faults": [{"kind": "status", "code": 429}]}
     script.write_text(json.dumps({"models": {"quick": quick}}))
-    command = [sys.executable, "-m", "mom_council.tests.stage", "--script", str(script)]
+    command = [sys.executable, "-m", "mom_council.testing", "--script", str(script)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout is not None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mom_council.councils.loader import load_council
@@ -12,6 +11,7 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Event, read_event
 from mom_council.graph.council import compile_council
+from mom_council.testing.replies import candidates_in, character_reply, text_of, texts_in
 from mom_council.tests.stage import Call, Stage
 
 PERSONAS = {
@@ -24,7 +24,6 @@ PERSONAS = {
 }
 ALL = tuple(PERSONAS)
 
-_CANDIDATE = re.compile(r'<candidate label="(\w+)"[^>]*>\n(.*?)\n</candidate\b', re.DOTALL)
 _PROPOSAL = re.compile(r'<proposal number="\d+"[^>]*>\n(.*?)\n</proposal\b', re.DOTALL)
 _ANSWER = re.compile(r'<answer number="\d+"[^>]*>\n(.*?)\n</answer\b', re.DOTALL)
 _OWN = re.compile(r"<own_answer\b[^>]*>\n(.*?)\n</own_answer\b", re.DOTALL)
@@ -104,27 +103,7 @@ def seat(
     stage.model("pen", reply="What the council says.")
 
 
-def character(answer: str, likes: str = "") -> Callable[[dict[str, Any]], str]:
-    """A reply that answers a question, and in a vote prefers what holds `likes`."""
-
-    def reply(body: dict[str, Any]) -> str:
-        shown = candidates(body)
-        if not shown:
-            return answer
-        best = next((label for label, text in shown.items() if likes in text), "A")
-        others = [label for label in shown if label != best]
-        asked = said(body)
-        if '"scores"' in asked:
-            ballot: dict[str, Any] = {"scores": {best: 9, **dict.fromkeys(others, 3)}}
-        elif '"approved"' in asked:
-            ballot = {"approved": [best]}
-        elif '"ranking"' in asked:
-            ballot = {"ranking": [best, *others]}
-        else:
-            ballot = {"vote": best}
-        return json.dumps({"reason": "It is sound.", **ballot})
-
-    return reply
+character = character_reply
 
 
 async def ask(
@@ -144,9 +123,7 @@ async def told(
     return [event for event in [read_event(part) async for part in stream] if event is not None]
 
 
-def said(body: dict[str, Any]) -> str:
-    """Everything that a request sent, as one text."""
-    return "\n".join(f"[{message['role']}] {_text(message)}" for message in body["messages"])
+said = texts_in
 
 
 def roles(body: dict[str, Any]) -> list[str]:
@@ -156,12 +133,10 @@ def roles(body: dict[str, Any]) -> list[str]:
 
 def texts(body: dict[str, Any], role: str) -> list[str]:
     """What one role says in a request."""
-    return [_text(message) for message in body["messages"] if message["role"] == role]
+    return [text_of(message) for message in body["messages"] if message["role"] == role]
 
 
-def candidates(body: dict[str, Any]) -> dict[str, str]:
-    """What a voter is shown, by label."""
-    return dict(_CANDIDATE.findall(said(body)))
+candidates = candidates_in
 
 
 def proposals(body: dict[str, Any]) -> list[str]:
@@ -192,10 +167,3 @@ def voting(calls: Sequence[Call]) -> list[Call]:
 def question(text: str = "What is the best pet?") -> dict[str, Any]:
     """A graph's input."""
     return {"messages": [{"role": "user", "content": text}]}
-
-
-def _text(message: dict[str, Any]) -> str:
-    content = message["content"]
-    if isinstance(content, list):
-        return "\n".join(block.get("text", "") for block in content)
-    return content or ""

@@ -14,6 +14,7 @@ from mom_council.graph.council import (
     make_graph,
     supersteps_at_most,
 )
+from mom_council.testing.log import overlap
 from mom_council.tests.graph.desk import (
     ALL,
     PERSONAS,
@@ -28,7 +29,6 @@ from mom_council.tests.graph.desk import (
     written,
 )
 from mom_council.tests.stage import Fault, Stage
-from mom_council.tests.stage.log import overlap
 
 
 async def test_a_council_answers_with_a_status(stage: Stage) -> None:

@@ -14,8 +14,9 @@ import mom_council
 
 PACKAGE = "mom_council"
 ROOT = Path(mom_council.__file__).parent
-OUTSIDE = ("tests", "benchmarks", "docs", "examples", ".ci")
-"""Folders of the repository that are not in the package."""
+OUTSIDE = ("tests", "testing/", "benchmarks", "docs", "examples", ".ci")
+"""Folders that no question runs through: not in the package, but for `testing/`, which is what our
+own tests and those of programs share."""
 
 
 class Source(NamedTuple):

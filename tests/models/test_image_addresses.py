@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from mom_council.models.images import PictureError, fetch_picture, is_public
-from mom_council.tests.stage.media import picture
+from mom_council.testing.media import picture
 
 
 def here(address: str) -> bool:

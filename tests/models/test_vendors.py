@@ -17,9 +17,9 @@ from mom_council.models.clients import loop_resources
 from mom_council.models.registry import open_model
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
+from mom_council.testing.media import picture
 from mom_council.tests.stage import Call, Fault, Stage
 from mom_council.tests.stage import Reply as Line
-from mom_council.tests.stage.media import picture
 
 pytestmark = pytest.mark.slow
 

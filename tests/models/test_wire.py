@@ -32,8 +32,8 @@ from mom_council.models.providers.chat_completions import read_chunk
 from mom_council.models.providers.openai import CompatibleChat
 from mom_council.models.registry import open_model
 from mom_council.models.wire import SWITCH, Delta, ResponseError, Wire, WireRefusalError, merge
+from mom_council.testing.script import Reply as Line
 from mom_council.tests.stage import Stage
-from mom_council.tests.stage.script import Reply as Line
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
 CONVERSATIONS: dict[str, list[BaseMessage]] = {

@@ -13,10 +13,10 @@ from PIL import Image
 from pydantic import BaseModel
 
 from mom_council.paths import pictures_dir
+from mom_council.testing.media import picture
 from mom_council.tests.graph.desk import desk, proposals, said, seat, texts, voice
 from mom_council.tests.server.conftest import Serve, Served
 from mom_council.tests.stage import Fault, Reply, Stage
-from mom_council.tests.stage.media import picture
 
 pytestmark = pytest.mark.slow
 

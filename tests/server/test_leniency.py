@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from mom_council.testing.media import picture
 from mom_council.tests.graph.desk import desk, said, seat
 from mom_council.tests.server.conftest import Serve, Served
 from mom_council.tests.stage import Reply, Stage
-from mom_council.tests.stage.media import picture
 
 pytestmark = pytest.mark.slow
 

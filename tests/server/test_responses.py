@@ -10,10 +10,10 @@ import pytest
 from openai import APIStatusError, BadRequestError
 from pydantic import BaseModel
 
+from mom_council.testing.media import picture
 from mom_council.tests.graph.desk import desk, seat, texts, voice
 from mom_council.tests.server.conftest import Serve, Served
 from mom_council.tests.stage import Fault, Reply, Stage
-from mom_council.tests.stage.media import picture
 
 pytestmark = pytest.mark.slow
 

@@ -30,13 +30,13 @@ ASKING: dict[str, tuple[Protocol, Wire]] = {
     openai_wire.CHAT: ("openai", openai_wire),
     openai_wire.EMBEDDINGS: ("openai", openai_wire),
     openai_wire.IMAGES: ("openai", openai_wire),
-    responses_wire.RESPONSES: ("openai", responses_wire),
+    responses_wire.RESPONSES: ("openai", cast("Wire", responses_wire)),
     ollama_wire.CHAT: ("ollama", ollama_wire),
     ollama_wire.GENERATE: ("ollama", ollama_wire),
     ollama_wire.EMBED: ("ollama", ollama_wire),
     openai_wire.DEEPSEEK: ("deepseek", openai_wire),
     anthropic_wire.CHAT: ("anthropic", anthropic_wire),
-    mistral_wire.CHAT: ("mistral", mistral_wire),
+    mistral_wire.CHAT: ("mistral", cast("Wire", mistral_wire)),
     cohere_wire.CHAT: ("cohere", cohere_wire),
 }
 

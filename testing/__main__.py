@@ -1,4 +1,4 @@
-"""A stage as a command: `python -m mom_council.tests.stage --port 0 --script FILE.json`.
+"""A stage as a command: `python -m mom_council.testing --port 0 --script FILE.json`.
 
 The first line it prints is its URL. A script file holds what `Stage` and `Stage.model` take::
 
