@@ -285,6 +285,9 @@ class Status(Record):
     finish: AnswerFinish = Field(default="stop", description="how the answer ended")
     route: Literal["text", "image"] = "text"
     usage: Usage = Usage()
+    writing: Usage | None = Field(
+        default=None, description="the part of `usage` that the last writing of the answer took"
+    )
     seconds: float = Field(default=0.0, description="wall time of the whole question")
 
 

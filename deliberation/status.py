@@ -196,6 +196,7 @@ def build_status(
         written_by=written.by,
         finish=written.finish,
         usage=sum((s.usage for s in written.segments), selectors.total_usage(state)),
+        writing=written.segments[-1].usage if written.segments else None,
         seconds=round(max(0.0, steady_time() - state["asked_at"]), 3),
     )
 

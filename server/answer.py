@@ -26,81 +26,12 @@ from mom_council.models.prices import charge_to
 from mom_council.models.spending import Account
 from mom_council.records import Usage
 from mom_council.runs.ask import OpenCouncil, People, Run
+from mom_council.server.aloud import ThinkingAloud, Thought, is_thought
 from mom_council.server.catalogue import ServedCouncil
 from mom_council.server.limits import ServerBudget
 from mom_council.server.repeats import RepeatableRequest
 from mom_council.server.state import EVERYONE, ServerState
-
-CORRECTED = "\n\n(corrected)\n\n"
-"""Closes a text in a stream that is not the answer after all; the answer comes behind it."""
-
-
-class StopFilter:
-    """Passes an answer's pieces on up to the first stop.
-
-    A stop can come in two pieces, so as much is held back as may be its beginning. Models are sent
-    the stops too; this holds for those that do not listen, and for proposals.
-    """
-
-    def __init__(self, stops: Sequence[str] = ()) -> None:
-        self._stops = [stop for stop in stops if stop]
-        self._held = ""
-        self.text = ""
-        """What was passed on of the answer, without a text whose place it took."""
-        self.stopped = False
-
-    def begin_again(self) -> str:
-        """Another text takes the place of what was heard; what closes that for its reader."""
-        rest = "" if self.stopped else self._pass(self._held, last=True)
-        was_heard = bool(self.text)
-        self._held, self.text, self.stopped = "", "", False
-        return rest + CORRECTED if was_heard else ""
-
-    def hear(self, text: str) -> str:
-        """Take in some text; what can be passed on."""
-        if self.stopped:
-            return ""
-        if not self.text:
-            text = (self._held + text).lstrip()
-            self._held = ""
-        return self._pass(self._held + text)
-
-    def end(self, whole: str, *, anew: bool = False) -> str:
-        """The answer is over, and reads like this as a whole; what is still to be passed on.
-
-        `anew`: it is another text than the one that was heard.
-        """
-        if anew:
-            return self.begin_again() + self._pass(whole, last=True)
-        if self.stopped:
-            return ""
-        heard = self.text + self._held
-        if whole.startswith(heard):
-            rest = self._held + whole[len(heard) :]
-        elif heard.endswith(whole) or heard.rstrip() == whole:
-            rest = self._held  # thoughts were heard before it as if they were said
-        else:
-            return self.begin_again() + self._pass(whole, last=True)
-        self._held = ""
-        return self._pass(rest, last=True)
-
-    def _pass(self, text: str, *, last: bool = False) -> str:
-        found = [place for stop in self._stops if (place := text.find(stop)) >= 0]
-        if found:
-            self.stopped = True
-            text, self._held = text[: min(found)], ""
-        elif not last:
-            keep = max((_overlap(text, stop) for stop in self._stops), default=0)
-            text, self._held = text[: len(text) - keep], text[len(text) - keep :]
-        self.text += text
-        return text
-
-
-def _overlap(text: str, stop: str) -> int:
-    """How much of a stop's beginning the text ends with."""
-    return next(
-        (n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0
-    )
+from mom_council.server.streams import StopFilter
 
 
 async def in_text(answered: Answered, *, is_stored: bool) -> str:
@@ -141,6 +72,8 @@ class ServedQuestion:
     """The name of the key that it came with."""
     repeat: RepeatableRequest | None = None
     """The request, where it may come again."""
+    aloud: bool = False
+    """Whether the client is told what the council thinks."""
 
     @property
     def store_thread(self) -> str | None:
@@ -163,8 +96,10 @@ class WholeAnswer:
 
     text: str
     answered: Answered
-    stopped: bool = False
-    """Whether it ends at one of the client's own stops."""
+    stop: str | None = None
+    """Which of the client's own stops it ends at."""
+    thoughts: str = ""
+    """What the council thought, as far as the client was told."""
 
     @property
     def finish(self) -> str:
@@ -172,17 +107,20 @@ class WholeAnswer:
         finish = self.answered.status.finish
         if self.answered.calls:
             return "tool_calls"
-        if self.stopped or finish == "stop":
+        if self.stop or finish == "stop":
             return "stop"
         return "content_filter" if finish == "filtered" else "length"
 
 
+Piece = str | Thought | WholeAnswer
+
+
 async def run(
     server: ServerState, question: ServedQuestion, *, watch: Callable[[Event], None] | None = None
-) -> AsyncGenerator[str | WholeAnswer, None]:
+) -> AsyncGenerator[Piece, None]:
     """Have the council answer, or give the answer that the same request was given before.
 
-    Yields pieces of text, and at the end the whole.
+    Yields thoughts, where they are wanted, pieces of text, and at the end the whole.
 
     Raises:
         Refusal: as `_run`.
@@ -204,7 +142,7 @@ async def run(
 
 async def _run(
     server: ServerState, question: ServedQuestion, watch: Callable[[Event], None] | None
-) -> AsyncGenerator[str | WholeAnswer, None]:
+) -> AsyncGenerator[Piece, None]:
     """Have the council answer.
 
     Whoever stops listening stops the run, and the calls under way.
@@ -222,6 +160,7 @@ async def _run(
     stops = StopFilter(question.form.stop)
     # What can miss its form is given whole: pieces of it could not be taken back.
     is_whole = question.form.must_call or bool(question.form.json_request)
+    thinking = ThinkingAloud(candid=server.settings.candid)
     first: float | None = None
     answered: Answered | None = None
     budget = server.budget
@@ -232,11 +171,14 @@ async def _run(
         _opened(server, question) as (opened, thread),
     ):
         began = time.monotonic()
-        recipe = _recipe(question, opened, thread, reads=_is_for_clients if watch is None else None)
+        reads = _events_for(question, candid=server.settings.candid)
+        recipe = _recipe(question, opened, thread, reads=reads if watch is None else None)
         async with aclosing(_charged_events(recipe, budget, account)) as events:
             async for event in events:
                 if watch is not None:
                     watch(event)
+                if question.aloud and (thought := thinking.take(event)):
+                    yield thought
                 if isinstance(event, Answered):
                     answered = event
                 elif not is_whole and (piece := _piece(event, stops)):
@@ -250,12 +192,24 @@ async def _run(
         server.metrics.answered(served.model, answered.status, time.monotonic() - began)
     async with aclosing(_pieces(server, question, answered, stops)) as parts:
         async for part in parts:
-            if question.repeat is not None and isinstance(part, WholeAnswer):
-                # As it was streamed; a picture is put into the text each time.
-                text = answered.text if answered.pictures else part.text
-                given = answered.model_copy(update={"text": text})
-                await (await server.repeats()).keep(question.repeat, given)
-            yield part
+            if isinstance(part, WholeAnswer):
+                await _keep_for_repeat(server, question, part)
+                yield replace(part, thoughts=thinking.text)
+            else:
+                yield part
+
+
+async def _keep_for_repeat(
+    server: ServerState, question: ServedQuestion, outcome: WholeAnswer
+) -> None:
+    """Keep an answer as it was streamed, where its request may come again."""
+    if question.repeat is None:
+        return
+    answered = outcome.answered
+    # A picture is put into the text each time.
+    text = answered.text if answered.pictures else outcome.text
+    given = answered.model_copy(update={"text": text})
+    await (await server.repeats()).keep(question.repeat, given)
 
 
 async def _charged_events(
@@ -300,12 +254,12 @@ def _recipe(question: ServedQuestion, opened: OpenCouncil, thread: str | None, r
 
 async def _pieces(
     server: ServerState, question: ServedQuestion, answered: Answered, stops: StopFilter
-) -> AsyncGenerator[str | WholeAnswer, None]:
+) -> AsyncGenerator[Piece, None]:
     """What is still to be passed on of an answer that is complete, and the whole of it."""
     text = await _text(answered, question, candid=server.settings.candid)
     if rest := stops.end(text, anew=answered.status.written_by == "vote"):
         yield rest
-    yield WholeAnswer(stops.text, answered, stops.stopped)
+    yield WholeAnswer(stops.text, answered, stops.stop)
 
 
 @asynccontextmanager
@@ -340,9 +294,9 @@ async def whole(server: ServerState, question: ServedQuestion) -> WholeAnswer:
 
 async def several(
     server: ServerState, question: ServedQuestion, choices: int
-) -> AsyncGenerator[tuple[int, str | WholeAnswer], None]:
+) -> AsyncGenerator[tuple[int, Piece], None]:
     """Several choices: as many runs of the council, side by side, each with other dice."""
-    heard: asyncio.Queue[tuple[int, str | WholeAnswer] | None] = asyncio.Queue()
+    heard: asyncio.Queue[tuple[int, Piece] | None] = asyncio.Queue()
 
     async def listen(choice: int) -> None:
         async with aclosing(run(server, question.again(choice))) as parts:
@@ -374,6 +328,13 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
+def _events_for(question: ServedQuestion, *, candid: bool) -> Callable[[Mapping[str, Any]], bool]:
+    """Which events are read for a client, by their plain form."""
+    if not question.aloud:
+        return _is_for_clients
+    return lambda event: _is_for_clients(event) or is_thought(event, candid=candid)
+
+
 def _is_for_clients(event: Mapping[str, Any]) -> bool:
     """What a client is shown: the synthesizer's words, when it begins, and the whole answer."""
     if event.get("kind") in ("said", "asked"):
@@ -401,18 +362,43 @@ async def _text(answered: Answered, question: ServedQuestion, *, candid: bool) -
     return json_part(text) if question.form.json_request else text
 
 
-def usage_of(outcomes: Sequence[WholeAnswer]) -> Usage:
-    """What all models have used for an answer, and for its other choices."""
-    return sum((one.answered.status.usage for one in outcomes), Usage())
+@dataclass(frozen=True, slots=True)
+class ClientUsage:
+    """What answers took, as clients count: what they sent, and all that was made of it.
+
+    The council's own talk is reasoning. What a client sent is what the synthesizer read, so that a
+    client sees how full the window of the model is that it speaks to.
+    """
+
+    prompt: int
+    completion: int
+    reasoning: int
 
 
-def chat_usage(outcomes: Sequence[WholeAnswer]) -> dict[str, int] | None:
-    """The usage in OpenAI's words; None where no model said it."""
-    usage = usage_of(outcomes)
-    if usage.tokens is None:
+def client_usage(outcomes: Sequence[WholeAnswer]) -> ClientUsage | None:
+    """The usage of an answer, and of its other choices; None where no model said it."""
+    statuses = [one.answered.status for one in outcomes]
+    total = sum((one.usage for one in statuses), Usage()).tokens
+    if total is None:
         return None
-    read, wrote = usage.input_tokens or 0, usage.output_tokens or 0
-    return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
+    writing = sum((one.writing or one.usage for one in statuses), Usage())
+    prompt = min(writing.input_tokens or 0, total)
+    answer = min(writing.output_tokens or 0, total - prompt)
+    return ClientUsage(prompt, total - prompt, total - prompt - answer)
+
+
+def chat_usage(outcomes: Sequence[WholeAnswer]) -> dict[str, Any] | None:
+    """The usage in OpenAI's words; None where no model said it."""
+    usage = client_usage(outcomes)
+    if usage is None:
+        return None
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
 
 
 def council_report(outcome: WholeAnswer, *, thread: str | None, candid: bool) -> dict[str, Any]:
@@ -432,13 +418,13 @@ def council_report(outcome: WholeAnswer, *, thread: str | None, candid: bool) ->
 
 def response_usage(outcome: WholeAnswer) -> dict[str, Any] | None:
     """The usage as /v1/responses words it; None where no model said it."""
-    usage = usage_of([outcome])
-    if usage.tokens is None:
+    usage = client_usage([outcome])
+    if usage is None:
         return None
     return {
-        "input_tokens": usage.input_tokens or 0,
+        "input_tokens": usage.prompt,
         "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": usage.output_tokens or 0,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": usage.tokens,
+        "output_tokens": usage.completion,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.prompt + usage.completion,
     }

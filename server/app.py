@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,8 +17,9 @@ from starlette.responses import Response
 from mom_council.server.body import IGNORED_HEADER
 from mom_council.server.chat import chat
 from mom_council.server.errors import Refusal, dumps, to_error_response
+from mom_council.server.messages import count_tokens, messages
 from mom_council.server.requests import REPLAYED_HEADER, Visitor, state_of, visitor_of
-from mom_council.server.responses import responses
+from mom_council.server.responses import responses, stored_response
 from mom_council.server.state import ServerState
 from mom_council.server.streams import ClientGone
 
@@ -60,6 +62,10 @@ def make_app(server: ServerState, *, mounted: bool = False) -> FastAPI:
     for path, method, act in (
         ("/v1/chat/completions", "POST", chat),
         ("/v1/responses", "POST", responses),
+        ("/v1/responses/{name}", "GET", stored_response),
+        ("/v1/responses/{name}", "DELETE", stored_response),
+        ("/v1/messages", "POST", messages),
+        ("/v1/messages/count_tokens", "POST", count_tokens),
         ("/v1/models", "GET", models),
         ("/v1/models/{name}", "GET", model),
         ("/metrics", "GET", metrics),
@@ -86,7 +92,8 @@ def _guarded(act: Act, path: str) -> Callable[[Request], Awaitable[Response]]:
             server.metrics.left.inc()
             response = Response(status_code=499)
         except Exception as error:
-            response = to_error_response(error, candid=server.settings.candid).response()
+            refusal = to_error_response(error, candid=server.settings.candid)
+            response = refusal.response(anthropic=path.startswith("/v1/messages"))
         if getattr(request.state, "replayed", False) and response.status_code == 200:
             response.headers[REPLAYED_HEADER] = "true"
         if ignored := getattr(request.state, "ignored", ""):
@@ -103,15 +110,20 @@ async def health(request: Request) -> Response:
 
 
 async def models(request: Request, visitor: Visitor) -> Response:
-    """Every council, and its variants."""
-    names = await state_of(request).catalogue.names()
-    return _json({"object": "list", "data": [_listed(name) for name in names]})
+    """Every council; with `?methods=true` each one's other ways to count votes too."""
+    catalogue = state_of(request).catalogue
+    wants_methods = request.query_params.get("methods", "").lower() in ("1", "true", "yes")
+    names = await (catalogue.names() if wants_methods else catalogue.councils())
+    data = [_listed(name, await catalogue.created(name)) for name in names]
+    ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+    return _json({"object": "list", "data": data, "has_more": False, **ends})
 
 
 async def model(request: Request, visitor: Visitor) -> Response:
     """One of them."""
-    served = await state_of(request).catalogue.find(request.path_params["name"])
-    return _json(_listed(served.model))
+    catalogue = state_of(request).catalogue
+    served = await catalogue.find(request.path_params["name"])
+    return _json(_listed(served.model, await catalogue.created(served.model)))
 
 
 async def metrics(request: Request, visitor: Visitor) -> Response:
@@ -119,8 +131,11 @@ async def metrics(request: Request, visitor: Visitor) -> Response:
     return Response(state_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _listed(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": OWNER}
+def _listed(name: str, created: int) -> dict[str, Any]:
+    """A model as OpenAI's clients read it, and Anthropic's."""
+    at = datetime.fromtimestamp(created, UTC).isoformat().replace("+00:00", "Z")
+    ours = {"id": name, "object": "model", "created": created, "owned_by": OWNER}
+    return {**ours, "type": "model", "display_name": name, "created_at": at}
 
 
 def _json(value: Any) -> Response:
@@ -134,7 +149,8 @@ async def _nowhere(request: Request, error: Exception) -> Response:
     refusal = Refusal(
         status,
         f"Unknown request: there is no {request.method} at this address. There are "
-        "POST /v1/chat/completions, POST /v1/responses, GET /v1/models, /health and /metrics.",
+        "POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, GET /v1/models, /health "
+        "and /metrics.",
         code="unknown_url" if status == 404 else None,
         headers=headers,
     )

@@ -7,6 +7,7 @@ name is looked up here and nowhere else: it is never a path.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,8 @@ class Catalogue:
                     f"two councils are called {council.name!r}", cure="rename one in its file"
                 )
             self._sources[council.name] = council
+        self._named = frozenset(self._sources)
+        self._began = int(time.time())
         self._presets = preset_names() if presets else ()
         self._saved = saved
         self._ready: dict[tuple[str, str | None, bool], tuple[float, ServedCouncil]] = {}
@@ -75,6 +78,15 @@ class Catalogue:
         """Every model that there is, councils before their variants."""
         councils = await self.councils()
         return [*councils, *(f"{name}:{method}" for name in councils for method in METHODS)]
+
+    async def created(self, model: str) -> int:
+        """When a council was last written, in epoch seconds; else when the server was started."""
+        name = model.partition(":")[0]
+        if self._saved is not None and name not in self._named:
+            written = await asyncio.to_thread(_changed, self._saved, name)
+            if written:
+                return int(written)
+        return self._began
 
     async def find(
         self, model: str, saver: BaseCheckpointSaver[Any] | None = None

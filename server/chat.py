@@ -11,7 +11,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mom_council.server.aloud import Thought
 from mom_council.server.answer import (
+    Piece,
     ServedQuestion,
     WholeAnswer,
     chat_usage,
@@ -24,7 +26,7 @@ from mom_council.server.chat_request import ChatRequest, conversation
 from mom_council.server.errors import dumps
 from mom_council.server.requests import Visitor, checked, read_question, state_of, stream_failures
 from mom_council.server.state import ServerState
-from mom_council.server.streams import EventStream, event, unless_gone
+from mom_council.server.streams import EarlyFrame, EventStream, event, unless_gone
 
 DONE = b"data: [DONE]\n\n"
 
@@ -44,6 +46,7 @@ async def chat(request: Request, visitor: Visitor) -> Response:
         seed=body.seed,
         thread=visitor.thread or (body.metadata or {}).get("thread_id"),
         choices=body.n or 1,
+        aloud=body.aloud,
     )
     completion = CompletionBuilder(server, question, body, visitor)
     if not body.stream:
@@ -93,9 +96,15 @@ class CompletionBuilder:
         outcomes: dict[int, WholeAnswer] = {}
         begun: set[int] = set()
         async for choice, part in self._parts():
+            is_early = isinstance(part, Thought) and part.is_early
             if choice not in begun:
                 begun.add(choice)
-                yield self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})
+                head = self._chunk(choice, {"role": "assistant", "content": "", "refusal": None})
+                yield EarlyFrame(head) if is_early else head
+            if isinstance(part, Thought):
+                thought = self._chunk(choice, {"reasoning_content": part.text})
+                yield EarlyFrame(thought) if is_early else thought
+                continue
             if isinstance(part, str):
                 yield self._chunk(choice, {"content": part})
                 continue
@@ -111,7 +120,7 @@ class CompletionBuilder:
             yield self._frame([], usage=chat_usage(ended))
         yield DONE
 
-    async def _parts(self) -> AsyncIterator[tuple[int, str | WholeAnswer]]:
+    async def _parts(self) -> AsyncIterator[tuple[int, Piece]]:
         if self._choices == 1:
             async with aclosing(run(self._server, self._question)) as parts:
                 async for part in parts:
@@ -155,5 +164,6 @@ def _message(outcome: WholeAnswer, text: str, names: Mapping[str, str]) -> dict[
         "content": (text or None) if calls else text,
         "refusal": None,
         "annotations": [],
+        **({"reasoning_content": outcome.thoughts} if outcome.thoughts else {}),
         **({"tool_calls": calls} if calls else {}),
     }

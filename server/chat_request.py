@@ -196,6 +196,8 @@ class ChatRequest(RequestBody):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     reasoning_effort: str | None = None
+    reasoning: dict[str, Any] | None = None
+    include_reasoning: bool | None = None
     safety_identifier: str | None = None
     service_tier: str | None = None
     store: bool | None = None
@@ -233,6 +235,7 @@ class ChatRequest(RequestBody):
                 "prediction",
                 "prompt_cache_key",
                 "prompt_cache_retention",
+                "reasoning",
                 "reasoning_effort",
                 "safety_identifier",
                 "service_tier",
@@ -271,6 +274,13 @@ class ChatRequest(RequestBody):
                     "response_format.json_schema.schema",
                     "missing_required_parameter",
                 )
+
+    @property
+    def aloud(self) -> bool:
+        """Whether the client wants to read what the council thinks: unless it says no."""
+        reasoning = self.reasoning or {}
+        is_unwanted = self.reasoning_effort == "none" or self.include_reasoning is False
+        return not (is_unwanted or reasoning.get("exclude") or reasoning.get("enabled") is False)
 
     @property
     def form(self) -> AnswerForm:

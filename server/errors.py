@@ -52,6 +52,15 @@ _FIELD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 
 _KINDS = {401: "invalid_request_error", 429: "rate_limit_error"}
 
+_ANTHROPIC_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+
 _TELLING: dict[type[MixtureError], tuple[int, str, str]] = {
     QuorumError: (503, "quorum_missed", "too few of the council's models answered"),
     BudgetError: (503, "budget_spent", "the question's budget ran out before an answer"),
@@ -89,9 +98,18 @@ class Refusal(Exception):  # noqa: N818 - said, not raised at a programmer
             "error": {"message": message, "type": kind, "param": param, "code": code}
         }
 
-    def response(self) -> Response:
-        """The HTTP response."""
-        return Response(dumps(self.body), self.status, self.headers, media_type="application/json")
+    @property
+    def anthropic_body(self) -> dict[str, Any]:
+        """The body as Anthropic words it."""
+        usual = "invalid_request_error" if self.status < 500 else "api_error"
+        kind = _ANTHROPIC_KINDS.get(self.status, usual)
+        error = self.body["error"]
+        return {"type": "error", "error": {**error, "type": kind}}
+
+    def response(self, *, anthropic: bool = False) -> Response:
+        """The HTTP response, in OpenAI's shape or Anthropic's."""
+        body = dumps(self.anthropic_body if anthropic else self.body)
+        return Response(body, self.status, self.headers, media_type="application/json")
 
 
 def wrong(message: str, param: str | None = None, code: str | None = None) -> Refusal:

@@ -44,6 +44,11 @@ class RequestBody(BaseModel):
         """Fields that are known, and change nothing here."""
         return frozenset()
 
+    @classmethod
+    def tool_kinds(cls) -> frozenset[str]:
+        """What the `type` of a tool may be; tools of other kinds are run by somebody else."""
+        return frozenset(["function"])
+
     @property
     def ignored(self) -> list[str]:
         """The paths of the fields that were left out or change nothing."""
@@ -73,6 +78,7 @@ def read_request(raw: dict[str, Any], kind: type[R], *, strict: bool) -> R:
     names: dict[str, str] = {}
     if not strict:
         ignored += _leave_out_extra_values(raw)
+        ignored += _leave_out_foreign_tools(raw, kind)
         for message in _parts_of(raw.get("messages")) + _parts_of(raw.get("input")):
             _repair_message(message)
         names = _rename_tools(raw)
@@ -157,6 +163,26 @@ def _leave_out_extra_values(raw: dict[str, Any]) -> list[str]:
     return ignored
 
 
+def _leave_out_foreign_tools(raw: dict[str, Any], kind: type[RequestBody]) -> list[str]:
+    """Leave out tools that the client's vendor would run, such as its search of the web."""
+    tools = raw.get("tools")
+    if not isinstance(tools, list):
+        return []
+    kept, ignored = [], []
+    for place, tool in enumerate(tools):
+        sort = tool.get("type") if isinstance(tool, dict) else None
+        if isinstance(sort, str) and sort not in kind.tool_kinds():
+            named = field_path([sort])
+            ignored.append(f"tools[{place}] ({named})" if named else f"tools[{place}]")
+        else:
+            kept.append(tool)
+    if ignored:
+        raw["tools"] = kept or None
+        if not kept and raw.get("tool_choice") == "auto":
+            raw["tool_choice"] = None
+    return ignored
+
+
 def _leave_out_last_answers(messages: Any, field: str) -> list[str]:
     """Leave out the assistant's messages at the end, which a council cannot go on writing."""
     ignored: list[str] = []
@@ -222,12 +248,20 @@ def _functions(raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if isinstance(function, dict):
             yield function
     for message in _parts_of(raw.get("messages")):
-        for call in _parts_of(message.get("tool_calls")):
-            if isinstance(call.get("function"), dict):
-                yield call["function"]
+        yield from _calls_in(message)
     for item in _parts_of(raw.get("input")):
         if item.get("type") == "function_call":
             yield item
+
+
+def _calls_in(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The calls of tools in a message, as OpenAI's clients write them or Anthropic's."""
+    for call in _parts_of(message.get("tool_calls")):
+        if isinstance(call.get("function"), dict):
+            yield call["function"]
+    for block in _parts_of(message.get("content")):
+        if block.get("type") == "tool_use":
+            yield block
 
 
 def _rename_tools(raw: dict[str, Any]) -> dict[str, str]:

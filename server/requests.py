@@ -137,6 +137,8 @@ def admitted(request: Request, keys: Keys) -> str:
         raise Refusal(400, "A request names one host, in one Host header.", code="bad_host")
     if keys:
         owner = keys.owner(request.headers.get("authorization"))
+        if owner is None and (key := request.headers.get("x-api-key")):  # as Anthropic's clients
+            owner = keys.owner(f"Bearer {key}")
         if owner is None:
             raise Refusal(
                 401,
@@ -175,6 +177,7 @@ async def read_question(
     choices: int = 1,
     people: People | None = None,
     request: Request | None = None,
+    aloud: bool = False,
 ) -> ServedQuestion:
     """The question that a request puts.
 
@@ -189,6 +192,7 @@ async def read_question(
         choices: answers that are wanted.
         people: who can answer what the council asks a person.
         request: the HTTP request, which an Idempotency-Key lets come again.
+        aloud: whether the client is told what the council thinks.
 
     Raises:
         Refusal: the model or the thread cannot be, or the key stands for another request.
@@ -202,7 +206,8 @@ async def read_question(
         repeat = await _repeat(server, visitor, request, None)
         saver = (await server.repeats()).saver if repeat else None
         served = await server.catalogue.find(model, saver)
-        return ServedQuestion(served, messages, form, seed, None, people, visitor.owner, repeat)
+        owner = visitor.owner
+        return ServedQuestion(served, messages, form, seed, None, people, owner, repeat, aloud)
     if not server.settings.threads:
         raise unsupported(
             THREAD_HEADER, "No threads are kept here; use those of the LangGraph server itself."
@@ -212,9 +217,8 @@ async def read_question(
     stored = visitor.store_name(thread)
     served = await server.catalogue.find(model, await server.saver())
     repeat = await _repeat(server, visitor, request, stored)
-    return ServedQuestion(
-        served, _new_ones(messages), form, seed, stored, people, visitor.owner, repeat
-    )
+    new, owner = _new_ones(messages), visitor.owner
+    return ServedQuestion(served, new, form, seed, stored, people, owner, repeat, aloud)
 
 
 async def _repeat(

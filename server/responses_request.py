@@ -86,7 +86,7 @@ class CallOutput(Part):
     output: str | list[InputText]
 
 
-class Thought(Part):
+class ReasoningItem(Part):
     """What a model thought; a council's answer holds none, and needs none."""
 
     type: Literal["reasoning"]
@@ -101,7 +101,7 @@ Item = Annotated[
     Annotated[MessageItem, Tag("message")]
     | Annotated[FunctionCallItem, Tag("function_call")]
     | Annotated[CallOutput, Tag("function_call_output")]
-    | Annotated[Thought, Tag("reasoning")],
+    | Annotated[ReasoningItem, Tag("reasoning")],
     Discriminator(_kind),
 ]
 
@@ -198,7 +198,6 @@ class ResponsesRequest(RequestBody):
                 "reasoning",
                 "safety_identifier",
                 "service_tier",
-                "store",
                 "stream_options",
                 "truncation",
                 "user",
@@ -211,11 +210,11 @@ class ResponsesRequest(RequestBody):
         Raises:
             Refusal: the first of them.
         """
-        if self.previous_response_id is not None:
-            raise unsupported(
+        if self.previous_response_id is not None and self.conversation is not None:
+            raise wrong(
+                "'previous_response_id' and 'conversation' exclude each other.",
                 "previous_response_id",
-                "Responses are not kept here; send the conversation in 'input', or name a thread "
-                "in 'conversation'.",
+                "invalid_value",
             )
         for name in ("background", "prompt", "top_logprobs"):
             if getattr(self, name):
@@ -253,15 +252,19 @@ class ResponsesRequest(RequestBody):
             else None,
         )
 
-    @property
-    def messages(self) -> list[Message]:
-        """The conversation as a chat has it."""
+    def messages_after(self, before: Sequence[Message]) -> list[Message]:
+        """The conversation as a chat has it; the instructions are this request's alone."""
         head: list[Message] = []
         if self.instructions:
             head.append(InstructionMessage(role="system", content=self.instructions))
+        return [*head, *before, *self.own_messages]
+
+    @property
+    def own_messages(self) -> list[Message]:
+        """What this request adds to the conversation."""
         if isinstance(self.input, str):
-            return [*head, UserMessage(role="user", content=self.input)]
-        return [*head, *(said for item in self.input for said in _message(item))]
+            return [UserMessage(role="user", content=self.input)]
+        return [said for item in self.input for said in _message(item)]
 
 
 def _message(item: Any) -> Sequence[Message]:

@@ -13,11 +13,11 @@ import math
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -169,6 +169,92 @@ class QuestionSlots:
         )
 
 
+RESPONSES = (
+    "CREATE TABLE IF NOT EXISTS mom_responses (owner TEXT NOT NULL, id TEXT NOT NULL, "
+    "created BIGINT NOT NULL, response TEXT NOT NULL, messages TEXT NOT NULL, "
+    "PRIMARY KEY (owner, id))"
+)
+_MOST_IN_MEMORY = 64_000_000
+"""Characters of the responses that are kept in memory; the oldest go first."""
+_RESPONSE_KEPT = 30 * 24 * 3600
+"""Seconds for which a response is kept in the store."""
+
+
+class StoredResponse(NamedTuple):
+    """A response of /v1/responses that can be read and gone on from; both parts are JSON."""
+
+    response: str
+    messages: str
+    """The whole conversation up to its answer."""
+
+
+class StoredResponses:
+    """The responses that a client may name: in the store where it said so, else in memory.
+
+    Args:
+        open_saver: opens the store; None where nothing is kept there.
+    """
+
+    def __init__(self, open_saver: Callable[[], Awaitable[Any]] | None) -> None:
+        self._open_saver = open_saver
+        self._tables: Tables | None = None
+        self._memory: dict[tuple[str, str], StoredResponse] = {}
+        self._size = 0
+
+    async def _store(self) -> Tables | None:
+        if self._tables is None and self._open_saver is not None:
+            self._tables = Tables(await self._open_saver(), RESPONSES)
+        return self._tables
+
+    async def keep(self, owner: str, name: str, stored: StoredResponse, *, lasting: bool) -> None:
+        """Keep a response; `lasting` ones outlive the server.
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        tables = await self._store() if lasting else None
+        if tables is not None:
+            now = int(time.time())
+            statement = "DELETE FROM mom_responses WHERE created < ?"
+            await tables.run(statement, (now - _RESPONSE_KEPT,))
+            values = (owner, name, now, *stored)
+            await tables.run("INSERT INTO mom_responses VALUES (?, ?, ?, ?, ?)", values)
+            return
+        self._memory[owner, name] = stored
+        self._size += sum(map(len, stored))
+        while self._size > _MOST_IN_MEMORY and self._memory:
+            self._forget(next(iter(self._memory)))
+
+    async def find(self, owner: str, name: str) -> StoredResponse | None:
+        """A response of an owner's.
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        if (stored := self._memory.get((owner, name))) is not None:
+            return stored
+        if (tables := await self._store()) is None:
+            return None
+        statement = "SELECT response, messages FROM mom_responses WHERE owner = ? AND id = ?"
+        rows = await tables.run(statement, (owner, name))
+        return StoredResponse(*rows[0]) if rows else None
+
+    async def delete(self, owner: str, name: str) -> None:
+        """Forget a response.
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        self._forget((owner, name))
+        if (tables := await self._store()) is not None:
+            statement = "DELETE FROM mom_responses WHERE owner = ? AND id = ?"
+            await tables.run(statement, (owner, name))
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        if (stored := self._memory.pop(key, None)) is not None:
+            self._size -= sum(map(len, stored))
+
+
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
 
 
@@ -266,6 +352,7 @@ class ServerState:
         self._answering: set[str] = set()
         self._repeats: Repeats | None = None
         self.budget: ServerBudget | None = None
+        self.responses = StoredResponses(self.saver if settings.threads else None)
 
     def log_ignored(self, fields: Sequence[str]) -> None:
         """Write the fields that a request had and nobody used to the log; new ones as a warning."""

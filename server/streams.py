@@ -1,13 +1,14 @@
 """Answers on their way to a client, who may read slowly, or leave.
 
 Whoever leaves ends the work that was done for it. Whoever reads slowly holds up nobody: the answer
-is written down in memory, where it is small, and the council's place is free again.
+is written down in memory, where it is small, and the council's place is free again. At a client's
+own stop its text ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -24,6 +25,81 @@ STALL = 60.0
 """Seconds that a client may take to read what fits into its socket."""
 
 Refuse = Callable[[BaseException], Response]
+
+
+CORRECTED = "\n\n(corrected)\n\n"
+"""Closes a text in a stream that is not the answer after all; the answer comes behind it."""
+
+
+class StopFilter:
+    """Passes an answer's pieces on up to the first stop.
+
+    A stop can come in two pieces, so as much is held back as may be its beginning. Models are sent
+    the stops too; this holds for those that do not listen, and for proposals.
+    """
+
+    def __init__(self, stops: Sequence[str] = ()) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.text = ""
+        """What was passed on of the answer, without a text whose place it took."""
+        self.stopped = False
+        self.stop: str | None = None
+        """At which of the stops the text ends."""
+
+    def begin_again(self) -> str:
+        """Another text takes the place of what was heard; what closes that for its reader."""
+        rest = "" if self.stopped else self._pass(self._held, last=True)
+        was_heard = bool(self.text)
+        self._held, self.text, self.stopped = "", "", False
+        return rest + CORRECTED if was_heard else ""
+
+    def hear(self, text: str) -> str:
+        """Take in some text; what can be passed on."""
+        if self.stopped:
+            return ""
+        if not self.text:
+            text = (self._held + text).lstrip()
+            self._held = ""
+        return self._pass(self._held + text)
+
+    def end(self, whole: str, *, anew: bool = False) -> str:
+        """The answer is over, and reads like this as a whole; what is still to be passed on.
+
+        `anew`: it is another text than the one that was heard.
+        """
+        if anew:
+            return self.begin_again() + self._pass(whole, last=True)
+        if self.stopped:
+            return ""
+        heard = self.text + self._held
+        if whole.startswith(heard):
+            rest = self._held + whole[len(heard) :]
+        elif heard.endswith(whole) or heard.rstrip() == whole:
+            rest = self._held  # thoughts were heard before it as if they were said
+        else:
+            return self.begin_again() + self._pass(whole, last=True)
+        self._held = ""
+        return self._pass(rest, last=True)
+
+    def _pass(self, text: str, *, last: bool = False) -> str:
+        found = [(place, stop) for stop in self._stops if (place := text.find(stop)) >= 0]
+        if found:
+            self.stopped = True
+            place, self.stop = min(found)
+            text, self._held = text[:place], ""
+        elif not last:
+            keep = max((_overlap(text, stop) for stop in self._stops), default=0)
+            text, self._held = text[: len(text) - keep], text[len(text) - keep :]
+        self.text += text
+        return text
+
+
+def _overlap(text: str, stop: str) -> int:
+    """How much of a stop's beginning the text ends with."""
+    return next(
+        (n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0
+    )
 
 
 class ClientGone(Exception):  # noqa: N818 - said, not raised at a programmer
@@ -54,6 +130,10 @@ async def _leaves(receive: Receive) -> None:
         pass
 
 
+class EarlyFrame(bytes):
+    """Events after which the whole may still fail: the status waits for what comes next."""
+
+
 class EventStream(Response):
     """Server-sent events.
 
@@ -62,6 +142,7 @@ class EventStream(Response):
         refuse: makes the response that says what went wrong, where nothing was sent yet.
         broken: makes the last event of a stream that breaks off.
         left: is called when the client hangs up first.
+        beat: is sent where nothing else is for a while.
     """
 
     media_type = "text/event-stream"
@@ -73,10 +154,12 @@ class EventStream(Response):
         refuse: Refuse,
         broken: Callable[[BaseException], bytes],
         left: Callable[[], None],
+        beat: bytes = b": the council is deliberating\n\n",
     ) -> None:
         super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._frames, self._refuse, self._broken, self._left = frames, refuse, broken, left
+        self._beat = beat
         self._ready: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +184,7 @@ class EventStream(Response):
             self._ready.put_nowait(error)
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        first = await self._next(PATIENCE)
+        first = await self._first()
         if isinstance(first, BaseException):
             await self._refuse(first)(scope, receive, send)
             return
@@ -115,6 +198,22 @@ class EventStream(Response):
             part = await self._next(BEAT)
         await self._put(send, b"", more=False)
 
+    async def _first(self) -> bytes | BaseException | None:
+        """What the status is decided by, with what came before it."""
+        early = b""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while isinstance(part := await self._ready.get(), EarlyFrame):
+                    early += part
+        except TimeoutError:
+            return early or self._beat
+        if isinstance(part, BaseException):
+            return part
+        if part is None:
+            self._ready.put_nowait(None)
+            return early or None
+        return early + part
+
     async def _next(self, seconds: float) -> bytes | BaseException | None:
         """The next piece, with all that have come since; a comment where none comes in time."""
         if self._ready.empty():
@@ -122,7 +221,7 @@ class EventStream(Response):
                 async with asyncio.timeout(seconds):
                     part = await self._ready.get()
             except TimeoutError:
-                return b": the council is deliberating\n\n"
+                return self._beat
         else:
             part = self._ready.get_nowait()
         while isinstance(part, bytes) and not self._ready.empty():

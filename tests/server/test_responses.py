@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from openai import APIStatusError, BadRequestError
 from pydantic import BaseModel
 
 from mom_council.testing.media import picture
-from mom_council.tests.graph.desk import desk, seat, texts, voice
-from mom_council.tests.server.conftest import Serve, Served
+from mom_council.tests.graph.desk import desk, said, seat, texts, voice
+from mom_council.tests.server.conftest import KEY, Serve, Served
 from mom_council.tests.stage import Fault, Reply, Stage
 
 pytestmark = pytest.mark.slow
@@ -72,9 +73,15 @@ def test_its_events_come_in_order(stage: Stage, serve: Serve) -> None:
     client = serve(desk(stage)).openai
     events = [*client.responses.create(model="desk", input="Which?", stream=True)]
     kinds = [event.type for event in events]
+    thoughts = [place for place, kind in enumerate(kinds) if "reasoning_summary" in kind]
     assert kinds[:4] == [
         "response.created",
         "response.in_progress",
+        "response.output_item.added",
+        "response.reasoning_summary_part.added",
+    ]
+    assert kinds[thoughts[-1] + 1 :][:3] == [
+        "response.output_item.done",
         "response.output_item.added",
         "response.content_part.added",
     ]
@@ -90,6 +97,14 @@ def test_its_events_come_in_order(stage: Stage, serve: Serve) -> None:
     assert "".join(deltas) == "Cats are the best."
     ended: Any = events[-1]
     assert ended.response.output_text == "Cats are the best."
+    assert [item.type for item in ended.response.output] == ["reasoning", "message"]
+    thought = "".join(
+        event.delta
+        for event in events
+        if event.type.endswith("text.delta") and "reasoning" in event.type
+    )
+    assert ended.response.output[0].summary[0].text == thought
+    assert "Ada: The view of You count twice." in thought
     with client.responses.stream(model="desk", input="Which?") as stream:
         assert stream.get_final_response().output_text == "Cats are the best."
 
@@ -132,6 +147,67 @@ def test_a_conversation_is_a_thread(stage: Stage, serve: Serve) -> None:
         assert response.conversation is not None
         assert response.conversation.id == "pets"
     assert texts(stage.calls_to("ada")[-1].body, "user")[0] == "I have a cat."
+
+
+def test_a_response_goes_on_from_another(stage: Stage, serve: Serve) -> None:
+    seat(stage)
+    stage.model("pen", reply=["Noted.", "A cat.", "A dog."])
+    served = serve(desk(stage), database="memory:")
+    create = served.openai.responses.create
+    first = create(model="desk", input="I have a cat.", instructions="Be kind.")
+    assert first.store is True  # type: ignore[attr-defined]
+    second = create(model="desk", input="What have I?", previous_response_id=first.id)
+    assert (second.output_text, second.previous_response_id) == ("A cat.", first.id)
+    sent = stage.calls_to("ada")[-1].body
+    assert texts(sent, "user")[0] == "I have a cat."
+    assert texts(sent, "assistant")[0] == "Noted."
+    assert "Be kind." not in said(sent), "instructions are one request's"
+    create(model="desk", input="And now?", previous_response_id=first.id)
+    assert "What have I?" not in said(stage.calls_to("ada")[-1].body), "both go on from the first"
+    third = create(model="desk", input="So?", previous_response_id=second.id, stream=True)
+    assert [*third][-1].type == "response.completed"
+    assert "What have I?" in said(stage.calls_to("ada")[-1].body)
+    assert served.openai.responses.retrieve(first.id).output_text == "Noted."
+    served.openai.responses.delete(first.id)
+    for call in (
+        lambda: served.openai.responses.retrieve(first.id),
+        lambda: create(model="desk", input="?", previous_response_id=first.id),
+    ):
+        with pytest.raises(APIStatusError, match="not found"):
+            call()
+
+
+def test_a_tool_call_goes_on_by_its_response(stage: Stage, serve: Serve) -> None:
+    seat(stage)
+    call = {"name": "weather", "args": {"town": "Bern"}, "id": "call_1"}
+    stage.model("pen", reply=[Reply("", tool_calls=[call]), "It rains."])
+    create = serve(desk(stage)).openai.responses.create
+    tools: Any = [{"type": "function", "name": "weather"}, {"type": "web_search"}]
+    first = create(model="desk", input="How is it?", tools=tools)
+    result: Any = {"type": "function_call_output", "call_id": "call_1", "output": "Rain."}
+    second = create(model="desk", input=[result], previous_response_id=first.id, tools=tools)
+    assert second.output_text == "It rains."
+    told = said(stage.calls_to("pen")[-1].body)
+    assert "How is it?" in told
+    assert "Rain." in told
+
+
+def test_what_is_to_outlive_the_server_does(stage: Stage, serve: Serve, tmp_path: Path) -> None:
+    seat(stage)
+    database = str(tmp_path / "threads.db")
+    first = serve(desk(stage), database=database, keys=f"one={KEY},two={KEY}-2")
+    made = {
+        stored: first.openai.responses.create(model="desk", input="I have a cat.", store=stored)
+        for stored in (True, False)
+    }
+    assert made[False].store is False  # type: ignore[attr-defined]
+    second = serve(desk(stage), database=database, keys=f"one={KEY},two={KEY}-2")
+    assert second.openai.responses.retrieve(made[True].id).output_text == made[True].output_text
+    with pytest.raises(APIStatusError):
+        second.openai.responses.retrieve(made[False].id)
+    other = second.openai.with_options(api_key=f"{KEY}-2")
+    with pytest.raises(APIStatusError):
+        other.responses.retrieve(made[True].id)
 
 
 @pytest.mark.parametrize(

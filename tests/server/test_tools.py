@@ -132,7 +132,8 @@ def test_responses_call_tools_too(stage: Stage, serve: Serve, streamed: bool) ->
             response: Any = run.get_final_response()
     else:
         response = client.responses.create(model="desk", input=items, tools=flat)
-    [call] = response.output
+    thought, call = response.output
+    assert thought.type == "reasoning"
     assert (call.type, call.call_id, call.name) == ("function_call", "call_1", "weather")
     items += [
         call.to_dict(),

@@ -1,0 +1,372 @@
+"""The body of /v1/messages, Anthropic's protocol, turned into the messages of a chat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from mom_council.deliberation.context import AnswerForm
+from mom_council.server.body import Body, ClientTool, Part, chosen
+from mom_council.server.chat_request import (
+    Address,
+    AssistantMessage,
+    File,
+    FileContent,
+    InstructionMessage,
+    Message,
+    Picture,
+    Text,
+    ToolResultMessage,
+    UserMessage,
+)
+from mom_council.server.errors import wrong
+from mom_council.server.leniency import RequestBody
+
+BILLING = "x-anthropic-billing-header:"
+"""Begins a block that Claude Code lays into its instructions; it is another one each time."""
+REMINDER = "<system-reminder>"
+"""Begins what Claude Code says beside the results of tools: it is no new question."""
+UNREAD = "(a picture or a file, which is not shown here)"
+
+
+class Base64Source(Part):
+    """A picture's bytes."""
+
+    type: Literal["base64"]
+    media_type: str = Field(pattern=r"^image/[A-Za-z0-9.+-]+$")
+    data: str
+
+
+class UrlSource(Part):
+    """Where a picture is."""
+
+    type: Literal["url"]
+    url: str = Field(pattern=r"^(https?://|data:image/)", min_length=8)
+
+
+class ImageBlock(Part):
+    """A picture."""
+
+    type: Literal["image"]
+    source: Annotated[Base64Source | UrlSource, Field(discriminator="type")]
+
+
+class TextSource(Part):
+    """A document's own text."""
+
+    type: Literal["text"]
+    data: str
+
+
+class FileSource(Part):
+    """A document's bytes."""
+
+    type: Literal["base64"]
+    media_type: str = Field(pattern=r"^[a-z0-9.+-]+/[A-Za-z0-9.+-]+$")
+    data: str
+
+
+class DocumentBlock(Part):
+    """A document: a PDF, or plain text."""
+
+    type: Literal["document"]
+    source: Annotated[TextSource | FileSource, Field(discriminator="type")]
+    title: str | None = None
+
+
+class ToolUseBlock(Part):
+    """A call that was made of a client's tool."""
+
+    type: Literal["tool_use"]
+    id: str = Field(min_length=1, max_length=256)
+    name: str = Field(min_length=1, max_length=128)
+    input: dict[str, Any]
+
+
+class OtherBlock(Part):
+    """What a council has no use for: thoughts, and what the vendor's own tools gave."""
+
+    type: str
+
+
+def _kind_of(block: Any) -> str:
+    kind = block.get("type") if isinstance(block, dict) else getattr(block, "type", None)
+    return kind if kind in _KINDS else "other"
+
+
+_KINDS = frozenset({"text", "image", "document", "tool_use", "tool_result"})
+
+
+class ToolResultBlock(Part):
+    """What a tool gave."""
+
+    type: Literal["tool_result"]
+    tool_use_id: str = Field(min_length=1, max_length=256)
+    content: str | list[ShownBlock] | None = None
+    is_error: bool | None = None
+
+
+ShownBlock = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[ImageBlock, Tag("image")]
+    | Annotated[DocumentBlock, Tag("document")]
+    | Annotated[OtherBlock, Tag("other")],
+    Discriminator(_kind_of),
+]
+
+Block = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[ImageBlock, Tag("image")]
+    | Annotated[DocumentBlock, Tag("document")]
+    | Annotated[ToolUseBlock, Tag("tool_use")]
+    | Annotated[ToolResultBlock, Tag("tool_result")]
+    | Annotated[OtherBlock, Tag("other")],
+    Discriminator(_kind_of),
+]
+
+
+class AnthropicMessage(Part):
+    """What one side says."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | list[Block]
+
+
+class AnthropicTool(Body):
+    """A tool of the client's."""
+
+    type: Literal["custom"] | None = None
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = None
+    input_schema: dict[str, Any]
+    strict: bool | None = None
+
+    @property
+    def usual(self) -> ClientTool:
+        """The tool as a chat names it."""
+        function = {
+            "name": self.name,
+            "description": self.description,
+            "parameters": self.input_schema,
+            "strict": self.strict,
+        }
+        return ClientTool.model_validate({"type": "function", "function": function})
+
+
+class AnthropicChoice(Body):
+    """Whether tools are to be called, and which."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+    @property
+    def usual(self) -> str | dict[str, Any]:
+        """The choice as a chat names it."""
+        if self.type == "tool":
+            return {"type": "function", "function": {"name": self.name}}
+        return "required" if self.type == "any" else self.type
+
+
+class JsonOutput(Body):
+    """The form of a structured answer."""
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(Body):
+    """How the answer is to be."""
+
+    format: JsonOutput | None = None
+    effort: str | None = None
+
+
+class Thinking(Body):
+    """Whether the client wants to read what is thought."""
+
+    type: Literal["enabled", "adaptive", "disabled"]
+    budget_tokens: int | None = None
+    display: str | None = None
+
+
+class CountRequest(RequestBody):
+    """A conversation whose tokens are to be counted."""
+
+    model: str = Field(min_length=1, max_length=200)
+    messages: list[AnthropicMessage] = Field(min_length=1)
+    system: str | list[Text] | None = None
+    tools: list[AnthropicTool] | None = None
+    tool_choice: AnthropicChoice | None = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    output_format: JsonOutput | None = None
+
+    @classmethod
+    def essential_fields(cls) -> frozenset[str]:
+        """Fields without whose value there is no answer, or another one than was asked for."""
+        return frozenset(
+            ["model", "messages", "system", "stream", "tools", "tool_choice", "output_format"]
+        )
+
+    @classmethod
+    def tool_kinds(cls) -> frozenset[str]:
+        """What the `type` of a tool may be; tools of other kinds are run by Anthropic."""
+        return frozenset(["custom"])
+
+    @property
+    def chat_messages(self) -> list[Message]:
+        """The conversation as a chat has it."""
+        system = self.system if isinstance(self.system, str) else _instructions(self.system or ())
+        head: list[Message] = []
+        if system:
+            head.append(InstructionMessage(role="system", content=system))
+        return [*head, *(said for turn in self.messages for said in _messages(turn))]
+
+
+class MessagesRequest(CountRequest):
+    """A question, with the conversation before it."""
+
+    max_tokens: int | None = Field(default=None, ge=1)
+    stream: bool | None = None
+    stop_sequences: list[Annotated[str, Field(min_length=1, max_length=1000)]] | None = None
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    metadata: dict[str, Any] | None = None
+
+    # What means nothing here.
+    service_tier: str | None = None
+    container: Any = None
+    context_management: dict[str, Any] | None = None
+    mcp_servers: list[Any] | None = None
+
+    @classmethod
+    def unused_fields(cls) -> frozenset[str]:
+        """Fields that are known, and change nothing here."""
+        return frozenset(["service_tier", "container", "context_management", "mcp_servers"])
+
+    @property
+    def thinks_aloud(self) -> bool:
+        """Whether the client wants to read what the council thinks."""
+        return self.thinking is not None and self.thinking.type != "disabled"
+
+    @property
+    def form(self) -> AnswerForm:
+        """What is asked of the answer's form."""
+        choice = self.tool_choice
+        tools = [tool.usual for tool in self.tools or ()]
+        offered, must_call = chosen(tools, choice.usual if choice else None)
+        output = self.output_format or (self.output_config and self.output_config.format)
+        return AnswerForm(
+            tools=offered,
+            must_call=must_call,
+            one_call=bool(choice and choice.disable_parallel_tool_use),
+            stop=tuple(self.stop_sequences or ()),
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            json_schema={"title": "reply", **output.schema_} if output else None,
+        )
+
+
+def _instructions(blocks: Iterable[Text]) -> str:
+    texts = (block.text for block in blocks)
+    return "\n\n".join(text for text in texts if not text.startswith(BILLING))
+
+
+def _messages(turn: AnthropicMessage) -> list[Message]:
+    """What a turn says, as messages of a chat."""
+    blocks = _blocks(turn.content)
+    if turn.role == "system":
+        return [InstructionMessage(role="system", content=_text(blocks))]
+    if turn.role == "assistant":
+        return [_answer(blocks)]
+    results = [block for block in blocks if isinstance(block, ToolResultBlock)]
+    said: list[Any] = [*_visible_parts(blocks)]
+    messages: list[Message] = [_result(block) for block in results]
+    if results:
+        beside = [part for part in said if isinstance(part, Text) and _is_reminder(part)]
+        said = [part for part in said if part not in beside]
+        if beside:
+            last = messages[-1]
+            words = "\n\n".join((str(last.content), *(part.text for part in beside)))
+            messages[-1] = last.model_copy(update={"content": words})
+    if said or not results:
+        messages.append(UserMessage(role="user", content=said or ""))
+    return messages
+
+
+def _is_reminder(part: Text) -> bool:
+    return part.text.lstrip().startswith(REMINDER)
+
+
+def _blocks(content: str | list[Any]) -> list[Any]:
+    return [Text(type="text", text=content)] if isinstance(content, str) else content
+
+
+def _text(blocks: Sequence[Any]) -> str:
+    return "\n\n".join(part.text for part in _visible_parts(blocks) if isinstance(part, Text))
+
+
+def _visible_parts(blocks: Iterable[Any]) -> Iterator[Text | Picture | File]:
+    """The text, the pictures and the documents among some blocks."""
+    for block in blocks:
+        if isinstance(block, Text):
+            yield block
+        elif isinstance(block, ImageBlock):
+            yield Picture(type="image_url", image_url=Address(url=_address(block)))
+        elif isinstance(block, DocumentBlock):
+            yield _document(block)
+
+
+def _document(block: DocumentBlock) -> Text | File:
+    source = block.source
+    if isinstance(source, TextSource):
+        title = f"{block.title}:\n" if block.title else ""
+        return Text(type="text", text=f"{title}{source.data}")
+    address = f"data:{source.media_type};base64,{source.data}"
+    name = (block.title or "document.pdf")[:256]
+    return File(type="file", file=FileContent(filename=name, file_data=address))
+
+
+def _address(block: ImageBlock) -> str:
+    source = block.source
+    if isinstance(source, UrlSource):
+        return source.url
+    return f"data:{source.media_type.lower()};base64,{source.data}"
+
+
+def _answer(blocks: Sequence[Any]) -> AssistantMessage:
+    calls = [
+        {
+            "id": block.id,
+            "function": {"name": block.name, "arguments": json.dumps(block.input)},
+        }
+        for block in blocks
+        if isinstance(block, ToolUseBlock)
+    ]
+    said = {"role": "assistant", "content": _text(blocks), "tool_calls": calls or None}
+    return AssistantMessage.model_validate(said)
+
+
+def _result(block: ToolResultBlock) -> ToolResultMessage:
+    parts = _visible_parts(_blocks(block.content or ""))
+    words = "\n".join(part.text if isinstance(part, Text) else UNREAD for part in parts)
+    if block.is_error:
+        words = f"(the tool failed)\n{words}"
+    return ToolResultMessage(role="tool", tool_call_id=block.tool_use_id, content=words)
+
+
+def refuse_without_length(body: MessagesRequest, *, strict: bool) -> None:
+    """On a strict server, refuse a request that does not say how long its answer may be.
+
+    Raises:
+        Refusal: `max_tokens` is missing, which Anthropic asks for.
+    """
+    if strict and body.max_tokens is None:
+        raise wrong("max_tokens: Field required", "max_tokens", "missing_required_parameter")
