@@ -64,7 +64,8 @@ class BatchBudget:
             index: which row.
             before: what an earlier try of the row has used. The row tells what it used in all.
         """
-        if self._is_spent:
+        seconds = self._account.seconds_left
+        if self._is_spent or seconds <= 0:
             return None
         earlier = amount_of(before)
         calls_left, tokens_left, usd_left = self._account.remaining()
@@ -82,6 +83,7 @@ class BatchBudget:
             max_calls=None if limits.calls is None else hold.calls + earlier.calls,
             max_tokens=None if limits.tokens is None else min(tokens, own.tokens or tokens),
             max_usd=None if limits.usd is None else min(usd, own.usd or usd),
+            max_seconds=None if limits.seconds is None else min(seconds, own.seconds or seconds),
         )
 
     def end(self, index: int, used: Usage, *, is_spent: bool = False) -> None:

@@ -51,6 +51,10 @@ def batch(
         float | None,
         typer.Option(min=0.0001, metavar="DOLLARS", help="What all together may cost."),
     ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="SECONDS", help="How long this sitting may take."),
+    ] = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Ask rows again that nobody could answer.")
     ] = False,
@@ -82,7 +86,7 @@ def batch(
     named = council or os.environ.get("MOM_COUNCIL")
 
     def job(seated: Any) -> BatchJob:
-        limits = BatchLimits(calls, tokens, usd)
+        limits = BatchLimits(calls, tokens, usd, seconds)
         return BatchJob(seated, source, output, question, concurrency, limits, retry)
 
     progress = _run(job, named, _engine(engine, workers, db, traced=trace), quiet=json)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mom_council.cli import options
 from mom_council.cli.failure import say, write_json
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ def evaluate(
             "--learn", help="Have the ledger learn how often each model was right; see mom weights."
         ),
     ] = False,
+    calls: options.Calls = None,
+    tokens: options.Tokens = None,
+    usd: options.Dollars = None,
+    seconds: options.Seconds = None,
     not_isolated: NotIsolated = False,
     json: Json = False,
 ) -> None:
@@ -92,30 +97,27 @@ def evaluate(
     that breaks off goes on where it was, if it had an --out. Code runs in a sandbox; checks that
     the data holds run once `mom trust DATA` accepted them.
     """
-    if str(data) == PLANTED:
-        fact_retention(council, number=limit or 20, concurrency=concurrency, json=json)
-        return
-    loaded, cases = _load(council, data, fold, limit)
-    allow_checks(data, cases, scorer, not_isolated=not_isolated)
-    if judge is not None:
-        _compare_with_member(loaded, cases, judge, against, concurrency, as_json=json)
-        return
+    with options.spending(calls, tokens, usd, seconds):
+        if str(data) == PLANTED:
+            fact_retention(council, number=limit or 20, concurrency=concurrency, json=json)
+            return
+        loaded, cases = _load(council, data, fold, limit)
+        allow_checks(data, cases, scorer, not_isolated=not_isolated)
+        if judge is not None:
+            _compare_with_member(loaded, cases, judge, against, concurrency, as_json=json)
+            return
+        how = {"path": out, "scorer": scorer, "samples": samples, "concurrency": concurrency}
+        _write_scorecard(_measure(loaded, cases, learn=learn, **how), plots, as_json=json)
+
+
+def _measure(council: Council, cases: Sequence[Case], *, learn: bool, **how: Any) -> Scorecard:
     import asyncio
 
     from mom_council.evals.run import evaluate as run
     from mom_council.models.ledger import Ledger
 
-    measured = run(
-        loaded,
-        cases,
-        path=out,
-        scorer=scorer,
-        samples=samples,
-        concurrency=concurrency,
-        progress=show_progress(),
-        ledger=Ledger() if learn else None,
-    )
-    _write_scorecard(asyncio.run(measured), plots, as_json=json)
+    ledger = Ledger() if learn else None
+    return asyncio.run(run(council, cases, progress=show_progress(), ledger=ledger, **how))
 
 
 def allow_checks(

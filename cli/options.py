@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -148,3 +150,43 @@ def whole_path(named: str) -> str:
 
     path = Path(named)
     return str(path.absolute()) if named not in preset_names() and path.is_file() else named
+
+
+Calls = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Calls that all may make together.")
+]
+Tokens = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Tokens that all may use together.")
+]
+Dollars = Annotated[
+    float | None, typer.Option(min=0.0001, metavar="DOLLARS", help="What all may cost together.")
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option(min=0.001, metavar="SECONDS", help="How long all may take together."),
+]
+
+
+@contextmanager
+def spending(
+    calls: int | None, tokens: int | None, usd: float | None, seconds: float | None
+) -> Iterator[None]:
+    """Within it, calls are charged to one account with these limits; at its end a line says so.
+
+    Raises:
+        Exit: something did not fit any more.
+    """
+    from mom_council.cli.failure import STOPPED, say
+    from mom_council.models.prices import charge_to
+    from mom_council.models.spending import Account, SpendingLimits
+
+    limits = SpendingLimits(calls, tokens, usd, seconds)
+    if not limits.are_set:
+        yield
+        return
+    account = Account(limits, owner="the budget of this command")
+    with charge_to(account):
+        yield
+    if account.refusals or account.seconds_left <= 0:
+        say(f"the budget of {limits.in_words()} is spent; what was finished is above")
+        raise typer.Exit(STOPPED)

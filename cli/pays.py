@@ -43,15 +43,6 @@ Limit = Annotated[
 Samples = Annotated[
     int, typer.Option(min=0, help="Answers of the best member, for comparison; 0: none.")
 ]
-Calls = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Calls that all may make together.")
-]
-Tokens = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Tokens that all may use together.")
-]
-Dollars = Annotated[
-    float | None, typer.Option(min=0.0001, metavar="DOLLARS", help="What all may cost together.")
-]
 Plan = Annotated[bool, typer.Option("--plan", help="Show the budget, and ask nobody.")]
 
 
@@ -64,9 +55,9 @@ def pays(
     gold: Gold = None,
     limit: Limit = 100,
     samples: Samples = 5,
-    calls: Calls = None,
-    tokens: Tokens = None,
-    usd: Dollars = None,
+    calls: options.Calls = None,
+    tokens: options.Tokens = None,
+    usd: options.Dollars = None,
     plan: Plan = False,
     concurrency: Abreast = 4,
     paid: options.Paid = False,

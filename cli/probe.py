@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mom_council.cli import failure
+from mom_council.cli import failure, options
 from mom_council.cli import failure as exits
+from mom_council.errors import OverBudgetError
 from mom_council.runs.words import one_line
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ def probe(
             help="Remember what was found for councils that do not say what a model can do.",
         ),
     ] = True,
+    calls: options.Calls = None,
+    tokens: options.Tokens = None,
+    usd: options.Dollars = None,
+    seconds: options.Seconds = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find out what models can do, by asking each as proposer, voter and aggregator.
@@ -71,8 +76,9 @@ def probe(
     seated = load_trusted_council(council) if council else None
     named, style = models_named(models or [], seated, base_url)
     probing = Probing(named, style, context=context, keep=keep, progress=_progress)
-    code = _run(probing)
-    _write_report(probing.report, out, as_json=json)
+    with options.spending(calls, tokens, usd, seconds):
+        code = _run(probing)
+        _write_report(probing.report, out, as_json=json)
     if code:
         raise typer.Exit(code)
 
@@ -105,6 +111,8 @@ def _run(probing: Probing) -> int:
 
     try:
         asyncio.run(run())
+    except OverBudgetError as error:
+        failure.tell(f"{error}; what was found is below")
     except KeyboardInterrupt:
         failure.tell("interrupted; what was found is below")
         return exits.INTERRUPTED

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation.ask_model import compose_messages
 from mom_council.errors import (
+    BudgetError,
     CouncilError,
     MixtureError,
     ModelError,
@@ -17,8 +18,10 @@ from mom_council.errors import (
 )
 from mom_council.evals.cases import Case
 from mom_council.models.ledger import name_of
+from mom_council.models.prices import charge_to, charged_account
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
+from mom_council.models.spending import Account, SpendingLimits
 from mom_council.prompts import render
 from mom_council.records import Usage
 from mom_council.voting.methods import METHODS
@@ -32,7 +35,8 @@ async def map_concurrently(
 ) -> AsyncIterator[tuple[T, R]]:
     """Each item with what came of it, as they are done.
 
-    What still runs when the caller leaves is cancelled.
+    What still runs when the caller leaves is cancelled. Where the calls are charged to an account
+    that has no room for an item any more, that item is left out, and no further one is begun.
 
     Args:
         items: in the order they are begun.
@@ -40,20 +44,42 @@ async def map_concurrently(
         concurrency: how many are under way at a time.
     """
     waiting = iter(items)
-    running: dict[asyncio.Future[R], T] = {}
+    running: dict[asyncio.Future[tuple[R, bool]], T] = {}
     try:
         while True:
             while len(running) < max(1, concurrency) and (one := next(waiting, None)) is not None:
-                running[asyncio.ensure_future(act(one))] = one
+                running[asyncio.ensure_future(_within_budget(act, one))] = one
             if not running:
                 return
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                yield running.pop(task), task.result()
+                item, (result, is_whole) = running.pop(task), task.result()
+                if is_whole:
+                    yield item, result
+                else:
+                    waiting = iter(())
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _within_budget(act: Callable[[T], Awaitable[R]], item: T) -> tuple[R, bool]:
+    """What came of an item, and whether the budget had room for all of its calls."""
+    account = charged_account()
+    if account is None:
+        return await act(item), True
+    own = Account(SpendingLimits(), parent=account)
+    with charge_to(own):
+        result = await act(item)
+    return result, not own.refusals and own.seconds_left > 0
+
+
+def refuse_nothing_finished() -> BudgetError:
+    """The error of a budget that ended before anything was finished."""
+    return BudgetError(
+        "the budget is spent, and no question is finished", cure="allow more, or ask fewer"
+    )
 
 
 def describe_fault(error: Exception) -> str:

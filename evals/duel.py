@@ -16,7 +16,12 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation.ask_model import compose_messages
 from mom_council.errors import CouncilError
-from mom_council.evals.asking import ask_alone, describe_fault, map_concurrently
+from mom_council.evals.asking import (
+    ask_alone,
+    describe_fault,
+    map_concurrently,
+    refuse_nothing_finished,
+)
 from mom_council.evals.cases import Case
 from mom_council.evals.intervals import bootstrap
 from mom_council.models.resolved import resolve_model
@@ -180,6 +185,8 @@ async def duel(
             spent += outcome[2]
         if progress is not None:
             progress(f"before {judge}", done, len(cases))
+    if not points and done < len(cases):
+        raise refuse_nothing_finished()
     if not points:
         raise CouncilError("no question was answered by both", cure="see `mom councils check`")
     return _summary(council.name, rival.name, judge, points, unanswered, spent)

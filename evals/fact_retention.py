@@ -22,7 +22,7 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.loader import load_council
 from mom_council.councils.recording import RecordedAnswer, RecordedQuestion, write_recording
 from mom_council.councils.schema import Council
-from mom_council.evals.asking import describe_fault, map_concurrently
+from mom_council.evals.asking import describe_fault, map_concurrently, refuse_nothing_finished
 from mom_council.evals.intervals import Interval, bootstrap
 from mom_council.records import Record, Status, Usage
 from mom_council.runs.ask import OpenCouncil, Run
@@ -206,6 +206,8 @@ async def measure_fact_retention(
                 texts.append((one, *outcome))
             if progress is not None:
                 progress("planted questions", len(texts) + failed, len(questions))
+    if not texts and failed < len(questions):
+        raise refuse_nothing_finished()
     return _count(council.name, texts, failed)
 
 

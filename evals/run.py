@@ -27,7 +27,13 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.recording import RecordedAnswer, load_recording
 from mom_council.councils.schema import Character, Council, Model
 from mom_council.errors import StorageError
-from mom_council.evals.asking import SoloAnswer, ask_alone, describe_fault, map_concurrently
+from mom_council.evals.asking import (
+    SoloAnswer,
+    ask_alone,
+    describe_fault,
+    map_concurrently,
+    refuse_nothing_finished,
+)
 from mom_council.evals.cases import Case
 from mom_council.evals.journal import COUNCIL, SELF, EvalJournal, EvalRow, member
 from mom_council.evals.scorecard import Scorecard, plurality_of, score_up
@@ -268,6 +274,7 @@ async def evaluate(
     Raises:
         StorageError: a case has nothing to be judged by, or the rows cannot be kept.
         CouncilError: the council cannot sit.
+        BudgetError: the budget that is charged ended before a question was finished.
     """
     if unjudged := [case.key for case in cases if case.gold is None and case.check is None]:
         raise StorageError(
@@ -276,10 +283,15 @@ async def evaluate(
         )
     journal = EvalJournal(path, council, scorer=scorer)
     await _play_all(journal, council, cases, scorer, concurrency, progress)
+    is_finished = [all(journal.has(one, case.key) for one in _systems(council)) for case in cases]
+    if not any(is_finished):
+        raise refuse_nothing_finished()
     if ledger is not None:
         ledger.learn(outcomes(journal, council, cases), origin=f"eval of {council.name}")
     best = best_member(journal, council, cases)
     notes = []
+    if not all(is_finished):
+        notes.append(f"Stopped by its budget: {sum(is_finished)} of {len(cases)} questions.")
     if vendor_of(council.models[best.model].provider).is_recording:
         notes.append("Several samples of the best member were not recorded, so there is no `self`.")
     elif samples > 1:
@@ -321,6 +333,11 @@ def outcomes(journal: EvalJournal, council: Council, cases: Sequence[Case]) -> l
     return found
 
 
+def _systems(council: Council) -> list[str]:
+    """Whose rows a finished question has."""
+    return [COUNCIL, *(member(who.name) for who in council.characters)]
+
+
 async def _play_all(
     journal: EvalJournal,
     council: Council,
@@ -329,7 +346,7 @@ async def _play_all(
     concurrency: int,
     progress: Progress | None,
 ) -> None:
-    systems = [COUNCIL, *(member(who.name) for who in council.characters)]
+    systems = _systems(council)
     left = [case for case in cases if not all(journal.has(one, case.key) for one in systems)]
     if not left:
         return

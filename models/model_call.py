@@ -344,7 +344,10 @@ class ModelCall:
             sent = await self._lane.admit(tokens, self._question.on_wait)
         began = self._now()
         if self._deadline is None:
-            self._began, self._deadline = began, began + self._settings.timeout
+            account = charged_account()
+            left = self._settings.timeout if account is None else account.seconds_left
+            self._began = began
+            self._deadline = began + min(self._settings.timeout, max(0.0, left))
         else:
             self._began += began - ready
             self._deadline += began - ready

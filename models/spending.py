@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -65,11 +66,13 @@ class SpendingLimits:
     calls: int | None = None
     tokens: int | None = None
     usd: float | None = None
+    seconds: float | None = None
+    """Of wall time, from the opening of the account."""
 
     @property
     def are_set(self) -> bool:
         """Whether anything is limited."""
-        return not (self.calls is None and self.tokens is None and self.usd is None)
+        return any(one is not None for one in (self.calls, self.tokens, self.usd, self.seconds))
 
     def in_words(self) -> str:
         """The limits, for messages."""
@@ -77,6 +80,7 @@ class SpendingLimits:
             (self.calls, "{:d} calls"),
             (self.tokens, "{:d} tokens"),
             (self.usd, "${:g}"),
+            (self.seconds, "{:g} seconds"),
         )
         return " or ".join(words.format(limit) for limit, words in parts if limit is not None)
 
@@ -153,7 +157,10 @@ class Account:
         self.others = NOTHING
         """What other programs have taken of it, as far as it is known."""
         self.has_refused = False
-        """Whether a request did not fit any more."""
+        """Whether it had no room for a request."""
+        self.refusals = 0
+        """Requests charged to it that it, or what it is a part of, had no room for."""
+        self._opened = time.monotonic()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
 
     @property
@@ -206,6 +213,12 @@ class Account:
             return price
         worst = next((one.worst_price for one in self.chain if one.worst_price), None)
         return known_price(settings, price, worst)
+
+    @property
+    def seconds_left(self) -> float:
+        """Until it closes, or an account that it is a part of."""
+        passed = [(one.limits.seconds, time.monotonic() - one._opened) for one in self.chain]
+        return min((most - now for most, now in passed if most is not None), default=math.inf)
 
     def release_kept(self) -> None:
         """Let go of what was kept back for the answer: it is about to be made."""
@@ -349,6 +362,9 @@ def _try_to_reserve(account: Account, need: Need) -> Reservation | list[Account]
     """
     chain = account.chain
     limits_usd = account.limits_usd
+    if account.seconds_left <= 0:
+        over = min((one for one in chain if one.limits.seconds is not None), key=_seconds_left)
+        raise _refuse(account, over, f"{over.owner} of {over.limits.in_words()} is over")
     if need.price is None and limits_usd:
         raise OverBudgetError("its price is not known, and dollars are limited", cure=PRICE_CURE)
     limits_tokens = any(one.limits.tokens is not None for one in chain)
@@ -359,8 +375,7 @@ def _try_to_reserve(account: Account, need: Need) -> Reservation | list[Account]
     if blocking:
         for one in blocking:
             if not one.holds(need, least if limits_answer else 0, when_settled=True):
-                one.has_refused = True
-                raise OverBudgetError(_refusal(one, need, least))
+                raise _refuse(account, one, _refusal(one, need, least))
         return blocking
     output = need.most_output
     if limits_answer and not need.fixed:
@@ -370,6 +385,18 @@ def _try_to_reserve(account: Account, need: Need) -> Reservation | list[Account]
     for one in chain:
         one.reserved = one.reserved.plus(amount)
     return Reservation(account, amount, need, output, limits_answer, limits_tokens or limits_usd)
+
+
+def _refuse(account: Account, refusing: Account, why: str) -> OverBudgetError:
+    """Take down that a request was refused; the error that says so."""
+    refusing.has_refused = True
+    for one in account.chain:
+        one.refusals += 1
+    return OverBudgetError(why)
+
+
+def _seconds_left(account: Account) -> float:
+    return account.seconds_left
 
 
 def _in_steps(longest: float, most: int) -> int:

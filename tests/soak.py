@@ -118,14 +118,20 @@ class Soak:
         try:
             state = await self._graph.ainvoke({"messages": [("user", question)]}, config)
         except DeliberationError:
-            self.failed += 1  # nobody answered: said so, and nothing is made up
-            state = (await self._graph.aget_state(config)).values
-            assert len(state["messages"]) == 1
+            self._look_at_failure((await self._graph.aget_state(config)).values)
         else:
-            self._look_at(number, question, state)
+            if state.get("__interrupt__"):  # nobody answered, and the thread waits for a choice
+                self._look_at_failure(state)
+            else:
+                self._look_at(number, question, state)
         calls = self._stage.calls
         assert all(f"question {number}?" in str(call.body) for call in calls), "another's question"
         return len(calls)
+
+    def _look_at_failure(self, state: Any) -> None:
+        """Nobody answered: it was said so, and nothing is made up."""
+        self.failed += 1
+        assert [message.type for message in state["messages"]] == ["human"]
 
     def _look_at(self, number: int, question: str, state: dict[str, Any]) -> None:
         messages, status = state["messages"], state["status"]

@@ -8,13 +8,15 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mom_council.errors import MixtureError, StorageError
+from mom_council.errors import CouncilError, MixtureError, OverBudgetError, StorageError
 from mom_council.evals.probing import abilities, roles
 from mom_council.evals.probing.asking import Asker
 from mom_council.evals.probing.report import Probe, ProbedModel, ProbeReport, recommend
 from mom_council.evals.probing.roles import questions
 from mom_council.models.capabilities import Capabilities, save_capabilities
+from mom_council.models.prices import charged_account, price_of, prices_of
 from mom_council.models.resolved import ResolvedModel
+from mom_council.models.spending import PRICE_CURE
 
 Progress = Callable[[str, str, int, int], None]
 """(model, what is probed, parts done, parts in all)."""
@@ -84,11 +86,24 @@ class Probing:
 
         Raises:
             StorageError: what was found cannot be kept.
+            OverBudgetError: the budget that is charged has no room for a further call.
+            CouncilError: it limits dollars, and a model has no price.
         """
+        await self._refuse_unpriced()
         for number, name in enumerate(self._models):
             await self._model(name, number * len(PARTS))
         self._complete = True
         return self.report
+
+    async def _refuse_unpriced(self) -> None:
+        account = charged_account()
+        for name, model in self._models.items():
+            if account is None or not account.limits_usd:
+                return
+            price = price_of(model.settings, await prices_of(model.prices))
+            if account.price_of(model.settings, price) is None:
+                says = f"dollars are limited, and no price is known for {name!r}"
+                raise CouncilError(says, cure=PRICE_CURE)
 
     async def _model(self, name: str, done: int) -> None:
         spec = self._models[name].settings
@@ -105,6 +120,8 @@ class Probing:
                     continue
                 try:
                     await self._part(asker, part)
+                except OverBudgetError:
+                    raise
                 except MixtureError as error:
                     says = " ".join(str(error).split())[:300]
                     self._note(asker, part, Probe(state="unknown", says=says))

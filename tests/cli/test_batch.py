@@ -43,6 +43,21 @@ def test_a_spent_budget_ends_with_its_own_code_and_the_same_command_goes_on(
     mom(*command).refuses(1, "is there already")
 
 
+def test_a_batch_ends_when_its_seconds_are_over_and_goes_on(
+    mom: Mom, stage: Stage, council_file: Council, tmp_path: Path
+) -> None:
+    seat(stage, latency=0.3)
+    source, output = questions(tmp_path / "in.jsonl", 40), tmp_path / "out.jsonl"
+    command = ["batch", str(source), str(output), "-c", council_file(**NO_VOTE), "--json"]
+    stopped = mom(*command, "--seconds", "3", "--concurrency", "1")
+    assert stopped.code == 5
+    assert stopped.object["stopped"] == "3 seconds"
+    done = stopped.object["done"]
+    assert done < 40
+    finished = mom(*command, "--concurrency", "8")
+    assert (finished.code, finished.object["done"]) == (0, 40)
+
+
 def test_another_column_and_a_row_without_one(
     mom: Mom, stage: Stage, council_file: Council, tmp_path: Path
 ) -> None:

@@ -166,3 +166,16 @@ def test_a_prompt_is_never_reckoned_shorter_than_it_is(text: str, least: int) ->
     )
     called = AIMessage("", tool_calls=[{"name": "f", "args": {"x": text}, "id": "1"}])
     assert most_prompt_tokens([called]) > least
+
+
+async def test_an_account_whose_seconds_are_over_takes_no_further_request() -> None:
+    need = Need(10, 100, 64, None)
+    day = Account(SpendingLimits(seconds=1e-9), owner="the day's budget")
+    question = Account(SpendingLimits(calls=5), parent=day)
+    with pytest.raises(OverBudgetError, match="the day's budget of 1e-09 seconds is over"):
+        await reserve(question, need)
+    assert (day.has_refused, question.has_refused, question.refusals) == (True, False, 1)
+    assert Account(SpendingLimits(calls=5)).seconds_left == float("inf")
+    open_still = Account(SpendingLimits(seconds=3600.0))
+    assert 0 < open_still.seconds_left <= 3600
+    (await reserve(open_still, need)).settle(Usage(calls=1))
