@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -65,6 +65,17 @@ def probe(
     repeat, streaming, JSON, tools, a picture, a needle in longer and longer texts, speed. Ctrl-C
     keeps what was found. Vendors send a bill for the calls.
     """
+    probing = _open_probing(models or [], council, base_url, context=context, keep=keep)
+    with options.spending(calls, tokens, usd, seconds):
+        code = _run(probing)
+        _write_report(probing.report, out, as_json=json)
+    if code:
+        raise typer.Exit(code)
+
+
+def _open_probing(
+    models: list[str], council: str | None, base_url: str | None, **how: Any
+) -> Probing:
     if not models and council is None:
         raise typer.BadParameter(
             "name a model (mom probe ollama:llama3.2) or a council (mom probe -c home)"
@@ -74,13 +85,8 @@ def probe(
     from mom_council.evals.probing.probe import Probing
 
     seated = load_trusted_council(council) if council else None
-    named, style = models_named(models or [], seated, base_url)
-    probing = Probing(named, style, context=context, keep=keep, progress=_progress)
-    with options.spending(calls, tokens, usd, seconds):
-        code = _run(probing)
-        _write_report(probing.report, out, as_json=json)
-    if code:
-        raise typer.Exit(code)
+    named, style = models_named(models, seated, base_url)
+    return Probing(named, style, progress=_progress, **how)
 
 
 def _write_report(report: ProbeReport, out: Path | None, *, as_json: bool) -> None:
