@@ -235,18 +235,36 @@ def earlier_messages(state: CouncilState, council: Council) -> list[AnyMessage]:
             break
         if message.additional_kwargs.get(INSERTED):
             laid.append(message)
-        elif isinstance(message, HumanMessage):
-            words = (
-                COMMAND.sub("", message.text).strip(),
-                attachments_in_words(message, files_apart=True),
-            )
-            text = "\n\n".join(part for part in words if part)
-            if text or picture_blocks(message) or file_blocks(message):
-                before.append(_with_what_it_showed(message, text, state))
-        elif isinstance(message, AIMessage) and (text := message.text.strip()):
-            before.append(AIMessage(text))
+        elif _is_part_of_the_talk(message):
+            before.append(message)
     newest = before[_cut(len(before), council.history) :] if council.history else []
-    return [*newest, *laid]
+    return [*(_for_the_prompt(message, state) for message in newest), *laid]
+
+
+def _is_part_of_the_talk(message: AnyMessage) -> bool:
+    """Whether a message says anything; of a long talk each is looked at, so this is quick."""
+    if not isinstance(message, HumanMessage | AIMessage):
+        return False
+    content = message.content
+    if isinstance(content, str) and content and content[0] != "/" and not content[0].isspace():
+        return True
+    if isinstance(message, AIMessage):
+        return bool(message.text.strip())
+    return bool(_words_of(message) or picture_blocks(message) or file_blocks(message))
+
+
+def _words_of(question: HumanMessage) -> str:
+    words = (
+        COMMAND.sub("", question.text).strip(),
+        attachments_in_words(question, files_apart=True),
+    )
+    return "\n\n".join(part for part in words if part)
+
+
+def _for_the_prompt(message: AnyMessage, state: CouncilState) -> AnyMessage:
+    if isinstance(message, HumanMessage):
+        return _with_what_it_showed(message, _words_of(message), state)
+    return AIMessage(message.text.strip())
 
 
 def _cut(length: int, most: int) -> int:

@@ -15,6 +15,7 @@ behaviour, and says which one broke.
     TASK_CHANNEL            under which the result of a task of a node stands there
     messages_delta_reducer  the reducer that gives delta messages stable ids
     PackedSerializer        a thread's values as compressed msgpack
+    WalkSerializer          ... of which a walk through a thread's past reads little
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ormsgpack
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langgraph._internal._config import DEFAULT_RECURSION_LIMIT
@@ -53,6 +55,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde import _msgpack, jsonplus
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.config import get_config
 from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
 from langgraph.graph.state import CompiledStateGraph
@@ -372,6 +375,9 @@ def register_records(records: Iterable[type[BaseModel]]) -> None:
 # name of its class, so a record may move to another module and old threads are read as before.
 _PACKAGES = ("mom_council.", "mixture_of_models.")
 
+_MESSAGES: dict[str, type[BaseModel]] = {
+    one.__name__: one for one in (HumanMessage, AIMessage, SystemMessage)
+}
 _PACKED = "+z1"
 _SMALLEST = 64  # bytes; below this zlib only adds to them
 
@@ -416,14 +422,25 @@ class PackedSerializer(JsonPlusSerializer):
         self._custom_unpack_ext_hook = True  # a strict graph's copy keeps it
 
     def _read_extension(self, code: int, data: bytes) -> Any:
-        """Read one of our records by its name, wherever it stood; LangGraph reads the rest."""
+        """Read one of our records by its name, wherever it stood; LangGraph reads the rest.
+
+        Messages of a conversation, whose number grows, are not validated again: what is read is
+        what was dumped of a valid one. That is most of what opening a long thread costs.
+        """
+        if code == jsonplus.EXT_DELTA_SNAPSHOT:
+            return _DeltaSnapshot(self._unpack(data))
         if code == jsonplus.EXT_PYDANTIC_V2:
-            module, name, fields, *_ = ormsgpack.unpackb(
-                data, ext_hook=self._read_extension, option=ormsgpack.OPT_NON_STR_KEYS
-            )
+            module, name, fields, *_ = self._unpack(data)
+            if (message := _MESSAGES.get(name)) is not None and message.__module__ == module:
+                return message.model_construct(**fields)
             if module.startswith(_PACKAGES) and name in self._by_name:
                 return self._by_name[name](**fields)
         return self._read_other(code, data)
+
+    def _unpack(self, data: bytes) -> Any:
+        return ormsgpack.unpackb(
+            data, ext_hook=self._read_extension, option=ormsgpack.OPT_NON_STR_KEYS
+        )
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Serialize, and compress where that makes it smaller."""
@@ -477,6 +494,35 @@ def read_outline(kind: str, stored: bytes) -> dict[str, Any]:
         plain = _unpacked(stored) if kind.endswith(_PACKED) else stored
         outline: dict[str, Any] = _outline_of(plain)
         return outline
+
+
+class WalkSerializer:
+    """Reads checkpoints of one walk: whole only where they hold what is still looked for.
+
+    Args:
+        serde: what reads values.
+        channels: what is looked for; the walk wants the newest value of each, which comes first.
+    """
+
+    def __init__(self, serde: Any, channels: Iterable[str]) -> None:
+        self._serde = serde
+        self._channels = set(channels)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """A value; of a checkpoint without these channels the outline alone."""
+        if data[0].startswith("msgpack"):
+            outline: Any = read_outline(*data)
+            if isinstance(outline, dict) and "channel_versions" in outline:
+                values = outline.get("channel_values") or {}
+                if self._channels.isdisjoint(values):
+                    return outline
+                self._channels.difference_update(values)
+        return self._serde.loads_typed(data)
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """As values are written."""
+        written: tuple[str, bytes] = self._serde.dumps_typed(obj)
+        return written
 
 
 def _outline_of(plain: bytes) -> Any:

@@ -14,8 +14,9 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -29,6 +30,7 @@ from langgraph.checkpoint.base import (
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
+    DeltaChannelHistory,
     get_checkpoint_metadata,
 )
 from langgraph.checkpoint.memory import InMemorySaver
@@ -37,7 +39,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from mom_council.errors import ThreadBusyError
-from mom_council.seams.langgraph import CALL_CHANNEL
+from mom_council.seams.langgraph import CALL_CHANNEL, WalkSerializer
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,6 +432,16 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
                 )
                 for at, (name, value) in enumerate(writes)
             )
+        )
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """What delta channels are rebuilt from; checkpoints on the way are not built for it."""
+        walker = copy(self)
+        walker.serde = WalkSerializer(self.serde, channels)
+        return await super(GroupedSqliteSaver, walker).aget_delta_channel_history(
+            config=config, channels=channels
         )
 
     async def drop_thread(self, thread_id: str) -> None:
