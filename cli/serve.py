@@ -18,6 +18,7 @@ from mom_council.cli.options import Council, Database, Paid
 from mom_council.errors import ProviderNotInstalledError, StorageError
 
 if TYPE_CHECKING:
+    from mom_council.server.catalogue import Catalogue
     from mom_council.server.state import Keys, ServerSettings
 
 
@@ -163,12 +164,19 @@ def run(
             address = f"http://{host}:{sock.getsockname()[1]}/{path}"
             print(f"The council answers at {address} (Ctrl-C ends it)", flush=True)
 
+    async def reopen() -> tuple[Catalogue, Keys]:
+        from mom_council.cli.trust import reread_env
+        from mom_council.server.state import Keys
+
+        reread_env()
+        return await serving.open_catalogue(named, only=only), Keys.from_environment()
+
     async def main() -> None:
         catalogue = await serving.open_catalogue(named, only=only, say=say)
         if tools:
             await serving.serve_tools(sock, catalogue, keys, settings, ready)
         elif sock:
-            await serving.serve(sock, catalogue, keys, settings, ready)
+            await serving.serve(sock, catalogue, keys, settings, ready, reopen)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner, sock or nullcontext():
         runner.run(main())

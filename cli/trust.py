@@ -199,6 +199,20 @@ def read_env(arguments: list[str]) -> None:
     _set_variables(name, values)
 
 
+_from_file: set[str] = set()
+"""Variables that a `.env` has set in this process."""
+
+
+def reread_env() -> None:
+    """Read the `.env` again, as it is now; where it is not accepted any more, nothing changes."""
+    before = {name: os.environ.pop(name) for name in _from_file if name in os.environ}
+    _from_file.clear()
+    read_env(["serve"])
+    if not _from_file:
+        os.environ.update(before)
+        _from_file.update(before)
+
+
 def _takes_a_key_away(variable: str, values: dict[str, str]) -> bool:
     """Whether a variable names an address to which a key of the user's shell would go."""
     own_key = os.environ.get(str(OPENAI.key_env)) and OPENAI.key_env not in values
@@ -224,5 +238,6 @@ def _set_variables(name: str, values: dict[str, str]) -> None:
             )
             continue
         os.environ[variable] = value
+        _from_file.add(variable)
         if variable == "MOM_DATA_DIR":
             os.environ[DATA_DIR_SOURCE] = name

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -59,7 +58,7 @@ class PersonRequest:
     seconds: float | None = None
     """How long the person is waited for; None: nobody said."""
     until: float | None = None
-    """Epoch seconds at which that time is over."""
+    """Epoch seconds at which that time is over, by `steady_time`; see `seconds_left`."""
     calls: tuple[dict[str, Any], ...] = ()
     """With `approve`: each with `id`, `tool` and `arguments`."""
     value: Any = None
@@ -96,7 +95,7 @@ async def ask_person(
             "speaker": speaker.model_dump(),
             "prompt": question,
             "seconds": spec.timeout,
-            "until": time.time() + spec.timeout,
+            "until": steady_time() + spec.timeout,
             **_review(spec.model, speaker, question),
         }
     )
@@ -177,6 +176,18 @@ def _request(interrupt_: Any) -> PersonRequest:
     )
 
 
+def seconds_left(request: PersonRequest) -> float | None:
+    """How long a person who is asked now is waited for; None: nobody said.
+
+    The deadline survives a restart of the program. Where it passed before anybody could be asked,
+    or a clock that was set has moved it beyond the whole time, the person has the whole time.
+    """
+    if request.seconds is None or request.until is None:
+        return request.seconds
+    left = request.until - steady_time()
+    return left if 0 < left <= request.seconds else request.seconds
+
+
 async def attend(
     graph: Any,
     graph_input: Any,
@@ -221,7 +232,7 @@ async def _in_time(
     request: PersonRequest,
 ) -> str | Mapping[str, Any]:
     try:
-        async with asyncio.timeout(request.seconds):
+        async with asyncio.timeout(seconds_left(request)):
             return await ask(request) or ""
     except TimeoutError:
         return ""

@@ -396,8 +396,11 @@ def remaining_seconds(
     """Seconds left of the question's budget, None without a limit. Time asleep is not charged."""
     if council.budget.seconds is None:
         return None
-    begun = max(state["asked_at"], context.resumed_at or 0.0)
-    return max(0.0, council.budget.seconds - (steady_time() - begun))
+    now = steady_time()
+    # Another program asked it, by a clock that was ahead of this one's: its time counts from now.
+    times = [one for one in (state["asked_at"], context.resumed_at) if one and one <= now]
+    begun = max(times, default=now)
+    return max(0.0, council.budget.seconds - (now - begun))
 
 
 def reader_seconds(state: CouncilState, council: Council, context: CouncilContext) -> float | None:

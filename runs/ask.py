@@ -41,7 +41,7 @@ from langgraph.types import Command
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Event, Noted
-from mom_council.deliberation.people import PersonRequest, requests_in
+from mom_council.deliberation.people import PersonRequest, requests_in, seconds_left
 from mom_council.errors import DeliberationError
 from mom_council.graph.council import compile_council
 from mom_council.models.clients import close_loop_resources
@@ -296,7 +296,7 @@ class Run:
 
 
 async def _in_time(people: People, request: PersonRequest) -> Any:
-    seconds = APPROVAL_SECONDS if request.seconds is None else request.seconds
+    seconds = seconds_left(request) or APPROVAL_SECONDS
     try:
         async with asyncio.timeout(seconds):
             return await people.answer(request)

@@ -8,19 +8,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mom_council.councils.trust import load_trusted_council
-from mom_council.errors import StorageError
+from mom_council.errors import MixtureError, StorageError
+from mom_council.redaction import logger
 from mom_council.runs.discovery import choose_council, cost_notice
 from mom_council.server.app import make_app
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.state import Keys, ServerSettings, ServerState
+
+_log = logger(__name__)
 
 HEADER_SECONDS = 10.0
 """From a request's first byte, or the connection's opening, to the end of its headers."""
@@ -119,8 +125,17 @@ async def serve(
     keys: Keys,
     settings: ServerSettings,
     ready: Callable[[], None],
+    reopen: Callable[[], Awaitable[tuple[Catalogue, Keys]]] | None = None,
 ) -> None:
     """Serve on an open socket until a signal comes.
+
+    Args:
+        sock: listens.
+        catalogue: what is offered.
+        keys: who may come.
+        settings: how the server behaves.
+        ready: is called when the first request may come.
+        reopen: reads the councils and the keys anew; called when SIGHUP comes.
 
     Raises:
         MixtureError: the server cannot be opened.
@@ -130,9 +145,54 @@ async def serve(
     await server.open()
     ready()
     try:
-        await server_of(make_app(server)).serve([sock])
+        with reloading(server, reopen):
+            await server_of(make_app(server)).serve([sock])
     finally:
         await server.close()
+
+
+@contextmanager
+def reloading(
+    server: ServerState, reopen: Callable[[], Awaitable[tuple[Catalogue, Keys]]] | None
+) -> Iterator[None]:
+    """Within it SIGHUP replaces the councils and the keys; answers under way go on as they began.
+
+    What cannot be read leaves everything as it is. A server in a terminal still ends with it.
+    """
+    if reopen is None or not hasattr(signal, "SIGHUP") or _is_at_terminal():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        try:
+            catalogue, keys = await reopen()
+        except MixtureError as error:
+            _log.warning("nothing was reloaded: %s", error)
+            return
+        if server.keys and not keys:
+            _log.warning("nothing was reloaded: there are no keys any more")
+            return
+        server.catalogue, server.keys = catalogue, keys
+        _log.warning("councils and keys were reloaded")
+
+    def begin() -> None:
+        task = asyncio.ensure_future(reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, begin)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        for task in reloads:
+            task.cancel()
+
+
+def _is_at_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 async def serve_tools(

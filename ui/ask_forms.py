@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import Any
 
 import streamlit as st
 
+from mom_council.deliberation.context import steady_time
 from mom_council.deliberation.people import PersonRequest
 from mom_council.ui import safe, session, words
 from mom_council.ui.safe import inert
@@ -75,7 +75,8 @@ def _decided(call: dict[str, Any], arguments: dict[str, Any]) -> Any:
 
 def _person(thread: str, ask: PersonRequest, method: str) -> None:
     does = "votes" if ask.votes else "answers"
-    left = words.clock(max(0.0, (ask.until or 0.0) - time.time()))
+    time_left = (ask.until or 0.0) - steady_time()
+    left = words.clock(min(max(0.0, time_left), ask.seconds or 0.0))
     st.markdown(f":material/person: **{inert(ask.name, 60)}** {does} · {left} left")
     form = METHODS[method].form if method in METHODS else None
     candidates = candidates_in(ask.prompt) if ask.votes else {}

@@ -245,3 +245,51 @@ def test_what_is_said_may_come_in_several_forms() -> None:
     assert read_reply({"vote": "A"}) == '{"vote": "A"}'
     assert read_reply({"text": 3}) == ""
     assert read_reply([1]) == ""
+
+
+@pytest.mark.parametrize(
+    ("until_in", "left"),
+    [
+        (40.0, 40.0),  # asked again by another program, twenty seconds later
+        (-1.0, 60.0),  # it passed while nobody could be asked
+        (-86_400.0, 60.0),  # the clock was set a day ahead
+        (86_400.0, 60.0),  # ... or a day back
+    ],
+)
+def test_a_deadline_survives_a_restart_and_a_clock_that_is_set_takes_no_time_away(
+    until_in: float, left: float
+) -> None:
+    from mom_council.deliberation.context import steady_time
+    from mom_council.deliberation.people import PersonRequest, seconds_left
+
+    request = PersonRequest(id="1", kind="person", seconds=60.0, until=steady_time() + until_in)
+    seen = seconds_left(request)
+    assert seen is not None
+    assert left - 5 < seen <= left
+    assert seconds_left(PersonRequest(id="1", kind="approve")) is None
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
+def test_a_clock_that_jumps_a_day_neither_ends_a_question_nor_tells_negative_seconds(
+    jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wall clock is set while the question runs, and before another program goes on with it."""
+    import time
+
+    from mom_council.councils.loader import load_council
+    from mom_council.deliberation.context import CouncilContext, steady_time
+    from mom_council.deliberation.selectors import remaining_seconds
+
+    demo = load_council("demo")
+    council = demo.model_copy(update={"budget": demo.budget.model_copy(update={"seconds": 100.0})})
+    state: Any = {"asked_at": steady_time()}
+    wall = time.time
+    monkeypatch.setattr(time, "time", lambda: wall() + jump)
+    left = remaining_seconds(state, council, CouncilContext())
+    assert left is not None
+    assert 95 < left <= 100
+    # Another program has the jumped clock from its beginning; it was resumed just now.
+    state = {"asked_at": steady_time() - jump}
+    left = remaining_seconds(state, council, CouncilContext(resumed_at=steady_time()))
+    assert left is not None
+    assert 95 < left <= 100
