@@ -183,7 +183,7 @@ def _stopping_has_votes(council: Council) -> Iterator[Problem]:
     rules = council.deliberation
     path: Path = ("deliberation", "stop")
     method = METHODS[rules.method]
-    if rules.waves and (rules.stop == "all" or not method.counts_answers):
+    if rules.waves and (rules.stop == "all" or not method.stop_rules):
         says = "need a rule that may stop between them: `stop: lossless` and `method: answers`"
         yield Problem(("deliberation", "waves"), says)
     if rules.stop == "all":

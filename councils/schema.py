@@ -219,10 +219,10 @@ class Deliberation(Section):
     waves: tuple[int, ...] = Field(
         default=(),
         max_length=64,
-        description="how many characters of a layer are asked in each wave, counted from the "
-        "first: [3, 5] asks three, then two more, then all; needs an early stop and "
-        "the method answers. Left out: with an `order`, as few at a time as can settle the vote; "
-        "else all at once",
+        description="how many characters of the last layer are asked in each wave, or under a "
+        "method that asks for ballots how many voters, counted from the first: [3, 5] asks three, "
+        "then two more, then all; needs an early stop. Left out: with an `order`, as few at a time "
+        "as can settle the vote; else all at once",
     )
     order: Literal["seats", "price", "strength"] = Field(
         default="seats",

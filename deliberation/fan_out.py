@@ -23,7 +23,7 @@ from langgraph.runtime import Runtime
 from mom_council.councils.schema import Council, Deliberation
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Heat, Planned, emit
-from mom_council.deliberation.selectors import current_turn, pending_speakers, pending_voters
+from mom_council.deliberation.selectors import current_turn, pending_speakers
 from mom_council.deliberation.state import CouncilState
 from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import announce_calls
@@ -69,13 +69,23 @@ async def wait_until_cool(
 
 
 async def announce_turns(
-    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
+    voters: tuple[str, ...],
 ) -> None:
-    """Announce the calls of the fan-out that comes next, and tell the order they will take."""
+    """Announce the calls of the fan-out that comes next, and tell the order they will take.
+
+    Args:
+        state: the table.
+        runtime: the run.
+        council: its rules.
+        voters: whose ballots come next, if nobody is to speak.
+    """
     if all(model.lane is None for model in council.models.values()):
         return
     speakers = pending_speakers(state)
-    names = speakers or pending_voters(state, council)
+    names = speakers or voters
     calls = [resolve_model(council, council.character(name).model) for name in names]
     ahead = [
         [resolve_model(council, key) for key in keys]

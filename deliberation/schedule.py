@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.cascade import asks_until_agreed, cheap_wave, escalates
@@ -19,14 +19,16 @@ from mom_council.deliberation.selectors import (
     proposals_at,
     sort_by_seat,
     tie_order,
+    voters_this_round,
     waiting_characters,
 )
 from mom_council.deliberation.state import CouncilState
-from mom_council.records import Proposal
-from mom_council.voting.counting import answer_of, group_answers
+from mom_council.records import Absence, Ballot, Proposal
+from mom_council.voting.counting import answer_of, group_answers, is_decided
 from mom_council.voting.dissent import is_settled_by_answers
-from mom_council.voting.early_exit import EXACT, enough, next_size
+from mom_council.voting.early_exit import EXACT, enough, enough_ballots, lossless, next_size
 from mom_council.voting.methods import METHODS
+from mom_council.voting.methods.base import Number, exact, total
 from mom_council.voting.reading import group_equal
 
 
@@ -61,7 +63,7 @@ def next_wave(
     rules, waves = council.deliberation, council.deliberation.waves
     if rules.cascade and asks_until_agreed(layer, council):
         return cheap_wave(ready, round_, layer, state, council)
-    if layer != len(council.seats) or rules.mode == "sequential":
+    if layer != len(council.seats) or rules.mode == "sequential" or rules.asks_voters:
         return ready
     if not waves:
         return _settling_wave(ready, round_, layer, state, council)
@@ -160,6 +162,94 @@ def has_another_turn(state: CouncilState, council: Council) -> bool:
     )
 
 
+def asks_ballots_in_waves(council: Council) -> bool:
+    """Whether voters are asked in waves: where the council says so, or whom to ask first."""
+    rules = council.deliberation
+    if not rules.asks_voters or rules.stop == "all":
+        return False
+    return bool(rules.waves) or (rules.order != "seats" and rules.stop in EXACT)
+
+
+def next_voters(state: CouncilState, council: Council) -> tuple[str, ...]:
+    """The voters who are asked now: all, or up to the next wave, as few as can settle the vote."""
+    pending = pending_voters(state, council)
+    if not asks_ballots_in_waves(council):
+        return pending
+    ready = asking_order(pending, state, council)
+    done = len(voters_this_round(state, council)) - len(pending)
+    if council.deliberation.waves:
+        sizes = (size - done for size in council.deliberation.waves if size > done)
+        return ready[: next(sizes, len(ready))]
+    votes: dict[Hashable, Number] = {}
+    for ballot in _ballots_of_round(state):
+        if ballot.choice:
+            votes[ballot.choice] = votes.get(ballot.choice, 0) + exact(ballot.weight)
+    leader = max(votes, key=lambda choice: votes[choice], default="")
+    weights = [council.character(name).weight for name in ready]
+    for size in range(1, len(ready)):
+        more = total(weights[:size])
+        if lossless({**votes, leader: votes.get(leader, 0) + more}, weights[size:]):
+            return ready[:size]
+    return ready
+
+
+def is_vote_settled(state: CouncilState, council: Council, fresh: Sequence[Ballot] = ()) -> bool:
+    """Whether the ballots still out can change neither the leader nor whether a round follows.
+
+    A rule that stops earlier may let go of more.
+
+    Args:
+        state: the table.
+        council: its rules.
+        fresh: ballots that have just come in, while others are under way.
+    """
+    rules = council.deliberation
+    cast = [*_ballots_of_round(state), *fresh]
+    voted = {ballot.voter for ballot in cast}
+    standing, kind = candidates(state, council), state["annotation"].kind
+    names = [name for name in voters_this_round(state, council) if name not in voted]
+    out = {name: council.character(name).weight for name in names}
+    last = current_turn(state).round >= rules.rounds.max
+    threshold = None if last else rules.threshold  # whether a round follows must not change either
+    if is_decided(standing, cast, method=rules.method, out=out, kind=kind, threshold=threshold):
+        return True
+    return enough_ballots(rules, standing, cast, out=out, kind=kind)
+
+
+def unasked_members(state: CouncilState, council: Council) -> list[Absence]:
+    """Who was not asked this round: it was settled before, or for ballots the budget is spent."""
+    turn = current_turn(state)
+    settled = Absence(
+        character="", reason="settled", detail="it was settled without asking", round=turn.round,
+        layer=turn.layer,
+    )  # fmt: skip
+    absences = [
+        settled.model_copy(update={"character": name})
+        for name in unneeded_characters(state, council)
+    ]
+    if not asks_ballots_in_waves(council) or not _ballots_of_round(state):
+        return absences
+    vote = settled.model_copy(update={"stage": "vote"})
+    if not is_vote_settled(state, council):
+        reason = {"reason": "budget", "detail": "the budget does not reach for everyone"}
+        vote = vote.model_copy(update=reason)
+    pending = pending_voters(state, council)
+    return [*absences, *(vote.model_copy(update={"character": name}) for name in pending)]
+
+
+def _ballots_of_round(state: CouncilState) -> list[Ballot]:
+    """The ballots that are in, of this round."""
+    turn = current_turn(state)
+    return [ballot for ballot in state.get("ballots", []) if ballot.round == turn.round]
+
+
+def needs_more_ballots(state: CouncilState, council: Council) -> bool:
+    """Whether a wave of ballots came in, and another one is to follow."""
+    if not asks_ballots_in_waves(council) or not _ballots_of_round(state):
+        return False
+    return needs_ballots(state, council)
+
+
 def needs_ballots(state: CouncilState, council: Council) -> bool:
     """Whether it pays to ask the voters: there is a choice to make, and room in the budget."""
     return wants_ballots(state, council) and ballots_within_budget(state, council) > 0
@@ -183,6 +273,8 @@ def wants_ballots(state: CouncilState, council: Council) -> bool:
     rules = council.deliberation
     if not rules.asks_voters or not pending_voters(state, council):
         return False
+    if asks_ballots_in_waves(council) and _ballots_of_round(state):
+        return not is_vote_settled(state, council)
     standing, kind = candidates(state, council), state["annotation"].kind
     if rules.ballots == "auto" and is_settled_by_answers(standing, kind=kind):
         return False

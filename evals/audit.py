@@ -269,9 +269,9 @@ def whom_to_drop(sheet: Sheet, weights: Sequence[float], folds: Sequence[int]) -
     """Whom a vote does as well without, one after the other, each only on good evidence.
 
     The vote may lose no question without a member and must win one, and the member must be clearly
-    worse than half of the others; or it always says what another says. And dropping must not have
-    lost where it was chosen on other questions. On fewer conditions the advice lost more than a
-    point on other questions one time in four (measured on panels of public models).
+    worse than half of the others, and three must be left; or it always says what another says. And
+    dropping must not have lost where it was chosen on other questions. On fewer conditions the
+    advice lost more than a point on other questions one time in four (on panels of public models).
 
     Args:
         sheet: who answered what.
@@ -311,7 +311,8 @@ def _droppable(sheet: Sheet, weights: Mapping[str, float]) -> tuple[str, int] | 
         won = sum(new and not old for new, old in pairs)
         if any(old and not new for new, old in pairs):
             continue
-        if _is_clone(sheet, voter) or (won and _is_weak(sheet, voter)):
+        enough = len(sheet.models) > 3  # a vote of two is no vote
+        if _is_clone(sheet, voter) or (won and enough and _is_weak(sheet, voter)):
             found.append((name, won))
     return max(found, key=lambda one: one[1]) if found else None
 

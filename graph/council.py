@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.ask_model import within_budget
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.deliberation.fan_out import Races
+from mom_council.deliberation.schedule import asks_ballots_in_waves
 from mom_council.deliberation.selectors import (
     chosen_weights,
     effective_council,
@@ -166,9 +167,10 @@ def _add_edges(
     if council.synthesizer.compare == "model":
         last = "comparison"
         graph.add_edge("comparison", "synthesizer")
-    graph.add_conditional_edges(
-        "consensus", decide(after_consensus), {"seating": "seating", "synthesizer": last}
-    )
+    after_count: dict[Hashable, str] = {"seating": "seating", "synthesizer": last}
+    if voters and asks_ballots_in_waves(council):
+        after_count["thermal_wait"] = "thermal_wait"
+    graph.add_conditional_edges("consensus", decide(after_consensus), after_count)
     graph.add_edge("synthesizer", END)
 
 

@@ -9,8 +9,13 @@ from typing import Literal
 
 from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.conversation import question_images
-from mom_council.deliberation.schedule import has_another_turn, needs_ballots
-from mom_council.deliberation.selectors import pending_speakers, pending_voters
+from mom_council.deliberation.schedule import (
+    has_another_turn,
+    needs_ballots,
+    needs_more_ballots,
+    next_voters,
+)
+from mom_council.deliberation.selectors import pending_speakers
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import DeliberationError
 
@@ -31,7 +36,7 @@ def to_speakers(state: CouncilState, council: Council) -> list[str]:
         DeliberationError: there is nobody, which would end the run without a word.
     """
     speakers = list(pending_speakers(state)) or [
-        voter_node(name) for name in pending_voters(state, council)
+        voter_node(name) for name in next_voters(state, council)
     ]
     if not speakers:
         raise DeliberationError(
@@ -49,6 +54,10 @@ def after_quorum(
     return "thermal_wait" if needs_ballots(state, council) else "consensus"
 
 
-def after_consensus(state: CouncilState, council: Council) -> Literal["seating", "synthesizer"]:
-    """Another round, or the answer."""
+def after_consensus(
+    state: CouncilState, council: Council
+) -> Literal["thermal_wait", "seating", "synthesizer"]:
+    """A further wave of ballots, another round, or the answer."""
+    if needs_more_ballots(state, council):
+        return "thermal_wait"
     return "seating" if state["verdicts"][-1].stop_reason is None else "synthesizer"

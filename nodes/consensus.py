@@ -12,17 +12,18 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
-from mom_council.deliberation.ask_model import make_absence
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.events import Counted, Missed, Noted, Speaker, emit
+from mom_council.deliberation.events import Counted, Missed, Noted, Polled, emit
 from mom_council.deliberation.schedule import (
     cuts_by_budget,
     first_layer,
     independent_answers,
+    needs_more_ballots,
     next_speakers,
-    unneeded_characters,
+    next_voters,
+    unasked_members,
 )
-from mom_council.deliberation.state import CouncilState, CouncilUpdate, Seating
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.deliberation.status import find_confidence
 from mom_council.errors import CouncilError, ModelError, StorageError
 from mom_council.models.embeddings import cosine, embed
@@ -43,28 +44,31 @@ async def consensus(
 ) -> CouncilUpdate:
     """Count the round and decide whether another one can gain anything.
 
-    Where nobody was asked for a ballot (the answers were equal, two proposers have no choice, the
-    budget was spent), equal answers are counted instead.
+    A further wave of ballots comes first, where it can change something. Where nobody was asked for
+    a ballot (equal answers, two proposers, a spent budget), equal answers are counted instead.
     """
     turn = selectors.current_turn(state)
+    if needs_more_ballots(state, council):
+        emit(runtime, Polled(round=turn.round, voters=next_voters(state, council)))
+        return {"step": "the vote is open yet; a further wave of ballots is asked"}
     standing = selectors.candidates(state, council)
     ballots = [b for b in state["ballots"] if b.round == turn.round]
     method = council.deliberation.method
     if council.deliberation.asks_voters and not _was_anybody_asked(state, turn.round):
         method = EQUAL_ANSWERS
-    kind = state["annotation"].kind
+    kind, rules = state["annotation"].kind, council.deliberation
     await compare_off_the_loop(standing, kind=kind)
-    rules = council.deliberation
-    cut, unneeded = _let_go(state, turn.round), unneeded_characters(state, council)
-    out = {name: council.character(name).weight for name in (*cut, *unneeded)}
+    unasked = unasked_members(state, council)
+    names = (*_let_go(state, turn.round), *(one.character for one in unasked))
+    out = {name: council.character(name).weight for name in names}
     update: CouncilUpdate = {}
     if _silent(state, turn.round):
         verdict = state["verdicts"][-1]  # nobody spoke, so what was voted before still holds
     else:
         measure, update = await _measure(standing, method, runtime, council)
-        options: dict[str, Any] = {"threshold": rules.threshold, "measure": measure}
-        verdict = count(standing, ballots, method=method, kind=kind, out=out, **options)
-    spared = _spared(state, turn.round) + len(unneeded)
+        options: dict[str, Any] = {"threshold": rules.threshold, "measure": measure, "out": out}
+        verdict = count(standing, ballots, method=method, kind=kind, **options)
+    spared = _spared([*state["absences"], *unasked], turn.round)
     changes: dict[str, Any] = {"round": turn.round, "stop_reason": None, "spared": spared}
     changes["asked"] = _voters_asked(state, verdict, turn.round)
     if spared and rules.stop in EXACT:
@@ -86,21 +90,15 @@ async def consensus(
         stop = why(budget_spent=_spent(state, runtime, council))
     voted = _was_anybody_asked(state, turn.round) or _silent(state, turn.round)
     left_out = cuts_by_budget(state, council, stop, voted=voted)
-    for one in left_out:
-        emit(runtime, Noted(text=one))
     if stop is None and first_layer(state, council, turn.round + 1) is None:
         stop = "stalled"  # nobody is left whose model could be asked again
     verdict = verdict.model_copy(update={"stop_reason": stop})
-    absences = [_unneeded(name, turn) for name in unneeded]
-    for absence in absences:
-        emit(runtime, Missed(absence=absence))
-    try:
-        await _observe_agreement(state, council)
-    except Exception as error:  # what is learned of a question may not cost its answer
-        faults.append(f"Agreement was not kept ({type(error).__name__}: {error}).")
+    for event in (*(Noted(text=one) for one in left_out), *(Missed(absence=a) for a in unasked)):
+        emit(runtime, event)
+    faults += await _learn_agreement(state, council)
     emit(runtime, Counted(verdict=verdict, why=explain(verdict, rules, standing)))
     notes = [*update.get("notes", []), *(Note(text=one) for one in (*faults, *left_out))]
-    return {**update, "verdicts": [verdict], "absences": absences, "notes": notes}
+    return {**update, "verdicts": [verdict], "absences": unasked, "notes": notes}
 
 
 async def _measure(
@@ -149,14 +147,18 @@ def _let_go(state: CouncilState, round_: int) -> list[str]:
     ]
 
 
-def _spared(state: CouncilState, round_: int) -> int:
-    """How many were cut short this round because the rest was settled."""
-    return sum(a.round == round_ and a.reason == "settled" for a in state["absences"])
+def _spared(absences: list[Absence], round_: int) -> int:
+    """How many were cut short, or not asked, this round because the rest was settled."""
+    return sum(a.round == round_ and a.reason == "settled" for a in absences)
 
 
-def _unneeded(name: str, turn: Seating) -> Absence:
-    speaker = Speaker(node="character", name=name, round=turn.round, layer=turn.layer)
-    return make_absence(speaker, "settled", "it was settled without asking")
+async def _learn_agreement(state: CouncilState, council: Council) -> list[str]:
+    """Have the ledger learn of the question; a fault there may not cost the answer, and is said."""
+    try:
+        await _observe_agreement(state, council)
+    except Exception as error:  # whatever it is
+        return [f"Agreement was not kept ({type(error).__name__}: {error})."]
+    return []
 
 
 async def _observe_agreement(state: CouncilState, council: Council) -> None:

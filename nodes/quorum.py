@@ -8,7 +8,11 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Polled, emit
-from mom_council.deliberation.schedule import has_another_turn, needs_ballots
+from mom_council.deliberation.schedule import (
+    has_another_turn,
+    needs_ballots,
+    next_voters,
+)
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, QuorumError
 from mom_council.voting.counting import compare_off_the_loop
@@ -43,7 +47,7 @@ async def quorum(
             runtime,
             Polled(
                 round=selectors.current_turn(state).round,
-                voters=selectors.pending_voters(state, council),
+                voters=next_voters(state, council),
             ),
         )
     return {"step": f"{answered} answered, {council.deliberation.minimum} must"}

@@ -7,6 +7,7 @@ from langgraph.runtime import Runtime
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.fan_out import announce_turns, wait_until_cool
+from mom_council.deliberation.schedule import next_voters
 from mom_council.deliberation.selectors import current_turn, notes_of
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ThermalError
@@ -35,7 +36,7 @@ async def thermal_wait(
         if choice == "ask_again":
             return await thermal_wait(state, runtime, council)
         note = Note(text=f"{error.what}; it was chosen to go on.", kind="stayed_hot")
-    await announce_turns(state, runtime, council)
+    await announce_turns(state, runtime, council, next_voters(state, council))
     if note:
         return {"notes": [note]}
     return {"step": "cool enough" if council.thermal else "no limit of temperature"}

@@ -22,14 +22,14 @@ from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Missed, Speaker, Voted, emit
 from mom_council.deliberation.fan_out import OutOfTime, Race, Races, TooLate
 from mom_council.deliberation.packing import pack_prompt
+from mom_council.deliberation.schedule import is_vote_settled, next_voters
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_character, resolve_model
 from mom_council.prompts import render
 from mom_council.records import AbsenceReason, Ballot, Proposal, Segment
 from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
-from mom_council.voting.counting import answer_of, is_decided
-from mom_council.voting.early_exit import enough_ballots
+from mom_council.voting.counting import answer_of
 
 
 def vote(name: str, races: Races) -> Any:
@@ -51,7 +51,7 @@ def vote(name: str, races: Races) -> Any:
         left = selectors.remaining_seconds(state, council, context_of(runtime))
         if left == 0:
             return miss("budget", "the question's time was over")
-        voters = selectors.voters_this_round(state, council)
+        voters = next_voters(state, council)
         race = races.join(runtime, council.deliberation, len(voters))
         began = time.monotonic()
         try:
@@ -132,19 +132,9 @@ def _can_let_go(votes: list[_Vote], race: Race, state: CouncilState, council: Co
     They are where they can change neither the leader nor the agreement, in a race or where the
     council's stopping rule says so; a rule that stops earlier may let go of more.
     """
-    rules = council.deliberation
-    if race.waits_for_all and rules.stop == "all":
+    if race.waits_for_all and council.deliberation.stop == "all":
         return False
-    cast = [vote.ballot for vote in votes]
-    voted = {ballot.voter for ballot in cast}
-    voters = selectors.voters_this_round(state, council)
-    standing, kind = selectors.candidates(state, council), state["annotation"].kind
-    out = {name: council.character(name).weight for name in voters if name not in voted}
-    if is_decided(
-        standing, cast, method=rules.method, out=out, kind=kind, threshold=rules.threshold
-    ):
-        return True
-    return enough_ballots(rules, standing, cast, out=out, kind=kind)
+    return is_vote_settled(state, council, [vote.ballot for vote in votes])
 
 
 def _candidates(who: Character, state: CouncilState, council: Council) -> list[Candidate]:
