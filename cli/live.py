@@ -90,8 +90,10 @@ def rows(seats: Sequence[SpeakerView], width: int, lines: int = 1000) -> Rendera
 def _seconds(seat: SpeakerView) -> str:
     if seat.segment is not None:
         return f"{seat.segment.usage.seconds:.1f} s"
+    if seat.wait is not None:
+        return words.wait_in_words(seat.wait)
     if seat.state == "speaking" and seat.began:
-        return f"{time.monotonic() - seat.began:.1f} s"
+        return f"{seat.seconds:.1f} s"
     return ""
 
 
@@ -203,10 +205,12 @@ def _foot(seat: SpeakerView) -> str:
         return one_line(words.segment(seat.segment))
     if not seat.began:
         return "waiting"
+    if seat.wait is not None:
+        return f"{one_line(seat.model)} · {words.wait_in_words(seat.wait)}"
     doing = "thinking · " if seat.reasoning and not seat.text else ""
     if under_way := [one.tool for one in seat.calls.values() if one.kind == "called"]:
         doing = f"{one_line(', '.join(under_way), 40)} · "
-    return f"{one_line(seat.model)} · {doing}{time.monotonic() - seat.began:.1f} s"
+    return f"{one_line(seat.model)} · {doing}{seat.seconds:.1f} s"
 
 
 def _newest(text: Text, inner: int, lines: int) -> list[Text]:
@@ -311,7 +315,7 @@ class Live(Screen):
             self.note(event.text)
         elif isinstance(event, Planned):
             self._saved_loads += max(0, event.unplanned - event.loads)
-        elif isinstance(event, Waited):
+        elif isinstance(event, Waited) and event.seconds:
             self._console.print(Text(words.held_back(event), "dim"))
 
     def note(self, line: str) -> None:

@@ -88,7 +88,7 @@ class Plain(Screen):
                 return [f"  {words.heat(event)}"]
             case Planned() if self._debug and (event.loads or event.unplanned):
                 return [f"  {words.plan(event)}"]
-            case Waited():
+            case Waited() if event.seconds or (self._debug and not event.over):
                 return [f"  {words.held_back(event)}"]
             case Painted() if event.step * 8 // event.steps > (event.step - 1) * 8 // event.steps:
                 return [f"  {words.painted(event)}"]

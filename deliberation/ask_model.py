@@ -50,6 +50,7 @@ from mom_council.models.tools.tool_loop import (
     speak_with_tools,
 )
 from mom_council.models.tools.toolset import CallerTools, open_toolset
+from mom_council.models.waiting import Listener, Wait, listening
 from mom_council.prompts import Prompt, tries_to_act
 from mom_council.records import Absence, AbsenceReason, Note, Segment, Usage
 from mom_council.redaction import redact
@@ -264,17 +265,18 @@ async def ask_model(
     try:
         options = _call_options(runtime, speaker, params, stop)
         calls = 0
-        if model.is_person:
-            reply = await ask_person(runtime, speaker, model, messages)
-            batcher(reply.text, False)
-        elif access is not None and access.names and schema is None and not tools:
-            reply, calls = await speak_with_access(
-                access, runtime, speaker, model, messages, batcher, **options
-            )
-        else:
-            options |= {"rules": rules} | ({"tools": tools} if tools else {"schema": schema})
-            options["record"] = await open_record(options["seat"])
-            reply = await speak(model, messages, on_text=batcher, **options)
+        with listening(_wait_teller(runtime, speaker)):
+            if model.is_person:
+                reply = await ask_person(runtime, speaker, model, messages)
+                batcher(reply.text, False)
+            elif access is not None and access.names and schema is None and not tools:
+                reply, calls = await speak_with_access(
+                    access, runtime, speaker, model, messages, batcher, **options
+                )
+            else:
+                options |= {"rules": rules} | ({"tools": tools} if tools else {"schema": schema})
+                options["record"] = await open_record(options["seat"])
+                reply = await speak(model, messages, on_text=batcher, **options)
     except CouncilError as error:  # missed like a model that is down
         raise ModelUnavailableError(str(error)) from error
     finally:
@@ -285,6 +287,23 @@ async def ask_model(
     shown = reply.text if debug else ""
     emit(runtime, Finished(speaker=speaker, segment=segment, reply=shown))
     return reply, segment
+
+
+def _wait_teller(runtime: Runtime[Any], speaker: Speaker) -> Listener:
+    """What writes a speaker's waits into the stream."""
+    waits: list[Wait] = []
+
+    def tell(wait: Wait | None) -> None:
+        if wait is not None:
+            waits.append(wait)
+            about = {"reason": wait.reason, "place": wait.place, "seconds": wait.seconds}
+            emit(runtime, Waited(speaker=speaker, lane=wait.lane, **about))
+        elif waits:
+            last = waits[-1]
+            waits.clear()
+            emit(runtime, Waited(speaker=speaker, lane=last.lane, reason=last.reason, over=True))
+
+    return tell
 
 
 def _call_options(
@@ -299,9 +318,6 @@ def _call_options(
         "stop": stop,
         "config": _marked(speaker, in_chat=context_of(runtime).stream_members),
         "seat": f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
-        "on_wait": lambda lane, seconds: emit(
-            runtime, Waited(speaker=speaker, lane=lane, seconds=seconds)
-        ),
     }
 
 

@@ -100,12 +100,15 @@ class Planned(Record):
 
 
 class Waited(Record):
-    """A call is held back by a rate limit of its lane."""
+    """A call waits for a rate limit, a turn in its lane, or its model's load; or no more."""
 
     kind: Literal["waited"] = "waited"
     speaker: Speaker
     lane: str
-    seconds: float
+    seconds: float = 0.0
+    reason: Literal["rate limit", "lane", "load"] = "rate limit"
+    place: int = Field(default=0, description="in the lane's queue; 1 is next")
+    over: bool = Field(default=False, description="the wait has ended: its own time goes on")
 
 
 class ModelAsked(Record):

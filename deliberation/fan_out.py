@@ -29,6 +29,7 @@ from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import announce_calls
 from mom_council.models.resolved import resolve_model
 from mom_council.models.thermal import ThermalReport, cool_down
+from mom_council.models.waiting import OwnTime, listening
 from mom_council.records import Note
 
 
@@ -149,9 +150,12 @@ def never(_: object) -> bool:
 class Race:
     """One fan-out in progress.
 
+    It is run on the speakers' own time: what one waits for its turn in a lane, for a load or for a
+    rate limit makes it no later than the others.
+
     Args:
         enough: answers that end the waiting; None waits for everyone.
-        grace: seconds that the others get from then on.
+        grace: seconds of their own that the others get from then on.
         seats: how many branches there are.
         ended: called when the last of them is through.
     """
@@ -168,7 +172,13 @@ class Race:
         self._left = seats
         self._ended = ended
         self._answers: list[Any] = []
-        self._over = asyncio.Event()
+        self._took: list[float] = []
+        """The own time of each answer."""
+        self._limit = math.inf
+        """The own time after which a speaker is late."""
+        self._news: set[asyncio.Event] = set()
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
         self.settled = False
 
     @property
@@ -197,20 +207,23 @@ class Race:
             TooLate: the grace period ended before the call did.
             OutOfTime: `seconds` were over before the call was.
         """
-        task = asyncio.ensure_future(call)
-        over = asyncio.ensure_future(self._over.wait())
-        if self._over.is_set():
+        news = asyncio.Event()
+        own = OwnTime(self._clock, news.set, self._began)
+        with listening(own.take):
+            task = asyncio.ensure_future(call)
+        if self.settled or own.seconds >= self._limit:
             task.cancel()  # before its first step: who comes too late sends no request
+        self._news.add(news)
         try:
-            await asyncio.wait({task, over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done() or (task.cancelled() and self._over.is_set()):
-                raise TooLate if self._over.is_set() else OutOfTime
+            await self._until_done(task, own, news, seconds)
+            if task.cancelled() and (self.settled or own.seconds >= self._limit):
+                raise TooLate
             result = task.result()
             if counts(result):
-                self._answer(result, settles)
+                self._answer(result, own.seconds, settles)
             return result
         finally:
-            over.cancel()
+            self._news.discard(news)
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})  # until the connection is closed
@@ -218,16 +231,38 @@ class Race:
             if self._left == 0:
                 self._ended()
 
-    def _answer(self, result: T, settles: Callable[[list[T]], bool]) -> None:
+    async def _until_done(
+        self, task: asyncio.Future[Any], own: OwnTime, news: asyncio.Event, seconds: float | None
+    ) -> None:
+        """Wait for a call, as long as the race does."""
+        end = math.inf if seconds is None else self._clock() + seconds
+        while not task.done():
+            news.clear()
+            limit = math.inf if own.is_waiting else self._limit - own.seconds
+            left = min(limit, end - self._clock())
+            if self.settled or limit <= 0:
+                raise TooLate
+            if left <= 0:
+                raise OutOfTime
+            heard = asyncio.ensure_future(news.wait())
+            try:
+                await asyncio.wait(
+                    {task, heard},
+                    timeout=None if left == math.inf else left,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            finally:
+                heard.cancel()
+
+    def _answer(self, result: T, took: float, settles: Callable[[list[T]], bool]) -> None:
         self._answers.append(result)
+        self._took.append(took)
         if settles(self._answers):
             self.settled = True
-            self._over.set()
         elif len(self._answers) == self._enough:
-            if self._grace > 0:
-                asyncio.get_running_loop().call_later(self._grace, self._over.set)
-            else:
-                self._over.set()
+            self._limit = max(self._took) + self._grace
+        for news in self._news:
+            news.set()
 
 
 class Races:

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mom_council.models import memory
 from mom_council.models.planner import LoadPlan, loads_as_they_come, plan, to_leave
 from mom_council.models.resolved import LaneSettings, ModelInstance, ResolvedModel
+from mom_council.models.waiting import Wait, wait_teller
 from mom_council.vendors.profile import ANSWER_BOUNDS
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Turn:
         self.overtaken = 0
         self.leaving: list[ModelInstance] = []
         """Who has to leave memory before this one is loaded."""
+        self.place = 0
+        """In the queue, as was told last."""
+        self.loads = False
+        """Whether its model has to be loaded first."""
+        self.tell = wait_teller()
         self.granted: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -183,6 +189,7 @@ class Lane:
                     await self.unload(instance)
         except BaseException:
             if turn in self._waiting:
+                turn.tell(None)
                 self._waiting.remove(turn)
                 self._deal()
             else:
@@ -191,6 +198,8 @@ class Lane:
 
     def leave(self, turn: Turn) -> None:
         """A turn is over."""
+        if turn.loads:
+            turn.tell(None)
         self._running[turn.instance] -= 1
         self._running += Counter()  # without those at zero
         self._deal()
@@ -204,13 +213,22 @@ class Lane:
         """
         if self.allowance is None:
             return None
-        now = asyncio.get_running_loop().time
-        async with self._gate:
-            while (wait := self.allowance.wait(tokens, now())) > 0:
-                if notify is not None:
-                    notify(self.name, wait)
-                await asyncio.sleep(wait)
-            return self.allowance.send(tokens, now())
+        now, tell = asyncio.get_running_loop().time, wait_teller()
+        waited = self._gate.locked()
+        if waited:
+            tell(Wait("rate limit", self.name))
+        try:
+            async with self._gate:
+                while (wait := self.allowance.wait(tokens, now())) > 0:
+                    waited = True
+                    tell(Wait("rate limit", self.name, seconds=wait))
+                    if notify is not None:
+                        notify(self.name, wait)
+                    await asyncio.sleep(wait)
+                return self.allowance.send(tokens, now())
+        finally:
+            if waited:
+                tell(None)
 
     # Whose turn it is.
 
@@ -218,6 +236,10 @@ class Lane:
         """Grant every turn that can be granted."""
         while self._waiting and self._has_place() and (turn := self._next()):
             self._grant(turn)
+        for place, turn in enumerate(self._waiting, 1):
+            if turn.place != place:
+                turn.place = place
+                turn.tell(Wait("lane", self.name, place))
 
     def _has_place(self) -> bool:
         return self.width is None or self._running.total() < self.width
@@ -261,6 +283,8 @@ class Lane:
         self._running[turn.instance] += 1
         if self.plans:
             self._bring_in(turn)
+        if turn.place or turn.loads:
+            turn.tell(Wait("load", self.name) if turn.loads else None)
         if turn.granted is not None and not turn.granted.done():
             turn.granted.set_result(None)
 
@@ -269,6 +293,7 @@ class Lane:
         if turn.instance in self.loaded:
             self.loaded.remove(turn.instance)
         else:
+            turn.loads = True
             while len(self.loaded) >= self.capacity:
                 gone, _ = self._leaves(turn.instance)
                 if gone is None:

@@ -32,6 +32,7 @@ from mom_council.models.stream_parser import (
     message_as_chunk,
 )
 from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition, ToolOffer
+from mom_council.models.waiting import Wait, wait_teller
 from mom_council.records import Attempt, Note, Usage
 from mom_council.redaction import redact
 from mom_council.seams.clients import is_followed
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from mom_council.models.request_budget import RequestBudget
+
+_TOO_MANY = 429
+"""The HTTP status of a rate limit."""
 
 
 @dataclass(slots=True)
@@ -236,6 +240,8 @@ class ModelCall:
         )
         self._breaker = breaker_of(here.breakers, model.settings)
         self._now = asyncio.get_running_loop().time
+        self.loads = False
+        """Whether the model has to be loaded first; then its own time begins with its words."""
         self._began = 0.0
         self._deadline: float | None = None
         """None until the first request is about to be sent."""
@@ -273,7 +279,11 @@ class ModelCall:
             if delay is None:
                 self._settle(failure)
                 return None
+            tell = wait_teller()
+            if failure.status == _TOO_MANY:
+                tell(Wait("rate limit", self._model.key, seconds=delay))
             await asyncio.sleep(delay)
+            tell(None)
 
     async def _ask_within_budget(self) -> _Response:
         """One request: reserved before it leaves and settled after, however it ends.
@@ -370,6 +380,7 @@ class ModelCall:
                 async for has_begun in begun_flags:
                     if has_begun and response.first_token is None:
                         response.first_token = self._seconds_so_far()
+                        deadline = self._end_load(deadline)
                         limit.reschedule(deadline)
         except ListenerError:
             raise
@@ -423,7 +434,18 @@ class ModelCall:
         """Since the first model of the chain was asked."""
         return self._log.spent.seconds + self._now() - self._began
 
+    def _end_load(self, deadline: float) -> float:
+        """When the answer must have ended; the time that a load took is not the model's own."""
+        if not self.loads:
+            return deadline
+        self.loads = False
+        wait_teller()(None)
+        self._deadline = self._now() + self._settings.timeout
+        return self._deadline
+
     def _first_token_by(self, deadline: float) -> float:
+        if self.loads:
+            return deadline + self._settings.timeout
         first = self._settings.first_token
         return deadline if first is None else min(deadline, self._now() + first)
 

@@ -109,7 +109,8 @@ async def _ask_one(
             lane.withdraw(model.instance)
         return _recall(model, question, cached, log, is_free=price is not None)
     call = ModelCall(here, model, question, sent, log, lane, price)
-    async with _turn(here, lane, model, announced=is_first):
+    async with _turn(here, lane, model, announced=is_first) as turn:
+        call.loads = turn is not None and turn.loads
         reply = await call.run()
     if model.cache and request and reply and reply.finish == "stop" and reply.whole:
         await here.answers.keep(model.cache, request, _to_keep(reply))

@@ -39,6 +39,7 @@ from mom_council.deliberation.events import (
     Speaker,
     TextSpoken,
     Voted,
+    Waited,
     read_event,
 )
 from mom_council.errors import StorageError, ThreadBusyError
@@ -111,6 +112,9 @@ class SpeakerView:
     reasoning: str = ""
     state: Literal["waiting", "speaking", "done", "absent"] = "waiting"
     began: float = 0.0
+    wait: Waited | None = None
+    """What it waits for, beside its model: its own clock stands still."""
+    wait_began: float = 0.0
     segment: Segment | None = None
     earlier: tuple[Segment, ...] = ()
     """Of calls whose text was asked for anew, and is not the one shown."""
@@ -118,6 +122,20 @@ class SpeakerView:
     prompt: tuple[tuple[str, str], ...] = ()
     calls: dict[str, Called | Returned] = field(default_factory=dict)
     """Of tools: each as it was asked for, then as it ended."""
+
+    @property
+    def seconds(self) -> float:
+        """Its own time so far, without the waits."""
+        return (self.wait_began if self.wait else time.monotonic()) - self.began
+
+    def take_wait(self, event: Waited) -> None:
+        """Take note of a wait, or of its end."""
+        if event.over and self.wait is not None:
+            self.began += time.monotonic() - self.wait_began
+            self.wait = None
+        elif not event.over:
+            self.wait_began = self.wait_began if self.wait else time.monotonic()
+            self.wait = event
 
 
 @dataclass
@@ -181,8 +199,10 @@ class RunView:
                 if one.segment is not None:
                     one.earlier, one.segment = (*one.earlier, one.segment), None
                 one.state, one.model, one.prompt = "speaking", event.model, event.prompt
-                one.began = time.monotonic()
+                one.began, one.wait = time.monotonic(), None
                 self.active = event.speaker.node
+            case Waited():
+                self._voice(event.speaker).take_wait(event)
             case TextSpoken():
                 one = self._voice(event.speaker)
                 one.state = "speaking"
@@ -198,6 +218,7 @@ class RunView:
                 self._voice(event.speaker).calls[event.id] = event
             case Finished():
                 one = self._voice(event.speaker)
+                one.wait = None
                 one.state, one.segment, one.model = "done", event.segment, event.segment.model
             case Missed():
                 self._miss(event.absence)
@@ -235,7 +256,7 @@ class RunView:
             node="character", name=absence.character, round=absence.round, layer=absence.layer
         )
         one = self._voice(speaker)
-        one.state, one.absence = "absent", absence
+        one.state, one.absence, one.wait = "absent", absence, None
 
 
 async def resume(

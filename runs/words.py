@@ -211,11 +211,27 @@ def saved_loads(count: int) -> str:
 
 
 def held_back(event: Waited) -> str:
-    """Who waits for a rate limit."""
-    return (
-        f"{one_line(event.speaker.name)} waits {event.seconds:.1f} s for the rate limit of lane "
-        f"{one_line(event.lane)}"
-    )
+    """Who waits, and for what."""
+    name, lane = one_line(event.speaker.name), one_line(event.lane)
+    if event.reason == "rate limit" and event.seconds:
+        return f"{name} waits {event.seconds:.1f} s for the rate limit of lane {lane}"
+    return f"{name}: {wait_in_words(event)}"
+
+
+def wait_in_words(event: Waited) -> str:
+    """What a speaker waits for, without its name."""
+    lane = one_line(event.lane)
+    if event.reason == "load":
+        return f"its model is loading (lane {lane})"
+    if event.reason == "lane":
+        return f"waiting for the {lane.upper() if lane == 'gpu' else lane}, {ordinal(event.place)}"
+    return f"waiting for the rate limit of lane {lane}"
+
+
+def ordinal(number: int) -> str:
+    """`1st`, `2nd`, `11th`."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if 10 < number % 100 < 14 else ending}"
 
 
 def waiting_for(requests: Sequence[PersonRequest]) -> str:

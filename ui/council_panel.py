@@ -16,6 +16,7 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Heat
 from mom_council.records import Absence, Ballot, Verdict
 from mom_council.runs.follow import RoundView, RunView, SpeakerView
+from mom_council.runs.words import wait_in_words
 from mom_council.ui import floorplan, safe, words
 from mom_council.ui.answer import draw_costs
 
@@ -179,7 +180,9 @@ def _state(seat: SpeakerView) -> str:
     if seat.segment is not None:
         return words.segment_line(seat.segment)
     if seat.state == "speaking" and seat.began:
-        taken = time.monotonic() - seat.began
+        if seat.wait is not None:
+            return f"{seat.model} · {wait_in_words(seat.wait)}"
+        taken = seat.seconds
         # Nobody has counted yet: four characters make about one token.
         rate = len(seat.text + seat.reasoning) / 4 / taken if taken > 0.5 else 0
         return f"{seat.model} · {taken:.1f} s" + (f" · ≈ {rate:.0f} tokens/s" if rate else "")
