@@ -263,8 +263,7 @@ async def ask_model(
     emit(runtime, ModelAsked(speaker=speaker, model=model.key, prompt=prompt))
     batcher = TokenBatcher(runtime, speaker)
     try:
-        options = _call_options(runtime, speaker, params, stop)
-        calls = 0
+        options, calls = _call_options(runtime, speaker, params, stop), 0
         with listening(_wait_teller(runtime, speaker)):
             if model.is_person:
                 reply = await ask_person(runtime, speaker, model, messages)
