@@ -68,7 +68,12 @@ class ServedGraph(CouncilGraph):
         config: RunnableConfig | None = None,
         **options: Any,
     ) -> AsyncIterator[Any]:
-        """As LangGraph's own; an open question goes on with the council it was put to."""
+        """As LangGraph's own; an open question goes on with the council it was put to.
+
+        The server asks for the keys of the output alone, by which most nodes seem to write nothing.
+        """
+        if options.get("output_keys") == self.output_channels:
+            options["output_keys"] = self.stream_channels_asis
         goes_on = input is None or isinstance(input, Command)
         graph = await (self._graph_at(config) if goes_on else self._graph_of({}))
         async with aclosing(graph.astream(input, config, **options)) as parts:
