@@ -31,7 +31,7 @@ SECTIONS = {
         "trust",
     ),
     "Serve": ("serve", "mcp"),
-    "Measure": ("pays", "eval", "record", "revote", "audit", "keeps", "weights"),
+    "Measure": ("pays", "tune", "eval", "record", "revote", "audit", "keeps", "weights"),
     "What is kept": ("threads", "trace", "cache", "storage"),
 }
 """Of `mom` itself. A command that stands in none of them is listed under `Commands`."""
@@ -214,6 +214,7 @@ def register() -> None:
     app.command("serve")(serve.serve)
     app.command("mcp")(serve.mcp)
     app.command("pays")(pays.pays)
+    app.command("tune")(pays.tune)
     app.command("eval")(evals.evaluate)
     app.command("probe")(probe.probe)
     app.command("record")(evals.record)

@@ -1,4 +1,4 @@
-"""`mom pays`: is a council worth its price on the user's own questions."""
+"""`mom pays` and `mom tune`: is a council worth its price, and how is it best composed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mom_council.evals.cases import Case
     from mom_council.evals.logs import Logs
     from mom_council.evals.pays import PaysBudget, PaysRun
+    from mom_council.evals.tuning import Tuning
     from mom_council.models.spending import SpendingLimits
     from mom_council.runs.discovery import Choice
 
@@ -304,3 +305,71 @@ def _write_verdict(
         return
     print(inert(as_text(verdict)), end="")
     failure.say(f"written to {page}; the members' answers to {answers} (mom tune reads them)")
+
+
+def tune(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A recording, of mom record or mom pays, with or without right answers; "
+            "`traces`: the questions that were asked on this machine.",
+        ),
+    ],
+    council: options.Council = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The council; FILE.tuned.yaml here, if left out."),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Choose a council's members, weights, order, exit and fallback, and write it as YAML.
+
+    From recorded answers; nobody is asked. Beside each choice stands what it comes to on questions
+    that had no part in it. --council says which characters there are to choose from; left out, all
+    that were recorded.
+    """
+    from mom_council.errors import StorageError
+    from mom_council.evals.tuning import tune_recording
+    from mom_council.runs.words import inert
+
+    written = out or Path(f"{file.name.partition('.')[0]}.tuned.yaml")
+    if written.exists():
+        raise StorageError(f"{str(written)!r} is there already", cure="name another with --out")
+    tuning = tune_recording(file, council)
+    try:
+        written.parent.mkdir(parents=True, exist_ok=True)
+        written.write_text(tuning.yaml, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{str(written)!r} cannot be written: {error.strerror}") from None
+    if json:
+        failure.write_json({**tuning.model_dump(mode="json"), "file": str(written)})
+        return
+    print(inert(tuning_in_words(tuning)))
+    failure.say(f"written to {written}; mom ask -c {written} asks it")
+
+
+def tuning_in_words(tuning: Tuning) -> str:
+    """What was chosen, for a terminal."""
+    from mom_council.evals.reports import table
+
+    rows = [
+        (
+            f"{one.name} (chosen)" if one.name == tuning.chosen else one.name,
+            ""
+            if one.accuracy is None
+            else f"{100 * one.accuracy.value:.1f} "
+            f"({100 * one.accuracy.low:.1f} to {100 * one.accuracy.high:.1f})",
+            f"{one.calls:.1f}",
+            "" if one.usd is None else f"{100 * one.usd:.4f}",
+        )
+        for one in tuning.ways
+    ]
+    head = ("way to use the models", "right, % (held out)", "calls", "US cents")
+    members = ", ".join(f"{name} {weight:g}" for name, weight in tuning.members.items())
+    lines = [table(head, rows), "", f"Members and weights: {members}"]
+    if tuning.left_out:
+        lines.append(f"Left out: {', '.join(tuning.left_out)}")
+    if not tuning.labelled:
+        lines.append("No right answers were used: nothing is said of accuracy.")
+    return "\n".join(lines)

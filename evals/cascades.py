@@ -85,7 +85,7 @@ def cascade_from_recording(
     recorded = [*dict.fromkeys(name for one in questions for name in one.models)]
     chosen = council or recorded_council(path, recorded)
     names = [who.name for who in chosen.characters]
-    columns = [_column(chosen, name, recorded) for name in names]
+    columns = [recorded_column(chosen, name, recorded) for name in names]
     place = next(
         (at for at, pair in enumerate(zip(names, columns, strict=True)) if strong in pair), None
     )
@@ -101,7 +101,7 @@ def cascade_from_recording(
     return choice, made
 
 
-def _column(council: Council, character: str, recorded: Sequence[str]) -> str:
+def recorded_column(council: Council, character: str, recorded: Sequence[str]) -> str:
     """Under which name a character's answers were recorded.
 
     Raises:

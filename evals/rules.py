@@ -252,6 +252,25 @@ RULES: dict[str, Fit] = FITS | {
 `calibrated stop` is an older name of `learned, lossless`."""
 
 
+def _agreed_weights(cal: Sheet) -> tuple[Sequence[int], Sequence[float]]:
+    weights = safe_weights(*_agreed(cal))
+    order = sorted(range(len(weights)), key=lambda voter: -weights[voter])
+    return order, [weights[voter] for voter in order]
+
+
+def _by_seat(cal: Sheet) -> tuple[Sequence[int], Sequence[float]]:
+    return range(len(cal.models)), [1.0] * len(cal.models)
+
+
+WEIGHINGS: dict[str, Weigh] = WEIGHTED | {"agreement": _agreed_weights, "seats": _by_seat}
+"""Votes by name, for `exits_of`; `seats` knows nothing of anybody."""
+
+
+def exits_of(name: str) -> Fit:
+    """A vote of `WEIGHINGS`, the heaviest first, as few at a time as can settle it."""
+    return stopping(lossless_in_order, weigh=WEIGHINGS[name])
+
+
 COUNTING: dict[str, Fit] = {
     "plain": asking_all(),
     "agreement": agreement,
