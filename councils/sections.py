@@ -39,8 +39,9 @@ class Synthesizer(Section):
         "shuffle": "Shuffle the proposals",
         "anonymous": "Hide who proposed what",
         "compare": "Comparison",
+        "after_tools": "After a caller's tool",
     }
-    EXPERT: ClassVar = "dropout template tool_calls"
+    EXPERT: ClassVar = "dropout template tool_calls after_tools"
 
     model: ModelKey = Field(
         description="a key of `models`: the model that writes the answer; if it fails, its "
@@ -64,6 +65,11 @@ class Synthesizer(Section):
         description="what the writer is told about agreement, contradictions and points of one "
         "proposal alone. words: found by code, no call; model: found by a call of "
         "its own; none: nothing",
+    )
+    after_tools: Literal["alone", "council"] = Field(
+        default="alone",
+        description="who goes on when a tool of the caller's gave its result. alone: the writer, "
+        "once the council has spoken on the question; council: everybody, each time",
     )
     template: str = Field(
         default="",

@@ -48,6 +48,12 @@ class AnswerForm(Record):
     )
     must_call: bool = Field(default=False, description="a call is wanted, and no answer")
     one_call: bool = Field(default=False, description="one call at a time at the most")
+    continues_from: int | None = Field(
+        default=None,
+        ge=1,
+        description="messages that the council had read when it spoke; what tools gave since, its "
+        "synthesizer reads alone",
+    )
     seed: int | None = Field(default=None, description="of the model that writes")
     top_k: int | None = Field(default=None, ge=0)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)

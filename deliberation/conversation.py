@@ -32,6 +32,7 @@ from mom_council.deliberation.state import CouncilState, Sight
 from mom_council.errors import CouncilError, InputError
 from mom_council.models.capabilities import IN_WORDS
 from mom_council.models.images import is_picture
+from mom_council.models.tool_offer import fenced_result
 from mom_council.prompts import TextWithMaterial, fenced
 from mom_council.voting.reading import find_options
 
@@ -221,8 +222,23 @@ def question_pictures(state: CouncilState) -> Pictures:
     return pictures_of(question_message(state), state)
 
 
-def earlier_messages(state: CouncilState, council: Council) -> list[AnyMessage]:
-    """The newest `council.history` messages before the question at the most, without tool traffic.
+def tool_traffic(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """Calls of tools and their results as a model reads them; results stand in a fence."""
+    told: list[AnyMessage] = []
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            told.append(fenced_result(message))
+        elif isinstance(message, AIMessage):
+            told.append(AIMessage(message.text, tool_calls=message.tool_calls))
+    return told
+
+
+def earlier_messages(
+    state: CouncilState, council: Council, *, with_tools: bool = False
+) -> list[AnyMessage]:
+    """The newest `council.history` messages before the question at the most.
+
+    Calls of tools and their results are left out, or come along and are not counted.
 
     A long conversation loses its head by the half, not message by message: what is sent stays the
     beginning of what is sent next time, and a vendor's prompt cache knows it again.
@@ -235,10 +251,35 @@ def earlier_messages(state: CouncilState, council: Council) -> list[AnyMessage]:
             break
         if message.additional_kwargs.get(INSERTED):
             laid.append(message)
-        elif _is_part_of_the_talk(message):
+        elif (with_tools and is_tool_traffic(message)) or _is_part_of_the_talk(message):
             before.append(message)
-    newest = before[_cut(len(before), council.history) :] if council.history else []
-    return [*(_for_the_prompt(message, state) for message in newest), *laid]
+    newest = _newest(before, council.history, with_tools=with_tools)
+    told = [
+        tool_traffic([message])[0]
+        if with_tools and is_tool_traffic(message)
+        else _for_the_prompt(message, state)
+        for message in newest
+    ]
+    return [*told, *laid]
+
+
+def _newest(messages: list[AnyMessage], most: int, *, with_tools: bool) -> list[AnyMessage]:
+    """The newest so many messages; calls of tools and their results are not counted."""
+    spoken = [
+        place
+        for place, message in enumerate(messages)
+        if not (with_tools and is_tool_traffic(message))
+    ]
+    if not most or not spoken:
+        return []
+    return messages[spoken[_cut(len(spoken), most)] :]
+
+
+def is_tool_traffic(message: AnyMessage) -> bool:
+    """Whether a message asks for calls of tools, or gives what came of one."""
+    return isinstance(message, ToolMessage) or (
+        isinstance(message, AIMessage) and bool(message.tool_calls)
+    )
 
 
 def _is_part_of_the_talk(message: AnyMessage) -> bool:

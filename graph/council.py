@@ -220,14 +220,25 @@ def compile_council(
     return graph.with_config(recursion_limit=supersteps_at_most(council), callbacks=tracers)
 
 
-def compile_synthesizer(council: Council) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The synthesizer alone, as a graph: it writes anew from the whole state of a question."""
+def compile_synthesizer(
+    council: Council, *, hooked: bool = False
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The synthesizer alone, as a graph: it writes anew from the whole state of a question.
+
+    Args:
+        council: whose.
+        hooked: whether the council's extensions and its rules of tracing hold, as in a run.
+    """
+    hooks = open_hooks(council, None) if hooked else None
+    ruled = _under(council, hooks) if hooked else lambda state, runtime: council
     graph: StateGraph[CouncilState, CouncilContext, CouncilState, CouncilOutput] = StateGraph(
         CouncilState, context_schema=CouncilContext, output_schema=CouncilOutput
     )
-    graph.add_node("synthesizer", _serve(synthesizer, lambda state, runtime: council))
+    graph.add_node("synthesizer", _serve(synthesizer, ruled, hooks))
     graph.add_edge(START, "synthesizer")
-    return graph.compile()
+    rules = council.tracing
+    is_traced = not hooked or (rules.langsmith and rules.content)
+    return graph.compile().with_config(callbacks=[] if is_traced else tracers_of(rules))
 
 
 async def make_graph(

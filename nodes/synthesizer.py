@@ -131,19 +131,22 @@ async def _write(
     advisory step could not do is added to `faults`.
     """
     form = context_of(runtime).form or AnswerForm()
+    read = _as_it_was_read(state, form)
+    since = conversation.tool_traffic(state["messages"][len(read["messages"]) :])
     proposals = selectors.synthesizer_order(state, council)
 
     def compose(texts: list[str]) -> list[AnyMessage]:
         pairs = zip(proposals, texts, strict=True)
         shown = [one.model_copy(update={"text": text}) for one, text in pairs]
-        return compose_messages(
-            _prompt(shown, standing, verdict, state, council, form, faults),
+        composed = compose_messages(
+            _prompt(shown, standing, verdict, read, council, form, faults),
             instructions="\n\n".join(
                 filter(None, (conversation.caller_instructions(state), form.for_the_writer))
             ),
-            conversation=conversation.earlier_messages(state, council),
-            pictures=conversation.question_pictures(state),
+            conversation=conversation.earlier_messages(read, council, with_tools=bool(form.tools)),
+            pictures=conversation.question_pictures(read),
         )
+        return [*composed, *since]
 
     model = resolve_model(council, council.synthesizer.model)
     prompt = await pack_prompt(model, [one.text for one in proposals], compose, form.params)
@@ -152,6 +155,8 @@ async def _write(
     can_repeat = selectors.exceeded_budget(state, council, more_calls=2) is None
     if written.fault:
         return await _write_in_form(write, prompt, written, runtime) if can_repeat else written
+    if since:
+        return written  # what tools gave may speak against the vote
     options = conversation.question_options(state)
     checked = (form, verdict, options, faults)
     contradiction = await asyncio.to_thread(_contradiction, written, *checked)
@@ -168,6 +173,13 @@ async def _write(
     if again.by == "vote" or still:
         return _winning_answer(standing, verdict, still or contradiction, segments)
     return again._replace(segments=segments)
+
+
+def _as_it_was_read(state: CouncilState, form: AnswerForm) -> CouncilState:
+    """The state with the messages alone that the council had read when it spoke."""
+    if form.continues_from is None:
+        return state
+    return {**state, "messages": state["messages"][: form.continues_from]}
 
 
 def _answered_with(prompt: PackedPrompt, written: Written, words: str) -> PackedPrompt:

@@ -30,6 +30,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -43,7 +44,7 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Event, Noted
 from mom_council.deliberation.people import PersonRequest, requests_in, seconds_left
 from mom_council.errors import DeliberationError
-from mom_council.graph.council import compile_council
+from mom_council.graph.council import compile_council, compile_synthesizer
 from mom_council.models.clients import close_loop_resources
 from mom_council.runs.checkpoints import MEMORY, open_checkpointer, open_pruned_store
 from mom_council.runs.follow import answer_in, asked_before, awake, follow, ready, settings_to_keep
@@ -122,6 +123,12 @@ class OpenCouncil:
             council, saver, **compiled
         )
 
+    def synthesizer_alone(self) -> OpenCouncil:
+        """The same council, of which only the synthesizer speaks: it goes on from a known state."""
+        alone = copy(self)
+        alone.graph = compile_synthesizer(self.council, hooked=True)
+        return alone
+
 
 @dataclass
 class Run:
@@ -139,6 +146,8 @@ class Run:
     """Which events to read, by their plain form; left out, all of them."""
     state_keys: Sequence[str] = ()
     """What `values` holds where no thread is kept."""
+    known: Mapping[str, Any] = field(default_factory=dict)
+    """State that the run begins with, beside the messages."""
     traced: bool = True
     """Whether a local trace is written, where the council's rules do not forbid it.
 
@@ -197,7 +206,7 @@ class Run:
             self.trace = trace.id
             graph_input: Any = None
             if self.messages is not None:
-                graph_input = {"messages": list(self.messages)}
+                graph_input = {**self.known, "messages": list(self.messages)}
             else:
                 at, self.context = await ready(graph, config, self.context)
                 config = {**self.config, **at}

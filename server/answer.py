@@ -32,6 +32,7 @@ from mom_council.server.limits import ServerBudget
 from mom_council.server.repeats import RepeatableRequest
 from mom_council.server.state import EVERYONE, ServerState
 from mom_council.server.streams import StopFilter
+from mom_council.server.turns import AgentTurn
 
 
 async def in_text(answered: Answered, *, is_stored: bool) -> str:
@@ -79,6 +80,17 @@ class ServedQuestion:
     def store_thread(self) -> str | None:
         """Where the run is kept: in the thread, or in one of the request's own."""
         return self.thread or (self.repeat.thread if self.repeat else None)
+
+    @property
+    def turn(self) -> AgentTurn | None:
+        """The turn of an agent's loop that it is a part of; None: everybody is asked each time.
+
+        In a thread it is none: there the graph itself goes on, and stores what it says.
+        """
+        goes_on = self.served.council.synthesizer.after_tools == "alone"
+        if not goes_on or not self.form.tools or self.store_thread is not None:
+            return None
+        return AgentTurn(self.owner, self.served.model, self.messages)
 
     def again(self, choice: int) -> ServedQuestion:
         """The same question for another choice: with another seed."""
@@ -173,6 +185,7 @@ async def _run(
         began = time.monotonic()
         reads = _events_for(question, candid=server.settings.candid)
         recipe = _recipe(question, opened, thread, reads=reads if watch is None else None)
+        server.turns.go_on(question.turn, recipe)
         async with aclosing(_charged_events(recipe, budget, account)) as events:
             async for event in events:
                 if watch is not None:
@@ -190,6 +203,7 @@ async def _run(
         if answered is None:
             raise DeliberationError("the run ended without an answer", cure="ask again")
         server.metrics.answered(served.model, answered.status, time.monotonic() - began)
+        server.turns.keep(question.turn, recipe, answered)
     async with aclosing(_pieces(server, question, answered, stops)) as parts:
         async for part in parts:
             if isinstance(part, WholeAnswer):

@@ -32,6 +32,7 @@ from mom_council.server.catalogue import Catalogue
 from mom_council.server.errors import Refusal
 from mom_council.server.limits import SPENDING, DayLimits, ServerBudget
 from mom_council.server.repeats import REQUESTS, Repeats
+from mom_council.server.turns import AgentTurns
 
 _log = logger(__name__)
 
@@ -342,6 +343,7 @@ class ServerState:
         self.keys = keys
         self.settings = settings
         self.slots = QuestionSlots(settings.at_once, settings.waiting)
+        self.turns = AgentTurns()
         self.metrics = Metrics(self.slots)
         self.memory: BaseCheckpointSaver[Any]
         """Threads that live as long as one question."""
