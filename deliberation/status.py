@@ -17,6 +17,7 @@ from mom_council.models.weights import SHIPPED
 from mom_council.records import Absence, AnswerFinish, Proposal, Segment, Status, Verdict
 from mom_council.vendors import vendor_of
 from mom_council.voting.dissent import (
+    better_dissenter,
     dissenting,
     joined_leader,
     led,
@@ -237,7 +238,14 @@ def _opposition(standing: Sequence[Proposal], verdict: Verdict, state: CouncilSt
         what="The comparison of ballots and answers",
         notes=faults,
     )
-    notes = (*([overturn] if overturn else ()), *faults)
+    trust = state.get("trust")
+    better = advise(
+        lambda: better_dissenter(standing, verdict, trust.records) if heard and trust else "",
+        "",
+        what="The dissenter's record",
+        notes=faults,
+    )
+    notes = (*([overturn] if overturn else ()), *([better] if better else ()), *faults)
     return _Opposition(against, joined, report.text if report else "", notes)
 
 

@@ -38,6 +38,7 @@ from mom_council.voting.agreement import (
     blend,
     measure_agreement,
     safe_weights,
+    witnesses_by_model,
 )
 from mom_council.voting.fitted import Fitted, Trust, places
 from mom_council.voting.reliability import HALF_LIFE, Outcomes, belief, learned_weights
@@ -48,6 +49,8 @@ Source = Literal["gold", "check", "thumb"]
 
 FILE = "ledger.db"
 _DAY = 86_400.0
+_LEAST_OF_A_RECORD = 9.5
+"""Outcomes (ten, a little faded) without which nothing is said of a model's record."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS outcomes (
     model TEXT NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, origin TEXT NOT NULL,
@@ -375,6 +378,8 @@ class Ledger:
             strength = {name: fitted.joint[at] - 1e-6 * at for name, at in place.items()}
         else:
             strength = {name: mean[model] for name, model in voices.items()}
+            kin = witnesses_by_model([voices[name] for name in panel])
+            weights |= {name: weights[name] * kin[at] for at, name in enumerate(panel)}
         if agreement is not None:
             expected = _blended(agreement, [voices[name] for name in panel], record, sort)
             safe = safe_weights(expected, agreement.options, agreement.witnesses)
@@ -385,6 +390,7 @@ class Ledger:
                 "odds": odds,
                 "weights": weights,
                 "strength": strength,
+                "records": _records(record, voices, sort),
                 "agreement": agreement.questions if agreement else 0.0,
                 "fitted": fitted,
                 "any_panel": any_panel,
@@ -425,6 +431,18 @@ def _first(fits_by_key: Sequence[tuple[str, Fitted]], panel: str, kind: str) -> 
             if not kind or one.kind == wanted:
                 return one
     return None
+
+
+def _records(
+    record: Mapping[tuple[str, str], Outcomes], voices: Mapping[str, str], kind: str
+) -> dict[str, float]:
+    """How often each character's model was right, where enough outcomes say it."""
+    found = {name: record.get((model, kind), Outcomes()) for name, model in voices.items()}
+    return {
+        name: outcomes.right / outcomes.number
+        for name, outcomes in found.items()
+        if outcomes.number >= _LEAST_OF_A_RECORD
+    }
 
 
 def _blended(

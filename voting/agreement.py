@@ -120,6 +120,14 @@ def safe_weights(
     return weights if any(weights) else list(counts)
 
 
+def witnesses_by_model(models: Sequence[Hashable]) -> tuple[float, ...]:
+    """As how much of a witness each voter counts where it is not known who agrees with whom.
+
+    Voters on one model are kin: together they count as less than two.
+    """
+    return tuple(1 / (1 + KIN * (models.count(model) - 1)) for model in models)
+
+
 def _rates(rows: Mapping[Row, float], counts: Sequence[float]) -> tuple[tuple[float, ...], float]:
     """The shrunk agreement rates, and K, where each voter has a vote of its count."""
     voters = len(counts)

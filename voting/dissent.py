@@ -289,6 +289,38 @@ def minority_report(
     )
 
 
+_BETTER = 0.05
+"""How much more often a lone dissenter must have been right to be named for it."""
+
+
+def better_dissenter(
+    proposals: Sequence[Proposal], verdict: Verdict, records: Mapping[str, float]
+) -> str:
+    """A line about who alone proposed another answer, and has the better record; else empty.
+
+    A majority of weaker voices that err together is how a good answer is lost in a vote. The line
+    changes nothing; it tells a reader where to look twice.
+
+    Args:
+        proposals: what was voted on.
+        verdict: of the vote.
+        records: how often each character's model was right on such questions.
+    """
+    others = _others(proposals, verdict)
+    supporters = [name for name in verdict.options[0].members if name in records]
+    if len(others) != 1 or others[0] not in records or not supporters:
+        return ""
+    alone, best = others[0], max(supporters, key=lambda name: records[name])
+    if len(verdict.options[0].members) < 2 or records[alone] < records[best] + _BETTER:
+        return ""
+    answer = next((one.answer for one in verdict.options if alone in one.members), None)
+    what = f"gave {answer!r}" if answer else "gave another answer"
+    return (
+        f"{alone} alone {what}, and was right more often before ({records[alone]:.0%} on such "
+        f"questions) than those who agree ({best}: {records[best]:.0%})."
+    )
+
+
 def led(verdict: Verdict) -> bool:
     """Whether anybody stands behind the leader: without a ballot its seat alone put it first."""
     return verdict.leader is not None and verdict.share > 0

@@ -85,6 +85,11 @@ class Trust(Record):
         default_factory=dict,
         description="whom to ask first: the greatest",
     )
+    records: dict[str, float] = Field(
+        default_factory=dict,
+        description="how often each was right on such questions; who has too few outcomes is left "
+        "out",
+    )
     agreement: float = Field(
         default=0.0, ge=0, description="questions that the weights' agreement stands on; 0: none"
     )

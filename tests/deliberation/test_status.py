@@ -6,6 +6,8 @@ import pytest
 
 from mom_council.deliberation.status import advise
 from mom_council.errors import CouncilError
+from mom_council.models.ledger import Ledger, Outcome
+from mom_council.runs import words
 from mom_council.tests.graph.desk import ask, desk, seat, voice
 from mom_council.tests.stage import Fault, Stage
 
@@ -78,3 +80,48 @@ def test_a_fault_of_an_advisory_step_is_noted_once_and_costs_nothing_else():
     assert notes == ["The comparison was left out (IndexError: string index out of range)."]
     assert advise(lambda: "found", "none", what="The comparison", notes=notes) == "found"
     assert len(notes) == 1
+
+
+def learned(right: dict[str, int], number: int = 20) -> None:
+    """Have the ledger know how often each model on the stage was right on sums."""
+    outcomes = [
+        Outcome(f"openai/{model}", "sums", at < times)
+        for model, times in right.items()
+        for at in range(number)
+    ]
+    Ledger().learn(outcomes)
+
+
+SUMS = {"method": "answers", "topic": "sums", "weights": "written"}
+
+
+async def test_a_lone_dissenter_with_a_better_record_is_named(stage: Stage) -> None:
+    learned({"ada": 10, "boris": 12, "clara": 18})
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 42", "Clara": "Answer: 47"})
+    status = (await ask(desk(stage, deliberation=SUMS), "What is 17 + 30?"))["status"]
+    assert status.verdict.options[0].answer == "42"
+    [note] = status.notes
+    assert note == (
+        "Clara alone gave '47', and was right more often before (90% on such questions) than "
+        "those who agree (Boris: 60%)."
+    )
+    assert any(note in line for line in words.label(status))
+
+
+@pytest.mark.parametrize(
+    ("right", "third"),
+    [
+        ({"ada": 10, "boris": 18, "clara": 18}, "Answer: 47"),  # no better than all who agree
+        ({"clara": 18}, "Answer: 47"),  # nothing is known of the others
+        ({"ada": 10, "boris": 12, "clara": 18}, "Answer: 42"),  # nobody dissents
+        ({}, "Answer: 47"),
+    ],
+)
+async def test_nobody_is_named_for_a_record_that_is_no_better(
+    stage: Stage, right: dict[str, int], third: str
+) -> None:
+    if right:
+        learned(right)
+    seat(stage, {"Ada": "Answer: 42", "Boris": "Answer: 42", "Clara": third})
+    status = (await ask(desk(stage, deliberation=SUMS), "What is 17 + 30?"))["status"]
+    assert status.notes == ()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mom_council.councils.recording import RecordingError
+from mom_council.councils.schema import Model
 from mom_council.deliberation.selectors import with_weights
 from mom_council.models.ledger import Ledger, Outcome, name_of
 from mom_council.models.resolved import member_models
@@ -95,3 +96,15 @@ def test_agreement_is_kept_by_panel_and_kind_in_any_order_and_fades(ledger: Ledg
     assert halved == {(1, 0, 1): pytest.approx(1.0)}
     ledger.reset("c")
     assert ledger.agreement_rows(["b", "a", "c"]) == {}
+
+
+def test_characters_on_one_model_weigh_together_less_than_two(ledger: Ledger):
+    for name in ("openai/twin", "openai/other"):
+        ledger.learn([Outcome(name, "sums", at < 16) for at in range(20)])
+    twin = Model(provider="openai", model="twin")
+    members = {"Ada": twin, "Boris": twin, "Clara": twin.model_copy(update={"model": "other"})}
+    known = ledger.trust(members, (*members,), "sums")
+    ada, boris, clara = (known.weights[name] for name in members)
+    assert ada == boris < clara
+    assert clara < ada + boris < 2 * clara
+    assert known.records == pytest.approx(dict.fromkeys(members, 0.8))

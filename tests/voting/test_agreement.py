@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.voting.agreement import Row, blend, measure_agreement, safe_weights
+from mom_council.voting.agreement import (
+    Row,
+    blend,
+    measure_agreement,
+    safe_weights,
+    witnesses_by_model,
+)
 
 
 def rows(
@@ -69,3 +75,11 @@ def test_weights_are_finite_and_never_all_nothing(accuracies: list[float], optio
     assert any(weights)
     order = sorted(range(len(weights)), key=lambda at: accuracies[at])
     assert [weights[at] for at in order] == sorted(weights)
+
+
+def test_voters_on_one_model_count_together_as_less_than_two() -> None:
+    one, other, alone = witnesses_by_model(["a", "a", "b"])
+    assert one == other
+    assert 1 < one + other < 2
+    assert alone == 1
+    assert sum(witnesses_by_model(["a"] * 5)) < 2
