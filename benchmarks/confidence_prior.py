@@ -22,7 +22,12 @@ from typing import NamedTuple, get_args
 from mom_council.councils.recording import Fold, RecordedQuestion, find_recordings, read_recording
 from mom_council.evals.reports import table
 from mom_council.voting import prior as shipped
-from mom_council.voting.calibration import calibration_error, logistic, minimise
+from mom_council.voting.calibration import (
+    calibration_error,
+    error_by_chance,
+    logistic,
+    minimise,
+)
 from mom_council.voting.prior import (
     ConfidencePrior,
     Curve,
@@ -42,6 +47,7 @@ _PANELS = 24
 _MOST_QUESTIONS = 1200
 _HELD = 0.5
 """How far kinds are expected to lie from their type's curve, in log-odds."""
+_PERFECT = "a perfect confidence"
 _LEAST_SPREAD, _LEAST_SPREAD_OF_KINDS = 0.4, 0.9
 
 Cells = dict[tuple[PriorType, str], dict[Pattern, list[float]]]
@@ -183,7 +189,8 @@ class Held(NamedTuple):
     voices: int
     panels: int
     errors: dict[str, float]
-    """Calibration error by what was known: the kind, nothing, fifty labels."""
+    """Calibration error by what was known: the kind, nothing, fifty labels; and what a perfect
+    confidence would show on as many questions, on average."""
     covered: float
     """Share of bins (of 20 questions or more) whose accuracy the mean interval holds."""
     said: float
@@ -275,6 +282,7 @@ def _judge(found: Sequence[Case], prior: ConfidencePrior, dice: random.Random) -
         if len(each) >= 20
     ]
     errors = {way: calibration_error(*pair) for way, pair in ways.items()}
+    errors[_PERFECT] = error_by_chance(ways["kind known"][0], draws=20)
     return errors, inside, said / max(1, len(found))
 
 
@@ -289,7 +297,7 @@ def _mean(values: Iterable[float]) -> float:
 
 def as_markdown(found: Sequence[Held]) -> str:
     """The measure, to be read."""
-    ways = ("kind unknown", "kind known", "50 labels")
+    ways = ("kind unknown", "kind known", "50 labels", _PERFECT)
     rows = [
         [
             f"{one.dataset}, {one.voices} voices",

@@ -27,6 +27,7 @@ class Agreement(BaseModel):
         unseen: differences where the recorded answer does not stand in the end that was kept.
         missed: replies where only the recording has an answer, often because it stood before the
             end that was kept.
+        overlooked: those of them whose kept end holds that answer.
         gained: replies where only we read one.
         differing: some of the differences: id, model, recorded, read.
     """
@@ -39,6 +40,7 @@ class Agreement(BaseModel):
     gained: int
     fuller: int = 0
     unseen: int = 0
+    overlooked: int = 0
     differing: tuple[tuple[str, str, str, str], ...] = ()
 
     @property
@@ -46,10 +48,26 @@ class Agreement(BaseModel):
         """Of those that both read, how many agree; 1.0 where there is none."""
         return self.equal / self.both if self.both else 1.0
 
+    @property
+    def raw_share(self) -> float:
+        """Of all replies of which the recording has an answer, how many are read as it."""
+        recorded = self.both + self.missed
+        return self.equal / recorded if recorded else 1.0
+
+    @property
+    def held(self) -> int:
+        """Replies whose kept end holds the recorded answer."""
+        return self.both - self.unseen + self.overlooked
+
+    @property
+    def held_share(self) -> float:
+        """Of those, how many are read as the recording has them."""
+        return self.equal / self.held if self.held else 1.0
+
 
 def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20) -> Agreement:
     """Read every recorded end of a reply anew and compare."""
-    both = equal = missed = gained = fuller = unseen = 0
+    both = equal = missed = gained = fuller = unseen = overlooked = 0
     differing: list[tuple[str, str, str, str]] = []
     for question in questions:
         for model, answer in question.models.items():
@@ -58,6 +76,7 @@ def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20
             read = read_answer(answer.tail, kind="closed", options=question.options or ())
             if not read or answer.ans is None:
                 missed += answer.ans is not None
+                overlooked += answer.ans is not None and _is_part(answer.ans, answer.tail)
                 gained += bool(read)
                 continue
             both += 1
@@ -77,6 +96,7 @@ def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20
         gained=gained,
         fuller=fuller,
         unseen=unseen,
+        overlooked=overlooked,
         differing=tuple(differing),
     )
 

@@ -25,7 +25,7 @@ from mom_council.evals.sheet import Sheet, lay_out
 
 _SIZE = 5
 _TRIES = 20_000
-_DRAWS = 3
+_DRAWS = 10
 """Times that twenty labels are drawn."""
 _CROWD_KIT = ("DawidSkene",)
 

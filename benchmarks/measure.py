@@ -1,10 +1,11 @@
 """Measure the decision rules on recorded answers.
 
-    python -m mom_council.benchmarks.measure FOLDER [--json] [--cross] [--check]
+    python -m mom_council.benchmarks.measure FOLDER [--json] [--cross] [--check] [--write PAGE]
 
 FOLDER holds recordings (see `councils.recording`) and a panels.json. Everything is fitted on the
 `cal` fold and scored on the `eval` fold; `--cross` does it both ways and scores every question
-once.
+once. `--write` puts every table in place of the one of the same first cell in a page, such as
+docs/votes.md.
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mom_council.benchmarks.extraction import Agreement, compare_reading
-from mom_council.benchmarks.measure_tables import as_json, as_markdown, checks_as_markdown
+from mom_council.benchmarks.measure_tables import (
+    as_json,
+    as_markdown,
+    checks_as_markdown,
+    with_tables,
+)
 from mom_council.benchmarks.targets import (
     CascadeFigures,
     ExitFigures,
@@ -121,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one object in place of the tables")
     parser.add_argument("--cross", action="store_true", help="fit on each fold, score the other")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="remake a page's tables")
     chosen = parser.parse_args(arguments)
     try:
         figures, reading = _measure_folder(chosen.folder, cross=chosen.cross)
@@ -128,6 +135,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     checks = targets(figures, reading)
+    if chosen.write is not None:
+        page = chosen.write.read_text(encoding="utf-8")
+        remade = with_tables(page, as_markdown(figures, reading))
+        chosen.write.write_text(remade, encoding="utf-8")
     if chosen.json:
         sys.stdout.write(json.dumps(as_json(figures, reading, checks), indent=1) + "\n")
     else:

@@ -37,6 +37,29 @@ def checks_as_markdown(checks: Sequence[Target]) -> str:
     return "\n" + table(["target", "value", "bound", "?"], rows) + "\n"
 
 
+def with_tables(page: str, tables: str) -> str:
+    """A page with each of these tables in place of the one that has the same first cell."""
+    lines, made = page.splitlines(), [one.splitlines() for one in tables.split("\n\n")]
+    fresh = {_first_cell(one[0]): one for one in made if _is_row(one[0])}
+    remade: list[str] = []
+    at = 0
+    while at < len(lines):
+        end = at
+        while end < len(lines) and _is_row(lines[end]):
+            end += 1
+        remade += fresh.get(_first_cell(lines[at]), lines[at:end]) if end > at else [lines[at]]
+        at = max(end, at + 1)
+    return "\n".join(remade) + "\n"
+
+
+def _is_row(line: str) -> bool:
+    return line.startswith("|")
+
+
+def _first_cell(line: str) -> str:
+    return line.split("|")[1].strip()
+
+
 def as_json(
     figures: Sequence[PanelFigures], reading: Mapping[str, Agreement], checks: Sequence[Target]
 ) -> dict[str, Any]:
@@ -136,13 +159,16 @@ def _readings(reading: Mapping[str, Agreement]) -> str:
     rows = [
         [
             dataset,
+            *(str(each.both + each.missed), percent(each.raw_share, 1)),
+            *(str(each.held), percent(each.held_share, 1)),
             *(str(each.both), percent(each.share, 2), str(each.fuller), str(each.unseen)),
             *(str(each.missed), str(each.gained)),
         ]
         for dataset, each in reading.items()
     ]
-    head = ["reading answers", "read by both", "equal in %", "fuller", "unseen", "missed", "gained"]
-    return table(head, rows)
+    head = ["reading answers", "recorded", "equal in %", "held by the end", "equal of those in %"]
+    more = ["read by both", "equal of those in %", "fuller", "unseen", "missed", "gained"]
+    return table([*head, *more], rows)
 
 
 def _name(each: PanelFigures) -> str:

@@ -8,6 +8,9 @@ lost (two-parameter difficulty models gained more on some panels and lost 9 poin
 - Gold answers are added to it as a Beta posterior: the rate counts like `PRIOR` questions. Twenty
   labels then bring a panel with one dominating voter near the weights of all labels, and a panel
   of equals keeps the label-free weights.
+- Agreement understates how far a dominating voter stands above the others, and overstates how
+  often all are right. Where one stands apart (see `_apart`), gold answers move the rates of all to
+  the level that they show, and the rates are spread. Among equals that would only add noise.
 - Voters that give the same answers far more often than their rates explain are kin, such as two
   characters on one model. Together they count as less than two witnesses, for the weights and for
   the majority that the rates are measured against.
@@ -28,13 +31,19 @@ from itertools import combinations
 from statistics import median
 from typing import NamedTuple
 
+from mom_council.voting.calibration import logistic
+
 Row = tuple[Hashable | None, ...]
 """What each voter of a panel answered to one question; None: it gave no answer."""
 
 STRENGTH = 10.0
 """Questions that the panel's mean agreement is worth against a voter's own."""
-PRIOR = 30.0
+PRIOR = 40.0
 """Gold answers that an agreement rate is worth."""
+_LEVEL = 20.0
+"""Gold answers that the mean agreement of a panel is worth, where one voter stands apart."""
+_SPREAD = 0.6
+"""How much further apart the rates then lie, in log-odds."""
 LEAST = 29.5
 """Questions (thirty, a little faded) without which agreement says too little: plain votes hold."""
 KIN = 0.5
@@ -87,10 +96,37 @@ def blend(agreement: Agreement, right: Sequence[float], outcomes: Sequence[float
         right: how often each was right, of the questions whose answer is known.
         outcomes: how many of those there are, for each.
     """
+    rates = _levelled(agreement.rates, sum(right), sum(outcomes))
     return [
         (PRIOR * rate + yes) / (PRIOR + number)
-        for rate, yes, number in zip(agreement.rates, right, outcomes, strict=True)
+        for rate, yes, number in zip(rates, right, outcomes, strict=True)
     ]
+
+
+def _apart(rates: Sequence[float]) -> float:
+    """How clearly the best voter stands above the others' mean: 0 not at all, 1 clearly."""
+    best, *others = sorted(rates, reverse=True)
+    ahead = best - sum(others) / len(others) if others else 0.0
+    return min(1.0, max(0.0, (ahead - 0.05) / 0.07))
+
+
+def _levelled(rates: Sequence[float], right: float, outcomes: float) -> list[float]:
+    """Agreement rates at the level that gold answers show, and spread, where one stands apart."""
+    apart = _apart(rates)
+    if not outcomes or not apart:
+        return [*rates]
+    mean = sum(rates) / len(rates)
+    level = (right + _LEVEL * mean) / (outcomes + _LEVEL)
+    shift = apart * (_log_odds(level) - _log_odds(mean))
+    odds = [_log_odds(rate) for rate in rates]
+    middle = sum(odds) / len(odds)
+    spread = [middle + shift + (1 + _SPREAD * apart) * (one - middle) for one in odds]
+    return [logistic(one) for one in spread]
+
+
+def _log_odds(share: float) -> float:
+    p = min(max(share, 0.02), 0.98)
+    return math.log(p / (1 - p))
 
 
 def safe_weights(

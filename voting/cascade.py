@@ -28,7 +28,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from mom_council.voting.agreement import PRIOR, Row, measure_agreement
+from mom_council.voting.agreement import Row, measure_agreement
 from mom_council.voting.calibration import logistic
 from mom_council.voting.prior import Pattern, PriorType, expected, shipped_prior
 
@@ -40,6 +40,8 @@ LEAST_SAVING = 0.15
 """Share of the strong one's price below which a cascade is not worth its waiting."""
 _RISK_PRICE = 35.0
 """What losing every question would cost, in prices of the strong one."""
+PRIOR = 30.0
+"""Questions that the prior's expectation is worth against outcomes."""
 _CAUTION = 0.5
 _LEAST = 30
 """Questions without which nothing is chosen."""

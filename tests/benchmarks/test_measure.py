@@ -10,6 +10,7 @@ import pytest
 from mom_council import evals
 from mom_council.benchmarks.extraction import compare_reading, same_recorded
 from mom_council.benchmarks.measure import main, measure_panel
+from mom_council.benchmarks.measure_tables import with_tables
 from mom_council.benchmarks.targets import Target
 from mom_council.councils.recording import Panels, RecordedAnswer, RecordedQuestion, write_recording
 from mom_council.tests.evals.panels import made_up
@@ -106,4 +107,13 @@ def test_reading_is_compared_where_both_read() -> None:
     found = compare_reading([RecordedQuestion(id="q", models=tails)])
     assert (found.both, found.equal, found.missed, found.gained) == (2, 1, 1, 1)
     assert found.share == 0.5
+    assert found.raw_share == pytest.approx(1 / 3)
+    assert (found.held, found.held_share) == (1, 1.0)  # no other end holds the recorded answer
     assert found.differing == (("q", "other", "41", "42"),)
+
+
+def test_the_tables_of_a_page_are_remade_and_nothing_else() -> None:
+    page = "# Page\n\n| one | x |\n|-----|--:|\n| a   | 1 |\n\nText.\n\n| other |\n|---|\n| b |\n"
+    fresh = "| one | x |\n|-----|--:|\n| a   | 2 |\n| b   | 3 |\n\n| new |\n|-----|\n"
+    remade = with_tables(page, fresh)
+    assert remade == page.replace("| a   | 1 |", "| a   | 2 |\n| b   | 3 |")

@@ -54,11 +54,21 @@ def test_without_its_kin_the_copies_would_outvote_the_others():
     assert sum(weights[3:]) < sum(weights[:3])
 
 
-def test_gold_answers_move_the_expectation_like_thirty_questions_of_agreement():
-    known = measure_agreement(rows([0.9, 0.6, 0.6, 0.5]))
+def test_gold_answers_move_the_expectation_of_equals_like_forty_questions_of_agreement():
+    known = measure_agreement(rows([0.7, 0.7, 0.7, 0.7]))
     assert blend(known, [0] * 4, [0] * 4) == pytest.approx(known.rates)
-    half = blend(known, [30] * 4, [30] * 4)
+    half = blend(known, [40] * 4, [40] * 4)
     assert half == pytest.approx([(one + 1) / 2 for one in known.rates])
+
+
+def test_where_one_voter_stands_apart_gold_answers_set_the_level_and_spread_the_rates():
+    known = measure_agreement(rows([0.9, 0.5, 0.5, 0.45]))
+    assert blend(known, [0] * 4, [0] * 4) == pytest.approx(known.rates)
+    as_many = [round(20 * one) for one in known.rates]
+    spread = blend(known, as_many, [20] * 4)
+    assert max(spread) - min(spread) > max(known.rates) - min(known.rates)
+    lower = blend(known, [8] * 4, [20] * 4)
+    assert all(one < rate for one, rate in zip(lower, spread, strict=True))
 
 
 def test_a_panel_that_never_answers_together_has_equal_weights():
