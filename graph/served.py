@@ -132,6 +132,7 @@ class CouncilStore:
     def __init__(self, compile_: Compile) -> None:
         self._compile = compile_
         self._open: OrderedDict[tuple[str, str], tuple[Council, CouncilGraph]] = OrderedDict()
+        prompts.load_secret()  # so that no question is the first to read it, on the loop
         council_choices()  # read once, before the schema is drawn on the server's loop
         self._plain = compile_(load_council("demo"))
 

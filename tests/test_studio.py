@@ -37,6 +37,12 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         yield running
 
 
+def test_the_first_question_of_a_fresh_server_may_come_by_the_endpoint(studio: Studio) -> None:
+    body = {"model": "demo", "messages": ASKED["messages"]}
+    answer = httpx.post(f"{studio.url}/v1/chat/completions", json=body, trust_env=False, timeout=60)
+    assert answer.status_code == 200, answer.text
+
+
 def test_an_assistant_shows_the_settings_as_a_form(studio: Studio) -> None:
     schemas = studio.client.assistants.get_schemas(studio.assistant())
     fields = (schemas["context_schema"] or {})["properties"]
