@@ -271,7 +271,8 @@ def test_the_endpoint_is_part_of_it(studio: Studio) -> None:
             assert answer.status_code == 200
             assert '"spoke":["Ada","Boris","Clara"]' in answer.text
         response = client.post("/v1/responses", json={"model": "demo", "input": "What is 2 + 2?"})
-        assert response.json()["output"][0]["content"][0]["text"]
+        [message] = [one for one in response.json()["output"] if one["type"] == "message"]
+        assert message["content"][0]["text"]
         kept = client.post("/v1/chat/completions", json=body, headers={"X-Thread-Id": "t"})
         assert kept.json()["error"]["code"] == "unsupported_parameter"
         assert client.post("/v1/chat/completions", json={}).status_code == 400
