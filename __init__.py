@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mom_council.errors import MixtureError
     from mom_council.graph.council import build_graph, council
     from mom_council.records import Ballot, Proposal, Status, Verdict
+    from mom_council.runs.chat_model import ChatCouncil
     from mom_council.runs.checkpoints import open_checkpointer
     from mom_council.runs.follow import resume
     from mom_council.runs.front import (
@@ -42,6 +43,7 @@ _HOMES = {
     "AsyncCouncilStream": "runs.front",
     "Ballot": "records",
     "Candidate": "voting.candidates",
+    "ChatCouncil": "runs.chat_model",
     "Council": "councils.schema",
     "CouncilAnswer": "runs.front",
     "CouncilContext": "deliberation.context",
@@ -71,6 +73,7 @@ __all__ = [
     "AsyncCouncilStream",
     "Ballot",
     "Candidate",
+    "ChatCouncil",
     "Council",
     "CouncilAnswer",
     "CouncilContext",
