@@ -39,8 +39,9 @@ def writes(body: dict[str, Any]) -> Reply | str:
         return "Hello, hello! What the council says."
     function = tools[0]["function"]
     arguments = value_of(function["parameters"], function["parameters"])
-    if "你好" in said(body):
-        arguments = dict.fromkeys(arguments, "你好啊集团")
+    for name in ("你好啊集团", "こんにちは株式会社"):
+        if name in said(body):
+            arguments = dict.fromkeys(arguments, name)
     return Reply(None, tool_calls=[{"name": function["name"], "args": arguments, "id": "c1"}])
 
 
