@@ -242,10 +242,11 @@ class EqualityJudgement(Record):
     same: bool = Field(description="whether both are the same answer; False where nobody could say")
 
 
-NoteKind = Literal["plain", "extension_failed", "stayed_hot", "prompt_cut"]
-"""extension_failed: an extension came to nothing, and rests for the remainder of the question;
-stayed_hot: the hardware stayed too hot for as long as the council waits; prompt_cut: a model read
-only a part of what it was sent; plain: anything else."""
+NoteKind = Literal["plain", "step_failed", "extension_failed", "stayed_hot", "prompt_cut"]
+"""step_failed: a step that reads the question or compares the proposals came to nothing, and the
+answer came without it; extension_failed: an extension came to nothing, and rests for the remainder
+of the question; stayed_hot: the hardware stayed too hot for as long as the council waits;
+prompt_cut: a model read only a part of what it was sent; plain: anything else."""
 
 
 class Note(Record):

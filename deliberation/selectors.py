@@ -175,6 +175,11 @@ def notes_of(values: Mapping[str, Any]) -> tuple[Note, ...]:
     return tuple(one if isinstance(one, Note) else Note(text=str(one)) for one in notes)
 
 
+def a_step_failed(state: CouncilState) -> bool:
+    """Whether a step that reads the question or compares answers came to nothing."""
+    return any(note.kind == "step_failed" for note in notes_of(state))
+
+
 def pending_speakers(state: CouncilState) -> tuple[str, ...]:
     """The seated who have neither spoken nor been noted absent."""
     turn = current_turn(state)

@@ -181,7 +181,8 @@ def build_status(
         degraded=bool(written.notes or unheard or unread)
         or conversation.has_unseen_pictures(state)
         or any(one.prompt_cut for one in (*state["segments"], *written.segments))
-        or not all(_in_order(a) for a in absent),
+        or not all(_in_order(a) for a in absent)
+        or selectors.a_step_failed(state),
         notes=(
             *(note.text for note in selectors.notes_of(state)),
             *_of_calls(state["segments"], written.segments),

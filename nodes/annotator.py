@@ -106,14 +106,18 @@ async def annotator(
     if annotation == Annotation():
         note = "The annotator's reply could not be read; the question stands as it was asked."
         emit(runtime, Noted(text=note))
-        return {"annotation": annotation, "segments": [segment], "notes": [Note(text=note)]}
+        return {
+            "annotation": annotation,
+            "segments": [segment],
+            "notes": [Note(text=note, kind="step_failed")],
+        }
     return {"annotation": annotation, "segments": [segment]}
 
 
 def _unread(runtime: Runtime[CouncilContext], why: str, segment: Segment) -> CouncilUpdate:
     note = f"The annotator did not answer ({why}); the question stands as it was asked."
     emit(runtime, Noted(text=note))
-    return {"segments": [segment], "notes": [Note(text=note)]}
+    return {"segments": [segment], "notes": [Note(text=note, kind="step_failed")]}
 
 
 async def _kinds(council: Council) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ async def classifier(
     emit(runtime, routed)
     for note in notes:
         emit(runtime, Noted(text=note))
-    cleared["notes"] = Overwrite([Note(text=note) for note in notes])
+    cleared["notes"] = Overwrite([Note(text=note, kind="step_failed") for note in notes])
     return {**cleared, "route": routed.route, "segments": Overwrite(segments)}
 
 

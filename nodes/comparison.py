@@ -23,8 +23,9 @@ from mom_council.deliberation.packing import LONGEST_QUOTE, pack_prompt, without
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_model
+from mom_council.models.speaking import Reply
 from mom_council.prompts import render
-from mom_council.records import Note
+from mom_council.records import Note, Segment
 
 
 async def comparison(
@@ -69,12 +70,27 @@ async def comparison(
     except GraphBubbleUp:
         raise  # a question that waits for a person
     except Exception as error:  # any fault: the answer is not worth less for want of a comparison
-        note = f"The proposals were compared by their words alone: {error or 'it took too long'}"
-        emit(runtime, Noted(text=note))
         spent = (
             failed_segment(speaker, key, error)
             if isinstance(error, ModelError)
             else cancelled_segment(speaker, key, began)
         )
-        return {"comparison": "", "segments": [spent], "notes": [Note(text=note)]}
+        return _by_words(str(error) or "it took too long", spent, runtime)
+    if why := _unusable(reply):
+        return _by_words(why, segment, runtime)
     return {"comparison": reply.text.strip(), "segments": [segment]}
+
+
+def _unusable(reply: Reply) -> str:
+    """Why a comparison would mislead whoever reads it; empty where it would not."""
+    if reply.finish in ("refused", "filtered"):
+        return "the model declined"
+    if not reply.text.strip():
+        return "the model said nothing"
+    return "its reply broke off" if reply.finish in ("broken", "length") else ""
+
+
+def _by_words(why: str, spent: Segment, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
+    note = f"The proposals were compared by their words alone: {why}"
+    emit(runtime, Noted(text=note))
+    return {"comparison": "", "segments": [spent], "notes": [Note(text=note, kind="step_failed")]}

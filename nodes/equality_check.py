@@ -121,5 +121,5 @@ def _different(
     return {
         "judgements": [EqualityJudgement(one=one, other=other, same=False) for one, other in pairs],
         "segments": [*spent],
-        "notes": [Note(text=note)],
+        "notes": [Note(text=note, kind="step_failed")],
     }

@@ -199,7 +199,7 @@ def _answer(
     status = Status(
         council=council.name,
         route="image",
-        degraded=bool(words.notes),
+        degraded=bool(words.notes) or selectors.a_step_failed(state),
         notes=(*(note.text for note in selectors.notes_of(state)), *words.notes),
         written_by=by,
         usage=sum((one.usage for one in words.segments), selectors.total_usage(state)),

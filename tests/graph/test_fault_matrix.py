@@ -161,6 +161,7 @@ async def test_the_annotator(stage: Stage, row: Row) -> None:
     assert status.spoke == ("Ada", "Boris", "Clara")
     [note] = [note for note in status.notes if "annotator" in note]
     assert "the question stands as it was asked" in note
+    assert status.degraded
     if row.end in ("failed", "timeout"):
         assert row.says in note
 
@@ -176,8 +177,27 @@ async def test_the_classifier(stage: Stage, row: Row) -> None:
     assert status.route == "text"
     [note] = [note for note in status.notes if "classifier" in note]
     assert "the question's words chose" in note
+    assert status.degraded
     if row.end in ("failed", "timeout"):
         assert row.says in note
+
+
+@EACH
+async def test_the_comparison(stage: Stage, row: Row) -> None:
+    """The synthesizer's model compares first; what it writes afterwards is another call."""
+    seat(stage)
+    stage.model("scribe", reply="What the council says.", faults=[row.fault] * row.requests)
+    models = {"scribe": voice(stage, "scribe", retries=1, timeout=row.budget)}
+    synthesizer = {"model": "scribe", "compare": "model"}
+    sitting = desk(stage, models=models, synthesizer=synthesizer)
+    once_more = row._replace(requests=row.requests + 1)
+    text, status = await answered(stage, sitting, "scribe", once_more)
+    assert text == "What the council says."
+    [note] = [note for note in status.notes if "compared by their words alone" in note]
+    if row.end in ("failed", "timeout"):
+        assert row.says in note
+    assert status.degraded
+    assert "would rather not" not in json.dumps(stage.calls_to("scribe")[-1].body)
 
 
 @EACH
@@ -236,6 +256,7 @@ async def test_a_classifier_that_failed_is_told_with_the_picture_too(stage: Stag
     status = (await ask(sitting, "Draw a cat."))["status"]
     assert status.route == "image"
     assert any("The classifier did not answer" in note for note in status.notes)
+    assert status.degraded
 
 
 async def test_one_that_recovers_leaves_no_trace_but_its_requests(stage: Stage) -> None:
