@@ -79,7 +79,7 @@ class Case(BaseModel):
         """Data sets of others call the same things otherwise."""
         if not isinstance(value, Mapping):
             return value
-        row = {**value, **_published(value)}
+        row = {**value, **published_row(value)}
         renamed = {name: row[other] for other, name in _OTHER_NAMES.items() if other in row}
         made = {**renamed, **row}
         if isinstance(made.get("id"), int):
@@ -164,7 +164,7 @@ def _rows(file: IO[str]) -> Iterator[tuple[int, str]]:
     yield from ((at, json.dumps(row)) for at, row in enumerate(rows, 1))
 
 
-def _published(row: Mapping[str, Any]) -> dict[str, Any]:
+def published_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """What a raw row of a published data set says, in our fields; empty where it is none."""
     if {"prompt", "test", "entry_point"} <= row.keys():
         return _function_to_complete(row)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from mom_council.errors import StorageError
-from mom_council.evals.cases import LETTERS, Case
+from mom_council.evals.cases import LETTERS, Case, published_row
 
 _QUESTION = (
     "question", "prompt", "query", "problem", "input", "instruction", "text", "user", "user_input",
@@ -122,6 +122,8 @@ def _case(row: Mapping[str, Any], question: str | None, gold: str | None) -> Cas
     Raises:
         ValidationError: it holds what no question can be.
     """
+    if question is None and gold is None:
+        row = {**row, **published_row(row)}  # raw rows of GSM8K, MATH, HumanEval, ...
     names = {str(name).strip().casefold().replace(" ", "_"): name for name in row if name}
     if question is not None and question not in row:
         return None
@@ -135,18 +137,15 @@ def _case(row: Mapping[str, Any], question: str | None, gold: str | None) -> Cas
     if not text:
         inner = next((row[name] for name in _INSIDE if isinstance(row.get(name), Mapping)), None)
         return None if inner is None else _case({**row, **inner, "row": None}, question, gold)
-    made: dict[str, Any] = {**row, "question": text, "options": _options(row, names)}
-    for name in ("prompt", "text", "choices", "answer", "kind", "category", "gold"):
-        made.pop(name, None)
+    made: dict[str, Any] = {"question": text, "options": _options(row, names)}
     made["gold"] = _gold(row, names, gold, made["options"])
     kind = next((row[names[name]] for name in _KIND if names.get(name) is not None), None)
     made["category"] = None if kind in (None, "") or isinstance(kind, list | dict) else str(kind)
     for name in ("id", "dataset"):
         made[name] = "" if row.get(name) is None else str(row[name])
-    if made.get("fold") not in ("cal", "eval"):
-        made.pop("fold", None)
-    if not isinstance(made.get("check"), str):
-        made.pop("check", None)
+    if row.get("fold") in ("cal", "eval"):
+        made["fold"] = row["fold"]
+    made |= {name: row[name] for name in ("check", "stub") if isinstance(row.get(name), str)}
     return Case.model_validate(made)
 
 

@@ -439,12 +439,12 @@ def tune_recording(file: Path, council: str | None = None) -> Tuning:
 
 
 def council_of_recorded(
-    file: Path, questions: Sequence[RecordedQuestion], known: Sequence[str]
+    file: Path, questions: Sequence[RecordedQuestion], recorded_names: Sequence[str]
 ) -> Council:
     """A council of recorded models: asked anew where it is known which they are, else replayed."""
-    made = recorded_council(recording_path(file).absolute(), known)
+    made = recorded_council(recording_path(file).absolute(), recorded_names)
     values = made.model_dump(mode="json", exclude_defaults=True)
-    for at, name in enumerate(known, 1):
+    for at, name in enumerate(recorded_names, 1):
         told = (one.models[name].model for one in questions if name in one.models)
         provider, _, model = (next(filter(None, told), None) or "").partition("/")
         if model and provider in VENDORS and not VENDORS[provider].is_recording:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mom_council.errors import StorageError
+from mom_council.evals.cases import read_cases
 from mom_council.evals.logs import read_logs
 
 
@@ -113,3 +114,20 @@ def test_a_file_without_questions_is_refused(tmp_path: Path) -> None:
         read_logs(written(tmp_path / "logs.jsonl", {"nothing": 1}))
     with pytest.raises(StorageError, match="cannot be read"):
         read_logs(tmp_path / "nowhere.jsonl")
+
+
+def test_raw_rows_of_published_sets_are_read_as_an_evaluation_reads_them(tmp_path: Path) -> None:
+    rows = [
+        {"problem": "What is 17 + 25?", "solution": "So it is $\\boxed{42}$.", "level": "1"},
+        {"task_id": "t/1", "prompt": "def f():\n", "test": "def check(c): ...", "entry_point": "f"},
+        {"task_id": 7, "text": "Write f.", "test_list": ["assert f() == 1"], "code": "no"},
+        {"question": "Which?", "options": ["a", "b"], "answer": "B", "answer_index": 1},
+    ]
+    path = written(tmp_path / "logs.jsonl", *rows)
+    cases, same = read_logs(path).cases, read_cases(path)
+    for case, other in zip(cases, same, strict=True):
+        for field in ("question", "gold", "options", "check", "stub"):
+            assert getattr(case, field) == getattr(other, field), field
+    assert cases[1].check
+    assert cases[2].check
+    assert read_logs(path, gold="none").cases[0].gold is None
