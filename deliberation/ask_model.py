@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AnyMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
-from langgraph.types import interrupt
 
 from mom_council.councils.schema import Character, Council, Synthesizer, Tool
 from mom_council.deliberation.context import CouncilContext, context_of
@@ -128,17 +127,20 @@ async def speak_with_access(
 
     callbacks = ToolCallbacks(called, returned, turned)
     if has_checkpointer():
-        approve = _asking(speaker) if context_of(runtime).can_ask else None
+        approve = _asking(runtime, speaker) if context_of(runtime).can_ask else None
         callbacks = replace(callbacks, approve=approve, record=open_record)
     return await speak_with_tools(model, messages, toolset, callbacks, on_text=batcher, **asking)
 
 
-def _asking(speaker: Speaker) -> Approve:
+def _asking(runtime: Runtime[Any], speaker: Speaker) -> Approve:
     def approve(calls: Sequence[ToolCall]) -> Mapping[str, Decision]:
+        from mom_council.deliberation.reviews import interrupt_in_turn
+
         decided: dict[str, Decision] = {}
         left = [*calls]
         while left:  # a client that shows one call answers one: the others are asked about again
-            decided |= read_decisions(interrupt(_approval_request(speaker, left)), left)
+            reply = interrupt_in_turn(runtime, _approval_request(speaker, left))
+            decided |= read_decisions(reply, left)
             left = [call for call in left if call.id not in decided]
         return decided
 

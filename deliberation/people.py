@@ -25,7 +25,7 @@ from typing import Any, Literal
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
-from langgraph.types import Command, interrupt
+from langgraph.types import Command
 
 from mom_council.deliberation.context import CouncilContext, context_of, steady_time
 from mom_council.deliberation.events import Speaker
@@ -88,7 +88,10 @@ async def ask_person(
             "CouncilContext(people=True) and a checkpointer"
         )
     question = all_in_words(messages[-1])
-    resume_value = interrupt(
+    from mom_council.deliberation.reviews import interrupt_in_turn
+
+    resume_value = interrupt_in_turn(
+        runtime,
         {
             "kind": KIND,
             "name": spec.model,
@@ -97,7 +100,7 @@ async def ask_person(
             "seconds": spec.timeout,
             "until": steady_time() + spec.timeout,
             **_review(spec.model, speaker, question),
-        }
+        },
     )
     text = read_reply(resume_value)
     if not text and speaker.node != "vote":

@@ -14,9 +14,17 @@ each answer is read in each of these shapes:
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from langgraph.config import get_config
+from langgraph.errors import GraphInterrupt
+from langgraph.runtime import Runtime
+from langgraph.types import interrupt
+
+from mom_council.deliberation.fan_out import superstep_of
 
 ReviewKind = Literal["approve", "edit", "reject", "respond", "comment"]
 """respond: an answer in the action's place; comment: a text that Agent Inbox offers wherever a
@@ -125,3 +133,31 @@ def _restore_type(value: Any, original: Any) -> Any:
         return json.loads(value)
     except ValueError:
         return value
+
+
+_FIRST: OrderedDict[tuple[str, ...], str] = OrderedDict()
+"""By supersteps, the task whose request is shown."""
+_KEPT = 4096
+
+
+def interrupt_in_turn(runtime: Runtime[Any], value: Any) -> Any:
+    """LangGraph's `interrupt`, which on LangGraph's server shows one request at a time.
+
+    Chat clients answer without saying which request they mean, and LangGraph refuses such an
+    answer where several wait. The others of a fan-out ask when the first one is answered. Inside a
+    parent graph, and in Python, all ask at once.
+    """
+    try:
+        return interrupt(value)
+    except GraphInterrupt:
+        info, inner = runtime.execution_info, get_config().get("configurable", {})
+        is_served = "assistant_id" in inner and "run_id" in inner
+        if info is None or not is_served or "|" in info.checkpoint_ns:
+            raise
+        place = (str(inner["run_id"]), *superstep_of(runtime))
+        shown = _FIRST.setdefault(place, info.task_id)
+        if len(_FIRST) > _KEPT:
+            _FIRST.popitem(last=False)
+        if shown == info.task_id:
+            raise
+        raise GraphInterrupt(()) from None

@@ -13,6 +13,7 @@ import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -76,6 +77,8 @@ class ServedGraph(CouncilGraph):
             options["output_keys"] = self.stream_channels_asis
         goes_on = input is None or isinstance(input, Command)
         graph = await (self._graph_at(config) if goes_on else self._graph_of({}))
+        if isinstance(input, Command) and input.resume is not None and config is not None:
+            input = await _addressed(input, graph, config)  # noqa: A001
         async with aclosing(graph.astream(input, config, **options)) as parts:
             async for part in parts:
                 yield part
@@ -120,6 +123,14 @@ class ServedGraph(CouncilGraph):
                 cure="put that council back, or ask anew with an assistant of another one",
             ) from error
         return graph.copy({"checkpointer": self.checkpointer, "store": self.store})
+
+
+async def _addressed(command: Command[Any], graph: CouncilGraph, config: Any) -> Command[Any]:
+    """An answer with the id of the one request that waits, so that nobody else reads it."""
+    waiting = (await graph.aget_state(config)).interrupts
+    if len(waiting) != 1 or (isinstance(command.resume, dict) and waiting[0].id in command.resume):
+        return command
+    return replace(command, resume={waiting[0].id: command.resume})
 
 
 class CouncilStore:

@@ -25,7 +25,7 @@ from mom_council.deliberation.events import read_event
 from mom_council.tests.cli.conftest import trust_file
 from mom_council.tests.dev_server import ASKED, ROOT, Studio, run_studio
 from mom_council.tests.graph.desk import desk, said, seat
-from mom_council.tests.stage import Fault, Stage
+from mom_council.tests.stage import Fault, Reply, Stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -182,6 +182,39 @@ def test_a_threads_question_stays_with_the_council_it_was_put_to(
     # Another question in that thread is the assistant's council's again.
     third: Any = client.runs.wait(thread, plain, input=ASKED)
     assert third["status"]["council"] == "demo"
+
+
+def test_a_chat_client_answers_two_who_ask_for_leave_one_after_the_other(
+    studio: Studio, stage: Stage, tmp_path: Path
+) -> None:
+    for name in ("ada", "boris"):
+        asks = Reply(None, tool_calls=[{"name": "calculator", "args": {"expression": "6*7"}}])
+        stage.model(name, reply=[asks, f"So says {name}."])
+    stage.model("pen", reply="Together: 42.")
+    made = desk(
+        stage, ["Ada", "Boris"], tools={"calculator": {"bundled": "calculator", "approve": True}}
+    )
+    made = made.model_copy(
+        update={
+            "characters": tuple(
+                one.model_copy(update={"tools": ("calculator",)}) for one in made.characters
+            )
+        }
+    )
+    file = tmp_path / "armed.yaml"
+    file.write_text(written(made), "utf-8")
+    client, chosen = studio.client, studio.assistant(council=str(file))
+    thread = client.threads.create()["thread_id"]
+    client.runs.wait(thread, chosen, input=ASKED)
+    for _ in range(2):
+        tasks = client.threads.get_state(thread)["tasks"]
+        [wanted] = [one for task in tasks for one in task["interrupts"]]
+        assert wanted["value"]["action_requests"][0]["args"] == {"expression": "6*7"}
+        result: Any = client.runs.wait(
+            thread, chosen, command={"resume": {"decisions": [{"type": "approve"}]}}
+        )
+    assert result["status"]["spoke"] == ["Ada", "Boris"]
+    assert [len(stage.calls_to(name)) for name in ("ada", "boris", "pen")] == [2, 2, 1]
 
 
 def test_a_question_whose_council_is_gone_is_refused_with_a_cure(

@@ -274,3 +274,26 @@ async def test_a_person_is_drawn_as_a_form_with_a_text(stage: Stage) -> None:
     await graph.ainvoke(Command(resume=decisions(said)), CONFIG, context=context)
     proposals = (await graph.aget_state(CONFIG)).values["proposals"]
     assert "A fish." in [one.text for one in proposals]
+
+
+async def test_on_langgraphs_server_one_request_is_shown_at_a_time(stage: Stage) -> None:
+    seat(stage)
+    for name in ("ada", "boris"):
+        stage.model(name, reply=[calling("pay", amount=7), f"{name} is done."])
+    till = Till()
+    graph = compile_council(armed(stage, ("Ada", "Boris")), InMemorySaver(), tools=till.given)
+
+    def served(run: str) -> Any:
+        return {"configurable": {"thread_id": "t", "assistant_id": "any", "run_id": run}}
+
+    await graph.ainvoke(question(), served("1"))
+    [first] = (await graph.aget_state(CONFIG)).interrupts
+    requests = len(stage.calls)
+    await graph.ainvoke(Command(resume={first.id: decisions(APPROVE)}), served("2"))
+    [second] = (await graph.aget_state(CONFIG)).interrupts
+    assert first.value["speaker"]["name"] != second.value["speaker"]["name"]
+    assert till.paid == [7]
+    result = await graph.ainvoke(Command(resume={second.id: decisions(REJECT)}), served("3"))
+    assert till.paid == [7]
+    assert result["status"].spoke == ("Ada", "Boris", "Clara")
+    assert len(stage.calls) == requests + 2 + 1  # one more each, and the synthesizer
