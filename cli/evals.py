@@ -78,6 +78,9 @@ def evaluate(
     plots: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write plots as SVG files here.")
     ] = None,
+    chart: Annotated[
+        bool, typer.Option("--chart", help="Draw accuracy against cost in the terminal too.")
+    ] = False,
     learn: Annotated[
         bool,
         typer.Option(
@@ -107,7 +110,13 @@ def evaluate(
             _compare_with_member(loaded, cases, judge, against, concurrency, as_json=json)
             return
         how = {"path": out, "scorer": scorer, "samples": samples, "concurrency": concurrency}
-        _write_scorecard(_measure(loaded, cases, learn=learn, **how), plots, as_json=json)
+        card = _measure(loaded, cases, learn=learn, **how)
+        _write_scorecard(card, plots, as_json=json)
+        if chart and not json:
+            from mom_council.evals.reports import as_chart
+            from mom_council.runs.words import inert
+
+            print("\n" + inert(as_chart(card)))
 
 
 def _measure(council: Council, cases: Sequence[Case], *, learn: bool, **how: Any) -> Scorecard:

@@ -1,11 +1,14 @@
-"""A scorecard as Markdown, and as SVG plots: accuracy against cost, calibration, agreement."""
+"""A scorecard as Markdown, as SVG plots, and as a chart for the terminal."""
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
 
 from mom_council.errors import StorageError
 from mom_council.evals.scorecard import Between, Scorecard, System
@@ -169,6 +172,31 @@ def accuracy_against_cost(report: Scorecard) -> str:
         page.bar(cost(one), one.accuracy.low, one.accuracy.high)
         page.dot(cost(one), one.accuracy.value, one.label, big=one.name == "council")
     return page.drawn()
+
+
+def as_chart(report: Scorecard, *, width: int = 78, height: int = 22) -> str:
+    """Accuracy against cost as plain text, for a terminal: a letter for each system.
+
+    Args:
+        report: of an evaluation.
+        width: in characters.
+        height: in lines.
+    """
+    plotext: Any = importlib.import_module("plotext")  # it is loaded where it draws
+    shown = [one for one in report.systems if one.name != "oracle"]
+    priced = all(one.usd for one in shown)
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plotsize(width, height)
+    plotext.title("Accuracy against cost")
+    plotext.xlabel("US cents a question" if priced else "calls a question")
+    plotext.ylabel("accuracy, %")
+    for letter, one in zip(ascii_uppercase, shown, strict=False):
+        cost = 100 * (one.usd or 0.0) if priced else one.calls
+        accuracy = 100 * one.accuracy.value
+        plotext.scatter([cost], [accuracy], marker=letter, label=" ".join(one.label.split()))
+    text: str = plotext.uncolorize(plotext.build())
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def calibration(report: Scorecard) -> str:

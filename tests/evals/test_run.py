@@ -12,7 +12,7 @@ from mom_council.councils.loader import load_council
 from mom_council.errors import StorageError
 from mom_council.evals.cases import Case, read_cases
 from mom_council.evals.journal import COUNCIL, EvalJournal, EvalRow
-from mom_council.evals.reports import as_markdown, write_plots
+from mom_council.evals.reports import as_chart, as_markdown, write_plots
 from mom_council.evals.run import evaluate, play
 from mom_council.evals.scorecard import plurality_of
 from mom_council.evals.scorers import SCORERS, Mark, suits
@@ -117,6 +117,11 @@ async def test_the_report_is_a_table_and_plots(tmp_path: Path):
     assert "plain majority of the members" in told
     assert "expected calibration error" in told
     assert type(found).model_validate_json(found.model_dump_json()) == found
+    chart = as_chart(found)
+    assert "AA the council" in chart
+    assert "cents a question" in chart or "calls a question" in chart
+    assert "\x1b" not in chart
+    assert max(map(len, chart.splitlines())) <= 78
     drawn = write_plots(found, tmp_path / "plots")
     assert [one.stem for one in drawn] == ["accuracy-against-cost", "calibration", "agreement"]
     for one in drawn:
