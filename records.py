@@ -235,7 +235,10 @@ class Annotation(Record):
 
 
 class EqualityJudgement(Record):
-    """What a model judged of two answers that are written differently."""
+    """What a model judged of two answers that are written differently.
+
+    They stand as they are written; of answers without a short form the proposals' ids.
+    """
 
     one: str
     other: str

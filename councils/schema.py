@@ -165,7 +165,7 @@ class Deliberation(Section):
     }
     EXPERT: ClassVar = (
         "minimum grace ballots unsure stop sure waves order likeness topic hears cascade "
-        "escalation ask_doubtful"
+        "escalation ask_doubtful cluster_open"
     )
 
     LEFT_OPEN: ClassVar = ("stop", "order", "weights")
@@ -285,12 +285,23 @@ class Deliberation(Section):
         "of the characters'. Off: they count as different",
     )
 
+    cluster_open: bool = Field(
+        default=False,
+        description="if answers are texts without one short final answer, ask that model which of "
+        "them say the same, so that they count as one. Off: only the same words do",
+    )
+
     @field_validator("waves")
     @classmethod
     def _rise(cls, waves: tuple[int, ...]) -> tuple[int, ...]:
         if any(one < 1 for one in waves) or list(waves) != sorted(set(waves)):
             raise ValueError("must rise, each number counting all who were asked: [3, 5]")
         return waves
+
+    @property
+    def checks_equality(self) -> bool:
+        """Whether a model may be asked which answers mean the same."""
+        return self.ask_doubtful or self.cluster_open
 
     def leaves_open(self, name: str) -> bool:
         """Whether the council's file says nothing of a setting, so that what is known decides."""

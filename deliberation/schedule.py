@@ -19,6 +19,7 @@ from mom_council.deliberation.selectors import (
     proposals_at,
     sort_by_seat,
     tie_order,
+    unclustered_proposals,
     voters_this_round,
     waiting_characters,
 )
@@ -99,7 +100,7 @@ def stops_early(state: CouncilState, council: Council, fresh: Sequence[Proposal]
         return False
     here = proposals_at(state, turn.round, turn.layer)
     spoken = sort_by_seat(as_judged([*here, *fresh], state), state, council)
-    if doubtful_pairs(spoken, state, council):
+    if doubtful_pairs(spoken, state, council) or unclustered_proposals(spoken, state, council):
         return False  # until it is judged whether they mean the same
     answered = {p.character for p in spoken}
     running = [name for name in pending_speakers(state) if name not in answered] if fresh else []

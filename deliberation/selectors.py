@@ -477,6 +477,22 @@ def doubtful_pairs(
     return [pair for pair in pairs if frozenset(pair) not in judged][:_PAIRS]
 
 
+def unclustered_proposals(
+    spoken: Sequence[Proposal], state: Any, council: Council
+) -> list[Proposal]:
+    """All proposals without a short answer, where one was not yet sorted by what it says.
+
+    Empty where the council does not sort them, or where all are the same words.
+    """
+    if not council.deliberation.cluster_open:
+        return []
+    kind = state["annotation"].kind
+    texts = [one for one in spoken if not one.truncated and _own_answer(one, kind).type == "open"]
+    sorted_ids = {id_ for one in state.get("judgements", ()) for id_ in (one.one, one.other)}
+    fresh = any(one.id not in sorted_ids for one in texts)
+    return texts if fresh and len({one.text for one in texts}) > 1 else []
+
+
 def judge_model(council: Council) -> str | None:
     """The key of the model that judges: the annotator's, else the cheapest of the characters'.
 
@@ -509,7 +525,7 @@ def with_judgements(
         return proposals
     first: dict[str, Proposal] = {}
     for proposal in (*spoken, *proposals):
-        first.setdefault(_own_answer(proposal, kind).form or "", proposal)
+        first.setdefault(_name_of_answer(proposal, kind), proposal)
     root: dict[str, str] = {}
     for one in same:
         left, right = (_root(form, root) for form in (one.one, one.other))
@@ -517,7 +533,7 @@ def with_judgements(
             root[right] = left
 
     def as_judged(proposal: Proposal) -> Proposal:
-        form = _own_answer(proposal, kind).form or ""
+        form = _name_of_answer(proposal, kind)
         source = first.get(_root(form, root)) if form in root else None
         return proposal.model_copy(update={"counts_as": source.text}) if source else proposal
 
@@ -528,6 +544,11 @@ def _root(form: str, root: dict[str, str]) -> str:
     while form in root:
         form = root[form]
     return form
+
+
+def _name_of_answer(proposal: Proposal, kind: AnswerKind) -> str:
+    """How judgements name what a proposal answers: its short form, else the proposal."""
+    return _own_answer(proposal, kind).form or proposal.id
 
 
 def _own_answer(proposal: Proposal, kind: AnswerKind) -> Answer:

@@ -139,12 +139,14 @@ def _not_in_use(council: Council) -> dict[str, Any]:
 
     Every setting that a council gains belongs here, or no older journal is gone on with.
     """
-    later = {"unsure": "answer", "ask_doubtful": False}
+    later = {"unsure": "answer", "ask_doubtful": False, "cluster_open": False}
     rules = {name for name, usual in later.items() if getattr(council.deliberation, name) == usual}
-    without_picture = {
-        name: {"price": {"picture"}}
+    models = {
+        name: {
+            **({"files": True} if model.files is None else {}),
+            **({"price": {"picture"}} if model.price and model.price.picture is None else {}),
+        }
         for name, model in council.models.items()
-        if model.price is not None and model.price.picture is None
     }
     budget = {"worst_price"} if council.budget.worst_price is None else set()
-    return {"deliberation": rules, "models": without_picture, "budget": budget}
+    return {"deliberation": rules, "models": models, "budget": budget}

@@ -128,7 +128,7 @@ def _add_nodes(
         graph.add_node(act.__name__, serve(act))
     if council.synthesizer.compare == "model":
         graph.add_node("comparison", serve(comparison))
-    if council.deliberation.ask_doubtful:
+    if council.deliberation.checks_equality:
         graph.add_node("equality_check", serve(equality_check))
     for answers in (equipped, painter):
         graph.add_node(answers.__name__, serve(answers))
@@ -154,7 +154,7 @@ def _add_edges(
     graph.add_edge("seating", "thermal_wait")
     graph.add_conditional_edges("thermal_wait", decide(to_speakers), [*speakers, *voters])
     heard = "quorum"
-    if council.deliberation.ask_doubtful:
+    if council.deliberation.checks_equality:
         heard = "equality_check"
         graph.add_edge("equality_check", "quorum")
     for name in speakers:

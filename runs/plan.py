@@ -125,8 +125,9 @@ class _Planner:
                     read = max(read, len(layer) - 1)
                 name = f"round {round_}" + (f", layer {number}" if len(layers) > 1 else "")
                 yield self.stage(name, [(who.model, _turns(who), read) for who in layer])
-            if rules.ask_doubtful and judge is not None:
-                yield self.stage(f"equality check {round_}", [(judge, len(layers), 2)])
+            if rules.checks_equality and judge is not None:
+                calls = (rules.ask_doubtful + rules.cluster_open) * len(layers)
+                yield self.stage(f"equality check {round_}", [(judge, calls, widest)])
             if METHODS[rules.method].compares_texts and rules.likeness is not None:
                 yield self.stage(f"vectors {round_}", [(rules.likeness.model, 1, widest)])
             if voters and len(council.characters) > 2:

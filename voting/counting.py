@@ -104,7 +104,7 @@ def _kind_of(proposal: Proposal, kind: AnswerKind) -> tuple[str, str]:
         return "broken off", proposal.character
     if is_refusal(proposal.text) or answer_of(proposal, kind).type == "no answer":
         return _SILENT
-    return "words", " ".join(proposal.text.split()).casefold()
+    return "words", " ".join((proposal.counts_as or proposal.text).split()).casefold()
 
 
 def _valid(ballot: Ballot, candidates: Set[str]) -> Ballot:

@@ -156,3 +156,86 @@ def test_the_graph_checks_between_the_characters_and_the_quorum(stage: Stage) ->
     assert ("Ada", "equality_check") in edges
     assert ("equality_check", "quorum") in edges
     assert ("Ada", "quorum") not in edges
+
+
+TEXTS = {
+    "Ada": "Tea. It keeps one awake for longer, and it is gentler on the stomach.",
+    "Boris": "I would drink tea in the morning, because coffee makes many people nervous.",
+    "Clara": "Coffee: it works within minutes, and its smell alone wakes people up.",
+}
+SORTED: dict[str, Any] = {"cluster_open": True, "method": "answers"}
+
+
+def sorting(stage: Stage, groups: str, **changes: Any) -> Any:
+    """A council whose annotator's model sorts open answers."""
+    rules = {**SORTED, **changes.pop("deliberation", {})}
+    made = written(stage, deliberation=rules, annotator={"model": "reader"}, **changes)
+    made["models"]["reader"] = voice(stage, "reader")
+
+    def reads(body: dict[str, Any]) -> str:
+        if sorts(body):
+            return groups
+        return json.dumps({"restated": "Tea or coffee?", "kind": "open"})
+
+    stage.model("reader", reply=reads)
+    return load_council(made)
+
+
+def sorts(body: dict[str, Any]) -> bool:
+    return "Number the groups from 1" in body["messages"][-1]["content"]
+
+
+def sortings(stage: Stage) -> list[dict[str, Any]]:
+    return [call.body for call in stage.calls if sorts(call.body)]
+
+
+async def test_open_answers_that_say_the_same_count_as_one(stage: Stage) -> None:
+    seat(stage, TEXTS)
+    status = (await ask(sorting(stage, '{"groups": [1, 1, 2]}'), "Tea or coffee?"))["status"]
+    (body,) = sortings(stage)
+    assert all(text in body["messages"][-1]["content"] for text in TEXTS.values())
+    assert body["model"] == "reader"
+    assert [one.members for one in status.verdict.options] == [("Ada", "Boris"), ("Clara",)]
+    assert status.verdict.leader == "Ada"
+    assert "found 2 different answers: Ada and Boris; Clara." in " ".join(status.notes)
+    assert status.usage.calls == len(stage.calls)
+
+
+async def test_groups_that_cannot_be_read_leave_texts_different(stage: Stage) -> None:
+    for reply in ("two groups", '{"groups": [1, 1]}', '{"groups": [true, 1, 2]}'):
+        stage.clear()
+        seat(stage, TEXTS)
+        status = (await ask(sorting(stage, reply), "Tea or coffee?"))["status"]
+        assert len(status.verdict.options) == 3
+        assert "was not judged" in " ".join(status.notes)
+
+
+async def test_texts_are_sorted_once_a_round_and_the_same_words_never(stage: Stage) -> None:
+    seat(stage, TEXTS)
+    twice = {"rounds": {"min": 2, "max": 2}}
+    await ask(sorting(stage, '{"groups": [1, 1, 2]}', deliberation=twice), "Tea or coffee?")
+    assert len(sortings(stage)) == 2
+    stage.clear()
+    seat(stage, dict.fromkeys(TEXTS, TEXTS["Ada"]))
+    status = (await ask(sorting(stage, '{"groups": [1, 2]}'), "Tea or coffee?"))["status"]
+    assert sortings(stage) == []
+    assert status.verdict.options[0].members == ("Ada", "Boris", "Clara")
+
+
+async def test_a_lossless_stop_waits_until_texts_are_sorted(stage: Stage) -> None:
+    seat(stage, TEXTS)
+    rules = {"stop": "lossless", "waves": [2, 3]}
+    council = sorting(stage, '{"groups": [1, 1]}', deliberation=rules)
+    status = (await ask(council, "Tea or coffee?"))["status"]
+    assert status.verdict.options[0].members == ("Ada", "Boris")
+    assert status.verdict.spared == 1
+    assert not stage.calls_to("clara")
+
+
+async def test_short_answers_and_texts_are_judged_apart(stage: Stage) -> None:
+    seat(stage, {**ANSWERS, "Clara": TEXTS["Clara"] + " " + TEXTS["Ada"]})
+    made = council(stage, deliberation={"cluster_open": True})
+    status = (await ask(made, "Who found radium?"))["status"]
+    assert len(judged(stage)) == 1
+    assert sortings(stage) == []  # one text alone
+    assert status.verdict.options[0].members == ("Ada", "Boris")
