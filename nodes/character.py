@@ -34,7 +34,6 @@ from mom_council.models.resolved import resolve_character
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools
 from mom_council.prompts import render
-from mom_council.prompts.answer_line import answer_line
 from mom_council.records import AbsenceReason, Proposal, Segment
 from mom_council.voting.methods import METHODS
 from mom_council.voting.reading import stated_confidence
@@ -145,7 +144,6 @@ def _messages(
         own=own,
         round=turn.round,
         layer=turn.layer,
-        answer_line=answer_line(conversation.question_text(state)),
         method=council.deliberation.method,
         method_instruction=METHODS[council.deliberation.method].character_instruction,
     )

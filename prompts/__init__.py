@@ -168,6 +168,7 @@ def _jinja(*, own: bool) -> ImmutableSandboxedEnvironment:
     )
     environment.filters["fenced"] = _fenced
     environment.filters["one_line"] = one_line
+    environment.filters["answer_line"] = _answer_line
     environment.filters["restated"] = restated
     # Templates of one's own, written before there were fences.
     environment.filters["within"] = lambda text, tag: without_marks(text)
@@ -290,6 +291,13 @@ def code_of(*quoted: object, secret: bytes | None = None) -> str:
     return hmac.new(
         secret or _secret(os.environ.get(paths.VARIABLE, "")), text, hashlib.sha256
     ).hexdigest()[:_LENGTH]
+
+
+def _answer_line(question: str) -> str:
+    """How the line of a final answer looks in the language of a question."""
+    from mom_council.prompts.answer_line import answer_line  # small models are not asked for one
+
+    return answer_line(question.text if isinstance(question, TextWithMaterial) else question)
 
 
 class TextWithMaterial(str):
