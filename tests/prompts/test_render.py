@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import mom_council
 from mom_council.errors import CouncilError
 from mom_council.prompts import STYLES, render
+from mom_council.prompts.answer_line import answer_line
 from mom_council.tests.graph.desk import ask, desk, said, seat, texts
 from mom_council.tests.stage import Stage
 from mom_council.voting.ballots import Candidate, prompt_values
@@ -90,7 +91,9 @@ def test_whatever_is_asked_stands_in_the_prompt_as_it_is(
     text = f"x{text}{HOSTILE if evil else ''}x"
     prompt = render(node, style=style, **_values(text, text)[node])
     assert text in prompt.user
-    assert prompt.system == render(node, style=style, **_values()[node]).system
+    # The question chooses one of twelve fixed lines (`Antwort: ...`), and nothing else.
+    system = prompt.system.replace(answer_line(text), answer_line("Why?"))
+    assert system == render(node, style=style, **_values()[node]).system
 
 
 async def test_a_hostile_question_is_sent_as_it_is(stage: Stage) -> None:
