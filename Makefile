@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-wires test-newest test-oldest check lint types contracts soak bench budgets kills picture screenshot recording house layout constraints package supply clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-clients test-wires test-newest test-oldest check lint types contracts soak bench budgets kills picture screenshot recording house layout constraints package supply clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,16 @@ endef
 
 test-heavy: .venv/.heavy  ## run the tests that need torch, diffusers or ray, or that kill runs (KILLS=20, RACES=6)
 	$(TEST) -m "heavy and not live"
+
+test-clients: .clients/.installed  ## drive real clients (Claude Code, Codex, opencode, ...); make the table in docs/clients.md
+	MOM_WRITE_CLIENTS=1 .venv/bin/python -m pytest -p no:cacheprovider tests/clients
+
+.clients/.installed: .venv/.developing
+	npm install --prefix .clients --no-fund --no-audit --loglevel=error @anthropic-ai/claude-code @openai/codex opencode-ai
+	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .clients/python
+	.venv/bin/uv pip install --quiet --python .clients/python/bin/python \
+		litellm instructor 'pydantic-ai-slim[openai]' openai-agents llama-index-llms-openai-like
+	touch $@
 
 check: lint types contracts  ## lint, types and import contracts
 

@@ -22,7 +22,12 @@ LONGEST_TOOL_NAME = 64
 _NOT_IN_TOOL_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _DATA_ADDRESS = re.compile(r"\s*data:\s*([^,;]+)((?:;[^,;]*)*),", re.IGNORECASE)
 _WEB_ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
-_OUR_OWN = frozenset({"annotations", "id", "index", "logprobs", "object", "status"})
+_OUR_OWN = frozenset(
+    {
+        *("annotations", "id", "index", "logprobs", "object", "status"),
+        *("reasoning_content", "summary", "encrypted_content", "thinking", "signature"),
+    }
+)
 """Fields of our answers which clients send back with them; nobody is told that they are unused."""
 
 

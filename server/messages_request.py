@@ -224,7 +224,14 @@ class CountRequest(RequestBody):
         head: list[Message] = []
         if system:
             head.append(InstructionMessage(role="system", content=system))
-        return [*head, *(said for turn in self.messages for said in _messages(turn))]
+        for message in (said for turn in self.messages for said in _messages(turn)):
+            before = head[-1] if head else None
+            if isinstance(before, ToolResultMessage) and _is_beside(message):
+                words = f"{before.content}\n\n{_words_of(message)}"
+                head[-1] = before.model_copy(update={"content": words})
+            else:
+                head.append(message)
+        return head
 
 
 class MessagesRequest(CountRequest):
@@ -290,15 +297,28 @@ def _messages(turn: AnthropicMessage) -> list[Message]:
     said: list[Any] = [*_visible_parts(blocks)]
     messages: list[Message] = [_result(block) for block in results]
     if results:
-        beside = [part for part in said if isinstance(part, Text) and _is_reminder(part)]
+        beside: list[Any] = [part for part in said if isinstance(part, Text) and _is_reminder(part)]
         said = [part for part in said if part not in beside]
         if beside:
-            last = messages[-1]
-            words = "\n\n".join((str(last.content), *(part.text for part in beside)))
-            messages[-1] = last.model_copy(update={"content": words})
+            messages.append(UserMessage(role="user", content=beside))
     if said or not results:
         messages.append(UserMessage(role="user", content=said or ""))
     return messages
+
+
+def _is_beside(message: Message) -> bool:
+    """Whether a message belongs to the results before it: it is no new question of a person."""
+    if isinstance(message, InstructionMessage):
+        return True
+    if not isinstance(message, UserMessage) or isinstance(message.content, str):
+        return False
+    return all(isinstance(part, Text) and _is_reminder(part) for part in message.content)
+
+
+def _words_of(message: Message) -> str:
+    content = message.content or ""
+    parts = [content] if isinstance(content, str) else [str(part.text) for part in content]  # type: ignore[union-attr]
+    return "\n\n".join(parts)
 
 
 def _is_reminder(part: Text) -> bool:

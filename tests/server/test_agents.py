@@ -134,3 +134,32 @@ def test_a_long_loop_asks_the_synthesizer_alone(stage: Stage, serve: Serve) -> N
     assert [one["tool_call_id"] for one in sent if one["role"] == "tool"] == [
         one["tool_call_id"] for one in messages[:-1] if one["role"] == "tool"
     ]
+
+
+REMINDER = {"type": "text", "text": "<system-reminder>Keep a list.</system-reminder>"}
+
+
+@pytest.mark.parametrize("role", ["user", "system"])
+def test_a_reminder_of_claude_code_is_no_new_question(
+    stage: Stage, serve: Serve, role: str
+) -> None:
+    seat(stage)
+    stage.model("pen", reply=[reads(0), "Done."])
+    served = serve(desk(stage))
+    tool = {"name": "read", "input_schema": {"type": "object"}}
+    messages: list[Any] = [{"role": "user", "content": "Repair it."}]
+    body = {"model": "desk", "max_tokens": 99, "tools": [tool], "messages": messages}
+    first = served.post(body, "/v1/messages").json()
+    messages += [
+        {"role": "assistant", "content": first["content"]},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "call_0", "content": "text of 0"}],
+        },
+        {"role": role, "content": [REMINDER]},
+    ]
+    assert served.post(body, "/v1/messages").json()["content"][-1]["text"] == "Done."
+    assert len(stage.calls_to("ada")) == 2, "the council spoke once"
+    last = stage.calls_to("pen")[-1].body["messages"][-1]
+    assert last["role"] == "tool"
+    assert "Keep a list." in last["content"]
