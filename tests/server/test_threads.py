@@ -156,3 +156,27 @@ def test_a_person_of_the_council_is_absent_over_http(stage: Stage, serve: Serve)
     report = answer.json()["council"]
     assert report["spoke"] == ["Ada", "Boris"]
     assert "Clara" in {one["character"] for one in report["absent"]}
+
+
+def test_a_thread_whose_values_are_damaged_is_an_error_in_one_line_and_others_go_on(
+    stage: Stage, serve: Serve, tmp_path: Path
+) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    seat(stage)
+    file = tmp_path / "kept.db"
+    served = serve(desk(stage), database=str(file))
+    for thread in ("hurt", "sound"):
+        assert served.post(ask("Which?"), headers={"X-Thread-Id": thread}).status_code == 200
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute(
+            "UPDATE checkpoints SET checkpoint = substr(checkpoint, 1, 20) WHERE thread_id = 'hurt'"
+        )
+    answer = served.post(ask("And?"), headers={"X-Thread-Id": "hurt"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (500, "storage_failed")
+    assert "thread 'hurt'" in error["message"]
+    assert "mom storage check" in error["message"]
+    assert "\n" not in error["message"]
+    assert served.post(ask("And?"), headers={"X-Thread-Id": "sound"}).status_code == 200

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,14 +15,17 @@ from streamlit.testing.v1 import AppTest
 
 from mom_council import paths
 from mom_council.councils.schema import Council
+from mom_council.graph.council import compile_council
 from mom_council.models import thermal
 from mom_council.models.thermal import HeatReading
+from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.tests.graph.desk import desk, seat, voice
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.ui.conftest import READER
 from mom_council.ui import session
 from mom_council.ui.answer import segments_of
 from mom_council.ui.jobs import Job
+from mom_council.ui.page_store import PageStore
 
 pytestmark = pytest.mark.slow
 
@@ -275,3 +281,24 @@ def test_thumbs_stay_with_the_answer(chat: Chat, stage: Stage) -> None:
     page.feedback[0].set_value(1).run()
     assert not page.exception
     assert list(session.page_state().store.thumbs("t").values()) == ["up"]
+
+
+async def _talk_in(thread: str, council: Council) -> None:
+    async with open_checkpointer() as saver:
+        graph = compile_council(council, saver)
+        question = {"messages": [{"role": "user", "content": "Which pet?"}]}
+        await graph.ainvoke(question, {"configurable": {"thread_id": thread}})
+
+
+def test_a_thread_whose_values_are_damaged_is_told_in_one_line(stage: Stage, chat: Chat) -> None:
+    seat(stage)
+    council = desk(stage)
+    asyncio.run(_talk_in("hurt", council))
+    PageStore().put("hurt", reader=READER, title="Which pet?", council="")
+    with closing(sqlite3.connect(paths.state_db())) as db, db:
+        db.execute("UPDATE checkpoints SET checkpoint = substr(checkpoint, 1, 20)")
+    page = chat(council, thread="hurt")
+    assert not page.exception
+    [error] = page.error
+    assert "hurt" in error.value
+    assert "mom storage check" in error.value

@@ -6,7 +6,7 @@ import streamlit as st
 
 from mom_council.councils.schema import Council
 from mom_council.councils.trust import UntrustedError
-from mom_council.errors import ConsentError, MixtureError
+from mom_council.errors import ConsentError, DamagedValueError, MixtureError
 from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import floorplan, safe, session, words
@@ -70,9 +70,12 @@ def page() -> None:
     if thread is None:
         draw_suggestions(council)
     else:
-        _draw_thread(thread, council, job)
-        draw_open_answer()
-        draw_debate()
+        try:
+            _draw_thread(thread, council, job)
+            draw_open_answer()
+            draw_debate()
+        except DamagedValueError as error:
+            st.error(safe.inline(words.sentence(str(error))))
     state = f"{job.state}-{job.began}" if job else ""
     focus(thread or "", state)
 
