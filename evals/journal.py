@@ -139,7 +139,12 @@ def _not_in_use(council: Council) -> dict[str, Any]:
 
     Every setting that a council gains belongs here, or no older journal is gone on with.
     """
-    later = {"unsure": "answer", "ask_doubtful": False, "cluster_open": False}
+    later = {
+        "unsure": "answer",
+        "ask_doubtful": False,
+        "cluster_open": False,
+        "escalation": "reads",
+    }
     rules = {name for name, usual in later.items() if getattr(council.deliberation, name) == usual}
     models = {
         name: {
