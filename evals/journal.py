@@ -154,4 +154,6 @@ def _not_in_use(council: Council) -> dict[str, Any]:
         for name, model in council.models.items()
     }
     budget = {"worst_price"} if council.budget.worst_price is None else set()
-    return {"deliberation": rules, "models": models, "budget": budget}
+    usual = type(council.synthesizer).model_fields["after_tools"].default
+    after = {"after_tools"} if council.synthesizer.after_tools == usual else set()
+    return {"deliberation": rules, "models": models, "budget": budget, "synthesizer": after}
