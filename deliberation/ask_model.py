@@ -40,6 +40,7 @@ from mom_council.errors import CouncilError, ModelError, ModelUnavailableError, 
 from mom_council.models.journal import open_record
 from mom_council.models.prices import charge_to, count_requests, take_counted
 from mom_council.models.resolved import ResolvedModel
+from mom_council.models.retry import Listener, Wait, listening
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition, ToolResult
 from mom_council.models.tools.tool_loop import (
@@ -49,7 +50,6 @@ from mom_council.models.tools.tool_loop import (
     speak_with_tools,
 )
 from mom_council.models.tools.toolset import CallerTools, open_toolset
-from mom_council.models.waiting import Listener, Wait, listening
 from mom_council.prompts import Prompt, tries_to_act
 from mom_council.records import Absence, AbsenceReason, Note, Segment, Usage
 from mom_council.redaction import redact

@@ -28,8 +28,8 @@ from mom_council.deliberation.state import CouncilState
 from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import announce_calls
 from mom_council.models.resolved import resolve_model
+from mom_council.models.retry import OwnTime, listening
 from mom_council.models.thermal import ThermalReport, cool_down
-from mom_council.models.waiting import OwnTime, listening
 from mom_council.records import Note
 
 

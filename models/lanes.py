@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mom_council.models import memory
 from mom_council.models.planner import LoadPlan, loads_as_they_come, plan, to_leave
 from mom_council.models.resolved import LaneSettings, ModelInstance, ResolvedModel
-from mom_council.models.waiting import Wait, wait_teller
+from mom_council.models.retry import Wait, wait_teller
 from mom_council.vendors.profile import ANSWER_BOUNDS
 
 if TYPE_CHECKING:

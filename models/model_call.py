@@ -24,7 +24,14 @@ from mom_council.models.lanes import Lane, SentRequest, estimate_tokens
 from mom_council.models.prices import Meter, charged_account, count_request
 from mom_council.models.registry import open_model
 from mom_council.models.resolved import ResolvedModel
-from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
+from mom_council.models.retry import (
+    Failure,
+    Wait,
+    breaker_of,
+    read_failure,
+    retry_delay,
+    wait_teller,
+)
 from mom_council.models.stream_parser import (
     Finish,
     ListenerError,
@@ -32,7 +39,6 @@ from mom_council.models.stream_parser import (
     message_as_chunk,
 )
 from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition, ToolOffer
-from mom_council.models.waiting import Wait, wait_teller
 from mom_council.records import Attempt, Note, Usage
 from mom_council.redaction import redact
 from mom_council.seams.clients import is_followed

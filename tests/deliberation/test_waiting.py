@@ -13,7 +13,7 @@ from mom_council.deliberation.events import Event, ModelAsked, Speaker, Waited
 from mom_council.deliberation.fan_out import Race, TooLate
 from mom_council.models.lanes import Lane, RateWindow
 from mom_council.models.resolved import ModelInstance
-from mom_council.models.waiting import Wait, listening, wait_teller
+from mom_council.models.retry import Wait, listening, wait_teller
 from mom_council.runs.follow import RunView
 from mom_council.runs.words import held_back, ordinal, wait_in_words
 from mom_council.tests.graph.desk import desk, seat, told
