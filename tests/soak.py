@@ -216,6 +216,7 @@ def main() -> None:
             f"| {made['questions']:,} | {made['calls']:,} | {made['unanswered']:,} | 0 "
             f"| {before.memory:.0f} to {after.memory:.0f} MB | {before.files} to {after.files} "
             f"| {before.sockets} to {after.sockets} | {before.tasks} to {after.tasks} |",
+            f"{made['calls']:,} calls",
         )
 
 

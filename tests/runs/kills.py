@@ -319,7 +319,7 @@ def _wait_for_call(stage: Stage, calls: int, process: Any) -> None:
 
 
 def _judge(stage: Stage, kind: str, result: Path, killed: dict[float, float], seen: Kills) -> None:
-    """Look what was paid; `killed` says of each kill how late it came, as the machine stood still."""
+    """Look what was paid; `killed` holds when each kill came, and how late that was."""
     told, calls = json.loads(result.read_text()), stage.calls
     seen.questions += 1
     seen.kills += len(killed)
@@ -416,7 +416,10 @@ def main() -> None:
     if given.write:
         from mom_council.tests.reliability import write_section
 
-        write_section("kills", "Kills and two writers", f"{PROMISE}\n\n{text}")
+        kills = sum(one.kills for one in found.values())
+        lost = sum(len(one.wrong) + one.paid_twice for one in found.values()) + len(faults)
+        tried = f"{kills} kills, {given.races} races"
+        write_section("kills", "Kills and two writers", f"{PROMISE}\n\n{text}", tried, lost)
 
 
 def in_a_table(found: dict[str, Kills], races: int, faults: list[str]) -> str:

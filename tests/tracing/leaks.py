@@ -259,8 +259,10 @@ def main() -> None:
     from mom_council.tests.reliability import write_section
 
     rows = ["| setting | bytes searched | places | leaks |", "| --- | ---: | ---: | ---: |"]
+    searched = leaked = 0
     for scenario in SCENARIOS:
         faults, places = faults_of(scenario)
+        searched, leaked = searched + places.size, leaked + len(faults)
         rows.append(f"| {scenario[0]} | {places.size:,} | {len(places.all)} | {len(faults)} |")
         print(rows[-1], *faults, sep="\n", flush=True)
     text = (
@@ -269,7 +271,8 @@ def main() -> None:
         "base64, as hex, as a thought, a refusal, an error); every byte that left or stayed is "
         "searched for the keys in five forms, and for a word of the question."
     )
-    write_section("leaks", "Secrets and switches", "\n".join([text, "", *rows]))
+    tried = f"{len(SCENARIOS)} settings, {searched:,} bytes"
+    write_section("leaks", "Secrets and switches", "\n".join([text, "", *rows]), tried, leaked)
 
 
 if __name__ == "__main__":
