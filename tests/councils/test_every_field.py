@@ -230,6 +230,10 @@ ROWS: dict[str, Row] = {
 }
 
 SHOWN_ELSEWHERE = {
+    "Deliberation.cluster_open": "tests/nodes/test_equality_check.py::"
+    "test_open_answers_that_say_the_same_count_as_one",
+    "Synthesizer.after_tools": "tests/server/test_agents.py::"
+    "test_a_council_may_want_to_speak_each_time",
     "Council.description": "tests/councils/test_every_field.py::test_a_description_is_listed",
     "Council.lanes": "tests/models/test_lanes.py::test_models_that_fit_together_are_asked_together",
     "Council.thermal": "tests/nodes/test_thermal_wait.py::"

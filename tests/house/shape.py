@@ -23,6 +23,8 @@ PROVIDERS = "models/providers/"
 METHODS = "voting/methods/"
 _TABLES = frozenset({"METHODS", "VENDORS"})
 """The tables of methods and vendors themselves: to look a name up in them is right anywhere."""
+HTTP_METHOD = "request.method"
+"""GET, POST, DELETE: the one method that is none of voting."""
 LONGEST = 60
 """Lines of a function."""
 _PUBLIC_DESPITE_UNDERSCORE = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit"})
@@ -132,7 +134,7 @@ def _compares_with_constant(node: ast.Compare, names: set[str]) -> bool:
 
 def _last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
-        return node.attr
+        return "" if ast.unparse(node) == HTTP_METHOD else node.attr
     return node.id if isinstance(node, ast.Name) else ""
 
 
