@@ -400,7 +400,7 @@ def test_loading_a_model_takes_its_time_once_and_the_longest_unused_leaves() -> 
             stage.model(name, load_seconds=0.1)
         client = ollama_sdk(stage)
         took = [client.generate(name, "go").load_duration or 0 for name in "aabac"]
-        assert [round(nanoseconds / 1e9, 1) for nanoseconds in took] == [0.1, 0, 0.1, 0, 0.1]
+        assert [nanoseconds >= 1e8 for nanoseconds in took] == [True, False, True, False, True]
         assert [load.model for load in stage.loads] == ["a:latest", "b:latest", "c:latest"]
         assert stage.loads[-1].evicted == ("b:latest",)
         assert {one.model for one in client.ps().models} == {"a:latest", "c:latest"}
