@@ -154,7 +154,7 @@ def _ended_with(values: Mapping[str, Any], answer: str) -> bool:
 async def delete_thread(
     saver: BaseCheckpointSaver[Any], thread_id: str, *, unless_used_since: datetime | None = None
 ) -> bool:
-    """Forget a thread for good, with the pictures drawn in it; False where there is none.
+    """Forget a thread for good, with its pictures and the page's copy; False where there is none.
 
     Args:
         saver: where it is kept.
@@ -183,7 +183,15 @@ async def delete_thread(
                 if isinstance(message, AIMessage):
                     await asyncio.to_thread(delete_pictures, message.content)
         await saver.adelete_thread(thread_id)
+        await asyncio.to_thread(_forget_on_page, thread_id)
     return True
+
+
+def _forget_on_page(thread_id: str) -> None:
+    """Delete what the page keeps of a thread: its title, its text for searches, its thumbs."""
+    from mom_council.runs.page_store import PageStore
+
+    PageStore().forget(thread_id)
 
 
 async def _rows(saver: Any, limit: int) -> Sequence[tuple[str, int, str, str]]:

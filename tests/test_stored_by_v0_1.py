@@ -43,6 +43,7 @@ from mom_council.evals.run import evaluate
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger
 from mom_council.models.resolved import member_models
+from mom_council.runs.page_store import PageStore
 from mom_council.runs.threads import delete_thread, list_threads, show_thread
 from mom_council.tests.graph.desk import (
     proposals,
@@ -53,7 +54,6 @@ from mom_council.tests.graph.desk import (
 )
 from mom_council.tests.stage import Fault, Reply, Stage
 from mom_council.tracing.store import TraceStore
-from mom_council.ui.page_store import PageStore
 
 STORED = Path(__file__).parent / "fixtures" / "v0_1"
 PORT = "127.0.0.1:9/"

@@ -23,9 +23,9 @@ from mom_council.errors import StorageError
 from mom_council.evals.journal import EvalJournal
 from mom_council.models.cache import CacheFile, TamperedError
 from mom_council.models.ledger import Ledger
+from mom_council.runs.page_store import PageStore
 from mom_council.runs.threads import list_threads
 from mom_council.tracing.store import TraceStore
-from mom_council.ui.page_store import PageStore
 
 V0_1 = Path(__file__).parent / "fixtures" / "v0_1"
 

@@ -19,6 +19,7 @@ from mom_council.errors import MixtureError, StorageError
 from mom_council.evals.fitting import rate
 from mom_council.models.capabilities import can_see
 from mom_council.models.images import MOST, PictureError, data_urls, picture_block, pictures_in
+from mom_council.runs.page_store import Thumb
 from mom_council.runs.threads import read_values
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import frame, safe, session, words
@@ -34,7 +35,6 @@ from mom_council.ui.history import (
     repeat_question,
     view_of,
 )
-from mom_council.ui.page_store import Thumb
 
 PAST = 10
 """Turns that are drawn at once; earlier ones come by a button."""

@@ -13,10 +13,10 @@ import streamlit as st
 from mom_council.councils.loader import load_council
 from mom_council.councils.refusals import Path
 from mom_council.errors import MixtureError
+from mom_council.runs.page_store import PageStore
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import session
 from mom_council.ui.draft import Draft, check, draft_of, read_draft, text_of
-from mom_council.ui.page_store import PageStore
 from mom_council.ui.safe import inert
 
 _KEY = "editing"

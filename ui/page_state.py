@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from mom_council.errors import MixtureError
 from mom_council.models.clients import background_loop
 from mom_council.runs.ask import open_runs
+from mom_council.runs.page_store import PageStore
 from mom_council.ui.jobs import Jobs
-from mom_council.ui.page_store import PageStore
 from mom_council.vendors import VENDORS
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import streamlit as st
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.extensions.loaded import ExtensionInfo, extensions_of
+from mom_council.runs.page_store import LONGEST_TITLE, ListedThread
 from mom_council.runs.threads import delete_thread, show_thread
 from mom_council.ui import safe, session
 from mom_council.ui.history import text_of
-from mom_council.ui.page_store import LONGEST_TITLE, ListedThread
 from mom_council.ui.safe import inert
 from mom_council.voting.methods import METHODS, describe_methods
 

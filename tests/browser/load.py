@@ -20,12 +20,12 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from mom_council.councils.loader import load_council, to_yaml
 from mom_council.runs.checkpoints import open_checkpointer
+from mom_council.runs.page_store import PageStore
 from mom_council.tests.browser.conftest import CHROMIUM, FLAGS, Server, Tab
 from mom_council.tests.graph.desk import PERSONAS, character, written
 from mom_council.tests.stage import Stage
 from mom_council.ui import session
 from mom_council.ui.history import copy_conversation
-from mom_council.ui.page_store import PageStore
 
 NAMES = ("Ada", "Boris", "Clara", "Dmitri", "Elena", "Farid", "Gita", "Hugo")
 TEXT = " ".join(f"word{number}" for number in range(2000))

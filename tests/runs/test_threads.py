@@ -14,6 +14,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 
 from mom_council.errors import StorageError
 from mom_council.runs.checkpoints import open_checkpointer
+from mom_council.runs.page_store import PageStore
 from mom_council.runs.threads import delete_thread, list_threads, show_thread, valid_thread
 from mom_council.tests.graph.long_talk import long_talk
 
@@ -136,11 +137,18 @@ async def test_a_deleted_thread_is_gone_and_the_others_stay(url: str) -> None:
         assert await show_thread(saver, "drop") is None
 
 
-async def test_the_words_of_a_deleted_thread_are_not_left_in_the_files(tmp_path: Path) -> None:
+async def test_the_words_of_a_deleted_thread_are_not_left_in_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path))
+    page = PageStore()
+    page.put("a", reader="ann", title="quixotry", council="demo")
+    page.keep_text("a", "What is quixotry?")
     async with open_checkpointer(str(tmp_path / "threads.db")) as saver:
         graph = long_talk().compile(checkpointer=saver)
         await graph.ainvoke(asks("quixotry"), config("a"))  # short: stored as it is
         await delete_thread(saver, "a")
+        assert page.find("a") is None
         left = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert b"quixotry" not in left
 

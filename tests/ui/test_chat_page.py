@@ -19,13 +19,13 @@ from mom_council.graph.council import compile_council
 from mom_council.models import thermal
 from mom_council.models.thermal import HeatReading
 from mom_council.runs.checkpoints import open_checkpointer
+from mom_council.runs.page_store import PageStore
 from mom_council.tests.graph.desk import desk, seat, voice
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.ui.conftest import READER
 from mom_council.ui import session
 from mom_council.ui.answer import segments_of
 from mom_council.ui.jobs import Job
-from mom_council.ui.page_store import PageStore
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from mom_council.councils.schema import Price
+from mom_council.runs.page_store import PageStore
 from mom_council.tracing.store import PromptMessage, Span, TraceStore, TraceSummary, TraceView
-from mom_council.ui.page_store import PageStore
 from mom_council.ui.trace_views import (
     TraceSearch,
     bars,

@@ -8,6 +8,7 @@ from mom_council.councils.schema import Council
 from mom_council.councils.trust import UntrustedError
 from mom_council.errors import ConsentError, DamagedValueError, MixtureError
 from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
+from mom_council.runs.page_store import Thumb
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import floorplan, safe, session, words
 from mom_council.ui.answer import draw_label
@@ -42,7 +43,6 @@ from mom_council.ui.council_panel import (
 from mom_council.ui.frame import LONGEST, focus
 from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
-from mom_council.ui.page_store import Thumb
 from mom_council.ui.sidebar import draw_settings, draw_threads
 
 EVERY = 0.25

@@ -19,6 +19,7 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import MixtureError
 from mom_council.graph.council import compile_synthesizer
 from mom_council.records import AnswerKind, Ballot, Option, Proposal, Status, Verdict
+from mom_council.runs.page_store import ListedThread
 from mom_council.runs.threads import read_values
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import frame, safe, session
@@ -26,7 +27,6 @@ from mom_council.ui.council_panel import draw_ballots
 from mom_council.ui.history import PastTurn, read_conversation, replace_answer
 from mom_council.ui.jobs import BusyError
 from mom_council.ui.page_state import BackgroundCall, start_call
-from mom_council.ui.page_store import ListedThread
 from mom_council.ui.safe import inert, one_line
 from mom_council.voting.methods import METHODS
 from mom_council.voting.revote import Revote, revote

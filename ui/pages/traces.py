@@ -11,9 +11,9 @@ from mom_council.councils import loader as saved
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.councils.schema import Price
 from mom_council.errors import MixtureError
+from mom_council.runs.page_store import PageStore
 from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
 from mom_council.ui import session, trace_views
-from mom_council.ui.page_store import PageStore
 from mom_council.ui.safe import inert, one_line
 from mom_council.ui.trace_views import Inside, TraceSearch, councils, inside, matching
 

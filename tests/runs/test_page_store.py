@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mom_council.errors import StorageError
-from mom_council.ui.page_store import PageStore
+from mom_council.runs.page_store import PageStore
 
 
 @pytest.fixture

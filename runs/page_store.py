@@ -98,8 +98,11 @@ class PageStore:
                 db.execute("UPDATE threads SET title = ? WHERE id = ?", (title, thread))
 
     def forget(self, thread: str) -> None:
-        """Take a thread and its thumbs off the list."""
+        """Take a thread, its text and its thumbs off the list; no file is made for it."""
+        if not ((self._folder or paths.data_dir()) / FILE).exists():
+            return
         with self._open() as db:
+            db.execute("PRAGMA secure_delete = ON")  # no word of it stays in a free page
             db.execute("DELETE FROM threads WHERE id = ?", (thread,))
             db.execute("DELETE FROM thumbs WHERE thread = ?", (thread,))
             db.execute("DELETE FROM texts WHERE thread = ?", (thread,))
