@@ -144,7 +144,7 @@ async def run(
         repeats = await server.repeats()
         repeat = await repeats.claim(question.repeat)
         if repeat.answer is not None:
-            followed = _pieces(server, question, repeat.answer, StopFilter(question.form.stop))
+            followed = _stored(server, question, repeat)
         else:
             followed = repeats.follow(repeat, lambda: _run(server, question, watch))
     async with aclosing(followed) as parts:
@@ -207,8 +207,9 @@ async def _run(
     async with aclosing(_pieces(server, question, answered, stops)) as parts:
         async for part in parts:
             if isinstance(part, WholeAnswer):
-                await _keep_for_repeat(server, question, part)
-                yield replace(part, thoughts=thinking.text)
+                outcome = replace(part, thoughts=thinking.text)
+                await _keep_for_repeat(server, question, outcome)
+                yield outcome
             else:
                 yield part
 
@@ -223,7 +224,23 @@ async def _keep_for_repeat(
     # A picture is put into the text each time.
     text = answered.text if answered.pictures else outcome.text
     given = answered.model_copy(update={"text": text})
-    await (await server.repeats()).keep(question.repeat, given)
+    await (await server.repeats()).keep(question.repeat, given, outcome.thoughts)
+
+
+async def _stored(
+    server: ServerState, question: ServedQuestion, repeat: RepeatableRequest
+) -> AsyncGenerator[Piece, None]:
+    """The answer that was given to the same request before, with the thoughts before it."""
+    assert repeat.answer is not None  # noqa: S101 - who calls this has looked
+    if repeat.thoughts:
+        yield Thought(repeat.thoughts, is_early=False)
+    stops = StopFilter(question.form.stop)
+    async with aclosing(_pieces(server, question, repeat.answer, stops)) as parts:
+        async for part in parts:
+            if isinstance(part, WholeAnswer):
+                yield replace(part, thoughts=repeat.thoughts)
+            else:
+                yield part
 
 
 async def _charged_events(

@@ -96,7 +96,8 @@ class MessageBuilder:
         visitor: Visitor,
     ) -> None:
         self._server, self._question, self._body, self._visitor = server, question, body, visitor
-        self._id = f"msg_{secrets.token_hex(12)}"
+        repeat = question.repeat
+        self._id = f"msg_{repeat.id[:24] if repeat else secrets.token_hex(12)}"
         self._block = -1
         self._open = ""
         """The kind of the block that is being written."""

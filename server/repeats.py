@@ -35,13 +35,14 @@ _SWEEP = 3600.0
 
 REQUESTS = (
     "CREATE TABLE IF NOT EXISTS mom_requests (request TEXT PRIMARY KEY, body TEXT NOT NULL, "
-    "thread TEXT NOT NULL, created BIGINT NOT NULL, answer TEXT)"
+    "thread TEXT NOT NULL, created BIGINT NOT NULL, answer TEXT, thoughts TEXT)"
 )
 _CLAIM = (
-    "INSERT INTO mom_requests VALUES (?, ?, ?, ?, NULL) ON CONFLICT (request) "
-    "DO UPDATE SET body = mom_requests.body RETURNING body, created, answer"
+    "INSERT INTO mom_requests (request, body, thread, created) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (request) DO UPDATE SET body = mom_requests.body "
+    "RETURNING body, created, answer, thoughts"
 )
-_KEEP_ANSWER = "UPDATE mom_requests SET answer = ? WHERE request = ?"
+_KEEP_ANSWER = "UPDATE mom_requests SET answer = ?, thoughts = ? WHERE request = ?"
 _FORGET = "DELETE FROM mom_requests WHERE created < ? RETURNING thread"
 _OWN_THREADS = "~request/"
 
@@ -62,6 +63,8 @@ class RepeatableRequest:
     """Epoch seconds of the first time."""
     answer: Answered | None = None
     """What came of it."""
+    thoughts: str = ""
+    """What its client was told of how the council came to it."""
 
     def choice(self, number: int) -> RepeatableRequest:
         """The part of the request that is one of several choices."""
@@ -197,7 +200,7 @@ class Repeats:
         """
         await self._forget_old_ones()
         values = (request.id, request.body, request.thread, int(time.time()))
-        [(body, created, answer)] = await self._tables.run(_CLAIM, values)
+        [(body, created, answer, thoughts)] = await self._tables.run(_CLAIM, values)
         if body != request.body:
             raise Refusal(
                 422,
@@ -207,11 +210,11 @@ class Repeats:
                 headers={"x-should-retry": "false"},
             )
         given = None if answer is None else Answered.model_validate_json(answer)
-        return replace(request, created=created, answer=given)
+        return replace(request, created=created, answer=given, thoughts=thoughts or "")
 
-    async def keep(self, request: RepeatableRequest, answer: Answered) -> None:
-        """Write the answer of a request down."""
-        await self._tables.run(_KEEP_ANSWER, (answer.model_dump_json(), request.id))
+    async def keep(self, request: RepeatableRequest, answer: Answered, thoughts: str) -> None:
+        """Write down the answer of a request, and what its client was told before it."""
+        await self._tables.run(_KEEP_ANSWER, (answer.model_dump_json(), thoughts, request.id))
 
     async def follow(
         self, request: RepeatableRequest, begin: Callable[[], AsyncGenerator[P, None]]

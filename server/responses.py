@@ -113,7 +113,7 @@ class ResponseBuilder:
         self._id, self._message = f"resp_{name}", f"msg_{name}"
         self._created = repeat.created if repeat else int(time.time())
         self._number = 0
-        self._thought = f"rs_{secrets.token_hex(16)}"
+        self._thought = f"rs_{name}"
         self._thoughts = ""
         self._has_thought = False
         self._place: dict[str, Any] = {

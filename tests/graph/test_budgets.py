@@ -67,7 +67,9 @@ def test_every_request_leaves_through_the_gate() -> None:
         "compat/multi_model.py",
         "deliberation/people.py",
         "graph/compiled.py",
+        "graph/served.py",
         "runs/follow.py",
+        "seams/langgraph.py",
         "ui/pages/revote.py",
     }
     assert "metered_request" in (ROOT / "models/painting.py").read_text("utf-8")
