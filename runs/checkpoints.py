@@ -322,16 +322,32 @@ async def _open_sqlite(path: Path, busy_seconds: float) -> AsyncIterator[BaseChe
             await conn.execute("PRAGMA synchronous = NORMAL")
             [[version]] = await conn.execute_fetchall("PRAGMA user_version")
             refuse_newer(saver.place, version, LAYOUT_VERSION)
+            await _write_ahead(conn, busy_seconds)
             await saver.setup()
-            if version < LAYOUT_VERSION:
-                await conn.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
             # A file that another program holds is found out now, before a model was paid.
             await conn.execute("BEGIN IMMEDIATE")
-            await conn.rollback()
+            if version < LAYOUT_VERSION:
+                await conn.execute(f"PRAGMA user_version = {LAYOUT_VERSION}")
+            await conn.commit()
         try:
             yield saver
         finally:
             await saver.commits.drain()
+
+
+async def _write_ahead(conn: aiosqlite.Connection, busy_seconds: float) -> None:
+    """Have the file write ahead; SQLite itself does not wait while others read it meanwhile."""
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            await conn.execute_fetchall("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.01)
+        else:
+            return
 
 
 def _make_private(path: Path) -> None:

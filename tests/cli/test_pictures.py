@@ -79,7 +79,7 @@ def test_a_file_that_nobody_reads_is_named(
     asked = mom("ask", "What is in it?", "--file", str(tmp_path / "a.pdf"), "-c", seeing, "--json")
     assert asked.code == 0
     assert any("a.pdf" in note for note in asked.object["status"]["notes"])
-    assert "nobody here can read it" in said(stage.calls_to("ada")[0].body)
+    assert "you cannot read it" in said(stage.calls_to("ada")[0].body)
 
 
 def test_a_file_that_is_not_there_is_refused(mom: Mom, stage: Stage, seeing: str) -> None:
