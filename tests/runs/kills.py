@@ -26,6 +26,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -273,7 +274,14 @@ class Forks:
     def start(self, act: Callable[..., None], *arguments: Any) -> Any:
         """Begin a process that does this."""
         process = self._context.Process(target=act, args=arguments, daemon=True)
-        process.start()
+        # What runs as the main program here (after a test of a page, Streamlit's script) is not
+        # run again there.
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = main
         return process
 
 
