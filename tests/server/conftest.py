@@ -8,6 +8,7 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -31,9 +32,18 @@ class Served:
 
     url: str
     server: ServerState
-    openai: OpenAI
-    """The official client, which does not ask twice."""
     http: httpx.Client
+
+    @cached_property
+    def openai(self) -> OpenAI:
+        """The official client, which does not ask twice; making one reads all certificates."""
+        return OpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0, timeout=30)
+
+    def close(self) -> None:
+        """Close what was opened to the server."""
+        self.http.close()
+        if "openai" in self.__dict__:
+            self.openai.close()
 
     def post(self, body: Any, path: str = "/v1/chat/completions", **how: Any) -> httpx.Response:
         """One request by hand."""
@@ -107,11 +117,9 @@ def served(
     server, uvicorn = found
     try:
         url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        with (
-            OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, timeout=30) as client,
-            httpx.Client(timeout=30, trust_env=False, verify=False) as http,
-        ):
-            yield Served(url, server, client, http)
+        http = httpx.Client(timeout=30, trust_env=False, verify=False)
+        with contextlib.closing(Served(url, server, http)) as one:
+            yield one
     finally:
         uvicorn.should_exit = True
         thread.join(30)
