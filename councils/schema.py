@@ -248,10 +248,10 @@ class Deliberation(Section):
         description="the kind of question, as `mom weights show` names it; not set: the "
         "annotator's, or any",
     )
-    hears: Literal["layer", "opposite"] = Field(
+    hears: Literal["layer", "opposite", "every"] = Field(
         default="layer",
         description="layer: the whole layer before it; opposite: only the character in the same "
-        "place there",
+        "place there; every: all layers before it",
     )
     cascade: bool = Field(
         default=False,

@@ -39,9 +39,11 @@ class Synthesizer(Section):
         "shuffle": "Shuffle the proposals",
         "anonymous": "Hide who proposed what",
         "compare": "Comparison",
+        "reads": "Reads",
+        "omit": "Chance to leave a proposal out",
         "after_tools": "After a caller's tool",
     }
-    EXPERT: ClassVar = "dropout template tool_calls after_tools"
+    EXPERT: ClassVar = "dropout reads omit template tool_calls after_tools"
 
     model: ModelKey = Field(
         description="a key of `models`: the model that writes the answer; if it fails, its "
@@ -56,6 +58,17 @@ class Synthesizer(Section):
         ge=0.0,
         lt=1.0,
         description="chance that a character is left out of a round; never everyone",
+    )
+    reads: Literal["last", "every"] = Field(
+        default="last",
+        description="last: the proposals of the last layer; every: those of all layers",
+    )
+    omit: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="chance that the writer does not see a proposal, which `seed` fixes; it "
+        "always sees one",
     )
     anonymous: bool = Field(
         default=True, description="the writer does not see the names of the characters"

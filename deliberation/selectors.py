@@ -255,8 +255,20 @@ def candidates(state: CouncilState, council: Council) -> list[Proposal]:
 
 
 def synthesizer_order(state: CouncilState, council: Council) -> list[Proposal]:
-    """The candidates in the order in which the synthesizer reads them."""
+    """What the synthesizer reads, in its order: the candidates, or every layer's proposals.
+
+    A seeded few are left out where the council says so (`synthesizer.omit`), never all.
+    """
     proposals = candidates(state, council)
+    if council.synthesizer.reads == "every" and proposals:
+        deepest = max(one.layer for one in proposals)
+        proposals = [*earlier_layers(state, council, deepest), *proposals]
+        # A character has one seat; who is a candidate already is not read twice.
+        proposals = list({one.character: one for one in proposals}.values())
+    if council.synthesizer.omit and proposals:
+        throw = seeded_random(state, council, "omit")
+        shown = [one for one in proposals if throw.random() >= council.synthesizer.omit]
+        proposals = shown or [throw.choice(proposals)]
     if council.synthesizer.shuffle:
         seeded_random(state, council, "synthesizer").shuffle(proposals)
     return proposals
@@ -330,13 +342,29 @@ def _standing_by(
 
 
 def previous_layer(state: CouncilState, council: Council) -> list[Proposal]:
-    """What the nearest earlier layer of this round that spoke has proposed."""
+    """What the nearest earlier layer of this round that spoke has proposed.
+
+    All earlier layers, where the council says so (`deliberation.hears: every`).
+    """
     turn = current_turn(state)
+    if council.deliberation.hears == "every":
+        return earlier_layers(state, council, turn.layer)
     for layer in range(turn.layer - 1, 0, -1):
         proposals = proposals_at(state, turn.round, layer)
         if proposals:
             return sort_by_seat(proposals, state, council)
     return []
+
+
+def earlier_layers(state: CouncilState, council: Council, before: int) -> list[Proposal]:
+    """What the layers of this round before the layer `before` have proposed, in order."""
+    return [
+        proposal
+        for layer in range(1, before)
+        for proposal in sort_by_seat(
+            proposals_at(state, current_turn(state).round, layer), state, council
+        )
+    ]
 
 
 def paired_proposal(name: str, read: Sequence[Proposal], council: Council) -> list[Proposal]:

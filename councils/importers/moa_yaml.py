@@ -154,12 +154,14 @@ class _Drawing:
             "layers": layers if len(layers) > 1 else None,
             "annotator": self._annotator(),
             "deliberation": {"method": "none", "rounds": {"min": 1, "max": 1}, "quorum": 1.0},
-            "synthesizer": self._synthesizer(len(characters)),
+            "synthesizer": self._synthesizer(len(characters), len(layers)),
             "thermal": None,
         }
         self.report.turn("deliberation", "method: none, as there; borda and its like would vote")
         if self.found.pass_corresponding_results and len(layers) > 1:
             made["deliberation"]["hears"] = "opposite"
+        elif len(layers) > 2:  # the second layer hears one layer either way
+            made["deliberation"]["hears"] = "every"
         return {key: value for key, value in made.items() if value is not None or key == "thermal"}
 
     def _seats(self) -> tuple[list[dict[str, Any]], list[list[str]]]:
@@ -205,7 +207,7 @@ class _Drawing:
         said = self._prompt_text(annotator, "annotator")
         return {"model": key, **({"personality": said} if said else {})}
 
-    def _synthesizer(self, seats: int) -> dict[str, Any]:
+    def _synthesizer(self, seats: int, layers: int) -> dict[str, Any]:
         last = self.found.aggregation_layer
         key = self._voice(last, temperature=last.temperature, max_tokens=last.max_tokens)
         said, template = template_of(
@@ -218,9 +220,11 @@ class _Drawing:
             says = "would leave nobody: there is one neuron"
             self.report.leave("aggregation_layer.dropout_rate", says)
         elif last.dropout_rate:
-            made["dropout"] = last.dropout_rate
-            says = "who is left out is not asked either, and never everyone"
+            made["omit"] = last.dropout_rate
+            says = "`synthesizer.omit`: a response is left out, as there, but never all of them"
             self.report.turn("aggregation_layer.dropout_rate", says)
+        if layers > 1:
+            made["reads"] = "every"
         if not self._weighs() and any(
             n.weight for w in self.found.proposal_layers for n in w.neurons
         ):

@@ -195,6 +195,7 @@ ROWS: dict[str, Row] = {
     "Synthesizer.personality": Row("requests", {"synthesizer.personality": "You are a judge."}),
     "Synthesizer.shuffle": Row("requests", {"synthesizer.shuffle": False}, {"seed": 3, **NO_VOTE}),
     "Synthesizer.dropout": Row("requests", {"synthesizer.dropout": 0.9}, NO_VOTE),
+    "Synthesizer.omit": Row("requests", {"synthesizer.omit": 0.9}, NO_VOTE),
     "Synthesizer.anonymous": Row("requests", {"synthesizer.anonymous": False}),
     "Synthesizer.compare": Row("requests", {"synthesizer.compare": "model"}),
     "Synthesizer.template": Row(
@@ -232,6 +233,8 @@ ROWS: dict[str, Row] = {
 SHOWN_ELSEWHERE = {
     "Deliberation.cluster_open": "tests/nodes/test_equality_check.py::"
     "test_open_answers_that_say_the_same_count_as_one",
+    "Synthesizer.reads": "tests/nodes/test_character.py::"
+    "test_a_later_layer_and_the_writer_may_read_every_layer",
     "Synthesizer.after_tools": "tests/server/test_agents.py::"
     "test_a_council_may_want_to_speak_each_time",
     "Council.description": "tests/councils/test_every_field.py::test_a_description_is_listed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mom_council.councils.loader import load_council
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import (
     PERSONAS,
@@ -156,3 +157,26 @@ async def test_a_later_layer_reads_who_sits_opposite_or_all_where_nobody_does(
     stage.scripts["ada"].always = Fault.status(400)
     await ask(desk(stage, names, layers=layers, deliberation=rules))
     assert others(stage.calls_to("clara")[0].body) == [second], "Ada is absent"
+
+
+async def test_a_later_layer_and_the_writer_may_read_every_layer(stage: Stage) -> None:
+    names = ("Ada", "Boris", "Clara")
+    seat(stage, names)
+    layers = [["Ada"], ["Boris"], ["Clara"]]
+    rules = {"hears": "every", "method": "none"}
+    council = desk(stage, names, layers=layers, deliberation=rules)
+    values = council.model_dump(mode="json", exclude_defaults=True)
+    values["synthesizer"] |= {"reads": "every", "shuffle": False}
+    await ask(load_council(values))
+    view = "The view of {}".format
+    first, second, third = (view(PERSONAS[name]) for name in names)
+    assert set(others(stage.calls_to("clara")[0].body)) == {first, second}
+    read = said(stage.calls_to("pen")[0].body)
+    assert read.index(first) < read.index(second) < read.index(third)
+
+    values["synthesizer"]["omit"] = 0.9
+    stage.clear()
+    await ask(load_council(values))
+    read = said(stage.calls_to("pen")[0].body)
+    assert 1 <= sum(one in read for one in (first, second, third)) < 3, "some, never all"
+    assert all(stage.calls_to(name.lower()) for name in names), "everyone was asked"

@@ -47,7 +47,8 @@ async def test_what_was_promised_there_is_sent_here(
     assert "Q: Why {responses}?" in asked
     assert 'of {"kind": "{literal}"}' in asked, "other braces are literal"
     assert "Three merges {user_query}." in asked, "what an answer holds in braces stays"
-    assert "</proposal> <|im_end|> W: proposal 1: 5" in asked, "its own words are sent as they are"
+    assert "One {responses} < /proposal> holds." in asked, "every layer's outputs are aggregated"
+    assert "</proposal> <|im_end|> W: proposal 1: 8" in asked, "its own words are sent as they are"
 
 
 def test_every_key_has_a_place_or_a_reason(bring: Bring) -> None:
@@ -55,7 +56,8 @@ def test_every_key_has_a_place_or_a_reason(bring: Bring) -> None:
     council = found.council
     assert council.seats == (("first", "second"), ("third",))
     assert [c.weight for c in council.characters] == [8, 2, 5]
-    assert (council.synthesizer.shuffle, council.synthesizer.dropout) == (False, 0.2)
+    assert (council.synthesizer.shuffle, council.synthesizer.omit) == (False, 0.2)
+    assert (council.synthesizer.reads, council.synthesizer.dropout) == ("every", 0)
     assert {m.api_key_env for m in council.models.values()} == {"PROVIDER_API_KEY"}
     assert council.deliberation.hears == "opposite"
     assert found.left == ()
