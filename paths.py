@@ -7,6 +7,7 @@ What the user writes (the table of prices) is looked for where `MOM_CONFIG_DIR` 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -113,12 +114,18 @@ def _place(
         # A relative XDG folder is void by its specification; platformdirs takes it as it is.
         if (folder := Path(env.get(shared, ""))).is_absolute():
             return folder / FOLDER
-        found = usual(FOLDER, appauthor=False)
+        found = _usual(usual, env.get("HOME"))
         return found if found.is_absolute() else Path.home() / at_home / FOLDER
     except RuntimeError:
         raise StorageError(
             "the home folder cannot be found", cure=f"set {variable} to a folder, written in full"
         ) from None
+
+
+@functools.lru_cache(maxsize=8)
+def _usual(usual: Callable[..., Path], home: str | None) -> Path:
+    """The system's own place; asked for at every call of a model, and it does not change."""
+    return usual(FOLDER, appauthor=False)
 
 
 def _unusable(folder: Path, reason: str) -> StorageError:

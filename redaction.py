@@ -295,23 +295,26 @@ class Redactor:
     def __init__(self, names: Collection[str] = (), *, shapes: bool = True) -> None:
         values = _secret_values(names) if shapes else _own_keys()
         self._known = _written_forms(frozenset(values))
-        self._shapes = _SEARCHED if shapes else ()
+        self._shapes = shapes
 
     def text(self, text: str) -> str:
         """The text without any key."""
+        if len(text) < _SHORTEST_USED:
+            return text
         for form in self._known:
             if form in text:
                 text = text.replace(form, REDACTED)
-        lowered = text.lower() if self._shapes else ""
-        for shape in self._shapes:
-            if any(hint in lowered for hint in shape.hints):
-                text = shape.pattern.sub(_without_key, text)
+        if self._shapes:
+            # Names, labels and kinds come again and again.
+            return _without_shapes(text) if len(text) > _LABEL else _label_without_shapes(text)
         return text
 
     def tree(self, value: Any, depth: int = 0) -> Any:
         """A copy of a tree of mappings and lists, without any key."""
         if isinstance(value, str):
             return self.text(value)
+        if value is None or isinstance(value, int | float):
+            return value
         if isinstance(value, Mapping | list | tuple | set | frozenset):
             if depth >= _DEEPEST:
                 return "..."
@@ -353,6 +356,24 @@ class StreamRedactor:
         """What was held back: no key, for it ends there."""
         held, self._held = self._held, ""
         return held
+
+
+_LABEL = 48
+"""Characters of a text that is looked up rather than searched again."""
+
+
+def _without_shapes(text: str) -> str:
+    """The text without what is written like a vendor's key."""
+    lowered = text.lower()
+    for shape in _SEARCHED:
+        for hint in shape.hints:
+            if hint in lowered:
+                text = shape.pattern.sub(_without_key, text)
+                break
+    return text
+
+
+_label_without_shapes = lru_cache(maxsize=4096)(_without_shapes)
 
 
 def _begun(form: str, text: str) -> int:
@@ -506,6 +527,7 @@ def _is_random(text: str) -> bool:
     return len(text) >= 16 and not re.search(r"\s", text) and any(c.isdigit() for c in text)
 
 
+@lru_cache(maxsize=4096)
 def names_a_secret(key: str) -> bool:
     """Whether `key` says that its value is a secret: `api_key`, `token`, `Authorization`, ..."""
     words = [word.lower() for word in _WORDS.findall(key)] or [""]

@@ -25,6 +25,7 @@ from mom_council.records import (
     Verdict,
 )
 from mom_council.redaction import Redactor, redact_known
+from mom_council.seams.langgraph import has_stream_reader
 
 
 class Speaker(Record):
@@ -236,6 +237,8 @@ def emit(runtime: Runtime[Any], event: Record) -> None:
 
     A model's own words may speak of keys: of those, only the keys that are ours are taken out.
     """
+    if not has_stream_reader(runtime):
+        return
     redactor = Redactor(shapes=not isinstance(event, _MODELS_WORDS))
     runtime.stream_writer(redactor.tree(event.model_dump(mode="json")))
 
@@ -269,6 +272,7 @@ class TokenBatcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runtime = runtime
+        self._has_reader = has_stream_reader(runtime)
         self._speaker = speaker.model_dump(mode="json")
         self._clock = clock
         self._held: list[str] = []
@@ -287,6 +291,9 @@ class TokenBatcher:
     def close(self) -> None:
         """Tell what has been held back."""
         if not self._held:
+            return
+        if not self._has_reader:
+            self._held.clear()
             return
         self._runtime.stream_writer(
             {

@@ -39,6 +39,9 @@ from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
     after_quorum,
+    after_seating,
+    is_idle,
+    skip_idle,
     to_speakers,
 )
 from mom_council.models.clients import run_in_background_loop
@@ -59,7 +62,7 @@ from mom_council.nodes.synthesizer import synthesizer
 from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
 from mom_council.redaction import remember_variables
-from mom_council.seams.langgraph import as_edge, as_node
+from mom_council.seams.langgraph import OpenEnds, as_edge, as_node
 from mom_council.tracing.langsmith import tracers_of
 
 if TYPE_CHECKING:
@@ -112,7 +115,7 @@ def build_graph(
         output_schema=CouncilOutput,
     )
     _add_nodes(graph, council, tools, partial(_serve, ruled=ruled, hooks=hooks))
-    _add_edges(graph, council, partial(_decide, ruled=ruled))
+    _add_edges(graph, council, partial(_decide, ruled=ruled), skips=hooks is None)
     return graph
 
 
@@ -139,19 +142,40 @@ def _add_nodes(
 
 
 def _add_edges(
-    graph: CouncilBuilder, council: Council, decide: Callable[..., Runnable[Any, Any]]
+    graph: CouncilBuilder,
+    council: Council,
+    decide: Callable[..., Runnable[Any, Any]],
+    *,
+    skips: bool,
 ) -> None:
+    """Join the nodes.
+
+    Args:
+        graph: that has them.
+        council: whose.
+        decide: makes an edge of a decision.
+        skips: whether a node that would do nothing costs no superstep: the edge before it leads to
+            whatever comes after it. It is drawn all the same. Not where extensions are called
+            around each node.
+    """
+    ends = OpenEnds if skips else lambda named: named
+    skip: Callable[[Decide], Decide] = skip_idle if skips else lambda decision: decision
     speakers = [c.name for c in council.characters]
     voters = [voter_node(name) for name in voters_of(council)]
 
     graph.add_edge(START, "classifier")
     graph.add_conditional_edges(
-        "classifier", decide(after_classifier), ["painter", "image_reader", "annotator"]
+        "classifier",
+        decide(skip(after_classifier)),
+        ends(["painter", "image_reader", "annotator"]),
     )
     graph.add_edge("image_reader", "annotator")
     graph.add_edge("painter", END)
     graph.add_edge("annotator", "seating")
-    graph.add_edge("seating", "thermal_wait")
+    if skips and is_idle("thermal_wait", council):
+        graph.add_conditional_edges("seating", decide(skip(after_seating)), ends(["thermal_wait"]))
+    else:
+        graph.add_edge("seating", "thermal_wait")
     graph.add_conditional_edges("thermal_wait", decide(to_speakers), [*speakers, *voters])
     heard = "quorum"
     if council.deliberation.checks_equality:
@@ -160,7 +184,7 @@ def _add_edges(
     for name in speakers:
         graph.add_edge(name, heard)
     after_layer = ["seating", "consensus", *(["thermal_wait"] if voters else [])]
-    graph.add_conditional_edges("quorum", decide(after_quorum), after_layer)
+    graph.add_conditional_edges("quorum", decide(skip(after_quorum)), ends(after_layer))
     for name in voters:
         graph.add_edge(name, "consensus")
     last = "synthesizer"
@@ -170,7 +194,7 @@ def _add_edges(
     after_count: dict[Hashable, str] = {"seating": "seating", "synthesizer": last}
     if voters and asks_ballots_in_waves(council):
         after_count["thermal_wait"] = "thermal_wait"
-    graph.add_conditional_edges("consensus", decide(after_consensus), after_count)
+    graph.add_conditional_edges("consensus", decide(skip(after_consensus)), ends(after_count))
     graph.add_edge("synthesizer", END)
 
 

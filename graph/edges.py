@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Literal
 
 from mom_council.councils.schema import Council, voter_node
@@ -61,3 +63,36 @@ def after_consensus(
     if needs_more_ballots(state, council):
         return "thermal_wait"
     return "seating" if state["verdicts"][-1].stop_reason is None else "synthesizer"
+
+
+def after_seating(state: CouncilState, council: Council) -> Literal["thermal_wait"]:
+    """The hardware cools before anybody speaks."""
+    return "thermal_wait"
+
+
+def is_idle(node: str, council: Council) -> bool:
+    """Whether a node would do nothing under the council's rules."""
+    if node == "annotator":
+        return council.annotator is None
+    if node == "thermal_wait":
+        has_lanes = any(model.lane is not None for model in council.models.values())
+        return council.thermal is None and not has_lanes
+    return False
+
+
+_Decision = Callable[[CouncilState, Council], str | list[str]]
+
+
+def skip_idle(decision: _Decision) -> _Decision:
+    """The same decision, but past nodes that would do nothing: a superstep costs milliseconds."""
+
+    @wraps(decision)
+    def past_idle(state: CouncilState, council: Council) -> str | list[str]:
+        chosen = decision(state, council)
+        if chosen == "annotator" and is_idle("annotator", council):
+            return "seating"
+        if chosen == "thermal_wait" and is_idle("thermal_wait", council):
+            return to_speakers(state, council)
+        return chosen
+
+    return past_idle

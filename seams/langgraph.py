@@ -6,11 +6,13 @@ behaviour, and says which one broke.
 
     resumes_another         whether a run was resumed for another node's sake
     has_checkpointer        whether the run in which a node runs keeps its state
+    OpenEnds                an edge that leads to more nodes than are drawn
     as_node, as_edge        nodes and edges that serve synchronous and asynchronous callers
     ForkableGraph           a compiled graph whose every checkpoint can be forked
     RecordList, RecordValue channels of records, also where plain values come in
     register_records        the types of ours that every saver may read
     read_overwrite          what an `Overwrite` holds, in each of its forms
+    has_stream_reader       whether anybody reads what a node writes into the run's stream
     place_of                the checkpoint at which a node runs, and what is written beside it
     TASK_CHANNEL            under which the result of a task of a node stands there
     messages_delta_reducer  the reducer that gives delta messages stable ids
@@ -23,7 +25,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -70,6 +72,7 @@ __all__ = [
     "TASK_CHANNEL",
     "CheckpointPlace",
     "ForkableGraph",
+    "OpenEnds",
     "PackedSerializer",
     "RecordList",
     "RecordValue",
@@ -77,6 +80,7 @@ __all__ = [
     "as_edge",
     "as_node",
     "has_checkpointer",
+    "has_stream_reader",
     "merge_records",
     "messages_delta_reducer",
     "place_of",
@@ -169,6 +173,16 @@ def has_checkpointer() -> bool:
     return get_config().get("configurable", {}).get(CONFIG_KEY_CHECKPOINTER) is not None
 
 
+def has_stream_reader(runtime: Runtime[Any]) -> bool:
+    """Whether anybody reads what this run writes into its custom stream.
+
+    Where nobody does, LangGraph hands over a function that is empty: it looks at nothing beyond its
+    argument, and so can do nothing.
+    """
+    code = getattr(runtime.stream_writer, "__code__", None)
+    return code is None or bool(code.co_names or code.co_freevars)
+
+
 def place_of(runtime: Runtime[Any]) -> CheckpointPlace | None:
     """Where the node that runs now stands; None where its run keeps nothing."""
     config, info = get_config(), runtime.execution_info
@@ -219,6 +233,20 @@ def as_edge(decide: Callable[[Any, Any], Any], *, name: str) -> RunnableCallable
         return run_sync(state, config)
 
     return RunnableCallable(run_sync, run, name=name, trace=False)
+
+
+class OpenEnds(dict[Hashable, str]):
+    """Where a conditional edge leads: what stands in it is drawn, any other node is allowed."""
+
+    def __init__(self, ends: Mapping[Hashable, str] | Iterable[str]) -> None:
+        super().__init__(ends if isinstance(ends, Mapping) else {name: name for name in ends})
+
+    def copy(self) -> OpenEnds:
+        """LangGraph takes a copy."""
+        return OpenEnds(self)
+
+    def __missing__(self, name: Hashable) -> str:
+        return str(name)
 
 
 class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):

@@ -30,6 +30,7 @@ from mom_council.seams.langgraph import (
     as_edge,
     as_node,
     has_checkpointer,
+    has_stream_reader,
     messages_delta_reducer,
     place_of,
     read_overwrite,
@@ -52,6 +53,31 @@ def joined(old: list[Any], new: list[Any]) -> list[Any]:
 class State(TypedDict, total=False):
     notes: Annotated[list[Note], joined]
     seen: bool
+
+
+async def test_whether_a_run_is_read_is_seen_by_the_writer_it_hands_over() -> None:
+    seen: list[bool] = []
+
+    def look(_: State, runtime: Runtime[Any]) -> dict[str, Any]:
+        seen.append(has_stream_reader(runtime))
+        runtime.stream_writer("heard")
+        return {"seen": True}
+
+    built = StateGraph(State)
+    built.add_node("look", look)
+    built.add_edge(START, "look")
+    inner = built.compile()
+    await inner.ainvoke({})
+    inner.invoke({})
+    assert seen == [False, False]
+    assert [part async for part in inner.astream({}, stream_mode="custom")] == ["heard"]
+    assert [*inner.stream({}, stream_mode="custom")] == ["heard"]
+    outer = StateGraph(State)
+    outer.add_node("inner", inner)
+    outer.add_edge(START, "inner")
+    parts = outer.compile().astream({}, stream_mode="custom", subgraphs=True)
+    assert [part async for _, part in parts] == ["heard"]
+    assert seen[2:] == [True, True, True]
 
 
 def graph(*, stop: bool = False) -> StateGraph[Any, Any, Any, Any]:

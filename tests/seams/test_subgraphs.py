@@ -173,7 +173,7 @@ async def test_a_stream_of_updates_shows_what_each_node_wrote(stage: Stage) -> N
         wrote = await updates_of(graph)
         assert {node for node, updates in wrote.items() if not all(updates)} == set()
         assert wrote["quorum"] == [{"step": "3 answered, 1 must"}]
-        assert wrote["thermal_wait"][0] == {"step": "no limit of temperature"}
+        assert not {"annotator", "thermal_wait"} & wrote.keys()  # they have nothing to do
         [spoken] = wrote["Ada"]
         assert [one.character for one in spoken["proposals"]] == ["Ada"]
         assert [one.voter for one in wrote["Ada votes"][0]["ballots"]] == ["Ada"]
