@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import shlex
 import sys
@@ -120,6 +121,7 @@ class Session:
         except BaseException:
             self.__exit__(None, None, None)
             raise
+        gc.freeze()  # what has been imported stays: no collection needs to walk through it
         return self
 
     def __exit__(

@@ -226,7 +226,7 @@ class LoopResources:
         if self._sessions is None:
             from mom_council.models.wire import Sessions
 
-            self._sessions = Sessions(tls())
+            self._sessions = Sessions(tls)
         return self._sessions
 
     async def open(self) -> None:

@@ -104,20 +104,24 @@ def needs_no_proxy(url: str) -> bool:
 class Sessions:
     """One aiohttp session for an event loop, opened by the first request."""
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        """By whether it goes through a proxy."""
+        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
+        """By whether it goes through a proxy, and whether it is encrypted."""
 
     def get(self, url: str) -> aiohttp.ClientSession:
         """The session for an address, opened where there is none."""
         import aiohttp
 
         by_proxy = not needs_no_proxy(url) and bool(getproxies())
-        session = self._sessions.get(by_proxy)
+        # Making TLS's context takes 20 ms and more, and a model on this machine needs none.
+        is_encrypted = by_proxy or not url.lower().startswith("http:")
+        kind = (by_proxy, is_encrypted)
+        session = self._sessions.get(kind)
         if session is None or session.closed:
-            connector = aiohttp.TCPConnector(limit=0, ssl=self._tls, keepalive_timeout=KEEP_ALIVE)
-            session = self._sessions[by_proxy] = aiohttp.ClientSession(
+            tls = self._tls() if is_encrypted else True
+            connector = aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=KEEP_ALIVE)
+            session = self._sessions[kind] = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,

@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Literal
 
 from mom_council.records import Ballot
 from mom_council.voting.candidates import OUT_OF, SCORE_WORD, UNIT, CandidateMatcher
+from mom_council.voting.reading.text import lazy_pattern
 
 # A decimal comma is read where a scale or a unit follows; else `8,5` may be two numbers.
 _SCALE = rf"\s*(?P<scale>{OUT_OF})\s*(?P<of>\d{{1,4}})(?![\w%]|[.,/]\d)"
@@ -37,14 +38,14 @@ _LINK = (
     r"получает|заслуживает|得|给|給|は|に|는|은|को|"
     r":|=|\||->|→|–|—|-|\()\s*)+[*_`]*"
 )
-_STATED = re.compile(
+_STATED = lazy_pattern(
     rf"(?:(?<!\w){SCORE_WORD}[*_`\"']*\s*(?:(?:is|of|:|=|would be|ist|est|es|é|è|为|は)\s*)*"
     r"[*_`\"']*|"
     rf"\b(?:vote|ballot)s?\b[*_`\"']*\s*(?:is|of|:|=|would be)*\s*[*_`\"']*|"
     rf"\b(?:give|rate|score|award)\s+(?:it|this|that|the \w+)?\s*(?:an?\s+)?[*_`]*){_POINTS}",
     re.IGNORECASE,
 )
-_ANY_POINTS = re.compile(_POINTS)
+_ANY_POINTS = lazy_pattern(_POINTS)
 
 
 def read_scores(text: str, matcher: CandidateMatcher) -> dict[str, float]:

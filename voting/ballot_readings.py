@@ -31,6 +31,7 @@ from mom_council.voting.candidates import (
     place_of,
 )
 from mom_council.voting.reading.latex import boxed
+from mom_council.voting.reading.text import lazy_pattern
 
 _STEP = (
     r"\s*(?:>+|≻|»|→|->|(?:,\s*)?\b(?:then|dann|puis|ensuite|luego|después|depois|poi|затем|потом)\b|"
@@ -38,14 +39,14 @@ _STEP = (
     r"其次|然后|然後|次に|다음)\s*"
 )
 _COMMA = r"\s*(?:,|;|、)\s*(?:and\s+|then\s+|und\s+|et\s+|y\s+|e\s+)?"
-_RANKING = re.compile(
+_RANKING = lazy_pattern(
     r"(?:\b(?:rank(?:ing|ings|ed)?|order|ballot|vote|preference|rangfolge|reihenfolge|rangliste|"
     r"classement|clasificación|ranking|orden|classificação|ordem|classifica|ordine|рейтинг|порядок)s?\b"
     r"|排名|排序|順位|ランキング|순위|क्रम|रैंकिंग|الترتيب)[^:\n]{0,40}[:=]\s*[*_`]*",
     re.IGNORECASE,
 )
 _MARKER = r"(?:[.):=|]|-(?=\s)|→)"
-_BACKWARDS = re.compile(
+_BACKWARDS = lazy_pattern(
     r"\b(?:worst|weakest|least|lowest|last)\b[^.\n]{0,20}?(?:\bto\b|→|->|\bfirst\b|-to-)|\bascending\b|"
     r"\b(?:1|one)\s*(?:=|is|means|being|for)\s*(?:the\s+)?(?:worst|lowest|weakest|last)|"
     r"\b[2-9]\s*(?:=|is|means|being|for)\s*(?:the\s+)?(?:best|highest|strongest|top)|"
@@ -54,7 +55,7 @@ _BACKWARDS = re.compile(
     re.IGNORECASE,
 )
 """Orders that begin with the worst."""
-_APPROVED = re.compile(
+_APPROVED = lazy_pattern(
     r"(?<!not )(?<!dis)(?:\b(?:approv(?:e|ed|es|al|als)|accept(?:ed|able|s)?|vote|ballot|votes|"
     r"akzeptiere|akzeptabel|stimme\s+zu|approuve|accepte|apruebo|acepto|aprovo|aceito|approvo|accetto|"
     r"одобряю|принимаю)\b|赞成|贊成|同意|承認|賛成|승인|찬성|स्वीकार|أوافق|موافق)"
@@ -62,13 +63,13 @@ _APPROVED = re.compile(
     r"[*_`\"']*\s*(?:[:=]|\b(?:is|are|both|of|for)\b)?[\s*_`]*(?:both\s+)?",
     re.IGNORECASE,
 )
-_ALL = re.compile(
+_ALL = lazy_pattern(
     r"(?:all|every one|everyone|all of them|alle|tous|todos|tutti|всех|"
     r"所有|全部|すべて|모두|सभी|الكل)"
     r"\b(?! (?:but|except))",
     re.IGNORECASE,
 )
-_NOT_THOSE = re.compile(
+_NOT_THOSE = lazy_pattern(
     r"\b(?:not|never|cannot|can't|don't|neither|nicht|non|no|não|ne|не)\b", re.IGNORECASE
 )
 
@@ -290,7 +291,7 @@ def _says_or(text: str) -> bool:
 
 
 _THING = r"(?:answer|candidate|option|proposal|response|one|choice|solution)"
-_MARK = re.compile(
+_MARK = lazy_pattern(
     rf"\b(?:(?:vote|ballot|pick|choice|decision|selection|preference|winner|verdict|favou?rite|answer|"
     rf"conclusion|best|strongest|better)(?:\s+{_THING})?[*_`\"']*\s*"
     r"(?:(?:is|are|goes to|go to|went to|would be|would go to|must go to|will be|for|=|->|→)(?!\w)"
@@ -301,12 +302,12 @@ _MARK = re.compile(
     r"[\s*_`]*(?:(?:clearly|definitely|still|therefore|thus|the)\s+)*",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(
+_NEGATED = lazy_pattern(
     r"\b(?:not|never|cannot|can't|won't|don't|didn't|doesn't|wouldn't|instead of|"
     r"rather than|if|whether|unless|against)\b",
     re.IGNORECASE,
 )
-_NOBODY = re.compile(
+_NOBODY = lazy_pattern(
     r"[\W_]*(?:i\s+)?(?:abstain|abstention|none|neither|nobody|no one|null|no vote|"
     r"no candidate|n/?a)\b",
     re.IGNORECASE,

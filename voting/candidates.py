@@ -17,11 +17,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mom_council.voting.reading import are_same, read_answer
+from mom_council.voting.reading.text import lazy_pattern
 
 # ruff: noqa: E501, ISC004 - one line holds one meaning in several scripts
 
 
-VOTE = re.compile(
+VOTE = lazy_pattern(
     r"\b(?:votes?|voted|voting|ballot|choose|chose|choice|pick|picked|select|selected|prefer|"
     r"(?:meine\s+)?stimme|stimme\s+für|votiere|wähle|wahl|entscheide|bevorzuge|"
     r"voix|choisis|choix|préfère|opte|"
@@ -35,7 +36,7 @@ VOTE = re.compile(
 )
 """Words that say that a clause is about the voter's own vote."""
 
-BEST = re.compile(
+BEST = lazy_pattern(
     r"\b(?:best|strongest|winner|beste[rsn]?|stärkste[rn]?|sieger|meilleure?s?|gagnante?|mejor|"
     r"ganadora?|melhor|vencedora?|migliore?|vincitrice|vincitore|лучш\w+|победител\w+)\b"
     r"|最好|最佳|最優|最优|最良|一番|ベスト|최고|최선|가장\s*좋|सबसे\s+अच्छ\w*|सर्वश्रेष्ठ|الأفضل|أفضل",
@@ -43,7 +44,7 @@ BEST = re.compile(
 )
 """Words that say which is the best."""
 
-NOT = re.compile(
+NOT = lazy_pattern(
     r"\b(?:not|never|no|nor|neither|cannot|can't|won't|don't|didn't|doesn't|isn't|wouldn't|without|"
     r"instead\s+of|rather\s+than|if|whether|unless|against|"
     r"nicht|nie|niemals|kein\w*|weder|wenn|falls|ob|gegen|statt|ohne|"
@@ -57,7 +58,7 @@ NOT = re.compile(
 )
 """Words that deny a clause, or only suppose it."""
 
-ABSTAIN = re.compile(
+ABSTAIN = lazy_pattern(
     r"\b(?:abstain\w*|abstention|no\s+vote|enthalt\w*|enthaltung|abstiens|abstention|abstengo|"
     r"abstención|abstenho|abstenção|astengo|astensione|воздерж\w+)"
     r"|弃权|棄権|棄權|기권|मतदान\s+नहीं|अनुपस्थित|तटस्थ|أمتنع|امتنع|ممتنع|الامتناع",
@@ -79,7 +80,7 @@ _ORDINALS = (
     r"sixth|6th|sechste[rsn]?|sechstens|sixième|6e|6ème|sext[oa]|sest[oa]|шест\w+|第六|छठा|छठे|छठी|"
     r"여섯\s*번째|여섯째|السادسة?|سادسا|سادساً",
 )
-_ORDINAL = tuple(re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) for words in _ORDINALS)
+_ORDINAL = tuple(lazy_pattern(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) for words in _ORDINALS)
 ORDINAL = "(?i:" + "|".join(_ORDINALS) + r"|\d{1,2}(?:st|nd|rd|th|ère|er|e|ème|º|ª|-?й|-?я)(?!\w))"
 """A place in words: `second`, `zweitens`, `2º`."""
 
@@ -102,12 +103,14 @@ _TAGS = {
     "decision": "Vote", "answer": "Answer", "ranking": "Ranking", "rank": "Ranking",
     "order": "Ranking", "approved": "Approved", "approvals": "Approved", "scores": "",
 }  # fmt: skip
-_TAG = re.compile(rf"<\s*(/?)\s*({'|'.join(_TAGS)})\s*>|\[(/?)({'|'.join(_TAGS)})\]", re.IGNORECASE)
-_ARROW = re.compile(r"[➜➔➙➛➝➞➟➠➡⟶⟹⇒⇨⮕]\ufe0f?|(?<![<=-])(?:=+|-{2,})>")
-_POINTER = re.compile(r"[👉☞👈🗳🏆⭐🌟🎯🔹🔸▶►➤]\ufe0f?")
+_TAG = lazy_pattern(
+    rf"<\s*(/?)\s*({'|'.join(_TAGS)})\s*>|\[(/?)({'|'.join(_TAGS)})\]", re.IGNORECASE
+)
+_ARROW = lazy_pattern(r"[➜➔➙➛➝➞➟➠➡⟶⟹⇒⇨⮕]\ufe0f?|(?<![<=-])(?:=+|-{2,})>")
+_POINTER = lazy_pattern(r"[👉☞👈🗳🏆⭐🌟🎯🔹🔸▶►➤]\ufe0f?")
 _MEDALS = str.maketrans({"🥇": "\n1. ", "🥈": "\n2. ", "🥉": "\n3. "})
-_KEYCAP = re.compile(r"(\d)\ufe0f?\u20e3")
-_OF_TEN = re.compile(
+_KEYCAP = lazy_pattern(r"(\d)\ufe0f?\u20e3")
+_OF_TEN = lazy_pattern(
     r"10\s*(?:点|점|分)\s*(?:満点)?\s*(?:中|만점에|満分|满分)\s*(\d+(?:\.\d+)?)\s*(?:点|점|分)?"
 )
 

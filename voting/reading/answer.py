@@ -17,6 +17,8 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Literal
 
+from mom_council.voting.reading.text import lazy_pattern
+
 AnswerType = Literal[
     "number",
     "time",
@@ -102,7 +104,9 @@ _UNEVALUATED = ("?", "rel:")
 """How the keys of mathematics begin whose value our own reading does not know."""
 
 
-_COMMAND = re.compile(r"\\(?:sum|prod|i*int|oint|lim|frac|sqrt|binom|max|min|sup|inf|det)(?![a-z])")
+_COMMAND = lazy_pattern(
+    r"\\(?:sum|prod|i*int|oint|lim|frac|sqrt|binom|max|min|sup|inf|det)(?![a-z])"
+)
 
 
 def needs_algebra(one: Answer, other: Answer) -> bool:
@@ -172,8 +176,8 @@ _SURE = frozenset({"choice", "truth", "time"})
 _WORDS = frozenset({"phrase", "text"})
 _ALIKE = 0.82
 """Likeness of spelling from which two names may be one: `Dostoevsky`, `Dostoyevsky`."""
-_DIGITS = re.compile(r"\d+(?:\.\d+)?")
-_PLAIN_NUMBER = re.compile(r"-?\d+\.\d+")
+_DIGITS = lazy_pattern(r"\d+(?:\.\d+)?")
+_PLAIN_NUMBER = lazy_pattern(r"-?\d+\.\d+")
 
 
 def may_be_same(one: Answer, other: Answer) -> bool:

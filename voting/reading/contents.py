@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from mom_council.voting.reading.answer import Answer
 from mom_council.voting.reading.latex import boxed
+from mom_council.voting.reading.text import lazy_pattern
 
 Take = Callable[[str], Answer | None]
 """Reads a short value; None where it is none."""
@@ -66,7 +67,7 @@ _ABBREVIATIONS = frozenset(
         "op",
     ]
 )
-_END = re.compile(r"[.!?。।](?=[\s*_\"')\]]|$)|[;。।]|\n")
+_END = lazy_pattern(r"[.!?。।](?=[\s*_\"')\]]|$)|[;。।]|\n")
 
 
 def sentence_end(text: str, start: int = 0) -> int:
@@ -99,7 +100,7 @@ def sentence_end(text: str, start: int = 0) -> int:
     return len(text)
 
 
-_OPEN_QUOTE = re.compile(r"(?:^|[\s(\[=])(?P<mark>['\"`])(?:(?!(?P=mark)).)*$")
+_OPEN_QUOTE = lazy_pattern(r"(?:^|[\s(\[=])(?P<mark>['\"`])(?:(?!(?P=mark)).)*$")
 
 
 def _is_quoted(text: str, start: int, at: int) -> bool:
@@ -134,21 +135,21 @@ def _is_abbreviation(text: str, start: int, at: int) -> bool:
 
 # --- what stands there ------------------------------------------------------------------------
 
-_CUT = re.compile(
+_CUT = lazy_pattern(
     r",? (?:because|since|as |which|so |for |while|after|when|where|if |given|due|based|not |denn|weil|parce que|"
     r"porque|perché|потому|так как)|, (?:but|not|aber|mais|pero|mas|ma|а|но)\b|"
     r" [(–—-](?=\D)| \(|\s*:(?=\s)|,\s+(?=[a-z]{4,}\s)",
     re.IGNORECASE,
 )  # fmt: skip
-_LEAD = re.compile(
+_LEAD = lazy_pattern(
     r"^[*_$\\(\s]*(?P<number>[-−]?\s?[$€£₹¥]?\s?\d[\d,]*(?:\.\d+)?(?:\s?(?:%|°C|°F))?)(?P<rest>.*)$",
     re.DOTALL,
 )
-_GOES_ON = re.compile(
+_GOES_ON = lazy_pattern(
     r"[\d\\{}=<>^]|^\s*[-+*/:!]|^[^\W\d_]|^\s*of\b|\b(?:or|to|and|am|pm|[ap]\.m|bc|ad|lakh|crore)\b|[,;]\s*[A-Z]",
     re.IGNORECASE,
 )
-_PLACE_WORDS = re.compile(
+_PLACE_WORDS = lazy_pattern(
     r"\s+(?:in|on|at|for|from|with|by|left|altogether|total|over|under|after|before|during)\b.*$",
     re.IGNORECASE | re.DOTALL,
 )
@@ -195,19 +196,21 @@ def _after_its_kind(sentence: str, take: Take) -> Answer | None:
     return literal if literal is not None and literal.hard else None
 
 
-_PLAIN_KIND = re.compile(
+_PLAIN_KIND = lazy_pattern(
     r"(?:(?:the|a|an|literal|exact|boolean|string|integer|float|number|value|empty|python)\s+){2,}",
     re.IGNORECASE,
 )
 """`the literal boolean` before a value."""
-_TALKS_OF_IT = re.compile(
+_TALKS_OF_IT = lazy_pattern(
     r"(?:the|a|an)\s+(?:[a-z]+\s+){0,3}(?:string|list|dictionary|dict|tuple|input|output|function|literal|"
     r"representation|approximation|expression|estimate)s?\b(?!['\"`:=])|"
     r"(?:expressed|found|given|obtained|determined|calculated|computed|provided|stated|derived)\s+(?:in|by|as|from|above|below)\b",
 )
 """What sort of thing the answer is, in place of the answer: `the original input string`."""
-_REASON = re.compile(r",?\s(?:because|since|weil|parce que|porque|perché|потому)\s", re.IGNORECASE)
-_ADVERB = re.compile(
+_REASON = lazy_pattern(
+    r",?\s(?:because|since|weil|parce que|porque|perché|потому)\s", re.IGNORECASE
+)
+_ADVERB = lazy_pattern(
     r"^(?:therefore|thus|hence|then|clearly|simply|definitely|also|likely|probably|indeed|obviously|just)\s*,?\s+",
     re.IGNORECASE,
 )
@@ -224,8 +227,8 @@ def _first_value(line: str, take: Take) -> Answer | None:
     return phrase
 
 
-_DESCRIBED = re.compile(r"(?:the|a|an|simply|just|thus)\b", re.IGNORECASE)
-_SHOWN = re.compile(
+_DESCRIBED = lazy_pattern(r"(?:the|a|an|simply|just|thus)\b", re.IGNORECASE)
+_SHOWN = lazy_pattern(
     r"(?<![\w`])`(?P<code>[^`\n]{1,400})`(?!`)|(?<![\w'])'(?P<single>[^'\n]{0,300})'(?![\w'])|"
     r'(?<![\w"])"(?P<double>[^"\n]{0,300})"(?![\w"])|(?<![\w\])}])(?P<group>[\[{](?:[^\[\]{}\n]|[\[{][^\[\]{}\n]{0,200}[\]}]){0,300}[\]}])'
 )
@@ -290,7 +293,7 @@ def _tries(line: str) -> Iterator[str]:
         yield sentence[: cut.start()]
 
 
-_CODE = re.compile(r"[{};]\s|[;)]\s*[}{]|\n\s*\S|[\[\]{}]{2}|\w!\S|!\s+\w")
+_CODE = lazy_pattern(r"[{};]\s|[;)]\s*[}{]|\n\s*\S|[\[\]{}]{2}|\w!\S|!\s+\w")
 
 
 def read_said(text: str, take: Take) -> Answer | None:
@@ -303,12 +306,12 @@ def read_said(text: str, take: Take) -> Answer | None:
     return leading_number(text, take) or in_sentence(text, take) or value
 
 
-_SUBJECT = re.compile(
+_SUBJECT = lazy_pattern(
     r"^\W*(?:he|she|it|they|we|you|i|there|this|that|these|those|the|each|every|all|both|in|so|thus|therefore|"
     r"er|sie|es|wir|il|elle|ils|elles|on|nous|él|ella|ellos|ele|ela|egli|он|она|они|мы)\b|^\W*[A-Z][\w'.-]+(?:\s+[A-Z][\w'.-]+)*\s+\w+",
     re.IGNORECASE,
 )
-_VERB = re.compile(
+_VERB = lazy_pattern(
     r"\b(?:is|are|was|were|has|have|had|will|would|can|could|should|must|does|did|needs?|gets?|got|makes?|made|pays?|paid|"
     r"spends?|spent|sells?|sold|buys?|bought|earns?|earned|costs?|takes?|took|saves?|saved|eats?|ate|runs?|ran|"
     r"drinks?|drank|reads?|walks?|drives?|drove|weighs?|equals?|totals?|gives?|gave|returns?|leaves?|left|"
@@ -325,7 +328,7 @@ def is_sentence(text: str) -> bool:
     return _SUBJECT.match(text) is not None and _VERB.search(text) is not None
 
 
-_NUMBER = re.compile(
+_NUMBER = lazy_pattern(
     r"(?<![\w.,^_{/-])-?[$€£₹¥]?\d[\d,]*(?:\.\d+)?(?:\s?%|\s?/\s?\d+)?(?![\w.,]*\d)(?!\s*[=*/^+]\s*\d)"
 )
 
@@ -365,13 +368,13 @@ def leading_number(sentence: str, take: Take) -> Answer | None:
     return None
 
 
-_IS = re.compile(
+_IS = lazy_pattern(
     r"\b(?:is|are|equals|makes?|was|be|has|have|costs?|gives?|returns?|gets?|totals?|totaling|ist|sind|"
     r"beträgt|lautet|est|sont|es|son|são|é|è|sono|это|равно|составляет)\s*:?\s*(?=(?P<said>[^\n]{1,80})$)",
     re.IGNORECASE,
 )
-_EAST_IS = re.compile(r"(?:是|为|は|은|는|هو|هي)\s*(?P<said>[^\n。]{1,40})$")
-_NAME = re.compile(
+_EAST_IS = lazy_pattern(r"(?:是|为|は|은|는|هو|هي)\s*(?P<said>[^\n。]{1,40})$")
+_NAME = lazy_pattern(
     r"(?:the )?(?:[A-Z]\. ?){0,3}(?:[A-ZÀ-ÞА-Я][^\W\d_]{2,}(?: [A-ZÀ-ÞА-Я][^\W\d_]+){0,3}|[A-Z][\w-]*[+#]+)"
 )
 
@@ -412,7 +415,7 @@ def _predicate(sentence: str, take: Take) -> Answer | None:
     return take(quoted[1]) if quoted else None
 
 
-_BY = re.compile(
+_BY = lazy_pattern(
     rf"\b(?:written|painted|composed|directed|discovered|invented|founded|made|created|designed|won|led) by (?P<name>{_NAME.pattern})$"
 )
 _PLAIN_TYPES = frozenset({
@@ -420,7 +423,7 @@ _PLAIN_TYPES = frozenset({
     "matrix", "term", "equation",
 })  # fmt: skip
 
-_LAST = re.compile(r"(?<=[^\s\d][.!?])\s+|(?<=\d\.)\s+(?=[A-Z])|(?<=。)")
+_LAST = lazy_pattern(r"(?<=[^\s\d][.!?])\s+|(?<=\d\.)\s+(?=[A-Z])|(?<=。)")
 
 
 def last_sentence(text: str) -> str:
@@ -433,9 +436,11 @@ def last_sentence(text: str) -> str:
 
 
 _HAVE = r"\b(?:has|have|had|is|was|are|were|gets?|got)\s+\W?\d[\d.,]*"
-_OF_TWO = re.compile(rf"{_HAVE}[^\d.;]{{0,30}}\b(?:and|while|but)\s[^\d.,;]{{1,30}}{_HAVE}[^\d]*$")
+_OF_TWO = lazy_pattern(
+    rf"{_HAVE}[^\d.;]{{0,30}}\b(?:and|while|but)\s[^\d.,;]{{1,30}}{_HAVE}[^\d]*$"
+)
 """`Ann has 3 and Bob has 5`: neither is the answer."""
-_LAST_NUMBER = re.compile(
+_LAST_NUMBER = lazy_pattern(
     r"(?<![\w.,])-?[$€£₹¥]?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\s?%)?(?=(?:st|nd|rd|th|[ap]m|h)?(?!\w))"
 )
 
@@ -450,7 +455,7 @@ def last_number(sentence: str, take: Take) -> Answer | None:
 
 
 _WHOLE = frozenset({"time", "date", "ratio", "range", "tuple", "interval"})
-_OF_WHOLE = re.compile(
+_OF_WHOLE = lazy_pattern(
     r":\d|\d\s?-\s?\d|\d\s*[ap]\.?\s?m\b|\d\s?(?:h|uhr)\b|\d[.,]?\s?[年月日時时点시년월일]|\b(?:between|by|past|quarter|half|BCE?|AD|B\.C|A\.D|"
     r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez|janv|fév|avril|juin|juil|août|déc|enero|abril|"
     r"mayo|agosto|dic|gen|mag|giu|lug|ago|set|ott|янв|фев|мар|апр|мая|июн|июл|авг|сен|окт|ноя|дек)",
@@ -472,5 +477,5 @@ def _in_whole(sentence: str, at: int, take: Take) -> Answer | None:
     return None
 
 
-_FROM_TO = re.compile(r"(?:from\s)?[^a-z]*\sto\s", re.IGNORECASE)
+_FROM_TO = lazy_pattern(r"(?:from\s)?[^a-z]*\sto\s", re.IGNORECASE)
 """What rose "from 3 to 5" is 5."""

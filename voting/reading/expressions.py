@@ -17,7 +17,9 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple, cast
 
-_TOKEN = re.compile(
+from mom_council.voting.reading.text import lazy_pattern
+
+_TOKEN = lazy_pattern(
     r"\s*(?:(?P<number>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"|(?P<name>arcsin|arccos|arctan|asin|acos|atan|sqrt|cbrt|sin|cos|tan|sec|csc|cot|exp|"
     r"log\s?_\(?(?:\d+|[a-z])\)?|log|ln|abs|binom|gcd|lcm|floor|ceil|pi|[A-Za-zα-ωπ](?:_(?:\d+|[A-Za-z]))?)"

@@ -13,11 +13,12 @@ from typing import Any
 
 from mom_council.voting.reading.answer import Answer, AnswerType
 from mom_council.voting.reading.mathematics import ReadItem, read_relation, write_number
+from mom_council.voting.reading.text import lazy_pattern
 
-_IN_QUOTES = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
-_BUILDER = re.compile(r"\{\s*[A-Za-z]\s*(?:∈\s*ℝ\s*)?[:|]\s*([^{}]+)\}")
+_IN_QUOTES = lazy_pattern(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_BUILDER = lazy_pattern(r"\{\s*[A-Za-z]\s*(?:∈\s*ℝ\s*)?[:|]\s*([^{}]+)\}")
 """`{x : x > 2}`."""
-_ODD_ESCAPE = re.compile(r"\\(?![\\'\"nrtabfvx0-7uUN\n])")
+_ODD_ESCAPE = lazy_pattern(r"\\(?![\\'\"nrtabfvx0-7uUN\n])")
 _PAIRS = {"[]": "list", "()": "tuple", "{}": "set", "[)": "interval", "(]": "interval"}
 
 
@@ -74,7 +75,7 @@ def _in_brackets(text: str, read_item: ReadItem) -> Answer | None:
     return group_answer(text[0], items, text[-1])
 
 
-_MAY_BE_LITERAL = re.compile(
+_MAY_BE_LITERAL = lazy_pattern(
     r"[\[({](?:[^(+.0-9-]|[\d,.\s-]*[\])}]$|[^{}:]{1,40}:|.*['\"])", re.DOTALL
 )
 

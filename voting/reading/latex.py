@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 
-_DROP = re.compile(
+from mom_council.voting.reading.text import lazy_pattern
+
+_DROP = lazy_pattern(
     r"\\(?:left|right|displaystyle|textstyle|mathstrut|limits|quad|qquad|[bB]igg?[lrm]?)(?![A-Za-z])\.?"
     r"|\\[!;:>]|\\phantom\{[^{}]*\}"
 )
-_TWO_OF = re.compile(r"\\[dt]?binom\s*(?=[{\d\w])")
-_REPEATED = re.compile(r"(\d+)\.(\d*)\\overline\s*\{?\s*(\d+)\s*\}?")
-_DEGREE = re.compile(r"\s*\^\s*\{?\s*\\circ\s*\}?|\s*\\degree(?![A-Za-z])")
-_STYLE = re.compile(
+_TWO_OF = lazy_pattern(r"\\[dt]?binom\s*(?=[{\d\w])")
+_REPEATED = lazy_pattern(r"(\d+)\.(\d*)\\overline\s*\{?\s*(\d+)\s*\}?")
+_DEGREE = lazy_pattern(r"\s*\^\s*\{?\s*\\circ\s*\}?|\s*\\degree(?![A-Za-z])")
+_STYLE = lazy_pattern(
     r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|mathbb|mathcal|"
     r"operatorname\*?|mbox|hbox|fbox|boxed|bm|boldsymbol|underline|vec)\s*(?=\{)"
 )
@@ -32,19 +34,19 @@ _SIGNS = {
     "circ": "°", "pounds": "£", "euro": "€", "checkmark": "✓", "wedge": "∧", "vee": "∨",
     "setminus": "\\", "land": "∧", "lor": "∨", "min": "min ", "max": "max ", "gcd": "gcd ",
 }  # fmt: skip
-_SIGN = re.compile(rf"\\({'|'.join(sorted(_SIGNS, key=len, reverse=True))})(?![A-Za-z])")
-_MATRIX = re.compile(
+_SIGN = lazy_pattern(rf"\\({'|'.join(sorted(_SIGNS, key=len, reverse=True))})(?![A-Za-z])")
+_MATRIX = lazy_pattern(
     r"\\begin\{(?P<kind>[pbBvV]?matrix|smallmatrix|array)\}(?:\{[clr|]+\})?(?P<inside>.*?)\\end\{(?P=kind)\}",
     re.DOTALL,
 )
-_POWER = re.compile(r"\^\s*\{\s*(-?[\w.]+)\s*\}")
-_BASE = re.compile(r"_\s*\{\s*([\w.]+)\s*\}")
-_COMMA = re.compile(r"(?<=\d)(?:\{,\}|,\\[!;: ]?\s*|\\,)(?=\s*\d{3}(?!\d))")
+_POWER = lazy_pattern(r"\^\s*\{\s*(-?[\w.]+)\s*\}")
+_BASE = lazy_pattern(r"_\s*\{\s*([\w.]+)\s*\}")
+_COMMA = lazy_pattern(r"(?<=\d)(?:\{,\}|,\\[!;: ]?\s*|\\,)(?=\s*\d{3}(?!\d))")
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
-_LOWERED = re.compile("[₀-₉]+")
+_RAISED = lazy_pattern("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_LOWERED = lazy_pattern("[₀-₉]+")
 _SUBSCRIPT = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_ARRAY = re.compile(r"(?:\\left\s*)?[\[(]\s*(matrix\[[^\]]*\])\s*(?:\\right\s*)?[\])]")
+_ARRAY = lazy_pattern(r"(?:\\left\s*)?[\[(]\s*(matrix\[[^\]]*\])\s*(?:\\right\s*)?[\])]")
 
 
 def without_latex(text: str) -> str:
@@ -103,7 +105,7 @@ def braced(text: str, at: int) -> tuple[str, int] | None:
     return None
 
 
-_BOX = re.compile(r"\\f?boxed\s*(?=\{)|\\boxed\s+(?=[\w-])")
+_BOX = lazy_pattern(r"\\f?boxed\s*(?=\{)|\\boxed\s+(?=[\w-])")
 _MOST_BOXES = 20
 
 

@@ -18,6 +18,7 @@ from mom_council.voting.reading.expressions import (
     values_at,
 )
 from mom_council.voting.reading.quantities import Quantity, read_quantity
+from mom_council.voting.reading.text import lazy_pattern
 
 ReadItem = Callable[[str], Answer | None]
 
@@ -82,23 +83,23 @@ def plain_number(value: Fraction) -> Answer:
     return Answer("number", number, f"#{number}", bare=number, value=value)
 
 
-_TERM_LIKE = re.compile(
+_TERM_LIKE = lazy_pattern(
     r"[-+*/^=√·×÷!|]|\d|sqrt|\bpi\b|π|\b(?:sin|cos|tan|sec|csc|cot|log|ln|exp)\b"
 )
-_WORDY = re.compile(r"[^\W\d_]{3,}")
-_SHORT_WORD = re.compile(
+_WORDY = lazy_pattern(r"[^\W\d_]{3,}")
+_SHORT_WORD = lazy_pattern(
     r"(?<!\w)(?:is|it|so|to|of|in|an|or|we|he|be|as|at|by|if|no|on|up|us|do|go|me|my|am|pm|bc|ad|th|st|nd|rd)(?!\w)",
     re.IGNORECASE,
 )
-_KNOWN_WORDS = re.compile(
+_KNOWN_WORDS = lazy_pattern(
     r"arc(?:sin|cos|tan)|sqrt|cbrt|sin|cos|tan|sec|csc|cot|log|exp|abs|pi|(?:binom|gcd|lcm|floor|ceil)(?=\s?\()"
 )
-_GLUED_UNIT = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z])")
-_UNIT_AFTER = re.compile(
+_GLUED_UNIT = lazy_pattern(r"(\d+(?:\.\d+)?)([a-zA-Z])")
+_UNIT_AFTER = lazy_pattern(
     r"(?P<term>.*(?:pi|[\d)π]))(?P<unit>(?:\s*°|\s+(?:[^\W\d_]{2,}|[mgsl]\b))[^\d()=<>]*(?:\^[23])?)"
 )
-_BASED = re.compile(r"(-?[\dA-Fa-f]+(?:\.\d+)?)_\(?(\d{1,2}|[a-z])\)?")
-_IN_BASE = re.compile(r"\s+\(?(?:in\s+)?base\s+(\d{1,2})\)?$", re.IGNORECASE)
+_BASED = lazy_pattern(r"(-?[\dA-Fa-f]+(?:\.\d+)?)_\(?(\d{1,2}|[a-z])\)?")
+_IN_BASE = lazy_pattern(r"\s+\(?(?:in\s+)?base\s+(\d{1,2})\)?$", re.IGNORECASE)
 
 
 def is_term_like(text: str) -> bool:
@@ -195,15 +196,15 @@ def tidy_term(text: str) -> str:
 
 # --- relations --------------------------------------------------------------------------------
 
-_RELATION = re.compile(r"(?<![<>!=:≤≥])={1,3}(?![=>])|[<>]=?|≤|≥|≠|!=|∈|≈")
-_JOINED = re.compile(
+_RELATION = lazy_pattern(r"(?<![<>!=:≤≥])={1,3}(?![=>])|[<>]=?|≤|≥|≠|!=|∈|≈")
+_JOINED = lazy_pattern(
     r"\b(?:and|or|und|oder|et|ou|y|o|e|и|или)\b(?!\s*[=<>≤≥∈^*/+-])|[,;](?![^(\[{]*[)\]}])",
     re.IGNORECASE,
 )
-_NAME = re.compile(
+_NAME = lazy_pattern(
     r"(?:[A-Za-zα-ωΑ-Ω]|[A-Za-z]_\{?\w{1,3}\}?|[A-Za-z]{1,3}\((?:[A-Za-z]|\d+)\)|[A-Za-z]'?'?)"
 )
-_LABEL = re.compile(r"[^\W\d_][\w' ./-]{1,60}")
+_LABEL = lazy_pattern(r"[^\W\d_][\w' ./-]{1,60}")
 _TURNED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
 
 
@@ -263,7 +264,7 @@ def _equation(sides: list[str], read_item: ReadItem) -> Answer | None:
     return None
 
 
-_NAMES = re.compile(r"\(\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*\)")
+_NAMES = lazy_pattern(r"\(\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*\)")
 
 
 def _several_named(

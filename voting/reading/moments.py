@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mom_council.voting.reading.answer import Answer
 from mom_council.voting.reading.number_words import read_number_words
+from mom_council.voting.reading.text import lazy_pattern
 
 _MONTHS: dict[str, int] = {}
 for _row in (
@@ -25,8 +26,8 @@ for _row in (
 ):
     _MONTHS.update({_name: _at + 1 for _at, _name in enumerate(_row.split())})
 _NAMES = "|".join(sorted(map(re.escape, _MONTHS), key=len, reverse=True))
-_DIGIT = re.compile(r"\d")
-_TIME = re.compile(
+_DIGIT = lazy_pattern(r"\d")
+_TIME = lazy_pattern(
     r"(?:at\s+|um\s+|à\s+|a las\s+|às\s+|alle\s+|в\s+)?(?P<east>[上下]午|早上|晚上|午[前後后]|오[전후])?\s*"
     r"(?P<hour>\d{1,2})(?:\s?(?P<mark>[:.hч時點点时시])\s?(?P<minute>[0-5]\d|\d(?=\s?[分분]))"
     r"(?::(?P<second>[0-5]\d))?\s?[分분]?)?\s*(?P<half>[ap]\.?\s?m\.?(?![\w])|noon|midnight|o'?clock)?"
@@ -34,35 +35,35 @@ _TIME = re.compile(
     r"(?:\s*(?P<part>in the morning|in the afternoon|in the evening|at night))?\.?",
     re.IGNORECASE,
 )
-_SAID = re.compile(
+_SAID = lazy_pattern(
     r"(?P<part>half|(?:a\s+)?quarter|[\w-]+(?:\s+minutes)?)\s+(?P<side>past|after|to)\s+(?P<hour>\w+)(?P<rest>\s.+)?",
     re.IGNORECASE,
 )
 """`half past seven`, `a quarter to 5`, `5 past 3 in the afternoon`."""
-_WEEKDAY = re.compile(
+_WEEKDAY = lazy_pattern(
     r"(?P<day>mon|tues|wednes|thurs|fri|satur|sun)day,?\s+(?:the\s+)?(?=\S)|"
     r"(?:montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag),?\s+(?:der\s+|den\s+)?(?=\d)|"
     r"(?:le\s+)?(?:lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche)\s+(?=\d)|"
     r"(?:el\s+)?(?:lunes|martes|miércoles|jueves|viernes|sábado|domingo),?\s+(?=\d)",
     re.IGNORECASE,
 )
-_DAY_FIRST = re.compile(
+_DAY_FIRST = lazy_pattern(
     rf"(?:the\s+|el\s+|le\s+|il\s+|am\s+)?(?P<day>\d{{1,2}})(?:st|nd|rd|th|\.|er|º|ª)?\s*(?:of\s+|de\s+|do\s+)?"
     rf"(?P<month>{_NAMES})\.?(?:,?\s*(?:de\s+|del\s+|of\s+)?(?P<year>\d{{3,4}})(?:\s*(?:г\.?|года))?)?",
     re.IGNORECASE,
 )
-_MONTH_FIRST = re.compile(
+_MONTH_FIRST = lazy_pattern(
     rf"(?P<month>{_NAMES})\.?\s+(?:the\s+)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s*(?P<year>\d{{3,4}}))?",
     re.IGNORECASE,
 )
-_MONTH_YEAR = re.compile(
+_MONTH_YEAR = lazy_pattern(
     rf"(?P<month>{_NAMES})\.?,?\s+(?:de\s+|of\s+)?(?P<year>\d{{4}})", re.IGNORECASE
 )
-_ISO = re.compile(r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})")
-_EAST = re.compile(
+_ISO = lazy_pattern(r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})")
+_EAST = lazy_pattern(
     r"(?:(?P<year>\d{3,4})\s*[年년]\s*)?(?P<month>\d{1,2})\s*[月월]\s*(?:(?P<day>\d{1,2})\s*[日일号]?)?"
 )
-_ERA = re.compile(
+_ERA = lazy_pattern(
     r"(?:(?P<before>ad|a\.d\.|(?P<east>(?:公元|西元|紀元|纪元|기원)\s?[前전]))\s*)?(?P<year>\d{1,5})\s?[年년]?\s*(?P<era>b\.?\s?c\.?(?:\s?e\.?)?|a\.?d\.?|c\.?e\.?|"
     r"v\.\s?chr\.?|n\.\s?chr\.?|av\.\s?j\.?-?c\.?|a\.\s?c\.?|до н\.\s?э\.?|н\.\s?э\.?)?",
     re.IGNORECASE,

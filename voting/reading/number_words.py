@@ -11,6 +11,8 @@ import functools
 import re
 from fractions import Fraction
 
+from mom_council.voting.reading.text import lazy_pattern
+
 
 def _rows(*rows: str) -> dict[str, int]:
     """`first: words` rows to word -> value; `a/b` are two spellings of one value."""
@@ -96,17 +98,17 @@ _AND = frozenset({"and", "und", "et", "y", "e", "و"})
 _MINUS = frozenset(
     {"minus", "negative", "moins", "menos", "meno", "минус", "ऋण", "ناقص", "negativ"}
 )
-_GERMAN = re.compile(
+_GERMAN = lazy_pattern(
     r"(tausend|hundert|und|einund|ein|zwei|zwo|drei|vier|fünf|fuenf|sechs|sieben|acht|neun|zehn|elf|"
     r"zwölf|zwanzig|dreißig|dreissig|vierzig|fünfzig|fuenfzig|sechzig|siebzig|achtzig|neunzig|"
     r"dreizehn|vierzehn|fünfzehn|sechzehn|siebzehn|achtzehn|neunzehn)"
 )
-_ITALIAN = re.compile(
+_ITALIAN = lazy_pattern(
     r"^(vent|trent|quarant|cinquant|sessant|settant|ottant|novant)[aoi]?"
     r"(uno|due|tre|tré|quattro|cinque|sei|sette|otto|nove)$"
 )
-_ITALIAN_HUNDREDS = re.compile(r"(due|tre|quattro|cinque|sei|sette|otto|nove)?cent(o?)(.*)")
-_ARABIC_HUNDREDS = re.compile(r"(ثلاث|أربع|اربع|خمس|ست|سبع|ثماني?|تسع)(?:مائة|مئة)")
+_ITALIAN_HUNDREDS = lazy_pattern(r"(due|tre|quattro|cinque|sei|sette|otto|nove)?cent(o?)(.*)")
+_ARABIC_HUNDREDS = lazy_pattern(r"(ثلاث|أربع|اربع|خمس|ست|سبع|ثماني?|تسع)(?:مائة|مئة)")
 _ARABIC_TEEN_ONES = {
     "أحد": 1, "احد": 1, "إحدى": 1, "احدى": 1, "اثنا": 2, "اثني": 2, "اثنتا": 2, "اثنتي": 2,
     "إثنا": 2, "إثني": 2,
@@ -116,7 +118,7 @@ _ARABIC_TWO = {
     "مئتان": 200, "مئتين": 200, "مائتان": 200, "مائتين": 200, "مئتا": 200, "مئتي": 200, "ألفان": 2000,
     "ألفين": 2000, "مليونان": 2 * 10**6, "مليونين": 2 * 10**6,
 }  # fmt: skip
-_ARABIC_ENDING = re.compile("[\u064b-\u0652]")
+_ARABIC_ENDING = lazy_pattern("[\u064b-\u0652]")
 _PARTS = {
     "half": Fraction(1, 2), "halves": Fraction(1, 2), "third": Fraction(1, 3),
     "thirds": Fraction(1, 3), "quarter": Fraction(1, 4), "quarters": Fraction(1, 4),
@@ -362,7 +364,7 @@ _HAN = {
     "영": 0, "공": 0, "일": 1, "이": 2, "삼": 3, "사": 4, "오": 5, "육": 6, "칠": 7, "팔": 8,
     "구": 9, "십": 10, "백": 100, "천": 1000, "만": 10**4, "억": 10**8, "조": 10**12,
 }  # fmt: skip
-_EAST = re.compile(
+_EAST = lazy_pattern(
     rf"(?:负|負|マイナス|마이너스 ?)?[{''.join(_HAN)}]+(?:(?<=[만억조]) [{''.join(_HAN)}]{{2,}}(?![가-힣]))*"
 )
 _BELOW = "负負マ마"
@@ -375,12 +377,12 @@ _KOREAN_ONES = {
     "하나": 1, "한": 1, "둘": 2, "두": 2, "셋": 3, "세": 3, "넷": 4, "네": 4, "다섯": 5,
     "여섯": 6, "일곱": 7, "여덟": 8, "아홉": 9,
 }  # fmt: skip
-_KOREAN = re.compile(
+_KOREAN = lazy_pattern(
     rf"(?P<tens>{'|'.join(_KOREAN_TENS)})?(?P<ones>{'|'.join(_KOREAN_ONES)})?(?![가-힣]{{2}})"
 )
 
 
-_EAST_PART = re.compile(
+_EAST_PART = lazy_pattern(
     rf"([{''.join(_HAN)}]+)\s?(?:分之|分の|분의)\s?([{''.join(_HAN)}]+)(?![\d.])"
 )
 """`三分之一`."""

@@ -12,50 +12,52 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from mom_council.voting.reading.text import lazy_pattern
+
 _LONGEST = 20_000
 _TEXT = 400
 """Characters that the text of one option may have."""
 _MOST = 26
 
-_FORMATTING = re.compile(
+_FORMATTING = lazy_pattern(
     r"\\(?:textbf|text|mathrm|mathbf|textrm|rm)\s*\{\s*(\(?[A-Z]\)?[.:)]?)\s*\}\s*\\?"
 )
-_LATEX_BLANK = re.compile(r"\\q?quad|\\[ ,;]|~")
-_BOLD_LABEL = re.compile(r"(\*\*|__)(\(?(?:[A-Za-z]|\d{1,2})[).:]?)\1|(\*\*|__)(\[[A-Za-z]\])\3")
+_LATEX_BLANK = lazy_pattern(r"\\q?quad|\\[ ,;]|~")
+_BOLD_LABEL = lazy_pattern(r"(\*\*|__)(\(?(?:[A-Za-z]|\d{1,2})[).:]?)\1|(\*\*|__)(\[[A-Za-z]\])\3")
 _LABEL = r"([A-Za-z]|\d{1,2})"
 _FREE = r"(?:(?<=^)|(?<=[\s,;:>*|\u3000，；。？?]))"
 _STYLES = (
-    re.compile(rf"{_FREE}[(（]{_LABEL}[)）][.:]?", re.MULTILINE),
-    re.compile(rf"{_FREE}\[{_LABEL}\][.:]?", re.MULTILINE),
-    re.compile(rf"{_FREE}{_LABEL}[)）](?!\w*\()", re.MULTILINE),
-    re.compile(rf"{_FREE}{_LABEL}(?:[.:](?=\s)|[．、：])", re.MULTILINE),
-    re.compile(rf"^[ \t]*(?:[-*•][ \t]+)?{_LABEL}[ \t]+[-–—=][ \t]+", re.MULTILINE),
-    re.compile(rf"^[ \t]*(?:\|[ \t]*)?{_LABEL}[ \t]*\|[ \t]*", re.MULTILINE),
+    lazy_pattern(rf"{_FREE}[(（]{_LABEL}[)）][.:]?", re.MULTILINE),
+    lazy_pattern(rf"{_FREE}\[{_LABEL}\][.:]?", re.MULTILINE),
+    lazy_pattern(rf"{_FREE}{_LABEL}[)）](?!\w*\()", re.MULTILINE),
+    lazy_pattern(rf"{_FREE}{_LABEL}(?:[.:](?=\s)|[．、：])", re.MULTILINE),
+    lazy_pattern(rf"^[ \t]*(?:[-*•][ \t]+)?{_LABEL}[ \t]+[-–—=][ \t]+", re.MULTILINE),
+    lazy_pattern(rf"^[ \t]*(?:\|[ \t]*)?{_LABEL}[ \t]*\|[ \t]*", re.MULTILINE),
 )
-_LINE_START = re.compile(r"[ \t]*(?:[-*•|>][ \t]*)?(?:(?:option|choice)[ \t]+)?", re.IGNORECASE)
-_CHOICE = re.compile(
+_LINE_START = lazy_pattern(r"[ \t]*(?:[-*•|>][ \t]*)?(?:(?:option|choice)[ \t]+)?", re.IGNORECASE)
+_CHOICE = lazy_pattern(
     r"\b(?:which|choose|choice|choices|select|option|options|pick|following|multiple-choice|welche[rsn]?|wähl\w*|"
     r"quel(?:le)?s?|choisi\w*|cuál(?:es)?|eli[gj]\w*|qual|quais|escolh\w*|quale|quali|scegli\w*|какой|какая|какое|"
     r"какие|выбер\w*)\b|哪|选|選|下列|どれ|어느|고르|कौन|चुन|أي|اختر",
     re.IGNORECASE,
 )
-_NO_CHOICE = re.compile(
+_NO_CHOICE = lazy_pattern(
     r"\b(?:how many of|rank|order (?:these|the following|them)|in (?:the )?(?:correct |right |chronological )?order\b|"
     r"sort|arrange|match (?:each|the)|for each of|classify each|answer (?:all|each|both)|do (?:all|each|both)|"
     r"wie viele der|combien de ces|cuántas de)\b",
     re.IGNORECASE,
 )
-_TASK = re.compile(
+_TASK = lazy_pattern(
     r"(?:find|compute|calculate|prove|show that|determine|explain|describe|evaluate|write|state|give|derive|sketch|"
     r"solve|list|what|how|why|when|where|who|is it|does)\b",
     re.IGNORECASE,
 )
-_ANSWERED = re.compile(
+_ANSWERED = lazy_pattern(
     r"\b(?:answer|antwort|réponse|respuesta|resposta|risposta|ответ)\b\s*[:：]|答案|答え|정답|उत्तर|الإجابة",
     re.IGNORECASE,
 )
-_NEXT_SENTENCE = re.compile(r"[.?!]\s+(?=[A-Z][a-z]|\\boxed)|[。？！](?=.)")
-_JOINING = re.compile(r"[\s,;|、；，]*(?:(?<=[\s,;])(?:and|or|oder|und|ou|et|и|или)\s*)?$")
+_NEXT_SENTENCE = lazy_pattern(r"[.?!]\s+(?=[A-Z][a-z]|\\boxed)|[。？！](?=.)")
+_JOINING = lazy_pattern(r"[\s,;|、；，]*(?:(?<=[\s,;])(?:and|or|oder|und|ou|et|и|или)\s*)?$")
 
 
 class _Mark(NamedTuple):

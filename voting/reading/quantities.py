@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from mom_council.voting.reading.number_words import read_number_words
+from mom_council.voting.reading.text import lazy_pattern
 
 
 class Quantity(NamedTuple):
@@ -40,7 +41,7 @@ class Quantity(NamedTuple):
 # --- digits -----------------------------------------------------------------------------------
 
 _BLANK = "[ \u00a0\u2009\u202f\u2007]"
-_DIGITS = re.compile(
+_DIGITS = lazy_pattern(
     rf"(?P<blank>\d{{1,3}}(?:{_BLANK}\d{{3}})+(?:[.,]\d+)?(?![\d]))"
     r"|(?P<swiss>\d{1,3}(?:['’]\d{3})+(?:[.,]\d+)?(?!\d))"
     r"|(?P<german>\d{1,3}(?:\.\d{3})+,\d+(?![\d.,]\d)|\d{1,3}(?:\.\d{3}){2,}(?![\d.,]\d))"
@@ -69,11 +70,11 @@ def read_digits(text: str, at: int = 0) -> tuple[Fraction, int, bool] | None:
     return Fraction(digits.replace("_", "")), found.end(), form == "comma"
 
 
-_POWER_OF_TEN = re.compile(
+_POWER_OF_TEN = lazy_pattern(
     r"[eE](?P<e>[-+]?\d{1,3})(?![\w.])|\s*[*x×·]\s*10\s*(?:\^|\*\*)\s*[({]?\s*(?P<ten>[-+−]?\d{1,3})\s*[)}]?"
 )
-_OVER = re.compile(r"(?:\s*/\s*|\s+out\s+of\s+)(\d{1,30})(?![\w.,]\d|\d|/|-\d)")
-_MIXED = re.compile(r"(?:\s+|\s*\+\s*|-)(\d{1,12})\s*/\s*(\d{1,12})(?![\d/])")
+_OVER = lazy_pattern(r"(?:\s*/\s*|\s+out\s+of\s+)(\d{1,30})(?![\w.,]\d|\d|/|-\d)")
+_MIXED = lazy_pattern(r"(?:\s+|\s*\+\s*|-)(\d{1,12})\s*/\s*(\d{1,12})(?![\d/])")
 _VULGAR = {
     "½": Fraction(1, 2), "¼": Fraction(1, 4), "¾": Fraction(3, 4), "⅓": Fraction(1, 3),
     "⅔": Fraction(2, 3), "⅕": Fraction(1, 5), "⅖": Fraction(2, 5), "⅗": Fraction(3, 5),
@@ -96,7 +97,7 @@ _CURRENCIES = {
     "chf": "chf", "a$": "a$", "aud": "a$", "c$": "c$", "cad": "c$", "r$": "r$", "brl": "r$",
     "reais": "r$", "real": "r$", "₿": "btc", "btc": "btc",
 }  # fmt: skip
-_SYMBOL = re.compile(
+_SYMBOL = lazy_pattern(
     r"(?:us\$|a\$|c\$|r\$|[$€£¥₹₽₩₿]|(?:usd|eur|gbp|jpy|cny|inr|rub|krw|chf|aud|cad|brl|rs\.?)(?=[\s\d]))\s*",
     re.IGNORECASE,
 )
@@ -124,9 +125,9 @@ _FACTORS = {
 _LETTER = "(?:[^\\W\\d_]|[\u0900-\u0903\u093a-\u094f\u0962\u0963\u064b-\u0652])"
 """A letter, or a sign that belongs to the one before it: Hindi and Arabic write vowels so."""
 _LETTER_SCALES = {"k": 3, "K": 3, "m": 6, "M": 6, "B": 9, "b": 9, "T": 12}
-_WORD = re.compile(rf"\s*({_LETTER}+(?:\.(?=\s|$))?)")
-_EAST_SCALE = re.compile(r"\s*(百万|千万|[万萬만亿億억兆조千천])")
-_EAST_PART = re.compile(
+_WORD = lazy_pattern(rf"\s*({_LETTER}+(?:\.(?=\s|$))?)")
+_EAST_SCALE = lazy_pattern(r"\s*(百万|千万|[万萬만亿億억兆조千천])")
+_EAST_PART = lazy_pattern(
     r"\s?(\d+(?:,\d{3})*(?:\.\d+)?)((?:[百백千천]?[万萬만亿億억兆조])|[百백千천])?"
 )
 """`1億2000万`, `1억 2천만`."""
@@ -185,23 +186,23 @@ _UNITS = _units(
     "ha; 1 ha hectare hectares", "acre; 1 acre acres", "¢; 1 ¢ cent cents",
 )  # fmt: skip
 _SPEEDS = {"mph": Fraction(1609344, 3600000), "km/h": Fraction(1000, 3600), "m/s": Fraction(1)}
-_UNIT_TOKEN = re.compile(
+_UNIT_TOKEN = lazy_pattern(
     rf"\s*(?P<name>°\s?[CFcf](?![\w])|[°%¢$€£¥₹Ω℃℉]|(?:km/h|m/s)(?!\w)|{_LETTER}+(?:-{_LETTER}+)*)"
     r"(?P<dot>\.(?=\s|$))?(?:\s*\^\s*(?P<power>-?\d))?"
 )
-_RAISED_BEFORE = re.compile(
+_RAISED_BEFORE = lazy_pattern(
     r"\s*(?:(?:square\s|sq\.?\s|quadrat(?=\w)|平方|제곱|वर्ग\s|квадратн\w+\s)|"
     r"(?P<cube>cubic\s|cu\.?\s|kubik(?=\w)|立方|세제곱|घन\s|кубическ\w+\s))\s*(?=\S)",
     re.IGNORECASE,
 )
-_RAISED_AFTER = re.compile(
+_RAISED_AFTER = lazy_pattern(
     r"\s+(?:squared|(?:au )?carrés?|cuadrados?|quadrad[oi]s?|quadrati|مربعة?|"
     r"(?P<cube>cubed|cubes?|cúbicos?|cubi|مكعبة?))(?!\w)",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(r"\s*(/|\bper\b|\bpro\b|\bpar\b|\bpor\b)\s*|\s*([*·])\s*", re.IGNORECASE)
-_PLURAL = re.compile(r"(?<=[a-z]{3})(?<![su])s$|(?<=[a-z]{3})(?<=ou)s$")
-_ATTACHED = re.compile(
+_BETWEEN = lazy_pattern(r"\s*(/|\bper\b|\bpro\b|\bpar\b|\bpor\b)\s*|\s*([*·])\s*", re.IGNORECASE)
+_PLURAL = lazy_pattern(r"(?<=[a-z]{3})(?<![su])s$|(?<=[a-z]{3})(?<=ou)s$")
+_ATTACHED = lazy_pattern(
     r"(?:°|%|[$€£¥₹₽₩¢]|km|cm|mm|kg|mg|ml|mL|ms|mph|kmh|km/h|m/s|hrs?|mins?|secs?|usd|eur|[GMkKT]B|kWh|kw|kW|"
     r"ft|lbs?|oz|Hz|kHz|MHz|GHz|[年月日]|[㎡℃℉])",
     re.IGNORECASE,
@@ -279,8 +280,8 @@ def _counts(text: str, value: Fraction, rest: str) -> bool:
     return text[0].islower() or not rest[0].isupper()
 
 
-_SIGN = re.compile(r"(?:minus\s+|negative\s+|[-−–+])\s*", re.IGNORECASE)
-_ABOUT = re.compile(
+_SIGN = lazy_pattern(r"(?:minus\s+|negative\s+|[-−–+])\s*", re.IGNORECASE)
+_ABOUT = lazy_pattern(
     r"^(?:(?:about|approximately|approx\.?|roughly|around|exactly|only|just|nearly|almost|circa|ca\.|"
     r"ungefähr|etwa|genau|environ|exactement|aproximadamente|unos|unas|exactamente|cerca de|"
     r"около|примерно|ровно|大约|约|約|およそ|약|लगभग|حوالي)\s*|[~≈≃]\s*)+",
@@ -320,8 +321,8 @@ def _read_number(text: str, at: int, *, whole: bool) -> tuple[Fraction, int, boo
 
 
 _COMPACT = (
-    (re.compile(r"(\d+)\s?h\s?(\d{1,2})\s?m(?:in)?\.?"), r"\1 h \2 min"),
-    (re.compile(r"(\d+)\s?['′]\s?(\d{1,2}(?:\.\d+)?)\s?(?:\"|″|'')"), r"\1 ft \2 in"),
+    (lazy_pattern(r"(\d+)\s?h\s?(\d{1,2})\s?m(?:in)?\.?"), r"\1 h \2 min"),
+    (lazy_pattern(r"(\d+)\s?['′]\s?(\d{1,2}(?:\.\d+)?)\s?(?:\"|″|'')"), r"\1 ft \2 in"),
 )
 
 
@@ -334,11 +335,11 @@ def _in_full(text: str) -> str:
     return text
 
 
-_OTHER_BASE = re.compile(
+_OTHER_BASE = lazy_pattern(
     r"0(?:[xX](?P<x>[\da-fA-F]{1,16})|[bB](?P<b>[01]{1,64})|[oO](?P<o>[0-7]{1,22}))(?!\w)"
 )
-_REPEATING = re.compile(r"(\d+)[.,](\d{0,12})\((\d{1,12})\)(?!\w)")
-_PARTS_OF = re.compile(r"(\d{1,12})\s?(?:分之|分の|분의)\s?(\d{1,12})(?!\d)")
+_REPEATING = lazy_pattern(r"(\d+)[.,](\d{0,12})\((\d{1,12})\)(?!\w)")
+_PARTS_OF = lazy_pattern(r"(\d{1,12})\s?(?:分之|分の|분의)\s?(\d{1,12})(?!\d)")
 
 
 def _special_digits(text: str, at: int) -> tuple[Fraction, int] | None:
@@ -496,14 +497,14 @@ def _written_dimension(powers: Mapping[str, int]) -> str:
     return above + "".join(f"/{shown[unit]}" for unit in sorted(powers) if powers[unit] < 0)
 
 
-_METRES_PER = re.compile(r"^(\s*k?m)\s?s\s?\^\s?\(?(-\d)\)?")
+_METRES_PER = lazy_pattern(r"^(\s*k?m)\s?s\s?\^\s?\(?(-\d)\)?")
 """`ms^-2`: metres, not milliseconds."""
-_LONG_UNIT = re.compile(
+_LONG_UNIT = lazy_pattern(
     r"^(?:(?:degrees?|deg\.?|degrés?|grad|grados?|graus?|gradi|градус\w*)\s+(?:по\s+)?(celsius|fahrenheit)|"
     r"per\s+cent[oi]?|por\s+cient?o|por\s+cento)(?!\w)",
     re.IGNORECASE,
 )
-_LINK = re.compile(r"\s*(?:,\s*)?(?:and\s+|und\s+|et\s+|y\s+|e\s+|и\s+)?(?=\w)")
+_LINK = lazy_pattern(r"\s*(?:,\s*)?(?:and\s+|und\s+|et\s+|y\s+|e\s+|и\s+)?(?=\w)")
 
 
 def _compound(base: Fraction, unit: str, rest: str) -> tuple[Fraction, str] | None:

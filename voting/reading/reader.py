@@ -30,7 +30,7 @@ from mom_council.voting.reading.contents import (
 )
 from mom_council.voting.reading.mathematics import plain_number
 from mom_council.voting.reading.statements import stated_answer, without_run_on
-from mom_council.voting.reading.text import json_values, plain_text, refuses
+from mom_council.voting.reading.text import json_values, lazy_pattern, plain_text, refuses
 from mom_council.voting.reading.values import choice_answer, is_plain_number, read_value
 
 _NUMBER = r"(?P<number>\d{1,3}(?:[.,]\d{1,6})?)"
@@ -40,17 +40,17 @@ _LABEL = (
     r"\b(?:confidence|certainty)(?:\s+(?:level|score|rating|in (?:my|this|the) answer))?"
     r"[\"'*_`]{0,4}\s*(?:is|of|at|[:=])?\s*[\"'*_`]{0,4}\s*(?:about|around|roughly|~|≈)?\s*"
 )
-_LABELLED = re.compile(rf"{_LABEL}{_NUMBER}(?:{_SCALE}|{_ENDS})", re.IGNORECASE)
-_SAID = re.compile(
+_LABELLED = lazy_pattern(rf"{_LABEL}{_NUMBER}(?:{_SCALE}|{_ENDS})", re.IGNORECASE)
+_SAID = lazy_pattern(
     rf"(?<![\w.,%–—/-]){_NUMBER}{_SCALE}\s*(?:sure|certain|confident|confidence|certainty)\b",
     re.IGNORECASE,
 )
-_DENIED = re.compile(
+_DENIED = lazy_pattern(
     r"(?:\bnot|n't|\bnever|\bcannot|\bhardly|\bless than|\bunder|\bbelow|\d\s*%?\s*(?:-|–|—|to|or))"
     r"[\s\w]{0,12}$",
     re.IGNORECASE,
 )
-_LINE = re.compile(
+_LINE = lazy_pattern(
     rf"^[\s*_`>#-]*{_LABEL}{_NUMBER}{_SCALE}?[\s*_`.]*$\n?", re.IGNORECASE | re.MULTILINE
 )
 
@@ -195,7 +195,7 @@ def _read(text: str, kind: AnswerKind, options: _Options, exact: bool, complete:
     return OPEN if found is None else found
 
 
-_BOUNDARY = re.compile(r".*(?:\n|[.!?]\s|[。।}>])", re.DOTALL)
+_BOUNDARY = lazy_pattern(r".*(?:\n|[.!?]\s|[。।}>])", re.DOTALL)
 
 
 def _in_full(text: str) -> str:
@@ -214,7 +214,7 @@ def _take(text: str, *, options: _Options = (), exact: bool = False) -> Answer |
     return _choose(text, value, options)
 
 
-_NUMBER_OF_OPTION = re.compile(
+_NUMBER_OF_OPTION = lazy_pattern(
     r"(?:the\s+)?(?:option|choice|answer|number|no\.?|#)\s*[#(]?(\d{1,2})\W*", re.IGNORECASE
 )
 
@@ -246,25 +246,25 @@ def _even(text: str) -> str:
 
 # --- answers in passing -----------------------------------------------------------------------
 
-_BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
-_THEREFORE = re.compile(
+_BOLD = lazy_pattern(r"\*\*([^*\n]{1,80})\*\*")
+_THEREFORE = lazy_pattern(
     r"^\W*(?:therefore|thus|so|hence|in total|finally|as a result|then|daher|also|somit|donc|ainsi|por lo tanto|"
     r"por tanto|entonces|portanto|logo|quindi|dunque|следовательно|итак|значит|所以|因此|したがって|よって|따라서|"
     r"इसलिए|अतः|لذلك|إذن)\b",
     re.IGNORECASE,
 )
-_LONE_LETTER = re.compile(
+_LONE_LETTER = lazy_pattern(
     r"\W*(?i:(?:(?:so|thus|therefore|hence),?\s+)?(?:it(?:'s| is| must be| has to be| should be)|that(?:'s| is)|"
     r"the (?:letter|option|choice) is|definitely|clearly|surely|certainly|richtig ist|es ist|c'est|es la|è la|é a|это)\s+"
     r"(?:(?:option|letter|choice)\s+)?)[*(]{0,3}(?P<letter>[A-J])[*)]{0,3}[.!]?",
 )
-_NEGATION = re.compile(r"\b(?:not|never|nicht|kein\w*|pas|não|non|не)\b|n't\b", re.IGNORECASE)
-_LETTER_FIRST = re.compile(
+_NEGATION = lazy_pattern(r"\b(?:not|never|nicht|kein\w*|pas|não|non|не)\b|n't\b", re.IGNORECASE)
+_LETTER_FIRST = lazy_pattern(
     r"\W{0,3}(?P<letter>[A-J])\W{0,3}\s*[,;–—-]?\s*(?:because|since|weil|denn|parce que|porque|perché|потому)\b"
 )
 """`C, since A and B are wrong.`"""
-_OPENS_WITH_TRUTH = re.compile(r"^\W*(yes|no|true|false)\b\s*[,.;:!–—-]", re.IGNORECASE)
-_ONE_FENCE = re.compile(r"[^`]{0,80}?```[\w+-]*\n([^`]{1,400}?)```")
+_OPENS_WITH_TRUTH = lazy_pattern(r"^\W*(yes|no|true|false)\b\s*[,.;:!–—-]", re.IGNORECASE)
+_ONE_FENCE = lazy_pattern(r"[^`]{0,80}?```[\w+-]*\n([^`]{1,400}?)```")
 
 
 def _in_passing(
@@ -320,7 +320,7 @@ def _at_last(
     return shown_value(last, take) or last_number(last, take)
 
 
-_STEP = re.compile(
+_STEP = lazy_pattern(
     r"\W{0,4}(?:\d{1,2}[.)]\s*|step\s+\d{1,2}\s*:?\s*)?(?:add|subtract|multiply|divide|calculate|compute|find|"
     r"determine|solve|use|apply|convert|provide|replace|remember|note|check)\b",
     re.IGNORECASE,
@@ -335,7 +335,7 @@ def _after_therefore(sentence: str, take: functools.partial[Answer | None]) -> A
     return value if value is not None and value.hard else None
 
 
-_LISTING = re.compile(
+_LISTING = lazy_pattern(
     r"(?:^|\n)\W{0,3}[A-Z]\W{0,2}[.):][^\n]*\n+\W{0,3}[A-Z]\W{0,2}[.):][^\n]*\n+\W{0,3}[A-Z]\W{0,2}[.):][^\n]*\s*\Z"
 )
 """The end of a list of options, which a reply copies or goes on with: no choice."""

@@ -21,7 +21,7 @@ from mom_council.voting.reading.contents import Take, is_sentence, read_content,
 from mom_council.voting.reading.groups import literal_answer
 from mom_council.voting.reading.latex import boxed
 from mom_council.voting.reading.mathematics import plain_number
-from mom_council.voting.reading.text import json_spans, refuses
+from mom_council.voting.reading.text import json_spans, lazy_pattern, refuses
 from mom_council.voting.reading.values import verbatim
 
 _KEYS = {
@@ -30,7 +30,7 @@ _KEYS = {
     "risposta", "ответ", "答案", "答え", "回答", "정답", "답", "답변", "उत्तर", "الجواب", "الإجابة",
 }  # fmt: skip
 _FIRST_KEYS = ("answer", "final_answer", "final answer", "finalanswer", "final", "correct_answer")
-_OPEN_KEY = re.compile(
+_OPEN_KEY = lazy_pattern(
     r'"(?:final[_ ]?answer|answer|ans|antwort|réponse|respuesta|resposta|risposta|ответ|答案|答え|정답)"\s*:\s*',
     re.IGNORECASE,
 )
@@ -63,7 +63,7 @@ def _held(value: Any, depth: int = 0) -> tuple[Any] | None:
     return None
 
 
-_ESCAPED = re.compile(r'\\"(.*?)\\"(?=\s*[,}\n]|\s*$)', re.DOTALL)
+_ESCAPED = lazy_pattern(r'\\"(.*?)\\"(?=\s*[,}\n]|\s*$)', re.DOTALL)
 """A text whose quotation marks are escaped where they must not be."""
 
 
@@ -159,18 +159,18 @@ _IS_WORD = (
     r"is|are|was|would be|should be|must be|will be|equals|ist|lautet|wäre|beträgt|est|serait|es|sería|é|"
     r"seria|è|sarebbe|это|равен|равна|равно|составляет|है"
 )
-_LATIN = re.compile(
+_LATIN = lazy_pattern(
     rf"(?<![\w'])(?P<noun>{_SURE}|{_WEAK})(?:\s+(?:finale?|correcte?|correcta|correta|corretta|is))??"
     r"(?:\s+(?:to|for|here|à|a|auf|zur|corresponding|choice|is:)\b[^.\n:=]{0,60}?)?[*_`]*\s*"
     rf"(?P<mark>(?:{_IS_WORD}|=|-+>|→|=>|⇒|[—–]|-(?=\s))(?![\w'])\s*(?:option|choice)?\s*:?|:|(?<=उत्तर)\s|(?<=जवाब)\s|(?<=विकल्प)\s)(?!\s*(?:not|nicht|pas|neither)\s)[\s*_]*",
     re.IGNORECASE,
 )
-_FINAL_WORD = re.compile(
+_FINAL_WORD = lazy_pattern(
     r"(?:final|correct|right|best|actual|endgültige|richtige|finale|correcta|correta|corretta|правильный|"
     r"итоговый|окончательный|सही|अंतिम)\s+\Z",
     re.IGNORECASE,
 )
-_EAST = re.compile(
+_EAST = lazy_pattern(
     r"(?P<final>最终|最終|正确|正しい|최종)?(?:的|な)?(?P<noun>答案|答え|解答|回答|正解|答|정답|답변|답|选项|選択肢|"
     r"الإجابة|الاجابة|الجواب|إجابة|جواب|النتيجة|结果|結果|결과)(?:\s*(?:الصحيحة|النهائية|الصحيح|النهائي))?[*_`]*\s*"
     r"(?P<mark>(?:应该是|應該是|应为|是|为|為|等于|選|选|は|が|은|는|이|가|هي|هو)\s*:?|:|=)[\s*_`]*"
@@ -180,35 +180,35 @@ _SURE_NOUNS = frozenset(
         "|"
     )
 )
-_HEADED = re.compile(
+_HEADED = lazy_pattern(
     r"^[#*_\s]*(?:(?:final|correct|endgültige)\s+)?(?:answer|antwort|réponse|respuesta|resposta|risposta|ответ|"
     r"答案|答え|정답|답|उत्तर|الجواب|الإجابة)(?:\s+final[e]?)?[*_\s:]*\n+",
     re.IGNORECASE | re.MULTILINE,
 )
-_HASHES = re.compile(r"(?<!#)#{4}(?!#)[ \t]*(?=\S)")
-_TAGGED = re.compile(
+_HASHES = lazy_pattern(r"(?<!#)#{4}(?!#)[ \t]*(?=\S)")
+_TAGGED = lazy_pattern(
     r"<(?P<tag>answer|final_answer|final-answer|finalanswer|result|response|solution|ans|choice)>(?P<inside>.*?)(?:</(?P=tag)\s*>|\Z)|"
     r"[\[【](?:RESULT|ANSWER|FINAL ANSWER|FINAL)[\]】]:?[ \t]*(?P<line>[^\n\[]+?)[ \t]*(?:\[/(?:RESULT|ANSWER|FINAL ANSWER|FINAL)\]|\n|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
-_SHORT_LABEL = re.compile(r"^[ \t*_]*A[*_]*[ \t]*:[*_ \t]*(?=\S)", re.MULTILINE)
-_OTHER_LABELS = re.compile(r"^[ \t*_]*[B-D][*_]*[ \t]*[:.)]", re.MULTILINE)
-_TURNED = re.compile(
+_SHORT_LABEL = lazy_pattern(r"^[ \t*_]*A[*_]*[ \t]*:[*_ \t]*(?=\S)", re.MULTILINE)
+_OTHER_LABELS = lazy_pattern(r"^[ \t*_]*[B-D][*_]*[ \t]*[:.)]", re.MULTILINE)
+_TURNED = lazy_pattern(
     r"\s(?:is|are|would be|must be|ist|est|es|é|è)\s+(?:the|my|our|die|la|a|il)\s+(?:only\s+)?"
     r"(?:final|correct|right|best|most appropriate|richtige|bonne|correcta|resposta|risposta)\s*"
     r"(?:answer|option|choice|one|solution|antwort|réponse|respuesta|opción|correta|corretta)\b",
     re.IGNORECASE,
 )
-_BEFORE_TURNED = re.compile(r"[^.!?\n。;]{1,80}\Z")
-_CORRECT = re.compile(
+_BEFORE_TURNED = lazy_pattern(r"[^.!?\n。;]{1,80}\Z")
+_CORRECT = lazy_pattern(
     r"(?:\b(?:option|choice|answer|letter)\s+)?(?P<value>\(?(?<![\w'])[A-J]\)?)\s+is\s+(?:therefore\s+|thus\s+)?"
     r"(?:the\s+)?(?:correct|right|best)\b"
 )
-_BOTH_CORRECT = re.compile(
+_BOTH_CORRECT = lazy_pattern(
     r"(?<![\w'])(?P<value>(?:[A-J](?![\w'])\)?\s*,\s*\(?)*[A-J](?![\w'])\)?\s*,?\s*(?:and|und|et|y|e|и|和)\s*\(?[A-J](?![\w'])\)?)\s+"
     r"(?:are|sind|sont|son|são|sono)\s+(?:both\s+|all\s+|the\s+)?(?:correct|right|true|richtig|correctes|correctas|corretas|corrette)\b"
 )
-_PICK = re.compile(
+_PICK = lazy_pattern(
     r"\b(?:I|we)(?:\s+(?:would|will|must|have to|am going to|am|are going to|'d|'ll)|'d|'ll)?\s+"
     r"(?:choos(?:e|ing)|pick(?:ing)?|select(?:ing)?|go(?:ing)? with|opt for|settle on)\s+(?:option|answer|choice|letter)?\s*:?\s*"
     r"(?P<value>(?-i:\(?\**[A-Z]\**\)?(?![\w'])))"
@@ -217,12 +217,12 @@ _PICK = re.compile(
     r"(?P<east>(?-i:\(?[A-J]\)?))(?![A-Za-z])",
     re.IGNORECASE,
 )
-_RUN_ON = re.compile(
+_RUN_ON = lazy_pattern(
     r"^[ \t*_#]*(?:(?:next |new )?question|q|problem|exercise|example|user|human|instruction|task|input|prompt|"
     r"frage|pregunta|pergunta|domanda|вопрос|问题|問題|질문|प्रश्न|سؤال)\s*(?:\d{1,3})?[*_]*\s*[:.](?=\s)",
     re.IGNORECASE | re.MULTILINE,
 )
-_RUN_ON_HASHES = re.compile(r"(####[ \t]*\S{1,30})[ \t]+(?:Question|Q|Problem)\s*\d{0,3}\s*:")
+_RUN_ON_HASHES = lazy_pattern(r"(####[ \t]*\S{1,30})[ \t]+(?:Question|Q|Problem)\s*\d{0,3}\s*:")
 
 
 def without_run_on(text: str) -> str:
@@ -345,14 +345,14 @@ def _choices(text: str, lowered: str, take: Take) -> Iterator[Place]:
             yield Place(said.start(), functools.partial(_subject, said[0], take), False)
 
 
-_PICK_WORDS = re.compile(
+_PICK_WORDS = lazy_pattern(
     "choos|pick|select|go with|going with|opt for|settle on|wähle|nehme|choisis|elijo|escolho|"
     "scelgo|выбираю|选|選|선택"
 )
-_RIGHT_WORDS = re.compile(
+_RIGHT_WORDS = lazy_pattern(
     "correct|right|best|final|appropriate|richtig|bonne|corret|resposta|risposta|true"
 )
-_LABEL_WORDS = re.compile(f"{_SURE}|{_WEAK}")
+_LABEL_WORDS = lazy_pattern(f"{_SURE}|{_WEAK}")
 
 
 def _slot(text: str, take: Take, *, nested: bool = False) -> Answer | None:

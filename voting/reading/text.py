@@ -4,6 +4,10 @@ What a model sent, as people may see it: without thoughts and control tokens. An
 
 Models mark their thoughts in many dialects. One function removes them all; what it leaves is both
 what people see and what answers and votes are read from.
+
+What reads answers has two hundred regular expressions, some with hundreds of words. Compiling all of
+them takes longer than many a question, and most questions use a few: each is compiled by its first
+use.
 """
 
 from __future__ import annotations
@@ -12,9 +16,31 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
-_EMPTY = re.compile(
+
+def lazy_pattern(pattern: str, flags: int | re.RegexFlag = 0) -> re.Pattern[str]:
+    """Like `re.compile`, but what is compiled is compiled by its first use."""
+    return cast("re.Pattern[str]", _LazyPattern(pattern, flags))
+
+
+class _LazyPattern:
+    """Stands for a `re.Pattern`, and has its attributes and methods."""
+
+    def __init__(self, pattern: str, flags: int | re.RegexFlag) -> None:
+        self.pattern = pattern
+        self._flags = flags
+
+    def __getattr__(self, name: str) -> Any:
+        """Compile the pattern; a second use of the same method does not come here."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        found = getattr(re.compile(self.pattern, self._flags), name)
+        self.__dict__[name] = found
+        return found
+
+
+_EMPTY = lazy_pattern(
     r"(?:unknown|not known|not available|n/?a|no answer|none of (?:the )?(?:above )?information|idk|abstain|"
     r"pass|null|undefined|nan|no idea|not sure|can(?:no|')t (?:be )?determined?|undetermined|indeterminate|unanswerable|"
     r"(?:insufficient|not enough) (?:information|data|context)|no comment|\(none\)|"
@@ -27,7 +53,7 @@ _EMPTY = re.compile(
     r"अज्ञात|पता नहीं|मुझे नहीं पता|मालूम नहीं|غير معروف|لا أعرف|لا أعلم|لا ادري|لا أدري|[-–—?.\s]*)[.!。]?",
     re.IGNORECASE,
 )
-_REFUSAL = re.compile(
+_REFUSAL = lazy_pattern(
     r"\b(?:"
     r"i (?:really |honestly |simply |just )?(?:do not|don't|dont) (?:really )?(?:know|"
     r"have (?:an|the|enough|any|sufficient) (?:answer|information|idea|data|context))"
@@ -75,7 +101,7 @@ _REFUSAL = re.compile(
     r"لا أعرف|لا أعلم|لا أستطيع|لا يمكنني|لا أدري|عذرا|عذراً|آسف",
     re.IGNORECASE,
 )
-_YET_ANSWERED = re.compile(
+_YET_ANSWERED = lazy_pattern(
     r"\banswer(?: is|:)|\\boxed|\"answer\"|####|<answer>|\bantwort(?: ist|:)|réponse(?: est|:)|respuesta(?: es|:)|"
     r"resposta(?: é|:)|risposta(?: è|:)|ответ\s?:|答案(?:是|:)|答え(?:は|:)|정답[은:]|답[은:]|उत्तर\s?:|الجواب\s?(?:هو|:)|الإجابة\s?(?:هي|:)|"
     r"\b(?:but|however|aber|mais|pero|mas|ma|но)\b[^.]{0,40}\b(?:is|be|say|guess|think|ist|est|es|é|è|это)\b|"
@@ -84,7 +110,7 @@ _YET_ANSWERED = re.compile(
 )
 
 
-_REFUSING_WORDS = re.compile(
+_REFUSING_WORDS = lazy_pattern(
     "know|not|n't|dont|cant|sorry|unable|unsure|idea|abst|decline|refuse|as an ai|"
     "i must|i have to|unknown|weiss|nicht|leid|ahnung|enthalte|je |desol|no |desculp|"
     "sinto|non |dispiace|asteng|i would|no puedo|lo siento|insuffic|impossible|undetermin|indeterm|unansw|"
@@ -140,25 +166,25 @@ _CLOSE = (
     rf"</(?:{_WORDS})\s*>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|end_thinking\|>|"
     r"<\|end_of_thinking\|>|<channel\|>|<unused95>"
 )
-_MARK = re.compile(rf"(?P<open>{_OPEN})|(?P<close>{_CLOSE})", re.IGNORECASE)
-_SPOKEN = re.compile(r"\AThinking\.\.\.\n.*?\n\s*\.\.\.done thinking\.\s*", re.DOTALL)
+_MARK = lazy_pattern(rf"(?P<open>{_OPEN})|(?P<close>{_CLOSE})", re.IGNORECASE)
+_SPOKEN = lazy_pattern(r"\AThinking\.\.\.\n.*?\n\s*\.\.\.done thinking\.\s*", re.DOTALL)
 
 # --- control tokens ---------------------------------------------------------------------------
 
-_FINAL_CHANNEL = re.compile(r"<\|channel\|>\s*(?:final|response)\b[^<]{0,40}<\|message\|>", re.I)
-_OTHER_CHANNEL = re.compile(r"<\|channel\|>\s*(?:analysis|commentary|thought)\b", re.I)
-_BARE_CHANNEL = re.compile(r"\A\s*analysis(?=[A-Z]|\s).*?assistant\s?final", re.DOTALL)
-_NEXT_TURN = re.compile(
+_FINAL_CHANNEL = lazy_pattern(r"<\|channel\|>\s*(?:final|response)\b[^<]{0,40}<\|message\|>", re.I)
+_OTHER_CHANNEL = lazy_pattern(r"<\|channel\|>\s*(?:analysis|commentary|thought)\b", re.I)
+_BARE_CHANNEL = lazy_pattern(r"\A\s*analysis(?=[A-Z]|\s).*?assistant\s?final", re.DOTALL)
+_NEXT_TURN = lazy_pattern(
     r"(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|start\|>|<\|start_of_role\|>)\s*user\b"
     r"|<[|｜](?:user|User)[|｜]>",
     re.IGNORECASE,
 )
-_ROLE = re.compile(
+_ROLE = lazy_pattern(
     r"(?:<\|im_start\|>|<start_of_turn>|<\|start\|>|<\|start_header_id\|>|<\|start_of_role\|>)"
     r"\s*(?:assistant|model|system)\b[ \t]*(?:<\|end_header_id\|>|<\|end_of_role\|>)?\s*",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(
+_TOKEN = lazy_pattern(
     r"<[|｜][A-Za-z0-9_▁/:-]{1,40}[|｜]>|<\|?/?(?:bos|eos|pad|unk|end_of_turn|start_of_turn|"
     r"end_of_text|endoftext|im_end|im_start|eot_id|eot|sep)\|?>|\[/?INST\]|<</?SYS>>|"
     r"◁/?(?:answer|response)▷|<unused\d{1,3}>",
@@ -231,7 +257,7 @@ def _without_thoughts(text: str) -> str:
     return "".join([*kept, text[at:]]) if at else text
 
 
-_FENCE = re.compile("```")
+_FENCE = lazy_pattern("```")
 
 
 def _in_backticks(text: str, mark: re.Match[str]) -> bool:
@@ -268,8 +294,8 @@ _STRAIGHT = str.maketrans({
     "｝": "}", "＄": "$", "￥": "¥", "∕": "/", "⁄": "/", "٫": ".", "٬": ",", "٪": "%", "،": ",",
     "؛": ";", "؟": "?",
 })  # fmt: skip
-_WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
-_DIGIT = re.compile(r"[^\W\x00-\x7f_]")
+_WIDE = lazy_pattern(r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]")
+_DIGIT = lazy_pattern(r"[^\W\x00-\x7f_]")
 
 
 def plain_text(text: str) -> str:
@@ -298,8 +324,8 @@ def _plain_digit(sign: re.Match[str]) -> str:
 
 # --- JSON -------------------------------------------------------------------------------------
 
-_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-_OPENING = re.compile(r"[{\[]")
+_TRAILING_COMMA = lazy_pattern(r",(\s*[}\]])")
+_OPENING = lazy_pattern(r"[{\[]")
 _MOST_TRIES = 200
 
 

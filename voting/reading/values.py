@@ -26,10 +26,10 @@ from mom_council.voting.reading.mathematics import (
 )
 from mom_council.voting.reading.moments import read_moment
 from mom_council.voting.reading.quantities import read_quantity
-from mom_council.voting.reading.text import is_empty
+from mom_council.voting.reading.text import is_empty, lazy_pattern
 
 _LONGEST = 2000
-_SIMPLE = re.compile(r"-?(?:0|[1-9]\d{0,14})")
+_SIMPLE = lazy_pattern(r"-?(?:0|[1-9]\d{0,14})")
 
 
 def read_value(text: str, *, words: int = 8, exact: bool = False) -> Answer | None:
@@ -135,12 +135,12 @@ def _number(text: str) -> Answer | None:
     return None if quantity is None else number_answer(quantity, text)
 
 
-_BOUND = re.compile(
+_BOUND = lazy_pattern(
     r"(?:(?P<name>[a-zA-Z])\s+(?:is|must be|can be|should be)\s+)?(?P<words>(?:greater|less|more|fewer|larger|smaller) than"
     r"(?P<equal> or equal to)?|at least|at most|no (?:more|less|fewer) than|up to)\s+(?P<rest>[-$€£\d].*)",
     re.IGNORECASE,
 )
-_OF_ALL = re.compile(r"all\s+(?:real\s+)?(?:numbers\s+)?(?=[a-zA-Z]\s*[<>≤≥])", re.IGNORECASE)
+_OF_ALL = lazy_pattern(r"all\s+(?:real\s+)?(?:numbers\s+)?(?=[a-zA-Z]\s*[<>≤≥])", re.IGNORECASE)
 
 
 def _bound_in_signs(text: str) -> str:
@@ -173,17 +173,17 @@ def _bound(text: str) -> Answer | None:
     return Answer("inequality", text, f"{sign}{number.key}", alts, bare=f"{sign}{number.bare}")
 
 
-_ORDINAL = re.compile(
+_ORDINAL = lazy_pattern(
     r"(?:the\s+)?(?P<number>\d{1,4})(?:st|nd|rd|th|º|ª|ème|ère)(?P<rest>(?:\s+[^\W\d_]+){0,3})",
     re.I,
 )
-_ORDINAL_WORD = re.compile(
+_ORDINAL_WORD = lazy_pattern(
     r"(?:the\s+)?(?:(?P<tens>twent|thirt|fort|fift|sixt|sevent|eight|ninet)y-)?"
     r"(?P<word>first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|"
     r"fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth)(?P<rest>(?:\s+[^\W\d_]+){0,3})",
     re.IGNORECASE,
 )
-_ORDINAL_ENDING = re.compile(r"\d(?:st|nd|rd|th|º|ª|ème|ère)", re.IGNORECASE)
+_ORDINAL_ENDING = lazy_pattern(r"\d(?:st|nd|rd|th|º|ª|ème|ère)", re.IGNORECASE)
 _ORDINALS = _ORDINAL_WORD.pattern.partition("<word>")[2].partition(")")[0].split("|")
 _TENS = ("twent", "thirt", "fort", "fift", "sixt", "sevent", "eight", "ninet")
 
@@ -217,7 +217,7 @@ _ELEMENTS = (
     "Sn Sb I Xe Cs Ba Pt Au Hg Pb Bi U"
 )
 _ATOMS = rf"(?:{'|'.join(sorted(_ELEMENTS.split(), key=len, reverse=True))})"
-_FORMULA = re.compile(
+_FORMULA = lazy_pattern(
     rf"(?=[^\d]*\d)(?=(?:{_ATOMS}|[\d_()]){{3,}})(?:{_ATOMS}(?:_?\d{{1,2}})?|[()](?:_?\d)?)+"
 )
 
@@ -232,17 +232,17 @@ def _formula(text: str) -> Answer | None:
     return Answer("phrase", text, f"formula:{form}", frozenset({f"w:{phrase_key(form)}"}), form)
 
 
-_PADDED = re.compile(r"0\d{1,30}")
-_RATIO = re.compile(r"(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)((?:\s*:\s*\d+(?:\.\d+)?)*)")
-_RANGE = re.compile(
+_PADDED = lazy_pattern(r"0\d{1,30}")
+_RATIO = lazy_pattern(r"(\d+(?:\.\d+)?)\s*:\s*(\d+(?:\.\d+)?)((?:\s*:\s*\d+(?:\.\d+)?)*)")
+_RANGE = lazy_pattern(
     r"(?:between\s+|from\s+|zwischen\s+|entre\s+|de\s+|von\s+)?(?P<low>\$?-?\d[\d.,]*(?:\s?%)?)\s*"
     r"(?:-|–|—|\.\.|to|and|bis|und|à|a|y|et|até|до|~|〜|から|到|至)\s*(?P<high>\$?-?\d[\d.,]*(?:\s?%)?)(?P<unit>(?:\s*[^\W\d_]+){0,3})",
     re.IGNORECASE,
 )
 
 
-_SIZES = re.compile(r"(\d+(?:\.\d+)?)\s*(by|[x×])\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
-_MOMENTS = re.compile(
+_SIZES = lazy_pattern(r"(\d+(?:\.\d+)?)\s*(by|[x×])\s*(\d+(?:\.\d+)?)", re.IGNORECASE)
+_MOMENTS = lazy_pattern(
     r"(?:from\s+|(?P<between>between|zwischen|entre)\s+)?(?P<low>\d[\d:.]*\s?(?:[ap]\.?m\.?)?)\s*(?:-|–|to|bis|à|(?(between)(?:and|und|et|y)|-))\s*"
     r"(?P<high>\d[\d:.]*\s?(?:[ap]\.?m\.?)?)",
     re.IGNORECASE,
@@ -292,7 +292,7 @@ def _grouped(text: str) -> Answer | None:
 
 # --- several ----------------------------------------------------------------------------------
 
-_AND = re.compile(
+_AND = lazy_pattern(
     r"\s*(?:,\s*)?(?<!\w)(?:and|or|und|oder|et|ou|y|o|e|или|и|和|或|と|और|या|و|أو)(?!\w)(?!\s*[=<>≤≥∈^])\s*|\s*&\s*|"
     r"\s*(?:和|与|與|或|と|、|または|와|과|및)\s*(?=[(\[]?[A-J](?!\w)|-?\d)",
     re.IGNORECASE,
@@ -377,16 +377,16 @@ _NOUN = (
     r"(?i:(?:(?:la|a|die)\s+)?(?:letra|lettre|lettera|buchstabe|буква)|la|option|choice|answer|ans\.?|letter|opción|opcion|opção|opzione|choix|вариант|antwort|selection|"
     r"选项|選項|選択肢|विकल्प|الخيار)"
 )
-_CHOICE = re.compile(
+_CHOICE = lazy_pattern(
     rf"^(?:{_NOUN}\s*:?\s*)?(?:\((?P<round>[A-Ja-j])\)|\[(?P<square>[A-J])\]|"
     r"(?P<bare>[A-J])(?P<mark>[.):]|\s+[-–—])?|(?P<small>[a-j])(?P<bracket>\))?)(?P<rest>(?:\s.*)?)$",
     re.DOTALL,
 )
-_MORE_LETTERS = re.compile(
+_MORE_LETTERS = lazy_pattern(
     r"(?:,|&|and\b|or\b|und\b|et\b|y\b|e\b|и\b)\s*[(\[]?[A-J][)\]]?(?![\w'])", re.IGNORECASE
 )
 _CYRILLIC = str.maketrans("АВСДЕ", "ABCDE")
-_COMMENT = re.compile(
+_COMMENT = lazy_pattern(
     r"^(?:the|this|it|because|since|as|so|therefore|thus|all|both|none|that|which|these|option|other|others|"
     r"is|are|was|in|by|for|we|i|you|if|when)\b",
     re.IGNORECASE,
@@ -402,7 +402,7 @@ _TRUTHS = {
     "正确": "true", "错误": "false", "참": "true", "거짓": "false", "सही": "true", "गलत": "false",
     "صحيح": "true", "خطأ": "false", "правда": "true", "ложь": "false",
 }  # fmt: skip
-_TRUTH_TAIL = re.compile(
+_TRUTH_TAIL = lazy_pattern(
     r"^(?P<word>[^\s,.;:!–—。।-]+(?: हाँ)?)\s*(?:(?!\.\s*\d)[,.;:!–—。।-]\s?.*)?$",
     re.DOTALL | re.IGNORECASE,
 )
@@ -445,8 +445,8 @@ def _choice(text: str) -> Answer | None:
     return Answer("choice", form, f"c:{letter}|{label.casefold()}", alts, letter, letters=(letter,))
 
 
-_NAME_AFTER = re.compile(r"([A-Z][\w'’-]*(?: [A-Z][\w'’-]*){0,3})(?=\.?$|[,;(]|\s[(–—-])")
-_SURNAME = re.compile(
+_NAME_AFTER = lazy_pattern(r"([A-Z][\w'’-]*(?: [A-Z][\w'’-]*){0,3})(?=\.?$|[,;(]|\s[(–—-])")
+_SURNAME = lazy_pattern(
     r"(?:(?:Mc|Mac|O'|O’|D'|De|Le|La|Van|Von)\s?)?[A-Z][a-zà-ÿ'’-]{2,}(?: [A-Z][a-zà-ÿ'’-]{2,})?"
 )
 
@@ -475,15 +475,15 @@ def _truth(text: str) -> Answer | None:
 
 # --- words ------------------------------------------------------------------------------------
 
-_ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=[\w\"'(])", re.IGNORECASE)
-_ENDINGS = re.compile(r"\s*(?:です|でした|である|だ|입니다|이다|이에요|예요|है|हैं|होगा)[।.]?$")
-_PROSE = re.compile(
+_ARTICLE = lazy_pattern(r"^(?:the|a|an)\s+(?=[\w\"'(])", re.IGNORECASE)
+_ENDINGS = lazy_pattern(r"\s*(?:です|でした|である|だ|입니다|이다|이에요|예요|है|हैं|होगा)[।.]?$")
+_PROSE = lazy_pattern(
     r"[A-Za-z]{3,} (?:[A-Za-z]{2,}|\()|(?<![\\A-Za-z])(?!sqrt|cbrt|arc(?:sin|cos|tan)|binom)[^\W\d_]{4,}"
 )
-_MATHS = re.compile(r"\d|[=^*/√]|sqrt|\\")
+_MATHS = lazy_pattern(r"\d|[=^*/√]|sqrt|\\")
 
 
-_INITIALS = re.compile(r"(?<![\w'’\u0900-\u0963])[^\W\d_](?: [^\W\d_](?![\w'’]))+")
+_INITIALS = lazy_pattern(r"(?<![\w'’\u0900-\u0963])[^\W\d_](?: [^\W\d_](?![\w'’]))+")
 
 
 def phrase_key(text: str) -> str:
@@ -527,7 +527,7 @@ def _in_words(text: str, most: int, exact: bool) -> Answer | None:
     return Answer("phrase", shown, f"w:{phrase_key(shown)}", alts, bare)
 
 
-_MORE_ON_IT = re.compile(
+_MORE_ON_IT = lazy_pattern(
     r"([^,()]{2,}?)(?:, (?:who|whose|which|where|the|an?|in)\s|\s?\([^()]*\)$)"
 )
 """A name and what is said of it: `Lisbon, the capital of Portugal`, `F. Kafka (1915)`."""
@@ -585,8 +585,8 @@ _WRAPS = (
     ("<answer>", "</answer>"),
 )
 _WRAP_SIGNS = frozenset("*_$\\<")
-_FENCE = re.compile(r"^```[\w+-]*\n?(.*?)\n?```$", re.DOTALL)
-_DOT = re.compile(r"(?<![.!])[.;,。।]$|(?<=[^\W\d_])!$")
+_FENCE = lazy_pattern(r"^```[\w+-]*\n?(.*?)\n?```$", re.DOTALL)
+_DOT = lazy_pattern(r"(?<![.!])[.;,。।]$|(?<=[^\W\d_])!$")
 
 
 def _literal_text(text: str) -> str | None:
@@ -645,12 +645,12 @@ def _bare(text: str) -> str:
     return _unwrapped(_ARROW.sub("", _tidy(text)).rstrip(":").strip("*"))
 
 
-_BOLD = re.compile(r"\*\*(?=\S)([^*]+)(?<=\S)\*\*(?!\s*\d)")
-_ARROW = re.compile(r"^(?:[=-]+>|[→⇒➜👉✅✔✓☑]\ufe0f?)\s*")
+_BOLD = lazy_pattern(r"\*\*(?=\S)([^*]+)(?<=\S)\*\*(?!\s*\d)")
+_ARROW = lazy_pattern(r"^(?:[=-]+>|[→⇒➜👉✅✔✓☑]\ufe0f?)\s*")
 
 
-_ODD_BLANK = re.compile("[\u00a0\u2009\u202f\u2007]")
-_DASH = re.compile(r"[−–—‒‐‑](?=\s*[\d.$€£a-z(])")
+_ODD_BLANK = lazy_pattern("[\u00a0\u2009\u202f\u2007]")
+_DASH = lazy_pattern(r"[−–—‒‐‑](?=\s*[\d.$€£a-z(])")
 
 
 def _tidy(text: str) -> str:
