@@ -39,6 +39,13 @@ if TYPE_CHECKING:
     from mom_council.runs.ask import Run
 
 
+_NOBODY = "Nobody answered; ask in other words, or ask another council with -c"
+_TINY = (
+    "Nobody answered: these three tiny models only know small sums and simple facts. "
+    "`mom models` says how to get real ones"
+)
+
+
 def going_on(command: str, thread: str, db: str | None) -> str:
     """The command line that goes on with a thread."""
     words = ["mom", *command.split(), thread]
@@ -192,6 +199,7 @@ class Session:
             failure.say(line)
         self.council = choice.council
         self._costs_money = choice.costs_money
+        self._is_demo = choice.source == "demo"
         # What `mom resume` has to be told; a council chosen for the machine is chosen again.
         self._named_later = whole_path(named)
         self.opened = OpenCouncil(choice.council, saver)
@@ -286,7 +294,7 @@ class Session:
                 self._refuse("LeaveNeeded", f"{line}{self._what_is_kept()}", code)
             elif self._answered is not None and _declines(self._answered):
                 code = exits.NOBODY
-                failure.tell("Nobody answered; ask in other words, or ask another council with -c")
+                failure.tell(_TINY if self._is_demo else _NOBODY)
         self._stopping.over()
         return code
 

@@ -42,6 +42,7 @@ from mom_council.voting.dissent import (
     in_words,
     is_short,
     is_unsure,
+    most_know_nothing,
     support,
     verdict_in_words,
 )
@@ -49,6 +50,7 @@ from mom_council.voting.dissent import (
 LABEL = "(No synthesizer wrote this: it is the proposal that the council preferred, as it stood.)"
 
 UNSURE = "I do not know. The members do not agree on an answer."
+UNKNOWN = "I do not know. Most of the members do not know it."
 
 FORM_MISSED = "The answer did not have the form that was asked for, so it is written once more."
 ASKED_AGAIN = "The answer contradicted the vote, so it is written once more."
@@ -91,8 +93,10 @@ async def synthesizer(
     standing = selectors.candidates(state, council)
     if spent := _spent(state, runtime, council):
         written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
-    elif council.deliberation.unsure == "decline" and is_unsure(verdict, standing):
-        written = Written(UNSURE, "vote", (), ())
+    elif council.deliberation.unsure == "decline" and is_unsure(
+        verdict, standing, conversation.question_text(state)
+    ):
+        written = Written(UNKNOWN if most_know_nothing(standing) else UNSURE, "vote", (), ())
     else:
         access = tool_access(council.synthesizer, council, tools)
         faults: list[str] = []

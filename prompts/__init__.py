@@ -188,7 +188,8 @@ def one_line(text: str) -> str:
 
 _SUM = re.compile(
     r"(?:please )?(?:(?:what(?:'?s| is| does| do)|how (?:much|many) (?:is|are)|calculate|compute|"
-    r"solve|tell me|add|the sum of|what is the sum of):? )?"
+    r"solve|tell me|add|the sum of|what is the sum of|was ist|wie ?viel (?:ist|sind)|combien font|"
+    r"cu[aá]nto (?:es|son)|quanto (?:fa|é)|сколько будет):? )?"
     r"(\d{1,2}) ?(\+|plus|and|-|\u2013|\u2212|minus|less|take away) ?(\d{1,2})"
     r" ?(?:=|equals?|is|makes?)? ?[?.! ]*(?:,? ?please)?[?.! ]*",
     re.IGNORECASE,
@@ -199,16 +200,22 @@ _COMPARISON = re.compile(
     re.IGNORECASE,
 )
 
+_REPEATED = re.compile(r"([?!])[?!]+")
+
 
 def restated(question: str, as_formula: bool) -> str:
     """A small sum or comparison in a form that the tiny models know; anything else as it is.
+
+    What is shouted is not: the models have read no sentence in capitals.
 
     Args:
         question: as it was typed.
         as_formula: the shorter of two forms. Members that read different forms make different
             mistakes.
     """
-    typed = " ".join(question.split())
+    typed = _REPEATED.sub(r"\1", " ".join(question.split()))
+    if typed.isupper() and len(typed) > 1:
+        question = typed = typed.capitalize()
     if found := _SUM.fullmatch(typed):
         sign = "+" if found[2].lower() in ("+", "plus", "and") else "-"
         formula = f"{int(found[1])} {sign} {int(found[3])}"

@@ -28,11 +28,13 @@ from mom_council.voting.methods.base import AnswerGroup, total
 from mom_council.voting.reading import (
     Answer,
     are_same,
+    compared_numbers,
     group_equal,
     is_refusal,
     plain_text,
     read_answer,
     read_value,
+    same_answer,
 )
 
 _NO_OPTIONS: Mapping[str, str] = {}
@@ -398,19 +400,46 @@ def is_short(text: str) -> bool:
 _FEW = 3
 
 
-def is_unsure(verdict: Verdict, proposals: Sequence[Proposal]) -> bool:
+def is_unsure(verdict: Verdict, proposals: Sequence[Proposal], question: str = "") -> bool:
     """Whether a question with one answer has none of which the members are sure.
 
-    No more than half of the weight gives the leading answer, or somebody says not to know it.
+    No more than half of the weight gives the leading answer, or somebody says not to know it. Where
+    what leads is no answer that can be compared (a greeting, say), it must at least outweigh those
+    who do not know it, and nobody may have given an answer beside them. Of two numbers that a
+    question compares, the answer is one, and they differ.
     """
     weights = {proposal.character: proposal.weight for proposal in proposals}
     leading = next((one for one in verdict.options if verdict.leader in one.members), None)
-    if leading is None or leading.answer is None:
-        return False  # nobody knows, or there is no one answer
+    if leading is None:
+        return False  # nobody knows
+    unknowing = {one.character for one in proposals if _knows_nothing(one.text)}
+    if unknowing >= weights.keys():
+        return False  # the writer says it in their words
     behind = sum(weights.get(name, 0.0) for name in leading.members)
-    return behind * 2 <= sum(weights.values()) or any(
-        is_refusal(one.text) or read_answer(one.text).type == "no answer" for one in proposals
+    if leading.answer is None:
+        without = sum(weights[name] for name in unknowing)
+        is_answered = any(one.answer is not None for one in verdict.options)
+        return bool(unknowing) and (is_answered or without >= behind)
+    compared = compared_numbers(question)
+    return (
+        behind * 2 <= sum(weights.values())
+        or bool(unknowing)
+        or bool(compared and not _is_one_of(leading.answer, *compared))
     )
+
+
+def most_know_nothing(proposals: Sequence[Proposal]) -> bool:
+    """Whether more than half of the proposals decline, or say that they do not know."""
+    return sum(_knows_nothing(one.text) for one in proposals) * 2 > len(proposals)
+
+
+def _is_one_of(answer: str, one: str, other: str) -> bool:
+    """Whether an answer is one of two numbers that differ."""
+    return not same_answer(one, other) and (same_answer(answer, one) or same_answer(answer, other))
+
+
+def _knows_nothing(text: str) -> bool:
+    return is_refusal(text) or read_answer(text).type == "no answer"
 
 
 def _words_of(answer: Answer) -> set[str]:

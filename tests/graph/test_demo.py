@@ -98,8 +98,8 @@ async def test_held_out_questions_do_not_go_worse_than_by_plain_majority() -> No
     assert wrong * 3 <= wrong_counted * 2
 
 
-NEWCOMERS = Path(__file__).parent.parent / "fixtures" / "newcomer.jsonl"
-"""What people type first, and what is right. `known_wrong`: these models are wrong there."""
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+"""`newcomer*.jsonl`: what people type first, and what is right; nothing: any honest reply."""
 
 
 def counts_as_right(text: str, row: dict[str, Any]) -> bool:
@@ -108,22 +108,38 @@ def counts_as_right(text: str, row: dict[str, Any]) -> bool:
     return any(re.search(rf"(?<![\w.]){re.escape(one)}(?![\w.])", said) for one in row["right"])
 
 
-async def test_what_newcomers_type_is_answered_rightly_or_honestly_not_known() -> None:
-    demo = Demo()
-    rows = [json.loads(line) for line in NEWCOMERS.read_text("utf-8").splitlines()]
-    assert len(rows) == 60
-    wrong, right = [], 0
-    for row in rows:
+async def counted_right(name: str) -> int:
+    """How many of these questions are answered rightly; none may be answered wrongly."""
+    demo, right = Demo(), 0
+    for line in (FIXTURES / name).read_text("utf-8").splitlines():
+        row = json.loads(line)
         text, _, first = await demo.ask(Case(question=row["question"], gold="-"))
-        known = counts_as_right(text, row)
+        known, most = counts_as_right(text, row), majority(first)
         right += known
-        most = majority(first)
         if first.count(most) > 1 and counts_as_right(most, row):
             assert known, f"{row['question']}: the majority knew it"
-        if not known and "do not know" not in text:
-            wrong.append(row["question"])
-    assert right >= 12
-    assert set(wrong) <= {row["question"] for row in rows if row.get("known_wrong")}
+        assert known or "do not know" in text, f"{row['question']}: {text}"
+    return right
+
+
+async def test_what_newcomers_type_is_answered_rightly_or_honestly_not_known() -> None:
+    assert await counted_right("newcomer.jsonl") >= 10
+
+
+@pytest.mark.heavy
+async def test_what_other_newcomers_type_is_too() -> None:
+    """Greetings, nonsense, shouting, typing errors, eight languages, code, riddles."""
+    assert await counted_right("newcomer_more.jsonl") >= 25
+
+
+async def test_the_demo_learns_no_weights() -> None:
+    """What it learned from agreement had let one member win against two who were right."""
+    demo, case = Demo(), Case(question="Which number is greater: 30 or 13?", gold="30")
+    for one, other in ((2, 3), (4, 5), (12, 30), (6, 1), (7, 2)):
+        await demo.ask(Case(question=f"What is {one} + {other}?", gold=str(one + other)))
+    _, status, _ = await demo.ask(case)
+    assert status.verdict is not None
+    assert {option.tally for option in status.verdict.options} <= {1.0, 2.0, 3.0}
 
 
 async def test_where_members_do_not_agree_or_one_does_not_know_the_council_says_so() -> None:

@@ -9,7 +9,7 @@ from mom_council.voting.reading.answer import (
     group_equal,
     may_be_same,
 )
-from mom_council.voting.reading.options import find_options
+from mom_council.voting.reading.options import compared_numbers, find_options
 from mom_council.voting.reading.reader import read_answer, same_answer, stated_confidence
 from mom_council.voting.reading.text import is_refusal, json_values, plain_text, visible_text
 from mom_council.voting.reading.values import read_value
@@ -18,6 +18,7 @@ __all__ = [
     "Answer",
     "AnswerType",
     "are_same",
+    "compared_numbers",
     "find_options",
     "group_equal",
     "is_refusal",

@@ -80,6 +80,21 @@ def find_options(question: str) -> Mapping[str, str]:
     return dict(_options_in(question)) if len(question) <= _LONGEST else {}
 
 
+def compared_numbers(question: str) -> tuple[str, str] | None:
+    """The two numbers of which a question asks the larger or the smaller; None: it does not."""
+    pairs = _COMPARED.findall(question) if len(question) <= _LONGEST else []
+    return pairs[0] if len(pairs) == 1 else None
+
+
+_COMPARED = lazy_pattern(
+    r"(?:which|what|welche|quel|cuál|qual|какое)\b[^.?!]{0,60}?"
+    r"\b(?:larger|bigger|greater|higher|smaller|less|lower|größer|kleiner|grand|petit|mayor|menor)\b"
+    r"[^.?!\d]{0,30}(?<![\w.])(-?\d+(?:[.,]\d+)?)\s+(?:or|and|oder|und|ou|et|o|y)\s+(-?\d+(?:[.,]\d+)?)"
+    r"(?!\w)(?!\s*[-+*/%×])(?=[^\d]*$)",
+    re.IGNORECASE,
+)
+
+
 @functools.lru_cache(maxsize=256)
 def _options_in(question: str) -> tuple[tuple[str, str], ...]:
     text = _LATEX_BLANK.sub(" ", _FORMATTING.sub(r" \1 ", question))
