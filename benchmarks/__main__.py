@@ -7,10 +7,10 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from mom_council.benchmarks import growth, speed
+from mom_council.benchmarks import goals, speed
 from mom_council.benchmarks.ways import FLOOR, WAYS
 
 FIGURES = Path(__file__).parent / "figures.json"
@@ -18,6 +18,10 @@ FIGURES = Path(__file__).parent / "figures.json"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 MORE = 1.15
 """How much dearer a way may have become before `--check` fails."""
+LONG = 100
+"""Tokens above which no crowd of 100 is measured: it takes a minute for each way."""
+ONE_AT_ONCE = "asyncio + httpx"
+"""Its pool collapses in a crowd: a minute for a figure that nobody needs twice."""
 _PLACE = re.compile(r"(<!-- speed -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -35,15 +39,15 @@ def main() -> int:
         "--check", action="store_true", help="fail where a way costs 15 %% more than was written"
     )
     chosen = parser.parse_args()
-    crowds, repeats = ((1,), 3) if chosen.quick else ((1, 20, 100), 9)
+    repeats = 3 if chosen.quick else 7
     rows = [_machine()]
     print(rows[0], flush=True)
-    ratios: dict[str, dict[str, float]] = {}
+    costs: dict[int, list[speed.Cost]] = {}
     for tokens in speed.TOKENS:
-        table = list(_table(tokens, crowds, repeats, _ways(chosen.way), ratios))
-        rows += table
-    if not chosen.way and not chosen.quick:
-        rows += list(_growth((1, 10, 100)))
+        crowds = (1,) if chosen.quick else (1, 20) if tokens > LONG else (1, 20, 100)
+        rows += _table(tokens, crowds, repeats, _ways(chosen.way), costs)
+    rows += _shown(goals.table(_goals(costs, whole=not chosen.way and not chosen.quick)))
+    ratios = _ratios(costs)
     if chosen.write:
         FIGURES.write_text(json.dumps(ratios, indent=1) + "\n", "utf-8")
         page = PAGE.read_text("utf-8")
@@ -71,8 +75,8 @@ def _table(
     crowds: tuple[int, ...],
     repeats: int,
     ways: Iterable[str],
-    ratios: dict[str, dict[str, float]],
-) -> Iterable[str]:
+    costs: dict[int, list[speed.Cost]],
+) -> list[str]:
     """The rows of one length of answers, printed as they are measured."""
     heads = "".join(
         f" CPU a call, {size} at once | of the floor | wall |"
@@ -81,47 +85,54 @@ def _table(
         for size in crowds
     )
     columns = sum(3 if size == 1 else 2 for size in crowds)
-    for line in (
-        f"\n**Answers of {tokens} tokens**\n",
-        f"| |{heads}",
-        "|---" * (columns + 1) + "|",
-    ):
-        print(line)
-        yield line
-    floor = 0.0
+    lines = _shown(
+        [f"\n**Answers of {tokens} tokens**\n", f"| |{heads}", "|---" * (columns + 1) + "|"]
+    )
+    measured = costs.setdefault(tokens, [])
     with speed.stage_apart(speed.voice_of(tokens)) as url:
         for way in ways:
+            sizes = crowds[:1] if way == ONE_AT_ONCE else crowds
+            measured += speed.measure(way, url, sizes, repeats)
+            floor = measured[0].cpu_ms
             cells = []
-            for cost in speed.measure(way, url, crowds, repeats):
+            for cost in (one for one in measured if one.way == way):
                 if cost.at_once == 1:
-                    floor = floor or cost.cpu_ms
-                    ratio = cost.cpu_ms / floor
-                    ratios.setdefault(way, {})[str(tokens)] = round(ratio, 2)
                     spread = f"{cost.cpu_ms:.2f} ms (± {cost.spread_ms / 2:.2f})"
-                    cells += [spread, f"{ratio:.1f} x", f"{cost.ratio:.2f} x"]
+                    cells += [spread, f"{cost.cpu_ms / floor:.1f} x", f"{cost.ratio:.2f} x"]
                 else:
                     cells += [f"{cost.cpu_ms:.2f} ms", f"{cost.ratio:.1f} x"]
-            line = f"| {way} | {' | '.join(cells)} |"
-            print(line, flush=True)
-            yield line
+            cells += [""] * (columns - len(cells))
+            lines += _shown([f"| {way} | {' | '.join(cells)} |"])
+    return lines
 
 
-def _growth(turns: tuple[int, ...]) -> Iterable[str]:
-    head = "\n**One thread in SQLite**: six answers of 500 tokens, six ballots, one answer a turn\n"
-    for line in (
-        head,
-        "| turns | on disk | what was said | to load the thread |",
-        "|---|---|---|---|",
-    ):
-        print(line)
-        yield line
-    for size in growth.measure(turns):
-        line = (
-            f"| {size.turns} | {size.stored / 1e6:.2f} MB | {size.said / 1e6:.2f} MB "
-            f"| {size.load_ms:.0f} ms |"
-        )
+def _goals(costs: Mapping[int, list[speed.Cost]], *, whole: bool) -> Iterator[goals.Goal]:
+    """Each goal beside what was measured; those that take minutes only in a whole run."""
+    yield from goals.of_speed(costs)
+    if whole:
+        yield from goals.of_shapes()
+        yield from goals.of_threads()
+        yield from goals.of_server()
+
+
+def _ratios(costs: Mapping[int, list[speed.Cost]]) -> dict[str, dict[str, float]]:
+    """CPU a call of each way as a multiple of the floor's, by the number of tokens."""
+    ratios: dict[str, dict[str, float]] = {}
+    for tokens, measured in costs.items():
+        alone = [cost for cost in measured if cost.at_once == 1]
+        for cost in alone:
+            ratio = cost.cpu_ms / alone[0].cpu_ms
+            ratios.setdefault(cost.way, {})[str(tokens)] = round(ratio, 2)
+    return ratios
+
+
+def _shown(lines: Iterable[str]) -> list[str]:
+    """The lines, each printed as it comes."""
+    printed = []
+    for line in lines:
         print(line, flush=True)
-        yield line
+        printed.append(line)
+    return printed
 
 
 def _holds(ratios: Mapping[str, Mapping[str, float]]) -> bool:

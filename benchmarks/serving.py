@@ -158,6 +158,7 @@ def main() -> None:
     told.add_argument("--at-once", type=int, default=200)
     told.add_argument("--seconds", type=float, default=60)
     told.add_argument("--latency", type=float, default=2.0, help="seconds of each model call")
+    told.add_argument("--chunks", type=int, default=84, help="chunks of each answer")
     told.add_argument("--rude", type=float, default=0.0, help="share of clients that hang up")
     given = told.parse_args()
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
@@ -167,38 +168,72 @@ def main() -> None:
         f"{given.at_once} conversations at once for {given.seconds:g} s, half of them streamed: "
         f"{CALLS} calls of {given.latency:g} s each, critical path {path:g} s"
     )
-    script = {"reply": {"text": TEXT, "chunks": 12}, "latency": given.latency}
+    script = {"reply": {"text": TEXT, "chunks": given.chunks}, "latency": given.latency}
     with stage_apart(script) as models, served(models) as server:
         seen = asyncio.run(crowd(server, given.at_once, given.seconds, given.rude))
     report(seen, path)
 
 
-def report(seen: dict[str, Any], path: float) -> None:
-    """Print what was seen."""
-    faults = [talk.fault for talk in seen["talks"] if talk.fault]
+class Figures(NamedTuple):
+    """What a crowd saw, and what it cost the server."""
+
+    answered: int
+    faults: int
+    a_second: float
+    cpu_ms: float
+    """Of the server's CPU for each conversation."""
+    p50: float
+    """Of a conversation's time over the critical path."""
+    p99: float
+    megabytes_before: float
+    megabytes: float
+    """At the most."""
+    megabytes_half_way: float
+    megabytes_at_end: float
+
+
+def figures(seen: dict[str, Any], path: float) -> Figures:
+    """Sum up what was seen; `path` is the critical path in seconds."""
     good = [talk for talk in seen["talks"] if not talk.fault]
     wall = sorted(talk.seconds for talk in good)
-    p50, p99 = median(wall), quantiles(wall, n=100)[98]
     samples: list[Sample] = seen["samples"]
     cpu = samples[-1].cpu - samples[0].cpu
-    print(f"\n{len(good)} answered, {len(faults)} errors, {seen['left']} hung up on purpose")
-    print(
-        f"{len(good) / seen['lasted']:.1f} answers a second; CPU of the server "
-        f"{1000 * cpu / max(len(good) + seen['left'], 1):.0f} ms a conversation"
-    )
-    print(
-        f"p50 {p50:.2f} s = {p50 / path:.2f} of the critical path, "
-        f"p99 {p99:.2f} s = {p99 / path:.2f}"
-    )
     held = [sample.megabytes for sample in samples]
-    half = held[len(held) // 2]
-    print(
-        f"memory: {held[0]:.0f} MB before, {max(held):.0f} at the most, {half:.0f} half way, "
-        f"{held[-1]:.0f} at the end"
+    return Figures(
+        answered=len(good),
+        faults=len(seen["talks"]) - len(good),
+        a_second=len(good) / seen["lasted"],
+        cpu_ms=1000 * cpu / max(len(good) + seen["left"], 1),
+        p50=median(wall) / path,
+        p99=quantiles(wall, n=100)[98] / path,
+        megabytes_before=held[0],
+        megabytes=max(held),
+        megabytes_half_way=held[len(held) // 2],
+        megabytes_at_end=held[-1],
     )
-    for fault in faults[:5]:
+
+
+def report(seen: dict[str, Any], path: float) -> None:
+    """Print what was seen."""
+    all_of_it = figures(seen, path)
+    left = seen["left"]
+    print(f"\n{all_of_it.answered} answered, {all_of_it.faults} errors, {left} hung up on purpose")
+    print(
+        f"{all_of_it.a_second:.1f} answers a second; CPU of the server "
+        f"{all_of_it.cpu_ms:.0f} ms a conversation"
+    )
+    print(
+        f"p50 {all_of_it.p50 * path:.2f} s = {all_of_it.p50:.2f} of the critical path, "
+        f"p99 {all_of_it.p99 * path:.2f} s = {all_of_it.p99:.2f}"
+    )
+    print(
+        f"memory: {all_of_it.megabytes_before:.0f} MB before, {all_of_it.megabytes:.0f} at the "
+        f"most, {all_of_it.megabytes_half_way:.0f} half way, {all_of_it.megabytes_at_end:.0f} at "
+        "the end"
+    )
+    for fault in [talk.fault for talk in seen["talks"] if talk.fault][:5]:
         print(f"error: {fault}")
-    sys.exit(bool(faults))
+    sys.exit(bool(all_of_it.faults))
 
 
 if __name__ == "__main__":

@@ -45,14 +45,26 @@ def voice_of(tokens: int) -> dict[str, Any]:
 
 
 @contextmanager
-def stage_apart(voice: dict[str, Any] | None = None) -> Iterator[str]:
-    """A stage in its own process, on which one model speaks; gives its OpenAI address."""
+def stage_apart(
+    voice: dict[str, Any] | None = None,
+    models: dict[str, Any] | None = None,
+    log: Path | None = None,
+) -> Iterator[str]:
+    """A stage in its own process; gives its OpenAI address.
+
+    Args:
+        voice: the script of the one model that speaks.
+        models: in place of it, scripts of several models, by name.
+        log: a file for one JSON line a request.
+    """
     reply = "The second one, because it covers the same distance in less time. " * 3
-    script = {"models": {"voice": voice or {"reply": reply, "latency": LATENCY}}}
+    script = {"models": models or {"voice": voice or {"reply": reply, "latency": LATENCY}}}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "script.json"
         file.write_text(json.dumps(script), "utf-8")
         command = [sys.executable, "-m", "mom_council.testing", "--script", str(file)]
+        if log is not None:
+            command += ["--log", str(log)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stdout is not None
@@ -93,7 +105,7 @@ async def _converse(way: str, base_url: str, crowds: Sequence[int], repeats: int
         for size in crowds:
             seen = [await crowd(size)]  # opens the connections
             if seen[0][0] < PATIENCE:
-                times = repeats if size == 1 else max(2, repeats // 3)
+                times = repeats if size == 1 else 2
                 seen = [await crowd(size) for _ in range(times)]
             ratio = median(wall for wall, _ in seen) / CRITICAL_PATH
             cpus = [cpu / (size * CALLS) * 1000 for _, cpu in seen]

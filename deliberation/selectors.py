@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -398,11 +399,12 @@ def voters_this_round(state: CouncilState, council: Council) -> tuple[str, ...]:
     turn = current_turn(state)
     standing = candidates(state, council)
     spoke = {p.character for p in state.get("proposals", []) if p.round == turn.round}
-    lost = excluded(state)
+    spoke -= excluded(state)
+    own = Counter(p.character for p in standing)
     return tuple(
         c.name
         for c in council.characters
-        if c.votes and c.name in spoke - lost and sum(p.character != c.name for p in standing) >= 2
+        if c.votes and c.name in spoke and len(standing) - own[c.name] >= 2
     )
 
 

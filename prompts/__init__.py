@@ -35,7 +35,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mom_council import paths
 from mom_council.errors import CouncilError, StorageError
@@ -154,10 +153,10 @@ def _read(file: Path, folder: Path) -> str:
 
 
 @functools.cache
-def _jinja(*, own: bool) -> ImmutableSandboxedEnvironment:
+def _jinja(*, own: bool) -> jinja2.Environment:
     # A folder of templates may come with a council somebody downloaded: bounded, and not by a
-    # sandbox alone.
-    kind: type[ImmutableSandboxedEnvironment] = ImmutableSandboxedEnvironment
+    # sandbox alone. Our own are part of the program, and a sandbox asks at each name.
+    kind: type[jinja2.Environment] = jinja2.Environment
     if not own:
         from mom_council.prompts import bounded
 
@@ -336,9 +335,21 @@ def fenced(text: str, tag: str, code: str = "", **about: object) -> str:
     code = code or code_of(tag, text)
     if isinstance(text, TextWithMaterial):
         return "\n\n".join(filter(None, (fenced(text.text, tag, code, **about), text.material)))
-    text = _without_tags(text) if tag in _ASKED else without_marks(without_hidden(text))
+    if tag in _ASKED:
+        text = _without_tags(text)
+    else:
+        text = _as_material(text) if len(text) <= _OFTEN else without_marks(without_hidden(text))
     attributes = "".join(f' {name}="{_attribute(value)}"' for name, value in about.items() if value)
     return f'<{tag}{attributes} fence="{code}">\n{text}\n</{tag} fence="{code}">'
+
+
+_OFTEN = 20_000
+"""Characters of a proposal that every voter reads, and that is cleaned once for all of them."""
+
+
+@functools.lru_cache(maxsize=128)
+def _as_material(text: str) -> str:
+    return without_marks(without_hidden(text))
 
 
 def without_hidden(text: str) -> str:
