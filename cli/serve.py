@@ -9,11 +9,12 @@ import socket
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote
 
 import typer
 
+from mom_council.cli.failure import tell_warnings
 from mom_council.cli.options import Council, Database, Paid
 from mom_council.errors import ProviderNotInstalledError, StorageError
 
@@ -49,6 +50,9 @@ Limits = Annotated[
 ]
 
 
+LogStyle = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
 Only = Annotated[
     bool, typer.Option("--only", help="Catalogue no preset and no council of the chat page.")
 ]
@@ -74,6 +78,13 @@ def serve(
         ),
     ] = False,
     limit: Limits = None,
+    log: Annotated[
+        LogStyle, typer.Option("--log", help="How the log is written to stderr: text or json.")
+    ] = "text",
+    log_level: Annotated[
+        LogLevel,
+        typer.Option("--log-level", help="The least that is logged; info has a line a request."),
+    ] = "info",
     paid: Paid = False,
     db: Database = None,
 ) -> None:
@@ -86,6 +97,9 @@ def serve(
     keys, settings = server_rules(
         host, db, at_once=at_once, waiting=waiting, strict=strict, limits=limit
     )
+    from mom_council.server.request_log import set_up_logging
+
+    set_up_logging(log, log_level)
     run(list(council or ()), only, (host, port), keys, settings)
 
 
@@ -150,12 +164,11 @@ def run(
     """Open the socket and serve on it; without an address, on stdin and stdout."""
     import asyncio
 
-    from mom_council.cli.failure import say, tell_warnings
+    from mom_council.cli.failure import say
     from mom_council.cli.session import _loop_factory
     from mom_council.server import serve as serving
 
     sock = serving.open_socket(*at) if at else None
-    tell_warnings()
 
     def ready() -> None:
         if at and sock:
@@ -201,6 +214,7 @@ def mcp(
     """
     need("MCP", "mcp", "mcp")
     need("MCP", "server", "fastapi", "uvicorn", "httptools", "orjson", "jsonschema_rs")
+    tell_warnings()
     keys, settings = server_rules(host if http else "127.0.0.1", db, limits=limit)
     run(list(council or ()), only, (host, port) if http else None, keys, settings, tools=True)
 

@@ -218,6 +218,8 @@ def _line(depth: int, span: Any) -> str:
         parts.append(f"{span.input_tokens} + {span.output_tokens} tokens")
     if plan := span.about.get("plan"):
         parts.append(one_line(str(plan)))
+    if span.kind == "run" and (request := span.about.get("request_id")):
+        parts.append(f"request {request}")
     if span.error:
         parts.append(f"error: {one_line(span.error)}")
     return inert("  ".join(part for part in parts if part))

@@ -159,6 +159,8 @@ class Run:
     """
     request: str = ""
     """Names the request: another of that name goes on with the question, or gets its answer."""
+    request_id: str = ""
+    """By which the door's log knows the request; it stands in traces."""
 
     trace: str | None = field(default=None, init=False)
     """The name of the local trace."""
@@ -265,6 +267,8 @@ class Run:
         about |= settings_to_keep(self.context)
         if self.request:
             about["request"] = self.request
+        if self.request_id:
+            about["request_id"] = self.request_id
         if self.thread is None:
             return {"metadata": about}
         return {

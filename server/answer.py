@@ -30,6 +30,7 @@ from mom_council.server.aloud import ThinkingAloud, Thought, is_thought
 from mom_council.server.catalogue import ServedCouncil
 from mom_council.server.limits import ServerBudget
 from mom_council.server.repeats import RepeatableRequest
+from mom_council.server.request_log import request_id
 from mom_council.server.state import EVERYONE, ServerState
 from mom_council.server.streams import StopFilter
 from mom_council.server.turns import AgentTurn
@@ -276,6 +277,7 @@ def _recipe(question: ServedQuestion, opened: OpenCouncil, thread: str | None, r
         # second time waits for the first.
         wait=0 if repeat is None else None,
         request=repeat.id if repeat else "",
+        request_id=request_id(),
         people=question.people,
         reads=reads,
         # A client that names no thread has nothing kept, a trace included.

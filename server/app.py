@@ -18,6 +18,7 @@ from mom_council.server.body import IGNORED_HEADER
 from mom_council.server.chat import chat
 from mom_council.server.errors import Refusal, dumps, to_error_response
 from mom_council.server.messages import count_tokens, messages
+from mom_council.server.request_log import RequestLog
 from mom_council.server.requests import REPLAYED_HEADER, Visitor, state_of, visitor_of
 from mom_council.server.responses import responses, stored_response
 from mom_council.server.state import ServerState
@@ -77,6 +78,7 @@ def make_app(server: ServerState, *, mounted: bool = False) -> FastAPI:
             app.add_route(path[3:], answer, methods=[method], include_in_schema=False)
     app.add_route("/health", health, methods=["GET"], include_in_schema=False)
     if not mounted:
+        app.add_middleware(RequestLog)
         app.add_exception_handler(HTTPException, _nowhere)
     return app
 

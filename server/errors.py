@@ -25,6 +25,7 @@ from mom_council.errors import (
     ThreadBusyError,
 )
 from mom_council.redaction import logger
+from mom_council.server.request_log import request_id
 
 
 def dumps(value: Any) -> bytes:
@@ -94,22 +95,28 @@ class Refusal(Exception):  # noqa: N818 - said, not raised at a programmer
         self.status = status
         self.headers = dict(headers or {})
         kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
-        self.body: dict[str, Any] = {
-            "error": {"message": message, "type": kind, "param": param, "code": code}
-        }
+        self.error = {"message": message, "type": kind, "param": param, "code": code}
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body as OpenAI words it, with the id of the request that is answered."""
+        return {"error": self.error, **_request()}
 
     @property
     def anthropic_body(self) -> dict[str, Any]:
         """The body as Anthropic words it."""
         usual = "invalid_request_error" if self.status < 500 else "api_error"
         kind = _ANTHROPIC_KINDS.get(self.status, usual)
-        error = self.body["error"]
-        return {"type": "error", "error": {**error, "type": kind}}
+        return {"type": "error", "error": {**self.error, "type": kind}, **_request()}
 
     def response(self, *, anthropic: bool = False) -> Response:
         """The HTTP response, in OpenAI's shape or Anthropic's."""
         body = dumps(self.anthropic_body if anthropic else self.body)
         return Response(body, self.status, self.headers, media_type="application/json")
+
+
+def _request() -> dict[str, str]:
+    return {"request_id": name} if (name := request_id()) else {}
 
 
 def wrong(message: str, param: str | None = None, code: str | None = None) -> Refusal:

@@ -18,6 +18,7 @@ from mom_council.server.answer import ServedQuestion, WholeAnswer
 from mom_council.server.body import not_called
 from mom_council.server.errors import Refusal, dumps, to_error_response, unsupported, wrong
 from mom_council.server.repeats import RepeatableRequest, repeatable
+from mom_council.server.request_log import current_request
 from mom_council.server.state import EVERYONE, Keys, ServerState, is_loopback
 from mom_council.server.streams import event
 
@@ -116,6 +117,8 @@ def visitor_of(request: Request) -> Visitor:
         Refusal: nobody who may; see `admitted`.
     """
     owner = admitted(request, state_of(request).keys)
+    if record := current_request():
+        record.key = owner
     return Visitor(owner, request.headers.get(THREAD_HEADER))
 
 
@@ -198,6 +201,8 @@ async def read_question(
         Refusal: the model or the thread cannot be, or the key stands for another request.
         MixtureError: the council cannot sit, or threads cannot be kept.
     """
+    if record := current_request():
+        record.keep_out(messages)
     if form.json_schema is not None:
         check_schema(form.json_schema)  # one that cannot be met is refused before it costs anything
     if seed is not None:
@@ -207,6 +212,7 @@ async def read_question(
         saver = (await server.repeats()).saver if repeat else None
         served = await server.catalogue.find(model, saver)
         owner = visitor.owner
+        _note(served.model, None)
         return ServedQuestion(served, messages, form, seed, None, people, owner, repeat, aloud)
     if not server.settings.threads:
         raise unsupported(
@@ -218,7 +224,14 @@ async def read_question(
     served = await server.catalogue.find(model, await server.saver())
     repeat = await _repeat(server, visitor, request, stored)
     new, owner = _new_ones(messages), visitor.owner
+    _note(served.model, thread)
     return ServedQuestion(served, new, form, seed, stored, people, owner, repeat, aloud)
+
+
+def _note(council: str, thread: str | None) -> None:
+    """Tell the log which council is asked, in which thread."""
+    if record := current_request():
+        record.council, record.thread = council, thread or ""
 
 
 async def _repeat(

@@ -233,7 +233,7 @@ def server_of(app: Any) -> uvicorn.Server:
             app,
             http=HeaderLimitProtocol,
             ws="none",
-            access_log=False,  # addresses may hold what clients should not have put there
+            access_log=False,  # `RequestLog` writes it
             log_config=None,
             server_header=False,
             timeout_keep_alive=75,

@@ -34,7 +34,7 @@ from langchain_core.tracers.context import register_configure_hook
 from mom_council.redaction import logger, redact_tree
 from mom_council.tracing.store import PromptMessage, Span, TraceStore, TraceSummary, TraceView
 
-_ABOUT = ("character", "round", "layer", "council")
+_ABOUT = ("character", "round", "layer", "council", "request_id")
 _HIDDEN = "langsmith:hidden"
 _LONGEST = 200_000  # characters of one text
 _MOST_SPANS = 20_000

@@ -73,7 +73,7 @@ class Span(Record):
     output_tokens: int | None = None
     error: str = ""
     about: dict[str, str | int | float | bool] = Field(
-        default_factory=dict, description="character, round, layer, council, thread"
+        default_factory=dict, description="character, round, layer, council, thread, request_id"
     )
     prompt: tuple[PromptMessage, ...] = ()
     reply: str = ""

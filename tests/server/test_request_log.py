@@ -1,0 +1,124 @@
+"""What the log says of a request: who, what, how long; never a key, never what was asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mom_council.councils.yaml import written
+from mom_council.tests.graph.desk import desk, seat
+from mom_council.tests.server.conftest import KEY, Serve
+from mom_council.tests.server.operated import operated, until
+from mom_council.tests.stage import Fault, Stage
+from mom_council.tracing.local import wait_for_traces
+from mom_council.tracing.store import TraceStore
+
+BODY = {"model": "desk", "messages": [{"role": "user", "content": "Which?"}]}
+SECRET = "Does the heron of Wetherby sleep standing, or does it lie down in the reeds at night?"
+
+
+def access(server: Any) -> list[dict[str, Any]]:
+    return [line for line in server.lines if line["logger"] == "mom_council.access"]
+
+
+@pytest.mark.slow
+def test_each_request_has_a_line_and_no_line_tells_a_key_or_what_was_asked(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    (tmp_path / "desk.yaml").write_text(written(desk(stage)), "utf-8")
+    arguments = ("-c", "desk.yaml", "--only", "--log", "json", "--db", str(tmp_path / "t.db"))
+    with operated(tmp_path, *arguments, MOM_SERVER_KEYS=f"ann={KEY}") as server:
+        asked = {"X-Request-Id": "ours-17", "X-Thread-Id": "cats"}
+        answer = server.ask(SECRET, KEY, asked)
+        assert answer.headers["x-request-id"] == "ours-17"
+        until(lambda: len(access(server)) == 1)
+        [line] = access(server)
+        assert line.pop("seconds") > 0
+        assert line.pop("time").endswith("Z")
+        assert line.pop("message").startswith("POST /v1/chat/completions 200 ")
+        assert line == {
+            "level": "info",
+            "logger": "mom_council.access",
+            "request_id": "ours-17",
+            "method": "POST",
+            "path": "/v1/chat/completions",
+            "status": 200,
+            "key": "ann",
+            "council": "desk",
+            "thread": "cats",
+        }
+        # A stream has its line when it has ended; a stranger has none of our names.
+        stream = server.ask(SECRET, KEY, stream=True)
+        assert stream.text.rstrip().endswith("[DONE]")
+        stranger = server.ask(SECRET, "some-other-key-of-nobody")
+        nowhere = server.get(f"/v1/{KEY}?token={KEY}", KEY)
+        until(lambda: len(access(server)) == 4)
+        [_, streamed, refused, lost] = access(server)
+        assert streamed["request_id"] == stream.headers["x-request-id"]
+        assert (refused["status"], "key" in refused) == (401, False)
+        assert refused["request_id"] == stranger.json()["request_id"]
+        assert (lost["status"], lost["path"]) == (404, "/v1/[redacted]")
+        assert nowhere.json()["request_id"] == lost["request_id"]
+
+        # An error of a vendor may repeat what it was sent.
+        echo = Fault(kind="status", code=400, message=f"bad: {SECRET}")
+        for name in ("ada", "boris", "clara"):
+            stage.model(name, faults=[echo] * 3)
+        failed = server.ask(SECRET, KEY)
+        assert failed.status_code == 503
+        until(lambda: len(access(server)) == 5)
+        [why] = [line for line in server.lines if line["level"] == "warning"]
+        assert why["request_id"] == failed.json()["request_id"] == access(server)[-1]["request_id"]
+        assert KEY not in server.text
+        assert "heron" not in server.text
+        assert server.get("/health").status_code == 200
+        assert len(access(server)) == 5, "a line a probe would bury the others"
+
+
+@pytest.mark.slow
+def test_the_text_log_is_one_line_a_request(stage: Stage, tmp_path: Path) -> None:
+    seat(stage)
+    (tmp_path / "desk.yaml").write_text(written(desk(stage)), "utf-8")
+    with operated(tmp_path, "-c", "desk.yaml", "--only") as server:
+        server.ask("Which?", headers={"X-Request-Id": "mine"})
+        until(lambda: "request=mine" in server.text)
+        [line] = server.text.splitlines()
+        assert " info    POST /v1/chat/completions 200 " in line
+        assert line.endswith(" s council=desk request=mine")
+    with operated(tmp_path, "-c", "desk.yaml", "--only", "--log-level", "warning") as server:
+        server.ask("Which?")
+    assert server.text == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "anthropic"), [("/v1/chat/completions", False), ("/v1/messages", True)]
+)
+def test_an_error_names_its_request_in_the_header_and_the_body(
+    closed: Any, path: str, anthropic: bool
+) -> None:
+    answer = closed.post({"model": "nobody"}, path, headers={"X-Request-Id": "a-1"})
+    assert answer.status_code == 400
+    assert answer.json()["request_id"] == "a-1" == answer.headers["x-request-id"]
+    assert answer.headers.get("request-id") == ("a-1" if anthropic else None)
+
+
+@pytest.mark.parametrize("sent", ["", "two words", "x" * 129, "é", f"sk-{'a1' * 24}"])
+def test_an_id_that_cannot_be_one_is_replaced(closed: Any, sent: str) -> None:
+    answer = httpx.get(f"{closed.url}/health", headers={b"X-Request-Id": sent.encode("latin-1")})
+    assert answer.headers["x-request-id"].startswith("req_")
+
+
+def test_a_trace_names_the_request(stage: Stage, serve: Serve, tmp_path: Path) -> None:
+    seat(stage)
+    served = serve(desk(stage), database=str(tmp_path / "threads.db"))
+    served.post(BODY, headers={"X-Request-Id": "r-1", "X-Thread-Id": "cats"})
+    wait_for_traces()
+    [summary] = TraceStore().summaries()
+    view = TraceStore().load(summary.id)
+    assert view is not None
+    [run] = [span for span in view.spans if span.kind == "run"]
+    assert run.about["request_id"] == "r-1"
