@@ -78,6 +78,12 @@ def serve(
         ),
     ] = False,
     limit: Limits = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", min=1, max=64, metavar="N", help="Processes that serve at this one port."
+        ),
+    ] = 1,
     log: Annotated[
         LogStyle, typer.Option("--log", help="How the log is written to stderr: text or json.")
     ] = "text",
@@ -95,12 +101,15 @@ def serve(
     """
     need("the endpoint", "server", "fastapi", "uvicorn", "httptools", "orjson", "jsonschema_rs")
     keys, settings = server_rules(
-        host, db, at_once=at_once, waiting=waiting, strict=strict, limits=limit
+        host, db, at_once=at_once, waiting=waiting, strict=strict, limits=limit, workers=workers
     )
     from mom_council.server.request_log import set_up_logging
 
     set_up_logging(log, log_level)
-    run(list(council or ()), only, (host, port), keys, settings)
+    if workers > 1 and "MOM_WORKER" not in os.environ:
+        run_workers((host, port), workers)
+    else:
+        run(list(council or ()), only, (host, port), keys, settings)
 
 
 def need(what: str, extra: str, *packages: str) -> None:
@@ -123,6 +132,7 @@ def server_rules(
     waiting: int = 256,
     strict: bool = False,
     limits: list[str] | None = None,
+    workers: int = 1,
 ) -> tuple[Keys, ServerSettings]:
     """The keys in the environment, and how to behave towards those who come from `host`.
 
@@ -135,6 +145,7 @@ def server_rules(
     from mom_council.server.state import Keys, ServerSettings, is_loopback
 
     keys, near = Keys.from_environment(), is_loopback(host)
+    Keys.of_operator()  # one that is too short is said now
     if not near and not keys:
         raise typer.BadParameter(
             "--host: beyond 127.0.0.1 keys are needed; set MOM_SERVER_KEYS, for example to what "
@@ -144,8 +155,9 @@ def server_rules(
     written = [*os.environ.get(VARIABLE, "").split(), *(limits or ())]
     return keys, ServerSettings(
         database=place(db),
-        at_once=at_once,
-        waiting=waiting,
+        at_once=-(-at_once // workers),
+        waiting=-(-waiting // workers),
+        workers=workers,
         candid=candid,
         strict=strict,
         limits=read_limits(written, keys.names),
@@ -168,14 +180,14 @@ def run(
     from mom_council.cli.session import _loop_factory
     from mom_council.server import serve as serving
 
-    sock = serving.open_socket(*at) if at else None
+    place = serving.WorkerPlace.from_environment()
+    sock = place.open_socket() if place else serving.open_socket(*at) if at else None
 
     def ready() -> None:
-        if at and sock:
-            host = f"[{at[0]}]" if ":" in at[0] else at[0]
-            path = "mcp" if tools else "v1"
-            address = f"http://{host}:{sock.getsockname()[1]}/{path}"
-            print(f"The council answers at {address} (Ctrl-C ends it)", flush=True)
+        if place:
+            place.say_ready()
+        elif at and sock:
+            _print_address(at[0], sock, "mcp" if tools else "v1")
 
     async def reopen() -> tuple[Catalogue, Keys]:
         from mom_council.cli.trust import reread_env
@@ -189,10 +201,42 @@ def run(
         if tools:
             await serving.serve_tools(sock, catalogue, keys, settings, ready)
         elif sock:
-            await serving.serve(sock, catalogue, keys, settings, ready, reopen)
+            await serving.serve(sock, catalogue, keys, settings, ready, reopen, place)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner, sock or nullcontext():
         runner.run(main())
+
+
+def run_workers(at: tuple[str, int], count: int) -> None:
+    """Open the socket, and have several processes of this same command serve on it.
+
+    Raises:
+        typer.BadParameter: this system cannot hand a socket on.
+    """
+    import asyncio
+    import signal
+    import tempfile
+
+    from mom_council.server import serve as serving
+
+    if sys.platform == "win32":
+        raise typer.BadParameter("--workers: Windows has no way for it; start several servers")
+    command = [sys.executable, "-m", "mom_council", *sys.argv[1:]]
+    with (
+        serving.open_socket(*at) as sock,
+        tempfile.TemporaryDirectory(prefix="mom-metrics-") as folder,
+    ):
+        group = serving.WorkerGroup(command, count, sock, folder)
+        code = asyncio.run(group.run(lambda: _print_address(at[0], sock, "v1")))
+    if code < 0:
+        signal.raise_signal(-code)
+    raise typer.Exit(code)
+
+
+def _print_address(host: str, sock: socket.socket, path: str) -> None:
+    host = f"[{host}]" if ":" in host else host
+    address = f"http://{host}:{sock.getsockname()[1]}/{path}"
+    print(f"The council answers at {address} (Ctrl-C ends it)", flush=True)
 
 
 def mcp(

@@ -17,7 +17,7 @@ from mom_council.doctor.finding import Finding, fail, failed, ok, warn
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.extensions.loaded import problems_of
-from mom_council.models.addresses import ollama_address, with_address
+from mom_council.models.addresses import is_near, ollama_address, with_address
 from mom_council.models.clients import loop_resources
 from mom_council.models.context_window import window_of
 from mom_council.models.lanes import answer_bound
@@ -26,7 +26,7 @@ from mom_council.models.providers import load_code
 from mom_council.models.registry import missing
 from mom_council.models.tools.toolset import tool_problems
 from mom_council.models.weights import find_weights
-from mom_council.runs.discovery import calls_at_most, costs_money, find_models
+from mom_council.runs.discovery import calls_at_most, costs_money, find_models, listens
 from mom_council.vendors import VENDORS, vendor_of
 from mom_council.vendors.ollama import OLLAMA
 
@@ -212,8 +212,7 @@ async def council(name: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
         sound = False
         yield failed("council", need)
     for finding in [
-        *await _unpulled(loaded, env),
-        *await asyncio.to_thread(_weights, loaded),
+        *{one.says: one for one in (await _absent_models(loaded, env)).values()}.values(),
         *await asyncio.to_thread(lambda: [*council_extras(loaded, env)]),
     ]:
         sound = sound and finding.state != "fail"
@@ -225,39 +224,70 @@ async def council(name: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
         yield ok("council", f"{loaded.name!r} is ready: at most {most} calls a question")
 
 
-async def _unpulled(loaded: Council, env: Mapping[str, str]) -> list[Finding]:
+async def unreachable_models(loaded: Council, env: Mapping[str, str]) -> dict[str, Finding]:
+    """The models of a council that cannot be asked now, by their keys, and why.
+
+    Packages, keys and weights that are missing; servers that do not answer, or have not pulled a
+    model. Nothing is asked that costs.
+    """
+    needs = {key: missing([model]) for key, model in loaded.models.items()}
+    lacking = {key: failed("council", need[0]) for key, need in needs.items() if need}
+    return {**await _absent_models(loaded, env), **lacking}
+
+
+async def _absent_models(loaded: Council, env: Mapping[str, str]) -> dict[str, Finding]:
+    """The models whose server or weights are not there, by their keys."""
+    found = await asyncio.to_thread(_weightless, loaded)
+    return {**await _unpulled(loaded, env), **await _silent(loaded, env), **found}
+
+
+async def _unpulled(loaded: Council, env: Mapping[str, str]) -> dict[str, Finding]:
     """The models that a server on this machine should have and has not."""
-    needed: dict[tuple[str, str], set[str]] = {}
-    for model in loaded.models.values():
+    needed: dict[tuple[str, str], dict[str, str]] = {}
+    for key, model in loaded.models.items():
         if vendor_of(model.provider).installed:
             url = with_address(model, env).base_url or ollama_address(env)
-            needed.setdefault((model.provider, url), set()).add(model.model)
-    findings: list[Finding] = []
+            needed.setdefault((model.provider, url), {})[key] = model.model
+    findings: dict[str, Finding] = {}
     for (provider, url), names in needed.items():
         vendor = vendor_of(provider)
         there = await load_code(str(vendor.installed))(url)
-        if there is None:
-            cure = f"start it (`{vendor.start}`), or correct `base_url`"
-            findings.append(fail("council", f"{vendor.title} does not answer at {url}", cure))
-            continue
-        findings += [
-            fail(
-                "council", f"{name!r} is not pulled at {url}", str(vendor.fetch).format(model=name)
-            )
-            for name in sorted(names)
-            if vendor.full_name(name) not in there
-        ]
+        for key, name in sorted(names.items(), key=lambda pair: pair[1]):
+            if there is None:
+                cure = f"start it (`{vendor.start}`), or correct `base_url`"
+                says = f"{vendor.title} does not answer at {url}"
+                findings[key] = fail("council", says, cure)
+            elif vendor.full_name(name) not in there:
+                cure = str(vendor.fetch).format(model=name)
+                findings[key] = fail("council", f"{name!r} is not pulled at {url}", cure)
     return findings
 
 
-def _weights(loaded: Council) -> list[Finding]:
-    found = []
-    for model in loaded.models.values():
+async def _silent(loaded: Council, env: Mapping[str, str]) -> dict[str, Finding]:
+    """The models whose own server, on this machine or beside it, takes no connection."""
+    urls: dict[str, list[str]] = {}
+    for key, model in loaded.models.items():
+        url = with_address(model, env).base_url
+        if url and is_near(url) and not vendor_of(model.provider).installed:
+            urls.setdefault(url, []).append(key)
+    listening = await asyncio.gather(*map(listens, urls))
+    cure = "start it, or correct `base_url`"
+    return {
+        key: fail("council", f"nothing listens at {url}", cure)
+        for (url, keys), is_there in zip(urls.items(), listening, strict=True)
+        if not is_there
+        for key in keys
+    }
+
+
+def _weightless(loaded: Council) -> dict[str, Finding]:
+    found = {}
+    for key, model in loaded.models.items():
         if vendor_of(model.provider).engine:
             try:
                 find_weights(model.model)
             except MixtureError as error:
-                found.append(failed("council", error))
+                found[key] = failed("council", error)
     return found
 
 

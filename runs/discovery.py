@@ -119,7 +119,7 @@ async def _cards_on_ollama(
     )
     await asyncio.wait({asking}, timeout=OLLAMA_TIMEOUT)
     if not asking.done():
-        if not await _listens(url):
+        if not await listens(url):
             asking.cancel()
             return None, ""
         if patience > OLLAMA_TIMEOUT:
@@ -127,14 +127,14 @@ async def _cards_on_ollama(
     listing = await asking
     try:
         if listing is None:
-            return None, f"Ollama at {url} does not answer" if await _listens(url) else ""
+            return None, f"Ollama at {url} does not answer" if await listens(url) else ""
         cards = [card for card in listing["models"] if card["name"]]
         return [card for card in cards if _is_here(card)], ""
     except Exception:  # something else may well listen there, and say anything at all
         return None, f"what listens at {url} does not answer as Ollama does"
 
 
-async def _listens(url: str) -> bool:
+async def listens(url: str) -> bool:
     """Whether anything takes connections at an address."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)

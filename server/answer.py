@@ -28,6 +28,7 @@ from mom_council.records import Usage
 from mom_council.runs.ask import OpenCouncil, People, Run
 from mom_council.server.aloud import ThinkingAloud, Thought, is_thought
 from mom_council.server.catalogue import ServedCouncil
+from mom_council.server.errors import Refusal, error_code
 from mom_council.server.limits import ServerBudget
 from mom_council.server.repeats import RepeatableRequest
 from mom_council.server.request_log import request_id
@@ -140,17 +141,37 @@ async def run(
         MixtureError: as `_run`.
     """
     if question.repeat is None:
-        followed = _run(server, question, watch)
+        followed = _counted(server, question, watch)
     else:
         repeats = await server.repeats()
         repeat = await repeats.claim(question.repeat)
         if repeat.answer is not None:
             followed = _stored(server, question, repeat)
         else:
-            followed = repeats.follow(repeat, lambda: _run(server, question, watch))
+            followed = repeats.follow(repeat, lambda: _counted(server, question, watch))
     async with aclosing(followed) as parts:
         async for part in parts:
             yield part
+
+
+async def _counted(
+    server: ServerState, question: ServedQuestion, watch: Callable[[Event], None] | None
+) -> AsyncGenerator[Piece, None]:
+    """`_run`, whose failure is counted.
+
+    Raises:
+        Refusal: as `_run`.
+        MixtureError: as `_run`.
+    """
+    try:
+        async with aclosing(_run(server, question, watch)) as parts:
+            async for part in parts:
+                yield part
+    except Exception as error:
+        limit = error.limit if isinstance(error, Refusal) else ""
+        model = question.served.model
+        server.metrics.failed(model, question.owner, error_code(error), limit)
+        raise
 
 
 async def _run(
@@ -163,7 +184,7 @@ async def _run(
     Args:
         server: where it is asked.
         question: what.
-        watch: is shown everything that the run tells; left out, only the answer is read.
+        watch: is shown all that the run tells; else only the answer and what it took are read.
 
     Raises:
         Refusal: there is no place, or the thread is busy.
@@ -176,8 +197,7 @@ async def _run(
     thinking = ThinkingAloud(candid=server.settings.candid)
     first: float | None = None
     answered: Answered | None = None
-    budget = server.budget
-    account = None if budget is None else await budget.admit(question.owner)
+    account = await server.budget.admit(question.owner) if server.budget else None
     async with (
         server.alone_in(question.thread),
         server.slots.place(),
@@ -186,11 +206,10 @@ async def _run(
         began = time.monotonic()
         reads = _events_for(question, candid=server.settings.candid)
         recipe = _recipe(question, opened, thread, reads=reads if watch is None else None)
-        server.turns.go_on(question.turn, recipe)
-        async with aclosing(_charged_events(recipe, budget, account)) as events:
+        await server.turns.go_on(question.turn, recipe)
+        shown = _count_and_show(server, served, watch)
+        async with aclosing(_charged_events(recipe, server.budget, account, shown)) as events:
             async for event in events:
-                if watch is not None:
-                    watch(event)
                 if question.aloud and (thought := thinking.take(event)):
                     yield thought
                 if isinstance(event, Answered):
@@ -201,10 +220,11 @@ async def _run(
                         server.metrics.first_piece.labels(served.model).observe(first)
                     yield piece
         recipe.refuse_waiting()
+        spent = time.monotonic() - began
         if answered is None:
             raise DeliberationError("the run ended without an answer", cure="ask again")
-        server.metrics.answered(served.model, answered.status, time.monotonic() - began)
-        server.turns.keep(question.turn, recipe, answered)
+        server.metrics.answered(served.model, question.owner, answered.status, spent)
+        await server.turns.keep(question.turn, recipe, answered)
     async with aclosing(_pieces(server, question, answered, stops)) as parts:
         async for part in parts:
             if isinstance(part, WholeAnswer):
@@ -244,8 +264,24 @@ async def _stored(
                 yield part
 
 
+def _count_and_show(
+    server: ServerState, served: ServedCouncil, watch: Callable[[Event], None] | None
+) -> Callable[[Event], None]:
+    """Takes each event: for the figures, and for whom it is shown."""
+
+    def take(event: Event) -> None:
+        server.metrics.take(event, served.council)
+        if watch is not None:
+            watch(event)
+
+    return take
+
+
 async def _charged_events(
-    recipe: Run, budget: ServerBudget | None, account: Account | None
+    recipe: Run,
+    budget: ServerBudget | None,
+    account: Account | None,
+    watch: Callable[[Event], None],
 ) -> AsyncGenerator[Event, None]:
     """The run's events, its calls charged to an account.
 
@@ -257,6 +293,7 @@ async def _charged_events(
         with charge_to(account):
             async with aclosing(recipe.events()) as events:
                 async for event in events:
+                    watch(event)
                     yield event
     except BudgetError:
         if budget is not None and (refusal := budget.spent_refusal(account)):
@@ -369,10 +406,13 @@ def _events_for(question: ServedQuestion, *, candid: bool) -> Callable[[Mapping[
 
 
 def _is_for_clients(event: Mapping[str, Any]) -> bool:
-    """What a client is shown: the synthesizer's words, when it begins, and the whole answer."""
+    """What a client is shown: the synthesizer's words, when it begins, and the whole answer.
+
+    What models took, and who was missing, is counted.
+    """
     if event.get("kind") in ("said", "asked"):
         return bool(event["speaker"]["node"] == "synthesizer" and not event.get("reasoning"))
-    return event.get("kind") == "answered"
+    return event.get("kind") in ("answered", "finished", "missed")
 
 
 def _piece(event: Event, stops: StopFilter) -> str:

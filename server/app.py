@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import importlib.metadata
+import platform
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -14,12 +16,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mom_council.errors import MixtureError
 from mom_council.server.body import IGNORED_HEADER
 from mom_council.server.chat import chat
 from mom_council.server.errors import Refusal, dumps, to_error_response
 from mom_council.server.messages import count_tokens, messages
+from mom_council.server.readiness import Readiness
 from mom_council.server.request_log import RequestLog
-from mom_council.server.requests import REPLAYED_HEADER, Visitor, state_of, visitor_of
+from mom_council.server.requests import REPLAYED_HEADER, Visitor, operator_of, state_of, visitor_of
 from mom_council.server.responses import responses, stored_response
 from mom_council.server.state import ServerState
 from mom_council.server.streams import ClientGone
@@ -59,7 +63,7 @@ def make_app(server: ServerState, *, mounted: bool = False) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.server = server
+    app.state.server, app.state.readiness = server, Readiness(server)
     for path, method, act in (
         ("/v1/chat/completions", "POST", chat),
         ("/v1/responses", "POST", responses),
@@ -70,6 +74,8 @@ def make_app(server: ServerState, *, mounted: bool = False) -> FastAPI:
         ("/v1/models", "GET", models),
         ("/v1/models/{name}", "GET", model),
         ("/metrics", "GET", metrics),
+        ("/version", "GET", version),
+        ("/admin/reload", "POST", reload_all),
     ):
         answer = _guarded(act, path)
         app.add_route(path, answer, methods=[method], include_in_schema=False)
@@ -77,6 +83,7 @@ def make_app(server: ServerState, *, mounted: bool = False) -> FastAPI:
             # Clients whose base URL has no /v1 at its end.
             app.add_route(path[3:], answer, methods=[method], include_in_schema=False)
     app.add_route("/health", health, methods=["GET"], include_in_schema=False)
+    app.add_route("/ready", ready, methods=["GET"], include_in_schema=False)
     if not mounted:
         app.add_middleware(RequestLog)
         app.add_exception_handler(HTTPException, _nowhere)
@@ -89,7 +96,8 @@ def _guarded(act: Act, path: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         server = state_of(request)
         try:
-            response = await act(request, visitor_of(request))
+            visitor = operator_of if path.startswith("/admin") else visitor_of
+            response = await act(request, visitor(request))
         except ClientGone:
             server.metrics.left.inc()
             response = Response(status_code=499)
@@ -109,6 +117,40 @@ def _guarded(act: Act, path: str) -> Callable[[Request], Awaitable[Response]]:
 async def health(request: Request) -> Response:
     """Whether the server is up. It says nothing else, and asks for no key."""
     return _json({"status": "ok"})
+
+
+async def ready(request: Request) -> Response:
+    """Whether questions can be answered: 200, or 503. Strangers read no names."""
+    report = await request.app.state.readiness.report()
+    try:
+        visitor_of(request)
+    except Refusal:
+        report = {name: report[name] for name in ("status", "database")}
+    status = 200 if report["status"] == "ready" else 503
+    return Response(dumps(report), status, media_type="application/json")
+
+
+async def version(request: Request, visitor: Visitor) -> Response:
+    """Which version serves, on what."""
+    ours = importlib.metadata.version("mom-council")
+    return _json({"version": ours, "python": platform.python_version()})
+
+
+async def reload_all(request: Request, visitor: Visitor) -> Response:
+    """Read councils and keys anew, as SIGHUP does; answers under way go on.
+
+    Raises:
+        Refusal: this server cannot, or what it reads is wrong; then nothing has changed.
+    """
+    server = state_of(request)
+    if server.reload is None:
+        raise Refusal(501, "This server cannot reload; start it again.", code="not_reloadable")
+    try:
+        await server.reload()
+    except MixtureError as error:
+        raise Refusal(409, f"Nothing was reloaded: {error}", code="reload_failed") from None
+    councils = await server.catalogue.councils()
+    return _json({"reloaded": True, "councils": councils, "keys": server.keys.names})
 
 
 async def models(request: Request, visitor: Visitor) -> Response:
@@ -151,8 +193,8 @@ async def _nowhere(request: Request, error: Exception) -> Response:
     refusal = Refusal(
         status,
         f"Unknown request: there is no {request.method} at this address. There are "
-        "POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, GET /v1/models, /health "
-        "and /metrics.",
+        "POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, GET /v1/models, "
+        "/health, /ready, /version and /metrics.",
         code="unknown_url" if status == 404 else None,
         headers=headers,
     )

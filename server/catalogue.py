@@ -70,6 +70,11 @@ class Catalogue:
         self._ready: dict[tuple[str, str | None, bool], tuple[float, ServedCouncil]] = {}
         self._making = asyncio.Lock()
 
+    @property
+    def named(self) -> list[str]:
+        """The councils that were named when the server was started."""
+        return [name for name in self._sources if name in self._named]
+
     async def councils(self) -> list[str]:
         """The councils that there are, the default one first."""
         return [*await asyncio.to_thread(self._sources_by_name)]

@@ -90,9 +90,12 @@ class Refusal(Exception):  # noqa: N818 - said, not raised at a programmer
         code: str | None = None,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
+        limit: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.limit = limit
+        """The limit that was reached, for the figures of `/metrics`."""
         self.headers = dict(headers or {})
         kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
         self.error = {"message": message, "type": kind, "param": param, "code": code}
@@ -175,9 +178,7 @@ def to_error_response(error: BaseException, *, candid: bool) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if isinstance(error, MixtureError):
-        status, code, words = next(
-            _TELLING[kind] for kind in type(error).__mro__ if kind in _TELLING
-        )
+        status, code, words = _telling(error)
         if not candid:
             _log.warning("%s: %s", code, error)
         # Asked again at once it would cost the same again and fail the same way.
@@ -194,6 +195,17 @@ def to_error_response(error: BaseException, *, candid: bool) -> Refusal:
         code="internal_error",
         headers={"x-should-retry": "false"},
     )
+
+
+def error_code(error: BaseException) -> str:
+    """What an error is called to a client."""
+    if isinstance(error, Refusal):
+        return error.error["code"] or "refused"
+    return _telling(error)[1] if isinstance(error, MixtureError) else "internal_error"
+
+
+def _telling(error: MixtureError) -> tuple[int, str, str]:
+    return next(_TELLING[kind] for kind in type(error).__mro__ if kind in _TELLING)
 
 
 def _place_in(raw: Any, fault: ErrorDetails) -> tuple[int | str, ...]:

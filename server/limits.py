@@ -308,4 +308,5 @@ def _refusal(name: str, limit: str, now: datetime) -> Refusal:
         f"{seconds} s, at {begins:%H:%M} UTC.",
         code="rate_limit_exceeded" if is_minute else "insufficient_quota",
         headers=headers,
+        limit=f"{'server' if name == SERVER else 'key'} a {'minute' if is_minute else 'day'}",
     )

@@ -19,7 +19,7 @@ from mom_council.server.body import not_called
 from mom_council.server.errors import Refusal, dumps, to_error_response, unsupported, wrong
 from mom_council.server.repeats import RepeatableRequest, repeatable
 from mom_council.server.request_log import current_request
-from mom_council.server.state import EVERYONE, Keys, ServerState, is_loopback
+from mom_council.server.state import ADMIN_VARIABLE, EVERYONE, Keys, ServerState, is_loopback
 from mom_council.server.streams import event
 
 
@@ -120,6 +120,21 @@ def visitor_of(request: Request) -> Visitor:
     if record := current_request():
         record.key = owner
     return Visitor(owner, request.headers.get(THREAD_HEADER))
+
+
+def operator_of(request: Request) -> Visitor:
+    """Who may change the server: whoever brings MOM_ADMIN_KEY.
+
+    Raises:
+        Refusal: there is no such key, or another one was sent.
+    """
+    keys = Keys.of_operator()
+    if not keys:
+        raise Refusal(403, f"Set {ADMIN_VARIABLE} to use this address.", code="no_admin_key")
+    owner = admitted(request, keys)
+    if record := current_request():
+        record.key = owner
+    return Visitor(owner)
 
 
 def admitted(request: Request, keys: Keys) -> str:

@@ -20,10 +20,8 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from mom_council.errors import MixtureError
-from mom_council.records import Status
 from mom_council.redaction import logger
 from mom_council.runs.ask import open_runs
 from mom_council.runs.checkpoints import MEMORY, open_pruned_store
@@ -31,6 +29,7 @@ from mom_council.runs.tables import Tables
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.errors import Refusal
 from mom_council.server.limits import SPENDING, DayLimits, ServerBudget
+from mom_council.server.metrics import Metrics
 from mom_council.server.repeats import REQUESTS, Repeats
 from mom_council.server.turns import AgentTurns
 
@@ -40,6 +39,7 @@ _MOST_LOGGED_FIELDS = 200
 """Names of unused fields after which further ones are no warning: a client may make them up."""
 
 VARIABLE = "MOM_SERVER_KEYS"
+ADMIN_VARIABLE = "MOM_ADMIN_KEY"
 SHORTEST = 16
 EVERYONE = ""
 """The owner of requests where no key is asked for."""
@@ -51,8 +51,8 @@ _CURE = f"{VARIABLE} holds keys, or name=key, with commas between them"
 class Keys:
     """The keys that are accepted; without any, everybody on this machine may ask."""
 
-    def __init__(self, written: str = "") -> None:
-        """Read the keys.
+    def __init__(self, written: str = "", variable: str = VARIABLE) -> None:
+        """Read the keys that a variable holds.
 
         Raises:
             MixtureError: one is too short to be one, or a name stands twice.
@@ -65,7 +65,7 @@ class Keys:
             name = found[1] if found else f"key-{digest.hex()[:8]}"
             if len(key) < SHORTEST:
                 raise MixtureError(
-                    f"key {number} in {VARIABLE} has fewer than {SHORTEST} characters: "
+                    f"key {number} in {variable} has fewer than {SHORTEST} characters: "
                     "make one with `openssl rand -hex 24`"
                 )
             if name in self._digests:
@@ -80,6 +80,16 @@ class Keys:
             MixtureError: as above.
         """
         return cls(env.get(VARIABLE, ""))
+
+    @classmethod
+    def of_operator(cls, env: Mapping[str, str] = os.environ) -> Keys:
+        """The key that MOM_ADMIN_KEY holds, or none.
+
+        Raises:
+            MixtureError: it is too short to be one.
+        """
+        key = env.get(ADMIN_VARIABLE, "").strip()
+        return cls(f"admin={key}" if key else "", ADMIN_VARIABLE)
 
     @property
     def names(self) -> list[str]:
@@ -133,6 +143,8 @@ class QuestionSlots:
         self._free = asyncio.Semaphore(at_once)
         self._usual = 1.0
         """Seconds that a question has taken lately."""
+        self.watch: Callable[[int, int], None] = lambda taken, waiting: None
+        """Is told how many are answered and how many wait, when that changes."""
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -143,19 +155,24 @@ class QuestionSlots:
         """
         if self._free.locked() and self.waiting >= self.most_waiting:
             raise self.full()
-        self.waiting += 1
+        self._count(waiting=1)
         try:
             await self._free.acquire()
         finally:
-            self.waiting -= 1
-        self.taken += 1
+            self._count(waiting=-1)
+        self._count(taken=1)
         began = time.monotonic()
         try:
             yield
         finally:
-            self.taken -= 1
+            self._count(taken=-1)
             self._free.release()
             self._usual += (time.monotonic() - began - self._usual) / 8
+
+    def _count(self, *, taken: int = 0, waiting: int = 0) -> None:
+        self.taken += taken
+        self.waiting += waiting
+        self.watch(self.taken, self.waiting)
 
     def full(self) -> Refusal:
         """The refusal of one question too many."""
@@ -167,6 +184,7 @@ class QuestionSlots:
             f"ask again in {seconds} s",
             code="rate_limit_exceeded",
             headers={"Retry-After": str(seconds)},
+            limit="places",
         )
 
 
@@ -194,10 +212,14 @@ class StoredResponses:
 
     Args:
         open_saver: opens the store; None where nothing is kept there.
+        shared: whether other processes are asked for them too, so that all go into the store.
     """
 
-    def __init__(self, open_saver: Callable[[], Awaitable[Any]] | None) -> None:
+    def __init__(
+        self, open_saver: Callable[[], Awaitable[Any]] | None, *, shared: bool = False
+    ) -> None:
         self._open_saver = open_saver
+        self._shared = shared
         self._tables: Tables | None = None
         self._memory: dict[tuple[str, str], StoredResponse] = {}
         self._size = 0
@@ -213,7 +235,7 @@ class StoredResponses:
         Raises:
             StorageError: the store cannot be used.
         """
-        tables = await self._store() if lasting else None
+        tables = await self._store() if lasting or self._shared else None
         if tables is not None:
             now = int(time.time())
             statement = "DELETE FROM mom_responses WHERE created < ?"
@@ -256,63 +278,6 @@ class StoredResponses:
             self._size -= sum(map(len, stored))
 
 
-_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320)
-
-
-class Metrics:
-    """The counters of one server."""
-
-    def __init__(self, places: QuestionSlots) -> None:
-        self._registry = registry = CollectorRegistry()
-        self.requests = Counter(
-            "mom_requests", "Requests by route and status", ["route", "status"], registry=registry
-        )
-        self.seconds = Histogram(
-            "mom_answer_seconds",
-            "From taking a place to the answer",
-            ["council"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.first_piece = Histogram(
-            "mom_first_piece_seconds",
-            "From taking a place to the answer's first piece",
-            ["council"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.answers = Counter("mom_answers", "Answers", ["council", "degraded"], registry=registry)
-        self.tokens = Counter(
-            "mom_tokens", "Tokens of all models", ["council", "direction"], registry=registry
-        )
-        self.calls = Counter("mom_model_calls", "Model calls", ["council"], registry=registry)
-        self.usd = Counter("mom_usd", "Dollars, where known", ["council"], registry=registry)
-        self.absences = Counter(
-            "mom_absences", "Who was missing, and why", ["council", "reason"], registry=registry
-        )
-        self.left = Counter("mom_clients_left", "Clients that hung up first", registry=registry)
-        taken = Gauge("mom_questions_in_progress", "Questions being answered", registry=registry)
-        taken.set_function(lambda: places.taken)
-        waiting = Gauge("mom_questions_waiting", "Questions that wait", registry=registry)
-        waiting.set_function(lambda: places.waiting)
-
-    def answered(self, council: str, status: Status, seconds: float) -> None:
-        """Count an answer and what it took."""
-        self.answers.labels(council, str(status.degraded).lower()).inc()
-        self.seconds.labels(council).observe(seconds)
-        usage = status.usage
-        self.calls.labels(council).inc(usage.calls)
-        self.tokens.labels(council, "input").inc(usage.input_tokens or 0)
-        self.tokens.labels(council, "output").inc(usage.output_tokens or 0)
-        self.usd.labels(council).inc(usage.usd or 0)
-        for absence in status.absent:
-            self.absences.labels(council, absence.reason).inc()
-
-    def text(self) -> bytes:
-        """Everything, as Prometheus reads it."""
-        return generate_latest(self._registry)
-
-
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """How a server is to behave."""
@@ -331,6 +296,8 @@ class ServerSettings:
     """Whether fields that are unknown or cannot be used are refused, as OpenAI does."""
     limits: Mapping[str, DayLimits] = field(default_factory=dict)
     """What may be asked and spent in a day, by whom it is for."""
+    workers: int = 1
+    """Processes that serve together. More than one keep in the store what one keeps in memory."""
     patience: float = 30.0
     """Seconds for which a run goes on whose client has left, and may come again by its key."""
 
@@ -343,8 +310,10 @@ class ServerState:
         self.keys = keys
         self.settings = settings
         self.slots = QuestionSlots(settings.at_once, settings.waiting)
-        self.turns = AgentTurns()
-        self.metrics = Metrics(self.slots)
+        shares = settings.workers > 1
+        self.turns = AgentTurns(self.saver if shares else None)
+        self.metrics = Metrics()
+        self.slots.watch = self.metrics.count_questions
         self.memory: BaseCheckpointSaver[Any]
         """Threads that live as long as one question."""
         self._saver: BaseCheckpointSaver[Any] | None = None
@@ -354,7 +323,9 @@ class ServerState:
         self._answering: set[str] = set()
         self._repeats: Repeats | None = None
         self.budget: ServerBudget | None = None
-        self.responses = StoredResponses(self.saver if settings.threads else None)
+        self.responses = StoredResponses(self.saver if settings.threads else None, shared=shares)
+        self.reload: Callable[[], Awaitable[None]] | None = None
+        """Reads the councils and the keys anew."""
 
     def log_ignored(self, fields: Sequence[str]) -> None:
         """Write the fields that a request had and nobody used to the log; new ones as a warning."""
@@ -389,6 +360,11 @@ class ServerState:
         if self.budget is not None:
             await self.budget.drain()
         await self._stack.aclose()
+
+    @property
+    def opened_saver(self) -> BaseCheckpointSaver[Any] | None:
+        """The store of threads, where it was opened."""
+        return self._saver
 
     async def saver(self) -> BaseCheckpointSaver[Any]:
         """The store of threads, opened when it is first asked for.

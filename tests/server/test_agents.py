@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +95,27 @@ def test_a_turn_that_nobody_remembers_is_deliberated(stage: Stage, serve: Serve)
     turn(serve(desk(stage)), messages)  # another server
     assert len(stage.calls_to("ada")) == 4
     assert "text of 0" in said(stage.calls_to("ada")[-1].body)
+
+
+def test_workers_of_one_server_know_each_others_turns(
+    stage: Stage, serve: Serve, tmp_path: Path
+) -> None:
+    seat(stage)
+    stage.model("pen", reply=[*(reads(number) for number in range(3)), "Done."])
+    shared: Any = {"workers": 2, "database": str(tmp_path / "threads.db")}
+    one, other = serve(desk(stage), **shared), serve(desk(stage), **shared)
+    messages: list[Any] = [{"role": "user", "content": "Repair it."}]
+    for number, served in enumerate((one, other, one)):
+        turn(served, messages)
+        result(messages, f"text of {number}")
+    assert turn(other, messages)["content"] == "Done."
+    assert len(stage.calls_to("ada")) == 2, "it answers and votes, once"
+    assert "The view of" in said(stage.calls_to("pen")[-1].body)
+    response = one.openai.responses.create(model="desk", input="Who?")
+    again = other.get(f"/v1/responses/{response.id}")
+    assert again.json()["id"] == response.id
+    response = one.openai.responses.create(model="desk", input="Who?", store=False)
+    assert other.get(f"/v1/responses/{response.id}").status_code == 404
 
 
 def test_a_council_may_want_to_speak_each_time(stage: Stage, serve: Serve) -> None:
