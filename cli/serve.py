@@ -7,9 +7,11 @@ import os
 import secrets
 import socket
 import sys
+import tomllib
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
 import typer
@@ -347,11 +349,23 @@ def _own_address() -> str:
 
 def serve_page(port: int, host: str = "127.0.0.1") -> None:
     """Run Streamlit in place of this process."""
-    script = Path(__file__).resolve().parent.parent / "streamlit_app.py"
-    flags = {**_FLAGS, "server.address": host, "server.port": str(port)}
+    root = Path(__file__).resolve().parent.parent
+    script = root / "streamlit_app.py"
+    with (root / "ui" / "theme.toml").open("rb") as file:
+        colours = dict(_flatten("theme", tomllib.load(file)))
+    flags = {**_FLAGS, **colours, "server.address": host, "server.port": str(port)}
     told = [f"--{name}={value}" for name, value in flags.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(script), *told]
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
+
+
+def _flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """The settings of a table of tables, by their dotted names."""
+    if not isinstance(value, dict):
+        yield name, str(value)
+        return
+    for key, one in value.items():
+        yield from _flatten(f"{name}.{key}", one)
 
 
 def free_port(first: int = FIRST_PORT) -> int:

@@ -50,7 +50,7 @@ def _picture(match: re.Match[str]) -> str:
 REASONS = {
     "failed": "failed",
     "timeout": "took too long",
-    "late": "was not waited for",
+    "late": "was too slow",
     "empty": "answered nothing",
     "garbled": "answered garbage",
     "dropped": "was left out",

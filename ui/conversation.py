@@ -38,9 +38,10 @@ from mom_council.ui.history import (
 
 PAST = 10
 """Turns that are drawn at once; earlier ones come by a button."""
-COLUMNS = (1.9, 1.0)
+COLUMNS = (1.8, 1.0)
 """Of a turn: the answer, and how it came about."""
 AVATAR = ":material/groups:"
+"""Not shown; without one Streamlit takes a face of its own."""
 _LONG_QUESTION = 2_000
 """Characters of a question that are shown before it is folded."""
 

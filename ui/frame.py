@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
@@ -154,17 +155,29 @@ def _letters(text: str) -> str:
 
 
 # Drawn here: Streamlit fetches icons by name from a font server of its vendor's choice.
-ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><g fill="#7c6cf0">'
-    '<circle cx="16" cy="7" r="5"/><circle cx="7" cy="23" r="5"/><circle cx="25" cy="23" r="5"/>'
-    '</g><path d="M16 7L7 23h18z" fill="none" stroke="#7c6cf0" stroke-width="2"/></svg>'
-)
+MARK = (Path(__file__).parent / "mark.svg").read_text(encoding="utf-8")
+"""The product's mark, as SVG."""
+NAME = "Mixture of Models"
+
+
+def _wordmark() -> str:
+    """The mark and the name beside it, in the theme's ink."""
+    ink = "#eceaf4" if st.context.theme.type == "dark" else "#1f1e2c"
+    inner = MARK[MARK.index(">") + 1 : MARK.rindex("</svg>")]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 208 32">{inner}'
+        f'<text x="42" y="22" fill="{ink}" font-family="Source Sans, sans-serif" font-size="17" '
+        f'font-weight="700">{NAME}</text></svg>'
+    )
+
 
 _CSS = """
 <style>
 .st-key-fence, .st-key-fence-focus { display: none; }
 .block-container { padding-top: 2.5rem; padding-bottom: 1rem; max-width: 76rem; }
-[data-testid="stBottomBlockContainer"] { max-width: 76rem; }
+[data-testid="stBottomBlockContainer"] { max-width: 76rem; padding-bottom: 1.2rem; }
+.block-container, [data-testid="stBottomBlockContainer"] {
+  padding-left: 2.5rem; padding-right: 2.5rem; }
 [data-testid="stMarkdownContainer"] { overflow-wrap: break-word; unicode-bidi: plaintext; }
 /* What a model wrote stays in its box, however long its lines; words of a table stay whole. */
 [data-testid="stMarkdownContainer"] table { display: block; overflow-x: auto; max-height: 24rem; }
@@ -178,9 +191,25 @@ _CSS = """
 [data-testid="stChatMessage"] :is(h3, h4, h5, h6),
 .st-key-whole-answer :is(h3, h4, h5, h6) { font-size: 1.05rem; }
 [data-testid="stChatMessage"] { padding-left: 0; padding-right: 0; background: transparent; }
-[data-testid="stChatMessageAvatarCustom"], [data-testid="stChatMessageAvatarUser"],
-[data-testid="stChatMessageAvatarAssistant"] { background: #5b4bd6; color: #fff; }
-[data-testid^="stChatMessageAvatar"] * { color: #fff; }
+[data-testid^="stChatMessageAvatar"] { display: none; }
+[class*="st-key-question-"] { background: color-mix(in srgb, var(--mom-accent) 9%, transparent);
+  border-radius: 0.9rem; padding: 0.6rem 1rem; width: fit-content; max-width: 100%; }
+.st-key-welcome h1 { font-size: 2.1rem; padding-top: 0; }
+.mom-hero { margin-bottom: 0.4rem; }
+.mom-hero p { margin: 0; max-width: 38rem; }
+.mom-hero h1 { margin: 0; }
+.mom-seats { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr));
+  gap: 0.6rem; }
+.mom-seat { display: flex; gap: 0.7rem; padding: 0.7rem 0.8rem; border-radius: 0.7rem;
+  border: 1px solid color-mix(in srgb, currentColor 14%, transparent); min-width: 0; }
+.mom-seat .mom-face { width: 1.9rem; height: 1.9rem; font-size: 1rem; }
+.mom-seat > div { min-width: 0; }
+.mom-seat p { margin: 0.1rem 0 0 0; font-size: 0.84rem; line-height: 1.35; color: var(--mom-quiet);
+  overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; }
+[class*="st-key-suggestion-"] button { justify-content: flex-start; text-align: left;
+  height: 100%; padding: 0.7rem 0.9rem; }
+[class*="st-key-suggestion-"] { height: 100%; }
+[class*="st-key-thread-"] button { justify-content: flex-start; text-align: left; }
 /* Room below the last question, so that it can stand at the top while its answer grows. */
 [class*="st-key-turn-last-"] { min-height: calc(100vh - 4rem); scroll-margin-top: 4rem; }
 /* Redrawn four times a second: fading what is about to be redrawn would be flicker. */
@@ -190,31 +219,61 @@ _CSS = """
 .mom-progress { height: 1.5rem; line-height: 1.5rem; font-size: 0.9rem; font-weight: 600;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .mom-progress.mom-now { color: var(--mom-accent); }
-[class*="st-key-card-"] { padding: 0.45rem 0 0.5rem 0;
-  border-bottom: 1px solid color-mix(in srgb, currentColor 12%, transparent); }
-[class*="st-key-read-"] button { min-height: 0; padding: 0; font-size: 0.8rem; }
-[class*="st-key-read-"] button p { font-size: 0.8rem; text-decoration: underline; }
-.mom-head { display: flex; gap: 0.45rem; align-items: center; font-size: 0.9rem; }
-.mom-head b { white-space: nowrap; }
-.mom-head > span:last-child { margin-left: auto; font-size: 0.76rem; text-align: right;
-  color: var(--mom-quiet); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.mom-panel { font-size: 0.86rem; }
+.mom-panel button { font: inherit; color: inherit; background: none; border: 0; cursor: pointer; }
+.mom-panel button:disabled { cursor: default; }
+.mom-steps { display: flex; flex-wrap: wrap; gap: 0.3rem; margin-bottom: 0.5rem; }
+.mom-steps:empty { display: none; }
+.mom-panel .mom-step { padding: 0.1rem 0.7rem; border-radius: 1rem; font-size: 0.8rem;
+  border: 1px solid color-mix(in srgb, currentColor 18%, transparent); }
+.mom-panel .mom-step[aria-pressed="true"] { font-weight: 600; border-color: var(--mom-accent);
+  background: color-mix(in srgb, var(--mom-accent) 12%, transparent); }
+.mom-panel .mom-step:disabled { opacity: 0.65; }
+.mom-panel .mom-member { display: flex; align-items: center; gap: 0.5rem; width: 100%;
+  padding: 0.4rem 0.3rem; border-radius: 0.5rem; text-align: left; min-height: 2.3rem; }
+.mom-panel .mom-member:not(:disabled):hover {
+  background: color-mix(in srgb, currentColor 7%, transparent); }
+.mom-who { font-weight: 600; white-space: nowrap; }
+.mom-words { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap;
+  color: var(--mom-quiet); }
+.mom-tail .mom-words { display: flex; justify-content: flex-end; text-overflow: clip; }
+.mom-side { flex: none; font-size: 0.78rem; color: var(--mom-quiet); min-width: 2rem;
+  text-align: right; font-variant-numeric: tabular-nums; }
+.mom-member.mom-waiting > * { opacity: 0.75; }
+.mom-member.mom-speaking .mom-face { animation: mom-pulse 1.6s ease-in-out infinite; }
+.mom-member.mom-absent .mom-face { background: none; color: var(--mom-bad);
+  border: 1.5px solid var(--mom-bad); }
+.mom-member.mom-absent :is(.mom-words, .mom-side) { color: var(--mom-bad); }
+@keyframes mom-pulse { 50% { box-shadow: 0 0 0 4px
+  color-mix(in srgb, var(--mom-accent) 35%, transparent); } }
+@media (prefers-reduced-motion: reduce) { .mom-member .mom-face { animation: none !important; } }
+.mom-note { color: var(--mom-quiet); font-size: 0.8rem; }
+.mom-note:not(:empty) { margin-top: 0.3rem; }
+.mom-options:not(:empty) { margin-top: 0.7rem; padding-top: 0.6rem;
+  border-top: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
+.mom-option { display: grid; grid-template-columns: 1fr auto auto; gap: 0.15rem 0.5rem;
+  align-items: center; margin-bottom: 0.5rem; }
+.mom-answer { font-weight: 600; overflow-wrap: break-word; min-width: 0; }
+.mom-option .mom-bar { grid-column: 1 / -1; }
+.mom-share { font-variant-numeric: tabular-nums; }
+.mom-faces { display: inline-flex; flex-wrap: wrap; gap: 0.15rem; vertical-align: middle; }
+.mom-faces:empty { display: none; }
+.mom-faces .mom-face { width: 1.05rem; height: 1.05rem; font-size: 0.62rem; }
+.mom-panel .mom-verdict { margin: 0.2rem 0 0.5rem 0; color: var(--mom-quiet); }
+.mom-panel .mom-verdict:empty { display: none; }
+.mom-fold { border-top: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
+.mom-fold summary { cursor: pointer; padding: 0.45rem 0.3rem; font-weight: 600; }
+.mom-panel .mom-fold ul { list-style: none; margin: 0; padding: 0 0.3rem 0.5rem 0.3rem; }
+.mom-panel .mom-fold li { margin: 0 0 0.45rem 0; padding: 0; overflow-wrap: break-word; }
+.mom-fold li .mom-faces { margin-right: 0.35rem; }
 .mom-face { flex: none; width: 1.35rem; height: 1.35rem; border-radius: 50%; color: #fff;
   font-size: 0.78rem; font-weight: 700; display: grid; place-items: center; }
 .mom-c0 { background: #5b4bd6; } .mom-c1 { background: #0b7285; } .mom-c2 { background: #a8480a; }
 .mom-c3 { background: #2b6f3a; } .mom-c4 { background: #a8256f; } .mom-c5 { background: #1c5fb8; }
 .mom-c6 { background: #77600a; } .mom-c7 { background: #5c5f66; }
-.mom-said { display: flex; height: 2.9em; line-height: 1.45; overflow: hidden; font-size: 0.84rem;
-  margin-top: 0.2rem; overflow-wrap: break-word; unicode-bidi: plaintext; }
-.mom-said > div { width: 100%; }
-.mom-end { flex-direction: column; justify-content: flex-end; }
-.mom-call { font-size: 0.8rem; color: var(--mom-quiet); }
-.mom-foot { font-size: 0.8rem; color: var(--mom-quiet); }
 :root { --mom-accent: #4f3fc9; --mom-quiet: #5f636b; --mom-good: #1f7a44; --mom-bad: #b3362d; }
 /* dark */
-.mom-speaking b { color: var(--mom-accent); }
-.mom-done b { color: var(--mom-good); }
-.mom-absent, .mom-absent b { color: var(--mom-bad); }
-.mom-waiting b { color: var(--mom-quiet); }
+.mom-absent { color: var(--mom-bad); }
 [data-testid="stCaptionContainer"] { opacity: 1; color: var(--mom-quiet); }
 [data-testid="stCaptionContainer"] * { opacity: 1; }
 .mom-table { border-collapse: collapse; font-size: 0.82rem; width: 100%; margin: 0;
@@ -224,8 +283,6 @@ _CSS = """
   vertical-align: top; white-space: nowrap; }
 .mom-table th { font-weight: 600; color: var(--mom-quiet); }
 .mom-total td { font-weight: 600; }
-.mom-option { display: flex; justify-content: space-between; gap: 0.6rem; font-size: 0.84rem;
-  margin-top: 0.35rem; overflow-wrap: break-word; }
 .mom-bar { position: relative; height: 0.55rem; border-radius: 0.35rem; margin-top: 0.1rem;
   background: color-mix(in srgb, currentColor 10%, transparent); }
 .mom-bar b { display: block; height: 100%; border-radius: 0.35rem; background: #7c6cf0; }
@@ -240,14 +297,18 @@ _CSS = """
   cursor: pointer;
   padding: 0.4rem 0.6rem; border-radius: 0.5rem; white-space: nowrap; }
 .mom-copy:hover { background: color-mix(in srgb, currentColor 8%, transparent); }
-:is(.mom-copy, .mom-ballots summary, [data-testid="stSidebarNavLink"]):focus-visible {
+:is(.mom-copy, .mom-ballots summary,
+.mom-fold summary, .mom-member, .mom-step,
+[data-testid="stSidebarNavLink"]):focus-visible {
   outline: 2px solid var(--mom-accent); outline-offset: 1px; }
 /* A button of a sign alone still has a name for those who hear the page. */
 [class*="st-key-menu-"] button [data-testid="stMarkdownContainer"] { position: absolute;
   width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media (max-width: 640px) {
-  [data-testid^="stChatMessageAvatar"] { display: none; }
-  .block-container { padding-left: 0.8rem; padding-right: 0.8rem; padding-top: 3rem; }
+  .block-container, [data-testid="stBottomBlockContainer"] {
+    padding-left: 0.8rem; padding-right: 0.8rem; }
+  .block-container { padding-top: 3.5rem; }
+  .mom-seats { grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); }
 }
 </style>
 """
@@ -291,7 +352,8 @@ PAGES = (
 
 def show() -> None:
     """Draw the page that the address names."""
-    st.set_page_config(page_title="Mixture of Models", page_icon=ICON, layout="wide")
+    st.set_page_config(page_title=NAME, page_icon=MARK, layout="wide")
+    st.logo(_wordmark(), size="large", icon_image=MARK)
     put_on()
     put_up()
     session.begin()

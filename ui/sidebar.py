@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any, TypeVar
 
 import streamlit as st
@@ -18,6 +19,7 @@ from mom_council.ui.safe import inert
 from mom_council.voting.methods import METHODS, describe_methods
 
 _SHOWN = 25
+_MOST_ROUNDS = 20
 
 
 def draw_threads() -> None:
@@ -40,10 +42,20 @@ def draw_threads() -> None:
     running = {job.thread for job in state.jobs.running()}
     if search and not found:
         st.caption("No results")
+    day = ""
     for entry in found[:_SHOWN]:
+        if (now := _day_of(entry.used)) != day:
+            day = now
+            st.caption(day)
         _draw_entry(entry, is_open=entry.id == open_one, is_running=entry.id in running)
     if len(found) > _SHOWN:
         st.caption(f"{len(found) - _SHOWN} older ones: search for them.")
+
+
+def _day_of(moment: float) -> str:
+    """The part of the list that something used at a moment stands in."""
+    days = (date.today() - date.fromtimestamp(moment)).days  # noqa: DTZ011, DTZ012 - the reader's day
+    return ("Today", "Yesterday")[days] if 0 <= days < 2 else "Earlier" if days > 0 else "Today"
 
 
 def _read_texts() -> None:
@@ -138,11 +150,44 @@ def _rounds(council: Council) -> dict[str, Any]:
     )  # fmt: skip
     rounds = _setting(
         council, "rounds", max(rules.rounds.max, 2), lambda value, key: st.slider(
-            "Rounds at the most", 1, 20, value, key=key, disabled=not deep,
+            "Rounds at the most", 1, _MOST_ROUNDS, value, key=key, disabled=not deep,
             help="How often the council may speak and vote. It stops earlier when it agrees.",
         ),
     )  # fmt: skip
     return {"max_rounds": _changed(rounds if deep else 1, rules.rounds.max)}
+
+
+_DEPTHS = ("Quick", "Full", "Deep")
+
+
+def draw_depth(council: Council) -> None:
+    """How deep the next question goes, beside its field: it moves the settings of the rounds."""
+    most = max(council.deliberation.rounds.max, 2)
+    rounds = session.setting(f"{council.name}/rounds", most)
+    deep = session.setting(f"{council.name}/deep", council.deliberation.rounds.max > 1)
+    key = f"depth-{council.name}"
+    st.session_state[key] = "Quick" if not deep else "Full" if rounds <= most else "Deep"
+    st.segmented_control(
+        "Depth",
+        _DEPTHS,
+        key=key,
+        label_visibility="collapsed",
+        required=True,
+        on_change=_change_depth,
+        args=(council.name, most, key),
+    )
+
+
+def _change_depth(name: str, most: int, key: str) -> None:
+    depth = st.session_state[key]
+    _keep_moved(f"{name}/deep", depth != "Quick")
+    _keep_moved(f"{name}/rounds", min(most + 2, _MOST_ROUNDS) if depth == "Deep" else most)
+
+
+def _keep_moved(key: str, value: Any) -> None:
+    """Keep a setting that was changed elsewhere than in its own widget."""
+    session.keep_setting(key, value)
+    st.session_state[f"setting-{key}"] = value
 
 
 def _vote(council: Council) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mom_council.deliberation.events import Called, Heat, Returned
-from mom_council.records import Absence, Segment, Status, StopReason, Usage
+from mom_council.records import Absence, Segment, Status, StopReason, Usage, Verdict
 from mom_council.runs.words import REASONS as REASONS
 from mom_council.runs.words import ballot as ballot
 from mom_council.runs.words import joined as joined
 from mom_council.runs.words import plan as plan
+from mom_council.ui.safe import one_line
 from mom_council.voting.prior import in_tenths
 
 STOPS: dict[StopReason, str] = {
@@ -24,9 +25,14 @@ STOPS: dict[StopReason, str] = {
 }
 
 
-_WORTH_SAYING: tuple[StopReason, ...] = ("rounds", "budget", "no_ballots", "heat")
+_WORTH_SAYING: tuple[StopReason, ...] = ("budget", "no_ballots", "heat")
 """Reasons for which a reader may trust the answer less."""
 
+_ANSWER = 48
+"""Characters of an answer in a headline."""
+_SAME_SHARE = 0.005
+_MOST_INSTEAD = 2
+"""Other answers that fit into a headline."""
 _SHORTEST = 0.02
 """Seconds of writing below which a speed says nothing but how the network packed it."""
 
@@ -89,7 +95,7 @@ def segment_line(segment: Segment) -> str:
 
 
 def headline(status: Status) -> str:
-    """How an answer came about, in one line."""
+    """How an answer came about, in one line: who agrees, and who says what instead."""
     spoke = len(status.spoke)
     parts = []
     verdict = status.verdict
@@ -97,7 +103,8 @@ def headline(status: Status) -> str:
         if verdict.share >= 1 and not status.dissent and spoke > 1:
             parts.append(f"All {spoke} agree")
         else:
-            parts.append(f"{verdict.share:.0%} for {verdict.leader}'s answer")
+            parts.append(leading(verdict))
+            parts += _instead(verdict, status.dissent)
         if verdict.confidence is not None:
             often = in_tenths(verdict.confidence)
             fitted = verdict.interval is None
@@ -107,11 +114,43 @@ def headline(status: Status) -> str:
     absentees = {one.character for one in status.absent if one.stage == "character"}
     if absentees:
         parts.append(f"{len(absentees)} did not answer")
-    if status.rounds:
-        parts.append(f"{status.rounds} round" + "s" * (status.rounds != 1))
+    if status.rounds > 1:
+        parts.append(f"{status.rounds} rounds")
     if status.stop_reason in _WORTH_SAYING:
         parts.append(STOPS[status.stop_reason])
     return " · ".join(parts)
+
+
+def leading(verdict: Verdict) -> str:
+    """Which answer leads, and how many are for it."""
+    best = verdict.options[0] if verdict.options else None
+    if best is None or not best.answer:
+        return f"{verdict.share:.0%} for {verdict.leader}'s answer"
+    answer = one_line(best.answer, _ANSWER)
+    whole = sum(len(option.members) for option in verdict.options)
+    if not verdict.ballots and abs(len(best.members) / whole - best.share) < _SAME_SHARE:
+        return f"{len(best.members)} of {whole} say “{answer}”"
+    return f"{verdict.share:.0%} for “{answer}”"
+
+
+def _instead(verdict: Verdict, dissent: tuple[str, ...]) -> list[str]:
+    """What those say who disagree; where there are too many, nothing."""
+    told = [
+        f"{', '.join(names)}: “{one_line(option.answer, _ANSWER)}”"
+        for option in verdict.options
+        if option.answer and (names := [name for name in option.members if name in dissent])
+    ]
+    if told:
+        return told if len(told) <= _MOST_INSTEAD else []
+    return (
+        [
+            f"{', '.join(dissent)} disagrees"
+            if len(dissent) == 1
+            else f"{', '.join(dissent)} disagree"
+        ]
+        if 0 < len(dissent) <= _MOST_INSTEAD
+        else []
+    )
 
 
 def heat(one: Heat, since: float) -> str:

@@ -1,7 +1,7 @@
 """What eight streams cost the page: `python -m mom_council.tests.browser.load`.
 
 Eight characters stream a hundred tokens a second each from the stage, in a conversation with few
-and with many earlier turns. Told are the server's share of a core, how often a card changes in the
+and with many earlier turns. Told are the server's share of a core, how often a line changes in the
 browser, and how long a click takes; with them the machine's load, which is in all of them.
 """
 
@@ -37,7 +37,7 @@ PARAGRAPH = "An earlier answer, of some **sixty words** in a list or two, as ans
 
 _COUNT = """() => {
   window.changes = 0;
-  const cards = document.querySelectorAll('[class*="st-key-card-"]');
+  const cards = document.querySelectorAll('.mom-member');
   new MutationObserver(() => { window.changes += 1; })
     .observe(cards[0], {characterData: true, childList: true, subtree: true});
 }"""
@@ -50,7 +50,7 @@ class Cost(NamedTuple):
     server: float
     """Of one core."""
     redraws: float
-    """Of one card, a second."""
+    """Of one member's line, a second."""
     click: float
     """Seconds from a click in the sidebar until its fold is open."""
 
@@ -126,7 +126,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     print(f"{os.cpu_count()} cores, shared with stage and browser; load {os.getloadavg()[0]:.1f}\n")
-    print("| earlier turns | server, of a core | redraws of a card | a click |\n|---|---|---|---|")
+    print("| earlier turns | server, of a core | redraws of a line | a click |\n|---|---|---|---|")
     with sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for turns in given.turns:

@@ -157,7 +157,7 @@ def take(server: Server, chromium: Any, out: Path) -> None:
     tab = Tab(context).open(server.url)
     tab.ask(QUESTION)
     tab.answered()
-    tab.page.get_by_text("Verdict").last.wait_for()
+    tab.page.locator(".mom-verdict").last.wait_for()
     tab.page.wait_for_timeout(1500)
     tab.page.evaluate("document.activeElement.blur()")
     tab.page.evaluate("document.querySelector('.stMain').scrollTo(0, 0)")

@@ -91,6 +91,39 @@ def test_the_keys_are_enough(serve: Serve, tab: Open, stage: Stage, desk_file: D
     assert {call.outcome for call in stage.wait_for(3, 60)} == {"client_left"}
 
 
+def test_the_answer_never_moves_and_a_line_of_the_panel_opens_the_whole_of_it(
+    serve: Serve, tab: Open, stage: Stage, desk_file: Desk
+) -> None:
+    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), f"{TALK} and the end."))
+    stage.model("pen", reply=f"First words. {TALK}", tokens_per_second=60)
+    one = tab(
+        serve(desk_file(deliberation={"ballots": "always", "rounds": {"min": 2, "max": 2}})).url
+    )
+    place = "node => Math.round(node.getBoundingClientRect().top)"
+    one.ask("What is the best pet?")
+    one.page.locator(".mom-member").first.wait_for()
+    before = one.answer.evaluate(place)
+    one.answer.get_by_text("First words.").wait_for()
+    writing = one.answer.evaluate(place)
+    one.answered()
+    assert (writing, one.answer.evaluate(place)) == (before, before)
+
+    member = one.page.get_by_role("button", name="Boris, has answered: read the whole answer")
+    assert member.evaluate("node => node.getBoundingClientRect().height") < 48, "it is one line"
+    member.click()
+    one.page.get_by_role("dialog").get_by_text("word399 and the end.").wait_for()
+    one.page.keyboard.press("Escape")
+    one.page.get_by_role("dialog").wait_for(state="detached")
+    steps = [one.page.get_by_role("button", name=f"Round {number}") for number in (1, 2)]
+    assert [step.get_attribute("aria-pressed") for step in steps] == ["false", "true"]
+    steps[0].click()
+    assert [step.get_attribute("aria-pressed") for step in steps] == ["true", "false"]
+    ballots = one.page.get_by_text("Ballots (3)")
+    ballots.click()
+    one.page.get_by_text("Ada → ", exact=False).wait_for()
+    assert one.errors == []
+
+
 def test_a_typed_question_is_not_lost_where_a_preset_is_asked(serve: Serve, tab: Open) -> None:
     one = tab(serve("demo").url)
     one.ask("What is 17 + 25?")

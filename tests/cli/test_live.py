@@ -222,7 +222,7 @@ def test_absences_votes_and_heat_are_told() -> None:
         assert "still to vote: Ada" in "\n".join(window.picture())
         window.tell(events.Noted(text="A note."))
     history = window.history()
-    for part in ("left out: Clara", "Boris failed", "was not waited for", "A note."):
+    for part in ("left out: Clara", "Boris failed", "was too slow", "A note."):
         assert part in history
 
 

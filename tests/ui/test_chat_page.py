@@ -55,7 +55,8 @@ def told(page: AppTest) -> str:
     """Everything that the page says."""
     parts: list[Any] = [*page.markdown, *page.caption, *page.error, *page.info, *page.warning]
     parts += page.get("html")
-    return "\n".join(str(getattr(one, "value", None) or one.proto.body) for one in parts)
+    texts = [str(getattr(one, "value", None) or one.proto.body) for one in parts]
+    return "\n".join([*texts, *(one.proto.json for one in page.get("bidi_component"))])
 
 
 def test_the_empty_page_suggests_what_the_demo_can_answer(chat: Chat) -> None:
@@ -252,6 +253,29 @@ def test_the_sidebar_moves_the_settings_of_the_run(chat: Chat, stage: Stage) -> 
     assert (settings.max_rounds, settings.threshold, settings.method) == (1, 0.9, "borda")
     assert settings.quorum is None
     assert settings.shuffle is None
+
+
+def test_the_depth_beside_the_field_moves_the_rounds_and_a_slider_moves_it(
+    chat: Chat, stage: Stage
+) -> None:
+    seat(stage)
+    page = chat(desk(stage, deliberation={"rounds": {"min": 1, "max": 3}}))
+    [depth] = page.segmented_control
+    assert depth.value == "Full"
+    for name, rounds in (("Quick", 1), ("Deep", 5), ("Full", None)):
+        page.segmented_control[0].set_value(name).run()
+        assert page.session_state["settings"].max_rounds == rounds
+    page.slider(key="setting-desk/rounds").set_value(7).run()
+    assert page.segmented_control[0].value == "Deep"
+    assert not page.exception
+
+
+def test_the_empty_page_says_who_sits_and_what_a_question_takes(chat: Chat, stage: Stage) -> None:
+    seat(stage)
+    page = chat(desk(stage))
+    assert "Each member answers on its own." in told(page)
+    assert all(one in told(page) for one in ("Ada", "boris · openai", "You think in pictures."))
+    assert "A question takes at most" in told(page)
 
 
 def test_an_extension_is_switched_off_for_the_next_question(chat: Chat, stage: Stage) -> None:

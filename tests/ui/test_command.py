@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import socket
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import mom_council
 from mom_council.cli import serve as ui
 from mom_council.errors import ProviderNotInstalledError, StorageError
 
@@ -23,7 +26,14 @@ def test_it_listens_here_alone_sends_nothing_and_asks_nothing(
     assert {"--server.address=127.0.0.1", f"--server.port={port}"} <= set(ran)
     assert {"--browser.gatherUsageStats=false", "--server.headless=true"} <= set(ran)
     assert "--runner.postScriptGC=false" in ran, "a redraw must not hold the council up"
+    assert "--theme.light.primaryColor=#5b4bd6" in ran, "its own colours, wherever it is started"
     assert f"http://127.0.0.1:{port}" in capsys.readouterr().out
+
+
+def test_a_clone_has_the_colours_of_the_command() -> None:
+    root = Path(mom_council.__file__).parent
+    colours = tomllib.loads((root / "ui" / "theme.toml").read_text())
+    assert tomllib.loads((root / ".streamlit" / "config.toml").read_text())["theme"] == colours
 
 
 def test_without_streamlit_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import streamlit as st
 
 from mom_council.councils.schema import Council
@@ -9,6 +11,7 @@ from mom_council.councils.trust import UntrustedError
 from mom_council.errors import ConsentError, DamagedValueError, MixtureError
 from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
 from mom_council.runs.page_store import Thumb
+from mom_council.runs.plan import plan_question
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import floorplan, safe, session, words
 from mom_council.ui.answer import draw_label
@@ -43,7 +46,9 @@ from mom_council.ui.council_panel import (
 from mom_council.ui.frame import LONGEST, focus
 from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
-from mom_council.ui.sidebar import draw_settings, draw_threads
+from mom_council.ui.panel_rows import face
+from mom_council.ui.sidebar import draw_depth, draw_settings, draw_threads
+from mom_council.vendors import vendor_of
 
 EVERY = 0.25
 """Seconds between two drawings of a running question."""
@@ -67,6 +72,9 @@ def page() -> None:
     _input(council, thread, busy=job is not None and job.running)
     if thread and job is not None and job.running:
         _draw_stop(thread)
+    else:
+        with st.bottom:
+            draw_depth(council)
     if thread is None:
         draw_suggestions(council)
     else:
@@ -141,7 +149,7 @@ def _input(council: Council, thread: str | None, *, busy: bool) -> None:
 
 
 def _draw_stop(thread: str) -> None:
-    """In the place of the question's field, where it is at hand however far somebody scrolls."""
+    """Below the question's field, where it is at hand however far somebody scrolls."""
     with st.bottom:
         st.button(
             "Stop",
@@ -260,38 +268,76 @@ def _draw_resume(conversation: Conversation) -> None:
         draw_edit(conversation, len(conversation.turns) - 1)
 
 
-SMALL = (
-    "What is 17 + 25?",
-    "Which of 52 and 66 is larger?",
-    "What kind of thing is a shark?",
-    "Does a perch lay eggs?",
-)
+SMALL = ("What is 17 + 25?", "Which of 52 and 66 is larger?", "What kind of thing is a shark?")
 """What models of a megabyte know."""
 LARGE = (
     "Is it better to rent or to buy a home?",
     "A bat and a ball cost 1.10 together, the bat 1 more than the ball. What costs the ball?",
-    "Write the regular expression for an ISO date, and say what it does not catch.",
     "What is the strongest argument against your own first answer to: should cities ban cars?",
 )
+_PERSONA = 120
 
 
 def draw_suggestions(council: Council) -> None:
-    """A word of welcome, the council's graph, and suggested questions."""
-    st.title("Ask the council")
-    names = ", ".join(safe.inline(one.name) for one in council.characters[:8])
-    more = len(council.characters) - 8
-    who = names + (f" and {more} more" if more > 0 else "")
-    st.markdown(f"**{safe.inline(council.name)}**: {who}. They answer, vote, and write one answer.")
-    if council.description:
-        st.caption(safe.inline(council.description))
-    floorplan.draw_plan(council)
-    small = {model.model for model in council.models.values()} <= {"tiny-1", "tiny-2", "tiny-3"}
-    for number, question in enumerate(SMALL if small else LARGE):
-        st.button(
-            question,
-            key=f"suggestion-{number}",
-            on_click=ask_question,
-            args=(question,),
-            icon=":material/north_east:",
-            width="stretch",
+    """A word of welcome: who sits, what a question takes, and three questions to begin with."""
+    with st.container(key="welcome"):
+        st.html(
+            '<div class="mom-hero"><h1>Ask the council</h1><p>Each member answers on its own. They '
+            "vote, and one answer is written from what holds up. You see who disagrees, and why."
+            "</p></div>"
         )
+        about = f": {council.description}" if council.description else ""
+        st.markdown(f"**{safe.inline(council.name)}**{safe.inline(about)}")
+        st.html(f'<div class="mom-seats">{"".join(_seats(council))}</div>')
+        if line := _question_cost(council):
+            st.caption(line)
+        small = {model.model for model in council.models.values()} <= {"tiny-1", "tiny-2", "tiny-3"}
+        questions = SMALL if small else LARGE
+        for number, (question, column) in enumerate(
+            zip(questions, st.columns(len(questions)), strict=True)
+        ):
+            column.button(
+                question,
+                key=f"suggestion-{number}",
+                on_click=ask_question,
+                args=(question,),
+                width="stretch",
+            )
+        with st.expander("How this council works", icon=":material/schema:"):
+            floorplan.draw_plan(council)
+
+
+def _seats(council: Council) -> Iterator[str]:
+    for place, one in enumerate(council.characters):
+        shown, model = face(one.name, place), council.models[one.model]
+        about = safe.one_line(one.personality, _PERSONA)
+        asked = (
+            "a person"
+            if vendor_of(model.provider).is_person
+            else f"{model.model} · {model.provider}"
+        )
+        yield (
+            f'<div class="mom-seat"><span class="mom-face mom-c{shown["colour"]}" '
+            f'aria-hidden="true">{safe.plain(shown["initial"])}</span><div>'
+            f"<b>{safe.plain(shown['name'])}</b><p>{safe.plain(safe.one_line(asked, 60))}</p>"
+            f"<p>{safe.plain(about)}</p></div></div>"
+        )
+
+
+def _question_cost(council: Council) -> str:
+    """What one question takes at the most, in a line; empty where that cannot be said."""
+    limit = current_settings().max_rounds
+    rules = council.deliberation
+    if limit is not None:
+        rounds = rules.rounds.model_copy(update={"max": limit, "min": min(limit, rules.rounds.min)})
+        rules = rules.model_copy(update={"rounds": rounds})
+    try:
+        plan = session.page_state().wait_for(
+            plan_question(council.model_copy(update={"deliberation": rules}), LARGE[0])
+        )
+    except MixtureError:
+        return ""
+    calls = f"A question takes at most {plan.calls} calls"
+    if plan.usd is None:
+        return f"{calls}. What they cost is not known here: no prices are set."
+    return f"{calls} and costs nothing." if plan.usd == 0 else f"{calls} and ${plan.usd:.2f}."
