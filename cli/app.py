@@ -180,6 +180,7 @@ def register() -> None:
         evals,
         extensions,
         machine,
+        mcp,
         models,
         pays,
         probe,
@@ -212,7 +213,7 @@ def register() -> None:
     app.command("trust")(trust.trust)
     app.command("ui")(serve.ui)
     app.command("serve")(serve.serve)
-    app.command("mcp")(serve.mcp)
+    app.add_typer(mcp.app, name="mcp", cls=Listed)
     app.command("pays")(pays.pays)
     app.command("tune")(pays.tune)
     app.command("eval")(evals.evaluate)

@@ -1,4 +1,4 @@
-"""`mom serve`, `mom mcp` and `mom ui`: the council for programs and for browsers."""
+"""`mom serve` and `mom ui`: the council for programs and for browsers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import typer
 
-from mom_council.cli.failure import tell_warnings
 from mom_council.cli.options import Council, Database, Paid
 from mom_council.errors import ProviderNotInstalledError, StorageError
 
@@ -239,30 +238,6 @@ def _print_address(host: str, sock: socket.socket, path: str) -> None:
     host = f"[{host}]" if ":" in host else host
     address = f"http://{host}:{sock.getsockname()[1]}/{path}"
     print(f"The council answers at {address} (Ctrl-C ends it)", flush=True)
-
-
-def mcp(
-    council: Councils = None,
-    only: Only = False,
-    http: Annotated[
-        bool, typer.Option("--http", help="Serve over streamable HTTP, at /mcp.")
-    ] = False,
-    host: Host = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="0 takes any that is free.")
-    ] = 8001,
-    limit: Limits = None,
-    db: Database = None,
-) -> None:
-    """Serve the council as MCP tools: ask, list_councils, explain_last_verdict.
-
-    Over stdin and stdout, as agents start it; with --http at 127.0.0.1, with keys as `mom serve`.
-    """
-    need("MCP", "mcp", "mcp")
-    need("MCP", "server", "fastapi", "uvicorn", "httptools", "orjson", "jsonschema_rs")
-    tell_warnings()
-    keys, settings = server_rules(host if http else "127.0.0.1", db, limits=limit)
-    run(list(council or ()), only, (host, port) if http else None, keys, settings, tools=True)
 
 
 FIRST_PORT = 8501

@@ -1,31 +1,47 @@
-"""The council as tools of the Model Context Protocol: ask, list councils, explain the verdict."""
+"""The council over the Model Context Protocol: its tools, its resources and its prompts."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 from contextlib import aclosing
-from typing import Any
+from typing import Annotated, Any
 from weakref import WeakKeyDictionary
 
 from langchain_core.messages import HumanMessage
-from mcp.server.fastmcp import Context, FastMCP
-from mcp.server.fastmcp.exceptions import ToolError
-from mcp.types import ClientCapabilities, ElicitationCapability
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mcp.server.fastmcp import FastMCP
+from mcp.server.fastmcp.exceptions import ToolError
+from mcp.types import (
+    CallToolResult,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    PromptReference,
+    ResourceTemplateReference,
+    TextContent,
+    ToolAnnotations,
+)
+from mom_council.councils.tools import VARIABLE
 from mom_council.deliberation.context import AnswerForm
-from mom_council.deliberation.events import Counted, Event, Missed, Polled, Read, Seated
-from mom_council.deliberation.people import PersonRequest
+from mom_council.models.providers.sampling import host_model
 from mom_council.records import Status, Verdict
 from mom_council.runs.http_guard import BodyTooLargeError, limited
 from mom_council.runs.threads import show_thread
 from mom_council.runs.words import joined
-from mom_council.server.answer import WholeAnswer, council_report, run
+from mom_council.server.answer import ServedQuestion, WholeAnswer, council_report, run
 from mom_council.server.body import too_large
 from mom_council.server.errors import Refusal, to_error_response
+from mom_council.server.mcp_client import (
+    ProgressReport,
+    ToolContext,
+    client_model,
+    client_people,
+    run_apart,
+)
 from mom_council.server.requests import Visitor, admitted, read_question
 from mom_council.server.state import ServerState
 
@@ -36,11 +52,32 @@ INSTRUCTIONS = (
 )
 _OWNER = "council_owner"
 
+QuestionText = Annotated[
+    str, Field(description="The whole question, with everything that is needed to answer it.")
+]
+CouncilName = Annotated[
+    str | None,
+    Field(
+        description="A name that list_councils gives, or NAME:METHOD to count votes another way "
+        "(such as desk:borda). Left out or null: the first council."
+    ),
+]
+ThreadName = Annotated[
+    str | None,
+    Field(
+        description="The name of a conversation that goes on: 1 to 64 letters, digits, '-', '_', "
+        "'.'. Left out or null: none is kept."
+    ),
+]
+PromptQuestion = Annotated[str, Field(description="What to ask.")]
+PromptText = Annotated[str, Field(description="What to review.")]
+PromptCouncil = Annotated[str, Field(description="Which council; left out, the first one.")]
+
 
 class ToolAnswer(BaseModel):
     """What a council answers."""
 
-    answer: str
+    answer: str = Field(description="the answer, which is the text of the result too")
     council: dict[str, Any] = Field(
         description="who spoke, who was absent and why, the verdict, the dissent, what it cost"
     )
@@ -49,59 +86,17 @@ class ToolAnswer(BaseModel):
 class ListedCouncil(BaseModel):
     """A council that can be asked."""
 
-    name: str
+    name: str = Field(description="what `council` of ask takes")
     description: str
-    characters: list[str]
+    characters: list[str] = Field(description="who answers")
     method: str = Field(description="how it counts votes")
 
 
 class Explanation(BaseModel):
     """How an answer came about."""
 
-    explanation: str
-    council: dict[str, Any]
-
-
-class ApprovalForm(BaseModel):
-    """Whether a tool may be called."""
-
-    allow: bool = Field(description="whether the tool may be called like this")
-
-
-class SpokenForm(BaseModel):
-    """What a person says, or votes."""
-
-    text: str = Field(description="what you say; in a vote a letter or a ranking such as B > A")
-
-
-class ClientPeople:
-    """The person at the MCP client, asked by elicitation."""
-
-    present = True
-
-    def __init__(self, context: Context[Any, Any, Any]) -> None:
-        self._context = context
-
-    async def answer(self, request: PersonRequest) -> Any:
-        """What the person says; nothing where they decline."""
-        if request.kind == "person":
-            does = "vote" if request.votes else "speak"
-            message = f"{request.name}, it is your turn to {does}.\n\n{request.prompt}"
-            spoken = await self._context.elicit(message, SpokenForm)
-            return spoken.data.text if spoken.action == "accept" else ""
-        return {call["id"]: await self._approved(request, call) for call in request.calls}
-
-    async def _approved(self, request: PersonRequest, call: dict[str, Any]) -> bool:
-        arguments = json.dumps(call["arguments"], ensure_ascii=False)
-        message = f"{request.name} wants to call {call['tool']} with {arguments}. Allow it?"
-        answer = await self._context.elicit(message, ApprovalForm)
-        return answer.action == "accept" and answer.data.allow
-
-
-def _people(context: Context[Any, Any, Any]) -> ClientPeople | None:
-    """The person at the client; None where it cannot put a question to anybody."""
-    wanted = ClientCapabilities(elicitation=ElicitationCapability())
-    return ClientPeople(context) if context.session.check_client_capability(wanted) else None
+    explanation: str = Field(description="in a few sentences")
+    council: dict[str, Any] = Field(description="the same, as fields")
 
 
 class CouncilTools:
@@ -112,56 +107,78 @@ class CouncilTools:
         self._last: WeakKeyDictionary[Any, Status] = WeakKeyDictionary()
 
     async def ask(
-        self, question: str, context: Context[Any, Any, Any], council: str = "", thread: str = ""
-    ) -> ToolAnswer:
+        self,
+        question: QuestionText,
+        context: ToolContext,
+        council: CouncilName = None,
+        thread: ThreadName = None,
+    ) -> Annotated[CallToolResult, ToolAnswer]:
         """Ask a council of language models one question; several answer, and they vote.
 
-        It does not see this conversation: put all that it needs into the question. `council` is a
-        name that list_councils gives, or name:method for another way of counting votes; left out,
-        the first one. A `thread` is a conversation that goes on under that name.
+        It does not see this conversation: put all that it needs into the question.
         """
         if not question.strip():
             raise ToolError("the question is empty")
         try:
-            return await self._ask(question, context, council, thread)
+            answer = await self._ask(question, context, council or "", thread or "")
         except Exception as error:
             raise self._tool_error(error) from None
+        return CallToolResult(
+            content=[TextContent(type="text", text=answer.answer)],
+            structuredContent=answer.model_dump(mode="json"),
+        )
 
     async def list_councils(self) -> list[ListedCouncil]:
         """List the councils that can be asked: who sits in them, and how they count votes."""
-        listed = []
-        for name in await self._server.catalogue.councils():
-            try:
-                council = (await self._server.catalogue.find(name)).council
-            except Exception as error:
-                raise self._tool_error(error) from None
-            listed.append(
-                ListedCouncil(
-                    name=name,
-                    description=council.description,
-                    characters=[character.name for character in council.characters],
-                    method=council.deliberation.method,
-                )
-            )
-        return listed
+        try:
+            return [await self.describe(name) for name in await self._server.catalogue.councils()]
+        except Exception as error:
+            raise self._tool_error(error) from None
+
+    async def describe(self, name: str) -> ListedCouncil:
+        """What there is to know of one council before it is asked.
+
+        Raises:
+            Refusal: there is no such council.
+            CouncilError: it cannot sit.
+        """
+        council = (await self._server.catalogue.find(name)).council
+        return ListedCouncil(
+            name=name,
+            description=council.description,
+            characters=[character.name for character in council.characters],
+            method=council.deliberation.method,
+        )
 
     async def explain_last_verdict(
-        self, context: Context[Any, Any, Any], thread: str = ""
-    ) -> Explanation:
+        self, context: ToolContext, thread: ThreadName = None
+    ) -> Annotated[CallToolResult, Explanation]:
         """Say how the last answer came about: who spoke, how the vote went, who dissented and why.
 
         Of a `thread` it is the last answer there; left out, the last one that you asked for.
         """
         try:
-            status = await self._status(context, thread)
+            explanation = await self.explain(context, thread or "")
         except Exception as error:
             raise self._tool_error(error) from None
+        return CallToolResult(
+            content=[TextContent(type="text", text=explanation.explanation)],
+            structuredContent=explanation.model_dump(mode="json"),
+        )
+
+    async def explain(self, context: ToolContext, thread: str = "") -> Explanation:
+        """How the last answer came about.
+
+        Raises:
+            ToolError: nothing was asked yet.
+        """
+        status = await self._status(context, thread)
         if status is None:
             raise ToolError("nothing was asked yet; call ask first")
         return Explanation(explanation=in_words(status), council=self._account(status, thread))
 
     async def _ask(
-        self, question: str, context: Context[Any, Any, Any], council: str, thread: str
+        self, question: str, context: ToolContext, council: str, thread: str
     ) -> ToolAnswer:
         server, visitor = self._server, Visitor(_owner(context))
         model = council or (await server.catalogue.councils())[0]
@@ -172,30 +189,30 @@ class CouncilTools:
             [HumanMessage(question)],
             form=AnswerForm(),
             thread=thread or None,
-            people=_people(context),
+            people=client_people(context),
         )
-        steps: asyncio.Queue[str] = asyncio.Queue()
-        telling = asyncio.create_task(_tell(context, steps))
-
-        def watch(event: Event) -> None:
-            if step := _step(event):
-                steps.put_nowait(step)
-
-        outcome: WholeAnswer | None = None
+        progress = ProgressReport(context, candid=server.settings.candid)
+        sending = asyncio.create_task(progress.send_all())
         try:
-            async with aclosing(run(server, served_question, watch=watch)) as parts:
-                async for part in parts:
-                    if isinstance(part, WholeAnswer):
-                        outcome = part
+            with host_model(client_model(context)):
+                outcome = await run_apart(self._answer(served_question, progress))
+            await progress.finish()
         finally:
-            telling.cancel()
-            await asyncio.gather(telling, return_exceptions=True)
-        assert outcome is not None  # noqa: S101 - `run` ends with it
+            sending.cancel()
         self._last[context.session] = outcome.answered.status
         report = council_report(outcome, thread=thread or None, candid=server.settings.candid)
         return ToolAnswer(answer=outcome.text, council=report)
 
-    async def _status(self, context: Context[Any, Any, Any], thread: str) -> Status | None:
+    async def _answer(self, question: ServedQuestion, progress: ProgressReport) -> WholeAnswer:
+        outcome: WholeAnswer | None = None
+        async with aclosing(run(self._server, question, watch=progress.take)) as parts:
+            async for part in parts:
+                if isinstance(part, WholeAnswer):
+                    outcome = part
+        assert outcome is not None  # noqa: S101 - `run` ends with it
+        return outcome
+
+    async def _status(self, context: ToolContext, thread: str) -> Status | None:
         if not thread:
             return self._last.get(context.session)
         kept = Visitor(_owner(context)).store_name(thread)
@@ -217,11 +234,82 @@ class CouncilTools:
 
 def make_mcp(server: ServerState) -> FastMCP[Any]:
     """The MCP server of a server."""
-    tools: FastMCP[Any] = FastMCP("mixture-of-models", INSTRUCTIONS, log_level="WARNING")
-    desk = CouncilTools(server)
-    for tool in (desk.ask, desk.list_councils, desk.explain_last_verdict):
-        tools.add_tool(tool)
-    return tools
+    mcp: FastMCP[Any] = FastMCP("mixture-of-models", INSTRUCTIONS, log_level="WARNING")
+    tools = CouncilTools(server)
+    # Only tools that the environment allows could change anything.
+    reads = ToolAnnotations(
+        readOnlyHint=not os.environ.get(VARIABLE, "").strip(),
+        destructiveHint=False,
+        idempotentHint=False,
+        openWorldHint=True,
+    )
+    local = ToolAnnotations(
+        readOnlyHint=True, destructiveHint=False, idempotentHint=True, openWorldHint=False
+    )
+    mcp.add_tool(tools.ask, title="Ask a council", annotations=reads)
+    mcp.add_tool(tools.list_councils, title="List the councils", annotations=local)
+    mcp.add_tool(tools.explain_last_verdict, title="Explain the last verdict", annotations=local)
+    _add_resources(mcp, tools)
+    _add_prompts(mcp, server)
+    return mcp
+
+
+def _add_resources(mcp: FastMCP[Any], tools: CouncilTools) -> None:
+    as_json = "application/json"
+
+    @mcp.resource("council://councils", title="The councils", mime_type=as_json)
+    async def councils() -> list[dict[str, Any]]:
+        """The councils that can be asked, with their members."""
+        return [one.model_dump(mode="json") for one in await tools.list_councils()]
+
+    @mcp.resource("council://councils/{name}", title="A council", mime_type=as_json)
+    async def council(name: str) -> dict[str, Any]:
+        """One council: who sits in it, and how it counts votes."""
+        try:
+            return (await tools.describe(name)).model_dump(mode="json")
+        except Refusal as refusal:
+            raise ValueError(refusal.body["error"]["message"]) from None
+
+    @mcp.resource("council://last-verdict", title="The last verdict", mime_type=as_json)
+    async def last_verdict() -> dict[str, Any]:
+        """How the last answer of this session came about; empty before the first question."""
+        try:
+            return (await tools.explain(mcp.get_context())).model_dump(mode="json")
+        except ToolError:
+            return {}
+
+
+def _add_prompts(mcp: FastMCP[Any], server: ServerState) -> None:
+    @mcp.prompt(title="A second opinion of the council")
+    def second_opinion(question: PromptQuestion, council: PromptCouncil = "") -> str:
+        """Ask the council, and compare its answer with your own."""
+        named = f" with council {council!r}" if council else ""
+        return (
+            f"First answer this yourself, in a few sentences. Then call the tool `ask`{named}, and "
+            "put everything it needs into the question. Say where the council agrees with you, "
+            f"where it does not, who dissented, and what you conclude.\n\n{question}"
+        )
+
+    @mcp.prompt(title="Let the council review this")
+    def review(text: PromptText, council: PromptCouncil = "") -> str:
+        """Have the council find what is wrong with a text, a plan or some code."""
+        named = f" with council {council!r}" if council else ""
+        return (
+            f"Call the tool `ask`{named} with the question what is wrong or missing in the text "
+            "below, and with the whole text. List what it found, the most serious first, and say "
+            f"which points were disputed.\n\n{text}"
+        )
+
+    @mcp.completion()  # type: ignore[no-untyped-call, untyped-decorator]
+    async def complete(
+        reference: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion | None:
+        if argument.name not in ("council", "name"):
+            return None
+        names = await server.catalogue.names()
+        return Completion(values=[one for one in names if one.startswith(argument.value)][:100])
 
 
 class GuardedApp:
@@ -284,31 +372,7 @@ def _verdict(verdict: Verdict, rounds: int) -> str:
     )
 
 
-def _step(event: Event) -> str:
-    """What a person is told of an event while the council is at work."""
-    match event:
-        case Read() if event.annotation.restated:
-            return f"It is read as: {event.annotation.restated}"
-        case Seated():
-            return f"Round {event.round}: {', '.join(event.seated)} answer"
-        case Polled():
-            return f"Round {event.round}: {', '.join(event.voters)} vote"
-        case Missed():
-            return f"{event.absence.character} is absent ({event.absence.reason})"
-        case Counted():
-            return f"Counted: {event.why}" if event.why else "Counted"
-    return ""
-
-
-async def _tell(context: Context[Any, Any, Any], steps: asyncio.Queue[str]) -> None:
-    done = 0
-    while True:
-        step = await steps.get()
-        done += 1
-        await context.report_progress(done, message=step)
-
-
-def _owner(context: Context[Any, Any, Any]) -> str:
+def _owner(context: ToolContext) -> str:
     """The name of the key that the request came with."""
     request = context.request_context.request
     return str(request.scope.get(_OWNER, "")) if request is not None else ""

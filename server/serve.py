@@ -242,6 +242,7 @@ async def serve_tools(
     Raises:
         MixtureError: the server cannot be opened.
     """
+    from mom_council.server.mcp_client import serve_stdio
     from mom_council.server.mcp_tools import GuardedApp, make_mcp
 
     server = ServerState(catalogue, keys, settings)
@@ -250,7 +251,7 @@ async def serve_tools(
         tools = make_mcp(server)
         ready()
         if sock is None:
-            await tools.run_stdio_async()
+            await serve_stdio(tools)
         else:
             if keys:
                 # The key says who may come; the address is whatever the owner gave the machine.

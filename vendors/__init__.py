@@ -16,7 +16,15 @@ from mom_council.vendors.anthropic import ANTHROPIC
 from mom_council.vendors.cohere import COHERE
 from mom_council.vendors.deepseek import DEEPSEEK
 from mom_council.vendors.google_genai import GOOGLE_GENAI
-from mom_council.vendors.local import CALLER, DIFFUSERS, EMBEDDED, HUGGINGFACE, HUMAN, REPLAY
+from mom_council.vendors.local import (
+    CALLER,
+    DIFFUSERS,
+    EMBEDDED,
+    HUGGINGFACE,
+    HUMAN,
+    MCP_HOST,
+    REPLAY,
+)
 from mom_council.vendors.mistralai import MISTRALAI
 from mom_council.vendors.ollama import OLLAMA
 from mom_council.vendors.openai import OPENAI
@@ -38,6 +46,7 @@ _OWN = {
     "replay": REPLAY,
     "human": HUMAN,
     "caller": CALLER,
+    "mcp_host": MCP_HOST,
 }
 
 VENDORS: PluginTable[Vendor] = PluginTable(_OWN, Vendor, "mom_council.vendors")

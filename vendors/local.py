@@ -91,3 +91,15 @@ CALLER = Vendor(
     schema="library",
     says_end=False,
 )
+
+# The model of the program that asks over MCP (sampling); `model` is a hint for it.
+MCP_HOST = Vendor(
+    name="mcp_host",
+    title="the model of the program that asks over MCP",
+    package="langchain_core",
+    chat="sampling:open_chat",
+    free=True,
+    thoughts="none",
+    tools=False,
+    excludes=(Exclusion(("top_p", "top_k", "seed", "frequency_penalty", "presence_penalty")),),
+)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PING = 5.0
 """Seconds that a connected server has to say that it is still there."""
 _FAREWELL = 5.0
+_INSTALL = "pip install 'mom-council[mcp]'"
 
 
 class ServerConnection:
@@ -67,11 +68,15 @@ class ServerConnection:
             await asyncio.wait({self._task}, timeout=_FAREWELL)
 
     async def _hold(self) -> None:
-        from langchain_mcp_adapters.sessions import create_session
-        from langchain_mcp_adapters.tools import load_mcp_tools
-
+        connection: Any = dict(self._connection)
+        if "url" in connection:
+            connection["session_kwargs"] = {"message_handler": self._take_message}
         try:
-            async with create_session(self._connection) as session:
+            # Here too: with another version of the SDK an import fails, and somebody waits.
+            from langchain_mcp_adapters.sessions import create_session
+            from langchain_mcp_adapters.tools import load_mcp_tools
+
+            async with create_session(connection) as session:
                 await session.initialize()
                 self.tools = await load_mcp_tools(session)
                 self._ready.set_result(session)
@@ -82,6 +87,14 @@ class ServerConnection:
                 self._ready.exception()  # it is looked at, or nobody waits any more
             if not isinstance(error, Exception | BaseExceptionGroup):
                 raise
+
+    async def _take_message(self, message: Any) -> None:
+        """Hear of an answer at the address that is none of MCP's: the SDK would wait on.
+
+        What a program prints besides its messages is left aside, since it may speak after that.
+        """
+        if isinstance(message, Exception) and not self._ready.done():
+            self._ready.set_exception(message)
 
 
 async def server_tools(name: str, server: Server, timeout: float) -> list[BaseTool]:  # noqa: ASYNC109
@@ -103,12 +116,12 @@ async def server_tools(name: str, server: Server, timeout: float) -> list[BaseTo
                 await server_connection.opened(timeout)
             except Exception as error:
                 del here.servers[key]
-                reason = (
-                    "no answer" if isinstance(error, TimeoutError) else redact(str(error))[:300]
-                )
+                words = redact(str(error)).partition("\n")[0][:300]
+                reason = "no answer" if isinstance(error, TimeoutError) else words
                 raise CouncilError(
                     f"tool {name!r}: the MCP server {server.permission!r} cannot be used "
-                    f"({type(error).__name__}: {reason})"
+                    f"({type(error).__name__}: {reason})",
+                    cure=_INSTALL if isinstance(error, ImportError) else "",
                 ) from None
     if lacks := set(server.only) - {tool.name for tool in server_connection.tools}:
         raise CouncilError(
@@ -134,9 +147,7 @@ def _connection(name: str, server: Server) -> dict[str, Any]:
         remember_secret(key)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return {"transport": "streamable_http", "url": server.url, "headers": headers}
-    raise CouncilError(
-        f"tool {name!r} needs a package that is not here", cure="pip install 'mom-council[mcp]'"
-    )
+    raise CouncilError(f"tool {name!r} needs a package that is not here", cure=_INSTALL)
 
 
 def _innermost(error: BaseException) -> BaseException:

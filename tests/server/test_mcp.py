@@ -36,13 +36,13 @@ def tools_of(server: ServerState) -> Any:
 
 @asynccontextmanager
 async def session_at(
-    served: Served, key: str = "", elicited: Any = None
+    served: Served, key: str = "", **callbacks: Any
 ) -> AsyncIterator[ClientSession]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with (
         httpx.AsyncClient(headers=headers, trust_env=False, timeout=60) as client,
         streamable_http_client(f"{served.url}/mcp", http_client=client) as (read, write, _),
-        ClientSession(read, write, elicitation_callback=elicited) as session,
+        ClientSession(read, write, **callbacks) as session,
     ):
         await session.initialize()
         yield session
@@ -167,7 +167,7 @@ async def test_the_person_at_the_client_speaks_votes_and_approves(
         content: Any = {"allow": True} if "Allow it?" in request.message else {"text": "A parrot."}
         return ElicitResult(action="accept", content=content)
 
-    async with session_at(served, elicited=elicited) as session:
+    async with session_at(served, elicitation_callback=elicited) as session:
         arguments = {"question": "Which pet?", "thread": thread}
         answer = await session.call_tool("ask", arguments)
     assert not answer.isError, answer

@@ -8,6 +8,8 @@ import shlex
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +147,30 @@ async def test_a_server_that_cannot_be_used_is_an_error_that_says_so(
         await belt_of(server)
     assert said in str(refused.value)
     await close_loop_resources()
+
+
+async def test_a_page_in_place_of_a_server_is_refused_before_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<html>A page</html>")
+
+        def log_message(self, *about: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as page:
+        threading.Thread(target=page.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{page.server_port}/mcp"
+        monkeypatch.setenv("MOM_TOOLS", f"mcp:{url}")
+        with pytest.raises(CouncilError, match="content type"):
+            await belt_of({"url": url})
+        await close_loop_resources()
+        page.shutdown()
 
 
 def _children() -> list[str]:
