@@ -182,6 +182,7 @@ def register() -> None:
         machine,
         mcp,
         models,
+        moving,
         pays,
         probe,
         serve,
@@ -200,7 +201,7 @@ def register() -> None:
     app.add_typer(stored.threads_app, name="threads", cls=Listed)
     app.add_typer(councils.app, name="councils", cls=Listed)
     app.command("batch")(batch.batch)
-    app.command("import")(councils.import_)
+    app.command("import")(moving.import_)
     app.add_typer(extensions.app, name="extensions", cls=Listed)
     app.add_typer(stored.traces_app, name="trace", cls=Listed)
     app.add_typer(stored.cache_app, name="cache", cls=Listed)

@@ -36,6 +36,7 @@ def read_environment(env: Mapping[str, str], report: Report) -> Draft:
         {
             "models": voices.written,
             "characters": [{**one, "model": keys[one["model"]]} for one in home["characters"]],
+            "deliberation": {**home.get("deliberation", {}), "quorum": 1.0},
             "synthesizer": {**home["synthesizer"], "model": keys[home["synthesizer"]["model"]]},
             **take_env(env, report),
         }
@@ -137,6 +138,8 @@ def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Dr
         "models": voices.written,
         "characters": characters,
         "synthesizer": synthesizer,
+        # On one lane nobody is slow: who is not finished yet waits for its turn.
+        "deliberation": {"quorum": 1.0},
         **take_env(env, report),
     }
     return Draft(values)

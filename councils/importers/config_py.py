@@ -8,7 +8,6 @@ The file is Python and is not run: what stands in it as a plain value is read, t
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from mom_council.councils.importers.foreign import (
     near,
     plain,
     seen,
+    short_name,
 )
 from mom_council.councils.refusals import Problem, refusal
 from mom_council.councils.yaml import as_plain
@@ -66,6 +66,16 @@ def literals(text: str, origin: str, report: Report) -> dict[str, Any]:
                 report.turn(target.id, "is set twice; the last one counts, as in Python")
             found[target.id] = list(read) if isinstance(read, set | tuple) else read
     return found
+
+
+def names_models(text: str) -> bool:
+    """Whether a Python file sets the list of models of the first layer itself."""
+    try:
+        body = _parsed(text, "").body
+    except CouncilError:
+        return False
+    targets = [one for statement in body for one in _assigned(statement)[0] or ()]
+    return any(isinstance(one, ast.Name) and one.id == "layer1_model_ids" for one in targets)
 
 
 def _parsed(text: str, origin: str) -> ast.Module:
@@ -162,7 +172,7 @@ def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draf
         layers.append([])
         for model in ids:
             character = {
-                "name": names.take(plain(_short(model), usual="Proposer")),
+                "name": names.take(plain(short_name(model), usual="Proposer")),
                 "model": voices.local(model, settings[prefix]),
                 **({"personality": personality.strip()} if personality else {}),
             }
@@ -265,10 +275,3 @@ def _tell(config: ConfigPy, report: Report) -> None:
 
 def _several(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value
-
-
-def _short(model: str) -> str:
-    """A model's name without its owner; of a snapshot in a cache, the folder that names it."""
-    if found := re.search(r"models--([\w.-]+?)--([\w.-]+?)(?:/|$)", model):
-        return found[2]
-    return model.rstrip("/").rpartition("/")[2]

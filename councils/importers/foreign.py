@@ -49,6 +49,10 @@ class Imported:
     """What could not be kept, and why."""
     questions: tuple[str, ...] = ()
     """Questions that stood in the file."""
+    choices: tuple[str, ...] = ()
+    """Of a catalogue: the models that take no part, by the names that `seats` takes."""
+    file: str = ""
+    """The file that was read."""
 
 
 @dataclass
@@ -73,6 +77,8 @@ class Draft:
 
     values: dict[str, Any]
     questions: tuple[str, ...] = ()
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """Of a catalogue: all models that could take part, with their keys."""
 
 
 _LONGEST = 60
@@ -97,7 +103,7 @@ class Voices:
         for key, known in self.written.items():
             if known == spec:
                 return key
-        key = free(plain(str(spec["model"]).rstrip("/").rpartition("/")[2]), self.written)
+        key = free(plain(short_name(str(spec["model"]))), self.written)
         self.written[key] = spec
         return key
 
@@ -127,6 +133,13 @@ def plain(name: str, usual: str = "model") -> str:
     return kept.strip(" -") or usual
 
 
+def short_name(model: str) -> str:
+    """A model's name without its owner; of a snapshot in a cache, the folder that names it."""
+    if named := re.search(r"models--([\w.-]+?)--([\w.-]+?)(?:[/\\]|$)", model):
+        return named[2]
+    return re.split(r"[/\\]", model.rstrip("/\\"))[-1]
+
+
 def free(name: str, taken: Any) -> str:
     """The name, or the first of its numbered kind that is not taken."""
     fit, number = name, 2
@@ -135,7 +148,8 @@ def free(name: str, taken: Any) -> str:
     return fit
 
 
-_NEAR = 0.72
+_NEAR = 0.8
+"""How alike two names are that are one and its typo; `supports_vision` is none."""
 
 
 class Foreign(Section):

@@ -11,7 +11,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mom_council.councils.importers.foreign import Draft, Foreign, Names, Report, Voices, seen
+from mom_council.councils.importers.foreign import (
+    Draft,
+    Foreign,
+    Names,
+    Report,
+    Voices,
+    plain,
+    seen,
+)
+from mom_council.councils.importers.rosters import choose_seats, tell_of_choices, why_no_seat
 from mom_council.councils.refusals import Problem, nearest, refusal
 from mom_council.redaction import quote
 from mom_council.vendors import VENDORS, vendor_of
@@ -97,6 +106,7 @@ class Config(Foreign):
     trust_remote_code: bool | None = None
     supports_streaming: bool | None = None
     supports_function_calling: bool | None = None
+    supports_vision: bool | None = None
     fallback: str | tuple[str, ...] | None = None
 
 
@@ -147,24 +157,54 @@ def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Dr
     if problems := [*_pointing_nowhere(found)]:
         raise refusal(origin, problems)
     voices, names = Voices(), Names(report)
-    keys = {key: _voice(key, entry, found, voices, report) for key, entry in found.models.items()}
-    for key, entry in found.models.items():
-        if fallbacks := [keys[one] for one in _fallbacks(entry) if keys[one] != keys[key]]:
-            voices.written[keys[key]]["fallbacks"] = fallbacks
-    default = found.default_model or next(iter(found.models))
+    silent = {
+        key: why
+        for key, entry in found.models.items()
+        if (why := why_no_seat(f"{entry.name} {entry.provider} {key}"))
+    }
+    talking = {key: entry for key, entry in found.models.items() if key not in silent}
+    if not talking:
+        raise refusal(origin, [Problem(("models",), "holds none that writes text")])
+    keys = {key: _voice(key, entry, found, voices, report) for key, entry in talking.items()}
+    for key, entry in talking.items():
+        spare = [keys[one] for one in _fallbacks(entry) if one in keys and keys[one] != keys[key]]
+        if spare:
+            voices.written[keys[key]]["fallbacks"] = spare
+    for key, why in silent.items():
+        _take_silent(key, found.models[key], why, voices, report)
+    default = found.default_model or next(iter(talking))
+    if default in silent:
+        report.turn("default_model", f"{silent[default]}; the first that writes text is it")
+        default = next(iter(talking))
     if found.default_model is None:
         report.turn("default_model", f"is missing; {default!r} writes the answer")
     _tell(found, report)
+    groups = {key: _group(key, found) or entry.provider for key, entry in talking.items()}
+    seated = choose_seats(groups, default)
+    tell_of_choices(len(talking), seated, report)
     values = {
         "models": voices.written,
         "characters": [
-            {"name": names.take(key, f"models.{key}"), "model": keys[key]} for key in found.models
+            {"name": names.take(key, f"models.{key}"), "model": keys[key]} for key in seated
         ],
-        "deliberation": {"method": "similarity", "rounds": {"min": 1, "max": 1}},
+        "deliberation": {"method": "similarity", "rounds": {"min": 1, "max": 1}, "quorum": 1.0},
         "synthesizer": {"model": keys[default]},
         "thermal": None,
     }
-    return Draft(values)
+    return Draft(values, choices=keys)
+
+
+def _take_silent(key: str, entry: ModelEntry, why: str, voices: Voices, report: Report) -> None:
+    """What becomes of a model that cannot talk; one that draws here is a choice for `painter`."""
+    if entry.type == "local" and "picture" in why:
+        name = voices.key(provider="diffusers", model=entry.name)
+        report.turn(f"models.{key}", f"{why}: `painter: {{model: {name}}}` has it draw")
+    else:
+        report.leave(f"models.{key}", f"{why}, so it takes no part in a conversation")
+
+
+def _group(key: str, config: ModelConfig) -> str | None:
+    return next((name for name, keys in config.provider_groups.items() if key in keys), None)
 
 
 def _pointing_nowhere(config: ModelConfig) -> Any:
@@ -194,13 +234,14 @@ def _fallbacks(entry: ModelEntry) -> tuple[str, ...]:
 def _voice(key: str, entry: ModelEntry, config: ModelConfig, voices: Voices, report: Report) -> str:
     place = f"models.{key}"
     provider = provider_named(entry.provider, entry.type, place, report)
-    group = next((name for name, keys in config.provider_groups.items() if key in keys), None)
+    group = _group(key, config)
     return voices.key(
         provider=provider,
         model=entry.name,
         tools=entry.config.supports_function_calling,
+        vision=entry.config.supports_vision,
         params=params_of(provider, entry.config.model_dump(), f"{place}.config", report),
-        lane=group,
+        lane=plain(group) if group else None,
     )
 
 

@@ -6,23 +6,26 @@ The table of foreign formats, and how a file is recognised as one of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from io import StringIO
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mom_council.councils.importers import (
     characters_json,
+    checkout,
     config_py,
     moa_yaml,
     model_config,
+    rosters,
     two_servers_env,
 )
-from mom_council.councils.importers.foreign import Draft, Imported, Report, plain
+from mom_council.councils.importers.checkout import Docker, read_env
+from mom_council.councils.importers.foreign import Draft, Imported, Report, near, plain
 from mom_council.councils.loader import load_council, read_text
 from mom_council.councils.yaml import read_yaml
-from mom_council.errors import CouncilError
-from mom_council.redaction import quote, secrets_in
+from mom_council.errors import CouncilError, UnknownNameError
+from mom_council.redaction import fault_in_address, quote, secrets_in
+from mom_council.vendors import vendor_of
 
 
 def read_json(text: str, origin: str) -> Any:
@@ -52,19 +55,6 @@ def read_mapping(text: str, origin: str) -> Any:
     return read_yaml(text, origin)
 
 
-def read_env(text: str, name: str, report: Report) -> dict[str, str]:
-    """Read the lines of a `.env` file; nothing in them is expanded, empty ones are left out."""
-    from dotenv.parser import parse_stream
-
-    found: dict[str, str] = {}
-    for line in parse_stream(StringIO(text)):
-        if line.error:
-            report.leave(f"{name} line {line.original.line}", "is no line of the form NAME=value")
-        elif line.key and line.value and line.value.strip():
-            found[line.key] = line.value.strip()
-    return found
-
-
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -85,8 +75,10 @@ class ImportFormat(NamedTuple):
     read: Callable[[Any, Mapping[str, str], str, Report], Draft]
     marks: frozenset[str] = frozenset()
     """Keys of which one stands at the top of such a file."""
-    file: str = ""
+    file: str = "\0"
     """What such a file is called, where its keys say nothing."""
+    all_of: frozenset[str] = frozenset()
+    """Keys that all stand at the top of such a file in a folder of other files."""
 
 
 FORMATS: dict[str, ImportFormat] = {
@@ -95,23 +87,34 @@ FORMATS: dict[str, ImportFormat] = {
         characters_json.read,
         frozenset({"characters", "conclusion_thinker", "human_output"}),
         "characters.json",
+        frozenset({"characters", "conclusion_thinker"}),
     ),
     "moa_config.yaml": ImportFormat(
         "moa-llm",
         moa_yaml.read,
         frozenset({"proposal_layers", "aggregation_layer", "use_annotator"}),
         "moa_config",
+        frozenset({"proposal_layers", "aggregation_layer"}),
     ),
     "model_config.json": ImportFormat(
         "memories-dev",
         model_config.read,
         frozenset({"models", "provider_groups", "default_model"}),
         "model_config.json",
+        frozenset({"models", "default_model"}),
+    ),
+    "LiteLLM config.yaml": ImportFormat(
+        "LiteLLM",
+        rosters.read_litellm,
+        frozenset({"model_list"}),
+        all_of=frozenset({"model_list"}),
     ),
 }
 """Files that are mappings, in the order they are tried."""
 
 CONFIG_PY = "config.py"
+COUNCIL_PY = "llm-council config.py"
+OPENROUTER = "OpenRouter list"
 ENVIRONMENTS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, str], Report], Draft]]] = {
     "MixtureOfModels .env": (characters_json.KEYS, characters_json.read_environment),
     "AI for Web Devs .env": (two_servers_env.KEYS, two_servers_env.read),
@@ -120,29 +123,51 @@ ENVIRONMENTS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, str], Repo
 """Which variables tell whose `.env` it is."""
 
 _OURS = frozenset({"characters", "models", "synthesizer"})
-_KNOWN = "characters.json, moa_config.yaml, model_config.json, config.py and .env"
+_KNOWN = (
+    "characters.json, moa_config.yaml, model_config.json, config.py, .env, LiteLLM's config.yaml "
+    "and OpenRouter's lists"
+)
 
 
-def import_council(path: Path | str, name: str | None = None) -> Imported:
-    """Read another system's file as a council.
+def import_council(
+    path: Path | str, name: str | None = None, seats: Sequence[str] = ()
+) -> Imported:
+    """Read another system's file, or a checkout of it, as a council.
 
-    The `.env.local` or `.env` in the same folder is read along, for addresses and limits; never for
-    keys.
+    The `.env.local` or `.env` beside it is read along, for addresses and limits, never for keys;
+    and a compose file, for the ports that its services publish.
 
     Args:
-        path: the file.
-        name: what the council is called; left out, as the file is.
+        path: the file, or the folder of the checkout.
+        name: what the council is called; left out, as the file or the folder is.
+        seats: who takes part, by the names that characters and choices have; left out, all
+            characters, or a few of a catalogue.
 
     Raises:
         CouncilError: the file is none of those formats, or something in it cannot be right; each
             line names a place and the cure.
+        UnknownNameError: there is nobody of a name in `seats`.
     """
-    path = Path(path)
-    text, report = read_text(path), Report()
-    format_, draft = _read(path, text, report)
-    wanted = name or path.stem.lstrip(".") or "env"
-    head = {"name": plain(wanted, usual="imported"), "description": f"Imported from {path.name}."}
-    return _seated(format_, head, draft, str(path), report)
+    path, report = Path(path), Report()
+    top = path if path.is_dir() else path.parent
+    file = _file_in(path, report) if path.is_dir() else path
+    text = read_text(file)
+    env = {} if _is_env(file) else checkout.environment_of(file.parent, top, report)
+    docker = checkout.read_docker(top, env, report)
+    env = {**{k: v for k, v in docker.environment.items() if k.startswith(_TAKEN)}, **env}
+    format_, draft = _read(file, text, env, report)
+    if path.is_dir():
+        checkout.tell_of_extensions(top, report)
+        draft = two_servers_env.with_painter(draft, top, report) if _is_env(file) else draft
+    wanted = name or (path.resolve().name if path.is_dir() else path.stem.lstrip(".")) or "env"
+    origin = str(file.relative_to(path)) if path.is_dir() else path.name
+    head = {"name": plain(wanted, usual="imported"), "description": f"Imported from {origin}."}
+    draft = _with_seats(draft, seats, str(path))
+    return _seated(format_, head, _outside_docker(draft, docker, report), str(file), report)
+
+
+_TAKEN = ("OLLAMA_", "GPU_TEMP", "INFERENCE_", "BASE_URL", "OPENROUTER_", "COUNCIL", "CHAIRMAN")
+"""How variables begin that a compose file may set, where the `.env` does not."""
 
 
 def import_moa(config: str | Mapping[str, Any], env: Mapping[str, str]) -> Imported:
@@ -170,17 +195,140 @@ def _seated(
             f"{origin}: {kept}: holds what may be a key", cure="take it out of the file"
         )
     council = load_council(values)
-    return Imported(format_, council, tuple(report.turned), tuple(report.left), draft.questions)
+    seated = {who.model for who in council.characters}
+    choices = tuple(one for one, key in draft.choices.items() if key not in seated)
+    return Imported(
+        format_,
+        council,
+        tuple(report.turned),
+        tuple(report.left),
+        draft.questions,
+        choices,
+        origin,
+    )
 
 
-def _read(path: Path, text: str, report: Report) -> tuple[str, Draft]:
-    if path.name.startswith(".env") or path.suffix == ".env":
-        return _environment(path, read_env(text, path.name, report), report)
+def _with_seats(draft: Draft, seats: Sequence[str], origin: str) -> Draft:
+    if not seats:
+        return draft
+    written = {who["name"]: who for who in draft.values["characters"]}
+    models = {key: {"name": key, "model": key} for key in draft.values["models"]}
+    choices = {name: {"name": plain(name), "model": key} for name, key in draft.choices.items()}
+    known = {**models, **choices, **written}
+    for name in seats:
+        if name not in known:
+            meant = near(name, [*known])
+            raise UnknownNameError(
+                f"{origin}: there is no {quote(name)} to take part; there are {[*known][:40]}",
+                cure=f"did you mean {meant!r}?" if meant else "name some of them",
+            )
+    values = {**draft.values, "characters": [known[name] for name in dict.fromkeys(seats)]}
+    values.pop("layers", None)
+    return Draft(values, draft.questions, draft.choices)
+
+
+def _outside_docker(draft: Draft, docker: Docker, report: Report) -> Draft:
+    """The council with addresses that are reached from this machine, each told once."""
+    told: set[str] = set()
+
+    def tell(says: str) -> None:
+        if says not in told:
+            told.add(says)
+            report.turn("base_url", says)
+
+    for spec in draft.values["models"].values():
+        url = spec.get("base_url")
+        if not isinstance(url, str) or fault_in_address(url):
+            continue
+        spec["base_url"] = docker.on_this_machine(url, tell)
+        usual = vendor_of(spec["provider"]).usual_address
+        if usual and spec["base_url"].rstrip("/").replace("//localhost", "//127.0.0.1") == usual:
+            del spec["base_url"]
+    return draft
+
+
+def _is_env(path: Path) -> bool:
+    return path.name.startswith(".env") or path.suffix == ".env" or path.name == "env.example"
+
+
+def _read(path: Path, text: str, env: Mapping[str, str], report: Report) -> tuple[str, Draft]:
+    if _is_env(path):
+        values = read_env(text, path.name, report)
+        report_only = {k: v for k, v in env.items() if k not in values}
+        return _environment(path, {**report_only, **values}, report)
     if path.suffix == ".py":
+        if rosters.looks_like_council_py(text):
+            return COUNCIL_PY, rosters.read_council_py(text, env, str(path), report)
         return CONFIG_PY, config_py.read(text, {}, str(path), report)
+    if names := rosters.names_in_lines(text):
+        return OPENROUTER, rosters.read_openrouter(names, env, str(path), report)
     values = read_mapping(text, str(path))
     found = _recognised(path, values)
-    return found, FORMATS[found].read(values, _beside(path, report), str(path), report)
+    if found == OPENROUTER:
+        return found, rosters.read_openrouter(values, env, str(path), report)
+    return found, FORMATS[found].read(values, env, str(path), report)
+
+
+# -- which file of a folder -----------------------------------------------------------------------
+
+
+def _file_in(folder: Path, report: Report) -> Path:
+    """The file of a checkout that describes its models; others like it are listed."""
+    found = sorted(
+        (rank, len(file.relative_to(folder).parts), str(file), kind)
+        for file in checkout.files_in(folder)
+        for rank, kind in _kinds(file)
+    )
+    if found:
+        for _, _, other, kind in found[1:]:
+            name = str(Path(other).relative_to(folder))
+            report.leave(name[:80], f"is a {kind} too: import it by its own name")
+        return Path(found[0][2])
+    for place in (folder, *sorted(one for one in folder.iterdir() if one.is_dir())):
+        for name in (*checkout.ENV_NAMES, *checkout.TEMPLATES):
+            file = place / name
+            if file.is_file() and not file.is_symlink() and _env_is_known(file):
+                return file
+    raise CouncilError(
+        f"{folder}: is a folder that holds none of the files that can be imported: {_KNOWN}"
+    )
+
+
+def _env_is_known(file: Path) -> bool:
+    values = read_env(read_text(file), file.name, Report())
+    return any(key in values for keys, _ in ENVIRONMENTS.values() for key in keys)
+
+
+def _kinds(file: Path) -> list[tuple[int, str]]:
+    """What a file of a checkout is, with how much that counts; nothing for other files."""
+    if file.suffix not in (".json", ".yaml", ".yml", ".py"):
+        return []
+    try:
+        text = read_text(file)
+        if file.suffix == ".py":
+            if "layer1_model_ids" in text and config_py.names_models(text):
+                return [(3, CONFIG_PY)]
+            return [(4, COUNCIL_PY)] if _is_council_py(file, text) else []
+        if not any(mark in text for one in FORMATS.values() for mark in one.all_of):
+            return []
+        values = read_mapping(text, str(file))
+    except CouncilError:
+        return []
+    keys = set(values) if isinstance(values, Mapping) else set()
+    if keys >= _OURS:
+        return []
+    ranks = enumerate(FORMATS.items())
+    return [(rank, name) for rank, (name, one) in ranks if one.all_of and keys >= one.all_of][:1]
+
+
+def _is_council_py(file: Path, text: str) -> bool:
+    if "test" in file.name or not rosters.looks_like_council_py(text):
+        return False
+    try:
+        rosters.read_council_py(text, {}, str(file), Report())
+    except CouncilError:
+        return False
+    return True
 
 
 def _recognised(path: Path, values: Any) -> str:
@@ -191,7 +339,10 @@ def _recognised(path: Path, values: Any) -> str:
         )
     for name, format_ in FORMATS.items():
         if keys & format_.marks or path.name.startswith(format_.file):
-            return name
+            is_list = name == "model_config.json" and not keys - {"models", "model"}
+            return OPENROUTER if is_list and rosters.is_openrouter_list(values) else name
+    if rosters.is_openrouter_list(values):
+        return OPENROUTER
     raise CouncilError(f"{path}: is none of the files that can be imported: {_KNOWN}")
 
 
@@ -200,13 +351,3 @@ def _environment(path: Path, env: Mapping[str, str], report: Report) -> tuple[st
         if any(key in env for key in keys):
             return name, read(env, report)
     raise CouncilError(f"{path}: holds no variable of a system that can be imported: {_KNOWN}")
-
-
-def _beside(path: Path, report: Report) -> dict[str, str]:
-    """What the environment's file in the same folder says."""
-    for name in (".env.local", ".env"):
-        file = path.parent / name
-        if file.is_file():
-            report.turn(name, "is read along")
-            return read_env(read_text(file), name, report)
-    return {}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from mom_council.councils.importers.foreign import Draft, Report, Voices
+from mom_council.councils.importers.checkout import files_in
+from mom_council.councils.importers.foreign import Draft, Report, Voices, free
+from mom_council.councils.loader import read_text
 from mom_council.councils.refusals import Problem, refusal
+from mom_council.errors import CouncilError
 from mom_council.redaction import fault_in_address, names_a_secret, quote
 
 KEYS = ("INFERENCE_API_URL", "INFERENCE_SMALL_API_URL", "INFERENCE_MODEL_NAME")
@@ -99,3 +104,63 @@ def _tell(name: str, report: Report) -> None:
         return
     reason = next((says for start, says in _REASONS.items() if name.startswith(start)), None)
     report.leave(name, reason or "is no line that a council has a place for")
+
+
+# -- who draws ------------------------------------------------------------------------------------
+
+_DRAWS = "from_pretrained"
+_ADAPTS = "load_lora_weights"
+
+
+def with_painter(draft: Draft, top: Path, report: Report) -> Draft:
+    """The council with the pipeline that the checkout's own code draws with.
+
+    The code is parsed, not run: the names that it hands to `from_pretrained` and to
+    `load_lora_weights` are read.
+    """
+    for file in files_in(top):
+        if file.suffix == ".py" and (named := _pipeline_in(file)):
+            model, lora = named
+            key = free("painter", draft.values["models"])
+            spec: dict[str, Any] = {"provider": "diffusers", "model": model}
+            if lora:
+                spec["params"] = {"lora": lora}
+            draft.values["models"][key] = spec
+            draft.values["painter"] = {"model": key}
+            report.left[:] = [note for note in report.left if note.place != "Stable Diffusion"]
+            report.turn(str(file.relative_to(top)), f"draws with {model}; so does `painter`")
+            break
+    return draft
+
+
+def _pipeline_in(file: Path) -> tuple[str, str] | None:
+    """The pipeline and the LoRA that a file of code loads; None where it loads no pipeline."""
+    try:
+        text = read_text(file)
+        tree = ast.parse(text) if "Pipeline" in text and _DRAWS in text else None
+    except (CouncilError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if tree is None:
+        return None
+    texts: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and (text := _text_of(node.value)):
+            for target in node.targets:
+                texts[ast.unparse(target).rpartition(".")[2]] = text
+    found = {_DRAWS: "", _ADAPTS: ""}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        whose, name = ast.unparse(node.func.value), node.func.attr
+        if (name == _DRAWS and "Pipeline" not in whose) or name not in found or not node.args:
+            continue
+        first = node.args[0]
+        known = texts.get(ast.unparse(first).rpartition(".")[2], "")
+        found[name] = found[name] or _text_of(first) or known
+    return (found[_DRAWS], found[_ADAPTS]) if found[_DRAWS] else None
+
+
+def _text_of(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return ""

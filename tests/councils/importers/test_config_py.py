@@ -29,7 +29,7 @@ async def test_layers_prompts_and_settings_are_sent(bring: Bring, stage: Stage) 
     merging = stage.calls_to("Merger")[0].body
     assert "Merge them." in texts(merging, "system")[0]
     assert set(others(merging)) == {"Small-A speaks.", "Small-B speaks."}
-    writing = stage.calls_to("abc")[0].body
+    writing = stage.calls_to("Writer")[0].body
     assert "You write." in texts(writing, "system")[0]
     assert "Merger speaks." in texts(writing, "user")[-1]
     assert writing["max_new_tokens"] == 256
