@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
 import anyio
-from pydantic import BaseModel, Field
-
 from mcp.server.fastmcp import Context, FastMCP
 from mcp.server.stdio import stdio_server
 from mcp.types import (
@@ -27,6 +25,8 @@ from mcp.types import (
     SamplingMessage,
     TextContent,
 )
+from pydantic import BaseModel, Field
+
 from mom_council.deliberation.events import (
     Counted,
     Event,

@@ -9,10 +9,6 @@ from typing import Annotated, Any
 from weakref import WeakKeyDictionary
 
 from langchain_core.messages import HumanMessage
-from pydantic import BaseModel, Field
-from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
 from mcp.server.fastmcp import FastMCP
 from mcp.server.fastmcp.exceptions import ToolError
 from mcp.types import (
@@ -25,6 +21,10 @@ from mcp.types import (
     TextContent,
     ToolAnnotations,
 )
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from mom_council.councils.tools import VARIABLE
 from mom_council.deliberation.context import AnswerForm
 from mom_council.models.providers.sampling import host_model
