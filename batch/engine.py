@@ -10,11 +10,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from pydantic import ValidationError
 
 from mom_council.batch.journal import Journal
 from mom_council.batch.rows import Row, RowOutcome, answered_row
 from mom_council.councils.schema import Council
-from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.context import AnswerForm, CouncilContext
 from mom_council.errors import BudgetError, StorageError
 from mom_council.records import Usage
 from mom_council.redaction import redact
@@ -56,11 +57,17 @@ class RowRunner:
         """
         if row.fault:
             return RowOutcome(index=row.index, error=row.fault, unasked=True)
+        try:
+            form = AnswerForm.model_validate(row.form)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            where = ".".join(map(str, wrong["loc"]))
+            return RowOutcome(index=row.index, error=f"body.{where}: {wrong['msg']}", unasked=True)
         run = Run(
             self._opened,
-            [{"role": "user", "content": row.question}],
+            list(row.messages) or [{"role": "user", "content": row.question}],
             thread=self._thread(row.index),
-            context=context,
+            context=context.model_copy(update={"form": form}),
             traced=self._traced,
         )
         try:

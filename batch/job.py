@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mom_council.batch.budget import NO_LIMITS, BatchBudget, BatchLimits
 from mom_council.batch.engine import Engine, RowAnswers
@@ -187,12 +188,18 @@ def _count(source: Path, column: str) -> int:
     """How many rows there are.
 
     Raises:
-        StorageError: none of them has the column, so its name is mistyped.
+        StorageError: none of them has the column, so its name is mistyped, or two requests have
+            one `custom_id`.
     """
     total, found = 0, False
+    ids: set[Any] = set()
     names: dict[str, None] = {}
     for row in read_rows(source, column):
-        total, found = total + 1, found or column in row.columns
+        total, found = total + 1, found or column in row.columns or row.is_request
+        if row.is_request and isinstance(custom_id := row.columns["custom_id"], str):
+            if custom_id in ids:
+                raise StorageError(f"{source}: row {total} has the custom_id {custom_id!r} again")
+            ids.add(custom_id)
         if len(names) < 8:
             names.update(dict.fromkeys(row.columns))
     if names and not found:

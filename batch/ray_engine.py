@@ -138,7 +138,8 @@ class RayAnswers:
         actor = self._actors[row.index % len(self._actors)]
         # The columns stay here: only the question is asked.
         under_way = actor.answer.remote(
-            (row.index, {}, row.question, row.fault), context.model_dump(mode="json")
+            (row.index, {}, row.question, row.fault, row.messages, row.form),
+            context.model_dump(mode="json"),
         )
         try:
             return RowOutcome.model_validate(await under_way)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,17 @@ from mom_council.records import Record, Status, Usage
 
 _LONGEST_CELL = 50_000_000
 _PARQUET_ROWS = 1_000
+REQUEST_KEYS = frozenset({"custom_id", "method", "url", "body"})
+"""The columns of a row in the form of OpenAI's batches."""
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+_FORM = {
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "max_output_tokens": "max_tokens",
+    **{name: name for name in ("temperature", "top_p", "seed", "top_k")},
+    **{name: name for name in ("frequency_penalty", "presence_penalty")},
+}
+"""Fields of a request's body that the answer is asked with; others are left aside."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,15 @@ class Row:
     question: str
     fault: str = ""
     """Why there is no question in it."""
+    messages: tuple[dict[str, Any], ...] = ()
+    """Of a row in the form of OpenAI's batches: the whole conversation."""
+    form: dict[str, Any] = field(default_factory=dict)
+    """Of such a row: what its body asks of the answer's form, as `AnswerForm` names it."""
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it is a row in the form of OpenAI's batches."""
+        return self.columns.keys() >= REQUEST_KEYS
 
 
 def read_rows(path: Path, column: str) -> Iterator[Row]:
@@ -42,6 +62,8 @@ def read_rows(path: Path, column: str) -> Iterator[Row]:
     try:
         for index, found in enumerate(read(path)):
             yield _row(index, found, column)
+    except StorageError as error:
+        raise StorageError(f"{path}: {error.what}", cure=error.cure) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8"
         raise StorageError(f"{path} cannot be read: {reason}") from None
@@ -65,6 +87,8 @@ def _row(index: int, value: Any, column: str) -> Row:
     if isinstance(value, str):
         return Row(index, {}, "", value)
     columns: dict[str, Any] = value
+    if columns.keys() >= REQUEST_KEYS:
+        return _request(index, columns)
     asked = columns.get(column)
     if column not in columns:
         near = ", ".join(map(repr, list(columns)[:8])) or "none"
@@ -74,6 +98,69 @@ def _row(index: int, value: Any, column: str) -> Row:
     return Row(index, columns, asked)
 
 
+def _request(index: int, columns: dict[str, Any]) -> Row:
+    """A row in the form of OpenAI's batches: its conversation, and what it asks of the answer."""
+    url, body, custom_id = columns["url"], columns["body"], columns["custom_id"]
+    if not isinstance(custom_id, str) or not custom_id:
+        return Row(index, columns, "", "'custom_id' holds no text")
+    if columns["method"] != "POST" or url not in (CHAT, RESPONSES):
+        return Row(index, columns, "", f"only POST {CHAT} and POST {RESPONSES} can be answered")
+    if not isinstance(body, dict):
+        return Row(index, columns, "", "'body' is no JSON object")
+    said = body.get("messages" if url == CHAT else "input")
+    if isinstance(said, str) and url == RESPONSES:
+        said = [{"role": "user", "content": said}]
+    if not isinstance(said, list) or not all(map(_is_message, said)):
+        where = "body.messages" if url == CHAT else "body.input"
+        return Row(index, columns, "", f"{where} is no list of messages with role and content")
+    if url == RESPONSES and isinstance(body.get("instructions"), str):
+        said = [{"role": "system", "content": body["instructions"]}, *said]
+    if not any(message["role"] == "user" for message in said):
+        return Row(index, columns, "", "there is no message of the role 'user'")
+    if body.get("tools"):
+        return Row(index, columns, "", "body.tools: a batch has nobody who runs tools")
+    messages = tuple(_plain_message(message) for message in said)
+    return Row(index, columns, str(messages[-1]["content"]), "", messages, _form(body))
+
+
+def _is_message(message: Any) -> bool:
+    return (
+        isinstance(message, dict)
+        and message.get("role") in ("system", "developer", "user", "assistant")
+        and isinstance(message.get("content"), str | list)
+    )
+
+
+def _plain_message(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as LangChain reads it, its parts under the names of chat completions."""
+    role = "system" if message["role"] == "developer" else message["role"]
+    content = message["content"]
+    if isinstance(content, list):
+        content = [_plain_part(part) for part in content]
+    return {"role": role, "content": content}
+
+
+def _plain_part(part: Any) -> Any:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind in ("input_text", "output_text"):
+        return {"type": "text", "text": part.get("text", "")}
+    if kind == "input_image":
+        return {"type": "image_url", "image_url": {"url": part.get("image_url", "")}}
+    return part
+
+
+def _form(body: dict[str, Any]) -> dict[str, Any]:
+    form = {ours: body[name] for name, ours in _FORM.items() if body.get(name) is not None}
+    if stop := body.get("stop"):
+        form["stop"] = [stop] if isinstance(stop, str) else stop
+    asked = body.get("response_format") or (body.get("text") or {}).get("format") or {}
+    if asked.get("type") == "json_object":
+        form["as_json"] = True
+    if asked.get("type") == "json_schema":
+        form["json_schema"] = (asked.get("json_schema") or asked).get("schema")
+    return form
+
+
 def _json_lines(path: Path) -> Iterator[dict[str, Any] | str]:
     """Each line's columns, or what is wrong with it. Empty lines are no rows."""
     with path.open(encoding="utf-8-sig", newline="\n") as file:
@@ -81,7 +168,9 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any] | str]:
             if not line.strip():
                 continue
             try:
-                found = json.loads(line)
+                found = json.loads(line, object_pairs_hook=_object)
+            except _RepeatedNameError as error:
+                raise StorageError(f"line {number} has {error} twice") from None
             except (ValueError, RecursionError):
                 yield f"line {number} is no JSON"
                 continue
@@ -91,6 +180,27 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any] | str]:
                 yield f"line {number} holds half a character"
             else:
                 yield found
+
+
+class _RepeatedNameError(Exception):
+    """Two columns have one name: one of them would be lost."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _RepeatedNameError(repr(_repeated([name for name, _ in pairs])))
+    return found
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    """The first name that is there twice."""
+    earlier: set[str] = set()
+    for name in names:
+        if name in earlier:
+            return name
+        earlier.add(name)
+    return None
 
 
 def _is_whole(value: Any) -> bool:
@@ -106,7 +216,11 @@ def _csv(path: Path) -> Iterator[dict[str, Any] | str]:
     csv.field_size_limit(_LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
+        number = 0
+        if (name := _repeated(reader.fieldnames or ())) is not None:
+            raise StorageError(f"two columns are called {name!r}", cure="rename one of them")
         while True:
+            number += 1
             try:
                 found = next(reader, None)
             except csv.Error as error:
@@ -115,9 +229,11 @@ def _csv(path: Path) -> Iterator[dict[str, Any] | str]:
             if found is None:
                 return
             if None in found:
-                yield f"line {reader.line_num} has more cells than the first line has names"
-            else:
-                yield dict(found)
+                raise StorageError(
+                    f"row {number} (line {reader.line_num}) has more cells than there are columns",
+                    cure="put quotes around cells with a comma",
+                )
+            yield dict(found)
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any] | str]:
@@ -126,6 +242,8 @@ def _parquet(path: Path) -> Iterator[dict[str, Any] | str]:
 
     try:
         with parquet.ParquetFile(path) as file:
+            if (name := _repeated(file.schema_arrow.names)) is not None:
+                raise StorageError(f"two columns are called {name!r}", cure="rename one of them")
             for some in file.iter_batches(batch_size=_PARQUET_ROWS):
                 yield from some.to_pylist()
     except pyarrow.ArrowException as error:

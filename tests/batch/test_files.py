@@ -75,12 +75,12 @@ def test_an_empty_file_of_each_kind_gives_an_empty_output(tmp_path: Path) -> Non
         assert list(read_rows(_written(tmp_path / name, []), "question")) == []
 
 
-def test_a_byte_order_mark_and_ragged_lines_of_csv(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_a_short_line_of_csv(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
-    path.write_bytes(b"\xef\xbb\xbfquestion,n\nWhy?,1\nWhat?,1,2,3\n")
+    path.write_bytes(b"\xef\xbb\xbfquestion,n\nWhy?,1\nWhat?\n")
     first, second = read_rows(path, "question")
     assert (first.question, first.columns) == ("Why?", {"question": "Why?", "n": "1"})
-    assert second.fault == "line 3 has more cells than the first line has names"
+    assert (second.question, second.columns["n"]) == ("What?", None)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,10 @@ def test_a_byte_order_mark_and_ragged_lines_of_csv(tmp_path: Path) -> None:
         ("in.parquet", b"no parquet", "cannot be read as Parquet"),
         ("in.csv", b"question\n\xff\xfe\n", "no UTF-8"),
         ("in.txt", b"Why?", "a batch is .jsonl"),
+        ("in.csv", b"question,n\nWhy?,1\nWhat?,1,2,3\n", r"row 2 \(line 3\) has more cells"),
+        ("in.csv", b"question,n,n\nWhy?,1,2\n", "two columns are called 'n'"),
+        ("in.jsonl", b'{"question": "Why?"}\n{"question": "a", "question": "b"}\n', "line 2 has"),
+        ("in.jsonl", b'{"question": "Why?", "x": {"y": 1, "y": 2}}\n', "line 1 has 'y' twice"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
 
 from mom_council.batch.budget import BatchLimits
 from mom_council.batch.engine import local_engine
@@ -297,3 +299,75 @@ async def test_rows_leave_traces_without_keys_where_that_is_asked_for(
     assert view is not None
     assert "What the council says." in view.model_dump_json()
     assert "zebra-crossing" not in view.model_dump_json()
+
+
+def _request(custom_id: Any, body: Any, url: str = "/v1/chat/completions") -> dict[str, Any]:
+    return {"custom_id": custom_id, "method": "POST", "url": url, "body": body}
+
+
+async def test_openais_batch_rows_go_in_and_come_out(stage: Stage, tmp_path: Path) -> None:
+    seat(stage)
+    talk = [
+        {"role": "system", "content": "Speak like a pirate."},
+        {"role": "user", "content": "Which pet?"},
+        {"role": "assistant", "content": "A parrot."},
+        {"role": "user", "content": [{"type": "text", "text": "And which ship?"}]},
+    ]
+    limits = {"max_completion_tokens": 77, "temperature": 0.25, "stop": "END", "user": "me"}
+    source = _questions(
+        tmp_path / "in.jsonl",
+        _request("a", {"model": "any", "messages": talk, **limits}),
+        _request("b", {"model": "any", "input": "What is it?"}, "/v1/responses"),
+        _request("c", {"model": "any", "input": "x"}, "/v1/embeddings"),
+        _request("d", {"messages": []}),
+        _request("e", {"messages": talk, "temperature": 9}),
+        _request("f", {"messages": talk, "tools": [{"type": "function"}]}),
+        _request("", {"messages": talk}),
+    )
+    progress = await _run(_job(stage, source, concurrency=1))
+    rows = _rows(tmp_path / "out.jsonl")
+    assert all(list(row) == ["id", "custom_id", "response", "error"] for row in rows)
+    assert [row["custom_id"] for row in rows] == [*"abcdef", ""]
+    assert len({row["id"] for row in rows}) == 7
+    first, second, *others = rows
+    assert (first["error"], first["response"]["status_code"]) == (None, 200)
+    chat = ChatCompletion.model_validate(first["response"]["body"], strict=True)
+    assert (chat.choices[0].message.content, chat.model) == ("What the council says.", "any")
+    response = Response.model_validate(second["response"]["body"])
+    assert response.output_text == "What the council says."
+    assert first["response"]["body"]["council"]["calls"] == CALLS
+    for row, says in zip(
+        others, ("only POST", "role 'user'", "body.temperature", "tools", "custom_id"), strict=True
+    ):
+        assert row["response"] is None
+        assert row["error"]["code"] == "invalid_request"
+        assert says in row["error"]["message"]
+    assert (progress.done, progress.errors, len(stage.calls)) == (7, 5, 2 * CALLS)
+    pen = stage.calls_to("pen")[0].body
+    assert "A parrot." in str(pen["messages"])
+    assert "pirate" in str(pen["messages"])
+    assert (pen.get("max_completion_tokens") or pen["max_tokens"], pen["temperature"]) == (77, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("in.csv", "question,n\nWhy?,1\nWhat?,1,2\n", r"row 2 \(line 3\)"),
+        ("in.csv", "question,n,question\nWhy?,1,What?\n", "two columns are called 'question'"),
+        ("in.jsonl", '{"question": "a", "question": "b"}\n', "'question' twice"),
+        (
+            "in.jsonl",
+            "".join(json.dumps(_request("a", {"messages": []})) + "\n" for _ in range(2)),
+            "row 2 has the custom_id 'a' again",
+        ),
+    ],
+)
+async def test_what_would_be_lost_is_refused_before_anybody_is_asked(
+    stage: Stage, tmp_path: Path, name: str, content: str, says: str
+) -> None:
+    seat(stage)
+    (tmp_path / name).write_text(content, "utf-8")
+    with pytest.raises(StorageError, match=says):
+        await _run(_job(stage, tmp_path / name))
+    assert not stage.calls
+    assert [file.name for file in tmp_path.iterdir()] == [name]
