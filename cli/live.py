@@ -445,6 +445,8 @@ class Live(Screen):
             elif view.active == "character":
                 what = "speaking"
             took = f"{time.monotonic() - self._began:.1f} s"
+            if self.expected:
+                took += f" of about {self.expected}"
             said = [one_line(self._council.name), what or "listening", took, "Ctrl-C stops"]
             line = Text(" · ".join(said), "dim")
         line.truncate(self._console.width - 1, overflow="ellipsis")

@@ -76,6 +76,8 @@ class Screen:
     """Takes a run's events and shows them; a context manager. This one shows nothing."""
 
     QUIET_SECONDS = 3600.0
+    expected = ""
+    """How long the question will probably take, in words; empty: not known."""
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -127,7 +129,8 @@ class AnswerAlone(Screen):
         self._at += 1
         took = time.monotonic() - self._began
         with contextlib.suppress(OSError):
-            sys.stderr.write(f"\r{self._SIGNS[self._at % 4]} {took:.0f} s ")
+            of = f"of about {self.expected} " if self.expected else ""
+            sys.stderr.write(f"\r{self._SIGNS[self._at % 4]} {took:.0f} s {of}")
             sys.stderr.flush()
         return 0.2
 

@@ -173,6 +173,7 @@ class Session:
     async def _open(self) -> None:
         from mom_council.runs.ask import OpenCouncil, open_runs
         from mom_council.runs.discovery import choose_council, cost_notice, unread_notice
+        from mom_council.runs.expected import usual_seconds
 
         failure.tell_warnings()
         saver = await self._stack.enter_async_context(open_runs(place(self._db), prunes=True))
@@ -202,7 +203,9 @@ class Session:
         self._is_demo = choice.source == "demo"
         # What `mom resume` has to be told; a council chosen for the machine is chosen again.
         self._named_later = whole_path(named)
+        usual = asyncio.create_task(asyncio.to_thread(usual_seconds, choice.council))
         self.opened = OpenCouncil(choice.council, saver)
+        self._usual = await usual
         if self._resuming or self._forks:
             await self._refuse_misfit(str(before.get("council", "")))
         if self._forks:
@@ -255,10 +258,21 @@ class Session:
     def _config(self) -> RunnableConfig:
         return {"configurable": {"thread_id": self.thread}}
 
+    def _new_screen(self, *, is_new: bool) -> Screen:
+        """The way of showing a question; it says how long a new one will probably take."""
+        screen = screen_for(self._show, self.council)
+        if self._usual is not None and is_new:
+            from mom_council.runs.expected import about
+
+            screen.expected = about(self._usual)
+            if self._show in (Show.PLAIN, Show.DEBUG):  # the others show it as they wait
+                failure.say(f"This takes about {screen.expected}, as earlier questions did")
+        return screen
+
     def _run(self, messages: Sequence[Any] | None, context: CouncilContext) -> int:
         from mom_council.runs.ask import Run
 
-        screen = screen_for(self._show, self.council)
+        screen = self._new_screen(is_new=messages is not None)
         run = Run(
             self.opened,
             messages,

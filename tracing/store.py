@@ -6,6 +6,7 @@ A trace's tree is one compressed value in its row, so a list reads no tree. The 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -150,6 +151,20 @@ class TraceStore:
                 (limit,),
             )
             return [_summary(row) for row in rows]
+
+    def finished(self, limit: int) -> list[TraceView]:
+        """The newest traces that came to their end without an error; damaged ones are left out."""
+        with self._open() as db:
+            rows = db.execute(
+                f"SELECT {_COLUMNS}, tree FROM traces WHERE seconds IS NOT NULL AND error = '' "  # noqa: S608
+                "ORDER BY started DESC, rowid DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+        views = []
+        for *row, tree in rows:
+            with contextlib.suppress(*UNREADABLE):
+                views.append(TraceView(summary=_summary(row), spans=_spans(tree)))
+        return views
 
     def load(self, name: str) -> TraceView | None:
         """The trace whose id is `name` or alone begins with it; None where there is no such."""

@@ -57,6 +57,16 @@ def test_continue_goes_on_with_the_newest_conversation(
     mom("ask", "--continue", "-t", "cats", "Best?").refuses(2, "do not go together")
 
 
+def test_from_the_second_question_on_the_expected_time_is_said(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    seat(stage)
+    assert "takes about" not in mom("ask", "Best?", "-c", council_file()).err
+    again = mom("ask", "Best?", "-c", council_file())
+    assert again.err.index("This takes about ") < again.err.index("Round 1")
+    assert "takes about" not in mom("ask", "-q", "Best?", "-c", council_file()).err
+
+
 def test_a_note_is_told_once(mom: Mom, stage: Stage, council_file: File) -> None:
     seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), "Answer: 42"))
     stage.model("pen", reply="Answer: 41")
