@@ -26,7 +26,14 @@ from mom_council.evals.sheet import Sheet, lay_out, leaders, tally, voter_weight
 from mom_council.models.ledger import Ledger, Outcome, kind_of, name_of
 from mom_council.records import AnswerKind, Proposal
 from mom_council.runs.threads import read_values
-from mom_council.voting.agreement import Agreement, Row, blend, measure_agreement, safe_weights
+from mom_council.voting.agreement import (
+    LEAST,
+    Agreement,
+    Row,
+    blend,
+    measure_agreement,
+    safe_weights,
+)
 from mom_council.voting.calibration import platt_line
 from mom_council.voting.counting import answer_of
 from mom_council.voting.fitted import Fitted, Trust
@@ -163,12 +170,16 @@ def fit_panel(
         shift=shift,
         steps=tuple(_step(step, weights) for step in steps),
         few=few,
-        **(_moved_prior(cal, kind) if few else {}),
+        **(_moved_prior(cal, kind, known, order) if few else {}),
     )
 
 
-def _moved_prior(cal: Sheet, kind: str) -> dict[str, float]:
-    """How far the shipped prior lies from these outcomes, where all answers are of one type."""
+def _moved_prior(
+    cal: Sheet, kind: str, agreement: Agreement, order: Sequence[int]
+) -> dict[str, Any]:
+    """How far the shipped prior lies from these outcomes, and the agreement that it then needs."""
+    enough = agreement.questions >= LEAST
+    rates, level = (agreement.rates, agreement.level) if enough else ((), None)
     judged: dict[PriorType, list[tuple[Pattern, float, str]]] = {}
     for line in cal.lines:
         first = leaders(Counter(one for one in line.said if one is not None))
@@ -177,12 +188,14 @@ def _moved_prior(cal: Sheet, kind: str) -> dict[str, float]:
         if type_ is not None:
             right = sum(one in line.right for one in first) / len(first)
             name = kind_name(shipped_prior(), type_, [kind])
-            judged.setdefault(type_, []).append((pattern_of(line.said, first[0]), right, name))
+            pattern = pattern_of(line.said, first[0], rates, level)
+            judged.setdefault(type_, []).append((pattern, right, name))
+    found = {"rates": tuple(rates[at] for at in order) if rates else (), "level": level}
     if not judged:
-        return {}
+        return found
     main = max(judged, key=lambda one: len(judged[one]))
     shift, spread = sharpen(judged[main], main)
-    return {"prior_shift": shift, "prior_spread": spread}
+    return found | {"prior_shift": shift, "prior_spread": spread}
 
 
 def expected_accuracies(

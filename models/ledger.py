@@ -371,7 +371,11 @@ class Ledger:
         earned = learned_weights(record, models, sort, options=options)
         odds = {name: log_odds(mean[model], options) for name, model in voices.items()}
         weights = {name: earned[model] for name, model in voices.items()}
+        rates: dict[str, float] = {}
+        level: float | None = None
         if fitted is not None and (place := places(fitted.models, _some(voices, panel))):
+            if fitted.rates:
+                rates, level = {name: fitted.rates[at] for name, at in place.items()}, fitted.level
             odds |= {name: fitted.weights[at] for name, at in place.items()}
             weights |= {name: fitted.joint[at] for name, at in place.items()}
             # Whom the learned vote gives most weight is asked first; of equals, the more accurate.
@@ -385,6 +389,7 @@ class Ledger:
             safe = safe_weights(expected, agreement.options, agreement.witnesses)
             weights |= dict(zip(panel, safe, strict=True))
             strength |= dict(zip(panel, expected, strict=True))
+            rates, level = dict(zip(panel, agreement.rates, strict=True)), agreement.level
         return trust.model_copy(
             update={
                 "odds": odds,
@@ -392,6 +397,8 @@ class Ledger:
                 "strength": strength,
                 "records": _records(record, voices, sort),
                 "agreement": agreement.questions if agreement else 0.0,
+                "rates": rates,
+                "level": level,
                 "fitted": fitted,
                 "any_panel": any_panel,
             }

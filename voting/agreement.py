@@ -26,6 +26,7 @@ stands beside it in `benchmarks.label_free`.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from statistics import median
@@ -36,6 +37,8 @@ from mom_council.voting.calibration import logistic
 Row = tuple[Hashable | None, ...]
 """What each voter of a panel answered to one question; None: it gave no answer."""
 
+LEVEL = 0.55
+"""How often two voters give the same answer where nothing is known."""
 STRENGTH = 10.0
 """Questions that the panel's mean agreement is worth against a voter's own."""
 PRIOR = 40.0
@@ -61,6 +64,9 @@ class Agreement(NamedTuple):
     """As how much of a witness each counts: 1, or less where others are its kin."""
     questions: float
     """That this stands on, faded."""
+    level: float = LEVEL
+    """How often two voters gave the same answer, shrunk; 0..1. It says how hard the questions are
+    for them."""
 
 
 def measure_agreement(rows: Mapping[Row, float]) -> Agreement:
@@ -85,7 +91,7 @@ def measure_agreement(rows: Mapping[Row, float]) -> Agreement:
     witnesses = _witnesses(counted, rates, options)
     if witnesses != plain:
         rates, options = _rates(counted, witnesses)
-    return Agreement(rates, options, witnesses, sum(counted.values()))
+    return Agreement(rates, options, witnesses, sum(counted.values()), _level(rows, voters))
 
 
 def blend(agreement: Agreement, right: Sequence[float], outcomes: Sequence[float]) -> list[float]:
@@ -186,6 +192,16 @@ def _rates(rows: Mapping[Row, float], counts: Sequence[float]) -> tuple[tuple[fl
     mean = sum(hits) / (voters * number)
     rates = tuple((hit + STRENGTH * mean) / (number + STRENGTH) for hit in hits)
     return rates, 1 + (pairs + 1) / (equal + 1)
+
+
+def _level(rows: Mapping[Row, float], voters: int) -> float:
+    """How often two voters gave the same answer; `LEVEL` is worth `STRENGTH` questions."""
+    equal = STRENGTH * LEVEL
+    for row, times in rows.items():
+        stated = Counter(answer for answer in row if answer is not None)
+        pairs = sum(number * (number - 1) for number in stated.values())
+        equal += times * pairs / (voters * (voters - 1))
+    return equal / (STRENGTH + sum(rows.values()))
 
 
 def _witnesses(

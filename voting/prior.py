@@ -7,6 +7,11 @@ answers there were. Each has a spread: how far models and kinds of question that
 from the curve. A kind of question that is in the recordings has a shift of its own and a smaller
 spread; a panel whose own questions were judged has one too (see `sharpen`).
 
+Where the panel's agreement on earlier questions is known (`agreement`, no labels needed), other
+curves are used, which see more: who agrees (each voice counts by the odds that it is with the
+majority), whether the most agreeable voice is against, and how much the panel agrees in general,
+which says how hard such questions are. They need no kind of question.
+
 Nothing is said where too little is known: of one voice or two, of more voices than were recorded,
 of an answer that is not what most voices said, and where the interval would be wider than
 `WIDEST`.
@@ -22,14 +27,14 @@ import functools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from mom_council.records import Record
-from mom_council.voting.calibration import logistic
+from mom_council.voting.calibration import log_odds_of, logistic
 from mom_council.voting.reading.answer import AnswerType
 
 PriorType = Literal["number", "choice", "text"]
@@ -37,7 +42,20 @@ WIDEST = 0.5
 """Width of the 90 % interval from which a confidence says nothing."""
 _CENTRAL = 1.645
 """Standard deviations that hold 90 % of a normal variable."""
+_LEAST_RATE = 0.02
+"""Rates nearer to 0 or 1 than this count like it."""
 _FILE = Path(__file__).with_name("prior.json")
+
+
+class PanelStanding(NamedTuple):
+    """What the panel's agreement on earlier questions adds to a pattern."""
+
+    behind: float
+    """Voices behind the leading answer, each counted by how often it is with the majority."""
+    against: float
+    """How far the most agreeable other voice stands above the panel's mean, in log-odds; 0: not."""
+    level: float
+    """How often two of its voices agree, in log-odds."""
 
 
 class Pattern(NamedTuple):
@@ -51,10 +69,21 @@ class Pattern(NamedTuple):
     """That gave the most frequent other answer."""
     answers: int
     """Different answers."""
+    standing: PanelStanding | None = None
+    """None: how the panel agrees in general is not known."""
 
     @property
     def features(self) -> tuple[float, ...]:
         """What the curve is fitted to."""
+        if self.standing is not None:
+            behind = self.standing.behind
+            return (
+                1.0,
+                math.log((behind + 0.5) / (self.voices - behind + 0.5)),
+                math.log(self.voices),
+                self.standing.against,
+                self.standing.level,
+            )
         others = self.voices - self.leading
         return (
             1.0,
@@ -85,7 +114,10 @@ class ConfidencePrior(Record):
     models: int
     questions: int
     voices: tuple[int, int] = Field(description="fewest and most that were recorded together")
-    curves: dict[PriorType, Curve]
+    curves: dict[PriorType, Curve] = Field(description="of patterns alone")
+    panel_curves: dict[PriorType, Curve] = Field(
+        default_factory=dict, description="of panels whose agreement is known"
+    )
     kinds: dict[str, Kind] = Field(default_factory=dict)
 
 
@@ -103,12 +135,37 @@ def shipped_prior() -> ConfidencePrior:
     return ConfidencePrior.model_validate(json.loads(_FILE.read_text(encoding="utf-8")))
 
 
-def pattern_of(answers: Iterable[str | None], answer: str) -> Pattern:
-    """The pattern of agreement on an answer."""
+def pattern_of(
+    answers: Iterable[str | None],
+    answer: str,
+    rates: Sequence[float] = (),
+    level: float | None = None,
+) -> Pattern:
+    """The pattern of agreement on an answer.
+
+    Args:
+        answers: of each voice; None: it gave none.
+        answer: the one in question.
+        rates: how often each voice is with the majority (`Agreement.rates`); empty: not known.
+        level: how often two of the panel's voices agree (`Agreement.level`); None: not known.
+    """
     listed = list(answers)
     counts = Counter(one for one in listed if one is not None)
     others = [number for one, number in counts.items() if one != answer]
-    return Pattern(len(listed), counts[answer], max(others, default=0), len(counts))
+    pattern = Pattern(len(listed), counts[answer], max(others, default=0), len(counts))
+    if level is None or len(rates) != len(listed) or not listed:
+        return pattern
+    odds = [log_odds_of(min(max(rate, _LEAST_RATE), 1 - _LEAST_RATE)) for rate in rates]
+    mean = sum(odds) / len(odds)
+    weights = [math.exp(one - mean) for one in odds]
+    behind = sum(w for w, one in zip(weights, listed, strict=True) if one == answer)
+    against = (one - mean for one, said in zip(odds, listed, strict=True) if said != answer)
+    standing = PanelStanding(
+        behind * len(weights) / sum(weights), max(0.0, *against, 0.0), log_odds_of(level)
+    )
+    if pattern.leading == pattern.next:  # which of them leads is not told by who agrees
+        standing = standing._replace(behind=float(pattern.leading), against=0.0)
+    return pattern._replace(standing=standing)
 
 
 def prior_chance(
@@ -131,12 +188,15 @@ def prior_chance(
         prior: the figures; those that are shipped if left out.
     """
     prior = prior or shipped_prior()
-    curve = prior.curves.get(type_)
     fewest, most = prior.voices
-    if curve is None or not fewest <= pattern.voices <= most or pattern.leading < pattern.next:
+    if (
+        type_ not in _curves(prior, pattern)
+        or not fewest <= pattern.voices <= most
+        or pattern.leading < pattern.next
+    ):
         return None
     at = expected(prior, pattern, type_, kind) + shift
-    reach = _CENTRAL * (_spread(prior, type_, kind) if spread is None else spread)
+    reach = _CENTRAL * (_spread(prior, pattern, type_, kind) if spread is None else spread)
     chance = Chance(logistic(at), logistic(at - reach), logistic(at + reach))
     return chance if chance.high - chance.low <= WIDEST else None
 
@@ -147,9 +207,12 @@ def score(pattern: Pattern, curve: Curve) -> float:
 
 
 def expected(prior: ConfidencePrior, pattern: Pattern, type_: PriorType, kind: str = "") -> float:
-    """The log-odds that a prior gives a pattern."""
-    known = prior.kinds.get(kind)
-    return score(pattern, prior.curves[type_]) + (known.shift if known else 0.0)
+    """The log-odds that a prior gives a pattern.
+
+    The kind's shift is left out where the panel's agreement is known: that says the same, better.
+    """
+    known = None if pattern.standing else prior.kinds.get(kind)
+    return score(pattern, _curves(prior, pattern)[type_]) + (known.shift if known else 0.0)
 
 
 def kind_name(prior: ConfidencePrior, type_: PriorType, kinds: Iterable[str]) -> str:
@@ -183,7 +246,7 @@ def sharpen(
         prior: the figures; those that are shipped if left out.
     """
     prior = prior or shipped_prior()
-    spreads = [_spread(prior, type_, kind) for *_, kind in judged]
+    spreads = [_spread(prior, pattern, type_, kind) for pattern, _, kind in judged]
     precision = 1 / max(spreads, default=prior.curves[type_].spread) ** 2
     shift, curvature = 0.0, precision
     for _ in range(30):
@@ -207,6 +270,10 @@ def in_tenths(chance: float) -> str:
     return f"about {tenths} time{'s' * (tenths > 1)} in 10"
 
 
-def _spread(prior: ConfidencePrior, type_: PriorType, kind: str) -> float:
+def _curves(prior: ConfidencePrior, pattern: Pattern) -> Mapping[PriorType, Curve]:
+    return prior.panel_curves if pattern.standing else prior.curves
+
+
+def _spread(prior: ConfidencePrior, pattern: Pattern, type_: PriorType, kind: str) -> float:
     known = prior.kinds.get(kind)
-    return known.spread if known else prior.curves[type_].spread
+    return known.spread if known else _curves(prior, pattern)[type_].spread
