@@ -100,6 +100,8 @@ def choose_show(
         raise typer.BadParameter(f"--{asked[0]} and --{asked[1]} do not go together; choose one")
     if asked:
         return asked[0]
+    if os.environ.get("DEBUG_MODE", "").strip().lower() in ("true", "1", "yes", "on"):
+        return Show.DEBUG
     dumb = os.environ.get("TERM", "dumb" if os.name == "posix" else "") in ("dumb", "unknown")
     if not sys.stdout.isatty() or dumb:
         return Show.PLAIN

@@ -278,6 +278,9 @@ def ui(
         raise ProviderNotInstalledError(
             "the chat page needs Streamlit", cure="pip install 'mom-council[ui]'"
         )
+    written = os.environ.get("GRADIO_PORT", "").strip()
+    if port is None and written.isdecimal() and 0 < int(written[:6]) < 65536:
+        port = int(written)
     chosen = free_port() if port is None else port
     if not _is_free(chosen, host):
         raise StorageError(

@@ -130,20 +130,32 @@ def _pairs(options: list[str] | None, read: Callable[[str], Any]) -> dict[str, A
 
 @threads_app.command("delete")
 def forget_thread(
-    thread: Named,
+    thread: Annotated[str | None, typer.Argument(metavar="[THREAD]", help="Its name.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Forget every conversation.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     db: Database = None,
 ) -> None:
-    """Forget a conversation for good."""
-    from mom_council.runs.threads import delete_thread
+    """Forget a conversation for good, or all of them."""
+    from mom_council.runs.threads import delete_all_threads, delete_thread
 
-    name = thread_named(thread)
+    if all_ == bool(thread):
+        raise typer.BadParameter("name the THREAD, or --all of them")
+    name = thread_named(thread) if thread else ""
+    what = f"thread {name!r}" if name else "all threads"
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("nobody is there to ask; --yes deletes without asking")
-        if not typer.confirm(f"Forget thread {name!r} for good?"):
-            print("It is kept.")
+        if not typer.confirm(f"Forget {what} for good?"):
+            print("It is kept." if name else "They are kept.")
             raise typer.Exit(exits.FAILED)
+    if not name:
+        gone, busy = with_store(db, delete_all_threads)
+        print(f"{gone} thread{'' if gone == 1 else 's'} deleted.")
+        if busy:
+            names = ", ".join(map(repr, busy))
+            print(f"Kept, as they are answering now: {names}.", file=sys.stderr)
+            raise typer.Exit(exits.FAILED)
+        return
     if not with_store(db, lambda saver: delete_thread(saver, name)):
         raise no_thread(name)
     print(f"Thread {name!r} is gone.")

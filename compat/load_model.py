@@ -58,6 +58,14 @@ def _free() -> int:
     return number
 
 
+class PrintableAnswer(dict[str, Any]):
+    """A result as a mapping, which prints as its text."""
+
+    def __str__(self) -> str:
+        """The text; empty where there is none."""
+        return str(self.get("text") or "")
+
+
 class LoadModel:
     """One model of one provider.
 
@@ -70,6 +78,7 @@ class LoadModel:
         use_gpu: taken and not used: the engine that runs a local model decides that.
         base_url: where the server is, when not the usual.
         params: temperature, max_tokens, ... of every question.
+        timeout: seconds that an answer may take; left out, 60. Of one question: `timeout=5` there.
 
     Raises:
         CouncilError: the model cannot be asked as it is described.
@@ -85,6 +94,7 @@ class LoadModel:
         use_gpu: bool | None = None,
         base_url: str | None = None,
         params: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
     ) -> None:
         self._variable = lend_variable(api_key) if api_key else None
         spec: dict[str, Any] = {
@@ -92,6 +102,8 @@ class LoadModel:
             "model": model_name,
             "params": dict(params or {}),
         }
+        if timeout is not None:
+            spec["timeout"] = timeout
         if base_url is not None:
             spec["base_url"] = base_url
         if self._variable is not None:
@@ -165,12 +177,12 @@ class LoadModel:
             {"id": call.id, "name": call.tool, "arguments": call.arguments} for call in reply.calls
         ]
         first: dict[str, Any] = calls[0] if calls else {}
-        return {
+        return PrintableAnswer(
             **self._shaped(reply),
-            "function_calls": calls,
-            "function_name": first.get("name"),
-            "arguments": first.get("arguments"),
-        }
+            function_calls=calls,
+            function_name=first.get("name"),
+            arguments=first.get("arguments"),
+        )
 
     function_call = get_response_with_functions
     """Its other name there."""
@@ -201,27 +213,35 @@ class LoadModel:
         from mom_council.errors import ModelUnavailableError
         from mom_council.models.speaking import speak
 
-        reply = await speak(
-            self._model,
-            [HumanMessage(prompt)],
-            on_text=on_text,
-            params=params,
-            tools=tools,
-        )
+        settings = dict(params)
+        seconds = settings.pop("timeout", None)
+        try:
+            async with asyncio.timeout(seconds):
+                reply = await speak(
+                    self._model,
+                    [HumanMessage(prompt)],
+                    on_text=on_text,
+                    params=settings,
+                    tools=tools,
+                )
+        except TimeoutError:
+            raise ModelUnavailableError(
+                f"{self.spec['model']!r} did not answer within {seconds:g} seconds"
+            ) from None
         if reply.finish == "broken":
             raise ModelUnavailableError(f"the answer broke off: {reply.detail}", reply.attempts)
         return reply
 
-    def _shaped(self, reply: Reply) -> dict[str, Any]:
-        return {
-            "text": reply.text,
-            "model": self.spec["model"],
-            "usage": {
+    def _shaped(self, reply: Reply) -> PrintableAnswer:
+        return PrintableAnswer(
+            text=reply.text,
+            model=self.spec["model"],
+            usage={
                 "input_tokens": reply.usage.input_tokens,
                 "output_tokens": reply.usage.output_tokens,
             },
-            "seconds": reply.usage.seconds,
-        }
+            seconds=reply.usage.seconds,
+        )
 
 
 def _definition(function: Mapping[str, Any]) -> dict[str, Any]:

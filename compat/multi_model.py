@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mom_council.compat.load_model import LoadModel
+from mom_council.compat.load_model import LoadModel, PrintableAnswer
 from mom_council.councils.importers.foreign import Names, Report, Voices
 from mom_council.councils.loader import load_council
 from mom_council.deliberation.pauses import is_pause, paused_error
@@ -92,14 +92,14 @@ class MultiModelInference:
         leader = verdict.leader or next(iter(texts))
         option = next((o for o in verdict.options if leader in o.members), None)
         names = {seat: key for key, seat in self._seats.items()}
-        return {
-            "text": texts[leader],
-            "model": names[leader],
-            "confidence": verdict.share,
-            "agreed_by": [names[one] for one in (option.members if option else (leader,))],
-            "method": self._method,
-            "responses": self._responses(values),
-        }
+        return PrintableAnswer(
+            text=texts[leader],
+            model=names[leader],
+            confidence=verdict.share,
+            agreed_by=[names[one] for one in (option.members if option else (leader,))],
+            method=self._method,
+            responses=self._responses(values),
+        )
 
     def cleanup(self) -> None:
         """Forget the keys that came as arguments."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import announce_calls
 from mom_council.models.resolved import resolve_model
 from mom_council.models.retry import OwnTime, listening
-from mom_council.models.thermal import ThermalReport, cool_down
+from mom_council.models.thermal import ThermalReport, cool_down, with_limit_of_environment
 from mom_council.records import Note
 
 
@@ -62,10 +63,11 @@ async def wait_until_cool(
         runtime.heartbeat()
         emit(runtime, Heat(**{**poll.model_dump(), "device": poll.device or ""}))
 
-    outcome = await cool_down(council.thermal, report=report)
+    policy = with_limit_of_environment(council.thermal, os.environ)
+    outcome = await cool_down(policy, report=report)
     if outcome.state != "gave_up":
         return None
-    text = f"The GPU stayed above {council.thermal.limit:g} °C; the council went on."
+    text = f"The GPU stayed above {policy.limit:g} °C; the council went on."
     return Note(kind="stayed_hot", text=text)
 
 

@@ -12,7 +12,7 @@ import asyncio
 import importlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -100,6 +100,27 @@ def read_temperatures(hwmon_root: Path = HWMON) -> list[HeatReading]:
 def hottest(readings: Sequence[HeatReading]) -> HeatReading | None:
     """The reading with the most degrees, None when there is none."""
     return max(readings, key=lambda reading: reading.celsius, default=None)
+
+
+LIMIT_VARIABLE = "GPU_TEMP_LIMIT"
+
+
+def with_limit_of_environment(policy: Thermal, env: Mapping[str, str]) -> Thermal:
+    """The policy with the limit that GPU_TEMP_LIMIT sets, where the council states none itself.
+
+    A value that no GPU could have is not used.
+    """
+    if "limit" in policy.model_fields_set or not env.get(LIMIT_VARIABLE, "").strip():
+        return policy
+    try:
+        degrees = float(env[LIMIT_VARIABLE])
+    except ValueError:
+        return policy
+    if not 20 <= degrees <= 120:
+        return policy
+    # The same distance as between our own limit and its end.
+    resume = max(degrees - 7, 10) if "resume" not in policy.model_fields_set else policy.resume
+    return policy.model_copy(update={"limit": degrees, "resume": min(resume, degrees)})
 
 
 async def cool_down(

@@ -187,6 +187,21 @@ async def delete_thread(
     return True
 
 
+async def delete_all_threads(saver: BaseCheckpointSaver[Any]) -> tuple[int, list[str]]:
+    """Forget every thread for good; how many, and the names of those that are answering now.
+
+    Raises:
+        StorageError: they cannot be deleted.
+    """
+    gone, busy = 0, []
+    for one in await list_threads(saver):
+        try:
+            gone += await delete_thread(saver, one.id)
+        except ThreadBusyError:
+            busy.append(one.id)
+    return gone, busy
+
+
 def _forget_on_page(thread_id: str) -> None:
     """Delete what the page keeps of a thread: its title, its text for searches, its thumbs."""
     from mom_council.runs.page_store import PageStore

@@ -50,6 +50,10 @@ def draw_threads() -> None:
         _draw_entry(entry, is_open=entry.id == open_one, is_running=entry.id in running)
     if len(found) > _SHOWN:
         st.caption(f"{len(found) - _SHOWN} older ones: search for them.")
+    if len(found) > 1 and not search.strip():
+        with st.popover("Delete all", icon=":material/delete_sweep:", type="tertiary"):
+            sure = st.checkbox("Delete all conversations", key="sure-all")
+            st.button("Delete all", disabled=not sure, on_click=_forget_all, key="delete-all")
 
 
 def _day_of(moment: float) -> str:
@@ -112,6 +116,12 @@ def _forget(thread: str) -> None:
     state.store.forget(thread)
     if session.thread() == thread:
         session.open_thread(None)
+
+
+def _forget_all() -> None:
+    state = session.page_state()
+    for entry in state.store.of(session.reader(), limit=100_000):
+        _forget(entry.id)
 
 
 Value = TypeVar("Value")

@@ -32,7 +32,7 @@ OWN_STEPS = 25
 OWN_GUIDANCE = 7.5
 SIDE = 512
 """Pixels: what Stable Diffusion 1.5 was trained on."""
-_PARAMS = frozenset({"scheduler", "dtype", "device"})
+_PARAMS = frozenset({"scheduler", "dtype", "device", "lora", "lora_scale"})
 _pen = ThreadPoolExecutor(1, thread_name_prefix="painter")
 
 
@@ -81,11 +81,12 @@ def _draw(spec: Model, order: ImageOrder, stepped: Callable[[int, int], None]) -
     folder = folder_of(spec.model)
     device = best_device(spec.params.get("device"))
     dtype = str(spec.params.get("dtype") or ("float32" if device == "cpu" else "float16"))
+    lora = _lora_of(spec)
     size = sum(file.stat().st_size for file in weights_in(folder))
     try:
         with MODEL_POOL.lend(
-            ("diffusers", str(folder), own, device, dtype),
-            lambda: _load(folder, own=own, device=device, dtype=dtype),
+            ("diffusers", str(folder), own, device, dtype, lora),
+            lambda: _load(folder, own=own, device=device, dtype=dtype, lora=lora),
             size=size,
             device=device,
         ) as pipeline:
@@ -125,7 +126,31 @@ def _step_by_step(stepped: Callable[[int, int], None], steps: int) -> Callable[.
     return report
 
 
-def _load(folder: Path, *, own: bool, device: str, dtype: str) -> Any:
+def _lora_of(spec: Model) -> tuple[Path, float] | None:
+    """The file of the LoRA that `params` name, and how strong it is; None where they name none.
+
+    Raises:
+        CouncilError: its strength is no number.
+        ModelUnavailableError: it is not here, or is no .safetensors file.
+    """
+    name, scale = spec.params.get("lora"), spec.params.get("lora_scale", 1.0)
+    if not name:
+        return None
+    if isinstance(scale, bool) or not isinstance(scale, int | float):
+        raise CouncilError("params.lora_scale must be a number, such as 0.8")
+    place = Path(str(name)).expanduser()
+    place = place if place.is_file() else folder_of(str(name))
+    files = [place] if place.is_file() else sorted(place.glob("*.safetensors"))
+    if not files or files[0].suffix != ".safetensors":
+        raise ModelUnavailableError(
+            f"the LoRA {str(name)!r} holds no .safetensors file", cure="name one that does"
+        )
+    return files[0], float(scale)
+
+
+def _load(
+    folder: Path, *, own: bool, device: str, dtype: str, lora: tuple[Path, float] | None = None
+) -> Any:
     import torch
     from diffusers import AutoPipelineForText2Image, LCMScheduler
     from diffusers.utils import logging
@@ -141,8 +166,18 @@ def _load(folder: Path, *, own: bool, device: str, dtype: str) -> Any:
         torch_dtype=getattr(torch, dtype),
         local_files_only=True,
         use_safetensors=True,
-    ).to(device)
+    )
+    if lora is not None:
+        _fuse(pipeline, *lora)
+    pipeline = pipeline.to(device)
     if not own:
         pipeline.scheduler = LCMScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _fuse(pipeline: Any, file: Path, scale: float) -> None:
+    """Add a LoRA to the pipeline's weights, once, so that drawing is as fast as without it."""
+    pipeline.load_lora_weights(str(file.parent), weight_name=file.name, local_files_only=True)
+    pipeline.fuse_lora(lora_scale=scale)
+    pipeline.unload_lora_weights()

@@ -112,3 +112,13 @@ def test_a_download_that_cannot_be_had_says_so(
 def test_nobody_is_asked_about_a_deletion_who_is_not_there(mom: Mom) -> None:
     assert not sys.stdin.isatty()
     mom("threads", "delete", "pets").refuses(2, "nobody is there to ask")
+
+
+def test_all_threads_are_deleted_at_once_and_only_where_that_was_said(mom: Mom) -> None:
+    for name in ("pets", "maths"):
+        assert mom("ask", "-c", "demo", "-t", name, "Is 7 > 3?").code == 0
+    mom("threads", "delete", "-y").refuses(2, "--all")
+    mom("threads", "delete", "-y", "--all", "pets").refuses(2, "--all")
+    assert "pets" in mom("threads", "list").out
+    assert mom("threads", "delete", "--all", "-y").out == "2 threads deleted.\n"
+    assert "There are no threads yet" in mom("threads", "list").out

@@ -119,3 +119,22 @@ def test_what_cannot_be_asked_and_what_does_not_answer_is_an_error_of_ours(stage
     assert dict(os.environ) == before
     with pytest.raises(CouncilError, match="api_key_env"):
         _loaded(stage, params={"api_key": KEY})
+
+
+def test_an_answer_prints_as_its_text(stage: Stage) -> None:
+    stage.model("one", reply="It is blue.")
+    with LoadModel("openai", "api", "one", base_url=stage.openai_url) as model:
+        answer = model.get_response("Which colour?")
+    assert f"{answer}" == str(answer) == answer["text"] == "It is blue."
+
+
+def test_a_model_that_is_too_slow_is_given_up_in_time(stage: Stage) -> None:
+    stage.model("slow", reply="late", latency=30)
+    with (
+        LoadModel("openai", "api", "slow", base_url=stage.openai_url) as model,
+        pytest.raises(ModelError, match="'slow' did not answer within"),
+    ):
+        model.get_response("Now?", timeout=0.2)
+    assert "timeout" not in str([call.body for call in stage.calls])
+    bounded = LoadModel("openai", "api", "slow", base_url=stage.openai_url, timeout=7)
+    assert bounded.spec["timeout"] == 7

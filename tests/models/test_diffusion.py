@@ -229,3 +229,39 @@ async def test_pickled_weights_are_not_opened(stage: Stage, tmp_path: Path) -> N
 
 def _never() -> Any:
     raise AssertionError("it was loaded again")
+
+
+@pytest.fixture(scope="session")
+def lora(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA for that pipeline's UNet, as `load_lora_weights` reads it."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    torch.manual_seed(1)
+    made = StableDiffusionPipeline.from_pretrained(str(pipeline))
+    rules = LoraConfig(r=2, lora_alpha=64, target_modules=["to_q", "to_v"], init_lora_weights=False)
+    made.unet.add_adapter(rules)
+    folder = tmp_path_factory.mktemp("lora")
+    layers = get_peft_model_state_dict(made.unet)
+    StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers)
+    return folder
+
+
+async def test_a_lora_changes_what_is_drawn_and_a_pickled_one_is_not_opened(
+    stage: Stage, pipeline: Path, lora: Path, tmp_path: Path
+) -> None:
+    drawn = []
+    for params in ({}, {"lora": str(lora)}, {"lora": str(lora), "lora_scale": 0}, {}):
+        council = studio(stage, pipeline, brush={"params": params}, painter={"seed": 7})
+        values, _ = await paints(council)
+        [(file, _)] = pictures_in(values["messages"][-1].content)
+        drawn.append(Path(file).read_bytes())
+    plain, adapted, without, again = drawn
+    assert adapted != plain
+    assert without == plain == again, "a LoRA of another council does not stay in the weights"
+    (tmp_path / "lora.bin").write_bytes(b"x")
+    council = studio(stage, pipeline, brush={"params": {"lora": str(tmp_path / "lora.bin")}})
+    values, _ = await paints(council)
+    assert ".safetensors" in values["messages"][-1].text

@@ -24,6 +24,7 @@ from mom_council.models.thermal import (
     cool_down,
     hottest,
     read_temperatures,
+    with_limit_of_environment,
 )
 from mom_council.tests.models.fake_nvml import build, play
 
@@ -417,3 +418,15 @@ def test_the_module_loads_no_driver_and_no_framework() -> None:
         [sys.executable, "-c", paths + code], capture_output=True, text=True, check=False
     )
     assert ran.stdout == "set()\n", ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "limit"),
+    [({}, "61", 61), ({}, "hot", 75), ({}, "900", 75), ({}, "", 75), ({"limit": 80}, "61", 80)],
+)
+def test_the_environment_sets_the_limit_that_a_council_leaves_open(
+    written: dict[str, float], value: str, limit: float
+) -> None:
+    policy = with_limit_of_environment(Thermal(**written), {"GPU_TEMP_LIMIT": value})
+    assert policy.limit == limit
+    assert policy.resume <= policy.limit
