@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
@@ -79,6 +80,12 @@ def serve(
         ),
     ] = False,
     limit: Limits = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            "--drain", min=0, metavar="SECONDS", help="What answers under way get at SIGTERM."
+        ),
+    ] = 10.0,
     workers: Annotated[
         int,
         typer.Option(
@@ -104,6 +111,7 @@ def serve(
     keys, settings = server_rules(
         host, db, at_once=at_once, waiting=waiting, strict=strict, limits=limit, workers=workers
     )
+    settings = replace(settings, drain=drain)
     from mom_council.server.request_log import set_up_logging
 
     set_up_logging(log, log_level)

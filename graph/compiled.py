@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,18 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.errors import CouncilError
 from mom_council.records import Status
+from mom_council.redaction import logger
 from mom_council.seams.langgraph import ForkableGraph
+from mom_council.tracing.langsmith import exported_signals, tracers_of
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
+    from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.language_models import BaseChatModel
 
     from mom_council.extensions.hook_run import Hooks
+
+_log = logger(__name__)
 
 NO_MODELS: Mapping[str, BaseChatModel] = MappingProxyType({})
 
@@ -118,6 +124,22 @@ class CouncilBuilder(StateGraph[CouncilState, CouncilContext, CouncilInput, Coun
         """Compile it, with the arguments of LangGraph's own `compile`."""
         compiled = super().compile(*args, **options)
         return CouncilGraph(**vars(compiled))
+
+
+def council_tracers(council: Council) -> list[BaseCallbackHandler]:
+    """The tracers that a council's graph brings along: one for each way that needs its own."""
+    tracers = tracers_of(council.tracing)
+    if not exported_signals(os.environ):
+        return tracers
+    try:
+        from mom_council.tracing.otel import CouncilTelemetry
+    except ImportError as error:
+        _log.warning(
+            "OpenTelemetry is switched on, but %s is missing: pip install 'mom-council[otel]'",
+            error.name,
+        )
+        return tracers
+    return [*tracers, CouncilTelemetry(council.name, content=council.tracing.content)]
 
 
 def supersteps_at_most(council: Council) -> int:

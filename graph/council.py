@@ -30,6 +30,7 @@ from mom_council.graph.compiled import (
     CouncilBuilder,
     CouncilGraph,
     check_models,
+    council_tracers,
     load_with_models,
     open_hooks,
     supersteps_at_most,
@@ -63,7 +64,6 @@ from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
 from mom_council.redaction import remember_variables
 from mom_council.seams.langgraph import OpenEnds, as_edge, as_node
-from mom_council.tracing.langsmith import tracers_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -239,8 +239,7 @@ def compile_council(
     """Compile a council's graph, with room for its longest deliberation."""
     built = build_graph(council, extensions, tools=tools)
     graph = built.compile(checkpointer=checkpointer, name=council.name)
-    rules = council.tracing
-    tracers = [] if rules.langsmith and rules.content else tracers_of(rules)
+    tracers = council_tracers(council)
     return graph.with_config(recursion_limit=supersteps_at_most(council), callbacks=tracers)
 
 
@@ -260,9 +259,8 @@ def compile_synthesizer(
     )
     graph.add_node("synthesizer", _serve(synthesizer, ruled, hooks))
     graph.add_edge(START, "synthesizer")
-    rules = council.tracing
-    is_traced = not hooked or (rules.langsmith and rules.content)
-    return graph.compile().with_config(callbacks=[] if is_traced else tracers_of(rules))
+    tracers = council_tracers(council) if hooked else []
+    return graph.compile().with_config(callbacks=tracers)
 
 
 async def make_graph(

@@ -50,7 +50,7 @@ from mom_council.runs.checkpoints import MEMORY, open_checkpointer, open_pruned_
 from mom_council.runs.follow import answer_in, asked_before, awake, follow, ready, settings_to_keep
 from mom_council.runs.leases import ThreadLease
 from mom_council.runs.words import waiting_for
-from mom_council.tracing.langsmith import settle_langsmith
+from mom_council.tracing.langsmith import flush_telemetry, settle_langsmith
 from mom_council.tracing.local import local_trace
 
 APPROVAL_SECONDS = 3600.0
@@ -101,6 +101,7 @@ async def open_runs(
             yield saver
     finally:
         await close_loop_resources()
+        await asyncio.to_thread(flush_telemetry)
 
 
 class OpenCouncil:

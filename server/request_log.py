@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mom_council.redaction import RedactingFilter, logger, redact
 from mom_council.runs.words import in_a_row
+from mom_council.tracing.langsmith import exported_signals
 
 HEADER = "x-request-id"
 _ANTHROPIC_HEADER = b"request-id"
@@ -105,10 +108,20 @@ class RequestLog:
 
         token = _current.set(record)
         try:
-            await self._app(scope, receive, send_with_id)
+            with _caller_context(headers):
+                await self._app(scope, receive, send_with_id)
         finally:
             _write(scope, status, time.monotonic() - began, record)
             _current.reset(token)
+
+
+def _caller_context(headers: Mapping[bytes, bytes]) -> AbstractContextManager[None]:
+    """Within it OpenTelemetry's traces belong to the client's, where they are switched on."""
+    if not exported_signals(os.environ):
+        return nullcontext()
+    from mom_council.tracing.otel import caller_context
+
+    return caller_context(headers)
 
 
 def _id_of(sent: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -95,8 +96,6 @@ class HeaderLimitProtocol(HttpToolsProtocol):
 
 
 BACKLOG = 2048
-GOODBYE = 10
-"""Seconds that answers under way get when the server is stopped."""
 
 
 async def open_catalogue(
@@ -152,13 +151,36 @@ async def serve(
     server = ServerState(catalogue, keys, settings)
     # Opened here and not in the application's lifespan, whose errors uvicorn only logs.
     await server.open()
-    await warm_up(server)
-    ready()
+    uvicorn_server = server_of(make_app(server), settings.drain)
+    with _closing_first(uvicorn_server):
+        try:
+            await warm_up(server)
+            ready()
+            with reloading(server, reopen, place):
+                await uvicorn_server.serve([sock])
+        finally:
+            await server.close()
+
+
+@contextmanager
+def _closing_first(server: uvicorn.Server) -> Iterator[None]:
+    """Have a SIGTERM end the process only behind this, when everything is written and sent.
+
+    Uvicorn raises it again as soon as its answers are done, which would be the end at once.
+    """
+    caught: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        caught.append(number)
+        server.should_exit = True
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        with reloading(server, reopen, place):
-            await server_of(make_app(server)).serve([sock])
+        yield
     finally:
-        await server.close()
+        signal.signal(signal.SIGTERM, before)
+        for number in caught:
+            signal.raise_signal(number)
 
 
 @contextmanager
@@ -261,8 +283,8 @@ async def serve_tools(
         await server.close()
 
 
-def server_of(app: Any) -> uvicorn.Server:
-    """Uvicorn, set up for strangers."""
+def server_of(app: Any, drain: float = 10.0) -> uvicorn.Server:
+    """Uvicorn, set up for strangers; `drain`: seconds for answers under way when it stops."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     return uvicorn.Server(
         uvicorn.Config(
@@ -273,7 +295,7 @@ def server_of(app: Any) -> uvicorn.Server:
             log_config=None,
             server_header=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=GOODBYE,
+            timeout_graceful_shutdown=math.ceil(drain),
             backlog=BACKLOG,
         )
     )

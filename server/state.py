@@ -298,6 +298,8 @@ class ServerSettings:
     """What may be asked and spent in a day, by whom it is for."""
     workers: int = 1
     """Processes that serve together. More than one keep in the store what one keeps in memory."""
+    drain: float = 10.0
+    """Seconds that answers under way get when the server is stopped."""
     patience: float = 30.0
     """Seconds for which a run goes on whose client has left, and may come again by its key."""
 

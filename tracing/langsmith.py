@@ -5,6 +5,8 @@ the program for up to 18 s. So a door settles the matter once, before its first 
 
 A council may forbid it (`tracing: {langsmith: false}`) or keep texts back (`content: false`). Its
 graph then brings a tracer of its own, which LangChain takes in place of the usual one.
+
+OpenTelemetry's own variables are read here too; what is sent there is made in `tracing.otel`.
 """
 
 from __future__ import annotations
@@ -177,6 +179,27 @@ def _reference(data: str, media: str) -> str:
     return f"[{media}, {len(data) * 3 // 4} bytes, sha256 {digest}]"
 
 
+def exported_signals(env: Mapping[str, str]) -> tuple[str, ...]:
+    """What OpenTelemetry's own variables say is sent: traces, metrics, both, or nothing."""
+    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return ()
+    signals = []
+    for signal in ("traces", "metrics"):
+        exporter = env.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip()
+        own = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
+        has_endpoint = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get(own)
+        if exporter != "none" and (exporter or has_endpoint):
+            signals.append(signal)
+    return tuple(signals)
+
+
+def flush_telemetry() -> None:
+    """Send to OpenTelemetry's exporters what is not sent yet, where they are in use."""
+    telemetry: Any = sys.modules.get("mom_council.tracing.otel")
+    if telemetry is not None and telemetry.exports.cache_info().currsize:
+        telemetry.exports().flush()
+
+
 def tracers_of(rules: Tracing) -> list[BaseCallbackHandler]:
     """The tracers with which a council's graph keeps LangSmith to the council's `tracing:`.
 
@@ -186,10 +209,14 @@ def tracers_of(rules: Tracing) -> list[BaseCallbackHandler]:
     if rules.langsmith and rules.content:
         return []
     from langchain_core.tracers.langchain import LangChainTracer, get_client
+    from langsmith.run_helpers import get_current_run_tree
     from langsmith.utils import tracing_is_enabled
 
     def sends() -> bool:
-        return rules.langsmith and tracing_is_enabled() is True
+        # Below a run of ours LangSmith says that it is tracing, also where that run is not sent.
+        above = get_current_run_tree()
+        is_unsent = above is not None and getattr(above, "ls_client", None) is _NO_CLIENT
+        return rules.langsmith and not is_unsent and tracing_is_enabled() is True
 
     class CouncilTracer(LangChainTracer):
         """Sends times, names, models and counts of tokens, or nothing at all."""
