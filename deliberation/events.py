@@ -272,7 +272,7 @@ class TokenBatcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runtime = runtime
-        self._has_reader = has_stream_reader(runtime)
+        self.has_reader = has_stream_reader(runtime)
         self._speaker = speaker.model_dump(mode="json")
         self._clock = clock
         self._held: list[str] = []
@@ -292,7 +292,7 @@ class TokenBatcher:
         """Tell what has been held back."""
         if not self._held:
             return
-        if not self._has_reader:
+        if not self.has_reader:
             self._held.clear()
             return
         self._runtime.stream_writer(

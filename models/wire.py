@@ -23,6 +23,7 @@ from urllib.request import getproxies
 import orjson
 
 from mom_council.models.addresses import is_near
+from mom_council.seams.clients import read_until_end
 
 if TYPE_CHECKING:
     import aiohttp
@@ -249,25 +250,13 @@ class JsonStream:
         last = 0.0
         while data := await body.read():
             left = last + FRAME - loop.time()
-            if self.is_speaking and left > 0:
-                data += await self._more(body, left)
+            if self.is_speaking and left > 0 and len(data) < _HANDFUL // 4:
+                more, self._fault = await body.gather(left)  # a fault comes after it
+                data += more
             if len(data) >= _HANDFUL // 2:
                 await asyncio.sleep(0)  # a server that floods us does not starve the others
             last = loop.time()
             yield data
-
-    async def _more(self, body: _Body, seconds: float) -> bytes:
-        parts, size = [], 0
-        try:
-            async with asyncio.timeout(seconds):
-                while size < _HANDFUL and (part := await body.read()):
-                    parts.append(part)
-                    size += len(part)
-        except TimeoutError:
-            pass
-        except Exception as error:
-            self._fault = error  # after what came before it
-        return b"".join(parts)
 
     def _decode(self, data: bytes) -> list[Any]:
         """The JSON values that are whole now."""
@@ -380,6 +369,22 @@ class _Body:
                 return b""
             if part := self._unpack.decompress(packed, _HANDFUL):
                 return self._counted(part)
+
+    async def gather(self, seconds: float) -> tuple[bytes, Exception | None]:
+        """What arrives within some seconds, or up to the end; and what broke it off there."""
+        if self._unpack is None:
+            more, fault = await read_until_end(self._content, seconds)
+            return self._counted(more), fault
+        parts: list[bytes] = []
+        try:
+            async with asyncio.timeout(seconds):
+                while sum(map(len, parts)) < _HANDFUL and (part := await self.read()):
+                    parts.append(part)
+        except TimeoutError:
+            pass
+        except Exception as error:
+            return b"".join(parts), error
+        return b"".join(parts), None
 
     def _counted(self, part: bytes) -> bytes:
         self._size += len(part)

@@ -7,10 +7,13 @@ LangChain's classes beside this; the same tests hold those hooks to their signat
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aiohttp import StreamReader
     from anthropic import AsyncAnthropic
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import RunnableConfig
@@ -52,6 +55,20 @@ def is_followed(chat: BaseChatModel, config: RunnableConfig | None) -> bool:
         ensure_config(config).get("callbacks"), chat.callbacks, chat.verbose
     )
     return bool(manager.handlers)
+
+
+async def read_until_end(content: StreamReader, seconds: float) -> tuple[bytes, Exception | None]:
+    """What comes of a reply within some seconds, or up to its end, and what broke it off.
+
+    Nobody is woken for each piece, which is most of what a streamed token costs. aiohttp has no
+    public way to read what had come before a connection broke.
+    """
+    if content.exception() is None:
+        with suppress(Exception):  # of the connection: it is returned
+            async with asyncio.timeout(seconds):
+                await content.wait_eof()
+    fault = content.exception()
+    return content._read_nowait(-1), fault if isinstance(fault, Exception) else None
 
 
 def sdk_user_agent(sdk: AsyncOpenAI) -> str:

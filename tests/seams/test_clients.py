@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 from langchain_anthropic import ChatAnthropic
 from langchain_cohere import ChatCohere
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
@@ -19,6 +22,7 @@ from mom_council.models.providers.ollama import OllamaChat
 from mom_council.models.providers.openai import CompatibleChat, OpenAIChat, PlainOpenAI
 from mom_council.seams.clients import (
     langchain_packages,
+    read_until_end,
     sdk_user_agent,
     set_anthropic_client,
     set_default_headers,
@@ -122,3 +126,43 @@ def test_a_hook_that_we_override_still_takes_what_the_library_hands_it(
 ) -> None:
     expected = inspect.signature(getattr(theirs, hook)).parameters
     assert list(inspect.signature(getattr(ours, hook)).parameters) == list(expected)
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_what_came_before_the_end_of_a_reply_is_read_at_once(*, breaks: bool) -> None:
+    more = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for piece in (b"one ", b"two "):
+            await response.write(piece)
+        await more.wait()
+        await response.write(b"three")
+        if breaks:
+            await asyncio.sleep(0)
+            assert request.transport is not None
+            request.transport.close()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        async with aiohttp.ClientSession() as session, session.get(site.name) as reply:
+            first = b""
+            while first != b"one two ":
+                part, fault = await read_until_end(reply.content, 0.01)
+                first += part
+                assert fault is None
+            more.set()
+            rest, fault = await read_until_end(reply.content, 60)
+            assert rest == b"three"
+            assert (fault is not None) == breaks
+            again, _ = await read_until_end(reply.content, 60)
+            assert again == b""
+    finally:
+        await runner.cleanup()
