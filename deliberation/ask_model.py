@@ -277,8 +277,7 @@ async def ask_model(
             else:
                 options |= {"rules": rules} | ({"tools": tools} if tools else {"schema": schema})
                 options["record"] = await open_record(options["seat"])
-                hears = batcher if batcher.has_reader else None
-                reply = await speak(model, messages, on_text=hears, **options)
+                reply = await speak(model, messages, on_text=batcher.listener, **options)
     except CouncilError as error:  # missed like a model that is down
         raise ModelUnavailableError(str(error)) from error
     finally:

@@ -272,12 +272,17 @@ class TokenBatcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._runtime = runtime
-        self.has_reader = has_stream_reader(runtime)
+        self._has_reader = has_stream_reader(runtime)
         self._speaker = speaker.model_dump(mode="json")
         self._clock = clock
         self._held: list[str] = []
         self._reasoning = False
         self._last = 0.0
+
+    @property
+    def listener(self) -> TokenBatcher | None:
+        """Itself, where anybody reads the stream."""
+        return self if self._has_reader else None
 
     def __call__(self, text: str, reasoning: bool = False) -> None:
         """Take some more text."""
@@ -292,7 +297,7 @@ class TokenBatcher:
         """Tell what has been held back."""
         if not self._held:
             return
-        if not self.has_reader:
+        if not self._has_reader:
             self._held.clear()
             return
         self._runtime.stream_writer(
