@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-clients test-wires test-newest test-oldest check lint types contracts soak bench budgets kills leaks reliability picture screenshot recording house layout constraints package supply clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-clients test-wires test-newest test-oldest check lint types contracts soak bench budgets kills faults leaks reliability picture screenshot recording house layout constraints package supply clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -94,6 +94,9 @@ layout: .venv/.developing  ## draw the picture of the code in docs/layout.md aga
 
 kills: .venv/.developing  ## kill so many runs at random moments (N=200), and race 40 times; make the table in docs/reliability.md again
 	.venv/bin/python -m mom_council.tests.runs.kills --kills $(or $(N),200) --races 40 --write
+
+faults: .venv/.developing  ## try every fault at every stage of a question; make the table in docs/reliability.md again
+	.venv/bin/python -m mom_council.tests.graph.faults --write
 
 reliability: .venv/.developing  ## run the tests behind docs/reliability.md and write their numbers there (PARTS="soak kills", or PARTS=--all)
 	.venv/bin/python -m mom_council.tests.reliability $(PARTS)

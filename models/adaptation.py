@@ -192,7 +192,7 @@ class SchemaConstraint:
 
     def refused_by(self, failure: Failure) -> bool:
         """Whether the schema may be why it failed; from now on this call goes without."""
-        if not self._sent or failure.status not in _REFUSALS:
+        if not self._sent or failure.status not in _REFUSALS or failure.is_about_words:
             return False
         self._sent, self._given_up = False, True
         return True

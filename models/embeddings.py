@@ -11,15 +11,15 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Model, Price
 from mom_council.errors import MixtureError, ModelUnavailableError
+from mom_council.models.addresses import address_of
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.prices import Meter, price_of, prices_of
 from mom_council.models.providers import load_code
 from mom_council.models.registry import opening_of
 from mom_council.models.request_budget import metered_request
-from mom_council.models.retry import read_failure, retry_delay
+from mom_council.models.retry import Failure, read_failure, retry_delay
 from mom_council.models.spending import Need
-from mom_council.redaction import redact
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def embed(
         ) from None
     except Exception as error:  # every vendor's client has a tree of its own
         raise ModelUnavailableError(
-            f"{spec.model!r} gave no vectors: {redact(' '.join(str(error).split()))[:300]}"
+            f"{spec.model!r} gave no vectors: {_failure(error, spec).reason}"
         ) from None
     if len(vectors) != len(inputs):
         raise ModelUnavailableError(f"{spec.model!r} gave {len(vectors)} vectors for {len(inputs)}")
@@ -85,11 +85,17 @@ def embedding_need(texts: Sequence[str], price: Price | None) -> Need:
     return Need(most_prompt_tokens([HumanMessage(text) for text in texts]), 0, 0, price)
 
 
+def _failure(error: Exception, spec: Model) -> Failure:
+    return read_failure(
+        error, model=spec.model, provider=spec.provider, where=address_of(spec) or spec.provider
+    )
+
+
 def _delay(error: Exception, tries: int, spec: Model) -> float | None:
     """Seconds until the next try; None where there is none."""
     if isinstance(error, TimeoutError) or tries > spec.retries:
         return None
-    failure = read_failure(error, model=spec.model, provider=spec.provider, where=spec.provider)
+    failure = _failure(error, spec)
     return retry_delay(tries, failure) if failure.again else None
 
 

@@ -118,6 +118,10 @@ _WORDS = {
     504: "gateway timeout",
     529: "the server is overloaded",
 }
+_ABOUT_WORDS = frozenset({
+    "content_filter", "content_policy_violation", "context_length_exceeded",
+    "string_above_max_length",
+})  # fmt: skip
 _SAID_AT_MOST = 200
 _TRANSIENT = {
     "ServerDisconnectedError": "the server closed the connection",
@@ -158,6 +162,11 @@ class Failure:
     param: str = ""
     code: str = ""
 
+    @property
+    def is_about_words(self) -> bool:
+        """Whether the server refused what was said, not how it was asked for."""
+        return self.code in _ABOUT_WORDS
+
 
 def read_failure(error: BaseException, *, model: str, provider: str, where: str) -> Failure:
     """Read an exception; `where` is the address that was asked, for the message."""
@@ -167,6 +176,8 @@ def read_failure(error: BaseException, *, model: str, provider: str, where: str)
         return _refused(status, chain, model=model, provider=provider)
     if unreachable := _unreachable(chain, where):
         return unreachable
+    if any(300 <= (getattr(one, "status_code", None) or 0) < 400 for one in chain):
+        return Failure("the server is elsewhere: give `base_url` the address that it names")
     names = [kind.__name__ for one in chain for kind in type(one).__mro__]
     if "OversizedReplyError" in names:
         return Failure("the reply is longer than anybody reads, and was not read to its end")
@@ -293,6 +304,7 @@ def _blamed(chain: list[BaseException]) -> tuple[str, str]:
     OpenAI and most others write `error.param` and `error.code`; servers made with FastAPI (Mistral,
     vLLM) write `detail`, with the place in the body and the kind of the fault.
     """
+    named = ""
     for body in _bodies(chain):
         while isinstance(body, Mapping):
             details = body.get("detail")
@@ -301,8 +313,10 @@ def _blamed(chain: list[BaseException]) -> tuple[str, str]:
                 return (place[-1] if place else ""), str(details[0].get("type") or "")
             if isinstance(param := body.get("param"), str) and param:
                 return param, str(body.get("code") or "")
+            code = body.get("code")
+            named = named or (code if isinstance(code, str) else "")
             body = body.get("error") or body.get("message")
-    return "", ""
+    return "", named
 
 
 def _server_words(chain: list[BaseException]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -262,6 +263,8 @@ class StreamParser:
         self._thoughts.close()
         said = self._thoughts.text
         visible = visible_text(said)
+        if not any(map(_can_be_seen, visible)):
+            visible = ""  # an answer of letters that nobody sees is none
         self._visible = said if visible == said.strip() else visible
 
     def _hear(self, piece: str) -> None:
@@ -308,6 +311,10 @@ class StreamParser:
             self.finish = _FINISHES.get(str(reason).lower(), "stop")
         elif meta.get("done") or meta.get("status") == "completed":
             self.finish = self.finish or "stop"
+
+
+def _can_be_seen(letter: str) -> bool:
+    return unicodedata.category(letter) not in ("Cf", "Cc", "Zs", "Zl", "Zp", "Cn")
 
 
 def _guarded(on_text: Callable[[str, bool], None]) -> Callable[[str, bool], None]:

@@ -212,6 +212,8 @@ class ToolOffer:
         """Whether what was asked for may be why it failed; this call goes on without it."""
         if self._constraint.refused_by(failure):
             return True
+        if failure.is_about_words:
+            return False
         about_tools = failure.status == 500 and "tool" in failure.reason.lower()
         if not self._native or not (failure.status in _REFUSALS or about_tools):
             return False

@@ -189,6 +189,7 @@ class JsonStream:
         self._form = form
         self._rest = b""
         self._after_return = False
+        self._is_first = True
         self._event: list[bytes] = []
         self._fault: Exception | None = None
         self._over = False
@@ -260,6 +261,9 @@ class JsonStream:
 
     def _decode(self, data: bytes) -> list[Any]:
         """The JSON values that are whole now."""
+        if self._is_first:
+            self._is_first = False
+            data = data.removeprefix(b"\xef\xbb\xbf")  # a mark of the byte order is no text
         if self._after_return and data.startswith(b"\n"):
             data = data[1:]  # the second half of one line's end
         data = self._rest + data
@@ -267,7 +271,7 @@ class JsonStream:
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         self._rest = data[end:]
         if len(self._rest) > LONGEST_LINE:
-            self._fault = ValueError("No generation: a line of the reply has no end")
+            self._fault = OversizedReplyError()
             return []
         lines = data[:end].splitlines()
         return self._parse(lines if self._form == "lines" else self._events(lines))
@@ -297,7 +301,10 @@ class JsonStream:
             except orjson.JSONDecodeError as error:
                 self._fault = _not_text(one) or error
                 break
-            if isinstance(value, dict) and (error_body := value.get("error")):
+            if not isinstance(value, dict):
+                self._fault = ValueError("No generation: the reply holds no objects")
+                break
+            if error_body := value.get("error"):
                 self._fault = ResponseError(_words(error_body), error_body)
                 break
             values.append(value)
@@ -310,7 +317,10 @@ async def read_deltas(
     """What a reply says, by the handful; `read` takes one JSON value of its protocol."""
     async with aclosing(stream.read()) as handfuls:
         async for values in handfuls:
-            deltas = merge([read(value) for value in values])
+            try:
+                deltas = merge([read(value) for value in values])
+            except (AttributeError, TypeError, LookupError) as error:
+                raise ValueError("No generation: a part is not as its protocol says") from error
             stream.is_speaking = stream.is_speaking or any(
                 one.content or one.thought for one in deltas
             )
@@ -398,6 +408,7 @@ class _Body:
         while size < most and (part := await self.read()):
             parts.append(part)
             size += len(part)
+            await asyncio.sleep(0)  # a bomb is unpacked in many turns
         return b"".join(parts)[:most]
 
 

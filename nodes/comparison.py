@@ -84,7 +84,7 @@ async def comparison(
 def _unusable(reply: Reply) -> str:
     """Why a comparison would mislead whoever reads it; empty where it would not."""
     if reply.finish in ("refused", "filtered"):
-        return "the model declined"
+        return f"the model declined: {reply.detail or 'its provider withheld the answer'}"
     if not reply.text.strip():
         return "the model said nothing"
     return "its reply broke off" if reply.finish in ("broken", "length") else ""

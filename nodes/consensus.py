@@ -122,7 +122,7 @@ async def _measure(
     segment = Segment(node="consensus", name="likeness", model=likeness.model, usage=usage)
     if fault:
         emit(runtime, Noted(text=fault))
-        return None, {"notes": [Note(text=fault)], "segments": [segment]}
+        return None, {"notes": [Note(text=fault, kind="step_failed")], "segments": [segment]}
     of = dict(zip(texts, vectors, strict=True))
     measure = Measure(lambda one, other: cosine(of[one], of[other]), likeness.threshold)
     return measure, {"segments": [segment]}

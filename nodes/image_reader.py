@@ -16,6 +16,7 @@ from mom_council.deliberation.ask_model import (
     cancelled_segment,
     compose_messages,
     failed_segment,
+    proposal_fault,
 )
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.conversation import (
@@ -64,15 +65,16 @@ async def image_reader(
     seers, blind = await _who_sees(council)
     sight = Sight(of=str(message.id), pictures=len(blocks), seers=tuple(seers))
     segments: list[Segment] = []
+    failed: list[str] = []
     if blocks and not seers:
         notes.append(BLIND)
     elif blocks and blind:
-        sight, segments, more = await _described(sight, blocks, state, runtime, council)
-        notes += more
-    for note in notes:
+        sight, segments, failed = await _described(sight, blocks, state, runtime, council)
+    for note in (*notes, *failed):
         emit(runtime, Noted(text=note))
     update: CouncilUpdate = {"sight": sight, "segments": segments}
     update["notes"] = [Note(text=note) for note in notes]
+    update["notes"] += [Note(text=note, kind="step_failed") for note in failed]
     if changed:
         update["messages"] = [_redrawn(message, blocks)]
     return update
@@ -141,7 +143,10 @@ async def _described(
     runtime: Runtime[CouncilContext],
     council: Council,
 ) -> tuple[Sight, list[Segment], list[str]]:
-    """What the first of those who see says of the pictures; the next is asked where one fails."""
+    """What the first of those who see says of the pictures; the next is asked where one fails.
+
+    The last value is what went wrong, for a reader of the answer.
+    """
     prompt = render(
         "image_reader", style=council.prompts, question=question_text(state), number=len(blocks)
     )
@@ -152,17 +157,22 @@ async def _described(
     if spent := exceeded_budget(state, council, more_calls=2):
         return sight, segments, [f"The budget is spent ({spent}): nobody described the pictures."]
     left = remaining_seconds(state, council, context_of(runtime))
-    key, began = sight.seers[0], time.monotonic()
+    key, began, faults = sight.seers[0], time.monotonic(), []
     try:
         async with asyncio.timeout(left):
             for key in sight.seers:
-                text, segment = await _ask(key, messages, speaker, runtime, council)
+                text, fault, segment = await _ask(key, messages, speaker, runtime, council)
                 segments.append(segment)
                 if text:
-                    return sight.model_copy(update={"description": text, "by": key}), segments, []
+                    cut = [f"The description of the pictures broke off ({fault})."] if fault else []
+                    described = sight.model_copy(update={"description": text, "by": key})
+                    return described, segments, cut
+                faults.append(fault)
     except TimeoutError:
         segments.append(cancelled_segment(speaker, key, began))
-    note = "The pictures could not be described: who cannot see them answered without."
+        faults.append("the question's time was over")
+    why = "; ".join(faults)
+    note = f"The pictures could not be described ({why}): who cannot see them answered without."
     return sight, segments, [note]
 
 
@@ -172,11 +182,16 @@ async def _ask(
     speaker: Speaker,
     runtime: Runtime[CouncilContext],
     council: Council,
-) -> tuple[str, Segment]:
-    """What one model says of the pictures; nothing where it fails."""
+) -> tuple[str, str, Segment]:
+    """What one model says of the pictures, nothing where it fails; and what went wrong."""
     model = resolve_model(council, key).alone().with_vision(True)
     try:
         reply, segment = await ask_model(runtime, speaker, model, messages)
     except ModelError as error:
-        return "", failed_segment(speaker, key, error)
-    return reply.text.strip(), segment
+        return "", str(error), failed_segment(speaker, key, error)
+    if reply.finish in ("broken", "length") and reply.text.strip():
+        why = reply.detail or "it met its length limit"
+        return reply.text.strip(), f"model {key!r}: {why}", segment
+    if fault := proposal_fault(reply):
+        return "", f"model {key!r}: {fault[1]}", segment
+    return reply.text.strip(), "", segment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, NamedTuple
 
@@ -17,18 +18,26 @@ from mom_council.deliberation.ask_model import (
     compose_messages,
     failed_segment,
     make_absence,
+    proposal_fault,
 )
 from mom_council.deliberation.context import CouncilContext, context_of
-from mom_council.deliberation.events import Missed, Speaker, Voted, emit
+from mom_council.deliberation.events import Missed, Noted, Speaker, Voted, emit
 from mom_council.deliberation.fan_out import OutOfTime, Race, Races, TooLate
 from mom_council.deliberation.packing import pack_prompt
 from mom_council.deliberation.schedule import is_vote_settled, next_voters
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
 from mom_council.models.resolved import resolve_character, resolve_model
+from mom_council.models.speaking import Reply
 from mom_council.prompts import render
-from mom_council.records import AbsenceReason, Ballot, Proposal, Segment
-from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
+from mom_council.records import AbsenceReason, Ballot, Note, Proposal, Segment
+from mom_council.voting.ballots import (
+    Candidate,
+    ballot_schema,
+    prompt_values,
+    read_ballot,
+    says_that_it_abstains,
+)
 from mom_council.voting.counting import answer_of
 
 
@@ -67,20 +76,25 @@ def vote(name: str, races: Races) -> Any:
         except OutOfTime:
             cut = cancelled_segment(speaker, who.model, began)
             return miss("budget", "the question's time was over", cut)
-        if vote.broke_off and vote.ballot.abstained:
-            return miss("garbled", "its ballot broke off before the vote", vote.segment)
+        if vote.fault is not None:
+            return miss(*vote.fault, vote.segment)
         emit(runtime, Voted(ballot=vote.ballot))
-        return {"ballots": [vote.ballot], "segments": [vote.segment]}
+        update: CouncilUpdate = {"ballots": [vote.ballot], "segments": [vote.segment]}
+        if vote.ballot.unread and not says_that_it_abstains(vote.ballot.unread):
+            note = f"No vote could be read in the reply of {name!r}: it counts as abstaining."
+            emit(runtime, Noted(text=note))
+            update["notes"] = [Note(text=note, kind="step_failed", about=name)]
+        return update
 
     return votes
 
 
 class _Vote(NamedTuple):
-    """A ballot, what it cost, and whether the reply ended in the middle."""
+    """A ballot, what it cost, and why it is none, where the reply is no answer."""
 
     ballot: Ballot
     segment: Segment
-    broke_off: bool
+    fault: tuple[AbsenceReason, str] | None
 
 
 async def _cast(
@@ -116,14 +130,25 @@ async def _cast(
     )
     broke_off = reply.finish in ("length", "broken")
     options = conversation.question_options(state)
-    read = read_ballot(reply.text, shown, method, complete=not broke_off, options=options)
+    # Reading prose takes up to 100 ms, in which other voters' answers would stay unheard.
+    read = await asyncio.to_thread(
+        read_ballot, reply.text, shown, method, complete=not broke_off, options=options
+    )
     ballot = read.ballot(
         who.name,
         round=speaker.round,
         weight=who.weight,
         order=[candidate.character for candidate in shown],
     )
-    return _Vote(ballot, segment, broke_off)
+    return _Vote(ballot, segment, _fault(reply) if ballot.abstained else None)
+
+
+def _fault(reply: Reply) -> tuple[AbsenceReason, str] | None:
+    """Why a reply without a vote is no abstention: its voter did not come to decide."""
+    fault = proposal_fault(reply)
+    if fault is None and reply.finish in ("length", "broken"):
+        return "garbled", "its ballot broke off before the vote"
+    return fault
 
 
 def _can_let_go(votes: list[_Vote], race: Race, state: CouncilState, council: Council) -> bool:

@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 _LONGEST_WAIT = 60.0
 """Seconds that a page waits for the loop; nothing it asks for takes that long."""
+_LOOK_AGAIN = 0.2
+"""Seconds until imports look again whether a question runs."""
 
 
 class PageState:
@@ -53,7 +55,9 @@ class PageState:
         self.store = PageStore()
         self.jobs = Jobs(self._loop, self.saver)
         atexit.register(self.close)
-        threading.Thread(target=import_providers, name="import-providers", daemon=True).start()
+        threading.Thread(
+            target=import_providers, args=(self.jobs,), name="import-providers", daemon=True
+        ).start()
 
     def wait_for(self, work: Coroutine[Any, Any, T], seconds: float = _LONGEST_WAIT) -> T:
         """Do something on the loop and wait for what it gives.
@@ -85,14 +89,18 @@ class PageState:
         return await self._stack.enter_async_context(open_runs(database, prunes=True))
 
 
-def import_providers() -> None:
+def import_providers(jobs: Jobs) -> None:
     """Import what a first question needs, before anybody waits for it.
+
+    A question that is asked meanwhile goes first: an answer that has come is to be stored at once.
 
     These are the packages of the providers that always come along, and of those whose key is set.
     What has been loaded by then stays for good, so the garbage collector need not look at it again.
     """
     for provider in VENDORS.values():
         if provider.extra is None or os.environ.get(provider.key_env or ""):
+            while jobs.running():
+                time.sleep(_LOOK_AGAIN)
             with contextlib.suppress(Exception):  # the question itself will say what is wrong
                 importlib.import_module(provider.package)
     gc.collect()

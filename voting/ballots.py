@@ -26,6 +26,7 @@ from mom_council.voting.ballot_readings import (
     says_points,
 )
 from mom_council.voting.candidates import (
+    ABSTAIN,
     GOES_ON,
     NOUN,
     RANK_WORD,
@@ -36,7 +37,7 @@ from mom_council.voting.candidates import (
     place_of,
 )
 from mom_council.voting.methods import METHODS
-from mom_council.voting.reading.text import json_spans, plain_text
+from mom_council.voting.reading.text import json_spans, json_values, plain_text
 
 __all__ = ["Candidate", "Reading", "read_ballot"]
 
@@ -156,6 +157,23 @@ def read_ballot(
     if vote == _Vote():
         return Reading(reason=reason[:600], unread=raw[:4000])
     return Reading(vote.choice, vote.ranking, vote.approved, vote.scores, reason[:600])
+
+
+_NOBODY = re.compile(
+    r"\b(?:none|neither|nobody|no\s+one|no\s+candidate|null|n/a|"
+    r"kein\w*|niemand|aucun\w*|personne|ning[uú]n\w*|nessun\w*|nenhum\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def says_that_it_abstains(raw: str) -> bool:
+    """Whether a reply without a vote says that it votes for nobody, and is not a fault."""
+    text = normalise(plain_text(raw))
+    if ABSTAIN.search(text) or _NOBODY.search(text):
+        return True
+    objects = [value for value in json_values(raw) if isinstance(value, dict)]
+    named = [value for one in objects for key, value in _plain_keys(one).items() if key in _BALLOT]
+    return bool(named) and not any(named)
 
 
 def _with_names(reason: str, candidates: Sequence[Candidate]) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from mom_council.voting.reading import are_same, read_answer
@@ -211,9 +212,18 @@ class CandidateMatcher:
             for each in self.candidates
             if (answer := read_answer(each.text, kind="closed", options=options))
         ]
+
+    # Compiling takes 10 ms and more, and a ballot in JSON needs neither.
+    @cached_property
+    def name(self) -> re.Pattern[str]:
+        """One reference to a candidate."""
+        return re.compile(self._reference())
+
+    @cached_property
+    def names(self) -> re.Pattern[str]:
+        """References to candidates in a row."""
         name = self._reference()
-        self.name = re.compile(name)
-        self.names = re.compile(rf"{name}(?:{_JOIN}{name}{_NOT_SUBJECT}){{0,31}}")
+        return re.compile(rf"{name}(?:{_JOIN}{name}{_NOT_SUBJECT}){{0,31}}")
 
     @property
     def characters(self) -> tuple[str, ...]:

@@ -263,12 +263,21 @@ def _is_plain_block(block: Any) -> bool:
     )
 
 
-def token_counts(usage: Mapping[str, Any], tier: str | None = None) -> UsageMetadata:
-    """Token counts of OpenAI's protocol as LangChain names them."""
+def token_counts(usage: Any, tier: str | None = None) -> UsageMetadata | None:
+    """Token counts of OpenAI's protocol as LangChain names them; None where they make no sense.
+
+    An answer is not worth less for counts that cannot be read: they are as good as not told.
+    """
+    if not isinstance(usage, Mapping):
+        return None
     read, written = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
     total = usage.get("total_tokens")
     reading = usage.get("prompt_tokens_details") or {}
     writing = usage.get("completion_tokens_details") or {}
+    counts = [read, written, total or 0]
+    counts += [*reading.values(), *writing.values()] if _are_maps(reading, writing) else [-1]
+    if not all(one is None or (isinstance(one, int | float) and one >= 0) for one in counts):
+        return None
     mark = f"{tier}_" if tier in ("priority", "flex") else ""
     inputs = {
         "audio": reading.get("audio_tokens"),
@@ -289,6 +298,10 @@ def token_counts(usage: Mapping[str, Any], tier: str | None = None) -> UsageMeta
         input_token_details=cast(InputTokenDetails, _without_none(inputs)),
         output_token_details=cast(OutputTokenDetails, _without_none(outputs)),
     )
+
+
+def _are_maps(*values: Any) -> bool:
+    return all(isinstance(value, Mapping) for value in values)
 
 
 def _without_none(counts: Mapping[str, int | None]) -> dict[str, int]:

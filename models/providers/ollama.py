@@ -116,7 +116,8 @@ def _delta(part: Mapping[str, Any]) -> Delta:
         return Delta()  # the model was loaded, and nothing was said
     read, written = part.get("prompt_eval_count"), part.get("eval_count")
     usage = None
-    if read is not None and written is not None:
+    # Counts that make no sense are as good as not told.
+    if all(isinstance(count, int) and count >= 0 for count in (read, written)):
         usage = {"input_tokens": read, "output_tokens": written}
     return Delta(content, thought, calling=bool(said.get("tool_calls")), usage=usage, finish=reason)
 

@@ -24,7 +24,12 @@ from pydantic import PrivateAttr
 
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.providers import Drawing, DrawnPicture, Opening
-from mom_council.models.providers.chat_completions import KEPT_FIELDS, merge_chunks, read_delta
+from mom_council.models.providers.chat_completions import (
+    KEPT_FIELDS,
+    merge_chunks,
+    read_delta,
+    token_counts,
+)
 from mom_council.models.wire import Delta, JsonStream, ResponseError, Wire, read_deltas
 from mom_council.seams.clients import (
     sdk_headers,
@@ -124,6 +129,8 @@ class _Whole(BaseChatOpenAI):
         default_chunk_class: type,
         base_generation_info: dict[str, Any] | None,
     ) -> ChatGenerationChunk | None:
+        if chunk.get("usage") and token_counts(chunk["usage"]) is None:
+            chunk = {**chunk, "usage": None}  # LangChain would fail, and the answer be lost
         made = super()._convert_chunk_to_generation_chunk(
             chunk, default_chunk_class, base_generation_info
         )

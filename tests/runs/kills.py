@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from langchain_core.messages import HumanMessage
@@ -36,12 +36,13 @@ from mom_council.councils.loader import load_council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.runs.ask import OpenCouncil, Run, open_runs
 from mom_council.runs.follow import is_open
+from mom_council.testing.log import Entry, Outcome
 from mom_council.tests.graph.desk import candidates, said, seat, voice, written
 from mom_council.tests.stage import Call, Reply, Stage
 
-HEARD = 0.5
-"""Seconds that an answer may take from the server's last byte to the client's disk, where more
-programs want the processor than there are cores."""
+STORED = 0.02
+"""Seconds of processor time within which a run has stored an answer whose last byte was sent. A
+process that was killed with less had no time to read it: it was waiting for the processor."""
 ANSWER = "The answer is 4."
 QUESTIONS = {
     "text": "What is 2 + 2?",
@@ -53,6 +54,7 @@ QUESTIONS = {
     "page": "What is the best pet?",
     "batch": "Row 0: why?",
 }
+NAMES = ("ada", "boris", "clara")
 _ROWS = 3
 _ROW = re.compile(r"Row (\d+):")
 _LONGEST = 60.0
@@ -75,7 +77,7 @@ def council_of(kind: str, stage: Stage) -> dict[str, Any]:
         council["characters"][0]["tools"] = ["pay"]
         return council
     stage.model("brush")
-    models = {name: voice(stage, name) for name in ("ada", "boris", "clara", "pen", "brush")}
+    models = {name: voice(stage, name, timeout=60) for name in (*NAMES, "pen", "brush")}
     return written(stage, models=models, painter={"model": "brush"})
 
 
@@ -242,6 +244,67 @@ def spoken_by(call: Call) -> tuple[Any, ...]:
     return call.path, call.model, bool(body.get("messages") and candidates(body)), turns, asked
 
 
+class Repeat(NamedTuple):
+    """A call that was made again although its answer had left the server before the kill."""
+
+    what: str
+    """What was asked."""
+    age: float
+    """Seconds from the answer's last byte to the kill; 0 where no kill explains it."""
+    processor: float
+    """Seconds of processor time, of all threads, that the killed process had in between."""
+
+    def __str__(self) -> str:
+        """Both times, for a report."""
+        return (
+            f"{self.what} again, killed {self.age:.3f} s and {self.processor:.3f} s of processor "
+            "time after its end"
+        )
+
+    @property
+    def had_no_time(self) -> bool:
+        """Whether the process can not have stored the answer."""
+        return self.age > 0 and self.processor <= STORED
+
+
+def processor_time(pid: int) -> float | None:
+    """Seconds of processor time that a process has had, all threads together; None: it is gone."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # the clock of a process, as Linux numbers it
+    except OSError:
+        return None
+
+
+@dataclass
+class Kill:
+    """When a run was killed, and what it had done by then."""
+
+    pid: int
+    at: float
+    late: float
+    """Seconds by which it came later than it was to come."""
+    processor: float
+
+
+class Ends:
+    """How much processor time the asking process had when each answer's last byte was sent."""
+
+    def __init__(self, stage: Stage) -> None:
+        """Listen to the server's log."""
+        self.pid = 0
+        self.at: dict[int, float] = {}
+        log = stage._log
+        end = log.end
+
+        def ends(entry: Entry, outcome: Outcome, status: int | None = None) -> None:
+            used = processor_time(self.pid) if self.pid else None
+            if used is not None and entry.ended is None:
+                self.at[entry.number] = used
+            end(entry, outcome, status)
+
+        log.end = ends  # type: ignore[method-assign]
+
+
 @dataclass
 class Kills:
     """What came of many questions that were killed on the way."""
@@ -250,8 +313,8 @@ class Kills:
     kills: int = 0
     calls: int = 0
     wrong: list[str] = field(default_factory=list)
-    repeated: list[float] = field(default_factory=list)
-    """Of each finished call that was made again: seconds from its end to when the kill was due."""
+    repeated: list[Repeat] = field(default_factory=list)
+    """Each finished call that was made again."""
     miscounted: list[tuple[int, int]] = field(default_factory=list)
     """Calls in the status and in the log, where the status tells too few, or too many."""
     paid_twice: int = 0
@@ -260,8 +323,8 @@ class Kills:
 
     @property
     def lost(self) -> int:
-        """Finished calls that were paid twice although there was time to write them down."""
-        return sum(1 for age in self.repeated if age > HEARD)
+        """Finished calls that were paid twice although there was time to store them."""
+        return sum(not one.had_no_time for one in self.repeated)
 
 
 class Forks:
@@ -299,25 +362,27 @@ def kill_question(
     for script in stage.scripts.values():
         script.latency = dice.uniform(0.01, 0.12)
     stage.clear()
-    result, act = folder / "result.json", _ACTS.get(kind, run_once)
-    killed_at: list[float] = []
-    late: list[float] = []
+    result, act, ends = folder / "result.json", _ACTS.get(kind, run_once), Ends(stage)
+    killed: list[Kill] = []
     while not result.exists():
         process = forks.start(act, council, place, QUESTIONS[kind], str(result))
-        if len(killed_at) < 3:
+        ends.pid = process.pid
+        if len(killed) < 3:
             before, delay = len(stage.calls), dice.uniform(0, 0.45)
             _wait_for_call(stage, before + 1, process)
             process.join(delay)
-            if process.is_alive():
+            used = processor_time(process.pid)
+            if process.is_alive() and used is not None:
                 process.kill()
-                killed_at.append(time.monotonic())
+                now = time.monotonic()
                 began = [call.started for call in stage.calls[before : before + 1]]
-                late.append(killed_at[-1] - began[0] - delay if began else 0.0)
+                late = now - began[0] - delay if began else 0.0
+                killed.append(Kill(process.pid, now, late, used))
             process.join()
         else:
             process.join(_LONGEST)
             assert process.exitcode == 0, f"a {kind} run did not come to its end"
-    _judge(stage, kind, result, dict(zip(killed_at, late, strict=True)), seen)
+    _judge(stage, kind, result, killed, ends, seen)
 
 
 def _wait_for_call(stage: Stage, calls: int, process: Any) -> None:
@@ -326,12 +391,15 @@ def _wait_for_call(stage: Stage, calls: int, process: Any) -> None:
         process.join(0.005)
 
 
-def _judge(stage: Stage, kind: str, result: Path, killed: dict[float, float], seen: Kills) -> None:
-    """Look what was paid; `killed` holds when each kill came, and how late that was."""
+def _judge(
+    stage: Stage, kind: str, result: Path, killed: list[Kill], ends: Ends, seen: Kills
+) -> None:
+    """Look what was paid."""
     told, calls = json.loads(result.read_text()), stage.calls
     seen.questions += 1
     seen.kills += len(killed)
     seen.calls += len(calls)
+    seen.latest = max([seen.latest, *(kill.late for kill in killed)])
     is_right = "Drawn from" in told["text"] if kind == "painter" else told["text"] == ANSWER
     if not is_right or told["messages"] != 2:
         seen.wrong.append(f"{kind}: {told}")
@@ -342,19 +410,19 @@ def _judge(stage: Stage, kind: str, result: Path, killed: dict[float, float], se
     paid = result.with_suffix(".paid")
     if paid.exists() and len(paid.read_text().split()) > 1:
         seen.paid_twice += 1
-    ages: dict[tuple[Any, ...], float] = {}
+    finished: dict[tuple[Any, ...], Repeat] = {}
     for call in calls:
-        age = ages.get(spoken_by(call))
-        if age is not None:
-            seen.repeated.append(age)
-            if age > HEARD:
-                seen.wrong.append(f"{kind}: {spoken_by(call)} again, {age:.3f} s after its end")
+        if repeat := finished.get(spoken_by(call)):
+            seen.repeated.append(repeat)
         if call.outcome == "done" and call.ended is not None:
             # Of the process that asked: what ends after its kill was heard by nobody.
-            end = next((at for at in killed if at >= call.started), None)
-            if end is None or call.ended <= end:
-                ages[spoken_by(call)] = 0.0 if end is None else end - call.ended - killed[end]
-                seen.latest = max(seen.latest, killed.get(end, 0.0) if end else 0.0)
+            what = f"{kind}: {spoken_by(call)}"
+            kill = next((one for one in killed if one.at >= call.started), None)
+            if kill is None:
+                finished[spoken_by(call)] = Repeat(what, 0.0, 0.0)
+            elif call.ended <= kill.at:
+                used = kill.processor - ends.at.get(call.number, 0.0)
+                finished[spoken_by(call)] = Repeat(what, kill.at - call.ended, used)
 
 
 def try_kills(count: int, seed: int, kinds: Sequence[str] = (*QUESTIONS,)) -> dict[str, Kills]:
@@ -420,19 +488,24 @@ def main() -> None:
     found = try_kills(given.kills, given.seed)
     faults = try_races(given.races, given.seed)
     text = in_a_table(found, given.races, faults)
-    print(text, *faults, *(wrong for one in found.values() for wrong in one.wrong), sep="\n")
+    again = [str(each) for one in found.values() for each in one.repeated if not each.had_no_time]
+    print(
+        text, *faults, *again, *(wrong for one in found.values() for wrong in one.wrong), sep="\n"
+    )
     if given.write:
         from mom_council.tests.reliability import write_section
 
         kills = sum(one.kills for one in found.values())
-        lost = sum(len(one.wrong) + one.paid_twice for one in found.values()) + len(faults)
+        lost = sum(len(one.wrong) + one.lost + one.paid_twice for one in found.values()) + len(
+            faults
+        )
         tried = f"{kills} kills, {given.races} races"
         write_section("kills", "Kills and two writers", f"{PROMISE}\n\n{text}", tried, lost)
 
 
 def in_a_table(found: dict[str, Kills], races: int, faults: list[str]) -> str:
     """The counts, for the page."""
-    heads = ("question", "kills", "questions", "calls", "finished calls paid twice",
+    heads = ("question", "kills", "questions", "calls", "paid twice with time to store it",
              "wrong answers", "tools called twice", "counted otherwise than the log")  # fmt: skip
     rows = [heads, ("---", *["---:"] * (len(heads) - 1))]
     rows += [
@@ -441,14 +514,18 @@ def in_a_table(found: dict[str, Kills], races: int, faults: list[str]) -> str:
         for kind, one in found.items()
     ]  # fmt: skip
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    ages = sorted(age for one in found.values() for age in one.repeated)
-    longest = f", at most {ages[-1] * 1000:.0f} ms before it" if ages else ""
+    repeats = [repeat for one in found.values() for repeat in one.repeated]
+    waited = [repeat for repeat in repeats if repeat.had_no_time]
+    longest = max((repeat.age for repeat in waited), default=0.0)
+    used = max((repeat.processor for repeat in waited), default=0.0)
     heard = (
-        f"{len(ages)} calls were made again whose answer had left the server just before the kill"
-        f"{longest}: it was on its way. More than {HEARD * 1000:.0f} ms count as paid twice. Load "
-        f"of the machine: {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores; kills came up to "
-        f"{max(one.latest for one in found.values()) * 1000:.0f} ms later than they were to come, "
-        "and that time is not counted."
+        f"{len(repeats) - len(waited)} calls were paid twice with time to store the answer; "
+        f"{len(waited)} without: from the answer's last byte to the kill, up to "
+        f"{longest * 1000:.0f} ms later, the process had at most {used * 1000:.0f} ms of "
+        f"processor time, for all of its threads. More than {STORED * 1000:.0f} ms count as time "
+        f"to store it. Load of the machine: {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores; "
+        f"kills came up to {max(one.latest for one in found.values()) * 1000:.0f} ms later than "
+        "they were to come."
     )
     raced = f"Races of two processes for one thread: {races}; gone wrong: {len(faults)}."
     return "\n".join([*lines, "", heard, "", raced])

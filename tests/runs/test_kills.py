@@ -15,8 +15,20 @@ RACES = int(os.environ.get("RACES", "6"))
 """How often the heavy tests do it: few enough for CI."""
 
 
+MOST = 0.1
+"""Seconds of processor time in which an answer is surely stored, whatever else the process does."""
+
+
 def faults_of(found: dict[str, Kills]) -> list[object]:
-    """Whatever must not happen; a busy machine may only delay what is heard."""
+    """Whatever must not happen; a process without the processor cannot store what has come."""
+    again = [each for one in found.values() for each in one.repeated]
+    return [
+        *(str(each) for each in again if each.age == 0 or each.processor > MOST),
+        *_others(found),
+    ]
+
+
+def _others(found: dict[str, Kills]) -> list[object]:
     return [
         fault
         for one in found.values()
