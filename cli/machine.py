@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from mom_council.cli import failure
 from mom_council.cli import failure as exits
+from mom_council.errors import ProviderNotInstalledError
 
 
 def doctor(
@@ -52,7 +54,10 @@ def doctor(
 
 def download(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Which weights; `list` names them.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="Which weights, or `engine` for what runs them; `list` names them."
+        ),
     ] = "qwen2.5-0.5b-instruct",
 ) -> None:
     """Fetch a small instruct model, once.
@@ -61,6 +66,9 @@ def download(
     """
     from mom_council.models.weights import WEIGHTS
 
+    if name == "engine":
+        get_engine()
+        return
     if name == "list":
         for known in WEIGHTS.values():
             print(f"{known.name:24} {known.megabytes:5} MB  {known.licence}  {known.about}")
@@ -76,8 +84,44 @@ def download(
         raise typer.Exit(exits.INTERRUPTED) from None
 
 
+def get_engine() -> None:
+    """Install llama.cpp where it is not installed, and say so."""
+    from mom_council.models.providers.embedded import (
+        ENGINE_MEGABYTES,
+        install_engine,
+        is_installed,
+    )
+
+    if is_installed():
+        failure.say("The engine llama.cpp is here.")
+        return
+    failure.say(f"Getting the engine llama.cpp, once: {ENGINE_MEGABYTES} MB ...")
+    try:
+        install_engine()
+    except ProviderNotInstalledError as error:
+        failure.tell(str(error))
+        raise typer.Exit(exits.FAILED) from None
+    failure.say("The engine llama.cpp is here.")
+
+
+def is_engine_ready() -> bool:
+    """Whether models of this machine can be asked; a person at a terminal is asked to get it."""
+    from mom_council.models.providers.embedded import ENGINE_MEGABYTES, is_installed
+
+    if is_installed():
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    question = f"Models on this machine need the engine llama.cpp ({ENGINE_MEGABYTES} MB). Get it"
+    if not typer.confirm(question, default=True, err=True):
+        return False
+    get_engine()
+    return True
+
+
 def fetch(name: str) -> None:
-    """Download weights with a bar that shows how far it is."""
+    """Download weights with a bar that shows how far it is, and the engine that runs them."""
+    get_engine()
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -23,7 +23,7 @@ from mom_council.cli.options import Show, no_thread, place, whole_path
 from mom_council.cli.people import TerminalPeople
 from mom_council.cli.screen import AnswerAlone, Ending, Screen
 from mom_council.cli.stopping import Stopping
-from mom_council.errors import CouncilError, MixtureError, QuorumError
+from mom_council.errors import CouncilError, MixtureError, ProviderNotInstalledError, QuorumError
 from mom_council.runs.words import one_line
 
 if TYPE_CHECKING:
@@ -191,6 +191,8 @@ class Session:
                 choice = await choose_council(
                     None, os.environ, say=failure.tell, consent=failure.may_cost
                 )
+        if choice.source in ("demo", "weights"):
+            self._refuse_without_engine()
         notice = None if self._show is Show.QUIET else unread_notice(choice)
         if notice:
             failure.say(notice)
@@ -215,6 +217,16 @@ class Session:
             self.thread = fork["configurable"]["thread_id"]
             if self._show not in (Show.QUIET, Show.JSON):
                 failure.say(f"what if: thread {self.thread}")
+
+    def _refuse_without_engine(self) -> None:
+        """See that models of this machine can be asked; on a terminal the engine is offered."""
+        from mom_council.cli.machine import is_engine_ready
+
+        if not is_engine_ready():
+            raise ProviderNotInstalledError(
+                "no models were found, and the tiny ones need the engine llama.cpp (34 MB)",
+                cure="get it with `mom download engine`, or install Ollama, or set a vendor's key",
+            )
 
     async def _go_on_with_newest(self, saver: BaseCheckpointSaver[Any]) -> None:
         from mom_council.runs.threads import list_threads

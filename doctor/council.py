@@ -98,7 +98,7 @@ def embedded(env: Mapping[str, str]) -> Iterator[Finding]:
     from mom_council.models.weights import SHIPPED, WEIGHTS, downloaded_weights, is_gguf
 
     if not is_installed():
-        yield warn("embedded", "llama.cpp is not installed", "pip install xllamacpp")
+        yield warn("embedded", "llama.cpp is not installed", "mom download engine")
         return
     shipped = [*downloaded_weights(SHIPPED)]
     try:

@@ -190,7 +190,7 @@ def _demo_line(available: AvailableModels) -> str:
     )
     lines = [what]
     if not is_installed():
-        lines.append("They need llama.cpp: `pip install xllamacpp`.")
+        lines.append("They need the engine llama.cpp: `mom download engine` (34 MB).")
     if available.ollama_url:
         lines.append("Ollama runs, but has no chat model that fits: `ollama pull llama3.2`.")
     elif available.lacking:

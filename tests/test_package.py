@@ -135,6 +135,34 @@ def test_the_wheel_installs_under_one_name_and_starts(wheel: Path, tmp_path: Pat
     assert (python.parent / "mom").exists()
 
 
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+def test_the_wheel_alone_gets_the_engine_where_it_is_used(wheel: Path, tmp_path: Path) -> None:
+    """Installed like any tool, in an empty home; it takes the network or a folder of wheels."""
+    home, env = tmp_path / "venv", {**os.environ, "HOME": str(tmp_path)}
+    env |= {"OLLAMA_HOST": "127.0.0.1:9", "PYTHONPATH": ""}
+    venv.create(home, with_pip=True, symlinks=True)
+    programs = home / ("Scripts" if os.name == "nt" else "bin")
+
+    def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(programs / program), *arguments]
+        return subprocess.run(
+            command, env=env, cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+
+    constraints = ["--constraint", str(ROOT / "constraints.txt")]
+    installed = run("python", "-m", "pip", "install", "--quiet", *constraints, str(wheel))
+    assert installed.returncode == 0, installed.stderr[-2000:]
+    refused = run("mom", "ask", "-q", "What is 17 + 25?")
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert "`mom download engine`" in refused.stderr
+    got = run("mom", "download", "engine")
+    assert got.returncode == 0, got.stderr[-2000:]
+    assert "34 MB" in got.stderr
+    answered = run("mom", "ask", "-q", "What is 17 + 25?")
+    assert answered.stdout == "42\n", answered.stderr[-2000:]
+
+
 def test_importing_the_package_loads_nothing_heavy() -> None:
     loaded = loaded_by("import mom_council; dir(mom_council)")
     assert not loaded & {*HEAVY, "pydantic", "yaml", "typer", "rich"}

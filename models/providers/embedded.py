@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -175,6 +176,44 @@ def is_installed() -> bool:
     return importlib.util.find_spec("xllamacpp") is not None
 
 
+ENGINE = "xllamacpp>=2026.9"
+ENGINE_MEGABYTES = 34
+"""Of its download; 102 MB on the disk."""
+
+
+def install_command() -> list[str] | None:
+    """The command that adds llama.cpp to the environment of this process; None: there is none."""
+    if importlib.util.find_spec("pip") is not None:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+        return [*pip, "install", "--only-binary", ":all:", ENGINE]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--python", sys.executable, "--no-build", ENGINE]
+    return None
+
+
+def install_engine() -> None:
+    """Add llama.cpp to the environment of this process; the installer checks its checksum.
+
+    Raises:
+        ProviderNotInstalledError: it could not be installed.
+    """
+    command = install_command()
+    package = ENGINE.partition(">")[0]
+    cure = (
+        f"`uv tool install --with {package} mom-council`, or `pipx inject mom-council {package}`, "
+        "or `pip install` it where mom-council is; or install Ollama instead"
+    )
+    if command is None:
+        raise ProviderNotInstalledError("llama.cpp needs pip or uv to be installed", cure=cure)
+    # What the installer says of itself goes where progress is shown; stdout is for answers.
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    importlib.invalidate_caches()
+    if done.returncode or not is_installed():
+        raise ProviderNotInstalledError(
+            f"llama.cpp could not be installed by {command[0]!r}", cure=cure
+        )
+
+
 def _load(spec: Model) -> _Load:
     weights = find_weights(spec.model)
     usual = SHIPPED_CONTEXT if weights.parent == SHIPPED else CONTEXT
@@ -197,7 +236,7 @@ def _start(load: _Load) -> _Engine:
     if not is_installed():
         raise ProviderNotInstalledError(
             f"{quote(load.name)} needs llama.cpp, and its package 'xllamacpp' is not installed",
-            cure="`pip install xllamacpp` (where it has no wheel, install Ollama instead)",
+            cure="`mom download engine` (where it has no wheel, install Ollama instead)",
         )
     key = secrets.token_urlsafe(32)
     program = _launch()

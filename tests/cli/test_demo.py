@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,18 @@ def test_who_wants_ollama_is_told_the_line(processes: Any) -> None:
     said = typed(processes, ["ask", "What is 17 + 25?"], ["4"])
     assert "The line: ollama pull gemma3:4b" in said
     assert "42" not in said
+
+
+def test_without_the_engine_the_line_that_gets_it_is_said(
+    mom: Mom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    for command in (("demo", "--quick"), ("ask", "What is 17 + 25?"), ("ask", "-q", "2 + 2")):
+        called = mom(*command)
+        assert called.code in (1, 4)
+        assert called.out == ""
+        assert "34 MB" in called.err
+        assert "mom download engine" in called.err
 
 
 def test_in_a_pipe_nobody_is_asked(processes: Any) -> None:

@@ -242,7 +242,7 @@ def test_broken_weights_are_told_in_the_words_of_llama_cpp_and_tried_again(tmp_p
 
 def test_without_llama_cpp_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(ProviderNotInstalledError, match="`pip install xllamacpp`"):
+    with pytest.raises(ProviderNotInstalledError, match="`mom download engine`"):
         open_embedded(voice(context=100))
 
 

@@ -418,7 +418,7 @@ async def test_where_there_is_no_llama_cpp_the_demo_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     assert not (await find_models(nowhere, weights_dir=tmp_path)).weights
     choice = await choose_council(None, nowhere)
-    assert "`pip install xllamacpp`" in str(choice.notice)
+    assert "`mom download engine`" in str(choice.notice)
 
 
 # Named --------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def _places(survey: Survey) -> None:
         st.markdown("**On this machine**")
         if not survey.engine:
             st.markdown(":gray[:material/close: llama\\.cpp is not installed]")
-            st.caption("`pip install xllamacpp`")
+            st.caption("`mom download engine`")
             return
         for place in ("downloaded", "shipped"):
             number = sum(voice.place == place for voice in survey.voices)
