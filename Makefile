@@ -131,9 +131,13 @@ clean:  ## remove the environment and everything that was built
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; make PYTHON=/path/to/python3.11")'
-	@echo "Setting up .venv (once, about a minute) ..."
+	@echo "Setting up .venv, once; a minute or two:"
+	@echo "  1 of 3: a Python environment"
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@$(PIP) install --quiet --upgrade pip
+	@echo "  2 of 3: LangGraph and what mom needs beside it, about 200 MB on the disk"
+	@$(PIP) install --quiet --constraint constraints.txt --editable .
+	@echo "  3 of 3: the engine that runs small models here, a download of 34 MB"
 	@$(PIP) install --quiet --constraint constraints.txt --editable '.[embedded]'
 	@touch $@
 
