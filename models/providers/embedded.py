@@ -206,7 +206,7 @@ def install_engine() -> None:
     if command is None:
         raise ProviderNotInstalledError("llama.cpp needs pip or uv to be installed", cure=cure)
     # What the installer says of itself goes where progress is shown; stdout is for answers.
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)  # noqa: S603
     importlib.invalidate_caches()
     if done.returncode or not is_installed():
         raise ProviderNotInstalledError(
