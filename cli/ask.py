@@ -256,7 +256,7 @@ Plan = Annotated[
     bool,
     typer.Option(
         "--plan",
-        help="Show the calls, tokens and dollars that the question may take at the most, by stage, "
+        help="Show the calls, tokens and dollars that the question may take at most, by stage, "
         "and ask nobody.",
     ),
 ]
@@ -310,7 +310,7 @@ def ask(
 
 
 def _show_plan(question: str, named: str | None, settings: Any, *, as_json: bool) -> None:
-    """Print what the question may take at the most; nobody is asked."""
+    """Print what the question may take at most; nobody is asked."""
     import asyncio
     import os
 

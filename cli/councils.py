@@ -51,7 +51,7 @@ def show(name: Named) -> None:
 def check(name: Named) -> None:
     """Check a council file, and whether this machine can seat it.
 
-    An error says where the file is wrong and what would be right. A note names a package or a key
+    An error says where the file is wrong and how to fix it. A note names a package or a key
     that is not here; nothing is asked over the network.
     """
     from mom_council.councils.loader import load_council

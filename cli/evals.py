@@ -304,7 +304,7 @@ def audit(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say whether a council of these members pays, and whom to drop.
+    """Is the council better than its best member, and which members do not help?
 
     The gain over the best member, how often all are wrong, how alike they err, how many voices
     that makes, and what each member adds.
@@ -330,7 +330,7 @@ def fact_retention(
     concurrency: Abreast = 4,
     json: Json = False,
 ) -> None:
-    """Measure what a council's synthesizer keeps of what its members know.
+    """Measure how many of the members' facts reach the final answer.
 
     The members' words are planted, so only the synthesizer is asked: how many facts survive that
     one member alone had, and how often a falsehood of the majority is repeated.

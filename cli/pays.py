@@ -68,9 +68,9 @@ def pays(
     """Say whether a council is worth its price on your own questions.
 
     It asks the council as it is written, each member on its own, and the best member several
-    times, and writes one page: the gain with its interval, price, time, whom to drop, and what
-    to ask for each kind of question. The budget is shown first. A run that was stopped goes on
-    with the same command: finished questions are kept beside the page.
+    times, and writes one page: the gain with its interval, price, time, which members do not
+    help, and what to ask for each kind of question. The budget is shown first. A run that was
+    stopped goes on with the same command: finished questions are kept beside the page.
     """
     import asyncio
 
@@ -186,8 +186,8 @@ def _require_consent(choice: Choice, budget: PaysBudget, most: SpendingLimits) -
 
 def _price(budget: PaysBudget, most: SpendingLimits) -> str:
     if most.usd is not None:
-        return f"${most.usd:g} at the most"
-    return f"${budget.most.usd:.4f} at the most" if budget.priced else "how much is not known"
+        return f"${most.usd:g} at most"
+    return f"${budget.most.usd:.4f} at most" if budget.priced else "how much is not known"
 
 
 def _say_budget(
@@ -200,7 +200,7 @@ def _say_budget(
 def budget_in_words(
     choice: Choice, budget: PaysBudget, cases: Sequence[Case], most: SpendingLimits
 ) -> list[str]:
-    """What a run may take at the most, and what it can tell."""
+    """What a run may take at most, and what it can tell."""
     from mom_council.evals.verdict import is_scored, tellable_gain
 
     scored = sum(map(is_scored, cases))
@@ -215,7 +215,7 @@ def budget_in_words(
         if not choice.costs_money:
             price = "free"
         lines.append(
-            f"  {name}: {calls:,} calls, at the most {amount.calls:,} calls with "
+            f"  {name}: {calls:,} calls, at most {amount.calls:,} calls with "
             f"{amount.tokens:,} tokens, {price}"
         )
     if most.are_set:

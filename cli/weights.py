@@ -143,8 +143,9 @@ def fit(
     if learned.whole and not everything:
         print("the recording has one fold, so all of it was learned from: do not score on it")
     for one in learned.fits:
-        who = ", ".join(one.models) if one.models else f"any {len(one.steps)} or fewer of them"
-        print(f"fitted on {one.basis}: {who}")
+        some = f"also any {len(one.steps)} or fewer of these models"
+        who = ", ".join(one.models) or some
+        print(f"learned from {one.basis}: {who}")
 
 
 @app.command()
@@ -272,7 +273,7 @@ def thumb(
     ] = None,
     db: Database = None,
 ) -> None:
-    """Judge the last answer of a thread; the ledger learns who had given it.
+    """Judge the last answer of a thread; it credits the models that gave it.
 
     `none` takes a thumb back. Nothing is learned from an answer that is no single one.
     """

@@ -47,7 +47,7 @@ class AnswerForm(Record):
         default=(), description="the caller's own tools, as OpenAI describes them"
     )
     must_call: bool = Field(default=False, description="a call is wanted, and no answer")
-    one_call: bool = Field(default=False, description="one call at a time at the most")
+    one_call: bool = Field(default=False, description="one call at a time at most")
     continues_from: int | None = Field(
         default=None,
         ge=1,

@@ -82,7 +82,7 @@ def _headline_unscored(verdict: PaysVerdict, dear: str) -> str:
     most = f"{100 * nearest.differs_at_most:.0f}"
     same = (
         f"{nearest.member} alone gave the council's answer on {nearest.same} of "
-        f"{nearest.questions} questions, so the council can gain {most} points over it at the most"
+        f"{nearest.questions} questions, so the council can gain {most} points over it at most"
     )
     if verdict.advice == "member":
         return f"Ask {nearest.member} alone: {same}, at {dear}."
@@ -137,12 +137,12 @@ def remarks(verdict: PaysVerdict) -> list[str]:
     if verdict.gain is None:
         lines += [
             f"{one.member} gave the council's answer on {one.same} of {one.questions} questions; "
-            f"it differs on {100 * one.differs_at_most:.0f} % of such questions at the most."
+            f"it differs on {100 * one.differs_at_most:.0f} % of such questions at most."
             for one in verdict.alike
         ]
     else:
         lines.append(
-            "The best member, the rule and whom to drop were chosen on other questions than those "
+            "The best member, the rule and which to drop were chosen on other questions than those "
             "they are scored on. Intervals are of 95 %."
         )
     if verdict.small_kinds:

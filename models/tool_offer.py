@@ -95,7 +95,7 @@ class ReplyRules(Record):
     """What a caller asks of the form of a reply, beside a schema."""
 
     must_call: bool = Field(default=False, description="a call is wanted, and no answer")
-    one_call: bool = Field(default=False, description="one call in a reply at the most")
+    one_call: bool = Field(default=False, description="one call in a reply at most")
     as_json: bool = Field(default=False, description="one JSON object, where it calls nothing")
 
     def as_arguments(self, spec: Model) -> dict[str, Any]:

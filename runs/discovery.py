@@ -65,7 +65,7 @@ async def find_models(
     patience: float = OLLAMA_TIMEOUT,
     say: Say = _say_nothing,
 ) -> AvailableModels:
-    """Look for everything at once; a tenth of a second as a rule, `patience` at the most.
+    """Look for everything at once; a tenth of a second as a rule, `patience` at most.
 
     Args:
         env: the environment, with keys and addresses.
@@ -123,7 +123,7 @@ async def _cards_on_ollama(
             asking.cancel()
             return None, ""
         if patience > OLLAMA_TIMEOUT:
-            say(f"Ollama at {url} answers slowly; it is waited for, {patience:g} s at the most.")
+            say(f"Ollama at {url} answers slowly; it is waited for, {patience:g} s at most.")
     listing = await asking
     try:
         if listing is None:

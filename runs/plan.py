@@ -1,4 +1,4 @@
-"""What a question may take at the most, stage by stage, before anybody is asked."""
+"""What a question may take at most, stage by stage, before anybody is asked."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def _turns(who: Character | Synthesizer) -> int:
 
 def plan_in_words(plan: QuestionPlan, council: str) -> Iterator[str]:
     """The lines of a plan, for people."""
-    yield f"{council}: what a question may take at the most; nobody was asked"
+    yield f"{council}: what a question may take at most; nobody was asked"
     yield f"{'':24}{'calls':>7}{'with every try':>16}{'tokens':>12}{'dollars':>11}"
     for one in plan.stages:
         yield _row(one.name, one.calls, one.most_calls, one.tokens, one.usd)

@@ -62,8 +62,8 @@ def test_shipped_and_planted_stand_for_data_of_our_own(stage: Stage, tmp_path: P
 
 def test_a_council_is_fitted_and_then_says_how_sure_it_is(council: Path, recording: Path):
     called = mom("weights", "fit", recording, "--council", council)
-    assert "fitted on 20 questions of 'sums': bee, cat, ant" in called.stdout
-    assert "fitted on 20 questions of 'sums': any 5 or fewer of them" in called.stdout
+    assert "learned from 20 questions of 'sums': bee, cat, ant" in called.stdout
+    assert ": also any 5 or fewer of these models" in called.stdout
     called = mom("eval", council, recording, "--fold", "eval")
     assert "Reported confidence" in called.stdout
 

@@ -120,7 +120,7 @@ def test_without_right_answers_agreement_bounds_what_can_be_gained() -> None:
     same = judge(panel([0.7, 0.5, 0.5], 40, council="0", gold=False))
     assert (same.advice, same.member) == ("member", "m0")
     assert same.cannot_tell is None
-    assert "the council can gain 9 points over it at the most" in headline(same)
+    assert "the council can gain 9 points over it at most" in headline(same)
     other = judge(panel([0.5, 0.5, 0.5], 40, gold=False))
     assert other.advice == "undecided"
     for verdict in (same, other):

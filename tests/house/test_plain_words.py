@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from mom_council.tests.cli.help_texts import help_of, lines
 from mom_council.tests.house.sources import product
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,23 @@ DIALECT = (
     r"\bis told apart\b",
     r"\bof the kind that\b",
     r"\bin so far\b",
+    r"\bnobody of \d",
+    r"\bat the most\b",
+    r"\b(fitted|learned) on \d",
+    r"\bor fewer of them\b",
+    r"error in place of an answer",
+    r"tells? its temperature",
+    r"it is read there",
+    r"keeps of what its members",
+    r"whom to drop",
+    r"keys and strangers",
+    r"\breads slowly\b",
+    r"counts no seconds",
+    r"thoughts are kept apart",
+    r"server for tests speaks",
+    r"which reaches the threshold",
+    r"confidence: unknown",
+    r"\bplease do note\b|\bhereby\b|\bherein\b|\bthus far\b",
     r"\bere\b|\bthereof\b|\bwhence\b",
     r"mixture-of-models\[",
 )
@@ -47,7 +65,10 @@ _CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 
 
 def said() -> Iterator[tuple[str, str]]:
-    """Every text that people read: pages, and the longer string constants of the doors."""
+    """Every text that people read: pages, help, and the longer string constants of the doors."""
+    for command in lines():
+        text = help_of(command).partition("Options:")
+        yield f"{command} --help", " ".join(f"{text[0]} {text[2]}".split())
     for page in [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
