@@ -11,6 +11,7 @@ from mom_council.councils.loader import council_from_yaml
 from mom_council.councils.schema import Model
 from mom_council.models.prices import read_prices
 from mom_council.vendors import VENDORS, Exclusion, Vendor
+from mom_council.vendors.compatible import COMPATIBLE
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "models.md").read_text("utf-8")
@@ -56,7 +57,20 @@ def exclusion_row(vendor: Vendor, exclusion: Exclusion) -> str:
     return f"| {vendor.title} | {exclusion.case} | {names} |"
 
 
+def compatible_row(vendor: Vendor) -> str:
+    """What the page's table says of a vendor with OpenAI's protocol."""
+    key = f"`{vendor.key_env}`" if vendor.key_env else "none"
+    rules = [(rule.case, ", ".join(f"`{one}`" for one in rule.params)) for rule in vendor.excludes]
+    refused = "; ".join(f"{names} ({case})" for case, names in rules) or "nothing known"
+    return f"| `{vendor.name}` | `{vendor.base_url}` | {key} | {refused} |"
+
+
 TABLES = {
+    "compatible": [
+        "| provider | address | key | refuses |",
+        "|---|---|---|---|",
+        *(compatible_row(one) for one in COMPATIBLE.values()),
+    ],
     "vendors": [
         "| provider | who answers | install | key | reasoning is stored separately |",
         "|---|---|---|---|---|",

@@ -14,6 +14,7 @@ from __future__ import annotations
 from mom_council.plugins import PluginTable
 from mom_council.vendors.anthropic import ANTHROPIC
 from mom_council.vendors.cohere import COHERE
+from mom_council.vendors.compatible import COMPATIBLE
 from mom_council.vendors.deepseek import DEEPSEEK
 from mom_council.vendors.google_genai import GOOGLE_GENAI
 from mom_council.vendors.local import (
@@ -41,6 +42,7 @@ _OWN = {
     "deepseek": DEEPSEEK,
     "cohere": COHERE,
     "google_genai": GOOGLE_GENAI,
+    **COMPATIBLE,
     "huggingface": HUGGINGFACE,
     "diffusers": DIFFUSERS,
     "replay": REPLAY,

@@ -92,7 +92,7 @@ async def test_a_provider_nobody_knows_is_refused_with_a_near_miss():
         ("deepseek", "pip install 'mom-council[deepseek]'"),
         ("cohere", "pip install 'mom-council[cohere]'"),
         ("huggingface", "pip install 'mom-council[huggingface]'"),
-        ("groq", "pip install langchain-groq"),
+        ("fireworks", "pip install langchain-fireworks"),
     ],
 )
 async def test_a_missing_package_is_named_with_its_cure(provider, cure, monkeypatch):
