@@ -50,10 +50,6 @@ def draw_threads() -> None:
         _draw_entry(entry, is_open=entry.id == open_one, is_running=entry.id in running)
     if len(found) > _SHOWN:
         st.caption(f"{len(found) - _SHOWN} older ones: search for them.")
-    if len(found) > 1 and not search.strip():
-        with st.popover("Delete all", icon=":material/delete_sweep:", type="tertiary"):
-            sure = st.checkbox("Delete all conversations", key="sure-all")
-            st.button("Delete all", disabled=not sure, on_click=_forget_all, key="delete-all")
 
 
 def _day_of(moment: float) -> str:
@@ -118,12 +114,6 @@ def _forget(thread: str) -> None:
         session.open_thread(None)
 
 
-def _forget_all() -> None:
-    state = session.page_state()
-    for entry in state.store.of(session.reader(), limit=100_000):
-        _forget(entry.id)
-
-
 Value = TypeVar("Value")
 
 
@@ -172,11 +162,8 @@ _DEPTHS = ("Quick", "Full", "Deep")
 
 def draw_depth(council: Council) -> None:
     """How deep the next question goes, beside its field: it moves the settings of the rounds."""
-    most = max(council.deliberation.rounds.max, 2)
-    rounds = session.setting(f"{council.name}/rounds", most)
-    deep = session.setting(f"{council.name}/deep", council.deliberation.rounds.max > 1)
     key = f"depth-{council.name}"
-    st.session_state[key] = "Quick" if not deep else "Full" if rounds <= most else "Deep"
+    st.session_state[key] = _depth(council)
     st.segmented_control(
         "Depth",
         _DEPTHS,
@@ -184,20 +171,32 @@ def draw_depth(council: Council) -> None:
         label_visibility="collapsed",
         required=True,
         on_change=_change_depth,
-        args=(council.name, most, key),
+        args=(council, key),
     )
 
 
-def _change_depth(name: str, most: int, key: str) -> None:
-    depth = st.session_state[key]
-    _keep_moved(f"{name}/deep", depth != "Quick")
-    _keep_moved(f"{name}/rounds", min(most + 2, _MOST_ROUNDS) if depth == "Deep" else most)
+def _full_rounds(council: Council) -> int:
+    return max(council.deliberation.rounds.max, 2)
 
 
-def _keep_moved(key: str, value: Any) -> None:
-    """Keep a setting that was changed elsewhere than in its own widget."""
-    session.keep_setting(key, value)
-    st.session_state[f"setting-{key}"] = value
+def _depth(council: Council) -> str:
+    most = _full_rounds(council)
+    rounds = session.setting(f"{council.name}/rounds", most)
+    if not session.setting(f"{council.name}/deep", council.deliberation.rounds.max > 1):
+        return "Quick"
+    return "Full" if rounds <= most else "Deep"
+
+
+def _change_depth(council: Council, key: str) -> None:
+    depth, most = st.session_state[key], _full_rounds(council)
+    if depth == _depth(council):
+        return
+    rounds = min(most + 2, _MOST_ROUNDS) if depth == "Deep" else most
+    for name, value in (("deep", depth != "Quick"), ("rounds", rounds)):
+        setting = f"{council.name}/{name}"
+        session.keep_setting(setting, value)
+        # Its own widget holds what it showed last: a new one begins with the new value.
+        session.keep_setting(f"{setting}/moved", session.setting(f"{setting}/moved", 0) + 1)
 
 
 def _vote(council: Council) -> dict[str, Any]:
@@ -291,7 +290,8 @@ def _changed(value: Value, own: Value) -> Value | None:
 def _setting(council: Council, name: str, own: Value, draw: Callable[[Any, str], Value]) -> Value:
     """A widget that remembers: of each council its own value."""
     key = f"{council.name}/{name}"
-    value = draw(session.setting(key, own), f"setting-{key}")
+    moved = session.setting(f"{key}/moved", 0)
+    value = draw(session.setting(key, own), f"setting-{key}" + (f"-{moved}" if moved else ""))
     session.keep_setting(key, value)
     return value
 

@@ -1,5 +1,8 @@
 """What eight streams cost the page: `python -m mom_council.tests.browser.load`.
 
+With `--runs N` instead what whole questions cost, one after another in one conversation, beside the
+same question to `mom ask`: CPU seconds of the server, and what goes to the browser.
+
 Eight characters stream a hundred tokens a second each from the stage, in a conversation with few
 and with many earlier turns. Told are the server's share of a core, how often a line changes in the
 browser, and how long a click takes; with them the machine's load, which is in all of them.
@@ -9,7 +12,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +35,10 @@ from mom_council.ui import session
 from mom_council.ui.history import copy_conversation
 
 NAMES = ("Ada", "Boris", "Clara", "Dmitri", "Elena", "Farid", "Gita", "Hugo")
-TEXT = " ".join(f"word{number}" for number in range(2000))
+QUESTION = "What is the best pet?"
+_RUN_WORDS = 300
+"""Words of an answer where whole questions are measured: three seconds at the stage's pace."""
+_SHOWN_RUNS = (1, 2, 5, 10, 20, 30, 40)
 THREAD = "0123456789abcdef"
 READER = "a" * session.LENGTH
 PARAGRAPH = "An earlier answer, of some **sixty words** in a list or two, as answers are:\n\n" + (
@@ -55,11 +65,12 @@ class Cost(NamedTuple):
     """Seconds from a click in the sidebar until its fold is open."""
 
 
-def council(stage: Stage) -> str:
+def council(stage: Stage, words: int = 2000) -> str:
     """The council of eight, as YAML; its script is written down too."""
+    text = " ".join(f"word{number}" for number in range(words))
     for name in NAMES:
         PERSONAS.setdefault(name, f"You are {name}.")
-        stage.model(name.lower(), reply=character(TEXT), tokens_per_second=100)
+        stage.model(name.lower(), reply=character(text), tokens_per_second=100)
     stage.model("pen", reply="What the council says.")
     return to_yaml(load_council(written(stage, NAMES)))
 
@@ -83,7 +94,7 @@ def keep_turns(home: Path, yaml: str, path: str, turns: int) -> None:
 
 def measure(server: Server, tab: Tab, turns: int, seconds: float) -> Cost:
     """Ask, and watch for so many seconds."""
-    tab.ask("What is the best pet?")
+    tab.ask(QUESTION)
     tab.page.get_by_text("word9", exact=False).first.wait_for()
     tab.page.wait_for_timeout(1500)
     tab.page.evaluate(_COUNT)
@@ -117,15 +128,77 @@ def measured(chromium: Any, turns: int, seconds: float) -> Cost:
             server.stop()
 
 
+def ask_cost(council_file: Path, home: Path) -> float:
+    """CPU seconds of one question to `mom ask`, the start of the program included."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-c", "from mom_council.cli import main; main()", "ask"]
+    subprocess.run(
+        [*command, QUESTION, "-c", str(council_file), "-q"],
+        env={**os.environ, "MOM_DATA_DIR": str(home)},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def measure_runs(chromium: Any, runs: int) -> None:
+    """Ask so many questions in one conversation, and print what each took."""
+    written_answers = itertools.count(1)
+    with tempfile.TemporaryDirectory() as folder, Stage() as stage:
+        file = Path(folder) / "council.yaml"
+        file.write_text(council(stage, words=_RUN_WORDS))
+        asked = min(ask_cost(file, Path(folder) / "ask") for _ in range(3))
+        print(f"`mom ask`, the best of three: {asked:.2f} CPU seconds\n")
+        print("| question | CPU seconds | of `mom ask` | sent to the browser |\n|---|---|---|---|")
+        stage.model("pen", reply=lambda body: f"Answer number {next(written_answers)}.")
+        server = Server(Path(folder) / "home", str(file)).start()
+        context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+        sent: list[int] = []
+
+        def count_frames(socket: Any) -> None:
+            socket.on("framereceived", lambda frame: sent.append(len(frame)))
+
+        try:
+            context.set_default_timeout(120_000)
+            tab = Tab(context)
+            tab.page.on("websocket", count_frames)
+            tab.open(server.url)
+            for number in range(1, runs + 1):
+                cpu, sent[:] = server.cpu_seconds, []
+                tab.ask(QUESTION)
+                tab.answer.get_by_text(f"Answer number {number}.").wait_for()
+                tab.answered()
+                tab.page.wait_for_timeout(500)
+                spent = server.cpu_seconds - cpu
+                if number in _SHOWN_RUNS or number == runs:
+                    print(
+                        f"| {number} | {spent:.2f} | {spent / asked:.2f} "
+                        f"| {sum(sent) / 1000:.0f} kB |",
+                        flush=True,
+                    )
+        finally:
+            context.close()
+            server.stop()
+
+
 def main() -> None:
     """Measure and print."""
     told = argparse.ArgumentParser(prog="load", description="What eight streams cost the page.")
     told.add_argument("--turns", type=int, nargs="+", default=[1, 30, 1, 30])
     told.add_argument("--seconds", type=float, default=8.0)
+    told.add_argument("--runs", type=int, default=0, help="whole questions instead")
     given = told.parse_args()
     from playwright.sync_api import sync_playwright
 
     print(f"{os.cpu_count()} cores, shared with stage and browser; load {os.getloadavg()[0]:.1f}\n")
+    if given.runs:
+        with sync_playwright() as started:
+            chromium = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            measure_runs(chromium, given.runs)
+            chromium.close()
+        print(f"\nLoad afterwards: {os.getloadavg()[0]:.1f}.")
+        return
     print("| earlier turns | server, of a core | redraws of a line | a click |\n|---|---|---|---|")
     with sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

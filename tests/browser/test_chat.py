@@ -91,6 +91,23 @@ def test_lines_fill_and_stop_hangs_up_and_resume_goes_on(
     assert "What the council says." in one.answer.inner_text()
 
 
+def test_a_tab_follows_when_another_one_resumes_its_stopped_question(
+    serve: Serve, tab: Open, stage: Stage, desk_file: Desk
+) -> None:
+    seat(stage, latency=60)
+    server = serve(desk_file())
+    one = tab(server.url)
+    one.ask("What is the best pet?")
+    stage.wait_for(3, 60, started=True)
+    one.page.get_by_role("button", name=re.compile("^Stop")).click()
+    one.page.get_by_role("button", name="Resume").wait_for()
+    seat(stage)
+    two = tab(one.page.url, beside=one)
+    two.page.get_by_role("button", name="Resume").click()
+    one.answered()
+    assert "What the council says." in one.answer.inner_text()
+
+
 def test_a_reloaded_tab_finds_the_running_question_and_a_slider_leaves_it_alone(
     serve: Serve, tab: Open, stage: Stage, desk_file: Desk
 ) -> None:

@@ -265,7 +265,8 @@ def test_the_depth_beside_the_field_moves_the_rounds_and_a_slider_moves_it(
     for name, rounds in (("Quick", 1), ("Deep", 5), ("Full", None)):
         page.segmented_control[0].set_value(name).run()
         assert page.session_state["settings"].max_rounds == rounds
-    page.slider(key="setting-desk/rounds").set_value(7).run()
+    [slider] = [one for one in page.slider if one.label == "Rounds at the most"]
+    slider.set_value(7).run()
     assert page.segmented_control[0].value == "Deep"
     assert not page.exception
 

@@ -52,6 +52,8 @@ from mom_council.vendors import vendor_of
 
 EVERY = 0.25
 """Seconds between two drawings of a running question."""
+_LOOK_AGAIN = 2.0
+"""Seconds between two looks at a stopped question, which another tab may resume."""
 
 
 def page() -> None:
@@ -192,7 +194,7 @@ def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
 
 def _talk(thread: str, council: Council, job: Job | None) -> Conversation:
     """The thread as it is kept; read again only when a job has changed it."""
-    stamp = (thread, job.began if job else 0.0, job.state if job else "")
+    stamp = (thread, *_stamp(job))
     held = st.session_state.get("conversation")
     if held is None or held[0] != stamp:
         state = session.page_state()
@@ -248,10 +250,22 @@ def _draw_last(
             draw_buttons(conversation, len(conversation.turns) - 1, thumbs.get(str(last.id)))
         if conversation.is_open:
             _draw_resume(conversation)
+            _follow_others(thread, _stamp(job))
     with panel:
         if view.rounds:
             asked = job.council if job is not None else council
             draw_panel(view, asked, live=False, heat_at=0.0, debug=debug, key=thread)
+
+
+def _stamp(job: Job | None) -> tuple[float, str]:
+    return (job.began, job.state) if job else (0.0, "")
+
+
+@st.fragment(run_every=_LOOK_AGAIN)
+def _follow_others(thread: str, stamp: tuple[float, str]) -> None:
+    """Draw the page anew when another tab goes on with this question."""
+    if _stamp(session.page_state().jobs.of(thread)) != stamp:
+        st.rerun()
 
 
 def _draw_resume(conversation: Conversation) -> None:
