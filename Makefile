@@ -59,10 +59,13 @@ test-clients: .clients/.installed  ## drive real clients (Claude Code, Codex, op
 	MOM_WRITE_CLIENTS=1 .venv/bin/python -m pytest -p no:cacheprovider tests/clients
 
 .clients/.installed: .venv/.developing
-	npm install --prefix .clients --no-fund --no-audit --loglevel=error @anthropic-ai/claude-code @openai/codex opencode-ai
+	npm install --prefix .clients --no-fund --no-audit --loglevel=error @anthropic-ai/claude-code @openai/codex opencode-ai \
+		ai @ai-sdk/openai-compatible zod
 	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .clients/python
 	.venv/bin/uv pip install --quiet --python .clients/python/bin/python \
-		litellm instructor 'pydantic-ai-slim[openai]' openai-agents llama-index-llms-openai-like
+		litellm instructor 'pydantic-ai-slim[openai]' openai-agents llama-index-llms-openai-like langchain-openai
+	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .clients/aider
+	.venv/bin/uv pip install --quiet --python .clients/aider/bin/python aider-chat
 	touch $@
 
 check: lint types contracts  ## lint, types and import contracts

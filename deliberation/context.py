@@ -58,12 +58,17 @@ class AnswerForm(Record):
     top_k: int | None = Field(default=None, ge=0)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    wishes: dict[str, Any] = Field(
+        default_factory=dict,
+        description="further fields of a client's request, which only some vendors' models take: "
+        "`reasoning_effort`, `verbosity`, `logit_bias`, `service_tier`",
+    )
 
     @property
     def params(self) -> dict[str, Any]:
         """What the synthesizer's model is asked with."""
         values = {name: getattr(self, name) for name in _MODEL_PARAMS}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None} | self.wishes
 
     @property
     def is_demanding(self) -> bool:

@@ -20,6 +20,7 @@ from mom_council.models.capabilities import probed_capabilities
 from mom_council.models.retry import Failure
 from mom_council.seams.clients import uses_responses_api
 from mom_council.vendors import Params, vendor_of
+from mom_council.vendors.profile import CALLER_WISHES
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -31,6 +32,7 @@ _MAY_GO = (
     *("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs"),
     *("top_logprobs", "logit_bias", "stop"),
     *("top_k", "min_p", "seed", "random_seed", "p", "k"),
+    *CALLER_WISHES,
 )
 """What is left out when a vendor says that it does not take it; a length limit, say, never is."""
 _ABOUT_ITS_VALUE = re.compile(
@@ -78,6 +80,14 @@ def adapt_params(spec: Model, params: Params, limits: LearnedLimits) -> dict[str
                 if name in taken and exclusion.when(taken):
                     del taken[name]
     return taken
+
+
+def with_met_wishes(spec: Model, params: Params) -> dict[str, Any]:
+    """The parameters of a question, without what its caller wishes and the vendor has not."""
+    met = vendor_of(spec.provider).caller_wishes
+    return {
+        name: value for name, value in params.items() if name not in CALLER_WISHES or name in met
+    }
 
 
 def accepts(spec: Model, params: Params, name: str, limits: LearnedLimits) -> bool:

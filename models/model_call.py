@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from mom_council.councils.schema import Price
 from mom_council.errors import MixtureError, ModelUnavailableError, OverBudgetError
-from mom_council.models.adaptation import accepts, remember_rejection
+from mom_council.models.adaptation import accepts, remember_rejection, with_met_wishes
 from mom_council.models.addresses import address_of
 from mom_council.models.clients import LoopResources
 from mom_council.models.context_window import prompt_cut_note, with_window_for
@@ -177,7 +177,7 @@ class Question:
 
     def params_for(self, model: ResolvedModel) -> dict[str, Any]:
         """What a model is asked with, in the council's words."""
-        return {**model.settings.params, **self.own_params}
+        return {**model.settings.params, **with_met_wishes(model.settings, self.own_params)}
 
 
 @dataclass(slots=True)
@@ -299,7 +299,8 @@ class ModelCall:
             MixtureError: the model cannot be opened.
         """
         question, meter, reservation = self._question, self._meter, None
-        params, own = question.params_for(self._model), question.params
+        params = question.params_for(self._model)
+        own = with_met_wishes(self._settings, question.params or {})
         if self._budget is not None:
             tools = [*question.tools]  # in words they stand in the form of the reply as well
             reservation = await self._budget.reserve(
@@ -309,7 +310,7 @@ class ModelCall:
         try:
             if self._budget is not None and reservation is not None:
                 limit = self._budget.length_limit(reservation, params)
-                params, own = {**params, **limit}, {**(own or {}), **limit}
+                params, own = {**params, **limit}, {**own, **limit}
             settings = await with_window_for(self._settings, self._messages, params, self._here)
             chat = await open_model(self._here, settings, own)
             if self._question.tools and (prepare := getattr(chat, "open_langchain", None)):

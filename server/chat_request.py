@@ -15,6 +15,7 @@ from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, ClientTool, Part, chosen
 from mom_council.server.errors import unsupported, wrong
 from mom_council.server.leniency import RequestBody
+from mom_council.vendors.profile import CALLER_WISHES
 
 MOST_CHOICES = 16
 FILE_ADDRESS = r"^data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+;base64,"
@@ -231,17 +232,13 @@ class ChatRequest(RequestBody):
         """Fields that are known, and change nothing here."""
         return frozenset(
             [
-                "logit_bias",
                 "prediction",
                 "prompt_cache_key",
                 "prompt_cache_retention",
                 "reasoning",
-                "reasoning_effort",
                 "safety_identifier",
-                "service_tier",
                 "store",
                 "user",
-                "verbosity",
             ]
         )
 
@@ -299,6 +296,9 @@ class ChatRequest(RequestBody):
             seed=None if self.seed is None else self.seed % 2**31,
             frequency_penalty=self.frequency_penalty,
             presence_penalty=self.presence_penalty,
+            wishes={
+                name: value for name in CALLER_WISHES if (value := getattr(self, name)) is not None
+            },
             as_json=wanted is not None and wanted.type == "json_object",
             json_schema=_titled(wanted.json_schema) if wanted and wanted.json_schema else None,
         )

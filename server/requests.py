@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from starlette.requests import Request
 
+from mom_council.councils.schema import Council
 from mom_council.deliberation.answer_check import json_fault, json_part, make_validator
 from mom_council.deliberation.context import AnswerForm
 from mom_council.runs.ask import People
@@ -21,6 +22,7 @@ from mom_council.server.repeats import RepeatableRequest, repeatable
 from mom_council.server.request_log import current_request
 from mom_council.server.state import ADMIN_VARIABLE, EVERYONE, Keys, ServerState, is_loopback
 from mom_council.server.streams import event
+from mom_council.vendors import vendor_of
 
 
 def checked(outcome: WholeAnswer, form: AnswerForm) -> str:
@@ -228,6 +230,7 @@ async def read_question(
         served = await server.catalogue.find(model, saver)
         owner = visitor.owner
         _note(served.model, None)
+        _tell_unmet(server, request, served.council, form)
         return ServedQuestion(served, messages, form, seed, None, people, owner, repeat, aloud)
     if not server.settings.threads:
         raise unsupported(
@@ -240,7 +243,20 @@ async def read_question(
     repeat = await _repeat(server, visitor, request, stored)
     new, owner = _new_ones(messages), visitor.owner
     _note(served.model, thread)
+    _tell_unmet(server, request, served.council, form)
     return ServedQuestion(served, new, form, seed, stored, people, owner, repeat, aloud)
+
+
+def _tell_unmet(
+    server: ServerState, request: Request | None, council: Council, form: AnswerForm
+) -> None:
+    """Add to the fields that are not used what the synthesizer's vendor has nothing for."""
+    met = vendor_of(council.models[council.synthesizer.model].provider).caller_wishes
+    unmet = [name for name in form.wishes if name not in met]
+    if request is not None and unmet:
+        known = getattr(request.state, "ignored", "")
+        request.state.ignored = ", ".join([*filter(None, [known]), *unmet])
+        server.log_ignored(unmet)
 
 
 def _note(council: str, thread: str | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mom_council.vendors.profile import Exclusion, Params, Vendor
+from mom_council.vendors.profile import CALLER_WISHES, Exclusion, Params, Vendor
 
 _REASONING_REFUSES = (
     *("temperature", "top_p", "presence_penalty", "frequency_penalty"),
@@ -40,6 +40,7 @@ OPENAI = Vendor(
     schema="body",
     json_object="body",
     parallel_tool_calls=True,
+    caller_wishes=CALLER_WISHES,
     vision=r"gpt-(4o|4\.1|4\.5|5)|o1(?!-mini|-preview)|o3(?!-mini)|o4|chatgpt-4o",
     files={
         "pdf": r"gpt-(4o(?!.*audio)|4\.1|4\.5|5)|o1(?!-mini|-preview)|o3(?!-mini)|o4|chatgpt-4o",

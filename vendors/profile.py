@@ -20,6 +20,10 @@ ANSWER_BOUNDS = (
 """What parameters are called that limit an answer's length."""
 
 
+CALLER_WISHES = ("reasoning_effort", "verbosity", "logit_bias", "service_tier")
+"""Fields of a client's request that are handed on where the vendor's models take them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exclusion:
     """Parameters that are left out of a request, and when."""
@@ -108,6 +112,8 @@ class Vendor:
     """What it calls a parameter, where that is not the usual name."""
     excludes: tuple[Exclusion, ...] = ()
     """What it refuses, in the order in which it is left out. Docs: `docs/models.md`."""
+    caller_wishes: tuple[str, ...] = ()
+    """Which of `CALLER_WISHES` its models take."""
     imported_params: Mapping[str, str] = field(
         default_factory=lambda: {
             "max_length": "max_tokens",

@@ -229,6 +229,26 @@ agent = Agent("a", model=model, tools=[bash])
 say("tools", "council" in Runner.run_sync(agent, "Which?", max_turns=20).final_output)
 say("long loop", len(calls) == ROUNDS)
 """,
+    "langchain-openai": """
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel
+class Pet(BaseModel):
+    kind: str
+model = ChatOpenAI(model="desk", base_url=URL + "/v1", api_key=KEY, max_retries=0)
+say("chat", "council" in model.invoke("Which?").text)
+say("stream", "council" in "".join(part.text for part in model.stream("Which?")))
+pet = model.with_structured_output(Pet, method="json_schema").invoke("Which?")
+say("structured", pet.kind == "cat")
+tool = {"type": "function", "function": {"name": "bash", "parameters": {
+    "type": "object", "properties": {"command": {"type": "string"}}}}}
+messages = [("user", "Which?")]
+for number in range(ROUNDS):
+    answer = model.bind_tools([tool]).invoke(messages)
+    call = answer.tool_calls[0]
+    messages += [answer, {"role": "tool", "content": "done", "tool_call_id": call["id"]}]
+say("tools", call["name"] == "bash")
+say("long loop", "council" in model.bind_tools([tool]).invoke(messages).text)
+""",
     "llama-index-llms-openai-like": """
 from llama_index.llms.openai_like import OpenAILike
 model = OpenAILike(model="desk", api_base=URL + "/v1", api_key=KEY, is_chat_model=True)
@@ -256,3 +276,72 @@ def test_a_library_works_with_a_council(
     done = {line.removeprefix("did ") for line in said if line.startswith("did ")}
     [version] = [line.removeprefix("version ") for line in said if line.startswith("version ")]
     tried[name] = (version, done)
+
+
+AI_SDK = """
+import { readFileSync } from "node:fs";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateObject, generateText, stepCountIs, streamText, tool } from "ai";
+import { z } from "zod";
+const say = (what, isSo) => {
+  if (!isSo) throw new Error(what);
+  console.log("did", what);
+};
+const mom = createOpenAICompatible({
+  name: "mom", baseURL: URL_ + "/v1", apiKey: KEY, supportsStructuredOutputs: true,
+});
+const ask = { model: mom("desk"), prompt: "Which?", maxRetries: 0 };
+say("chat", (await generateText(ask)).text.includes("council"));
+let parts = "";
+for await (const part of streamText(ask).textStream) parts += part;
+say("stream", parts.includes("council"));
+const pet = await generateObject({ ...ask, schema: z.object({ kind: z.string() }) });
+say("structured", pet.object.kind === "cat");
+let calls = 0;
+const bash = tool({
+  description: "Runs a command.",
+  inputSchema: z.object({ command: z.string() }),
+  execute: async () => { calls += 1; return "done"; },
+});
+const end = await generateText({ ...ask, tools: { bash }, stopWhen: stepCountIs(ROUNDS + 2) });
+say("tools", calls > 0);
+say("long loop", calls === ROUNDS && end.text.includes("council"));
+const about = JSON.parse(readFileSync("node_modules/ai/package.json", "utf8"));
+console.log("version", about.version);
+"""
+
+
+def test_the_ai_sdk_works_with_a_council(
+    stage: Stage, council: Served, tmp_path: Path, tried: Tried
+) -> None:
+    def pen(body: dict[str, Any]) -> Reply | str:
+        return '{"kind": "cat"}' if "response_format" in body else agent_pen(body)
+
+    stage.model("pen", reply=pen)
+    (tmp_path / "node_modules").symlink_to(INSTALLED / "node_modules")
+    head = f"const URL_ = {council.url!r}, KEY = {KEY!r}, ROUNDS = {ROUNDS};\n"
+    (tmp_path / "ask.mjs").write_text(head + AI_SDK, "utf-8")
+    said = run(["node", "ask.mjs"], tmp_path).splitlines()
+    done = {line.removeprefix("did ") for line in said if line.startswith("did ")}
+    [version] = [line.removeprefix("version ") for line in said if line.startswith("version ")]
+    tried["Vercel AI SDK"] = (version, done)
+
+
+def test_aider_edits_a_file_with_a_council(
+    stage: Stage, council: Served, tmp_path: Path, tried: Tried
+) -> None:
+    stage.model("pen", reply="made.txt\n```\nline 0\n```\n")
+    aider = str(INSTALLED / "aider" / "bin" / "aider")
+    quiet = ("--no-git", "--no-check-update", "--no-analytics", "--no-show-model-warnings")
+    command = [aider, "--model", "openai/desk", "--edit-format", "whole", *quiet, "--yes-always"]
+    said = run(
+        [*command, "--message", "Write the line.", "made.txt"],
+        tmp_path,
+        OPENAI_API_BASE=f"{council.url}/v1",
+        OPENAI_API_KEY=KEY,
+    )
+    assert "made.txt" in said
+    assert (tmp_path / "made.txt").read_text() == "line 0\n"
+    assert len(stage.calls_to("pen")) == 1
+    version = run([aider, "--version"], tmp_path).split()[-1]
+    tried["aider"] = (version, {"chat", "stream"})

@@ -49,6 +49,13 @@ FIELDS: dict[str, dict[str, Any]] = {
     "frequency_penalty": {"frequency_penalty": 0.5},
     "presence_penalty": {"presence_penalty": 0.5},
 }
+WISHES: dict[str, dict[str, Any]] = {
+    "reasoning_effort": {"reasoning_effort": "low"},
+    "verbosity": {"verbosity": "low"},
+    "logit_bias": {"logit_bias": {"50256": -100}},
+    "service_tier": {"service_tier": "flex"},
+}
+"""What only some vendors have: where they have not, the header says so."""
 
 COPIED = {
     "tool_choice": {"tool_choice": "required"},
@@ -152,6 +159,38 @@ def test_each_field_reaches_the_synthesizers_model(stage: Stage, serve: Serve, v
         usual = {"tools", "tool_choice"} if "tools" in asked else set()
         more = {field for field in sent if sent[field] not in (None, [])} - plain - usual
         assert more <= {*wanted}, f"{vendor} is sent nothing else for {name}"
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@pytest.mark.parametrize("name", WISHES)
+def test_a_further_field_reaches_the_model_or_is_told(
+    stage: Stage, serve: Serve, vendor: str, name: str
+) -> None:
+    seat(stage)
+    answer = serve(council(stage, vendor)).post({**BODY, **WISHES[name]})
+    assert answer.status_code == 200, answer.text
+    sent = json.dumps(fields_of(stage.calls_to("pen")[0].body))
+    words = {"reasoning_effort": "effort"}.get(name, name)
+    if vendor == "openai" or (vendor == "responses" and name != "logit_bias"):
+        assert words in sent
+        assert "x-mom-ignored" not in answer.headers
+    elif vendor != "responses":
+        assert words not in sent
+        assert answer.headers["x-mom-ignored"] == name
+
+
+def test_a_further_field_that_the_server_refuses_costs_no_answer(
+    stage: Stage, serve: Serve
+) -> None:
+    seat(stage)
+    says = {"error": {"message": "Unsupported parameter.", "param": "reasoning_effort"}}
+    stage.model("pen", reply="Blue.", faults=[Fault.status(400, body=json.dumps(says))])
+    served = serve(council(stage, "openai"))
+    for _ in range(2):
+        answer = served.post({**BODY, "reasoning_effort": "low"})
+        assert answer.status_code == 200, answer.text
+    sent = ["reasoning_effort" in call.body for call in stage.calls_to("pen")]
+    assert sorted(sent) == [False, False, True], "refused once, and not sent again"
 
 
 def _sent_by(served: Any, stage: Stage, asked: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], set[str]]] = {
         {**BODY, "stream_options": {"include_usage": True, "chunks": 1}},
         {"stream_options.chunks"},
     ),
-    "unused": ({**BODY, "user": "u", "verbosity": "low"}, {"user", "verbosity"}),
+    "unused": ({**BODY, "user": "u", "verbosity": "low"}, {"user"}),
     "last answer": ({**BODY, "messages": [*ASKED, ANSWER]}, {"messages[1]"}),
     "last answers": (
         {**BODY, "messages": [*ASKED, ANSWER, ANSWER]},
