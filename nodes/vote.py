@@ -140,7 +140,9 @@ async def _cast(
         weight=who.weight,
         order=[candidate.character for candidate in shown],
     )
-    return _Vote(ballot, segment, _fault(reply) if ballot.abstained else None)
+    return _Vote(
+        ballot, segment, _fault(reply) if ballot.abstained and not model.is_person else None
+    )
 
 
 def _fault(reply: Reply) -> tuple[AbsenceReason, str] | None:
