@@ -193,8 +193,10 @@ class ChatRequest(RequestBody):
 
     # What the council's file decides, or what means nothing here.
     logit_bias: dict[str, float] | None = None
+    moderation: Any = None
     prediction: dict[str, Any] | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
     reasoning_effort: str | None = None
     reasoning: dict[str, Any] | None = None
@@ -232,8 +234,10 @@ class ChatRequest(RequestBody):
         """Fields that are known, and change nothing here."""
         return frozenset(
             [
+                "moderation",
                 "prediction",
                 "prompt_cache_key",
+                "prompt_cache_options",
                 "prompt_cache_retention",
                 "reasoning",
                 "safety_identifier",

@@ -30,6 +30,8 @@ _OUR_OWN = frozenset(
 )
 """Fields of our answers which clients send back with them; nobody is told that they are unused."""
 
+_THOUGHTS = frozenset({"reasoning", "thinking", "redacted_thinking"})
+
 
 class RequestBody(BaseModel):
     """The body of a request."""
@@ -63,6 +65,19 @@ class RequestBody(BaseModel):
     def tool_names(self) -> Mapping[str, str]:
         """The client's names of tools whose names models do not take, by the names they get."""
         return self._tool_names
+
+
+class UnusedPart(BaseModel):
+    """A part of a conversation that nobody here reads; its kind is told, unless it is a thought."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, hide_input_in_errors=True)
+
+    type: str
+
+    @classmethod
+    def known_kinds(cls) -> frozenset[str]:
+        """The kinds that the vendor is known to have."""
+        return frozenset()
 
 
 R = TypeVar("R", bound=RequestBody)
@@ -292,7 +307,11 @@ def _rename_tools(raw: dict[str, Any]) -> dict[str, str]:
 def _unknown_parts(raw: Any, value: Any, path: str) -> list[str]:
     """The fields of messages and their parts that nobody reads; places in lists are left out."""
     found: list[str] = []
-    if isinstance(value, BaseModel) and isinstance(raw, dict):
+    if isinstance(value, UnusedPart):
+        if value.type not in _THOUGHTS:
+            unknown = "" if value.type in value.known_kinds() else "unknown "
+            found.append(f"{path} ({unknown}{field_path([value.type]) or 'kind'})")
+    elif isinstance(value, BaseModel) and isinstance(raw, dict):
         names = {
             field.alias or name: getattr(value, name)
             for name, field in type(value).model_fields.items()

@@ -43,6 +43,7 @@ async def messages(request: Request, visitor: Visitor) -> Response:
     server = state_of(request)
     body = await read_body(request, MessagesRequest, server)
     refuse_without_length(body, strict=server.settings.strict)
+    body.refuse_what_cannot_be_done()
     question = await read_question(
         server,
         visitor,

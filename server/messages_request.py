@@ -22,8 +22,8 @@ from mom_council.server.chat_request import (
     ToolResultMessage,
     UserMessage,
 )
-from mom_council.server.errors import wrong
-from mom_council.server.leniency import RequestBody
+from mom_council.server.errors import unsupported, wrong
+from mom_council.server.leniency import RequestBody, UnusedPart
 
 BILLING = "x-anthropic-billing-header:"
 """Begins a block that Claude Code lays into its instructions; it is another one each time."""
@@ -86,18 +86,56 @@ class ToolUseBlock(Part):
     input: dict[str, Any]
 
 
-class OtherBlock(Part):
+class SearchResultBlock(Part):
+    """Something that the client has looked up, to be read and cited."""
+
+    type: Literal["search_result"]
+    source: str
+    title: str
+    content: list[Text]
+
+
+class CompactionBlock(Part):
+    """What is left of the conversation that it stands for."""
+
+    type: Literal["compaction"]
+    content: str | None = None
+
+
+UNUSED_BLOCKS = frozenset(
+    {
+        *("thinking", "redacted_thinking", "fallback"),
+        *("server_tool_use", "mcp_tool_use", "mcp_tool_result", "mcp_tool_listing"),
+        *("web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result"),
+        *("bash_code_execution_tool_result", "text_editor_code_execution_tool_result"),
+        *("tool_search_tool_result", "advisor_tool_result", "container_upload"),
+        *("tool_addition", "tool_removal", "tool_reference"),
+    }
+)
+"""Blocks which nobody here reads."""
+
+
+class OtherBlock(UnusedPart):
     """What a council has no use for: thoughts, and what the vendor's own tools gave."""
 
-    type: str
+    @classmethod
+    def known_kinds(cls) -> frozenset[str]:
+        """The kinds that Anthropic has."""
+        return UNUSED_BLOCKS
 
 
 def _kind_of(block: Any) -> str:
     kind = block.get("type") if isinstance(block, dict) else getattr(block, "type", None)
-    return kind if kind in _KINDS else "other"
+    return kind if kind in READ_BLOCKS else "other"
 
 
-_KINDS = frozenset({"text", "image", "document", "tool_use", "tool_result"})
+READ_BLOCKS = frozenset(
+    {
+        *("text", "image", "document", "search_result", "compaction"),
+        *("tool_use", "tool_result"),
+    }
+)
+"""Blocks whose words reach the council."""
 
 
 class ToolResultBlock(Part):
@@ -113,6 +151,8 @@ ShownBlock = Annotated[
     Annotated[Text, Tag("text")]
     | Annotated[ImageBlock, Tag("image")]
     | Annotated[DocumentBlock, Tag("document")]
+    | Annotated[SearchResultBlock, Tag("search_result")]
+    | Annotated[CompactionBlock, Tag("compaction")]
     | Annotated[OtherBlock, Tag("other")],
     Discriminator(_kind_of),
 ]
@@ -121,6 +161,8 @@ Block = Annotated[
     Annotated[Text, Tag("text")]
     | Annotated[ImageBlock, Tag("image")]
     | Annotated[DocumentBlock, Tag("document")]
+    | Annotated[SearchResultBlock, Tag("search_result")]
+    | Annotated[CompactionBlock, Tag("compaction")]
     | Annotated[ToolUseBlock, Tag("tool_use")]
     | Annotated[ToolResultBlock, Tag("tool_result")]
     | Annotated[OtherBlock, Tag("other")],
@@ -209,7 +251,10 @@ class CountRequest(RequestBody):
     def essential_fields(cls) -> frozenset[str]:
         """Fields without whose value there is no answer, or another one than was asked for."""
         return frozenset(
-            ["model", "messages", "system", "stream", "tools", "tool_choice", "output_format"]
+            [
+                *("model", "messages", "system", "stream", "tools", "tool_choice"),
+                *("output_format", "compaction", "thread"),
+            ]
         )
 
     @classmethod
@@ -245,8 +290,21 @@ class MessagesRequest(CountRequest):
     top_k: int | None = Field(default=None, ge=0)
     metadata: dict[str, Any] | None = None
 
+    # What would change the answer and is not to be had here.
+    compaction: dict[str, Any] | None = None
+    thread: dict[str, Any] | None = None
+
     # What means nothing here.
     service_tier: str | None = None
+    billing_policy: Any = None
+    cache_control: Any = None
+    diagnostics: Any = None
+    fallback_credit_token: Any = None
+    fallbacks: Any = None
+    inference_geo: Any = None
+    speed: Any = None
+    user_profile_id: Any = None
+    workspace_id: Any = None
     container: Any = None
     context_management: dict[str, Any] | None = None
     mcp_servers: list[Any] | None = None
@@ -254,7 +312,34 @@ class MessagesRequest(CountRequest):
     @classmethod
     def unused_fields(cls) -> frozenset[str]:
         """Fields that are known, and change nothing here."""
-        return frozenset(["service_tier", "container", "context_management", "mcp_servers"])
+        return frozenset(
+            [
+                "service_tier",
+                "billing_policy",
+                "cache_control",
+                "container",
+                "context_management",
+                "diagnostics",
+                "fallback_credit_token",
+                "fallbacks",
+                "inference_geo",
+                "mcp_servers",
+                "speed",
+                "user_profile_id",
+                "workspace_id",
+            ]
+        )
+
+    def refuse_what_cannot_be_done(self) -> None:
+        """Say which of the things that are asked for there are not.
+
+        Raises:
+            Refusal: the first of them.
+        """
+        if self.compaction is not None:
+            raise unsupported("compaction", "A council writes no summary of a conversation.")
+        if self.thread is not None and self.thread.get("type") != "create":
+            raise unsupported("thread", "No conversation is held here; send all its messages.")
 
     @property
     def thinks_aloud(self) -> bool:
@@ -342,6 +427,11 @@ def _visible_parts(blocks: Iterable[Any]) -> Iterator[Text | Picture | File]:
             yield Picture(type="image_url", image_url=Address(url=_address(block)))
         elif isinstance(block, DocumentBlock):
             yield _document(block)
+        elif isinstance(block, CompactionBlock):
+            yield Text(type="text", text=block.content or "")
+        elif isinstance(block, SearchResultBlock):
+            words = "\n".join(part.text for part in block.content)
+            yield Text(type="text", text=f"{block.title} ({block.source}):\n{words}")
 
 
 def _document(block: DocumentBlock) -> Text | File:

@@ -25,7 +25,7 @@ from mom_council.server.chat_request import (
     UserMessage,
 )
 from mom_council.server.errors import unsupported, wrong
-from mom_council.server.leniency import RequestBody
+from mom_council.server.leniency import RequestBody, UnusedPart
 
 
 class InputText(Part):
@@ -92,16 +92,51 @@ class ReasoningItem(Part):
     type: Literal["reasoning"]
 
 
+UNUSED_ITEMS = frozenset(
+    {
+        *("file_search_call", "web_search_call", "image_generation_call", "code_interpreter_call"),
+        *("computer_call", "computer_call_output", "local_shell_call", "local_shell_call_output"),
+        *("shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output"),
+        *("mcp_list_tools", "mcp_approval_request", "mcp_approval_response", "mcp_call"),
+        *("custom_tool_call", "custom_tool_call_output", "program", "program_output"),
+        *("tool_search_call", "tool_search_output", "additional_tools"),
+        *("configuration_update", "compaction_trigger"),
+    }
+)
+"""Items about tools that are no functions, which nobody here calls: they are left out, and told."""
+STORED_ITEMS = frozenset({"item_reference", "compaction"})
+"""Items whose words only the vendor has: without them the question would be another one."""
+
+
+class UnusedItem(UnusedPart):
+    """What a tool did that is not to be had here."""
+
+    @classmethod
+    def known_kinds(cls) -> frozenset[str]:
+        """The kinds that OpenAI has."""
+        return UNUSED_ITEMS
+
+
+class StoredItem(Part):
+    """Words that only the vendor has."""
+
+    type: str
+
+
 def _kind(item: Any) -> str:
     kind = item.get("type", "message") if isinstance(item, dict) else getattr(item, "type", None)
-    return str(kind)
+    if kind in UNUSED_ITEMS:
+        return "unused"
+    return "stored" if kind in STORED_ITEMS else str(kind)
 
 
 Item = Annotated[
     Annotated[MessageItem, Tag("message")]
     | Annotated[FunctionCallItem, Tag("function_call")]
     | Annotated[CallOutput, Tag("function_call_output")]
-    | Annotated[ReasoningItem, Tag("reasoning")],
+    | Annotated[ReasoningItem, Tag("reasoning")]
+    | Annotated[UnusedItem, Tag("unused")]
+    | Annotated[StoredItem, Tag("stored")],
     Discriminator(_kind),
 ]
 
@@ -153,10 +188,15 @@ class ResponsesRequest(RequestBody):
     top_logprobs: int | None = None
 
     # What the council's file decides, or what means nothing here.
+    access_programs: Any = None
+    context_management: Any = None
+    image: Any = None
     include: list[str] | None = None
     max_tool_calls: int | None = None
+    moderation: Any = None
     parallel_tool_calls: bool | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
     reasoning: dict[str, Any] | None = None
     safety_identifier: str | None = None
@@ -191,9 +231,14 @@ class ResponsesRequest(RequestBody):
         """Fields that are known, and change nothing here."""
         return frozenset(
             [
+                "access_programs",
+                "context_management",
+                "image",
                 "include",
                 "max_tool_calls",
+                "moderation",
                 "prompt_cache_key",
+                "prompt_cache_options",
                 "prompt_cache_retention",
                 "reasoning",
                 "safety_identifier",
@@ -219,6 +264,13 @@ class ResponsesRequest(RequestBody):
         for name in ("background", "prompt", "top_logprobs"):
             if getattr(self, name):
                 raise unsupported(name, f"There is no '{name}' here; leave it out.")
+        for place, item in enumerate(() if isinstance(self.input, str) else self.input):
+            if isinstance(item, StoredItem):
+                raise unsupported(
+                    f"input[{place}]",
+                    f"Only its vendor can read an item of the type '{item.type}'; send the "
+                    "messages that it stands for.",
+                )
         wanted = self.text and self.text.format
         if wanted and wanted.type == "json_schema" and wanted.schema_ is None:
             raise wrong(
