@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.metadata
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -45,10 +44,6 @@ def make_app(server: ServerState, *, mounted: bool = False) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if mounted:
             await server.open()
-        else:
-            # What has been imported stays: no collection needs to walk through it again.
-            gc.collect()
-            gc.freeze()
         try:
             yield
         finally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import math
 import os
@@ -155,6 +156,9 @@ async def serve(
     with _closing_first(uvicorn_server):
         try:
             await warm_up(server)
+            # What has been imported stays: no collection needs to walk through it again.
+            gc.collect()
+            gc.freeze()
             ready()
             with reloading(server, reopen, place):
                 await uvicorn_server.serve([sock])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -74,7 +73,6 @@ def serve() -> Iterator[Serve]:
             return stack.enter_context(served(councils, keys, only, settings, make))
 
         yield start
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +81,6 @@ def closed() -> Iterator[Served]:
     with Stage() as stage, served((desk(stage),), "", True, {"strict": True}) as one:
         yield one
         assert not stage.calls, "nobody is asked for what is refused"
-    gc.unfreeze()
 
 
 @contextlib.contextmanager
