@@ -102,7 +102,7 @@ def evaluate(
     """
     with options.spending(calls, tokens, usd, seconds):
         if str(data) == PLANTED:
-            fact_retention(council, number=limit or 20, concurrency=concurrency, json=json)
+            _measure_fact_retention(council, limit or 20, concurrency, as_json=json)
             return
         loaded, cases = _load(council, data, fold, limit)
         allow_checks(data, cases, scorer, not_isolated=not_isolated)
@@ -207,11 +207,16 @@ def record(
     scorer: Score = "auto",
     limit: Limit = None,
     concurrency: Abreast = 4,
+    calls: options.Calls = None,
+    tokens: options.Tokens = None,
+    usd: options.Dollars = None,
+    seconds: options.Seconds = None,
 ) -> None:
     """Record what each member of a council answers on its own, once per question.
 
-    A recording that is there is gone on with. `mom record traces FILE` makes one of the questions
-    that were asked on this machine, from its local traces. The provider `replay` serves it.
+    A recording that is there is continued, after a spent budget too. `mom record traces FILE`
+    makes one of the questions that were asked on this machine, from its local traces. The
+    provider `replay` serves it.
     """
     import asyncio
 
@@ -231,16 +236,17 @@ def record(
         progress = show_progress()
         cases = read_cases(data, limit=limit)
         allow_checks(data, cases, scorer)
-        number = asyncio.run(
-            keep(
-                load_trusted_council(council),
-                cases,
-                out,
-                concurrency=concurrency,
-                scorer=scorer,
-                progress=lambda done, of: progress("questions", done, of),
-            )
+        recording = keep(
+            load_trusted_council(council),
+            cases,
+            out,
+            concurrency=concurrency,
+            scorer=scorer,
+            progress=lambda done, of: progress("questions", done, of),
         )
+        with options.spending(calls, tokens, usd, seconds):
+            print(f"{asyncio.run(recording)} questions in {out}")
+        return
     print(f"{number} questions in {out}")
 
 
@@ -328,6 +334,10 @@ def fact_retention(
     council: Seated,
     number: Annotated[int, typer.Option(min=1, help="How many planted questions.")] = 20,
     concurrency: Abreast = 4,
+    calls: options.Calls = None,
+    tokens: options.Tokens = None,
+    usd: options.Dollars = None,
+    seconds: options.Seconds = None,
     json: Json = False,
 ) -> None:
     """Measure how many of the members' facts reach the final answer.
@@ -335,6 +345,11 @@ def fact_retention(
     The members' words are planted, so only the synthesizer is asked: how many facts survive that
     one member alone had, and how often a falsehood of the majority is repeated.
     """
+    with options.spending(calls, tokens, usd, seconds):
+        _measure_fact_retention(council, number, concurrency, as_json=json)
+
+
+def _measure_fact_retention(council: str, number: int, concurrency: int, *, as_json: bool) -> None:
     import asyncio
 
     from mom_council.councils.trust import load_trusted_council
@@ -348,7 +363,7 @@ def fact_retention(
             progress=show_progress(),
         )
     )
-    if json:
+    if as_json:
         write_json(found.model_dump(mode="json"))
     else:
         print(found.in_words())

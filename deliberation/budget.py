@@ -7,7 +7,7 @@ is resumed, in another process too, goes on with what it has left.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -97,8 +97,12 @@ def amount_of(usage: Usage) -> Amount:
     return Amount(usage.calls, usage.tokens or 0, usage.usd or 0.0)
 
 
-async def refuse_unpriced(council: Council) -> None:
-    """See that dollars can be counted, for every model that the council may ask.
+async def refuse_unpriced(council: Council, keys: Iterable[str] | None = None) -> None:
+    """See that dollars can be counted, for every model that may be asked.
+
+    Args:
+        council: whose models they are.
+        keys: of those that are asked, with their fallbacks; left out: all that the council may ask.
 
     Raises:
         CouncilError: the price of one is not known.
@@ -106,7 +110,7 @@ async def refuse_unpriced(council: Council) -> None:
     table = await prices_of(council.prices)
     unknown = [
         model.key
-        for model in models_asked(council)
+        for model in models_asked(council, keys)
         if known_price(model.settings, price_of(model.settings, table), council.budget.worst_price)
         is None
     ]
@@ -117,9 +121,11 @@ async def refuse_unpriced(council: Council) -> None:
         )
 
 
-def models_asked(council: Council) -> Iterator[ResolvedModel]:
+def models_asked(council: Council, keys: Iterable[str] | None = None) -> Iterator[ResolvedModel]:
     """Every model that a question may reach, fallbacks included, each once; people left out."""
-    keys = {key: None for path, key in model_pointers(council) if path[0] != "models"}
+    if keys is None:
+        pointed = (key for path, key in model_pointers(council) if path[0] != "models")
+        keys = dict.fromkeys(pointed)
     chains = [resolve_model(council, key).chain for key in keys]
     models = {model.key: model for chain in chains for model in chain}
     yield from (model for model in models.values() if not model.is_person)

@@ -135,10 +135,14 @@ async def ask_alone(
     )
     wanted = who.temperature if temperature is None else temperature
     params = {} if wanted is None else {"temperature": wanted}
+    account = charged_account()
+    if account is not None:
+        worst_price = council.budget.worst_price
+        account = Account(SpendingLimits(), parent=account, worst_price=worst_price)
     try:
-        reply = await speak(
-            resolve_model(council, who.model), compose_messages(prompt), params=params
-        )
+        model = resolve_model(council, who.model)
+        with charge_to(account):
+            reply = await speak(model, compose_messages(prompt), params=params)
     except ModelError as error:
         used = error.usage if isinstance(error, ModelUnavailableError) else None
         return SoloAnswer("", used or Usage(), error=str(error))
@@ -147,7 +151,9 @@ async def ask_alone(
     return SoloAnswer(reply.text.strip(), reply.usage, name_of(council.models[reply.model]))
 
 
-async def ask_everyone(council: Council, case: Case) -> dict[str, SoloAnswer]:
-    """Ask every member on its own, side by side; by its name, in seat order."""
-    answers = await asyncio.gather(*(ask_alone(council, who, case) for who in council.characters))
-    return {who.name: answer for who, answer in zip(council.characters, answers, strict=True)}
+async def ask_members(
+    council: Council, members: Sequence[Character], case: Case
+) -> dict[str, SoloAnswer]:
+    """Ask members on their own, side by side; by their names, in this order."""
+    answers = await asyncio.gather(*(ask_alone(council, who, case) for who in members))
+    return {who.name: answer for who, answer in zip(members, answers, strict=True)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mom_council.councils.recording import (
@@ -12,10 +12,18 @@ from mom_council.councils.recording import (
     read_recording,
     write_recording,
 )
-from mom_council.councils.schema import RESERVED, Council, voter_node
-from mom_council.evals.asking import SoloAnswer, ask_everyone, describe_fault
+from mom_council.councils.schema import RESERVED, Character, Council, voter_node
+from mom_council.deliberation.budget import refuse_unpriced
+from mom_council.evals.asking import (
+    SoloAnswer,
+    ask_members,
+    describe_fault,
+    map_concurrently,
+    refuse_nothing_finished,
+)
 from mom_council.evals.cases import Case
 from mom_council.evals.scorers import SCORERS, suits
+from mom_council.models.prices import charged_account
 from mom_council.tracing.store import Span, TraceStore, TraceView
 from mom_council.voting.reading import find_options, read_answer
 
@@ -34,8 +42,9 @@ async def record(
 ) -> int:
     """Ask every member every question once, and keep the answers; how many questions there are.
 
-    A recording that is there already is continued: what it holds is not asked again. Members are
-    recorded under their names as characters; each answer says which model gave it.
+    A recording that is there already is continued: what it holds is not asked again, and of a
+    question that some answered only the others are asked. Members are recorded under their names
+    as characters; each answer says which model gave it.
 
     Args:
         council: who is asked.
@@ -47,26 +56,31 @@ async def record(
 
     Raises:
         RecordingError: the file is there and is no recording.
-        CouncilError: a model cannot be opened.
+        CouncilError: a model cannot be opened, or dollars are limited and it has no price.
+        BudgetError: the budget that is charged ended before anybody had answered.
     """
     path = Path(path)
-    members = {who.name for who in council.characters}
+    await _require_prices(council)
     questions = {one.id: one for one in read_recording(path)} if path.exists() else {}
-    done = {key for key, one in questions.items() if members <= one.models.keys()}
-    left = [case for case in cases if case.key not in done]
+
+    async def act(case: Case) -> None:
+        members = _missing_members(council, questions.get(case.key))
+        answers = await ask_members(council, members, case)
+        try:
+            fresh = await asyncio.to_thread(recorded, case, answers, scorer)
+        except Exception as error:
+            describe_fault(error)  # raises what every question would meet
+            return  # it is left out, and asked again when the recording is gone on with
+        if fresh is not None:  # kept also where a budget had no room for everybody: it is paid
+            old = questions.get(case.key)
+            models = {**(old.models if old else {}), **fresh.models}
+            questions[case.key] = fresh.model_copy(update={"models": models})
+
+    left = [case for case in cases if _missing_members(council, questions.get(case.key))]
     number = len(cases) - len(left)
     try:
-        async for case, answers in _ask_all(council, left, concurrency):
+        async for _ in map_concurrently(left, act, concurrency):
             number += 1
-            try:
-                fresh = await asyncio.to_thread(recorded, case, answers, scorer)
-            except Exception as error:
-                describe_fault(error)  # raises what every question would meet
-                fresh = None  # it is left out, and asked again when the recording is gone on with
-            if fresh is not None:
-                old = questions.get(case.key)
-                models = {**(old.models if old else {}), **fresh.models}
-                questions[case.key] = fresh.model_copy(update={"models": models})
             if number % 20 == 0:
                 await asyncio.to_thread(write_recording, path, list(questions.values()))
             if progress is not None:
@@ -74,7 +88,20 @@ async def record(
     finally:
         if questions:
             write_recording(path, _in_order(questions.values(), cases))
+    if not questions and number < len(cases):
+        raise refuse_nothing_finished()
     return len(questions)
+
+
+def _missing_members(council: Council, old: RecordedQuestion | None) -> list[Character]:
+    """Who has not answered a question."""
+    return [who for who in council.characters if old is None or who.name not in old.models]
+
+
+async def _require_prices(council: Council) -> None:
+    account = charged_account()
+    if account is not None and account.limits_usd:
+        await refuse_unpriced(council, dict.fromkeys(who.model for who in council.characters))
 
 
 def recorded(
@@ -181,26 +208,6 @@ def _whole(summary: str, span: Span) -> str:
         if said.role == "human" and " ".join(asked.split()).startswith(summary):
             return asked
     return summary
-
-
-async def _ask_all(
-    council: Council, cases: Sequence[Case], concurrency: int
-) -> AsyncIterator[tuple[Case, dict[str, SoloAnswer]]]:
-    """The cases with everybody's answers, as they come in."""
-    gate = asyncio.Semaphore(max(1, concurrency))
-
-    async def one(case: Case) -> tuple[Case, dict[str, SoloAnswer]]:
-        async with gate:
-            return case, await ask_everyone(council, case)
-
-    tasks = [asyncio.create_task(one(case)) for case in cases]
-    try:
-        for task in asyncio.as_completed(tasks):
-            yield await task
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _in_order(

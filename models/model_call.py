@@ -228,6 +228,9 @@ class ModelCall:
         self._log = log
         self._lane = lane
         account = charged_account()
+        is_recording = vendor_of(model.settings.provider).is_recording
+        if is_recording and account is not None and not account.limits.are_set:
+            account = None  # nothing is sent: it counts for a question's own budget alone
         if account is not None:
             price = account.price_of(model.settings, price)
         self._meter = Meter(price)
@@ -316,6 +319,8 @@ class ModelCall:
             if self._question.tools and (prepare := getattr(chat, "open_langchain", None)):
                 await prepare()  # its library is imported in a thread
             self._offer.meets(chat)
+            if prepare := getattr(chat, "open_for_request", None):
+                await prepare(self._offer.messages(self._messages), self._arguments(chat))
             response = await self._try(chat)
             return response
         finally:

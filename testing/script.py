@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypedDict
 
@@ -90,6 +90,9 @@ class Script:
     """What goes wrong in the first call, the second, ...; None is a call that goes well."""
     always: Fault | None = None
     """What goes wrong in every call after those."""
+    hold: Callable[[dict[str, Any]], Awaitable[object]] | None = None
+    """Awaited with the request body, on the stage's own loop, before anything is answered: for
+    tests that wait for a condition, such as all calls being there."""
     load_seconds: float = 0.0
     """Ollama: what a call waits for when the model is not in memory."""
     size: int = 2_000_000_000
@@ -144,6 +147,7 @@ class ScriptFields(TypedDict, total=False):
     tokens_per_second: float | None
     faults: Sequence[Fault | None]
     always: Fault | None
+    hold: Callable[[dict[str, Any]], Awaitable[object]] | None
     load_seconds: float
     size: int
     parameters: str

@@ -228,6 +228,8 @@ class Stage:
             script = Script(load_seconds=script.load_seconds)
         else:
             reply, fault = script.take(body)
+            if script.hold is not None:
+                await script.hold(body)
         if fault and not fault.mid_stream and not fault.in_the_answer:
             return await answer.go_wrong(fault)
         by_token = bool(script.tokens_per_second)

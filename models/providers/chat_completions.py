@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
@@ -133,13 +133,21 @@ class ChatCompletions(BaseChatModel):
         self, messages: Sequence[BaseMessage], arguments: Mapping[str, Any]
     ) -> JsonStream | None:
         """The reply to a plain request; None where it is not plain."""
-        written = [plain_message(message) for message in messages]
-        if None in written or arguments.keys() - _PLAIN_ARGUMENTS:
+        written = _plain_messages(messages, arguments)
+        if written is None:
             return None
         stop = {"stop": arguments["stop"]} if arguments.get("stop") is not None else {}
         extra = arguments.get("extra_body", self.extra_body)
         usage = {"stream": True, "stream_options": {"include_usage": True}}
         return self._wire.ask({**self._params, **usage, **stop, "messages": written, **extra})
+
+    async def open_for_request(
+        self, messages: Sequence[BaseMessage], arguments: Mapping[str, Any]
+    ) -> None:
+        """Import what a request needs, before its time begins."""
+        if _plain_messages(messages, arguments) is None:
+            with suppress(TypeError, ValueError):  # the request itself says what is wrong
+                await self.open_langchain()
 
     async def open_langchain(self) -> BaseChatModel:
         """LangChain's model of the same; importing its library takes a while, in a thread."""
@@ -227,6 +235,16 @@ class ChatCompletions(BaseChatModel):
     def with_structured_output(self, schema: Any, **more: Any) -> Any:
         """LangChain's model, held to a form."""
         return self._opened.with_structured_output(schema, **more)
+
+
+def _plain_messages(
+    messages: Sequence[BaseMessage], arguments: Mapping[str, Any]
+) -> list[dict[str, Any]] | None:
+    """The messages of a plain request as they are sent; None where it is not plain."""
+    if arguments.keys() - _PLAIN_ARGUMENTS:
+        return None
+    written = [plain_message(message) for message in messages]
+    return None if None in written else cast("list[dict[str, Any]]", written)
 
 
 def plain_message(message: BaseMessage) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import islice
 
 import pytest
@@ -25,6 +26,7 @@ from mom_council.tests.graph.desk import (
     question,
     seat,
     speaking,
+    voice,
     voting,
     written,
 )
@@ -61,12 +63,20 @@ async def test_ballots_are_always_asked_for_where_the_council_wants_them(stage: 
 
 @pytest.mark.parametrize("layers", [[ALL], [ALL[:3], ALL[3:]]])
 async def test_calls_of_one_fan_out_overlap_fully(stage: Stage, layers: list[list[str]]) -> None:
-    seat(stage, ALL, latency=1.0)  # long enough for a slow machine to have sent them all
+    fan_outs = [*layers, ALL]
+    barriers = [asyncio.Barrier(len(fan_out)) for fan_out in fan_outs]
+    places = iter([each for each in barriers for _ in range(each.parties)])
+
+    async def wait_for_the_others(_: object) -> None:
+        await next(places).wait()
+
+    seat(stage, ALL, hold=wait_for_the_others)  # none is answered before all were sent
+    models = {name.lower(): voice(stage, name.lower(), timeout=60) for name in ALL}
     rules = {"rounds": {"min": 1, "max": 1}}
-    result = await ask(desk(stage, ALL, layers=layers, deliberation=rules))
+    result = await ask(desk(stage, ALL, layers=layers, models=models, deliberation=rules))
     assert result["status"].rounds == 1
     calls = iter(stage.calls)
-    for fan_out in (*layers, ALL):
+    for fan_out in fan_outs:
         wave = list(islice(calls, len(fan_out)))
         assert {call.model for call in wave} == {name.lower() for name in fan_out}
         assert overlap(wave) == len(fan_out)

@@ -21,6 +21,8 @@ from mom_council.errors import (
     UnknownNameError,
 )
 from mom_council.models.clients import close_loop_resources
+from mom_council.models.journal import CallRecord
+from mom_council.models.providers import chat_completions
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.tests.stage import Fault, Stage
@@ -73,6 +75,38 @@ async def ask(stage: Stage, provider: str = "openai", **more: Any) -> Reply:
 
 
 # What is sent, what comes back.
+
+
+DOCUMENT = {"type": "file", "file": {"filename": "b.pdf", "file_data": "data:application/pdf;,"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "schema", "needs"),
+    [
+        ("What is 6 x 7?", None, []),
+        ("What is 6 x 7?", SCHEMA, []),
+        ([{"type": "text", "text": "What stands in it?"}, DOCUMENT], None, ["library"]),
+    ],
+)
+async def test_a_library_is_imported_before_the_time_of_a_call_begins(
+    stage, monkeypatch, content, schema, needs
+):
+    steps: list[str] = []
+    load = chat_completions._open_langchain
+
+    def open_library(opening):
+        steps.append("library")
+        return load(opening)
+
+    async def write(_: int, line: Any) -> None:
+        steps.append("reply" if line.get("result") else "request")
+
+    monkeypatch.setattr(chat_completions, "_open_langchain", open_library)
+    stage.model("m", reply='{"choice": "42"}')
+    model = resolve_model(council(m=voice(stage, files=["pdf"])), "m")
+    messages = [HumanMessage(content)]
+    await speak(model, messages, schema=schema, record=CallRecord(write))
+    assert steps == [*needs, "request", "reply"]
 
 
 @BOTH

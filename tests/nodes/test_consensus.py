@@ -138,10 +138,15 @@ async def test_it_is_decided_when_no_late_ballot_can_change_it(stage: Stage) -> 
 
 
 async def test_it_is_not_decided_while_late_ballots_could_change_it(stage: Stage) -> None:
-    seat(stage, likes={"Ada": "doubt", "Boris": "pictures", "Clara": "twice"})
-    stage.model("clara", reply=_slow_to_vote(stage, character("Of pictures.", "twice")))
-    rules = {"quorum": 0.6, "grace": 3, "threshold": 0.9}
-    status = (await ask(desk(stage, deliberation=rules)))["status"]
+    seat(stage, ALL[:4], likes={"Ada": "doubt", "Boris": "pictures", "Clara": "twice"})
+    stage.scripts["clara"].faults = [None, Fault.hang()]  # speaks, and never comes to a vote
+    stage.scripts["dmitri"].always = Fault.hang()
+    # Without grace it waits for three of four who speak, for two of three who vote, for no clock.
+    rules = {"quorum": 0.6, "grace": 0, "threshold": 0.9}
+    status = (await ask(desk(stage, ALL[:4], deliberation=rules)))["status"]
+    late = {(a.character, a.reason, a.stage) for a in status.absent}
+    assert {("Dmitri", "late", "character"), ("Clara", "late", "vote")} == late
+    assert status.verdict.ballots == 2
     assert status.stop_reason == "rounds"
     assert not status.verdict.decided
 
