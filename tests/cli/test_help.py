@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +71,44 @@ def test_the_version_is_the_packages(mom: Mom) -> None:
     from importlib.metadata import version
 
     assert mom("--version").out == f"mom {version('mom-council')}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["mom", "th"], ["threads"]),
+        (["mom", "threads", "del"], ["delete"]),
+        (["mom", "ask", "--pl"], ["--plan"]),
+        (["mom", "zebra"], []),
+    ],
+)
+def test_a_shell_completes_commands_and_options(
+    tmp_path: Path, words: list[str], completed: list[str]
+) -> None:
+    command = tmp_path / "mom"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mom_council "$@"\n')
+    command.chmod(0o755)
+    script = tmp_path / "complete.sh"
+    shown = subprocess.run(
+        [command],
+        env={**os.environ, "_MOM_COMPLETE": "source_bash"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    script.write_text(shown.stdout)
+    line = (
+        f"source {script}; COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
+        f'_mom_completion "{command}"; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    )
+    called = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert called.stdout.split() == completed
+    assert called.stderr == ""
+
+
+def test_completion_can_be_installed_and_shown(mom: Mom) -> None:
+    told = mom("--help").out
+    assert "--install-completion" in told
+    assert "--show-completion" in told
