@@ -46,8 +46,9 @@ Limits = Annotated[
         "--limit",
         metavar="WHO:WHAT=N,...",
         help="What may be asked and spent in a day: server:usd=20 for all together, each:rate=30 "
-        "for each key, NAME:calls=1000 for one. WHAT: calls, tokens, usd, questions, or rate "
-        "(questions a minute); may be given again and again.",
+        "for each key, NAME:calls=1000 for one. WHAT: calls, tokens, usd, questions, rate "
+        "(questions a minute), or at_once (questions under way, in each process); may be given "
+        "again and again.",
     ),
 ]
 

@@ -11,7 +11,7 @@ import base64
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -197,8 +197,9 @@ async def _run(
     thinking = ThinkingAloud(candid=server.settings.candid)
     first: float | None = None
     answered: Answered | None = None
-    account = await server.budget.admit(question.owner) if server.budget else None
+    budget = server.budget
     async with (
+        budget.question(question.owner) if budget else nullcontext() as account,
         server.alone_in(question.thread),
         server.slots.place(),
         _opened(server, question) as (opened, thread),
@@ -208,7 +209,7 @@ async def _run(
         recipe = _recipe(question, opened, thread, reads=reads if watch is None else None)
         await server.turns.go_on(question.turn, recipe)
         shown = _count_and_show(server, served, watch)
-        async with aclosing(_charged_events(recipe, server.budget, account, shown)) as events:
+        async with aclosing(_charged_events(recipe, budget, account, shown)) as events:
             async for event in events:
                 if question.aloud and (thought := thinking.take(event)):
                     yield thought

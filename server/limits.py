@@ -1,13 +1,14 @@
 """What a server may spend in a day, and what each key may: on the ledger of spending limits.
 
-    mom serve --limit server:usd=20 --limit each:questions=500,rate=30 --limit ann:usd=2
+    mom serve --limit server:usd=20 --limit each:questions=500,rate=30 --limit ann:usd=2,at_once=3
 
 What is spent stands in a table beside the threads, so it counts across restarts and over all
 servers of one database. A call is reserved there before it leaves, by one statement that adds only
 what still fits: however many servers there are, a limit is never exceeded. What a killed server had
 reserved stays counted, since it may have been billed.
 
-A day is one of UTC. `rate` counts questions by the minute.
+A day is one of UTC. `rate` counts questions by the minute. `at_once` counts those of this process
+alone: in a table, what a killed server was answering would be counted for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
@@ -58,11 +61,13 @@ _MINUTE = "a minute"
 
 @dataclass(frozen=True, slots=True)
 class DayLimits:
-    """What may be asked and spent in a day; None is no limit."""
+    """What may be asked at once, and asked and spent in a day; None is no limit."""
 
     questions: int | None = None
     rate: int | None = None
     """Questions in a minute."""
+    at_once: int | None = None
+    """Questions that are answered or wait, in this process."""
     calls: int | None = None
     tokens: int | None = None
     usd: float | None = None
@@ -205,7 +210,27 @@ class ServerBudget:
         self._limits = limits
         self._tables = tables
         self._accounts: dict[str, DayAccount] = {}
+        self._under_way: Counter[str] = Counter()
         self._today = ""
+
+    @asynccontextmanager
+    async def question(self, owner: str) -> AsyncIterator[Account | None]:
+        """Count a question of a key as under way, and as asked; what it is charged to, as `admit`.
+
+        Raises:
+            Refusal: a limit is reached: 429.
+            StorageError: what is spent cannot be read.
+        """
+        scopes = self._scopes(owner)
+        for name, limits in scopes:
+            if limits.at_once is not None and self._under_way[name] >= limits.at_once:
+                raise _too_many(name, limits.at_once)
+        names = [name for name, _ in scopes]
+        self._under_way.update(names)
+        try:
+            yield await self.admit(owner)
+        finally:
+            self._under_way.subtract(names)
 
     async def admit(self, owner: str) -> Account | None:
         """Let a question of a key in; the account that it is charged to, None without a limit.
@@ -289,6 +314,18 @@ def _whose(name: str) -> str:
     if name == SERVER:
         return "the server's"
     return "your" if name == "key" else f"the {name}'s"
+
+
+def _too_many(name: str, most: int) -> Refusal:
+    whose = _whose(name)
+    return Refusal(
+        429,
+        f"{whose[0].upper()}{whose[1:]} limit of {most} questions at once is reached; ask again "
+        "when one of them is answered.",
+        code="rate_limit_exceeded",
+        headers={"Retry-After": "1"},
+        limit=f"{'server' if name == SERVER else 'key'} at once",
+    )
 
 
 def _refusal(name: str, limit: str, now: datetime) -> Refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -36,12 +37,12 @@ def calls_in(*stages: Stage) -> int:
 
 def test_limits_are_read() -> None:
     limits = read_limits(
-        ["server:usd=20,calls=1000", "each:rate=30,tokens=2e6", "ann:usd=0.5"], ["ann"]
+        ["server:usd=20,calls=1000", "each:rate=30,tokens=2e6", "ann:usd=0.5,at_once=3"], ["ann"]
     )
     assert limits == {
         "server": DayLimits(usd=20.0, calls=1000),
         "each": DayLimits(rate=30, tokens=2_000_000),
-        "ann": DayLimits(usd=0.5),
+        "ann": DayLimits(usd=0.5, at_once=3),
     }
 
 
@@ -93,6 +94,43 @@ def test_a_rate_counts_the_questions_of_a_minute(
     assert "Your limit of 2 questions a minute" in refused[0].json()["error"]["message"]
     assert 1 <= int(refused[0].headers["retry-after"]) <= 60
     assert "x-should-retry" not in refused[0].headers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_key_has_so_many_questions_at_once(
+    stage: Stage, serve: Serve, tmp_path: Path, streamed: bool
+) -> None:
+    gate = threading.Event()
+
+    async def wait_for_the_gate(_: object) -> None:
+        await asyncio.to_thread(gate.wait)
+
+    seat(stage, hold=wait_for_the_gate)
+    other = f"{KEY}-of-bob"
+    limits = read_limits(["each:at_once=1,questions=2"], ["ann", "bob"])
+    place = str(tmp_path / "threads.db")
+    served = serve(desk(stage), keys=f"ann={KEY},bob={other}", limits=limits, database=place)
+    ann, bob = ({"Authorization": f"Bearer {key}"} for key in (KEY, other))
+    body = BODY | {"stream": streamed}
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            running = [threads.submit(served.post, body, headers=ann)]
+            stage.wait_for(3, 60, started=True)
+            refused = served.post(body, headers=ann)
+            running.append(threads.submit(served.post, body, headers=bob))
+            stage.wait_for(6, 60, started=True)
+            gate.set()
+            assert [answer.result().status_code for answer in running] == [200, 200]
+    finally:
+        gate.set()
+    assert refused.status_code == 429
+    error = refused.json()["error"]
+    assert error["code"] == "rate_limit_exceeded"
+    assert error["message"].startswith("The key ann's limit of 1 questions at once is reached")
+    assert refused.headers["retry-after"] == "1"
+    assert served.post(body, headers=ann).status_code == 200, "its place is free again"
+    assert served.post(body, headers=ann).json()["error"]["code"] == "insufficient_quota"
 
 
 @pytest.mark.slow
