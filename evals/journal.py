@@ -154,6 +154,10 @@ def _not_in_use(council: Council) -> dict[str, Any]:
         for name, model in council.models.items()
     }
     budget = {"worst_price"} if council.budget.worst_price is None else set()
-    usual = type(council.synthesizer).model_fields["after_tools"].default
-    after = {"after_tools"} if council.synthesizer.after_tools == usual else set()
-    return {"deliberation": rules, "models": models, "budget": budget, "synthesizer": after}
+    synthesizer = {
+        name
+        for name in ("after_tools", "reads", "omit")
+        if getattr(council.synthesizer, name)
+        == type(council.synthesizer).model_fields[name].default
+    }
+    return {"deliberation": rules, "models": models, "budget": budget, "synthesizer": synthesizer}

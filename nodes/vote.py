@@ -27,6 +27,7 @@ from mom_council.deliberation.packing import pack_prompt
 from mom_council.deliberation.schedule import is_vote_settled, next_voters
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
+from mom_council.models.prices import count_request
 from mom_council.models.resolved import resolve_character, resolve_model
 from mom_council.models.speaking import Reply
 from mom_council.prompts import render
@@ -131,9 +132,14 @@ async def _cast(
     broke_off = reply.finish in ("length", "broken")
     options = conversation.question_options(state)
     # Reading prose takes up to 100 ms, in which other voters' answers would stay unheard.
-    read = await asyncio.to_thread(
-        read_ballot, reply.text, shown, method, complete=not broke_off, options=options
-    )
+    try:
+        read = await asyncio.to_thread(
+            read_ballot, reply.text, shown, method, complete=not broke_off, options=options
+        )
+    except asyncio.CancelledError:
+        # Nobody waits for this ballot any more, but its call was made: whoever cancelled counts it.
+        count_request(segment.usage.model_copy(update={"seconds": 0.0}))
+        raise
     ballot = read.ballot(
         who.name,
         round=speaker.round,
