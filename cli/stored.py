@@ -138,9 +138,9 @@ def forget_thread(
     """Forget a conversation for good, or all of them."""
     from mom_council.runs.threads import delete_all_threads, delete_thread
 
-    if all_ == bool(thread):
+    if all_ == (thread is not None):
         raise typer.BadParameter("name the THREAD, or --all of them")
-    name = thread_named(thread) if thread else ""
+    name = thread_named(thread) if thread is not None else ""
     what = f"thread {name!r}" if name else "all threads"
     if not yes:
         if not sys.stdin.isatty():

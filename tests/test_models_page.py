@@ -45,7 +45,7 @@ def test_each_vendor_of_the_network_has_its_voice_on_the_page() -> None:
 
 def vendor_row(vendor: Vendor) -> str:
     """What the page's table says of a vendor."""
-    install = f"`{vendor.install}`" if vendor.install and not vendor.comes_along else "comes along"
+    install = f"`{vendor.install}`" if vendor.install else "comes along"
     key = f"`{vendor.key_env}`" if vendor.key_env else "none"
     return f"| `{vendor.name}` | {vendor.title} | {install} | {key} | {vendor.thoughts} |"
 

@@ -154,6 +154,8 @@ class TraceStore:
 
     def finished(self, limit: int) -> list[TraceView]:
         """The newest traces that came to their end without an error; damaged ones are left out."""
+        if not (self._folder / FILE).exists():
+            return []  # who only looks makes no file: local traces may be switched off
         with self._open() as db:
             rows = db.execute(
                 f"SELECT {_COLUMNS}, tree FROM traces WHERE seconds IS NOT NULL AND error = '' "  # noqa: S608

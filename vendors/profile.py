@@ -61,8 +61,8 @@ class Vendor:
     """The module that must be importable; empty: LangChain says which."""
     extra: str | None = None
     """The extra of this package that installs it; None: it always comes along."""
-    comes_along: bool = False
-    """Whether it comes along in spite of its extra, on most machines."""
+    got_by: str | None = None
+    """The command that gets it, where that is simpler than its extra."""
     chat: str | None = None
     """What opens a chat model (`models.providers.Opening`); None: its models do not talk."""
     thin_wire: bool = False
@@ -180,6 +180,8 @@ class Vendor:
     @property
     def install(self) -> str | None:
         """The command that installs its package; None: it always comes along."""
+        if self.got_by:
+            return self.got_by
         return f"pip install 'mom-council[{self.extra}]'" if self.extra else None
 
     @property

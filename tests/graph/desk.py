@@ -70,7 +70,7 @@ def voice(stage: Stage, name: str, **changes: Any) -> dict[str, Any]:
         "model": name,
         "base_url": stage.openai_url,
         "retries": 0,
-        "timeout": 10,
+        "timeout": 30,
         **changes,
     }
 
