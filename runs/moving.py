@@ -138,16 +138,22 @@ def _lack(
     vendor = vendor_of(model.provider)
     if vendor.is_person or vendor.from_caller or vendor.is_recording:
         return None
+    download = _download(model, env) if vendor.from_files else ""
     if needs := missing([model]):
-        return MissingModel(key, model.model, _first(needs[0]), str(needs[0].cure or ""))
+        steps = [str(needs[0].cure or ""), download]
+        return MissingModel(key, model.model, _first(needs[0]), ", then ".join(filter(None, steps)))
     if url := _near(model):
         return _not_listed(key, model, url, servers.get(url))
-    if vendor.from_files and not Path(model.model).expanduser().exists():
-        name = re.sub(r"[^\w.-]", "--", model.model)
-        hub = Path(env.get("HF_HOME") or "~/.cache/huggingface").expanduser() / "hub"
-        if not (hub / f"models--{name}").is_dir():
-            return MissingModel(key, model.model, "not downloaded", f"hf download {model.model}")
-    return None
+    return MissingModel(key, model.model, "not downloaded", download) if download else None
+
+
+def _download(model: Model, env: Mapping[str, str]) -> str:
+    """The command that gets the model's files; empty: they are here."""
+    if Path(model.model).expanduser().exists():
+        return ""
+    name = re.sub(r"[^\w.-]", "--", model.model)
+    hub = Path(env.get("HF_HOME") or "~/.cache/huggingface").expanduser() / "hub"
+    return "" if (hub / f"models--{name}").is_dir() else f"hf download {model.model}"
 
 
 def _first(error: MixtureError) -> str:

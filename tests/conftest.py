@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from hypothesis import HealthCheck, settings
 
 from mom_council.tests.stage import Stage
 
+ADDRESSES: set[str] = set()
+"""Where this process has had a stage."""
 KEYS = ("API_KEY", "TOKEN", "OLLAMA_", "OPENAI_", "MOM_", "LANGSMITH", "LANGCHAIN")
 
 # A busy machine may take its time over an example. The rest is as it was, in CI too.
@@ -49,8 +52,16 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """A server of ours that speaks the OpenAI and Ollama protocols."""
-    with Stage() as opened:
+    """A server of ours that speaks the OpenAI and Ollama protocols, at an address of its own.
+
+    LangChain keeps one client an address for good: at an address that was there before, a test
+    would be given connections of an event loop that is closed.
+    """
+    with ExitStack() as others:
+        opened = others.enter_context(Stage())
+        while opened.openai_url in ADDRESSES:
+            opened = others.enter_context(Stage())
+        ADDRESSES.add(opened.openai_url)
         yield opened
 
 
