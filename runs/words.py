@@ -141,14 +141,22 @@ def label(status: Status) -> list[str]:
     if verdict is not None and verdict.confidence is not None:
         lines.append(sureness(verdict))
     if verdict is not None and verdict.leader and verdict.share < 1.0:  # somebody was against it
-        if status.dissent:
-            lines.append(f"Dissent: {', '.join(status.dissent)}")
-        if status.minority_report:
-            lines.append(f"Minority report: {_plain(status.minority_report, 160)}")
+        lines += disagreement(status.dissent, status.minority_report)
     lines += joined(status)
     lines += [f"Absent: {absent(one)}" for one in status.absent]
     lines += [f"Note: {note}" for note in status.notes]
     return [one_line(line) for line in lines]
+
+
+def disagreement(dissent: Sequence[str], report: str = "") -> list[str]:
+    """Who is against the answer, and the strongest other view, in one line; none: nobody is."""
+    view = _plain(report, 160)
+    if not dissent:
+        return [f"The strongest other view: {view}"] if view else []
+    who = ", ".join(dissent)
+    if len(dissent) == 1:
+        return [f"{who} disagrees: {view}" if view else f"{who} disagrees"]
+    return [f"{who} disagree; the strongest other view: {view}" if view else f"{who} disagree"]
 
 
 def joined(status: Status) -> list[str]:
@@ -175,10 +183,14 @@ def sureness(verdict: Verdict) -> str:
     return f"Confidence: {verdict.confidence or 0.0:.0%} likely to be right{learned}"
 
 
+_LINE_MARK = re.compile(r"^[ \t]*(?:(?:[-+*]|#{1,6}|>)[ \t]+)+", re.MULTILINE)
+_PAIR = re.compile(r"(?<![\w*`])(\*{1,3}|_{1,3}|`{1,3})(?=\S)([^\n]*?\S)\1(?![\w*`])")
+
+
 def _plain(markdown: str, most: int) -> str:
-    """A text without the marks of Markdown, cut between words."""
-    text = re.sub(r"[*_`#>]+|^\s*[-+]\s", " ", inert(markdown), flags=re.MULTILINE)
-    return textwrap.shorten(text, most, placeholder=" …")
+    """A text without the marks of Markdown, cut between words; `3 * 4`, `a_b` and C# stay."""
+    text = _LINE_MARK.sub("", inert(markdown[: 8 * most]))
+    return textwrap.shorten(_PAIR.sub(r"\2", text), most, placeholder=" …")
 
 
 def painted(event: Painted) -> str:

@@ -57,8 +57,7 @@ def draw_past_label(label: Mapping[str, Any]) -> None:
         if share and (sure := label.get("confidence")) is not None:
             percent = f" ({share:.0%} for the leading answer, right with {sure:.0%})"
         lines.append(f"Stopped because {words.STOPS.get(stop, stop)}{percent}")
-    if dissent := label.get("dissent"):
-        lines.append(f"Dissent: {', '.join(map(str, dissent))}")
+    lines += words.disagreement([str(one) for one in label.get("dissent") or ()])
     if joined := label.get("joined"):
         who = ", ".join(map(str, joined))
         lines.append(f"{who} proposed another answer, then voted with the others")

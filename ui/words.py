@@ -6,6 +6,7 @@ from mom_council.deliberation.events import Called, Heat, Returned
 from mom_council.records import Absence, Segment, Status, StopReason, Usage, Verdict
 from mom_council.runs.words import REASONS as REASONS
 from mom_council.runs.words import ballot as ballot
+from mom_council.runs.words import disagreement as disagreement
 from mom_council.runs.words import joined as joined
 from mom_council.runs.words import plan as plan
 from mom_council.ui.safe import one_line

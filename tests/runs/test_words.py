@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mom_council.councils.schema import Deliberation
 from mom_council.records import Option, Status, Usage, Verdict
-from mom_council.runs.words import cost, label, tally
+from mom_council.runs.words import cost, disagreement, label, tally
 from mom_council.ui.words import headline
 from mom_council.voting.stopping import explain
 
@@ -38,10 +40,19 @@ def test_dissent_is_said_where_somebody_was_against_the_answer_and_without_marks
     status = Status(council="desk", verdict=VERDICT, dissent=("Clara",), minority_report=report)
     assert label(status) == []
     split = VERDICT.model_copy(update={"share": 0.6})
-    dissent, minority = label(status.model_copy(update={"verdict": split}))
-    assert dissent == "Dissent: Clara"
-    assert minority.startswith("Minority report: Cats are quieter than any dog is,")
-    assert minority.endswith(" than …")
+    (line,) = label(status.model_copy(update={"verdict": split}))
+    assert line.startswith("Clara disagrees: Cats are quieter than any dog is,")
+    assert line.endswith(" than …")
+
+
+def test_several_who_disagree_are_one_line_with_the_strongest_of_their_views():
+    assert disagreement(("Clara", "Dan"), "It is **41**.") == [
+        "Clara, Dan disagree; the strongest other view: It is 41."
+    ]
+    assert disagreement(("Clara", "Dan")) == ["Clara, Dan disagree"]
+    assert disagreement(("Clara",)) == ["Clara disagrees"]
+    assert disagreement((), "It is 41.") == ["The strongest other view: It is 41."]
+    assert disagreement(()) == []
 
 
 def test_who_voted_with_the_others_is_said_also_where_nobody_is_against_the_answer():
@@ -85,3 +96,18 @@ def test_who_was_not_needed_is_counted_in_the_sentence():
     sure = SURE.model_copy(update={"spared": 1, "stop_reason": "sure"})
     told = explain(sure, Deliberation(stop="calibrated", method="answers"))
     assert "that was sure enough to stop asking; 1 did not have to answer" in told
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("**41**.", "41."),
+        ("It is `x_1`, *not* `x_2`", "It is x_1, not x_2"),
+        ("# Answer\n> - **Cats**, __really__", "Answer Cats, really"),
+        ("3 * 4 > 5, and a_b_c in C#", "3 * 4 > 5, and a_b_c in C#"),
+        ("2*3*4 = 24", "2*3*4 = 24"),
+        ("- 5 degrees\n-7", "5 degrees -7"),
+    ],
+)
+def test_another_view_loses_the_marks_of_markdown_and_keeps_its_signs(written: str, shown: str):
+    assert disagreement(("Clara",), written) == [f"Clara disagrees: {shown}"]
