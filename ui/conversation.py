@@ -7,18 +7,20 @@ import base64
 import secrets
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import streamlit as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from mom_council.councils.schema import Model
+from mom_council.councils.schema import Council, Model
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.conversation import COMMAND
 from mom_council.errors import MixtureError, StorageError
 from mom_council.evals.fitting import rate
 from mom_council.models.capabilities import can_see
 from mom_council.models.images import MOST, PictureError, data_urls, picture_block, pictures_in
+from mom_council.runs.follow import RunView
 from mom_council.runs.page_store import Thumb
 from mom_council.runs.threads import read_values
 from mom_council.ui import council_choice as chosen
@@ -26,6 +28,7 @@ from mom_council.ui import frame, safe, session, words
 from mom_council.ui.answer import draw_past_label
 from mom_council.ui.council_choice import open_source
 from mom_council.ui.council_panel import draw_record
+from mom_council.ui.export import debate_in_markdown
 from mom_council.ui.frame import LONGEST, draw_copy
 from mom_council.ui.history import (
     Conversation,
@@ -35,6 +38,7 @@ from mom_council.ui.history import (
     repeat_question,
     view_of,
 )
+from mom_council.ui.page_state import PageState
 
 PAST = 10
 """Turns that are drawn at once; earlier ones come by a button."""
@@ -72,7 +76,9 @@ def draw_progress(line: str, thread: str, *, since: float | None = None) -> None
         st.html(f'<div class="mom-progress {now}" title="{text}">{text}{clock}</div>')
 
 
-def draw_past_answer(conversation: Conversation, place: int, thumbs: dict[str, Thumb]) -> None:
+def draw_past_answer(
+    conversation: Conversation, place: int, thumbs: dict[str, Thumb], council: Council
+) -> None:
     """An earlier answer with its row of buttons, and beside it how it came about."""
     answer, about = st.columns(COLUMNS, gap="medium")
     message = conversation.turns[place].answer
@@ -82,7 +88,7 @@ def draw_past_answer(conversation: Conversation, place: int, thumbs: dict[str, T
             return
         with st.container(key=f"answer-{message.id}"):
             draw_text(message)
-        draw_buttons(conversation, place, thumbs.get(str(message.id)))
+        draw_buttons(conversation, place, thumbs.get(str(message.id)), council)
     with about:
         if label := message.response_metadata.get("council"):
             draw_past_label(label)
@@ -107,14 +113,13 @@ def draw_debate() -> None:
     if answer is None or thread is None:
         return
     state = session.page_state()
-    entry = state.store.find(thread)
     try:
+        entry = state.store.find(thread)
         council = open_source(entry.council if entry else "").council
-        values = state.wait_for(read_values(state.saver, thread, answer))
+        view = _debate_of(state, thread, answer, council)
     except MixtureError as error:
         st.toast(safe.inline(str(error)))
         return
-    view = view_of(values, council)
 
     @st.dialog("The debate", width="large")
     def debate() -> None:
@@ -123,6 +128,29 @@ def draw_debate() -> None:
         draw_record(view, council, key=f"debate-{answer}")
 
     debate()
+
+
+def _debate_of(state: PageState, thread: str, answer: str, council: Council) -> RunView:
+    """How a stored answer came about.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    return view_of(state.wait_for(read_values(state.saver, thread, answer)), council)
+
+
+def _export(state: PageState, thread: str, turn: PastTurn, council: Council) -> str:
+    """The text of the file; the answer alone where the debate cannot be read.
+
+    Streamlit calls it outside of any session when somebody clicks.
+    """
+    answer = turn.answer
+    try:
+        view = _debate_of(state, thread, str(answer.id) if answer is not None else "", council)
+    except StorageError:
+        view = RunView()
+    text = str(answer.text) if answer is not None else ""
+    return debate_in_markdown(COMMAND.sub("", turn.question.text).strip(), text, view)
 
 
 def draw_text(answer: AIMessage) -> None:
@@ -149,8 +177,10 @@ def draw_edit(conversation: Conversation, place: int) -> None:
         )
 
 
-def draw_buttons(conversation: Conversation, place: int, thumb: Thumb | None) -> None:
-    """Copy, thumbs, regenerate, edit, branch."""
+def draw_buttons(
+    conversation: Conversation, place: int, thumb: Thumb | None, council: Council
+) -> None:
+    """Copy, thumbs, regenerate, edit, re-vote, branch, export."""
     turn = conversation.turns[place]
     answer = str(turn.answer.id) if turn.answer is not None else ""
     key = f"{conversation.thread}-{answer}"
@@ -183,6 +213,28 @@ def draw_buttons(conversation: Conversation, place: int, thumb: Thumb | None) ->
             on_click=branch_off,
             args=(conversation, place),
         )
+        _draw_export(conversation, place, key, council)
+
+
+def _draw_export(conversation: Conversation, place: int, key: str, council: Council) -> None:
+    """A file of the question, the answer and the debate; it is written when somebody clicks."""
+    st.download_button(
+        "Export",
+        partial(
+            _export,
+            session.page_state(),
+            conversation.thread,
+            conversation.turns[place],
+            council,
+        ),
+        file_name="council.md",
+        mime="text/markdown",
+        icon=":material/download:",
+        type="tertiary",
+        key=f"export-{key}",
+        help="The question, the answer, and what everybody said and voted, as Markdown.",
+        on_click="ignore",
+    )
 
 
 def _draw_revote(conversation: Conversation, place: int, key: str) -> None:

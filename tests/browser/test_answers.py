@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +117,12 @@ def test_the_answer_never_moves_and_a_line_of_the_panel_opens_the_whole_of_it(
     assert [step.get_attribute("aria-pressed") for step in steps] == ["false", "true"]
     steps[0].click()
     assert [step.get_attribute("aria-pressed") for step in steps] == ["true", "false"]
+    with one.page.expect_download() as download:
+        one.page.get_by_role("button", name="Export").click()
+    text = Path(download.value.path()).read_text()
+    assert text.startswith("# What is the best pet?\n\nFirst words.")
+    assert {"## Round 1", "## Round 2", "### Boris (boris)"} <= {*text.splitlines()}
+    assert text.count("word399 and the end.") == 6, "each answer whole, in both rounds"
     assert one.errors == []
 
 

@@ -39,12 +39,14 @@ def test_a_tool_is_called_with_leave_and_as_it_was_changed(
     one.ask("How many?")
     field = one.page.get_by_role("textbox", name="With these arguments")
     field.wait_for()
+    one.page.wait_for_function("document.title === '● Mixture of Models'")
     one.shot("leave-light")
     field.fill('{"expression": "3 * 4"}')
     one.page.wait_for_timeout(1500)  # drawn anew several times, what was typed stays
     assert field.input_value() == '{"expression": "3 * 4"}'
     one.page.get_by_role("button", name="Allow").click()
     one.answered()
+    one.page.wait_for_function("document.title === 'Mixture of Models'")
     results = [m for m in stage.calls_to("ada")[1].body["messages"] if m["role"] == "tool"]
     assert results[0]["content"].splitlines()[-2] == "12"  # the last line closes its fence
     assert one.errors == []

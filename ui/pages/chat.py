@@ -43,7 +43,7 @@ from mom_council.ui.council_panel import (
     progress,
     wants_to_read,
 )
-from mom_council.ui.frame import LONGEST, focus
+from mom_council.ui.frame import LONGEST, NAME, focus
 from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
 from mom_council.ui.panel_rows import face
@@ -177,7 +177,7 @@ def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
     for place in range(first, past):
         with st.container(key=f"turn-{turns[place].question.id}"):
             draw_question(turns[place].question)
-            draw_past_answer(conversation, place, thumbs)
+            draw_past_answer(conversation, place, thumbs, council)
     # The last turn is one element, from its first word to the end: nothing in it changes its place.
     with st.container(key=f"turn-last-{thread}"):
         if job is not None and job.running:
@@ -212,6 +212,8 @@ def _draw_live(thread: str) -> None:
     if job is None or not job.running or wants_to_read():
         st.rerun()
     view, debug = job.view(), current_settings().debug
+    # A tab in the background says in its title that a person is waited for.
+    st.set_page_config(page_title=f"● {NAME}" if job.asks else NAME)
     answer, panel = st.columns(COLUMNS, gap="medium")
     with answer, st.chat_message("assistant", avatar=AVATAR):
         draw_progress(progress(view, live=True), thread, since=job.seconds)
@@ -247,7 +249,8 @@ def _draw_last(
         if last is not None:
             if view.status is not None:
                 draw_label(view.status)
-            draw_buttons(conversation, len(conversation.turns) - 1, thumbs.get(str(last.id)))
+            place = len(conversation.turns) - 1
+            draw_buttons(conversation, place, thumbs.get(str(last.id)), council)
         if conversation.is_open:
             _draw_resume(conversation)
             _follow_others(thread, _stamp(job))
