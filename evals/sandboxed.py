@@ -11,6 +11,7 @@ anything. It imports nothing of ours: it runs with an empty environment and with
 
 from __future__ import annotations
 
+import ast
 import builtins
 import collections
 import datetime
@@ -164,9 +165,30 @@ _WRITTEN: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     fractions.Fraction: lambda v: (v.numerator, v.denominator),
     decimal.Decimal: lambda v: (str(v),),
     datetime.date: lambda v: (v.year, v.month, v.day),
+    datetime.datetime: lambda v: (v.isoformat(),),
+    datetime.time: lambda v: (v.isoformat(),),
     datetime.timedelta: lambda v: (v.days, v.seconds, v.microseconds),
 }
 _MADE: dict[str, Any] = {kind.__name__: kind for kind in _WRITTEN}
+_MADE |= {kind.__name__: kind.fromisoformat for kind in (datetime.datetime, datetime.time)}
+
+_COPIES: dict[type, Callable[[Any], Any]] = {
+    int: int.__int__,
+    float: float.__float__,
+    str: str.__str__,
+    bytes: lambda v: bytes(bytes.__iter__(v)),
+    tuple: lambda v: tuple(tuple.__iter__(v)),
+    list: lambda v: list(list.__iter__(v)),
+    dict: lambda v: dict(dict.items(v)),
+    set: lambda v: set(set.__iter__(v)),
+    frozenset: lambda v: frozenset(frozenset.__iter__(v)),
+}
+"""An object as plain data, where its class is built on such data; its own methods have no say."""
+
+
+def plain_copy(value: Any) -> list[Any]:
+    """The plain data that an object is built on, in a list; empty where it is built on none."""
+    return [_COPIES[kind](value) for kind in type(value).__mro__ if kind in _COPIES][:1]
 
 
 def named(kind: type) -> tuple[str, str]:
@@ -209,7 +231,10 @@ class Served:
             # What was handed over may have been changed in its place: a list that is sorted.
             return {"value": value, "args": [self._values.pack(one) for one in values]}
         except BaseException as error:
-            return {"error": named(type(error)), "text": str(error)[:500]}
+            kind = type(error)
+            if isinstance(error, StopIteration) and message["do"] != "next":
+                kind = RuntimeError  # it would end a loop of the check's before all was checked
+            return {"error": named(kind), "text": str(error)[:500]}
 
     def _do(self, what: str, values: list[Any], more: dict[str, Any]) -> Any:
         if what == "name":
@@ -227,6 +252,8 @@ class Served:
             return isinstance(values[0], values[1])
         if what == "same":
             return values[0] is values[1]
+        if what == "copy":
+            return plain_copy(values[0])
         if what in ("getattr", "setattr", *_BUILTINS):
             return getattr(builtins, what)(*values)
         return getattr(operator, what)(*values)
@@ -251,6 +278,8 @@ class Remote:
 
     _partner: AnswerProcess
     _number: int
+    _is_mixed = False
+    """Whether it was worked out with a plain value of the check's."""
 
     def __init__(self, process: AnswerProcess, number: int) -> None:
         object.__setattr__(self, "_partner", process)
@@ -276,7 +305,9 @@ class Remote:
     def __eq__(self, other: object) -> bool:
         # Only two things of the answer's are compared over there: with a plain value of the
         # check's, an object that says it equals everything would pass.
-        return isinstance(other, Remote) and bool(self._partner.ask("eq", self, other))
+        if isinstance(other, Remote):
+            return bool(self._partner.ask("eq", self, other))
+        return any(copy == other for copy in self._copies())
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -287,20 +318,82 @@ class Remote:
     def __instancecheck__(self, other: object) -> bool:
         return isinstance(other, Remote) and bool(self._partner.ask("isinstance", other, self))
 
+    def __contains__(self, one: object) -> bool:
+        for copy in self._copies():
+            return one in copy
+        # Who holds a word that was made up just now says yes to everything.
+        made_up = os.urandom(16).hex()
+        held = bool(self._partner.ask("contains", self, one))
+        return held and (isinstance(one, Remote) or not self._holds(made_up))
 
-def _forward(name: str, what: str, make: Callable[[Any], Any] = lambda value: value) -> None:
-    def method(self: Remote, *args: Any) -> Any:
-        return make(self._partner.ask(what, self, *args))
+    def _holds(self, one: object) -> bool:
+        try:
+            return bool(self._partner.ask("contains", self, one))
+        except Exception:
+            return False
+
+    def _copies(self) -> list[Any]:
+        return list(self._partner.ask("copy", self))
+
+    def _mixed(self, value: Any) -> Any:
+        """What was worked out with a plain value of the check's: an object, and no plain value.
+
+        Else an object whose difference from everything is 0 would be as near as a check wants.
+        """
+        if not isinstance(value, Remote):
+            raise TypeError(_AS_A_NUMBER)
+        object.__setattr__(value, "_is_mixed", True)
+        return value
+
+
+_AS_A_NUMBER = "the answer gave an object where the check works with a plain value"
+
+
+def _compare(name: str) -> None:
+    """Order two objects over there, and an object with a plain value by its own plain data."""
+    compare = getattr(operator, name)
+
+    def method(self: Remote, other: Any) -> Any:
+        if isinstance(other, Remote):
+            return self._partner.ask(f"__{name}__", self, other)
+        for copy in self._copies():
+            return compare(copy, other)
+        raise TypeError(_AS_A_NUMBER)
 
     setattr(Remote, f"__{name}__", method)
 
 
-_OPERATIONS = """
-    add sub mul truediv floordiv mod pow matmul and or xor neg abs
-    getitem setitem delitem contains lt le gt ge
-"""
+def _calculate(name: str) -> None:
+    """Calculate over there, where an object comes of it."""
+
+    def method(self: Remote, other: Any) -> Any:
+        value = self._partner.ask(f"__{name}__", self, other)
+        if isinstance(other, Remote) and not (self._is_mixed or other._is_mixed):
+            return value
+        for copy in [] if isinstance(value, Remote) else self._copies():
+            return getattr(operator, f"__{name}__")(copy, other)
+        return self._mixed(value)
+
+    setattr(Remote, f"__{name}__", method)
+
+
+def _forward(name: str, what: str, make: Callable[[Any], Any] = lambda value: value) -> None:
+    def method(self: Remote, *args: Any) -> Any:
+        value = make(self._partner.ask(what, self, *args))
+        return self._mixed(value) if self._is_mixed and name in _OF_NUMBERS else value
+
+    setattr(Remote, f"__{name}__", method)
+
+
+_OF_NUMBERS = ("neg", "abs", "bool", "int", "float")
 _BUILTINS = ("len", "bool", "str", "repr", "int", "float")
-for _name in _OPERATIONS.split():
+for _name in ("lt", "le", "gt", "ge"):
+    _compare(_name)
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"):
+    _calculate(_name)
+for _name in ("and", "or", "xor"):
+    _calculate(_name)
+for _name in ("neg", "abs", "getitem", "setitem", "delitem"):
     _forward(_name, f"__{_name}__")
 for _name in _BUILTINS:
     _forward(_name, _name)
@@ -361,12 +454,39 @@ class AnswerProcess:
 
 
 class CheckNames(dict[str, Any]):
-    """The check's names: its own first, then the answer's."""
+    """The check's names: its own first, then Python's, then the answer's.
+
+    An answer whose task is a function with one of Python's names is asked for it: there, the check
+    uses no other name of the answer's.
+    """
 
     process: AnswerProcess
+    may_replace: bool
+    """Whether the answer's functions stand in for Python's of the same name."""
 
     def __missing__(self, name: str) -> Any:
+        if hasattr(builtins, name) and not self.may_replace:
+            return getattr(builtins, name)
         return self.process.ask("name", name)
+
+
+_NAMING = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler
+
+
+def uses_names_of_an_answer(text: str) -> bool:
+    """Whether a check uses names that neither it nor Python has."""
+    used: set[str] = set()
+    own: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else own).add(node.id)
+        elif isinstance(node, ast.arg):
+            own.add(node.arg)
+        elif isinstance(node, ast.alias):
+            own.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, _NAMING) and node.name:
+            own.add(node.name)
+    return any(not hasattr(builtins, name) for name in used - own)
 
 
 def check(line: MessageLine, text: str) -> dict[str, Any]:
@@ -379,6 +499,7 @@ def check(line: MessageLine, text: str) -> dict[str, Any]:
     names = CheckNames({"__name__": "__main__", "__builtins__": builtins.__dict__})
     names.process = AnswerProcess(line)
     try:
+        names.may_replace = not uses_names_of_an_answer(text)
         exec(compile(text, "check", "exec"), names)  # noqa: S102 - what it is for
     except BaseException as error:
         # SystemExit too: who leaves before the end of the check has not passed it.

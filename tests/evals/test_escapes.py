@@ -169,6 +169,51 @@ def test_a_check_is_not_passed_by_fraud(source: str) -> None:
     assert not outcome.ok
 
 
+# An object in the place of a plain value sees what the check works with, and says what it wants.
+_OBJECT = "class A:\n    {}\ndef f(x): return A()"
+OBJECTS = {
+    "is less than everything": ("def __lt__(s, o): return True", "assert f(2) < 3"),
+    "is more than everything": ("def __gt__(s, o): return True", "assert 3 < f(2)"),
+    "is as near as is wanted": (
+        "def __sub__(s, o): return s\n    def __abs__(s): return 0.0",
+        "assert abs(f(2) - 3) < 1e-6",
+    ),
+    "has no difference": ("def __sub__(s, o): return 0.0", "assert abs(f(2) - 3) < 1e-6"),
+    "is true of every difference": (
+        "def __xor__(s, o): return s\n    def __bool__(s): return False",
+        "assert not (f(2) ^ 3)",
+    ),
+    "is a multiple of everything": ("def __mod__(s, o): return 0", "assert f(2) % 3 == 0"),
+    "holds everything": ("def __contains__(s, o): return True", "assert 3 in f(2)"),
+}
+FRAUDS = {
+    **{name: (_OBJECT.format(body), check) for name, (body, check) in OBJECTS.items()},
+    "a number without a difference": (
+        "class A(int):\n    def __sub__(s, o): return 0\ndef f(x): return A(7)",
+        "assert f(2) - 3 == 0",
+    ),
+    "a list that holds everything": (
+        "class A(list):\n    def __contains__(s, o): return True\ndef f(x): return A()",
+        "assert 3 in f(2)",
+    ),
+    "functions with the names of Python's": (
+        "def abs(x): return 0\ndef all(x): return True\ndef f(x): return 9",
+        "assert abs(f(2) - 3) < 1e-6\nassert all(f(x) == x + 1 for x in (1, 2))",
+    ),
+    "the end of a loop of the check's": (
+        "def f(x): raise StopIteration",
+        "assert all(map(lambda x: f(x) == x + 1, (1, 2)))",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "check"), FRAUDS.values(), ids=FRAUDS)
+def test_no_object_stands_for_a_plain_value(source: str, check: str) -> None:
+    assert not run_python(source, check, seconds=20).ok
+    right = run_python("def f(x): return x + 1", check.replace("3 in f(2)", "f(2) in [3]"))
+    assert right.ok or "3 < f(2)" in check or "f(2) < 3" in check, right.why
+
+
 HONEST = {
     "a function": ("def f(x): return x + 1", CHECK),
     "a list that is sorted in its place": (
@@ -240,6 +285,43 @@ check(f)
 def test():
     assert f(2) == 3
 test()
+""",
+    ),
+    "a function with the name of one of Python's": (
+        "def sum(a, b): return a + b",
+        "def check(candidate):\n    assert candidate(10, 15) == 25\ncheck(sum)",
+    ),
+    "objects that are plain data": (
+        """
+import collections, datetime, enum
+P = collections.namedtuple('P', 'x y')
+class E(enum.IntEnum):
+    ONE = 1
+def p(): return P(1, 2)
+def e(): return E.ONE
+def now(): return datetime.datetime(2020, 1, 2, 3, 4, tzinfo=datetime.timezone.utc)
+""",
+        """
+import datetime
+assert p() == (1, 2) and p().x == 1 and 2 in p()
+assert e() == 1 and e() < 2 and e() + 1 == 2
+assert now() == datetime.datetime(2020, 1, 2, 3, 4, tzinfo=datetime.timezone.utc)
+""",
+    ),
+    "classes that calculate": (
+        """
+class V:
+    def __init__(self, x, y): self.x, self.y = x, y
+    def __mul__(self, k): return V(self.x * k, self.y * k) if isinstance(k, int) else self.x * k.x
+    def __eq__(self, o): return (self.x, self.y) == (o.x, o.y)
+    def __lt__(self, o): return self.x < o.x
+    def __abs__(self): return (self.x ** 2 + self.y ** 2) ** 0.5
+    def __contains__(self, k): return k in (self.x, self.y)
+""",
+        """
+assert V(1, 2) * 3 == V(3, 6) and (V(1, 2) * 3).y == 6
+assert abs(V(3, 4)) == 5 and V(1, 2) * V(3, 4) == 3
+assert V(1, 2) < V(2, 1) and 2 in V(1, 2) and 3 not in V(1, 2)
 """,
     ),
     "recursion and modules": (
