@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-clients test-wires test-newest test-oldest check lint types contracts soak bench budgets kills faults leaks reliability picture screenshot recording house layout constraints package supply clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-clients test-wires test-newest test-oldest check lint types contracts soak bench votes budgets kills faults leaks reliability picture screenshot recording house layout constraints package supply clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,6 +85,9 @@ soak: .venv/.developing  ## ask with seeded faults, 50,000 calls: nothing grows,
 
 bench: .venv/.developing  ## measure what orchestration costs, against a local server
 	.venv/bin/python -m mom_council.benchmarks $(ARGS)
+
+votes: .venv/.developing  ## measure every goal of the votes on recordings; FOLDER=... (or MOM_RECORDINGS), ARGS="--write docs/votes.md"
+	.venv/bin/python -m mom_council.benchmarks.votes $(FOLDER) $(ARGS)
 
 budgets: .venv/.developing  ## try budgets against a log of requests; make the table in docs/reliability.md again
 	.venv/bin/python -m mom_council.benchmarks.budgets --runs 240 --write docs/reliability.md

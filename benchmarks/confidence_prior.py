@@ -156,7 +156,9 @@ def fit_all(drawn: Sequence[Answered], without: int | None = None) -> _Fit:
         some = [one for one in found if one.fold != without]
         kept.append(Answered(dataset, some))
         for case in some:
-            counts = cells[case.type_, case.kinds[0]][case.pattern._replace(standing=None)]
+            counts = cells[case.type_, case.kinds[0] if case.kinds else ""][
+                case.pattern._replace(standing=None)
+            ]
             counts[0] += case.right
             counts[1] += 1
     curves, kinds = fit(cells)
@@ -409,8 +411,12 @@ def measure(
     Five models of a recording (or half, if fewer are left) are held out, and a fifth of the
     questions at a time; what is fitted on the rest is scored on those, so that every question of a
     panel is scored once. With `shipped_figures` nothing is fitted: the recordings must be new.
+    Empty where no recording has models enough: six, or three with `shipped_figures`.
     """
     found: dict[tuple[str, int], list[Scored]] = defaultdict(list)
+    least = FEWEST if shipped_figures else 2 * FEWEST
+    if all(len(_models(questions)) < least for questions in recordings.values()):
+        return []
     for split in range(splits):
         dice = random.Random(split)
         seen, unseen = {}, {}
@@ -446,6 +452,8 @@ def _score(found: Sequence[Case], priors: Sequence[ConfidencePrior], dice: rando
     shifts: dict[tuple[int, PriorType], float] = {}
     for case in found:
         prior = priors[case.fold]
+        if case.type_ not in prior.curves:  # nothing like it was fitted on
+            continue
         alone = case.pattern._replace(standing=None)
         named = shipped.kind_name(prior, case.type_, case.kinds)
         where = (case.fold, case.type_)

@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", type=Path, metavar="PAGE", help="remake a page's tables")
     chosen = parser.parse_args(arguments)
     try:
-        figures, reading = _measure_folder(chosen.folder, cross=chosen.cross)
+        figures, reading = measure_folder(chosen.folder, cross=chosen.cross)
     except (MixtureError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -147,9 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(chosen.check and not all(each.met for each in checks))
 
 
-def _measure_folder(
-    folder: Path, *, cross: bool
-) -> tuple[list[PanelFigures], dict[str, Agreement]]:
+def measure_folder(folder: Path, *, cross: bool) -> tuple[list[PanelFigures], dict[str, Agreement]]:
+    """Measure the panels of a folder, and how its answers are read.
+
+    Raises:
+        RecordingError: panels.json or a recording of it is missing, or cannot be read.
+    """
     panels = read_panels(folder / "panels.json")
     files = find_recordings(folder)
     figures: list[PanelFigures] = []

@@ -81,7 +81,7 @@ class Target(_Figures):
 
 _EXIT = {"zeroeval_gsm": 0.34, "zeroeval_math_l5": 0.18, "zeroeval_crux": 0.28, "mmlu_pro": 0.16}
 _MIXED_GAIN = {"zeroeval_math_l5", "zeroeval_crux", "mmlu_pro"}
-_CASCADE = {
+CASCADE_GOALS = {
     "zeroeval_gsm": (0.003, 0.47),
     "zeroeval_crux": (0.005, 0.65),
     "zeroeval_math_l5": (0.005, 0.90),
@@ -121,8 +121,8 @@ def _of_panel(each: PanelFigures) -> Iterator[Target]:
         return
     if each.dataset in _EXIT:
         yield _least(f"{name}: calls the lossless exit saves", each.exit_saved, _EXIT[each.dataset])
-    if each.dataset in _CASCADE and each.cascade is not None:
-        loss, price = _CASCADE[each.dataset]
+    if each.dataset in CASCADE_GOALS and each.cascade is not None:
+        loss, price = CASCADE_GOALS[each.dataset]
         gain = each.cascade.accuracy - each.cascade.strong
         yield _least(f"{name}: cascade above the strong model", gain, -loss)
         yield _most(f"{name}: price of the cascade", each.cascade.price, price)

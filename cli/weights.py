@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mom_council.cli.failure import write_json
 from mom_council.cli.options import Database, no_thread, place, thread_named
+
+if TYPE_CHECKING:
+    from mom_council.councils.recording import RecordedQuestion
 
 Way = Literal["up", "down", "none"]
 
@@ -176,7 +179,6 @@ def ask(
     from mom_council.councils.recording import load_recording, write_recording
     from mom_council.evals.fitting import columns, judge, most_informative, teach
     from mom_council.models.ledger import Ledger
-    from mom_council.runs.words import inert
 
     loaded = load_council(council) if council is not None else None
     questions = list(load_recording(file))
@@ -185,34 +187,66 @@ def ask(
     asked = most_informative(questions, seats, number)
     if not asked:
         print("There is no question without a gold answer on which the models differ.")
+    answered = 0
     for at, question in enumerate(asked, 1):
         answers = [question.models[seat].ans for seat in seats if seat in question.models]
-        options = list(dict.fromkeys(one for one in answers if one is not None))
-        print(inert(f"\n{at} of {len(asked)}: {question.question}"))
-        for label, text in enumerate(question.options or ()):
-            print(inert(f"   ({chr(ord('A') + label)}) {text}"))
-        for at_option, option in enumerate(options, 1):
-            print(inert(f"  {at_option}. {option}  ({answers.count(option)} of {len(answers)})"))
-        said = typer.prompt(
-            "Which is right? Its number, or the answer after '='; nothing skips, q ends",
-            default="",
-            show_default=False,
-        ).strip()
-        if said == "q":
+        print(f"\n{at} of {len(asked)}: ", end="")
+        try:
+            right = _ask_which_is_right(question, answers)
+        except typer.Abort:  # Ctrl-C, or no more lines: what was answered counts
+            if not answered:
+                raise
+            print()
             break
-        right = said[1:].strip() if said.startswith("=") else _option(said, options)
+        if right is None:
+            break
         if right:
             questions[questions.index(question)] = judge(question, right)
             write_recording(file, questions)
+            answered += 1
     if not any(one.gold is not None for one in questions):
         return
     learned = teach(Ledger(), file, council=loaded, kind=kind, fold=None)
     print(f"learned from {learned.answers} answers; mom weights show has the result")
 
 
-def _option(reply: str, options: list[str]) -> str:
-    """The answer of that number; empty where there is none."""
-    return options[int(reply) - 1] if reply.isdigit() and 0 < int(reply) <= len(options) else ""
+_LONGEST = 2000
+"""Signs of a question or an answer that are shown to a person."""
+
+
+def _ask_which_is_right(question: RecordedQuestion, answers: list[str | None]) -> str | None:
+    """The right answer as a person gives it; empty: skipped, None: no further question.
+
+    Raises:
+        typer.Abort: nobody answers any more.
+    """
+    from mom_council.runs.words import inert, one_line
+
+    options = list(dict.fromkeys(one for one in answers if one is not None))
+    print(inert(question.question[:_LONGEST]))
+    for label, text in enumerate(question.options or ()):
+        print(f"   ({chr(ord('A') + label)}) {one_line(text, _LONGEST)}")
+    for at, option in enumerate(options, 1):
+        print(f"  {at}. {one_line(option, _LONGEST)}  ({answers.count(option)} of {len(answers)})")
+    while True:
+        reply: str = typer.prompt(
+            "Which is right? Its number, or the answer after '='; nothing skips, q ends",
+            default="",
+            show_default=False,
+        )
+        reply = reply.strip()
+        if reply.casefold() == "q":
+            return None
+        right = reply.removeprefix("=").strip()
+        if right == reply and reply:
+            number = int(reply) if reply.isdecimal() and len(reply) < len("1000") else 0
+            right = options[number - 1] if 0 < number <= len(options) else ""
+        if right:
+            print(f"  right: {one_line(right, 80)}")
+        if right or not reply:
+            return right
+        short = one_line(reply, 80)
+        print(f"  {short!r} is not one of 1 to {len(options)}; for that answer say ={short}")
 
 
 @app.command()

@@ -115,19 +115,23 @@ class AuditReport(_Part):
 
 
 def audit(questions: Iterable[RecordedQuestion], models: Sequence[str]) -> AuditReport:
-    """Audit a council of these models on recorded answers.
+    """Audit a council of these models on recorded answers; on those that somebody has judged.
 
     Raises:
         RecordingError: a model is not in the recording, fewer than two are named, or there are
-            too few questions.
+            too few questions with a right answer.
     """
-    listed = list(questions)
-    known = {model for question in listed for model in question.models}
+    every = list(questions)
+    listed = [question for question in every if question.gold is not None]
+    known = {model for question in every for model in question.models}
     for model in models:
         if model not in known:
             raise RecordingError(f"{model!r} is not recorded; recorded are {sorted(known)}")
     if len(set(models)) < 2 or len(listed) < 4:
-        raise RecordingError("an audit needs two models and four questions, at least")
+        raise RecordingError(
+            "an audit needs two models and four questions with a right answer, at least; "
+            f"there are {len(set(models))} and {len(listed)}"
+        )
     sheet = _in_two(lay_out(listed, list(dict.fromkeys(models))))
     cal, held = sheet.fold("cal"), sheet.fold("eval")
     ways = {

@@ -29,13 +29,15 @@ def fit_cascade(cal: Sheet, strong: int, kind: str = "") -> CascadeChoice:
     """Choose a cascade of a sheet's voters, or that the strong one is asked at once.
 
     Args:
-        cal: what to choose by. Lines on which nobody was right count as questions whose answer is
-            known; a sheet without any right answer is one without labels.
+        cal: what to choose by. A sheet without any right answer is one without labels.
         strong: the column that the others escalate to.
         kind: of question, as a recording or the ledger names it.
     """
     labelled = any(line.right for line in cal.lines)
-    rows = [CascadeRow(line.said, line.right if labelled else None, line.usd) for line in cal.lines]
+    rows = [
+        CascadeRow(line.said, line.right if labelled and line.judged else None, line.usd)
+        for line in cal.lines
+    ]
     types: Counter[PriorType] = Counter()
     for line in cal.lines:
         read = read_value(next(filter(None, line.said), ""))

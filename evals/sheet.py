@@ -96,6 +96,7 @@ class Line:
         said: the answer of each voter in one form; None where it gave none, or was not asked.
         right: the answers that are right.
         usd: what each call cost, in dollars; 0 where no price is known.
+        judged: whether `right` is known; where it is, none of the answers may be.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Line:
     said: tuple[str | None, ...]
     right: frozenset[str]
     usd: tuple[float, ...]
+    judged: bool = True
 
     def correct(self, voter: int) -> bool:
         """Whether a voter was right."""
@@ -203,6 +205,7 @@ def lay_out(questions: Iterable[RecordedQuestion], models: Sequence[str]) -> She
                     if each.ok and each.ans is not None
                 ),
                 usd=tuple((each.usd or 0.0) if each else 0.0 for each in answers),
+                judged=question.gold is not None,
             )
         )
     unpriced = frozenset(range(len(models))) - priced

@@ -201,6 +201,47 @@ def test_ten_answers_of_a_person_fit_a_council_without_any_other_gold(
     assert (fitted.few, fitted.questions) == (True, len(judged))
 
 
+@pytest.mark.parametrize("end", ["", "q\n", "Q\n"], ids=["no more lines", "q", "Q"])
+def test_what_a_person_answered_is_learned_however_the_asking_ends(tmp_path: Path, end: str):
+    path = kept(tmp_path / "blind.jsonl", [_blind(one) for one in sums(60)])
+    replies = f"1\n2\n{end}"
+    called = CliRunner().invoke(app, ["weights", "ask", str(path)], input=replies)
+    assert called.exit_code == 0, called.output
+    assert called.stdout.count("  right: ") == 2
+    assert "learned from " in called.stdout
+    assert sum(one.gold is not None for one in read_recording(path)) == 2
+
+
+def test_a_reply_that_names_no_answer_is_asked_again(tmp_path: Path):
+    path = kept(tmp_path / "blind.jsonl", [_blind(one) for one in sums(60)])
+    replies = "70000\n0\nyes\n=70000\nq\n"
+    called = CliRunner().invoke(app, ["weights", "ask", str(path)], input=replies)
+    assert called.exit_code == 0, called.output
+    assert "'70000' is not one of 1 to " in called.stdout
+    assert "say =70000" in called.stdout
+    assert "'yes' is not one of" in called.stdout
+    assert "3 of 10: " not in called.stdout
+    assert [one.gold for one in read_recording(path) if one.gold is not None] == ["70000"]
+
+
+def test_an_answer_of_a_megabyte_is_shown_short_and_harmless(tmp_path: Path):
+    questions = [_blind(one) for one in sums(60)]
+    long = {
+        name: answer.model_copy(update={"ans": f"{name}\x1b[31m" + "x" * 1_000_000})
+        for name, answer in questions[0].models.items()
+    }
+    questions[0] = questions[0].model_copy(update={"models": long, "question": "y" * 1_000_000})
+    path = kept(tmp_path / "blind.jsonl", questions)
+    replies = "\n" * 60
+    called = CliRunner().invoke(
+        app, ["weights", "ask", str(path), "--number", "100"], input=replies
+    )
+    assert called.exit_code == 0, called.output
+    assert "…" in called.stdout
+    assert "\x1b" not in called.stdout
+    assert len(called.stdout) < 100_000
+
+
 def _blind(one: RecordedQuestion) -> RecordedQuestion:
     models = {name: answer.model_copy(update={"ok": 0}) for name, answer in one.models.items()}
     return one.model_copy(update={"gold": None, "models": models})

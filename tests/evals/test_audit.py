@@ -25,6 +25,16 @@ def test_a_council_of_independent_equals_pays() -> None:
     assert report.gain["weighted"].low > 0
 
 
+def test_questions_that_nobody_has_judged_are_not_ones_on_which_all_are_wrong() -> None:
+    questions = made_up([0.65] * 5, 600)
+    unjudged = [
+        one.model_copy(update={"id": f"open {one.id}", "gold": None}) for one in questions[:300]
+    ]
+    assert audit([*questions, *unjudged], names(5)) == audit(questions, names(5))
+    with pytest.raises(RecordingError, match="right answer, at least; there are 5 and 0"):
+        audit(unjudged, names(5))
+
+
 def test_a_council_of_clones_does_not() -> None:
     questions = [
         question.model_copy(update={"models": dict.fromkeys(names(3), question.models["m0"])})

@@ -19,6 +19,7 @@ from mom_council.councils.recording import (
 from mom_council.errors import UnknownNameError
 from mom_council.evals.cascades import cascade_from_recording, cascading, fit_cascade
 from mom_council.evals.cases import read_cases
+from mom_council.evals.fitting import judge
 from mom_council.evals.run import evaluate
 from mom_council.evals.sheet import lay_out
 from mom_council.tests.evals.panels import made_sheet
@@ -100,6 +101,25 @@ def test_a_recording_without_labels_will_do(tmp_path: Path):
     assert choice.saves
     assert choice.cascade.agreeing >= 3
     assert council.deliberation.threshold == choice.cascade.threshold
+
+
+def test_questions_that_nobody_has_judged_yet_are_no_failures(tmp_path: Path):
+    path = recorded(tmp_path / "sums.jsonl", labels=False)
+    questions = list(load_recording(path))
+    for at in (1, 3, 5):  # as `mom weights ask` leaves a recording
+        questions[at] = judge(questions[at], questions[at].models["owl"].ans or "0")
+    write_recording(path, questions)
+    choice, _ = cascade_from_recording(path, "owl")
+    assert (choice.questions, choice.labelled) == (120, 3)
+    assert choice.saves
+
+
+def test_a_question_on_which_all_are_wrong_is_judged(tmp_path: Path):
+    path = recorded(tmp_path / "sums.jsonl")
+    questions = list(load_recording(path))
+    questions[1] = judge(questions[1], "none of these")
+    write_recording(path, questions)
+    assert cascade_from_recording(path, "owl")[0].labelled == 120
 
 
 def test_an_unknown_strong_one_is_refused(tmp_path: Path):
