@@ -33,10 +33,16 @@ CREATE TABLE IF NOT EXISTS thumbs (
 CREATE TABLE IF NOT EXISTS texts (thread TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS drafts (reader TEXT PRIMARY KEY, council TEXT NOT NULL) STRICT;
 """
+_ANSWERS = """
+CREATE TABLE IF NOT EXISTS answers (
+    thread TEXT NOT NULL, question TEXT NOT NULL, first TEXT NOT NULL, head TEXT NOT NULL,
+    PRIMARY KEY (thread, question)
+) STRICT;
+"""
 FILE = "shelf.db"
 LAYOUT = DatabaseLayout(
     "names and thumbs",
-    (_TABLES,),
+    (_TABLES, _ANSWERS),
     cure=f"move the file away, or set {paths.VARIABLE} to a folder that can be written to",
     write_ahead=False,
 )
@@ -51,6 +57,18 @@ class ListedThread(Record):
     council: str
     """A preset's name, a path, or a council's YAML; empty: the one chosen for the machine."""
     used: float
+
+
+class KeptAnswer(Record):
+    """One of several answers to a question; each was asked for by a message of its own."""
+
+    question: str
+    """The id of the message that asked for it."""
+    first: str
+    """The id of the message that asked for the first of them."""
+    head: str
+    """The checkpoint at which the conversation with this answer was left; empty while it is shown
+    for the first time."""
 
 
 class PageStore:
@@ -106,6 +124,7 @@ class PageStore:
             db.execute("DELETE FROM threads WHERE id = ?", (thread,))
             db.execute("DELETE FROM thumbs WHERE thread = ?", (thread,))
             db.execute("DELETE FROM texts WHERE thread = ?", (thread,))
+            db.execute("DELETE FROM answers WHERE thread = ?", (thread,))
 
     def keep_text(self, thread: str, text: str) -> None:
         """Keep what was asked and answered in a thread, so that a search finds it."""
@@ -135,6 +154,29 @@ class PageStore:
         with self._open() as db:
             rows = db.execute("SELECT answer, thumb FROM thumbs WHERE thread = ?", (thread,))
             return {row["answer"]: row["thumb"] for row in rows}
+
+    def keep_answer(self, thread: str, answer: KeptAnswer) -> None:
+        """Keep where one of several answers is; its place among them stays."""
+        with self._open() as db:
+            db.execute(
+                "INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT (thread, question) "
+                "DO UPDATE SET head = excluded.head",
+                (thread, answer.question, answer.first, answer.head),
+            )
+
+    def drop_answer(self, thread: str, question: str) -> None:
+        """Forget one of several answers, by the message that asked for it."""
+        with self._open() as db:
+            db.execute("DELETE FROM answers WHERE thread = ? AND question = ?", (thread, question))
+
+    def answers(self, thread: str) -> tuple[KeptAnswer, ...]:
+        """The answers of the questions that were asked more than once, the oldest first."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT question, first, head FROM answers WHERE thread = ? ORDER BY rowid",
+                (thread,),
+            )
+            return tuple(KeptAnswer(**dict(row)) for row in rows)
 
     def draft(self, reader: str) -> str | None:
         """The council that a reader was working at, as YAML; None where it was none."""

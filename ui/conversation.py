@@ -38,6 +38,7 @@ from mom_council.ui.history import (
     repeat_question,
     view_of,
 )
+from mom_council.ui.other_answers import draw_other_answers, keep_former
 from mom_council.ui.page_state import PageState
 
 PAST = 10
@@ -201,7 +202,9 @@ def draw_buttons(
                 key=f"again-{key}",
                 on_click=ask_again,
                 args=(conversation, secrets.randbelow(2**31)),
+                help="Ask once more. This answer stays, beside the new one.",
             )
+        draw_other_answers(conversation, place)
         draw_edit(conversation, place)
         _draw_revote(conversation, place, key)
         st.button(
@@ -286,26 +289,23 @@ def current_settings() -> CouncilContext:
     return context if isinstance(context, CouncilContext) else CouncilContext()
 
 
-def notify(text: str) -> None:
-    """Tell the reader something with the next drawing."""
-    st.session_state.setdefault("said", []).append(text)
-
-
 def ask_question(text: str, pictures: Sequence[Any] = ()) -> None:
     """Put a question, in the open thread or a new one; a refused one stays in its field."""
     text = text.strip()
     if len(text) > LONGEST:
-        notify(f"The question has {len(text):,} characters, and at most {LONGEST:,} are taken.")
+        session.notify(
+            f"The question has {len(text):,} characters, and at most {LONGEST:,} are taken."
+        )
         _keep_refused_text(text)
         return
     try:
         blocks = _blocks(pictures)
     except PictureError as error:
-        notify(str(error))
+        session.notify(str(error))
         _keep_refused_text(text)
         return
     if blocks and not _can_see_pictures():
-        notify(
+        session.notify(
             "No model of this council can see pictures. Ask without the picture, or choose a "
             "council with a model that can."
         )
@@ -350,14 +350,16 @@ def resume_question(thread: str, source: str) -> None:
             thread, council, context=current_settings(), named=_name(source)
         )
     except MixtureError as error:
-        notify(str(error))
+        session.notify(str(error))
 
 
 def ask_again(conversation: Conversation, seed: int) -> None:
-    """Ask the last question once more; the dice fall otherwise."""
+    """Ask the last question once more, with another seed; the answer of before stays reachable."""
     again = repeat_question(conversation.turns[-1])
-    again[-1] = _message(again[-1].content)
-    _start(conversation.thread, again, seed=seed)
+    again[-1] = new = _message(again[-1].content)
+    if not _start(conversation.thread, again, seed=seed):
+        return
+    keep_former(conversation, str(new.id))
 
 
 def ask_edited(conversation: Conversation, place: int, field: str) -> None:
@@ -389,14 +391,15 @@ def branch_off(conversation: Conversation, place: int) -> None:
         title = f"{entry.title if entry else conversation.turns[0].question.text} (branch)"
         state.store.put(name, reader=session.reader(), title=title, council=chosen.source())
     except MixtureError as error:
-        notify(str(error))
+        session.notify(str(error))
         return
     session.open_thread(name)
 
 
 def _start(
     thread: str, messages: Sequence[BaseMessage], title: str = "", seed: int | None = None
-) -> None:
+) -> bool:
+    """Start a question; False where it was refused, which the reader is told."""
     state, context = session.page_state(), current_settings()
     if seed is not None:
         context = context.model_copy(update={"seed": seed})
@@ -407,9 +410,10 @@ def _start(
         reader = session.reader()
         state.store.put(thread, reader=reader, title=title or "Untitled", council=source)
     except MixtureError as error:
-        notify(str(error))
-        return
+        session.notify(str(error))
+        return False
     session.open_thread(thread)
+    return True
 
 
 def _keep_refused_text(text: str) -> None:

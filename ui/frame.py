@@ -209,7 +209,8 @@ _CSS = """
 [class*="st-key-suggestion-"] button { justify-content: flex-start; text-align: left;
   height: 100%; padding: 0.7rem 0.9rem; }
 [class*="st-key-suggestion-"] { height: 100%; }
-[class*="st-key-thread-"] button { justify-content: flex-start; text-align: left; }
+[class*="st-key-thread-"] button, [class*="st-key-thread-"] button > div {
+  justify-content: flex-start; text-align: left; }
 /* Room below the last question, so that it can stand at the top while its answer grows. */
 [class*="st-key-turn-last-"] { min-height: calc(100vh - 4rem); scroll-margin-top: 4rem; }
 /* Redrawn four times a second: fading what is about to be redrawn would be flicker. */
@@ -259,7 +260,7 @@ _CSS = """
 .mom-faces { display: inline-flex; flex-wrap: wrap; gap: 0.15rem; vertical-align: middle; }
 .mom-faces:empty { display: none; }
 .mom-faces .mom-face { width: 1.05rem; height: 1.05rem; font-size: 0.62rem; }
-.mom-panel .mom-verdict { margin: 0.2rem 0 0.5rem 0; color: var(--mom-quiet); }
+.mom-panel .mom-verdict { font-size: inherit; margin: 0.2rem 0 0.5rem 0; color: var(--mom-quiet); }
 .mom-panel .mom-verdict:empty { display: none; }
 .mom-fold { border-top: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
 .mom-fold summary { cursor: pointer; padding: 0.45rem 0.3rem; font-weight: 600; }
@@ -293,6 +294,7 @@ _CSS = """
 .mom-ballots li { margin: 0 0 0.2rem 0 !important; padding: 0 !important;
   overflow-wrap: break-word; }
 .mom-ballots summary { cursor: pointer; }
+.mom-count { font-size: 0.875rem; font-variant-numeric: tabular-nums; }
 .mom-copy { font: inherit; font-size: 0.875rem; color: inherit; background: none; border: 0;
   cursor: pointer;
   padding: 0.4rem 0.6rem; border-radius: 0.5rem; white-space: nowrap; }
@@ -302,12 +304,14 @@ _CSS = """
 [data-testid="stSidebarNavLink"]):focus-visible {
   outline: 2px solid var(--mom-accent); outline-offset: 1px; }
 /* A button of a sign alone still has a name for those who hear the page. */
-[class*="st-key-menu-"] button [data-testid="stMarkdownContainer"] { position: absolute;
+:is([class*="st-key-menu-"], [class*="st-key-chevron_"]) button
+[data-testid="stMarkdownContainer"] { position: absolute;
   width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 @media (max-width: 640px) {
   .block-container, [data-testid="stBottomBlockContainer"] {
     padding-left: 0.8rem; padding-right: 0.8rem; }
   .block-container { padding-top: 3.5rem; }
+  .mom-progress { height: 3rem; white-space: normal; }
   .mom-seats { grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); }
 }
 </style>

@@ -40,6 +40,8 @@ class Conversation:
     """Of the last turn."""
     is_open: bool = False
     """Whether the last question was begun and not finished."""
+    head: str = ""
+    """The checkpoint that it was read from."""
 
     @property
     def text(self) -> str:
@@ -59,7 +61,8 @@ async def read_conversation(
     snapshot = await graph.aget_state(_config(thread))
     turns = turns_of(snapshot.values.get("messages", []))
     view = view_of(snapshot.values, council)
-    return Conversation(thread, turns, view, is_open=is_open(snapshot))
+    head = str(snapshot.config["configurable"].get("checkpoint_id", ""))
+    return Conversation(thread, turns, view, is_open=is_open(snapshot), head=head)
 
 
 async def copy_conversation(
@@ -72,6 +75,22 @@ async def copy_conversation(
     """
     graph = compile_council(council, saver)
     await graph.aupdate_state(_config(thread), {"messages": list(messages)}, as_node="synthesizer")
+
+
+async def return_to(
+    saver: BaseCheckpointSaver[Any], thread: str, council: Council, head: str
+) -> bool:
+    """Make a thread what it was at an earlier checkpoint; False where that is not stored any more.
+
+    Raises:
+        StorageError: it cannot be read or written.
+    """
+    config: RunnableConfig = {"configurable": {"thread_id": thread, "checkpoint_id": head}}
+    if await saver.aget_tuple(config) is None:
+        return False
+    graph = compile_council(council, saver)
+    await graph.aupdate_state(config, {"messages": []}, as_node="synthesizer")
+    return True
 
 
 async def replace_answer(

@@ -191,7 +191,7 @@ def _options(
         return []
     return [
         {
-            "answer": one_line(option.answer, 80) or one_line(", ".join(option.members), 80),
+            "answer": one_line(option.answer or ", ".join(option.members), 80),
             "faces": faces.all(option.members),
             "share": option.share,
             "needed": threshold,

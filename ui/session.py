@@ -71,6 +71,11 @@ def keep_setting(key: str, value: Any) -> None:
     st.session_state["kept"][key] = value
 
 
+def notify(text: str) -> None:
+    """Tell the reader something with the next drawing."""
+    st.session_state.setdefault("said", []).append(text)
+
+
 def _reader() -> str:
     try:
         if st.user.get("is_logged_in"):

@@ -67,6 +67,22 @@ def test_thumbs_a_new_name_and_another_answer_stay(
     one.page.locator(".stMain").get_by_text("What the council says now.").wait_for()
     one.answered()
     assert one.page.get_by_text("What the council says.", exact=True).count() == 0
+
+    place = "node => Math.round(node.getBoundingClientRect().top)"
+    before = one.answer.evaluate(place)
+    one.page.get_by_text("2/2", exact=True).wait_for()
+    one.page.get_by_role("button", name="Former answer").click()
+    one.page.get_by_text("1/2", exact=True).wait_for()
+    one.page.locator(".stMain").get_by_text("What the council says.", exact=True).wait_for()
+    assert one.answer.evaluate(place) == before
+    one.shot("former-answer-light")
+    one.page.get_by_role("radio", name="Thumbs up", checked=True).wait_for()
+    one.open(one.page.url)
+    one.answered()
+    assert one.answer.inner_text().strip() == "What the council says."
+    one.page.get_by_role("button", name="Next answer").click()
+    one.page.locator(".stMain").get_by_text("What the council says now.").wait_for()
+    one.page.get_by_text("2/2", exact=True).wait_for()
     assert one.errors == []
 
 

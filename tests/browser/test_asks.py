@@ -40,6 +40,7 @@ def test_a_tool_is_called_with_leave_and_as_it_was_changed(
     field = one.page.get_by_role("textbox", name="With these arguments")
     field.wait_for()
     one.page.wait_for_function("document.title === '● Mixture of Models'")
+    one.page.get_by_text("2 of 3 have answered · waiting for you").wait_for()
     one.shot("leave-light")
     field.fill('{"expression": "3 * 4"}')
     one.page.wait_for_timeout(1500)  # drawn anew several times, what was typed stays

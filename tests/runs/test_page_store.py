@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mom_council.errors import StorageError
-from mom_council.runs.page_store import PageStore
+from mom_council.runs.page_store import KeptAnswer, PageStore
 
 
 @pytest.fixture
@@ -57,6 +57,19 @@ def test_thumbs_are_given_changed_taken_back_and_forgotten(shelf: PageStore) -> 
     assert shelf.thumbs("a") == {"m1": "down"}
     shelf.forget("a")
     assert (shelf.thumbs("a"), shelf.find("a")) == ({}, None)
+
+
+def test_several_answers_keep_their_order_and_where_each_was_left(shelf: PageStore) -> None:
+    one, two = (KeptAnswer(question=q, first="q1", head="") for q in ("q1", "q2"))
+    shelf.keep_answer("a", one)
+    shelf.keep_answer("a", two)
+    shelf.keep_answer("a", one.model_copy(update={"head": "c7"}))
+    assert [(kept.question, kept.head) for kept in shelf.answers("a")] == [("q1", "c7"), ("q2", "")]
+    shelf.drop_answer("a", "q2")
+    assert [kept.question for kept in shelf.answers("a")] == ["q1"]
+    assert shelf.answers("b") == ()
+    shelf.forget("a")
+    assert shelf.answers("a") == ()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from langchain_core.messages import HumanMessage
 from streamlit.testing.v1 import AppTest
 
 from mom_council import paths
+from mom_council.councils.loader import to_yaml
 from mom_council.councils.schema import Council
 from mom_council.graph.council import compile_council
 from mom_council.models import thermal
@@ -25,7 +26,7 @@ from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.ui.conftest import READER
 from mom_council.ui import session
 from mom_council.ui.answer import segments_of
-from mom_council.ui.jobs import Job
+from mom_council.ui.jobs import Job, Jobs
 
 pytestmark = pytest.mark.slow
 
@@ -306,6 +307,82 @@ def test_thumbs_stay_with_the_answer(chat: Chat, stage: Stage) -> None:
     page.feedback[0].set_value(1).run()
     assert not page.exception
     assert list(session.page_state().store.thumbs("t").values()) == ["up"]
+
+
+def _with_its_council(council: Council) -> Jobs:
+    """The thread asks the council that it was begun with; gives the jobs."""
+    state = session.page_state()
+    state.store.put("t", reader=READER, title="What is the best pet?", council=to_yaml(council))
+    return state.jobs
+
+
+def test_a_regenerated_answer_keeps_the_former_one_with_what_was_asked_after_it(
+    chat: Chat, stage: Stage
+) -> None:
+    seat(stage)
+    stage.model("pen", reply=["First answer.", "Second answer.", "Of fish.", "Third answer."])
+    council = desk(stage)
+    chat(council)
+    ended(begun(council))
+    jobs = _with_its_council(council)
+
+    def click(page: AppTest, label: str, place: int = -1) -> AppTest:
+        [one.click for one in page.button if one.label == label][place]().run()
+        assert not page.exception
+        job = jobs.of("t")
+        if job is not None:
+            ended(job)
+        page = chat(council, "t")
+        assert not page.exception
+        return page
+
+    page = chat(council, "t")
+    assert "Former answer" not in labels(page)
+    page = click(page, "Regenerate")
+    assert "Second answer." in told(page)
+    assert ">2/2<" in told(page)
+    page = click(page, "Former answer")
+    assert ("First answer." in told(page), "Second answer." in told(page)) == (True, False)
+    assert ">1/2<" in told(page)
+    assert all(name in told(page) for name in ("Ada", "Boris", "Clara")), "with its debate"
+    # What is asked now goes on from the answer that is shown.
+    ended(jobs.ask("t", council, [HumanMessage("And fish?", id="q2")]))
+    asked = str(stage.calls_to("ada")[-1].body)
+    assert ("First answer." in asked, "Second answer." in asked) == (True, False)
+    page = chat(council, "t")
+    assert {"First answer.", "Of fish."} <= set(told(page).splitlines())
+    page = click(page, "Next answer", 0)
+    assert "Second answer." in told(page)
+    assert "Of fish." not in told(page)
+    page = click(page, "Former answer")
+    assert {"First answer.", "Of fish."} <= set(told(page).splitlines())
+    page = click(click(page, "Next answer", 0), "Regenerate")
+    assert "Third answer." in told(page)
+    assert ">3/3<" in told(page)
+
+
+def test_a_stopped_repetition_leaves_the_former_answer_in_reach(chat: Chat, stage: Stage) -> None:
+    seat(stage)
+    council = desk(stage)
+    chat(council)
+    ended(begun(council))
+    jobs = _with_its_council(council)
+    page = chat(council, "t")
+    asked = len(stage.calls)
+    seat(stage, latency=60)
+    [again] = [one for one in page.button if one.label == "Regenerate"]
+    again.click().run()
+    stage.wait_for(asked + 3, 60, started=True)
+    jobs.stop("t")
+    page = chat(council, "t")
+    assert ">2/2<" in told(page)
+    [former] = [one for one in page.button if one.label == "Former answer"]
+    former.click().run()
+    page = chat(council, "t")
+    assert not page.exception
+    assert "What the council says." in told(page)
+    assert "Resume" not in labels(page)
+    assert "Former answer" not in labels(page)
 
 
 async def _talk_in(thread: str, council: Council) -> None:

@@ -138,3 +138,12 @@ def test_what_the_page_sends_of_a_run_does_not_grow_with_the_answers(
         ended(job)
         sizes.append(len(json.dumps(panel_data(job.view(), council, live=True, opens=True))))
     assert abs(sizes[0] - sizes[1]) < 100
+
+
+def test_an_option_without_an_answer_of_its_own_is_called_by_its_members() -> None:
+    view = a_run()
+    options = (Option(answer=None, members=("Ada", "Boris"), share=1.0),)
+    verdict = Verdict(method="plurality", options=options, leader="Ada", share=1.0)
+    view.rounds[-1].counted = Counted(verdict=verdict, why="all")
+    [option] = panel_data(view, None, live=False, opens=True)["rounds"][-1]["options"]
+    assert option["answer"] == "Ada, Boris"

@@ -46,6 +46,7 @@ from mom_council.ui.council_panel import (
 from mom_council.ui.frame import LONGEST, NAME, focus
 from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
+from mom_council.ui.other_answers import draw_other_answers
 from mom_council.ui.panel_rows import face
 from mom_council.ui.sidebar import draw_depth, draw_settings, draw_threads
 from mom_council.vendors import vendor_of
@@ -194,10 +195,11 @@ def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
 
 def _talk(thread: str, council: Council, job: Job | None) -> Conversation:
     """The thread as it is kept; read again only when a job has changed it."""
-    stamp = (thread, *_stamp(job))
+    state = session.page_state()
+    # Whichever tab shows another answer of a question keeps where it left this one.
+    stamp = (thread, *_stamp(job), state.store.answers(thread))
     held = st.session_state.get("conversation")
     if held is None or held[0] != stamp:
-        state = session.page_state()
         conversation = state.wait_for(read_conversation(state.saver, thread, council))
         held = st.session_state["conversation"] = (stamp, conversation)
         state.store.keep_text(thread, conversation.text)
@@ -216,7 +218,8 @@ def _draw_live(thread: str) -> None:
     st.set_page_config(page_title=f"● {NAME}" if job.asks else NAME)
     answer, panel = st.columns(COLUMNS, gap="medium")
     with answer, st.chat_message("assistant", avatar=AVATAR):
-        draw_progress(progress(view, live=True), thread, since=job.seconds)
+        line = progress(view, live=True) + (" · waiting for you" if job.asks else "")
+        draw_progress(line, thread, since=job.seconds)
         with st.container(key=f"answer-{thread}"):
             writing = view.voices.get(SYNTHESIZER) or view.voices.get(PAINTER)
             text = safe.markdown(writing.text) if writing is not None else ""
@@ -253,6 +256,7 @@ def _draw_last(
             draw_buttons(conversation, place, thumbs.get(str(last.id)), council)
         if conversation.is_open:
             _draw_resume(conversation)
+            draw_other_answers(conversation, len(conversation.turns) - 1)
             _follow_others(thread, _stamp(job))
     with panel:
         if view.rounds:
