@@ -326,7 +326,9 @@ def _show_plan(question: str, named: str | None, settings: Any, *, as_json: bool
         totals |= {"tokens": made.tokens, "usd": made.usd}
         from mom_council.cli.failure import write_json
 
-        write_json({"plan": {"stages": stages, "total": totals, "budget": made.limited}})
+        prices = {key: found.as_object() for key, found in made.prices.items()}
+        plan = {"stages": stages, "total": totals, "budget": made.limited, "prices": prices}
+        write_json({"plan": plan})
         return
     for line in plan_in_words(made, chosen.name):
         print(line)

@@ -12,6 +12,7 @@ import typer
 from mom_council.cli import failure, options
 
 if TYPE_CHECKING:
+    from mom_council.models.prices import FoundPrice
     from mom_council.runs.choosing import Selection
     from mom_council.runs.discovery import Choice
     from mom_council.runs.installed import AvailableModels, InstalledModel
@@ -28,19 +29,23 @@ def models(
     import asyncio
 
     from mom_council.runs.discovery import choose_council, find_models, used_council
+    from mom_council.runs.plan import council_prices, price_lines
 
     env = {**os.environ, "MOM_PAID": "1"}  # nobody is asked
     available = asyncio.run(find_models(env))
     selection = _selection(available)
     named = council or env.get("MOM_COUNCIL") or used_council()
     choice = asyncio.run(choose_council(named, env))
+    prices = asyncio.run(council_prices(choice.council))
     lacking = _lacking(choice, available)
     if json:
-        failure.write_json(_as_object(available, selection, choice, lacking))
+        failure.write_json(_as_object(available, selection, choice, lacking, prices))
         return
     for line in _described(available, selection):
         print(line)
     print(f"\n{_asked_line(choice, named)}")
+    for line in price_lines(prices):
+        print(f"  {line}")
     if lacking:
         pulls = " && ".join(f"ollama pull {name}" for name in lacking)
         print(f"Missing in {choice.council.name!r}: {', '.join(lacking)}. Get it with: {pulls}")
@@ -147,7 +152,11 @@ def _advice(available: AvailableModels, selection: Selection | None) -> str:
 
 
 def _as_object(
-    available: AvailableModels, selection: Selection | None, choice: Choice, lacking: list[str]
+    available: AvailableModels,
+    selection: Selection | None,
+    choice: Choice,
+    lacking: list[str],
+    prices: dict[str, FoundPrice],
 ) -> dict[str, Any]:
     def described(one: InstalledModel) -> dict[str, Any]:
         return {"name": one.name, "bytes": one.size, "abilities": list(one.abilities)}
@@ -170,6 +179,7 @@ def _as_object(
             "models": [one.model for one in choice.council.models.values()],
         },
         "missing": lacking,
+        "prices": {key: found.as_object() for key, found in prices.items()},
     }
 
 

@@ -73,6 +73,18 @@ class Price(Section):
         default=None, ge=0, description="US dollars per picture that it draws, beside its tokens"
     )
 
+    def usd_of(self, input_tokens: int, output_tokens: int) -> float:
+        """Dollars of one request that read and wrote so many tokens."""
+        return (input_tokens * self.input + output_tokens * self.output) / 1_000_000
+
+    def worst_of(self, input_tokens: int) -> Price:
+        """The most that a token can cost in a request that reads no more than so many."""
+        return self
+
+    def in_words(self) -> str:
+        """The price of tokens, for people."""
+        return f"${self.input:g} in, ${self.output:g} out per million tokens"
+
 
 class BreakerRules(Section):
     """When a model that keeps failing is not asked for a while."""

@@ -21,7 +21,7 @@ from mom_council.deliberation.selectors import candidates, total_usage
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import CouncilError
 from mom_council.models.context_window import most_prompt_tokens
-from mom_council.models.prices import charged_account, price_of, prices_of
+from mom_council.models.prices import charged_account, find_price
 from mom_council.models.resolved import ResolvedModel, resolve_model
 from mom_council.models.spending import (
     NOTHING,
@@ -107,13 +107,11 @@ async def refuse_unpriced(council: Council, keys: Iterable[str] | None = None) -
     Raises:
         CouncilError: the price of one is not known.
     """
-    table = await prices_of(council.prices)
-    unknown = [
-        model.key
-        for model in models_asked(council, keys)
-        if known_price(model.settings, price_of(model.settings, table), council.budget.worst_price)
-        is None
-    ]
+    unknown = []
+    for model in models_asked(council, keys):
+        price = (await find_price(model.settings, council.prices)).price
+        if known_price(model.settings, price, council.budget.worst_price) is None:
+            unknown.append(model.key)
     if unknown:
         raise CouncilError(
             f"dollars are limited, and no price is known for {', '.join(map(repr, unknown))}",
@@ -140,7 +138,7 @@ async def _for_the_answer(state: CouncilState, council: Council) -> Amount:
     writer = resolve_model(council, council.synthesizer.model)
     price = known_price(
         writer.settings,
-        price_of(writer.settings, await prices_of(council.prices)),
+        (await find_price(writer.settings, council.prices)).price,
         council.budget.worst_price,
     )
     whole, budget = Need(prompt, _ANSWER, _ANSWER, price).amount(_ANSWER), council.budget

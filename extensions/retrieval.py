@@ -121,7 +121,7 @@ def _metered(model: str, address: str, inner: Embeddings) -> Embeddings:
     from langchain_core.embeddings import Embeddings as Base
 
     from mom_council.models.embeddings import embedding_need
-    from mom_council.models.prices import Meter, price_of, prices_of
+    from mom_council.models.prices import Meter, find_price
     from mom_council.models.request_budget import metered_request
 
     provider, _, name = model.partition(":")
@@ -129,7 +129,7 @@ def _metered(model: str, address: str, inner: Embeddings) -> Embeddings:
 
     class Metered(Base):
         async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-            price = price_of(spec, await prices_of(None))
+            price = (await find_price(spec, None)).price
             meter = Meter(price)
             async with metered_request(spec, price, meter, embedding_need(texts, price)):
                 meter.begin_request()

@@ -14,7 +14,7 @@ from mom_council.errors import MixtureError, ModelUnavailableError
 from mom_council.models.addresses import address_of
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.context_window import most_prompt_tokens
-from mom_council.models.prices import Meter, price_of, prices_of
+from mom_council.models.prices import Meter, find_price
 from mom_council.models.providers import load_code
 from mom_council.models.registry import opening_of
 from mom_council.models.request_budget import metered_request
@@ -44,7 +44,7 @@ async def embed(
         OverBudgetError: a budget has no room for the request.
     """
     inputs = [text[:_LONGEST] or " " for text in texts]
-    meter, price = Meter(), price_of(spec, await prices_of(prices))
+    meter, price = Meter(), (await find_price(spec, prices)).price
     need = embedding_need(inputs, price)
     tries = 0
     try:

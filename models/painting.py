@@ -29,7 +29,7 @@ from mom_council.models.images import PictureError, check_png
 from mom_council.models.journal import CallRecord
 from mom_council.models.lanes import open_lane
 from mom_council.models.model_call import CallLog
-from mom_council.models.prices import Meter, count_earlier, price_of, prices_of
+from mom_council.models.prices import Meter, count_earlier, find_price
 from mom_council.models.providers import Drawing, DrawnPicture, ImageOrder, load_code
 from mom_council.models.registry import check, opening_of
 from mom_council.models.request_budget import metered_request
@@ -92,11 +92,10 @@ async def paint(
         return await _replay(_PAINTING.validate_python(record.result))
     count_earlier(record.spent)
     here = await loop_resources()
-    prices = await prices_of(model.prices)
     log = CallLog([*record.attempts], spent=record.spent)
     for one in model.chain:
         lane = open_lane(here.lanes, one.lane)
-        price = price_of(one.settings, prices)
+        price = (await find_price(one.settings, model.prices)).price
         call = _PictureCall(here, one, order, on_step, log, Meter(price), price, record)
         async with lane.turn(one.instance) if lane else nullcontext():
             painting = await call.run()

@@ -1,7 +1,7 @@
-"""What models cost: a table of the user's own, since a shipped one would be out of date.
+"""What models cost: as the council says, by a table of the user's own, or by genai-prices.
 
-The council's `prices` names the file; else it is `prices.yaml` in the configuration folder, where
-there is one::
+The council's `prices` names the table's file; else it is `prices.yaml` in the configuration folder,
+where there is one::
 
     openai:                             # a provider: its own address only
       some-model: {input: 0.15, output: 0.6}
@@ -10,7 +10,9 @@ there is one::
       "*": {input: 1, output: 2}
 
 Dollars per million tokens. A voice's own `price` counts before the table, a name written out before
-a pattern, and of patterns the first. What is in neither is unknown, which is not 0.
+a pattern, and of patterns the first. What is in neither is looked up in the data of the package
+genai-prices (`models.price_list`), for a model at its vendor's own address. What nobody knows is
+unknown, which is not 0.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -49,6 +51,53 @@ _read: dict[tuple[str | None, ...], tuple[float, Prices]] = {}
 """Tables by what says where they are, with the time at which they were read."""
 
 
+class FoundPrice(NamedTuple):
+    """What a model costs, and who says so."""
+
+    price: Price | None
+    """None: nobody knows."""
+    source: str = ""
+    """`the council`, the table's file, or the list with its version."""
+
+    def in_words(self) -> str:
+        """Both, for people: `$2.5 in, $15 out per million tokens (genai-prices 0.2.3)`."""
+        return "not known" if self.price is None else f"{self.price.in_words()} ({self.source})"
+
+    def as_object(self) -> dict[str, Any]:
+        """Both, for programs; `input` and `output` are dollars per million tokens."""
+        price = {} if self.price is None else self.price.model_dump(exclude_defaults=True)
+        return {**price, "source": self.source or None}
+
+
+async def find_price(
+    spec: Model, file: str | None, params: Mapping[str, Any] | None = None
+) -> FoundPrice:
+    """What a model costs: by the council, else by the table, else by genai-prices.
+
+    Args:
+        spec: the model.
+        file: the file of prices that the council names; None: the usual one.
+        params: of the request, where they stand above the model's.
+
+    Raises:
+        CouncilError: the table cannot be read.
+    """
+    if spec.price is not None:
+        return FoundPrice(spec.price, "the council")
+    written = price_of(spec, await prices_of(file))
+    if written is not None:
+        return FoundPrice(written, file or NAME)
+    vendor = vendor_of(spec.provider)
+    if vendor.base_url is None or not vendor.bills(spec.model):
+        return FoundPrice(None)
+    from mom_council.models.price_list import has_home_address, list_name, list_price
+
+    if not has_home_address(spec):
+        return FoundPrice(None)
+    listed = await asyncio.to_thread(list_price, spec, params or {})
+    return FoundPrice(None) if listed is None else FoundPrice(listed, list_name())
+
+
 async def prices_of(file: str | None) -> Prices:
     """The table in the file that a council names, else the usual one; read off the event loop.
 
@@ -64,7 +113,7 @@ async def prices_of(file: str | None) -> Prices:
 
 
 def price_of(spec: Model, prices: Prices) -> Price | None:
-    """What a voice costs; None where nobody said."""
+    """What a voice costs by the council or the table; None where neither says."""
     if spec.price is not None:
         return spec.price
     home = vendor_of(spec.provider).is_at_home(spec.base_url)
@@ -129,6 +178,8 @@ class Meter:
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
         self._request = (0, 0)
+        self._earlier: list[tuple[int, int]] = []
+        """Tokens of the requests before; what one costs can depend on how many it reads."""
 
     @property
     def request_input_tokens(self) -> int | None:
@@ -138,6 +189,7 @@ class Meter:
     def begin_request(self) -> None:
         """Count one more request; what is read from now on belongs to it."""
         self.calls += 1
+        self._earlier.append(self._request)
         self._request, self._request_flat = (0, 0), 0.0
 
     def read(self, counts: Mapping[str, Any] | None) -> None:
@@ -179,8 +231,7 @@ class Meter:
         read, written = self._request
         usd = None
         if self.price is not None:
-            usd = (read * self.price.input + written * self.price.output) / MILLION
-            usd += self._request_flat
+            usd = self.price.usd_of(read, written) + self._request_flat
         return Usage(
             calls=1,
             input_tokens=read,
@@ -199,8 +250,8 @@ class Meter:
         """Dollars, or None where the price or the tokens are not known."""
         if self.price is None or self.input_tokens is None or self.output_tokens is None:
             return self._flat or None
-        spent = self.input_tokens * self.price.input + self.output_tokens * self.price.output
-        return spent / MILLION + self._flat
+        requests = (*self._earlier, self._request)
+        return sum(self.price.usd_of(*request) for request in requests) + self._flat
 
     def usage(self, seconds: float) -> Usage:
         """What has been counted so far, over so many seconds of wall time."""

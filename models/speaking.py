@@ -19,7 +19,7 @@ from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.journal import CallRecord
 from mom_council.models.lanes import Lane, open_lane
 from mom_council.models.model_call import REPLY, CallLog, ModelCall, Question, Reply
-from mom_council.models.prices import count_earlier, price_of, prices_of
+from mom_council.models.prices import count_earlier, find_price
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import breaker_of
 from mom_council.models.stream_parser import ListenerError
@@ -101,7 +101,7 @@ async def _ask_one(
     """One model of the chain: its kept answer, else its turn in its lane; None: no answer."""
     here = await loop_resources()
     lane = open_lane(here.lanes, model.lane)
-    price = price_of(model.settings, await prices_of(model.prices))
+    price = (await find_price(model.settings, model.prices, question.params)).price
     sent = await messages_for(model.settings, question.messages)
     request = None if seat is None else _cache_request(model, question, sent, seat)
     if model.cache and request and (cached := await here.answers.find(model.cache, request)):

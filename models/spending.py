@@ -102,11 +102,15 @@ class Need:
     flat_usd: float = 0.0
     """Dollars beside the tokens: of a picture, say."""
 
+    @property
+    def worst_price(self) -> Price:
+        """The dearest that its input can reach, where the price depends on that."""
+        return (self.price or FREE).worst_of(self.input_tokens)
+
     def amount(self, output: int) -> Amount:
         """What a request with so long an answer takes at the most."""
         tokens = self.input_tokens + output
-        price = self.price or FREE
-        usd = (self.input_tokens * price.input + output * price.output) / MILLION
+        usd = self.worst_price.usd_of(self.input_tokens, output)
         return Amount(1, tokens, usd + self.flat_usd)
 
 
@@ -197,9 +201,9 @@ class Account:
         """Tokens of an answer for which there is room."""
         _, tokens, usd = self.remaining()
         longest = tokens - need.input_tokens
-        if self.limits.usd is not None and need.price is not None and need.price.output > 0:
+        if self.limits.usd is not None and need.worst_price.output > 0:
             left = usd - need.amount(0).usd
-            longest = min(longest, left * MILLION / need.price.output)
+            longest = min(longest, left * MILLION / need.worst_price.output)
         return longest
 
     @property

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from mom_council.councils.schema import Character, Council, Synthesizer
+from mom_council.deliberation.budget import models_asked
 from mom_council.deliberation.selectors import judge_model
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.lanes import answer_bound
-from mom_council.models.prices import Prices, price_of, prices_of
+from mom_council.models.prices import FREE, FoundPrice, find_price
 from mom_council.models.resolved import resolve_model
 from mom_council.models.spending import Need, known_price
 from mom_council.voting.methods import METHODS
@@ -40,6 +41,8 @@ class QuestionPlan(NamedTuple):
     stages: tuple[PlannedStage, ...]
     limited: dict[str, float]
     """What the budget allows, by the names in the council's file."""
+    prices: dict[str, FoundPrice]
+    """What each model costs that may be asked, and who says so, by the council's keys."""
 
     @property
     def calls(self) -> int:
@@ -78,9 +81,26 @@ async def plan_question(council: Council, question: str) -> QuestionPlan:
     Raises:
         CouncilError: the table of prices cannot be read.
     """
-    planner = _Planner(council, await prices_of(council.prices), most_prompt_tokens([], question))
+    prices = await council_prices(council)
+    planner = _Planner(council, prices, most_prompt_tokens([], question))
     limited = council.budget.model_dump(exclude_none=True, exclude={"worst_price"})
-    return QuestionPlan(tuple(planner.stages()), limited)
+    return QuestionPlan(tuple(planner.stages()), limited, prices)
+
+
+async def council_prices(
+    council: Council, keys: Iterable[str] | None = None
+) -> dict[str, FoundPrice]:
+    """What each model costs that a question may reach, fallbacks included, by the council's keys.
+
+    Args:
+        council: whose models they are.
+        keys: of those that are asked; left out: all that the council may ask.
+
+    Raises:
+        CouncilError: the table of prices cannot be read.
+    """
+    asked = models_asked(council, keys)
+    return {one.key: await find_price(one.settings, council.prices) for one in asked}
 
 
 async def plan_calls(
@@ -97,12 +117,13 @@ async def plan_calls(
     Raises:
         CouncilError: the table of prices cannot be read.
     """
-    planner = _Planner(council, await prices_of(council.prices), most_prompt_tokens([], question))
+    prices = await council_prices(council, calls)
+    planner = _Planner(council, prices, most_prompt_tokens([], question))
     return planner.stage(name, [(key, times, 0) for key, times in calls.items()])
 
 
 class _Planner:
-    def __init__(self, council: Council, prices: Prices, question: int) -> None:
+    def __init__(self, council: Council, prices: Mapping[str, FoundPrice], question: int) -> None:
         self._council = council
         self._prices = prices
         self._asked = _INSTRUCTIONS + question
@@ -155,7 +176,7 @@ class _Planner:
                 longest = self._longest(model.key)
                 price = known_price(
                     settings,
-                    price_of(settings, self._prices),
+                    self._prices[model.key].price,
                     self._council.budget.worst_price,
                 )
                 need = Need(self._asked + read * self._read, longest, longest, price)
@@ -184,8 +205,16 @@ def plan_in_words(plan: QuestionPlan, council: str) -> Iterator[str]:
     if plan.limited:
         limits = ", ".join(f"{name} {limit:g}" for name, limit in plan.limited.items())
         yield f"The budget allows {limits}; what does not fit is left out."
+    yield from price_lines(plan.prices)
     if plan.usd is None:
         yield "Dollars are not known where a model has no price (`price`, or the table of prices)."
+
+
+def price_lines(prices: Mapping[str, FoundPrice]) -> Iterator[str]:
+    """What each model costs whose price is known and not nothing, and who says so, for people."""
+    for key, found in prices.items():
+        if found.price is not None and found.price != FREE:
+            yield f"{key}: {found.in_words()}"
 
 
 def _row(name: str, calls: int, most: int, tokens: int, usd: float | None) -> str:

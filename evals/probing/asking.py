@@ -17,7 +17,7 @@ from mom_council.errors import ModelUnavailableError, OverBudgetError, UnknownNa
 from mom_council.models.clients import loop_resources
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.lanes import open_lane
-from mom_council.models.prices import Meter, charged_account, price_of, prices_of
+from mom_council.models.prices import Meter, charged_account, find_price
 from mom_council.models.registry import open_model
 from mom_council.models.request_budget import metered_request
 from mom_council.models.resolved import ResolvedModel, resolve_alone, resolve_model
@@ -130,7 +130,7 @@ class Asker:
         """
         spec = self.model.settings
         heard: Any = None
-        price = price_of(spec, await prices_of(self.model.prices))
+        price = (await find_price(spec, self.model.prices)).price
         meter, prompt = Meter(price), most_prompt_tokens(messages, [*tools])
         need = Need(prompt, _PROBED_ANSWER, _PROBED_ANSWER, price)
         limit = {} if charged_account() is None else {"max_tokens": _PROBED_ANSWER}

@@ -14,7 +14,7 @@ from mom_council.evals.probing.asking import Asker
 from mom_council.evals.probing.report import Probe, ProbedModel, ProbeReport, recommend
 from mom_council.evals.probing.roles import questions
 from mom_council.models.capabilities import Capabilities, save_capabilities
-from mom_council.models.prices import charged_account, price_of, prices_of
+from mom_council.models.prices import charged_account, find_price
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.spending import PRICE_CURE
 
@@ -100,7 +100,7 @@ class Probing:
         for name, model in self._models.items():
             if account is None or not account.limits_usd:
                 return
-            price = price_of(model.settings, await prices_of(model.prices))
+            price = (await find_price(model.settings, model.prices)).price
             if account.price_of(model.settings, price) is None:
                 says = f"dollars are limited, and no price is known for {name!r}"
                 raise CouncilError(says, cure=PRICE_CURE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,32 @@ def test_a_server_that_the_environment_names_is_asked(
     assert {(call.model, call.path) for call in stage.calls} == {
         ("qwen2.5-7b-instruct", "/v1/chat/completions")
     }
+
+
+def test_a_price_is_said_with_its_source(mom: Mom, tmp_path: Path) -> None:
+    (tmp_path / "far.yaml").write_text(
+        "name: far\n"
+        "models:\n"
+        "  small: {provider: openai, model: gpt-4o-mini}\n"
+        "  own: {provider: openai, model: own-model, price: {input: 1, output: 2}}\n"
+        "  odd: {provider: openai, model: nobody-made-it, base_url: 'http://127.0.0.1:9/v1'}\n"
+        "characters:\n"
+        "  - {name: Ada, model: small}\n"
+        "  - {name: Boris, model: own}\n"
+        "  - {name: Clara, model: odd}\n"
+        "synthesizer: {model: small}\n"
+    )
+    file, source = str(tmp_path / "far.yaml"), f"genai-prices {version('genai-prices')}"
+    line = f"small: $0.15 in, $0.6 out per million tokens ({source})"
+    mom("trust", file)
+    for command in (("models", "-c", file), ("ask", "Why?", "-c", file, "--plan")):
+        called = mom(*command)
+        assert called.code == 0, called.err
+        assert line in called.out
+        assert "own: $1 in, $2 out per million tokens (the council)" in called.out
+    prices = mom("models", "-c", file, "--json").object["prices"]
+    assert prices["small"] == {"input": 0.15, "output": 0.6, "source": source}
+    assert prices["own"] == {"input": 1, "output": 2, "source": "the council"}
+    assert prices["odd"] == {"source": None}
+    plan = mom("ask", "Why?", "-c", file, "--plan", "--json").object["plan"]
+    assert plan["prices"] == prices
