@@ -160,8 +160,12 @@ class ListenerError(Exception):
     """`on_text` itself failed: the caller's error, not the model's. Its cause is the error."""
 
 
+MOST_PARTS = 1000
+"""Tool calls and other parts of one reply: whoever joins them takes time with their square."""
 LONGEST_ANSWER = 1_000_000
 """Characters of one reply with its thoughts: twice what the largest models write at once."""
+_LONGEST_REFUSAL = 10_000
+"""Characters; a piece that reaches beyond them is the last."""
 
 
 class StreamParser:
@@ -196,6 +200,7 @@ class StreamParser:
         self.overflows = False
         """Whether it is longer than anybody reads; what comes after `LONGEST_ANSWER` is dropped."""
         self._size = 0
+        self._parts: set[object] = set()
 
     @property
     def text(self) -> str:
@@ -221,9 +226,20 @@ class StreamParser:
                 getattr(chunk, "usage_metadata", None),
             )
         )
+        self._count_parts(chunk)
         if meta := chunk.response_metadata:
             self._read_ending(meta)
         return self._begun
+
+    def _count_parts(self, chunk: BaseMessageChunk) -> None:
+        """Bound what nobody hears: tools' arguments, and parts that are empty."""
+        for call in getattr(chunk, "tool_call_chunks", None) or ():
+            self._parts.add((call.get("index"), call.get("id")))
+            self._within_limit(call.get("args") or "")
+        if isinstance(chunk.content, list):
+            self._parts |= {str(b.get("index")) for b in chunk.content if isinstance(b, dict)}
+        if len(self._parts) > MOST_PARTS:
+            self.overflows = True
 
     def feed_delta(self, delta: Delta) -> bool:
         """Take in some of a reply; whether the answer has begun."""
@@ -241,7 +257,7 @@ class StreamParser:
             for block in content:
                 self._feed_block(block)
         if refusal:
-            self.refusal = redact_known(self.refusal + refusal)
+            self._refuse(refusal)
         if calling:
             self._begun = self.calling = True
         if usage:
@@ -290,7 +306,14 @@ class StreamParser:
         elif kind in ("thinking", "reasoning"):
             self._think(_thought(block))
         elif kind == "refusal":
-            self.refusal = redact_known(self.refusal + (block.get("refusal") or ""))
+            self._refuse(block.get("refusal") or "")
+
+    def _refuse(self, piece: str) -> None:
+        """Take in some of a refusal, as much of it as anybody reads."""
+        if len(self.refusal) < _LONGEST_REFUSAL:
+            self.refusal = redact_known(self.refusal + self._within_limit(piece))
+        else:
+            self.overflows = True
 
     def _think(self, thought: str) -> None:
         if thought:

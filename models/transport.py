@@ -12,7 +12,6 @@ on this machine or in this house is reached without a proxy.
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,13 +19,21 @@ from typing import Any
 import aiohttp
 import httpx
 
-from mom_council.models.wire import ELSEWHERE, LONGEST_REPLY, OversizedReplyError, Sessions
+from mom_council.models.wire import (
+    ELSEWHERE,
+    MOST_PARTS,
+    OversizedReplyError,
+    Sessions,
+    Unpacker,
+)
 
 _CHUNK = 16 * 1024
 _PART = 64 * 1024
 """Bytes that are unpacked at most before others have their turn."""
 
 
+_LINE = 20
+"""Values that a line of an event counts as."""
 LONGEST_EVENT = 4_000_000
 """Bytes of one event of a stream; the SDKs take time with the square of it."""
 
@@ -43,29 +50,31 @@ async def unpacked(
 
     Raises:
         OversizedReplyError: there are more than `LONGEST_REPLY` of them.
-        ValueError: they are packed in a way that nobody asked for.
+        ValueError: they are packed in a way that nobody asked for, or not as the server says.
     """
-    packed = encoding.lower() not in ("", "identity")
-    if packed and encoding.lower() not in ("gzip", "x-gzip", "deflate"):
-        raise ValueError(f"the reply is packed as {encoding[:20]!r}, which was not asked for")
-    unpack = zlib.decompressobj(wbits=47) if packed else None
-    size = since = event = 0
+    unpacker = Unpacker(encoding, _PART)
+    since = event = values = 0
     async for chunk in chunks:
         rest = chunk
         while True:
-            part = rest if unpack is None else unpack.decompress(rest, _PART)
+            part, rest = unpacker.add(rest), b""
             if part:
                 yield part
-            size, since = size + len(part), since + len(part)
-            ends = part.replace(b"\r", b"").rfind(b"\n\n") if in_events else 0
-            event = event + len(part) if ends < 0 else len(part) - ends
-            if size > LONGEST_REPLY or (in_events and event > LONGEST_EVENT):
-                raise OversizedReplyError
+            if in_events:
+                plain = part.replace(b"\r", b"")
+                if (ends := plain.rfind(b"\n\n")) >= 0:
+                    event, values, plain = 0, 0, plain[ends + 1 :]
+                event += len(plain)
+                lines = plain.count(b"\n") if ends >= 0 else max(map(part.count, (b"\r", b"\n")))
+                values += plain.count(b",") + lines * _LINE
+                if event > LONGEST_EVENT or values > MOST_PARTS:
+                    raise OversizedReplyError
+            since += max(len(part), len(chunk))
             if since >= _PART:
                 since = 0
                 await asyncio.sleep(0)
             # An unpacker may hold more than it gave, also when it has read everything.
-            if unpack is None or (not (rest := unpack.unconsumed_tail) and len(part) < _PART):
+            if not unpacker.is_full and (part == chunk or len(part) < _PART):
                 break
 
 

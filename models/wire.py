@@ -36,6 +36,10 @@ LONGEST_REPLY = 64_000_000
 """Bytes of one reply as they are unpacked, pictures in base64 included."""
 LONGEST_LINE = 16_000_000
 """Bytes of one line; a server that sends more is not speaking the protocol."""
+MOST_PARTS = 200_000
+"""Values of one line: each takes some 100 bytes of memory, however short it is."""
+_LINE = 64
+"""Bytes that a line takes in memory, besides its own."""
 _HANDFUL = 128 * 1024
 """Bytes that are read at most before others have their turn."""
 _LONGEST_REFUSAL = 64 * 1024
@@ -55,6 +59,71 @@ class OversizedReplyError(ValueError):
 
     def __init__(self) -> None:
         super().__init__(f"the reply is longer than {LONGEST_REPLY // 1_000_000} MB")
+
+
+_MOST_MEMBERS = 100
+"""Packed parts of one reply; what follows is left out."""
+
+
+class Unpacker:
+    """Unpacks a reply by the handful, if a server packed it unasked; bounded in all that comes.
+
+    Raises:
+        ValueError: it is packed in a way that nobody asked for, or not as the server says.
+        OversizedReplyError: there is more than `LONGEST_REPLY`, packed or unpacked.
+    """
+
+    def __init__(self, encoding: str, handful: int) -> None:
+        how = encoding.strip().lower()
+        if how not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise ValueError(f"the reply is packed as {encoding[:20]!r}, which was not asked for")
+        self._handful = handful
+        self._unpack = zlib.decompressobj(wbits=47) if how not in ("", "identity") else None
+        self._left = b""
+        self._packed = self._size = 0
+        self._begun = False
+        self._members = 1
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is more of what came: it is asked for by adding nothing."""
+        return bool(self._left)
+
+    def add(self, data: bytes) -> bytes:
+        """Some of what came, unpacked."""
+        self._packed += len(data)
+        part = data if self._unpack is None else self._next(self._left + data)
+        self._size += len(part)
+        if max(self._size, self._packed) > LONGEST_REPLY:
+            raise OversizedReplyError
+        return part
+
+    def _next(self, data: bytes) -> bytes:
+        unpack: Any = self._unpack
+        if unpack.eof:  # only another part that is packed may follow
+            self._members += 1
+            if not data.startswith(b"\x1f\x8b") or self._members > _MOST_MEMBERS:
+                self._left = b""
+                return b""
+            unpack = self._unpack = zlib.decompressobj(wbits=47)
+        try:
+            part: bytes = unpack.decompress(data, self._handful)
+        except zlib.error:
+            if self._begun:
+                raise ValueError("the reply is not packed as its server says") from None
+            # Many servers send `deflate` without the head that its standard wants.
+            unpack = self._unpack = zlib.decompressobj(wbits=-15)
+            part = self._begin_raw(unpack, data)
+        self._begun = self._begun or bool(data)
+        self._left = unpack.unconsumed_tail or unpack.unused_data
+        return part
+
+    def _begin_raw(self, unpack: Any, data: bytes) -> bytes:
+        try:
+            part: bytes = unpack.decompress(data, self._handful)
+        except zlib.error:
+            raise ValueError("the reply is not packed as its server says") from None
+        return part
 
 
 class Delta(NamedTuple):
@@ -191,6 +260,7 @@ class JsonStream:
         self._after_return = False
         self._is_first = True
         self._event: list[bytes] = []
+        self._event_size = 0
         self._fault: Exception | None = None
         self._over = False
         self.is_speaking = False
@@ -282,9 +352,14 @@ class JsonStream:
         for line in lines:
             if line.startswith(b"data:"):
                 self._event.append(line[5:])
+                self._event_size += len(line) + _LINE
+                if self._event_size > LONGEST_LINE:
+                    self._fault = OversizedReplyError()
+                    break
             elif not line and self._event:
                 written = b"\n".join(self._event).strip()
                 self._event.clear()
+                self._event_size = 0
                 if written.startswith(b"[DONE]"):
                     self._over = True
                     break
@@ -296,6 +371,9 @@ class JsonStream:
         for one in written:
             if not one.strip():
                 continue
+            if has_too_many_parts(one):
+                self._fault = OversizedReplyError()
+                break
             try:
                 value = orjson.loads(one)
             except orjson.JSONDecodeError as error:
@@ -309,6 +387,11 @@ class JsonStream:
                 break
             values.append(value)
         return values
+
+
+def has_too_many_parts(written: bytes) -> bool:
+    """Whether JSON holds so many small values that reading it takes far more memory than it has."""
+    return len(written) > MOST_PARTS and written.count(b",") > MOST_PARTS
 
 
 async def read_deltas(
@@ -364,27 +447,26 @@ class _Body:
     """The bytes of a reply; unpacked where a server packed what it was asked not to pack."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
-        packed = response.headers.get("content-encoding", "").lower() in ("gzip", "deflate")
+        encoding = response.headers.get("content-encoding", "")
         self._content = response.content
-        self._size = 0
-        self._unpack = zlib.decompressobj(wbits=47) if packed else None
+        self._unpacker = Unpacker(encoding, _HANDFUL)
+        self._is_packed = encoding.lower() not in ("", "identity")
 
     async def read(self) -> bytes:
         """Some more; nothing at the end. Whoever gives up waiting loses nothing."""
-        if self._unpack is None:
-            return self._counted(await self._content.readany())
         while True:
-            packed = self._unpack.unconsumed_tail or await self._content.readany()
-            if not packed:
+            data = b"" if self._unpacker.is_full else await self._content.readany()
+            if not data and not self._unpacker.is_full:
                 return b""
-            if part := self._unpack.decompress(packed, _HANDFUL):
-                return self._counted(part)
+            if part := self._unpacker.add(data):
+                return part
+            await asyncio.sleep(0)  # what is packed may be nothing at all
 
     async def gather(self, seconds: float) -> tuple[bytes, Exception | None]:
         """What arrives within some seconds, or up to the end; and what broke it off there."""
-        if self._unpack is None:
+        if not self._is_packed:
             more, fault = await read_until_end(self._content, seconds)
-            return self._counted(more), fault
+            return self._unpacker.add(more), fault
         parts: list[bytes] = []
         try:
             async with asyncio.timeout(seconds):
@@ -395,12 +477,6 @@ class _Body:
         except Exception as error:
             return b"".join(parts), error
         return b"".join(parts), None
-
-    def _counted(self, part: bytes) -> bytes:
-        self._size += len(part)
-        if self._size > LONGEST_REPLY:
-            raise OversizedReplyError
-        return part
 
     async def whole(self, most: int) -> bytes:
         """All of it, but no more than so many bytes."""

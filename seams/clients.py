@@ -8,6 +8,7 @@ LangChain's classes beside this; the same tests hold those hooks to their signat
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,31 @@ def langchain_packages() -> dict[str, str]:
     from langchain.chat_models.base import _BUILTIN_PROVIDERS
 
     return {name: built[0].partition(".")[0] for name, built in _BUILTIN_PROVIDERS.items()}
+
+
+LONGEST_UNFINISHED = 1000
+"""Characters of a tool call's arguments that LangChain may complete while they are no JSON yet."""
+
+
+def bound_unfinished_arguments() -> None:
+    """Bound the time that LangChain takes to read a tool call's arguments that are no JSON yet.
+
+    It takes away one character after the other and tries again: with a piece of 60 kB that is no
+    JSON the event loop stands still for minutes. A longer piece counts as not readable, at once.
+    """
+    from langchain_core.messages import ai
+
+    complete: Callable[..., Any] = vars(ai)["parse_partial_json"]
+    if getattr(complete, "is_bounded", False):
+        return
+
+    def bounded(s: str, *, strict: bool = False) -> Any:
+        if len(s) > LONGEST_UNFINISHED:
+            return json.loads(s, strict=strict)
+        return complete(s, strict=strict)
+
+    bounded.is_bounded = True  # type: ignore[attr-defined]
+    vars(ai)["parse_partial_json"] = bounded
 
 
 def uses_responses_api(chat: BaseChatModel, more: Mapping[str, Any] | None = None) -> bool:

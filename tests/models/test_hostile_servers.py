@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import itertools
 import json
 import os
+import resource
 import ssl
 import subprocess
 import threading
+import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from mom_council.models.resolved import resolve_alone
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.stream_parser import LONGEST_ANSWER
 from mom_council.models.transport import unpacked
+from mom_council.models.wire import LONGEST_REPLY, OversizedReplyError, Unpacker
 from mom_council.tests.graph.desk import ask as ask_council
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Stage
@@ -165,6 +169,134 @@ async def test_unpacking_is_bounded_in_steps_and_in_all() -> None:
     assert sum(map(len, parts)) == MILLION
     with pytest.raises(ValueError, match="not asked for"):
         [part async for part in unpacked(packed(), "br")]
+
+
+def sender(provider: str, encoding: str, pieces: Iterable[bytes]) -> Handle:
+    """Answers with these bytes."""
+    kind = "application/x-ndjson" if provider == "ollama" else "text/event-stream"
+    packed = f"Content-Encoding: {encoding}\r\n" if encoding else ""
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{packed}\r\n".encode())
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+
+    return send
+
+
+async def hear(provider: str, encoding: str, pieces: Iterable[bytes]) -> Reply:
+    async with server(sender(provider, encoding, pieces)) as port:
+        return await ask(provider, address(provider, port), api_key_env="FLOOD_KEY")
+
+
+def raw(data: bytes) -> bytes:
+    pack = zlib.compressobj(9, wbits=-15)
+    return pack.compress(data) + pack.flush()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_reply_is_unpacked_however_it_is_packed(provider: str) -> None:
+    parts = opening(provider) + chunk(provider, "so "), chunk(provider, "it is")
+    for encoding, written in (
+        ("gzip", [gzip.compress(parts[0]), gzip.compress(parts[1])]),
+        ("gzip", [gzip.compress(b"".join(parts)), *[bytes(65536)] * 20]),
+        ("deflate", [raw(b"".join(parts))]),
+        ("deflate", [zlib.compress(b"".join(parts))]),
+        ("x-gzip", [gzip.compress(b"".join(parts))]),
+    ):
+        assert (await hear(provider, encoding, written)).text == "so it is", encoding
+    for encoding in ("br", "zstd", "gzip, gzip"):
+        with pytest.raises(ModelUnavailableError, match="was not asked for"):
+            await hear(provider, encoding, [gzip.compress(parts[0])])
+    with pytest.raises(ModelUnavailableError, match="not packed as its server says"):
+        await hear(provider, "gzip", [b"no gzip at all"])
+
+
+@pytest.mark.parametrize("rest", [b"\0\0\0\xff\xff" * 20_000, gzip.compress(b"") * 5_000])
+def test_what_unpacks_to_nothing_has_an_end(rest: bytes) -> None:
+    pack = zlib.compressobj(9, wbits=31)
+    unpacker = Unpacker("gzip", 65536)
+    is_stored = rest.startswith(b"\0")
+    start = pack.compress(b"so") + pack.flush(zlib.Z_SYNC_FLUSH if is_stored else zlib.Z_FINISH)
+    assert unpacker.add(start) == b"so"
+    for _ in range((LONGEST_REPLY - len(start)) // len(rest)):
+        assert unpacker.add(rest) == b""
+    with pytest.raises(OversizedReplyError):
+        unpacker.add(rest)
+
+
+def call_piece(provider: str, number: int, written: str) -> bytes:
+    """A piece of a tool's call."""
+    if provider == "ollama":
+        function = {"name": "f", "arguments": {"a": written}}
+        said: dict[str, Any] = {"role": "assistant", "content": ""}
+        said["tool_calls"] = [{"function": function}]
+        return json.dumps({"model": "m", "message": said, "done": False}).encode() + b"\n"
+    if provider == "anthropic":
+        block = {"type": "tool_use", "id": f"t{number}", "name": "f", "input": {}}
+        events = [
+            {"type": "content_block_start", "index": number, "content_block": block},
+            {
+                "type": "content_block_delta",
+                "index": number,
+                "delta": {"type": "input_json_delta", "partial_json": written},
+            },
+        ]
+        return b"".join(
+            f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in events
+        )
+    call = {"index": number, "id": f"t{number}", "type": "function"}
+    call["function"] = {"name": "f", "arguments": written}
+    said = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    said["choices"] = [{"index": 0, "delta": {"tool_calls": [call]}}]
+    return f"data: {json.dumps(said)}\n\n".encode()
+
+
+FLOODS: dict[str, Callable[[str], Iterable[bytes]]] = {
+    "arguments that are no JSON": lambda p: itertools.repeat(call_piece(p, 1, "x" * 60_000), 2000),
+    "calls": lambda p: (call_piece(p, number, "{}") for number in range(1, 40_000)),
+    "lines of one event": lambda p: itertools.repeat(
+        b"{}\n" * 9000 if p == "ollama" else b"data: a\n" * 9000, 60
+    ),
+    "tiny values": lambda p: [
+        (b"" if p == "ollama" else b"data: ")
+        + b'{"type":"ping","choices":['
+        + b"{}," * MILLION
+        + b"{}]}\n\n"
+    ],
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_what_nobody_hears_is_bounded_too(
+    provider: str, flood: Callable[[str], Iterable[bytes]]
+) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pieces = itertools.chain([opening(provider)], flood(provider))
+    began = time.thread_time()
+    with contextlib.suppress(ModelUnavailableError):
+        assert (await hear(provider, "", pieces)).finish == "length"
+    assert time.thread_time() - began < 20, "the event loop is held"
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 200_000, "kilobytes"
+
+
+async def test_a_refusal_without_end_is_cut() -> None:
+    said = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    said["choices"] = [{"index": 0, "delta": {"refusal": "no " * 2000}}]  # type: ignore[assignment]
+    piece = f"data: {json.dumps(said)}\n\n".encode()
+    sent = [0]
+
+    def pieces() -> Iterator[bytes]:
+        for sent[0] in range(5000):
+            yield piece
+
+    reply = await hear("openai", "", pieces())
+    assert (reply.finish, reply.text) == ("refused", "")
+    assert sent[0] < 2500, "it is not read to its end"
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

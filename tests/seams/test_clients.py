@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from typing import Any
 
 import aiohttp
@@ -11,7 +12,13 @@ import pytest
 from aiohttp import web
 from langchain_anthropic import ChatAnthropic
 from langchain_cohere import ChatCohere
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_ollama import ChatOllama
 from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI
@@ -21,6 +28,8 @@ from mom_council.models.providers.cohere import CohereChat
 from mom_council.models.providers.ollama import OllamaChat
 from mom_council.models.providers.openai import CompatibleChat, OpenAIChat, PlainOpenAI
 from mom_council.seams.clients import (
+    LONGEST_UNFINISHED,
+    bound_unfinished_arguments,
     langchain_packages,
     read_until_end,
     sdk_user_agent,
@@ -166,3 +175,19 @@ async def test_what_came_before_the_end_of_a_reply_is_read_at_once(*, breaks: bo
             assert again == b""
     finally:
         await runner.cleanup()
+
+
+def test_arguments_that_are_no_json_yet_are_read_in_a_bounded_time() -> None:
+    def chunk(args: str) -> AIMessageChunk:
+        call = {"name": "f", "args": args, "id": "1", "index": 0, "type": "tool_call_chunk"}
+        return AIMessageChunk("", tool_call_chunks=[call])
+
+    short, whole = chunk('{"a": [1, 2').tool_calls, chunk('{"a": "%s"}' % ("x" * 90_000)).tool_calls
+    bound_unfinished_arguments()
+    bound_unfinished_arguments()
+    assert chunk('{"a": [1, 2').tool_calls == short != []
+    assert chunk('{"a": "%s"}' % ("x" * 90_000)).tool_calls == whole != []
+    for text in ("x" * 600_000, '{"a": ' + "[" * 600_000, '{"a" ' * (LONGEST_UNFINISHED // 5 + 1)):
+        began = time.thread_time()
+        assert chunk(text).tool_calls == []
+        assert time.thread_time() - began < 5, "it took minutes"
