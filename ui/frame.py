@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +63,42 @@ _SCRIPT = """
     button.textContent = "Copied";
     setTimeout(() => {{ button.textContent = "Copy"; }}, 1500);
   }});
+  // The keys; letters count only where nobody writes.
+  const showKeys = () => {{
+    const list = document.getElementById("mom-keys") || document.createElement("dialog");
+    if (!list.id) {{
+      list.id = "mom-keys";
+      list.ariaLabel = "Keys";
+      for (const [key, what] of {keys}) {{
+        const line = list.appendChild(document.createElement("p"));
+        line.appendChild(document.createElement("kbd")).textContent = key;
+        line.append(" " + what);
+      }}
+      // Esc closes the list; it must not stop the question too.
+      list.addEventListener("keydown", (event) => event.stopPropagation());
+      list.addEventListener("click", () => list.close());
+      document.body.appendChild(list);
+    }}
+    if (!list.open) list.showModal();
+  }};
+  document.addEventListener("click", (event) => {{
+    if (event.target.closest && event.target.closest(".mom-show-keys")) showKeys();
+  }});
+  document.addEventListener("keydown", (event) => {{
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    const writes = event.target.closest && event.target.closest("input, textarea, select, dialog");
+    const field = document.querySelector('[data-testid="stChatInputTextArea"]');
+    if (writes) {{
+      if (event.key === "Escape" && writes === field) field.blur();
+      return;
+    }}
+    const begin = document.querySelector(".st-key-new-thread button");
+    if (event.key === "?") showKeys();
+    else if (event.key === "/" && field) field.focus();
+    else if (event.key === "n" && begin) begin.click();
+    else return;
+    event.preventDefault();
+  }});
   // Streamlit scrolls to the end while a page grows: the text would move under the reader.
   const still = (main) => {{
     const own = Object.getOwnPropertyDescriptor(Element.prototype, "scrollTop");
@@ -98,6 +135,15 @@ _SCRIPT = """
 }})();
 </script>
 """
+KEYS = (
+    ("Enter", "asks the question"),
+    ("Shift+Enter", "begins a new line of it"),
+    ("Esc", "stops the council; in the field: leaves the field"),
+    ("/", "goes to the field"),
+    ("n", "begins a new conversation"),
+    ("?", "shows this list"),
+)
+"""Keys of the chat page, and what each does."""
 _COOKIE = 'document.cookie = "{name}={reader}; path=/; max-age=31536000; SameSite=Strict";'
 
 
@@ -108,7 +154,9 @@ def put_up() -> None:
     known = reader.startswith("login:")
     cookie = "" if known else _COOKIE.format(name=session.COOKIE, reader=reader)
     with st.container(key="fence"):
-        script = _SCRIPT.format(policy=POLICY, cookie=cookie, longest=LONGEST)
+        script = _SCRIPT.format(
+            policy=POLICY, cookie=cookie, longest=LONGEST, keys=json.dumps(KEYS)
+        )
         st.html(script, unsafe_allow_javascript=True)
 
 
@@ -294,6 +342,12 @@ _CSS = """
 .mom-ballots li { margin: 0 0 0.2rem 0 !important; padding: 0 !important;
   overflow-wrap: break-word; }
 .mom-ballots summary { cursor: pointer; }
+#mom-keys { border: 0; border-radius: 0.9rem; padding: 1rem 1.4rem; font-family: inherit;
+  box-shadow: 0 0.5rem 2rem #0005; background: Canvas; color: CanvasText; }
+#mom-keys::backdrop { background: #0004; }
+#mom-keys p { margin: 0.5rem 0; }
+#mom-keys kbd { display: inline-block; min-width: 7rem; font-weight: 600; }
+@media (pointer: coarse) { .mom-show-keys { display: none; } }
 .mom-count { font-size: 0.875rem; font-variant-numeric: tabular-nums; }
 .mom-copy { font: inherit; font-size: 0.875rem; color: inherit; background: none; border: 0;
   cursor: pointer;
@@ -319,7 +373,8 @@ _CSS = """
 
 
 _DARK = """:root { --mom-accent: #b3a8ff; --mom-quiet: #a9adb6;
-  --mom-good: #6fd394; --mom-bad: #ff9b92; }"""
+  --mom-good: #6fd394; --mom-bad: #ff9b92; }
+#mom-keys { color-scheme: dark; }"""
 
 
 def put_on() -> None:
@@ -335,6 +390,11 @@ def draw_copy(text: str) -> None:
         f'<button class="mom-copy" type="button" data-text="{safe.plain(text)}">Copy</button>',
         width="content",
     )
+
+
+def draw_keys() -> None:
+    """A button that shows the list of keys; `_SCRIPT` listens for it."""
+    st.html('<button class="mom-copy mom-show-keys" type="button">Keys</button>', width="content")
 
 
 class Entry(NamedTuple):

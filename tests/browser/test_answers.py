@@ -107,6 +107,25 @@ def test_the_keys_are_enough(serve: Serve, tab: Open, stage: Stage, desk_file: D
     one.page.get_by_role("button", name="Resume").wait_for()
     assert {call.outcome for call in stage.wait_for(3, 60)} == {"client_left"}
 
+    # Letters count only where nobody writes; Esc leaves the field.
+    one.page.wait_for_function(focused)
+    one.page.keyboard.type("n/?")
+    assert field_of(one).input_value() == "n/?"
+    one.page.keyboard.press("Escape")
+    one.page.wait_for_function(f"!({focused})")
+    one.page.keyboard.press("?")
+    keys = one.page.get_by_role("dialog", name="Keys")
+    keys.get_by_text("begins a new conversation").wait_for()
+    one.shot("keys-light")
+    one.page.keyboard.press("Escape")
+    keys.wait_for(state="hidden")
+    one.page.keyboard.press("/")
+    one.page.wait_for_function(focused)
+    one.page.keyboard.press("Escape")
+    one.page.keyboard.press("n")
+    one.page.get_by_text("Ask the council").wait_for()
+    assert one.errors == []
+
 
 def test_the_answer_never_moves_and_a_line_of_the_panel_opens_the_whole_of_it(
     serve: Serve, tab: Open, stage: Stage, desk_file: Desk

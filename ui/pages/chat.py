@@ -43,7 +43,7 @@ from mom_council.ui.council_panel import (
     progress,
     wants_to_read,
 )
-from mom_council.ui.frame import LONGEST, NAME, focus
+from mom_council.ui.frame import LONGEST, NAME, draw_keys, focus
 from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
 from mom_council.ui.other_answers import draw_other_answers
@@ -131,6 +131,7 @@ def _sidebar() -> Council | None:
         for notice in now.notices:
             st.caption(safe.inline(notice))
         st.session_state["settings"] = draw_settings(now.council)
+        draw_keys()
         return now.council
 
 
