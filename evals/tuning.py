@@ -110,11 +110,7 @@ def tune(
     labelled = [one for one in questions if one.gold is not None]
     by_labels = len(labelled) >= _LEAST_LABELLED
     used = labelled if by_labels else list(questions)
-    if len(names) < 2 or len(used) < _LEAST_LABELLED:
-        raise RecordingError(
-            f"a council is tuned from two models and {_LEAST_LABELLED} questions at least; there "
-            f"are {len(names)} and {len(used)}"
-        )
+    _refuse_too_few(len(names), len(used))
     sheet = replace(lay_out(used, columns), models=tuple(names))
     if not by_labels:
         sheet = replace(
@@ -412,6 +408,14 @@ def _price_in_words(way: TunedWay) -> str:
     return f"{way.calls:.1f} calls{price} a question"
 
 
+def _refuse_too_few(models: int, questions: int) -> None:
+    if models < 2 or questions < _LEAST_LABELLED:
+        raise RecordingError(
+            f"a council is tuned from two models and {_LEAST_LABELLED} questions at least; there "
+            f"are {models} and {questions}"
+        )
+
+
 def tune_recording(file: Path, council: str | None = None) -> Tuning:
     """Tune from a recording, or from what was asked on this machine.
 
@@ -434,6 +438,7 @@ def tune_recording(file: Path, council: str | None = None) -> Tuning:
         loaded = load_trusted_council(council)
         seats = [recorded_column(loaded, who.name, known) for who in loaded.characters]
         return tune(questions, loaded, seats, source=file.name)
+    _refuse_too_few(len(known), len(questions))  # before there is a council of nobody
     loaded = council_of_recorded(file, questions, known)
     return tune(questions, loaded, known, source=file.name)
 

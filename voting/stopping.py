@@ -137,7 +137,8 @@ def describe_confidence(verdict: Verdict) -> str:
         return f"{100 * verdict.confidence:.0f} % likely to be right{learned}"
     voices = sum(len(option.members) for option in verdict.options)
     often = in_tenths(verdict.confidence)
-    agree = f"{len(verdict.options[0].members)} of {voices} agree"
+    leading = len(verdict.options[0].members)
+    agree = f"{leading} of {voices} agree" if leading > 1 else f"all {voices} differ"
     return f"{agree}: right {often} on questions of this kind"
 
 

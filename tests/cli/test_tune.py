@@ -144,6 +144,9 @@ def test_the_characters_of_a_council_are_chosen_from(tmp_path: Path, mom: Mom) -
 def test_what_is_too_little_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="20 questions at least"):
         tune_recording(recorded(tmp_path / "a.jsonl", 0.9, 0.6, number=12))
+    empty = written(tmp_path / "empty.jsonl", "")
+    with pytest.raises(RecordingError, match="there are 0 and 0"):
+        tune_recording(empty)
     path = kept(tmp_path / "sums.jsonl.gz", sums(60))
     other = written(
         tmp_path / "c.yaml", _yaml(replayed(path)).replace("Ant", "Ape").replace("ant", "ape")

@@ -181,3 +181,6 @@ def test_it_is_said_in_tenths(chance: float, words: str):
     said = describe_confidence(verdict)
     assert said == f"4 of 5 agree: right {words} on questions of this kind"
     assert describe_confidence(verdict.model_copy(update={"confidence": None})) == ""
+    apart = tuple(Option(members=(name,), answer=name) for name in "abc")
+    said = describe_confidence(verdict.model_copy(update={"options": apart}))
+    assert said == f"all 3 differ: right {words} on questions of this kind"
