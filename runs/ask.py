@@ -101,7 +101,10 @@ async def open_runs(
             yield saver
     finally:
         await close_loop_resources()
-        await asyncio.to_thread(flush_telemetry)
+        try:
+            await asyncio.to_thread(flush_telemetry)
+        except RuntimeError:  # at the end of the process no thread is started any more
+            flush_telemetry()
 
 
 class OpenCouncil:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -159,6 +159,8 @@ KEPT_SECONDS = 900.0
 """How long a finished job is kept, for the tab that comes back to see how it ended."""
 _UNWINDING = 10.0
 """Seconds that a stopped run gets to close its connections."""
+_LOOK_AGAIN = 0.2
+"""Seconds until work for idle times looks again whether a question runs."""
 
 
 class BusyError(MixtureError):
@@ -185,6 +187,7 @@ class Jobs:
         self._kept_seconds = kept_seconds
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
+        self._idle_work = threading.Lock()
 
     def of(self, thread: str) -> Job | None:
         """The thread's job: the running one, or the last one while it is kept."""
@@ -196,6 +199,22 @@ class Jobs:
         """Every job on its way."""
         with self._lock:
             return [job for job in self._jobs.values() if job.running]
+
+    def do_while_idle(self, act: Callable[[], None]) -> None:
+        """Do something that holds up every thread, as soon as no question runs.
+
+        A question that is asked meanwhile begins when it is done.
+        """
+        while True:
+            with self._idle_work:
+                if not self.running():
+                    act()
+                    return
+            time.sleep(_LOOK_AGAIN)
+
+    def _wait_for_idle_work(self) -> None:
+        with self._idle_work:
+            pass
 
     def ask(
         self,
@@ -282,6 +301,8 @@ class Jobs:
     async def _drive(self, job: Job, messages: Sequence[BaseMessage] | None, named: str) -> None:
         state: JobState = "failed"
         try:
+            if self._idle_work.locked():
+                await asyncio.to_thread(self._wait_for_idle_work)
             await self._follow(job, messages, named)
             state = "answered"
         except asyncio.CancelledError:

@@ -7,22 +7,24 @@ A single call of a model runs beside the page, too (`start_call`); whole questio
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import gc
 import importlib
 import os
 import threading
 import time
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mom_council.errors import MixtureError
 from mom_council.models.clients import background_loop
 from mom_council.runs.ask import open_runs
 from mom_council.runs.page_store import PageStore
+from mom_council.seams.deferred_imports import call_before_threads_end
 from mom_council.ui.jobs import Jobs
 from mom_council.vendors import VENDORS
 
@@ -34,8 +36,6 @@ T = TypeVar("T")
 
 _LONGEST_WAIT = 60.0
 """Seconds that a page waits for the loop; nothing it asks for takes that long."""
-_LOOK_AGAIN = 0.2
-"""Seconds until imports look again whether a question runs."""
 
 
 class PageState:
@@ -54,7 +54,10 @@ class PageState:
         self.saver: BaseCheckpointSaver[Any] = self.wait_for(self._open(database))
         self.store = PageStore()
         self.jobs = Jobs(self._loop, self.saver)
-        atexit.register(self.close)
+        _close_at_exit(self)
+        # What has been loaded stays for good. A garbage collection that walked through all of it
+        # would hold a question for 0.1 s, and an answer that has come is to be stored at once.
+        gc.freeze()
         threading.Thread(
             target=import_providers, args=(self.jobs,), name="import-providers", daemon=True
         ).start()
@@ -78,7 +81,6 @@ class PageState:
 
     def close(self) -> None:
         """Stop what runs and close the store."""
-        atexit.unregister(self.close)
         if not self._loop.is_running():
             return
         self.jobs.stop_all()
@@ -89,21 +91,33 @@ class PageState:
         return await self._stack.enter_async_context(open_runs(database, prunes=True))
 
 
+def _close_at_exit(state: PageState) -> None:
+    """Close it at the end of the process: stopping a question and closing a store take threads."""
+    weak = weakref.ref(state)
+
+    def close() -> None:
+        if (opened := weak()) is not None:
+            opened.close()
+
+    call_before_threads_end(close)
+
+
 def import_providers(jobs: Jobs) -> None:
     """Import what a first question needs, before anybody waits for it.
 
-    A question that is asked meanwhile goes first: an answer that has come is to be stored at once.
+    No question runs meanwhile: making the classes of a package holds all threads for 0.1 s and
+    more, and an answer that has come is to be stored at once.
 
     These are the packages of the providers that always come along, and of those whose key is set.
-    What has been loaded by then stays for good, so the garbage collector need not look at it again.
     """
     for provider in VENDORS.values():
         if provider.extra is None or os.environ.get(provider.key_env or ""):
-            while jobs.running():
-                time.sleep(_LOOK_AGAIN)
-            with contextlib.suppress(Exception):  # the question itself will say what is wrong
-                importlib.import_module(provider.package)
-    gc.collect()
+            jobs.do_while_idle(partial(_import_for_good, provider.package))
+
+
+def _import_for_good(package: str) -> None:
+    with contextlib.suppress(Exception):  # the question itself will say what is wrong
+        importlib.import_module(package)
     gc.freeze()
 
 

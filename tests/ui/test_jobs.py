@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from langchain_core.messages import HumanMessage
 
+from mom_council.councils.loader import to_yaml
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import MixtureError
 from mom_council.tests.graph.desk import desk, seat
@@ -257,3 +262,87 @@ def test_a_closing_house_hangs_up(stage: Stage) -> None:
     closing.start()
     assert {call.outcome for call in stage.wait_for(3, 60)} == {"client_left"}
     closing.join()
+
+
+def test_a_question_waits_for_the_work_that_holds_up_all_threads(
+    state: PageState, stage: Stage
+) -> None:
+    seat(stage)
+    working, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        working.set()
+        done.wait(60)
+
+    idle = threading.Thread(target=state.jobs.do_while_idle, args=(work,))
+    idle.start()
+    assert working.wait(60)
+    waiting = state.jobs.ask("t", desk(stage), ASKED)
+    cancelled = state.jobs.ask("u", desk(stage), ASKED)
+    assert state.jobs.stop("u")
+    assert (waiting.state, cancelled.state) == ("running", "stopped")
+    assert not stage.calls
+    done.set()
+    idle.join()
+    assert ended(waiting).state == "answered"
+
+
+def test_work_for_idle_times_waits_for_the_question(state: PageState, stage: Stage) -> None:
+    seat(stage, latency=30)
+    job = state.jobs.ask("t", desk(stage), ASKED)
+    stage.wait_for(3, 60, started=True)
+    seen: list[bool] = []
+    idle = threading.Thread(
+        target=state.jobs.do_while_idle, args=(lambda: seen.append(job.running),)
+    )
+    idle.start()
+    state.jobs.stop("t")
+    idle.join(60)
+    assert seen == [False]
+
+
+def test_what_the_page_has_loaded_is_not_looked_through_by_collections() -> None:
+    gc.unfreeze()
+    assert any(one is Jobs for one in gc.get_objects())
+    state = PageState()
+    try:
+        assert not any(one is Jobs for one in gc.get_objects())
+    finally:
+        state.close()
+
+
+LEFT_OPEN = """
+import sys
+from langchain_core.messages import HumanMessage
+from mom_council.councils.loader import load_council
+from mom_council.ui.page_state import PageState
+
+state = PageState(sys.argv[1])
+if council := sys.argv[2:]:
+    job = state.jobs.ask("t", load_council(council[0]), [HumanMessage("What is the best pet?")])
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asking", [False, True])
+def test_a_page_that_is_left_open_ends_in_silence(
+    stage: Stage, tmp_path: Path, asking: bool
+) -> None:
+    seat(stage, latency=60)
+    council = tmp_path / "council.yaml"
+    council.write_text(to_yaml(desk(stage)))
+    named = [str(council)] if asking else []
+    process = subprocess.Popen(
+        [sys.executable, "-c", LEFT_OPEN, str(tmp_path / "threads.db"), *named],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if asking:
+        stage.wait_for(3, 60, started=True)
+    told, faults = process.communicate("\n", timeout=60)
+    assert (told, faults, process.returncode) == ("", "", 0)
+    if asking:
+        assert {call.outcome for call in stage.wait_for(3, 60)} == {"client_left"}
