@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from mom_council.tests import reliability
@@ -31,3 +34,22 @@ def test_a_measured_part_replaces_its_line_and_no_other() -> None:
     assert summed.count("<!-- summary -->") == 1
     assert "| 20 calls | 0 |" in summed
     assert summed.endswith("## Budgets\n\nMore.\n")
+
+
+@pytest.mark.parametrize("name", ["kills", "soak", "faults", "leaks"])
+def test_a_measured_section_leaves_what_was_written_by_hand(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = next(one for one in PARTS if one.name == name)
+    page = tmp_path / "reliability.md"
+    page.write_text(PAGE, "utf-8")
+    monkeypatch.setattr(reliability, "PAGE", page)
+    reliability.write_section(name, part.title, "New.", "7 tries")
+    _, _, by_hand = PAGE.partition(f"<!-- {name}: end -->\n")
+    assert page.read_text("utf-8").endswith(f"\n\nNew.\n<!-- {name}: end -->\n{by_hand}")
+
+
+def test_words_by_hand_stand_outside_what_make_kills_writes() -> None:
+    written = re.search(r"<!-- kills: begin -->.*?<!-- kills: end -->\n", PAGE, re.DOTALL)
+    assert written is not None
+    assert written[0].rstrip().splitlines()[-2].startswith("Races of two processes")
