@@ -8,7 +8,7 @@ TEST = .venv/bin/python -m pytest
 override Q := $(value Q)
 export Q
 
-.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-clients test-wires test-newest test-oldest check lint types contracts soak bench votes budgets kills faults leaks reliability picture screenshot recording house layout constraints package supply clean
+.PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-clients test-foreign test-wires test-newest test-oldest check lint types contracts soak bench votes budgets kills faults leaks reliability picture screenshot recording house layout constraints package supply clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,15 @@ test-heavy: .venv/.heavy  ## run the tests that need torch, diffusers or ray, or
 
 test-clients: .clients/.installed  ## drive real clients (Claude Code, Codex, opencode, ...); make the table in docs/clients.md
 	MOM_WRITE_CLIENTS=1 .venv/bin/python -m pytest -p no:cacheprovider tests/clients
+
+test-foreign: .foreign/.installed  ## run conformance suites of others against us: LangGraph's of checkpointers, MCP's
+	.venv/bin/python -m pytest -p no:cacheprovider tests/foreign
+
+.foreign/.installed: .venv/.developing
+	npm install --prefix .foreign --no-fund --no-audit --loglevel=error node@22 @modelcontextprotocol/conformance
+	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .foreign/python
+	.venv/bin/uv pip install --quiet --python .foreign/python/bin/python --editable . langgraph-checkpoint-conformance
+	touch $@
 
 .clients/.installed: .venv/.developing
 	npm install --prefix .clients --no-fund --no-audit --loglevel=error @anthropic-ai/claude-code @openai/codex opencode-ai \

@@ -32,6 +32,7 @@ from mom_council.records import Status, Verdict
 from mom_council.runs.http_guard import BodyTooLargeError, limited
 from mom_council.runs.threads import show_thread
 from mom_council.runs.words import joined
+from mom_council.seams.mcp import send_error_codes
 from mom_council.server.answer import ServedQuestion, WholeAnswer, council_report, run
 from mom_council.server.body import too_large
 from mom_council.server.errors import Refusal, to_error_response
@@ -251,6 +252,7 @@ def make_mcp(server: ServerState) -> FastMCP[Any]:
     mcp.add_tool(tools.explain_last_verdict, title="Explain the last verdict", annotations=local)
     _add_resources(mcp, tools)
     _add_prompts(mcp, server)
+    send_error_codes(mcp)
     return mcp
 
 

@@ -126,7 +126,7 @@ class OtherBlock(UnusedPart):
 
 def _kind_of(block: Any) -> str:
     kind = block.get("type") if isinstance(block, dict) else getattr(block, "type", None)
-    return kind if kind in READ_BLOCKS else "other"
+    return kind if isinstance(kind, str) and kind in READ_BLOCKS else "other"
 
 
 READ_BLOCKS = frozenset(

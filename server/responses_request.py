@@ -125,6 +125,8 @@ class StoredItem(Part):
 
 def _kind(item: Any) -> str:
     kind = item.get("type", "message") if isinstance(item, dict) else getattr(item, "type", None)
+    if not isinstance(kind, str):
+        return str(kind)  # no kind at all: a list, say, which no set can hold
     if kind in UNUSED_ITEMS:
         return "unused"
     return "stored" if kind in STORED_ITEMS else str(kind)

@@ -20,7 +20,7 @@ class Limit(NamedTuple):
 # holds since then is what was measured at their end, rounded up: little air on purpose.
 LIMITS = {
     "product files": Limit(364, 364),
-    "lines": Limit(83_000, 83_800),
+    "lines": Limit(83_000, 83_850),
     "files entered by the demo question": Limit(55, 71),
     "circles of files": Limit(0, 0),
     "imports from a lower floor to a higher": Limit(0, 0),

@@ -292,3 +292,16 @@ def test_addresses_without_v1_are_the_same(stage: Stage, serve: Serve) -> None:
     for name in ("desk", "desk:borda"):
         assert served.get(f"/models/{name}").json()["id"] == name
         assert served.get(f"/v1/models/{name}").json()["id"] == name
+
+
+@pytest.mark.parametrize("kind", [["text"], {"text": 1}, 7, None, True])
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/responses", "input"), ("/messages", "messages"), ("/chat/completions", "messages")],
+)
+def test_a_type_that_is_no_word_is_the_clients_fault(
+    closed: Served, path: str, field: str, kind: Any
+) -> None:
+    item = {"type": kind, "role": "user", "content": [{"type": kind, "text": "Hello"}]}
+    body = {"model": "desk", "max_tokens": 9, field: [item]}
+    assert closed.post(body, f"/v1{path}").status_code == 400

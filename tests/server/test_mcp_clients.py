@@ -343,8 +343,15 @@ async def test_resources_prompts_and_completions(stage: Stage, serve: Serve) -> 
 
         assert [one["name"] for one in await read("council://councils")] == ["desk"]
         assert (await read("council://councils/desk"))["characters"] == ["Ada", "Boris", "Clara"]
-        with pytest.raises(McpError, match="does not exist"):
+        with pytest.raises(McpError, match="does not exist") as refused:
             await read("council://councils/nobody")
+        assert refused.value.error.code == -32002
+        with pytest.raises(McpError, match="Unknown resource") as refused:
+            await read("other://place")
+        assert refused.value.error.code == -32002
+        with pytest.raises(McpError, match="Unknown prompt") as refused:
+            await session.get_prompt("nobody", {})
+        assert refused.value.error.code == -32602
         assert await read("council://last-verdict") == {}
         await session.call_tool("ask", {"question": "Which?"})
         assert (await read("council://last-verdict"))["council"]["name"] == "desk"
