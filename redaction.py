@@ -450,8 +450,12 @@ def _written_forms(values: frozenset[str]) -> list[str]:
         forms |= {
             value,
             percent_encode(value, safe=""),
+            re.sub("%..", lambda code: code[0].lower(), percent_encode(value, safe="")),
+            "".join(f"%{byte:02X}" for byte in value.encode()),
             value.replace("/", "\\/"),  # as some write JSON
             value.encode().hex(),
+            value.encode().hex().upper(),
+            base64.b32encode(value.encode()).decode().rstrip("="),
             *_in_base64(value.encode()),
         }
     return sorted(forms, key=lambda form: (-len(form), form))

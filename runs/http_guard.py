@@ -8,10 +8,10 @@ sender (Sec-Fetch-Site) counts. No browser lets a page change these headers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope
@@ -23,10 +23,11 @@ class BodyTooLargeError(Exception):
 
 def is_loopback_host(host: str) -> bool:
     """Whether a host, as Host or an address has it without its port, is this machine's own."""
-    if host.lower().rstrip(".") == "localhost":
+    if host.lower().removesuffix(".") == "localhost":
         return True
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        address = ip_address(host.strip("[]"))
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return False
 
@@ -46,7 +47,7 @@ def fault_in_sender(scope: Scope, is_own_host: Callable[[str], bool]) -> str | N
     hosts = _values(scope, b"host")
     if len(hosts) != 1:
         return "A request names one host, in one Host header."
-    if not is_own_host(_host_of(f"http://{hosts[0]}")):
+    if not is_own_host(_host_of(hosts[0])):
         return "This server does not answer to that name."
     origins = _values(scope, b"origin")
     if any(_place(origin) != hosts[0].lower() for origin in origins):
@@ -69,18 +70,21 @@ def _values(scope: Scope, name: bytes) -> list[str]:
 
 
 def _place(origin: str) -> str:
-    """Host and port of an origin, as a Host header has them."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
+    """Host and port of a web page's origin, as a Host header has them; empty where it is none."""
+    scheme, _, place = origin.lower().partition("://")
+    return place if scheme in ("http", "https") else ""
 
 
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+_HOST = re.compile(
+    r"(?P<host>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?"
+)
+"""A name or an address with its port, and nothing else: no login, path or zone."""
+
+
+def _host_of(header: str) -> str:
+    """The host in a Host header; empty where it holds anything else beside a port."""
+    match = _HOST.fullmatch(header)
+    return match["host"] if match and int(match[2] or 0) < 65536 else ""
 
 
 def limited(receive: Receive, most: int) -> Receive:

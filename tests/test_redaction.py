@@ -266,7 +266,11 @@ def test_a_used_key_is_taken_out_however_it_is_written(used: str, before: str) -
         base64.b64encode(f"{before}{used} and more".encode()).decode(),
         base64.urlsafe_b64encode(f"{before}{used}".encode()).decode(),
         "Purple%2FElephant%2B9%3F",
+        "Purple%2fElephant%2b9%3f",
+        "".join(f"%{byte:02X}" for byte in used.encode()),
         used.encode().hex(),
+        used.encode().hex().upper(),
+        base64.b32encode(used.encode()).decode(),
     ):
         assert REDACTED in redact(f"{before} {written}"), written
         assert REDACTED in redact_known(f"{before} {written}"), written

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from mom_council.runs.http_guard import fault_in_sender, is_loopback_host
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.server.conftest import KEY, Serve, Served
 from mom_council.tests.stage import Stage
@@ -60,6 +61,37 @@ def test_another_site_neither_asks_nor_reads(
     if "followed" not in str(headers) and len(headers) < 3:
         assert status(served, *written, path="/v1/models", get=True) == 403
     assert stage.calls == []
+
+
+def sent(host: str, *origins: str) -> str | None:
+    """Why a request with these headers is refused."""
+    headers = [(b"host", host.encode()), *((b"origin", one.encode()) for one in origins)]
+    return fault_in_sender({"type": "http", "method": "POST", "headers": headers}, is_loopback_host)
+
+
+OWN_HOSTS = "127.0.0.1 127.0.0.1:8000 LOCALHOST:80 localhost.:80 [::1] [::1]:80 [::ffff:127.0.0.1]"
+OTHER_HOSTS = """
+    evil.example@127.0.0.1:80 127.0.0.1@evil.example 127.0.0.1#evil.example 127.0.0.1/evil
+    127.0.0.1?evil 127.0.0.1:80:evil [::1]evil [::1%25evil] [::1 ::1 localhost:99999 localhost:x
+    localhost.. .localhost 127.1 2130706433 0x7f000001 0.0.0.0 [::] [fe80::1] 127.0.0.1.nip.io
+    127.0.0.1,evil.example localhost.evil.example 127.0.0.1\\evil.example ｌocalhost
+"""
+OTHER_ORIGINS = """
+    //127.0.0.1:8000 ftp://127.0.0.1:8000 127.0.0.1:8000 http://127.0.0.1:8000@evil.example null
+    http://evil@127.0.0.1:8000 http://127.0.0.1:8000.evil.example http://127.0.0.1 file://
+    http://localhost:8000 chrome-extension://127.0.0.1:8000 http://127.0.0.1:8000/
+"""
+
+
+def test_a_host_is_a_name_and_a_port_and_an_origin_is_that_of_a_page() -> None:
+    for host in OWN_HOSTS.split():
+        assert sent(host) is None, host
+    for host in ("", *OTHER_HOSTS.split()):
+        assert sent(host), host
+    assert sent("127.0.0.1:8000", "http://127.0.0.1:8000") is None
+    assert sent("127.0.0.1:8000", "http://127.0.0.1:8000", "http://evil.example")
+    for origin in ("", *OTHER_ORIGINS.split()):
+        assert sent("127.0.0.1:8000", origin), origin
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
