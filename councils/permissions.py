@@ -145,14 +145,17 @@ def looks_like_its_key(variable: str, spec: Model) -> bool:
         address = spec.base_url or own_address
         return any(
             (vendor.name == spec.provider and vendor.is_at_home(spec.base_url))
-            or (address is not None and _host(address) == _host(vendor.base_url or ""))
+            or (address is not None and _server(address) == _server(vendor.base_url or ""))
             for vendor in owners
         )
     return bool(KEY_NAME.search(variable)) and not _OTHER_SECRETS.search(variable)
 
 
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or url
+def _server(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: another port is another server, and without TLS everybody reads."""
+    parts = urlsplit(url)
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, parts.hostname or url, parts.port or usual
 
 
 # -- tools and files ------------------------------------------------------------------------------

@@ -149,6 +149,22 @@ def test_an_odd_variable_is_accepted_by_its_name_alone(
     assert mom("ask", "Which pet?", "-c", "theirs.yaml", "-q").code == 0
 
 
+@pytest.mark.parametrize("usual", ["https://api.openai.com:443/v1", "https://API.openai.com/v1"])
+@pytest.mark.parametrize(
+    "other",
+    ["https://api.openai.com:8443/v1", "http://api.openai.com/v1", "https://api.openai.com./v1"],
+)
+def test_a_vendors_key_belongs_to_its_own_server(
+    write: Callable[..., Path], mom: Mom, usual: str, other: str
+) -> None:
+    write({"api_key_env": "OPENAI_API_KEY", "provider": "openai", "base_url": other})
+    refused = mom("trust", "theirs.yaml")
+    assert refused.code == 3
+    assert "does not look like a key of where it would go" in refused.err
+    write({"api_key_env": "OPENAI_API_KEY", "provider": "openai", "base_url": usual})
+    assert mom("trust", "theirs.yaml").code == 0
+
+
 def test_every_command_that_asks_models_looks_first(
     stranger: Stage, write: Callable[..., Path], mom: Mom, tmp_path: Path
 ) -> None:
