@@ -59,7 +59,7 @@ def test_thumbs_a_new_name_and_another_answer_stay(
     sidebar.get_by_role("button", name="Of pets").wait_for()
     one.open(one.page.url)
     one.answered()
-    assert sidebar.get_by_role("button", name="Of pets").is_visible()
+    sidebar.get_by_role("button", name="Of pets").wait_for()
     one.page.get_by_role("radio", name="Thumbs up", checked=True).wait_for()
 
     stage.model("pen", reply="What the council says now.")
