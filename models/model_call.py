@@ -41,7 +41,7 @@ from mom_council.models.stream_parser import (
 from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition, ToolOffer
 from mom_council.records import Attempt, Note, Usage
 from mom_council.redaction import redact
-from mom_council.seams.clients import is_followed
+from mom_council.seams.clients import bound_unfinished_arguments, is_followed
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
@@ -257,6 +257,10 @@ class ModelCall:
 
     async def run(self) -> Reply | None:
         """Ask until there is an answer or no further try; None when there is no answer."""
+        with bound_unfinished_arguments():
+            return await self._run()
+
+    async def _run(self) -> Reply | None:
         if refusal := self._breaker.refusal(self._settings, self._now()):
             self._log.not_asked(self._model.key, refusal)
             return None

@@ -26,7 +26,7 @@ from mom_council.models.adaptation import adapt_params
 from mom_council.models.addresses import key_of, key_variable, missing_key, with_address
 from mom_council.models.providers import Opening, load_code
 from mom_council.redaction import redact, remember_secret
-from mom_council.seams.clients import bound_unfinished_arguments, langchain_packages
+from mom_council.seams.clients import langchain_packages
 from mom_council.vendors import VENDORS, vendor_of
 
 if TYPE_CHECKING:
@@ -150,7 +150,6 @@ def _open(opening: Opening) -> BaseChatModel:
         raise CapabilityError(
             f"{spec.model!r} on {spec.provider} does not talk", cure="name another model"
         )
-    bound_unfinished_arguments()
     opened: BaseChatModel = load_code(opening.vendor.chat)(opening)
     return opened
 

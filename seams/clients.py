@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,24 +35,36 @@ LONGEST_UNFINISHED = 1000
 """Characters of a tool call's arguments that LangChain may complete while they are no JSON yet."""
 
 
-def bound_unfinished_arguments() -> None:
+_IS_BOUNDED = ContextVar("_IS_BOUNDED", default=False)
+
+
+@contextmanager
+def bound_unfinished_arguments() -> Iterator[None]:
     """Bound the time that LangChain takes to read a tool call's arguments that are no JSON yet.
 
     It takes away one character after the other and tries again: with a piece of 60 kB that is no
     JSON the event loop stands still for minutes. A longer piece counts as not readable, at once.
+    This holds for what is called inside; whatever else the program does with LangChain is as ever.
     """
+    _replace_parser()
+    token = _IS_BOUNDED.set(True)
+    try:
+        yield
+    finally:
+        _IS_BOUNDED.reset(token)
+
+
+@cache
+def _replace_parser() -> None:
     from langchain_core.messages import ai
 
     complete: Callable[..., Any] = vars(ai)["parse_partial_json"]
-    if getattr(complete, "is_bounded", False):
-        return
 
     def bounded(s: str, *, strict: bool = False) -> Any:
-        if len(s) > LONGEST_UNFINISHED:
+        if _IS_BOUNDED.get() and len(s) > LONGEST_UNFINISHED:
             return json.loads(s, strict=strict)
         return complete(s, strict=strict)
 
-    bounded.is_bounded = True  # type: ignore[attr-defined]
     vars(ai)["parse_partial_json"] = bounded
 
 
