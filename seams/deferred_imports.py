@@ -7,17 +7,14 @@ uses it finds everything that belongs there.
 
 The `mom` command does this before it imports anything. The library never does: what a program
 imports is that program's affair.
-
-What else is private in Python itself and needed here stands at the end of this file.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -100,13 +97,3 @@ class _DeferringFinder:
         if spec is not None and spec.loader is not None:
             spec.loader = _DeferringLoader(spec.loader)  # type: ignore[assignment]
         return spec
-
-
-def call_before_threads_end(act: Callable[[], None]) -> None:
-    """Call this at the end of the process, before the interpreter shuts its pools of threads.
-
-    `atexit` comes after that, and `asyncio.to_thread` fails there. The pools themselves are
-    registered in the same way; whoever registers later is called earlier.
-    """
-    register: Any = getattr(threading, "_register_atexit", atexit.register)
-    register(act)

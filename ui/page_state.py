@@ -24,7 +24,7 @@ from mom_council.errors import MixtureError
 from mom_council.models.clients import background_loop
 from mom_council.runs.ask import open_runs
 from mom_council.runs.page_store import PageStore
-from mom_council.seams.deferred_imports import call_before_threads_end
+from mom_council.seams.threads import call_before_threads_end
 from mom_council.ui.jobs import Jobs
 from mom_council.vendors import VENDORS
 
