@@ -19,6 +19,14 @@ APP = Path(session.__file__).parent / "pages" / "script.py"
 READER = "0" * session.LENGTH
 
 
+@pytest.fixture(autouse=True)
+def _forget_what_is_cached() -> Iterator[None]:
+    """Streamlit keeps the machine's council for all tests of a process."""
+    st.cache_resource.clear()
+    yield
+    st.cache_resource.clear()
+
+
 @pytest.fixture
 def state() -> Iterator[PageState]:
     """The loop, the store and the jobs, with nothing in them."""
@@ -40,7 +48,5 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AppTest]]:
             page.query_params["thread"] = thread
         return page.run()
 
-    st.cache_resource.clear()
     yield open_chat
     session.page_state().close()
-    st.cache_resource.clear()
