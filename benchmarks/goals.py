@@ -113,8 +113,8 @@ def of_server(at_once: int = 200, latency: float = 5.0, seconds: float = 45.0) -
     yield Goal(f"{name}: p50", figures.p50, 1.4, "x", detail)
     cpu = f"{figures.cpu_ms:.0f} ms of the server's CPU a conversation"
     yield Goal(f"{name}: p99", figures.p99, 1.8, "x", cpu)
-    grew = f"{figures.megabytes_half_way:.0f} MB half way"
-    yield Goal(f"{name}: memory at the most", figures.megabytes, 250.0, "MB", grew)
+    grew = f"{figures.megabytes_half_way:.0f} MB after half of the run"
+    yield Goal(f"{name}: peak memory", figures.megabytes, 250.0, "MB", grew)
 
 
 def table(goals: Iterable[Goal]) -> Iterator[str]:

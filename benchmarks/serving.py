@@ -228,7 +228,8 @@ def report(seen: dict[str, Any], path: float) -> None:
     )
     print(
         f"memory: {all_of_it.megabytes_before:.0f} MB before, {all_of_it.megabytes:.0f} at the "
-        f"most, {all_of_it.megabytes_half_way:.0f} half way, {all_of_it.megabytes_at_end:.0f} at "
+        f"most, {all_of_it.megabytes_half_way:.0f} after half of the run, "
+        f"{all_of_it.megabytes_at_end:.0f} at "
         "the end"
     )
     for fault in [talk.fault for talk in seen["talks"] if talk.fault][:5]:
