@@ -161,6 +161,8 @@ def read_table(file: str | None) -> Prices:
 
 
 MILLION = 1_000_000
+_MOST_TOKENS = 1_000_000_000
+"""Of one request: who tells more does not count tokens."""
 FREE = Price(input=0, output=0)
 """What a model costs that sends no bill."""
 
@@ -177,6 +179,8 @@ class Meter:
         self._request_flat = 0.0
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
+        self.heard = 0
+        """Characters of the last request's answer, thoughts and calls of tools included."""
         self._request = (0, 0)
         self._earlier: list[tuple[int, int]] = []
         """Tokens of the requests before; what one costs can depend on how many it reads."""
@@ -186,21 +190,34 @@ class Meter:
         """Tokens that the last request's server read; None where it did not tell."""
         return self._request[0] or None
 
+    @property
+    def lacks_counts(self) -> bool:
+        """Whether the last request's server did not tell what it read, or what it wrote."""
+        read, written = self._request
+        return not read or (not written and self.heard > 0)
+
     def begin_request(self) -> None:
         """Count one more request; what is read from now on belongs to it."""
         self.calls += 1
         self._earlier.append(self._request)
-        self._request, self._request_flat = (0, 0), 0.0
+        self._request, self._request_flat, self.heard = (0, 0), 0.0, 0
 
     def read(self, counts: Mapping[str, Any] | None) -> None:
         """Take in a chunk's `usage_metadata`.
 
         A request's chunks carry parts that add up: what was read comes once. Some servers tell with
         every chunk how much it is so far; then what was read comes again, and the last one counts.
+        Thoughts that stand in the sum alone (xAI, Gemini) were written and are billed. Counts that
+        cannot be are not told.
         """
-        if not counts:
+        names = ("input_tokens", "output_tokens", "total_tokens")
+        told = [(counts or {}).get(name) or 0 for name in names]
+        if not all(isinstance(one, int | float) and 0 <= one <= _MOST_TOKENS for one in told):
             return
-        read, written = (int(counts.get(name) or 0) for name in ("input_tokens", "output_tokens"))
+        read, written, both = map(int, told)
+        written = max(written, both - read)
+        if not (read or written):
+            return
         read_before, written_before = self._request
         if read and read_before:
             self._request = max(read, read_before), max(written, written_before)

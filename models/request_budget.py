@@ -6,6 +6,7 @@ The one gate of every request. Words, with tools or a schema, are sent by `Model
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model, Price
 from mom_council.models.clients import LoopResources
-from mom_council.models.context_window import most_answer_tokens, most_prompt_tokens
+from mom_council.models.context_window import (
+    BYTES_A_TOKEN,
+    most_answer_tokens,
+    most_prompt_tokens,
+)
 from mom_council.models.lanes import answer_bound
 from mom_council.models.prices import Meter, charged_account, count_request
 from mom_council.models.retry import Failure, read_failure
@@ -160,7 +165,8 @@ def settle(
 ) -> None:
     """Replace what was reserved by what it was, or by the most that it can have been.
 
-    A request that was refused outright was not carried out, so nobody bills it.
+    A request that was refused outright was not carried out, so nobody bills it. One that broke off
+    after some of its answer was, whatever the server then says of itself.
 
     Args:
         reservation: the request's.
@@ -170,11 +176,13 @@ def settle(
         ended: whether its reply came to an end, whatever that was.
     """
     need = reservation.need
-    refused = failure is not None and (failure.status or not (failure.late or failure.again))
+    refused = failure is not None and failure.refused and not meter.heard
     if sent and reservation.measured and not refused:
+        # A server may have written more than its request allows.
+        output = max(reservation.output, math.ceil(meter.heard / BYTES_A_TOKEN))
         if not ended or failure is not None:
             meter.add_flat(need.flat_usd)
-            meter.estimate(need.input_tokens, reservation.output)
-        elif meter.request_input_tokens is None:
-            meter.estimate(need.input_tokens, reservation.output)
+            meter.estimate(need.input_tokens, output)
+        elif meter.lacks_counts:
+            meter.estimate(need.input_tokens, output)
     reservation.settle(meter.request_usage if sent else None)

@@ -152,6 +152,7 @@ class Failure:
         late: whether it was given up for taking too long.
         param: the parameter that the server blames, where it names one apart from its words.
         code: what the server calls the fault.
+        refused: whether nobody worked on it: the server refused it, or was not reached.
     """
 
     reason: str
@@ -161,6 +162,7 @@ class Failure:
     late: bool = False
     param: str = ""
     code: str = ""
+    refused: bool = False
 
     @property
     def is_about_words(self) -> bool:
@@ -177,7 +179,8 @@ def read_failure(error: BaseException, *, model: str, provider: str, where: str)
     if unreachable := _unreachable(chain, where):
         return unreachable
     if any(300 <= (getattr(one, "status_code", None) or 0) < 400 for one in chain):
-        return Failure("the server is elsewhere: give `base_url` the address that it names")
+        where_to = "the server is elsewhere: give `base_url` the address that it names"
+        return Failure(where_to, refused=True)
     names = [kind.__name__ for one in chain for kind in type(one).__mro__]
     if "OversizedReplyError" in names:
         return Failure("the reply is longer than anybody reads, and was not read to its end")
@@ -222,7 +225,8 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 def _refused(status: int, chain: list[BaseException], *, model: str, provider: str) -> Failure:
     server_words = _server_words(chain)
     if status == 404 and (fetch := vendor_of(provider).fetch):
-        return Failure(f"model {model!r} not found: `{fetch.format(model=model)}`", status)
+        words = f"model {model!r} not found: `{fetch.format(model=model)}`"
+        return Failure(words, status, refused=True)
     words = _WORDS.get(status, "server error" if status >= 500 else "the request was refused")
     again = status in _RETRIED
     if status == 429 and "insufficient_quota" in server_words:
@@ -235,7 +239,7 @@ def _refused(status: int, chain: list[BaseException], *, model: str, provider: s
     headers = next((mapping for one in chain if (mapping := _headers(one)) is not None), {})
     param, code = _blamed(chain)
     reason, wait = _clean(f"HTTP {status}, {words}{more}"), retry_after(headers)
-    return Failure(reason, status, again, wait, param=param, code=code)
+    return Failure(reason, status, again, wait, param=param, code=code, refused=True)
 
 
 def _unreachable(chain: list[BaseException], where: str) -> Failure | None:
@@ -244,15 +248,15 @@ def _unreachable(chain: list[BaseException], where: str) -> Failure | None:
         isinstance(one, ConnectionRefusedError) or "Connect call failed" in str(one)
         for one in chain
     ):
-        return Failure(_clean(f"connection refused at {where}"))
+        return Failure(_clean(f"connection refused at {where}"), refused=True)
     if any(isinstance(one, socket.gaierror) for one in chain):
-        return Failure(_clean(f"the host of {where} is not known"))
+        return Failure(_clean(f"the host of {where} is not known"), refused=True)
     if any(isinstance(one, ssl.SSLCertVerificationError) for one in chain):
         words = (getattr(one, "verify_message", "") for one in chain)  # aiohttp's own has none
         why = next(filter(None, words), "it cannot be verified")
-        return Failure(_clean(f"the certificate of {where} is not valid: {why}"))
+        return Failure(_clean(f"the certificate of {where} is not valid: {why}"), refused=True)
     if any(isinstance(one, ssl.SSLError) for one in chain):
-        return Failure(_clean(f"no TLS connection with {where}: {chain[-1]}"))
+        return Failure(_clean(f"no TLS connection with {where}: {chain[-1]}"), refused=True)
     if errno.ECONNRESET in numbers or errno.EPIPE in numbers:
         return Failure("the connection was reset", again=True)
     return None

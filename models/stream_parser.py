@@ -290,6 +290,7 @@ class StreamParser:
     def _within_limit(self, piece: str) -> str:
         room = max(0, LONGEST_ANSWER - self._size)
         self._size += len(piece)
+        self._meter.heard += len(piece)
         if len(piece) <= room:
             return piece
         self.overflows = True
