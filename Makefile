@@ -7,6 +7,8 @@ TEST = .venv/bin/python -m pytest
 # Taken as it is typed: no $ in a question is a make variable.
 override Q := $(value Q)
 export Q
+# The tests start hundreds of processes: each would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help ask ui chat test test-fast coverage test-browser test-heavy test-clients test-foreign test-wires test-newest test-oldest check lint types contracts soak bench votes budgets kills faults leaks reliability picture screenshot recording house layout constraints package supply clean
 
