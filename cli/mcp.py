@@ -16,7 +16,17 @@ import typer
 
 from mom_council.cli.failure import tell_warnings
 from mom_council.cli.options import Database
-from mom_council.cli.serve import Councils, Host, Limits, Only, need, run, server_rules
+from mom_council.cli.serve import (
+    Councils,
+    Host,
+    Limits,
+    Log,
+    LogLevel,
+    Only,
+    need,
+    run,
+    server_rules,
+)
 from mom_council.errors import ProviderNotInstalledError
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -35,6 +45,15 @@ def mcp(
         int, typer.Option("--port", min=0, max=65535, help="0 takes any that is free.")
     ] = 8001,
     limit: Limits = None,
+    log: Log = "text",
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(
+            "--log-level",
+            help="The least that is logged; info has a line a call. Left out: info with --http, "
+            "else warning, since programs show what comes from stderr as errors.",
+        ),
+    ] = None,
     db: Database = None,
 ) -> None:
     """Serve the council as MCP tools: ask, list_councils, explain_last_verdict.
@@ -46,6 +65,9 @@ def mcp(
     need("MCP", "server,mcp", "mcp", "fastapi", "uvicorn", "httptools", "orjson", "jsonschema_rs")
     _refuse_other_major_version()
     tell_warnings()
+    from mom_council.server.request_log import set_up_logging
+
+    set_up_logging(log, log_level or ("info" if http else "warning"))
     keys, settings = server_rules(host if http else "127.0.0.1", db, limits=limit)
     run(list(council or ()), only, (host, port) if http else None, keys, settings, tools=True)
 

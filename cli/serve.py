@@ -55,6 +55,9 @@ Limits = Annotated[
 
 LogStyle = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Log = Annotated[
+    LogStyle, typer.Option("--log", help="How the log is written to stderr: text or json.")
+]
 
 Only = Annotated[
     bool, typer.Option("--only", help="Catalogue no preset and no council of the chat page.")
@@ -93,9 +96,7 @@ def serve(
             "--workers", min=1, max=64, metavar="N", help="Processes that serve at this one port."
         ),
     ] = 1,
-    log: Annotated[
-        LogStyle, typer.Option("--log", help="How the log is written to stderr: text or json.")
-    ] = "text",
+    log: Log = "text",
     log_level: Annotated[
         LogLevel,
         typer.Option("--log-level", help="The least that is logged; info has a line a request."),

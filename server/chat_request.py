@@ -6,9 +6,11 @@ and cannot be done here is refused by name.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages.tool import tool_call
 from pydantic import Field, StringConstraints
 
 from mom_council.deliberation.context import AnswerForm
@@ -355,15 +357,19 @@ def _plain(message: Message) -> AnyMessage:
             return ToolMessage(_words(message.content), tool_call_id=message.tool_call_id)
         case AssistantMessage():
             calls = [
-                {
-                    "id": call.id,
-                    "type": "function",
-                    "function": call.function.model_dump(),
-                }
+                tool_call(id=call.id, name=call.function.name, args=_arguments(call.function))
                 for call in message.tool_calls or ()
             ]
-            more = {"tool_calls": calls} if calls else {}
-            return AIMessage(_words(message.content), additional_kwargs=more)
+            return AIMessage(_words(message.content), tool_calls=calls)
+
+
+def _arguments(function: Function) -> dict[str, Any]:
+    """What a tool was called with; where it is no object in JSON, its text is the one argument."""
+    try:
+        value = json.loads(function.arguments or "{}") or {}
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {"arguments": function.arguments}
 
 
 def _words(content: Any) -> str:

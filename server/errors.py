@@ -17,6 +17,7 @@ from starlette.responses import Response
 from mom_council.errors import (
     BudgetError,
     CouncilError,
+    InputError,
     MixtureError,
     ModelError,
     QuorumError,
@@ -24,6 +25,7 @@ from mom_council.errors import (
     ThermalError,
     ThreadBusyError,
 )
+from mom_council.models.images import PictureError
 from mom_council.redaction import logger
 from mom_council.server.request_log import request_id
 
@@ -73,6 +75,8 @@ _TELLING: dict[type[MixtureError], tuple[int, str, str]] = {
         "a question is being answered in this thread; wait for its answer",
     ),
     StorageError: (500, "storage_failed", "the thread cannot be kept or read"),
+    PictureError: (400, "invalid_image", "a picture of the question cannot be used"),
+    InputError: (400, "invalid_value", "the question's settings cannot be used"),
     CouncilError: (500, "council_wrong", "the council cannot sit as it is written"),
     MixtureError: (500, "not_decided", "the council could not decide"),
 }

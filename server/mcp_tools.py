@@ -43,6 +43,7 @@ from mom_council.server.mcp_client import (
     client_people,
     run_apart,
 )
+from mom_council.server.request_log import request_id, tool_call
 from mom_council.server.requests import Visitor, admitted, read_question
 from mom_council.server.state import ServerState
 
@@ -120,21 +121,32 @@ class CouncilTools:
         """
         if not question.strip():
             raise ToolError("the question is empty")
-        try:
-            answer = await self._ask(question, context, council or "", thread or "")
-        except Exception as error:
-            raise self._tool_error(error) from None
+        with tool_call("ask", _scope(context), _owner(context)) as call:
+            try:
+                answer = await self._ask(question, context, council or "", thread or "")
+            except Exception as error:
+                raise self._tool_error(error) from None
         return CallToolResult(
             content=[TextContent(type="text", text=answer.answer)],
             structuredContent=answer.model_dump(mode="json"),
+            _meta={"request_id": call.id},
         )
 
-    async def list_councils(self) -> list[ListedCouncil]:
+    async def list_councils(self, context: ToolContext) -> list[ListedCouncil]:
         """List the councils that can be asked: who sits in them, and how they count votes."""
-        try:
-            return [await self.describe(name) for name in await self._server.catalogue.councils()]
-        except Exception as error:
-            raise self._tool_error(error) from None
+        with tool_call("list_councils", _scope(context), _owner(context)):
+            try:
+                return await self.describe_all()
+            except Exception as error:
+                raise self._tool_error(error) from None
+
+    async def describe_all(self) -> list[ListedCouncil]:
+        """What there is to know of every council.
+
+        Raises:
+            CouncilError: one cannot sit.
+        """
+        return [await self.describe(name) for name in await self._server.catalogue.councils()]
 
     async def describe(self, name: str) -> ListedCouncil:
         """What there is to know of one council before it is asked.
@@ -158,10 +170,11 @@ class CouncilTools:
 
         Of a `thread` it is the last answer there; left out, the last one that you asked for.
         """
-        try:
-            explanation = await self.explain(context, thread or "")
-        except Exception as error:
-            raise self._tool_error(error) from None
+        with tool_call("explain_last_verdict", _scope(context), _owner(context)):
+            try:
+                explanation = await self.explain(context, thread or "")
+            except Exception as error:
+                raise self._tool_error(error) from None
         return CallToolResult(
             content=[TextContent(type="text", text=explanation.explanation)],
             structuredContent=explanation.model_dump(mode="json"),
@@ -230,7 +243,7 @@ class CouncilTools:
         if isinstance(error, ToolError):
             return error
         refusal = to_error_response(error, candid=self._server.settings.candid)
-        return ToolError(refusal.body["error"]["message"])
+        return ToolError(f"{refusal.body['error']['message']} (request {request_id()})")
 
 
 def make_mcp(server: ServerState) -> FastMCP[Any]:
@@ -262,7 +275,7 @@ def _add_resources(mcp: FastMCP[Any], tools: CouncilTools) -> None:
     @mcp.resource("council://councils", title="The councils", mime_type=as_json)
     async def councils() -> list[dict[str, Any]]:
         """The councils that can be asked, with their members."""
-        return [one.model_dump(mode="json") for one in await tools.list_councils()]
+        return [one.model_dump(mode="json") for one in await tools.describe_all()]
 
     @mcp.resource("council://councils/{name}", title="A council", mime_type=as_json)
     async def council(name: str) -> dict[str, Any]:
@@ -374,7 +387,12 @@ def _verdict(verdict: Verdict, rounds: int) -> str:
     )
 
 
+def _scope(context: ToolContext) -> Scope | None:
+    """The scope of the HTTP request that a call came with; None over stdio."""
+    request = context.request_context.request
+    return request.scope if request is not None else None
+
+
 def _owner(context: ToolContext) -> str:
     """The name of the key that the request came with."""
-    request = context.request_context.request
-    return str(request.scope.get(_OWNER, "")) if request is not None else ""
+    return str((_scope(context) or {}).get(_OWNER, ""))

@@ -14,8 +14,8 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +30,8 @@ from mom_council.runs.words import in_a_row
 from mom_council.tracing.langsmith import exported_signals
 
 HEADER = "x-request-id"
+_RECORD = "mom_request"
+"""Where the record of a request stands in its scope."""
 _ANTHROPIC_HEADER = b"request-id"
 """Where Anthropic's clients look for it."""
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -106,6 +108,7 @@ class RequestLog:
                 message = {**message, "headers": [*message.get("headers", ()), *ours]}
             await send(message)
 
+        scope[_RECORD] = record
         token = _current.set(record)
         try:
             with _caller_context(headers):
@@ -113,6 +116,30 @@ class RequestLog:
         finally:
             _write(scope, status, time.monotonic() - began, record)
             _current.reset(token)
+
+
+@contextmanager
+def tool_call(tool: str, scope: Scope | None, key: str) -> Iterator[RequestRecord]:
+    """One call of a tool of ours over MCP: it has an id, and a line in the log when it ends.
+
+    Args:
+        tool: which.
+        scope: of the HTTP request that it came with, whose id is the call's too; None over stdio.
+        key: the name of its key.
+    """
+    sent = scope.get(_RECORD) if scope else None
+    record = sent if isinstance(sent, RequestRecord) else RequestRecord(_new_id())
+    record.key = key
+    token = _current.set(record)
+    began, status = time.monotonic(), "failed"
+    try:
+        yield record
+        status = "ok"
+    finally:
+        seconds = time.monotonic() - began
+        line = f"MCP {tool} {status} {seconds:.3f} s"
+        _log.info("%s", line, extra={"request": _fields("MCP", tool, status, seconds, record)})
+        _current.reset(token)
 
 
 def _caller_context(headers: Mapping[bytes, bytes]) -> AbstractContextManager[None]:
@@ -129,6 +156,10 @@ def _id_of(sent: bytes) -> str:
     text = sent.decode("latin-1").strip()
     if _ID.fullmatch(text) and redact(text) == text:
         return text
+    return _new_id()
+
+
+def _new_id() -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
@@ -139,8 +170,16 @@ def _write(scope: Scope, status: int, seconds: float, record: RequestRecord) -> 
         return
     # Without the query, which may hold what clients should not have put there.
     path = redact(quote(path, safe="/:.-_~@+=,"))[:_LONGEST_PATH]
+    fields = _fields(scope["method"], path, status, seconds, record)
+    line = f"{scope['method']} {path} {status} {seconds:.3f} s"
+    _log.log(level, "%s", line, extra={"request": fields})
+
+
+def _fields(
+    method: str, path: str, status: int | str, seconds: float, record: RequestRecord
+) -> dict[str, Any]:
     fields = {
-        "method": scope["method"],
+        "method": method,
         "path": path,
         "status": status,
         "seconds": round(seconds, 4),
@@ -148,9 +187,7 @@ def _write(scope: Scope, status: int, seconds: float, record: RequestRecord) -> 
         "council": record.council,
         "thread": record.thread,
     }
-    fields = {name: value for name, value in fields.items() if value != ""}
-    line = f"{scope['method']} {path} {status} {seconds:.3f} s"
-    _log.log(level, "%s", line, extra={"request": fields})
+    return {name: value for name, value in fields.items() if value != ""}
 
 
 class _RequestFilter(logging.Filter):

@@ -270,6 +270,7 @@ async def serve_tools(
     """
     from mom_council.server.mcp_client import serve_stdio
     from mom_council.server.mcp_tools import GuardedApp, make_mcp
+    from mom_council.server.request_log import RequestLog
 
     server = ServerState(catalogue, keys, settings)
     await server.open()
@@ -282,7 +283,8 @@ async def serve_tools(
             if keys:
                 # The key says who may come; the address is whatever the owner gave the machine.
                 tools.settings.transport_security = None
-            await server_of(GuardedApp(tools.streamable_http_app(), server)).serve([sock])
+            app = RequestLog(GuardedApp(tools.streamable_http_app(), server))
+            await server_of(app).serve([sock])
     finally:
         await server.close()
 

@@ -36,9 +36,9 @@ def tools_of(server: ServerState) -> Any:
 
 @asynccontextmanager
 async def session_at(
-    served: Served, key: str = "", **callbacks: Any
+    served: Served, key: str = "", headers: dict[str, str] | None = None, **callbacks: Any
 ) -> AsyncIterator[ClientSession]:
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    headers = {**(headers or {}), **({"Authorization": f"Bearer {key}"} if key else {})}
     async with (
         httpx.AsyncClient(headers=headers, trust_env=False, timeout=60) as client,
         streamable_http_client(f"{served.url}/mcp", http_client=client) as (read, write, _),

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
 
 from mom_council.councils.yaml import written
+from mom_council.server.request_log import RequestLog
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.server.conftest import KEY, Serve
 from mom_council.tests.server.operated import operated, until
+from mom_council.tests.server.test_mcp import session_at, tools_of
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tracing.local import wait_for_traces
 from mom_council.tracing.store import TraceStore
@@ -122,3 +129,64 @@ def test_a_trace_names_the_request(stage: Stage, serve: Serve, tmp_path: Path) -
     assert view is not None
     [run] = [span for span in view.spans if span.kind == "run"]
     assert run.about["request_id"] == "r-1"
+
+
+async def test_a_call_over_mcp_has_an_id_in_the_log_the_answer_the_errors_and_the_trace(
+    stage: Stage, serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    seat(stage)
+    make = lambda server: RequestLog(tools_of(server))  # noqa: E731
+    database = str(tmp_path / "threads.db")
+    served = serve(desk(stage), keys=f"ann={KEY}", database=database, make=make)
+    caplog.set_level("INFO", "mom_council.access")
+    async with session_at(served, KEY, {"X-Request-Id": "ours-18"}) as session:
+        asked = {"question": SECRET, "thread": "cats"}
+        answer = await session.call_tool("ask", asked)
+        assert (answer.meta or {})["request_id"] == "ours-18"
+        wrong = await session.call_tool("ask", {"question": SECRET, "council": "nobody"})
+        assert wrong.isError
+        assert "(request ours-18)" in str(wrong.content)
+    fields = [vars(one)["request"] for one in caplog.records if "MCP ask" in one.message]
+    assert all(one.pop("seconds") > 0 for one in fields)
+    assert fields == [
+        {"method": "MCP", "path": "ask", "key": "ann", **more}
+        for more in (
+            {"status": "ok", "council": "desk", "thread": "cats"},
+            {"status": "failed"},
+        )
+    ]
+    wait_for_traces()
+    [summary] = TraceStore().summaries()
+    view = TraceStore().load(summary.id)
+    assert view is not None
+    [run] = [span for span in view.spans if span.kind == "run"]
+    assert run.about["request_id"] == "ours-18"
+    assert KEY not in caplog.text
+    assert "heron" not in caplog.text
+
+
+@pytest.mark.slow
+async def test_over_stdio_each_call_has_its_own_id(stage: Stage, tmp_path: Path) -> None:
+    seat(stage)
+    (tmp_path / "desk.yaml").write_text(written(desk(stage)), "utf-8")
+    arguments = ["mcp", "-c", "desk.yaml", "--only", "--log", "json", "--log-level", "info"]
+    started = StdioServerParameters(
+        command=sys.executable,
+        args=["-c", "from mom_council.cli import main; main()", *arguments, "--db", "memory:"],
+        env=dict(os.environ),
+        cwd=tmp_path,
+    )
+    with (tmp_path / "log").open("w") as log:
+        async with (
+            stdio_client(started, errlog=log) as (read, write),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            ids = []
+            for _ in range(2):
+                answer = await session.call_tool("ask", {"question": SECRET})
+                ids.append((answer.meta or {})["request_id"])
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["request_id"] for line in lines] == ids
+    assert len({*ids}) == 2
+    assert all(line["message"].startswith("MCP ask ok ") for line in lines)
