@@ -74,9 +74,7 @@ register_records(STORED)
 
 def merged(record: type[Record], *fields: str) -> RecordList:
     """A list of records; the later one of the same fields, or the same in all of them, holds."""
-    if not fields:
-        return RecordList(merge_records(record, lambda one: one))
-    return RecordList(merge_records(record, attrgetter(*fields)))
+    return RecordList(merge_records(record, attrgetter(*fields) if fields else None))
 
 
 Messages = Annotated[list[AnyMessage], DeltaChannel(messages_delta_reducer)]

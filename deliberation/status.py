@@ -72,19 +72,25 @@ def _compute_confidence(verdict: Verdict, state: CouncilState, council: Council)
     leads = verdict.options[0].answer if verdict.leader and verdict.options else None
     if trust is None or leads is None:
         return {}
+    own = independent_answers(state, council)
+    models = [council.models[council.character(name).model] for name in own]
+    is_open = state["annotation"].kind == "open"
+    has_prior = bool(own) and not is_open and not any(map(_errs_its_own_way, models))
+    is_fitted = trust.fitted is not None or trust.any_panel is not None
+    if not (has_prior or is_fitted):
+        return {}
     leading = read_value(leads)
     answers = {
         name: leads
         if leading and answer and are_same(read_value(answer) or leading, leading)
         else answer
-        for name, answer in independent_answers(state, council).items()
+        for name, answer in own.items()
     }
-    if trust.fitted or trust.any_panel:
+    if is_fitted:
         value, basis = confidence(trust, answers, leads)
         if value is not None:
             return {"confidence": value, "basis": basis}
-    models = [council.models[council.character(name).model] for name in answers]
-    if not answers or state["annotation"].kind == "open" or any(map(_errs_its_own_way, models)):
+    if not has_prior:
         return {}
     listed = any(proposal.options for proposal in state["proposals"])
     type_ = prior_type("choice" if listed else leading.type) if leading else None

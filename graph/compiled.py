@@ -128,8 +128,9 @@ class CouncilBuilder(StateGraph[CouncilState, CouncilContext, CouncilInput, Coun
 
 def council_tracers(council: Council) -> list[BaseCallbackHandler]:
     """The tracers that a council's graph brings along: one for each way that needs its own."""
-    tracers = tracers_of(council.tracing)
-    if not exported_signals(os.environ):
+    rules = council.tracing
+    tracers = [] if rules.langsmith and rules.content else tracers_of(rules)
+    if not (any(name.startswith("OTEL_") for name in os.environ) and exported_signals(os.environ)):
         return tracers
     try:
         from mom_council.tracing.otel import CouncilTelemetry

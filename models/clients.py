@@ -23,7 +23,7 @@ import ssl
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable
 from concurrent.futures import Future
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -186,7 +186,6 @@ class LoopResources:
         """Tokens that models read at once, where their servers were asked; None: not known."""
         self.loaded_windows: dict[Hashable, int] = {}
         """The largest window that each model was asked for. A smaller one would load it anew."""
-        self.answers = AnswerCache()
         self.servers: dict[Hashable, ServerConnection] = {}
         """MCP servers that are connected."""
         self.connecting = asyncio.Lock()
@@ -220,6 +219,11 @@ class LoopResources:
             )
         return self._sdks[by_proxy]
 
+    @cached_property
+    def answers(self) -> AnswerCache:
+        """Answers that were kept, where a council keeps them."""
+        return AnswerCache()
+
     @property
     def sessions(self) -> Sessions:
         """What the libraries on httpx send through."""
@@ -248,21 +252,21 @@ class LoopResources:
             await sessions.close()
 
 
-_ROOMS: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopResources] = WeakKeyDictionary()
-_DOOR = threading.Lock()
+_RESOURCES: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopResources] = WeakKeyDictionary()
+_CHANGING = threading.Lock()
 
 
 async def loop_resources() -> LoopResources:
-    """The running loop's room."""
+    """What the running loop's calls share."""
     loop = asyncio.get_running_loop()
-    resources = _ROOMS.get(loop)
+    resources = _RESOURCES.get(loop)
     if resources is None:
         resources = LoopResources()
-        with _DOOR:
+        with _CHANGING:
             # A client holds its loop, so a loop that nobody closed down would stay here for good.
-            for other in [other for other in _ROOMS if other.is_closed()]:
-                del _ROOMS[other]
-            _ROOMS[loop] = resources
+            for other in [other for other in _RESOURCES if other.is_closed()]:
+                del _RESOURCES[other]
+            _RESOURCES[loop] = resources
         await resources.open()
     return resources
 
@@ -273,8 +277,8 @@ async def close_loop_resources() -> None:
     For servers that shut down in an orderly way, and for notebooks. Elsewhere the end of
     `asyncio.run` does it.
     """
-    with _DOOR:
-        resources = _ROOMS.pop(asyncio.get_running_loop(), None)
+    with _CHANGING:
+        resources = _RESOURCES.pop(asyncio.get_running_loop(), None)
     if resources is not None:
         await resources.close()
 
@@ -283,9 +287,9 @@ async def _farewell(resources: LoopResources) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        with _DOOR, contextlib.suppress(RuntimeError):
+        with _CHANGING, contextlib.suppress(RuntimeError):
             loop = asyncio.get_running_loop()
             # After `close_loop_resources` the loop may have others, which stay.
-            if _ROOMS.get(loop) is resources:
-                del _ROOMS[loop]
+            if _RESOURCES.get(loop) is resources:
+                del _RESOURCES[loop]
         await resources.close()

@@ -103,7 +103,9 @@ async def _ask_one(
     lane = open_lane(here.lanes, model.lane)
     price = (await find_price(model.settings, model.prices, question.params)).price
     sent = await messages_for(model.settings, question.messages)
-    request = None if seat is None else _cache_request(model, question, sent, seat)
+    request = None
+    if model.cache and seat is not None:
+        request = _cache_request(model, question, sent, seat)
     if model.cache and request and (cached := await here.answers.find(model.cache, request)):
         if lane is not None and is_first:
             lane.withdraw(model.instance)

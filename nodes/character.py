@@ -26,10 +26,10 @@ from mom_council.deliberation.ask_model import (
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Missed, Speaker, emit
 from mom_council.deliberation.fan_out import OutOfTime, Races, TooLate, never
-from mom_council.deliberation.packing import pack_prompt
 from mom_council.deliberation.schedule import stops_early
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
+from mom_council.models.context_window import pack_prompt
 from mom_council.models.resolved import resolve_character
 from mom_council.models.speaking import Reply
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools

@@ -19,9 +19,9 @@ from mom_council.deliberation.ask_model import (
 )
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Noted, Speaker, emit
-from mom_council.deliberation.packing import LONGEST_QUOTE, pack_prompt, without_middle
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
+from mom_council.models.context_window import LONGEST_QUOTE, pack_prompt, without_middle
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
 from mom_council.prompts import render

@@ -25,10 +25,10 @@ from mom_council.deliberation.ask_model import (
 from mom_council.deliberation.context import AnswerForm, CouncilContext, context_of
 from mom_council.deliberation.conversation import UNSEEN
 from mom_council.deliberation.events import Answered, Noted, Speaker, emit
-from mom_council.deliberation.packing import PackedPrompt, pack_prompt
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.deliberation.status import advise, build_status, message_label
 from mom_council.errors import ModelError
+from mom_council.models.context_window import PackedPrompt, pack_prompt
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply
 from mom_council.models.tool_offer import ReplyRules, ToolCall

@@ -23,10 +23,10 @@ from mom_council.deliberation.ask_model import (
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Missed, Noted, Speaker, Voted, emit
 from mom_council.deliberation.fan_out import OutOfTime, Race, Races, TooLate
-from mom_council.deliberation.packing import pack_prompt
 from mom_council.deliberation.schedule import is_vote_settled, next_voters
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ModelError
+from mom_council.models.context_window import pack_prompt
 from mom_council.models.prices import count_request
 from mom_council.models.resolved import resolve_character, resolve_model
 from mom_council.models.speaking import Reply

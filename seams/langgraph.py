@@ -338,17 +338,19 @@ R = TypeVar("R", bound=BaseModel)
 
 
 def merge_records(
-    record: type[R], identity: Callable[[R], object]
+    record: type[R], identity: Callable[[R], object] | None
 ) -> Callable[[list[R], Sequence[Any]], list[R]]:
     """The reducer of a list of records: what is new is added, what was there before is replaced.
 
-    So a list that was read, edited and written back is the edited list, not both.
+    So a list that was read, edited and written back is the edited list, not both. `identity` tells
+    which records are the same; None: those that are equal.
     """
 
     def merge(old: list[R], writes: Sequence[Any]) -> list[R]:
-        merged = {identity(one): one for one in read_records(record, old)}
-        for write in writes:
-            merged.update((identity(one), one) for one in read_records(record, write))
+        merged: dict[object, R] = {}
+        for records in (old, *writes):
+            for one in read_records(record, records):
+                merged[one if identity is None else identity(one)] = one
         return list(merged.values())
 
     return merge

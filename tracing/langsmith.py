@@ -203,11 +203,9 @@ def flush_telemetry() -> None:
 def tracers_of(rules: Tracing) -> list[BaseCallbackHandler]:
     """The tracers with which a council's graph keeps LangSmith to the council's `tracing:`.
 
-    Empty where the council lets everything be sent. LangChain adds its own tracer only where none
-    is there yet, so these stand in its place, also in a program of somebody else's.
+    LangChain adds its own tracer only where none is there yet, so these stand in its place, also
+    in a program of somebody else's. A council that lets everything be sent needs none.
     """
-    if rules.langsmith and rules.content:
-        return []
     from langchain_core.tracers.langchain import LangChainTracer, get_client
     from langsmith.run_helpers import get_current_run_tree
     from langsmith.utils import tracing_is_enabled

@@ -455,8 +455,9 @@ def contradiction_of(text: str, verdict: Verdict, options: Mapping[str, str] = _
         options: of the question, label -> text.
     """
     settled = verdict.options[0].answer if led(verdict) and not verdict.tie else None
-    written = read_answer(text, options=options)
-    agreed = read_value(settled) if settled is not None else None
+    if settled is None or text.strip() == settled:
+        return ""
+    written, agreed = read_answer(text, options=options), read_value(settled)
     if agreed and agreed.hard and (written.type == "no answer" or is_refusal(text)):
         return f"The synthesizer gave no answer, and the council had settled on {settled!r}."
     if not agreed or not written or are_same(written, agreed):

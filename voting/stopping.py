@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mom_council.records import AnswerKind, Proposal, StopReason, Verdict
 from mom_council.voting.counting import agreed, answer_of
 from mom_council.voting.methods import METHODS
+from mom_council.voting.methods.base import VoteMethod
 from mom_council.voting.prior import in_tenths
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def why_stop(
 def _needs_no_count(verdict: Verdict) -> StopReason | None:
     if sum(len(option.members) for option in verdict.options) == 1:
         return "single"
-    method = METHODS.get(verdict.method)
+    method = _method_of(verdict)
     return "unvoted" if method is not None and method.counts_nothing else None
 
 
@@ -196,8 +197,16 @@ def _against_line(support: str, verdict: Verdict, threshold: float) -> str:
     return support
 
 
+def _method_of(verdict: Verdict) -> VoteMethod | None:
+    """How it was counted; None: by a package that is not installed any more."""
+    try:
+        return METHODS[verdict.method]
+    except KeyError:
+        return None
+
+
 def _silent(verdict: Verdict) -> bool:
-    method = METHODS.get(verdict.method)
+    method = _method_of(verdict)
     return method is not None and method.asks_voters and verdict.ballots == 0
 
 

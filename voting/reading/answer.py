@@ -90,6 +90,36 @@ class Answer:
 NO_ANSWER = Answer("no answer")
 OPEN = Answer("open")
 
+_SIMPLE = lazy_pattern(r"-?(?:0|[1-9]\d{0,14})")
+
+
+def is_plain_number(text: str) -> bool:
+    """Whether a text is nothing but a whole number in plain digits."""
+    return _SIMPLE.fullmatch(text) is not None
+
+
+def write_number(value: Fraction) -> str:
+    """`42`, `-0.5` or, where the decimals do not end, `1/3`."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    rest, places = value.denominator, 0
+    for prime in (2, 5):
+        power = 0
+        while rest % prime == 0:
+            rest, power = rest // prime, power + 1
+        places = max(places, power)
+    if rest != 1 or places > 40:
+        return f"{value.numerator}/{value.denominator}"
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    sign = "-" if value < 0 else ""
+    return f"{sign}{digits[:-places]}.{digits[-places:]}"
+
+
+def plain_number(value: Fraction) -> Answer:
+    """A number without a unit."""
+    number = write_number(value)
+    return Answer("number", number, f"#{number}", bare=number, value=value)
+
 
 def are_same(one: Answer, other: Answer) -> bool:
     """Whether two answers are the same; what answers nothing is the same as nothing."""

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from mom_council.voting.reading.answer import Answer, AnswerType
-from mom_council.voting.reading.mathematics import ReadItem, read_relation, write_number
+from mom_council.voting.reading.answer import Answer, AnswerType, write_number
+from mom_council.voting.reading.mathematics import ReadItem, read_relation
 from mom_council.voting.reading.text import lazy_pattern
 
 _IN_QUOTES = lazy_pattern(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)

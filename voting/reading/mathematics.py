@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
-from mom_council.voting.reading.answer import Answer, AnswerType
+from mom_council.voting.reading.answer import Answer, AnswerType, write_number
 from mom_council.voting.reading.expressions import (
     Term,
     TermError,
@@ -58,29 +58,6 @@ def number_answer(quantity: Quantity, text: str) -> Answer:
     return Answer(
         "number", form, steps[-1], alts, number, quantity.value, quantity.unit or quantity.symbol
     )
-
-
-def write_number(value: Fraction) -> str:
-    """`42`, `-0.5` or, where the decimals do not end, `1/3`."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    rest, places = value.denominator, 0
-    for prime in (2, 5):
-        power = 0
-        while rest % prime == 0:
-            rest, power = rest // prime, power + 1
-        places = max(places, power)
-    if rest != 1 or places > 40:
-        return f"{value.numerator}/{value.denominator}"
-    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
-    sign = "-" if value < 0 else ""
-    return f"{sign}{digits[:-places]}.{digits[-places:]}"
-
-
-def plain_number(value: Fraction) -> Answer:
-    """A number without a unit."""
-    number = write_number(value)
-    return Answer("number", number, f"#{number}", bare=number, value=value)
 
 
 _TERM_LIKE = lazy_pattern(

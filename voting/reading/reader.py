@@ -19,7 +19,14 @@ from fractions import Fraction
 from typing import Any
 
 from mom_council.records import AnswerKind
-from mom_council.voting.reading.answer import NO_ANSWER, OPEN, Answer, are_same
+from mom_council.voting.reading.answer import (
+    NO_ANSWER,
+    OPEN,
+    Answer,
+    are_same,
+    is_plain_number,
+    plain_number,
+)
 from mom_council.voting.reading.contents import (
     in_sentence,
     is_sentence,
@@ -28,10 +35,9 @@ from mom_council.voting.reading.contents import (
     predicate,
     shown_value,
 )
-from mom_council.voting.reading.mathematics import plain_number
 from mom_council.voting.reading.statements import stated_answer, without_run_on
 from mom_council.voting.reading.text import json_values, lazy_pattern, plain_text, refuses
-from mom_council.voting.reading.values import choice_answer, is_plain_number, read_value
+from mom_council.voting.reading.values import choice_answer, read_value
 
 _NUMBER = r"(?P<number>\d{1,3}(?:[.,]\d{1,6})?)"
 _SCALE = r"(?P<scale>\s*(?:%|percent\b|per cent\b|(?:/|out of|of)\s*(?:100|10)\b))"

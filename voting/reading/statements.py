@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from mom_council.voting.reading.answer import NO_ANSWER, Answer
+from mom_council.voting.reading.answer import NO_ANSWER, Answer, plain_number
 from mom_council.voting.reading.contents import Take, is_sentence, read_content, read_said
 from mom_council.voting.reading.groups import literal_answer
 from mom_council.voting.reading.latex import boxed
-from mom_council.voting.reading.mathematics import plain_number
 from mom_council.voting.reading.text import json_spans, lazy_pattern, refuses
 from mom_council.voting.reading.values import verbatim
 

@@ -9,7 +9,7 @@ import itertools
 import re
 from fractions import Fraction
 
-from mom_council.voting.reading.answer import NO_ANSWER, Answer
+from mom_council.voting.reading.answer import NO_ANSWER, Answer, is_plain_number, plain_number
 from mom_council.voting.reading.groups import (
     group_answer,
     read_group,
@@ -20,7 +20,6 @@ from mom_council.voting.reading.groups import (
 from mom_council.voting.reading.latex import without_latex
 from mom_council.voting.reading.mathematics import (
     number_answer,
-    plain_number,
     read_relation,
     read_terms,
 )
@@ -29,7 +28,6 @@ from mom_council.voting.reading.quantities import read_quantity
 from mom_council.voting.reading.text import is_empty, lazy_pattern
 
 _LONGEST = 2000
-_SIMPLE = lazy_pattern(r"-?(?:0|[1-9]\d{0,14})")
 
 
 def read_value(text: str, *, words: int = 8, exact: bool = False) -> Answer | None:
@@ -57,11 +55,6 @@ def read_value(text: str, *, words: int = 8, exact: bool = False) -> Answer | No
     if value is None and "\n" not in text:
         value = _in_words(bare, words, exact)
     return value
-
-
-def is_plain_number(text: str) -> bool:
-    """Whether a text is nothing but a whole number in plain digits."""
-    return _SIMPLE.fullmatch(text) is not None
 
 
 def read_hard(text: str) -> Answer | None:

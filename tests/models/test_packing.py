@@ -6,8 +6,7 @@ import pytest
 from langchain_core.messages import AnyMessage, HumanMessage
 
 from mom_council.councils.loader import load_model
-from mom_council.deliberation.packing import pack_prompt
-from mom_council.models.context_window import count_prompt_tokens
+from mom_council.models.context_window import count_prompt_tokens, pack_prompt
 from mom_council.models.resolved import resolve_alone
 from mom_council.tests.graph.desk import ask, candidates, desk, proposals, said, seat, voice
 from mom_council.tests.stage import Call, Stage
