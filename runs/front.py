@@ -83,8 +83,7 @@ async def aask(
     Raises:
         MixtureError: the council cannot sit, or could not answer.
     """
-    async with _open_run(question, council, models, images, thread, context) as run:
-        return _answer(await run.finish(), thread)
+    return await _finish(question, council, models, images, thread, context)
 
 
 def ask(
@@ -101,16 +100,7 @@ def ask(
     Raises:
         MixtureError: the council cannot sit, or could not answer.
     """
-    return run_in_background_loop(
-        lambda: aask(
-            question,
-            council=council,
-            models=models,
-            images=images,
-            thread=thread,
-            context=context,
-        )
-    )
+    return run_in_background_loop(_finish, question, council, models, images, thread, context)
 
 
 class AsyncCouncilStream:
@@ -274,6 +264,12 @@ async def _open_run(
             context=context or CouncilContext(),
             state_keys=("messages", "status"),
         )
+
+
+async def _finish(*asked: Any) -> CouncilAnswer:
+    """The arguments are those of `_open_run`."""
+    async with _open_run(*asked) as run:
+        return _answer(await run.finish(), run.thread)
 
 
 def _answer(values: Mapping[str, Any], thread: str | None) -> CouncilAnswer:

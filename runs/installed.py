@@ -143,16 +143,6 @@ def _installed(card: dict[str, Any], abilities: Any) -> InstalledModel:
     )
 
 
-def split_by_chat(
-    models: tuple[InstalledModel, ...],
-) -> tuple[tuple[InstalledModel, ...], tuple[InstalledModel, ...]]:
-    """The models that chat, and those that do not."""
-    if not models:
-        return (), ()
-    chatting = tuple(one for one in models if why_no_chat(one) is None)
-    return chatting, tuple(one for one in models if one not in chatting)
-
-
 def _on_this_machine(url: str) -> bool:
     return any(f"//{host}" in url for host in ("127.", "localhost", "[::1]"))
 

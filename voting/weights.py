@@ -80,18 +80,6 @@ def accuracy(right: int, number: int, options: float = 2.0) -> float:
     return (right + 2 / max(options, 2.0)) / (number + 2)
 
 
-def effective_options(answers: Iterable[Hashable]) -> float:
-    """How many answers there effectively are: 1 / sum of squared shares. 1.0 where there is none.
-
-    Four answers of equal number count as 4; nine of one and one of another as 1.2.
-    """
-    counts = Counter(answers)
-    total = counts.total()
-    if not total:
-        return 1.0
-    return 1 / sum((number / total) ** 2 for number in counts.values())
-
-
 Said = TypeVar("Said", bound=Hashable)
 
 _OPTIONS = (2.0, 2.3, 2.7, 3.3, 4.0, 5.0, 7.0, 10.0)

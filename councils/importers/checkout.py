@@ -64,7 +64,6 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 _REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?::?-(?P<usual>[^}]*))?\}")
 _LONGEST_VALUE = 10_000
-_DEEPEST_NAMES = 8
 
 
 def read_env(text: str, name: str, report: Report) -> dict[str, str]:

@@ -56,7 +56,6 @@ def template_of(prompt: str, template: str | None, report: Report) -> tuple[str,
 
 
 KEYS = ("PROVIDER_API_KEY", "BASE_URL")
-MARKS = ("proposal_layers", "aggregation_layer")
 KEY_ENV = "PROVIDER_API_KEY"
 USUAL = "https://api.together.xyz/v1"
 """Where moa-llm asks when nobody says where."""

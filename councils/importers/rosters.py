@@ -6,7 +6,6 @@ A list is a catalogue. A few of its models take part, the others stay in `models
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -418,13 +417,3 @@ def looks_like_council_py(text: str) -> bool:
         return True  # so that the one who reads it says what is wrong
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return any(name.endswith("COUNCIL_MODELS") for name in names)
-
-
-def read_list_text(text: str) -> Any:
-    """A JSON list, or lines of names; None where it is neither."""
-    if text.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            return None
-    return names_in_lines(text) or None

@@ -63,15 +63,6 @@ def with_chat_models(council: Council, models: Mapping[str, Any]) -> Council:
     return council.model_copy(update={"models": entries})
 
 
-def chat_models_of(council: Council) -> dict[str, Any]:
-    """The objects in a council, by key."""
-    return {
-        key: entry.chat_model
-        for key, entry in council.models.items()
-        if entry.chat_model is not None
-    }
-
-
 def refuse_missing_models(council: Council) -> None:
     """See that every model of the caller's is there.
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from mom_council.voting.weights import accuracy, effective_options, log_odds
+from mom_council.voting.weights import accuracy, log_odds
 
 
 def test_with_two_options_a_coin_weighs_nothing() -> None:
@@ -26,12 +26,6 @@ def test_certainty_is_finite() -> None:
 def test_the_better_voter_weighs_more() -> None:
     weights = [log_odds(p / 100, 4) for p in range(101)]
     assert weights == sorted(weights)
-
-
-def test_four_equal_answers_count_as_four() -> None:
-    assert effective_options("abcd") == pytest.approx(4)
-    assert effective_options("a" * 9 + "b") == pytest.approx(1 / 0.82)
-    assert effective_options("") == 1
 
 
 def test_a_short_perfect_record_is_not_certainty() -> None:
