@@ -105,11 +105,21 @@ _SCRIPT = """
     Object.defineProperty(main, "scrollTop", {{get: own.get, set: () => {{}}, configurable: true}});
     main.dataset.still = "yes";
   }};
+  // Where the server is gone, Streamlit asks about the internet, or for a script that nobody has.
+  const sayGone = () => {{
+    for (const part of document.querySelectorAll('[role="dialog"] :is(code, :not(:has(*)))')) {{
+      if (/Streamlit server is not resp|Is Streamlit still running/.test(part.textContent)) {{
+        part.textContent = "Mixture of Models does not answer any more. Everything that was asked "
+          + "and answered is kept. To go on, start it again in the terminal: mom ui";
+      }} else if (/^streamlit run/.test(part.textContent)) part.textContent = "mom ui";
+    }}
+  }};
   // Streamlit's containers have no roles: how far a question has got is to be heard.
   const heard = () => {{
     document.querySelectorAll('[class*="st-key-progress-"]:not([role])')
       .forEach((line) => {{ line.setAttribute("role", "status"); line.ariaLive = "polite"; }});
     document.querySelectorAll(".stMain:not([data-still])").forEach(still);
+    sayGone();
   }};
   heard();
   new MutationObserver(heard).observe(document.body, {{childList: true, subtree: true}});
@@ -179,7 +189,7 @@ _FOCUS = """
   }}
   // Not on a phone, where it would open the keyboard over the answer.
   if (!matchMedia("(pointer: fine)").matches) return;
-  let left = 20;  // the field may be drawn after this
+  let left = 200;  // the field may be drawn after this, on a busy machine long after
   const timer = setInterval(() => {{
     const busy = document.activeElement && document.activeElement.matches("input, textarea");
     const field = document.querySelector('[data-testid="stChatInputTextArea"]');
@@ -222,7 +232,7 @@ def _wordmark() -> str:
 _CSS = """
 <style>
 .st-key-fence, .st-key-fence-focus { display: none; }
-.block-container { padding-top: 2.5rem; padding-bottom: 1rem; max-width: 76rem; }
+.block-container { padding-top: 4.5rem; padding-bottom: 1rem; max-width: 76rem; }
 [data-testid="stBottomBlockContainer"] { max-width: 76rem; padding-bottom: 1.2rem; }
 .block-container, [data-testid="stBottomBlockContainer"] {
   padding-left: 2.5rem; padding-right: 2.5rem; }
@@ -256,6 +266,7 @@ _CSS = """
   overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; }
 [class*="st-key-suggestion-"] button { justify-content: flex-start; text-align: left;
   height: 100%; padding: 0.7rem 0.9rem; }
+[class*="st-key-suggestion-"] button p { white-space: normal; overflow-wrap: break-word; }
 [class*="st-key-suggestion-"] { height: 100%; }
 [class*="st-key-thread-"] button, [class*="st-key-thread-"] button > div {
   justify-content: flex-start; text-align: left; }
@@ -355,7 +366,8 @@ _CSS = """
 .mom-copy:hover { background: color-mix(in srgb, currentColor 8%, transparent); }
 :is(.mom-copy, .mom-ballots summary,
 .mom-fold summary, .mom-member, .mom-step,
-[data-testid="stSidebarNavLink"]):focus-visible {
+[data-testid="stSidebarNavLink"],
+[data-testid="stTopNavLink"]):focus-visible {
   outline: 2px solid var(--mom-accent); outline-offset: 1px; }
 /* A button of a sign alone still has a name for those who hear the page. */
 :is([class*="st-key-menu-"], [class*="st-key-chevron_"]) button
@@ -421,7 +433,7 @@ def show() -> None:
     put_on()
     put_up()
     session.begin()
-    st.navigation([*_pages().values()]).run()
+    st.navigation([*_pages().values()], position="top").run()
 
 
 def go(module: str, **address: str) -> None:

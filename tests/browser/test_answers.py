@@ -87,7 +87,7 @@ def test_thumbs_a_new_name_and_another_answer_stay(
 
 
 def test_the_keys_are_enough(serve: Serve, tab: Open, stage: Stage, desk_file: Desk) -> None:
-    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), TALK), tokens_per_second=40)
+    seat(stage, dict.fromkeys(("Ada", "Boris", "Clara"), TALK), tokens_per_second=8)
     one = tab(serve(desk_file()).url)
     focused = "document.activeElement.dataset.testid === 'stChatInputTextArea'"
     one.page.wait_for_function(focused)

@@ -295,3 +295,19 @@ def test_dark_and_on_a_phone(serve: Serve, tab: Open, stage: Stage, desk_file: D
     phone.answered()
     phone.shot("answered-phone")
     assert phone.page.evaluate(wide) <= 391
+
+
+def test_a_server_that_is_gone_is_called_by_its_name(
+    serve: Serve, tab: Open, desk_file: Desk
+) -> None:
+    server = serve(desk_file())
+    # Streamlit has two texts: one for a machine of one's own, and one for any other.
+    tabs = [tab(server.url), tab(server.url.replace("127.0.0.1", "localhost"))]
+    server.stop()
+    for number, one in enumerate(tabs):
+        one.page.get_by_text("Mixture of Models does not answer any more.").wait_for()
+        shown = one.page.get_by_role("dialog").inner_text()
+        assert "mom ui" in shown
+        assert "streamlit run" not in shown
+        assert "internet" not in shown
+        one.shot(f"gone-{number}-light")

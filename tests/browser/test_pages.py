@@ -31,7 +31,7 @@ HOSTILE = (
 
 def turn_to(tab: Tab, page: str) -> None:
     settled(tab)
-    tab.page.get_by_test_id("stSidebarNavLink").filter(has_text=page).click()
+    tab.page.get_by_role("link", name=page).click()
     tab.page.get_by_role("heading", name=page, level=1).wait_for()
     settled(tab)
 
