@@ -32,7 +32,7 @@ from mom_council.errors import StorageError
 from mom_council.models.images import is_picture
 from mom_council.models.providers import load_code
 from mom_council.paths import data_dir, ensure
-from mom_council.prompts import without_marks
+from mom_council.prompts import fenced, without_marks
 from mom_council.records import Record
 from mom_council.redaction import quote
 from mom_council.vendors import vendor_of
@@ -190,13 +190,18 @@ def reads_file(spec: Model, kind: str) -> bool:
     return bool(pattern and re.match(pattern, spec.model))
 
 
-def unreadable(names: Sequence[str]) -> str:
-    """What somebody is told who cannot read the attachments of these names."""
-    listed = ", ".join(names)
-    what = f"attachment {listed} comes" if len(names) == 1 else f"attachments {listed} come"
+def unreadable(names: Sequence[str], who: str = "you") -> str:
+    """What somebody is told who cannot read the attachments of these names.
+
+    A name may be a text of a stranger as well: it stands in a fence.
+    """
+    one = len(names) == 1
+    what = "An attachment comes" if one else f"{len(names)} attachments come"
+    them, its_name = ("it", "Its name") if one else ("them", "Their names")
+    listed = fenced("\n".join(map(title_of_file, names)), "attachment")
     return (
-        f"The {what} with this, and you cannot read it. Say so, answer what can be answered "
-        "without it, and do not guess what stands in it."
+        f"{what} with this, and {who} cannot read {them}. Say so, answer what can be answered "
+        f"without, and do not guess what stands in {them}. {its_name}:\n{listed}"
     )
 
 
@@ -225,12 +230,12 @@ def _of_files(message: BaseMessage, reads: Callable[[str], bool]) -> str:
         (kind_of_file(one), str(one.get("filename") or one.get("mime_type"))) for one in blocks
     ]
     names = [name for kind, name in kinds if kind and not reads(kind)]
-    return unreadable([title_of_file(name) for name in names]) if names else ""
+    return unreadable(names) if names else ""
 
 
 def title_of_file(name: str) -> str:
-    """A file's name as a prompt may repeat it: on one line, short, and without marks."""
-    return quote(without_marks(" ".join(name.split())))
+    """A file's name as it may be repeated: on one line, short, and without marks."""
+    return quote(" ".join(without_marks(name).split()))
 
 
 def _as_it_reads(message: BaseMessage, spec: Model, *, sees: bool) -> BaseMessage:

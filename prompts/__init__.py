@@ -28,7 +28,6 @@ import hmac
 import os
 import re
 import secrets
-import unicodedata
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -182,7 +181,7 @@ def _fenced(context: jinja2.runtime.Context, text: str, tag: str, **about: objec
 
 def one_line(text: str) -> str:
     """A text that cannot begin a line of a prompt without fences."""
-    return " ".join(without_marks(without_hidden(text)).split())
+    return " ".join(without_marks(text).split())
 
 
 _SUM = re.compile(
@@ -232,53 +231,22 @@ def _tidy(text: str) -> str:
     return text.strip()
 
 
-TAGS = (
-    "question",
-    "restated",
-    "proposal",
-    "candidate",
-    "answer",
-    "own_answer",
-    "pair",
-    "comparison",
-    "attachment",
-    "picture",
-    "result",
-    "material",
-    "request",
-    "wish",
-    "conversation",
-)
-"""Every tag that a prompt of ours uses."""
-
 _ASKED = ("question", "request", "wish")
 """What a person asked stays as it is, to the last letter."""
 
 _LENGTH = 12
 """Letters of a code: 48 bits."""
 
-_UNSEEN = (
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff"
-)
 _HIDDEN = re.compile(
-    "(\U0001f3f4[\U000e0000-\U000e007f]{1,7})|[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+    "(\U0001f3f4[\U000e0000-\U000e007f]{1,7})"
+    "|[\u202a-\u202e\u2066-\u206f\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
+    "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}"
+    "|[\u00ad\u034f\u180b-\u180e\u200b-\u200f\u2060-\u2064\ufeff]{3,}"
 )
-"""Turned-around writing, and letters that no screen shows; those of flags stay."""
-_OPENING = "<\uff1c\ufe64\u2039\u3008\u27e8\u02c2\u226a\u00ab\u276e\u29fc"
-_SLASHES = "/\uff0f\u2044\u2215\u29f8"
-_TAG_LIKE = re.compile(
-    rf"(?P<open>[{_OPENING}]|&lt;|&#0*60;|&#x0*3c;|\\u003c)(?P<name>[\s{_SLASHES}{_UNSEEN}]*"
-    rf"(?P<word>[\w\u002d{_UNSEEN}]{{4,40}}))",
-    re.IGNORECASE,
-)
-_LETTERS = str.maketrans("асеіјорѕухԁӏԛԝһոοαειρυνκτ", "aceijopsuxdlqwhnoaeipuvkt")
-"""Cyrillic, Armenian and Greek letters, as the Latin ones that they look like."""
-_TURN_MARKS = re.compile(
-    r"<(?=\|[\w ]{2,40}\|>|/?s>|/?(?:start|end)_of_turn>|<SYS>>|</SYS>>|/?(?:think|system)>)"
-    r"|\[(?=/?INST\]|/?SYSTEM_PROMPT\]|/?AVAILABLE_TOOLS\]|TOOL_CALLS\])",
-    re.IGNORECASE,
-)
-"""What stands between the turns in the chat templates of many models."""
+"""Turned-around writing, and letters that no screen shows; flags stay, and a single one does."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_MAY_HOLD_MARKS = re.compile(r"[\[\]<&%\\\u00a1-\U0010ffff]")
+"""Without one of these a text holds nothing that looks like a mark: most answers hold none."""
 _SPEECH = re.compile(
     r"(?:ignore|disregard|forget|override)\b.{0,40}\b(?:previous|above|prior|earlier|all|other|your)\b"
     r".{0,40}\b(?:instructions?|prompts?|candidates|proposals|messages)\b"
@@ -328,7 +296,7 @@ def fenced(text: str, tag: str, code: str = "", **about: object) -> str:
 
     Args:
         text: what somebody wrote; the material of a `TextWithMaterial` follows the closing tag.
-        tag: one of `TAGS`.
+        tag: one of `look_alikes.TAGS`.
         code: the prompt's; left out, one that the text alone decides.
         about: attributes of the opening tag.
     """
@@ -338,7 +306,7 @@ def fenced(text: str, tag: str, code: str = "", **about: object) -> str:
     if tag in _ASKED:
         text = _without_tags(text)
     else:
-        text = _as_material(text) if len(text) <= _OFTEN else without_marks(without_hidden(text))
+        text = _as_material(text) if len(text) <= _OFTEN else without_marks(text)
     attributes = "".join(f' {name}="{_attribute(value)}"' for name, value in about.items() if value)
     return f'<{tag}{attributes} fence="{code}">\n{text}\n</{tag} fence="{code}">'
 
@@ -349,7 +317,15 @@ _OFTEN = 20_000
 
 @functools.lru_cache(maxsize=128)
 def _as_material(text: str) -> str:
-    return without_marks(without_hidden(text))
+    return without_marks(text)
+
+
+def _without_tags(text: str) -> str:
+    if not _MAY_HOLD_MARKS.search(text):
+        return text
+    from mom_council.prompts.look_alikes import break_tags
+
+    return break_tags(text)
 
 
 def without_hidden(text: str) -> str:
@@ -358,43 +334,29 @@ def without_hidden(text: str) -> str:
 
 
 def without_marks(text: str) -> str:
-    """The text without anything that could end its fence, open another, or end a turn."""
-    return _TURN_MARKS.sub(lambda mark: f"{mark[0]} ", _without_tags(text))
+    """What others wrote, without what could end its fence, open another, end a turn, or hide."""
+    text = _CONTROLS.sub("", without_hidden(text))
+    if not _MAY_HOLD_MARKS.search(text):
+        return text
+    from mom_council.prompts.look_alikes import break_marks
 
-
-def _without_tags(text: str) -> str:
-    return _TAG_LIKE.sub(_broken, text)
+    return break_marks(text)
 
 
 def tries_to_act(text: str) -> str:
     """What in a text is meant for those who read it as material, in words; empty: nothing."""
-    if any(_is_ours(match) and _is_structure(match, text) for match in _TAG_LIKE.finditer(text)):
-        return "it writes the tags of the council's prompts"
-    if _TURN_MARKS.search(text):
-        return "it writes marks that begin another turn"
+    if _MAY_HOLD_MARKS.search(text):
+        from mom_council.prompts.look_alikes import has_turn_mark, tags_in
+
+        if any(tag.is_structure for tag in tags_in(text)):
+            return "it writes the tags of the council's prompts"
+        if has_turn_mark(text):
+            return "it writes marks that begin another turn"
     if len(without_hidden(text)) + 8 < len(text):
         return "it holds text that nobody can see"
     if _SPEECH.search(text):
         return "it gives instructions to those who judge it"
     return ""
-
-
-def _is_structure(match: re.Match[str], text: str) -> bool:
-    """Whether a tag is closed or has an attribute of ours: more than a word in brackets."""
-    after = text[match.end() : match.end() + 24]
-    return any(slash in match["name"] for slash in _SLASHES) or bool(
-        re.match(r"\s+(?:label|number|fence|author|support|weight)\s*=", after)
-    )
-
-
-def _is_ours(match: re.Match[str]) -> bool:
-    word = re.sub(f"[{_UNSEEN}]", "", match["word"])
-    plain = unicodedata.normalize("NFKC", word).casefold().translate(_LETTERS)
-    return plain.startswith(TAGS)
-
-
-def _broken(match: re.Match[str]) -> str:
-    return f"{match['open']} {match['name']}" if _is_ours(match) else match[0]
 
 
 def _attribute(value: object) -> str:

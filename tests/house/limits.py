@@ -23,7 +23,7 @@ class Limit(NamedTuple):
 # holds since then is what was measured at their end, rounded up: little air on purpose.
 LIMITS = {
     "product files": Limit(365, 365),
-    "lines": Limit(84_300, 84_300),
+    "lines": Limit(84_170, 84_170),
     "files entered by the demo question": Limit(55, 71),
     "circles of files": Limit(0, 0),
     "imports from a lower floor to a higher": Limit(0, 0),
