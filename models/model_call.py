@@ -41,7 +41,7 @@ from mom_council.models.stream_parser import (
 from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition, ToolOffer
 from mom_council.records import Attempt, Note, Usage
 from mom_council.redaction import redact
-from mom_council.seams.clients import bound_unfinished_arguments, is_followed
+from mom_council.seams.clients import bound_unfinished_arguments
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
@@ -257,10 +257,6 @@ class ModelCall:
 
     async def run(self) -> Reply | None:
         """Ask until there is an answer or no further try; None when there is no answer."""
-        with bound_unfinished_arguments():
-            return await self._run()
-
-    async def _run(self) -> Reply | None:
         if refusal := self._breaker.refusal(self._settings, self._now()):
             self._log.not_asked(self._model.key, refusal)
             return None
@@ -427,7 +423,7 @@ class ModelCall:
         """
         config, parser = self._question.config, response.parser
         handfuls = None
-        if not self._question.tools and not is_followed(chat, config):
+        if not self._question.tools and not _is_followed(chat, config):
             handfuls = getattr(chat, "deltas", _no_deltas)(messages, **arguments)
         if handfuls is not None:
             async with aclosing(handfuls):
@@ -437,14 +433,16 @@ class ModelCall:
                     if parser.overflows:
                         break
             return
-        async with aclosing(chat.astream(messages, config, **arguments)) as stream:  # type: ignore[type-var]
-            async for message in stream:
-                chunk = message_as_chunk(message)
-                if self._question.tools:
-                    response.chunks.append(chunk)
-                yield parser.feed(chunk)
-                if parser.overflows:
-                    break
+        stream = chat.astream(messages, config, **arguments)
+        with bound_unfinished_arguments():
+            async with aclosing(stream):  # type: ignore[type-var]
+                async for message in stream:
+                    chunk = message_as_chunk(message)
+                    if self._question.tools:
+                        response.chunks.append(chunk)
+                    yield parser.feed(chunk)
+                    if parser.overflows:
+                        break
 
     def _seconds_so_far(self) -> float:
         """Since the first model of the chain was asked."""
@@ -547,3 +545,14 @@ class ModelCall:
 
 def _no_deltas(*_messages: Any, **_arguments: Any) -> None:
     """A model that has no wire of ours."""
+
+
+def _is_followed(chat: BaseChatModel, config: RunnableConfig | None) -> bool:
+    """Whether any of LangChain's callbacks hear of this model's calls: a trace, a stream."""
+    from langchain_core.callbacks import AsyncCallbackManager
+    from langchain_core.runnables import ensure_config
+
+    manager = AsyncCallbackManager.configure(
+        ensure_config(config).get("callbacks"), chat.callbacks, chat.verbose
+    )
+    return bool(manager.handlers)

@@ -22,6 +22,7 @@ from mom_council.models.stream_parser import AnswerReader, answer_in
 from mom_council.prompts import fenced
 from mom_council.records import Record
 from mom_council.redaction import redact_known
+from mom_council.seams.clients import bound_unfinished_arguments
 from mom_council.vendors import vendor_of
 from mom_council.voting.reading import json_values
 
@@ -354,7 +355,8 @@ def _gathered(
 
     if not any(chunk.tool_call_chunks or chunk.tool_calls for chunk in chunks):
         return (), None
-    whole = add_ai_message_chunks(chunks[0], *chunks[1:])
+    with bound_unfinished_arguments():
+        whole = add_ai_message_chunks(chunks[0], *chunks[1:])
     calls = tuple(_without_keys(call) for call in tool_calls_in(whole))
     message = AIMessage(
         # Some vendors want their own blocks back with a call, thoughts and signatures included.

@@ -15,7 +15,7 @@ import os
 import ssl
 import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.request import getproxies
@@ -23,10 +23,11 @@ from urllib.request import getproxies
 import orjson
 
 from mom_council.models.addresses import is_near
-from mom_council.seams.clients import read_until_end
+from mom_council.seams.clients import read_broken_off
 
 if TYPE_CHECKING:
     import aiohttp
+    from aiohttp import StreamReader
 
 SWITCH = "MOM_THIN_WIRE"
 """The environment variable that turns it off, when it is `0`: the vendors' SDKs are used then."""
@@ -486,6 +487,21 @@ class _Body:
             size += len(part)
             await asyncio.sleep(0)  # a bomb is unpacked in many turns
         return b"".join(parts)[:most]
+
+
+async def read_until_end(content: StreamReader, seconds: float) -> tuple[bytes, Exception | None]:
+    """What comes of a reply within some seconds, or up to its end, and what broke it off.
+
+    Nobody is woken for each piece, which is most of what a streamed token costs.
+    """
+    if content.exception() is None:
+        with suppress(Exception):  # of the connection: it is returned
+            async with asyncio.timeout(seconds):
+                await content.wait_eof()
+    fault = content.exception()
+    if fault is None:
+        return content.read_nowait(), None
+    return read_broken_off(content), fault if isinstance(fault, Exception) else None
 
 
 async def _check(response: aiohttp.ClientResponse, body: _Body) -> None:

@@ -7,10 +7,9 @@ LangChain's classes beside this; the same tests hold those hooks to their signat
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
     from anthropic import AsyncAnthropic
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.runnables import RunnableConfig
     from langchain_openai.chat_models.base import BaseChatOpenAI
     from openai import AsyncOpenAI
 
@@ -86,29 +84,9 @@ def stream_arguments(chat: BaseChatOpenAI, more: Mapping[str, Any]) -> dict[str,
     return {"stream": True}
 
 
-def is_followed(chat: BaseChatModel, config: RunnableConfig | None) -> bool:
-    """Whether any of LangChain's callbacks hear of this model's calls: a trace, a stream."""
-    from langchain_core.callbacks import AsyncCallbackManager
-    from langchain_core.runnables import ensure_config
-
-    manager = AsyncCallbackManager.configure(
-        ensure_config(config).get("callbacks"), chat.callbacks, chat.verbose
-    )
-    return bool(manager.handlers)
-
-
-async def read_until_end(content: StreamReader, seconds: float) -> tuple[bytes, Exception | None]:
-    """What comes of a reply within some seconds, or up to its end, and what broke it off.
-
-    Nobody is woken for each piece, which is most of what a streamed token costs. aiohttp has no
-    public way to read what had come before a connection broke.
-    """
-    if content.exception() is None:
-        with suppress(Exception):  # of the connection: it is returned
-            async with asyncio.timeout(seconds):
-                await content.wait_eof()
-    fault = content.exception()
-    return content._read_nowait(-1), fault if isinstance(fault, Exception) else None
+def read_broken_off(content: StreamReader) -> bytes:
+    """What had come of a reply before its connection broke: aiohttp has no public way to it."""
+    return content._read_nowait(-1)
 
 
 def sdk_user_agent(sdk: AsyncOpenAI) -> str:

@@ -27,11 +27,11 @@ from openai import AsyncOpenAI
 from mom_council.models.providers.cohere import CohereChat
 from mom_council.models.providers.ollama import OllamaChat
 from mom_council.models.providers.openai import CompatibleChat, OpenAIChat, PlainOpenAI
+from mom_council.models.wire import read_until_end
 from mom_council.seams.clients import (
     LONGEST_UNFINISHED,
     bound_unfinished_arguments,
     langchain_packages,
-    read_until_end,
     sdk_user_agent,
     set_anthropic_client,
     set_default_headers,
