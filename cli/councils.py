@@ -57,7 +57,7 @@ def check(name: Named) -> None:
     from mom_council.councils.loader import load_council
     from mom_council.doctor.council import council_extras
     from mom_council.extensions.hook_run import under_extensions
-    from mom_council.models.registry import missing
+    from mom_council.models.providers import missing
     from mom_council.runs.discovery import calls_at_most
     from mom_council.runs.words import in_a_row
 

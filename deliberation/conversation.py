@@ -30,8 +30,8 @@ from mom_council.deliberation.attachments import (
 )
 from mom_council.deliberation.state import CouncilState, Sight
 from mom_council.errors import CouncilError, InputError
-from mom_council.models.capabilities import IN_WORDS
 from mom_council.models.images import is_picture
+from mom_council.models.speaking import IN_WORDS
 from mom_council.models.tool_offer import fenced_result
 from mom_council.prompts import TextWithMaterial, fenced
 from mom_council.voting.reading import find_options

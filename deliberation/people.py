@@ -30,9 +30,8 @@ from langgraph.types import Command
 from mom_council.deliberation.context import CouncilContext, context_of, steady_time
 from mom_council.deliberation.events import Speaker
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.capabilities import all_in_words
 from mom_council.models.resolved import ResolvedModel
-from mom_council.models.speaking import Reply
+from mom_council.models.speaking import Reply, all_in_words
 from mom_council.records import Attempt, Usage
 from mom_council.seams.langgraph import has_checkpointer
 

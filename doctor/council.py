@@ -17,17 +17,16 @@ from mom_council.doctor.finding import Finding, fail, failed, ok, warn
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.extensions.loaded import problems_of
-from mom_council.models.addresses import is_near, ollama_address, with_address
 from mom_council.models.clients import loop_resources
 from mom_council.models.context_window import window_of
 from mom_council.models.lanes import answer_bound
 from mom_council.models.prices import read_table
-from mom_council.models.providers import load_code
-from mom_council.models.registry import missing
+from mom_council.models.providers import missing
+from mom_council.models.providers.embedded import find_weights
+from mom_council.models.resolved import is_near, ollama_address, with_address
 from mom_council.models.tools.toolset import tool_problems
-from mom_council.models.weights import find_weights
 from mom_council.runs.discovery import calls_at_most, costs_money, find_models, listens
-from mom_council.vendors import VENDORS, vendor_of
+from mom_council.vendors import VENDORS, load_code, vendor_of
 from mom_council.vendors.ollama import OLLAMA
 
 
@@ -63,8 +62,8 @@ def _fault(key: str) -> str:
 
 async def ollama(env: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Whether Ollama answers, and what was pulled."""
-    from mom_council.models.addresses import ollama_address
     from mom_council.models.providers.ollama_server import ask_ollama
+    from mom_council.models.resolved import ollama_address
 
     models = await find_models(env)
     url = ollama_address(env)

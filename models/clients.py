@@ -27,8 +27,8 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from mom_council.models.adaptation import LearnedLimits
 from mom_council.models.cache import AnswerCache
+from mom_council.models.capabilities import LearnedLimits
 from mom_council.models.lanes import Lanes
 from mom_council.models.retry import Breakers
 

@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mom_council.councils.schema import Model
 from mom_council.errors import MixtureError
-from mom_council.models.adaptation import model_address
+from mom_council.models.capabilities import model_address
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.lanes import answer_bound
-from mom_council.models.providers import load_code
-from mom_council.models.registry import model_profile
+from mom_council.models.providers import model_profile
 from mom_council.models.resolved import ResolvedModel
 from mom_council.records import Note
-from mom_council.vendors import vendor_of
+from mom_council.vendors import load_code, vendor_of
 
 if TYPE_CHECKING:
     from langchain_core.messages import AnyMessage, BaseMessage

@@ -11,16 +11,15 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Model, Price
 from mom_council.errors import MixtureError, ModelUnavailableError
-from mom_council.models.addresses import address_of
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.prices import Meter, find_price
-from mom_council.models.providers import load_code
-from mom_council.models.registry import opening_of
+from mom_council.models.providers import opening_of
 from mom_council.models.request_budget import metered_request
+from mom_council.models.resolved import address_of
 from mom_council.models.retry import Failure, read_failure, retry_delay
 from mom_council.models.spending import Need
-from mom_council.vendors import vendor_of
+from mom_council.vendors import load_code, vendor_of
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings

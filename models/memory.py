@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mom_council.models.planner import how_many_fit
-from mom_council.models.providers import load_code
 from mom_council.models.resolved import ModelInstance
-from mom_council.vendors import vendor_of
+from mom_council.vendors import load_code, vendor_of
 
 
 class Capacity(NamedTuple):

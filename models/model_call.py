@@ -15,15 +15,14 @@ from pydantic import TypeAdapter
 
 from mom_council.councils.schema import Price
 from mom_council.errors import MixtureError, ModelUnavailableError, OverBudgetError
-from mom_council.models.adaptation import accepts, remember_rejection, with_met_wishes
-from mom_council.models.addresses import address_of
+from mom_council.models.capabilities import accepts, remember_rejection, with_met_wishes
 from mom_council.models.clients import LoopResources
 from mom_council.models.context_window import prompt_cut_note, with_window_for
 from mom_council.models.journal import CallRecord
 from mom_council.models.lanes import Lane, SentRequest, estimate_tokens
 from mom_council.models.prices import Meter, charged_account, count_request
-from mom_council.models.registry import open_model
-from mom_council.models.resolved import ResolvedModel
+from mom_council.models.providers import open_model
+from mom_council.models.resolved import ResolvedModel, address_of
 from mom_council.models.retry import (
     Failure,
     Wait,

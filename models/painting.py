@@ -22,7 +22,6 @@ from mom_council.errors import (
     ModelUnavailableError,
     OverBudgetError,
 )
-from mom_council.models.addresses import address_of
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.images import PictureError, check_png
@@ -30,14 +29,13 @@ from mom_council.models.journal import CallRecord
 from mom_council.models.lanes import open_lane
 from mom_council.models.model_call import CallLog
 from mom_council.models.prices import Meter, count_earlier, find_price
-from mom_council.models.providers import Drawing, DrawnPicture, ImageOrder, load_code
-from mom_council.models.registry import check, opening_of
+from mom_council.models.providers import Drawing, DrawnPicture, ImageOrder, check, opening_of
 from mom_council.models.request_budget import metered_request
-from mom_council.models.resolved import ResolvedModel
+from mom_council.models.resolved import ResolvedModel, address_of
 from mom_council.models.retry import Failure, breaker_of, read_failure, retry_delay
 from mom_council.models.spending import Need
 from mom_council.records import Attempt, Usage
-from mom_council.vendors import VENDORS, Vendor, vendor_of
+from mom_council.vendors import VENDORS, Vendor, load_code, vendor_of
 
 _PICTURE_TOKENS = 8_192
 """Tokens that a picture takes at the most where a vendor counts them: 6,240 for the largest."""

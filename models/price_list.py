@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mom_council.councils.models import Section
 from mom_council.councils.schema import Model, Price
 from mom_council.errors import CouncilError
-from mom_council.models.addresses import with_address
+from mom_council.models.resolved import with_address
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:

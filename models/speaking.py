@@ -3,6 +3,10 @@
 Here, and in `models.model_call`, stands what is done about slow, broken and missing models: time
 limits, retries, breakers, fallbacks, taking turns in a lane. An answer is always streamed, because
 only a cancelled stream makes the server stop working, and stop costing.
+
+A question with pictures is sent to every model in the same form: its pictures, and in the message's
+`additional_kwargs` what to tell a model that cannot see. Which of the two goes out is decided here,
+for each model of a fallback chain by itself, so that no text is lost with a picture.
 """
 
 from __future__ import annotations
@@ -12,15 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from mom_council.councils.schema import Model
 from mom_council.models import cache, capabilities
-from mom_council.models.addresses import address_of
-from mom_council.models.capabilities import messages_for
+from mom_council.models.capabilities import can_see, kind_of_file, reads_file, unreadable
 from mom_council.models.clients import LoopResources, loop_resources
+from mom_council.models.images import is_picture
 from mom_council.models.journal import CallRecord
 from mom_council.models.lanes import Lane, open_lane
 from mom_council.models.model_call import REPLY, CallLog, ModelCall, Question, Reply
 from mom_council.models.prices import count_earlier, find_price
-from mom_council.models.resolved import ResolvedModel
+from mom_council.models.resolved import ResolvedModel, address_of
 from mom_council.models.retry import breaker_of
 from mom_council.models.stream_parser import ListenerError
 from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition
@@ -198,3 +203,55 @@ def _to_keep(reply: Reply) -> cache.CachedAnswer:
         calls=tuple(call.model_dump() for call in reply.calls),
         message=reply.message,
     )
+
+
+IN_WORDS = "in_words"
+"""The key of a message's `additional_kwargs` under which stands its text for who cannot see."""
+
+
+async def messages_for(spec: Model, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """The messages as this model is sent them: with pictures and files, or with words instead."""
+    if not any(_has(message, is_picture) or _has(message, kind_of_file) for message in messages):
+        return list(messages)
+    sees = any(_has(message, is_picture) for message in messages) and await can_see(spec)
+    return [_as_it_reads(message, spec, sees=sees) for message in messages]
+
+
+def all_in_words(message: BaseMessage) -> str:
+    """A message for who can look at none of what comes with it."""
+    text = str(message.additional_kwargs.get(IN_WORDS, message.text))
+    return "\n\n".join(part for part in (_of_files(message, lambda _: False), text) if part)
+
+
+def _has(message: BaseMessage, kind: Callable[[Any], Any]) -> bool:
+    return isinstance(message.content, list) and any(map(kind, message.content))
+
+
+def _of_files(message: BaseMessage, reads: Callable[[str], bool]) -> str:
+    """The words that stand for the files of a message that are not read."""
+    blocks = [one for one in message.content if isinstance(one, dict)]
+    kinds = [
+        (kind_of_file(one), str(one.get("filename") or one.get("mime_type"))) for one in blocks
+    ]
+    names = [name for kind, name in kinds if kind and not reads(kind)]
+    return unreadable(names) if names else ""
+
+
+def _as_it_reads(message: BaseMessage, spec: Model, *, sees: bool) -> BaseMessage:
+    pictures = _has(message, is_picture)
+    if not pictures and not _has(message, kind_of_file):
+        return message
+    blind = pictures and not sees
+    text = message.additional_kwargs.get(IN_WORDS, message.text) if blind else message.text
+    unread = _of_files(message, lambda kind: reads_file(spec, kind))
+    words = "\n\n".join(part for part in (unread, text) if part)
+    shown = [
+        block
+        for block in message.content
+        if (sees and is_picture(block)) or reads_file(spec, kind_of_file(block) or "none")
+    ]
+    content: Any = (
+        [*([{"type": "text", "text": words}] if words else ()), *shown] if shown else words
+    )
+    others = {key: value for key, value in message.additional_kwargs.items() if key != IN_WORDS}
+    return message.model_copy(update={"content": content, "additional_kwargs": others})

@@ -16,8 +16,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from mom_council.councils.schema import Model
-from mom_council.models.adaptation import LearnedLimits, SchemaConstraint, model_address
-from mom_council.models.capabilities import probed_capabilities
+from mom_council.models.capabilities import (
+    LearnedLimits,
+    SchemaConstraint,
+    model_address,
+    probed_capabilities,
+)
 from mom_council.models.stream_parser import AnswerReader, answer_in
 from mom_council.prompts import fenced
 from mom_council.records import Record

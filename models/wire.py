@@ -22,7 +22,7 @@ from urllib.request import getproxies
 
 import orjson
 
-from mom_council.models.addresses import is_near
+from mom_council.models.resolved import is_near
 from mom_council.seams.clients import read_broken_off
 
 if TYPE_CHECKING:

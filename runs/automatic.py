@@ -13,8 +13,8 @@ from typing import Any
 from mom_council.councils.loader import load_council, to_yaml
 from mom_council.councils.schema import Council
 from mom_council.errors import CouncilError, UnknownNameError
-from mom_council.models.addresses import is_near
 from mom_council.models.memory import ModelMemory, main_memory
+from mom_council.models.resolved import is_near
 from mom_council.models.weights import SHIPPED, downloaded_weights
 from mom_council.runs.choosing import billions, choose_models, expected_seconds, strength
 from mom_council.runs.installed import AvailableModels, InstalledModel, install_line

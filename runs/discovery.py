@@ -23,14 +23,9 @@ from urllib.parse import urlsplit
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Character, Council, Model, Synthesizer
 from mom_council.errors import ConsentError, CouncilError, StorageError
-from mom_council.models.addresses import (
-    is_near,
-    ollama_address,
-    openai_server_address,
-    with_address,
-)
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.providers.ollama_server import ask_ollama
+from mom_council.models.resolved import is_near, ollama_address, openai_server_address, with_address
 from mom_council.models.weights import downloaded_weights
 from mom_council.paths import data_dir, ensure
 from mom_council.redaction import fault_in_address

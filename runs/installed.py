@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mom_council.models.addresses import is_near
 from mom_council.models.memory import ModelMemory, memory_for_models
 from mom_council.models.providers.ollama_server import ask_ollama
+from mom_council.models.resolved import is_near
 from mom_council.vendors import VENDORS
 from mom_council.vendors.openai import OPENAI
 

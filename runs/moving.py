@@ -23,14 +23,9 @@ from mom_council.councils.importers.checkout import files_in
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import MixtureError, QuorumError, UnknownNameError
-from mom_council.models.addresses import (
-    is_near,
-    ollama_address,
-    openai_server_address,
-    with_address,
-)
+from mom_council.models.providers import missing
 from mom_council.models.providers.ollama_server import ask_ollama
-from mom_council.models.registry import missing
+from mom_council.models.resolved import is_near, ollama_address, openai_server_address, with_address
 from mom_council.runs.discovery import find_models
 from mom_council.runs.installed import AvailableModels, InstalledModel, why_no_chat
 from mom_council.vendors import VENDORS, vendor_of

@@ -15,7 +15,7 @@ from mom_council.councils.schema import Council
 from mom_council.doctor.council import unreachable_models
 from mom_council.errors import MixtureError
 from mom_council.models.clients import loop_resources
-from mom_council.models.registry import open_model
+from mom_council.models.providers import open_model
 from mom_council.models.resolved import resolve_model
 from mom_council.redaction import logger
 from mom_council.runs.tables import Tables

@@ -20,7 +20,7 @@ KEY = "acme-key-0123456789"
 _ASKS = """\
 import asyncio, json, sys
 from mom_council import council, load_council
-from mom_council.models.registry import missing
+from mom_council.models.providers import missing
 from mom_council.vendors import VENDORS
 values = json.load(open(sys.argv[1]))
 result = asyncio.run(council(values).ainvoke("Which pet?"))

@@ -31,7 +31,7 @@ from mom_council.councils.trust import (
 )
 from mom_council.errors import ConsentError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
-from mom_council.models.registry import missing
+from mom_council.models.providers import missing
 from mom_council.runs.discovery import VARIABLE, Choice, choose_council, cost_notice, costs_money
 from mom_council.ui import safe, session, words
 

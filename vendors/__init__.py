@@ -11,6 +11,9 @@ package installed and, unless its library finds its own key, `api_key_env` in th
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from mom_council.plugins import PluginTable
 from mom_council.vendors.anthropic import ANTHROPIC
 from mom_council.vendors.cohere import COHERE
@@ -31,7 +34,7 @@ from mom_council.vendors.ollama import OLLAMA
 from mom_council.vendors.openai import OPENAI
 from mom_council.vendors.profile import Exclusion, Params, Vendor
 
-__all__ = ["VENDORS", "Exclusion", "Params", "Vendor", "vendor_of"]
+__all__ = ["VENDORS", "Exclusion", "Params", "Vendor", "load_code", "vendor_of"]
 
 _OWN = {
     "ollama": OLLAMA,
@@ -67,3 +70,13 @@ def vendor_of(provider: str) -> Vendor:
             profiled=".",
             says_end=False,
         )
+
+
+def load_code(place: str) -> Any:
+    """The function that a profile names as `module:function`; its module is imported now.
+
+    The module is one of `models/providers/`; with a dot in it, it is one of an installed package.
+    """
+    module, _, name = place.partition(":")
+    path = module if "." in module else f"mom_council.models.providers.{module}"
+    return getattr(import_module(path), name)

@@ -18,7 +18,7 @@ from mom_council.models.clients import loop_resources
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.lanes import open_lane
 from mom_council.models.prices import Meter, charged_account, find_price
-from mom_council.models.registry import open_model
+from mom_council.models.providers import open_model
 from mom_council.models.request_budget import metered_request
 from mom_council.models.resolved import ResolvedModel, resolve_alone, resolve_model
 from mom_council.models.retry import read_failure

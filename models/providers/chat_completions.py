@@ -29,8 +29,9 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 
-from mom_council.models.providers import Opening, load_code
+from mom_council.models.providers import Opening
 from mom_council.models.wire import Delta, JsonStream, Wire, read_deltas
+from mom_council.vendors import load_code
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun

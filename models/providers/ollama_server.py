@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mom_council.councils.schema import Model
 from mom_council.errors import MixtureError
-from mom_council.models.addresses import is_near, key_of, ollama_address
+from mom_council.models.resolved import is_near, key_of, ollama_address
 
 if TYPE_CHECKING:
     from mom_council.models.resolved import ModelInstance

@@ -7,8 +7,8 @@ from typing import Any
 
 from mom_council.councils.schema import Model
 from mom_council.errors import MixtureError
-from mom_council.models.addresses import key_of
 from mom_council.models.providers.ollama_server import ask_ollama
+from mom_council.models.resolved import key_of
 from mom_council.vendors import vendor_of
 
 _LENGTHS = ("max_model_len", "context_length", "max_context_length", "context_window")

@@ -10,9 +10,9 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.adaptation import LearnedLimits, adapt_params
+from mom_council.models.capabilities import LearnedLimits, adapt_params
 from mom_council.models.clients import loop_resources
-from mom_council.models.registry import open_model
+from mom_council.models.providers import open_model
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.tests.stage import Fault, Stage

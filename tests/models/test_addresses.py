@@ -7,15 +7,15 @@ import pytest
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Model
 from mom_council.errors import CouncilError
-from mom_council.models.addresses import (
+from mom_council.models.resolved import (
     key_variable,
     ollama_address,
     openai_address,
     openai_server_address,
+    resolve_model,
     server_root,
     with_address,
 )
-from mom_council.models.resolved import resolve_model
 from mom_council.tests.stage import Stage
 
 KEY = "sk-proj-0123456789abcdefghijklmnopqrstuv"

@@ -24,8 +24,13 @@ from mom_council.errors import (
     ProviderNotInstalledError,
     UnknownNameError,
 )
-from mom_council.models.providers.embedded import Endpoint, close_embedded, open_embedded
-from mom_council.models.weights import SHIPPED, find_weights
+from mom_council.models.providers.embedded import (
+    Endpoint,
+    close_embedded,
+    find_weights,
+    open_embedded,
+)
+from mom_council.models.weights import SHIPPED
 
 pytestmark = pytest.mark.slow
 

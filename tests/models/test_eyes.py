@@ -9,8 +9,10 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Model
-from mom_council.models.capabilities import IN_WORDS, can_see, messages_for
-from mom_council.models.weights import downloaded_weights, eyes_of
+from mom_council.models.capabilities import can_see
+from mom_council.models.providers.embedded import eyes_of
+from mom_council.models.speaking import IN_WORDS, messages_for
+from mom_council.models.weights import downloaded_weights
 from mom_council.tests.models.eye import EYE
 from mom_council.tests.stage import Stage
 

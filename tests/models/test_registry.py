@@ -11,9 +11,9 @@ import pytest
 
 from mom_council.councils.schema import Council, Model
 from mom_council.errors import CouncilError, ProviderNotInstalledError, UnknownNameError
-from mom_council.models.addresses import key_of
 from mom_council.models.clients import close_loop_resources, loop_resources
-from mom_council.models.registry import missing, open_model
+from mom_council.models.providers import missing, open_model
+from mom_council.models.resolved import key_of
 from mom_council.vendors import VENDORS
 
 HERE = "http://127.0.0.1:9/v1"

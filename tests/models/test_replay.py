@@ -14,9 +14,8 @@ from mom_council.errors import CouncilError, ModelUnavailableError, UnknownNameE
 from mom_council.evals.scorecard import plurality_of
 from mom_council.graph.council import compile_council
 from mom_council.models.clients import LoopResources, loop_resources
-from mom_council.models.providers import Opening
+from mom_council.models.providers import Opening, missing, open_model
 from mom_council.models.providers.replay import open_chat
-from mom_council.models.registry import missing, open_model
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.prompts import render

@@ -14,7 +14,7 @@ from langchain_core.tools import tool
 from mom_council.councils.schema import Council
 from mom_council.errors import ModelUnavailableError, ProviderNotInstalledError
 from mom_council.models.clients import loop_resources
-from mom_council.models.registry import open_model
+from mom_council.models.providers import open_model
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.testing.media import picture

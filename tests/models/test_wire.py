@@ -28,9 +28,9 @@ from langchain_core.messages import (
 
 from mom_council.councils.schema import Model
 from mom_council.models.clients import close_loop_resources, loop_resources
+from mom_council.models.providers import open_model
 from mom_council.models.providers.chat_completions import read_chunk
 from mom_council.models.providers.openai import CompatibleChat
-from mom_council.models.registry import open_model
 from mom_council.models.wire import SWITCH, Delta, ResponseError, Wire, WireRefusalError, merge
 from mom_council.testing.script import Reply as Line
 from mom_council.tests.stage import Stage
@@ -277,7 +277,7 @@ import asyncio, sys
 from langchain_core.messages import HumanMessage
 from mom_council.councils.schema import Model
 from mom_council.models.clients import loop_resources
-from mom_council.models.registry import open_model
+from mom_council.models.providers import open_model
 from mom_council.tests.stage import Stage
 
 async def main():

@@ -20,7 +20,7 @@ import pytest
 from mom_council.councils.loader import load_council, preset_names
 from mom_council.councils.trust import UntrustedError, accept, review_file
 from mom_council.errors import ConsentError, UnknownNameError
-from mom_council.models.addresses import is_near, ollama_address
+from mom_council.models.resolved import is_near, ollama_address
 from mom_council.models.weights import SHIPPED
 from mom_council.runs.discovery import (
     calls_at_most,

@@ -17,10 +17,10 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, Model, Price
 from mom_council.doctor.council import keys
 from mom_council.graph.council import compile_council
-from mom_council.models.addresses import key_of
 from mom_council.models.capabilities import can_see
 from mom_council.models.prices import price_of
-from mom_council.models.registry import missing
+from mom_council.models.providers import missing
+from mom_council.models.resolved import key_of
 from mom_council.runs.discovery import choose_council, find_models
 from mom_council.tests.councils.importers.written import as_json
 from mom_council.tests.graph.desk import question, seat, written

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mom_council.models.providers import load_code
-from mom_council.vendors import VENDORS, Vendor, vendor_of
+from mom_council.vendors import VENDORS, Vendor, load_code, vendor_of
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

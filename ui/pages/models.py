@@ -18,12 +18,11 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.loader import load_council, load_model, preset_names
 from mom_council.councils.schema import Council
 from mom_council.errors import MixtureError
-from mom_council.models.addresses import ollama_address
 from mom_council.models.clients import loop_resources
+from mom_council.models.providers import missing, open_model
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.providers.ollama_server import ask_ollama
-from mom_council.models.registry import missing, open_model
-from mom_council.models.resolved import ResolvedModel, resolve_alone, resolve_model
+from mom_council.models.resolved import ResolvedModel, ollama_address, resolve_alone, resolve_model
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.weights import SHIPPED, downloaded_weights
 from mom_council.runs.discovery import VARIABLE, find_models
