@@ -76,7 +76,7 @@ def rows(seats: Sequence[SpeakerView], width: int, lines: int = 1000) -> Rendera
         space = width - longest - len(seconds) - 6
         said = one_line(_body(seat).plain) if seat.state != "waiting" else "waiting"
         if seat.state == "speaking" and not seat.text.strip():
-            said = "thinking"
+            said = _calls_in_words(seat) or "thinking"
         said = said if len(said) <= space else f"{said[: max(space - 1, 0)]}…"
         line.append(f"{said:{max(space, 0)}}", "default" if seat.text else "dim")
         line.append(f"  {seconds}", "dim")
@@ -208,9 +208,15 @@ def _foot(seat: SpeakerView) -> str:
     if seat.wait is not None:
         return f"{one_line(seat.model)} · {words.wait_in_words(seat.wait)}"
     doing = "thinking · " if seat.reasoning and not seat.text else ""
-    if under_way := [one.tool for one in seat.calls.values() if one.kind == "called"]:
-        doing = f"{one_line(', '.join(under_way), 40)} · "
+    if under_way := _calls_in_words(seat):
+        doing = f"{under_way} · "
     return f"{one_line(seat.model)} · {doing}{seat.seconds:.1f} s"
+
+
+def _calls_in_words(seat: SpeakerView) -> str:
+    """What is done about the calls of tools that are under way; empty where none is."""
+    under_way = [words.call_in_words(one) for one in seat.calls.values() if one.kind == "called"]
+    return one_line(", ".join(dict.fromkeys(under_way)), 60)
 
 
 def _newest(text: Text, inner: int, lines: int) -> list[Text]:

@@ -33,6 +33,7 @@ class Plain(Screen):
         self._debug = debug
         self._view = RunView()
         self._saved_loads = 0
+        self._wanted: set[str] = set()
 
     def take(self, event: Event) -> None:
         """Write a line for an event that is worth one."""
@@ -69,7 +70,12 @@ class Plain(Screen):
                 who = f"{event.speaker.node} {event.speaker.name} -> {event.model}"
                 return [f"--- {who}", *(f"[{role}] {text}" for role, text in event.prompt)]
             case Called():
-                return [f"  {event.speaker.name} calls {one_line(event.tool)}: {event.arguments}"]
+                does = "wants to call" if event.needs_approval else "calls"
+                line = f"  {event.speaker.name} {does} {one_line(event.tool)}: {event.arguments}"
+                # Said once more when the run goes on with what a person decided.
+                is_new = not event.needs_approval or line not in self._wanted
+                self._wanted.add(line)
+                return [line] if is_new else []
             case Returned() if self._debug or event.failed:
                 how = "failed" if event.failed else "returned"
                 return [f"  {one_line(event.tool)} {how}: {one_line(event.text, 200)}"]

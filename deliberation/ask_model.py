@@ -112,10 +112,16 @@ async def speak_with_access(
     """
     toolset = await open_toolset(access.tools, access.names, access.limit, access.caller_tools)
 
-    def called(call: ToolCall) -> None:
+    def called(call: ToolCall, needs_approval: bool) -> None:
         batcher.close()  # what was said before it
-        arguments = _short(call.words)
-        emit(runtime, Called(speaker=speaker, id=call.id, tool=call.tool, arguments=arguments))
+        event = Called(
+            speaker=speaker,
+            id=call.id,
+            tool=call.tool,
+            arguments=_short(call.words),
+            needs_approval=needs_approval,
+        )
+        emit(runtime, event)
 
     def returned(result: ToolResult) -> None:
         shortened = result.model_copy(update={"text": _short(result.text)})

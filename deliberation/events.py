@@ -131,13 +131,14 @@ class TextSpoken(Record):
 
 
 class Called(Record):
-    """A speaker asks for a tool."""
+    """A speaker asks for a tool; where a person has to allow it, once more when that is done."""
 
     kind: Literal["called"] = "called"
     speaker: Speaker
     id: str
     tool: str
     arguments: str = Field(description="as JSON, shortened, without secrets")
+    needs_approval: bool = Field(default=False, description="it waits until a person allows it")
 
 
 class Returned(Record):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mom_council.deliberation.events import Heat, Painted, Planned, Waited
+    from mom_council.deliberation.events import Called, Heat, Painted, Planned, Waited
     from mom_council.deliberation.people import PersonRequest
     from mom_council.records import Absence, Ballot, Segment, Status, Usage, Verdict
 
@@ -238,6 +238,14 @@ def wait_in_words(event: Waited) -> str:
     if event.reason == "lane":
         return f"waiting for the {lane.upper() if lane == 'gpu' else lane}, {ordinal(event.place)}"
     return f"waiting for the rate limit of lane {lane}"
+
+
+def call_in_words(event: Called) -> str:
+    """What is done about a call of a tool."""
+    tool = one_line(event.tool, 60)
+    if event.needs_approval:
+        return f"waiting for a person to allow {tool}"
+    return f"calling {tool} …"
 
 
 def ordinal(number: int) -> str:

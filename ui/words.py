@@ -6,6 +6,7 @@ from mom_council.deliberation.events import Called, Heat, Returned
 from mom_council.records import Absence, Segment, Status, StopReason, Usage, Verdict
 from mom_council.runs.words import REASONS as REASONS
 from mom_council.runs.words import ballot as ballot
+from mom_council.runs.words import call_in_words
 from mom_council.runs.words import disagreement as disagreement
 from mom_council.runs.words import joined as joined
 from mom_council.runs.words import plan as plan
@@ -56,7 +57,7 @@ def absent(absence: Absence) -> str:
 def call(event: Called | Returned) -> str:
     """A call of a tool, in one line."""
     if isinstance(event, Called):
-        return f"{event.tool} is being called …"
+        return call_in_words(event)
     came = " ".join(event.text.split())
     mark = "failed: " if event.failed else ""
     return f"{event.tool}: {mark}{came[:200]}{'…' if len(came) > 200 else ''}"

@@ -140,7 +140,7 @@ async def _no_record(name: str) -> CallRecord:
 class ToolCallbacks:
     """What happens around the calls: who is told, who is asked, what is remembered."""
 
-    on_call: Callable[[ToolCall], None] = lambda _: None
+    on_call: Callable[[ToolCall, bool], None] = lambda _, needs_approval: None
     on_result: Callable[[ToolResult], None] = lambda _: None
     on_turn: Callable[[Reply], None] = lambda _: None
     approve: Approve | None = None
@@ -213,14 +213,14 @@ async def _carried_out(
     seat: str | None,
 ) -> list[ToolResult]:
     """The results of one turn's calls, in their order."""
-    for call in calls:
-        callbacks.on_call(call)
     for_approval = [
         call
         for call in calls[:left]
         if call.tool in toolset.held and toolset.held[call.tool].rules.approve
     ]
-    decided = dict(callbacks.approve(for_approval)) if for_approval and callbacks.approve else {}
+    for call in calls:
+        callbacks.on_call(call, callbacks.approve is not None and call in for_approval)
+    decided = _decide(callbacks, for_approval) if for_approval else {}
 
     records = [await callbacks.record(f"{seat}/tool") for _ in calls]
 
@@ -247,6 +247,18 @@ async def _carried_out(
     for result in results:
         callbacks.on_result(result)
     return [*results]
+
+
+def _decide(callbacks: ToolCallbacks, calls: Sequence[ToolCall]) -> dict[str, Decision]:
+    """What a person says about calls; nothing where nobody can be asked."""
+    if callbacks.approve is None:
+        return {}
+    decided = dict(callbacks.approve(calls))
+    for call in calls:
+        decision = decided.get(call.id)
+        if decision is not None and decision.allowed and decision.answer is None:
+            callbacks.on_call(call, False)
+    return decided
 
 
 async def _run_once(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
+from rich.console import Console
 
+from mom_council.cli.live import rows
 from mom_council.councils.loader import load_council
 from mom_council.deliberation.ask_model import read_decision
 from mom_council.deliberation.context import CouncilContext
@@ -18,6 +21,7 @@ from mom_council.graph.council import build_graph, compile_council
 from mom_council.models.tools.tool_loop import Decision
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.runs.follow import RunView, follow, resume
+from mom_council.runs.words import call_in_words
 from mom_council.tests.graph.desk import desk, question, seat, unfenced, voice
 from mom_council.tests.stage import Fault, Reply, Stage
 from mom_council.tracing.local import local_trace, wait_for_traces
@@ -83,6 +87,38 @@ async def test_calls_are_told_counted_and_part_of_the_answer(stage: Stage) -> No
     assert view.status.usage.calls == len(stage.calls) == 2 + 1 + 1 + 1
     assert till.looked == 1
     assert "It holds 100." in str(stage.calls_to("pen")[0].body)
+
+
+async def test_a_call_that_waits_for_a_person_says_so_until_it_is_allowed(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    stage.model("ada", reply=[calling("look"), calling("pay", amount=7), "I have paid."])
+    told = []
+    async with open_checkpointer(str(tmp_path / "threads.db")) as saver:
+        graph = compile_council(armed(stage), saver, tools=Till().given)
+        view = RunView()
+        for graph_input in (question(), Command(resume=True)):
+            async for event in follow(graph, graph_input, CONFIG):
+                view.take(event)
+                if event.kind == "called":
+                    told.append((event.tool, event.needs_approval))
+            if len(told) == 2:
+                *_, call = view.rounds[0].seats[1, "Ada"].calls.values()
+                assert call_in_words(call) == "waiting for a person to allow pay"
+                assert "waiting for a person to allow pay" in shown_rows(view)
+    assert told[:2] == [("look", False), ("pay", True)]
+    assert told[-1] == ("pay", False)
+    *_, returned = view.rounds[0].seats[1, "Ada"].calls.values()
+    assert returned.text == "paid 7"
+
+
+def shown_rows(view: RunView) -> str:
+    """The members' lines of the terminal."""
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    with console.capture() as capture:
+        console.print(rows([*view.rounds[0].seats.values()], 100))
+    return capture.get()
 
 
 async def test_the_synthesizer_may_use_tools_too(stage: Stage) -> None:

@@ -54,7 +54,9 @@ def council(stage, wanted: dict[str, Any], provider: str = "openai", **more: Any
 async def use(stage, given: Any, limit: int = 8, rules: Any = None, **more: Any) -> tuple:
     asking = {name: more.pop(name) for name in ("on_text",) if name in more}
     seen: list[ToolCall | ToolResult] = []
-    hands = ToolCallbacks(seen.append, seen.append, approve=more.pop("approve", None))
+    hands = ToolCallbacks(
+        lambda call, _: seen.append(call), seen.append, approve=more.pop("approve", None)
+    )
     sitting = council(stage, {name: (rules or {}) for name in given}, **more)
     belt = await open_toolset(sitting.tools, [*given], limit, given)
     reply, made = await speak_with_tools(
