@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
@@ -143,10 +144,25 @@ def _write_csv(path: Path, rows: Written, names: dict[str, str]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, heads, restval="")
         table.writeheader()
-        table.writerows({name: _cell(value) for name, value in row.items()} for row in rows())
+        ours = {*names.values()}
+        table.writerows(
+            {name: _cell(value, ours=name in ours) for name, value in row.items()} for row in rows()
+        )
 
 
-def _cell(value: Any) -> Any:
+_FORMULA = re.compile(r"\s*[=@\uff1d\uff20]|\s*[+\uff0b\uff0d-](?!\s[^(|!=]*$)|[\t\r]")
+
+
+def _cell(value: Any, *, ours: bool) -> Any:
+    """A value as a cell; an answer that a spreadsheet would take for a formula has a ' before it.
+
+    A number stays one, and so do a list's points ("- one") and the columns of the input.
+    """
+    if ours and isinstance(value, str) and _FORMULA.match(value):
+        try:
+            float(value)
+        except ValueError:
+            return f"'{value}"
     if isinstance(value, bool):
         return "true" if value else "false"
     return json.dumps(value, ensure_ascii=False, default=str) if _nests(value) else value

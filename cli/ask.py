@@ -314,6 +314,7 @@ def _show_plan(question: str, named: str | None, settings: Any, *, as_json: bool
     import asyncio
     import os
 
+    from mom_council.cli.failure import show, write_json
     from mom_council.deliberation.context import apply_context
     from mom_council.runs.discovery import choose_council
     from mom_council.runs.plan import plan_in_words, plan_question
@@ -324,14 +325,12 @@ def _show_plan(question: str, named: str | None, settings: Any, *, as_json: bool
         stages = [one._asdict() for one in made.stages]
         totals: dict[str, Any] = {"calls": made.calls, "most_calls": made.most_calls}
         totals |= {"tokens": made.tokens, "usd": made.usd}
-        from mom_council.cli.failure import write_json
-
         prices = {key: found.as_object() for key, found in made.prices.items()}
         plan = {"stages": stages, "total": totals, "budget": made.limited, "prices": prices}
         write_json({"plan": plan})
         return
     for line in plan_in_words(made, chosen.name):
-        print(line)
+        show(line)
 
 
 def resume(

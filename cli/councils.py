@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mom_council.cli.failure import show as show_text
+
 app = typer.Typer(
     help="List, show, check and draw councils.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -21,7 +23,7 @@ def list_() -> None:
 
     for name in preset_names():
         council = load_council(name)
-        print(f"{name:8} {len(council.characters)} characters  {council.description}")
+        show_text(f"{name:8} {len(council.characters)} characters  {council.description}")
 
 
 @app.command()
@@ -72,7 +74,7 @@ def check(name: Named) -> None:
         *map(str, missing(council.models.values())),
         *(f"{one.says}; {one.cure}" for one in council_extras(council, os.environ)),
     ]
-    print(
+    show_text(
         f"{council.name!r} is well-formed: {_many(len(council.characters), 'character')} in "
         f"{_many(layers, 'layer')}, at most {_many(calls, 'call')} a question"
     )
@@ -97,7 +99,7 @@ def draw(name: Named) -> None:
     from mom_council.councils.trust import load_trusted_council
     from mom_council.graph.council import council
 
-    print(council(load_trusted_council(name)).get_graph().draw_mermaid(), end="")
+    show_text(council(load_trusted_council(name)).get_graph().draw_mermaid(), end="")
 
 
 def _many(number: int, what: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mom_council.cli import options
-from mom_council.cli.failure import say, write_json
+from mom_council.cli.failure import say, show, write_json
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Council
@@ -114,9 +114,8 @@ def evaluate(
         _write_scorecard(card, plots, as_json=json)
         if chart and not json:
             from mom_council.evals.reports import as_chart
-            from mom_council.runs.words import inert
 
-            print("\n" + inert(as_chart(card)))
+            show("\n" + as_chart(card))
 
 
 def _measure(council: Council, cases: Sequence[Case], *, learn: bool, **how: Any) -> Scorecard:
@@ -179,7 +178,7 @@ def _compare_with_member(
     if as_json:
         write_json(result.model_dump(mode="json"))
     else:
-        print(result.in_words())
+        show(result.in_words())
 
 
 def _write_scorecard(card: Scorecard, plots: Path | None, *, as_json: bool) -> None:
@@ -191,7 +190,7 @@ def _write_scorecard(card: Scorecard, plots: Path | None, *, as_json: bool) -> N
     if as_json:
         write_json(card.model_dump(mode="json"))
     else:
-        print(as_markdown(card), end="")
+        show(as_markdown(card), end="")
 
 
 def record(
@@ -245,9 +244,9 @@ def record(
             progress=lambda done, of: progress("questions", done, of),
         )
         with options.spending(calls, tokens, usd, seconds):
-            print(f"{asyncio.run(recording)} questions in {out}")
+            show(f"{asyncio.run(recording)} questions in {out}")
         return
-    print(f"{number} questions in {out}")
+    show(f"{number} questions in {out}")
 
 
 def revote(
@@ -297,9 +296,9 @@ def revote(
         return (one.method, accuracy, gain, str(one.changed), share, f"{100 * one.usd:.4f}")
 
     head = ("rule", "accuracy, %", "over plain majority", "changed", "calls saved, %", "US cents")
-    print(table(head, [line(one) for one in found]))
+    show(table(head, [line(one) for one in found]))
     last = found[-1]
-    print(f"\n{last.questions} questions; learned on {last.fitted} others" * bool(found))
+    show(f"\n{last.questions} questions; learned on {last.fitted} others" * bool(found))
 
 
 def audit(
@@ -327,7 +326,7 @@ def audit(
     if json:
         write_json(found.model_dump(mode="json"))
     else:
-        print(as_markdown(found), end="")
+        show(as_markdown(found), end="")
 
 
 def fact_retention(
@@ -366,7 +365,7 @@ def _measure_fact_retention(council: str, number: int, concurrency: int, *, as_j
     if as_json:
         write_json(found.model_dump(mode="json"))
     else:
-        print(found.in_words())
+        show(found.in_words())
 
 
 def _weights(

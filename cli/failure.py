@@ -69,6 +69,11 @@ def exit_code(error: MixtureError) -> int:
 JSON = "--json"
 
 
+def show(text: str, end: str = "\n") -> None:
+    """Write to stdout what may hold the words of others: nothing in it acts on a screen."""
+    print(inert(text), end=end)
+
+
 def say(text: str = "") -> None:
     """Write to stderr; that nobody listens there, or that it is full, is no reason to fail."""
     try:

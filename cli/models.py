@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,15 +43,17 @@ def models(
         failure.write_json(_as_object(available, selection, choice, lacking, prices))
         return
     for line in _described(available, selection):
-        print(line)
-    print(f"\n{_asked_line(choice, named)}")
+        failure.show(line)
+    failure.show(f"\n{_asked_line(choice, named)}")
     for line in price_lines(prices):
-        print(f"  {line}")
+        failure.show(f"  {line}")
     if lacking:
-        pulls = " && ".join(f"ollama pull {name}" for name in lacking)
-        print(f"Missing in {choice.council.name!r}: {', '.join(lacking)}. Get it with: {pulls}")
+        pulls = " && ".join(f"ollama pull {shlex.quote(name)}" for name in lacking)
+        failure.show(
+            f"Missing in {choice.council.name!r}: {', '.join(lacking)}. Get it with: {pulls}"
+        )
     elif advice := _advice(available, selection):
-        print(advice)
+        failure.show(advice)
 
 
 def _selection(available: AvailableModels) -> Selection | None:
@@ -145,7 +148,7 @@ def _advice(available: AvailableModels, selection: Selection | None) -> str:
     more = models_to_pull(seated, memory, 2 if seated else 3)
     if not more:
         return ""
-    pulls = " && ".join(f"ollama pull {one.name}" for one in more)
+    pulls = " && ".join(f"ollama pull {shlex.quote(one.name)}" for one in more)
     size = sum(one.size for one in more) / 1e9
     why = "Of other makers and about as strong" if seated else "Fit this machine"
     return f"{why} ({size:.1f} GB): {pulls}"
@@ -202,14 +205,14 @@ def use(
 
     named = options.council_named(name, model)
     if named is None:
-        print(used_council() or AUTO)
+        failure.show(used_council() or AUTO)
         return
     env = {**os.environ, "MOM_PAID": "1"}  # nobody is asked
     choice = asyncio.run(choose_council(named, env))  # refuses what cannot sit
     kept = named if named.startswith(MODELS) else options.whole_path(named)
     use_council(None if named == AUTO else kept)
     members = ", ".join(dict.fromkeys(one.model for one in choice.council.models.values()))
-    print(f"mom ask now asks {named}: {members}")
+    failure.show(f"mom ask now asks {named}: {members}")
     if variable := os.environ.get("MOM_COUNCIL"):
         failure.tell(f"MOM_COUNCIL={variable} stands above it in this shell")
 
@@ -264,4 +267,4 @@ def init(
     from mom_council.councils.trust import accept, review_file
 
     accept(review_file(file))  # who has it written here trusts it
-    print(f'{file} is written. Ask it: mom ask -c {file} "..."; always: mom use {file}')
+    failure.show(f'{file} is written. Ask it: mom ask -c {file} "..."; always: mom use {file}')

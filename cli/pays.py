@@ -255,7 +255,7 @@ def _show(
         if as_json:
             failure.write_json(report)
         else:
-            print("\n".join(budget_in_words(choice, budget, read.cases, SpendingLimits())))
+            failure.show("\n".join(budget_in_words(choice, budget, read.cases, SpendingLimits())))
         return
     _write_verdict(run, read, page, report, as_json=as_json)
     if run.unasked:

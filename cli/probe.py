@@ -100,7 +100,7 @@ def _write_report(report: ProbeReport, out: Path | None, *, as_json: bool) -> No
     if as_json:
         failure.write_json(report.model_dump(mode="json"))
     else:
-        print(as_markdown(report), end="")
+        failure.show(as_markdown(report), end="")
 
 
 def _run(probing: Probing) -> int:

@@ -46,6 +46,7 @@ class ThoughtSplitter:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._held = ""
+        self._half = ""
         self._closing = ""
         self._step = self._begin
 
@@ -71,6 +72,8 @@ class ThoughtSplitter:
         """The reply is over: what was held back as a possible tag is none."""
         held, self._held = self._held, ""
         self._emit(held, self._step == self._inside)
+        half, self._half = self._half, ""
+        self._emit("\ufffd" if half else "", False)
 
     def _begin(self, piece: str) -> None:
         start = piece.lstrip()
@@ -130,12 +133,26 @@ class ThoughtSplitter:
         self._emit(piece[: len(piece) - keep], reasoning)
 
     def _emit(self, piece: str, reasoning: bool) -> None:
+        if piece and (self._half or not piece.isascii()):
+            piece = self._joined(piece)
         if not piece:
             return
         (self._reasoning if reasoning else self._text).append(piece)
         if self._tell:
             self._tell(piece, reasoning)
 
+    def _joined(self, piece: str) -> str:
+        """The piece with the half letter before it; half of a letter alone is no text."""
+        piece, self._half = self._half + piece, ""
+        if "\ud800" <= piece[-1] <= "\udbff":
+            piece, self._half = piece[:-1], piece[-1]
+        if _HALF_LETTER.search(piece):
+            piece = piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return piece
+
+
+_HALF_LETTER = re.compile("[\ud800-\udfff]")
+"""Some servers cut a letter that takes two units of UTF-16, between two pieces of a reply."""
 
 Finish = Literal["stop", "length", "broken", "refused", "filtered"]
 

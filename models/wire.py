@@ -376,8 +376,8 @@ class JsonStream:
                 self._fault = OversizedReplyError()
                 break
             try:
-                value = orjson.loads(one)
-            except orjson.JSONDecodeError as error:
+                value = _read_json(one)
+            except ValueError as error:
                 self._fault = _not_text(one) or error
                 break
             if not isinstance(value, dict):
@@ -388,6 +388,20 @@ class JsonStream:
                 break
             values.append(value)
         return values
+
+
+def _read_json(written: bytes) -> Any:
+    """A JSON value; half a surrogate pair in a text is no reason to lose the reply.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return orjson.loads(written)
+    except orjson.JSONDecodeError:
+        if b"\\ud" not in written.lower():
+            raise
+        return json.loads(written)
 
 
 def has_too_many_parts(written: bytes) -> bool:

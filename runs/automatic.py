@@ -6,6 +6,7 @@ Three characters speak on one to three models; the strongest model also writes t
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -287,7 +288,9 @@ def _on_ollama(name: str, available: AvailableModels) -> str | None:
 
 def _how_to_get(names: Sequence[str], available: AvailableModels) -> str:
     """One line that gets all the models."""
-    pulls = " && ".join(f"ollama pull {name.removeprefix('ollama/')}" for name in names)
+    pulls = " && ".join(
+        f"ollama pull {shlex.quote(name.removeprefix('ollama/'))}" for name in names
+    )
     if available.ollama_url is None:
         return f"start Ollama (`ollama serve`), then: {pulls}"
     return f"`{pulls}` gets them" if len(names) > 1 else f"`{pulls}` gets it"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mom_council.records import Absence, Ballot, Segment, Status, Usage, Verdict
 
 # Controls that could move the cursor, set a title, or hide text; line feed and tab may stay.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 # Marks that turn the direction of what follows, so that it reads as something else.
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _LINE_ENDS = re.compile("\r\n|[\u2028\u2029]")

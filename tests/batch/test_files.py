@@ -50,7 +50,33 @@ def test_csv_comes_back_with_every_cell_as_it_was(tmp_path: Path) -> None:
     assert [row.question for row in rows] == [row["question"] for row in ROWS]
     assert rows[0].columns["deep"] == '{"a": [1]}'
     assert (rows[0].columns["yes"], rows[0].columns["late"]) == ("true", "")
-    assert rows[0].columns["answer"] == "=A1+1", "what was answered, not what a sheet would like"
+    assert rows[0].columns["answer"] == "'=A1+1", "an answer is no formula of whoever opens it"
+
+
+@pytest.mark.parametrize(
+    ("answer", "acts"),
+    [
+        *(("=1+1", True), ("@SUM(1)", True), ("+cmd|' /C calc'!A0", True), ("+A1", True)),
+        *(("\t=1", True), ("\uff1dA1", True), ("- cmd|' '!A", True), ("-2+3+cmd|' '!A", True)),
+        *(
+            ("-5", False),
+            ("+3.5e2", False),
+            ("- one\n- two", False),
+            ("42 = x", False),
+            ("", False),
+        ),
+    ],
+)
+def test_an_answer_in_csv_is_no_formula(tmp_path: Path, answer: str, acts: bool) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("question\n=mine\n", encoding="utf-8")
+    [row] = read_rows(source, "question")
+    out = tmp_path / "out.csv"
+    write_rows(out, lambda: iter([(row, RowOutcome(index=0, answer=answer))]))
+    with out.open(encoding="utf-8", newline="") as file:
+        [written] = csv.DictReader(file)
+    assert written["answer"] == ("'" if acts else "") + answer
+    assert written["question"] == "=mine", "the input's own columns stay"
 
 
 def test_parquet_comes_back_with_every_column_of_one_kind(tmp_path: Path) -> None:

@@ -170,3 +170,11 @@ def test_a_price_is_said_with_its_source(mom: Mom, tmp_path: Path) -> None:
     assert prices["odd"] == {"source": None}
     plan = mom("ask", "Why?", "-c", file, "--plan", "--json").object["plan"]
     assert plan["prices"] == prices
+
+
+def test_names_of_a_server_do_not_act_on_the_terminal(mom: Mom, at_home: Stage) -> None:
+    at_home.model("x\x1b]52;c;eA==\x07\x9b1m\u202e\r; rm -rf", "Canberra", size=GB, parameters="1B")
+    called = mom("models")
+    assert called.code == 0
+    assert "]52;c;eA==" in called.out
+    assert not [one for one in "\x1b\x07\x9b\u202e\r" if one in called.out + called.err]

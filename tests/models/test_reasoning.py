@@ -85,3 +85,18 @@ def test_text_is_told_at_once_not_when_the_reply_is_over():
     thoughts = ThoughtSplitter(lambda piece, _: told.append(piece))
     thoughts.feed("one ")
     assert told == ["one "]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["a \ud83d", "\ude00 b"], "a \U0001f600 b"),
+        (["\ud83d", "", "\ude00"], "\U0001f600"),
+        (["a \ud83d b"], "a \ufffd b"),
+        (["a \ude00", "\ud83d"], "a \ufffd\ufffd"),
+    ],
+)
+def test_half_a_letter_is_joined_with_its_other_half(pieces: list[str], text: str) -> None:
+    split, told = read(pieces)
+    assert split.text == text
+    assert "".join(piece for piece, _ in told) == text

@@ -420,6 +420,15 @@ async def test_what_is_no_stream_of_json_is_refused(written: bytes, kind: str) -
     assert type(fault).__name__ == kind
 
 
+async def test_half_a_surrogate_pair_does_not_end_a_reply() -> None:
+    written = b'data: {"a": "\\ud83d"}\n\ndata: {"a": "\\uDE00 b"}\n\n'
+    handfuls, fault = await read(sends(written))
+    assert ([one for some in handfuls for one in some], fault) == (
+        [{"a": "\ud83d"}, {"a": "\ude00 b"}],
+        None,
+    )
+
+
 async def test_an_answer_in_one_piece_is_read_too() -> None:
     whole = {"choices": [{"message": {"content": "42"}, "finish_reason": "stop"}]}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -370,7 +371,7 @@ def unpulled(council: Council, survey: Survey) -> list[str]:
     here = {voice.model for voice in survey.voices if voice.place == "ollama"}
     here |= {name.removesuffix(":latest") for name in here}
     lacking = sorted(name for name in names if name not in here)
-    return ["ollama pull " + name for name in lacking]
+    return ["ollama pull " + shlex.quote(name) for name in lacking]
 
 
 async def _describe(voice: Voice, place: int) -> Voice:
