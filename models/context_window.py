@@ -8,10 +8,12 @@ takes, and of what others wrote the longest text is shortened first (`pack_promp
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mom_council.councils.schema import Model
@@ -237,6 +239,8 @@ async def pack_prompt(
     texts: Sequence[str],
     compose: Callable[[list[str]], list[AnyMessage]],
     params: Mapping[str, Any] | None = None,
+    *,
+    seconds: float | None = None,
 ) -> PackedPrompt:
     """A call's messages, with the texts in them shortened where its model could not read them all.
 
@@ -245,6 +249,7 @@ async def pack_prompt(
         texts: what may be shortened: proposals, each of which stands in the prompt once.
         compose: makes the messages of the texts.
         params: parameters of this call alone.
+        seconds: how long its server may take to say what the model can read; None: its own limit.
     """
     quoted = [without_middle(text, LONGEST_QUOTE) for text in texts]
     notes: tuple[Note, ...] = ()
@@ -258,7 +263,11 @@ async def pack_prompt(
     if needed <= _FITS_EVERYWHERE or model.is_person:
         return PackedPrompt(messages, notes)
     settings = model.settings
-    if (window := await window_of(settings, await loop_resources())) is None:
+    window = None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            window = await window_of(settings, await loop_resources())
+    if window is None:
         return PackedPrompt(messages, notes)
     # An answer's limit may be as large as the window: then half of it is for the prompt.
     answer = answer_tokens({**settings.params, **(params or {})})

@@ -57,13 +57,15 @@ async def comparison(
             conversation=conversation.earlier_messages(state, council),
         )
 
-    left = selectors.remaining_seconds(state, council, context_of(runtime))
+    def half_of_the_time() -> float | None:
+        # So that the answer can still be written.
+        return selectors.reader_seconds(state, council, context_of(runtime))
+
     began = time.monotonic()
     try:
         texts = [without_middle(proposal.text, LONGEST_QUOTE) for proposal in proposals]
-        packed = await pack_prompt(model, texts, compose)
-        # Half of the time that is left, so that the answer can still be written.
-        async with asyncio.timeout(None if left is None else left / 2):
+        packed = await pack_prompt(model, texts, compose, seconds=half_of_the_time())
+        async with asyncio.timeout(half_of_the_time()):
             reply, segment = await ask_model(
                 runtime, speaker, model, packed.messages, notes=packed.notes
             )

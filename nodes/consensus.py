@@ -65,7 +65,7 @@ async def consensus(
     if _silent(state, turn.round):
         verdict = state["verdicts"][-1]  # nobody spoke, so what was voted before still holds
     else:
-        measure, update = await _measure(standing, method, runtime, council)
+        measure, update = await _measure(standing, method, state, runtime, council)
         options: dict[str, Any] = {"threshold": rules.threshold, "measure": measure, "out": out}
         verdict = count(standing, ballots, method=method, kind=kind, **options)
     spared = _spared([*state["absences"], *unasked], turn.round)
@@ -102,7 +102,11 @@ async def consensus(
 
 
 async def _measure(
-    standing: list[Proposal], method: str, runtime: Runtime[CouncilContext], council: Council
+    standing: list[Proposal],
+    method: str,
+    state: CouncilState,
+    runtime: Runtime[CouncilContext],
+    council: Council,
 ) -> tuple[Measure | None, CouncilUpdate]:
     """How texts are compared, and what there is to say about it.
 
@@ -115,7 +119,10 @@ async def _measure(
     began = time.monotonic()
     vectors, fault = [], ""
     try:
-        vectors = await embed(council.models[likeness.model], texts, prices=council.prices)
+        async with asyncio.timeout(selectors.reader_seconds(state, council, context_of(runtime))):
+            vectors = await embed(council.models[likeness.model], texts, prices=council.prices)
+    except TimeoutError:
+        fault = "Likeness was told by words alone: half of the question's time was over"
     except (ModelError, CouncilError) as error:
         fault = f"Likeness was told by words alone: {error}"
     usage = take_counted() + Usage(seconds=time.monotonic() - began)

@@ -82,7 +82,10 @@ class _Judge(NamedTuple):
             node="equality_check", name="equality_check", round=turn.round, layer=turn.layer
         )
         model = resolve_model(self.council, key)
-        prompt = await pack_prompt(model, texts, lambda fit: compose_messages(compose(fit)))
+        seconds = selectors.reader_seconds(self.state, self.council, context_of(self.runtime))
+        prompt = await pack_prompt(
+            model, texts, lambda fit: compose_messages(compose(fit)), seconds=seconds
+        )
         seconds = selectors.reader_seconds(self.state, self.council, context_of(self.runtime))
         try:
             async with asyncio.timeout(seconds):

@@ -27,7 +27,7 @@ from mom_council.deliberation.conversation import (
     question_text,
 )
 from mom_council.deliberation.events import Noted, Speaker, emit
-from mom_council.deliberation.selectors import exceeded_budget, remaining_seconds
+from mom_council.deliberation.selectors import exceeded_budget, reader_seconds, remaining_seconds
 from mom_council.deliberation.state import CouncilState, CouncilUpdate, Sight
 from mom_council.errors import ModelError
 from mom_council.models.capabilities import can_see
@@ -62,7 +62,8 @@ async def image_reader(
     if not blocks and not COMMAND.sub("", message.text).strip():
         raise PictureError(f"there is nothing to answer. {' '.join(notes)}")
     changed = blocks != picture_blocks(message)
-    seers, blind = await _who_sees(council)
+    seconds = reader_seconds(state, council, context_of(runtime))
+    seers, blind = await _who_sees(council, seconds)
     sight = Sight(of=str(message.id), pictures=len(blocks), seers=tuple(seers))
     segments: list[Segment] = []
     failed: list[str] = []
@@ -114,12 +115,19 @@ def _redrawn(message: HumanMessage, blocks: list[dict[str, Any]]) -> AnyMessage:
     return message.model_copy(update={"content": [*rest, *blocks]})
 
 
-async def _who_sees(council: Council) -> tuple[list[str], bool]:
-    """The models that see, in the order they are asked to describe; whether anyone does not."""
-    keys = [*council.models]
+async def _who_sees(council: Council, seconds: float | None) -> tuple[list[str], bool]:
+    """The models that see, in the order they are asked to describe; whether anyone does not.
+
+    One that has not said so after as many seconds does not see.
+    """
     # Asked all at once: a server that does not answer is waited for only once.
-    sights = await asyncio.gather(*(can_see(council.models[key]) for key in keys))
-    able = dict(zip(keys, sights, strict=True))
+    asked = {key: asyncio.ensure_future(can_see(one)) for key, one in council.models.items()}
+    try:
+        await asyncio.wait(asked.values(), timeout=seconds)
+        able = {key: task.done() and task.result() for key, task in asked.items()}
+    finally:
+        for task in asked.values():
+            task.cancel()
     listening = [
         (who.model, able[who.model] if who.vision is None else who.vision)
         for who in council.characters

@@ -153,7 +153,9 @@ async def _write(
         return [*composed, *since]
 
     model = resolve_model(council, council.synthesizer.model)
-    prompt = await pack_prompt(model, [one.text for one in proposals], compose, form.params)
+    seconds = selectors.reader_seconds(state, council, context_of(runtime))
+    texts = [one.text for one in proposals]
+    prompt = await pack_prompt(model, texts, compose, form.params, seconds=seconds)
     write = partial(_write_once, form, standing, verdict, state, runtime, council, access)
     written = await write(prompt)
     can_repeat = selectors.exceeded_budget(state, council, more_calls=2) is None

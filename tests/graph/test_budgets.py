@@ -256,6 +256,19 @@ async def test_what_does_not_fit_is_left_out_in_order_and_named(stage: Stage) ->
     ]
 
 
+async def test_vectors_that_do_not_come_leave_time_for_the_answer(stage: Stage) -> None:
+    seat(stage)
+    stage.model("near", always=Fault.hang())
+    models = {name: voice(stage, name) for name in ("ada", "boris", "clara", "pen")}
+    models["near"] = voice(stage, "near", timeout=10)
+    rules = {"method": "similarity", "likeness": {"model": "near"}}
+    council = desk(stage, models=models, deliberation=rules, budget={"seconds": 2})
+    status = (await ask(council))["status"]
+    assert any("half of the question's time was over" in note for note in status.notes)
+    assert status.degraded
+    assert status.usage.calls == len(stage.calls)
+
+
 async def test_a_runs_own_limit_of_dollars_needs_prices_too(stage: Stage) -> None:
     seat(stage)
     with pytest.raises(Exception, match="no price is known"):
