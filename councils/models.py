@@ -199,12 +199,17 @@ class Model(Section):
 
         It is in no dump and no pickle of the council.
         """
-        return self._chat_model
+        return self._private("_chat_model")
 
     @property
     def number(self) -> int:
         """Tells apart models that callers handed over; 0: it is none."""
-        return self._number
+        return int(self._private("_number") or 0)
+
+    def _private(self, name: str) -> Any:
+        """A private attribute, past pydantic's search for it: calls ask for it ten times."""
+        values = self.__pydantic_private__
+        return values[name] if values else None
 
     def with_chat_model(self, chat_model: Any) -> Model:
         """The same entry, asked through a chat model of the caller's."""

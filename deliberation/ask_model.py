@@ -9,6 +9,7 @@ keeps its thread, and is neither paid nor done a second time.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -67,11 +68,13 @@ async def within_budget(
     state: CouncilState, runtime: Runtime[Any], council: Council, node: str
 ) -> AsyncIterator[None]:
     """Count the requests of a node, and charge them to the question's budget, where it has one."""
-    account = None
-    if spends_within_limits(council):
-        from mom_council.deliberation.budget import open_account
+    if not spends_within_limits(council):
+        with count_requests():
+            yield
+        return
+    from mom_council.deliberation.budget import open_account
 
-        account = await open_account(state, runtime, council, node)
+    account = await open_account(state, runtime, council, node)
     with charge_to(account), count_requests():
         yield
 
@@ -266,10 +269,10 @@ async def ask_model(
     Raises:
         ModelError: the model and all its fallbacks failed.
     """
-    debug = context_of(runtime).debug
-    prompt = tuple((m.type, m.text) for m in messages) if debug else ()
-    emit(runtime, ModelAsked(speaker=speaker, model=model.key, prompt=prompt))
-    batcher = TokenBatcher(runtime, speaker)
+    debug, batcher = context_of(runtime).debug, TokenBatcher(runtime, speaker)
+    if batcher.listener is not None:
+        prompt = tuple((m.type, m.text) for m in messages) if debug else ()
+        emit(runtime, ModelAsked(speaker=speaker, model=model.key, prompt=prompt))
     try:
         options, calls = _call_options(runtime, speaker, params, stop), 0
         with listening(_wait_teller(runtime, speaker)):
@@ -291,8 +294,8 @@ async def ask_model(
     segment = _answered_segment(speaker, reply, calls, notes := (*notes, *reply.notes))
     for note in notes:
         emit(runtime, Noted(text=note.text))
-    shown = reply.text if debug else ""
-    emit(runtime, Finished(speaker=speaker, segment=segment, reply=shown))
+    if batcher.listener is not None:
+        emit(runtime, Finished(speaker=speaker, segment=segment, reply=reply.text if debug else ""))
     return reply, segment
 
 
@@ -430,5 +433,7 @@ def proposal_fault(reply: Reply) -> tuple[AbsenceReason, str] | None:
 
 def _garbled(text: str) -> bool:
     """Whether a text is mostly characters that no text has: controls and decoding failures."""
-    bad = sum(1 for c in text if c == "\ufffd" or (ord(c) < 32 and c not in "\t\n\r\f"))
-    return bad * 5 > len(text)
+    return len(_UNREADABLE.findall(text)) * 5 > len(text)
+
+
+_UNREADABLE = re.compile("[\\x00-\\x08\\x0b\\x0e-\\x1f\\ufffd]")

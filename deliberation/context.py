@@ -209,6 +209,8 @@ _PLACES: dict[str, tuple[str | None, str]] = {
     "max_seconds": ("budget", "seconds"),
     "max_usd": ("budget", "usd"),
 }
+_OF_THE_COUNCIL = frozenset({*_PLACES, "min_rounds", "max_rounds", "thermal_limit"})
+"""Settings that change the council; most runs have none of them."""
 
 
 _BEGAN = time.time() - time.monotonic()
@@ -230,6 +232,8 @@ def context_of(runtime: Runtime[Any] | None) -> CouncilContext:
     A parent hands settings down by giving its own context an attribute or key `council_context`.
     """
     context = None if runtime is None else runtime.context
+    if context is None:
+        return _NOTHING
     if isinstance(context, CouncilContext):
         return context
     if isinstance(context, Mapping):
@@ -257,6 +261,8 @@ def apply_context(council: Council, context: QuestionSettings) -> Council:
     Raises:
         CouncilError: the run asks for ballots, and the graph was built without voters.
     """
+    if _OF_THE_COUNCIL.isdisjoint(context.model_fields_set):
+        return council
     built, chosen = council.deliberation.method, context.method
     needs_voters = chosen is not None and METHODS[chosen].asks_voters
     if needs_voters and not council.deliberation.asks_voters:

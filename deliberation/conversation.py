@@ -140,8 +140,22 @@ def refuse_begun_answer(state: CouncilState) -> None:
 
 
 def _says_something(message: HumanMessage) -> bool:
-    text = COMMAND.sub("", message.text).strip()
-    return bool(text or picture_blocks(message) or attachments_of(message))
+    return bool(
+        _is_plain(message.content)
+        or COMMAND.sub("", message.text).strip()
+        or picture_blocks(message)
+        or attachments_of(message)
+    )
+
+
+def _is_plain(content: Any) -> bool:
+    """Whether it is a text without a command before it; it is asked many times for each call."""
+    return (
+        isinstance(content, str)
+        and bool(content)
+        and content[0] != "/"
+        and not content[0].isspace()
+    )
 
 
 def _is_text_alone(message: AnyMessage) -> bool:
@@ -155,6 +169,8 @@ def question_text(state: CouncilState) -> str:
     A picture without a word is the question of what it shows.
     """
     message = question_message(state)
+    if _is_plain(message.content):
+        return str(message.content).strip()
     wordless = WORDLESS if picture_blocks(message) else FILE_ALONE
     return COMMAND.sub("", message.text).strip() or wordless
 
@@ -298,8 +314,7 @@ def _is_part_of_the_talk(message: AnyMessage) -> bool:
     """Whether a message says anything; of a long talk each is looked at, so this is quick."""
     if not isinstance(message, HumanMessage | AIMessage):
         return False
-    content = message.content
-    if isinstance(content, str) and content and content[0] != "/" and not content[0].isspace():
+    if _is_plain(message.content):
         return True
     if isinstance(message, AIMessage):
         return bool(message.text.strip())

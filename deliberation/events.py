@@ -274,7 +274,7 @@ class TokenBatcher:
     ) -> None:
         self._runtime = runtime
         self._has_reader = has_stream_reader(runtime)
-        self._speaker = speaker.model_dump(mode="json")
+        self._speaker = speaker.model_dump(mode="json") if self._has_reader else {}
         self._clock = clock
         self._held: list[str] = []
         self._reasoning = False

@@ -16,6 +16,7 @@ import math
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from langchain_core.callbacks import adispatch_custom_event
@@ -209,6 +210,11 @@ class Race:
             TooLate: the grace period ended before the call did.
             OutOfTime: `seconds` were over before the call was.
         """
+        if self._enough is None and settles is never and seconds is None:
+            try:
+                return await call  # nothing can end it before its time
+            finally:
+                self._leave()
         news = asyncio.Event()
         own = OwnTime(self._clock, news.set, self._began)
         with listening(own.take):
@@ -229,15 +235,19 @@ class Race:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})  # until the connection is closed
-            self._left -= 1
-            if self._left == 0:
-                self._ended()
+            self._leave()
+
+    def _leave(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._ended()
 
     async def _until_done(
         self, task: asyncio.Future[Any], own: OwnTime, news: asyncio.Event, seconds: float | None
     ) -> None:
         """Wait for a call, as long as the race does."""
         end = math.inf if seconds is None else self._clock() + seconds
+        task.add_done_callback(lambda _: news.set())
         while not task.done():
             news.clear()
             limit = math.inf if own.is_waiting else self._limit - own.seconds
@@ -246,15 +256,9 @@ class Race:
                 raise TooLate
             if left <= 0:
                 raise OutOfTime
-            heard = asyncio.ensure_future(news.wait())
-            try:
-                await asyncio.wait(
-                    {task, heard},
-                    timeout=None if left == math.inf else left,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-            finally:
-                heard.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if left == math.inf else left):
+                    await news.wait()
 
     def _answer(self, result: T, took: float, settles: Callable[[list[T]], bool]) -> None:
         self._answers.append(result)

@@ -69,6 +69,8 @@ def with_fitted_rules(state: CouncilState, council: Council) -> Council:
     rules, trust = council.deliberation, state.get("trust")
     if trust is None:
         return council  # before the ledger is asked
+    if trust.fitted is None and not trust.agreement:
+        return council
     known = METHODS[rules.method].counts_answers and _asks_for_answers(state)
     fitted = known and trust.fitted is not None
     learned = known and (trust.fitted is not None or trust.agreement > 0)
@@ -120,8 +122,8 @@ def with_weights(council: Council, weights: Mapping[str, float]) -> Council:
 
 def chosen_weights(state: CouncilState, context: QuestionSettings) -> dict[str, float]:
     """The weights that were set for this question, in a fork of it or for this run."""
-    settings = state.get("settings") or QuestionSettings()
-    return {**(context.weights or {}), **(settings.weights or {})}
+    settings = state.get("settings")
+    return {**(context.weights or {}), **((settings and settings.weights) or {})}
 
 
 def reweighted(state: CouncilState, weights: Mapping[str, float]) -> CouncilState:
@@ -192,6 +194,8 @@ def dropout_names(
     state: CouncilState, council: Council, round_: int, layer: int
 ) -> tuple[str, ...]:
     """Who dropout leaves out of a layer this round; never everyone."""
+    if not council.synthesizer.dropout:
+        return ()
     names = council.seats[layer - 1]
     throw = seeded_random(state, council, "dropout", round_, layer)
     out = [name for name in names if throw.random() < council.synthesizer.dropout]
@@ -460,7 +464,10 @@ def exceeded_budget(state: CouncilState, council: Council, *, more_calls: int = 
     One call is always kept back for the synthesizer. How much a call will take is not known before
     it is reserved (`models.spending`); until then each counts as what one has taken so far.
     """
-    budget, used = council.budget, total_usage(state)
+    budget = council.budget
+    if budget.calls is None and budget.tokens is None and budget.usd is None:
+        return None
+    used = total_usage(state)
     if budget.calls is not None and used.calls + more_calls + 1 > budget.calls:
         return f"{used.calls} of {budget.calls} calls"
     # Where nobody has proposed anything yet there is nothing to fall back on, so it is tried.

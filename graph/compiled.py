@@ -21,7 +21,7 @@ from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilS
 from mom_council.errors import CouncilError
 from mom_council.records import Status
 from mom_council.redaction import logger
-from mom_council.seams.langgraph import ForkableGraph
+from mom_council.seams.langgraph import ForkableGraph, quieten_nodes
 from mom_council.tracing.langsmith import exported_signals, tracers_of
 from mom_council.vendors import vendor_of
 
@@ -123,6 +123,7 @@ class CouncilBuilder(StateGraph[CouncilState, CouncilContext, CouncilInput, Coun
     def compile(self, *args: Any, **options: Any) -> CouncilGraph:
         """Compile it, with the arguments of LangGraph's own `compile`."""
         compiled = super().compile(*args, **options)
+        quieten_nodes(compiled.nodes)
         return CouncilGraph(**vars(compiled))
 
 

@@ -25,6 +25,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,7 +34,7 @@ from pydantic import Field, ValidationError
 from mom_council.councils.schema import Model
 from mom_council.errors import StorageError
 from mom_council.models.retry import Failure
-from mom_council.paths import data_dir, ensure
+from mom_council.paths import VARIABLE, data_dir, ensure
 from mom_council.prompts import fenced, without_marks
 from mom_council.records import Record
 from mom_council.redaction import quote
@@ -79,10 +80,9 @@ _read: _Read | None = None
 
 async def reload_capabilities() -> None:
     """See whether the file has changed; every few seconds at the most, and off the event loop."""
-    file = _file()
-    if file is None:
+    if _read is not None and time.monotonic() - _read.looked <= _EVERY and _read.file == _file():
         return
-    if _read is None or _read.file != file or time.monotonic() - _read.looked > _EVERY:
+    if (file := _file()) is not None:
         await asyncio.to_thread(_look, file)
 
 
@@ -119,6 +119,15 @@ def save_capabilities(spec: Model, abilities: Capabilities) -> Path:
 
 
 def _file() -> Path | None:
+    named, *others = map(os.environ.get, (VARIABLE, "XDG_DATA_HOME", "HOME"))
+    if named and not named.startswith(os.sep):  # it depends on the working folder
+        return _file_of.__wrapped__(named, *others)
+    return _file_of(named, *others)
+
+
+@lru_cache(maxsize=8)
+def _file_of(*_variables: str | None) -> Path | None:
+    """The file, for the variables that say where it is; it is asked for with every call."""
     try:
         return data_dir() / FILE
     except StorageError:
@@ -268,6 +277,8 @@ def adapt_params(spec: Model, params: Params, limits: LearnedLimits) -> dict[str
 
 def with_met_wishes(spec: Model, params: Params) -> dict[str, Any]:
     """The parameters of a question, without what its caller wishes and the vendor has not."""
+    if not params:
+        return {}
     met = vendor_of(spec.provider).caller_wishes
     return {
         name: value for name, value in params.items() if name not in CALLER_WISHES or name in met

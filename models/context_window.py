@@ -50,20 +50,18 @@ _PICTURE_TOKENS = 1_024
 
 def count_prompt_tokens(messages: Sequence[BaseMessage]) -> int:
     """Tokens that messages take at the most, by their length: nothing is asked."""
-    text = sum(len(message.text.encode("utf-8", "replace")) for message in messages)
-    pictures = sum(
-        isinstance(block, dict) and "image" in str(block.get("type"))
-        for message in messages
-        if isinstance(message.content, list)
-        for block in message.content
-    )
-    files = sum(
-        file_tokens(block)
-        for message in messages
-        if isinstance(message.content, list)
-        for block in message.content
-    )
-    return math.ceil(text / BYTES_A_TOKEN) + pictures * _PICTURE_TOKENS + files
+    text = others = 0
+    for message in messages:
+        content = message.content
+        if isinstance(content, str):
+            text += len(content.encode("utf-8", "replace"))
+            continue
+        text += len(message.text.encode("utf-8", "replace"))
+        for block in content:
+            if isinstance(block, dict) and "image" in str(block.get("type")):
+                others += _PICTURE_TOKENS
+            others += file_tokens(block)
+    return math.ceil(text / BYTES_A_TOKEN) + others
 
 
 def file_tokens(block: Any) -> int:
@@ -127,8 +125,10 @@ def prompt_cut_note(model: str, messages: Sequence[BaseMessage], tokens: int | N
         messages: what was sent.
         tokens: what the server says it read; None or 0: it did not say.
     """
-    text = "\n".join(message.text for message in messages)
-    if not tokens or len(text) < max(_TOO_SHORT_TO_JUDGE, tokens * _MOST_CHARACTERS_A_TOKEN):
+    if not tokens:
+        return None
+    text = "\n".join([message.text for message in messages])
+    if len(text) < max(_TOO_SHORT_TO_JUDGE, tokens * _MOST_CHARACTERS_A_TOKEN):
         return None
     shortest = len(_REPEATED.sub(" ", text)) / _MOST_CHARACTERS_A_TOKEN
     if shortest <= tokens:

@@ -37,6 +37,11 @@ async def _nowhere(number: int, line: JsonObject) -> None:
     """Where a run keeps nothing, its calls are not kept either."""
 
 
+def _length(message: BaseMessage) -> int:
+    content = message.content
+    return len(content if isinstance(content, str) else message.text)
+
+
 class CallRecord:
     """The lines of one call.
 
@@ -83,7 +88,7 @@ class CallRecord:
         """
         line: JsonObject = {
             "model": model,
-            "tokens": sum(len(one.text) for one in messages) // _CHARACTERS_A_TOKEN,
+            "tokens": sum(map(_length, messages)) // _CHARACTERS_A_TOKEN,
         }
         if attempts:
             line["attempts"] = [one.model_dump(exclude_defaults=True) for one in attempts]

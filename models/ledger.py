@@ -10,9 +10,10 @@ the data folder.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -48,6 +49,11 @@ Source = Literal["gold", "check", "thumb"]
 """gold: compared with the right answer; check: its code ran; thumb: a person said so."""
 
 FILE = "ledger.db"
+_GOOD_FOR = 60.0
+"""Seconds for which what was read counts, while nothing is written."""
+_SETTLED_NS = 2_000_000_000
+"""After a write so long ago, another one cannot have the same time on any file system."""
+_RECENT_AT_MOST = 64
 _DAY = 86_400.0
 _LEAST_OF_A_RECORD = 9.5
 """Outcomes (ten, a little faded) without which nothing is said of a model's record."""
@@ -73,6 +79,8 @@ LAYOUT = DatabaseLayout(
     dated=(("outcomes", "at"), ("fits", "at"), ("agreement", "at")),
 )
 ANY_PANEL = ""
+_recent: dict[Hashable, tuple[list[tuple[int, int, int]], float, Trust]] = {}
+"""What was read, with the state of the file before, and when."""
 
 
 class Outcome(NamedTuple):
@@ -350,6 +358,40 @@ class Ledger:
 
         Reads files: call it off the event loop.
         """
+        state, now = self._state(), time.time_ns()
+        trust = self._read_trust(members, panel, kind)
+        if all(now - changed > _SETTLED_NS for *_, changed in state):
+            while len(_recent) >= _RECENT_AT_MOST:
+                _recent.pop(next(iter(_recent)), None)
+            _recent[self._key(members, panel, kind)] = (state, time.monotonic(), trust)
+        return trust
+
+    def recent_trust(
+        self, members: Mapping[str, Model], panel: tuple[str, ...], kind: str = ""
+    ) -> Trust | None:
+        """What `trust` said last, where the ledger is as it was then: no file is opened."""
+        found = _recent.get(self._key(members, panel, kind))
+        if found is None or time.monotonic() - found[1] > _GOOD_FOR or found[0] != self._state():
+            return None
+        return found[2]
+
+    def _key(self, members: Mapping[str, Model], panel: tuple[str, ...], kind: str) -> Hashable:
+        voices = tuple((who, name_of(model)) for who, model in members.items())
+        return self._folder, self._half_life, voices, panel, kind
+
+    def _state(self) -> list[tuple[int, int, int]]:
+        """What tells whether the file was written: of it and of its log, where that holds any."""
+        states = []
+        for name in (FILE, f"{FILE}-wal"):
+            try:
+                stat = os.stat(self._folder / name)  # noqa: PTH116 - of both on each question
+            except OSError:
+                continue
+            if stat.st_size:
+                states.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+        return states
+
+    def _read_trust(self, members: Mapping[str, Model], panel: tuple[str, ...], kind: str) -> Trust:
         voices = {who: name_of(model) for who, model in members.items()}
         trust = Trust(kind=kind, voices=voices, panel=panel)
         if not self._there():

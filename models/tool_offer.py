@@ -254,6 +254,8 @@ class ToolOffer:
 
 def tools_as_text(messages: Sequence[BaseMessage], offer: str = "") -> list[BaseMessage]:
     """A conversation with tools as plain messages, that any model can read."""
+    if not offer and not any(map(_has_tools, messages)):
+        return [*messages]
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
     plain: list[BaseMessage] = []
@@ -284,6 +286,12 @@ def fenced_result(message: ToolMessage) -> ToolMessage:
     text = fenced(message.text, "result", tool=message.name)
     marked = {**message.additional_kwargs, "fenced": True}
     return message.model_copy(update={"content": text, "additional_kwargs": marked})
+
+
+def _has_tools(message: BaseMessage) -> bool:
+    return message.type == "tool" or bool(
+        getattr(message, "tool_calls", None) or message.additional_kwargs
+    )
 
 
 def _are_results(message: BaseMessage) -> bool:

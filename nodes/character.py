@@ -171,9 +171,9 @@ def _earlier(who: Character, state: CouncilState, council: Council) -> tuple[lis
     if not read and turn.round > 1:
         read = selectors.candidates(state, council)
     others = [p.text for p in read if p.character != who.name]
-    selectors.seeded_random(state, council, "earlier", turn.round, turn.layer, who.name).shuffle(
-        others
-    )
+    if len(others) > 1:
+        throw = selectors.seeded_random(state, council, "earlier", turn.round, turn.layer, who.name)
+        throw.shuffle(others)
     own = next((p.text for p in read if p.character == who.name), "")
     return others, own
 

@@ -92,9 +92,10 @@ async def _acquainted(
     notes: list[str] = []
     trust = None
     try:
-        trust = await asyncio.to_thread(
-            lambda: Ledger().trust(member_models(council), council.seats[0], kind)
-        )
+        asked = (member_models(council), council.seats[0], kind)
+        trust = Ledger().recent_trust(*asked)
+        if trust is None:
+            trust = await asyncio.to_thread(lambda: Ledger().trust(*asked))
     except StorageError as error:
         notes.append(f"What is known of the models could not be read: {error}.")
     rules = council.deliberation

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import hmac
 import os
 import re
@@ -262,9 +261,8 @@ _SPEECH = re.compile(
 def code_of(*quoted: object, secret: bytes | None = None) -> str:
     """The code of a prompt or a text that quotes this; nobody can tell it without the secret."""
     text = "\0".join(map(repr, quoted)).encode("utf-8", "surrogatepass")
-    return hmac.new(
-        secret or _secret(os.environ.get(paths.VARIABLE, "")), text, hashlib.sha256
-    ).hexdigest()[:_LENGTH]
+    secret = secret or _secret(os.environ.get(paths.VARIABLE, ""))
+    return hmac.digest(secret, text, "sha256").hex()[:_LENGTH]
 
 
 def _answer_line(question: str) -> str:

@@ -103,8 +103,7 @@ _SQLITE_CURES = {
 }
 
 
-@contextmanager
-def storage_errors(place: str) -> Iterator[None]:
+class storage_errors:  # noqa: N801 - used as a function is, for each row that is written
     """Turn what SQLite and PostgreSQL raise into a StorageError of one line.
 
     Args:
@@ -113,20 +112,27 @@ def storage_errors(place: str) -> Iterator[None]:
     Raises:
         StorageError: what failed, where, and what to do.
     """
-    try:
-        yield
-    except sqlite3.Error as error:
-        # The low byte is the kind of failure, the rest says in which system call.
-        cure = _SQLITE_CURES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
-        raise StorageError(f"threads in {place!r}: {cure or _one_line(error)}") from error
-    except Exception as error:
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Turn the error, where it is one of theirs."""
+        if isinstance(error, sqlite3.Error):
+            # The low byte is the kind of failure, the rest says in which system call.
+            cure = _SQLITE_CURES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
+            raise StorageError(f"threads in {self._place!r}: {cure or _one_line(error)}") from error
         # psycopg is an extra, so its errors are known by where they come from.
-        if not type(error).__module__.startswith("psycopg"):
-            raise
-        raise StorageError(
-            f"threads in {place!r}: {_one_line(error)}",
-            cure="check that the server runs and may be used",
-        ) from error
+        if isinstance(error, Exception) and type(error).__module__.startswith("psycopg"):
+            raise StorageError(
+                f"threads in {self._place!r}: {_one_line(error)}",
+                cure="check that the server runs and may be used",
+            ) from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ behaviour, and says which one broke.
     has_checkpointer        whether the run in which a node runs keeps its state
     OpenEnds                an edge that leads to more nodes than are drawn
     as_node, as_edge        nodes and edges that serve synchronous and asynchronous callers
+    quieten_nodes           nodes without callbacks where nobody listens
     ForkableGraph           a compiled graph whose every checkpoint can be forked
     RecordList, RecordValue channels of records, also where plain values come in
     register_records        the types of ours that every saver may read
@@ -31,6 +32,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import ormsgpack
+from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
@@ -46,7 +48,7 @@ from langgraph._internal._constants import (
     PUSH,
 )
 from langgraph._internal._constants import RETURN as TASK_CHANNEL
-from langgraph._internal._runnable import RunnableCallable
+from langgraph._internal._runnable import RunnableCallable, RunnableSeq, set_config_context
 from langgraph.channels.binop import _get_overwrite as read_overwrite
 from langgraph.channels.delta import DeltaChannel
 from langgraph.channels.last_value import LastValue
@@ -61,6 +63,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.config import get_config
 from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel._read import PregelNode
 from langgraph.runtime import Runtime
 from langgraph.types import StateSnapshot
 from pydantic import BaseModel, TypeAdapter
@@ -84,6 +87,7 @@ __all__ = [
     "merge_records",
     "messages_delta_reducer",
     "place_of",
+    "quieten_nodes",
     "read_outline",
     "read_overwrite",
     "register_records",
@@ -233,6 +237,43 @@ def as_edge(decide: Callable[[Any, Any], Any], *, name: str) -> RunnableCallable
         return run_sync(state, config)
 
     return RunnableCallable(run_sync, run, name=name, trace=False)
+
+
+class QuietNode(RunnableSeq):
+    """A node with what writes its result, without callbacks where nobody listens to any.
+
+    LangGraph makes a run of LangChain's of each node, with a manager for each of its steps: half of
+    what a node costs that only calls a function. Where there is a trace or a stream of events, the
+    manager has handlers, and the node is run as LangGraph runs it.
+    """
+
+    async def ainvoke(
+        self,
+        input: Any,  # noqa: A002 - LangGraph's own name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As LangGraph's own."""
+        manager = (config or {}).get("callbacks")
+        if config is None or not isinstance(manager, BaseCallbackManager) or manager.handlers:
+            return await super().ainvoke(input, config, **kwargs)
+        config = config.copy()
+        config.pop("run_id", None)  # both are this run's alone
+        config.pop("run_name", None)
+        with set_config_context(config) as context:
+            first = self.steps[0].ainvoke(input, config, **kwargs)
+            result = await asyncio.create_task(first, context=context)
+        for step in self.steps[1:]:
+            result = await step.ainvoke(result, config)
+        return result
+
+
+def quieten_nodes(nodes: Mapping[str, PregelNode]) -> None:
+    """Have the nodes of a compiled graph run as `QuietNode`."""
+    for node in nodes.values():
+        whole = node.node  # LangGraph makes it once, and keeps it there
+        if type(whole) is RunnableSeq:
+            vars(node)["node"] = QuietNode(*whole.steps, trace_policy=whole.trace_policy)
 
 
 class OpenEnds(dict[Hashable, str]):
@@ -435,6 +476,11 @@ _WORDS = (
     "branch:to:quorum branch:to:consensus branch:to:synthesizer branch:to:vote_ branch:to:"
 )
 _KNOWN = ormsgpack.packb(_WORDS.split())
+_LONG = zlib.compressobj(6, zdict=_KNOWN)
+_SHORT = zlib.compressobj(6, zlib.DEFLATED, 13, 6, zdict=_KNOWN)
+"""To be copied for each value; the short one's memory is a fifth, and fits a processor's cache."""
+_SHORT_AT_MOST = 2**13 - 2_048
+"""Bytes that, with the names, fit into its window: they become the same bytes in both."""
 
 
 class PackedSerializer(JsonPlusSerializer):
@@ -474,12 +520,16 @@ class PackedSerializer(JsonPlusSerializer):
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Serialize, and compress where that makes it smaller."""
-        kind, plain = super().dumps_typed(obj)
+        kind, plain = self.dumps_plain(obj)
         if len(plain) < _SMALLEST:
             return kind, plain
-        squeeze = zlib.compressobj(6, zdict=_KNOWN)
+        squeeze = (_SHORT if len(plain) <= _SHORT_AT_MOST else _LONG).copy()
         packed = squeeze.compress(plain) + squeeze.flush()
         return (kind + _PACKED, packed) if len(packed) < len(plain) else (kind, plain)
+
+    def dumps_plain(self, obj: Any) -> tuple[str, bytes]:
+        """Serialize without compression: for what is soon dropped."""
+        return super().dumps_typed(obj)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """Read what `dumps_typed` wrote, and what other savers of LangGraph wrote before.

@@ -184,7 +184,6 @@ _COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, ch
 # rebuilt from them. Below zero, row ids keep the short-lived rows on pages of their own, which are
 # used again; among the others they leave holes.
 _ROUTING = "branch:to:"
-_SHORT_LIVED = (_ROUTING, CALL_CHANNEL)
 _STATEMENTS = {  # in the order of a transaction; REPLACE beats IGNORE whichever comes first
     "write": f"INSERT OR IGNORE INTO writes ({_COLUMNS}) "  # noqa: S608
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -298,6 +297,8 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
     def __init__(self, conn: aiosqlite.Connection, *, serde: SerializerProtocol) -> None:
         super().__init__(conn, serde=serde)
         self.commits = _Commits(conn, self.lock)
+        # What is written of calls is dropped at the next step: packing it would save nothing.
+        self._dump_call = getattr(serde, "dumps_plain", serde.dumps_typed)
 
     async def setup(self) -> None:
         """Make the tables and the index of turns, where they are missing."""
@@ -389,7 +390,8 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Keep a checkpoint; returns once it is committed."""
-        await self.setup()
+        if not self.is_setup:
+            await self.setup()
         asked = config["configurable"]
         thread, space = str(asked["thread_id"]), asked.get("checkpoint_ns", "")
         parent = asked.get("checkpoint_id")
@@ -423,22 +425,22 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         task_path: str = "",
     ) -> None:
         """Keep what one node wrote; returns once it is committed."""
-        await self.setup()
+        if not self.is_setup:
+            await self.setup()
         asked = config["configurable"]
-        place = (str(asked["thread_id"]), str(asked.get("checkpoint_ns", "")))
-        special = all(name in WRITES_IDX_MAP for name, _ in writes)
-        await self.commits.put(
-            *(
-                (
-                    "rewrite" if special else "route" if name.startswith(_SHORT_LIVED) else "write",
-                    (
-                        *(*place, str(asked["checkpoint_id"]), task_id, task_path),
-                        *(WRITES_IDX_MAP.get(name, at), name, *self.serde.dumps_typed(value)),
-                    ),
-                )
-                for at, (name, value) in enumerate(writes)
-            )
+        place = (
+            *(str(asked["thread_id"]), str(asked.get("checkpoint_ns", ""))),
+            *(str(asked["checkpoint_id"]), task_id, task_path),
         )
+        special = all(name in WRITES_IDX_MAP for name, _ in writes)
+        rows: list[tuple[str, Row]] = []
+        for at, (name, value) in enumerate(writes):
+            is_call = name == CALL_CHANNEL
+            dump = self._dump_call if is_call else self.serde.dumps_typed
+            short_lived = is_call or name.startswith(_ROUTING)
+            kind = "rewrite" if special else "route" if short_lived else "write"
+            rows.append((kind, (*place, WRITES_IDX_MAP.get(name, at), name, *dump(value))))
+        await self.commits.put(*rows)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

@@ -129,7 +129,7 @@ async def open_model(
     if spec.chat_model is not None:
         return _open(Opening(spec, None, None, sent_params, resources))
     base_url, key = await _address_and_key(spec)
-    written = json.dumps(sent_params, sort_keys=True, default=repr)
+    written = json.dumps(sent_params, sort_keys=True, default=repr) if sent_params else ""
     same = (spec.provider, spec.model, base_url, key, spec.context, written)
     if same not in resources.models:
         async with resources.opening:

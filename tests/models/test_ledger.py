@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,26 @@ def test_agreement_is_kept_by_panel_and_kind_in_any_order_and_fades(ledger: Ledg
     assert halved == {(1, 0, 1): pytest.approx(1.0)}
     ledger.reset("c")
     assert ledger.agreement_rows(["b", "a", "c"]) == {}
+
+
+def test_what_was_read_counts_until_something_is_written(ledger: Ledger):
+    members, panel = {"Ada": Model(provider="replay", model="a")}, ("Ada",)
+    ledger.learn([Outcome("a", "sums", True)] * 12)
+    assert ledger.recent_trust(members, panel) is None
+    ledger.trust(members, panel)
+    assert ledger.recent_trust(members, panel) is None  # written just now: may change unseen
+    for file in ledger_files(ledger):
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+    settled = ledger.trust(members, panel)
+    assert ledger.recent_trust(members, panel) == settled
+    assert ledger.recent_trust(members, panel, "law") is None
+    ledger.learn([Outcome("a", "sums", False)] * 12)
+    assert ledger.recent_trust(members, panel) is None
+    assert ledger.trust(members, panel).odds["Ada"] < settled.odds["Ada"] - 1
+
+
+def ledger_files(ledger: Ledger) -> list[Path]:
+    return [*ledger._folder.glob("ledger.db*")]
 
 
 def test_characters_on_one_model_weigh_together_less_than_two(ledger: Ledger):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
 import aiosqlite
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde import _msgpack
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.config import get_config
 from langgraph.func import task
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
@@ -33,6 +37,7 @@ from mom_council.seams.langgraph import (
     has_stream_reader,
     messages_delta_reducer,
     place_of,
+    quieten_nodes,
     read_overwrite,
     register_records,
 )
@@ -184,6 +189,50 @@ async def test_a_node_adds_no_span_of_its_own() -> None:
         if event["event"] == "on_chain_start"
     ]
     assert names.count("both") == 1
+
+
+async def test_a_quiet_node_runs_as_langgraphs_does_with_and_without_listeners() -> None:
+    inside = ContextVar("inside", default="")
+    configs: list[dict[str, Any]] = []
+
+    async def look(_: State, config: RunnableConfig) -> dict[str, Any]:
+        inside.set("set by a node")
+        configs.append({**get_config(), "handed": config is not None})
+        return {"seen": True}
+
+    def build() -> Any:
+        built = StateGraph(State)
+        built.add_node("look", look)
+        built.add_edge(START, "look")
+        return built.compile()
+
+    plain, quiet = build(), build()
+    quieten_nodes(quiet.nodes)
+    for listened_to in (False, True):
+        for graph in (plain, quiet):
+            heard: list[str] = []
+            listener = ChainNames(heard)
+            about = {"metadata": {"whose": "ours"}, "tags": ["a"]}
+            config = {**about, "callbacks": [listener]} if listened_to else about
+            assert (await graph.ainvoke({}, config))["seen"]
+            assert ("look" in heard) == listened_to
+            assert inside.get() == ""
+    kept = [{k: v for k, v in one.items() if k in ("metadata", "tags")} for one in configs]
+    for pair in (kept[:2], kept[2:]):
+        for one in pair:
+            one["metadata"] = {k: v for k, v in one["metadata"].items() if "_ns" not in k}
+        assert pair[0] == pair[1]
+    assert all("run_name" not in one and "run_id" not in one for one in configs)
+
+
+class ChainNames(BaseCallbackHandler):
+    """Hears the names of what is run."""
+
+    def __init__(self, heard: list[str]) -> None:
+        self._heard = heard
+
+    def on_chain_start(self, *_: Any, **about: Any) -> None:
+        self._heard.append(about.get("name", ""))
 
 
 def test_delta_messages_are_put_together_as_langgraph_adds_messages() -> None:
