@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,21 +12,27 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mom_council.cli import ask, failure, options
+from mom_council.runs.words import inert
 
 if TYPE_CHECKING:
     from mom_council.cli.session import Session
+    from mom_council.deliberation.context import CouncilContext
+    from mom_council.runs.page_store import KeptAnswer
 
 COMMANDS = {
     "/help": "what can be typed here",
     "/models": "who answers, and on which model",
     "/council NAME|FILE": "go on with another council",
-    "/retry": "ask the last question once more",
+    "/retry": "ask the last question once more; the former answer is kept",
+    "/answer NUMBER": "go back to another answer of a question that was asked more than once",
     "/save FILE": "write the conversation as Markdown",
     "/exit": "end the conversation; so do exit, Ctrl-D and /bye",
 }
 _ENDS = ("/exit", "/quit", "/bye", "exit", "quit", "bye")
 _FOR_THE_COUNCIL = ("/image", "/text")
 """What a question may begin with: it says whether an answer is drawn or written."""
+_AGAIN = "/retry"
+"""Stands for the last question, asked once more."""
 _QUOTES = '"""'
 _HISTORY = 1000
 """Lines of history that are kept."""
@@ -84,7 +91,6 @@ class Talk:
     def __init__(self, *, debug: bool) -> None:
         self._debug = debug
         self._typed = sys.stdin.isatty()
-        self._last: str | None = None
         self._greeted = False
         self._readline = _readline() if self._typed else None
 
@@ -104,11 +110,10 @@ class Talk:
             if (question := self._obey(session, text)) is None:
                 continue
             try:
-                code = session.ask(ask.checked(question), ask.context(debug=self._debug))
+                code = self._ask(session, question)
             except typer.BadParameter as error:
                 failure.tell(error.format_message().removeprefix("Invalid value: "))
                 continue
-            self._last = question
             if code == failure.TERMINATED:
                 return code
         if self._typed:
@@ -122,13 +127,13 @@ class Talk:
         if not word.startswith("/") or word in _FOR_THE_COUNCIL or "/" in word[1:]:
             return text
         rest = rest.strip()
-        if word == "/retry" and self._last is not None:
-            return self._last
+        if word == "/retry":
+            return _AGAIN
         commands: dict[str, Callable[[], None]] = {
             "/help": self._help,
             "/models": lambda: self._models(session),
             "/council": lambda: self._switch(session, rest),
-            "/retry": lambda: failure.tell("there is no question yet"),
+            "/answer": lambda: _Answers(session).show(rest),
             "/save": lambda: self._save(session, rest),
         }
         if (command := commands.get(word)) is not None:
@@ -136,6 +141,13 @@ class Talk:
         else:
             failure.tell(f"there is no {word}; /help lists the commands")
         return None
+
+    def _ask(self, session: Session, question: str) -> int:
+        """Ask a question, or the last one once more; returns the exit code."""
+        context = ask.context(debug=self._debug)
+        if question != _AGAIN:
+            return session.ask(ask.checked(question), context)
+        return _ask_again(session, context.model_copy(update={"seed": secrets.randbelow(2**31)}))
 
     def _help(self) -> None:
         for command, what in COMMANDS.items():
@@ -212,6 +224,81 @@ class Talk:
             file = _history_file()
             file.touch(mode=0o600)
             self._readline.write_history_file(str(file))
+
+
+def _ask_again(session: Session, context: CouncilContext) -> int:
+    """Ask the last question once more, and keep the answer that it has."""
+    from mom_council.runs.other_answers import keep_former, last_turn, repeat_question
+    from mom_council.runs.page_store import PageStore
+
+    state = session.state()
+    question, answer = last_turn(state.values.get("messages", []))
+    if question is None:
+        failure.tell("there is no question yet")
+        return failure.ANSWERED
+    again = repeat_question(question, answer)
+    if answer is not None:
+        new, head = str(again[-1].id), str(state.config["configurable"]["checkpoint_id"])
+        keep_former(PageStore(), session.thread, old=str(question.id), new=new, head=head)
+    code = session.ask_again(again, context)
+    _Answers(session).say_place()
+    return code
+
+
+class _Answers:
+    """The answers of the newest question of a talk that was asked more than once."""
+
+    def __init__(self, session: Session) -> None:
+        from mom_council.runs.other_answers import answers_of
+        from mom_council.runs.page_store import PageStore
+
+        self._session, self._store = session, PageStore()
+        self._state = session.state()
+        self._answers: list[KeptAnswer] = []
+        for message in reversed(self._state.values.get("messages", [])):
+            if message.type == "human":
+                self._question = str(message.id)
+                self._answers = answers_of(self._store, session.thread, self._question)
+            if len(self._answers) > 1:
+                break
+
+    def say_place(self) -> None:
+        """Say which answer is the one that counts, and how to get to the others."""
+        count = len(self._answers)
+        if count > 1:
+            shown = [one.question for one in self._answers].index(self._question) + 1
+            others = " or ".join(f"/answer {n}" for n in range(1, count + 1) if n != shown)
+            failure.say(f"  answer {shown} of {count}; {others} goes back to another")
+
+    def show(self, number: str) -> None:
+        """Go back to another answer, and print it."""
+        from mom_council.runs.other_answers import last_turn, show_answer
+
+        session, count = self._session, len(self._answers)
+        if count < 2:
+            failure.tell("no question was asked more than once; /retry asks the last one again")
+            return
+        if not number.isdecimal() or not 1 <= int(number) <= count:
+            failure.tell(f"there are {count} answers: /answer 1 to /answer {count}")
+            return
+        other = self._answers[int(number) - 1]
+        if other.question != self._question:
+            _, answer = last_turn(self._state.values["messages"])
+            head = self._state.config["configurable"]["checkpoint_id"] if answer else ""
+            work = show_answer(
+                session.opened.graph,
+                self._store,
+                session.thread,
+                other,
+                current=self._question,
+                head=str(head),
+            )
+            if not session.wait_for(work):
+                failure.tell("that answer is not stored any more")
+                return
+        _, answer = last_turn(session.state().values.get("messages", []))
+        print(inert(str(answer.text)) if answer is not None else "", flush=True)
+        _Answers(session).say_place()
 
 
 def _members(session: Session) -> str:

@@ -12,10 +12,10 @@ import os
 import shlex
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mom_council.cli import failure
 from mom_council.cli import failure as exits
@@ -27,11 +27,13 @@ from mom_council.errors import CouncilError, MixtureError, ProviderNotInstalledE
 from mom_council.runs.words import one_line
 
 if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
 
     Graph = CompiledStateGraph[Any, Any, Any, Any]
     from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.types import StateSnapshot
 
     from mom_council.councils.schema import Council
     from mom_council.deliberation.context import CouncilContext
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from mom_council.runs.ask import Run
 
 
+T = TypeVar("T")
 _NOBODY = "Nobody answered; ask in other words, or ask another council with -c"
 _TINY = (
     "Nobody answered: these three tiny models only know small sums and simple facts. "
@@ -153,13 +156,25 @@ class Session:
         content = [*text, *pictures] if pictures else question
         return self._run([{"role": "user", "content": content}], context)
 
+    def ask_again(self, messages: Sequence[BaseMessage], context: CouncilContext) -> int:
+        """Put the last question once more, as `repeat_question` writes it; the exit code."""
+        return self._run(messages, context)
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something in the session's event loop."""
+        return self._runner.run(work)
+
+    def state(self) -> StateSnapshot:
+        """The thread as it is stored."""
+        return self.wait_for(self.opened.graph.aget_state(self._config()))
+
     def resume(self, context: CouncilContext) -> int:
         """Go on with the thread's open question; returns the exit code."""
         return self._run(None, context)
 
     def transcript(self) -> str:
         """The conversation so far, as Markdown."""
-        state = self._runner.run(self.opened.graph.aget_state(self._config()))
+        state = self.state()
         parts = [f"# {self.council.name}, thread {self.thread}"]
         for message in state.values.get("messages", []):
             who = "You" if message.type == "human" else self.council.name

@@ -21,6 +21,7 @@ from mom_council.evals.fitting import rate
 from mom_council.models.capabilities import can_see
 from mom_council.models.images import MOST, PictureError, data_urls, picture_block, pictures_in
 from mom_council.runs.follow import RunView
+from mom_council.runs.other_answers import keep_former, repeat_question
 from mom_council.runs.page_store import Thumb
 from mom_council.runs.threads import read_values
 from mom_council.ui import council_choice as chosen
@@ -35,10 +36,9 @@ from mom_council.ui.history import (
     PastTurn,
     copy_conversation,
     messages_before,
-    repeat_question,
     view_of,
 )
-from mom_council.ui.other_answers import draw_other_answers, keep_former
+from mom_council.ui.other_answers import draw_other_answers
 from mom_council.ui.page_state import PageState
 
 PAST = 10
@@ -355,11 +355,16 @@ def resume_question(thread: str, source: str) -> None:
 
 def ask_again(conversation: Conversation, seed: int) -> None:
     """Ask the last question once more, with another seed; the answer of before stays reachable."""
-    again = repeat_question(conversation.turns[-1])
-    again[-1] = new = _message(again[-1].content)
-    if not _start(conversation.thread, again, seed=seed):
-        return
-    keep_former(conversation, str(new.id))
+    turn, thread = conversation.turns[-1], conversation.thread
+    again = repeat_question(turn.question, turn.answer)
+    if _start(thread, again, seed=seed):
+        keep_former(
+            session.page_state().store,
+            thread,
+            old=str(turn.question.id),
+            new=str(again[-1].id),
+            head=conversation.head,
+        )
 
 
 def ask_edited(conversation: Conversation, place: int, field: str) -> None:

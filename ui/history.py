@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, RemoveMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Counted, Speaker
@@ -77,22 +77,6 @@ async def copy_conversation(
     await graph.aupdate_state(_config(thread), {"messages": list(messages)}, as_node="synthesizer")
 
 
-async def return_to(
-    saver: BaseCheckpointSaver[Any], thread: str, council: Council, head: str
-) -> bool:
-    """Make a thread what it was at an earlier checkpoint; False where that is not stored any more.
-
-    Raises:
-        StorageError: it cannot be read or written.
-    """
-    config: RunnableConfig = {"configurable": {"thread_id": thread, "checkpoint_id": head}}
-    if await saver.aget_tuple(config) is None:
-        return False
-    graph = compile_council(council, saver)
-    await graph.aupdate_state(config, {"messages": []}, as_node="synthesizer")
-    return True
-
-
 async def replace_answer(
     saver: BaseCheckpointSaver[Any],
     thread: str,
@@ -143,12 +127,6 @@ def messages_before(turns: Sequence[PastTurn], place: int) -> list[AnyMessage]:
         if turn.answer is not None:
             said.append(turn.answer)
     return said
-
-
-def repeat_question(turn: PastTurn) -> list[BaseMessage]:
-    """What puts a last question once more, in the place of its answer."""
-    old = [m.id for m in (turn.question, turn.answer) if m is not None and m.id]
-    return [*(RemoveMessage(id=one) for one in old), HumanMessage(turn.question.content)]
 
 
 def _config(thread: str) -> RunnableConfig:

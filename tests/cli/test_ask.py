@@ -253,6 +253,33 @@ def test_a_talk_asks_every_line_in_one_thread(mom: Mom, stage: Stage, council_fi
     assert "talk" in mom("threads", "list").out
 
 
+def test_asking_again_in_a_talk_keeps_the_former_answer(
+    mom: Mom, stage: Stage, council_file: File
+) -> None:
+    stage.model("ada", reply="A cat.")
+    stage.model("pen", reply=["A cat.", "A dog.", "An owl.", "A mouse.", "It eats seed."])
+    file = council_file(("Ada",), deliberation={"method": "none"})
+    lines = ["/answer 1", "Which pet?", "/retry", "/retry", "/answer 4", "/answer 2", "And?"]
+    talk = mom("chat", "-c", file, "-t", "talk", stdin="\n".join(lines).encode())
+    assert talk.code == 0, talk.err
+    assert talk.out.splitlines() == ["A cat.", "A dog.", "An owl.", "A dog.", "A mouse."]
+    assert "answer 2 of 2; /answer 1 goes back to another" in talk.err
+    assert "answer 3 of 3; /answer 1 or /answer 2 goes back to another" in talk.err
+    assert "there are 3 answers: /answer 1 to /answer 3" in talk.err
+    assert "answer 2 of 3; /answer 1 or /answer 3 goes back to another" in talk.err
+    [*_, last] = stage.calls_to("ada")
+    shown = said(last.body)
+    assert shown.count("Which pet?") == 1
+    assert "A dog." in shown
+    assert "A cat." not in shown
+    assert "An owl." not in shown
+
+    # Another day: the answers are still there, and what was asked after one comes back with it.
+    later = ["/answer 3", "/answer 2", "And what does it eat?", "/exit"]
+    talk = mom("chat", "-c", file, "-t", "talk", stdin="\n".join(later).encode())
+    assert talk.out.splitlines() == ["An owl.", "A mouse.", "It eats seed."]
+
+
 def test_commands_of_a_talk_are_obeyed_and_not_paid(
     mom: Mom, stage: Stage, council_file: File, tmp_path: Path
 ) -> None:

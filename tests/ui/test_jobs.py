@@ -16,6 +16,7 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.loader import to_yaml
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import MixtureError
+from mom_council.runs.other_answers import repeat_question
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tracing.local import wait_for_traces
@@ -24,7 +25,6 @@ from mom_council.ui.history import (
     copy_conversation,
     messages_before,
     read_conversation,
-    repeat_question,
     replace_answer,
 )
 from mom_council.ui.jobs import BusyError, Job, Jobs
@@ -170,7 +170,8 @@ def test_a_question_is_asked_again_in_the_place_of_its_answer(
     ended(state.jobs.ask("t", council, ASKED))
     conversation = state.wait_for(read_conversation(state.saver, "t", council))
     stage.model("pen", reply="On second thought.")
-    ended(state.jobs.ask("t", council, repeat_question(conversation.turns[-1])))
+    turn = conversation.turns[-1]
+    ended(state.jobs.ask("t", council, repeat_question(turn.question, turn.answer)))
     [turn] = state.wait_for(read_conversation(state.saver, "t", council)).turns
     assert turn.answer is not None
     assert (turn.question.text, turn.answer.text) == (
