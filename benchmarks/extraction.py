@@ -64,6 +64,12 @@ class Agreement(BaseModel):
         """Of those, how many are read as the recording has them."""
         return self.equal / self.held if self.held else 1.0
 
+    @property
+    def whole_share(self) -> float:
+        """The same without those of which the recording holds a part of what is stated."""
+        whole = self.held - self.fuller
+        return self.equal / whole if whole else 1.0
+
 
 def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20) -> Agreement:
     """Read every recorded end of a reply anew and compare."""
@@ -76,7 +82,7 @@ def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20
             read = read_answer(answer.tail, kind="closed", options=question.options or ())
             if not read or answer.ans is None:
                 missed += answer.ans is not None
-                overlooked += answer.ans is not None and _is_part(answer.ans, answer.tail)
+                overlooked += answer.ans is not None and _holds(answer.tail, answer.ans)
                 gained += bool(read)
                 continue
             both += 1
@@ -85,7 +91,7 @@ def compare_reading(questions: Iterable[RecordedQuestion], *, examples: int = 20
                 continue
             if _is_part(answer.ans, str(read.form)):
                 fuller += 1
-            elif not _is_part(answer.ans, answer.tail):
+            elif not _holds(answer.tail, answer.ans):
                 unseen += 1
             if len(differing) < examples:
                 differing.append((question.id, model, answer.ans, str(read.form)))
@@ -121,6 +127,22 @@ def _is_part(recorded: str, text: str) -> bool:
     """Whether a recorded answer stands in a text, whatever blanks and quotation marks there are."""
     bare, whole = (re.sub(r"[\s'\"`\\]", "", one) for one in (recorded.removeprefix("S:"), text))
     return re.search(rf"(?<![\w.]){re.escape(bare)}(?![\w.]\w)", whole, re.IGNORECASE) is not None
+
+
+def _holds(tail: str, recorded: str) -> bool:
+    """Whether the kept end of a reply holds an answer; a letter only where it names an option.
+
+    The J of `5 J` is a unit, the A of `A man` a word, and the B of a list of options no choice.
+    """
+    if not re.fullmatch(r"[A-Z]", recorded):
+        return _is_part(recorded, tail)
+    lines = {each[1] for each in re.finditer(r"(?m)^\W{0,3}([A-Z])\W{0,3}(?:[.):]\s|$)", tail)}
+    named = (
+        rf"\(\W{{0,2}}{recorded}\W{{0,2}}\)|\([A-Z,\s]*(?:and\s+)?{recorded}[A-Z,\s]*\)|"
+        rf"(?i:\b(?:answer|answers|option|options|choice|is|are)\b)[\s:*(]{{1,4}}{recorded}(?:[.*)]|\Z)|"
+        rf"-->\s*{recorded}\b"
+    )
+    return lines == {recorded} or re.search(named, tail) is not None
 
 
 def _even(text: str) -> str:

@@ -160,13 +160,14 @@ def _readings(reading: Mapping[str, Agreement]) -> str:
         [
             dataset,
             *(str(each.both + each.missed), percent(each.raw_share, 1)),
-            *(str(each.held), percent(each.held_share, 1)),
+            *(str(each.held), percent(each.held_share, 1), percent(each.whole_share, 1)),
             *(str(each.both), percent(each.share, 2), str(each.fuller), str(each.unseen)),
             *(str(each.missed), str(each.gained)),
         ]
         for dataset, each in reading.items()
     ]
     head = ["reading answers", "recorded", "equal in %", "held by the end", "equal of those in %"]
+    head.append("equal of those recorded whole in %")
     more = ["read by both", "equal of those in %", "fuller", "unseen", "missed", "gained"]
     return table([*head, *more], rows)
 

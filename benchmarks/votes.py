@@ -120,7 +120,10 @@ def goals_of_reading(reading: Mapping[str, Agreement]) -> Iterator[Goal]:
     """Of reading an answer from the kept end of a reply that holds it."""
     for dataset, each in reading.items():
         share = 100 * each.held_share
-        yield Goal("answers read as recorded, %", dataset, share, _READ.get(dataset, 97.0))
+        least = _READ.get(dataset, 97.0)
+        yield Goal("answers read as recorded, %", dataset, share, least)
+        whole = 100 * each.whole_share
+        yield Goal("answers read, of those recorded whole, %", dataset, whole, least)
 
 
 def measure_goals(folder: Path, seeds: Sequence[int], *, shipped_prior: bool) -> list[Goal]:

@@ -47,7 +47,16 @@ from mom_council.voting.prior import (
     shipped_prior,
 )
 from mom_council.voting.reading import Answer, are_same, read_answer, read_value
-from mom_council.voting.weights import LearnedVote, VoteCase, choose_pull, learn, temper
+from mom_council.voting.weights import (
+    FoldVote,
+    LearnedVote,
+    VoteCase,
+    choose_pull,
+    choose_share,
+    learn,
+    temper,
+    without_light,
+)
 
 
 def outcomes(values: Mapping[str, Any], *, up: bool) -> list[Outcome]:
@@ -238,26 +247,31 @@ def fit_any(cal: Sheet, kind: str = "general", *, seed: int = 0) -> Fitted:
 def _learned(cal: Sheet, seed: int) -> tuple[LearnedVote, tuple[float, float]]:
     """The learned vote, and the correction of its probability.
 
-    The correction is fitted to lines that the vote had not learned from: on those that it had,
-    every vote looks better than it is.
+    How light a voice is left out, and the correction, are fitted to lines that the vote had not
+    learned from: on those that it had, every vote looks better than it is.
     """
     number = len(cal.models)
     pull = choose_pull(cal.cases, number)
     order = list(cal.lines)
     random.Random(seed).shuffle(order)
-    pairs: list[tuple[float, float]] = []
+    folds: list[FoldVote] = []
     for fold in range(_FOLDS):
-        kept = replace(cal, lines=tuple(x for at, x in enumerate(order) if at % _FOLDS != fold))
-        if not kept.lines:
-            continue
-        vote = learn(kept.cases, number, pull=pull)
-        for line in order[fold::_FOLDS]:
-            chances = vote.probabilities(line.said)
-            first = leaders(chances)
-            if first:
-                true = sum(each in line.right for each in first) / len(first)
-                pairs.append((chances[first[0]], true))
+        kept = [line.case for at, line in enumerate(order) if at % _FOLDS != fold]
+        if kept:
+            held = [line.case for line in order[fold::_FOLDS]]
+            folds.append(FoldVote(learn(kept, number, pull=pull), kept, held))
     vote = learn(cal.cases, number, pull=pull)
+    share = choose_share(vote, cal.cases, folds)
+    pairs: list[tuple[float, float]] = []
+    for each in folds:
+        sparse = without_light(each.vote, share, each.kept)
+        pairs += [
+            (chance, right)
+            for case in each.held
+            if case.groups
+            for chance, right in [sparse.leader(case)]
+        ]
+    vote = without_light(vote, share, cal.cases)
     if not pairs:
         return vote, (1.0, 0.0)
     return vote, platt_line([each[0] for each in pairs], [each[1] for each in pairs])

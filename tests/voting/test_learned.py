@@ -7,7 +7,17 @@ import random
 import pytest
 
 from mom_council.voting.calibration import calibration_error, minimise, solve
-from mom_council.voting.weights import VoteCase, choose_pull, grouped, learn, temper
+from mom_council.voting.weights import (
+    FoldVote,
+    LearnedVote,
+    VoteCase,
+    choose_pull,
+    choose_share,
+    grouped,
+    learn,
+    temper,
+    without_light,
+)
 
 Row = tuple[tuple[int | None, ...], int]
 
@@ -111,6 +121,55 @@ def test_tempering_keeps_the_proportions() -> None:
     vote = temper(cases(panel([0.8, 0.6, 0.5], 500, seed=13)), [3.0, 2.0, 1.0])
     assert vote.weights[0] == pytest.approx(3 * vote.weights[2])
     assert vote.weights[1] == pytest.approx(2 * vote.weights[2])
+
+
+def in_folds(rows: list[Row], voters: int) -> list[FoldVote]:
+    found = []
+    for fold in range(5):
+        kept = cases([row for at, row in enumerate(rows) if at % 5 != fold])
+        found.append(FoldVote(learn(kept, voters, pull=300), kept, cases(rows[fold::5])))
+    return found
+
+
+def test_lowered_weights_keep_their_order_and_end_at_zero() -> None:
+    rows = cases(panel([0.9, 0.6, 0.5], 300, seed=14))
+    vote = learn(rows, 3)
+    lowered = without_light(vote, 0.5, rows)
+    assert lowered.weights[0] > lowered.weights[1] >= lowered.weights[2] == 0
+    assert without_light(vote, 0.0, rows) is vote
+
+
+def test_whom_nobody_needs_is_left_out() -> None:
+    rows, test = (panel([0.85, 0.6, 0.3, 0.3], 400, seed=s) for s in (15, 16))
+    vote = learn(cases(rows), 4)
+    share = choose_share(vote, cases(rows), in_folds(rows, 4))
+    lowered = without_light(vote, share, cases(rows))
+    assert vote.weights[0] < sum(vote.weights[1:])
+    assert lowered.weights[0] > sum(lowered.weights[1:])  # it settles the vote alone
+    assert share_right(lowered, test) >= share_right(vote, test) - 0.005
+
+
+@pytest.mark.parametrize("seed", range(17, 21))
+def test_whom_the_vote_needs_is_kept(seed: int) -> None:
+    rows, test = (panel([0.62] * 5, 600, seed=s) for s in (seed, seed + 100))
+    vote = learn(cases(rows), 5)
+    share = choose_share(vote, cases(rows), in_folds(rows, 5))
+    lowered = without_light(vote, share, cases(rows))
+    assert min(lowered.weights) > 0
+    assert share_right(lowered, test) >= share_right(vote, test) - 0.01
+
+
+def test_few_cases_lower_no_weight() -> None:
+    rows = panel([0.9, 0.3], 9, seed=22)
+    assert choose_share(learn(cases(rows), 2), cases(rows), in_folds(rows, 2)) == 0.0
+
+
+def test_the_leader_of_a_case_and_how_right_it_is() -> None:
+    vote = LearnedVote((1.0, 1.0, 0.5), 0.0)
+    level = VoteCase(((0,), (1,)), 1)
+    assert vote.leader(level)[1] == 0.5
+    assert vote.leader(VoteCase(((0, 2), (1,)), 0)) == pytest.approx((0.546549, 1.0), abs=1e-4)
+    assert vote.leader(VoteCase((), None)) == (0.0, 0.0)
 
 
 def test_nothing_is_learned_from_nothing() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from mom_council.voting.reading.text import lazy_pattern
@@ -186,3 +186,68 @@ def _is_choice(run: _Run, rest: str) -> bool:
         return False
     in_lines = all(mark.opens_line for mark in run.marks)
     return in_lines or (len(run.marks) >= 3 and "?" in rest)
+
+
+# --- labels in a reply ------------------------------------------------------------------------
+
+_AROUND = lazy_pattern(
+    r"(?i:(?:both|either|all of|the|an?|combination of|combination|correct|options|choices|answers|letters)\s+)*"
+    r"(?P<labels>[(\[]?[A-Z](?:(?:[\s,;/&()\[\]*]|(?i:\b(?:and|or)\b)){1,8}[A-Z](?![\w'])|[A-Z](?=[A-Z]*[)\]]))*)[)\]]?"
+)
+_ARROW = lazy_pattern(r".{1,80}(?:-+>|→|=>|⇒)\s*\(?(?P<label>[A-Z])\)?\W*", re.DOTALL)
+
+
+def several_labels(text: str, allowed: Collection[str]) -> tuple[str, ...]:
+    """The labels that a short text is made of: `(A, F)`, `a combination of (B) and (E)`, `(ACG)`.
+
+    A value and the option that it leads to, `8.6 km --> D`, is that option. Empty: it is neither.
+    """
+    leads = _ARROW.fullmatch(text)
+    if leads:
+        return (leads["label"],) if leads["label"] in allowed else ()
+    found = _AROUND.fullmatch(text.strip(" .*_$"))
+    labels = re.findall(r"[A-Z]", found["labels"]) if found else []
+    apart = len(labels) == len(set(labels)) and all(each in allowed for each in labels)
+    return tuple(labels) if apart and len(labels) > 1 else ()
+
+
+_SENTENCE = lazy_pattern(r"(?<=[.!?])\s+|(?<=[.!?])(?=[^\x00-\x7f])|\n+")
+_MARKED = lazy_pattern(r"\(([A-Z])\)")
+_DENIAL = (
+    r"\s*(?:(?:is|are|was|would be|can|could|has been)(?:\s+\w+)??\s+|,\s*)?"
+    r"(?:(?:not|n't)\s+(?:correct|right|true|the)\b|cannot\b|wrong|incorrect|false|ruled|eliminated)"
+)
+_POINTS = lazy_pattern(
+    r"(?:\b(?:is|be|as|to|with|choose|select|therefore|thus|hence)\b[:,]?\s+"
+    r"(?:(?:the|option|choice|answer|letter|statement)\s+)*|^\W*)\*{0,2}"
+    rf"\((?P<label>[A-Z])\)(?!{_DENIAL})",
+    re.IGNORECASE,
+)
+_DENIED = lazy_pattern(rf"\([A-Z]\){_DENIAL}")
+_OPENS_DOUBT = lazy_pattern(
+    r"\W*(?:if|whether|unless|suppose|assuming|for example)\b", re.IGNORECASE
+)
+
+
+def is_doubted(sentence: str) -> bool:
+    """Whether a sentence only supposes an option, or denies one: `(D) is incorrect`."""
+    return bool(_OPENS_DOUBT.match(sentence) or _DENIED.search(sentence))
+
+
+_LEFT_TO_SEARCH = 500
+
+
+def label_pointed_at(text: str, allowed: Collection[str]) -> str | None:
+    """The one option to which the last sentence that names any points: `This is (B).`, `closest to (C)`.
+
+    None where that sentence names several, denies it, or only supposes it.
+    """
+    for sentence in reversed(_SENTENCE.split(text[-_LEFT_TO_SEARCH:])):
+        labels = set(_MARKED.findall(sentence))
+        if not labels:
+            continue
+        points = _POINTS.search(sentence)
+        if len(labels) > 1 or points is None or is_doubted(sentence):
+            return None
+        return points["label"] if points["label"] in allowed else None
+    return None

@@ -35,6 +35,7 @@ from mom_council.voting.reading.contents import (
     predicate,
     shown_value,
 )
+from mom_council.voting.reading.options import is_doubted, label_pointed_at, several_labels
 from mom_council.voting.reading.statements import stated_answer, without_run_on
 from mom_council.voting.reading.text import json_values, lazy_pattern, plain_text, refuses
 from mom_council.voting.reading.values import choice_answer, read_value
@@ -215,9 +216,12 @@ _remembered = functools.lru_cache(maxsize=1024)(_read)
 
 def _take(text: str, *, options: _Options = (), exact: bool = False) -> Answer | None:
     value = read_value(text, exact=exact)
-    if not options or value is None or not value:
+    if not options:
         return value
-    return _choose(text, value, options)
+    several = several_labels(text, {label for label, _ in options})
+    if several:
+        return choice_answer(several)
+    return _choose(text, value, options) if value else value or _option_in_full(text, options)
 
 
 _NUMBER_OF_OPTION = lazy_pattern(
@@ -244,6 +248,22 @@ def _choose(text: str, value: Answer, options: _Options) -> Answer | None:
         if _even(option) == _even(text) or are_same(value, read_value(option, words=30) or OPEN)
     ]
     return choice_answer((chosen[0],)) if len(chosen) == 1 else None
+
+
+_OPTION_IN_FULL = lazy_pattern(
+    r"\W{0,3}(?P<label>[A-Z]|\d{1,2})\W{0,2}[).:]\W{0,3}\s(?P<text>.+)", re.DOTALL
+)
+
+
+def _option_in_full(text: str, options: _Options) -> Answer | None:
+    """The option that is named with its text: `F. Quality, concentration, and rate of flow`."""
+    found = _OPTION_IN_FULL.fullmatch(text)
+    if found is None:
+        return None
+    said = _even(found["text"].strip("*_ "))
+    written = _even(dict(options).get(found["label"], ""))
+    alike = written and (said == written or said.startswith(written) or written.startswith(said))
+    return choice_answer((found["label"],)) if alike else None
 
 
 def _even(text: str) -> str:
@@ -320,10 +340,29 @@ def _at_last(
     if options:
         if _LISTING.search(text[-600:]):
             return None
-        return take(last) or _one_letter(last, take)
+        named = take(last) or _one_letter(last, take)
+        if named is not None or not closed:
+            return named
+        label = label_pointed_at(text, {label for label, _ in options})
+        return choice_answer((label,)) if label else _named_in_full(text, options)
     if not closed or _STEP.match(last):
         return None
     return shown_value(last, take) or last_number(last, take)
+
+
+_IN_FULL = lazy_pattern(
+    r"(?:\b(?:is|are|be)\s+|:\s+|^)\W{0,3}(?=[A-Z]\W{0,2}[).:]\W{0,3}\s)", re.MULTILINE
+)
+
+
+def _named_in_full(text: str, options: _Options) -> Answer | None:
+    """The last option that is named with its text within a sentence: `it is B. chemotherapy.`."""
+    for mark in reversed([*_IN_FULL.finditer(text, max(0, len(text) - 600))]):
+        line = text[mark.end() :].split("\n", 1)[0]
+        found = _option_in_full(line, options)
+        if found is not None:
+            return found
+    return None
 
 
 _STEP = lazy_pattern(
@@ -357,6 +396,8 @@ def _in_bold(text: str, take: functools.partial[Answer | None], *, closed: bool)
 
 
 def _one_letter(sentence: str, take: functools.partial[Answer | None]) -> Answer | None:
-    """The only letter that a sentence names."""
+    """The only letter that a sentence names, and does not deny."""
+    if is_doubted(sentence):
+        return None
     letters = re.findall(r"\b(?:option|choice|answer)\s+\(?([A-Z])\)?(?!\w)|\(([A-Z])\)", sentence)
     return take("".join(letters[0])) if len(letters) == 1 else None

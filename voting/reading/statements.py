@@ -221,6 +221,8 @@ _RUN_ON = lazy_pattern(
     r"frage|pregunta|pergunta|domanda|вопрос|问题|問題|질문|प्रश्न|سؤال)\s*(?:\d{1,3})?[*_]*\s*[:.](?=\s)",
     re.IGNORECASE | re.MULTILINE,
 )
+_ENDS_IN_LABEL = lazy_pattern(r"(?:^|\bis\s+)\**\([A-Z]\)\**\.\s*\Z")
+"""What is left of `The answer is (C).` where the beginning was cut off."""
 _RUN_ON_HASHES = lazy_pattern(r"(####[ \t]*\S{1,30})[ \t]+(?:Question|Q|Problem)\s*\d{0,3}\s*:")
 
 
@@ -238,6 +240,7 @@ def without_run_on(text: str) -> str:
             or "\\boxed" in before
             or _LATIN.search(before)
             or _SHORT_LABEL.search(before)
+            or _ENDS_IN_LABEL.search(before)
         ):
             return before.rstrip()
     return text

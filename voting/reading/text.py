@@ -186,7 +186,7 @@ _ROLE = lazy_pattern(
 )
 _TOKEN = lazy_pattern(
     r"<[|｜][A-Za-z0-9_▁/:-]{1,40}[|｜]>|<\|?/?(?:bos|eos|pad|unk|end_of_turn|start_of_turn|"
-    r"end_of_text|endoftext|im_end|im_start|eot_id|eot|sep)\|?>|\[/?INST\]|<</?SYS>>|"
+    r"end_of_text|endoftext|im_end|im_start|eot_id|eot|sep)(?:_token)?\|?>|\[/?INST\]|<</?SYS>>|"
     r"◁/?(?:answer|response)▷|<unused\d{1,3}>",
     re.IGNORECASE,
 )

@@ -135,3 +135,92 @@ def test_looping_questions_cost_linear_time(piece: str) -> None:
     begun = time.process_time()
     find_options(piece * (19_000 // len(piece)))
     assert time.process_time() - begun < 2
+
+
+TEN = tuple(f"item {n}" for n in range(10))
+
+
+def chosen(text: str) -> tuple[str, ...]:
+    return read_answer(text, kind="closed", options=TEN).letters
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is (B, H).", "The answer is (B,H).", "The answer is (B) and (H).",
+        "Answer: B, H",
+        "The answer is (H, B).", "The answer is (BH).", "The answer is either (B) or (H).",
+        "The answer is a combination of (B) and (H).",
+        "The correct answer is the combination of B and H.",
+        "The answer is both (B) and (H).", "Final answer: (B; H)", "The answer is (B) & (H).",
+    ],
+)  # fmt: skip
+def test_several_options_are_read_in_every_writing(text: str) -> None:
+    assert chosen(text) == ("B", "H")
+
+
+@pytest.mark.parametrize("letters", [*itertools.combinations("ACEIJ", 3)])
+def test_three_options_whatever_letters_they_have(letters: tuple[str, ...]) -> None:
+    one, two, three = letters
+    for said in (
+        f"({one}, {two}, and {three})",
+        f"({one}), ({two}), ({three})",
+        f"({three}{one}{two})",
+    ):
+        assert chosen(f"So the answer is {said}.") == letters
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It is not listed, but the closest one is (D) $432.35. However, it should be $436.40.",
+        "The closest value is 27.2 eV, which corresponds to option (D).\n\nFinal",
+        "That leaves one. This is (D). The other options are unrelated to the theory of isolation.",
+        "This is option (D). The other options do not directly contribute to it.",
+        "The statement that is not true is (D). The Moon takes about 27.3 days to go round.",
+        "The value is nearest to (D). The answer",
+        "The answer is 8.6km-->D", "The answer is 8.6 km => (D).",
+        "We get 4.50.\nFinal answer: D<EOS_TOKEN>\n\n",
+        "swer is (D).\n\nNow, let's summarize the answer choices:\n\n1. ",
+        "wer is (D).\n\nQuestion:\nThe derivative of x^2 is:\nOptions:\nA. 4x + 3\nB. 4x^2\nC. 4x",
+        "(D).\n\nQuestion:\nWhat is the circumference?\nOptions:\nA. 16\nB. 8\nC. 16",
+    ],
+)  # fmt: skip
+def test_the_one_option_that_the_end_points_at(text: str) -> None:
+    assert chosen(text) == ("D",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We saw that option (D) is incorrect.", "It is open. At least (D) is not right. ",
+        "If it were (D), the sum would be 4.",
+        "It is between (D) and another one. One of (B), (D) it is.",
+        "We start with reaction (D) and end with reaction (B), and so on.",
+        "The point is (4, 5).", "The derivative of f(J) is f'(J) = 2(J) + 1 = 2(J) + 1",
+    ],
+)  # fmt: skip
+def test_what_points_at_no_option_chooses_none(text: str) -> None:
+    assert chosen(text) in [(), ("B", "D")]
+
+
+FULL = ("−5 > −3.", "Sensory memory", "Quality, concentration, and rate of flow", "2000 - 150x")
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("The statement that is false is A. −5 > −3.", "A"),
+        ("The most automatic of the proposed memory systems is B. Sensory memory.", "B"),
+        ("It says how much was left after x days: D. 2000 - 150x.", "D"),
+        ("Final Answer:\nThe answer is **C. Quality, concentration, and rate of flow**.", "C"),
+        ("In the options it is:\n\nD. 2000 - 150x\n\nThis is what was wanted.", "D"),
+    ],
+)  # fmt: skip
+def test_an_option_that_is_named_with_its_text(text: str, label: str) -> None:
+    assert read_answer(text, kind="closed", options=FULL).letters == (label,)
+
+
+def test_a_label_with_another_text_names_no_option() -> None:
+    text = "As it was said by D. Hume in his book."
+    assert not read_answer(text, kind="closed", options=FULL).letters
