@@ -23,7 +23,8 @@ from mom_council.deliberation.selectors import (
     voters_this_round,
     waiting_characters,
 )
-from mom_council.deliberation.state import CouncilState
+from mom_council.deliberation.state import CouncilState, CouncilUpdate
+from mom_council.errors import CouncilError
 from mom_council.records import Absence, Ballot, Proposal
 from mom_council.voting.counting import answer_of, group_answers, is_decided
 from mom_council.voting.dissent import is_settled_by_answers
@@ -316,3 +317,39 @@ def cuts_by_budget(
     if stop == "budget" and turn.round < rounds.max:
         cuts.append(f"The budget has no room for round {turn.round + 1} of {rounds.max}.")
     return cuts
+
+
+def voters_of(council: Council) -> tuple[str, ...]:
+    """Who may be asked for a ballot: nobody, where there is no method that asks, or no choice."""
+    if not council.deliberation.asks_voters or len(council.characters) < 3:
+        return ()
+    return tuple(c.name for c in council.characters if c.votes)
+
+
+def supersteps_at_most(council: Council) -> int:
+    """The most steps one question can take, with the most rounds that any run may ask for."""
+    turns = len(council.characters) if council.deliberation.mode == "sequential" else 0
+    turns = max(turns, len(council.seats) + len(council.deliberation.waves))
+    # Seating, thermal_wait, speaking, equality_check, quorum; thermal_wait, votes, consensus.
+    a_round = 5 * turns + 3
+    return 20 * a_round + 10
+
+
+def check_models(state: CouncilState, council: Council, *, begins: bool) -> CouncilUpdate:
+    """See that a question goes on with the chat models that it was begun with.
+
+    Returns what is to be noted of them, where a question begins.
+
+    Raises:
+        CouncilError: some of them are not here.
+    """
+    keys = [key for key, model in council.models.items() if model.chat_model is not None]
+    asked_with = state.get("chat_models") or []
+    if begins:
+        return {"chat_models": keys} if keys or asked_with else {}
+    if missing := [key for key in asked_with if key not in keys]:
+        raise CouncilError(
+            f"the question was begun with chat models of the program's for {missing}",
+            cure="open the council with the same `models`, and resume the thread",
+        )
+    return {}

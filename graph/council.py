@@ -1,23 +1,33 @@
-"""The graph of a council: every node and every edge, on one page."""
+"""The graph of a council: every node and every edge; then how its callers hold it."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+import os
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial, update_wrapper
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import StateUpdate
+from typing_extensions import TypedDict
 
+from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.ask_model import within_budget
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.deliberation.fan_out import Races
-from mom_council.deliberation.schedule import asks_ballots_in_waves
+from mom_council.deliberation.schedule import (
+    asks_ballots_in_waves,
+    check_models,
+    supersteps_at_most,
+    voters_of,
+)
 from mom_council.deliberation.selectors import (
     chosen_weights,
     effective_council,
@@ -25,17 +35,6 @@ from mom_council.deliberation.selectors import (
     with_weights,
 )
 from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
-from mom_council.graph.compiled import (
-    NO_MODELS,
-    CouncilBuilder,
-    CouncilGraph,
-    check_models,
-    council_tracers,
-    load_with_models,
-    open_hooks,
-    supersteps_at_most,
-    voters_of,
-)
 from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
@@ -62,15 +61,21 @@ from mom_council.nodes.seating import seating
 from mom_council.nodes.synthesizer import synthesizer
 from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
-from mom_council.redaction import remember_variables
-from mom_council.seams.langgraph import OpenEnds, as_edge, as_node
+from mom_council.records import Status
+from mom_council.redaction import logger, remember_variables
+from mom_council.seams.langgraph import ForkableGraph, OpenEnds, as_edge, as_node, quieten_nodes
+from mom_council.tracing.langsmith import exported_signals, tracers_of
+from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
+    from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.language_models import BaseChatModel
-    from langgraph_sdk.runtime import ServerRuntime
 
     from mom_council.extensions.hook_run import Hooks
-    from mom_council.graph.served import CouncilStore
+
+_log = logger(__name__)
+
+NO_MODELS: Mapping[str, BaseChatModel] = MappingProxyType({})
 
 Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
 Rule = Callable[[CouncilState, Runtime[CouncilContext] | None], Council]
@@ -263,31 +268,46 @@ def compile_synthesizer(
     return graph.compile().with_config(callbacks=tracers)
 
 
-async def make_graph(
-    config: RunnableConfig, runtime: ServerRuntime[Any] | None = None
-) -> CouncilGraph:
-    """The factory that `langgraph.json` names: a run or an assistant chooses its council by name.
+def load_with_models(
+    source: Council | str | Mapping[str, Any], models: Mapping[str, BaseChatModel]
+) -> Council:
+    """Load a council, with the caller's chat models where it has some."""
+    if models:
+        from mom_council.models.providers.caller import load_with_objects
 
-    It looks for `council` in the run's configuration or context (the server lays both in
-    `configurable`), then in the environment (MOM_COUNCIL), and else takes the offline demo. Each
-    council is built once, when it is first asked. A thread's question stays with the council that
-    it was put to.
+        return load_with_objects(source, models)
+    council = load_council(source)
+    if any(vendor_of(model.provider).from_caller for model in council.models.values()):
+        from mom_council.models.providers.caller import refuse_missing_models
 
-    Raises:
-        CouncilError: the council is not named by a text.
-        RunSettingsError: the context has a key that there is not.
-    """
-    from mom_council.graph.served import council_of_run
-
-    return served_councils().graph(council_of_run(config, getattr(runtime, "context", None)))
+        refuse_missing_models(council)
+    return council
 
 
-@functools.cache
-def served_councils() -> CouncilStore:
-    """The councils that this process has opened for LangGraph's server."""
-    from mom_council.graph.served import CouncilStore
+def open_hooks(council: Council, extensions: Mapping[str, Any] | None) -> Hooks | None:
+    """What is called around the nodes; a council without extensions loads nothing for it."""
+    if not council.extensions:
+        return None
+    from mom_council.extensions.hook_run import Hooks
 
-    return CouncilStore(compile_council)
+    return Hooks(council, extensions)
+
+
+def council_tracers(council: Council) -> list[BaseCallbackHandler]:
+    """The tracers that a council's graph brings along: one for each way that needs its own."""
+    rules = council.tracing
+    tracers = [] if rules.langsmith and rules.content else tracers_of(rules)
+    if not (any(name.startswith("OTEL_") for name in os.environ) and exported_signals(os.environ)):
+        return tracers
+    try:
+        from mom_council.tracing.otel import CouncilTelemetry
+    except ImportError as error:
+        _log.warning(
+            "OpenTelemetry is switched on, but %s is missing: pip install 'mom-council[otel]'",
+            error.name,
+        )
+        return tracers
+    return [*tracers, CouncilTelemetry(council.name, content=council.tracing.content)]
 
 
 def _under(council: Council, hooks: Hooks | None) -> Rule:
@@ -339,3 +359,94 @@ def _decide(decision: Decide, ruled: Rule) -> Runnable[Any, Any]:
         return decision(state, ruled(state, runtime))
 
     return as_edge(decide, name=decision.__name__)
+
+
+class CouncilResult(TypedDict):
+    """What a council returns: the conversation with the answer, and the label on it."""
+
+    messages: list[AnyMessage]
+    status: Status
+
+
+class CouncilGraph(ForkableGraph):
+    """A compiled council: LangGraph's own graph, whose every checkpoint can be forked.
+
+    It takes a question as a text or a list of messages too.
+
+    `update_state` takes records or plain values (proposals, ballots, verdicts, ...), and refuses
+    what does not fit before anything is stored.
+    """
+
+    if TYPE_CHECKING:
+
+        def invoke(  # type: ignore[override]
+            self,
+            input: Any,  # noqa: A002 - LangGraph's own name
+            config: RunnableConfig | None = None,
+            **options: Any,
+        ) -> CouncilResult:
+            """Put a question; returns the conversation with the answer."""
+
+        async def ainvoke(  # type: ignore[override]
+            self,
+            input: Any,  # noqa: A002 - LangGraph's own name
+            config: RunnableConfig | None = None,
+            **options: Any,
+        ) -> CouncilResult:
+            """Put a question; returns the conversation with the answer."""
+
+    def stream(self, input: Any, *arguments: Any, **options: Any) -> Any:  # noqa: A002
+        """As LangGraph's own; `invoke` goes through here."""
+        return super().stream(_as_input(input), *arguments, **options)
+
+    def astream(self, input: Any, *arguments: Any, **options: Any) -> Any:  # noqa: A002
+        """As LangGraph's own; `ainvoke` goes through here."""
+        return super().astream(_as_input(input), *arguments, **options)
+
+    def bulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """Edit a thread; `update_state` goes through here.
+
+        Raises:
+            InputError: an unknown key or character, or a value that does not fit.
+        """
+        return super().bulk_update_state(config, self._read(supersteps))
+
+    async def abulk_update_state(
+        self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """Edit a thread; `aupdate_state` goes through here.
+
+        Raises:
+            InputError: an unknown key or character, or a value that does not fit.
+        """
+        return await super().abulk_update_state(config, self._read(supersteps))
+
+    def _read(self, supersteps: Sequence[Sequence[StateUpdate]]) -> list[list[StateUpdate]]:
+        return [[self._read_edit(edit) for edit in edits] for edits in supersteps]
+
+    def _read_edit(self, edit: StateUpdate) -> StateUpdate:
+        edit = StateUpdate(*edit)
+        if not isinstance(edit.values, Mapping):
+            return edit
+        from mom_council.deliberation.edits import read_update  # a question needs it not
+
+        names = [name for name in self.nodes if name not in (START, END)]
+        return edit._replace(values=read_update(edit.values, names))
+
+
+def _as_input(question: Any) -> Any:
+    if isinstance(question, str):
+        return {"messages": [HumanMessage(question)]}
+    return {"messages": question} if isinstance(question, list) else question
+
+
+class CouncilBuilder(StateGraph[CouncilState, CouncilContext, CouncilInput, CouncilOutput]):
+    """A council's graph before it is compiled."""
+
+    def compile(self, *args: Any, **options: Any) -> CouncilGraph:
+        """Compile it, with the arguments of LangGraph's own `compile`."""
+        compiled = super().compile(*args, **options)
+        quieten_nodes(compiled.nodes)
+        return CouncilGraph(**vars(compiled))

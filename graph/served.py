@@ -9,12 +9,13 @@ assistant says by then.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.graph import Graph
@@ -27,7 +28,10 @@ from mom_council.councils.schema import Council
 from mom_council.councils.trust import load_council_for_others, require_trust, review_council
 from mom_council.deliberation.context import CouncilContext, council_choices
 from mom_council.errors import CouncilError, InputError, MixtureError
-from mom_council.graph.compiled import CouncilGraph
+from mom_council.graph.council import CouncilGraph, compile_council
+
+if TYPE_CHECKING:
+    from langgraph_sdk.runtime import ServerRuntime
 
 COUNCIL_KEY = "mom_council"
 """Under which the metadata of a checkpoint name the council that it belongs to."""
@@ -204,3 +208,26 @@ def council_of_run(config: RunnableConfig, context: Any) -> str:
             if key not in names and key not in _IDS and not key.startswith(_OF_THE_SERVER):
                 raise RunSettingsError(f"unknown key {key!r} in context", cure=nearest(key, names))
     return chosen
+
+
+async def make_graph(
+    config: RunnableConfig, runtime: ServerRuntime[Any] | None = None
+) -> CouncilGraph:
+    """The factory that `langgraph.json` names: a run or an assistant chooses its council by name.
+
+    It looks for `council` in the run's configuration or context (the server lays both in
+    `configurable`), then in the environment (MOM_COUNCIL), and else takes the offline demo. Each
+    council is built once, when it is first asked. A thread's question stays with the council that
+    it was put to.
+
+    Raises:
+        CouncilError: the council is not named by a text.
+        RunSettingsError: the context has a key that there is not.
+    """
+    return served_councils().graph(council_of_run(config, getattr(runtime, "context", None)))
+
+
+@functools.cache
+def served_councils() -> CouncilStore:
+    """The councils that this process has opened for LangGraph's server."""
+    return CouncilStore(compile_council)

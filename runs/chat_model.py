@@ -24,7 +24,7 @@ from pydantic import Field, PrivateAttr
 from mom_council.deliberation.context import AnswerForm, CouncilContext
 from mom_council.deliberation.events import Answered, Event, TextSpoken
 from mom_council.errors import DeliberationError
-from mom_council.graph.compiled import load_with_models
+from mom_council.graph.council import load_with_models
 from mom_council.models.clients import background_loop, run_in_background_loop
 from mom_council.records import Status
 from mom_council.runs.ask import OpenCouncil, Run

@@ -25,7 +25,7 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Event
 from mom_council.errors import DeliberationError, InputError
-from mom_council.graph.compiled import NO_MODELS, load_with_models
+from mom_council.graph.council import NO_MODELS, load_with_models
 from mom_council.models.clients import background_loop, run_in_background_loop
 from mom_council.models.images import picture_block
 from mom_council.records import Status

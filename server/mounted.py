@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from mom_council.councils.trust import load_trusted_council
-from mom_council.graph.council import served_councils
+from mom_council.graph.served import served_councils
 from mom_council.server.app import make_app
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.limits import VARIABLE, read_limits

@@ -15,7 +15,7 @@ from .models import ScriptedModel
 from .script import Lines, Reply, Script
 
 if TYPE_CHECKING:
-    from mom_council.graph.compiled import CouncilGraph
+    from mom_council.graph.council import CouncilGraph
 
 _CANDIDATE = re.compile(r'<candidate label="(\w+)"[^>]*>\n(.*?)\n</candidate\b', re.DOTALL)
 

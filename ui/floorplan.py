@@ -9,7 +9,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from mom_council.councils.schema import Council
-from mom_council.graph.compiled import voters_of
+from mom_council.deliberation.schedule import voters_of
 from mom_council.runs.follow import RunView
 from mom_council.ui.safe import plain
 

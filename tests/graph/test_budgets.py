@@ -66,7 +66,7 @@ def test_every_request_leaves_through_the_gate() -> None:
         # These run a graph, whose nodes are gated.
         "compat/multi_model.py",
         "deliberation/people.py",
-        "graph/compiled.py",
+        "graph/council.py",
         "graph/served.py",
         "runs/follow.py",
         "seams/langgraph.py",

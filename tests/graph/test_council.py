@@ -8,13 +8,10 @@ from itertools import islice
 import pytest
 
 from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.schedule import supersteps_at_most
 from mom_council.errors import CouncilError
-from mom_council.graph.council import (
-    compile_council,
-    council,
-    make_graph,
-    supersteps_at_most,
-)
+from mom_council.graph.council import compile_council, council
+from mom_council.graph.served import make_graph
 from mom_council.testing.log import overlap
 from mom_council.tests.graph.desk import (
     ALL,
