@@ -268,6 +268,16 @@ def compile_synthesizer(
     return graph.compile().with_config(callbacks=tracers)
 
 
+def compile_comparison(council: Council) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The comparison alone, as a graph: it compares the proposals of a finished question."""
+    graph: StateGraph[CouncilState, CouncilContext, CouncilState, CouncilState] = StateGraph(
+        CouncilState, context_schema=CouncilContext
+    )
+    graph.add_node("comparison", _serve(comparison, lambda state, runtime: council, None))
+    graph.add_edge(START, "comparison")
+    return graph.compile()
+
+
 def load_with_models(
     source: Council | str | Mapping[str, Any], models: Mapping[str, BaseChatModel]
 ) -> Council:

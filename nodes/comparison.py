@@ -27,6 +27,9 @@ from mom_council.models.speaking import Reply
 from mom_council.prompts import render
 from mom_council.records import Note, Segment
 
+BY_WORDS = "The proposals were compared by their words alone: "
+"""How the note begins where no model has compared them."""
+
 
 async def comparison(
     state: CouncilState, runtime: Runtime[CouncilContext], council: Council
@@ -93,6 +96,6 @@ def _unusable(reply: Reply) -> str:
 
 
 def _by_words(why: str, spent: Segment, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
-    note = f"The proposals were compared by their words alone: {why}"
+    note = f"{BY_WORDS}{why}"
     emit(runtime, Noted(text=note))
     return {"comparison": "", "segments": [spent], "notes": [Note(text=note, kind="step_failed")]}

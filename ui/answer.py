@@ -14,6 +14,7 @@ from mom_council.ui import safe, words
 _NODES = {
     "character": "speaks",
     "vote": "votes",
+    "comparison": "compares",
     "synthesizer": "writes",
     "annotator": "reads",
     "image_reader": "looks",
@@ -98,7 +99,7 @@ def segments_of(view: RunView) -> Iterable[Segment]:
     for a_round in view.rounds:
         yield from (seat.segment for seat in a_round.seats.values() if seat.segment is not None)
         yield from (one for one in voices if one.node == "vote" and one.round == a_round.number)
-    yield from (one for one in voices if one.node in ("synthesizer", "painter"))
+    yield from (one for one in voices if one.node in ("comparison", "synthesizer", "painter"))
 
 
 def _row(one: Segment) -> str:

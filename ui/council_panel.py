@@ -21,6 +21,7 @@ from mom_council.ui.answer import draw_costs
 from mom_council.ui.panel_rows import find_member, panel_data, speaker_state
 
 SYNTHESIZER = "synthesizer:synthesizer:0"
+COMPARISON = "comparison:comparison:0"
 PAINTER = "painter:painter:0"
 
 
@@ -70,6 +71,8 @@ def progress(view: RunView, *, live: bool) -> str:
     writing = view.voices.get(SYNTHESIZER)
     if writing is not None and writing.text:
         return "Writing the answer"
+    if COMPARISON in view.voices and writing is None:
+        return "Comparing the answers"
     if PAINTER in view.voices:
         return "Drawing the picture"
     if not view.rounds:

@@ -42,6 +42,8 @@ class Conversation:
     """Whether the last question was begun and not finished."""
     head: str = ""
     """The checkpoint that it was read from."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Everything that is stored of the last turn."""
 
     @property
     def text(self) -> str:
@@ -62,7 +64,9 @@ async def read_conversation(
     turns = turns_of(snapshot.values.get("messages", []))
     view = view_of(snapshot.values, council)
     head = str(snapshot.config["configurable"].get("checkpoint_id", ""))
-    return Conversation(thread, turns, view, is_open=is_open(snapshot), head=head)
+    return Conversation(
+        thread, turns, view, is_open=is_open(snapshot), head=head, values=snapshot.values
+    )
 
 
 async def copy_conversation(
@@ -101,6 +105,24 @@ async def replace_answer(
     if messages and messages[-1].id == answer.id:
         values["status"] = status
     await graph.aupdate_state(_config(thread), values, as_node="synthesizer")
+
+
+async def keep_comparison(
+    saver: BaseCheckpointSaver[Any],
+    thread: str,
+    council: Council,
+    text: str,
+    segments: Sequence[Segment],
+) -> None:
+    """Store with the last question what a model says of its proposals, and what that cost.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    values = {"comparison": text, "segments": list(segments)}
+    await compile_council(council, saver).aupdate_state(
+        _config(thread), values, as_node="synthesizer"
+    )
 
 
 def text_of(messages: Iterable[BaseMessage | None]) -> str:

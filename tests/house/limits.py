@@ -22,9 +22,9 @@ class Limit(NamedTuple):
 # The goals of 280 files and 44,000 lines were left when the features of issues 11 to 17 came. What
 # holds since then is what was measured at their end, rounded up: little air on purpose.
 LIMITS = {
-    "product files": Limit(320, 363),
-    "lines": Limit(84_900, 84_900),
-    "files entered by the demo question": Limit(55, 57),
+    "product files": Limit(365, 365),
+    "lines": Limit(85_100, 85_100),
+    "files entered by the demo question": Limit(55, 71),
     "circles of files": Limit(0, 0),
     "imports from a lower floor to a higher": Limit(0, 0),
     "providers compared outside models/providers": Limit(0, 0),

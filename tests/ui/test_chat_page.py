@@ -21,7 +21,7 @@ from mom_council.models import thermal
 from mom_council.models.thermal import HeatReading
 from mom_council.runs.checkpoints import open_checkpointer
 from mom_council.runs.page_store import PageStore
-from mom_council.tests.graph.desk import desk, seat, voice
+from mom_council.tests.graph.desk import desk, proposals, seat, voice
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.ui.conftest import READER
 from mom_council.ui import session
@@ -359,6 +359,56 @@ def test_a_regenerated_answer_keeps_the_former_one_with_what_was_asked_after_it(
     page = click(click(page, "Next answer", 0), "Regenerate")
     assert "Third answer." in told(page)
     assert ">3/3<" in told(page)
+
+
+LIST = "All say: a pet.\nOnly one says (proposal {}): of fish."
+
+
+def test_a_model_compares_the_answers_by_a_click_and_it_is_stored(chat: Chat, stage: Stage) -> None:
+    seat(stage, {"Ada": "A pet, of fish.", "Boris": "A pet.", "Clara": "A pet."})
+    council = desk(stage)
+    chat(council)
+    ended(begun(council))
+    page = chat(council, "t")
+    [offer] = [one for one in page.button if one.label == "Have a model compare the answers"]
+    assert offer.help == "One call of pen. What it costs is not known here: no prices are set."
+    asked = len(stage.calls_to("pen"))
+    stage.model("pen", always=Fault.status(400, message="no such luck"))
+    _clicked(page, offer)
+    assert "no such luck" in told(page.run())
+    offer = page.button(key=offer.key)
+
+    def compare(body: dict[str, Any]) -> str:
+        return LIST.format(proposals(body).index("A pet, of fish.") + 1)
+
+    stage.model("pen", reply=compare)
+    _clicked(page, offer)
+    page = chat(council, "t")
+    assert not page.exception
+    assert "Only one says (Ada): of fish." in told(page)
+    assert "Have a model compare the answers" not in labels(page)
+    assert "What the council says." in told(page)
+    assert len(stage.calls_to("pen")) == asked + 2
+
+
+def test_a_comparison_of_the_graph_is_shown_without_a_click(chat: Chat, stage: Stage) -> None:
+    seat(stage)
+    stage.model("pen", reply=["All say: a pet.", "Get a cat."])
+    council = desk(stage, synthesizer={"model": "pen", "compare": "model"})
+    chat(council)
+    job = ended(begun(council))
+    page = chat(council, "t")
+    assert not page.exception
+    assert "All say: a pet." in told(page)
+    assert "Have a model compare the answers" not in labels(page)
+    assert [one.node for one in segments_of(job.view())][-2:] == ["comparison", "synthesizer"]
+
+
+def _clicked(page: AppTest, button: Any) -> None:
+    """Click, and wait until the call that it begins has ended."""
+    button.click().run()
+    assert not page.exception
+    page.session_state[button.key.removeprefix("ask-")].future.exception(20)
 
 
 def test_a_stopped_repetition_leaves_the_former_answer_in_reach(chat: Chat, stage: Stage) -> None:

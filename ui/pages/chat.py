@@ -16,6 +16,7 @@ from mom_council.ui import council_choice as chosen
 from mom_council.ui import floorplan, safe, session, words
 from mom_council.ui.answer import draw_label
 from mom_council.ui.ask_forms import draw_asks
+from mom_council.ui.comparison import comparison_of, draw_comparison
 from mom_council.ui.conversation import (
     AVATAR,
     COLUMNS,
@@ -263,6 +264,9 @@ def _draw_last(
         if view.rounds:
             asked = job.council if job is not None else council
             draw_panel(view, asked, live=False, heat_at=0.0, debug=debug, key=thread)
+            text = comparison_of(conversation.values, asked)
+            answered = str(last.id) if last is not None else ""
+            draw_comparison(view, asked, thread=thread, answer=answered, text=text)
 
 
 def _stamp(job: Job | None) -> tuple[float, str]:
