@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from mom_council.benchmarks import growth, serving
 from mom_council.benchmarks.councils import NAMES, QUESTION, sitting
 from mom_council.benchmarks.speed import Cost, stage_apart
-from mom_council.benchmarks.ways import FLOOR
+from mom_council.benchmarks.ways import FLOOR, STEPS, STEPS_SQLITE
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.runs.follow import follow
@@ -42,7 +42,7 @@ class Goal(NamedTuple):
     def row(self) -> str:
         """Its row in the table."""
         met = "yes" if self.value <= self.at_most else "**no**"
-        bound = f"{self.at_most:g} {self.unit}"
+        bound = f"{self.at_most:.3g} {self.unit}"
         return f"| {self.what} | {self.value:.3g} {self.unit} | {bound} | {met} | {self.detail} |"
 
 
@@ -76,10 +76,24 @@ def of_speed(costs: Mapping[int, Sequence[Cost]]) -> Iterator[Goal]:
         yield Goal("one conversation, 100 tokens, SQLite: wall", one.ratio, 1.05, "x", detail)
     for tokens in costs:
         if crowd := found.get((tokens, SQLITE, 100)):
-            kept_nowhere = found.get((tokens, "council", 100))
-            detail = f"without a store {kept_nowhere.ratio:.1f} x" if kept_nowhere else ""
+            others = {"without a store": "council", "LangGraph in as many steps": STEPS_SQLITE}
+            beside = {words: found.get((tokens, way, 100)) for words, way in others.items()}
+            detail = ", ".join(f"{words} {one.ratio:.1f} x" for words, one in beside.items() if one)
             what = f"100 conversations at once, {tokens} tokens, SQLite: wall"
             yield Goal(what, crowd.ratio, 3.0, "x", detail)
+    for at_once in (1, 100):
+        ways = ("council", SQLITE, STEPS, STEPS_SQLITE)
+        costly = [found.get((few, way, at_once)) for way in ways]
+        cpus = [one.cpu_ms for one in costly if one is not None]
+        if len(cpus) == len(ways):
+            without, stored, bare, bare_stored = cpus
+            yield Goal(
+                f"what durability costs: CPU a call, {at_once} at once",
+                stored - without,
+                bare_stored - bare,
+                "ms",
+                "at most what LangGraph's own store costs in as many steps",
+            )
 
 
 def of_shapes() -> Iterator[Goal]:

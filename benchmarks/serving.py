@@ -78,10 +78,18 @@ def served(base_url: str) -> Iterator[Process]:
         code = "from mom_council.cli import main; main()"
         command = [sys.executable, "-c", code, "serve", "-c", str(file), "--only", "--port", "0"]
         env = {**os.environ, "MOM_DATA_DIR": folder, "NO_PROXY": "127.0.0.1"}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as server:
+        log = Path(folder) / "serve.log"  # a line for each request
+        with (
+            log.open("w") as errors,
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, env=env
+            ) as server,
+        ):
             try:
                 assert server.stdout is not None
                 line = server.stdout.readline()
+                if not line:
+                    raise SystemExit(f"the server did not start:\n{log.read_text()}")
                 yield Process(line.split()[4], server.pid)
             finally:
                 server.terminate()

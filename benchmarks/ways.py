@@ -27,14 +27,20 @@ Ask = Callable[[bytes], Awaitable[str]]
 
 
 @asynccontextmanager
-async def with_aiohttp(base_url: str) -> AsyncIterator[Conversation]:
-    """By hand, over aiohttp: the least that is possible."""
+async def _by_aiohttp(base_url: str) -> AsyncIterator[Ask]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def ask(body: bytes) -> str:
             async with session.post(f"{base_url}/chat/completions", data=body) as reply:
                 return "".join([_text(line) async for line in reply.content])
 
+        yield ask
+
+
+@asynccontextmanager
+async def with_aiohttp(base_url: str) -> AsyncIterator[Conversation]:
+    """By hand, over aiohttp: the least that is possible."""
+    async with _by_aiohttp(base_url) as ask:
         yield lambda: _by_hand(ask)
 
 
@@ -105,6 +111,69 @@ class PlainState(TypedDict, total=False):
     first: Annotated[list[str], add]
     second: Annotated[list[str], add]
     answer: str
+    step: int
+
+
+@asynccontextmanager
+async def same_steps(base_url: str) -> AsyncIterator[Conversation]:
+    """LangGraph alone, in as many steps and nodes as the council takes; the calls are by hand.
+
+    So it is what no program on LangGraph that is drawn and resumed like the council can go below.
+    """
+    async with _by_aiohttp(base_url) as ask:
+        graph = _same_steps(ask).compile()
+        yield lambda: graph.ainvoke({"first": []})
+
+
+@asynccontextmanager
+async def same_steps_sqlite(base_url: str) -> AsyncIterator[Conversation]:
+    """The same with LangGraph's own store in SQLite."""
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "threads.db")
+        async with _by_aiohttp(base_url) as ask, AsyncSqliteSaver.from_conn_string(file) as saver:
+            graph = _same_steps(ask).compile(saver)
+            yield lambda: graph.ainvoke({"first": []}, _thread())
+
+
+_EMPTY = ("classifier", "seating", "quorum", "second seating", "second quorum", "consensus")
+"""The council's nodes that ask nobody; each is a step."""
+
+
+def _same_steps(ask: Ask) -> Any:
+    from langgraph.graph import END, START, StateGraph
+
+    async def nothing(_: dict[str, Any]) -> dict[str, Any]:
+        return {"step": 1}
+
+    def speaker(name: str, layer: str, *read: str) -> Callable[..., Awaitable[dict[str, Any]]]:
+        async def node(state: dict[str, Any]) -> dict[str, Any]:
+            texts = [text for key in read for text in state[key]]
+            return {layer: [await ask(_body(name, QUESTION, *texts))]}
+
+        return node
+
+    async def answer(state: dict[str, Any]) -> dict[str, Any]:
+        return {"answer": await ask(_body("synthesizer", QUESTION, *state["second"]))}
+
+    graph: Any = StateGraph(PlainState)
+    for empty in _EMPTY:
+        graph.add_node(empty, nothing)
+    graph.add_node("synthesizer", answer)
+    for name in NAMES:
+        graph.add_node(name, speaker(name, "first"))
+        graph.add_node(f"{name} again", speaker(name, "second", "first"))
+        graph.add_edge("seating", name)
+        graph.add_edge(name, "quorum")
+        graph.add_edge("second seating", f"{name} again")
+        graph.add_edge(f"{name} again", "second quorum")
+    for one, other in (
+        *((START, "classifier"), ("classifier", "seating"), ("quorum", "second seating")),
+        *(("second quorum", "consensus"), ("consensus", "synthesizer"), ("synthesizer", END)),
+    ):
+        graph.add_edge(one, other)
+    return graph
 
 
 @asynccontextmanager
@@ -137,11 +206,15 @@ async def followed(base_url: str) -> AsyncIterator[Conversation]:
 
 FLOOR = "asyncio + aiohttp"
 """The way that the others are compared with."""
+STEPS = "LangGraph, the same steps"
+STEPS_SQLITE = "LangGraph, the same steps, SQLite"
 
 WAYS: dict[str, Way] = {
     FLOOR: with_aiohttp,
     "asyncio + httpx": with_httpx,
     "LangGraph + ChatOpenAI, SQLite": plain_langgraph,
+    STEPS: same_steps,
+    STEPS_SQLITE: same_steps_sqlite,
     "council": the_graph,
     "council, SQLite": with_sqlite,
     "council, SQLite, followed": followed,

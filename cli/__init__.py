@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gc
 
-_ALLOCATIONS = 100_000
+ALLOCATIONS = 100_000
 """New objects after which Python looks for garbage; it would do so after some hundreds."""
 
 
 def main() -> None:
     """Run the `mom` command."""
     # Little of what is made while modules are loaded is garbage; looking for it takes 0.1 s.
-    gc.set_threshold(_ALLOCATIONS)
+    gc.set_threshold(ALLOCATIONS)
     try:
         from mom_council.seams.deferred_imports import defer_imports
 
