@@ -124,7 +124,7 @@ def read_cases(
     try:
         with (gzip.open if place.suffix == ".gz" else open)(place, "rt", encoding="utf-8") as file:
             for number, line in _rows(file):
-                case = Case.model_validate_json(line)
+                case = Case.model_validate_json(_with_whole_characters(line))
                 if case.key in cases:
                     raise StorageError(f"{str(place)!r}, line {number}: {case.key!r} stands twice")
                 if fold in (None, case.fold):
@@ -162,6 +162,20 @@ def _rows(file: IO[str]) -> Iterator[tuple[int, str]]:
         yield error.lineno, first  # is refused as what it is
         return
     yield from ((at, json.dumps(row)) for at, row in enumerate(rows, 1))
+
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _with_whole_characters(line: str) -> str:
+    """A line whose escapes may name half a character, as a log that was cut may; it becomes `?`."""
+    if not _HALF.search(line):
+        return line
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return line  # is refused as what it is
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
 
 
 def published_row(row: Mapping[str, Any]) -> dict[str, Any]:
