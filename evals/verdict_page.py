@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from mom_council.evals.reports import table
@@ -23,10 +24,16 @@ h1 {{ font-size: 1.5rem; margin: .2rem 0; }} h2 {{ font-size: 1.05rem; margin: 1
 .first {{ color: var(--pale); margin: 0; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ text-align: right; padding: .25rem .5rem; border-bottom: 1px solid var(--line); }}
-th:first-child, td:first-child {{ text-align: left; overflow-wrap: anywhere; }}
+th:first-child, td:first-child {{ text-align: left; overflow-wrap: anywhere; min-width: 7rem; }}
 th {{ font-weight: 600; color: var(--pale); }}
 svg {{ width: 9rem; height: 1rem; vertical-align: middle; }}
 ul {{ padding-left: 1.2rem; }}
+@media (max-width: 44rem) {{
+  table, tbody, tr {{ display: block; }} tr:first-child, td:empty {{ display: none; }}
+  tr {{ border-bottom: 1px solid var(--line); padding: .4rem 0; }}
+  td {{ display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .1rem 0; }}
+  td::before {{ content: attr(data-name); color: var(--pale); text-align: left; }}
+  td:first-child {{ display: block; font-weight: 600; }} }}
 @media print {{ body {{ margin: 0; }} }}
 </style></head><body>
 <p class="first">{first}</p>
@@ -201,14 +208,12 @@ def _kind_rows(verdict: PaysVerdict) -> list[tuple[str, ...]]:
 
 def _ways_table(verdict: PaysVerdict) -> str:
     head = (*_WAYS_HEAD[:2], "", *_WAYS_HEAD[2:])
-    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     rows = []
     for way in verdict.ways:
         first, right, *rest = (escape(cell) for cell in _way_row(way))
         bar = "" if way.accuracy is None else _bar(way.accuracy)
-        row = "".join(f"<td>{cell}</td>" for cell in (first, right, bar, *rest))
-        rows.append(f"<tr>{row}</tr>")
-    return f"<table><tr>{cells}</tr>{''.join(rows)}</table>"
+        rows.append((first, right, bar, *rest))
+    return _table_of(head, rows)
 
 
 def _bar(one: Between) -> str:
@@ -226,11 +231,23 @@ def _bar(one: Between) -> str:
 
 
 def _html_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    return _table_of(head, [tuple(escape(cell) for cell in row) for row in rows])
+
+
+def _table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells in HTML; on a phone each row is a list of the columns' names and cells."""
+    names = [escape(name) for name in head]
+    lines = []
+    for row in rows:
+        first, *others = row
+        cells = [
+            f'<td data-name="{name}">{cell}</td>'
+            for name, cell in zip(names[1:], others, strict=True)
+        ]
+        lines.append(f"<tr><td>{first}</td>{''.join(cells)}</tr>")
+    return (
+        f"<table><tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>{''.join(lines)}</table>"
     )
-    return f"<table><tr>{cells}</tr>{lines}</table>"
 
 
 def _dear(verdict: PaysVerdict) -> str:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mom_council.evals.verdict import judge
+from mom_council.evals.verdict_page import as_html
 from mom_council.tests.browser.conftest import PICTURES, Server, Tab
+from mom_council.tests.evals.test_verdict import panel
 from mom_council.tests.graph import desk
 from mom_council.tests.graph.desk import seat
 from mom_council.tests.stage import Stage
@@ -188,3 +193,23 @@ def test_every_page_is_pictured_and_none_asks_the_network(
         assert one.page.evaluate(wide) <= one.page.evaluate("window.innerWidth"), page
     assert one.abroad() == []
     assert one.errors == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_verdict_of_pays_fits_every_screen(chromium: Any, tmp_path: Path, look: str) -> None:
+    """It is a file that is opened, sent and printed: no server, no width of its own."""
+    place = tmp_path / "verdict.html"
+    place.write_text(as_html(judge(panel([0.8, 0.7, 0.6], 60))), encoding="utf-8")
+    context = chromium.new_context(**LOOKS[look])
+    page = context.new_page()
+    page.goto(place.as_uri())
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=str(PICTURES / f"verdict-{look}.png"), full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= LOOKS[look]["viewport"]["width"]
+    names = page.locator("td:first-child")
+    assert names.count() >= 4
+    for cell in names.all():
+        box = cell.bounding_box()
+        assert box is not None
+        assert box["height"] <= 90, "a name stands in a line or two, not letter under letter"
+    context.close()
