@@ -8,7 +8,9 @@ The client's own tools: the synthesizer may ask for them, and the client runs th
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -37,6 +39,14 @@ SLOWEST = 60.0
 """Seconds that a body may take to come."""
 IGNORED_HEADER = "x-mom-ignored"
 """Names the fields of the request that were not used."""
+_HALVES = b"\\ud"
+_REPLACEMENT = rb"\ufffd"
+_ESCAPES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\.",
+    re.DOTALL,
+)
+"""What a backslash begins in JSON: a whole character, half of one, or something else."""
 MOST_IGNORED = 40
 """Fields that the header names."""
 
@@ -58,13 +68,24 @@ async def read_body(request: Request, kind: type[R], server: ServerState) -> R:
         raise Refusal(
             408, f"The body did not come within {SLOWEST:g} s.", headers={"Connection": "close"}
         ) from None
-    fields = _json_object(raw)
+    fields = _json_object(raw if server.settings.strict else _mended(raw))
     request.state.body = canonical(fields)
     body = read_request(fields, kind, strict=server.settings.strict)
     if body.ignored:
         request.state.ignored = ", ".join(body.ignored[:MOST_IGNORED])
         server.log_ignored(body.ignored)
     return body
+
+
+def _mended(raw: bytes) -> bytes:
+    """A body without the mark that some clients begin it with, and without halves of characters.
+
+    JavaScript writes such a half where a text was cut in the middle of a character.
+    """
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    if _HALVES not in raw.lower():
+        return raw
+    return _ESCAPES.sub(lambda found: found[0] if found[1] is None else _REPLACEMENT, raw)
 
 
 def _json_object(raw: bytes) -> dict[str, Any]:

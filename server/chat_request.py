@@ -6,7 +6,6 @@ and cannot be done here is refused by name.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
@@ -17,6 +16,8 @@ from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, ClientTool, Part, chosen
 from mom_council.server.errors import unsupported, wrong
 from mom_council.server.leniency import RequestBody
+from mom_council.server.usual_form import use_usual_chat
+from mom_council.server.usual_parts import call_arguments
 from mom_council.vendors.profile import CALLER_WISHES
 
 MOST_CHOICES = 16
@@ -210,6 +211,11 @@ class ChatRequest(RequestBody):
     verbosity: str | None = None
 
     @classmethod
+    def use_usual_form(cls, raw: dict[str, Any]) -> None:
+        """Change a body that says the same in another way."""
+        use_usual_chat(raw)
+
+    @classmethod
     def essential_fields(cls) -> frozenset[str]:
         """Fields without whose value there is no answer, or another one than was asked for."""
         return frozenset(
@@ -357,19 +363,14 @@ def _plain(message: Message) -> AnyMessage:
             return ToolMessage(_words(message.content), tool_call_id=message.tool_call_id)
         case AssistantMessage():
             calls = [
-                tool_call(id=call.id, name=call.function.name, args=_arguments(call.function))
+                tool_call(
+                    id=call.id,
+                    name=call.function.name,
+                    args=call_arguments(call.function.arguments),
+                )
                 for call in message.tool_calls or ()
             ]
             return AIMessage(_words(message.content), tool_calls=calls)
-
-
-def _arguments(function: Function) -> dict[str, Any]:
-    """What a tool was called with; where it is no object in JSON, its text is the one argument."""
-    try:
-        value = json.loads(function.arguments or "{}") or {}
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {"arguments": function.arguments}
 
 
 def _words(content: Any) -> str:

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from mom_council.server.errors import field_path, validation_error
+from mom_council.server.usual_form import use_usual_scalars
+from mom_council.server.usual_parts import parts_of
 
 MOST_STOPS = 4
 """Texts at which an answer may end, as OpenAI counts them."""
@@ -20,8 +22,6 @@ MOST_METADATA = 16
 LONGEST_TOOL_NAME = 64
 
 _NOT_IN_TOOL_NAMES = re.compile(r"[^A-Za-z0-9_-]")
-_DATA_ADDRESS = re.compile(r"\s*data:\s*([^,;]+)((?:;[^,;]*)*),", re.IGNORECASE)
-_WEB_ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
 _OUR_OWN = frozenset(
     {
         *("annotations", "id", "index", "logprobs", "object", "status"),
@@ -55,6 +55,10 @@ class RequestBody(BaseModel):
     def tool_kinds(cls) -> frozenset[str]:
         """What the `type` of a tool may be; tools of other kinds are run by somebody else."""
         return frozenset(["function"])
+
+    @classmethod
+    def use_usual_form(cls, raw: dict[str, Any]) -> None:
+        """Change a body that says the same in another way."""
 
     @property
     def ignored(self) -> list[str]:
@@ -97,10 +101,10 @@ def read_request(raw: dict[str, Any], kind: type[R], *, strict: bool) -> R:
     ignored: list[str] = []
     names: dict[str, str] = {}
     if not strict:
+        use_usual_scalars(raw, kind.model_fields)
+        kind.use_usual_form(raw)
         ignored += _leave_out_extra_values(raw)
         ignored += _leave_out_foreign_tools(raw, kind)
-        for message in _parts_of(raw.get("messages")) + _parts_of(raw.get("input")):
-            _repair_message(message)
         names = _rename_tools(raw)
     while True:
         try:
@@ -217,48 +221,9 @@ def _leave_out_last_answers(messages: Any, field: str) -> list[str]:
     return ignored
 
 
-def _parts_of(value: Any) -> list[dict[str, Any]]:
-    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
-
-
-def _repair_message(message: dict[str, Any]) -> None:
-    """Bring a message that says the same in another way into the usual form."""
-    for field in ("content", "output"):
-        if isinstance(message.get(field), dict):
-            message[field] = [message[field]]
-        for part in _parts_of(message.get(field)):
-            _repair_picture(part)
-
-
-def _repair_picture(part: dict[str, Any]) -> None:
-    address = part.get("image_url")
-    if part.get("type") == "image_url" and isinstance(address, str):
-        part["image_url"] = {"url": address}
-    elif part.get("type") == "input_image" and isinstance(address, dict):
-        part["image_url"] = address.get("url")
-        if "detail" in address:
-            part.setdefault("detail", address["detail"])
-    holder, key = part, "image_url"
-    if isinstance(part.get("image_url"), dict):
-        holder, key = part["image_url"], "url"
-    if isinstance(holder.get(key), str):
-        holder[key] = _usual_address(holder[key])
-
-
-def _usual_address(address: str) -> str:
-    """An address with its scheme and media type in small letters, without further parameters."""
-    if found := _DATA_ADDRESS.match(address):
-        kind, parameters = found[1].strip().lower(), found[2].lower()
-        encoding = ";base64" if "base64" in parameters.replace(" ", "").split(";") else parameters
-        return f"data:{kind}{encoding},{address[found.end() :]}"
-    if found := _WEB_ADDRESS.match(address):
-        return found[0].strip().lower() + address[found.end() :]
-    return address
-
-
 def _functions(raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Everything in a body that names one of the client's tools; the tools themselves first."""
-    for tool in _parts_of(raw.get("tools")):
+    for tool in parts_of(raw.get("tools")):
         function = tool.get("function", tool)
         if isinstance(function, dict):
             yield function
@@ -267,19 +232,19 @@ def _functions(raw: dict[str, Any]) -> Iterator[dict[str, Any]]:
         function = choice.get("function", choice)
         if isinstance(function, dict):
             yield function
-    for message in _parts_of(raw.get("messages")):
+    for message in parts_of(raw.get("messages")):
         yield from _calls_in(message)
-    for item in _parts_of(raw.get("input")):
+    for item in parts_of(raw.get("input")):
         if item.get("type") == "function_call":
             yield item
 
 
 def _calls_in(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The calls of tools in a message, as OpenAI's clients write them or Anthropic's."""
-    for call in _parts_of(message.get("tool_calls")):
+    for call in parts_of(message.get("tool_calls")):
         if isinstance(call.get("function"), dict):
             yield call["function"]
-    for block in _parts_of(message.get("content")):
+    for block in parts_of(message.get("content")):
         if block.get("type") == "tool_use":
             yield block
 

@@ -24,12 +24,12 @@ from mom_council.server.chat_request import (
 )
 from mom_council.server.errors import unsupported, wrong
 from mom_council.server.leniency import RequestBody, UnusedPart
+from mom_council.server.usual_form import UNREAD, use_usual_messages
 
 BILLING = "x-anthropic-billing-header:"
 """Begins a block that Claude Code lays into its instructions; it is another one each time."""
 REMINDER = "<system-reminder>"
 """Begins what Claude Code says beside the results of tools: it is no new question."""
-UNREAD = "(a picture or a file, which is not shown here)"
 
 
 class Base64Source(Part):
@@ -246,6 +246,11 @@ class CountRequest(RequestBody):
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
     output_format: JsonOutput | None = None
+
+    @classmethod
+    def use_usual_form(cls, raw: dict[str, Any]) -> None:
+        """Change a body that says the same in another way."""
+        use_usual_messages(raw)
 
     @classmethod
     def essential_fields(cls) -> frozenset[str]:

@@ -26,6 +26,7 @@ from mom_council.server.chat_request import (
 )
 from mom_council.server.errors import unsupported, wrong
 from mom_council.server.leniency import RequestBody, UnusedPart
+from mom_council.server.usual_form import use_usual_responses
 
 
 class InputText(Part):
@@ -207,6 +208,11 @@ class ResponsesRequest(RequestBody):
     stream_options: dict[str, Any] | None = None
     truncation: str | None = None
     user: str | None = None
+
+    @classmethod
+    def use_usual_form(cls, raw: dict[str, Any]) -> None:
+        """Change a body that says the same in another way."""
+        use_usual_responses(raw)
 
     @classmethod
     def essential_fields(cls) -> frozenset[str]:
