@@ -60,13 +60,17 @@ test-heavy: .venv/.heavy  ## run the tests that need torch, diffusers or ray, or
 test-clients: .clients/.installed  ## drive real clients (Claude Code, Codex, opencode, ...); make the table in docs/clients.md
 	MOM_WRITE_CLIENTS=1 .venv/bin/python -m pytest -p no:cacheprovider tests/clients
 
-test-foreign: .foreign/.installed  ## run conformance suites of others against us: LangGraph's of checkpointers, MCP's
+test-foreign: .foreign/.installed  ## run suites of others against us, on the wheel and the newest packages: LangGraph's, MCP's, schemathesis
 	.venv/bin/python -m pytest -p no:cacheprovider tests/foreign
 
 .foreign/.installed: .venv/.developing
 	npm install --prefix .foreign --no-fund --no-audit --loglevel=error node@22 @modelcontextprotocol/conformance
 	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .foreign/python
-	.venv/bin/uv pip install --quiet --python .foreign/python/bin/python --editable . langgraph-checkpoint-conformance
+	@rm -rf build .foreign/dist
+	$(PIP) wheel --quiet --no-deps --wheel-dir .foreign/dist .
+	@rm -rf build
+	.venv/bin/uv pip install --quiet --python .foreign/python/bin/python \
+		"$$(ls .foreign/dist/*.whl)[server,postgres]" langgraph-checkpoint-conformance schemathesis
 	touch $@
 
 .clients/.installed: .venv/.developing

@@ -434,19 +434,31 @@ class _PostgresParts(StorageErrorsMixin):
         if self._tokens.get(thread) == token:
             del self._tokens[thread]
 
-    async def aput_writes(self, config: Any, *writes: Any) -> None:
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
         """Keep what one node wrote."""
         with storage_errors(self.place):
             async with self._fenced(str(config["configurable"]["thread_id"])):
-                await super().aput_writes(config, *writes)
+                await super().aput_writes(config, writes, task_id, task_path)
 
-    async def aput(self, config: Any, *checkpoint: Any) -> RunnableConfig:
+    async def aput(
+        self,
+        config: Any,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
         """Keep a checkpoint, and drop what was written of calls at the one before it."""
         asked = config["configurable"]
         place = (str(asked["thread_id"]), asked.get("checkpoint_ns", ""))
         with storage_errors(self.place):
             async with self._fenced(place[0]):
-                saved = await super().aput(config, *checkpoint)
+                saved = await super().aput(config, checkpoint, metadata, new_versions)
         if parent := asked.get("checkpoint_id"):
             with storage_errors(self.place):
                 async with self.conn.connection() as conn:

@@ -15,7 +15,11 @@ from typing import Any
 
 import pytest
 
+from mom_council.server.chat_request import ChatRequest
+from mom_council.server.leniency import RequestBody
 from mom_council.server.mcp_tools import GuardedApp, make_mcp
+from mom_council.server.messages_request import CountRequest, MessagesRequest
+from mom_council.server.responses_request import ResponsesRequest
 from mom_council.server.state import ServerState
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.server.conftest import Serve, serve  # noqa: F401 - a fixture
@@ -58,14 +62,23 @@ def run(command: list[str], cwd: Path, *, codes: tuple[int, ...] = (0,)) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("url", ["memory:", "sqlite:///threads.db"])
-def test_langgraphs_suite_of_checkpointers(url: str, tmp_path: Path) -> None:
+def check_checkpointer(url: str, folder: Path, passed: set[str]) -> None:
+    """Run the suite on the checkpointer at an address."""
     program = Path(__file__).with_name("checkpointers.py")
-    said = run([str(PROGRAMS / "python"), str(program), url], tmp_path)
+    said = run([str(PROGRAMS / "python"), str(program), url], folder)
     results = json.loads(said.splitlines()[-1])["results"]
     failed = {name: one["failures"] for name, one in results.items() if one["failures"]}
     assert not failed
-    assert {name for name, one in results.items() if one["passed"]} == BASE
+    assert {name for name, one in results.items() if one["passed"]} == passed
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///threads.db"])
+def test_langgraphs_suite_of_checkpointers(url: str, tmp_path: Path) -> None:
+    check_checkpointer(url, tmp_path, BASE)
+
+
+def test_langgraphs_suite_on_postgres(postgres: Any, tmp_path: Path) -> None:
+    check_checkpointer(postgres.get_uri(), tmp_path, {*BASE, "prune"})
 
 
 def tools_of(server: ServerState) -> Any:
@@ -89,3 +102,67 @@ def test_the_suite_of_mcp(stage: Stage, serve: Serve, tmp_path: Path) -> None:  
     assert len(checks) >= len(PASSED_BY_MCP)
     wrong = [check["errorMessage"] for check in checks if "MCP error 0" in str(check)]
     assert not wrong, "an error of JSON-RPC has a code"
+
+
+def description() -> dict[str, Any]:
+    """The server's addresses and bodies in OpenAPI's form, for the council `desk`."""
+    error = {
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {"type": "object", "required": ["message"]}},
+    }
+    answers = {
+        "200": {"description": "an answer"},
+        "4XX": {"description": "no", "content": {"application/json": {"schema": error}}},
+    }
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for path, kind in BODIES.items():
+        reference = f"#/components/schemas/{kind.__name__}_{{model}}"
+        schema = kind.model_json_schema(ref_template=reference)
+        for name, part in schema.pop("$defs", {}).items():
+            schemas[f"{kind.__name__}_{name}"] = part
+        schema["properties"]["model"] = {"const": "desk"}
+        body = {"required": True, "content": {"application/json": {"schema": schema}}}
+        paths[path] = {"post": {"requestBody": body, "responses": answers}}
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    for path in ("/v1/models/{name}", "/v1/responses/{name}"):
+        paths[path] = {"get": {"parameters": [name], "responses": answers}}
+    about = {"title": "Mixture of Models", "version": "1"}
+    return {"openapi": "3.1.0", "info": about, "paths": paths, "components": {"schemas": schemas}}
+
+
+BODIES: dict[str, type[RequestBody]] = {
+    "/v1/chat/completions": ChatRequest,
+    "/v1/messages": MessagesRequest,
+    "/v1/messages/count_tokens": CountRequest,
+    "/v1/responses": ResponsesRequest,
+}
+EXAMPLES = 60
+"""For each address; a question costs about 0.1 s."""
+
+
+@pytest.mark.parametrize("mode", ["positive", "all"])
+@pytest.mark.parametrize("path", [*BODIES, "/v1/models/{name}", "/v1/responses/{name}"])
+def test_no_body_that_schemathesis_makes_is_a_failure_of_the_server(
+    stage: Stage,
+    serve: Serve,  # noqa: F811
+    tmp_path: Path,
+    path: str,
+    mode: str,
+) -> None:
+    seat(stage)
+    served = serve(desk(stage), database="memory:")
+    (tmp_path / "openapi.json").write_text(json.dumps(description()), "utf-8")
+    # A 502 says that the models did not keep to a form: these here never do.
+    expected = '[checks.not_a_server_error]\nexpected-statuses = ["2xx", "4xx", 502]\n'
+    (tmp_path / "schemathesis.toml").write_text(expected, "utf-8")
+    run(
+        [
+            *(str(PROGRAMS / "schemathesis"), "run", "openapi.json", "--url", served.url),
+            *("--include-path", path, "--max-examples", str(EXAMPLES), "--seed", "1"),
+            *("--phases", "fuzzing", "--mode", mode, "--request-timeout", "30"),
+            *("--checks", "not_a_server_error,response_schema_conformance"),
+        ],
+        tmp_path,
+    )

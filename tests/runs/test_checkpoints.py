@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Overwrite
 
 from mom_council import records
@@ -40,6 +42,15 @@ def failure(error: pytest.ExceptionInfo[StorageError]) -> str:
     assert "\n" not in text
     assert "Traceback" not in text
     return text
+
+
+async def test_what_is_written_is_named_as_langgraph_names_it(url: str) -> None:
+    async with open_checkpointer(url) as saver:
+        for name in ("aput", "aput_writes", "aget_tuple", "alist", "adelete_thread"):
+            needed = inspect.signature(getattr(BaseCheckpointSaver, name)).parameters
+            ours = inspect.signature(getattr(type(saver), name)).parameters
+            takes_all = any(one.kind is one.VAR_KEYWORD for one in ours.values())
+            assert takes_all or set(needed) <= set(ours), name
 
 
 async def test_a_conversation_comes_back_as_it_was_said(url: str, tmp_path: Path) -> None:
