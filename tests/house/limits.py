@@ -23,8 +23,7 @@ class Limit(NamedTuple):
 # holds since then is what was measured at their end, rounded up: little air on purpose.
 LIMITS = {
     "product files": Limit(367, 367),
-    "product files": Limit(367, 367),
-    "lines": Limit(85_999, 85_999),
+    "lines": Limit(85_600, 85_600),
     "files entered by the demo question": Limit(55, 71),
     "circles of files": Limit(0, 0),
     "imports from a lower floor to a higher": Limit(0, 0),
