@@ -244,7 +244,7 @@ def call_in_words(event: Called) -> str:
     """What is done about a call of a tool."""
     tool = one_line(event.tool, 60)
     if event.needs_approval:
-        return f"waiting for a person to allow {tool}"
+        return f"needs a yes: {tool}"
     return f"calling {tool} …"
 
 

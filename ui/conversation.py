@@ -27,6 +27,7 @@ from mom_council.runs.threads import read_values
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import frame, safe, session, words
 from mom_council.ui.answer import draw_past_label
+from mom_council.ui.comparison import comparison_of, draw_comparison
 from mom_council.ui.council_choice import open_source
 from mom_council.ui.council_panel import draw_record
 from mom_council.ui.export import debate_in_markdown
@@ -117,27 +118,21 @@ def draw_debate() -> None:
     try:
         entry = state.store.find(thread)
         council = open_source(entry.council if entry else "").council
-        view = _debate_of(state, thread, answer, council)
+        values = state.wait_for(read_values(state.saver, thread, answer))
     except MixtureError as error:
         st.toast(safe.inline(str(error)))
         return
+    view, text = view_of(values, council), comparison_of(values, council)
 
     @st.dialog("The debate", width="large")
     def debate() -> None:
         if not view.rounds:
             st.caption("Nothing of it is stored any more.")
         draw_record(view, council, key=f"debate-{answer}")
+        if text:
+            draw_comparison(view, council, thread=thread, answer=answer, text=text)
 
     debate()
-
-
-def _debate_of(state: PageState, thread: str, answer: str, council: Council) -> RunView:
-    """How a stored answer came about.
-
-    Raises:
-        StorageError: it cannot be read.
-    """
-    return view_of(state.wait_for(read_values(state.saver, thread, answer)), council)
 
 
 def _export(state: PageState, thread: str, turn: PastTurn, council: Council) -> str:
@@ -146,8 +141,9 @@ def _export(state: PageState, thread: str, turn: PastTurn, council: Council) -> 
     Streamlit calls it outside of any session when somebody clicks.
     """
     answer = turn.answer
+    name = str(answer.id) if answer is not None else ""
     try:
-        view = _debate_of(state, thread, str(answer.id) if answer is not None else "", council)
+        view = view_of(state.wait_for(read_values(state.saver, thread, name)), council)
     except StorageError:
         view = RunView()
     text = str(answer.text) if answer is not None else ""

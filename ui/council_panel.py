@@ -7,7 +7,7 @@ as bars, the verdict in words, where the answers differ. Whole answers open by a
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -26,7 +26,14 @@ PAINTER = "painter:painter:0"
 
 
 def draw_panel(
-    view: RunView, council: Council | None, *, live: bool, heat_at: float, debug: bool, key: str
+    view: RunView,
+    council: Council | None,
+    *,
+    live: bool,
+    heat_at: float,
+    debug: bool,
+    key: str,
+    draw_comparison: Callable[[], None] | None = None,
 ) -> None:
     """Everything about how the council works on a question, or worked on it."""
     if view.heat is not None and live:
@@ -35,6 +42,8 @@ def draw_panel(
     if view.painted is not None and live:
         done = view.painted.step / view.painted.steps
         st.progress(done, text=f"Drawing, step {view.painted.step} of {view.painted.steps}")
+    if draw_comparison is not None:
+        draw_comparison()
     if not live:
         with st.expander("Costs", icon=":material/payments:", key=f"costs-{key}"):
             draw_costs(view.status, view)
@@ -42,13 +51,17 @@ def draw_panel(
         with st.expander("The graph", icon=":material/schema:", key=f"graph-{key}"):
             floorplan.draw_plan(council, floorplan.lit(view) if live else frozenset())
     if debug:
-        for plan in view.plans[-1:]:
-            if plan.unplanned > plan.loads:
-                st.caption(f":material/memory: {safe.inline(words.plan(plan))}")
+        _draw_loads(view)
         draw_prompts(view)
     if live:
         for note in view.notes:
             st.caption(f"Note: {safe.inline(note)}")
+
+
+def _draw_loads(view: RunView) -> None:
+    for plan in view.plans[-1:]:
+        if plan.unplanned > plan.loads:
+            st.caption(f":material/memory: {safe.inline(words.plan(plan))}")
 
 
 def draw_record(view: RunView, council: Council | None, *, key: str) -> None:

@@ -386,7 +386,10 @@ _CSS = """
 
 _DARK = """:root { --mom-accent: #b3a8ff; --mom-quiet: #a9adb6;
   --mom-good: #6fd394; --mom-bad: #ff9b92; }
-#mom-keys { color-scheme: dark; }"""
+#mom-keys { color-scheme: dark; }
+/* White letters are not read on the light accent of the dark theme. */
+:is([data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primaryFormSubmit"]) {
+  background-color: #6a58e0; border-color: #6a58e0; }"""
 
 
 def put_on() -> None:

@@ -14,6 +14,7 @@ from mom_council.runs.follow import RoundView, RunView, SpeakerView
 from mom_council.runs.words import wait_in_words
 from mom_council.ui import words
 from mom_council.ui.safe import one_line
+from mom_council.vendors import vendor_of
 from mom_council.voting.dissent import Comparison, Point, compare
 
 COLOURS = 8
@@ -57,6 +58,8 @@ class Faces:
         names = [one.name for one in council.characters] if council is not None else []
         for one in view.rounds:
             names += [name for _, name in one.seats if name not in names]
+        self.people = people_in(council) if council is not None else frozenset[str]()
+        """The characters that are no models."""
         self._places = {name: place for place, name in enumerate(names)}
 
     def of(self, name: str) -> dict[str, Any]:
@@ -66,6 +69,15 @@ class Faces:
     def all(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """The faces of several characters."""
         return [self.of(name) for name in names]
+
+
+def people_in(council: Council) -> frozenset[str]:
+    """The characters for which a person speaks."""
+    return frozenset(
+        one.name
+        for one in council.characters
+        if vendor_of(council.models[one.model].provider).is_person
+    )
 
 
 def face(name: str, place: int) -> dict[str, Any]:
@@ -126,6 +138,8 @@ def _member(
 ) -> dict[str, Any]:
     said, tail = _member_words(seat, live=live)
     name = seat.speaker.name
+    if name in faces.people and seat.state == "speaking":
+        said = "has not answered yet"
     layer = f"Layer {seat.speaker.layer} of {view.layers}. " if view.layers > 1 else ""
     has_text = opens and bool(seat.text or seat.reasoning)
     return {

@@ -74,7 +74,9 @@ def cost(usage: Usage, seconds: float) -> str:
     """What an answer cost, in one line."""
     calls = f"{usage.calls} call" + "s" * (usage.calls != 1)
     tokens = f"{usage.tokens:,} tokens" if usage.tokens is not None else "tokens unknown"
-    return f"{seconds:.1f} s · {calls} · {tokens} · {money(usage.usd)}"
+    # That no prices are set is said once, before a question; that nothing is to be paid, never.
+    price = (money(usage.usd),) if usage.usd else ()
+    return " · ".join((f"{seconds:.1f} s", calls, tokens, *price))
 
 
 def speed(segment: Segment) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mom_council.councils.loader import load_council
 from mom_council.deliberation.events import (
     Counted,
     Finished,
@@ -147,3 +148,24 @@ def test_an_option_without_an_answer_of_its_own_is_called_by_its_members() -> No
     view.rounds[-1].counted = Counted(verdict=verdict, why="all")
     [option] = panel_data(view, None, live=False, opens=True)["rounds"][-1]["options"]
     assert option["answer"] == "Ada, Boris"
+
+
+def test_a_person_has_not_answered_yet_and_is_no_model_without_a_word() -> None:
+    models = {
+        "me": {"provider": "human", "model": "Ms K."},
+        "it": {"provider": "ollama", "model": "qwen3:8b"},
+    }
+    characters = [{"name": "Ms K.", "model": "me"}, {"name": "Ada", "model": "it"}]
+    council = load_council(
+        {"models": models, "characters": characters, "synthesizer": {"model": "it"}}
+    )
+    view = RunView()
+    view.take(Seated(round=1, rounds=1, layer=1, layers=1, seated=("Ms K.", "Ada")))
+    for name in ("Ms K.", "Ada"):
+        who = Speaker(node="character", name=name, round=1, layer=1)
+        view.take(ModelAsked(speaker=who, model="m"))
+    [[person, model]] = [
+        one["members"] for one in panel_data(view, council, live=True, opens=True)["rounds"]
+    ]
+    assert person["words"] == "has not answered yet"
+    assert model["words"] == "Waiting for the first word …"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import streamlit as st
 
@@ -263,10 +264,23 @@ def _draw_last(
     with panel:
         if view.rounds:
             asked = job.council if job is not None else council
-            draw_panel(view, asked, live=False, heat_at=0.0, debug=debug, key=thread)
-            text = comparison_of(conversation.values, asked)
-            answered = str(last.id) if last is not None else ""
-            draw_comparison(view, asked, thread=thread, answer=answered, text=text)
+            compared = partial(
+                draw_comparison,
+                view,
+                asked,
+                thread=thread,
+                answer=str(last.id) if last is not None else "",
+                text=comparison_of(conversation.values, asked),
+            )
+            draw_panel(
+                view,
+                asked,
+                live=False,
+                heat_at=0.0,
+                debug=debug,
+                key=thread,
+                draw_comparison=compared,
+            )
 
 
 def _stamp(job: Job | None) -> tuple[float, str]:
