@@ -213,9 +213,8 @@ _PARTS = {
     "models": "Who can be asked. Models in one lane share one GPU and take turns; `fallbacks` are "
     "asked when a model does not answer.",
     "characters": "Who speaks: a personality on a model. Add, remove and rename as you like.",
-    "deliberation": "How they come to an answer: each ranks the others' answers, the points are "
-    "counted (borda), and they speak again while it is worth it. `quorum` is the share that must "
-    "have answered.",
+    "deliberation": "How they come to an answer: `method` says how the votes are counted, `rounds` "
+    "how often they may speak, `quorum` which share must have answered.",
     "synthesizer": "Who writes the one answer that you read.",
     "thermal": "Whether a hot GPU is waited for.",
 }

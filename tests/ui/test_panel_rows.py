@@ -157,7 +157,12 @@ def test_a_person_has_not_answered_yet_and_is_no_model_without_a_word() -> None:
     }
     characters = [{"name": "Ms K.", "model": "me"}, {"name": "Ada", "model": "it"}]
     council = load_council(
-        {"models": models, "characters": characters, "synthesizer": {"model": "it"}}
+        {
+            "name": "desk",
+            "models": models,
+            "characters": characters,
+            "synthesizer": {"model": "it"},
+        }
     )
     view = RunView()
     view.take(Seated(round=1, rounds=1, layer=1, layers=1, seated=("Ms K.", "Ada")))
