@@ -1,22 +1,31 @@
-"""Answering one row on a thread of its own, so that a killed batch repeats no finished call.
+"""What answers rows: this process by itself (`RowRunner`), or the processes of a Ray cluster.
 
-What answers rows: this process by itself, or (in `ray_engine`) the processes of a cluster.
+Each row has a thread of its own, so that a killed batch repeats no finished call.
+
+The cluster is the one that RAY_ADDRESS names, else one on this machine that ends with the batch.
+Rows are shared out by their number, so that a killed batch finds each one's thread again: in the
+batch's folder, which all machines must see under one path, or in PostgreSQL. Keys are never sent:
+each machine has them in its own environment.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from pydantic import ValidationError
 
-from mom_council.batch.journal import Journal
+from mom_council.batch.journal import Journal, lock_file
 from mom_council.batch.rows import Row, RowOutcome, answered_row
+from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import AnswerForm, CouncilContext
-from mom_council.errors import BudgetError, StorageError
+from mom_council.errors import BudgetError, ProviderNotInstalledError, StorageError
 from mom_council.records import Usage
 from mom_council.redaction import redact
 from mom_council.runs.ask import OpenCouncil, Run, open_runs
@@ -138,3 +147,131 @@ def local_engine(db: str | None = None, *, traced: bool = False) -> Engine:
             yield RowRunner(council, saver, f"batch-{name[:12]}", traced=traced)
 
     return opened
+
+
+_HOLD_SECONDS = 60
+
+
+def ray_engine(workers: int, db: str | None = None, *, traced: bool = False) -> Engine:
+    """Rows are answered by so many workers of a Ray cluster.
+
+    Args:
+        workers: how many; a batch goes on with as many as it was begun with.
+        db: where threads are kept; left out, in the batch's own folder, a file for each worker.
+        traced: whether each row leaves a local trace, on the worker's machine.
+    """
+
+    @asynccontextmanager
+    async def opened(council: Council, journal: Journal, name: str) -> AsyncIterator[RowAnswers]:
+        ray = _ray()
+        journal.remember(f"ray, {workers} workers")
+        began = await asyncio.to_thread(_join, ray)
+        made = ray.remote(Worker).options(
+            # Placed one on each machine as far as they go; a lost one is begun again elsewhere.
+            scheduling_strategy="SPREAD",
+            num_cpus=0,
+            max_restarts=-1,
+            max_task_retries=-1,
+        )
+        written = council.model_dump(mode="json", exclude_defaults=True)
+        places = [db or str(journal.folder.absolute() / f"threads-{n}.db") for n in range(workers)]
+        actors = [made.remote(written, place, f"batch-{name[:12]}", traced) for place in places]
+        try:
+            yield RayAnswers(ray, actors)
+        finally:
+            for actor in actors:
+                ray.kill(actor)
+            if began:
+                await asyncio.to_thread(ray.shutdown)
+
+    return opened
+
+
+def _ray() -> Any:
+    # Ray's own counting of its users, and its page on a port, stay off.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise ProviderNotInstalledError(
+            "a Ray cluster needs its package", cure="pip install 'mom-council[ray]'"
+        ) from None
+    return ray
+
+
+def _join(ray: Any) -> bool:
+    """Join the cluster; whether that was our doing, and so is leaving it."""
+    if ray.is_initialized():
+        return False
+    how: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    if address == "local":
+        how |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    ray.init(address=address, **how)
+    return True
+
+
+class Worker:
+    """One process of the cluster: a council that answers rows."""
+
+    def __init__(self, council: dict[str, Any], place: str, name: str, traced: bool) -> None:
+        self._council = load_council(council)
+        self._place, self._name, self._traced = place, name, traced
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._runner: RowRunner | None = None
+        self._lock: Any = None
+
+    async def answer(self, row: tuple[Any, ...], context: dict[str, Any]) -> dict[str, Any]:
+        """Answer a row."""
+        runner = await self._open()
+        outcome = await runner.answer(Row(*row), CouncilContext.model_validate(context))
+        return outcome.model_dump(mode="json")
+
+    async def forget(self, index: int) -> None:
+        """Drop a finished row's thread."""
+        await (await self._open()).forget(index)
+
+    async def _open(self) -> RowRunner:
+        async with self._opening:
+            if self._runner is None:
+                await asyncio.to_thread(self._lock_file)
+                saver = await self._stack.enter_async_context(open_runs(self._place))
+                self._runner = RowRunner(self._council, saver, self._name, traced=self._traced)
+            return self._runner
+
+    def _lock_file(self) -> None:
+        """Wait for the worker of a batch that was killed: it may still be asking."""
+        if "://" in self._place:
+            return
+        self._lock = lock_file(Path(f"{self._place}.lock"), _HOLD_SECONDS)
+        if self._lock is None:
+            raise StorageError(
+                f"another worker is at work in {self._place}", cure="wait for it, or end it"
+            )
+
+
+class RayAnswers:
+    """Rows answered by the workers of a cluster, as the batch sees it."""
+
+    def __init__(self, ray: Any, actors: list[Any]) -> None:
+        self._ray = ray
+        self._actors = actors
+
+    async def answer(self, row: Row, context: CouncilContext, /) -> RowOutcome:
+        """Have the row's worker answer it."""
+        actor = self._actors[row.index % len(self._actors)]
+        # The columns stay here: only the question is asked.
+        under_way = actor.answer.remote(
+            (row.index, {}, row.question, row.fault, row.messages, row.form),
+            context.model_dump(mode="json"),
+        )
+        try:
+            return RowOutcome.model_validate(await under_way)
+        except asyncio.CancelledError:
+            self._ray.cancel(under_way)
+            raise
+
+    async def forget(self, index: int, /) -> None:
+        """Have the row's worker drop its thread."""
+        await self._actors[index % len(self._actors)].forget.remote(index)

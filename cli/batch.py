@@ -97,7 +97,7 @@ def batch(
 
 def _engine(kind: str, workers: int, db: str | None, *, traced: bool) -> Any:
     if kind == "ray":
-        from mom_council.batch.ray_engine import ray_engine
+        from mom_council.batch.engine import ray_engine
 
         return ray_engine(workers, db, traced=traced)
     from mom_council.batch.engine import local_engine

@@ -188,7 +188,7 @@ class Session:
     async def _open(self) -> None:
         from mom_council.runs.ask import OpenCouncil, open_runs
         from mom_council.runs.discovery import choose_council, cost_notice, unread_notice
-        from mom_council.runs.expected import usual_seconds
+        from mom_council.runs.plan import usual_seconds
 
         failure.tell_warnings()
         saver = await self._stack.enter_async_context(open_runs(place(self._db), prunes=True))
@@ -289,7 +289,7 @@ class Session:
         """The way of showing a question; it says how long a new one will probably take."""
         screen = screen_for(self._show, self.council)
         if self._usual is not None and is_new:
-            from mom_council.runs.expected import about
+            from mom_council.runs.plan import about
 
             screen.expected = about(self._usual)
             if self._show in (Show.PLAIN, Show.DEBUG):  # the others show it as they wait

@@ -8,8 +8,7 @@ Code written for them keeps its calls and the shapes of their results. New code 
 
 from __future__ import annotations
 
-from mom_council.compat.load_model import LoadModel
+from mom_council.compat.memories_dev import LoadModel, MultiModelInference
 from mom_council.compat.moa import Moa, create_moa_from_config
-from mom_council.compat.multi_model import MultiModelInference
 
 __all__ = ["LoadModel", "Moa", "MultiModelInference", "create_moa_from_config"]

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from mom_council.councils.refusals import Path, Problem, in_words, nearest
 from mom_council.councils.schema import RESERVED, Council, sameness, voter_node
-from mom_council.councils.tools import BUNDLED
+from mom_council.councils.sections import BUNDLED
 from mom_council.councils.yaml import as_plain
 from mom_council.redaction import quote
 from mom_council.vendors import VENDORS, vendor_of

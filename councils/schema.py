@@ -33,11 +33,12 @@ from mom_council.councils.sections import (
     ExtensionEntry,
     Painter,
     PictureRules,
+    Server,
     Synthesizer,
     Thermal,
+    Tool,
     Tracing,
 )
-from mom_council.councils.tools import Server, Tool
 from mom_council.voting.methods import ALIASES, METHODS, describe_methods
 
 RESERVED = frozenset(

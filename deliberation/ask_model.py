@@ -57,7 +57,7 @@ from mom_council.redaction import redact
 from mom_council.seams.langgraph import has_checkpointer
 
 if TYPE_CHECKING:
-    from mom_council.deliberation.reviews import HumanDecision
+    from mom_council.deliberation.interrupts import HumanDecision
 
 _TOLD = 500
 """Characters of arguments and results that an event carries."""
@@ -143,7 +143,7 @@ async def speak_with_access(
 
 def _asking(runtime: Runtime[Any], speaker: Speaker) -> Approve:
     def approve(calls: Sequence[ToolCall]) -> Mapping[str, Decision]:
-        from mom_council.deliberation.reviews import interrupt_in_turn
+        from mom_council.deliberation.interrupts import interrupt_in_turn
 
         decided: dict[str, Decision] = {}
         left = [*calls]
@@ -157,7 +157,7 @@ def _asking(runtime: Runtime[Any], speaker: Speaker) -> Approve:
 
 
 def _approval_request(speaker: Speaker, calls: Sequence[ToolCall]) -> dict[str, Any]:
-    from mom_council.deliberation.reviews import Action, review_request
+    from mom_council.deliberation.interrupts import Action, review_request
 
     actions = [
         Action(call.tool, call.arguments or {}, f"{speaker.name} wants to call {call.tool!r}.")
@@ -177,7 +177,7 @@ def read_decisions(reply: Any, calls: Sequence[ToolCall]) -> dict[str, Decision]
     Decisions in the shapes of LangChain's human-in-the-loop stand in the order of the calls, and
     may be about the first of them alone; every other value decides about all.
     """
-    from mom_council.deliberation.reviews import read_reviews
+    from mom_council.deliberation.interrupts import read_reviews
 
     reviews = read_reviews(reply)
     if reviews is None:
@@ -189,7 +189,7 @@ def read_decisions(reply: Any, calls: Sequence[ToolCall]) -> dict[str, Decision]
 
 
 def _reviewed_decision(review: HumanDecision, call: ToolCall) -> Decision:
-    from mom_council.deliberation.reviews import restore_types
+    from mom_council.deliberation.interrupts import restore_types
 
     if review.kind == "respond":
         return Decision(False, answer=review.text)

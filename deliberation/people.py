@@ -87,7 +87,7 @@ async def ask_person(
             "CouncilContext(people=True) and a checkpointer"
         )
     question = all_in_words(messages[-1])
-    from mom_council.deliberation.reviews import interrupt_in_turn
+    from mom_council.deliberation.interrupts import interrupt_in_turn
 
     resume_value = interrupt_in_turn(
         runtime,
@@ -120,7 +120,7 @@ async def ask_person(
 
 def _review(person: str, speaker: Speaker, question: str) -> dict[str, Any]:
     """The request as clients of LangChain draw it: a form with a text."""
-    from mom_council.deliberation.reviews import Action, review_request
+    from mom_council.deliberation.interrupts import Action, review_request
 
     action = "vote" if speaker.node == "vote" else "answer"
     properties = {"text": {"type": "string", "description": "what the person says"}}
@@ -133,7 +133,7 @@ def _review(person: str, speaker: Speaker, question: str) -> dict[str, Any]:
 
 def read_reply(reply: Any) -> str:
     """What a resume value says: a text, `{"text": ...}`, a ballot as a mapping, or a decision."""
-    from mom_council.deliberation.reviews import read_reviews
+    from mom_council.deliberation.interrupts import read_reviews
 
     if reviews := read_reviews(reply):
         review = reviews[0]

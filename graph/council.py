@@ -34,7 +34,12 @@ from mom_council.deliberation.selectors import (
     reweighted,
     with_weights,
 )
-from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
+from mom_council.deliberation.state import (
+    CouncilInput,
+    CouncilOutput,
+    CouncilState,
+    CouncilUpdate,
+)
 from mom_council.graph.edges import (
     after_classifier,
     after_consensus,

@@ -8,11 +8,7 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Polled, emit
-from mom_council.deliberation.schedule import (
-    has_another_turn,
-    needs_ballots,
-    next_voters,
-)
+from mom_council.deliberation.schedule import has_another_turn, needs_ballots, next_voters
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import BudgetError, QuorumError
 from mom_council.voting.counting import compare_off_the_loop
@@ -38,7 +34,7 @@ async def quorum(
     answered = len(standing)
     in_progress = has_another_turn(state, council)
     if answered < council.deliberation.minimum and not in_progress:
-        from mom_council.deliberation.pauses import pause_short_of_quorum
+        from mom_council.deliberation.interrupts import pause_short_of_quorum
 
         error = _error(state, council, answered)
         return await pause_short_of_quorum(error, state, council, answered)

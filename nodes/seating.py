@@ -49,7 +49,7 @@ async def seating(
     ready = next_wave(ready, round_, layer, state, council)
     seated = _affordable(ready, state, council)
     if not seated:
-        from mom_council.deliberation.pauses import pause, renewed_budget
+        from mom_council.deliberation.interrupts import pause, renewed_budget
 
         spent = selectors.exceeded_budget(state, council, more_calls=1)
         error = BudgetError(

@@ -30,7 +30,7 @@ async def thermal_wait(
     try:
         note = await wait_until_cool(runtime, council, notes_of(state), first=first)
     except ThermalError as error:
-        from mom_council.deliberation.pauses import pause
+        from mom_council.deliberation.interrupts import pause
 
         choice = await pause(error, ("ask_again", "go_on"), reruns=True)
         if choice == "ask_again":

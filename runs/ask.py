@@ -233,7 +233,7 @@ class Run:
                         yield event
                 self.waiting = await self._waiting()
                 for paused in (one for one in self.waiting if one.kind == "paused"):
-                    from mom_council.deliberation.pauses import paused_error
+                    from mom_council.deliberation.interrupts import paused_error
 
                     self.waiting = ()
                     raise paused_error(paused.value)

@@ -288,7 +288,7 @@ async def resume(
         durability="sync" if graph.checkpointer else None,
     )
     for one in result.get("__interrupt__", ()):
-        from mom_council.deliberation.pauses import is_pause, paused_error
+        from mom_council.deliberation.interrupts import is_pause, paused_error
 
         if is_pause(one.value):
             raise paused_error(one.value)

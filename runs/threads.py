@@ -21,7 +21,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 from langgraph.graph import START, StateGraph
 from pydantic import Field
 
-from mom_council.deliberation.pauses import is_pause
+from mom_council.deliberation.interrupts import is_pause
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import UNREADABLE, DamagedValueError, StorageError, ThreadBusyError
 from mom_council.models.images import delete_pictures

@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mom_council.councils.tools import VARIABLE
+from mom_council.councils.sections import VARIABLE
 from mom_council.deliberation.context import AnswerForm
 from mom_council.models.providers.sampling import host_model
 from mom_council.records import Status, Verdict

@@ -13,7 +13,7 @@ import streamlit as st
 
 from mom_council.councils.refusals import Path
 from mom_council.councils.schema import Section
-from mom_council.councils.tools import BUNDLED
+from mom_council.councils.sections import BUNDLED
 from mom_council.councils.yaml import as_yaml, read_yaml
 from mom_council.errors import CouncilError
 from mom_council.ui.draft import add_entry, at, drop, entries, put, rename_entry

@@ -11,10 +11,6 @@ package installed and, unless its library finds its own key, `api_key_env` in th
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
-from mom_council.plugins import PluginTable
 from mom_council.vendors.anthropic import ANTHROPIC
 from mom_council.vendors.cohere import COHERE
 from mom_council.vendors.compatible import COMPATIBLE
@@ -32,7 +28,7 @@ from mom_council.vendors.local import (
 from mom_council.vendors.mistralai import MISTRALAI
 from mom_council.vendors.ollama import OLLAMA
 from mom_council.vendors.openai import OPENAI
-from mom_council.vendors.profile import Exclusion, Params, Vendor
+from mom_council.vendors.profile import VENDORS, Exclusion, Params, Vendor, load_code, vendor_of
 
 __all__ = ["VENDORS", "Exclusion", "Params", "Vendor", "load_code", "vendor_of"]
 
@@ -54,29 +50,4 @@ _OWN = {
     "mcp_host": MCP_HOST,
 }
 
-VENDORS: PluginTable[Vendor] = PluginTable(_OWN, Vendor, "mom_council.vendors")
-"""By what a council writes in `provider`."""
-
-
-def vendor_of(provider: str) -> Vendor:
-    """The profile of a `provider`; of one that is not in the table, what is assumed of it."""
-    try:
-        return VENDORS[provider]
-    except KeyError:
-        return Vendor(
-            name=provider,
-            title=provider,
-            chat="langchain:open_chat",
-            profiled=".",
-            says_end=False,
-        )
-
-
-def load_code(place: str) -> Any:
-    """The function that a profile names as `module:function`; its module is imported now.
-
-    The module is one of `models/providers/`; with a dot in it, it is one of an installed package.
-    """
-    module, _, name = place.partition(":")
-    path = module if "." in module else f"mom_council.models.providers.{module}"
-    return getattr(import_module(path), name)
+VENDORS.update(_OWN)

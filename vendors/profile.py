@@ -1,11 +1,14 @@
-"""What a vendor's profile says: every fact about one value of a model's `provider`."""
+"""What a vendor's profile says, every fact about one value of `provider`; and the table of all."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal
+
+from mom_council.plugins import PluginTable
 
 Params = Mapping[str, Any]
 
@@ -209,3 +212,31 @@ class Vendor:
         if self.default_tag is None or ":" in model.rpartition("/")[2]:
             return model
         return f"{model}:{self.default_tag}"
+
+
+VENDORS: PluginTable[Vendor] = PluginTable({}, Vendor, "mom_council.vendors")
+"""By what a council writes in `provider`; `vendors/__init__.py` adds ours."""
+
+
+def vendor_of(provider: str) -> Vendor:
+    """The profile of a `provider`; of one that is not in the table, what is assumed of it."""
+    try:
+        return VENDORS[provider]
+    except KeyError:
+        return Vendor(
+            name=provider,
+            title=provider,
+            chat="langchain:open_chat",
+            profiled=".",
+            says_end=False,
+        )
+
+
+def load_code(place: str) -> Any:
+    """The function that a profile names as `module:function`; its module is imported now.
+
+    The module is one of `models/providers/`; with a dot in it, it is one of an installed package.
+    """
+    module, _, name = place.partition(":")
+    path = module if "." in module else f"mom_council.models.providers.{module}"
+    return getattr(import_module(path), name)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mom_council.errors import CouncilError, MixtureError, OverBudgetError, StorageError
-from mom_council.evals.probing import abilities, roles
+from mom_council.evals.probing import abilities
+from mom_council.evals.probing import abilities as roles
+from mom_council.evals.probing.abilities import questions
 from mom_council.evals.probing.asking import Asker
 from mom_council.evals.probing.report import Probe, ProbedModel, ProbeReport, recommend
-from mom_council.evals.probing.roles import questions
 from mom_council.models.capabilities import Capabilities, save_capabilities
 from mom_council.models.prices import charged_account, find_price
 from mom_council.models.resolved import ResolvedModel

@@ -52,7 +52,7 @@ async def test_two_nodes_answer_and_another_sitting_goes_on(
 ) -> None:
     import ray
 
-    from mom_council.batch.ray_engine import ray_engine
+    from mom_council.batch.engine import ray_engine
 
     seat(stage)
     seated = desk(stage, deliberation={"method": "none"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from mom_council.evals.probing.abilities import questions
 from mom_council.evals.probing.report import ProbeReport
-from mom_council.evals.probing.roles import questions
 
 from .conftest import Mom
 

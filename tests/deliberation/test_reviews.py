@@ -21,9 +21,8 @@ from pydantic import TypeAdapter
 
 from mom_council.deliberation.ask_model import read_decisions
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.pauses import read_choice
+from mom_council.deliberation.interrupts import HumanDecision, read_choice, read_reviews
 from mom_council.deliberation.people import read_reply
-from mom_council.deliberation.reviews import HumanDecision, read_reviews
 from mom_council.graph.council import compile_council
 from mom_council.models.tool_offer import ToolCall
 from mom_council.models.tools.tool_loop import Decision

@@ -64,7 +64,7 @@ def test_every_request_leaves_through_the_gate() -> None:
         "models/providers/openai.py",  # pictures, behind `models/painting.py`
         "models/tools/tool_loop.py",  # a tool
         # These run a graph, whose nodes are gated.
-        "compat/multi_model.py",
+        "compat/memories_dev.py",
         "deliberation/people.py",
         "graph/council.py",
         "graph/served.py",

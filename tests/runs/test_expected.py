@@ -9,7 +9,7 @@ import pytest
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.runs.expected import about, usual_seconds
+from mom_council.runs.plan import about, usual_seconds
 from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
 
 

@@ -17,7 +17,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.pauses import paused_error
+from mom_council.deliberation.interrupts import paused_error
 from mom_council.errors import BudgetError, MixtureError, QuorumError, StorageError
 from mom_council.graph.council import compile_council
 from mom_council.runs.checkpoints import open_checkpointer

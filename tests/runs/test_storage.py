@@ -14,7 +14,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.types import interrupt
 
 from mom_council import paths
-from mom_council.deliberation.pauses import PAUSED
+from mom_council.deliberation.interrupts import PAUSED
 from mom_council.errors import CouncilError, DamagedValueError, StorageError
 from mom_council.models import cache
 from mom_council.models.ledger import Ledger, Outcome

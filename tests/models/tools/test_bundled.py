@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mom_council.models.tools.bundled import calculator, clock
+from mom_council.models.tools.toolset import calculator, clock
 
 
 @pytest.mark.parametrize(
