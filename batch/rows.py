@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from mom_council.deliberation.context import AnswerForm
 from mom_council.errors import ProviderNotInstalledError, StorageError
 from mom_council.records import Record, Status, Usage
 
@@ -100,27 +103,81 @@ def _row(index: int, value: Any, column: str) -> Row:
 
 def _request(index: int, columns: dict[str, Any]) -> Row:
     """A row in the form of OpenAI's batches: its conversation, and what it asks of the answer."""
-    url, body, custom_id = columns["url"], columns["body"], columns["custom_id"]
-    if not isinstance(custom_id, str) or not custom_id:
-        return Row(index, columns, "", "'custom_id' holds no text")
-    if columns["method"] != "POST" or url not in (CHAT, RESPONSES):
-        return Row(index, columns, "", f"only POST {CHAT} and POST {RESPONSES} can be answered")
-    if not isinstance(body, dict):
-        return Row(index, columns, "", "'body' is no JSON object")
-    said = body.get("messages" if url == CHAT else "input")
-    if isinstance(said, str) and url == RESPONSES:
-        said = [{"role": "user", "content": said}]
-    if not isinstance(said, list) or not all(map(_is_message, said)):
-        where = "body.messages" if url == CHAT else "body.input"
-        return Row(index, columns, "", f"{where} is no list of messages with role and content")
-    if url == RESPONSES and isinstance(body.get("instructions"), str):
-        said = [{"role": "system", "content": body["instructions"]}, *said]
-    if not any(message["role"] == "user" for message in said):
-        return Row(index, columns, "", "there is no message of the role 'user'")
-    if body.get("tools"):
-        return Row(index, columns, "", "body.tools: a batch has nobody who runs tools")
+    body = columns["body"]
+    if isinstance(body, str):  # as a table holds it
+        with contextlib.suppress(ValueError, RecursionError):
+            body = json.loads(body)
+    columns = {**columns, "url": _path(columns["url"]), "body": body}
+    if fault := _request_fault(columns):
+        return Row(index, columns, "", fault)
+    said = _conversation(columns["url"], body)
     messages = tuple(_plain_message(message) for message in said)
     return Row(index, columns, str(messages[-1]["content"]), "", messages, _form(body))
+
+
+def _request_fault(columns: dict[str, Any]) -> str:
+    """Why such a row cannot be answered; empty: it can."""
+    url, body, custom_id = columns["url"], columns["body"], columns["custom_id"]
+    if not isinstance(custom_id, str) or not custom_id:
+        return "'custom_id' holds no text"
+    if str(columns["method"]).upper() != "POST" or url not in (CHAT, RESPONSES):
+        return f"only POST {CHAT} and POST {RESPONSES} can be answered"
+    if not isinstance(body, dict):
+        return "'body' is no JSON object"
+    said = _conversation(url, body)
+    if not isinstance(said, list) or not all(map(_is_message, said)):
+        where = "body.messages" if url == CHAT else "body.input"
+        return f"{where} is no list of messages with role and content"
+    if not any(message["role"] == "user" for message in said):
+        return "there is no message of the role 'user'"
+    return _body_fault(body)
+
+
+def _body_fault(body: dict[str, Any]) -> str:
+    if body.get("tools"):
+        return "body.tools: a batch has nobody who runs tools"
+    if body.get("n") not in (None, 1):
+        return "body.n: a row has one answer"
+    try:
+        AnswerForm.model_validate(_form(body))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        return f"body.{first['loc'][0]}: {first['msg']}"
+    return ""
+
+
+def _conversation(url: str, body: dict[str, Any]) -> Any:
+    """The messages of a body, each with its role in small letters."""
+    said = body.get("messages" if url == CHAT else "input")
+    if isinstance(said, str):
+        said = [{"role": "user", "content": said}]
+    if not isinstance(said, list):
+        return said
+    said = [*map(_usual_message, said)]
+    if url == RESPONSES and isinstance(body.get("instructions"), str):
+        said = [{"role": "system", "content": body["instructions"]}, *said]
+    return said
+
+
+def _path(url: Any) -> str:
+    """The path of an address, which may be whole, or end with a slash."""
+    path = urlsplit(url).path if isinstance(url, str) else ""
+    return f"/{path.strip('/')}"
+
+
+def _usual_message(message: Any) -> Any:
+    """A message with its role in small letters and its content as a text or a list."""
+    if not isinstance(message, dict):
+        return message
+    role, content = message.get("role"), message.get("content")
+    usual = role.lower() if isinstance(role, str) else role
+    if content is None and usual == "assistant":
+        content = ""
+    return {
+        **message,
+        "role": usual,
+        "content": [content] if isinstance(content, dict) else content,
+    }
 
 
 def _is_message(message: Any) -> bool:
@@ -144,20 +201,29 @@ def _plain_part(part: Any) -> Any:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind in ("input_text", "output_text"):
         return {"type": "text", "text": part.get("text", "")}
-    if kind == "input_image":
-        return {"type": "image_url", "image_url": {"url": part.get("image_url", "")}}
+    address = part.get("image_url") if kind in ("input_image", "image_url") else None
+    if isinstance(address, str):
+        return {"type": "image_url", "image_url": {"url": address}}
     return part
 
 
 def _form(body: dict[str, Any]) -> dict[str, Any]:
     form = {ours: body[name] for name, ours in _FORM.items() if body.get(name) is not None}
+    if form.get("max_tokens") in (-1, 0):  # how some programs write that there is no limit
+        del form["max_tokens"]
     if stop := body.get("stop"):
         form["stop"] = [stop] if isinstance(stop, str) else stop
-    asked = body.get("response_format") or (body.get("text") or {}).get("format") or {}
+    text = body.get("text")
+    asked = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)
+    if isinstance(asked, str):
+        asked = {"type": asked}
+    if not isinstance(asked, dict):
+        return form
     if asked.get("type") == "json_object":
         form["as_json"] = True
     if asked.get("type") == "json_schema":
-        form["json_schema"] = (asked.get("json_schema") or asked).get("schema")
+        inner = asked.get("json_schema")
+        form["json_schema"] = (inner if isinstance(inner, dict) else asked).get("schema")
     return form
 
 

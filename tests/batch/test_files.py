@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,47 @@ def _row(index: int, columns: dict[str, Any]) -> Any:
     from mom_council.batch.rows import Row
 
     return Row(index, columns, "Why?")
+
+
+USER = [{"role": "user", "content": "Which?"}]
+REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
+    "no limit": ({"body": {"messages": USER, "max_tokens": -1}}, ""),
+    "numbers as text": ({"body": {"messages": USER, "temperature": "0.5"}}, ""),
+    "a body as text": ({"body": json.dumps({"messages": USER})}, ""),
+    "a whole address": ({"url": "https://api.example/v1/chat/completions/"}, ""),
+    "small letters": ({"method": "post"}, ""),
+    "a role in capitals": ({"body": {"messages": [{**USER[0], "role": "User"}]}}, ""),
+    "content as an object": (
+        {"body": {"messages": [{"role": "user", "content": {"type": "text", "text": "Which?"}}]}},
+        "",
+    ),
+    "an empty answer": (
+        {"body": {"messages": [*USER, {"role": "assistant", "content": None}, *USER]}},
+        "",
+    ),
+    "a form as a word": ({"body": {"messages": USER, "response_format": "text"}}, ""),
+    "a text that is no form": ({"body": {"messages": USER, "text": "x"}}, ""),
+    "too hot": ({"body": {"messages": USER, "temperature": 9}}, "body.temperature: "),
+    "not a number": ({"body": {"messages": USER, "top_p": math.nan}}, "body.top_p: "),
+    "a stop that is no text": ({"body": {"messages": USER, "stop": 5}}, "body.stop: "),
+    "two answers": ({"body": {"messages": USER, "n": 2}}, "body.n: "),
+    "another address": ({"url": "/v1/embeddings"}, "only POST"),
+}
+
+
+@pytest.mark.parametrize(("changes", "fault"), REQUESTS.values(), ids=REQUESTS)
+def test_a_request_is_read_as_it_is_meant_or_says_what_is_wrong(
+    tmp_path: Path, changes: dict[str, Any], fault: str
+) -> None:
+    url = "/v1/chat/completions"
+    row = {"custom_id": "a", "method": "POST", "url": url, "body": {"messages": USER}, **changes}
+    file = tmp_path / "in.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf\r\n" + json.dumps(row).encode() + b"\r\n\r\n")
+    [found] = read_rows(file, "question")
+    assert found.fault.startswith(fault)
+    assert bool(found.fault) == bool(fault), found.fault
+    if not fault:
+        assert found.messages[-1]["role"] == "user"
+        assert "max_tokens" not in found.form
+        assert found.columns["url"] == url
+        assert isinstance(found.columns["body"], dict)
