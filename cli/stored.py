@@ -169,11 +169,12 @@ def with_store(db: str | None, work: Callable[[BaseCheckpointSaver[Any]], Awaita
     """
     import asyncio
 
-    from mom_council.runs.checkpoints import open_checkpointer
+    from mom_council.runs.checkpoints import open_checkpointer, storage_errors
 
     async def run() -> T:
         async with open_checkpointer(place(db)) as saver:
-            return await work(saver)
+            with storage_errors(getattr(saver, "place", "memory:")):
+                return await work(saver)
 
     return asyncio.run(run())
 

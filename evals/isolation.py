@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import platform
 import resource
@@ -161,35 +162,54 @@ _FORBIDDEN = {
         0xC000003E,
         # ptrace, mount, umount2, pivot_root, chroot, unshare, setns, bpf, keyctl, add_key,
         # request_key, perf_event_open, process_vm_readv and _writev, io_uring_setup, userfaultfd,
-        # open_by_handle_at, kexec_load, init_module, mount_setattr, open_tree, move_mount, fsopen
+        # open_by_handle_at, kexec_load, init_module, mount_setattr, open_tree, move_mount, fsopen;
+        # fork, vfork, setsid, setpgid (who is in no group is not killed with it); shmget, semget,
+        # msgget, mq_open (memory that no limit counts); socket (vsock belongs to no namespace),
+        # name_to_handle_at, fanotify_init, finit_module, kexec_file_load, pidfd_open, _getfd,
+        # memfd_secret
         (
             *(101, 165, 166, 155, 161, 272, 308, 321, 250, 248, 249, 298, 310, 311, 425, 323),
             *(304, 246, 175, 442, 428, 429, 430),
+            *(57, 58, 112, 109, 29, 64, 68, 240, 41, 303, 300, 313, 320, 434, 438, 447),
         ),
-        (41, 42, 62, 200, 234, 424),  # socket, connect, kill, tkill, tgkill, pidfd_send_signal
+        (42, 62, 200, 234, 424),  # connect, kill, tkill, tgkill, pidfd_send_signal
+        (56, 157),  # clone, prctl
     ),
     "aarch64": (
         0xC00000B7,
         (
             *(117, 40, 39, 41, 51, 97, 268, 280, 219, 217, 218, 241, 270, 271, 425, 282, 265),
             *(104, 105, 442, 428, 429, 430),
+            *(157, 154, 194, 190, 186, 180, 198, 264, 262, 273, 294, 434, 438, 447),
         ),
-        (198, 203, 129, 130, 131, 424),
+        (203, 129, 130, 131, 424),
+        (220, 167),
     ),
 }
+_THREAD = 0x10000
+"""The flag with which `clone` makes a thread; without it, another process or a namespace."""
 
 
 def _seccomp(*, without_network: bool) -> bool:
-    """Forbid the calls of the system that code in a sandbox has no use for."""
+    """Forbid the calls of the system that code in a sandbox has no use for.
+
+    Among them are other processes: each would have the limits of memory and time for itself, and
+    one that leaves its group would live on.
+    """
     if platform.machine() not in _FORBIDDEN:
         return False
-    machine, always, network = _FORBIDDEN[platform.machine()]
+    machine, always, network, (clone, prctl) = _FORBIDDEN[platform.machine()]
     numbers = always + (network if without_network else ())
     refuse, allow, kill = 0x00050001, 0x7FFF0000, 0x80000000  # EPERM; go on; end the process
+    unknown = 0x00050000 | errno.ENOSYS  # of clone3 the flags cannot be read; clone is used instead
     steps = [(0x20, 0, 0, 4), (0x15, 1, 0, machine), (6, 0, 0, kill), (0x20, 0, 0, 0)]
     steps += [(0x35, 0, 1, 0x40000000), (6, 0, 0, refuse)]  # x32, another numbering
     for number in numbers:
         steps += [(0x15, 0, 1, number), (6, 0, 0, refuse)]
+    steps += [(0x15, 0, 1, 435), (6, 0, 0, unknown)]
+    first_argument, end = (0x20, 0, 0, 16), [(6, 0, 0, refuse), (6, 0, 0, allow)]
+    steps += [(0x15, 0, 4, clone), first_argument, (0x45, 1, 0, _THREAD), *end]
+    steps += [(0x15, 0, 4, prctl), first_argument, (0x15, 0, 1, 1), *end]  # not to die with others
     steps += [(6, 0, 0, allow)]
     program = b"".join(struct.pack("HBBI", *step) for step in steps)
     buffer = ctypes.create_string_buffer(program)

@@ -10,7 +10,8 @@ system allows:
 - otherwise it is not isolated, says so, and runs nothing unless that is allowed.
 
 In every case time, memory, the size of files, open files and processes are limited, and both are
-killed with all their children when the time is over.
+killed when the time is over. With seccomp the code starts no other process: each would have these
+limits for itself. Threads are allowed.
 """
 
 from __future__ import annotations

@@ -98,6 +98,8 @@ _SQLITE_CURES = {
     sqlite3.SQLITE_NOTADB: "it is not a SQLite database: move it away, and a new one is made",
     sqlite3.SQLITE_CORRUPT: "it is damaged: move it away, and a new one is made (what it held may "
     "be saved by `sqlite3 FILE .recover`)",
+    sqlite3.SQLITE_ERROR: "its tables are not those that this program makes: move it away, and a "
+    "new one is made",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check that it is a file in a folder you can "
     f"write, or set {paths.VARIABLE} to one",
 }

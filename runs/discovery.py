@@ -305,11 +305,32 @@ def _remember_local() -> None:
 
 
 def used_council() -> str | None:
-    """The council that `mom use` has set; None: none is."""
+    """The council that `mom use` has set; None: none is.
+
+    Raises:
+        StorageError: what is written there cannot be read. Another council may cost money.
+    """
     try:
-        return (data_dir() / "council.txt").read_text("utf-8").strip() or None
-    except (OSError, UnicodeDecodeError, StorageError):
+        file = data_dir() / "council.txt"
+    except StorageError:
         return None
+    try:
+        name = file.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise _damaged_choice(file, why) from None
+    if not name:
+        raise _damaged_choice(file, "it is empty")
+    return name
+
+
+def _damaged_choice(file: Path, why: str) -> StorageError:
+    return StorageError(
+        f"which council was set by `mom use` cannot be read in {str(file)!r} ({why})",
+        cure="delete it, or set another: mom use NAME",
+    )
 
 
 def use_council(name: str | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mom_council.councils.loader import council_from_yaml, load_council
+from mom_council.paths import data_dir
 from mom_council.tests.stage import Stage
 
 from .conftest import Mom
@@ -178,3 +179,19 @@ def test_names_of_a_server_do_not_act_on_the_terminal(mom: Mom, at_home: Stage) 
     assert called.code == 0
     assert "]52;c;eA==" in called.out
     assert not [one for one in "\x1b\x07\x9b\u202e\r" if one in called.out + called.err]
+
+
+@pytest.mark.parametrize("damage", ["empty", "bytes", "folder"])
+def test_a_choice_that_cannot_be_read_is_not_answered_by_others(
+    mom: Mom, at_home: Stage, damage: str
+) -> None:
+    file = data_dir() / "council.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if damage == "folder":
+        file.mkdir()
+    else:
+        file.write_bytes(b"" if damage == "empty" else b"\xff\xfe\x00")
+    for command in (["ask", "hi"], ["models"], ["use"]):
+        mom(*command).refuses(1, "council.txt", "mom use NAME")
+    assert not at_home.calls
+    assert mom("doctor").code in (0, 1)

@@ -99,3 +99,14 @@ def test_what_is_damaged_is_named_and_repaired_with_a_yes(mom: Mom, asked: str) 
     assert mom("storage", "check").out == "Everything can be read.\n"
     assert mom("threads", "show", "cats").out.startswith("You: About cats?")
     assert mom("ask", "-q", "More?", "-c", asked, "-t", "dogs").code == 0
+
+
+def test_a_store_with_other_tables_is_refused_in_one_line(mom: Mom, asked: str) -> None:
+    with closing(sqlite3.connect(paths.state_db())) as file:
+        for table in ("checkpoints", "writes"):
+            file.execute(f"ALTER TABLE {table} RENAME COLUMN thread_id TO other")
+        file.commit()
+    for command in (["storage", "show"], ["storage", "check"], ["storage", "vacuum"]):
+        mom(*command).refuses(1, "threads.db", "its tables", "move it away")
+    mom("storage", "prune", "--days", "1", "--yes").refuses(1, "its tables")
+    mom("threads", "list").refuses(1, "its tables")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -70,6 +71,22 @@ LEAVING = {
     "tracing": "import ctypes\nassert ctypes.CDLL(None).ptrace(16,2,0,0)==0",
     "io_uring": "import ctypes\nb=ctypes.create_string_buffer(256)\n"
     "assert ctypes.CDLL(None).syscall(425,1,b)>=0",
+    "a group of its own, to live on": "import os; os.setsid()",
+    "another process group": "import os; os.setpgid(0, 0)",
+    "not to die with its parent": "import ctypes\nassert ctypes.CDLL(None).prctl(1,0,0,0,0)==0",
+    "another process": "import os; os.fork()",
+    "another program": "import subprocess; subprocess.run(['/bin/true'], check=True)",
+    "a namespace by clone": "import ctypes\n"
+    "assert ctypes.CDLL(None).syscall({clone},0x10000011,0,0,0,0)>=0",
+    "a namespace by clone3": "import ctypes\nb=(ctypes.c_ulong*11)(0x10000000,0,0,0,17)\n"
+    "assert ctypes.CDLL(None).syscall(435,b,88)>=0",
+    "memory that no limit counts": "import ctypes\n"
+    "assert ctypes.CDLL(None).shmget(0,4096,0o1600)>=0",
+    "a queue of messages": "import ctypes\nassert ctypes.CDLL(None).msgget(0,0o1600)>=0",
+    "a socket to the host of a virtual machine": "import socket; socket.socket(40, 1)",
+    "a socket to the kernel": "import socket; socket.socket(16, 3, 0)",
+    "a watch over files": "import ctypes\nassert ctypes.CDLL(None).fanotify_init(0x200,0)>=0",
+    "another's descriptor": "import ctypes\nassert ctypes.CDLL(None).syscall(434,1,0)>=0",
     "a module of the kernel": "import ctypes\nassert ctypes.CDLL(None).syscall(175,0,0,0)==0",
 }
 
@@ -80,7 +97,8 @@ LEAVING = {
     ids=[*READING, *WRITING, *LEAVING],
 )
 def test_it_gets_nowhere(secret: Path, source: str) -> None:
-    outcome = run_python(source.format(secret=str(secret)))
+    clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+    outcome = run_python(source.format(secret=str(secret), clone=clone))
     assert not outcome.ok, source
     assert outcome.fenced, outcome.why
     assert secret.read_text() == "hunter2"
@@ -119,6 +137,18 @@ def test_it_ends_no_other_process() -> None:
     finally:
         other.send_signal(signal.SIGKILL)
         other.wait()
+
+
+def test_threads_and_an_event_loop_are_allowed() -> None:
+    source = (
+        "import asyncio, concurrent.futures\n"
+        "async def g(): await asyncio.sleep(0.001); return 5\n"
+        "assert asyncio.run(g()) == 5\n"
+        "with concurrent.futures.ThreadPoolExecutor(4) as pool:\n"
+        "    assert sum(pool.map(abs, [1, -2])) == 3\n"
+        "def f(x): return x + 1\n"
+    )
+    assert run_python(source, "assert f(1) == 2", seconds=20).ok
 
 
 def test_processes_and_disk_are_limited() -> None:
