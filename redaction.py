@@ -8,6 +8,7 @@ environment's keys and of every key that was used (`remember_secret`), also in b
 from __future__ import annotations
 
 import base64
+import html
 import logging
 import os
 import re
@@ -294,7 +295,9 @@ class Redactor:
 
     def __init__(self, names: Collection[str] = (), *, shapes: bool = True) -> None:
         values = _secret_values(names) if shapes else _own_keys()
-        self._known = _written_forms(frozenset(values))
+        kept = frozenset(values)
+        self._known = _written_forms(kept)
+        self._apart = _apart(kept)
         self._shapes = shapes
 
     def text(self, text: str) -> str:
@@ -304,6 +307,12 @@ class Redactor:
         for form in self._known:
             if form in text:
                 text = text.replace(form, REDACTED)
+        if self._apart:
+            squeezed = "".join(text.split())
+            for value in self._apart:
+                if value in squeezed:
+                    apart = r"\s*".join(map(re.escape, value))
+                    text = re.sub(apart, REDACTED, text)
         if self._shapes:
             # Names, labels and kinds come again and again.
             return _without_shapes(text) if len(text) > _LABEL else _label_without_shapes(text)
@@ -339,16 +348,20 @@ class StreamRedactor:
     """Takes our own keys out of a text that comes in pieces, also one that is cut in two."""
 
     def __init__(self) -> None:
-        self._forms = _written_forms(frozenset(_own_keys()))
+        self._forms = _by_first_letter(frozenset(_own_keys()))
         self._held = ""
 
     def feed(self, piece: str) -> str:
         """What can be passed on by now: all but an end that may be the beginning of a key."""
-        text = self._held + piece
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, REDACTED)
-        keep = max((_begun(form, text) for form in self._forms), default=0)
+        text, keep = self._held + piece, 0
+        for first, forms in self._forms.items():
+            if first in text:
+                for form in forms:
+                    if form in text:
+                        text = text.replace(form, REDACTED)
+        for first, forms in self._forms.items():
+            if first in text:
+                keep = max(keep, *(_begun(form, text) for form in forms))
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
@@ -443,22 +456,59 @@ _SECRET_VARIABLE = re.compile(
 
 
 @lru_cache(maxsize=16)
+def _by_first_letter(values: frozenset[str]) -> dict[str, list[str]]:
+    forms: dict[str, list[str]] = {}
+    for form in _written_forms(values):
+        forms.setdefault(form[0], []).append(form)
+    return forms
+
+
+_SIGNS = [re.compile(rf"[^A-Za-z0-9._{kept}-]") for kept in ("", "/", "+")]
+"""What a program may escape in a text; some leave a sign as it is."""
+
+
+@lru_cache(maxsize=16)
 def _written_forms(values: frozenset[str]) -> list[str]:
     """Every way in which the values may be written, the longest first."""
     forms: set[str] = set()
     for value in filter(None, values):
+        coded, escaped = value.encode(), percent_encode(value, safe="")
         forms |= {
             value,
-            percent_encode(value, safe=""),
-            re.sub("%..", lambda code: code[0].lower(), percent_encode(value, safe="")),
-            "".join(f"%{byte:02X}" for byte in value.encode()),
+            value[::-1],
+            escaped,
+            re.sub("%..", lambda code: code[0].lower(), escaped),
+            percent_encode(escaped, safe=""),
             value.replace("/", "\\/"),  # as some write JSON
-            value.encode().hex(),
-            value.encode().hex().upper(),
-            base64.b32encode(value.encode()).decode().rstrip("="),
-            *_in_base64(value.encode()),
+            html.escape(value),
+            coded.hex(),
+            coded.hex().upper(),
+            base64.b32encode(coded).decode().rstrip("="),
+            *_in_base64(coded),
+            *_in_base64(base64.b64encode(coded).rstrip(b"=")[:-1]),
+            *_by_number(coded),
         }
+        for code in ("\\u{:04x}", "\\u{:04X}", "\\x{:02x}", "\\x{:02X}", "&#{};", "&#x{:x};"):
+            for signs in _SIGNS:
+                forms.add(signs.sub(lambda sign, c=code: c.format(ord(sign[0])), value))  # type: ignore[misc]
     return sorted(forms, key=lambda form: (-len(form), form))
+
+
+@lru_cache(maxsize=16)
+def _apart(values: frozenset[str]) -> list[str]:
+    """The values that are looked for with blanks and ends of lines in them, and in base64."""
+    forms = {form for value in values for form in (value, *_in_base64(value.encode()))}
+    return sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+
+
+def _by_number(value: bytes) -> Iterator[str]:
+    """Every byte of a value as a number, in the ways in which programs print bytes."""
+    for code in ("%{:02X}", "%{:02x}", "\\x{:02x}", "\\u{:04x}", "\\u{:04X}", "&#{};", "&#x{:x};"):
+        yield "".join(map(code.format, value))
+    for code, between in (("{:02x}", " "), ("{:02x}", ":"), ("{:02X}", ":"), ("0x{:02x}", ", ")):
+        yield between.join(map(code.format, value))
+    yield ", ".join(map(str, value))
+    yield ",".join(map(str, value))
 
 
 def _in_base64(value: bytes) -> Iterator[str]:

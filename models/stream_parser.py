@@ -298,7 +298,8 @@ class StreamParser:
         visible = visible_text(said)
         if not any(map(_can_be_seen, visible)):
             visible = ""  # an answer of letters that nobody sees is none
-        self._visible = said if visible == said.strip() else visible
+        # Whole, it may hold a key that was cut by blanks, which no piece of it holds.
+        self._visible = redact_known(said if visible == said.strip() else visible)
 
     def _hear(self, piece: str) -> None:
         if text := self._text_redactor.feed(self._within_limit(piece)):

@@ -40,6 +40,7 @@ from mom_council.redaction import (
     redact_tree,
     remember_secret,
 )
+from mom_council.testing.replies import texts_in
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.tracing.langsmith_office import Office
 from mom_council.tracing.local import local_trace, wait_for_traces
@@ -271,6 +272,22 @@ def test_a_used_key_is_taken_out_however_it_is_written(used: str, before: str) -
         used.encode().hex(),
         used.encode().hex().upper(),
         base64.b32encode(used.encode()).decode(),
+        base64.b64encode(base64.b64encode(used.encode())).decode(),
+        "".join(f"%{byte:02x}" for byte in used.encode()),
+        "Purple%252FElephant%252B9%253F",
+        "".join(f"\\u{byte:04x}" for byte in used.encode()),
+        "".join(f"\\x{byte:02x}" for byte in used.encode()),
+        "Purple\\u002fElephant\\u002B9\\u003F".replace("B", "b").replace("F", "f"),
+        "Purple\\u002FElephant\\u002B9\\u003F",
+        "Purple&#47;Elephant&#43;9&#63;",
+        "".join(f"&#{byte};" for byte in used.encode()),
+        "".join(f"&#x{byte:x};" for byte in used.encode()),
+        used.encode().hex(":"),
+        used.encode().hex(" "),
+        str([*used.encode()]),
+        used[::-1],
+        " ".join(used),
+        f"{used[:7]}\n{used[7:]}",
     ):
         assert REDACTED in redact(f"{before} {written}"), written
         assert REDACTED in redact_known(f"{before} {written}"), written
@@ -301,7 +318,10 @@ async def test_a_key_that_a_server_repeats_in_its_answer_goes_no_further(
 ) -> None:
     key = "far-planted-0123456789abcdef"
     monkeypatch.setenv("FAR_PASSAGE", key)
-    stage.model("far", reply=f"<think>it is {key}</think>I was sent {key} as a key.")
+    apart = f"{key[:9]}\n  {key[9:]}"
+    stage.model(
+        "far", reply=f"<think>it is {key}</think>I was sent {key} as a key. In lines: {apart}"
+    )
     stage.model("near", reply="eight")
     voice = {"provider": "openai", "base_url": stage.openai_url}
     graph = council(
@@ -320,7 +340,7 @@ async def test_a_key_that_a_server_repeats_in_its_answer_goes_no_further(
     assert f"I was sent {REDACTED} as a key." in str(streamed[-1])
     assert key not in str(streamed)
     assert any("I was sent" in str(call.body) for call in stage.calls)
-    assert not any(key in str(call.body) for call in stage.calls)
+    assert not any(key in "".join(texts_in(call.body).split()) for call in stage.calls)
 
 
 def test_a_traceback_in_a_log_holds_no_key(caplog: pytest.LogCaptureFixture) -> None:
