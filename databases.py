@@ -126,7 +126,7 @@ class RowCount:
 def count_rows(db: sqlite3.Connection, dated: Iterable[tuple[str, str]]) -> RowCount:
     """Count what lies in the dated tables."""
     rows = [(size, at) for *_, size, at in _dated_rows(db, dated)]
-    oldest = min((at for _, at in rows), default=None)
+    oldest = min((at for _, at in rows if at), default=None)
     return RowCount(len(rows), sum(size for size, _ in rows), oldest)
 
 
@@ -157,7 +157,7 @@ def prune_rows(
     if not dry_run:
         for table, row, *_ in dropped:
             db.execute(f"DELETE FROM {table} WHERE rowid = ?", (row,))  # noqa: S608
-    oldest = min((at for *_, at in dropped), default=None)
+    oldest = min((at for *_, at in dropped if at), default=None)
     return RowCount(len(dropped), sum(size for *_, size, _ in dropped), oldest)
 
 
@@ -169,4 +169,5 @@ def _dated_rows(
         columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
         size = " + ".join(f"ifnull(length({column}), 0)" for column in columns)
         for row, length, when in db.execute(f"SELECT rowid, {size}, {at} FROM {table}"):  # noqa: S608
-            yield table, int(row), int(length), float(when)
+            # A damaged time counts as the oldest there is: the row goes first.
+            yield table, int(row), int(length), float(when) if isinstance(when, int | float) else 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from typing import Any
 
@@ -21,7 +20,7 @@ from mom_council.errors import (
     ThermalError,
 )
 from mom_council.redaction import redact
-from mom_council.runs.words import in_a_row, inert, one_line
+from mom_council.runs.words import in_a_row, inert, inert_json, one_line
 
 ANSWERED = 0
 """An answer came, degraded or not; or the command did what it was to do."""
@@ -195,10 +194,7 @@ def write_json(value: Any) -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    print(_ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
-
-
-_ACTING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+    print(inert_json(text), flush=True)
 
 
 def wants_json(arguments: list[str]) -> bool:

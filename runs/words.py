@@ -27,6 +27,14 @@ def inert(text: str) -> str:
     return _TURNS.sub("", _CONTROLS.sub(_picture, _LINE_ENDS.sub("\n", text)))
 
 
+_ACTING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def inert_json(written: str) -> str:
+    """JSON with escapes for what acts on a screen and JSON leaves as it is: the same value."""
+    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
+
+
 def one_line(text: str, most: int = 0) -> str:
     """The text on one line, cut to so many characters where a number is given."""
     line = " ".join(inert(text).split())

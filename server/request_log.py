@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from textwrap import indent
 from typing import Any
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mom_council.redaction import RedactingFilter, logger, redact
-from mom_council.runs.words import in_a_row
+from mom_council.runs.words import in_a_row, inert, inert_json, one_line
 from mom_council.tracing.langsmith import exported_signals
 
 HEADER = "x-request-id"
@@ -223,10 +224,11 @@ class _TextFormatter(logging.Formatter):
             if name in ("key", "council", "thread")
         }
         about["request"] = getattr(record, "request_id", "")
-        pairs = " ".join(f"{name}={value}" for name, value in about.items() if value)
+        pairs = " ".join(f"{name}={one_line(str(value))}" for name, value in about.items() if value)
         line = f"{_time(record)} {record.levelname.lower():7} {in_a_row(record.getMessage())}"
         text = f"{line} {pairs}".rstrip()
-        return f"{text}\n{record.exc_text}" if record.exc_text else text
+        # Indented: no line of an error's words can pass for one of the log.
+        return f"{text}\n{indent(inert(record.exc_text), '  ')}" if record.exc_text else text
 
 
 class _JsonFormatter(logging.Formatter):
@@ -245,7 +247,7 @@ class _JsonFormatter(logging.Formatter):
         fields |= getattr(record, "request", {})
         if record.exc_text:
             fields["exception"] = record.exc_text
-        return json.dumps(fields, ensure_ascii=False)
+        return inert_json(json.dumps(fields, ensure_ascii=False))
 
 
 def _time(record: logging.LogRecord) -> str:

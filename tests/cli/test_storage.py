@@ -110,3 +110,17 @@ def test_a_store_with_other_tables_is_refused_in_one_line(mom: Mom, asked: str) 
         mom(*command).refuses(1, "threads.db", "its tables", "move it away")
     mom("storage", "prune", "--days", "1", "--yes").refuses(1, "its tables")
     mom("threads", "list").refuses(1, "its tables")
+
+
+def test_a_damaged_time_counts_as_the_oldest(mom: Mom, stage: Stage, council_file: File) -> None:
+    seat(stage)
+    assert mom("ask", "-q", "Why?", "-c", council_file(cache={})).code == 0
+    with closing(sqlite3.connect(paths.cache_dir() / "answers.db")) as file:
+        [(table,)] = file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        columns = [row[1] for row in file.execute(f"PRAGMA table_info({table})") if not row[5]]
+        for column in columns:
+            file.execute(f"UPDATE {table} SET {column} = x'ff0080'")
+        file.commit()
+    assert stores(mom)["cache"] > 0
+    assert mom("storage", "prune", "cache", "--days", "1", "--yes").code == 0
+    assert stores(mom)["cache"] == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from mom_council.councils.yaml import written
-from mom_council.server.request_log import RequestLog
+from mom_council.server.request_log import RequestLog, _JsonFormatter, _TextFormatter
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.server.conftest import KEY, Serve
 from mom_council.tests.server.operated import operated, until
@@ -190,3 +192,16 @@ async def test_over_stdio_each_call_has_its_own_id(stage: Stage, tmp_path: Path)
     assert [line["request_id"] for line in lines] == ids
     assert len({*ids}) == 2
     assert all(line["message"].startswith("MCP ask ok ") for line in lines)
+
+
+def test_no_word_of_an_error_acts_on_who_reads_the_log_or_passes_for_a_line_of_it() -> None:
+    words = "lost \x1b]52;c;eA==\x07 \x9b1m \u202e\n2026-01-01T00:00:00.000Z INFO forged"
+    record = logging.LogRecord("mom_council", logging.ERROR, "", 0, "a request failed", (), None)
+    record.exc_text = f"Traceback (most recent call last):\nValueError: {words}"
+    record.request = {"thread": "a\nb \x1b[1m"}
+    for formatter in (_TextFormatter(), _JsonFormatter()):
+        text = formatter.format(record)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
+        assert [line for line in text.splitlines() if not line.startswith("  ")] == [
+            text.splitlines()[0]
+        ]
