@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mom_council.cli.failure import tell_warnings
+from mom_council.cli.failure import install_line, tell_warnings
 from mom_council.cli.options import Database
 from mom_council.cli.serve import (
     Councils,
@@ -82,7 +82,7 @@ def _refuse_other_major_version() -> None:
     if version.partition(".")[0] != "1":
         raise ProviderNotInstalledError(
             f"MCP needs version 1 of the package mcp, and {version} is installed",
-            cure="pip install 'mom-council[server,mcp]'",
+            cure=install_line("server,mcp"),
         )
 
 

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import typer
 
+from mom_council.cli.failure import install_line
 from mom_council.cli.options import Council, Database, Paid
 from mom_council.errors import ProviderNotInstalledError, StorageError
 
@@ -131,7 +132,7 @@ def need(what: str, extra: str, *packages: str) -> None:
     """
     if any(importlib.util.find_spec(package) is None for package in packages):
         raise ProviderNotInstalledError(
-            f"{what} needs packages that are not here", cure=f"pip install 'mom-council[{extra}]'"
+            f"{what} needs packages that are not here", cure=install_line(extra)
         )
 
 
@@ -285,9 +286,7 @@ def ui(
     opens the address with its token gets in; MOM_UI_TOKEN keeps the same token.
     """
     if importlib.util.find_spec("streamlit") is None:
-        raise ProviderNotInstalledError(
-            "the chat page needs Streamlit", cure="pip install 'mom-council[ui]'"
-        )
+        raise ProviderNotInstalledError("the chat page needs Streamlit", cure=install_line("ui"))
     written = os.environ.get("GRADIO_PORT", "").strip()
     if port is None and written.isdecimal() and 0 < int(written[:6]) < 65536:
         port = int(written)

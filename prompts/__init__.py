@@ -184,9 +184,11 @@ def one_line(text: str) -> str:
 
 
 _SUM = re.compile(
-    r"(?:please )?(?:(?:what(?:'?s| is| does| do)|how (?:much|many) (?:is|are)|calculate|compute|"
-    r"solve|tell me|add|the sum of|what is the sum of|was ist|wie ?viel (?:ist|sind)|combien font|"
-    r"cu[aá]nto (?:es|son)|quanto (?:fa|é)|сколько будет):? )?"
+    r"[¿¡]?(?:please )?(?:(?:what(?:'?s| is| does| do)|how (?:much|many) (?:is|are)|calculate|"
+    r"compute|solve|tell me|add|the sum of|what is the sum of|was (?:ist|macht|gibt)|"
+    r"wie ?viel (?:ist|sind)|"
+    r"combien (?:font|fait)|cu[aá]nto (?:es|son)|quanto (?:fa|é|è)|hoeveel is|hur mycket är|"
+    r"ile (?:to )?jest|сколько будет):? )?"
     r"(\d{1,2}) ?(\+|plus|and|-|\u2013|\u2212|minus|less|take away) ?(\d{1,2})"
     r" ?(?:=|equals?|is|makes?)? ?[?.! ]*(?:,? ?please)?[?.! ]*",
     re.IGNORECASE,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mom_council.cli.failure import install_line
 from mom_council.tests.graph.desk import said, seat, speaking
 from mom_council.tests.models import fake_nvml
 from mom_council.tests.stage import Fault, Stage
@@ -197,3 +198,16 @@ def test_each_fault_of_a_council_file_has_its_own_line_and_the_files(
         "characters: [{name: A, model: a}]\nsynthesizer: {model: a}\n"
     )
     mom("councils", "check", str(file)).refuses(3, "bad.yaml: line 3: models.a.modle: unknown key")
+
+
+def test_the_line_that_installs_an_extra_is_for_the_environment_that_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pip", "python"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    assert install_line("ui") == "pip install 'mom-council[ui]'"
+    monkeypatch.setattr("sys.executable", "/an other/bin/python")
+    assert install_line("ui") == "'/an other/bin/python' -m pip install 'mom-council[ui]'"
