@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from mom_council.benchmarks import growth, serving
 from mom_council.benchmarks.councils import NAMES, QUESTION, sitting
-from mom_council.benchmarks.speed import Cost, stage_apart
+from mom_council.benchmarks.speed import Cost, like_the_command, stage_apart
 from mom_council.benchmarks.ways import FLOOR, STEPS, STEPS_SQLITE
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
@@ -99,9 +99,9 @@ def of_speed(costs: Mapping[int, Sequence[Cost]]) -> Iterator[Goal]:
 def of_shapes() -> Iterator[Goal]:
     """The first token, the straggler, the large council."""
     os.environ["NO_PROXY"] = "127.0.0.1"
-    yield asyncio.run(first_token())
-    yield asyncio.run(straggler())
-    yield asyncio.run(large_council())
+    for measure in (first_token, straggler, large_council):
+        with like_the_command() as runner:
+            yield runner.run(measure())
 
 
 def of_threads() -> Iterator[Goal]:
@@ -110,8 +110,12 @@ def of_threads() -> Iterator[Goal]:
     detail = "six characters and six ballots a turn"
     yield Goal("a thread of 100 turns on disk", hundred.stored / 1e6, 5.0, "MB", detail)
     voice = {"reply": {"text": "word " * 100, "chunks": 1}, "latency": 0}
-    with tempfile.TemporaryDirectory() as folder, stage_apart(voice) as url:
-        [last] = asyncio.run(_last_turn(url, Path(folder) / "turns.db"))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        stage_apart(voice) as url,
+        like_the_command() as runner,
+    ):
+        [last] = runner.run(_last_turn(url, Path(folder) / "turns.db"))
     detail = f"a turn then costs {last.turn_ms:.0f} ms of CPU"
     yield Goal("a thread of 1,000 turns is opened: CPU", last.open_ms, 50.0, "ms", detail)
 

@@ -85,13 +85,27 @@ def _measure(way: str, base_url: str, crowds: Sequence[int], repeats: int) -> li
     os.environ["NO_PROXY"] = "127.0.0.1"
     for name in [name for name in os.environ if name.startswith(("LANGSMITH", "LANGCHAIN"))]:
         del os.environ[name]
+    with like_the_command() as runner:
+        return runner.run(_converse(way, base_url, crowds, repeats))
+
+
+@contextmanager
+def like_the_command() -> Iterator[asyncio.Runner]:
+    """What runs an event loop as `mom` and its doors do, garbage collector and all."""
     factory = None
     if sys.platform != "win32":
         import uvloop
 
         factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_converse(way, base_url, crowds, repeats))
+    usual = gc.get_threshold()
+    gc.set_threshold(ALLOCATIONS)
+    gc.freeze()
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            yield runner
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 async def _converse(way: str, base_url: str, crowds: Sequence[int], repeats: int) -> list[Cost]:
@@ -103,10 +117,8 @@ async def _converse(way: str, base_url: str, crowds: Sequence[int], repeats: int
             return time.perf_counter() - wall, time.process_time() - cpu
 
         costs = []
-        # As the command `mom` and its doors set Python up, for every way alike.
-        gc.set_threshold(ALLOCATIONS)
         await crowd(1)
-        gc.freeze()
+        gc.freeze()  # what was imported for it
         for size in crowds:
             seen = [await crowd(size)]  # opens the connections
             if seen[0][0] < PATIENCE:

@@ -151,7 +151,8 @@ def current_turn(state: CouncilState) -> Seating:
 
 def proposals_at(state: CouncilState, round_: int, layer: int) -> list[Proposal]:
     """The proposals of one layer in one round, in the order the council names its characters."""
-    here = [p for p in state.get("proposals", []) if (p.round, p.layer) == (round_, layer)]
+    proposals = state.get("proposals", [])
+    here = [p for p in proposals if p.round == round_ and p.layer == layer]
     return as_judged(here, state)
 
 

@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,7 +68,7 @@ LAYOUT_VERSION: Final = 1
 values, without leases."""
 # Rows of 1 to 2 kB waste a quarter of a page of 4 kB, and a tenth of this one.
 _PAGE_BYTES = 8192
-_POOL = 10  # connections: enough for 100 conversations, whose writes are short
+_POOL = 10  # connections, each for one write at a time: enough for 100 conversations
 _CONNECT_SECONDS = 10
 _SETUP_LOCK = 0x6D6F6D
 _SETUP_SECONDS = 60
@@ -383,22 +384,25 @@ class _PostgresParts(StorageErrorsMixin):
     def __init__(self, conn: Any, **how: Any) -> None:
         super().__init__(conn, **how)  # type: ignore[call-arg]
         self._tokens: dict[str, int] = {}
-        self._fences = asyncio.Semaphore(_POOL // 2 - 1)  # a write inside needs another
 
     @asynccontextmanager
-    async def _fenced(self, thread: str) -> AsyncIterator[None]:
-        """Within it nobody takes the thread; refused where somebody did."""
+    async def _writing(self, thread: str) -> AsyncIterator[Any]:
+        """A saver all of whose statements are one transaction, on one connection.
+
+        LangGraph's own writes one at a time, whatever the pool. Within the transaction nobody takes
+        the thread; it is refused where somebody did.
+        """
         token = self._tokens.get(thread)
-        if token is None:
-            yield
-            return
-        async with self._fences, self.conn.connection() as conn, conn.transaction():
-            held = await conn.execute(
-                f"{to_postgres(READ_LEASE)} AND token = %s FOR SHARE", (thread, token)
-            )
-            if await held.fetchone() is None:
-                raise lease_lost(thread)
-            yield
+        async with self.conn.connection() as conn, conn.transaction():
+            if token is not None:
+                held = await conn.execute(
+                    f"{to_postgres(READ_LEASE)} AND token = %s FOR SHARE", (thread, token)
+                )
+                if await held.fetchone() is None:
+                    raise lease_lost(thread)
+            writer: Any = copy(self)
+            writer.conn, writer.lock = conn, asyncio.Lock()
+            yield writer
 
     async def take_lease(self, thread: str, holder: str, seen: tuple[int, int] | None) -> LeaseRow:
         """Take a thread that is free, or whose holder was seen dead; else who holds it."""
@@ -445,8 +449,8 @@ class _PostgresParts(StorageErrorsMixin):
     ) -> None:
         """Keep what one node wrote."""
         with storage_errors(self.place):
-            async with self._fenced(str(config["configurable"]["thread_id"])):
-                await super().aput_writes(config, writes, task_id, task_path)
+            async with self._writing(str(config["configurable"]["thread_id"])) as writer:
+                await super(_PostgresParts, writer).aput_writes(config, writes, task_id, task_path)
 
     async def aput(
         self,
@@ -459,12 +463,12 @@ class _PostgresParts(StorageErrorsMixin):
         asked = config["configurable"]
         place = (str(asked["thread_id"]), asked.get("checkpoint_ns", ""))
         with storage_errors(self.place):
-            async with self._fenced(place[0]):
-                saved = await super().aput(config, checkpoint, metadata, new_versions)
-        if parent := asked.get("checkpoint_id"):
-            with storage_errors(self.place):
-                async with self.conn.connection() as conn:
-                    await conn.execute(POSTGRES_PRUNE, (*place, parent))
+            async with self._writing(place[0]) as writer:
+                saved = await super(_PostgresParts, writer).aput(
+                    config, checkpoint, metadata, new_versions
+                )
+                if parent := asked.get("checkpoint_id"):
+                    await writer.conn.execute(POSTGRES_PRUNE, (*place, parent))
         return saved
 
     async def thread_rows(self, limit: int) -> list[tuple[Any, ...]]:

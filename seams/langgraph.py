@@ -508,7 +508,7 @@ class PackedSerializer(JsonPlusSerializer):
         if code == jsonplus.EXT_PYDANTIC_V2:
             module, name, fields, *_ = self._unpack(data)
             if (message := _MESSAGES.get(name)) is not None and message.__module__ == module:
-                return message.model_construct(**fields)
+                return _as_dumped(message, fields)
             if module.startswith(_PACKAGES) and name in self._by_name:
                 return self._by_name[name](**fields)
         return self._read_other(code, data)
@@ -543,6 +543,21 @@ class PackedSerializer(JsonPlusSerializer):
                 kind = kind.removesuffix(_PACKED)
                 stored = _unpacked(stored)
             return super().loads_typed((kind, stored))
+
+
+def _as_dumped(message: type[BaseModel], fields: dict[str, Any]) -> BaseModel:
+    """A message of all its fields, as they are; pydantic would look at each of them."""
+    if fields.keys() != message.model_fields.keys():
+        return message.model_construct(**fields)
+    made = message.__new__(message)
+    for name, value in (
+        ("__dict__", fields),
+        ("__pydantic_fields_set__", set(fields)),
+        ("__pydantic_extra__", {}),
+        ("__pydantic_private__", None),
+    ):
+        object.__setattr__(made, name, value)
+    return made
 
 
 @contextmanager

@@ -40,6 +40,24 @@ async def test_a_thread_that_is_held_is_refused_in_one_line_and_free_afterwards(
             assert await again.try_to_take() == ""
 
 
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+async def test_a_write_that_has_to_wait_holds_up_no_other_thread(url: str) -> None:
+    async with open_checkpointer(url) as saver:
+        store: Any = saver
+        places = [
+            {"configurable": {"thread_id": name, "checkpoint_ns": "", "checkpoint_id": "1"}}
+            for name in ("t", "u")
+        ]
+        async with ThreadLease(saver, "t"), ThreadLease(saver, "u"):
+            async with store.conn.connection() as conn, conn.transaction():
+                await conn.execute("SELECT 1 FROM mom_leases WHERE thread_id = 't' FOR UPDATE")
+                held_up = asyncio.create_task(saver.aput_writes(places[0], [("step", "x")], "task"))
+                async with asyncio.timeout(60):
+                    await saver.aput_writes(places[1], [("step", "y")], "task")
+                assert not held_up.done()
+            await held_up
+
+
 async def test_a_dead_holder_of_this_machine_is_not_waited_for(url: str) -> None:
     gone = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     born = leases._born(gone.pid)
