@@ -228,6 +228,11 @@ def tracers_of(rules: Tracing) -> list[BaseCallbackHandler]:
         def client(self, value: Any) -> None:
             pass
 
+        def _end_trace(self, run: Any) -> None:
+            super()._end_trace(run)
+            # LangChain's own lives for one question, and keeps an entry of each run in it.
+            self.order_map.pop(run.id, None)
+
         def _persist_run_single(self, run: Any) -> None:
             if sends():
                 _remove_texts(run)

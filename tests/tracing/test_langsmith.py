@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from mom_council.tests.stage import Stage
+from mom_council.graph.council import compile_council
+from mom_council.tests.graph.desk import desk, question, seat
+from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.tracing.langsmith_office import Office
 from mom_council.tests.tracing.small_council import SECRET
 from mom_council.tracing.langsmith import settle_langsmith
@@ -124,3 +127,22 @@ def test_the_environment_says_afterwards_what_holds(env: dict[str, Any], on: boo
     assert settle_langsmith(env) is on
     assert env["LANGSMITH_TRACING"] == str(on).lower()
     assert not {"LANGCHAIN_TRACING_V2", "LANGSMITH_TRACING_V2"} & set(env)
+
+
+@pytest.mark.parametrize("rules", [{"langsmith": False}, {"content": False}])
+async def test_a_tracer_keeps_nothing_of_questions_that_are_over(
+    stage: Stage, rules: dict[str, bool]
+) -> None:
+    """It lives as long as its graph, which a server asks for months."""
+    seat(stage)
+    graph = compile_council(desk(stage, tracing={"local": False, **rules}))
+    [tracer] = (graph.config or {})["callbacks"]
+    await graph.ainvoke(question())
+    stage.model("pen", always=Fault.status(500))
+    await graph.ainvoke(question())
+    stage.model("pen", always=Fault.hang())
+    asking = asyncio.create_task(graph.ainvoke(question()))
+    await asyncio.to_thread(stage.wait_for, 3, 30, started=True, model="pen")
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert (tracer.order_map, tracer.run_map) == ({}, {})
