@@ -68,7 +68,14 @@ from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
 from mom_council.records import Status
 from mom_council.redaction import logger, remember_variables
-from mom_council.seams.langgraph import ForkableGraph, OpenEnds, as_edge, as_node, quieten_nodes
+from mom_council.seams.langgraph import (
+    ForkableGraph,
+    OpenEnds,
+    as_edge,
+    as_node,
+    as_thread_writer,
+    quieten_nodes,
+)
 from mom_council.tracing.langsmith import exported_signals, tracers_of
 from mom_council.vendors import vendor_of
 
@@ -388,6 +395,8 @@ class CouncilGraph(ForkableGraph):
 
     It takes a question as a text or a list of messages too.
 
+    Where its checkpointer is a store of ours, it writes a thread alone: whoever comes second waits.
+
     `update_state` takes records or plain values (proposals, ballots, verdicts, ...), and refuses
     what does not fit before anything is stored.
     """
@@ -416,7 +425,9 @@ class CouncilGraph(ForkableGraph):
 
     def astream(self, input: Any, *arguments: Any, **options: Any) -> Any:  # noqa: A002
         """As LangGraph's own; `ainvoke` goes through here."""
-        return super().astream(_as_input(input), *arguments, **options)
+        parts = super().astream(_as_input(input), *arguments, **options)
+        config = arguments[0] if arguments else options.get("config")
+        return as_thread_writer(self.checkpointer, config, parts)
 
     def bulk_update_state(
         self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]

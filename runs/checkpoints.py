@@ -38,6 +38,7 @@ from mom_council.errors import (
     ProviderNotInstalledError,
     StorageError,
 )
+from mom_council.runs.leases import ThreadLease
 from mom_council.seams.langgraph import PackedSerializer
 from mom_council.seams.stores import (
     LAYOUT_TABLE,
@@ -162,7 +163,19 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-class StorageErrorsMixin(BaseCheckpointSaver[Any]):
+class _Leases:
+    """A store that knows who writes a thread: graphs ask it for the lease themselves."""
+
+    def hold_thread(self, thread: str) -> ThreadLease:
+        """The right to write a thread, for as long as it is entered."""
+        return ThreadLease(self, thread)
+
+
+class _MemorySaver(_Leases, PrunedMemorySaver):
+    """Threads in memory."""
+
+
+class StorageErrorsMixin(_Leases, BaseCheckpointSaver[Any]):
     """Laid over a saver: whatever its storage raises in the middle of a run is a StorageError."""
 
     place: str
@@ -231,7 +244,7 @@ async def open_checkpointer(
         ProviderNotInstalledError: PostgreSQL's packages are not installed.
     """
     if url == MEMORY:
-        yield PrunedMemorySaver(serde=thread_serializer())
+        yield _MemorySaver(serde=thread_serializer())
     elif url is not None and url.startswith(("postgresql://", "postgres://")):
         async with _open_postgres(url) as saver:
             yield saver

@@ -46,6 +46,7 @@ from mom_council.errors import StorageError, ThreadBusyError
 from mom_council.models.images import is_picture
 from mom_council.models.tool_offer import tool_calls_in
 from mom_council.records import Absence, Annotation, Ballot, Segment, Status
+from mom_council.seams.langgraph import as_only_writer
 
 
 async def follow(
@@ -79,7 +80,7 @@ async def follow(
         modes.append("values")
     stream = graph.astream(
         graph_input,
-        config,
+        as_only_writer(config),
         context=context,
         stream_mode=modes,
         output_keys=list(state_keys) if state_keys else None,

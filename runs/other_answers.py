@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, RemoveMessage
 
+from mom_council.runs.leases import ThreadLease
 from mom_council.runs.page_store import KeptAnswer, PageStore
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ async def show_answer(
         False where the other answer is not stored any more.
 
     Raises:
+        ThreadBusyError: another program answers in it.
         StorageError: it cannot be read or written.
     """
     if not await _return_to(graph, thread, other.head):
@@ -97,5 +99,6 @@ async def _return_to(graph: Graph, thread: str, head: str) -> bool:
     saver: Any = graph.checkpointer
     if await saver.aget_tuple(config) is None:
         return False
-    await graph.aupdate_state(config, {"messages": []}, as_node="synthesizer")
+    async with ThreadLease(saver, thread, wait=0):
+        await graph.aupdate_state(config, {"messages": []}, as_node="synthesizer")
     return True

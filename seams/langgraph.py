@@ -26,8 +26,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -364,6 +364,34 @@ class ForkableGraph(CompiledStateGraph[Any, Any, Any, Any]):
         graph = self if saved is None else await self.graph_for(saved.metadata or {})
         prepare = CompiledStateGraph._aprepare_state_snapshot
         return await prepare(graph, config, saved, *args, **options)
+
+
+_ONLY_WRITER = "__mom_only_writer"
+"""A key of a configuration; with two lines before it, LangGraph keeps it out of what is stored."""
+
+
+def as_only_writer(config: RunnableConfig) -> RunnableConfig:
+    """A configuration for a graph whose caller holds the thread already."""
+    return {**config, "configurable": {**config.get("configurable", {}), _ONLY_WRITER: True}}
+
+
+def as_thread_writer(
+    saver: Any, config: RunnableConfig | None, parts: AsyncIterator[Any]
+) -> AsyncIterator[Any]:
+    """What a graph streams, while it holds its thread; as it is where nothing is to be held."""
+    configurable = (config or {}).get("configurable", {})
+    thread, hold = configurable.get("thread_id"), getattr(saver, "hold_thread", None)
+    if not thread or hold is None or _ONLY_WRITER in configurable or _has_parent(config):
+        return parts
+    return _within(hold(str(thread)), parts)
+
+
+async def _within(
+    lease: AbstractAsyncContextManager[Any], parts: AsyncIterator[Any]
+) -> AsyncIterator[Any]:
+    async with lease, aclosing(parts):  # type: ignore[type-var]
+        async for part in parts:
+            yield part
 
 
 _OWN_CHOICE = {"output_keys", "stream_mode"}

@@ -15,6 +15,7 @@ from mom_council.errors import MixtureError
 from mom_council.graph.council import compile_council
 from mom_council.records import Segment, Status, Verdict
 from mom_council.runs.follow import RoundView, RunView, SpeakerView, is_open
+from mom_council.runs.leases import ThreadLease
 from mom_council.voting.stopping import explain
 
 if TYPE_CHECKING:
@@ -95,16 +96,17 @@ async def replace_answer(
         StorageError: it cannot be written.
     """
     graph = compile_council(council, saver)
-    snapshot = await graph.aget_state(_config(thread))
-    if is_open(snapshot):
-        raise MixtureError(
-            "the last question of this conversation is not finished", cure="finish it first"
-        )
-    values: dict[str, Any] = {"messages": [answer]}
-    messages = snapshot.values.get("messages") or []
-    if messages and messages[-1].id == answer.id:
-        values["status"] = status
-    await graph.aupdate_state(_config(thread), values, as_node="synthesizer")
+    async with ThreadLease(saver, thread, wait=0):
+        snapshot = await graph.aget_state(_config(thread))
+        if is_open(snapshot):
+            raise MixtureError(
+                "the last question of this conversation is not finished", cure="finish it first"
+            )
+        values: dict[str, Any] = {"messages": [answer]}
+        messages = snapshot.values.get("messages") or []
+        if messages and messages[-1].id == answer.id:
+            values["status"] = status
+        await graph.aupdate_state(_config(thread), values, as_node="synthesizer")
 
 
 async def keep_comparison(

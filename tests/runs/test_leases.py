@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,31 @@ async def test_who_wants_to_go_on_with_what_is_being_answered_is_given_the_answe
     [answered] = [event for event in events if isinstance(event, Answered)]
     assert answered.text == "What the council says."
     assert answered.status.spoke == ("Ada", "Boris", "Clara")
+
+
+async def test_a_graph_that_is_asked_by_a_program_of_its_own_is_one_writer_too(
+    stage: Stage, url: str
+) -> None:
+    """The same thread, asked twice without the command: by the graph alone, and beside a run."""
+    seat(stage)
+    stage.scripts["pen"].latency = 0.5
+    async with AsyncExitStack() as stack:
+        saver = await stack.enter_async_context(open_checkpointer(url))
+        other = saver
+        if url != "memory:":
+            other = await stack.enter_async_context(open_checkpointer(url))
+        graph = compile_council(desk(stage), saver)
+        beside = compile_council(desk(stage), other)
+        first = asyncio.create_task(graph.ainvoke(question("One?"), CONFIG))
+        await asyncio.to_thread(stage.wait_for, 1, 30, started=True, model="pen")
+        with pytest.raises(ThreadBusyError):
+            await Run(OpenCouncil(desk(stage), other), QUESTION, thread="t", wait=0).finish()
+        second = asyncio.create_task(beside.ainvoke(question("Two?"), CONFIG))
+        third = Run(OpenCouncil(desk(stage), saver), QUESTION, thread="t").finish()
+        await asyncio.gather(first, second, third)
+        held = (await graph.aget_state(CONFIG)).values["messages"]
+    assert [message.type for message in held] == ["human", "ai"] * 3
+    assert len(stage.calls) == 3 * 7
 
 
 def ask_apart(stage: Stage, folder: Path, db: str, text: str) -> subprocess.Popen[str]:

@@ -7,16 +7,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import to_yaml
 from mom_council.deliberation.context import CouncilContext
-from mom_council.errors import MixtureError
-from mom_council.runs.other_answers import repeat_question
+from mom_council.errors import MixtureError, ThreadBusyError
+from mom_council.graph.council import compile_council
+from mom_council.runs.leases import ThreadLease
+from mom_council.runs.other_answers import repeat_question, show_answer
+from mom_council.runs.page_store import KeptAnswer
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tracing.local import wait_for_traces
@@ -219,6 +223,32 @@ def test_an_answer_is_replaced_where_it_stands_and_not_while_a_question_is_open(
     ended(job)
     with pytest.raises(MixtureError, match="not finished"):
         state.wait_for(replace_answer(state.saver, "t", council, answer, status))
+
+
+def test_a_thread_that_another_program_writes_is_not_edited(state: PageState, stage: Stage) -> None:
+    seat(stage)
+    council = desk(stage)
+    ended(state.jobs.ask("t", council, ASKED))
+    before = state.wait_for(read_conversation(state.saver, "t", council))
+    [turn] = before.turns
+    assert turn.answer is not None
+    assert before.view.status is not None
+
+    async def elsewhere(edit: Coroutine[Any, Any, Any]) -> None:
+        async with ThreadLease(state.saver, "t"):
+            await edit
+
+    graph, other = (
+        compile_council(council, state.saver),
+        KeptAnswer(question="q1", first="q1", head=before.head),
+    )
+    for edit in (
+        show_answer(graph, state.store, "t", other, current="q1", head=""),
+        replace_answer(state.saver, "t", council, turn.answer, before.view.status),
+    ):
+        with pytest.raises(ThreadBusyError, match="is being answered by"):
+            state.wait_for(elsewhere(edit))
+    assert state.wait_for(read_conversation(state.saver, "t", council)).head == before.head
 
 
 def test_a_branch_begins_as_its_thread_did_and_leaves_it_alone(
