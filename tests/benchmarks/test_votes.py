@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mom_council import evals
-from mom_council.benchmarks import confidence_prior
+from mom_council.benchmarks import confidence_prior, drawn_anew
 from mom_council.benchmarks.votes import Goal, as_markdown, main
 from mom_council.councils.recording import Panels, read_recording, write_recording
 from mom_council.tests.evals.panels import made_up
@@ -76,3 +76,19 @@ def test_too_few_models_to_hold_some_out_measure_no_confidence() -> None:
     assert confidence_prior.measure(recordings) == []
     [held] = confidence_prior.measure(recordings, splits=1, panels=1, shipped_figures=True)
     assert held.voices == 3
+
+
+def test_panels_drawn_anew_change_no_winner_and_go_into_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_recording(tmp_path / "made.jsonl", made_up([0.6, 0.65, 0.7, 0.75, 0.8, 0.9], 120))
+    page = tmp_path / "page.md"
+    page.write_text("| drawn anew: mean (worst), points | old |\n|---|---|\n| gone | 1 |\n")
+    assert drawn_anew.main([str(tmp_path), "--seeds", "1", "--write", str(page)]) == 0
+    _, _, row = capsys.readouterr().out.strip().splitlines()
+    name, saved, before, flips, *_ = (cell.strip() for cell in row.strip("|").split("|"))
+    assert name == "made, 5 voices"
+    assert int(saved) >= int(before) > 0
+    assert flips == "0"
+    assert "made, 5 voices" in page.read_text()
+    assert drawn_anew.main([str(tmp_path / "nowhere")]) == 2
