@@ -21,8 +21,8 @@ from pydantic import ValidationError
 
 from mom_council.batch.rows import RowOutcome
 from mom_council.councils.schema import Council
-from mom_council.databases import refuse_newer
 from mom_council.errors import StorageError
+from mom_council.paths import refuse_newer
 from mom_council.records import Usage
 
 VERSION = 1

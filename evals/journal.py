@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mom_council.councils.schema import Council
-from mom_council.databases import refuse_newer
 from mom_council.errors import StorageError
+from mom_council.paths import refuse_newer
 from mom_council.records import Usage
 
 VERSION = 1

@@ -34,9 +34,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, ValidationError
 
 from mom_council.councils.schema import Cache, Model
-from mom_council.databases import layout_version
 from mom_council.errors import StorageError
-from mom_council.paths import cache_dir, ensure
+from mom_council.paths import cache_dir, ensure, layout_version
 from mom_council.records import Record
 from mom_council.redaction import logger, redact
 from mom_council.vendors import vendor_of

@@ -29,8 +29,8 @@ from mom_council.councils.recording import (
     load_recording,
 )
 from mom_council.councils.schema import Model
-from mom_council.databases import DatabaseLayout, open_database
 from mom_council.errors import StorageError
+from mom_council.paths import DatabaseLayout, open_database
 from mom_council.vendors import vendor_of
 from mom_council.voting.agreement import (
     LEAST,

@@ -30,7 +30,6 @@ from langgraph.checkpoint.base import (
 )
 
 from mom_council import paths, records
-from mom_council.databases import refuse_newer
 from mom_council.deliberation import state
 from mom_council.errors import (
     UNREADABLE,
@@ -38,6 +37,7 @@ from mom_council.errors import (
     ProviderNotInstalledError,
     StorageError,
 )
+from mom_council.paths import refuse_newer
 from mom_council.runs.leases import ThreadLease
 from mom_council.seams.langgraph import PackedSerializer
 from mom_council.seams.stores import (

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from mom_council import paths
-from mom_council.databases import DatabaseLayout, open_database
+from mom_council.paths import DatabaseLayout, open_database
 from mom_council.records import Record
 
 Thumb = Literal["up", "down"]

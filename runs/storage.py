@@ -36,10 +36,10 @@ from pydantic import Field, TypeAdapter
 from mom_council import paths
 from mom_council.councils.schema import Section
 from mom_council.councils.yaml import read_settings
-from mom_council.databases import count_rows, open_database, prune_rows
 from mom_council.deliberation.interrupts import is_pause
 from mom_council.errors import DamagedValueError, MixtureError, StorageError, ThreadBusyError
 from mom_council.models import cache, ledger
+from mom_council.paths import count_rows, open_database, prune_rows
 from mom_council.records import Record
 from mom_council.redaction import logger
 from mom_council.runs.leases import ThreadLease

@@ -17,8 +17,8 @@ from pathlib import Path
 from pydantic import Field, TypeAdapter
 
 from mom_council import paths
-from mom_council.databases import DatabaseLayout, open_database
 from mom_council.errors import UNREADABLE, DamagedValueError
+from mom_council.paths import DatabaseLayout, open_database
 from mom_council.records import Record
 
 KEEP = 500  # traces
