@@ -27,7 +27,7 @@ def draw_label(status: Status) -> None:
     if missing := words.missing(status):
         st.caption(f":material/person_off: {safe.inline(missing)}")
     elif status.degraded:
-        st.caption(":material/warning: Something failed on the way; the notes say what.")
+        st.caption(":material/warning: A step failed on the way; the notes say which.")
     for note in dict.fromkeys(status.notes):
         st.caption(f"Note: {safe.inline(note)}")
     for line in words.joined(status):

@@ -190,7 +190,8 @@ def draw_buttons(
             on_change=_rate,
             args=(conversation.thread, answer, f"thumb-{key}"),
         )
-        if place == len(conversation.turns) - 1:
+        job = session.page_state().jobs.of(conversation.thread)
+        if place == len(conversation.turns) - 1 and not (job is not None and job.running):
             st.button(
                 "Regenerate",
                 icon=":material/refresh:",

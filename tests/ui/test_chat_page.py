@@ -361,6 +361,25 @@ def test_a_regenerated_answer_keeps_the_former_one_with_what_was_asked_after_it(
     assert ">3/3<" in told(page)
 
 
+def test_an_answer_is_not_asked_again_while_the_next_question_runs(
+    chat: Chat, stage: Stage
+) -> None:
+    seat(stage)
+    council = desk(stage)
+    chat(council)
+    ended(begun(council))
+    assert "Regenerate" in labels(chat(council, "t"))
+    asked = len(stage.calls)
+    seat(stage, latency=60)
+    jobs = session.page_state().jobs
+    jobs.ask("t", council, [HumanMessage("And fish?", id="q2")])
+    page = chat(council, "t")
+    stage.wait_for(asked + 3, 60, started=True)
+    assert "Regenerate" not in labels(page)
+    assert "Regenerate" not in labels(chat(council, "t"))
+    jobs.stop("t")
+
+
 LIST = "All say: a pet.\nOnly one says (proposal {}): of fish."
 
 

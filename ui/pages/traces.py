@@ -256,7 +256,7 @@ def _messages(view: TraceView) -> None:
     if not calls:
         st.caption("Prompts and replies were not kept for this question.")
         return
-    st.subheader("Who was told what", anchor=False)
+    st.subheader("Prompts and replies", anchor=False)
     at = st.selectbox(
         "Call",
         range(len(calls)),
