@@ -22,9 +22,9 @@ class Limit(NamedTuple):
 # The goals of 280 files and 44,000 lines were left when the features of issues 11 to 17 came. What
 # holds since then is what was measured at their end, rounded up: little air on purpose.
 LIMITS = {
-    "product files": Limit(355, 355),
-    "lines": Limit(85_760, 85_760),
-    "files entered by the demo question": Limit(55, 71),
+    "product files": Limit(320, 355),
+    "lines": Limit(85_800, 85_800),
+    "files entered by the demo question": Limit(55, 55),
     "circles of files": Limit(0, 0),
     "imports from a lower floor to a higher": Limit(0, 0),
     "providers compared outside models/providers": Limit(0, 0),
