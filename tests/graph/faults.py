@@ -197,6 +197,32 @@ FAULTS: dict[str, Row] = {
 }  # fmt: skip
 
 
+OTHERWISE: dict[str, dict[str, dict[str, Any]]] = {
+    # It has no field for a refusal, nor for a filter: a refusal is a text like any other.
+    "ollama": {
+        "refusal": {"end": "off"},
+        "content filter": {"end": "empty", "says": ""},
+        "404": {"says": "not found: `ollama pull"},
+    },
+    # The first two events of an answer hold no text; a refusal is a reason to stop, without words.
+    "anthropic": {
+        "refusal": {"says": "withheld"},
+        "reset midway": {"end": "failed", "requests": RETRIED, "says": ""},
+        "hang midway": {"end": "timeout"},
+        "closed midway": {"end": "failed", "requests": RETRIED, "says": ""},
+        "error in a success": {"says": ""},
+    },
+    "mistralai": {"refusal": {"end": "empty", "says": ""}, "error in a success": {"says": ""}},
+}
+"""What else comes of a fault where another protocol is spoken."""
+WIRES = ("openai", *OTHERWISE)
+
+
+def row_of(fault: str, provider: str) -> Row:
+    """A fault, and what is to come of it in a provider's protocol."""
+    return FAULTS[fault]._replace(**OTHERWISE.get(provider, {}).get(fault, {}))
+
+
 @dataclass
 class Cell:
     """One question, and what came of it."""
@@ -679,7 +705,7 @@ def cells(
 
 async def try_cell(fault: str, stage: str, provider: str = "openai") -> list[str]:
     """Ask one question that goes wrong in one place; what does not hold of its promise."""
-    row, step = FAULTS[fault], STAGES[stage]
+    row, step = row_of(fault, provider), STAGES[stage]
     if not step.of_chat:  # what a stream would give in part is nothing there
         row = unstreamed(row, stage)
     if row.budget == 1 and step.well:  # those that go well may take a second on a busy machine
@@ -815,7 +841,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
     parser.add_argument("--faults", nargs="*", default=[], choices=FAULTS)
     parser.add_argument("--stages", nargs="*", default=[], choices=STAGES)
-    parser.add_argument("--provider", default="openai")
+    parser.add_argument("--provider", default="openai", choices=WIRES)
     parser.add_argument("--write", action="store_true", help="put it into docs/reliability.md")
     given = parser.parse_args(arguments)
     names = [*cells(given.faults, given.stages)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mom_council.tests.graph.desk import ask, candidates, desk, seat, voice
-from mom_council.tests.graph.faults import FAULTS, STAGES, cells, try_cell
+from mom_council.tests.graph.faults import FAULTS, STAGES, WIRES, cells, try_cell
 from mom_council.tests.stage import Fault, Reply, Stage
 
 pytestmark = pytest.mark.slow
@@ -48,6 +48,24 @@ def spread() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("fault", "stage_of"), spread(), ids=str)
 async def test_it_is_answered_or_named(fault: str, stage_of: str) -> None:
     assert await try_cell(fault, stage_of) == []
+
+
+ELSEWHERE = [
+    ("401", "character"),
+    ("refusal", "character"),
+    ("reset midway", "character"),
+    ("refusal", "voter"),
+    ("usage below none", "voter"),
+]
+"""What is tried in other protocols here; `--provider` tries every cell in one."""
+
+
+@pytest.mark.parametrize("provider", [one for one in WIRES if one != "openai"])
+@pytest.mark.parametrize(("fault", "stage_of"), ELSEWHERE, ids=str)
+async def test_it_is_answered_or_named_in_other_protocols(
+    fault: str, stage_of: str, provider: str
+) -> None:
+    assert await try_cell(fault, stage_of, provider) == []
 
 
 def test_there_are_37_faults_and_9_stages_at_least() -> None:
