@@ -70,7 +70,7 @@ test-foreign: .foreign/.installed  ## run suites of others against us, on the wh
 	$(PIP) wheel --quiet --no-deps --wheel-dir .foreign/dist .
 	@rm -rf build
 	.venv/bin/uv pip install --quiet --python .foreign/python/bin/python \
-		"$$(ls .foreign/dist/*.whl)[server,postgres]" langgraph-checkpoint-conformance schemathesis
+		"$$(ls .foreign/dist/*.whl)[server,postgres]" langgraph-checkpoint-conformance schemathesis llm inspect_ai
 	touch $@
 
 .clients/.installed: .venv/.developing

@@ -195,13 +195,14 @@ class Stage:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
-        protocol, wire = ASKING.get(path, _whose(path))
+        own_path = _own_path(path)
+        protocol, wire = ASKING.get(own_path, _whose(own_path))
         entry = self._log.begin(protocol, path, request.headers)
         try:
             # A body may hold pictures: the stream has no size limit, `request.read` does.
             raw = await request.content.read()
             body = _read(raw)
-            if path not in ASKING:
+            if own_path not in ASKING:
                 return self._look_up(request.method, entry, body)
             model = str(body.get("model", "")) if body else ""
             self._log.name(entry, model, body, lookup=False)
@@ -233,7 +234,7 @@ class Stage:
         if fault and not fault.mid_stream and not fault.in_the_answer:
             return await answer.go_wrong(fault)
         by_token = bool(script.tokens_per_second)
-        turn = Turn(entry.number, entry.model, entry.path, body, reply, by_token)
+        turn = Turn(entry.number, entry.model, _own_path(entry.path), body, reply, by_token)
         if not ollama:
             return await answer.speak(turn, script, fault)
         name = ollama_wire.full_name(entry.model)
@@ -243,7 +244,9 @@ class Stage:
         options = body.get("options") or {}
         loading = await self._memory.enter(name, script.load_seconds, options.get("num_ctx"))
         try:
-            turn = Turn(entry.number, entry.model, entry.path, body, reply, by_token, loading)
+            turn = Turn(
+                entry.number, entry.model, _own_path(entry.path), body, reply, by_token, loading
+            )
             loaded = Answer(answer.request, answer.wire, self._log, entry)
             return await loaded.speak(turn, script, fault)
         finally:
@@ -286,6 +289,11 @@ class Stage:
     def _say(self, entry: Entry, status: int, body: bytes) -> web.Response:
         self._log.end(entry, "done", status)
         return web.Response(status=status, body=body, content_type=JSON)
+
+
+def _own_path(path: str) -> str:
+    """A path as the wires know it: Azure and Bedrock serve OpenAI's protocol below /openai."""
+    return path.removeprefix("/openai")
 
 
 def _whose(path: str) -> tuple[Protocol, Wire]:

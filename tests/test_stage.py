@@ -352,7 +352,11 @@ def test_keys_are_kept_apart_from_what_is_printed_and_written(tmp_path: Path) ->
 
 
 def test_overlap_counts_calls_that_were_under_way_together(stage: Stage) -> None:
-    stage.model("quick", latency=0.2)
+    async def until_all_are_there(body: dict[str, Any]) -> None:
+        while len(stage.calls) < 3:
+            await asyncio.sleep(0.005)
+
+    stage.model("quick", hold=until_all_are_there)
     threads = [threading.Thread(target=lambda: far(stage).invoke("go")) for _ in range(3)]
     for thread in threads:
         thread.start()

@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from mom_council.councils.importers.foreign import Draft, Names, Report, Voices, plain
 from mom_council.councils.importers.python_values import PythonValues
@@ -222,6 +223,8 @@ def read_litellm(values: Any, env: Mapping[str, str], origin: str, report: Repor
         info = entry.get("model_info")
         mode = str(info.get("mode") or "chat") if isinstance(info, Mapping) else "chat"
         why = why_no_seat(str(params["model"])) if mode == "chat" else f"its mode is {mode}"
+        if "*" in str(params["model"]):
+            why = "it is a pattern of many models; name the one that you want"
         spec = None if why else _litellm_voice(params, env, where, report)
         if why:
             report.leave(f"{where} {name}"[:80], why)
@@ -267,6 +270,8 @@ def _litellm_voice(
         spec["timeout"] = float(seconds)
     vendor = _ALIASES.get(head, head)
     known = next((one for one in VENDORS.values() if vendor in (one.name, *one.aliases)), None)
+    if head == "azure" and url:
+        variable, url = variable or "AZURE_API_KEY", _azure_address(url)
     if head in _SERVERS:
         usual, usual_key = _SERVERS[head]
         return spec | {
@@ -275,15 +280,23 @@ def _litellm_voice(
             "api_key_env": variable or usual_key or None,
         }
     if head in _OPEN_SERVERS or (url and known is None):
-        return spec | {"provider": "openai", "base_url": url}
+        return spec | {"provider": "openai", "base_url": url, "api_key_env": variable}
     if known is not None:
         return spec | {"provider": known.name, "base_url": url}
     report.leave(
         where,
-        f"{quote(head)} has no profile here; ask it through the proxy: `provider: openai`, "
+        f"{quote(head)} needs an address, and {params.get('api_base') or 'api_base'} is not set"
+        if head == "azure"
+        else f"{quote(head)} has no profile here; ask it through the proxy: `provider: openai`, "
         "`base_url: http://localhost:4000`",
     )
     return None
+
+
+def _azure_address(url: str) -> str:
+    """Where Azure speaks OpenAI's protocol without a version in each address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/openai/v1"
 
 
 def _variable_value(written: Any, env: Mapping[str, str]) -> str | None:

@@ -405,7 +405,8 @@ model_list:
   - model_name: fast
     litellm_params: {model: groq/llama-3.1-8b, api_key: os.environ/GROQ_API_KEY, rpm: 30}
   - model_name: smart
-    litellm_params: {model: azure/gpt-4o, api_base: https://x.example, api_key: sk-abcdefgh12345678}
+    litellm_params:
+      {model: azure/gpt-4o, api_base: https://x.openai.azure.com, api_key: sk-abcdefgh12345678}
     model_info: {mode: chat}
   - model_name: smart
     litellm_params: {model: anthropic/claude-large, temperature: 0.2, max_tokens: 500}
@@ -413,6 +414,8 @@ model_list:
     litellm_params: {model: ollama_chat/llama3.1, api_base: "http://ollama:11434"}
   - model_name: own
     litellm_params: {model: hosted_vllm/qwen, api_base: os.environ/VLLM_URL, timeout: 30}
+  - model_name: "*"
+    litellm_params: {model: "openai/*"}
   - model_name: pictures
     litellm_params: {model: openai/dall-e-3}
   - model_name: vectors
@@ -439,7 +442,7 @@ def test_a_proxys_list_becomes_a_council_with_its_fallbacks(lay: Lay, mom: Mom) 
     }
     assert told == {
         "fast": ("openai", "llama-3.1-8b", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-        "smart": ("openai", "gpt-4o", "https://x.example", None),
+        "smart": ("openai", "gpt-4o", "https://x.openai.azure.com/openai/v1", "AZURE_API_KEY"),
         "local": ("ollama", "llama3.1", None, None),
         "own": ("openai", "qwen", "http://127.0.0.1:9/v1", None),
     }

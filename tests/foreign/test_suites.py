@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from mom_council.councils.yaml import written
 from mom_council.server.chat_request import ChatRequest
 from mom_council.server.leniency import RequestBody
 from mom_council.server.mcp_tools import GuardedApp, make_mcp
 from mom_council.server.messages_request import CountRequest, MessagesRequest
 from mom_council.server.responses_request import ResponsesRequest
 from mom_council.server.state import ServerState
-from mom_council.tests.graph.desk import desk, seat
+from mom_council.tests.graph.desk import desk, said, seat
 from mom_council.tests.server.conftest import Serve, serve  # noqa: F401 - a fixture
 from mom_council.tests.stage import Stage
 
@@ -102,6 +103,42 @@ def test_the_suite_of_mcp(stage: Stage, serve: Serve, tmp_path: Path) -> None:  
     assert len(checks) >= len(PASSED_BY_MCP)
     wrong = [check["errorMessage"] for check in checks if "MCP error 0" in str(check)]
     assert not wrong, "an error of JSON-RPC has a code"
+
+
+ENTRIES = {
+    "llm": """
+import llm
+names = {one.model.model_id for one in llm.get_models_with_aliases()}
+assert {"council", "council/home"} <= names, names
+talk = llm.get_model("council").conversation()
+talk.prompt("Which pet?", file=FILE).text()
+print(talk.prompt("And then?", file=FILE, system="Be kind.").text())
+""",
+    "inspect_ai": """
+import asyncio
+from inspect_ai.model import ChatMessageUser, get_model
+model = get_model(f"council/{FILE}", memoize=False)
+told = [ChatMessageUser(content="Which pet?"), ChatMessageUser(content="And then?")]
+answer = asyncio.run(model.generate(told))
+assert answer.metadata["council"]["spoke"] == ["Ada", "Boris", "Clara"], answer.metadata
+assert answer.usage.total_tokens > 0
+print(answer.completion)
+""",
+}
+
+
+@pytest.mark.parametrize("package", ENTRIES)
+def test_another_program_finds_the_councils_by_their_entry_point(
+    stage: Stage, tmp_path: Path, package: str
+) -> None:
+    seat(stage)
+    file = tmp_path / "desk.yaml"
+    file.write_text(written(desk(stage)), "utf-8")
+    script = f"FILE = {str(file)!r}\n{ENTRIES[package]}"
+    assert "What the council says." in run([str(PROGRAMS / "python"), "-c", script], tmp_path)
+    sent = said(stage.calls_to("pen")[-1].body)
+    assert "Which pet?" in sent
+    assert "And then?" in sent
 
 
 def description() -> dict[str, Any]:

@@ -111,3 +111,28 @@ def test_a_stranger_can_use_a_key_only_with_leave(name: str) -> None:
     assert [one.text for one in elsewhere] == [
         "sends questions and answers to https://evil.example/v1"
     ]
+
+
+OTHERS = {
+    "Azure OpenAI": ("AZURE_OPENAI_API_KEY", "my-deployment"),
+    "Amazon Bedrock": ("AWS_BEARER_TOKEN_BEDROCK", "openai.gpt-oss-120b-1:0"),
+}
+"""Servers at `/openai/v1`, as docs/models.md says: the variable of the key, and a model's name."""
+
+
+@pytest.mark.parametrize(("variable", "model"), OTHERS.values(), ids=OTHERS)
+async def test_azure_and_bedrock_are_asked_at_their_path_with_their_key(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, variable: str, model: str
+) -> None:
+    monkeypatch.setenv(variable, KEY)
+    stage.model(model, reply="42.")
+    at = {"base_url": f"{stage.url}/openai/v1", "api_key_env": variable}
+    reply = await _ask("openai", model, params={"temperature": 0.4, "max_tokens": 90}, **at)
+    assert reply.text == "42."
+    [call] = stage.calls
+    assert call.path == "/openai/v1/chat/completions"
+    assert call.key_sent == KEY
+    assert call.body["model"] == model
+    stage.model(model, always=Fault.status(429))
+    with pytest.raises(ModelUnavailableError, match="429"):
+        await _ask("openai", model, **at)
