@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from mom_council.errors import StorageError
-from mom_council.extensions.finding import NAME
 from mom_council.paths import ensure
 
 _CODE = '''"""{name}: says in one line what it does."""
@@ -81,6 +80,8 @@ def write_skeleton(name: str, parent: Path) -> Path:
         ValueError: the name is none.
         StorageError: the folder is there already, or cannot be made.
     """
+    from mom_council.extensions.finding import NAME  # it imports LangChain
+
     if NAME.fullmatch(name) is None:
         raise ValueError(
             f"{name!r} cannot name an extension: letters, digits, - and _, at most 64, beginning "
