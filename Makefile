@@ -26,7 +26,7 @@ chat: .venv/.installed  ## talk with the council in the terminal
 	@.venv/bin/mom chat
 
 test: .venv/.developing  ## run all tests but the browser's and the heavy ones
-	$(TEST) -n 2 --dist loadfile -m "not browser and not heavy and not live" --durations=10
+	$(TEST) -n 3 --dist loadfile -m "not browser and not heavy and not live" --durations=10
 
 test-fast: .venv/.developing  ## run the tests that take no more than a moment
 	$(TEST) -n 2 --dist loadfile -m "not slow and not browser and not heavy and not live"
