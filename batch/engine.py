@@ -166,7 +166,7 @@ def ray_engine(workers: int, db: str | None = None, *, traced: bool = False) -> 
         ray = _ray()
         journal.remember(f"ray, {workers} workers")
         began = await asyncio.to_thread(_join, ray)
-        made = ray.remote(Worker).options(
+        worker = ray.remote(Worker).options(
             # Placed one on each machine as far as they go; a lost one is begun again elsewhere.
             scheduling_strategy="SPREAD",
             num_cpus=0,
@@ -175,7 +175,7 @@ def ray_engine(workers: int, db: str | None = None, *, traced: bool = False) -> 
         )
         written = council.model_dump(mode="json", exclude_defaults=True)
         places = [db or str(journal.folder.absolute() / f"threads-{n}.db") for n in range(workers)]
-        actors = [made.remote(written, place, f"batch-{name[:12]}", traced) for place in places]
+        actors = [worker.remote(written, place, f"batch-{name[:12]}", traced) for place in places]
         try:
             yield RayAnswers(ray, actors)
         finally:

@@ -110,8 +110,8 @@ def _request(index: int, columns: dict[str, Any]) -> Row:
     columns = {**columns, "url": _path(columns["url"]), "body": body}
     if fault := _request_fault(columns):
         return Row(index, columns, "", fault)
-    said = _conversation(columns["url"], body)
-    messages = tuple(_plain_message(message) for message in said)
+    conversation = _conversation(columns["url"], body)
+    messages = tuple(_plain_message(message) for message in conversation)
     return Row(index, columns, str(messages[-1]["content"]), "", messages, _form(body))
 
 
@@ -124,11 +124,11 @@ def _request_fault(columns: dict[str, Any]) -> str:
         return f"only POST {CHAT} and POST {RESPONSES} can be answered"
     if not isinstance(body, dict):
         return "'body' is no JSON object"
-    said = _conversation(url, body)
-    if not isinstance(said, list) or not all(map(_is_message, said)):
+    conversation = _conversation(url, body)
+    if not isinstance(conversation, list) or not all(map(_is_message, conversation)):
         where = "body.messages" if url == CHAT else "body.input"
         return f"{where} is no list of messages with role and content"
-    if not any(message["role"] == "user" for message in said):
+    if not any(message["role"] == "user" for message in conversation):
         return "there is no message of the role 'user'"
     return _body_fault(body)
 
@@ -148,15 +148,15 @@ def _body_fault(body: dict[str, Any]) -> str:
 
 def _conversation(url: str, body: dict[str, Any]) -> Any:
     """The messages of a body, each with its role in small letters."""
-    said = body.get("messages" if url == CHAT else "input")
-    if isinstance(said, str):
-        said = [{"role": "user", "content": said}]
-    if not isinstance(said, list):
-        return said
-    said = [*map(_usual_message, said)]
+    conversation = body.get("messages" if url == CHAT else "input")
+    if isinstance(conversation, str):
+        conversation = [{"role": "user", "content": conversation}]
+    if not isinstance(conversation, list):
+        return conversation
+    conversation = [*map(_usual_message, conversation)]
     if url == RESPONSES and isinstance(body.get("instructions"), str):
-        said = [{"role": "system", "content": body["instructions"]}, *said]
-    return said
+        conversation = [{"role": "system", "content": body["instructions"]}, *conversation]
+    return conversation
 
 
 def _path(url: Any) -> str:
