@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,8 @@ class Stage:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
         self._log.close()
+        if self._failure:
+            raise self._failure
 
     def __enter__(self) -> Self:
         return self.open()
@@ -184,10 +187,16 @@ class Stage:
         runner = web.ServerRunner(server, shutdown_timeout=0.01)
         await runner.setup()
         try:
-            await web.TCPSite(runner, "127.0.0.1", self.port, backlog=1024).start()
+            listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
+            await web.SockSite(runner, listener, backlog=1024).start()  # which closes it
             self.port = runner.addresses[0][1]
             self._open.set()
             await self._stop.wait()
+            # Whoever was accepted just now is taken first: a connection that is between its
+            # accept and its transport when the server closes would never be closed.
+            self._loop.remove_reader(listener)
+            for _ in range(4):  # turns of the loop from one to the other
+                await asyncio.sleep(0)
         finally:
             await runner.cleanup()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -463,6 +465,21 @@ async def test_a_stage_stays_cheap_when_many_ask_at_once(stage: Stage) -> None:
         answers = await asyncio.gather(*(once() for _ in range(200)))
     assert all(answer.endswith(b"data: [DONE]\n\n") for answer in answers)
     assert stage.overlap() == 200
+
+
+def test_who_comes_as_it_closes_is_left_with_a_closed_connection() -> None:
+    callers: list[socket.socket] = []
+    for _ in range(20):
+        with Stage() as stage:
+            caller = socket.create_connection(("127.0.0.1", stage.port))
+            caller.sendall(b"GET /api/tags HTTP/1.1\r\nHost: x\r\n\r\n")
+            callers.append(caller)
+    for caller in callers:
+        caller.settimeout(60)
+        with contextlib.suppress(ConnectionResetError):
+            while caller.recv(65536):
+                pass
+        caller.close()
 
 
 def test_it_runs_as_a_command_that_prints_its_address(tmp_path: Path) -> None:
