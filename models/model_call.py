@@ -38,6 +38,7 @@ from mom_council.models.stream_parser import (
     message_as_chunk,
 )
 from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition, ToolOffer
+from mom_council.models.wire import FRAME, QUIET_FRAME
 from mom_council.records import Attempt, Note, Usage
 from mom_council.redaction import redact
 from mom_council.seams.clients import bound_unfinished_arguments
@@ -423,7 +424,8 @@ class ModelCall:
         config, parser = self._question.config, response.parser
         handfuls = None
         if not self._question.tools and not _is_followed(chat, config):
-            handfuls = getattr(chat, "deltas", _no_deltas)(messages, **arguments)
+            frame = QUIET_FRAME if self._question.on_text is None else FRAME
+            handfuls = getattr(chat, "deltas", _no_deltas)(messages, frame=frame, **arguments)
         if handfuls is not None:
             async with aclosing(handfuls):
                 async for deltas in handfuls:

@@ -30,7 +30,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 
 from mom_council.models.providers import Opening
-from mom_council.models.wire import Delta, JsonStream, Wire, read_deltas
+from mom_council.models.wire import FRAME, Delta, JsonStream, Wire, read_deltas
 from mom_council.vendors import load_code
 
 if TYPE_CHECKING:
@@ -112,21 +112,21 @@ class ChatCompletions(BaseChatModel):
         self._wire = Wire(opening.resources.sessions, url, headers, "events")
 
     def deltas(
-        self, messages: Sequence[BaseMessage], **arguments: Any
+        self, messages: Sequence[BaseMessage], *, frame: float = FRAME, **arguments: Any
     ) -> AsyncIterator[list[Delta]]:
-        """The reply without LangChain's chunks, by the handful."""
+        """The reply without LangChain's chunks, by the handful; see `wire.read_deltas`."""
         stream = self._ask(messages, arguments)
         return (
-            self._langchain_deltas(messages, arguments)
+            self._langchain_deltas(messages, frame, arguments)
             if stream is None
-            else read_deltas(stream, read_delta)
+            else read_deltas(stream, read_delta, frame)
         )
 
     async def _langchain_deltas(
-        self, messages: Sequence[BaseMessage], arguments: Mapping[str, Any]
+        self, messages: Sequence[BaseMessage], frame: float, arguments: Mapping[str, Any]
     ) -> AsyncGenerator[list[Delta], None]:
         chat: Any = await self.open_langchain()
-        async with aclosing(chat.deltas(messages, **arguments)) as handfuls:
+        async with aclosing(chat.deltas(messages, frame=frame, **arguments)) as handfuls:
             async for deltas in handfuls:
                 yield deltas
 
@@ -371,14 +371,17 @@ def _tool_call_chunk(call: Mapping[str, Any]) -> ToolCallChunk:
     )
 
 
-def read_delta(chunk: dict[str, Any]) -> Delta:
-    """What a chunk says, thinks and counts, as LangChain reads it."""
+def read_delta(chunk: dict[str, Any]) -> Delta | str:
+    """What a chunk says, thinks and counts, as LangChain reads it; the text of one that speaks."""
     usage = chunk.get("usage")
     choices = chunk.get("choices")
     if not choices:
         return Delta(usage=token_counts(usage)) if usage else _NOTHING
     choice = choices[0]
     said = choice.get("delta") or choice.get("message") or {}
+    if not usage and said.keys() <= _SPEAKING and not choice.get("finish_reason"):
+        content = said.get("content") or ""
+        return content if isinstance(content, str) else Delta(content)
     thought = said.get("reasoning_content") or said.get("reasoning")
     refusal = said.get("refusal")
     return Delta(
@@ -392,6 +395,8 @@ def read_delta(chunk: dict[str, Any]) -> Delta:
 
 
 _NOTHING = Delta()
+_SPEAKING = frozenset({"role", "content"})
+"""The fields of a chunk that says something and nothing else."""
 
 
 def merge_chunks(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:

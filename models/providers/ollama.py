@@ -19,7 +19,7 @@ from ollama import ChatResponse
 from pydantic import Field, PrivateAttr
 
 from mom_council.models.transport import AiohttpTransport
-from mom_council.models.wire import Delta, Wire, read_deltas
+from mom_council.models.wire import FRAME, Delta, Wire, read_deltas
 from mom_council.seams.clients import ollama_base_url, ollama_body
 
 if TYPE_CHECKING:
@@ -43,13 +43,18 @@ class OllamaChat(ChatOllama):
         self._wire = wire
 
     def deltas(
-        self, messages: Sequence[BaseMessage], *, stop: list[str] | None = None, **more: Any
+        self,
+        messages: Sequence[BaseMessage],
+        *,
+        stop: list[str] | None = None,
+        frame: float = FRAME,
+        **more: Any,
     ) -> AsyncIterator[list[Delta]] | None:
         """The reply without LangChain's chunks, by the handful; None: only its client can ask."""
         if self._wire is None:
             return None
         body = ollama_body(self._chat_params(list(messages), stop, **more))
-        return read_deltas(self._wire.ask(body), _delta)
+        return read_deltas(self._wire.ask(body), _delta, frame)
 
     def _chat_params(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
@@ -105,11 +110,13 @@ def open_chat(opening: Opening) -> BaseChatModel:
     return chat
 
 
-def _delta(part: Mapping[str, Any]) -> Delta:
-    """What a part says, thinks and counts, as LangChain reads it."""
+def _delta(part: Mapping[str, Any]) -> Delta | str:
+    """What a part says, thinks and counts, as LangChain reads it; the text of one that speaks."""
     said = part.get("message") or {}
     content, thought = said.get("content") or "", said.get("thinking") or ""
     if not part.get("done"):
+        if not thought and not said.get("tool_calls") and isinstance(content, str):
+            return content
         return Delta(content, thought, calling=bool(said.get("tool_calls")))
     reason = part.get("done_reason") or "stop"
     if reason == "load" and not content.strip():

@@ -30,7 +30,7 @@ from mom_council.models.providers.chat_completions import (
     read_delta,
     token_counts,
 )
-from mom_council.models.wire import Delta, JsonStream, ResponseError, Wire, read_deltas
+from mom_council.models.wire import FRAME, Delta, JsonStream, ResponseError, Wire, read_deltas
 from mom_council.seams.clients import (
     sdk_headers,
     sdk_user_agent,
@@ -94,11 +94,16 @@ class _Whole(BaseChatOpenAI):
         self._wire = wire
 
     def deltas(
-        self, messages: Sequence[BaseMessage], *, stop: list[str] | None = None, **more: Any
+        self,
+        messages: Sequence[BaseMessage],
+        *,
+        stop: list[str] | None = None,
+        frame: float = FRAME,
+        **more: Any,
     ) -> AsyncIterator[list[Delta]] | None:
         """The reply without LangChain's chunks, by the handful; None: only the SDK can ask."""
         stream = self._ask(messages, stop, more)
-        return None if stream is None else read_deltas(stream, read_delta)
+        return None if stream is None else read_deltas(stream, read_delta, frame)
 
     def _ask(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, more: dict[str, Any]

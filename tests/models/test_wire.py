@@ -386,6 +386,38 @@ def test_it_does_not_matter_where_the_bytes_are_cut(cuts: set[int], ending: byte
     assert values == [{"a": 1}, {"a": 2}]
 
 
+PLAIN = [b'data: {"a": 1}', b'data: {"b": [2, {}]}', b"data: {}", b"data: [DONE]"]
+ODD = [
+    b": a comment",
+    b'data:{"c": 3}',
+    b'data: {"d":\ndata: 4}',
+    b"event: x",
+    b"data: 5",
+    b"data: {",
+]
+ODD += [
+    b'data: {"e": 6},{"f": 7}',
+    b'data: {"error": {"message": "no"}}',
+    b"",
+    b'data: {"g": "\xff"}',
+]
+
+
+@given(st.lists(st.sampled_from(PLAIN) | st.sampled_from(PLAIN + ODD), max_size=6))
+def test_events_that_come_together_are_read_like_those_that_come_alone(parts: list[bytes]) -> None:
+    def read_in(size: int) -> tuple[list[Any], str | None]:
+        stream = Wire(None, "", {}, "events").ask({})  # type: ignore[arg-type]
+        values: list[Any] = []
+        for start in range(0, len(written), size):
+            values += stream._decode(written[start : start + size])
+            if stream._fault or stream._over:
+                break
+        return values, None if stream._fault is None else type(stream._fault).__name__
+
+    written = b"".join(part + b"\n\n" for part in parts)
+    assert read_in(max(1, len(written))) == read_in(1)
+
+
 async def test_a_line_without_an_end_is_the_last_value() -> None:
     handfuls, fault = await read(sends(b'{"a": 1}\n{"a"', b": 2}"), form="lines")
     assert ([one for some in handfuls for one in some], fault) == ([{"a": 1}, {"a": 2}], None)
@@ -557,3 +589,5 @@ def test_joining_deltas_loses_nothing_and_keeps_their_order(deltas: list[Delta])
         return written
 
     assert signs(merge(deltas)) == signs(deltas)
+    only_speak = [one.content if one == Delta(one.content) else one for one in deltas]
+    assert merge(only_speak) == merge(deltas)  # type: ignore[arg-type]
