@@ -17,8 +17,8 @@ from pathlib import Path
 
 from mom_council.councils.recording import RecordedQuestion, find_recordings, load_recording
 from mom_council.evals.cases import Case
-from mom_council.evals.journal import COUNCIL, EvalRow, member
 from mom_council.evals.reports import table
+from mom_council.evals.scorecard import COUNCIL, EvalRow, member
 from mom_council.evals.verdict import Panel, judge
 from mom_council.records import Usage
 

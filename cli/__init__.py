@@ -13,7 +13,7 @@ def main() -> None:
     # Little of what is made while modules are loaded is garbage; looking for it takes 0.1 s.
     gc.set_threshold(ALLOCATIONS)
     try:
-        from mom_council.seams.deferred_imports import defer_imports
+        from mom_council.seams.python import defer_imports
 
         defer_imports()
         from mom_council.cli.app import run

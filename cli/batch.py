@@ -80,7 +80,7 @@ def batch(
     and neither are finished calls of rows that were under way. What is not finished lies in
     OUT.batch, which is removed when every row has its answer.
     """
-    from mom_council.batch.budget import BatchLimits
+    from mom_council.batch.engine import BatchLimits
     from mom_council.batch.job import BatchJob
 
     named = council or os.environ.get("MOM_COUNCIL")

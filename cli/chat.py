@@ -228,8 +228,7 @@ class Talk:
 
 def _ask_again(session: Session, context: CouncilContext) -> int:
     """Ask the last question once more, and keep the answer that it has."""
-    from mom_council.runs.other_answers import keep_former, last_turn, repeat_question
-    from mom_council.runs.page_store import PageStore
+    from mom_council.runs.page_store import PageStore, keep_former, last_turn, repeat_question
 
     state = session.state()
     question, answer = last_turn(state.values.get("messages", []))
@@ -249,8 +248,7 @@ class _Answers:
     """The answers of the newest question of a talk that was asked more than once."""
 
     def __init__(self, session: Session) -> None:
-        from mom_council.runs.other_answers import answers_of
-        from mom_council.runs.page_store import PageStore
+        from mom_council.runs.page_store import PageStore, answers_of
 
         self._session, self._store = session, PageStore()
         self._state = session.state()
@@ -272,7 +270,7 @@ class _Answers:
 
     def show(self, number: str) -> None:
         """Go back to another answer, and print it."""
-        from mom_council.runs.other_answers import last_turn, show_answer
+        from mom_council.runs.page_store import last_turn, show_answer
 
         session, count = self._session, len(self._answers)
         if count < 2:

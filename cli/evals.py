@@ -219,8 +219,8 @@ def record(
     """
     import asyncio
 
-    from mom_council.evals.record import from_traces
-    from mom_council.evals.record import record as keep
+    from mom_council.evals.asking import from_traces
+    from mom_council.evals.asking import record as keep
 
     if council == "traces":
         from mom_council.councils.recording import write_recording

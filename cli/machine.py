@@ -34,7 +34,7 @@ def doctor(
     import asyncio
 
     from mom_council.cli.failure import write_json
-    from mom_council.doctor.examination import examine
+    from mom_council.doctor.machine import examine
     from mom_council.runs.words import in_a_row, one_line
 
     findings = asyncio.run(examine(dict(os.environ), council))

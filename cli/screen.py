@@ -1,9 +1,11 @@
-"""What every way of showing a run shares; the answer alone; one JSON object with everything."""
+"""What all views of a run share: plain text, JSON, the answer alone; the person at the terminal."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import select
 import sys
 import time
 from collections.abc import Iterator
@@ -11,12 +13,34 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from mom_council.cli.failure import write_json
+from mom_council.cli import failure
+from mom_council.cli.failure import say, write_json
+from mom_council.deliberation.events import (
+    Called,
+    Counted,
+    Event,
+    Finished,
+    Heat,
+    Missed,
+    ModelAsked,
+    Noted,
+    Painted,
+    Planned,
+    Polled,
+    Returned,
+    Seated,
+    Voted,
+    Waited,
+)
 from mom_council.records import Segment, Status
-from mom_council.runs.words import cost, inert, tokens_per_second
+from mom_council.runs import words
+from mom_council.runs.follow import RunView
+from mom_council.runs.words import cost, inert, one_line, tokens_per_second
 
 if TYPE_CHECKING:
+    from mom_council.cli.stopping import Stopping
     from mom_council.deliberation.events import Event
+    from mom_council.deliberation.people import PersonRequest
     from mom_council.records import Status
 
 
@@ -221,3 +245,185 @@ def _title(segment: Segment) -> str:
     if segment.node == "vote":
         return f"{segment.name} votes (round {segment.round})"
     return segment.name
+
+
+class Plain(Screen):
+    """The answer goes to stdout, what led to it to stderr; so a pipe gets the answer."""
+
+    def __init__(self, *, debug: bool = False) -> None:
+        self._debug = debug
+        self._view = RunView()
+        self._saved_loads = 0
+        self._wanted: set[str] = set()
+
+    def take(self, event: Event) -> None:
+        """Write a line for an event that is worth one."""
+        self._view.take(event)
+        if isinstance(event, Planned):
+            self._saved_loads += max(0, event.unplanned - event.loads)
+        for line in self._lines(event):
+            say(line)
+
+    def note(self, line: str) -> None:
+        """Write it."""
+        say(f"Note: {line}")
+
+    def finish(self, ending: Ending) -> None:
+        """Print the answer to stdout, and under it the label to stderr."""
+        say("Answer:")
+        print(inert(ending.answer), flush=True)
+        status = ending.status
+        if status is None:
+            return
+        untold = tuple(note for note in status.notes if note not in self._view.notes)
+        for line in words.label(status.model_copy(update={"notes": untold})):
+            say(line)
+        saved = words.saved_loads(self._saved_loads)
+        say(f"[{' · '.join(filter(None, (ending.footer, saved)))}]")
+
+    def _lines(self, event: Event) -> list[str]:  # noqa: C901 - one line an event
+        match event:
+            case Seated():
+                layer = f", layer {event.layer} of {event.layers}" if event.layers > 1 else ""
+                left_out = f" (left out: {', '.join(event.dropped)})" if event.dropped else ""
+                return [f"Round {event.round}{layer}: {', '.join(event.seated)}{left_out}"]
+            case ModelAsked() if self._debug:
+                who = f"{event.speaker.node} {event.speaker.name} -> {event.model}"
+                return [f"--- {who}", *(f"[{role}] {text}" for role, text in event.prompt)]
+            case Called():
+                does = "wants to call" if event.needs_approval else "calls"
+                line = f"  {event.speaker.name} {does} {one_line(event.tool)}: {event.arguments}"
+                # Said once more when the run goes on with what a person decided.
+                is_new = not event.needs_approval or line not in self._wanted
+                self._wanted.add(line)
+                return [line] if is_new else []
+            case Returned() if self._debug or event.failed:
+                how = "failed" if event.failed else "returned"
+                return [f"  {one_line(event.tool)} {how}: {one_line(event.text, 200)}"]
+            case Finished():
+                return self._finished(event)
+            case Missed():
+                return [f"  {words.absent(event.absence)}"]
+            case Polled():
+                return [f"Vote: {', '.join(event.voters)}"]
+            case Voted():
+                return [f"  {event.ballot.voter} votes: {words.ballot(event.ballot)}"]
+            case Counted():
+                texts = {name: seat.text for (_, name), seat in self._view.round.seats.items()}
+                return [f"Count: {words.tally(event.verdict, texts)}", f"  {event.why}"]
+            case Heat() if event.state == "waiting":
+                return [f"  {words.heat(event)}"]
+            case Planned() if self._debug and (event.loads or event.unplanned):
+                return [f"  {words.plan(event)}"]
+            case Waited() if event.seconds or (self._debug and not event.over):
+                return [f"  {words.held_back(event)}"]
+            case Painted() if event.step * 8 // event.steps > (event.step - 1) * 8 // event.steps:
+                return [f"  {words.painted(event)}"]
+            case Noted():
+                return [f"Note: {event.text}"]
+            case _:
+                return []
+
+    def _finished(self, event: Finished) -> list[str]:
+        if self._debug:
+            return [f"--- {event.speaker.name}: {words.segment(event.segment)}", event.reply]
+        if event.speaker.node != "character":
+            return []
+        seat = self._view.round.seats.get((event.speaker.layer, event.speaker.name))
+        short = one_line(seat.text if seat else "", 100)
+        return [f"  {event.speaker.name}: {short} ({words.segment(event.segment)})"]
+
+
+class TerminalPeople:
+    """The `People` of a run that a terminal shows.
+
+    Args:
+        screen: is put aside while a question stands on the terminal.
+        stopping: lets Ctrl-C end the question instead of the run.
+    """
+
+    def __init__(self, screen: Screen, stopping: Stopping) -> None:
+        self._screen = screen
+        self._stopping = stopping
+
+    @property
+    def present(self) -> bool:
+        """Whether somebody sits at both ends."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    async def answer(self, request: PersonRequest) -> Any:
+        """What the person types. The loop waits meanwhile: the graph has nothing else to do.
+
+        Raises:
+            NobodyThereError: there is no terminal, or the person ended the question with Ctrl-C or
+                Ctrl-D.
+        """
+        from mom_council.runs.ask import NobodyThereError
+
+        if not self.present:
+            raise NobodyThereError
+        with self._screen.paused(), self._stopping.at_prompt():
+            try:
+                if request.kind == "person":
+                    return _ask_to_speak(request)
+                return {call["id"]: _ask_for_approval(request, call) for call in request.calls}
+            except (EOFError, KeyboardInterrupt):
+                failure.say()
+                raise NobodyThereError from None
+
+
+def _ask_to_speak(request: PersonRequest) -> str:
+    """What the person types in one line; empty when the time is over or the line is empty."""
+    seconds = request.seconds or 0.0
+    failure.say()
+    failure.say(inert(request.prompt))
+    failure.say()
+    how = "answer in one line"
+    if request.votes:
+        how = "vote: a letter is enough, or a ranking such as B > A"
+    failure.say(f"{one_line(request.name)}, {how} ({seconds:g} s, an empty line for nothing)")
+    sys.stderr.write("> ")
+    sys.stderr.flush()
+    line = _line_within(seconds)
+    if line is None:
+        failure.say()
+        failure.say(f"Nothing was said in {seconds:g} s; the council goes on.")
+    return (line or "").strip()
+
+
+def _line_within(seconds: float) -> str | None:
+    """A line from the terminal, None when none came; Windows cannot wait for a time."""
+    if os.name == "posix" and not select.select([sys.stdin], [], [], seconds)[0]:
+        return None
+    return sys.stdin.readline()
+
+
+def _ask_for_approval(request: PersonRequest, call: dict[str, Any]) -> Any:
+    who = one_line(request.name)
+    written = inert(json.dumps(call["arguments"], ensure_ascii=False, indent=2))
+    failure.say(f"{who} wants to call {one_line(call['tool'])} with {written}")
+    while True:
+        reply = _read("Allow it? [y]es, [N]o, [e]dit: ").strip().lower()
+        if reply in ("y", "yes"):
+            return True
+        if reply in ("", "n", "no"):
+            return False
+        if reply in ("e", "edit"):
+            try:
+                arguments = json.loads(_read("Arguments, as one line of JSON: "))
+            except ValueError as error:
+                failure.say(f"that is no JSON: {error}")
+                continue
+            if isinstance(arguments, dict):
+                return {"arguments": arguments}
+            failure.say("the arguments are a JSON object, such as {}")
+
+
+def _read(prompt: str) -> str:
+    # `input` would write its prompt to stdout, which belongs to the answer.
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mom_council.cli import failure
 from mom_council.cli import failure as exits
 from mom_council.cli.options import Show, no_thread, place, whole_path
-from mom_council.cli.people import TerminalPeople
-from mom_council.cli.screen import AnswerAlone, Ending, Screen
+from mom_council.cli.screen import AnswerAlone, Ending, Screen, TerminalPeople
 from mom_council.cli.stopping import Stopping
 from mom_council.errors import CouncilError, MixtureError, ProviderNotInstalledError, QuorumError
 from mom_council.runs.words import one_line
@@ -426,7 +425,7 @@ def screen_for(show: Show, council: Council) -> Screen:
         from mom_council.cli.live import Live
 
         return Live(council, full=show is Show.FULL)
-    from mom_council.cli.plain import Plain
+    from mom_council.cli.screen import Plain
 
     return Plain(debug=show is Show.DEBUG)
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from mom_council.councils.schema import Council, Model, Server
 from mom_council.councils.trust import load_trusted_council
-from mom_council.doctor.finding import Finding, fail, failed, ok, warn
+from mom_council.doctor import Finding, fail, failed, ok, warn
 from mom_council.errors import CouncilError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.extensions.loaded import problems_of

@@ -1,10 +1,11 @@
-"""Where things are kept: the data folder, the databases in it, the files with settings.
+"""Checks of the machine: Python, packages, stored files, ports, the clock, tracing, the graph.
 
-The machine: Python and its packages, ports, the clock, tracing, and the graph itself.
+`examine` runs these checks and those of the models, all at once, each within its time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.metadata
 import importlib.util
@@ -17,14 +18,16 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import mom_council
 from mom_council import paths
-from mom_council.doctor.finding import Finding, fail, failed, ok, warn
+from mom_council.doctor import Finding, council, fail, failed, ok, warn
 from mom_council.errors import MixtureError, StorageError
+from mom_council.redaction import redact
 from mom_council.vendors import VENDORS
 
 _LITTLE, _NOTHING = 1_000_000_000, 50_000_000
@@ -276,3 +279,53 @@ def graph(env: Mapping[str, str]) -> Iterator[Finding]:
             yield fail("graph", f"langgraph.json names {path!r}: {error}", "fix it for Studio")
             return
     yield ok("graph", "builds, and langgraph.json names it")
+
+
+SECONDS = 8.0
+"""For one part; together they take no longer than the slowest."""
+
+PARTS: dict[str, Callable[[Mapping[str, str]], Iterable[Finding] | AsyncIterator[Finding]]] = {
+    "python": version,
+    "packages": packages,
+    "extras": extras,
+    "data": data_folder,
+    "databases": databases,
+    "settings": settings,
+    "keys": council.keys,
+    "ollama": council.ollama,
+    "embedded": council.embedded,
+    "gpu": council.gpu,
+    "ports": ports,
+    "clock": clock,
+    "langsmith": langsmith,
+    "graph": graph,
+}
+
+
+async def examine(env: Mapping[str, str], named: str | None = None) -> list[Finding]:
+    """Run every check; with a council's name, also check what that council needs."""
+    parts = dict(PARTS)
+    chosen = named or env.get("MOM_COUNCIL")
+    if chosen:
+        parts["council"] = lambda env: council.council(chosen, env)
+    reports = await asyncio.gather(*(_check(name, part, env) for name, part in parts.items()))
+    return [_without_keys(finding) for findings in reports for finding in findings]
+
+
+def _without_keys(finding: Finding) -> Finding:
+    return finding.model_copy(update={"says": redact(finding.says), "cure": redact(finding.cure)})
+
+
+async def _check(name: str, part: Callable[..., Any], env: Mapping[str, str]) -> list[Finding]:
+    try:
+        async with asyncio.timeout(SECONDS):
+            findings = part(env)
+            if isinstance(findings, AsyncIterator):
+                return [finding async for finding in findings]
+            return await asyncio.to_thread(list, findings)
+    except TimeoutError:
+        return [warn(name, f"did not answer in {SECONDS:g} s", "try again when less is running")]
+    except Exception as error:
+        # A doctor that dies of what it finds helps nobody.
+        says = f"cannot be checked ({type(error).__name__}: {error})"
+        return [warn(name, says, "report this with the line above")]

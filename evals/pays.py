@@ -16,8 +16,8 @@ from mom_council.councils.schema import Council
 from mom_council.errors import BudgetError
 from mom_council.evals.asking import describe_fault, map_concurrently
 from mom_council.evals.cases import Case
-from mom_council.evals.journal import COUNCIL, SELF, EvalJournal, EvalRow, member
 from mom_council.evals.run import Progress, play, sample
+from mom_council.evals.scorecard import COUNCIL, SELF, EvalJournal, EvalRow, member
 from mom_council.evals.verdict import Panel, best_members, fold_of, is_scored
 from mom_council.models.prices import charge_to
 from mom_council.models.spending import NOTHING, Account, Amount, SpendingLimits

@@ -35,8 +35,16 @@ from mom_council.evals.asking import (
     refuse_nothing_finished,
 )
 from mom_council.evals.cases import Case
-from mom_council.evals.journal import COUNCIL, SELF, EvalJournal, EvalRow, member
-from mom_council.evals.scorecard import Scorecard, plurality_of, score_up
+from mom_council.evals.scorecard import (
+    COUNCIL,
+    SELF,
+    EvalJournal,
+    EvalRow,
+    Scorecard,
+    member,
+    plurality_of,
+    score_up,
+)
 from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.models.ledger import Ledger, Outcome, Source, name_of
 from mom_council.records import Proposal, Segment, Status, Usage

@@ -29,6 +29,7 @@ from mom_council.councils.loader import load_council, to_yaml
 from mom_council.councils.recording import RecordedQuestion, RecordingError, load_recording
 from mom_council.councils.schema import Character, Council
 from mom_council.councils.trust import load_trusted_council
+from mom_council.evals.asking import from_traces
 from mom_council.evals.cascades import (
     cascade_council,
     cascading,
@@ -37,7 +38,6 @@ from mom_council.evals.cascades import (
     recorded_council,
 )
 from mom_council.evals.intervals import wilson
-from mom_council.evals.record import from_traces
 from mom_council.evals.rules import (
     COUNTING,
     WEIGHINGS,

@@ -29,9 +29,8 @@ from pydantic import Field
 from mom_council.evals.audit import whom_to_drop
 from mom_council.evals.cases import Case
 from mom_council.evals.intervals import clopper_pearson, gain_interval, paired_shares, wilson
-from mom_council.evals.journal import COUNCIL, EvalRow, member
 from mom_council.evals.rules import COUNTING, cross_fitted, most_right
-from mom_council.evals.scorecard import Between
+from mom_council.evals.scorecard import COUNCIL, Between, EvalRow, member
 from mom_council.evals.sheet import Line, Sheet
 from mom_council.records import Record, Usage
 

@@ -32,7 +32,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from mom_council.models import memory
-from mom_council.models.planner import LoadPlan, loads_as_they_come, plan, to_leave
+from mom_council.models.memory import LoadPlan, loads_as_they_come, plan, to_leave
 from mom_council.models.resolved import LaneSettings, ModelInstance, ResolvedModel
 from mom_council.models.retry import Wait, wait_teller
 from mom_council.vendors.profile import ANSWER_BOUNDS

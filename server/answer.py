@@ -26,14 +26,13 @@ from mom_council.models.prices import charge_to
 from mom_council.models.spending import Account
 from mom_council.records import Usage
 from mom_council.runs.ask import OpenCouncil, People, Run
-from mom_council.server.aloud import ThinkingAloud, Thought, is_thought
 from mom_council.server.catalogue import ServedCouncil
 from mom_council.server.errors import Refusal, error_code
 from mom_council.server.limits import ServerBudget
 from mom_council.server.repeats import RepeatableRequest
 from mom_council.server.request_log import request_id
 from mom_council.server.state import EVERYONE, ServerState
-from mom_council.server.streams import StopFilter
+from mom_council.server.streams import StopFilter, ThinkingAloud, Thought, is_thought
 from mom_council.server.turns import AgentTurn
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mom_council.server.aloud import Thought
 from mom_council.server.answer import (
     Piece,
     ServedQuestion,
@@ -26,7 +25,7 @@ from mom_council.server.chat_request import ChatRequest, conversation
 from mom_council.server.errors import dumps
 from mom_council.server.requests import Visitor, checked, read_question, state_of, stream_failures
 from mom_council.server.state import ServerState
-from mom_council.server.streams import EarlyFrame, EventStream, event, unless_gone
+from mom_council.server.streams import EarlyFrame, EventStream, Thought, event, unless_gone
 
 DONE = b"data: [DONE]\n\n"
 

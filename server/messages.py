@@ -13,7 +13,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mom_council.server.aloud import Thought
 from mom_council.server.answer import (
     ServedQuestion,
     WholeAnswer,
@@ -32,7 +31,7 @@ from mom_council.server.messages_request import (
 )
 from mom_council.server.requests import Visitor, checked, read_question, state_of, stream_failures
 from mom_council.server.state import ServerState
-from mom_council.server.streams import EarlyFrame, EventStream, event, unless_gone
+from mom_council.server.streams import EarlyFrame, EventStream, Thought, event, unless_gone
 
 PING = event(dumps({"type": "ping"}), "ping")
 _STOP_REASONS = {"tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"}

@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mom_council.redaction import quote
-from mom_council.server.aloud import Thought
 from mom_council.server.answer import (
     ServedQuestion,
     WholeAnswer,
@@ -32,7 +31,7 @@ from mom_council.server.errors import Refusal, dumps, to_error_response, wrong
 from mom_council.server.requests import Visitor, checked, read_question, state_of, stream_failures
 from mom_council.server.responses_request import ResponsesRequest
 from mom_council.server.state import ServerState, StoredResponse
-from mom_council.server.streams import EarlyFrame, EventStream, event, unless_gone
+from mom_council.server.streams import EarlyFrame, EventStream, Thought, event, unless_gone
 
 
 async def responses(request: Request, visitor: Visitor) -> Response:

@@ -38,8 +38,8 @@ from mom_council.councils.recording import read_panels, read_recording
 from mom_council.deliberation import events
 from mom_council.deliberation.people import requests_in
 from mom_council.evals.cases import Case
-from mom_council.evals.journal import EvalJournal
 from mom_council.evals.run import evaluate
+from mom_council.evals.scorecard import EvalJournal
 from mom_council.graph.council import compile_council
 from mom_council.models.ledger import Ledger
 from mom_council.models.resolved import member_models

@@ -20,7 +20,7 @@ from mom_council import load_council, open_checkpointer
 from mom_council.batch.journal import Journal
 from mom_council.councils.trust import accept, is_accepted, review_file
 from mom_council.errors import StorageError
-from mom_council.evals.journal import EvalJournal
+from mom_council.evals.scorecard import EvalJournal
 from mom_council.models.cache import CacheFile, TamperedError
 from mom_council.models.ledger import Ledger
 from mom_council.runs.page_store import PageStore

@@ -21,26 +21,24 @@ from mom_council.evals.fitting import rate
 from mom_council.models.capabilities import can_see
 from mom_council.models.images import MOST, PictureError, data_urls, picture_block, pictures_in
 from mom_council.runs.follow import RunView
-from mom_council.runs.other_answers import keep_former, repeat_question
-from mom_council.runs.page_store import Thumb
+from mom_council.runs.page_store import Thumb, keep_former, repeat_question
 from mom_council.runs.threads import read_values
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import frame, safe, session, words
 from mom_council.ui.answer import draw_past_label
-from mom_council.ui.comparison import comparison_of, draw_comparison
 from mom_council.ui.council_choice import open_source
 from mom_council.ui.council_panel import draw_record
-from mom_council.ui.export import debate_in_markdown
 from mom_council.ui.frame import LONGEST, draw_copy
 from mom_council.ui.history import (
     Conversation,
     PastTurn,
     copy_conversation,
+    debate_in_markdown,
     messages_before,
     view_of,
 )
-from mom_council.ui.other_answers import draw_other_answers
-from mom_council.ui.page_state import PageState
+from mom_council.ui.other_answers import comparison_of, draw_comparison, draw_other_answers
+from mom_council.ui.session import PageState
 
 PAST = 10
 """Turns that are drawn at once; earlier ones come by a button."""

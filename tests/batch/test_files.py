@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.batch.output import write_rows
+from mom_council.batch.job import write_rows
 from mom_council.batch.rows import COLUMNS, RowOutcome, free_column_names, read_rows
 from mom_council.errors import StorageError
 from mom_council.records import Usage

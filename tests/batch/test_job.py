@@ -11,8 +11,7 @@ import pytest
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
-from mom_council.batch.budget import BatchLimits
-from mom_council.batch.engine import local_engine
+from mom_council.batch.engine import BatchLimits, local_engine
 from mom_council.batch.job import BatchJob, BatchProgress, run_batch
 from mom_council.councils.loader import load_council
 from mom_council.errors import CouncilError, StorageError

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from mom_council.batch.budget import BatchLimits
-from mom_council.batch.engine import local_engine
+from mom_council.batch.engine import BatchLimits, local_engine
 from mom_council.batch.job import BatchJob, run_batch
 from mom_council.errors import StorageError
 from mom_council.tests.batch.killing import (

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mom_council.councils.recording import load_recording
+from mom_council.evals.asking import from_traces, record
 from mom_council.evals.cases import Case, read_cases
-from mom_council.evals.record import from_traces, record
 from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import desk, question, said, seat, written

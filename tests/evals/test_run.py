@@ -11,10 +11,9 @@ import pytest
 from mom_council.councils.loader import load_council
 from mom_council.errors import StorageError
 from mom_council.evals.cases import Case, read_cases
-from mom_council.evals.journal import COUNCIL, EvalJournal, EvalRow
 from mom_council.evals.reports import as_chart, as_markdown, write_plots
 from mom_council.evals.run import evaluate, play
-from mom_council.evals.scorecard import plurality_of
+from mom_council.evals.scorecard import COUNCIL, EvalJournal, EvalRow, plurality_of
 from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.runs.ask import OpenCouncil
 from mom_council.tests.evals.recorded import kept, replayed, sums

@@ -9,7 +9,7 @@ import pytest
 
 from mom_council.evals.cases import Case
 from mom_council.evals.intervals import gain_interval, paired_shares
-from mom_council.evals.journal import COUNCIL, SELF, EvalRow, member
+from mom_council.evals.scorecard import COUNCIL, SELF, EvalRow, member
 from mom_council.evals.verdict import Panel, judge, tellable_gain
 from mom_council.evals.verdict_page import as_html, as_text, headline
 from mom_council.records import Usage

@@ -72,7 +72,7 @@ def test_every_request_leaves_through_the_gate() -> None:
         "graph/served.py",
         "runs/follow.py",
         "seams/langgraph.py",
-        "ui/comparison.py",
+        "ui/other_answers.py",
         "ui/pages/revote.py",
     }
     assert "metered_request" in (ROOT / "models/painting.py").read_text("utf-8")

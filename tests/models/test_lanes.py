@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mom_council.councils.schema import Council
 from mom_council.models.lanes import OVERTAKEN, Lane, Lanes, open_lane
-from mom_council.models.planner import plan
+from mom_council.models.memory import plan
 from mom_council.models.resolved import ModelInstance, instance_of, resolve_model
 
 

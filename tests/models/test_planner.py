@@ -7,12 +7,7 @@ from itertools import combinations, permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mom_council.models.planner import (
-    how_many_fit,
-    loads_as_they_come,
-    plan,
-    to_leave,
-)
+from mom_council.models.memory import how_many_fit, loads_as_they_come, plan, to_leave
 
 MODELS = "abcd"
 FAN_OUTS = st.lists(st.sets(st.sampled_from(MODELS), min_size=1), min_size=1, max_size=4)

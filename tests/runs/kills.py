@@ -155,7 +155,7 @@ def ask_server(council: dict[str, Any], place: str, question: str, result: str) 
 
 def ask_page(council: dict[str, Any], place: str, question: str, result: str) -> None:
     """Have the chat page's jobs ask, or go on with what they asked."""
-    from mom_council.ui.page_state import PageState
+    from mom_council.ui.session import PageState
 
     state = PageState(place)
     loaded = load_council(council)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mom_council.seams.deferred_imports import DEFERRED
+from mom_council.seams.python import DEFERRED
 from mom_council.tests.stage import Stage
 
 NOT_FOR_A_QUESTION = {
@@ -72,7 +72,7 @@ def test_a_deferred_package_is_whole_once_it_is_used(name: str) -> None:
     code = f"""
 from importlib import import_module
 from threading import Barrier, Thread
-from mom_council.seams.deferred_imports import defer_imports
+from mom_council.seams.python import defer_imports
 defer_imports()
 import langgraph.graph
 module, together, found = import_module({name!r}), Barrier(4), []

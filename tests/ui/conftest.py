@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from mom_council.councils.loader import to_yaml
 from mom_council.councils.schema import Council
 from mom_council.ui import session
-from mom_council.ui.page_state import PageState
+from mom_council.ui.session import PageState
 
 APP = Path(session.__file__).parent / "pages" / "script.py"
 READER = "0" * session.LENGTH

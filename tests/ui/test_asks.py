@@ -16,7 +16,7 @@ from mom_council.tests.graph.desk import proposals, said, seat, speaking, voting
 from mom_council.tests.stage import Reply, Stage
 from mom_council.ui import session
 from mom_council.ui.jobs import Job
-from mom_council.ui.page_state import PageState
+from mom_council.ui.session import PageState
 
 NAMES = ("Ada", "Boris", "Clara")
 ASKED = [HumanMessage("What is the best pet?", id="q1")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mom_council.records import Absence, Ballot, Status
 from mom_council.tests.ui.test_panel_rows import a_run
-from mom_council.ui.export import debate_in_markdown
+from mom_council.ui.history import debate_in_markdown
 
 
 def test_everything_that_was_said_and_voted_is_in_the_file() -> None:

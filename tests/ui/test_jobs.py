@@ -19,8 +19,7 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import MixtureError, ThreadBusyError
 from mom_council.graph.council import compile_council
 from mom_council.runs.leases import ThreadLease
-from mom_council.runs.other_answers import repeat_question, show_answer
-from mom_council.runs.page_store import KeptAnswer
+from mom_council.runs.page_store import KeptAnswer, repeat_question, show_answer
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tracing.local import wait_for_traces
@@ -32,7 +31,7 @@ from mom_council.ui.history import (
     replace_answer,
 )
 from mom_council.ui.jobs import BusyError, Job, Jobs
-from mom_council.ui.page_state import PageState
+from mom_council.ui.session import PageState
 
 ASKED = [HumanMessage("What is the best pet?", id="q1")]
 
@@ -346,7 +345,7 @@ LEFT_OPEN = """
 import sys
 from langchain_core.messages import HumanMessage
 from mom_council.councils.loader import load_council
-from mom_council.ui.page_state import PageState
+from mom_council.ui.session import PageState
 
 state = PageState(sys.argv[1])
 if council := sys.argv[2:]:

@@ -14,10 +14,9 @@ from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
 from mom_council.runs.page_store import Thumb
 from mom_council.runs.plan import plan_question
 from mom_council.ui import council_choice as chosen
-from mom_council.ui import floorplan, safe, session, words
+from mom_council.ui import safe, session, words
 from mom_council.ui.answer import draw_label
 from mom_council.ui.ask_forms import draw_asks
-from mom_council.ui.comparison import comparison_of, draw_comparison
 from mom_council.ui.conversation import (
     AVATAR,
     COLUMNS,
@@ -42,13 +41,14 @@ from mom_council.ui.council_panel import (
     SYNTHESIZER,
     draw_open_answer,
     draw_panel,
+    draw_plan,
     progress,
     wants_to_read,
 )
 from mom_council.ui.frame import LONGEST, NAME, draw_keys, focus
 from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
-from mom_council.ui.other_answers import draw_other_answers
+from mom_council.ui.other_answers import comparison_of, draw_comparison, draw_other_answers
 from mom_council.ui.panel_rows import face
 from mom_council.ui.sidebar import draw_depth, draw_settings, draw_threads
 from mom_council.vendors import vendor_of
@@ -344,7 +344,7 @@ def draw_suggestions(council: Council) -> None:
                 width="stretch",
             )
         with st.expander("How this council works", icon=":material/schema:"):
-            floorplan.draw_plan(council)
+            draw_plan(council)
 
 
 def _seats(council: Council) -> Iterator[str]:

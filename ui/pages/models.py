@@ -30,8 +30,8 @@ from mom_council.runs.discovery import VARIABLE, find_models
 from mom_council.runs.installed import AvailableModels
 from mom_council.ui import council_choice as chosen_council
 from mom_council.ui import session
-from mom_council.ui.page_state import BackgroundCall, start_call
 from mom_council.ui.safe import inert, one_line
+from mom_council.ui.session import BackgroundCall, start_call
 from mom_council.vendors import VENDORS, vendor_of
 
 _QUESTION = "What is 2 + 3? Answer in one word."

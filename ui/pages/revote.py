@@ -26,8 +26,8 @@ from mom_council.ui import frame, safe, session
 from mom_council.ui.council_panel import draw_ballots
 from mom_council.ui.history import PastTurn, read_conversation, replace_answer
 from mom_council.ui.jobs import BusyError
-from mom_council.ui.page_state import BackgroundCall, start_call
 from mom_council.ui.safe import inert, one_line
+from mom_council.ui.session import BackgroundCall, start_call
 from mom_council.voting.methods import METHODS
 from mom_council.voting.revote import Revote, revote
 from mom_council.voting.stopping import explain

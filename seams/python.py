@@ -1,4 +1,4 @@
-"""Packages that LangGraph imports and a question does not use: loaded when they are first used.
+"""Private parts of Python itself: imports that wait until they are used, and the end of threads.
 
 `import langgraph.graph` loads a client for LangGraph's server and LangSmith's generated types: half
 of its time, and nothing that a question needs. `defer_imports` puts empty modules in their
@@ -11,10 +11,11 @@ imports is that program's affair.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -97,3 +98,13 @@ class _DeferringFinder:
         if spec is not None and spec.loader is not None:
             spec.loader = _DeferringLoader(spec.loader)  # type: ignore[assignment]
         return spec
+
+
+def call_before_threads_end(act: Callable[[], None]) -> None:
+    """Call this at the end of the process, before the interpreter shuts its pools of threads.
+
+    `atexit` comes after that, and `asyncio.to_thread` fails there. The pools themselves are
+    registered in the same way; whoever registers later is called earlier.
+    """
+    register: Any = getattr(threading, "_register_atexit", atexit.register)
+    register(act)
