@@ -203,11 +203,17 @@ class LoopResources:
         from openai import DefaultAioHttpClient
 
         from mom_council.models.transport import bound_sdk_response
-        from mom_council.models.wire import CONNECT, KEEP_ALIVE, needs_no_proxy
+        from mom_council.models.wire import CONNECT, KEEP_ALIVE, needs_no_proxy, watch_departures
+        from mom_council.seams.clients import trace_sdk_request
 
         by_proxy = not needs_no_proxy(address or "")
         if by_proxy not in self._sdks:
-            self._sdks[by_proxy] = DefaultAioHttpClient(
+            departures = watch_departures()
+
+            async def watch(request: httpx2.Request) -> None:
+                await trace_sdk_request(client, request.url, departures)
+
+            client = self._sdks[by_proxy] = DefaultAioHttpClient(
                 verify=tls(),
                 # 0 is "no limit" to aiohttp; left out it would be 100.
                 limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_ALIVE),
@@ -215,7 +221,7 @@ class LoopResources:
                 trust_env=by_proxy,
                 follow_redirects=False,
                 headers={"accept-encoding": "identity"},
-                event_hooks={"response": [bound_sdk_response]},
+                event_hooks={"request": [watch], "response": [bound_sdk_response]},
             )
         return self._sdks[by_proxy]
 

@@ -324,6 +324,8 @@ class ModelCall:
             response = await self._try(chat)
             return response
         finally:
+            if meter.calls > calls:
+                meter.take_back_unsent()
             sent = meter.calls > calls
             if self._budget is not None and reservation is not None:
                 failure, ended = (response.failure, True) if response else (None, False)

@@ -167,6 +167,25 @@ FREE = Price(input=0, output=0)
 """What a model costs that sends no bill."""
 
 
+class Departure:
+    """Whether a request has left this machine, as far as its connection says."""
+
+    __slots__ = ("has_left", "is_watched")
+
+    def __init__(self) -> None:
+        self.is_watched = False
+        """Whether it goes through a connection that would say so."""
+        self.has_left = False
+
+
+_departure: ContextVar[Departure | None] = ContextVar("departure", default=None)
+
+
+def current_departure() -> Departure | None:
+    """Of the request that is being made here; None where nobody counts it."""
+    return _departure.get()
+
+
 class Meter:
     """Counts one model's calls. A number that nobody told stays None, which is not 0."""
 
@@ -182,6 +201,7 @@ class Meter:
         self.heard = 0
         """Characters of the last request's answer, thoughts and calls of tools included."""
         self._request = (0, 0)
+        self._departure = Departure()
         self._earlier: list[tuple[int, int]] = []
         """Tokens of the requests before; what one costs can depend on how many it reads."""
 
@@ -201,6 +221,15 @@ class Meter:
         self.calls += 1
         self._earlier.append(self._request)
         self._request, self._request_flat, self.heard = (0, 0), 0.0, 0
+        self._departure = Departure()
+        _departure.set(self._departure)
+
+    def take_back_unsent(self) -> None:
+        """Count the last request no more if its connection says that it never left."""
+        if self._departure.is_watched and not self._departure.has_left:
+            self._departure = Departure()
+            self.calls -= 1
+            self._request = self._earlier.pop()
 
     def read(self, counts: Mapping[str, Any] | None) -> None:
         """Take in a chunk's `usage_metadata`.

@@ -153,6 +153,8 @@ async def metered_request(
         failure = read_failure(error, model=settings.model, provider=settings.provider, where=where)
         raise
     finally:
+        if meter.calls > before:
+            meter.take_back_unsent()
         sent = meter.calls > before
         if reservation is not None:
             settle(reservation, meter, failure, sent=sent, ended=ended)

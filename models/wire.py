@@ -22,6 +22,7 @@ from urllib.request import getproxies
 
 import orjson
 
+from mom_council.models.prices import current_departure
 from mom_council.models.resolved import is_near
 from mom_council.seams.clients import read_broken_off
 
@@ -174,6 +175,26 @@ def needs_no_proxy(url: str) -> bool:
     return is_near(url)
 
 
+def watch_departures() -> aiohttp.TraceConfig:
+    """Tells who counts a request when it leaves; one that is given up before costs nothing."""
+    import aiohttp
+
+    async def prepare(_session: Any, about: Any, _of: Any) -> None:
+        about.departure = current_departure()
+        if about.departure is not None:
+            about.departure.is_watched = True
+
+    async def leave(_session: Any, about: Any, _of: Any) -> None:
+        if about.departure is not None:
+            about.departure.has_left = True
+
+    config = aiohttp.TraceConfig()
+    config.on_request_start.append(prepare)
+    config.on_request_chunk_sent.append(leave)
+    config.freeze()
+    return config
+
+
 class Sessions:
     """One aiohttp session for an event loop, opened by the first request."""
 
@@ -200,6 +221,7 @@ class Sessions:
                 auto_decompress=False,
                 # Looked up for every request, netrc included: only where there is a proxy.
                 trust_env=by_proxy,
+                trace_configs=[watch_departures()],
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
             )
         return session

@@ -15,8 +15,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aiohttp import StreamReader
+    from aiohttp import StreamReader, TraceConfig
     from anthropic import AsyncAnthropic
+    from httpx2 import URL, AsyncClient
     from langchain_core.language_models import BaseChatModel
     from langchain_openai.chat_models.base import BaseChatOpenAI
     from openai import AsyncOpenAI
@@ -97,6 +98,15 @@ def sdk_user_agent(sdk: AsyncOpenAI) -> str:
 def set_default_headers(sdk: AsyncOpenAI | AsyncAnthropic, headers: Mapping[str, str]) -> None:
     """Send these headers with each request, and none that the SDK took from the environment."""
     sdk._custom_headers = dict(headers)
+
+
+async def trace_sdk_request(client: AsyncClient, url: URL, trace: TraceConfig) -> None:
+    """Have aiohttp tell of an SDK's requests to an address; called before each is sent."""
+    transport: Any = client._transport_for_url(url)
+    if callable(getattr(transport, "get_client", None)):
+        session = transport.client = transport.get_client()
+        if trace not in session.trace_configs:
+            session.trace_configs.append(trace)
 
 
 def set_anthropic_client(chat: BaseChatModel, sdk: AsyncAnthropic) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import pytest
@@ -9,7 +10,8 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Price
 from mom_council.errors import ModelUnavailableError
-from mom_council.models.prices import Meter, charge_to
+from mom_council.models.journal import CallRecord
+from mom_council.models.prices import Meter, charge_to, count_requests, take_counted
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.models.spending import Account, SpendingLimits
@@ -132,3 +134,40 @@ async def test_a_refused_request_costs_nothing(stage: Stage, how: Break) -> None
         with charge_to(account), pytest.raises(ModelUnavailableError):
             await speak(resolve_model(council, "m"), [HumanMessage("Hm?")])
     assert account.spent == (1, 0, 0.0)
+
+
+@pytest.mark.parametrize("vendor", ["openai", "ollama", "mistralai", "cohere"])
+async def test_a_request_that_is_given_up_before_it_has_a_connection_is_not_counted(
+    stage: Stage, vendor: str
+) -> None:
+    """As at the end of a race: the server's log does not have it, so the status has not either."""
+    asking: asyncio.Task[object]
+
+    async def gives_up(number: int, line: dict[str, object]) -> None:
+        asyncio.get_running_loop().call_soon(asking.cancel)
+
+    stage.model("m-1", reply="42")
+    model = resolve_model(vendor_council(stage, vendor, retries=0), "m")
+    account = Account(SpendingLimits(calls=3, tokens=3_000))
+    with count_requests(), charge_to(account):
+        message = [HumanMessage("What is 6 x 7?")]
+        asking = asyncio.ensure_future(speak(model, message, record=CallRecord(gives_up)))
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert take_counted().calls == account.spent.calls == account.reserved.calls == 0
+        assert (await speak(model, message)).usage.calls == 1
+    assert take_counted().calls == 0
+    assert len(stage.calls) == account.spent.calls == 1
+
+
+@pytest.mark.parametrize(
+    "vendor", ["openai", "responses", "ollama", "anthropic", "mistralai", "cohere"]
+)
+async def test_a_server_that_is_not_there_was_not_called(stage: Stage, vendor: str) -> None:
+    nowhere = "http://127.0.0.1:9/v1"
+    model = resolve_model(vendor_council(stage, vendor, retries=0, base_url=nowhere), "m")
+    account = Account(SpendingLimits(calls=3))
+    with charge_to(account), pytest.raises(ModelUnavailableError) as raised:
+        await speak(model, [HumanMessage("What is 6 x 7?")])
+    assert raised.value.usage.calls == account.spent.calls == 0
+    assert [one.model for one in raised.value.attempts] == ["m"]

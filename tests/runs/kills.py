@@ -229,7 +229,8 @@ def ask_in_turn(council: dict[str, Any], place: str, question: str, result: str)
             opened = OpenCouncil(load_council(council), saver)
             messages = [{"role": "user", "content": question}]
             values = await Run(opened, messages, thread="t", traced=False).finish()
-            told = [(message.type, message.text) for message in values["messages"]]
+            messages_told = [(message.type, message.text) for message in values["messages"]]
+            told = {"messages": messages_told, "calls": values["status"].usage.calls}
             Path(result).write_text(json.dumps(told))
 
     asyncio.run(main())
@@ -457,13 +458,15 @@ def race_once(forks: Forks, folder: Path, dice: random.Random) -> str:
             process.join(_LONGEST)
         if any(process.exitcode for process in both):
             return f"a process ended with {[process.exitcode for process in both]}"
-        held = [json.loads((folder / f"{number}.json").read_text()) for number in (1, 2)]
-        longest = max(held, key=len)
+        told = [json.loads((folder / f"{number}.json").read_text()) for number in (1, 2)]
+        longest = max((one["messages"] for one in told), key=len)
         asked = Counter(text for kind, text in longest if kind == "human")
         if [kind for kind, _ in longest] != ["human", "ai"] * 2 or len(asked) != 2:
             return f"the thread holds {longest}"
         if len(stage.calls) != 2 * 7:
             return f"{len(stage.calls)} calls for two questions of 7"
+        if [one["calls"] for one in told] != [7, 7]:
+            return f"the statuses count {[one['calls'] for one in told]} of 7 calls each"
     return ""
 
 
