@@ -68,7 +68,7 @@ num_gpu main_gpu num_thread num_keep use_mmap use_mlock keep_alive slots context
 frequency_penalty presence_penalty repeat_penalty repetition_penalty repeat_last_n
 mirostat mirostat_eta mirostat_tau logprobs top_logprobs logit_bias reasoning reasoning_effort
 thinking think thinking_budget effort verbosity service_tier parallel_tool_calls
-use_responses_api stream_usage format response_format safe_prompt random_seed do_sample
+use_responses_api api_version stream_usage format response_format safe_prompt random_seed do_sample
 num_beams device dtype quality size style background guidance_scale num_inference_steps strength
 width height negative_prompt dimensions encoding_format user
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -204,6 +205,8 @@ class Stage:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
+        if "/deployments/" in path:
+            path = request.raw_path  # Azure names its version there
         own_path = _own_path(path)
         protocol, wire = ASKING.get(own_path, _whose(own_path))
         entry = self._log.begin(protocol, path, request.headers)
@@ -302,7 +305,8 @@ class Stage:
 
 def _own_path(path: str) -> str:
     """A path as the wires know it: Azure and Bedrock serve OpenAI's protocol below /openai."""
-    return path.removeprefix("/openai")
+    path = path.partition("?")[0]
+    return re.sub(r"^/openai/deployments/[^/]+/", "/v1/", path).removeprefix("/openai")
 
 
 def _whose(path: str) -> tuple[Protocol, Wire]:

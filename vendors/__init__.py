@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from mom_council.vendors.anthropic import ANTHROPIC
 from mom_council.vendors.cohere import COHERE
-from mom_council.vendors.compatible import COMPATIBLE
+from mom_council.vendors.compatible import AZURE, COMPATIBLE
 from mom_council.vendors.deepseek import DEEPSEEK
 from mom_council.vendors.google_genai import GOOGLE_GENAI
 from mom_council.vendors.local import (
@@ -42,6 +42,7 @@ _OWN = {
     "cohere": COHERE,
     "google_genai": GOOGLE_GENAI,
     **COMPATIBLE,
+    "azure": AZURE,
     "huggingface": HUGGINGFACE,
     "diffusers": DIFFUSERS,
     "replay": REPLAY,

@@ -7,7 +7,9 @@ from typing import Any
 from mom_council.vendors.profile import Exclusion, Vendor
 
 
-def _compatible(name: str, title: str, base_url: str, key_env: str | None, **more: Any) -> Vendor:
+def _compatible(
+    name: str, title: str, base_url: str | None, key_env: str | None, **more: Any
+) -> Vendor:
     facts: dict[str, Any] = {
         "package": "langchain_openai",
         "chat": "chat_completions:open_chat",
@@ -55,6 +57,17 @@ LITELLM = _compatible("litellm", "LiteLLM's proxy", "http://127.0.0.1:4000/v1", 
 VLLM = _compatible("vllm", "vLLM", "http://127.0.0.1:8000/v1", None, free=True)
 LM_STUDIO = _compatible("lmstudio", "LM Studio", "http://127.0.0.1:1234/v1", None, free=True)
 LLAMA_CPP = _compatible("llamacpp", "llama-server", "http://127.0.0.1:8080/v1", None, free=True)
+
+# Azure's addresses of before `/openai/v1`: one for each deployment, of a dated version.
+AZURE = _compatible(
+    *("azure", "Azure OpenAI's addresses with an api-version", None, None),
+    aliases=("azure",),
+    deployment_path="/openai/deployments/{model}",
+    api_version="2024-10-21",
+    key_header="api-key",
+    pictures="openai:draw",
+    parallel_tool_calls=True,
+)
 
 COMPATIBLE = {
     one.name: one for one in (GROQ, XAI, OPENROUTER, GEMINI, LITELLM, VLLM, LM_STUDIO, LLAMA_CPP)

@@ -89,6 +89,13 @@ class Vendor:
     """The variables with which people say where it is; the first that is set holds."""
     usual_address: str | None = None
     """Where it is as a rule: on this machine."""
+    deployment_path: str = ""
+    """What stands between an address and the protocol's own paths, with `{model}` for the model's
+    name; where it is set, every council names the address and the key's variable."""
+    api_version: str = ""
+    """The version that each request names, unless `params: {api_version: ...}` names another."""
+    key_header: str = ""
+    """The header that holds the key alone; empty: `Authorization: Bearer`."""
     shared_protocol: bool = False
     """Whether a `base_url` names another server that speaks its protocol, under its own rules."""
     key_env: str | None = None

@@ -24,9 +24,6 @@ MOST_CHOICES = 40
 
 OPENROUTER = "https://openrouter.ai/api/v1"
 _SERVERS: dict[str, tuple[str, str]] = {
-    "openrouter": (OPENROUTER, "OPENROUTER_API_KEY"),
-    "groq": ("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    "xai": ("https://api.x.ai/v1", "XAI_API_KEY"),
     "together_ai": ("https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "fireworks_ai": ("https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     "perplexity": ("https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
@@ -36,7 +33,8 @@ _SERVERS: dict[str, tuple[str, str]] = {
     "lm_studio": ("http://localhost:1234/v1", ""),
     "llamafile": ("http://localhost:8080/v1", ""),
 }
-"""Servers that speak OpenAI's protocol: where they are, and the variable of their key."""
+"""Servers without a profile of ours that speak OpenAI's protocol: their address, and the variable
+of their key."""
 _OPEN_SERVERS = ("openai", "hosted_vllm", "vllm", "custom_openai", "openai_like", "litellm_proxy")
 _ALIASES = {"gemini": "google_genai", "ollama_chat": "ollama", "cohere_chat": "cohere"}
 
@@ -270,8 +268,11 @@ def _litellm_voice(
         spec["timeout"] = float(seconds)
     vendor = _ALIASES.get(head, head)
     known = next((one for one in VENDORS.values() if vendor in (one.name, *one.aliases)), None)
-    if head == "azure" and url:
-        variable, url = variable or "AZURE_API_KEY", _azure_address(url)
+    if head == "azure":
+        known = None  # its addresses of today are OpenAI's protocol as anywhere
+        if url:
+            at = _azure_address(url, _variable_value(params.get("api_version"), env), settings)
+            return spec | at | {"api_key_env": variable or "AZURE_API_KEY"}
     if head in _SERVERS:
         usual, usual_key = _SERVERS[head]
         return spec | {
@@ -293,10 +294,14 @@ def _litellm_voice(
     return None
 
 
-def _azure_address(url: str) -> str:
-    """Where Azure speaks OpenAI's protocol without a version in each address."""
+def _azure_address(url: str, version: str | None, settings: dict[str, Any]) -> dict[str, str]:
+    """Where Azure is asked: at addresses of one version, or at OpenAI's protocol without any."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}/openai/v1"
+    root = f"{parts.scheme}://{parts.netloc}"
+    if version is None:
+        return {"provider": "openai", "base_url": f"{root}/openai/v1"}
+    settings["api_version"] = version
+    return {"provider": "azure", "base_url": root}
 
 
 def _variable_value(written: Any, env: Mapping[str, str]) -> str | None:

@@ -10,11 +10,12 @@ import asyncio
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from mom_council.councils.schema import Model
 from mom_council.errors import (
@@ -59,7 +60,24 @@ class Opening:
     @property
     def address(self) -> str | None:
         """Where its server is; None where its library knows."""
-        return self.base_url or self.vendor.base_url
+        address = self.base_url or self.vendor.base_url
+        if address is None or not (path := self.vendor.deployment_path):
+            return address
+        root = re.sub(r"/openai(/.*)?$", "", address.rstrip("/"))  # whole addresses are copied
+        return root + path.format(model=quote(self.spec.model, safe=""))
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What each request's address ends with."""
+        version = self.params.get("api_version") or self.vendor.api_version
+        return {"api-version": str(version)} if self.vendor.api_version else {}
+
+    @property
+    def key_headers(self) -> dict[str, str]:
+        """The header that holds the key; a server without keys is sent a word in its place."""
+        if name := self.vendor.key_header:
+            return {name: self.key or ""}
+        return {"authorization": f"Bearer {self.key or 'none'}"}
 
     @property
     def has_wire(self) -> bool:
@@ -231,6 +249,11 @@ def _check(spec: Model, params: Mapping[str, Any]) -> None:
                 f"{name!r} cannot stand in the params of {spec.model!r}: there is a field for it"
             )
     vendor = vendor_of(spec.provider)
+    if vendor.deployment_path and not (spec.base_url and spec.api_key_env):
+        raise CouncilError(
+            f"{spec.model!r} on {spec.provider} has no address or no key",
+            cure="write `base_url: https://RESOURCE.openai.azure.com` and `api_key_env`",
+        )
     package = vendor.package or _package_of_langchain(spec.provider)
     if importlib.util.find_spec(package) is None:
         install = vendor.install or f"pip install {package.replace('_', '-')}"

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlencode
 
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import (
@@ -59,6 +60,8 @@ _PLAIN_ARGUMENTS = frozenset({"stop", "extra_body"})
 def open_chat(opening: Opening) -> BaseChatModel:
     """A chat model on OpenAI's protocol: OpenAI's own, or of a server that speaks it."""
     params = {name: value for name, value in opening.params.items() if value is not None}
+    if opening.vendor.api_version:
+        params.pop("api_version", None)  # it is in the address
     newer = opening.at_home and opening.vendor.shared_protocol  # its names and roles differ
     extra = dict(params.pop("extra_body", None) or {})
     extra |= {name: params.pop(name) for name in _OTHERS_PARAMS & params.keys()}
@@ -103,8 +106,10 @@ class ChatCompletions(BaseChatModel):
         self._opening = opening
         self._params = {"model": opening.spec.model, **params}
         url = str(opening.address).rstrip("/") + "/chat/completions"
+        if opening.query:
+            url += f"?{urlencode(opening.query)}"
         headers = {
-            "authorization": f"Bearer {opening.key or 'none'}",
+            **opening.key_headers,
             "content-type": "application/json",
             "accept": "application/json",
             "user-agent": f"AsyncOpenAI/Python {version('openai')}",

@@ -13,12 +13,13 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import httpx2
 from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from langchain_openai.chat_models.base import BaseChatOpenAI
-from openai import AsyncOpenAI, BadRequestError
+from openai import AsyncAzureOpenAI, AsyncOpenAI, BadRequestError
 from openai.types.chat import ChatCompletionChunk
 from pydantic import PrivateAttr
 
@@ -78,6 +79,10 @@ class StrictOpenAI(PlainOpenAI):
         self.project = None
         self.admin_api_key = None
         set_default_headers(self, headers or {})
+
+
+class StrictAzure(StrictOpenAI, AsyncAzureOpenAI):
+    """The same for Azure's addresses with an api-version, which want the key in another header."""
 
 
 class _Whole(BaseChatOpenAI):
@@ -202,6 +207,8 @@ def open_chat(opening: Opening) -> BaseChatModel:
     """A chat model on OpenAI's protocol: OpenAI's own, or of a server that speaks it."""
     at_home = _is_openai(opening)
     params = dict(opening.params)
+    if opening.vendor.api_version:
+        params.pop("api_version", None)  # it is in the address
     newer = at_home or params.get("use_responses_api")
     kind: type[_Whole] = OpenAIChat if newer else CompatibleChat
     extra = dict(params.pop("extra_body", None) or {})
@@ -213,7 +220,6 @@ def open_chat(opening: Opening) -> BaseChatModel:
     )
     if not at_home:
         params.setdefault("use_responses_api", False)
-    has_query = bool(opening.params.get("default_query"))
     chat = kind(
         model=opening.spec.model,
         api_key=opening.key or "none",
@@ -226,9 +232,14 @@ def open_chat(opening: Opening) -> BaseChatModel:
         **connected(sdk),
         **params,
     )
-    if opening.has_wire and not has_query:
+    if opening.has_wire:
         url = str(sdk.base_url).rstrip("/") + "/chat/completions"
-        chat.use_wire(Wire(opening.resources.sessions, url, sdk_headers(sdk), "events"))
+        if sdk.default_query:
+            url += f"?{urlencode(sdk.default_query)}"
+        headers = sdk_headers(sdk)
+        if opening.vendor.key_header:
+            headers = {**_without_key(headers), **opening.key_headers}
+        chat.use_wire(Wire(opening.resources.sessions, url, headers, "events"))
     return chat
 
 
@@ -245,7 +256,16 @@ def open_embeddings(opening: Opening) -> Embeddings:
         "http_async_client": opening.resources.sdk_client(opening.address),
         "http_client": httpx2.Client(transport=httpx2.BaseTransport()),
     }
+    if opening.vendor.api_version:
+        sdk = _sdk(opening)
+        del arguments["http_async_client"], arguments["http_client"]
+        arguments.pop("api_version", None)
+        arguments |= {"async_client": sdk.embeddings, "client": sdk.embeddings}
     return OpenAIEmbeddings(model=opening.spec.model, **arguments)
+
+
+def _without_key(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() != "authorization"}
 
 
 def _is_openai(opening: Opening) -> bool:
@@ -254,7 +274,11 @@ def _is_openai(opening: Opening) -> bool:
 
 
 def _sdk(opening: Opening, **more: Any) -> AsyncOpenAI:
-    return (PlainOpenAI if _is_openai(opening) else StrictOpenAI)(
+    kind: type[PlainOpenAI] = PlainOpenAI if _is_openai(opening) else StrictOpenAI
+    if opening.vendor.api_version:
+        kind = StrictAzure
+        more = {**more, "api_version": opening.query["api-version"]}
+    return kind(
         api_key=opening.key or "none",
         base_url=str(opening.address),
         max_retries=0,

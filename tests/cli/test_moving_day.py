@@ -410,6 +410,12 @@ model_list:
     model_info: {mode: chat}
   - model_name: smart
     litellm_params: {model: anthropic/claude-large, temperature: 0.2, max_tokens: 500}
+  - model_name: dated
+    litellm_params:
+      model: azure/my-gpt
+      api_base: https://x.openai.azure.com/
+      api_key: os.environ/MY_AZURE_KEY
+      api_version: 2024-08-01-preview
   - model_name: local
     litellm_params: {model: ollama_chat/llama3.1, api_base: "http://ollama:11434"}
   - model_name: own
@@ -434,15 +440,16 @@ def test_a_proxys_list_becomes_a_council_with_its_fallbacks(lay: Lay, mom: Mom) 
     assert called.code == 0, called.err
     assert "sk-" not in called.err
     council = load_council("mine.yaml")
-    assert [who.name for who in council.characters] == ["fast", "smart", "local", "own"]
+    assert [who.name for who in council.characters] == ["fast", "smart", "dated", "local", "own"]
     told = {
         who.name: (m.provider, m.model, m.base_url, m.api_key_env)
         for who in council.characters
         if (m := council.models[who.model])
     }
     assert told == {
-        "fast": ("openai", "llama-3.1-8b", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+        "fast": ("groq", "llama-3.1-8b", None, "GROQ_API_KEY"),
         "smart": ("openai", "gpt-4o", "https://x.openai.azure.com/openai/v1", "AZURE_API_KEY"),
+        "dated": ("azure", "my-gpt", "https://x.openai.azure.com", "MY_AZURE_KEY"),
         "local": ("ollama", "llama3.1", None, None),
         "own": ("openai", "qwen", "http://127.0.0.1:9/v1", None),
     }
@@ -450,6 +457,7 @@ def test_a_proxys_list_becomes_a_council_with_its_fallbacks(lay: Lay, mom: Mom) 
     assert fast.fallbacks == ("gpt-4o", "llama3.1")
     assert council.models["gpt-4o"].fallbacks == ("claude-large",)
     assert council.models["qwen"].timeout == 30
+    assert council.models["my-gpt"].params == {"api_version": "2024-08-01-preview"}
 
 
 @pytest.mark.parametrize(
