@@ -117,7 +117,7 @@ def question_message(state: CouncilState) -> HumanMessage:
     """
     for message in reversed(state["messages"]):
         if isinstance(message, HumanMessage):
-            if _says_something(message):
+            if _is_plain(message.content) or _says_something(message):
                 return message
             break
     raise CouncilError(
@@ -141,10 +141,7 @@ def refuse_begun_answer(state: CouncilState) -> None:
 
 def _says_something(message: HumanMessage) -> bool:
     return bool(
-        _is_plain(message.content)
-        or COMMAND.sub("", message.text).strip()
-        or picture_blocks(message)
-        or attachments_of(message)
+        COMMAND.sub("", message.text).strip() or picture_blocks(message) or attachments_of(message)
     )
 
 

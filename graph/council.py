@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial, update_wrapper
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -362,8 +362,11 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
         models = check_models(state, council, begins=called == "classifier")
         with keep_journal(runtime):
             async with within_budget(state, runtime, council, called):
-                update: CouncilUpdate = {**await act(state, runtime, council), **models}
-        return update or {"step": "nothing to do"}
+                update: dict[str, Any] = {**await act(state, runtime, council), **models}
+        # An empty list adds nothing, and would be a row in the store and a turn of its channel.
+        for key in [key for key, value in update.items() if isinstance(value, list) and not value]:
+            del update[key]
+        return cast(CouncilUpdate, update or {"step": "nothing to do"})
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
         return run_in_background_loop(run, state, runtime)

@@ -492,14 +492,19 @@ def merge(deltas: Sequence[Delta | str]) -> list[Delta]:
             thoughts.clear()
 
     for delta in deltas:
-        content, thought = (delta, "") if isinstance(delta, str) else delta[:2]
-        if not isinstance(delta, str) and _says_more(delta):
+        if isinstance(delta, str):
+            content: Any = delta
+            thought = ""
+        elif _says_more(delta):
             flush()
             merged.append(delta)
-        elif content:
+            continue
+        else:
+            content, thought = delta[:2]
+        if content:
             if thoughts:
                 flush()
-            texts.append(str(content))
+            texts.append(content)
         elif thought:
             if texts:
                 flush()

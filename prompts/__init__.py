@@ -122,7 +122,10 @@ def _parts(name: str, style: str) -> tuple[jinja2.Template, jinja2.Template]:
             f"prompt {name!r} of style {style!r} has no line '<!-- user -->'", cure="add one"
         )
     jinja = _jinja(own=style in STYLES)
-    return jinja.from_string(system), jinja.from_string(user)
+    templates = jinja.from_string(system), jinja.from_string(user)
+    for template in templates:
+        template.globals = dict(template.globals)  # a chain of mappings is copied at each rendering
+    return templates
 
 
 def _source(name: str, style: str) -> str:

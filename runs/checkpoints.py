@@ -127,6 +127,8 @@ class storage_errors:  # noqa: N801 - used as a function is, for each row that i
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Turn the error, where it is one of theirs."""
+        if error is None:
+            return
         if isinstance(error, sqlite3.Error):
             # The low byte is the kind of failure, the rest says in which system call.
             cure = _SQLITE_CURES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)

@@ -29,7 +29,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import ormsgpack
 from langchain_core.callbacks import BaseCallbackManager
@@ -436,22 +436,55 @@ def read_records(record: type[R], values: Any) -> list[R]:
 
 
 class RecordList(DeltaChannel[Any]):
-    """A delta channel of records, also where its saver gave plain values back."""
+    """A delta channel of records, also where its saver or an `Overwrite` gave plain values.
 
-    def get(self) -> Any:
-        """The records."""
-        values = super().get()
-        plain = any(not isinstance(value, BaseModel) for value in values)
-        return self.reducer(values, ()) if plain else values
+    They are read when they come in: a channel is asked for its value at every step.
+    """
+
+    def from_checkpoint(self, checkpoint: Any) -> Self:
+        """The channel as it was stored."""
+        channel = super().from_checkpoint(checkpoint)
+        channel._read_plain()
+        return channel
+
+    def replay_writes(self, writes: Sequence[Any]) -> None:
+        """Take in what was written since it was stored."""
+        super().replay_writes(writes)
+        self._read_plain()
+
+    def update(self, values: Sequence[Any]) -> bool:
+        """Take in what a step wrote."""
+        if not values:
+            return False
+        updated = super().update(values)
+        self._read_plain()
+        return updated
+
+    def _read_plain(self) -> None:
+        if not all(issubclass(kind, BaseModel) for kind in set(map(type, self.value))):
+            self.value = self.reducer(self.value, ())
 
 
 class RecordValue(LastValue[Any]):
     """A channel of one record or None, also where its saver or its writer gave plain values."""
 
-    def get(self) -> Any:
-        """The record."""
-        value = super().get()
-        return adapter_of(self.typ).validate_python(value) if isinstance(value, Mapping) else value
+    def from_checkpoint(self, checkpoint: Any) -> Self:
+        """The channel as it was stored."""
+        channel = super().from_checkpoint(checkpoint)
+        channel._read_plain()
+        return channel
+
+    def update(self, values: Sequence[Any]) -> bool:
+        """Take in what a step wrote."""
+        if not values:
+            return False
+        updated = super().update(values)
+        self._read_plain()
+        return updated
+
+    def _read_plain(self) -> None:
+        if isinstance(self.value, Mapping):
+            self.value = adapter_of(self.typ).validate_python(self.value)
 
 
 @functools.cache
@@ -478,6 +511,7 @@ _MESSAGES: dict[str, type[BaseModel]] = {
     one.__name__: one for one in (HumanMessage, AIMessage, SystemMessage)
 }
 _PACKED = "+z1"
+_NOTHING = ("null", b"")
 _SMALLEST = 64  # bytes; below this zlib only adds to them
 
 # Names in the order they follow each other, commonest last. Stored threads need these exact bytes
@@ -548,6 +582,8 @@ class PackedSerializer(JsonPlusSerializer):
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         """Serialize, and compress where that makes it smaller."""
+        if obj is None:  # what an edge writes
+            return _NOTHING
         kind, plain = self.dumps_plain(obj)
         if len(plain) < _SMALLEST:
             return kind, plain

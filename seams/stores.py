@@ -19,8 +19,6 @@ from contextlib import asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import aiosqlite
@@ -198,7 +196,6 @@ _STATEMENTS = {  # in the order of a transaction; REPLACE beats IGNORE whichever
     "drop writes": "DELETE FROM writes WHERE thread_id = ?",
     "drop": "DELETE FROM checkpoints WHERE thread_id = ?",
 }
-_ORDER = {name: at for at, name in enumerate(_STATEMENTS)}
 
 # Told by an index of their own (`turns`), so that listing reads no checkpoint.
 _TURNS_INDEX = (
@@ -235,8 +232,10 @@ class _Commits:
         """Of the threads that are held here."""
         self._conn = conn
         self._lock = lock
-        self._waiting: list[tuple[str, Row]] = []
-        self._next: asyncio.Task[set[str]] | None = None
+        self._rows: list[tuple[str, Row]] = []
+        self._writers: list[asyncio.Future[set[str]]] = []
+        """Who waits for those."""
+        self._next: asyncio.Task[None] | None = None
 
     async def put(self, *rows: tuple[str, Row]) -> None:
         """Write a thread's rows; they are committed on return, also when the caller is cancelled.
@@ -244,39 +243,55 @@ class _Commits:
         Raises:
             ThreadBusyError: the thread's lease was taken by another; nothing is written.
         """
-        self._waiting.extend(rows)
+        self._rows.extend(rows)
+        writer = asyncio.get_running_loop().create_future()
+        self._writers.append(writer)
         if self._next is None:
             self._next = asyncio.create_task(self._commit())
-        lost = await asyncio.shield(self._next)
-        for _, (thread, *_) in rows[:1]:
-            if thread in lost:
-                raise lease_lost(thread)
+        if lost := await writer:
+            for _, (thread, *_) in rows[:1]:
+                if thread in lost:
+                    raise lease_lost(thread)
 
-    async def _commit(self) -> set[str]:
-        """Write all that waits; the threads whose lease another has, of which nothing is written.
+    async def _commit(self) -> None:
+        """Write all that waits, and tell the writers which threads' lease another has.
 
         One visit of the connection's own thread does it all: what a busy loop is at meanwhile does
         not hold it up, so what was paid is kept within milliseconds.
         """
         async with self._lock:
-            rows, self._waiting, self._next = self._waiting, [], None
-            rows.sort(key=lambda row: _ORDER[row[0]])
-            held = {row[0]: self.tokens[row[0]] for _, row in rows if row[0] in self.tokens}
+            rows, self._rows = self._rows, []
+            writers, self._writers, self._next = self._writers, [], None
             execute: Any = self._conn._execute
-            lost: set[str] = await execute(self._write, rows, held)
-            return lost
+            try:
+                lost = await execute(self._write, rows)
+            except BaseException as error:
+                for writer in writers:
+                    if not writer.done():
+                        writer.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+                return
+        for writer in writers:
+            if not writer.done():  # one that was cancelled does not wait
+                writer.set_result(lost)
 
-    def _write(self, rows: list[tuple[str, Row]], held: dict[str, int]) -> set[str]:
-        conn = self._conn._conn
+    def _write(self, rows: list[tuple[str, Row]]) -> set[str]:
+        """In the connection's thread; the threads of which nothing is written."""
+        conn, lost = self._conn._conn, set()
+        of_each: dict[str, list[Row]] = {name: [] for name in _STATEMENTS}
+        for name, row in rows:
+            of_each[name].append(row)
         try:
-            lost = {
-                thread
-                for thread, token in held.items()
-                if not conn.execute(RENEW_LEASE, (thread, token)).rowcount
-            }
-            rows = [row for row in rows if row[1][0] not in lost]
-            for name, same in groupby(rows, key=itemgetter(0)):
-                conn.executemany(_STATEMENTS[name], [row for _, row in same])
+            for thread in {row[0] for _, row in rows}:
+                token = self.tokens.get(thread)
+                if token and not conn.execute(RENEW_LEASE, (thread, token)).rowcount:
+                    lost.add(thread)
+            for name, some in of_each.items():
+                if lost:
+                    some = [row for row in some if row[0] not in lost]
+                if some:
+                    conn.executemany(_STATEMENTS[name], some)
             conn.commit()
         except BaseException:
             conn.rollback()
@@ -432,12 +447,15 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
             *(str(asked["thread_id"]), str(asked.get("checkpoint_ns", ""))),
             *(str(asked["checkpoint_id"]), task_id, task_path),
         )
+        if len(writes) == 1 and writes[0][0] == CALL_CHANNEL:
+            [(name, value)] = writes
+            await self.commits.put(("route", (*place, 0, name, *self._dump_call(value))))
+            return
         special = all(name in WRITES_IDX_MAP for name, _ in writes)
+        dump = self.serde.dumps_typed
         rows: list[tuple[str, Row]] = []
         for at, (name, value) in enumerate(writes):
-            is_call = name == CALL_CHANNEL
-            dump = self._dump_call if is_call else self.serde.dumps_typed
-            short_lived = is_call or name.startswith(_ROUTING)
+            short_lived = name.startswith(_ROUTING)
             kind = "rewrite" if special else "route" if short_lived else "write"
             rows.append((kind, (*place, WRITES_IDX_MAP.get(name, at), name, *dump(value))))
         await self.commits.put(*rows)

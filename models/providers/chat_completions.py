@@ -292,7 +292,7 @@ def token_counts(usage: Any, tier: str | None = None) -> UsageMetadata | None:
 
     An answer is not worth less for counts that cannot be read: they are as good as not told.
     """
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     read, written = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
     total = usage.get("total_tokens")
