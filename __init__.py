@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         ask,
         astream,
         stream,
+        what_if,
     )
-    from mom_council.runs.what_if import what_if
     from mom_council.voting.ballots import read_ballot
     from mom_council.voting.candidates import Candidate
     from mom_council.voting.reading.answer import Answer
@@ -65,7 +65,7 @@ _HOMES = {
     "resume": "runs.follow",
     "same_answer": "voting.reading.reader",
     "stream": "runs.front",
-    "what_if": "runs.what_if",
+    "what_if": "runs.front",
 }
 
 __all__ = [

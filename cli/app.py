@@ -184,7 +184,6 @@ def register() -> None:
         models,
         moving,
         pays,
-        probe,
         serve,
         storage,
         stored,
@@ -218,7 +217,7 @@ def register() -> None:
     app.command("pays")(pays.pays)
     app.command("tune")(pays.tune)
     app.command("eval")(evals.evaluate)
-    app.command("probe")(probe.probe)
+    app.command("probe")(models.probe)
     app.command("record")(evals.record)
     app.command("revote")(evals.revote)
     app.command("audit")(evals.audit)

@@ -116,7 +116,7 @@ def _run(
     import asyncio
 
     from mom_council.batch.job import run_batch
-    from mom_council.cli.stopping import Stopping
+    from mom_council.cli.failure import Stopping
     from mom_council.runs.discovery import choose_council, cost_notice, unread_notice
 
     failure.tell_warnings()

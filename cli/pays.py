@@ -74,7 +74,7 @@ def pays(
     """
     import asyncio
 
-    from mom_council.cli.stopping import Stopping
+    from mom_council.cli.failure import Stopping
     from mom_council.evals.logs import read_logs
     from mom_council.models.spending import SpendingLimits
 

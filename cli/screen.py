@@ -38,7 +38,7 @@ from mom_council.runs.follow import RunView
 from mom_council.runs.words import cost, inert, one_line, tokens_per_second
 
 if TYPE_CHECKING:
-    from mom_council.cli.stopping import Stopping
+    from mom_council.cli.failure import Stopping
     from mom_council.deliberation.events import Event
     from mom_council.deliberation.people import PersonRequest
     from mom_council.records import Status

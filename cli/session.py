@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mom_council.cli import failure
 from mom_council.cli import failure as exits
+from mom_council.cli.failure import Stopping
 from mom_council.cli.options import Show, no_thread, place, whole_path
 from mom_council.cli.screen import AnswerAlone, Ending, Screen, TerminalPeople
-from mom_council.cli.stopping import Stopping
 from mom_council.errors import CouncilError, MixtureError, ProviderNotInstalledError, QuorumError
 from mom_council.runs.words import one_line
 
@@ -225,7 +225,7 @@ class Session:
         if self._resuming or self._forks:
             await self._refuse_misfit(str(before.get("council", "")))
         if self._forks:
-            from mom_council.runs.what_if import what_if
+            from mom_council.runs.front import what_if
 
             fork = await what_if(self.opened.graph, self._config(), **self._forks)
             self.thread = fork["configurable"]["thread_id"]

@@ -34,12 +34,7 @@ from mom_council.deliberation.selectors import (
     reweighted,
     with_weights,
 )
-from mom_council.deliberation.state import (
-    CouncilInput,
-    CouncilOutput,
-    CouncilState,
-    CouncilUpdate,
-)
+from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilState, CouncilUpdate
 from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
@@ -459,7 +454,7 @@ class CouncilGraph(ForkableGraph):
         edit = StateUpdate(*edit)
         if not isinstance(edit.values, Mapping):
             return edit
-        from mom_council.deliberation.edits import read_update  # a question needs it not
+        from mom_council.deliberation.edits import read_update
 
         names = [name for name in self.nodes if name not in (START, END)]
         return edit._replace(values=read_update(edit.values, names))

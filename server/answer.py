@@ -29,11 +29,10 @@ from mom_council.runs.ask import OpenCouncil, People, Run
 from mom_council.server.catalogue import ServedCouncil
 from mom_council.server.errors import Refusal, error_code
 from mom_council.server.limits import ServerBudget
-from mom_council.server.repeats import RepeatableRequest
+from mom_council.server.repeats import AgentTurn, RepeatableRequest
 from mom_council.server.request_log import request_id
 from mom_council.server.state import EVERYONE, ServerState
 from mom_council.server.streams import StopFilter, ThinkingAloud, Thought, is_thought
-from mom_council.server.turns import AgentTurn
 
 
 async def in_text(answered: Answered, *, is_stored: bool) -> str:

@@ -27,10 +27,9 @@ from mom_council.councils.trust import load_trusted_council
 from mom_council.errors import MixtureError, StorageError
 from mom_council.redaction import logger
 from mom_council.runs.discovery import choose_council, cost_notice
-from mom_council.server.app import make_app
+from mom_council.server.app import make_app, warm_up
 from mom_council.server.catalogue import Catalogue
 from mom_council.server.metrics import SHARED_FOLDER
-from mom_council.server.readiness import warm_up
 from mom_council.server.state import VARIABLE, Keys, ServerSettings, ServerState
 
 _log = logger(__name__)

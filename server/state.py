@@ -30,8 +30,7 @@ from mom_council.server.catalogue import Catalogue
 from mom_council.server.errors import Refusal
 from mom_council.server.limits import SPENDING, DayLimits, ServerBudget
 from mom_council.server.metrics import Metrics
-from mom_council.server.repeats import REQUESTS, Repeats
-from mom_council.server.turns import AgentTurns
+from mom_council.server.repeats import REQUESTS, AgentTurns, Repeats
 
 _log = logger(__name__)
 

@@ -25,9 +25,8 @@ from mom_council.runs.page_store import Thumb, keep_former, repeat_question
 from mom_council.runs.threads import read_values
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import frame, safe, session, words
-from mom_council.ui.answer import draw_past_label
 from mom_council.ui.council_choice import open_source
-from mom_council.ui.council_panel import draw_record
+from mom_council.ui.council_panel import draw_past_label, draw_record
 from mom_council.ui.frame import LONGEST, draw_copy
 from mom_council.ui.history import (
     Conversation,

@@ -1,13 +1,15 @@
-"""The council that this tab asks: the machine's own choice, a preset, a file, or an edited one.
+"""The council that this tab asks, and the one that it edits.
 
-Which council is asked: chosen in the sidebar, by name, by file, or by upload.
+It is the machine's own choice, a preset, a file, an upload, or an edited council. A draft outlives
+its tab: if it was neither saved nor tried, its reader finds it again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
 import streamlit as st
@@ -20,6 +22,7 @@ from mom_council.councils.loader import (
     saved_councils,
     to_yaml,
 )
+from mom_council.councils.refusals import Path
 from mom_council.councils.schema import Council
 from mom_council.councils.trust import (
     Review,
@@ -33,7 +36,10 @@ from mom_council.errors import ConsentError, MixtureError
 from mom_council.extensions.hook_run import under_extensions
 from mom_council.models.providers import missing
 from mom_council.runs.discovery import VARIABLE, Choice, choose_council, cost_notice, costs_money
+from mom_council.runs.page_store import PageStore
 from mom_council.ui import safe, session, words
+from mom_council.ui.draft import Draft, check, draft_of, read_draft, text_of
+from mom_council.ui.safe import inert
 
 _FRESH = 300.0
 """Seconds after which the machine is searched for models again."""
@@ -223,3 +229,102 @@ def _lacks(preset: str) -> str:
     except MixtureError as error:
         needs = [error]
     return safe.one_line(needs[0], 60) if needs else ""
+
+
+_KEY = "editing"
+_STEPS_BACK = 100
+
+
+@dataclass
+class Editing:
+    """A draft on its way."""
+
+    draft: Draft
+    past: list[Draft] = field(default_factory=list)
+    turn: int = 0
+    """Part of every widget's key: where the draft changed under the widgets, they are made anew."""
+    chosen: int | None = 0
+    """The character whose form is open."""
+    opened: dict[Path, str] = field(default_factory=dict)
+    """Which entry of a part by name is open: of the models, the lanes, the tools."""
+    faults: dict[Path, str] = field(default_factory=dict)
+    kept: Draft | None = None
+    """What is kept for another tab of this reader already."""
+    left: bool = False
+    """Whether it began with what was left in another tab."""
+
+
+def editing() -> Editing:
+    """This session's work; at first what its reader left, or a copy of the council it asks."""
+    if _KEY not in st.session_state:
+        st.session_state[_KEY] = _begun()
+    work: Editing = st.session_state[_KEY]
+    return work
+
+
+def begin() -> Editing:
+    """This session's work, looked through for faults."""
+    work = editing()
+    work.faults = check(work.draft)
+    return work
+
+
+def keep(work: Editing) -> None:
+    """Keep the draft for when this reader comes back."""
+    if work.draft == work.kept:
+        return
+    try:
+        PageStore().keep_draft(session.reader(), text_of(work.draft))
+    except MixtureError as error:
+        st.caption(f"A closed tab loses this draft: {inert(error, 600)}")
+    work.kept = work.draft
+
+
+def settle(work: Editing) -> None:
+    """The draft is saved or asked: there is nothing left to come back to."""
+    work.kept, work.left = work.draft, False
+    with contextlib.suppress(MixtureError):  # it is then merely offered once more
+        PageStore().keep_draft(session.reader(), None)
+
+
+def change(draft: Draft) -> None:
+    """Go on with another draft that the widgets show already."""
+    work = editing()
+    if draft != work.draft:
+        work.past = [*work.past[1 - _STEPS_BACK :], work.draft]
+        work.draft = draft
+
+
+def redraw(draft: Draft, looked_at: int | None = None) -> None:
+    """Go on with another draft, and make the widgets anew; look at a character of it."""
+    work = editing()
+    change(draft)
+    work.turn += 1
+    if looked_at is not None:
+        work.chosen = looked_at
+
+
+def undo() -> None:
+    """Take back the last change."""
+    work = editing()
+    if work.past:
+        work.draft = work.past.pop()
+        work.turn += 1
+
+
+def _begun() -> Editing:
+    try:
+        if left := PageStore().draft(session.reader()):
+            draft = read_draft(left, "the draft that was left")
+            return Editing(draft, kept=draft, left=True)
+    except MixtureError:
+        pass  # no reason to show no editor
+    first = _first()
+    return Editing(first, kept=first)
+
+
+def _first() -> Draft:
+    try:
+        return draft_of(chosen().council)
+    except MixtureError:
+        return draft_of(load_council("demo"))

@@ -16,8 +16,8 @@ from mom_council.councils.schema import Section
 from mom_council.councils.sections import BUNDLED
 from mom_council.councils.yaml import as_yaml, read_yaml
 from mom_council.errors import CouncilError
+from mom_council.ui.council_choice import change, editing, redraw
 from mom_council.ui.draft import add_entry, at, drop, entries, put, rename_entry
-from mom_council.ui.editing import change, editing, redraw
 from mom_council.ui.field_shapes import FieldShape, humanised, shapes_of
 from mom_council.ui.safe import inert, one_line
 from mom_council.vendors import VENDORS

@@ -11,8 +11,7 @@ from pathlib import Path
 from mom_council.errors import CouncilError, MixtureError, OverBudgetError, StorageError
 from mom_council.evals.probing import abilities
 from mom_council.evals.probing import abilities as roles
-from mom_council.evals.probing.abilities import questions
-from mom_council.evals.probing.asking import Asker
+from mom_council.evals.probing.abilities import Asker, questions
 from mom_council.evals.probing.report import Probe, ProbedModel, ProbeReport, recommend
 from mom_council.models.capabilities import Capabilities, save_capabilities
 from mom_council.models.prices import charged_account, find_price

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from mom_council.cli import evals, probe
+from mom_council.cli import evals, models
 from mom_council.councils.loader import to_yaml
 from mom_council.councils.recording import load_recording
 from mom_council.errors import BudgetError, MixtureError
@@ -20,7 +20,7 @@ from mom_council.tests.stage import Fault, Stage
 
 app = typer.Typer(rich_markup_mode=None)
 app.command("eval")(evals.evaluate)
-app.command("probe")(probe.probe)
+app.command("probe")(models.probe)
 app.command("record")(evals.record)
 app.command("keeps")(evals.fact_retention)
 

@@ -13,8 +13,7 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.evals.probing.abilities import questions
-from mom_council.evals.probing.asking import models_named
+from mom_council.evals.probing.abilities import models_named, questions
 from mom_council.evals.probing.probe import PARTS, Probing, as_markdown, write_pages
 from mom_council.models.capabilities import can_see, probed_capabilities
 from mom_council.models.resolved import resolve_model

@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage
 from mom_council.benchmarks.budgets import try_once
 from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import BudgetError, ModelUnavailableError, OverBudgetError
-from mom_council.evals.probing.asking import Asker
+from mom_council.evals.probing.abilities import Asker
 from mom_council.extensions import At, Change, Extension
 from mom_council.graph.council import compile_council
 from mom_council.models.prices import charge_to
@@ -54,14 +54,14 @@ def test_every_request_leaves_through_the_gate() -> None:
             names |= {one.attr for one in tree if isinstance(one, ast.Attribute)}
             places[name] = bool(names & gates)
     assert {name for name, gated in places.items() if gated} == {
-        "evals/probing/asking.py",
+        "evals/probing/abilities.py",
         "extensions/retrieval.py",
         "models/embeddings.py",
         "models/model_call.py",
     }
     assert {name for name, gated in places.items() if not gated} == {
         "models/providers/huggingface.py",  # weights in this process, behind `ModelCall`
-        "models/providers/openai.py",  # pictures, behind `models/painting.py`
+        "models/providers/openai.py",  # pictures, behind `nodes/painter.py`
         "models/tools/tool_loop.py",  # a tool
         # These run a graph, whose nodes are gated.
         "compat/inspect_provider.py",
@@ -75,7 +75,7 @@ def test_every_request_leaves_through_the_gate() -> None:
         "ui/other_answers.py",
         "ui/pages/revote.py",
     }
-    assert "metered_request" in (ROOT / "models/painting.py").read_text("utf-8")
+    assert "metered_request" in (ROOT / "nodes/painter.py").read_text("utf-8")
 
 
 @pytest.mark.parametrize("budget", [None, {"seconds": 60}, {"calls": 60}])

@@ -10,9 +10,8 @@ import pytest
 
 from mom_council.councils.schema import Model, Price
 from mom_council.errors import BudgetError
-from mom_council.models import price_list
-from mom_council.models.price_list import ListPrice, PriceTier, list_name
-from mom_council.models.prices import Meter, find_price
+from mom_council.models import prices as price_list
+from mom_council.models.prices import ListPrice, Meter, PriceTier, find_price, list_name
 from mom_council.models.spending import Account, Need, SpendingLimits
 from mom_council.runs.plan import plan_in_words, plan_question
 from mom_council.tests.graph.desk import ask, desk, seat, voice

@@ -14,7 +14,7 @@ from mom_council.deliberation.context import CouncilContext
 from mom_council.errors import InputError, StorageError
 from mom_council.graph.council import compile_council
 from mom_council.runs.follow import resume
-from mom_council.runs.what_if import what_if
+from mom_council.runs.front import what_if
 from mom_council.tests.graph.desk import desk, others, proposals, question, said, seat, voting
 from mom_council.tests.stage import Stage
 

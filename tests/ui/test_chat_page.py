@@ -25,7 +25,7 @@ from mom_council.tests.graph.desk import desk, proposals, seat, voice
 from mom_council.tests.stage import Fault, Stage
 from mom_council.tests.ui.conftest import READER
 from mom_council.ui import session
-from mom_council.ui.answer import segments_of
+from mom_council.ui.council_panel import segments_of
 from mom_council.ui.jobs import Job, Jobs
 
 pytestmark = pytest.mark.slow

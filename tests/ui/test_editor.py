@@ -14,8 +14,8 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, Section
 from mom_council.errors import StorageError
 from mom_council.runs.page_store import PageStore
+from mom_council.ui.council_choice import Editing
 from mom_council.ui.draft import Draft, draft_of, read_draft, text_of, written
-from mom_council.ui.editing import Editing
 from mom_council.ui.field_shapes import FieldShape, shapes_of
 
 pytestmark = pytest.mark.slow

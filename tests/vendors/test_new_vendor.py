@@ -163,8 +163,8 @@ def test_the_page_asks_it(acme: Stage) -> None:
 
 @pytest.mark.slow
 def test_the_editor_offers_it(acme: Stage) -> None:
+    from mom_council.ui.council_choice import Editing
     from mom_council.ui.draft import draft_of
-    from mom_council.ui.editing import Editing
 
     work = Editing(draft_of(council(acme)))
     app = _page("editor", kept={}, reader="a" * 32, editing=work)

@@ -15,7 +15,6 @@ from mom_council.runs.page_store import Thumb
 from mom_council.runs.plan import plan_question
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import safe, session, words
-from mom_council.ui.answer import draw_label
 from mom_council.ui.ask_forms import draw_asks
 from mom_council.ui.conversation import (
     AVATAR,
@@ -39,6 +38,7 @@ from mom_council.ui.council_choice import draw_choice
 from mom_council.ui.council_panel import (
     PAINTER,
     SYNTHESIZER,
+    draw_label,
     draw_open_answer,
     draw_panel,
     draw_plan,

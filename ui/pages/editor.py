@@ -19,6 +19,7 @@ from mom_council.extensions.loaded import ExtensionInfo, describe
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import draft as drafts
 from mom_council.ui import session
+from mom_council.ui.council_choice import Editing, begin, editing, keep, redraw, settle, undo
 from mom_council.ui.draft import (
     Draft,
     at,
@@ -31,7 +32,6 @@ from mom_council.ui.draft import (
     read_draft,
     text_of,
 )
-from mom_council.ui.editing import Editing, begin, editing, keep, redraw, settle, undo
 from mom_council.ui.field_shapes import shape_of_setting, shapes_of
 from mom_council.ui.safe import inert, one_line
 from mom_council.ui.schema_form import complain, draw_entries, draw_field, draw_section

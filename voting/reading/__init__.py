@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from mom_council.voting.reading.answer import (
-    Answer,
-    AnswerType,
-    are_same,
-    group_equal,
-    may_be_same,
-)
+from mom_council.voting.reading.answer import Answer, AnswerType, are_same, group_equal, may_be_same
 from mom_council.voting.reading.options import compared_numbers, find_options
 from mom_council.voting.reading.reader import read_answer, same_answer, stated_confidence
 from mom_council.voting.reading.text import is_refusal, json_values, plain_text, visible_text
