@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Model, Price
-from mom_council.errors import MixtureError, ModelUnavailableError
+from mom_council.errors import CapabilityError, MixtureError, ModelUnavailableError
 from mom_council.models.clients import LoopResources, loop_resources
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.prices import Meter, find_price
@@ -106,5 +106,10 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _open(here: LoopResources, spec: Model) -> Embeddings:
-    opened: Embeddings = load_code(vendor_of(spec.provider).embeddings)(opening_of(here, spec))
+    opens = vendor_of(spec.provider).embeddings
+    if opens is None:
+        raise CapabilityError(
+            f"{spec.provider} has no embedding models", cure="name another provider's"
+        )
+    opened: Embeddings = load_code(opens)(opening_of(here, spec))
     return opened

@@ -329,9 +329,10 @@ def _server_words(chain: list[BaseException]) -> str:
         if words := _words(body):
             return words
     first = str(chain[0])
-    if "<html" in first.lower() or first.startswith("Error code:"):
+    # What a library says of a reply without words is its own, with the address that was asked.
+    if getattr(chain[0], "response", None) is not None or first.startswith("Error code:"):
         return ""
-    return first
+    return "" if "<html" in first.lower() else first
 
 
 def _body(error: BaseException) -> Any:

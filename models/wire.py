@@ -423,7 +423,7 @@ class JsonStream:
                 self._fault = OversizedReplyError()
                 break
             try:
-                value = _read_json(one)
+                value = read_json(one)
             except ValueError as error:
                 self._fault = _not_text(one) or error
                 break
@@ -431,13 +431,13 @@ class JsonStream:
                 self._fault = ValueError("No generation: the reply holds no objects")
                 break
             if error_body := value.get("error"):
-                self._fault = ResponseError(_words(error_body), error_body)
+                self._fault = ResponseError(error_words(error_body), error_body)
                 break
             values.append(value)
         return values
 
 
-def _read_json(written: bytes) -> Any:
+def read_json(written: bytes) -> Any:
     """A JSON value; half a surrogate pair in a text is no reason to lose the reply.
 
     Raises:
@@ -629,6 +629,7 @@ def _not_text(written: bytes) -> UnicodeDecodeError | None:
     return None
 
 
-def _words(error: Any) -> str:
+def error_words(error: Any) -> str:
+    """What a server says of its failure."""
     message = error.get("message") if isinstance(error, dict) else error
     return message if isinstance(message, str) and message else "the server failed"

@@ -14,6 +14,7 @@ from .wire import Turn
 __all__ = ["STREAM_TYPE", "streams"]
 
 CHAT = "/mistral/v1/chat/completions"
+EMBEDDINGS = "/mistral/v1/embeddings"
 _KINDS = {401: "unauthorized", 404: "invalid_model", 422: "invalid_request_error"}
 
 
@@ -35,7 +36,9 @@ def unknown(model: str) -> bytes:
 
 
 def whole(turn: Turn) -> bytes:
-    """A chat completion."""
+    """A chat completion, or embeddings, by the path."""
+    if turn.path == EMBEDDINGS:
+        turn = replace(turn, path=openai_wire.EMBEDDINGS)
     return openai_wire.whole(turn)
 
 

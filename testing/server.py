@@ -39,6 +39,7 @@ ASKING: dict[str, tuple[Protocol, Wire]] = {
     openai_wire.DEEPSEEK: ("deepseek", openai_wire),
     anthropic_wire.CHAT: ("anthropic", anthropic_wire),
     mistral_wire.CHAT: ("mistral", cast("Wire", mistral_wire)),
+    mistral_wire.EMBEDDINGS: ("mistral", cast("Wire", mistral_wire)),
     cohere_wire.CHAT: ("cohere", cohere_wire),
 }
 

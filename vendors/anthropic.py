@@ -16,6 +16,7 @@ ANTHROPIC = Vendor(
     package="langchain_anthropic",
     extra="anthropic",
     chat="langchain:open_anthropic",
+    embeddings=None,
     base_url="https://api.anthropic.com",
     key_env="ANTHROPIC_API_KEY",
     schema="argument",

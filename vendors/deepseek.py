@@ -12,6 +12,7 @@ DEEPSEEK = Vendor(
     profiled=".",
     extra="deepseek",
     chat="langchain:open_deepseek",
+    embeddings=None,
     base_url="https://api.deepseek.com/v1",
     key_env="DEEPSEEK_API_KEY",
     # No `schema`: it answers one with a 400.

@@ -70,8 +70,8 @@ class Vendor:
     """What opens a chat model (`models.providers.Opening`); None: its models do not talk."""
     thin_wire: bool = False
     """Whether its replies can be streamed over our own wire; see `models.wire`."""
-    embeddings: str = "langchain:open_embeddings"
-    """What opens an embedding model."""
+    embeddings: str | None = "langchain:open_embeddings"
+    """What opens an embedding model; None: it has none."""
     embeds_once: Mapping[str, Any] = field(default_factory=dict)
     """With what its embedding library sends one request and never another by itself."""
     pictures: str | None = None

@@ -6,6 +6,7 @@ it is told to ask for them; and options that it has no field for (`min_p`, ...) 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -16,7 +17,7 @@ import httpx
 from langchain_core.messages import BaseMessage
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 from ollama import ChatResponse
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, ValidationError
 
 from mom_council.models.transport import AiohttpTransport
 from mom_council.models.wire import FRAME, Delta, Wire, read_deltas
@@ -73,7 +74,7 @@ class OllamaChat(ChatOllama):
             async with aclosing(self._wire.ask(body).read()) as handfuls:
                 async for values in handfuls:
                     for value in values:
-                        yield cast(Mapping[str, Any], ChatResponse(**value))
+                        yield cast(Mapping[str, Any], _readable(value))
             return
         async for part in super()._acreate_chat_stream(messages, stop, **kwargs):
             # A null content is no text, not an error.
@@ -110,6 +111,38 @@ def open_chat(opening: Opening) -> BaseChatModel:
     return chat
 
 
+def _readable(part: dict[str, Any]) -> ChatResponse:
+    """A part as Ollama's library reads it, without fields that are of another type there.
+
+    Raises:
+        ValueError: there is no message in it.
+    """
+    said = part.get("message")
+    if isinstance(said, dict) and said.get("content") is None:
+        part = {**part, "message": {**said, "content": ""}}  # no text, not an error
+    try:
+        return ChatResponse(**part)
+    except ValidationError as error:
+        odd = {fault["loc"][0] for fault in error.errors()} - {"message"}
+        return ChatResponse(**{name: value for name, value in part.items() if name not in odd})
+
+
+class _VectorTransport(AiohttpTransport):
+    """Hands on nothing of a reply but its vectors: the library refuses one with odd counts."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request."""
+        response = await super().handle_async_request(request)
+        if response.status_code >= 300:
+            return response
+        try:
+            value = json.loads(await response.aread())
+        finally:
+            await response.aclose()
+        kept = {"embeddings": value["embeddings"]} if isinstance(value, dict) else value
+        return httpx.Response(200, json=kept, request=request)
+
+
 def _delta(part: Mapping[str, Any]) -> Delta | str:
     """What a part says, thinks and counts, as LangChain reads it; the text of one that speaks."""
     said = part.get("message") or {}
@@ -134,18 +167,18 @@ def open_embeddings(opening: Opening) -> Embeddings:
     return OllamaEmbeddings(
         model=opening.spec.model,
         base_url=opening.base_url,
-        **_clients(opening),
+        **_clients(opening, _VectorTransport),
         **opening.params,
     )
 
 
-def _clients(opening: Opening) -> dict[str, Any]:
+def _clients(opening: Opening, kind: type[AiohttpTransport] = AiohttpTransport) -> dict[str, Any]:
     """The arguments that make Ollama's client use the loop's connections, with this key alone."""
     key = opening.key
     # Ollama's client would send this variable's key to any host that it is pointed at.
     stray = os.environ.get("OLLAMA_API_KEY")
     withheld = f"Bearer {stray}" if stray and not key else None
-    transport = AiohttpTransport(opening.resources.sessions, withhold=withheld)
+    transport = kind(opening.resources.sessions, withhold=withheld)
     return {
         "client_kwargs": {"headers": {"authorization": f"Bearer {key}"}} if key else {},
         "async_client_kwargs": {"transport": transport},

@@ -1,6 +1,6 @@
 """Every fault at every stage of a question: an answer with an honest status, or an honest error.
 
-    python -m mom_council.tests.graph.faults [--write] [--provider P] [--faults A B] [--stages C]
+    python -m mom_council.tests.graph.faults [--write] [--provider P Q] [--faults A B] [--stages C]
 
 A cell is one question to a council one of whose models goes wrong in one way. What must hold is the
 same for each: the answer comes, or an error that names the cause; who failed is named with the
@@ -18,7 +18,7 @@ import base64
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
@@ -36,6 +36,7 @@ from mom_council.tests.graph.fault_server import KEY, Break, FaultServer
 from mom_council.tests.models.eye import drawing
 from mom_council.tests.reliability import write_section
 from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.vendors import vendor_of
 
 KEY_NAME = "FAULT_API_KEY"
 ANSWER = "What the council says."
@@ -200,7 +201,7 @@ FAULTS: dict[str, Row] = {
 OTHERWISE: dict[str, dict[str, dict[str, Any]]] = {
     # It has no field for a refusal, nor for a filter: a refusal is a text like any other.
     "ollama": {
-        "refusal": {"end": "off"},
+        "refusal": {"end": "off", "says": ""},
         "content filter": {"end": "empty", "says": ""},
         "404": {"says": "not found: `ollama pull"},
     },
@@ -208,7 +209,7 @@ OTHERWISE: dict[str, dict[str, dict[str, Any]]] = {
     "anthropic": {
         "refusal": {"says": "withheld"},
         "reset midway": {"end": "failed", "requests": RETRIED, "says": ""},
-        "hang midway": {"end": "timeout"},
+        "hang midway": {"end": "timeout", "says": "no answer in 1 s"},
         "closed midway": {"end": "failed", "requests": RETRIED, "says": ""},
         "error in a success": {"says": ""},
     },
@@ -379,7 +380,8 @@ def _judge_only_character(cell: Cell) -> None:
     row = cell.row
     if row.end in ("fine", "off", "key", "broken", "length"):
         if _answered(cell) and row.end in ("fine", "off", "key"):
-            _is_whole(cell)
+            if not cell.notes_with("declines"):  # where a refusal is a text like any other
+                _is_whole(cell)
         elif cell.status:
             cell.expect(cell.status.degraded, "not degraded")
         return
@@ -697,8 +699,12 @@ def cells(
     faults: Sequence[str] = (), stages: Sequence[str] = (), provider: str = "openai"
 ) -> Iterator[tuple[str, str]]:
     """The names of the faults and the stages at which they can happen."""
+    vendor = vendor_of(provider)
+    lacking = {"embedding": vendor.embeddings is None, "painter": not vendor.draws}
     for stage in stages or STAGES:
         for fault in faults or FAULTS:
+            if lacking.get(stage):
+                continue
             if STAGES[stage].of_chat or not FAULTS[fault].of_chat:
                 yield fault, stage
 
@@ -799,9 +805,13 @@ def _quickly() -> Any:
     return stack
 
 
-async def try_all(names: Sequence[tuple[str, str]], provider: str) -> dict[tuple[str, str], Any]:
+Found = dict[tuple[str, str], list[str]]
+"""What was wrong in each cell."""
+
+
+async def try_all(names: Sequence[tuple[str, str]], provider: str) -> Found:
     """Try these cells; what was wrong in each."""
-    found = {}
+    found: Found = {}
     for fault, stage in names:
         began = time.monotonic()
         try:
@@ -814,12 +824,20 @@ async def try_all(names: Sequence[tuple[str, str]], provider: str) -> dict[tuple
     return found
 
 
-def _section(found: dict[tuple[str, str], list[str]]) -> str:
-    """What stands on the page."""
-    rows = ["| stage | faults | lost |", "|---|---:|---:|"]
+def _section(found: Mapping[str, Found]) -> str:
+    """What stands on the page: a column for each protocol."""
+    rows = [
+        f"| stage | {' | '.join(found)} | lost |",
+        f"|---|{'---:|' * len(found)}---:|",
+    ]
     for stage in STAGES:
-        tried = [problems for (_, where), problems in found.items() if where == stage]
-        rows.append(f"| {stage} | {len(tried)} | {sum(map(bool, tried))} |")
+        tried = [
+            [problems for (_, where), problems in cells_of.items() if where == stage]
+            for cells_of in found.values()
+        ]
+        lost = sum(bool(problems) for column in tried for problems in column)
+        counts = " | ".join(str(len(column) or "-") for column in tried)
+        rows.append(f"| {stage} | {counts} | {lost} |")
     words = (
         f"`make faults`, or `python -m mom_council.tests.graph.faults --write`; the tests try a "
         f"spread of them. {len(FAULTS)} faults (all statuses that vendors send, connections that "
@@ -827,7 +845,8 @@ def _section(found: dict[tuple[str, str], list[str]]) -> str:
         "no JSON, no text or another type, wrong token counts, answers that are empty, refused, "
         "withheld, cut at their length, thoughts alone, no ballot, calls of tools that nobody "
         f"offered, keys that are repeated) at {len(STAGES)} stages; an embedding and a picture "
-        "have no faults of words. Real sockets.\n\nOf each cell: an answer with an honest "
+        "have no faults of words, and not every vendor has them. A column is a protocol. Real "
+        "sockets.\n\nOf each cell: an answer with an honest "
         "status, or an error that names the cause; who failed is named with its reason, and never "
         "told as one that decided; `degraded` if something failed; as many requests as the "
         "model's `retries` allow for that fault (and one in words, where a reply that is held to "
@@ -841,17 +860,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
     parser.add_argument("--faults", nargs="*", default=[], choices=FAULTS)
     parser.add_argument("--stages", nargs="*", default=[], choices=STAGES)
-    parser.add_argument("--provider", default="openai", choices=WIRES)
+    parser.add_argument(
+        "--provider", nargs="*", default=[*WIRES], choices=WIRES, help="protocols; all of them"
+    )
     parser.add_argument("--write", action="store_true", help="put it into docs/reliability.md")
     given = parser.parse_args(arguments)
-    names = [*cells(given.faults, given.stages)]
-    found = asyncio.run(try_all(names, given.provider))
-    lost = {cell: problems for cell, problems in found.items() if problems}
-    print(f"{len(found)} cells, {len(lost)} with something wrong")
+    found: dict[str, Found] = {}
+    for provider in given.provider:
+        print(f"{provider}:", flush=True)
+        names = [*cells(given.faults, given.stages, provider)]
+        found[provider] = asyncio.run(try_all(names, provider))
+    tried = sum(map(len, found.values()))
+    lost = sum(bool(problems) for one in found.values() for problems in one.values())
+    print(f"{tried} cells, {lost} with something wrong")
     if given.write:
-        write_section(
-            "faults", "Faults at each stage", _section(found), f"{len(found)} cells", len(lost)
-        )
+        write_section("faults", "Faults at each stage", _section(found), f"{tried} cells", lost)
     return 1 if lost else 0
 
 

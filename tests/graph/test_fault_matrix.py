@@ -56,6 +56,15 @@ ELSEWHERE = [
     ("reset midway", "character"),
     ("refusal", "voter"),
     ("usage below none", "voter"),
+    ("usage is a text", "character"),
+    ("usage of words", "turn after a tool"),
+    ("strange fields", "turn after a tool"),
+    ("401", "embedding"),
+    ("called text", "synthesizer"),
+    ("400 with nothing", "annotator"),
+    ("broken line", "synthesizer"),
+    ("latin-1", "character"),
+    ("blanks", "voter"),
 ]
 """What is tried in other protocols here; `--provider` tries every cell in one."""
 
@@ -65,7 +74,8 @@ ELSEWHERE = [
 async def test_it_is_answered_or_named_in_other_protocols(
     fault: str, stage_of: str, provider: str
 ) -> None:
-    assert await try_cell(fault, stage_of, provider) == []
+    if (fault, stage_of) in cells([fault], [stage_of], provider):
+        assert await try_cell(fault, stage_of, provider) == []
 
 
 def test_there_are_37_faults_and_9_stages_at_least() -> None:
