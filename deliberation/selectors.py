@@ -6,8 +6,9 @@ import itertools
 import random
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, TypeVar
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext, QuestionSettings, steady_time
@@ -280,11 +281,43 @@ def synthesizer_order(state: CouncilState, council: Council) -> list[Proposal]:
     return proposals
 
 
+R = TypeVar("R")
+_TABLES = 4
+"""Of the last supersteps; whoever speaks at the same time reads the same one."""
+
+
+def once_a_table(read: Callable[[CouncilState, Council, int], R]) -> Callable[..., R]:
+    """Remember what a function read off a table, for everybody who sits at it.
+
+    A table is known by its values themselves, which are never changed: each step makes new ones.
+    """
+    recent: list[tuple[tuple[int, ...], tuple[Any, ...], R]] = []
+
+    @wraps(read)
+    def remembered(state: CouncilState, council: Council, round_: int) -> R:
+        nonlocal recent
+        values = (council, *state.values())
+        key = (round_, *map(id, values))
+        for known, _, result in recent:
+            if known == key:
+                return result
+        result = read(state, council, round_)
+        recent = [(key, values, result), *recent[: _TABLES - 1]]  # with what its key stands for
+        return result
+
+    return remembered
+
+
 def latest_proposals(state: CouncilState, council: Council, *, before: int) -> list[Proposal]:
     """What could be voted for when the round `before` began.
 
     Who missed that round stands by what it proposed last, unless dropout left it out.
     """
+    return [*_standing_proposals(state, council, before)]
+
+
+@once_a_table
+def _standing_proposals(state: CouncilState, council: Council, before: int) -> list[Proposal]:
     for round_ in range(before - 1, 0, -1):
         proposals = _counted(state, council, round_)
         if proposals:
@@ -401,9 +434,13 @@ def voters_this_round(state: CouncilState, council: Council) -> tuple[str, ...]:
     Nobody is offered its own proposal, so a voter needs two others: among two proposers a vote
     would only say that each prefers the other's.
     """
-    turn = current_turn(state)
+    return _voters_of_round(state, council, current_turn(state).round)
+
+
+@once_a_table
+def _voters_of_round(state: CouncilState, council: Council, round_: int) -> tuple[str, ...]:
     standing = candidates(state, council)
-    spoke = {p.character for p in state.get("proposals", []) if p.round == turn.round}
+    spoke = {p.character for p in state.get("proposals", []) if p.round == round_}
     spoke -= excluded(state)
     own = Counter(p.character for p in standing)
     return tuple(

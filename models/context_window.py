@@ -251,9 +251,11 @@ async def pack_prompt(
         params: parameters of this call alone.
         seconds: how long its server may take to say what the model can read; None: its own limit.
     """
+    texts = [*texts]
     quoted = [without_middle(text, LONGEST_QUOTE) for text in texts]
     notes: tuple[Note, ...] = ()
-    if oversized := sum(before != after for before, after in zip(texts, quoted, strict=True)):
+    if quoted != texts:
+        oversized = sum(before != after for before, after in zip(texts, quoted, strict=True))
         what = "a text is" if oversized == 1 else f"{oversized} texts are"
         says = f"{what} too long to be quoted whole, and {model.key!r} was sent its ends alone."
         notes = (Note(text=says, kind="prompt_cut", about=model.key),)
@@ -310,7 +312,7 @@ def _largest_size(sizes: Sequence[int], excess: float) -> int:
 
 def without_middle(text: str, most: int) -> str:
     """A text of so many bytes: its beginning, and its end, where answers stand."""
-    if (size := _size(text)) <= most:
+    if len(text) * 4 <= most or (size := _size(text)) <= most:  # four bytes a letter at most
         return text
     kept = max(0, len(text) * (most - _MARK) // size)
     head, tail = text[: kept - kept // 3], text[len(text) - kept // 3 :]

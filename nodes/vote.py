@@ -176,21 +176,25 @@ def _candidates(who: Character, state: CouncilState, council: Council) -> list[C
     Models favour a place in the list, so over the electorate each proposal stands in each place
     about as often as any other; the seeded shuffle keeps seats from mattering.
     """
-    standing: list[Proposal] = selectors.candidates(state, council)
-    selectors.seeded_random(state, council, "ballots", selectors.current_turn(state).round).shuffle(
-        standing
-    )
+    standing = _shuffled(state, council, selectors.current_turn(state).round)
     place = selectors.voters_this_round(state, council).index(who.name)
     turned = standing[place % len(standing) :] + standing[: place % len(standing)]
-    others = [p for p in turned if p.character != who.name]
+    others = [(p, answer) for p, answer in turned if p.character != who.name]
     # Where the answers are letters themselves, "B" must not mean two things.
-    answers = [answer_of(p).bare or "" for p in others]
     options = conversation.question_options(state)
-    lettered = bool(options) or any(len(answer) == 1 for answer in answers)
+    lettered = bool(options) or any(len(answer) == 1 for _, answer in others)
     return [
         Candidate(label=f"P{i + 1}" if lettered else _label(i), character=p.character, text=p.text)
-        for i, p in enumerate(others)
+        for i, (p, _) in enumerate(others)
     ]
+
+
+@selectors.once_a_table
+def _shuffled(state: CouncilState, council: Council, round_: int) -> list[tuple[Proposal, str]]:
+    """What stands, in the order of a round's ballots, each with its bare answer."""
+    standing = selectors.candidates(state, council)
+    selectors.seeded_random(state, council, "ballots", round_).shuffle(standing)
+    return [(proposal, answer_of(proposal).bare or "") for proposal in standing]
 
 
 def _label(place: int) -> str:

@@ -362,8 +362,12 @@ def tries_to_act(text: str) -> str:
     return ""
 
 
+_OUTSIDE_ATTRIBUTES = re.compile(r'["<>\n\r]')
+
+
 def _attribute(value: object) -> str:
-    return re.sub(r'["<>\n\r]', "'", str(value))
+    text = str(value)
+    return text if text.isalnum() else _OUTSIDE_ATTRIBUTES.sub("'", text)
 
 
 def load_secret() -> None:

@@ -95,7 +95,7 @@ _SIMPLE = lazy_pattern(r"-?(?:0|[1-9]\d{0,14})")
 
 def is_plain_number(text: str) -> bool:
     """Whether a text is nothing but a whole number in plain digits."""
-    return _SIMPLE.fullmatch(text) is not None
+    return len(text) <= 16 and _SIMPLE.fullmatch(text) is not None
 
 
 def write_number(value: Fraction) -> str:

@@ -181,6 +181,8 @@ _Options = tuple[tuple[str, str], ...]
 
 
 def _labelled(options: Sequence[str] | Mapping[str, str]) -> _Options:
+    if not options:
+        return ()
     if isinstance(options, Mapping):
         return tuple(options.items())
     return tuple(zip(LETTERS, options, strict=False))
