@@ -61,6 +61,21 @@ async def read_body(request: Request, kind: type[R], server: ServerState) -> R:
     if media_type != "application/json":
         # A form on a web page could send anything else from a visitor's browser.
         raise Refusal(415, "Send the body as Content-Type: application/json.")
+    fields = _json_object(await read_bytes(request, server))
+    request.state.body = canonical(fields)
+    body = read_request(fields, kind, strict=server.settings.strict)
+    if body.ignored:
+        request.state.ignored = ", ".join(body.ignored[:MOST_IGNORED])
+        server.log_ignored(body.ignored)
+    return body
+
+
+async def read_bytes(request: Request, server: ServerState) -> bytes:
+    """The body as it came; unless the server is strict, with halves of characters mended.
+
+    Raises:
+        Refusal: it is too large or too slow.
+    """
     try:
         async with asyncio.timeout(SLOWEST):
             raw = await _read(request, server.settings.most_bytes)
@@ -68,13 +83,7 @@ async def read_body(request: Request, kind: type[R], server: ServerState) -> R:
         raise Refusal(
             408, f"The body did not come within {SLOWEST:g} s.", headers={"Connection": "close"}
         ) from None
-    fields = _json_object(raw if server.settings.strict else _mended(raw))
-    request.state.body = canonical(fields)
-    body = read_request(fields, kind, strict=server.settings.strict)
-    if body.ignored:
-        request.state.ignored = ", ".join(body.ignored[:MOST_IGNORED])
-        server.log_ignored(body.ignored)
-    return body
+    return raw if server.settings.strict else _mended(raw)
 
 
 def _mended(raw: bytes) -> bytes:
@@ -101,21 +110,21 @@ def _json_object(raw: bytes) -> dict[str, Any]:
 async def _read(request: Request, most: int) -> bytes:
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > most:
-        raise too_large(most)
+        raise _too_large(most)
     parts: list[bytes] = []
     size = 0
     try:
         async for part in request.stream():
             size += len(part)
             if size > most:
-                raise too_large(most)
+                raise _too_large(most)
             parts.append(part)
     except ClientDisconnect:
         raise Refusal(499, "the client has left") from None
     return b"".join(parts)
 
 
-def too_large(most: int) -> Refusal:
+def _too_large(most: int) -> Refusal:
     """The refusal of a body of more than `most` bytes."""
     return Refusal(
         413,

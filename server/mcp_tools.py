@@ -22,19 +22,16 @@ from mcp.types import (
     ToolAnnotations,
 )
 from pydantic import BaseModel, Field
-from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from mom_council.councils.sections import VARIABLE
 from mom_council.deliberation.context import AnswerForm
 from mom_council.models.providers.sampling import host_model
 from mom_council.records import Status, Verdict
-from mom_council.runs.http_guard import BodyTooLargeError, limited
 from mom_council.runs.threads import show_thread
 from mom_council.runs.words import joined
 from mom_council.seams.mcp import send_error_codes
 from mom_council.server.answer import ServedQuestion, WholeAnswer, council_report, run
-from mom_council.server.body import too_large
 from mom_council.server.errors import Refusal, to_error_response
 from mom_council.server.mcp_client import (
     ProgressReport,
@@ -43,8 +40,9 @@ from mom_council.server.mcp_client import (
     client_people,
     run_apart,
 )
+from mom_council.server.mcp_guard import OWNER
 from mom_council.server.request_log import request_id, tool_call
-from mom_council.server.requests import Visitor, admitted, read_question
+from mom_council.server.requests import Visitor, read_question
 from mom_council.server.state import ServerState
 
 INSTRUCTIONS = (
@@ -52,8 +50,6 @@ INSTRUCTIONS = (
     "one writes the answer. Ask it where a second opinion is worth some seconds; it does not see "
     "your conversation, so put everything it needs into the question."
 )
-_OWNER = "council_owner"
-
 QuestionText = Annotated[
     str, Field(description="The whole question, with everything that is needed to answer it.")
 ]
@@ -327,40 +323,6 @@ def _add_prompts(mcp: FastMCP[Any], server: ServerState) -> None:
         return Completion(values=[one for one in names if one.startswith(argument.value)][:100])
 
 
-class GuardedApp:
-    """An application behind the same door as the endpoint: keys, or this machine alone."""
-
-    def __init__(self, app: ASGIApp, server: ServerState) -> None:
-        self._app, self._server = app, server
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Look at who comes."""
-        if scope["type"] == "http":
-            try:
-                scope[_OWNER] = admitted(Request(scope), self._server.keys)
-            except Refusal as refusal:
-                await refusal.response()(scope, receive, send)
-                return
-            await self._take(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-    async def _take(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; a body that is too large is refused while it arrives."""
-        most, began = self._server.settings.most_bytes, False
-
-        async def marked(message: Message) -> None:
-            nonlocal began
-            began = began or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, limited(receive, most), marked)
-        except BodyTooLargeError:
-            if not began:
-                await too_large(most).response()(scope, receive, send)
-
-
 def in_words(status: Status) -> str:
     """How an answer came about, in a few sentences."""
     lines = [f"The council {status.council!r}: {', '.join(status.spoke) or 'nobody'} spoke."]
@@ -395,4 +357,4 @@ def _scope(context: ToolContext) -> Scope | None:
 
 def _owner(context: ToolContext) -> str:
     """The name of the key that the request came with."""
-    return str((_scope(context) or {}).get(_OWNER, ""))
+    return str((_scope(context) or {}).get(OWNER, ""))

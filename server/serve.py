@@ -268,7 +268,8 @@ async def serve_tools(
         MixtureError: the server cannot be opened.
     """
     from mom_council.server.mcp_client import serve_stdio
-    from mom_council.server.mcp_tools import GuardedApp, make_mcp
+    from mom_council.server.mcp_guard import GuardedApp
+    from mom_council.server.mcp_tools import make_mcp
     from mom_council.server.request_log import RequestLog
 
     server = ServerState(catalogue, keys, settings)

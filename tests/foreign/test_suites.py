@@ -18,7 +18,8 @@ import pytest
 from mom_council.councils.yaml import written
 from mom_council.server.chat_request import ChatRequest
 from mom_council.server.leniency import RequestBody
-from mom_council.server.mcp_tools import GuardedApp, make_mcp
+from mom_council.server.mcp_guard import GuardedApp
+from mom_council.server.mcp_tools import make_mcp
 from mom_council.server.messages_request import CountRequest, MessagesRequest
 from mom_council.server.responses_request import ResponsesRequest
 from mom_council.server.state import ServerState

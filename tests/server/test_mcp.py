@@ -18,7 +18,8 @@ from mcp.types import ElicitRequestParams, ElicitResult
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.yaml import written as yaml_of
-from mom_council.server.mcp_tools import GuardedApp, make_mcp
+from mom_council.server.mcp_guard import GuardedApp
+from mom_council.server.mcp_tools import make_mcp
 from mom_council.server.state import ServerState
 from mom_council.tests.graph.desk import candidates, desk, proposals, said, seat, texts, written
 from mom_council.tests.server.conftest import KEY, Serve, Served

@@ -1,0 +1,104 @@
+"""Who may send what to the MCP tools over HTTP: keys, sessions, and bodies that are messages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mcp.types import JSONRPCMessage
+from pydantic import ValidationError
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mom_council.server.body import read_bytes
+from mom_council.server.errors import Refusal, loads
+from mom_council.server.requests import admitted
+from mom_council.server.state import ServerState
+
+OWNER = "council_owner"
+"""Where a request's scope holds the name of its key."""
+_SESSION = "mcp-session-id"
+_RESUMES = b"last-event-id"
+
+
+class GuardedApp:
+    """An application behind the same door as the endpoint: keys, or this machine alone."""
+
+    def __init__(self, app: ASGIApp, server: ServerState) -> None:
+        self._app, self._server = app, server
+        self._owners: dict[str, str] = {}
+        """By session, the name of the key that began it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at who comes, and whether what is sent is a message at all."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        session = request.headers.get(_SESSION, "")
+        try:
+            owner = scope[OWNER] = admitted(request, self._server.keys)
+            if self._owners.get(session, owner) != owner:
+                raise Refusal(404, "There is no such session.")
+            if request.method == "POST":
+                raw = await read_bytes(request, self._server)
+                if fault := _fault_in_message(raw):
+                    await fault(scope, receive, send)
+                    return
+                receive = _again(raw, receive)
+        except Refusal as refusal:
+            await refusal.response()(scope, receive, send)
+            return
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                begun = Headers(raw=message["headers"]).get(_SESSION)
+                if begun and message["status"] == 200:
+                    self._owners.setdefault(begun, owner)
+            await send(message)
+
+        # Nothing is stored that a stream could go on from; the library fails where it is asked to.
+        scope["headers"] = [one for one in scope["headers"] if one[0] != _RESUMES]
+        await self._app(scope, receive, watched)
+        if request.method == "DELETE":
+            self._owners.pop(session, None)
+
+
+def _fault_in_message(raw: bytes) -> Response | None:
+    """The refusal of a body that is no message; None where it is one.
+
+    The library answers a body that it cannot read as if the server had failed.
+    """
+    fields: Any = None
+    try:
+        loads(raw)
+        fields = json.loads(raw)  # as the library reads it: it nests less deep
+        JSONRPCMessage.model_validate(fields)
+    except ValidationError:
+        if isinstance(fields, list):
+            return _refused(-32600, "Send one message a request: batches are not taken.")
+        return _refused(
+            -32600,
+            "The body is no JSON-RPC message: it needs jsonrpc '2.0', a method, params that are an "
+            "object, and an id that is a text or a whole number.",
+        )
+    except (ValueError, RecursionError):
+        return _refused(-32700, "The body is not JSON, or is nested too deep.")
+    return None
+
+
+def _refused(code: int, words: str) -> Response:
+    error = {"code": code, "message": words}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)
+
+
+def _again(raw: bytes, receive: Receive) -> Receive:
+    """`receive`, which begins with a body that was read already."""
+    parts: list[Message] = [{"type": "http.request", "body": raw, "more_body": False}]
+
+    async def received() -> Message:
+        return parts.pop() if parts else await receive()
+
+    return received
