@@ -75,10 +75,18 @@ async def _play(*, pauses: bool) -> None:
 
 
 def _council(method: str) -> Council:
-    """The demo council; where it votes by ballots, the ballots decide."""
+    """The demo council, whose members guess here; where it votes by ballots, the ballots decide.
+
+    Members who say that they are not sure leave a vote nothing to correct.
+    """
     from mom_council.councils.loader import load_council
 
     council = load_council("demo")
+    guessing = {
+        name: one.model_copy(update={"params": {**one.params, "unsure_below": None}})
+        for name, one in council.models.items()
+    }
+    council = council.model_copy(update={"models": guessing})
     if method == council.deliberation.method:
         return council
     rules = {"method": method, "unsure": "answer"}

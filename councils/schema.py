@@ -276,7 +276,7 @@ class Deliberation(Section):
     unsure: Literal["answer", "decline"] = Field(
         default="answer",
         description="what becomes of a question with one right answer, if no more than half give "
-        "the same, or a member says that it does not know. answer: the leading answer is "
+        "the same. answer: the leading answer is "
         "written; decline: the council says that it does not know",
     )
     ask_doubtful: bool = Field(

@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hmac
+import json
 import os
 import re
 import secrets
@@ -196,11 +197,17 @@ _SUM = re.compile(
     r" ?(?:=|equals?|is|makes?)? ?[?.! ]*(?:,? ?please)?[?.! ]*",
     re.IGNORECASE,
 )
-_COMPARISON = re.compile(
-    r"(?:which|what)(?: number)? is (larger|bigger|greater|smaller|less):?,? "
-    r"(\d{1,2}) or (\d{1,2}) ?[?.!]*",
-    re.IGNORECASE,
-)
+_WHICH = r"(?:which|what)(?: one| number)? is "
+_WORD = r"(?P<word>larger|bigger|greater|higher|more|smaller|lower|less)"
+_PAIR = r"(?P<one>\d{1,2}) (?:or|and) (?P<other>\d{1,2})"
+_COMPARISONS = [
+    re.compile(form + r" ?[?.!]*", re.IGNORECASE)
+    for form in (
+        rf"{_WHICH}{_WORD}(?: number)?[:,]? {_PAIR}",
+        rf"which(?: one)? of {_PAIR} is {_WORD}",
+        rf"{_PAIR}[,:]? which(?: one)? is {_WORD}",
+    )
+]
 
 _REPEATED = re.compile(r"([?!])[?!]+")
 
@@ -222,13 +229,78 @@ def restated(question: str, as_formula: bool) -> str:
         sign = "+" if found[2].lower() in ("+", "plus", "and") else "-"
         formula = f"{int(found[1])} {sign} {int(found[3])}"
         return formula if as_formula else f"What is {formula}?"
-    if found := _COMPARISON.fullmatch(typed):
-        word = "smaller" if found[1].lower() in ("smaller", "less") else "larger"
-        one, other = int(found[2]), int(found[3])
+    if found := next(filter(None, (form.fullmatch(typed) for form in _COMPARISONS)), None):
+        word = "smaller" if found["word"].lower() in ("smaller", "lower", "less") else "larger"
+        one, other = int(found["one"]), int(found["other"])
         if as_formula:
             return f"What is {word}, {one} or {other}?"
         return f"Which is {word}, {other} or {one}?"
     return question
+
+
+UNKNOWN_TO_TINY = "I do not know that. I am a very small model."
+"""What the shipped models say to everything that they were not made for."""
+
+
+@functools.cache
+def _vocabulary() -> dict[str, frozenset[str]]:
+    read = json.loads((_HERE.parent / "tiny" / "words.json").read_text(encoding="utf-8"))
+    return {name: frozenset(words) for name, words in read.items()}
+
+
+def kinds_of_things() -> frozenset[str]:
+    """The kinds that the shipped models sort things into."""
+    return _vocabulary()["kinds"]
+
+
+_UNREAD = re.compile(
+    r"[^\w\s+\-\u2212\u2013=?.,:;'\u2019!<>]|_"  # a sign that no question of theirs has
+    r"|\d[.,:]\d|\d{3}|\d[^\W\d]|[^\W\d]\d"  # no whole number below 100
+    r"|(?:^|[^\d\s])\s*[-\u2212\u2013]\s*\d"  # a number below zero
+)
+_TAKEN_AWAY = re.compile(
+    r"(?P<more>\d+) *(?:[-\u2212\u2013]|minus|less|take away) *(?P<less>\d+)"
+    r"|(?:take|subtract) (?P<taken>\d+) (?:away )?from (?P<of>\d+)"
+)
+
+
+def is_made_for(question: str) -> bool:
+    """Whether the shipped models were trained on questions of these words and numbers.
+
+    They know some hundred words (`tiny/words.json`, written from their corpus), and sums,
+    differences and comparisons of two whole numbers below 100. Of a word that they never read
+    ("Is a goldfish an animal?") they say yes or no at random, and are sure of it.
+    """
+    asked = question.lower().replace("\u2019", "'").strip()
+    numbers = re.findall(r"\d+", asked)
+    if _UNREAD.search(asked) or len(numbers) not in (0, 2):
+        return False
+    for found in _TAKEN_AWAY.finditer(asked):
+        more, less = found["more"] or found["of"], found["less"] or found["taken"]
+        if int(more) < int(less):
+            return False
+    words = re.findall(r"[^\W\d]+(?:'[^\W\d]+)*", asked)
+    return _vocabulary()["words"].issuperset(words)
+
+
+_WHAT = re.compile(r"what(?:'?s| is| (are)) (an? \w+|\w+s)[ ?.!]*")
+_OF_A_KIND = re.compile(r"(is|are) ((?:an? )?\w+) (?:an? )?(?:kind of )?(\w+?)(s?)[ ?.!]*")
+
+
+def ask_for_kind(question: str) -> tuple[str, str]:
+    """A question whether a thing is of a kind, as the question for its kind; with that kind.
+
+    The shipped models learned "What kind of thing is a robin?" for all kinds, and "Is a robin a
+    bird?" for few. "What is a robin?" is asked in that form too. Any other question stays as it
+    is, with no kind.
+    """
+    typed = " ".join(question.lower().replace("\u2019", "'").split())
+    if found := _WHAT.fullmatch(typed):
+        return f"What kind of thing {'are' if found[1] else 'is'} {found[2]}?", ""
+    found = _OF_A_KIND.fullmatch(typed)
+    if found is None or found[3] not in _vocabulary()["kinds"]:
+        return question, ""
+    return f"What kind of thing {found[1]} {found[2]}?", found[3]
 
 
 def _tidy(text: str) -> str:

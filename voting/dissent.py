@@ -403,10 +403,10 @@ _FEW = 3
 def is_unsure(verdict: Verdict, proposals: Sequence[Proposal], question: str = "") -> bool:
     """Whether a question with one answer has none of which the members are sure.
 
-    No more than half of the weight gives the leading answer, or somebody says not to know it. Where
-    what leads is no answer that can be compared (a greeting, say), it must at least outweigh those
-    who do not know it, and nobody may have given an answer beside them. Of two numbers that a
-    question compares, the answer is one, and they differ.
+    No more than half of the weight gives the leading answer. Where what leads is no answer that can
+    be compared (a greeting, say), it must at least outweigh those who do not know it, and nobody
+    may have given an answer beside them. Of two numbers that a question compares, the answer is
+    one, and they differ.
     """
     weights = {proposal.character: proposal.weight for proposal in proposals}
     leading = next((one for one in verdict.options if verdict.leader in one.members), None)
@@ -421,10 +421,8 @@ def is_unsure(verdict: Verdict, proposals: Sequence[Proposal], question: str = "
         is_answered = any(one.answer is not None for one in verdict.options)
         return bool(unknowing) and (is_answered or without >= behind)
     compared = compared_numbers(question)
-    return (
-        behind * 2 <= sum(weights.values())
-        or bool(unknowing)
-        or bool(compared and not _is_one_of(leading.answer, *compared))
+    return behind * 2 <= sum(weights.values()) or bool(
+        compared and not _is_one_of(leading.answer, *compared)
     )
 
 
@@ -462,6 +460,8 @@ def contradiction_of(text: str, verdict: Verdict, options: Mapping[str, str] = _
         return f"The synthesizer gave no answer, and the council had settled on {settled!r}."
     if not agreed or not written or are_same(written, agreed):
         return ""
+    if agreed.type == "truth" and is_short(text) and agreed.type != written.type:
+        return f"The synthesizer wrote {text!r}, and the council had settled on {settled!r}."
     in_few_words = agreed.type == written.type == "phrase" and is_short(text)
     if not in_few_words and (not agreed.hard or agreed.type != written.type):
         return ""  # prose may say the same in other words

@@ -6,6 +6,7 @@ Every question has a key. A key that `is_held` is never trained on, in any form:
 from __future__ import annotations
 
 import random
+import re
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -367,3 +368,22 @@ def _about(rng: random.Random, forms: tuple[str, ...], thing: str) -> str:
     x = thing if bare else f"{article(thing)} {thing}"
     text = rng.choice(forms).format(x=x, xs=plural(thing))
     return text[0].upper() + text[1:]
+
+
+def vocabulary() -> dict[str, list[str]]:
+    """The words of all questions that the models are trained to answer, and the kinds of things."""
+    forms = [*_ADD, *_SUBTRACT, *_WHICH, *_LARGER, *_SMALLER, *_MORE, *_LESS, *_KIND]
+    forms += [way for _, ways in FACTS.values() for way in ways]
+    forms += [text for text, _ in CHAT + MORE_CHAT]
+    forms += [*KIND, *map(plural, KIND), "an", "Please", "Describe {x}.", "Tell me about {x}."]
+    plain = re.sub(r"\{\w+\}", " ", " ".join(forms)).lower()
+    words = set(re.findall(r"[^\W\d]+(?:'[^\W\d]+)*", plain))
+    return {"kinds": sorted(WORLD), "words": sorted(words)}
+
+
+if __name__ == "__main__":
+    import json
+
+    from mom_council.models.weights import SHIPPED
+
+    (SHIPPED / "words.json").write_text(json.dumps(vocabulary(), indent=1) + "\n", "utf-8")

@@ -10,6 +10,7 @@ model for it, `models.providers.openai`, which is also what this is compared wit
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from importlib.metadata import version
@@ -32,6 +33,7 @@ from pydantic import Field, PrivateAttr
 
 from mom_council.models.providers import Opening
 from mom_council.models.wire import FRAME, Delta, JsonStream, Wire, read_deltas
+from mom_council.prompts import UNKNOWN_TO_TINY, ask_for_kind, is_made_for, kinds_of_things
 from mom_council.vendors import load_code
 
 if TYPE_CHECKING:
@@ -65,11 +67,12 @@ def open_chat(opening: Opening) -> BaseChatModel:
     newer = opening.at_home and opening.vendor.shared_protocol  # its names and roles differ
     extra = dict(params.pop("extra_body", None) or {})
     extra |= {name: params.pop(name) for name in _OTHERS_PARAMS & params.keys()}
+    unsure_below = params.pop("unsure_below", None) if opening.vendor.engine else None
     plain = all(_is_plain_param(name, value) for name, value in params.items())
     if newer or not opening.has_wire or not plain:
         return _open_langchain(opening)
     chat = ChatCompletions(extra_body=extra)
-    chat.set_up(opening, params)
+    chat.set_up(opening, params, unsure_below)
     return chat
 
 
@@ -100,10 +103,18 @@ class ChatCompletions(BaseChatModel):
     _params: dict[str, Any] = PrivateAttr()
     _wire: Wire = PrivateAttr()
     _langchain: BaseChatModel | None = PrivateAttr(None)
+    _unsure_below: float | None = PrivateAttr(None)
 
-    def set_up(self, opening: Opening, params: Mapping[str, Any]) -> None:
-        """Say what is asked, where, and with which parameters."""
+    def set_up(
+        self, opening: Opening, params: Mapping[str, Any], unsure_below: float | None = None
+    ) -> None:
+        """Say what is asked, where, and with which parameters.
+
+        With `unsure_below`, a question of one line that is put to a persona is answered with "I do
+        not know" where a token of the answer is less probable (see `_judged`).
+        """
         self._opening = opening
+        self._unsure_below = unsure_below
         self._params = {"model": opening.spec.model, **params}
         url = str(opening.address).rstrip("/") + "/chat/completions"
         if opening.query:
@@ -120,12 +131,64 @@ class ChatCompletions(BaseChatModel):
         self, messages: Sequence[BaseMessage], *, frame: float = FRAME, **arguments: Any
     ) -> AsyncIterator[list[Delta]]:
         """The reply without LangChain's chunks, by the handful; see `wire.read_deltas`."""
+        if self._is_judged(messages, arguments):
+            return self._judged(messages, arguments)
         stream = self._ask(messages, arguments)
         return (
             self._langchain_deltas(messages, frame, arguments)
             if stream is None
             else read_deltas(stream, read_delta, frame)
         )
+
+    def _is_judged(self, messages: Sequence[BaseMessage], arguments: Mapping[str, Any]) -> bool:
+        """Whether the answer counts only where the model is sure of it."""
+        question = messages[-1].content
+        return (
+            self._unsure_below is not None
+            and not arguments.keys() - {"stop"}
+            and len(messages) > 1
+            and isinstance(messages[0], SystemMessage)
+            and isinstance(question, str)
+            and "\n" not in question.strip()
+        )
+
+    async def _judged(
+        self, messages: Sequence[BaseMessage], arguments: Mapping[str, Any]
+    ) -> AsyncGenerator[list[Delta], None]:
+        """The whole reply at once, or that the model does not know.
+
+        A model that does not know gives its words low probabilities; on questions of the tiny
+        models' exam, of what they were less than 70 % sure of, more than half was wrong. Of shipped
+        weights also what they were never trained on is not believed.
+        """
+        from mom_council.models.providers.embedded import is_shipped
+
+        question, kind, is_theirs = str(messages[-1].content), "", True
+        if is_shipped(self._opening.spec.model):
+            question, kind = ask_for_kind(question)
+            is_theirs = is_made_for(question)
+        asked = [*messages[:-1], messages[-1].model_copy(update={"content": question})]
+        body = {**self.extra_body, "logprobs": True}
+        stream = self._ask(asked, {**arguments, "extra_body": body})
+        if stream is None:
+            raise TypeError("a question of one line holds more than text")
+        text, sure, delta = "", 1.0, _NOTHING
+        async with aclosing(stream.read()) as handfuls:
+            async for values in handfuls:
+                for value in values:
+                    read = read_delta(value)
+                    if isinstance(read, str):
+                        read = Delta(read)
+                    text += str(read.content)
+                    usage, finish = read.usage or delta.usage, read.finish or delta.finish
+                    delta = delta._replace(usage=usage, finish=finish)
+                    sure = min(sure, _least_probability(value))
+                    stream.is_speaking = stream.is_speaking or bool(text)
+        if not is_theirs or sure < (self._unsure_below or 0):
+            text = UNKNOWN_TO_TINY
+        elif kind and text.strip(" .").lower() in kinds_of_things():
+            text = "yes" if text.strip(" .").lower() == kind else "no"
+        yield [delta._replace(content=text)]
 
     async def _langchain_deltas(
         self, messages: Sequence[BaseMessage], frame: float, arguments: Mapping[str, Any]
@@ -215,6 +278,13 @@ class ChatCompletions(BaseChatModel):
         **more: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         arguments = {**more, "stop": stop} if stop is not None else more
+        if self._is_judged(messages, arguments):
+            async for deltas in self._judged(messages, arguments):
+                for one in deltas:
+                    ending = {"finish_reason": one.finish}
+                    said = AIMessageChunk(content=one.content, usage_metadata=cast(Any, one.usage))
+                    yield ChatGenerationChunk(message=said, generation_info=ending)
+            return
         stream = self._ask(messages, arguments)
         if stream is None:
             chat = await self.open_langchain()
@@ -402,6 +472,13 @@ def read_delta(chunk: dict[str, Any]) -> Delta | str:
 _NOTHING = Delta()
 _SPEAKING = frozenset({"role", "content"})
 """The fields of a chunk that says something and nothing else."""
+
+
+def _least_probability(chunk: Mapping[str, Any]) -> float:
+    """The probability of the least probable token of a chunk."""
+    choices = chunk.get("choices") or [{}]
+    tokens = (choices[0].get("logprobs") or {}).get("content") or ()
+    return min((math.exp(token["logprob"]) for token in tokens), default=1.0)
 
 
 def merge_chunks(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:

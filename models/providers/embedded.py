@@ -221,8 +221,13 @@ def install_engine() -> None:
 
 def _load(spec: Model) -> _Load:
     weights = find_weights(spec.model)
-    usual = SHIPPED_CONTEXT if weights.parent == SHIPPED else CONTEXT
+    usual = SHIPPED_CONTEXT if is_shipped(spec.model) else CONTEXT
     return _Load(weights, spec.model, spec.context or usual, spec.concurrency or SLOTS)
+
+
+def is_shipped(name: str) -> bool:
+    """Whether the weights of this name come with the package."""
+    return find_weights(name).parent == SHIPPED
 
 
 def find_weights(name: str) -> Path:

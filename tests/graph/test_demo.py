@@ -17,6 +17,7 @@ from mom_council.evals.run import mark
 from mom_council.evals.sheet import SHIPPED
 from mom_council.graph.council import compile_council
 from mom_council.models.providers.embedded import close_embedded
+from mom_council.prompts import UNKNOWN_TO_TINY
 from mom_council.records import Proposal, Status
 from mom_council.tests.graph.desk import question
 from mom_council.voting.reading import same_answer
@@ -75,13 +76,13 @@ async def test_every_sum_of_two_digits_is_right_in_the_text_that_people_read() -
 
 
 async def test_held_out_questions_do_not_go_worse_than_by_plain_majority() -> None:
-    """A wrong answer costs what a right one gives, and "I do not know" costs nothing.
+    """Members say when they are not sure, so that few answers are wrong.
 
-    The council says that it does not know where its members are split, and where one of them does
-    not know. It so loses some answers that are right by luck, and many more wrong ones.
+    When they guessed, 103 of 138 were right and 18 wrong. Now what most of them are sure of counts;
+    the answer of a plain majority is never lost, though one or two do not know.
     """
     demo, right, counted = Demo(), 0, 0
-    wrong, wrong_counted = 0, 0
+    wrong = 0
     cases = [case for case in read_cases(SHIPPED) if case.fold == "eval"]
     assert len(cases) == 138
     for case in cases:
@@ -90,12 +91,12 @@ async def test_held_out_questions_do_not_go_worse_than_by_plain_majority() -> No
         known, most = await is_right(text, case), majority(first)
         right += known
         wrong += not known and "do not know" not in text
-        by_majority = await is_right(most, case)
-        counted += by_majority
-        wrong_counted += not by_majority and "do not know" not in most
-    assert right - wrong >= counted - wrong_counted > 60
-    assert right > 100
-    assert wrong * 3 <= wrong_counted * 2
+        if sum(same_answer(one, most) for one in first) > 1 and await is_right(most, case):
+            counted += 1
+            assert known, f"{case.question}: the majority knew it"
+    assert right >= counted > 70
+    assert right - wrong > 70
+    assert wrong < 10
 
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -132,6 +133,12 @@ async def test_what_other_newcomers_type_is_too() -> None:
     assert await counted_right("newcomer_more.jsonl") >= 25
 
 
+@pytest.mark.heavy
+async def test_what_yet_others_type_is_too() -> None:
+    """Kinds of things, units, dates, spelling, opinions, long texts, things it never read of."""
+    assert await counted_right("newcomer_other.jsonl") >= 20
+
+
 async def test_the_demo_learns_no_weights() -> None:
     """What it learned from agreement had let one member win against two who were right."""
     demo, case = Demo(), Case(question="Which number is greater: 30 or 13?", gold="30")
@@ -142,9 +149,24 @@ async def test_the_demo_learns_no_weights() -> None:
     assert {option.tally for option in status.verdict.options} <= {1.0, 2.0, 3.0}
 
 
-async def test_where_members_do_not_agree_or_one_does_not_know_the_council_says_so() -> None:
+async def test_where_two_agree_and_one_is_not_sure_the_two_are_right() -> None:
     demo = Demo()
-    text, status, first = await demo.ask(Case(question="What is 100 - 1?", gold="99"))
-    assert "I do not know that. I am a very small model." in first
-    assert text == "I do not know. The members do not agree on an answer."
-    assert status.written_by == "vote"
+    text, _, first = await demo.ask(Case(question="What is 17 + 25?", gold="42"))
+    assert sorted(first) == ["42", "42", UNKNOWN_TO_TINY]
+    assert text == "42"
+
+
+async def test_what_they_were_not_made_for_is_not_known() -> None:
+    demo = Demo()
+    for asked in ("What is 100 - 1?", "Is a goldfish an animal?", "What is 6 minus 33?"):
+        text, _, first = await demo.ask(Case(question=asked, gold="-"))
+        assert first == [UNKNOWN_TO_TINY] * 3, asked
+        assert text == UNKNOWN_TO_TINY, asked
+
+
+async def test_whether_a_thing_is_of_a_kind_is_answered_by_its_kind() -> None:
+    demo = Demo()
+    for asked, right in (("Is a tuna a fish?", "yes"), ("Is a lion a bird?", "no")):
+        text, _, first = await demo.ask(Case(question=asked, gold=right))
+        assert first.count(right) > 1
+        assert text == right

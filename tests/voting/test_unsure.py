@@ -29,6 +29,11 @@ def test_a_greeting_does_not_win_against_two_who_do_not_know() -> None:
     assert not unsure({"AB": None, "C": None}, ["Hello!", "Hello!", IDK])
 
 
+def test_two_of_three_are_not_outweighed_by_one_who_does_not_know() -> None:
+    assert not unsure({"AB": "42", "C": None}, ["42", "42", IDK])
+    assert unsure({"A": "42", "B": "41", "C": None}, ["42", "41", IDK])
+
+
 def test_an_open_question_is_answered_although_one_does_not_know() -> None:
     assert not unsure({"A": None, "B": None}, ["Because it melts.", "It is warm."])
 
