@@ -41,13 +41,7 @@ from mom_council.councils.recording import (
 from mom_council.errors import MixtureError
 from mom_council.evals.cascades import cascading, fit_cascade
 from mom_council.evals.intervals import bootstrap, paired
-from mom_council.evals.rules import (
-    RULES,
-    WEIGHTED,
-    Fit,
-    RuleDecision,
-    asking_all,
-)
+from mom_council.evals.rules import RULES, WEIGHTED, Fit, RuleDecision, asking_all
 from mom_council.evals.sheet import Line, Sheet, lay_out
 from mom_council.voting.calibration import calibration_error, error_by_chance
 from mom_council.voting.cascade import run_cascade

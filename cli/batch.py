@@ -113,10 +113,7 @@ def _run(
     Raises:
         Exit: it was stopped.
     """
-    import asyncio
-
     from mom_council.batch.job import run_batch
-    from mom_council.cli.failure import Stopping
     from mom_council.runs.discovery import choose_council, cost_notice, unread_notice
 
     failure.tell_warnings()
@@ -129,16 +126,8 @@ def _run(
         with _progress_bar(quiet=quiet) as tell:
             ended.append(await run_batch(job(choice.council), engine, tell))
 
-    stopping = Stopping()
-    stopping.listen()
-    try:
-        with asyncio.Runner() as runner:
-            code = runner.run(stopping.run(work()))
-    finally:
-        stopping.rest()
-    if code:
-        line = "interrupted; finished rows are kept, and the same command goes on"
-        raise typer.Exit(failure.refuse("Interrupted", line, code, as_json=quiet))
+    line = "interrupted; finished rows are kept, and the same command goes on"
+    failure.run_until_stopped(work(), line, as_json=quiet)
     return ended[0]
 
 

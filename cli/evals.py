@@ -273,7 +273,7 @@ def revote(
     """
     from mom_council.councils.recording import load_recording
     from mom_council.evals.reports import table
-    from mom_council.evals.revoting import Recount, methods, recount
+    from mom_council.evals.rules import Recount, methods, recount
     from mom_council.evals.sheet import recording_path
 
     questions = load_recording(recording_path(file))

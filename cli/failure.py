@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import typer
+
 from mom_council.errors import (
     BudgetError,
     ConsentError,
@@ -310,3 +312,25 @@ class Stopping:
             raise KeyboardInterrupt  # at a prompt
         else:
             raise SystemExit(code)
+
+
+def run_until_stopped(work: Coroutine[Any, Any, None], left: str, *, as_json: bool) -> None:
+    """Run work in an event loop of its own; Ctrl-C and SIGTERM stop it.
+
+    Args:
+        work: what is done.
+        left: the line that says what a stopped work leaves behind.
+        as_json: whether that line is a JSON object.
+
+    Raises:
+        typer.Exit: a signal stopped it; with that signal's exit code.
+    """
+    stopping = Stopping()
+    stopping.listen()
+    try:
+        with asyncio.Runner() as runner:
+            code = runner.run(stopping.run(work))
+    finally:
+        stopping.rest()
+    if code:
+        raise typer.Exit(refuse("Interrupted", left, code, as_json=as_json))

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from mom_council.evals.probing.probe import Probing
     from mom_council.evals.probing.report import ProbeReport
     from mom_council.models.prices import FoundPrice
-    from mom_council.runs.choosing import Selection
     from mom_council.runs.discovery import Choice
-    from mom_council.runs.installed import AvailableModels, InstalledModel
+    from mom_council.runs.installed import AvailableModels, InstalledModel, Selection
 
 
 def models(
@@ -64,7 +63,7 @@ def models(
 def _selection(available: AvailableModels) -> Selection | None:
     if not available.ollama or available.memory is None:
         return None
-    from mom_council.runs.choosing import choose_models
+    from mom_council.runs.installed import choose_models
 
     return choose_models(available.ollama, available.memory)
 
@@ -96,8 +95,7 @@ def _described(available: AvailableModels, selection: Selection | None) -> list[
 
 
 def _table(available: AvailableModels, selection: Selection | None) -> list[str]:
-    from mom_council.runs.choosing import billions, maker
-    from mom_council.runs.installed import why_no_chat
+    from mom_council.runs.installed import billions, maker, why_no_chat
 
     everything = [*available.ollama[::-1], *available.silent[::-1]]
     if not everything:
@@ -146,7 +144,7 @@ def _advice(available: AvailableModels, selection: Selection | None) -> str:
     if available.ollama_url is None:
         return ""
     from mom_council.models.memory import memory_for_models
-    from mom_council.runs.choosing import models_to_pull
+    from mom_council.runs.installed import models_to_pull
 
     memory = available.memory or memory_for_models((), here=True)
     seated = selection.seated if selection is not None else ()

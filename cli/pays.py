@@ -72,9 +72,6 @@ def pays(
     help, and what to ask for each kind of question. The budget is shown first. A run that was
     stopped goes on with the same command: finished questions are kept beside the page.
     """
-    import asyncio
-
-    from mom_council.cli.failure import Stopping
     from mom_council.evals.logs import read_logs
     from mom_council.models.spending import SpendingLimits
 
@@ -92,16 +89,8 @@ def pays(
             await _run(named, read, page, samples, most, concurrency, plan=plan, quiet=json)
         )
 
-    stopping = Stopping()
-    stopping.listen()
-    try:
-        with asyncio.Runner() as runner:
-            code = runner.run(stopping.run(work()))
-    finally:
-        stopping.rest()
-    if code:
-        line = "interrupted; finished questions are kept, and the same command goes on"
-        raise typer.Exit(failure.refuse("Interrupted", line, code, as_json=json))
+    line = "interrupted; finished questions are kept, and the same command goes on"
+    failure.run_until_stopped(work(), line, as_json=json)
     _show(*ended[0], read, page, as_json=json)
 
 

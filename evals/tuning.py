@@ -38,14 +38,7 @@ from mom_council.evals.cascades import (
     recorded_council,
 )
 from mom_council.evals.intervals import wilson
-from mom_council.evals.rules import (
-    COUNTING,
-    WEIGHINGS,
-    Fit,
-    RuleDecision,
-    best_single,
-    exits_of,
-)
+from mom_council.evals.rules import COUNTING, WEIGHINGS, Fit, RuleDecision, best_single, exits_of
 from mom_council.evals.scorecard import Between
 from mom_council.evals.sheet import Sheet, lay_out, leaders, recording_path, tally
 from mom_council.records import Record

@@ -17,8 +17,15 @@ from mom_council.errors import CouncilError, UnknownNameError
 from mom_council.models.memory import ModelMemory, main_memory
 from mom_council.models.resolved import is_near
 from mom_council.models.weights import SHIPPED, downloaded_weights
-from mom_council.runs.choosing import billions, choose_models, expected_seconds, strength
-from mom_council.runs.installed import AvailableModels, InstalledModel, install_line
+from mom_council.runs.installed import (
+    AvailableModels,
+    InstalledModel,
+    billions,
+    choose_models,
+    expected_seconds,
+    install_line,
+    strength,
+)
 from mom_council.vendors import VENDORS, Vendor
 from mom_council.vendors.local import EMBEDDED
 from mom_council.vendors.ollama import OLLAMA

@@ -8,16 +8,12 @@ Making a confidence mean what it says: of the answers given with 80 %, 80 % are 
 Agreement is not accuracy: 5 of 7 meant 92 % on grade-school mathematics and 70 % on hard multiple
 choice (measured on public recordings). So a score is turned into a confidence by what came true.
 
-Sources: isotonic regression by pooling adjacent violators: M. Ayer et al., "An Empirical
-Distribution Function for Sampling with Incomplete Information", Annals of Mathematical Statistics
-26 (1955); B. Zadrozny and C. Elkan, KDD 2002. Platt scaling: J. Platt, "Probabilistic Outputs for
-Support Vector Machines" (1999), with his smoothed targets. Calibration error: C. Guo et al., "On
-Calibration of Modern Neural Networks", ICML 2017.
+Sources: J. Platt, "Probabilistic Outputs for Support Vector Machines" (1999), with his smoothed
+targets. Calibration error: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 """
 
 from __future__ import annotations
 
-import bisect
 import math
 import random
 from collections.abc import Callable, Collection, Sequence
@@ -83,49 +79,6 @@ def solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[flo
         known = sum(rows[i][j] * found[j] for j in range(i + 1, size))
         found[i] = (rows[i][size] - known) / rows[i][i]
     return found
-
-
-Curve = Callable[[float], float]
-"""From a score to a probability; a greater score never gives a smaller probability."""
-
-
-def isotonic(scores: Sequence[float], came_true: Sequence[float], *, least: int = 1) -> Curve:
-    """The rising step function that fits best.
-
-    Args:
-        scores: what was predicted, on any scale.
-        came_true: 1 or 0, or a share.
-        least: scores that a step stands on, at least; more makes fewer, safer steps.
-
-    Raises:
-        ValueError: there is nothing to fit.
-    """
-    if not scores:
-        raise ValueError("scores is empty; calibration needs outcomes")
-    pools: list[list[float]] = []  # greatest score, sum of outcomes, number
-    previous: float | None = None
-    for score, outcome in sorted(zip(scores, came_true, strict=True)):
-        if pools and (score == previous or pools[-1][2] < least):
-            pools[-1] = [score, pools[-1][1] + outcome, pools[-1][2] + 1]
-        else:
-            pools.append([score, float(outcome), 1.0])
-        previous = score
-    if len(pools) > 1 and pools[-1][2] < least:
-        _merge_last(pools)
-    steps: list[list[float]] = []
-    for pool in pools:
-        steps.append(pool)
-        while len(steps) > 1 and steps[-2][1] / steps[-2][2] >= steps[-1][1] / steps[-1][2]:
-            _merge_last(steps)
-    ends = [pool[0] for pool in steps[:-1]]
-    levels = [pool[1] / pool[2] for pool in steps]
-    return lambda score: levels[bisect.bisect_left(ends, score)]
-
-
-def platt(scores: Sequence[float], came_true: Sequence[float], *, prior: float = 1.0) -> Curve:
-    """The logistic curve of `platt_line`."""
-    slope, shift = platt_line(scores, came_true, prior=prior)
-    return lambda score: logistic(slope * log_odds_of(score) + shift)
 
 
 def platt_line(
@@ -201,13 +154,6 @@ def log_odds_of(probability: float) -> float:
     """ln(p / (1 - p)), finite."""
     p = min(max(probability, 1e-6), 1 - 1e-6)
     return math.log(p / (1 - p))
-
-
-def _merge_last(pools: list[list[float]]) -> None:
-    score, outcomes, number = pools.pop()
-    pools[-1][0] = score
-    pools[-1][1] += outcomes
-    pools[-1][2] += number
 
 
 def logistic(x: float) -> float:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from mom_council.models.memory import ModelMemory, memory_for_models
-from mom_council.runs.choosing import (
+from mom_council.runs.discovery import choose_council
+from mom_council.runs.installed import (
     MUCH_WEAKER,
+    InstalledModel,
     active_billions,
     billions,
     choose_models,
@@ -18,9 +20,8 @@ from mom_council.runs.choosing import (
     maker,
     models_to_pull,
     strength,
+    why_no_chat,
 )
-from mom_council.runs.discovery import choose_council
-from mom_council.runs.installed import InstalledModel, why_no_chat
 from mom_council.tests.stage import Stage
 
 GB = 1_000_000_000
