@@ -164,6 +164,25 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
+async def open_in_thread(opens: Callable[..., T], *arguments: Any) -> T:
+    """Import a vendor's library, which takes a second or more, and open what it has.
+
+    At its end `asyncio.run` waits for the threads of `to_thread`, but not for this one: a question
+    whose time is over ends, though a library is still being imported for it.
+    """
+    context, done = contextvars.copy_context(), Future[T]()
+
+    def run() -> None:
+        if done.set_running_or_notify_cancel():
+            try:
+                done.set_result(context.run(opens, *arguments))
+            except BaseException as error:
+                done.set_exception(error)
+
+    threading.Thread(target=run, name="mom open").start()
+    return await asyncio.wrap_future(done)
+
+
 @cache
 def tls() -> ssl.SSLContext:
     """The process's one TLS context; making one takes 20 ms."""

@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Model, Price
 from mom_council.errors import CapabilityError, MixtureError, ModelUnavailableError
-from mom_council.models.clients import LoopResources, loop_resources
+from mom_council.models.clients import LoopResources, loop_resources, open_in_thread
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.prices import Meter, find_price
 from mom_council.models.providers import opening_of
@@ -48,7 +48,7 @@ async def embed(
     tries = 0
     try:
         # Importing a provider takes a second, and reads files.
-        opened = await asyncio.to_thread(_open, await loop_resources(), spec)
+        opened = await open_in_thread(_open, await loop_resources(), spec)
         async with asyncio.timeout(spec.timeout):
             while True:
                 tries += 1

@@ -199,6 +199,8 @@ class Sessions:
     """One aiohttp session for an event loop, opened by the first request."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
+        import aiohttp  # noqa: F401  (a tenth of a second: here it is a thread that waits)
+
         self._tls = tls
         self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
         """By whether it goes through a proxy, and whether it is encrypted."""

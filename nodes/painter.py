@@ -46,7 +46,7 @@ from mom_council.errors import (
     ModelUnavailableError,
     OverBudgetError,
 )
-from mom_council.models.clients import LoopResources, loop_resources
+from mom_council.models.clients import LoopResources, loop_resources, open_in_thread
 from mom_council.models.context_window import most_prompt_tokens
 from mom_council.models.images import PictureError, check_png, picture_reference, save_picture
 from mom_council.models.journal import CallRecord, open_record
@@ -233,7 +233,7 @@ class _PictureCall:
                 cure=f"a painter's provider is {able} ('openai': any server with "
                 "/v1/images/generations)",
             )
-        draw = await asyncio.to_thread(load_code, vendor.pictures)
+        draw = await open_in_thread(load_code, vendor.pictures)
         drawing = Drawing(opening_of(self.here, spec), self.order, self.meter, self.on_step)
         async with metered_request(spec, self.price, self.meter, self._need(vendor)):
             spent = self.log.spent + self.meter.usage(0.0)

@@ -27,6 +27,7 @@ from mom_council.errors import (
 )
 from mom_council.models import wire
 from mom_council.models.capabilities import adapt_params
+from mom_council.models.clients import open_in_thread
 from mom_council.models.resolved import key_of, key_variable, missing_key, with_address
 from mom_council.redaction import redact, remember_secret
 from mom_council.seams.clients import langchain_packages
@@ -155,7 +156,7 @@ async def open_model(
                 # Importing a provider takes a second, and reads files.
                 try:
                     opening = Opening(spec, base_url, key, sent_params, resources)
-                    opened = await asyncio.to_thread(_open, opening)
+                    opened = await open_in_thread(_open, opening)
                 except (TypeError, ValueError) as error:
                     raise CouncilError(
                         f"{spec.provider} cannot open {spec.model!r} with the params "

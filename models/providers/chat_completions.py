@@ -9,7 +9,6 @@ model for it, `models.providers.openai`, which is also what this is compared wit
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -31,6 +30,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 
+from mom_council.models.clients import open_in_thread
 from mom_council.models.providers import Opening
 from mom_council.models.wire import FRAME, Delta, JsonStream, Wire, read_deltas
 from mom_council.prompts import UNKNOWN_TO_TINY, ask_for_kind, is_made_for, kinds_of_things
@@ -221,7 +221,7 @@ class ChatCompletions(BaseChatModel):
     async def open_langchain(self) -> BaseChatModel:
         """LangChain's model of the same; importing its library takes a while, in a thread."""
         if self._langchain is None:
-            self._langchain = await asyncio.to_thread(_open_langchain, self._opening)
+            self._langchain = await open_in_thread(_open_langchain, self._opening)
         return self._langchain
 
     @property

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +23,7 @@ from mom_council.models.prices import charge_to
 from mom_council.models.resolved import resolve_alone, resolve_model
 from mom_council.models.speaking import speak
 from mom_council.models.spending import Account, SpendingLimits
-from mom_council.tests.graph.desk import ask, desk, question, seat, speaking, voice, voting
+from mom_council.tests.graph.desk import ask, desk, question, seat, speaking, voice, voting, written
 from mom_council.tests.house.sources import ROOT
 from mom_council.tests.models.test_vendors import VENDORS
 from mom_council.tests.models.test_vendors import council as vendor_council
@@ -270,6 +275,44 @@ async def test_vectors_that_do_not_come_leave_time_for_the_answer(stage: Stage) 
     assert any("half of the question's time was over" in note for note in status.notes)
     assert status.degraded
     assert status.usage.calls == len(stage.calls)
+
+
+IMPORTS_FOR_EVER = """
+import time
+from pathlib import Path
+
+while not Path(__file__).with_name("enough").exists():
+    time.sleep(0.01)
+"""
+ASKS = """
+import asyncio, json, sys
+from mom_council import load_council
+from mom_council.graph.council import compile_council
+
+graph = compile_council(load_council(json.loads(sys.argv[1])))
+try:
+    asyncio.run(graph.ainvoke({"messages": [{"role": "user", "content": "Why?"}]}))
+except Exception as error:
+    print(type(error).__name__, flush=True)
+"""
+
+
+def test_a_question_ends_in_time_though_a_library_is_still_imported(
+    stage: Stage, tmp_path: Path
+) -> None:
+    (tmp_path / "langchain_fireworks.py").write_text(IMPORTS_FOR_EVER)
+    models = {name: voice(stage, name, provider="fireworks") for name in ("ada", "pen")}
+    council = written(stage, ["Ada"], models=models, budget={"seconds": 0.5}, **NO_VOTE)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "FIREWORKS_API_KEY": "x"}
+    command = [sys.executable, "-c", ASKS, json.dumps(council)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        try:
+            assert asking.stdout.readline() == "BudgetError\n"
+            assert asking.poll() is None, "it still imports"
+        finally:
+            (tmp_path / "enough").touch()
+    assert stage.calls == []
 
 
 async def test_a_runs_own_limit_of_dollars_needs_prices_too(stage: Stage) -> None:
