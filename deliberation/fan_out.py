@@ -53,16 +53,12 @@ async def wait_until_cool(
     Raises:
         ThermalError: it stayed too hot, and the council says to stop then.
     """
-    if council.thermal is None:
-        return None
-    if any(note.kind == "stayed_hot" for note in notes):
+    if council.thermal is None or _waited_in_vain(notes):
         return None
 
     def report(poll: ThermalReport) -> None:
-        if poll.state == "no_sensor" and not first:
-            return  # said once a question
         runtime.heartbeat()
-        emit(runtime, Heat(**{**poll.model_dump(), "device": poll.device or ""}))
+        _tell(runtime, poll, first=first)
 
     policy = with_limit_of_environment(council.thermal, os.environ)
     outcome = await cool_down(policy, report=report)
@@ -70,6 +66,39 @@ async def wait_until_cool(
         return None
     text = f"The GPU stayed above {policy.limit:g} °C; the council went on."
     return Note(kind="stayed_hot", text=text)
+
+
+async def find_cool(
+    runtime: Runtime[CouncilContext], council: Council, notes: Iterable[Note], *, first: bool
+) -> bool:
+    """Whether one reading shows that no wait is needed; only then is anything told of it.
+
+    Args:
+        runtime: the run.
+        council: its rules.
+        notes: as `wait_until_cool` takes them.
+        first: as there.
+    """
+    if council.thermal is None or _waited_in_vain(notes):
+        return True
+    policy = with_limit_of_environment(council.thermal, os.environ)
+    polls: list[ThermalReport] = []
+    once = policy.model_copy(update={"max_wait": 0.0, "then": "proceed"})
+    outcome = await cool_down(once, report=polls.append)
+    if outcome.state == "gave_up":
+        return False
+    for poll in polls:
+        _tell(runtime, poll.model_copy(update={"remaining": policy.max_wait}), first=first)
+    return True
+
+
+def _waited_in_vain(notes: Iterable[Note]) -> bool:
+    return any(note.kind == "stayed_hot" for note in notes)
+
+
+def _tell(runtime: Runtime[CouncilContext], poll: ThermalReport, *, first: bool) -> None:
+    if poll.state != "no_sensor" or first:  # said once a question
+        emit(runtime, Heat(**{**poll.model_dump(), "device": poll.device or ""}))
 
 
 async def announce_turns(

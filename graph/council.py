@@ -38,6 +38,7 @@ from mom_council.deliberation.state import CouncilInput, CouncilOutput, CouncilS
 from mom_council.graph.edges import (
     after_classifier,
     after_consensus,
+    after_image_reader,
     after_quorum,
     after_seating,
     is_idle,
@@ -59,7 +60,7 @@ from mom_council.nodes.painter import painter
 from mom_council.nodes.quorum import quorum
 from mom_council.nodes.seating import seating
 from mom_council.nodes.synthesizer import synthesizer
-from mom_council.nodes.thermal_wait import thermal_wait
+from mom_council.nodes.thermal_wait import is_cool_now, thermal_wait
 from mom_council.nodes.vote import vote
 from mom_council.records import Status
 from mom_council.redaction import logger, remember_variables
@@ -85,6 +86,7 @@ _log = logger(__name__)
 NO_MODELS: Mapping[str, BaseChatModel] = MappingProxyType({})
 
 Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
+Look = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[bool]]
 Rule = Callable[[CouncilState, Runtime[CouncilContext] | None], Council]
 Decide = Callable[[CouncilState, Council], str | list[str]]
 
@@ -127,7 +129,8 @@ def build_graph(
         output_schema=CouncilOutput,
     )
     _add_nodes(graph, council, tools, partial(_serve, ruled=ruled, hooks=hooks))
-    _add_edges(graph, council, partial(_decide, ruled=ruled), skips=hooks is None)
+    look = is_cool_now if hooks is None and not is_idle("thermal_wait", council) else None
+    _add_edges(graph, council, partial(_decide, ruled=ruled, look=look), skips=hooks is None)
     return graph
 
 
@@ -162,13 +165,9 @@ def _add_edges(
 ) -> None:
     """Join the nodes.
 
-    Args:
-        graph: that has them.
-        council: whose.
-        decide: makes an edge of a decision.
-        skips: whether a node that would do nothing costs no superstep: the edge before it leads to
-            whatever comes after it. It is drawn all the same. Not where extensions are called
-            around each node.
+    `decide` makes an edge of a decision. With `skips`, a node that would do nothing costs no
+    superstep: the edge before it leads to whatever comes after it. It is drawn all the same. Not
+    where extensions are called around each node.
     """
     ends = OpenEnds if skips else lambda named: named
     skip: Callable[[Decide], Decide] = skip_idle if skips else lambda decision: decision
@@ -181,13 +180,13 @@ def _add_edges(
         decide(skip(after_classifier)),
         ends(["painter", "image_reader", "annotator"]),
     )
-    graph.add_edge("image_reader", "annotator")
     graph.add_edge("painter", END)
     graph.add_edge("annotator", "seating")
-    if skips and is_idle("thermal_wait", council):
-        graph.add_conditional_edges("seating", decide(skip(after_seating)), ends(["thermal_wait"]))
-    else:
-        graph.add_edge("seating", "thermal_wait")
+    for node, after, end in (
+        ("image_reader", after_image_reader, "annotator"),
+        ("seating", after_seating, "thermal_wait"),
+    ):
+        graph.add_conditional_edges(node, decide(skip(after)), ends([end]))
     graph.add_conditional_edges("thermal_wait", decide(to_speakers), [*speakers, *voters])
     heard = "quorum"
     if council.deliberation.checks_equality:
@@ -369,16 +368,29 @@ def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") ->
     return as_node(run_sync, run, name=called)
 
 
-def _decide(decision: Decide, ruled: Rule) -> Runnable[Any, Any]:
+def _decide(decision: Decide, ruled: Rule, look: Look | None) -> Runnable[Any, Any]:
     """Make an edge of a decision, under this run's rules; without a run, under the council's.
 
     It is asynchronous too, because LangGraph sends a plain function to a thread at every step.
+    `look` says whether the hardware is cool already, so that the wait for it costs no superstep.
     """
 
     def decide(state: CouncilState, runtime: Runtime[CouncilContext] | None) -> str | list[str]:
         return decision(state, ruled(state, runtime))
 
-    return as_edge(decide, name=decision.__name__)
+    if look is None:
+        return as_edge(decide, name=decision.__name__)
+
+    async def decide_async(
+        state: CouncilState, runtime: Runtime[CouncilContext] | None
+    ) -> str | list[str]:
+        council = ruled(state, runtime)
+        chosen = decision(state, council)
+        if chosen != "thermal_wait" or runtime is None:
+            return chosen
+        return to_speakers(state, council) if await look(state, runtime, council) else chosen
+
+    return as_edge(decide, decide_async, name=decision.__name__)
 
 
 class CouncilResult(TypedDict):
@@ -391,9 +403,8 @@ class CouncilResult(TypedDict):
 class CouncilGraph(ForkableGraph):
     """A compiled council: LangGraph's own graph, whose every checkpoint can be forked.
 
-    It takes a question as a text or a list of messages too.
-
-    Where its checkpointer is a store of ours, it writes a thread alone: whoever comes second waits.
+    It takes a question as a text or a list of messages too. Where its checkpointer is a store of
+    ours, it writes a thread alone: whoever comes second waits.
 
     `update_state` takes records or plain values (proposals, ballots, verdicts, ...), and refuses
     what does not fit before anything is stored.

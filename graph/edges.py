@@ -65,6 +65,11 @@ def after_consensus(
     return "seating" if state["verdicts"][-1].stop_reason is None else "synthesizer"
 
 
+def after_image_reader(state: CouncilState, council: Council) -> Literal["annotator"]:
+    """Who reads the question knows what its pictures show."""
+    return "annotator"
+
+
 def after_seating(state: CouncilState, council: Council) -> Literal["thermal_wait"]:
     """The hardware cools before anybody speaks."""
     return "thermal_wait"

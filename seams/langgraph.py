@@ -26,7 +26,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import zlib
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -35,7 +44,7 @@ import ormsgpack
 from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config
+from langchain_core.runnables.config import ensure_config, var_child_runnable_config
 from langgraph._internal._config import DEFAULT_RECURSION_LIMIT
 from langgraph._internal._constants import (
     CONFIG_KEY_CHECKPOINT_NS,
@@ -223,7 +232,12 @@ def as_node(
     return RunnableCallable(run_sync, run, name=name, trace=False)
 
 
-def as_edge(decide: Callable[[Any, Any], Any], *, name: str) -> RunnableCallable:
+def as_edge(
+    decide: Callable[[Any, Any], Any],
+    decide_async: Callable[[Any, Any], Awaitable[Any]] | None = None,
+    *,
+    name: str,
+) -> RunnableCallable:
     """An edge that is asked with the state and the runtime, which is None outside a run.
 
     `update_state` asks the edges of the node in whose name it writes, and has no runtime to give;
@@ -234,7 +248,14 @@ def as_edge(decide: Callable[[Any, Any], Any], *, name: str) -> RunnableCallable
         return decide(state, config.get("configurable", {}).get(CONFIG_KEY_RUNTIME))
 
     async def run(state: Any, config: RunnableConfig) -> Any:
-        return run_sync(state, config)
+        if decide_async is None:
+            return run_sync(state, config)
+        # What it writes into the run's stream is told of this node, as LangGraph does it.
+        token = var_child_runnable_config.set(config)
+        try:
+            return await decide_async(state, config.get("configurable", {}).get(CONFIG_KEY_RUNTIME))
+        finally:
+            var_child_runnable_config.reset(token)
 
     return RunnableCallable(run_sync, run, name=name, trace=False)
 

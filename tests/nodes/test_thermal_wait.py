@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mom_council.deliberation.events import Answered, Heat
+from mom_council.graph.council import compile_council
 from mom_council.models import thermal
 from mom_council.models.thermal import HeatReading
 from mom_council.tests.graph.desk import ask, desk, seat, told, voice
@@ -68,3 +69,50 @@ async def test_a_picture_is_drawn_here_only_on_a_cool_machine(
     answered = events[-1]
     assert isinstance(answered, Answered)
     assert any("stayed above 90" in note for note in answered.status.notes)
+
+
+async def steps(stage: Stage, monkeypatch: pytest.MonkeyPatch, *celsius: float) -> list[str]:
+    """The nodes that had a superstep; each reading shows the next of these, and then the last."""
+    left = [*celsius]
+
+    def read() -> list[HeatReading]:
+        now = left.pop(0) if len(left) > 1 else left[0]
+        return [HeatReading(celsius=now, device="GPU 0", source="nvml")]
+
+    defaults = {**(thermal.cool_down.__kwdefaults__ or {}), "read": read}
+    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", defaults)
+    seat(stage)
+    rules = {"limit": 90, "resume": 80, "poll": 0.01, "max_wait": 60}
+    graph = compile_council(desk(stage, thermal=rules))
+    assert "thermal_wait" in graph.get_graph().nodes
+    updates = graph.astream(
+        {"messages": [("user", "What is the best pet?")]}, stream_mode="updates"
+    )
+    return [name async for update in updates for name in update]
+
+
+async def test_a_watch_on_a_cool_machine_takes_no_superstep(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "thermal_wait" not in await steps(stage, monkeypatch, 40)
+
+
+async def test_hot_hardware_is_waited_for_at_the_node(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = await steps(stage, monkeypatch, 118, 118, 118, 40)
+    assert names.index("thermal_wait") == names.index("seating") + 1
+
+
+async def test_one_reading_of_a_cool_machine_tells_the_same_as_the_node(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cool = [HeatReading(celsius=40, device="GPU 0", source="nvml")]
+    defaults = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: cool}
+    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", defaults)
+    seat(stage)
+    events = await told(desk(stage, thermal={"limit": 90, "resume": 80, "max_wait": 60}))
+    heat = [event for event in events if isinstance(event, Heat)]
+    assert {(one.state, one.celsius, one.limit, one.remaining) for one in heat} == {
+        ("ok", 40, 90, 60)
+    }
