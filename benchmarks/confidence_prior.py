@@ -17,7 +17,7 @@ import math
 import random
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -27,10 +27,11 @@ from mom_council.benchmarks.measure_tables import with_tables
 from mom_council.councils.recording import RecordedQuestion, find_recordings, read_recording
 from mom_council.evals.reports import table
 from mom_council.voting import prior as shipped
-from mom_council.voting.agreement import measure_agreement
+from mom_council.voting.agreement import JudgedRow, Row, measure_agreement
 from mom_council.voting.calibration import (
     calibration_error,
     error_by_chance,
+    log_odds_of,
     logistic,
     minimise,
 )
@@ -38,7 +39,6 @@ from mom_council.voting.prior import (
     ConfidencePrior,
     Curve,
     Kind,
-    PanelStanding,
     Pattern,
     PriorType,
     pattern_of,
@@ -54,7 +54,7 @@ _MOST_QUESTIONS = 1200
 _HELD = 0.5
 """How far kinds are expected to lie from their type's curve, in log-odds."""
 _LEAST_SPREAD, _LEAST_SPREAD_OF_KINDS, _LEAST_SPREAD_OF_SETS = 0.4, 0.9, 0.6
-_SHARED = 2
+_SHARED = 1
 """Slopes of a panel's curve that types share as far as outcomes allow."""
 _WORTH = 100.0
 _HELD_OUT, _FOLDS = 5, 5
@@ -78,6 +78,7 @@ _Fit = tuple[dict[PriorType, Curve], dict[PriorType, Curve], dict[str, Kind]]
 class Case(NamedTuple):
     """A question that a panel answered."""
 
+    id: str
     type_: PriorType
     kinds: tuple[str, ...]
     pattern: Pattern
@@ -95,14 +96,32 @@ class Answered(NamedTuple):
 
 
 def cases(
-    questions: Sequence[RecordedQuestion], panel: Sequence[str], folds: Mapping[str, int] = {}
+    questions: Sequence[RecordedQuestion],
+    panel: Sequence[str],
+    folds: Mapping[str, int] = {},
+    judged: Collection[str] = (),
 ) -> list[Case]:
-    """What a panel's answers look like, question by question; level answers share the point."""
+    """What a panel's answers look like, question by question; level answers share the point.
+
+    Args:
+        questions: all of them.
+        panel: the models.
+        folds: of the cross-validation, by the questions' ids.
+        judged: ids of the questions whose gold answers the panel's vote may know.
+    """
     said: list[tuple[str | None, ...]] = []
+    rows: Counter[Row] = Counter()
+    labelled: Counter[JudgedRow] = Counter()
     for question in questions:
         recorded = [question.models.get(model) for model in panel]
-        said.append(tuple(None if one is None else one.ans for one in recorded))
-    known = measure_agreement(Counter(said))
+        answers = tuple(None if one is None else one.ans for one in recorded)
+        said.append(answers)
+        if question.id in judged:
+            gold = frozenset(x.ans for x in recorded if x is not None and x.ok and x.ans)
+            labelled[answers, gold] += 1
+        else:
+            rows[answers] += 1
+    vote = measure_agreement(rows, labelled).vote
     found = []
     for question, answers in zip(questions, said, strict=True):
         stated = [one for one in answers if one is not None]
@@ -117,8 +136,10 @@ def cases(
         right = {one.ans for one in recorded if one is not None and one.ok}
         share = sum(one in right for one in first) / len(first)
         kinds = tuple(filter(None, (question.category, question.dataset)))
-        pattern = pattern_of(answers, first[0], known.rates, known.level)
-        found.append(Case(type_, kinds, pattern, share, folds.get(question.id, 0)))
+        patterns = [pattern_of(answers, one, vote) for one in first]
+        odds = log_odds_of(_mean(logistic(one.odds or 0.0) for one in patterns))
+        pattern = patterns[0]._replace(odds=odds)
+        found.append(Case(question.id, type_, kinds, pattern, share, folds.get(question.id, 0)))
     return found
 
 
@@ -157,7 +178,7 @@ def fit_all(drawn: Sequence[Answered], without: int | None = None) -> _Fit:
         kept.append(Answered(dataset, some))
         for case in some:
             counts = cells[case.type_, case.kinds[0] if case.kinds else ""][
-                case.pattern._replace(standing=None)
+                case.pattern._replace(odds=None)
             ]
             counts[0] += case.right
             counts[1] += 1
@@ -172,7 +193,7 @@ def fit_panels(drawn: Sequence[Answered]) -> dict[PriorType, Curve]:
     Every panel counts as `_WORTH` questions, because its questions share its models.
     """
     types: tuple[PriorType, ...] = get_args(PriorType)
-    size = len(_features(Pattern(3, 2, 1, 2, PanelStanding(2.0, 0.0, 0.0))))
+    size = len(Pattern(3, 2, 1, 2, odds=0.0).features)
     own = 1 + _SHARED
     width = size + own * len(types)
     rows: list[list[float]] = []
@@ -186,7 +207,7 @@ def fit_panels(drawn: Sequence[Answered]) -> dict[PriorType, Curve]:
             counts[0] += case.right
             counts[1] += 1
         for (type_, pattern), (right, number) in counted.items():
-            features = _features(pattern)
+            features = pattern.features
             row = [*features, *[0.0] * (width - size)]
             at = size + own * types.index(type_)
             row[at : at + own] = features[:own]
@@ -205,10 +226,6 @@ def fit_panels(drawn: Sequence[Answered]) -> dict[PriorType, Curve]:
         shared = zip(best[:size], deviations, strict=True)
         curves[type_] = Curve(weights=tuple(round(a + b, 4) for a, b in shared), spread=spread)
     return curves
-
-
-def _features(pattern: Pattern) -> list[float]:
-    return [*pattern.features]
 
 
 def _fit_rows(
@@ -440,13 +457,21 @@ def measure(
                 for _ in range(panels if voices < len(unseen[dataset]) else 1):
                     if voices <= len(unseen[dataset]):
                         panel = dice.sample(unseen[dataset], voices)
-                        scored = _score(cases(questions, panel, folds), priors, dice)
+                        scored = _score(questions, panel, folds, priors, dice)
                         found[dataset, voices].append(scored)
     return [Held(dataset, voices, parts) for (dataset, voices), parts in sorted(found.items())]
 
 
-def _score(found: Sequence[Case], priors: Sequence[ConfidencePrior], dice: random.Random) -> Scored:
-    labelled = {id(case) for case in dice.sample(found, min(50, len(found) // 2))}
+def _score(
+    questions: Sequence[RecordedQuestion],
+    panel: Sequence[str],
+    folds: Mapping[str, int],
+    priors: Sequence[ConfidencePrior],
+    dice: random.Random,
+) -> Scored:
+    found = cases(questions, panel, folds)
+    labelled = {case.id for case in dice.sample(found, min(50, len(found) // 2))}
+    sharper = {case.id: case for case in cases(questions, panel, folds, labelled)}
     ways: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
     said = []
     shifts: dict[tuple[int, PriorType], float] = {}
@@ -454,26 +479,27 @@ def _score(found: Sequence[Case], priors: Sequence[ConfidencePrior], dice: rando
         prior = priors[case.fold]
         if case.type_ not in prior.curves:  # nothing like it was fitted on
             continue
-        alone = case.pattern._replace(standing=None)
+        alone = case.pattern._replace(odds=None)
         named = shipped.kind_name(prior, case.type_, case.kinds)
         where = (case.fold, case.type_)
         if where not in shifts:
             judged = [
                 (one.pattern, one.right, shipped.kind_name(prior, one.type_, one.kinds))
-                for one in found
-                if id(one) in labelled and one.type_ == case.type_
+                for one in sharper.values()
+                if one.id in labelled and one.type_ == case.type_
             ]
             shifts[where] = sharpen(judged, case.type_, prior=prior)[0]
-        panel = shipped.expected(prior, case.pattern, case.type_)
+        bare = shipped.expected(prior, case.pattern, case.type_)
         odds = {
             PATTERN: shipped.expected(prior, alone, case.type_),
             KIND: shipped.expected(prior, alone, case.type_, named),
-            PANEL: panel,
+            PANEL: bare,
         }
         for way, at in odds.items():
             ways[way].append((logistic(at), case.right))
-        if id(case) not in labelled:
-            ways[LABELS].append((logistic(panel + shifts[where]), case.right))
+        if case.id not in labelled:
+            few = shipped.expected(prior, sharper[case.id].pattern, case.type_) + shifts[where]
+            ways[LABELS].append((logistic(few), case.right))
         chance = prior_chance(case.pattern, case.type_, prior=prior)
         if chance is not None:
             said.append((*chance, case.right))

@@ -30,9 +30,7 @@ from mom_council.voting.agreement import (
     LEAST,
     Agreement,
     Row,
-    blend,
     measure_agreement,
-    safe_weights,
 )
 from mom_council.voting.calibration import platt_line
 from mom_council.voting.counting import answer_of
@@ -151,15 +149,15 @@ def fit_panel(
             the order of the sheet's columns.
     """
     few = len(cal.lines) < _FEW
-    expected, known = expected_accuracies(cal, unlabelled or {})
-    order = cal.strongest_first()
+    order, moved = cal.strongest_first(), {}
     if few:
-        order = sorted(range(len(cal.models)), key=lambda voter: -expected[voter])
+        known = measure_agreement(unlabelled or {}, Counter((x.said, x.right) for x in cal.lines))
+        order = sorted(range(len(cal.models)), key=lambda voter: -known.rates[voter])
+        moved = _moved_prior(cal, kind, known)
     ranked = cal.of(order)
     if few:
-        witnesses = [known.witnesses[voter] for voter in order]
-        weights = safe_weights([expected[at] for at in order], known.options, witnesses)
-        vote, (slope, shift) = temper(ranked.cases, weights), (1.0, 0.0)
+        weights = [known.vote.weights[voter] for voter in order]
+        vote, (slope, shift) = LearnedVote(tuple(weights), known.vote.none), (1.0, 0.0)
     else:
         weights = voter_weights(ranked)
         vote, (slope, shift) = _learned(ranked, seed)
@@ -179,16 +177,13 @@ def fit_panel(
         shift=shift,
         steps=tuple(_step(step, weights) for step in steps),
         few=few,
-        **(_moved_prior(cal, kind, known, order) if few else {}),
+        **moved,
     )
 
 
-def _moved_prior(
-    cal: Sheet, kind: str, agreement: Agreement, order: Sequence[int]
-) -> dict[str, Any]:
-    """How far the shipped prior lies from these outcomes, and the agreement that it then needs."""
-    enough = agreement.questions >= LEAST
-    rates, level = (agreement.rates, agreement.level) if enough else ((), None)
+def _moved_prior(cal: Sheet, kind: str, agreement: Agreement) -> dict[str, Any]:
+    """How far the shipped prior lies from these outcomes."""
+    vote = agreement.vote if agreement.questions >= LEAST else None
     judged: dict[PriorType, list[tuple[Pattern, float, str]]] = {}
     for line in cal.lines:
         first = leaders(Counter(one for one in line.said if one is not None))
@@ -197,29 +192,13 @@ def _moved_prior(
         if type_ is not None:
             right = sum(one in line.right for one in first) / len(first)
             name = kind_name(shipped_prior(), type_, [kind])
-            pattern = pattern_of(line.said, first[0], rates, level)
+            pattern = pattern_of(line.said, first[0], vote)
             judged.setdefault(type_, []).append((pattern, right, name))
-    found = {"rates": tuple(rates[at] for at in order) if rates else (), "level": level}
     if not judged:
-        return found
+        return {"agreement": agreement.questions}
     main = max(judged, key=lambda one: len(judged[one]))
     shift, spread = sharpen(judged[main], main)
-    return found | {"prior_shift": shift, "prior_spread": spread}
-
-
-def expected_accuracies(
-    cal: Sheet, unlabelled: Mapping[Row, float]
-) -> tuple[list[float], Agreement]:
-    """How often each voter is expected to be right, by outcomes and agreement; and the agreement.
-
-    Args:
-        cal: questions whose answer is known.
-        unlabelled: see `fit_panel`.
-    """
-    rows: Counter[Row] = Counter(line.said for line in cal.lines)
-    rows.update(unlabelled)
-    known = measure_agreement(rows)
-    return blend(known, cal.right, [len(cal.lines)] * len(cal.models)), known
+    return {"agreement": agreement.questions, "prior_shift": shift, "prior_spread": spread}
 
 
 def fit_any(cal: Sheet, kind: str = "general", *, seed: int = 0) -> Fitted:
@@ -367,8 +346,7 @@ def most_informative(
     split = [one for one in open_ if len({*rows[one.id]} - {None}) > 1]
     if not split:
         return []
-    known = measure_agreement(Counter(rows.values()))
-    weights = safe_weights(known.rates, known.options, known.witnesses)
+    weights = measure_agreement(Counter(rows.values())).vote.weights
 
     def lead(one: RecordedQuestion) -> float:
         first, second, *_ = sorted(tally(rows[one.id], weights).values(), reverse=True)

@@ -24,7 +24,7 @@ from mom_council.evals.fitting import fit_panel
 from mom_council.evals.intervals import bootstrap, paired
 from mom_council.evals.sheet import Line, Sheet, lay_out, leaders, tally, voter_weights
 from mom_council.records import Record
-from mom_council.voting.agreement import blend, measure_agreement, safe_weights
+from mom_council.voting.agreement import Agreement, Row, measure_agreement
 from mom_council.voting.early_exit import Exit, beta, calls_until_stop, dirichlet, lossless_in_order
 from mom_council.voting.fitted import Fitted, corrected, places
 from mom_council.voting.methods.base import Number, exact
@@ -131,7 +131,7 @@ def confident(cal: Sheet, *, seed: int = 0) -> Rule:
 
 def agreement(cal: Sheet) -> Rule:
     """The vote with weights from agreement alone: no gold answer of `cal` is looked at."""
-    return _voting(safe_weights(*_agreed(cal)))
+    return _voting(_agreed(cal).vote.weights)
 
 
 def blended(number: int, *, seed: int = 0) -> Fit:
@@ -147,20 +147,18 @@ def blended(number: int, *, seed: int = 0) -> Fit:
     return fit
 
 
-def few_label_weights(cal: Sheet, labelled: Sequence[Line]) -> list[float]:
+def few_label_weights(cal: Sheet, labelled: Sequence[Line]) -> Sequence[float]:
     """Weights of a panel from how it agrees on `cal`, and from a few lines whose answer is known.
 
     The other lines' gold answers are not looked at.
     """
-    known = measure_agreement(Counter(line.said for line in cal.lines))
-    right = [sum(line.correct(voter) for line in labelled) for voter in range(len(cal.models))]
-    expected = blend(known, right, [len(labelled)] * len(right))
-    return safe_weights(expected, known.options, known.witnesses)
+    judged = {line.id for line in labelled}
+    rows: Counter[Row] = Counter(x.said for x in cal.lines if x.id not in judged)
+    return measure_agreement(rows, Counter((x.said, x.right) for x in labelled)).vote.weights
 
 
-def _agreed(cal: Sheet) -> tuple[Sequence[float], float, Sequence[float]]:
-    known = measure_agreement(Counter(line.said for line in cal.lines))
-    return known.rates, known.options, known.witnesses
+def _agreed(cal: Sheet) -> Agreement:
+    return measure_agreement(Counter(line.said for line in cal.lines))
 
 
 def _voting(weights: Sequence[float]) -> Rule:
@@ -261,7 +259,7 @@ RULES: dict[str, Fit] = FITS | {
 
 
 def _agreed_weights(cal: Sheet) -> tuple[Sequence[int], Sequence[float]]:
-    weights = safe_weights(*_agreed(cal))
+    weights = _agreed(cal).vote.weights
     order = sorted(range(len(weights)), key=lambda voter: -weights[voter])
     return order, [weights[voter] for voter in order]
 

@@ -34,11 +34,8 @@ from mom_council.paths import DatabaseLayout, open_database
 from mom_council.vendors import vendor_of
 from mom_council.voting.agreement import (
     LEAST,
-    Agreement,
     Row,
-    blend,
     measure_agreement,
-    safe_weights,
     witnesses_by_model,
 )
 from mom_council.voting.fitted import Fitted, Trust, places
@@ -402,7 +399,11 @@ class Ledger:
         any_panel = _first(kept, ANY_PANEL, kind)
         known = {model for model, _ in record} & set(voices.values())
         rows = {} if fitted else self.agreement_rows([voices[name] for name in panel], kind)
-        agreement = measure_agreement(rows) if sum(rows.values()) >= LEAST else None
+        agreement = None
+        if sum(rows.values()) >= LEAST:
+            judged = [record.get((voices[name], kind or "general"), Outcomes()) for name in panel]
+            outcomes = [(one.right, one.number) for one in judged]
+            agreement = measure_agreement(rows, outcomes=outcomes)
         if not known and fitted is None and agreement is None:
             return trust
         about = fitted or any_panel
@@ -413,11 +414,10 @@ class Ledger:
         earned = learned_weights(record, models, sort, options=options)
         odds = {name: log_odds(mean[model], options) for name, model in voices.items()}
         weights = {name: earned[model] for name, model in voices.items()}
-        rates: dict[str, float] = {}
-        level: float | None = None
+        none: float | None = None
         if fitted is not None and (place := places(fitted.models, _some(voices, panel))):
-            if fitted.rates:
-                rates, level = {name: fitted.rates[at] for name, at in place.items()}, fitted.level
+            if fitted.few and fitted.agreement >= LEAST:
+                none = fitted.none
             odds |= {name: fitted.weights[at] for name, at in place.items()}
             weights |= {name: fitted.joint[at] for name, at in place.items()}
             # Whom the learned vote gives most weight is asked first; of equals, the more accurate.
@@ -427,11 +427,9 @@ class Ledger:
             kin = witnesses_by_model([voices[name] for name in panel])
             weights |= {name: weights[name] * kin[at] for at, name in enumerate(panel)}
         if agreement is not None:
-            expected = _blended(agreement, [voices[name] for name in panel], record, sort)
-            safe = safe_weights(expected, agreement.options, agreement.witnesses)
-            weights |= dict(zip(panel, safe, strict=True))
-            strength |= dict(zip(panel, expected, strict=True))
-            rates, level = dict(zip(panel, agreement.rates, strict=True)), agreement.level
+            weights |= dict(zip(panel, agreement.vote.weights, strict=True))
+            strength |= dict(zip(panel, agreement.rates, strict=True))
+            none = agreement.vote.none
         return trust.model_copy(
             update={
                 "odds": odds,
@@ -439,8 +437,7 @@ class Ledger:
                 "strength": strength,
                 "records": _records(record, voices, sort),
                 "agreement": agreement.questions if agreement else 0.0,
-                "rates": rates,
-                "level": level,
+                "none": none,
                 "fitted": fitted,
                 "any_panel": any_panel,
             }
@@ -492,17 +489,6 @@ def _records(
         for name, outcomes in found.items()
         if outcomes.number >= _LEAST_OF_A_RECORD
     }
-
-
-def _blended(
-    agreement: Agreement,
-    models: Sequence[str],
-    record: Mapping[tuple[str, str], Outcomes],
-    kind: str,
-) -> list[float]:
-    """How often each model of a panel is expected to be right: by agreement and by outcomes."""
-    outcomes = [record.get((model, kind), Outcomes()) for model in models]
-    return blend(agreement, [one.right for one in outcomes], [one.number for one in outcomes])
 
 
 def _panel_key(models: Sequence[str]) -> str:

@@ -1,165 +1,126 @@
-"""Weights without labels: how often a voter is with the majority, and who is whose kin.
+"""Who is to be believed where no right answer is known, from how the voters of a panel agree.
 
-A voter that agrees with the majority more often than others is, on average, right more often than
-others. Of eleven ways to learn weights from answers alone, this simplest one lost least where it
-lost (two-parameter difficulty models gained more on some panels and lost 9 points on others).
+Every voter has an ability, every question a difficulty, both in log-odds: a voter is right with
+probability logistic(ability - difficulty). Those who are wrong sometimes say the same: the more
+often an answer was given by others, the likelier it is that the next one errs the same way. Which
+answers were right, how difficult the questions were and how able the voters are is estimated
+together. So a voter that disagrees with two weak ones is not simply in the minority, and questions
+that all find hard make nobody look weak.
 
-- The agreement rate is pulled towards the panel's mean, like `STRENGTH` questions.
-- Gold answers are added to it as a Beta posterior: the rate counts like `PRIOR` questions. Twenty
-  labels then bring a panel with one dominating voter near the weights of all labels, and a panel
-  of equals keeps the label-free weights.
-- Agreement understates how far a dominating voter stands above the others, and overstates how
-  often all are right. Where one stands apart (see `_apart`), gold answers move the rates of all to
-  the level that they show, and the rates are spread. Among equals that would only add noise.
-- Voters that give the same answers far more often than their rates explain are kin, such as two
-  characters on one model. Together they count as less than two witnesses, for the weights and for
-  the majority that the rates are measured against.
+- Abilities are held to 0, so that few questions say little.
+- A gold answer settles what was right at its question, and counts like `JUDGED` questions; all
+  those without one count like `_MOST` at most.
+- What comes of it is a vote in the form of the learned one (`weights.LearnedVote`): the weights,
+  none below 0, that come nearest to the estimate. A further voice for an answer never makes it
+  less likely.
+- Voters that give the same answers far more often than their abilities explain are kin, such as
+  two characters on one model. Together they count as less than two witnesses.
 
-An agreement rate is no probability to be right: it lay 0.03 to 0.30 above it. It makes weights and
-never a confidence.
+The estimate is too sure of itself, because voters err on the same questions for more reasons than
+difficulty. It makes weights; a confidence comes of it only by `prior`, which corrects it.
 
-Sources: A. P. Dawid and A. M. Skene, "Maximum Likelihood Estimation of Observer Error-Rates Using
-the EM Algorithm", Applied Statistics 28 (1979), whose first step this is; crowd-kit's model
-stands beside it in `benchmarks.label_free`.
+Sources: G. Rasch, *Probabilistic Models for Some Intelligence and Attainment Tests* (1960), for
+ability and difficulty; R. D. Bock and M. Aitkin, "Marginal Maximum Likelihood Estimation of Item
+Parameters: Application of an EM Algorithm", Psychometrika 46 (1981); A. P. Dawid and A. M. Skene,
+"Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm", Applied Statistics
+28 (1979), and J. Whitehill et al., "Whose Vote Should Count More", NIPS 2009, for right answers
+that nobody knows; W. J. Ewens, "The sampling theory of selectively neutral alleles", Theoretical
+Population Biology 3 (1972), for how wrong answers coincide. crowd-kit's models stand beside it in
+`benchmarks.label_free`.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import combinations
 from statistics import median
 from typing import NamedTuple
 
 from mom_council.voting.calibration import logistic
+from mom_council.voting.weights import Groups, LearnedVote, grouped, learn_expected
 
 Row = tuple[Hashable | None, ...]
 """What each voter of a panel answered to one question; None: it gave no answer."""
+JudgedRow = tuple[Row, frozenset[Hashable]]
+"""The same with the right answers."""
 
-LEVEL = 0.55
-"""How often two voters give the same answer where nothing is known."""
-STRENGTH = 10.0
-"""Questions that the panel's mean agreement is worth against a voter's own."""
-PRIOR = 40.0
-"""Gold answers that an agreement rate is worth."""
-_LEVEL = 20.0
-"""Gold answers that the mean agreement of a panel is worth, where one voter stands apart."""
-_SPREAD = 0.6
-"""How much further apart the rates then lie, in log-odds."""
+JUDGED = 2.0
+"""Questions that one with a gold answer counts as."""
+_MOST = 200.0
+"""Questions that agreement counts as at most: beyond that it errs as it is, not by luck."""
 LEAST = 29.5
 """Questions (thirty, a little faded) without which agreement says too little: plain votes hold."""
 KIN = 0.5
 """Excess agreement from which two voters are kin; unrelated models stay below."""
+_SPREAD = 2.0
+"""Standard deviation of the questions' difficulty."""
+_HELD = 1.0
+"""Standard deviation of the voters' ability."""
+_APART = 6.0
+"""How rarely wrong answers coincide: two are the same with probability 1 / (1 + it)."""
+_STEPS, _CLOSE, _LONGEST = 25, 2e-3, 1.0
+_FASTER = 1.5
+"""Times the step of Newton's method: the expectation moves on while the abilities do."""
+# Nodes and weights of Gauss and Hermite for a normal variable (M. Abramowitz and I. Stegun,
+# *Handbook of Mathematical Functions*, table 25.10).
+_HALF = (1.023255663789, 2.076847978677, 3.205429002856, 4.512745863399)
+_HALF_WEIGHTS = (0.244097502895, 0.049916406765, 0.002789141321, 0.000022345844)
+_DIFFICULTIES = tuple(_SPREAD * x for x in (*(-x for x in reversed(_HALF)), 0.0, *_HALF))
+_SHARES = (*reversed(_HALF_WEIGHTS), 0.406349206349, *_HALF_WEIGHTS)
 
 
 class Agreement(NamedTuple):
-    """What answers without labels say of the voters of a panel."""
+    """What answers without labels, or with few, say of the voters of a panel."""
 
+    vote: LearnedVote
+    """Its weights are those of the voters; its probabilities are too sure, see `prior`."""
     rates: tuple[float, ...]
-    """How often each is with the majority, shrunk; 0..1."""
-    options: float
-    """K: the number of options that equal minority answers show; 2 or more."""
+    """How often each is expected to be right; 0..1."""
     witnesses: tuple[float, ...]
     """As how much of a witness each counts: 1, or less where others are its kin."""
     questions: float
     """That this stands on, faded."""
-    level: float = LEVEL
-    """How often two voters gave the same answer, shrunk; 0..1. It says how hard the questions are
-    for them."""
 
 
-def measure_agreement(rows: Mapping[Row, float]) -> Agreement:
+def measure_agreement(
+    rows: Mapping[Row, float],
+    judged: Mapping[JudgedRow, float] = {},
+    outcomes: Sequence[tuple[float, float]] = (),
+) -> Agreement:
     """Measure how the voters of a panel agree.
 
     Args:
-        rows: what was answered, and how often. Where nobody answered together with another, all
-            voters are equals.
+        rows: what was answered, and how often. Where nobody answered together with another, and
+            nothing was judged, all voters are equals.
+        judged: the same of other questions, whose right answers are known.
+        outcomes: for each voter how often it was right, and of how many, on questions of which
+            nothing else is known.
 
     Raises:
         ValueError: there is no row.
     """
-    if not rows:
+    if not rows and not judged:
         raise ValueError("rows is empty; agreement needs questions that a panel answered")
-    counted = {row: n for row, n in rows.items() if sum(one is not None for one in row) > 1}
-    if not counted:
-        voters = len(next(iter(rows)))
-        return Agreement((0.5,) * voters, 2.0, (1.0,) * voters, 0.0)
-    voters = len(next(iter(counted)))
+    voters = len(next(iter(rows), None) or next(iter(judged))[0])
+    told: dict[JudgedRow | tuple[Row, None], float] = {}
+    scale = min(1.0, _MOST / max(1.0, sum(rows.values())))
+    for row, times in rows.items():
+        if sum(one is not None for one in row) > 1:
+            told[row, None] = scale * times
+    told |= {one: JUDGED * times for one, times in judged.items()}
     plain = (1.0,) * voters
-    rates, options = _rates(counted, plain)
-    witnesses = _witnesses(counted, rates, options)
+    if not told and not any(number for _, number in outcomes):
+        return Agreement(LearnedVote(plain, 0.0), (0.5,) * voters, plain, 0.0)
+    questions = sum(rows.values()) + sum(judged.values())
+    estimate = _Estimate(told, plain, outcomes)
+    witnesses = _witnesses([*rows, *(row for row, _ in judged)], rows, judged, estimate)
     if witnesses != plain:
-        rates, options = _rates(counted, witnesses)
-    return Agreement(rates, options, witnesses, sum(counted.values()), _level(rows, voters))
-
-
-def blend(agreement: Agreement, right: Sequence[float], outcomes: Sequence[float]) -> list[float]:
-    """How often each voter is expected to be right: agreement as a prior, plus gold answers.
-
-    Args:
-        agreement: of the panel.
-        right: how often each was right, of the questions whose answer is known.
-        outcomes: how many of those there are, for each.
-    """
-    rates = _levelled(agreement.rates, sum(right), sum(outcomes))
-    return [
-        (PRIOR * rate + yes) / (PRIOR + number)
-        for rate, yes, number in zip(rates, right, outcomes, strict=True)
-    ]
-
-
-def _apart(rates: Sequence[float]) -> float:
-    """How clearly the best voter stands above the others' mean: 0 not at all, 1 clearly."""
-    best, *others = sorted(rates, reverse=True)
-    ahead = best - sum(others) / len(others) if others else 0.0
-    return min(1.0, max(0.0, (ahead - 0.05) / 0.07))
-
-
-def _levelled(rates: Sequence[float], right: float, outcomes: float) -> list[float]:
-    """Agreement rates at the level that gold answers show, and spread, where one stands apart."""
-    apart = _apart(rates)
-    if not outcomes or not apart:
-        return [*rates]
-    mean = sum(rates) / len(rates)
-    level = (right + _LEVEL * mean) / (outcomes + _LEVEL)
-    shift = apart * (_log_odds(level) - _log_odds(mean))
-    odds = [_log_odds(rate) for rate in rates]
-    middle = sum(odds) / len(odds)
-    spread = [middle + shift + (1 + _SPREAD * apart) * (one - middle) for one in odds]
-    return [logistic(one) for one in spread]
-
-
-def _log_odds(share: float) -> float:
-    p = min(max(share, 0.02), 0.98)
-    return math.log(p / (1 - p))
-
-
-def safe_weights(
-    accuracies: Sequence[float], options: float, witnesses: Sequence[float] = ()
-) -> list[float]:
-    """Log-odds weights that lose little on any panel: ln(p / (1 - p)) + c ln(K - 1), at least 0.
-
-    Errors are never independent, so the full correction for K options (c = 1) gives weak voters
-    more than they are worth, and none (c = 0) leaves panels of weak equals without weights. c is
-    1/2, and falls to 0 where one voter stands far above the others' mean. Where nobody would have
-    any weight, all weigh 1.
-
-    Args:
-        accuracies: how often each voter is expected to be right, 0..1.
-        options: K, the effective number of options.
-        witnesses: see `Agreement`; all count in full if left out.
-    """
-    best, *others = sorted(accuracies, reverse=True)
-    ahead = best - sum(others) / len(others) if others else 0.0
-    share = 0.5 * (1 - min(1.0, max(0.0, (ahead - 0.08) / 0.12)))
-    correction = share * math.log(max(options, 2.0) - 1)
-    counts = witnesses or (1.0,) * len(accuracies)
-    weights = []
-    for accuracy, witness in zip(accuracies, counts, strict=True):
-        p = min(max(accuracy, 1e-6), 1 - 1e-6)
-        weights.append(witness * max(0.0, math.log(p / (1 - p)) + correction))
-    return weights if any(weights) else list(counts)
+        estimate = _Estimate(told, witnesses, outcomes)
+    vote = learn_expected(estimate.expected, voters)
+    if not any(vote.weights):
+        vote = LearnedVote(plain, vote.none)
+    return Agreement(vote, estimate.rates, witnesses, questions)
 
 
 def witnesses_by_model(models: Sequence[Hashable]) -> tuple[float, ...]:
@@ -170,47 +131,167 @@ def witnesses_by_model(models: Sequence[Hashable]) -> tuple[float, ...]:
     return tuple(1 / (1 + KIN * (models.count(model) - 1)) for model in models)
 
 
-def _rates(rows: Mapping[Row, float], counts: Sequence[float]) -> tuple[tuple[float, ...], float]:
-    """The shrunk agreement rates, and K, where each voter has a vote of its count."""
-    voters = len(counts)
-    hits, equal, pairs, number = [0.0] * voters, 0.0, 0.0, 0.0
-    for row, times in rows.items():
-        votes: dict[Hashable, float] = {}
-        for answer, count in zip(row, counts, strict=True):
-            if answer is not None:
-                votes[answer] = votes.get(answer, 0.0) + count
-        most = max(votes.values()) - 1e-9
-        leading = {answer for answer, weight in votes.items() if weight >= most}
-        number += times
-        for voter, answer in enumerate(row):
-            if answer in leading:
-                hits[voter] += times / len(leading)
-        rest = [answer for answer in row if answer is not None and answer not in leading]
-        for one, other in combinations(rest, 2):
-            pairs += times
-            equal += times * (one == other)
-    mean = sum(hits) / (voters * number)
-    rates = tuple((hit + STRENGTH * mean) / (number + STRENGTH) for hit in hits)
-    return rates, 1 + (pairs + 1) / (equal + 1)
+class _Alike(NamedTuple):
+    """Questions that were answered alike, up to the words."""
+
+    groups: Groups
+    """Who said the same, by number."""
+    likely: tuple[float, ...]
+    """For each group, and last for nobody: the log-probability that the others say what they say
+    if it is right; minus infinity where the gold answer says that it is not."""
+    sizes: tuple[float, ...]
+    """Of the groups, as witnesses; and 0 for nobody."""
+    times: float
 
 
-def _level(rows: Mapping[Row, float], voters: int) -> float:
-    """How often two voters gave the same answer; `LEVEL` is worth `STRENGTH` questions."""
-    equal = STRENGTH * LEVEL
-    for row, times in rows.items():
-        stated = Counter(answer for answer in row if answer is not None)
-        pairs = sum(number * (number - 1) for number in stated.values())
-        equal += times * pairs / (voters * (voters - 1))
-    return equal / (STRENGTH + sum(rows.values()))
+class _Estimate:
+    """Abilities, difficulties and right answers, estimated together."""
+
+    def __init__(
+        self,
+        told: Mapping[JudgedRow | tuple[Row, None], float],
+        witnesses: Sequence[float],
+        outcomes: Sequence[tuple[float, float]],
+    ) -> None:
+        self._counts = tuple(witnesses)
+        self._outcomes = outcomes or [(0.0, 0.0)] * len(witnesses)
+        self._cases = _put_together(told, self._counts)
+        self.abilities = [0.0] * len(witnesses)
+        for _ in range(_STEPS):
+            if self._improve() < _CLOSE:
+                break
+
+    @property
+    def expected(self) -> dict[Groups, list[float]]:
+        """Who said the same -> how often each group is expected to be right, and last nobody."""
+        found: dict[Groups, list[float]] = {}
+        nobody = self._nobody()
+        for case in self._cases:
+            sums = found.setdefault(case.groups, [0.0] * len(case.likely))
+            for at, chances in enumerate(self._posterior(case, nobody)):
+                sums[at] += case.times * sum(chances)
+        return found
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """How often each voter is expected to be right."""
+        share = self._difficulty()
+        return tuple(
+            sum(w * logistic(ability - d) for w, d in zip(share, _DIFFICULTIES, strict=True))
+            for ability in self.abilities
+        )
+
+    def chance_to_agree(self, one: int, other: int) -> float:
+        """How often two voters are expected to say the same."""
+        whole = 0.0
+        for share, d in zip(self._difficulty(), _DIFFICULTIES, strict=True):
+            p, q = (logistic(self.abilities[at] - d) for at in (one, other))
+            whole += share * (p * q + (1 - p) * (1 - q) / (1 + _APART))
+        return whole
+
+    def _nobody(self) -> list[float]:
+        """For each difficulty the log-probability of it, and that nobody is right."""
+        return [
+            math.log(share)
+            - sum(
+                count * math.log1p(math.exp(min(50.0, ability - d)))
+                for count, ability in zip(self._counts, self.abilities, strict=True)
+            )
+            for share, d in zip(_SHARES, _DIFFICULTIES, strict=True)
+        ]
+
+    def _posterior(self, case: _Alike, nobody: Sequence[float]) -> list[list[float]]:
+        """For each group, and nobody, and each difficulty: how likely it is; 1 in all."""
+        scores = []
+        for group, likely, size in zip((*case.groups, ()), case.likely, case.sizes, strict=True):
+            own = likely + sum(self._counts[at] * self.abilities[at] for at in group)
+            scores.append([own - size * d + n for d, n in zip(_DIFFICULTIES, nobody, strict=True)])
+        top = max(map(max, scores))
+        parts = [[math.exp(one - top) for one in row] for row in scores]
+        whole = sum(map(sum, parts))
+        return [[one / whole for one in row] for row in parts]
+
+    def _difficulty(self) -> list[float]:
+        """Shares of the questions that are as difficult as each node."""
+        nobody, sums = self._nobody(), [0.0] * len(_SHARES)
+        for case in self._cases:
+            for row in self._posterior(case, nobody):
+                for at, chance in enumerate(row):
+                    sums[at] += case.times * chance
+        whole = sum(sums)
+        return [one / whole for one in sums] if whole else [*_SHARES]
+
+    def _improve(self) -> float:
+        """One step of the EM algorithm; how far the abilities went."""
+        nobody, number = self._nobody(), [0.0] * len(_SHARES)
+        right = [0.0] * len(self.abilities)
+        for case in self._cases:
+            for group, row in zip((*case.groups, ()), self._posterior(case, nobody), strict=True):
+                sure = case.times * sum(row)
+                for voter in group:
+                    right[voter] += sure
+                for at, chance in enumerate(row):
+                    number[at] += case.times * chance
+        furthest = 0.0
+        for voter, ability in enumerate(self.abilities):
+            slope, bend = right[voter] - ability / _HELD**2, 1 / _HELD**2
+            chances = [logistic(ability - d) for d in _DIFFICULTIES]
+            yes, asked = self._outcomes[voter]
+            mean = sum(p * share for p, share in zip(chances, _SHARES, strict=True))
+            for p, share, times in zip(chances, _SHARES, number, strict=True):
+                # How often such an outcome was at a question of this difficulty.
+                was = share * (yes * p / mean + (asked - yes) * (1 - p) / (1 - mean))
+                slope += yes * share * p / mean - (times + was) * p
+                bend += (times + was) * p * (1 - p)
+            step = max(-_LONGEST, min(_LONGEST, _FASTER * slope / bend))
+            self.abilities[voter] = ability + step
+            furthest = max(furthest, abs(step))
+        return furthest
+
+
+def _put_together(
+    told: Mapping[JudgedRow | tuple[Row, None], float], counts: Sequence[float]
+) -> list[_Alike]:
+    alike: dict[tuple[Groups, frozenset[int] | None], float] = {}
+    for (row, right), times in told.items():
+        groups = grouped(row)
+        known = None
+        if right is not None:
+            known = frozenset(at for at, answer in enumerate(groups) if answer in right)
+        key = tuple(groups.values()), known
+        alike[key] = alike.get(key, 0.0) + times
+    found = []
+    for (said, known), times in alike.items():
+        sizes = [sum(counts[voter] for voter in group) for group in said]
+        likely = [
+            _coincidence([size for other, size in enumerate(sizes) if other != at])
+            if known is None or (at in known if known else at == len(said))
+            else -math.inf
+            for at in range(len(said) + 1)
+        ]
+        found.append(_Alike(said, tuple(likely), (*sizes, 0.0), times))
+    return found
+
+
+def _coincidence(sizes: Collection[float]) -> float:
+    """The log-probability that wrong answers are the same in groups of these sizes (Ewens)."""
+    likely = math.lgamma(_APART) - math.lgamma(_APART + sum(max(1.0, one) for one in sizes))
+    return likely + sum(math.log(_APART) + math.lgamma(max(1.0, one)) for one in sizes)
 
 
 def _witnesses(
-    rows: Mapping[Row, float], rates: Sequence[float], options: float
+    said: Collection[Row],
+    rows: Mapping[Row, float],
+    judged: Mapping[JudgedRow, float],
+    estimate: _Estimate,
 ) -> tuple[float, ...]:
-    """As how much of a witness each voter counts, by whom it agrees with beyond its rate."""
-    voters = len(rates)
+    """As how much of a witness each voter counts, by whom it agrees with beyond its ability."""
+    times: dict[Row, float] = dict.fromkeys(said, 0.0)
+    for row, number in (*rows.items(), *((row, number) for (row, _), number in judged.items())):
+        times[row] += number
+    voters = len(estimate.abilities)
     beyond = {
-        (one, other): _agreement_beyond(rows, one, other, rates, options)
+        (one, other): _agreement_beyond(times, one, other, estimate.chance_to_agree(one, other))
         for one, other in combinations(range(voters), 2)
     }
     usual = median(beyond.values()) if len(beyond) > 2 else 0.5
@@ -223,17 +304,11 @@ def _witnesses(
     return tuple(1 / (1 + each) for each in kin)
 
 
-def _agreement_beyond(
-    rows: Mapping[Row, float], one: int, other: int, rates: Sequence[float], options: float
-) -> float:
-    """How much two voters agree beyond what their rates explain: 0 not at all, 1 always."""
+def _agreement_beyond(rows: Mapping[Row, float], one: int, other: int, expected: float) -> float:
+    """How much two voters agree beyond what is expected: 0 not at all, 1 always."""
     same = both = 0.0
     for row, times in rows.items():
         if row[one] is not None and row[other] is not None:
             both += times
             same += times * (row[one] == row[other])
-    if not both:
-        return 0.0
-    p, q = rates[one], rates[other]
-    expected = p * q + (1 - p) * (1 - q) / (max(options, 2.0) - 1)
-    return (same / both - expected) / max(1e-9, 1 - expected)
+    return (same / both - expected) / max(1e-9, 1 - expected) if both else 0.0

@@ -62,12 +62,11 @@ class Fitted(Record):
     prior_spread: float | None = Field(
         default=None, gt=0, description="what is left of the prior's spread; None: all of it"
     )
-    rates: tuple[float, ...] = Field(
-        default=(), description="how often each is with the majority, per model; of few outcomes"
+    agreement: float = Field(
+        default=0.0, ge=0, description="questions that the panel answered, of few outcomes"
     )
-    level: float | None = Field(
-        default=None, description="how often two of the panel agree; None: not known"
-    )
+    rates: tuple[float, ...] = Field(default=(), description="of older versions; no longer used")
+    level: float | None = Field(default=None, description="of older versions; no longer used")
 
     @property
     def basis(self) -> str:
@@ -99,10 +98,14 @@ class Trust(Record):
     agreement: float = Field(
         default=0.0, ge=0, description="questions that the weights' agreement stands on; 0: none"
     )
-    rates: dict[str, float] = Field(
-        default_factory=dict, description="how often each is with the majority; empty: not known"
+    none: float | None = Field(
+        default=None,
+        description="score of `nobody is right` beside the weights, where they come of agreement",
     )
-    level: float | None = Field(default=None, description="how often two of the panel agree")
+    rates: dict[str, float] = Field(
+        default_factory=dict, description="of older versions; no longer used"
+    )
+    level: float | None = Field(default=None, description="of older versions; no longer used")
     fitted: Fitted | None = Field(default=None, description="of just this panel")
     any_panel: Fitted | None = Field(default=None, description="of any panel, on this kind")
 
@@ -140,8 +143,10 @@ def prior_confidence(
     prior, own = shipped_prior(), trust.fitted
     kind = kind_name(prior, type_, [trust.kind])
     shift, spread = (own.prior_shift, own.prior_spread) if own and own.few else (0.0, None)
-    rates = [trust.rates[name] for name in answers if name in trust.rates]
-    pattern = pattern_of(answers.values(), answer, rates, trust.level)
+    weights = tuple(trust.weights[name] for name in answers if name in trust.weights)
+    known = trust.none is not None and len(weights) == len(answers)
+    vote = LearnedVote(weights, trust.none or 0.0) if known else None
+    pattern = pattern_of(answers.values(), answer, vote)
     chance = prior_chance(pattern, type_, kind, shift=shift, spread=spread)
     if chance is None:
         return None, ""

@@ -8,9 +8,9 @@ from the curve. A kind of question that is in the recordings has a shift of its 
 spread; a panel whose own questions were judged has one too (see `sharpen`).
 
 Where the panel's agreement on earlier questions is known (`agreement`, no labels needed), other
-curves are used, which see more: who agrees (each voice counts by the odds that it is with the
-majority), whether the most agreeable voice is against, and how much the panel agrees in general,
-which says how hard such questions are. They need no kind of question.
+curves are used. They correct what the panel's own vote says of the answer, which knows who agrees
+and how hard such questions are for the panel, but is too sure of itself. They need no kind of
+question.
 
 Nothing is said where too little is known: of one voice or two, of more voices than were recorded,
 of an answer that is not what most voices said, and where the interval would be wider than
@@ -36,26 +36,16 @@ from pydantic import Field
 from mom_council.records import Record
 from mom_council.voting.calibration import log_odds_of, logistic
 from mom_council.voting.reading.answer import AnswerType
+from mom_council.voting.weights import LearnedVote
 
 PriorType = Literal["number", "choice", "text"]
 WIDEST = 0.5
 """Width of the 90 % interval from which a confidence says nothing."""
 _CENTRAL = 1.645
 """Standard deviations that hold 90 % of a normal variable."""
-_LEAST_RATE = 0.02
-"""Rates nearer to 0 or 1 than this count like it."""
+_LEAST_CHANCE = 0.001
+"""What a panel's vote gives nearer to 0 or 1 than this counts like it."""
 _FILE = Path(__file__).with_name("prior.json")
-
-
-class PanelStanding(NamedTuple):
-    """What the panel's agreement on earlier questions adds to a pattern."""
-
-    behind: float
-    """Voices behind the leading answer, each counted by how often it is with the majority."""
-    against: float
-    """How far the most agreeable other voice stands above the panel's mean, in log-odds; 0: not."""
-    level: float
-    """How often two of its voices agree, in log-odds."""
 
 
 class Pattern(NamedTuple):
@@ -69,21 +59,14 @@ class Pattern(NamedTuple):
     """That gave the most frequent other answer."""
     answers: int
     """Different answers."""
-    standing: PanelStanding | None = None
-    """None: how the panel agrees in general is not known."""
+    odds: float | None = None
+    """Log-odds that the panel's own vote gives the answer; None: its agreement is not known."""
 
     @property
     def features(self) -> tuple[float, ...]:
         """What the curve is fitted to."""
-        if self.standing is not None:
-            behind = self.standing.behind
-            return (
-                1.0,
-                math.log((behind + 0.5) / (self.voices - behind + 0.5)),
-                math.log(self.voices),
-                self.standing.against,
-                self.standing.level,
-            )
+        if self.odds is not None:
+            return (1.0, self.odds, math.log(self.voices))
         others = self.voices - self.leading
         return (
             1.0,
@@ -136,36 +119,23 @@ def shipped_prior() -> ConfidencePrior:
 
 
 def pattern_of(
-    answers: Iterable[str | None],
-    answer: str,
-    rates: Sequence[float] = (),
-    level: float | None = None,
+    answers: Iterable[str | None], answer: str, vote: LearnedVote | None = None
 ) -> Pattern:
     """The pattern of agreement on an answer.
 
     Args:
         answers: of each voice; None: it gave none.
         answer: the one in question.
-        rates: how often each voice is with the majority (`Agreement.rates`); empty: not known.
-        level: how often two of the panel's voices agree (`Agreement.level`); None: not known.
+        vote: of these voices, from how they agree (`Agreement.vote`); None: not known.
     """
     listed = list(answers)
     counts = Counter(one for one in listed if one is not None)
     others = [number for one, number in counts.items() if one != answer]
-    pattern = Pattern(len(listed), counts[answer], max(others, default=0), len(counts))
-    if level is None or len(rates) != len(listed) or not listed:
-        return pattern
-    odds = [log_odds_of(min(max(rate, _LEAST_RATE), 1 - _LEAST_RATE)) for rate in rates]
-    mean = sum(odds) / len(odds)
-    weights = [math.exp(one - mean) for one in odds]
-    behind = sum(w for w, one in zip(weights, listed, strict=True) if one == answer)
-    against = (one - mean for one, said in zip(odds, listed, strict=True) if said != answer)
-    standing = PanelStanding(
-        behind * len(weights) / sum(weights), max(0.0, *against, 0.0), log_odds_of(level)
-    )
-    if pattern.leading == pattern.next:  # which of them leads is not told by who agrees
-        standing = standing._replace(behind=float(pattern.leading), against=0.0)
-    return pattern._replace(standing=standing)
+    odds = None
+    if vote is not None and answer in counts:
+        chance = vote.probabilities(listed)[answer]
+        odds = log_odds_of(min(max(chance, _LEAST_CHANCE), 1 - _LEAST_CHANCE))
+    return Pattern(len(listed), counts[answer], max(others, default=0), len(counts), odds)
 
 
 def prior_chance(
@@ -211,7 +181,7 @@ def expected(prior: ConfidencePrior, pattern: Pattern, type_: PriorType, kind: s
 
     The kind's shift is left out where the panel's agreement is known: that says the same, better.
     """
-    known = None if pattern.standing else prior.kinds.get(kind)
+    known = prior.kinds.get(kind) if pattern.odds is None else None
     return score(pattern, _curves(prior, pattern)[type_]) + (known.shift if known else 0.0)
 
 
@@ -271,7 +241,7 @@ def in_tenths(chance: float) -> str:
 
 
 def _curves(prior: ConfidencePrior, pattern: Pattern) -> Mapping[PriorType, Curve]:
-    return prior.panel_curves if pattern.standing else prior.curves
+    return prior.curves if pattern.odds is None else prior.panel_curves
 
 
 def _spread(prior: ConfidencePrior, pattern: Pattern, type_: PriorType, kind: str) -> float:

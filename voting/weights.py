@@ -89,8 +89,12 @@ _PULLS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0)
 _FOLDS = 5
 _FLAT = 1e-2
 """Keeps `none` finite where one outcome never happens."""
+_EXPECTED_PULL = 3.0
 _USUAL, _HELD = (0.5, 1.0), (5.0, 0.5)
 """The scale and the `none` to expect, and how strongly they are held there: like few questions."""
+
+Groups = tuple[tuple[int, ...], ...]
+"""For each option that was said, the voters that said it, by number."""
 
 
 class VoteCase(NamedTuple):
@@ -101,7 +105,7 @@ class VoteCase(NamedTuple):
         right: which option is right; None where none of them is.
     """
 
-    groups: tuple[tuple[int, ...], ...]
+    groups: Groups
     right: int | None
 
 
@@ -167,7 +171,18 @@ def learn(
     start = _start(cases, voters)
     if pull is None:
         pull = choose_pull(cases, voters, start=start, seed=seed)
-    return _vote(_fit(Counter(cases), start, start, pull))
+    return _vote(_fit(_counted(cases), start, start, pull))
+
+
+def learn_expected(expected: Mapping[Groups, Sequence[float]], voters: int) -> LearnedVote:
+    """Fit a vote to what is expected to be right, where no outcome is known.
+
+    Args:
+        expected: who said the same -> how often each option is right, and last nobody.
+        voters: how many there are.
+    """
+    start = [_USUAL[0]] * voters + [_USUAL[1]]
+    return _vote(_fit(expected, start, start, _EXPECTED_PULL))
 
 
 def without_light(vote: LearnedVote, share: float, cases: Sequence[VoteCase]) -> LearnedVote:
@@ -341,7 +356,7 @@ def choose_pull(
     random.Random(seed).shuffle(order)
     losses: dict[float, list[float]] = {pull: [] for pull in _PULLS}
     for fold in range(_FOLDS):
-        kept = Counter(cases[at] for place, at in enumerate(order) if place % _FOLDS != fold)
+        kept = _counted(cases[at] for place, at in enumerate(order) if place % _FOLDS != fold)
         at: Sequence[float] = start
         for pull in _PULLS:
             at = _fit(kept, start, at, pull)
@@ -357,7 +372,10 @@ def choose_pull(
 
 
 def _fit(
-    counted: Mapping[VoteCase, int], start: Sequence[float], at: Sequence[float], pull: float
+    outcomes: Mapping[Groups, Sequence[float]],
+    start: Sequence[float],
+    at: Sequence[float],
+    pull: float,
 ) -> list[float]:
     """The weights of least loss plus pull / 2 * (distance from the start) squared."""
     size = len(start)
@@ -368,27 +386,34 @@ def _fit(
         hessian = [[0.0] * size for _ in range(size)]
         for i, strength in enumerate(pulls):
             hessian[i][i] = strength
-        for case, number in counted.items():
-            _add_slopes(case, number, at, gradient, hessian)
+        for groups, right in outcomes.items():
+            _add_slopes(groups, right, at, gradient, hessian)
         return gradient, hessian
 
     return minimise(slopes, at, floored=range(size - 1))
 
 
+def _counted(cases: Iterable[VoteCase]) -> dict[Groups, list[float]]:
+    """Who said the same -> how often each option was right, and last nobody."""
+    outcomes: dict[Groups, list[float]] = {}
+    for groups, right in cases:
+        counts = outcomes.setdefault(groups, [0.0] * (len(groups) + 1))
+        counts[-1 if right is None else right] += 1
+    return outcomes
+
+
 def _add_slopes(
-    case: VoteCase,
-    number: int,
+    groups: Groups,
+    right: Sequence[float],
     at: Sequence[float],
     gradient: list[float],
     hessian: list[list[float]],
 ) -> None:
-    *chances, nobody = _softmax(case.groups, at)
-    last = len(at) - 1
+    *chances, nobody = _softmax(groups, at)
+    last, number = len(at) - 1, sum(right)
     # Every voter is in one group at most, so the mean of its mark is its group's probability.
     mean = [
-        (voter, chance)
-        for group, chance in zip(case.groups, chances, strict=True)
-        for voter in group
+        (voter, chance) for group, chance in zip(groups, chances, strict=True) for voter in group
     ]
     mean.append((last, nobody))
     for i, mine in mean:
@@ -396,12 +421,11 @@ def _add_slopes(
         row = hessian[i]
         for j, other in mean:
             row[j] -= number * mine * other
-    for group, chance in zip((*case.groups, (last,)), (*chances, nobody), strict=True):
+    for group, chance, times in zip((*groups, (last,)), (*chances, nobody), right, strict=True):
         for i in group:
+            gradient[i] -= times
             for j in group:
                 hessian[i][j] += number * chance
-    for i in (last,) if case.right is None else case.groups[case.right]:
-        gradient[i] -= number
 
 
 def _softmax(groups: Iterable[Sequence[int]], at: Sequence[float]) -> list[float]:

@@ -81,7 +81,7 @@ def test_too_few_models_to_hold_some_out_measure_no_confidence() -> None:
 def test_panels_drawn_anew_change_no_winner_and_go_into_a_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_recording(tmp_path / "made.jsonl", made_up([0.6, 0.65, 0.7, 0.75, 0.8, 0.9], 120))
+    write_recording(tmp_path / "made.jsonl", made_up([0.6, 0.65, 0.7, 0.75, 0.8, 0.9], 240))
     page = tmp_path / "page.md"
     page.write_text("| drawn anew: mean (worst), points | old |\n|---|---|\n| gone | 1 |\n")
     assert drawn_anew.main([str(tmp_path), "--seeds", "1", "--write", str(page)]) == 0

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mom_council.records import Option, Verdict
+from mom_council.voting.agreement import measure_agreement
 from mom_council.voting.fitted import Fitted, Trust, prior_confidence
 from mom_council.voting.prior import (
     Pattern,
@@ -19,6 +20,7 @@ from mom_council.voting.prior import (
     shipped_prior,
 )
 from mom_council.voting.stopping import describe_confidence
+from mom_council.voting.weights import LearnedVote
 
 
 @pytest.mark.parametrize("type_", ["number", "choice", "text"])
@@ -34,58 +36,56 @@ def test_more_agreement_is_never_less_likely_right(type_, voices: int):
 @given(
     others=st.lists(st.sampled_from(["2", "3", None]), min_size=1, max_size=3),
     more=st.integers(1, 3),
-    rates=st.lists(st.floats(0.0, 1.0), min_size=9, max_size=9),
-    level=st.floats(0.05, 0.95),
+    weights=st.lists(st.floats(0.0, 5.0), min_size=9, max_size=9),
+    none=st.floats(-3, 5),
     type_=st.sampled_from(["number", "choice", "text"]),
 )
-def test_who_joins_the_leading_answer_never_makes_it_less_likely(others, more, rates, level, type_):
+def test_who_joins_the_leading_answer_makes_it_no_less_likely(others, more, weights, none, type_):
     most = max(others.count("2"), others.count("3"))
     before = ["1"] * (most + more) + others
     after = ["1"] * (most + more + 1) + others[1:]
-    prior, known = shipped_prior(), rates[: len(before)]
-    behind = pattern_of(before, "1", known, level).standing
-    assert behind is not None
-    assert 0 < behind.behind <= len(before) + 1e-9
+    prior, vote = shipped_prior(), LearnedVote(tuple(weights[: len(before)]), none)
     earlier, later = (
-        expected(prior, pattern_of(said, "1", known, level), type_) for said in (before, after)
+        expected(prior, pattern_of(said, "1", vote), type_) for said in (before, after)
     )
     assert later >= earlier - 1e-9
 
 
 @given(
     answers=st.lists(st.sampled_from(["1", "2", "3", None]), min_size=1, max_size=9),
-    rates=st.lists(st.floats(0.0, 1.0), min_size=9, max_size=9),
-    level=st.floats(0.0, 1.0),
+    weights=st.lists(st.floats(0.0, 9.0), min_size=9, max_size=9),
+    none=st.floats(-9, 9),
     kind=st.sampled_from(["", "number: zeroeval_gsm", "number: zeroeval_math_l5"]),
 )
-def test_a_chance_lies_within_its_interval_and_both_within_0_and_1(answers, rates, level, kind):
-    for known in ((), rates[: len(answers)]):
-        chance = prior_chance(pattern_of(answers, "1", known, level), "number", kind)
+def test_a_chance_lies_within_its_interval_and_both_within_0_and_1(answers, weights, none, kind):
+    for vote in (None, LearnedVote(tuple(weights[: len(answers)]), none)):
+        chance = prior_chance(pattern_of(answers, "1", vote), "number", kind)
         assert chance is None or 0 <= chance.low <= chance.value <= chance.high <= 1
 
 
 def test_a_dissenter_who_is_mostly_with_the_majority_counts_against_the_answer():
     said = ["1", "1", "1", "2"]
-    agreeable, odd = (0.8, 0.8, 0.8, 0.95), (0.8, 0.8, 0.8, 0.3)
+    able, odd = (LearnedVote((1, 1, 1, heavy), 1.0) for heavy in (2.5, 0.2))
     prior = shipped_prior()
     against, beside = (
-        expected(prior, pattern_of(said, "1", rates, 0.6), "number") for rates in (agreeable, odd)
+        expected(prior, pattern_of(said, "1", vote), "number") for vote in (able, odd)
     )
     assert against < beside - 0.5
 
 
 def test_the_same_agreement_means_more_where_the_panel_agrees_more_often():
-    rates, prior = (0.8,) * 4, shipped_prior()
+    prior = shipped_prior()
     easy, hard = (
-        expected(prior, pattern_of(["1", "1", "1", "2"], "1", rates, level), "number")
-        for level in (0.9, 0.2)
+        expected(prior, pattern_of(["1", "1", "1", "2"], "1", vote), "number")
+        for same in (90, 20)
+        for vote in [measure_agreement({(1, 1, 1, 1): same, (1, 2, 3, 4): 100 - same}).vote]
     )
     assert easy > hard
 
 
-@pytest.mark.parametrize(("rates", "level"), [((), None), ((0.8,) * 5, 0.6)])
-def test_the_interval_is_wider_on_a_kind_of_question_that_was_not_recorded(rates, level):
-    pattern = pattern_of(["1", "1", "1", "1", "2"], "1", rates, level)
+@pytest.mark.parametrize("vote", [None, LearnedVote((1,) * 5, 1.0)])
+def test_the_interval_is_wider_on_a_kind_of_question_that_was_not_recorded(vote):
+    pattern = pattern_of(["1", "1", "1", "1", "2"], "1", vote)
     known, new = (prior_chance(pattern, "number", kind) for kind in ("number: zeroeval_gsm", ""))
     assert known is not None
     assert new is not None
@@ -153,8 +153,8 @@ def test_a_panel_whose_agreement_is_known_has_it_in_its_confidence():
     said = {"a": "1", "b": "1", "c": "1", "d": "2"}
     voices = {name: f"m/{name}" for name in said}
     plain, _ = prior_confidence(Trust(voices=voices), said, "1", "number")
-    odd_one_out = Trust(voices=voices, rates=dict.fromkeys("abc", 0.9) | {"d": 0.4}, level=0.8)
-    leader_out = Trust(voices=voices, rates=dict.fromkeys("abc", 0.7) | {"d": 0.95}, level=0.8)
+    odd_one_out = Trust(voices=voices, weights=dict.fromkeys("abc", 2) | {"d": 0.5}, none=1)
+    leader_out = Trust(voices=voices, weights=dict.fromkeys("abc", 1) | {"d": 3}, none=1)
     sure, _ = prior_confidence(odd_one_out, said, "1", "number")
     unsure, _ = prior_confidence(leader_out, said, "1", "number")
     assert plain is not None
