@@ -103,20 +103,20 @@ def measure_agreement(
     if not rows and not judged:
         raise ValueError("rows is empty; agreement needs questions that a panel answered")
     voters = len(next(iter(rows), None) or next(iter(judged))[0])
-    told: dict[JudgedRow | tuple[Row, None], float] = {}
+    observed: dict[JudgedRow | tuple[Row, None], float] = {}
     scale = min(1.0, _MOST / max(1.0, sum(rows.values())))
     for row, times in rows.items():
         if sum(one is not None for one in row) > 1:
-            told[row, None] = scale * times
-    told |= {one: JUDGED * times for one, times in judged.items()}
+            observed[row, None] = scale * times
+    observed |= {one: JUDGED * times for one, times in judged.items()}
     plain = (1.0,) * voters
-    if not told and not any(number for _, number in outcomes):
+    if not observed and not any(number for _, number in outcomes):
         return Agreement(LearnedVote(plain, 0.0), (0.5,) * voters, plain, 0.0)
     questions = sum(rows.values()) + sum(judged.values())
-    estimate = _Estimate(told, plain, outcomes)
-    witnesses = _witnesses([*rows, *(row for row, _ in judged)], rows, judged, estimate)
+    estimate = _Estimate(observed, plain, outcomes)
+    witnesses = _witnesses(rows, judged, estimate)
     if witnesses != plain:
-        estimate = _Estimate(told, witnesses, outcomes)
+        estimate = _Estimate(observed, witnesses, outcomes)
     vote = learn_expected(estimate.expected, voters)
     if not any(vote.weights):
         vote = LearnedVote(plain, vote.none)
@@ -149,13 +149,13 @@ class _Estimate:
 
     def __init__(
         self,
-        told: Mapping[JudgedRow | tuple[Row, None], float],
+        observed: Mapping[JudgedRow | tuple[Row, None], float],
         witnesses: Sequence[float],
         outcomes: Sequence[tuple[float, float]],
     ) -> None:
         self._counts = tuple(witnesses)
         self._outcomes = outcomes or [(0.0, 0.0)] * len(witnesses)
-        self._cases = _put_together(told, self._counts)
+        self._cases = _put_together(observed, self._counts)
         self.abilities = [0.0] * len(witnesses)
         for _ in range(_STEPS):
             if self._improve() < _CLOSE:
@@ -236,12 +236,13 @@ class _Estimate:
         for voter, ability in enumerate(self.abilities):
             slope, bend = right[voter] - ability / _HELD**2, 1 / _HELD**2
             chances = [logistic(ability - d) for d in _DIFFICULTIES]
-            yes, asked = self._outcomes[voter]
+            hits, outcomes = self._outcomes[voter]
             mean = sum(p * share for p, share in zip(chances, _SHARES, strict=True))
+            hit, miss = hits / mean, (outcomes - hits) / (1 - mean)
             for p, share, times in zip(chances, _SHARES, number, strict=True):
-                # How often such an outcome was at a question of this difficulty.
-                was = share * (yes * p / mean + (asked - yes) * (1 - p) / (1 - mean))
-                slope += yes * share * p / mean - (times + was) * p
+                # How often the outcomes were of this difficulty.
+                was = share * (hit * p + miss * (1 - p))
+                slope += share * hit * p - (times + was) * p
                 bend += (times + was) * p * (1 - p)
             step = max(-_LONGEST, min(_LONGEST, _FASTER * slope / bend))
             self.abilities[voter] = ability + step
@@ -250,10 +251,10 @@ class _Estimate:
 
 
 def _put_together(
-    told: Mapping[JudgedRow | tuple[Row, None], float], counts: Sequence[float]
+    observed: Mapping[JudgedRow | tuple[Row, None], float], counts: Sequence[float]
 ) -> list[_Alike]:
     alike: dict[tuple[Groups, frozenset[int] | None], float] = {}
-    for (row, right), times in told.items():
+    for (row, right), times in observed.items():
         groups = grouped(row)
         known = None
         if right is not None:
@@ -280,15 +281,14 @@ def _coincidence(sizes: Collection[float]) -> float:
 
 
 def _witnesses(
-    said: Collection[Row],
     rows: Mapping[Row, float],
     judged: Mapping[JudgedRow, float],
     estimate: _Estimate,
 ) -> tuple[float, ...]:
     """As how much of a witness each voter counts, by whom it agrees with beyond its ability."""
-    times: dict[Row, float] = dict.fromkeys(said, 0.0)
-    for row, number in (*rows.items(), *((row, number) for (row, _), number in judged.items())):
-        times[row] += number
+    times = {**rows}
+    for (row, _), number in judged.items():
+        times[row] = times.get(row, 0.0) + number
     voters = len(estimate.abilities)
     beyond = {
         (one, other): _agreement_beyond(times, one, other, estimate.chance_to_agree(one, other))

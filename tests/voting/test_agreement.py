@@ -86,9 +86,9 @@ def test_outcomes_of_other_questions_move_what_is_expected_of_a_voter():
 
 
 def test_a_gold_answer_that_nobody_gave_says_that_all_were_wrong():
-    told: JudgedRow = ((1, 1, 1), frozenset({7}))
+    nobody: JudgedRow = ((1, 1, 1), frozenset({7}))
     trusting = measure_agreement({(1, 1, 1): 30})
-    warned = measure_agreement({(1, 1, 1): 30}, {told: 15})
+    warned = measure_agreement({(1, 1, 1): 30}, {nobody: 15})
     agree = ["x", "x", "x"]
     assert warned.vote.probabilities(agree)["x"] < trusting.vote.probabilities(agree)["x"]
 
