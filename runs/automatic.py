@@ -243,9 +243,10 @@ def council_of_models(names: Sequence[str], available: AvailableModels) -> Counc
         )
     models = [_named_model(name, available) for name in names]
     if lacking := [name for name, model in zip(names, models, strict=True) if model is None]:
-        raise UnknownNameError(
-            f"{', '.join(lacking)}: not on this machine", cure=_how_to_get(lacking, available)
-        )
+        what = f"{', '.join(lacking)}: not on this machine"
+        if available.trouble:
+            what = f"{', '.join(lacking)}: {available.trouble}"
+        raise UnknownNameError(what, cure=_how_to_get(lacking, available))
     settings = [model for model in models if model is not None]
     if all(model["provider"] == OLLAMA.name for model in settings):
         strengths = {one.name: strength(one) for one in (*available.ollama, *available.silent)}
@@ -268,7 +269,7 @@ def _named_model(name: str, available: AvailableModels) -> dict[str, Any] | None
         return {**_entry(OPENAI, name, available), "base_url": available.server}
     if name in {one.name for one in available.weights} | set(downloaded_weights(SHIPPED)):
         return _entry(EMBEDDED, name, available)
-    for key in available.keys:
+    for key in () if ":" in name else available.keys:  # with a tag it is a name of Ollama's
         if name.partition("-")[0] == str(VENDORS[key].default_model).partition("-")[0]:
             return _entry(VENDORS[key], name, available)
     return None
@@ -297,6 +298,8 @@ def _how_to_get(names: Sequence[str], available: AvailableModels) -> str:
     pulls = " && ".join(
         f"ollama pull {shlex.quote(name.removeprefix('ollama/'))}" for name in names
     )
+    if available.trouble:
+        return "look what holds it up: ollama ps"
     if available.ollama_url is None:
         return f"start Ollama (`ollama serve`), then: {pulls}"
     return f"`{pulls}` gets them" if len(names) > 1 else f"`{pulls}` gets it"

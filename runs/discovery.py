@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -73,7 +73,7 @@ async def find_models(
     (cards, trouble), weights, (server, served) = await asyncio.gather(
         _cards_on_ollama(url, patience, say),
         asyncio.to_thread(_weights, weights_dir),
-        _served(env, url),
+        _served(env, url, patience, say),
     )
     chatting: tuple[InstalledModel, ...] = ()
     silent: tuple[InstalledModel, ...] = ()
@@ -146,12 +146,21 @@ def _is_here(card: dict[str, Any]) -> bool:
     return not (card.get("remote_host") or card["name"].endswith(("-cloud", ":cloud")))
 
 
-async def _served(env: Mapping[str, str], ollama_url: str) -> tuple[str | None, tuple[str, ...]]:
+async def _served(
+    env: Mapping[str, str], ollama_url: str, patience: float, say: Say
+) -> tuple[str | None, tuple[str, ...]]:
     """Where the server is that OPENAI_BASE_URL names, and its models; nothing for Ollama's own."""
     url = openai_server_address(env)
     if url is None or fault_in_address(url) or url.removesuffix("/v1") == ollama_url:
         return None, ()
-    return url, await served_models(url, env) or ()
+    asking = asyncio.ensure_future(served_models(url, env, patience))
+    await asyncio.wait({asking}, timeout=OLLAMA_TIMEOUT)
+    if not asking.done() and is_near(url) and patience > OLLAMA_TIMEOUT:
+        if not await listens(url):
+            asking.cancel()
+            return url, ()
+        say(f"The server at {url} answers slowly; it is waited for, {patience:g} s at most.")
+    return url, await asking or ()
 
 
 def _weights(folder: Path | None) -> tuple[InstalledModel, ...]:
@@ -255,7 +264,15 @@ async def choose_council(
             from mom_council.runs.automatic import council_of_models
 
             models = name.removeprefix(MODELS).split(",")
-            council = await asyncio.to_thread(council_of_models, models, await find_models(env))
+            available = await find_models(env, patience=OLLAMA_PATIENCE, say=say)
+            council = await asyncio.to_thread(council_of_models, models, available)
+            await _require_consent(
+                Choice(council, None, _may_be_meant_locally(models, council), "named"),
+                available,
+                env,
+                consent,
+                "write PROVIDER/MODEL where the vendor's model is meant",
+            )
         else:
             from mom_council.councils.trust import load_trusted_council
 
@@ -265,18 +282,35 @@ async def choose_council(
     available = await find_models(env, patience=OLLAMA_PATIENCE, say=say)
     council, line = await asyncio.to_thread(default_council, available)
     choice = Choice(council, line, costs_money(council), cast(Source, council.name))
-    why = await asyncio.to_thread(_why_local_is_expected, available)
-    if choice.costs_money and why and env.get(PAID, "").strip() not in ("1", "yes", "true"):
-        question = f"{why[0].upper()}{why[1:]}. {cost_notice(choice)}"
-        if not consent(question):
-            raise ConsentError(
-                f"{why}, and asking {_paid_names(choice)} instead costs money",
-                cure="start the local server, name a council with --council, or allow it with "
-                f"--paid (or {PAID}=1)",
-            )
+    other = "name a council with --council"
+    await _require_consent(choice, available, env, consent, other)
     if choice.source in ("ollama", "server"):
         await asyncio.to_thread(_remember_local)
     return choice
+
+
+async def _require_consent(
+    choice: Choice, available: AvailableModels, env: Mapping[str, str], consent: Consent, other: str
+) -> None:
+    """See that somebody said yes where money would be spent in place of a local model.
+
+    Raises:
+        ConsentError: nobody did.
+    """
+    if not choice.costs_money or env.get(PAID, "").strip() in ("1", "yes", "true"):
+        return
+    why = await asyncio.to_thread(_why_local_is_expected, available)
+    if why and not consent(f"{why[0].upper()}{why[1:]}. {cost_notice(choice)}"):
+        raise ConsentError(
+            f"{why}, and asking {_paid_names(choice)} instead costs money",
+            cure=f"start the local server, {other}, or allow it with --paid (or {PAID}=1)",
+        )
+
+
+def _may_be_meant_locally(names: Sequence[str], council: Council) -> bool:
+    """Whether a model that may cost money was named without its vendor: Ollama may have it too."""
+    bare = {name.strip() for name in names if "/" not in name}
+    return any(model.model in bare and _may_cost(model) for model in council.models.values())
 
 
 def _why_local_is_expected(available: AvailableModels) -> str:

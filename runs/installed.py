@@ -158,10 +158,15 @@ def _on_this_machine(url: str) -> bool:
     return any(f"//{host}" in url for host in ("127.", "localhost", "[::1]"))
 
 
-async def served_models(url: str, env: Mapping[str, str]) -> tuple[str, ...] | None:
-    """The models for chat of the server at `url`, as it lists them; None: it does not answer."""
+async def served_models(
+    url: str, env: Mapping[str, str], patience: float = 0.0
+) -> tuple[str, ...] | None:
+    """The models for chat of the server at `url`, as it lists them; None: it does not answer.
+
+    A server in this house is waited for as long as `patience` says, in seconds.
+    """
     key = env.get(str(OPENAI.key_env), "").strip() or None
-    seconds = TIMEOUT if is_near(url) else 3.0
+    seconds = max(TIMEOUT, patience) if is_near(url) else 3.0
     listing = await ask_ollama("GET", f"{url}/models", key=key, seconds=seconds)
     if listing is None:
         return None

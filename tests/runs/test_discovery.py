@@ -218,6 +218,52 @@ async def test_whoever_asked_local_models_before_is_asked_before_money_is_spent(
         await choose_council(None, env)
 
 
+async def test_a_named_model_of_a_slow_ollama_is_waited_for(nowhere: dict[str, str]) -> None:
+    said: list[str] = []
+    env = {**nowhere, "OPENAI_API_KEY": "sk-of-nobody"}
+    with answering(tags({"name": "gpt-oss:20b", "size": GB}), seconds=0.04) as url:
+        choice = await choose_council(
+            "models:gpt-oss", {**env, "OLLAMA_API_URL": url}, say=said.append
+        )
+    assert {model.provider for model in choice.council.models.values()} == {"ollama"}
+    assert [f"Ollama at {url} answers slowly" in line for line in said] == [True]
+
+
+async def test_a_slow_server_of_this_house_is_waited_for(nowhere: dict[str, str]) -> None:
+    said: list[str] = []
+    body = json.dumps({"data": [{"id": "qwen3-8b"}]}).encode()
+    env = {**nowhere, "MISTRAL_API_KEY": "of-nobody"}
+    with answering(body, seconds=0.05) as url:
+        local = {**env, "OPENAI_BASE_URL": f"{url}/v1"}
+        choice = await choose_council(None, local, say=said.append)
+    assert choice.source == "server"
+    assert [f"The server at {url}/v1 answers slowly" in line for line in said] == [True]
+
+
+async def test_a_name_that_ollama_may_have_goes_to_no_vendor_without_a_yes(
+    nowhere: dict[str, str],
+) -> None:
+    """`command-r` and `mistral-nemo` are models of Ollama's and of vendors'."""
+    env = {**nowhere, "OPENAI_API_KEY": "sk-of-nobody"}
+    questions: list[str] = []
+
+    def consent(question: str) -> bool:
+        questions.append(question)
+        return True
+
+    with answering(b"<html>busy</html>") as url:
+        local = {**env, "OLLAMA_API_URL": url}
+        with pytest.raises(ConsentError, match=r"write PROVIDER/MODEL.*--paid"):
+            await choose_council("models:gpt-oss", local)
+        await choose_council("models:gpt-oss", local, consent=consent)
+        await choose_council("models:gpt-oss", {**local, "MOM_PAID": "1"})
+        await choose_council("models:openai/gpt-oss", local)
+        with pytest.raises(UnknownNameError, match=r"gpt-oss:20b: Ollama at .* does not answer"):
+            await choose_council("models:gpt-oss:20b", {**local, "MOM_PAID": "1"})
+    await choose_council("models:gpt-5.4", env)  # nothing local is expected
+    assert len(questions) == 1
+
+
 async def test_looking_around_does_not_hold_up_the_event_loop(nowhere: dict[str, str]) -> None:
     ticks = 0
 
