@@ -189,8 +189,17 @@ class Option(Record):
     answer: str | None = Field(
         default=None, description="their canonical answer, where there is one"
     )
+    written: str = Field(
+        default="",
+        description="their answer as the first of them wrote it, where that is otherwise",
+    )
     tally: float = Field(default=0.0, description="weighted votes, points or mean score")
     share: float = Field(default=0.0, ge=0, le=1, description="of the whole tally")
+
+    @property
+    def display_answer(self) -> str:
+        """Their answer as people are shown it; empty where there is none."""
+        return self.written or self.answer or ""
 
 
 class Verdict(Record):

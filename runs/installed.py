@@ -61,6 +61,8 @@ class InstalledModel:
     quantization: str = ""
     abilities: tuple[str, ...] = ()
     """What its server says that it can: completion, tools, vision, thinking, insert, embedding."""
+    tokenizer: str = ""
+    """How it cuts text, where its server was asked; models built on one base share it."""
 
     @property
     def title(self) -> str:
@@ -117,16 +119,21 @@ async def describe_models(
 ) -> tuple[tuple[InstalledModel, ...], ModelMemory | None]:
     """The models of an Ollama, each once, smallest first, and the memory for them."""
 
-    async def abilities(card: dict[str, Any], place: int) -> Any:
-        if card.get("capabilities") or place >= _MOST_DESCRIBED:
-            return card.get("capabilities")
-        body = {"model": card["name"]}
-        shown = await ask_ollama("POST", f"{url}/api/show", body, seconds=TIMEOUT)
-        return (shown or {}).get("capabilities")
+    async def describe(card: dict[str, Any], place: int) -> tuple[Any, str]:
+        can, name, details = card.get("capabilities"), str(card.get("name")), card.get("details")
+        family = details.get("family") if isinstance(details, dict) else ""
+        # Models of many makers are built like Llama.
+        is_clear = can and (family != "llama" or name.startswith("llama"))
+        if is_clear or place >= _MOST_DESCRIBED:
+            return can, ""
+        shown = await ask_ollama("POST", f"{url}/api/show", {"model": name}, seconds=TIMEOUT)
+        facts = (shown or {}).get("model_info")
+        tokenizer = facts.get("tokenizer.ggml.pre") if isinstance(facts, dict) else ""
+        return can or (shown or {}).get("capabilities"), str(tokenizer or "")
 
     running, *able = await asyncio.gather(
         ask_ollama("GET", f"{url}/api/ps", seconds=TIMEOUT),
-        *(abilities(card, place) for place, card in enumerate(cards)),
+        *(describe(card, place) for place, card in enumerate(cards)),
     )
     loaded = (running or {}).get("models")
     loaded = [one for one in loaded if isinstance(one, dict)] if isinstance(loaded, list) else []
@@ -134,14 +141,14 @@ async def describe_models(
     try:
         for card, can in zip(cards, able, strict=True):
             # One model may be there by two names.
-            available.setdefault(str(card.get("digest") or card["name"]), _installed(card, can))
+            available.setdefault(str(card.get("digest") or card["name"]), _installed(card, *can))
     except Exception:  # as above
         return (), None
     memory = await asyncio.to_thread(memory_for_models, loaded, here=_on_this_machine(url), env=env)
     return tuple(sorted(available.values(), key=lambda one: (one.size, one.name))), memory
 
 
-def _installed(card: dict[str, Any], abilities: Any) -> InstalledModel:
+def _installed(card: dict[str, Any], abilities: Any, tokenizer: str) -> InstalledModel:
     details = card.get("details") or {}
     written = re.fullmatch(r"([\d.]+)\s*([MB])", str(details.get("parameter_size") or "").upper())
     return InstalledModel(
@@ -151,6 +158,7 @@ def _installed(card: dict[str, Any], abilities: Any) -> InstalledModel:
         float(written[1]) / (1000 if written[2] == "M" else 1) if written else None,
         str(details.get("quantization_level") or ""),
         tuple(map(str, abilities)) if isinstance(abilities, list) else (),
+        tokenizer,
     )
 
 
@@ -257,6 +265,12 @@ _MIXTURES = (
 )
 """Names of mixtures of experts, and how many billions of their parameters work on one token."""
 
+_SHARED_DESIGNS = r"m?llama|deepseek|mistral"
+"""Families of Ollama that say how a model is built, and not who trained it."""
+_LLAMA_3 = "llama-bpe"
+_DISTILLED = r"^deepseek-r1(?!.*671b)|distill"
+"""Names of models that learned from another maker's answers, on the design of their base."""
+
 _SPECIAL = re.compile(r"code|coder|devstral|opencoder|math|medgemma|meditron|medllama")
 """Names of models that chat, but were made for code, mathematics or medicine."""
 
@@ -299,15 +313,22 @@ def active_billions(model: InstalledModel) -> float:
 
 
 def maker(model: InstalledModel) -> str:
-    """Who made a model. Models of one maker learned from the same texts."""
-    plain = _plain_name(model)
-    known = _generation(plain)
+    """Who made a model, or the one that it was built on. Models of one maker make the same errors.
+
+    What a server says of its design comes first: a `deepseek-r1:7b` is Qwen's 2.5 that learned from
+    DeepSeek's answers. Some designs are used by many makers; there the tokenizer tells Llama 3.
+    """
+    plain, family = _plain_name(model), model.family.lower()
+    known, built_on = _generation(plain), _generation(family)
+    if built_on is not None and built_on[0] and not re.match(_SHARED_DESIGNS, family):
+        return built_on[0]
+    if family == "llama" and (model.tokenizer == _LLAMA_3 or re.search(_DISTILLED, plain)):
+        return "meta"
     if known is not None and known[0]:
         return known[0]
     if tuned := re.search(r"(llama|mistral|mixtral|qwen|gemma|\bphi)-?\d?", plain):
         base = _generation(tuned[0])
         return base[0] if base is not None else tuned[1]
-    family = model.family.lower()
     return plain.partition(":")[0] if family in ("", "llama") else family
 
 

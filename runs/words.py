@@ -112,12 +112,12 @@ def tokens_per_second(segment: Segment) -> float | None:
 
 def tally(verdict: Verdict, texts: Mapping[str, str] = {}) -> str:
     """The options and how they stand, the answers as `texts` (by character) wrote them."""
-    from mom_council.voting.stopping import as_written
+    from mom_council.voting.counting import as_written
 
     lines = []
     for option in verdict.options:
         who = ", ".join(option.members)
-        answer = one_line(as_written(option.answer or "", texts.get(option.members[0])), 60)
+        answer = one_line(as_written(option.display_answer, texts.get(option.members[0])), 60)
         lines.append(
             f"{option.share:.0%} {answer} ({who})" if answer else f"{option.share:.0%} {who}"
         )
@@ -170,7 +170,7 @@ def disagreement(dissent: Sequence[str], report: str = "") -> list[str]:
 def joined(status: Status) -> list[str]:
     """Who proposed another answer and then voted for the one that won: a line for each answer."""
     options = status.verdict.options if status.verdict is not None else ()
-    answer_of = {name: option.answer for option in options for name in option.members}
+    answer_of = {name: option.display_answer for option in options for name in option.members}
     together: dict[str, list[str]] = {}
     for name in status.joined:
         answer = answer_of.get(name)

@@ -205,7 +205,7 @@ def _options(
         return []
     return [
         {
-            "answer": one_line(option.answer or ", ".join(option.members), 80),
+            "answer": one_line(option.display_answer or ", ".join(option.members), 80),
             "faces": faces.all(option.members),
             "share": option.share,
             "needed": threshold,
@@ -255,7 +255,12 @@ def _changes(view: RunView, faces: Faces) -> Iterator[dict[str, Any]]:
 
 def _answers(one: RoundView) -> dict[str, str]:
     options = one.counted.verdict.options if one.counted is not None else ()
-    return {name: option.answer for option in options if option.answer for name in option.members}
+    return {
+        name: option.display_answer
+        for option in options
+        if option.answer
+        for name in option.members
+    }
 
 
 def comparison_folds(view: RunView, faces: Faces) -> Iterator[dict[str, Any]]:

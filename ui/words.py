@@ -130,7 +130,7 @@ def leading(verdict: Verdict) -> str:
     best = verdict.options[0] if verdict.options else None
     if best is None or not best.answer:
         return f"{verdict.share:.0%} for {verdict.leader}'s answer"
-    answer = one_line(best.answer, _ANSWER)
+    answer = one_line(best.display_answer, _ANSWER)
     whole = sum(len(option.members) for option in verdict.options)
     if not verdict.ballots and abs(len(best.members) / whole - best.share) < _SAME_SHARE:
         return f"{len(best.members)} of {whole} say “{answer}”"
@@ -140,7 +140,7 @@ def leading(verdict: Verdict) -> str:
 def _instead(verdict: Verdict, dissent: tuple[str, ...]) -> list[str]:
     """What those say who disagree; where there are too many, nothing."""
     told = [
-        f"{', '.join(names)}: “{one_line(option.answer, _ANSWER)}”"
+        f"{', '.join(names)}: “{one_line(option.display_answer, _ANSWER)}”"
         for option in verdict.options
         if option.answer and (names := [name for name in option.members if name in dissent])
     ]

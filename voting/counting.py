@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 from mom_council.records import AnswerKind, Ballot, Option, Proposal, Verdict
@@ -173,13 +174,13 @@ def count(
     order = ranked(tally, standings)
     best = order[0]
     if tally.options[best].silent:
-        options = tuple(_option(group, Standing(0, 0, 0)) for group in tally.options)
+        options = tuple(_option(group, Standing(0, 0, 0), proposals) for group in tally.options)
         return Verdict(method=method, round=number, options=options, abstained=abstained)
     rival = next((at for at in order[1:] if not tally.options[at].silent), None)
     return Verdict(
         method=method,
         round=number,
-        options=tuple(_option(tally.options[at], standings[at]) for at in order),
+        options=tuple(_option(tally.options[at], standings[at], proposals) for at in order),
         leader=_spokesman(tally, best, proposals),
         share=float(standings[best].share),
         decided=_is_settled(tally, standings, order, counting, out, threshold),
@@ -294,10 +295,43 @@ def _countable(ballots: Sequence[Ballot], method: VoteMethod) -> list[Ballot]:
     ]
 
 
-def _option(group: AnswerGroup, standing: Standing) -> Option:
+_WINDOW = 6
+"""Words of an answer that stands in a text in other words than it is counted in."""
+_LAST_WORDS = 40
+"""Words of a text's end in which it is looked for."""
+
+
+def as_written(answer: str, text: str | None) -> str:
+    """A counted answer as its text wrote it; else as it was counted.
+
+    `Canberra` for `canberra`, `one application` for `1 application`, `1,000 km` for `1000 km`.
+    """
+    matches = re.findall(rf"(?<!\w){re.escape(answer)}(?!\w)", text or "", flags=re.IGNORECASE)
+    if matches or not text:
+        return str(matches[-1]) if matches else answer
+    words = text.split()[-_LAST_WORDS:]
+    for length in range(1, min(_WINDOW, len(words)) + 1):
+        for start in range(len(words) - length, -1, -1):
+            span = " ".join(words[start : start + length]).strip("*_`\"'.,;:!?()")
+            if span and read_answer(span).form == answer:
+                return span
+    return answer
+
+
+def _written(group: AnswerGroup, proposals: Sequence[Proposal]) -> str:
+    """An answer as the first of its members wrote it; empty where it is as it was counted."""
+    first = next((one for one in reversed(proposals) if one.character == group.members[0]), None)
+    if first is None or group.answer is None:
+        return ""
+    written = as_written(group.answer, first.text)
+    return "" if written.casefold() == group.answer.casefold() else written
+
+
+def _option(group: AnswerGroup, standing: Standing, proposals: Sequence[Proposal]) -> Option:
     return Option(
         members=group.members,
         answer=group.answer,
+        written=_written(group, proposals),
         tally=float(standing.tally),
         share=float(standing.share),
     )

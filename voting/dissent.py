@@ -235,10 +235,12 @@ def dissent(
     """The characters that disagree with the leading answer after the vote, in seat order.
 
     They proposed another answer, and did not vote for the leading one. Nobody dissents where
-    nobody leads.
+    nobody leads, and who says not to know the answer does not.
     """
-    joined = set(joined_leader(proposals, verdict, ballots))
-    return tuple(name for name in _others(proposals, verdict) if name not in joined)
+    agreeing = set(joined_leader(proposals, verdict, ballots))
+    if verdict.options and verdict.options[0].answer is not None:
+        agreeing |= {one.character for one in proposals if _knows_nothing(one.text)}
+    return tuple(name for name in _others(proposals, verdict) if name not in agreeing)
 
 
 def joined_leader(

@@ -6,12 +6,11 @@ debate at half the calls, and agreement that more debate adds is agreement that 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mom_council.records import AnswerKind, Proposal, StopReason, Verdict
-from mom_council.voting.counting import agreed, answer_of
+from mom_council.voting.counting import agreed, answer_of, as_written
 from mom_council.voting.methods import METHODS
 from mom_council.voting.methods.base import VoteMethod
 from mom_council.voting.prior import in_tenths
@@ -174,16 +173,10 @@ def _support(verdict: Verdict, texts: Mapping[str, str]) -> str:
     if best.answer is None:
         leader = f"{name}' answer" if name.endswith("s") else f"{name}'s answer"
     else:
-        leader = repr(as_written(best.answer, texts.get(best.members[0])))
+        leader = repr(as_written(best.display_answer, texts.get(best.members[0])))
     if method.asks_voters and not verdict.ballots:
         return f"{leader} stands first without a ballot"
     return method.describe(verdict, leader)
-
-
-def as_written(answer: str, text: str | None) -> str:
-    """A counted answer as its text wrote it: `Canberra` for `canberra`; else as it was counted."""
-    matches = re.findall(rf"(?<!\w){re.escape(answer)}(?!\w)", text or "", flags=re.IGNORECASE)
-    return str(matches[-1]) if matches else answer
 
 
 def _against_line(support: str, verdict: Verdict, threshold: float) -> str:

@@ -242,3 +242,22 @@ def test_without_a_gpu_the_main_memory_counts() -> None:
     memory = memory_for_models([{"size": 5, "size_vram": 0}], here=True, env={})
     assert memory.kind in ("RAM", "GPU")
     assert memory.bytes > GB
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "tokenizer", "who"),
+    [
+        ("deepseek-r1:7b", "qwen2", "", "qwen"),
+        ("deepseek-r1:8b", "qwen3", "", "qwen"),
+        ("deepseek-r1:8b", "llama", "", "meta"),
+        ("deepseek-r1:671b", "deepseek2", "", "deepseek"),
+        ("hermes3:8b", "llama", "llama-bpe", "meta"),
+        ("cogito:14b", "qwen2", "", "qwen"),
+        ("mistral:7b", "llama", "default", "mistral"),
+        ("smollm2:1.7b", "llama", "smollm", "smollm"),
+    ],
+)
+def test_a_model_is_of_the_maker_that_it_was_built_on(
+    name: str, family: str, tokenizer: str, who: str
+) -> None:
+    assert maker(InstalledModel(name, 1, family, tokenizer=tokenizer)) == who

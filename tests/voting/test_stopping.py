@@ -150,6 +150,22 @@ def test_an_answer_stands_in_the_sentence_as_it_was_written() -> None:
     assert explain(verdict, RULES, proposals) == "2 of 2 chose 'Canberra' (100 %, needed 70 %)"
 
 
+@pytest.mark.parametrize(
+    ("text", "answer", "written"),
+    [
+        ("The answer is one application.", "1 application", "one application"),
+        ("Answer: twelve months", "12 months", "twelve months"),
+        ("It is **1,000 km**", "1000 km", "1,000 km"),
+        ("Answer: $1,000.00", "$1000", "$1,000.00"),
+    ],
+)
+def test_a_number_stands_as_its_words(text: str, answer: str, written: str) -> None:
+    verdict = count([Proposal(character="Idris", text=text)], method="answers")
+    assert verdict.options[0].answer == answer
+    assert verdict.options[0].display_answer == written
+    assert repr(written) in explain(verdict, RULES)
+
+
 LONG = "Once upon a time {} went to sea. It was a long way.\n\nThen came a storm, and all was lost."
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mom_council.records import Option, Proposal, Verdict
-from mom_council.voting.dissent import is_unsure, most_know_nothing
+from mom_council.voting.counting import count
+from mom_council.voting.dissent import dissent, is_unsure, most_know_nothing
 from mom_council.voting.reading import compared_numbers
 
 IDK = "I do not know that."
@@ -32,6 +33,12 @@ def test_a_greeting_does_not_win_against_two_who_do_not_know() -> None:
 def test_two_of_three_are_not_outweighed_by_one_who_does_not_know() -> None:
     assert not unsure({"AB": "42", "C": None}, ["42", "42", IDK])
     assert unsure({"A": "42", "B": "41", "C": None}, ["42", "41", IDK])
+
+
+def test_who_does_not_know_does_not_disagree() -> None:
+    texts = {"A": "42", "B": "42", "C": IDK, "D": "41"}
+    proposals = [Proposal(character=name, text=text) for name, text in texts.items()]
+    assert dissent(proposals, count(proposals, method="answers")) == ("D",)
 
 
 def test_an_open_question_is_answered_although_one_does_not_know() -> None:

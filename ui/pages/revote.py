@@ -219,7 +219,7 @@ def _reached(again: Revote) -> str:
 
 def _bar(option: Option) -> None:
     names = inert(", ".join(option.members), 120)
-    answer = f" · {inert(option.answer, 80)}" if option.answer else ""
+    answer = f" · {inert(option.display_answer, 80)}" if option.answer else ""
     st.progress(min(1.0, option.share), text=f"{names}{answer} · {option.share:.0%}")
 
 
