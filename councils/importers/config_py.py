@@ -25,6 +25,7 @@ from mom_council.councils.importers.foreign import (
     seen,
     short_name,
 )
+from mom_council.councils.importers.python_values import PythonValues, changed_names
 from mom_council.councils.refusals import Problem, refusal
 from mom_council.councils.yaml import as_plain
 from mom_council.errors import CouncilError
@@ -37,10 +38,14 @@ def literals(text: str, origin: str, report: Report) -> dict[str, Any]:
         CouncilError: it is no Python.
     """
     found: dict[str, Any] = {}
+    computed = PythonValues(text, {}, origin).found
     for statement in _parsed(text, origin).body:
         targets, value = _assigned(statement)
         if targets is None:
-            if not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement):
+            changed = changed_names(statement)
+            if changed and changed <= computed.keys():
+                found |= {name: computed[name] for name in changed}
+            elif not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement):
                 kind = type(statement).__name__.lower()
                 report.leave(f"line {statement.lineno}", f"a {kind} is not run")
             continue
@@ -51,11 +56,7 @@ def literals(text: str, origin: str, report: Report) -> dict[str, Any]:
             try:
                 read = ast.literal_eval(value) if value is not None else None
             except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                cure = "write the value out"
-                if target.id == "token":
-                    cure = "a key comes from the environment alone: HF_TOKEN"
-                report.leave(target.id, f"is computed, and the file is not run; {cure}")
-                found.pop(target.id, None)
+                _take_computed(target.id, computed, found, report)
                 continue
             if as_plain({target.id: read})[0]:
                 report.leave(
@@ -66,6 +67,20 @@ def literals(text: str, origin: str, report: Report) -> dict[str, Any]:
                 report.turn(target.id, "is set twice; the last one counts, as in Python")
             found[target.id] = list(read) if isinstance(read, set | tuple) else read
     return found
+
+
+def _take_computed(
+    name: str, computed: Mapping[str, Any], values: dict[str, Any], report: Report
+) -> None:
+    """Take what a name holds that is put together of other values."""
+    if name in computed and name != "token":
+        values[name] = computed[name]
+        return
+    cure = "write the value out"
+    if name == "token":
+        cure = "a key comes from the environment alone: HF_TOKEN"
+    report.leave(name, f"is computed, and the file is not run; {cure}")
+    values.pop(name, None)
 
 
 def names_models(text: str) -> bool:

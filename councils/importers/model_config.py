@@ -167,9 +167,9 @@ def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Dr
         raise refusal(origin, [Problem(("models",), "holds none that writes text")])
     keys = {key: _voice(key, entry, found, voices, report) for key, entry in talking.items()}
     for key, entry in talking.items():
-        spare = [keys[one] for one in _fallbacks(entry) if one in keys and keys[one] != keys[key]]
-        if spare:
-            voices.written[keys[key]]["fallbacks"] = spare
+        for one in _fallbacks(entry):
+            if one in keys and keys[one] != keys[key]:
+                _stand_in(keys[key], keys[one], f"models.{key}.config.fallback", voices, report)
     for key, why in silent.items():
         _take_silent(key, found.models[key], why, voices, report)
     default = found.default_model or next(iter(talking))
@@ -192,6 +192,20 @@ def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Dr
         "thermal": None,
     }
     return Draft(values, choices=keys)
+
+
+def _stand_in(key: str, spare: str, place: str, voices: Voices, report: Report) -> None:
+    """A model becomes another's fallback; a circle of fallbacks would have no end."""
+    reached, waiting = set(), [spare]
+    while waiting:
+        one = waiting.pop()
+        if one not in reached:
+            reached.add(one)
+            waiting += voices.written[one].get("fallbacks", ())
+    if key in reached:
+        report.leave(place, f"{quote(spare)} falls back to {quote(key)} already")
+    else:
+        voices.written[key].setdefault("fallbacks", []).append(spare)
 
 
 def _take_silent(key: str, entry: ModelEntry, why: str, voices: Voices, report: Report) -> None:

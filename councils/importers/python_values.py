@@ -1,13 +1,16 @@
 """What the names of a Python file would hold, found without running it.
 
-Read are literals, names that were set before, texts put together of these, `a or b`, `a if b else
-c`, and what the environment's file says: `os.getenv("NAME", usual)` and functions of the file's own
-that are called in the same way. All else is not read, and listed with its name.
+Read are literals, names that were set before, texts and lists put together of these, `a or b`, `a
+if b else c`, lists that grow (`+=`, `append`, `extend`, also in a loop), and what the environment's
+file says: `os.getenv("NAME", usual)` and functions of the file's own that are called in the same
+way. All else is not read, and listed with its name.
 """
 
 from __future__ import annotations
 
 import ast
+import json
+import operator
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +23,9 @@ _MOST_ENTRIES = 100_000
 
 class _UnreadableError(Exception):
     """An expression of a kind that is not read."""
+
+
+_FAILURES = (_UnreadableError, TypeError, ValueError, RecursionError, ArithmeticError)
 
 
 class PythonValues:
@@ -69,6 +75,46 @@ class PythonValues:
                 self._branch(statement)
             elif isinstance(statement, ast.ClassDef | ast.Try | ast.With):
                 self._read(statement.body)
+            else:
+                self._change(statement)
+
+    def _change(self, statement: ast.stmt) -> None:
+        """A statement that may change what was set before."""
+        if isinstance(statement, ast.AugAssign):
+            self._set(statement.target, _grown(statement))
+        elif isinstance(statement, ast.Expr) and (grown := _grown_by_call(statement.value)):
+            self._set(*grown)
+        elif isinstance(statement, ast.For):
+            self._loop(statement)
+        elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            self._forget(statement)
+
+    def _loop(self, statement: ast.For) -> None:
+        """Go through a loop over entries that can be read; else its names hold nothing known."""
+        try:
+            entries = self._value(statement.iter)
+        except _FAILURES:
+            entries = None
+        if not isinstance(entries, list | dict) or not isinstance(statement.target, ast.Name):
+            self._forget(statement)
+            return
+        for one in entries:
+            self._steps -= 1
+            self.found[statement.target.id] = one
+            if self._steps < 0:
+                self._forget(statement)
+                return
+            self._read(statement.body)
+
+    def _forget(self, statement: ast.stmt) -> None:
+        """What a statement changes that is not read holds nothing that is known."""
+        for name in changed_names(statement) & self.found.keys():
+            self._lose(name)
+
+    def _lose(self, name: str) -> None:
+        self.found.pop(name, None)
+        if "MODEL" in name.upper():
+            self.unread[name] = "is computed, and the file is not run; write the value out"
 
     def _branch(self, statement: ast.If) -> None:
         """The branch that would be taken; where that cannot be told, what only one of them sets."""
@@ -84,16 +130,15 @@ class PythonValues:
 
     def _set(self, target: ast.expr, value: ast.expr) -> None:
         if not isinstance(target, ast.Name):
+            self._forget(ast.Assign([target], value))
             return
         variable = self._variable(value)
         if variable is not None:
             self.variables[target.id] = variable
         try:
             self.found[target.id] = self._value(value)
-        except (_UnreadableError, TypeError, ValueError, RecursionError, ArithmeticError):
-            self.found.pop(target.id, None)
-            if "MODEL" in target.id:
-                self.unread[target.id] = "is computed, and the file is not run; write the value out"
+        except _FAILURES:
+            self._lose(target.id)
         else:
             self.unread.pop(target.id, None)
 
@@ -145,11 +190,14 @@ class PythonValues:
         return values
 
     def sum_of(self, node: ast.BinOp) -> Any:
-        """Texts or lists, one after the other."""
+        """Texts or lists, one after the other; small numbers, calculated."""
         left, right = self._value(node.left), self._value(node.right)
-        if not isinstance(node.op, ast.Add) or not isinstance(left, str | list):
+        calculate = _OPERATORS.get(type(node.op))
+        if isinstance(left, str | list) and isinstance(node.op, ast.Add):
+            return left + right
+        if calculate is None or not (_is_small(left) and _is_small(right)):
             raise _UnreadableError
-        return left + right
+        return calculate(left, right)
 
     def choice(self, node: ast.BoolOp) -> Any:
         """`a or b`, `a and b`."""
@@ -203,7 +251,12 @@ class PythonValues:
             parts.append(self._value(one.value if isinstance(one, ast.FormattedValue) else one))
         return "".join(map(str, parts))
 
-    def comprehension(self, node: ast.ListComp) -> list[Any]:
+    def part(self, node: ast.Slice) -> slice:
+        """`[1:]`, `[:3]`."""
+        ends = (node.lower, node.upper, node.step)
+        return slice(*(None if one is None else self._value(one) for one in ends))
+
+    def comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> list[Any]:
         """`[m.strip() for m in models if m.strip()]`: each entry, stripped where it is a text."""
         if len(node.generators) != 1:
             raise _UnreadableError
@@ -242,10 +295,20 @@ class PythonValues:
             return _CONVERSIONS[name](self._value(node.args[0]))
         variable = self._variable(node)
         if variable is None:
-            raise _UnreadableError
+            return self._view(node)
         usual = [*node.args[1:], *(one.value for one in node.keywords if one.arg == "default")]
         default = self._value(usual[0]) if usual else None
         return self._env.get(variable, default)
+
+    def _view(self, node: ast.Call) -> Any:
+        """What a plain method of a list or a mapping gives."""
+        if not isinstance(node.func, ast.Attribute) or node.func.attr not in _VIEWS:
+            raise _UnreadableError
+        holder = self._value(node.func.value)
+        if not isinstance(holder, list | dict) or not hasattr(holder, node.func.attr):
+            raise _UnreadableError
+        made = getattr(holder, node.func.attr)(*[self._value(one) for one in node.args])
+        return made if node.func.attr in ("get", "copy") else list(made)
 
 
 def _constant_text(node: ast.expr) -> str | None:
@@ -254,6 +317,59 @@ def _constant_text(node: ast.expr) -> str | None:
     return None
 
 
+def changed_names(statement: ast.stmt) -> set[str]:
+    """The names whose values a statement sets or could change in place."""
+    found = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            found.add(node.id)
+        holder = node.value if isinstance(node, ast.Attribute | ast.Subscript) else None
+        is_called = isinstance(node, ast.Attribute) and node.attr in _CHANGES
+        if isinstance(holder, ast.Name) and (is_called or not isinstance(node.ctx, ast.Load)):  # type: ignore[attr-defined]
+            found.add(holder.id)
+    return found
+
+
+_CHANGES = (
+    *("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "update"),
+    *("setdefault", "add", "discard"),
+)
+"""Methods that change a list, a mapping or a set in place."""
+
+
+def _grown(statement: ast.AugAssign) -> ast.expr:
+    """`name += value` as the sum that it is."""
+    target = statement.target
+    read = ast.Name(target.id, ast.Load()) if isinstance(target, ast.Name) else target
+    return ast.BinOp(read, statement.op, statement.value)
+
+
+def _grown_by_call(call: ast.expr) -> tuple[ast.Name, ast.expr] | None:
+    """`name.append(value)`, `name.extend(values)`: the name, and the sum that it holds then."""
+    if not isinstance(call, ast.Call) or len(call.args) != 1 or call.keywords:
+        return None
+    if not isinstance(call.func, ast.Attribute) or not isinstance(call.func.value, ast.Name):
+        return None
+    added = {
+        "append": ast.List([call.args[0]], ast.Load()),
+        "extend": ast.List([ast.Starred(call.args[0], ast.Load())], ast.Load()),
+    }.get(call.func.attr)
+    name = call.func.value
+    return (name, ast.BinOp(name, ast.Add(), added)) if added else None
+
+
+def _is_small(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e12
+
+
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+}
+_VIEWS = ("values", "keys", "copy", "get")
 _METHODS = ("split", "strip", "lower", "upper", "rstrip", "lstrip", "removesuffix")
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "int": int,
@@ -262,6 +378,10 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "list": list,
     "tuple": list,
     "bool": bool,
+    "dict": dict,
+    "set": lambda values: list(dict.fromkeys(values)),
+    "sorted": sorted,
+    "json.loads": json.loads,
 }
 _READERS: dict[type[ast.expr], Callable[[PythonValues, Any], Any]] = {
     ast.Constant: PythonValues.constant,
@@ -277,6 +397,8 @@ _READERS: dict[type[ast.expr], Callable[[PythonValues, Any], Any]] = {
     ast.UnaryOp: PythonValues.negation,
     ast.JoinedStr: PythonValues.formatted,
     ast.ListComp: PythonValues.comprehension,
+    ast.GeneratorExp: PythonValues.comprehension,
+    ast.Slice: PythonValues.part,
     ast.Subscript: PythonValues.entry,
     ast.Call: PythonValues.call,
 }

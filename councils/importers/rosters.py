@@ -36,6 +36,8 @@ _SERVERS: dict[str, tuple[str, str]] = {
 """Servers without a profile of ours that speak OpenAI's protocol: their address, and the variable
 of their key."""
 _OPEN_SERVERS = ("openai", "hosted_vllm", "vllm", "custom_openai", "openai_like", "litellm_proxy")
+_BARE_NAMES = (("claude-", "anthropic"), ("gemini-", "gemini"), ("command-", "cohere"))
+"""Whose a model is whose name in a LiteLLM list has no vendor before it; else it is OpenAI's."""
 _ALIASES = {"gemini": "google_genai", "ollama_chat": "ollama", "cohere_chat": "cohere"}
 
 _DRAWS = "diffusion|sdxl|(^|[/: -])(sd[x3]|flux|imagen|kandinsky)|dall-?e|gpt-image|midjourney"
@@ -252,7 +254,8 @@ def _litellm_voice(
     model = str(params["model"])
     head, sign, rest = model.partition("/")
     if not sign:
-        head, rest = str(params.get("custom_llm_provider") or "openai"), model
+        usual = next((name for part, name in _BARE_NAMES if re.match(part, model)), "openai")
+        head, rest = str(params.get("custom_llm_provider") or usual), model
     url = _variable_value(params.get("api_base") or params.get("base_url"), env)
     if url and fault_in_address(url):
         report.leave(f"{where}.litellm_params.api_base", "is no address that can be read")

@@ -373,6 +373,21 @@ def test_an_llm_council_keeps_its_members_chairman_and_conversations(
         ('class Settings:\n    COUNCIL_MODELS = ["a/b"] + ["c/d"]\n', ["a/b", "c/d"]),
         ('try:\n    import x\nexcept ImportError:\n    pass\nCOUNCIL_MODELS = ["a/b"]\n', ["a/b"]),
         ('DEFAULT_COUNCIL_MODELS = ["a/b"]\nCOUNCIL_MODELS = load()\n', ["a/b"]),
+        ('COUNCIL_MODELS = ["a/b"]\nCOUNCIL_MODELS += ["c/d"]\n', ["a/b", "c/d"]),
+        ('COUNCIL_MODELS = []\nCOUNCIL_MODELS.append("a/b")\n', ["a/b"]),
+        ('COUNCIL_MODELS = ["a/b"]\nCOUNCIL_MODELS.extend(("c/d",))\n', ["a/b", "c/d"]),
+        (
+            'COUNCIL_MODELS = []\nfor m in ["b", "d"]:\n    COUNCIL_MODELS.append(f"a/{m}")\n',
+            ["a/b", "a/d"],
+        ),
+        ('M = {"x": "a/b", "y": "c/d"}\nCOUNCIL_MODELS = list(M.values())\n', ["a/b", "c/d"]),
+        ('COUNCIL_MODELS = ("a/b", *["c/d", "e/f"][:1])\n', ["a/b", "c/d"]),
+        ('COUNCIL_MODELS = list(f"a/{m}" for m in ("b", "d"))\n', ["a/b", "a/d"]),
+        ("COUNCIL_MODELS = sorted({'c/d', 'a/b'})\n", ["a/b", "c/d"]),
+        (
+            "import os, json\nCOUNCIL_MODELS = json.loads(os.getenv('M', '[\"a/b\", \"c/d\"]'))\n",
+            ["a/b", "c/d"],
+        ),
     ],
 )
 def test_a_list_is_read_however_it_is_written(
@@ -390,6 +405,14 @@ def test_a_list_is_read_however_it_is_written(
         "COUNCIL_MODELS = [\n",
         'A = "x" * 10**9\nCOUNCIL_MODELS = A\n',
         "A = 'ab'\n" + "A = A + A\n" * 60 + "COUNCIL_MODELS = [A]\n",
+        "A = 9\n" + "A = A * A\n" * 60 + "COUNCIL_MODELS = [A]\n",
+        "COUNCIL_MODELS = ['a/b']\nCOUNCIL_MODELS.insert(0, load())\n",
+        "COUNCIL_MODELS = ['a/b']\nfor m in load():\n    COUNCIL_MODELS.append(m)\n",
+        "COUNCIL_MODELS = ['a/b']\nCOUNCIL_MODELS[0] = load()\n",
+        "COUNCIL_MODELS = ['a/b']\nwhile True:\n    COUNCIL_MODELS += ['c/d']\n",
+        "COUNCIL_MODELS = []\n"
+        + "".join(f"{' ' * n}for m{n} in 'a' * 9 or [1] * 9:\n" for n in range(3))
+        + "    COUNCIL_MODELS.append(m0)\n",
         "COUNCIL_MODELS = __import__('os').system('touch never-made')\n",
     ],
 )
@@ -409,7 +432,7 @@ model_list:
       {model: azure/gpt-4o, api_base: https://x.openai.azure.com, api_key: sk-abcdefgh12345678}
     model_info: {mode: chat}
   - model_name: smart
-    litellm_params: {model: anthropic/claude-large, temperature: 0.2, max_tokens: 500}
+    litellm_params: {model: claude-large, temperature: 0.2, max_tokens: 500}
   - model_name: dated
     litellm_params:
       model: azure/my-gpt
@@ -456,6 +479,7 @@ def test_a_proxys_list_becomes_a_council_with_its_fallbacks(lay: Lay, mom: Mom) 
     fast = council.models["llama-3.1-8b"]
     assert fast.fallbacks == ("gpt-4o", "llama3.1")
     assert council.models["gpt-4o"].fallbacks == ("claude-large",)
+    assert council.models["claude-large"].provider == "anthropic"
     assert council.models["qwen"].timeout == 30
     assert council.models["my-gpt"].params == {"api_version": "2024-08-01-preview"}
 

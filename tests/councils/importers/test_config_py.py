@@ -106,10 +106,27 @@ def test_a_hostile_file_is_refused_in_one_line_and_does_nothing(bring: Bring, te
 
 
 def test_a_computed_value_is_told_even_where_a_plain_one_stood_before(bring: Bring) -> None:
-    text = CONFIG_PY + "\nlayer2_model_ids = layer1_model_ids[:1]\n"
+    text = CONFIG_PY + "\nlayer2_model_ids = choose(layer1_model_ids)\n"
     found = bring({"config.py": text})
     assert found.council.seats == (("Small-A", "Small-B"),)
     assert "layer2_model_ids" in places(found.left)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "layer2_model_ids = layer1_model_ids[:1]",
+        "layer2_model_ids = list(layer1_model_ids)[:1]",
+        "layer2_model_ids: List[str] = []\nlayer2_model_ids += [layer1_model_ids[0]]",
+        "layer2_model_ids = []\nlayer2_model_ids.append(layer1_model_ids[0])",
+    ],
+)
+def test_lists_that_are_put_together_are_read(bring: Bring, line: str) -> None:
+    found = bring({"config.py": f"{CONFIG_PY}\n{line}\nlayer1_max_new_tokens = 64 * 4\n"})
+    assert found.council.seats == (("Small-A", "Small-B"), ("Small-A 2",))
+    assert "layer2_model_ids" not in places(found.left)
+    first = found.council.models[found.council.characters[0].model]
+    assert first.params["max_new_tokens"] == 256
 
 
 def test_nobody_is_told_to_write_a_computed_key_out(bring: Bring) -> None:

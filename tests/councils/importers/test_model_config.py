@@ -136,8 +136,10 @@ def test_what_cannot_be_right_is_refused_with_its_place(
         assert part in str(refused.value)
 
 
-def test_fallbacks_that_turn_in_a_circle_are_refused(bring: Bring) -> None:
+def test_two_that_stand_in_for_each_other_are_kept_without_the_circle(bring: Bring) -> None:
     made = deepcopy(MODEL_CONFIG)
     made["models"]["claude"]["config"]["fallback"] = ["gpt"]
-    with pytest.raises(CouncilError, match="turn in a circle"):
-        bring({FILE: made})
+    found = bring({FILE: made})
+    assert "models.claude.config.fallback" in {one.place for one in found.left}
+    chains = {key: one.fallbacks for key, one in found.council.models.items()}
+    assert any(chains.values())
