@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from mom_council.cli.failure import install_line, tell_warnings
-from mom_council.cli.options import Database
+from mom_council.cli.options import Database, Paid
 from mom_council.cli.serve import (
     Councils,
     Host,
@@ -54,6 +54,7 @@ def mcp(
             "else warning, since programs show what comes from stderr as errors.",
         ),
     ] = None,
+    paid: Paid = False,
     db: Database = None,
 ) -> None:
     """Serve the council as MCP tools: ask, list_councils, explain_last_verdict.

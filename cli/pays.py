@@ -169,7 +169,7 @@ def _require_consent(choice: Choice, budget: PaysBudget, most: SpendingLimits) -
     if not failure.may_cost(f"This may cost money: {price}."):
         raise ConsentError(
             f"this may cost money ({price}), and nobody said yes",
-            cure=f"allow it with --paid (or {PAID}=1), or limit it with --usd",
+            cure=f"allow it with --paid (or {PAID}=1); --usd limits it",
         )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
 from mom_council.councils.schema import Council
-from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext, steady_time
 from mom_council.deliberation.selectors import synthesizer_order
 from mom_council.errors import MixtureError
 from mom_council.graph.council import compile_comparison, compile_council
@@ -112,7 +111,7 @@ async def _compare(thread: str, council: Council) -> str:
     saver = session.page_state().saver
     values = await read_values(saver, thread)
     # The question's time and budget are over; this call has its own.
-    begun = {**values, "asked_at": time.time(), "segments": [], "notes": [], "status": None}
+    begun = {**values, "asked_at": steady_time(), "segments": [], "notes": [], "status": None}
     after = await compile_comparison(council).ainvoke(begun, context=CouncilContext())
     text, notes = str(after.get("comparison") or ""), after.get("notes") or []
     if not text:

@@ -165,7 +165,8 @@ def test_no_paid_model_is_asked_unseen_in_place_of_a_local_server(
     asked = processes.call("ask", "Best?", env=env)
     assert asked.code == 2, asked.err
     assert "--paid (or MOM_PAID=1)" in asked.err.splitlines()[-1]
-    assert "--paid" in processes.call("ask", "--help").out
+    for command in ("ask", "chat", "batch", "serve", "mcp", "pays"):
+        assert "--paid" in processes.call(command, "--help").out, command
     assert not stage.calls
 
 

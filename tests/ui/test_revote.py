@@ -156,6 +156,25 @@ async def test_a_real_thread_can_be_counted_again(stage: Stage, method: str) -> 
     assert made.status.usage.calls == 1
 
 
+async def test_a_wall_clock_that_was_set_back_leaves_a_new_answer_its_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.seat(stage, likes="counts")
+    council = desk.desk(stage, budget={"seconds": 600})
+    async with open_checkpointer("memory:") as saver:
+        graph = compile_council(council, saver)
+        await graph.ainvoke(desk.question(), {"configurable": {"thread_id": "t"}})
+        kept = await read_values(saver, "t")
+    stood = standing(kept, council)
+    assert stood is not None
+    assert stood.verdict is not None
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 86_400)
+    made = await rewrite(kept, council, stood.verdict, key="pen", proposals=stood.proposals)
+    assert made.text == "What the council says."
+    assert made.status.seconds < 600
+
+
 async def test_an_earlier_question_of_a_thread_can_be_counted_again(stage: Stage) -> None:
     desk.seat(stage, likes="counts")
     council = desk.desk(stage)

@@ -5,7 +5,6 @@ No model is asked, but a synthesizer where somebody wants a new answer.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -15,7 +14,7 @@ from langchain_core.messages import AIMessage
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation import selectors
-from mom_council.deliberation.context import CouncilContext
+from mom_council.deliberation.context import CouncilContext, steady_time
 from mom_council.errors import MixtureError
 from mom_council.graph.council import compile_synthesizer
 from mom_council.records import AnswerKind, Ballot, Option, Proposal, Status, Verdict
@@ -405,7 +404,7 @@ async def rewrite(
     # The question's time and budget are over; this call has its own.
     state = {
         **values,
-        "asked_at": time.time(),
+        "asked_at": steady_time(),
         "proposals": [weighed.get(one.id, one) for one in values["proposals"]],
         "verdicts": [verdict],
         "segments": [],
