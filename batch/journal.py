@@ -1,9 +1,7 @@
-"""A lock on a file that ends with its process, however that ends.
+"""The journal of a batch: finished rows, one a line, from which a killed batch continues.
 
-What is finished, one line a row, beside the output: what a killed batch goes on from.
-
-A batch works in a folder called as its output, with `.batch` after it. One process at a time may
-work there: it holds a lock that ends with it, however it ends.
+A batch works in a folder named like its output, with `.batch` after it. Only one process at a time
+works there: it holds a lock on a file, which ends with its process in any case.
 """
 
 from __future__ import annotations

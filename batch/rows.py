@@ -255,11 +255,11 @@ class _RepeatedNameError(Exception):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise _RepeatedNameError(repr(_repeated([name for name, _ in pairs])))
+        raise _RepeatedNameError(repr(_first_repeated([name for name, _ in pairs])))
     return found
 
 
-def _repeated(names: Iterable[str]) -> str | None:
+def _first_repeated(names: Iterable[str]) -> str | None:
     """The first name that is there twice."""
     earlier: set[str] = set()
     for name in names:
@@ -283,7 +283,7 @@ def _csv(path: Path) -> Iterator[dict[str, Any] | str]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         number = 0
-        if (name := _repeated(reader.fieldnames or ())) is not None:
+        if (name := _first_repeated(reader.fieldnames or ())) is not None:
             raise StorageError(f"two columns are called {name!r}", cure="rename one of them")
         while True:
             number += 1
@@ -308,7 +308,7 @@ def _parquet(path: Path) -> Iterator[dict[str, Any] | str]:
 
     try:
         with parquet.ParquetFile(path) as file:
-            if (name := _repeated(file.schema_arrow.names)) is not None:
+            if (name := _first_repeated(file.schema_arrow.names)) is not None:
                 raise StorageError(f"two columns are called {name!r}", cure="rename one of them")
             for some in file.iter_batches(batch_size=_PARQUET_ROWS):
                 yield from some.to_pylist()

@@ -1,7 +1,4 @@
-"""How `--help` lists commands: by what they are for, each with its whole sentence.
-
-The `mom` command's commands, and how errors leave it.
-"""
+"""The `mom` command: its commands, its `--help`, and how errors leave it."""
 
 from __future__ import annotations
 
@@ -130,7 +127,7 @@ def _command(arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.ctx.get_help())
             return exits.ANSWERED
-        return failure.refuse("UsageError", _refused(error), exits.USAGE, as_json=as_json)
+        return failure.refuse("UsageError", _describe_refusal(error), exits.USAGE, as_json=as_json)
     except SystemExit as left:
         if isinstance(left.__context__, BrokenPipeError):  # Typer's own way with it
             return exits.LEFT
@@ -152,7 +149,7 @@ def _is_accepted_now(error: MixtureError) -> bool:
     return accept_on_terminal(error.review)
 
 
-def _refused(error: Any) -> str:
+def _describe_refusal(error: Any) -> str:
     """A refusal in one line, with the way out."""
     message: str = error.format_message().strip().rstrip(".")
     kind = type(error).__name__

@@ -1,4 +1,4 @@
-"""`mom councils`: what there is to sit with."""
+"""`mom councils`: list, show, check and draw councils."""
 
 from __future__ import annotations
 

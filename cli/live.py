@@ -169,15 +169,17 @@ def _grid(cards: Sequence[RenderableType], across: int) -> RenderableType:
 
 
 def _card(seat: SpeakerView, inner: int, tall: int) -> Panel:
-    return _framed(seat, Text("\n").join(_newest(_body(seat), inner, tall - 2)), tall)
+    return _draw_frame(seat, Text("\n").join(_newest(_body(seat), inner, tall - 2)), tall)
 
 
 def _whole(seat: SpeakerView) -> Panel:
     absent = seat.state == "absent"
-    return _framed(seat, _body(seat) if absent else Markdown(inert(seat.text), hyperlinks=False))
+    return _draw_frame(
+        seat, _body(seat) if absent else Markdown(inert(seat.text), hyperlinks=False)
+    )
 
 
-def _framed(seat: SpeakerView, body: RenderableType, tall: int | None = None) -> Panel:
+def _draw_frame(seat: SpeakerView, body: RenderableType, tall: int | None = None) -> Panel:
     style = {"absent": "red", "done": "green", "waiting": "dim"}.get(seat.state, "blue")
     return Panel(
         body,

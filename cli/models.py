@@ -46,7 +46,7 @@ def models(
     if json:
         failure.write_json(_as_object(available, selection, choice, lacking, prices))
         return
-    for line in _described(available, selection):
+    for line in _describe_models(available, selection):
         failure.show(line)
     failure.show(f"\n{_asked_line(choice, named)}")
     for line in price_lines(prices):
@@ -68,7 +68,7 @@ def _selection(available: AvailableModels) -> Selection | None:
     return choose_models(available.ollama, available.memory)
 
 
-def _described(available: AvailableModels, selection: Selection | None) -> list[str]:
+def _describe_models(available: AvailableModels, selection: Selection | None) -> list[str]:
     from mom_council.models.weights import SHIPPED, downloaded_weights
     from mom_council.vendors import VENDORS
 

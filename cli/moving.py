@@ -94,7 +94,7 @@ def import_(
     council = with_models(imported.council, pairs) if pairs else imported.council
     if not json:
         _tell(imported, questions)
-    council, lacking = asyncio.run(_mapped(council, quiet=json))
+    council, lacking = asyncio.run(_apply_stand_ins(council, quiet=json))
     written = to_yaml(council)
     if out is not None:
         _write(out, written, force=force)
@@ -192,7 +192,7 @@ def _tell(imported: Imported, questions: Path | None) -> None:
 # -- models that are not here ---------------------------------------------------------------------
 
 
-async def _mapped(council: Council, *, quiet: bool) -> tuple[Council, list[MissingModel]]:
+async def _apply_stand_ins(council: Council, *, quiet: bool) -> tuple[Council, list[MissingModel]]:
     """The council with the stand-ins that were accepted, and what it still lacks."""
     from mom_council.models.clients import close_loop_resources
     from mom_council.runs.moving import find_missing, with_models

@@ -1,6 +1,6 @@
-"""What is kept of a thread's open question, and how to go on with it.
+"""A session of the `mom` command: one event loop, one council, one store, one thread.
 
-A session of the `mom` command: one event loop, one council, one store, one thread.
+After an error it says what the thread keeps of the open question, and how to continue it.
 """
 
 from __future__ import annotations
@@ -345,15 +345,15 @@ class Session:
     async def _show_events(self, run: Run, screen: Screen) -> None:
         if run.messages is not None:
             await self._give_up_open(screen)
-        async with contextlib.aclosing(run.events()) as events, _beating(screen):
+        async with contextlib.aclosing(run.events()) as events, _redraw_regularly(screen):
             async for event in events:
                 screen.take(event)
                 if event.kind == "answered":
                     self._answered = event
         if not run.waiting:
-            screen.finish(self._ending(dict(run.values), run.trace))
+            screen.finish(self._build_ending(dict(run.values), run.trace))
 
-    def _ending(self, values: dict[str, Any], trace: str | None) -> Ending:
+    def _build_ending(self, values: dict[str, Any], trace: str | None) -> Ending:
         return Ending(
             values,
             thread=self.thread,
@@ -388,7 +388,7 @@ class Session:
         from langchain_core.messages import AIMessage
 
         values = {"messages": [AIMessage(answered.text)], "status": answered.status}
-        screen.finish(self._ending(values, None))
+        screen.finish(self._build_ending(values, None))
         failure.tell(f"{error}; this answer is not kept")
         return exits.FAILED
 
@@ -431,7 +431,7 @@ def screen_for(show: Show, council: Council) -> Screen:
 
 
 @contextlib.asynccontextmanager
-async def _beating(screen: Screen) -> Any:
+async def _redraw_regularly(screen: Screen) -> Any:
     """Let the screen draw anew every now and then, also while nothing happens."""
 
     async def beat() -> None:

@@ -102,7 +102,7 @@ def prune(
     """
     from mom_council.runs import storage
 
-    names = _named(stores)
+    names = _check_store_names(stores)
     if days is not None or megabytes is not None:
         given = storage.Limits(days=days, megabytes=megabytes)
         limits = dict.fromkeys(names, given)
@@ -183,7 +183,7 @@ def export(
     """Write what is stored as files of JSON lines, one file for each store."""
     from mom_council.runs.storage_check import export as write_files
 
-    names = _named(stores)
+    names = _check_store_names(stores)
     written = with_store(db, lambda saver: write_files(saver, folder.expanduser(), names))
     if json:
         write_json({"folder": str(folder), "lines": dict(written)})
@@ -229,7 +229,7 @@ def check(
         raise typer.Exit(exits.FAILED)
 
 
-def _named(stores: list[str] | None) -> list[StoreName]:
+def _check_store_names(stores: list[str] | None) -> list[StoreName]:
     unknown = [name for name in stores or () if name not in _NAMES]
     if unknown:
         raise typer.BadParameter(f"there is no store {unknown[0]!r}; there are {', '.join(_NAMES)}")

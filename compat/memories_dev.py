@@ -128,7 +128,7 @@ class LoadModel:
         Raises:
             ModelError: it did not answer; the message says why.
         """
-        return self._shaped(run_in_background_loop(self._speak, prompt, params))
+        return self._to_printable(run_in_background_loop(self._speak, prompt, params))
 
     def get_streaming_response(self, prompt: str, **params: Any) -> Iterator[str]:
         """Ask, and yield the answer as it comes; leaving early ends the model's work too.
@@ -181,7 +181,7 @@ class LoadModel:
         ]
         first: dict[str, Any] = calls[0] if calls else {}
         return PrintableAnswer(
-            **self._shaped(reply),
+            **self._to_printable(reply),
             function_calls=calls,
             function_name=first.get("name"),
             arguments=first.get("arguments"),
@@ -235,7 +235,7 @@ class LoadModel:
             raise ModelUnavailableError(f"the answer broke off: {reply.detail}", reply.attempts)
         return reply
 
-    def _shaped(self, reply: Reply) -> PrintableAnswer:
+    def _to_printable(self, reply: Reply) -> PrintableAnswer:
         return PrintableAnswer(
             text=reply.text,
             model=self.spec["model"],
@@ -278,7 +278,7 @@ class MultiModelInference:
         if aggregation_method not in get_args(Aggregation):
             known = ", ".join(get_args(Aggregation))
             raise CouncilError(f"there is no method {aggregation_method!r}; there are: {known}")
-        named = models if isinstance(models, Mapping) else _named(models)
+        named = models if isinstance(models, Mapping) else _name_models(models)
         self._models = dict(named)
         self._method = aggregation_method
         voices, names = Voices(), Names(Report())
@@ -299,7 +299,7 @@ class MultiModelInference:
                 "thermal": None,
             }
         )
-        self._graph = self._compiled()
+        self._graph = self._compile_graph()
         self._config: RunnableConfig | None = None
 
     def get_responses(self, prompt: str) -> dict[str, dict[str, Any]]:
@@ -343,7 +343,7 @@ class MultiModelInference:
         for model in self._models.values():
             model.cleanup()
 
-    def _compiled(self) -> Any:
+    def _compile_graph(self) -> Any:
         from langgraph.checkpoint.memory import InMemorySaver
 
         from mom_council.graph.council import compile_council
@@ -376,6 +376,6 @@ class MultiModelInference:
         }
 
 
-def _named(models: Sequence[LoadModel]) -> dict[str, LoadModel]:
+def _name_models(models: Sequence[LoadModel]) -> dict[str, LoadModel]:
     names = Names(Report())
     return {names.take(str(model.spec["model"])): model for model in models}

@@ -80,7 +80,7 @@ class Moa:
     ) -> None:
         self.imported = imported
         """The council, and what of the configuration could not be kept."""
-        self._council = _narrowed(imported.council, max_workers)
+        self._council = _limit_workers(imported.council, max_workers)
         self._before = [_plain(one) for one in messages]
         self._opened = self._open()
 
@@ -134,7 +134,7 @@ class Moa:
         return times
 
 
-def _narrowed(council: Council, workers: int | None) -> Council:
+def _limit_workers(council: Council, workers: int | None) -> Council:
     """The council with so many calls at a time, over all of its models."""
     if workers is None:
         return council

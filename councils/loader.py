@@ -1,8 +1,7 @@
-"""Councils of one's own: YAML files in `councils/` of the user's data directory.
+"""Councils from a name, a file or a mapping, checked; and back to YAML.
 
-The text of a file that somebody named: bounded, decoded, and refused in words.
-
-From a name, a file or a mapping to a council that can sit, and back to YAML.
+A user's own councils are YAML files in `councils/` of the data directory. The text of any file is
+bounded and decoded, and refused with its place.
 """
 
 from __future__ import annotations
@@ -102,7 +101,7 @@ def read_text(path: Path) -> str:
             raise CouncilError(f"{path}: is no regular file", cure="write the council to one")
         with path.open("rb") as file:
             content = file.read(MOST_CHARACTERS + 1)
-        return _decoded(content, path)
+        return _decode(content, path)
     except CouncilError:
         raise
     except FileNotFoundError:
@@ -113,7 +112,7 @@ def read_text(path: Path) -> str:
         raise CouncilError(f"{quote(str(path))}: {says}") from None
 
 
-def _decoded(content: bytes, path: Path) -> str:
+def _decode(content: bytes, path: Path) -> str:
     if len(content) > MOST_CHARACTERS:
         raise CouncilError(f"{path}: is larger than 1 MB; a council fits on a screen")
     try:
@@ -145,9 +144,9 @@ def load_council(source: str | PathLike[str] | Mapping[str, Any] | Council) -> C
             from sitting.
     """
     if isinstance(source, Council):
-        return _checked(source, f"council {quote(source.name)}")
+        return _check_council(source, f"council {quote(source.name)}")
     if isinstance(source, Mapping):
-        return _seated(source, "council")
+        return _build_council(source, "council")
     if isinstance(source, PathLike):
         name = os.fsdecode(source)
         return council_from_yaml(read_text(Path(name)), name)
@@ -224,7 +223,7 @@ def council_from_yaml(text: str, origin: str = "council") -> Council:
     """
     from mom_council.councils.yaml import read_yaml
 
-    return _seated(read_yaml(text, origin), origin)
+    return _build_council(read_yaml(text, origin), origin)
 
 
 def to_yaml(council: Council) -> str:
@@ -234,7 +233,7 @@ def to_yaml(council: Council) -> str:
     return written(council)
 
 
-def _seated(values: Any, origin: str) -> Council:
+def _build_council(values: Any, origin: str) -> Council:
     if values is None or values == {}:
         raise CouncilError(f"{origin}: is empty", cure=START)
     if not isinstance(values, Mapping):
@@ -252,7 +251,7 @@ def _seated(values: Any, origin: str) -> Council:
         raise refusal(origin, in_words(error)) from None
     if keys := [*_keys_written_out(plain)]:
         raise refusal(origin, keys)
-    return _checked(council, origin)
+    return _check_council(council, origin)
 
 
 def _keys_written_out(values: Any) -> Iterator[Problem]:
@@ -261,7 +260,7 @@ def _keys_written_out(values: Any) -> Iterator[Problem]:
         yield Problem(path, "is written like a key", cure=cure)
 
 
-def _checked(council: Council, origin: str) -> Council:
+def _check_council(council: Council, origin: str) -> Council:
     problems = coherence.problems(council)
     if first := next(problems, None):
         raise refusal(origin, chain([first], problems))

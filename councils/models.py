@@ -1,4 +1,4 @@
-"""The voices and the seats: models, prices and characters, as they are written in a council."""
+"""The models, prices and characters of a council, as they are written in its file."""
 
 from __future__ import annotations
 

@@ -115,11 +115,11 @@ def load_recording(path: Path | str) -> tuple[RecordedQuestion, ...]:
         state = path.stat()
     except OSError as error:
         raise RecordingError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    return _loaded(path, state.st_mtime_ns, state.st_size)
+    return _load_unchanged(path, state.st_mtime_ns, state.st_size)
 
 
 @functools.lru_cache(maxsize=8)
-def _loaded(path: Path, changed: int, size: int) -> tuple[RecordedQuestion, ...]:
+def _load_unchanged(path: Path, changed: int, size: int) -> tuple[RecordedQuestion, ...]:
     return tuple(read_recording(path))
 
 
@@ -144,7 +144,7 @@ def write_recording(path: Path | str, questions: Iterable[RecordedQuestion]) -> 
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     number = 0
     try:
-        with _writing(unfinished, packed=path.suffix == ".gz") as file:
+        with _open_for_writing(unfinished, packed=path.suffix == ".gz") as file:
             for question in questions:
                 row = question.model_dump(mode="json", exclude_unset=True)
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -192,7 +192,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 @contextmanager
-def _writing(path: Path, *, packed: bool) -> Iterator[IO[str]]:
+def _open_for_writing(path: Path, *, packed: bool) -> Iterator[IO[str]]:
     with path.open("wb") as raw:
         if not packed:
             with io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as file:

@@ -1,6 +1,4 @@
-"""The names of the graph's nodes, in one place, so that a council cannot take one of them.
-
-The council as it is written: every field of the YAML, typed, bounded and explained.
+"""The schema of a council: every field of the YAML, typed, bounded and explained.
 
 The descriptions here are what `mom councils check` prints and what LangGraph Studio shows.
 Names that point at other names (a character's model, a fallback) are checked in

@@ -1,11 +1,8 @@
-"""Whatever mapping a caller hands in, as the plain values that JSON knows.
+"""YAML of councils, read strictly and written as a person would write it.
 
-YAML, read strictly: no tags, no doubled keys, no bombs, and only YAML 1.2's plain values.
-
-Plain `no`, `on` and `12:30` are text here, and `1e-3` is a number, which PyYAML alone sees the
-other way round. Merge keys (`<<`) are not read.
-
-A council as the YAML that somebody would have written: no defaults, short things on one line.
+Tags, repeated keys and bombs are refused, and plain values are those of YAML 1.2: `no`, `on` and
+`12:30` are text here, and `1e-3` is a number, which PyYAML alone sees the other way round. Merge
+keys (`<<`) are not read. A written council has no defaults, and short things are on one line.
 """
 
 from __future__ import annotations
@@ -191,10 +188,10 @@ class _Loader(yaml.SafeLoader):
             (MOST_ALIASES, self.aliases, "aliases"),
         ):
             if actual > most:
-                raise _refused(f"more than {most} {things}; write a simpler council", event)
+                raise _build_error(f"more than {most} {things}; write a simpler council", event)
         tag = getattr(event, "tag", None)
         if tag is not None:
-            raise _refused(f"the tag {quote(tag)} is not read; leave it out", event)
+            raise _build_error(f"the tag {quote(tag)} is not read; leave it out", event)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -203,9 +200,9 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if not isinstance(key, ScalarNode):
-                raise _refused("a key must be a plain name", key)
+                raise _build_error("a key must be a plain name", key)
             if key.value in seen:
-                raise _refused(f"{quote(key.value)} stands twice here; keep one", key)
+                raise _build_error(f"{quote(key.value)} stands twice here; keep one", key)
             seen.add(key.value)
         # Not SafeConstructor's: that one reads merge keys.
         return yaml.constructor.BaseConstructor.construct_mapping(self, node, deep)
@@ -247,7 +244,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
-def _refused(says: str, at: Any) -> yaml.MarkedYAMLError:
+def _build_error(says: str, at: Any) -> yaml.MarkedYAMLError:
     return yaml.constructor.ConstructorError(problem=says, problem_mark=at.start_mark)
 
 
@@ -300,12 +297,12 @@ class _Dumper(yaml.SafeDumper):
     def represent_sequence(
         self, tag: str, sequence: Any, flow_style: bool | None = None
     ) -> SequenceNode:
-        return _fitted(super().represent_sequence(tag, sequence, flow_style))
+        return _choose_style(super().represent_sequence(tag, sequence, flow_style))
 
     def represent_mapping(
         self, tag: str, mapping: Any, flow_style: bool | None = None
     ) -> MappingNode:
-        return _fitted(super().represent_mapping(tag, mapping, flow_style))
+        return _choose_style(super().represent_mapping(tag, mapping, flow_style))
 
 
 def _text(dumper: _Dumper, value: str) -> Node:
@@ -325,7 +322,7 @@ _Dumper.add_representer(str, _text)
 _Dumper.add_representer(float, _number)
 
 
-def _fitted(node: N) -> N:
+def _choose_style(node: N) -> N:
     node.flow_style = 0 < _length(node) <= _WIDTH - 8
     return node
 

@@ -1,4 +1,4 @@
-"""How a node has a model speak: what is sent, what is told while it comes, what is written down.
+"""How a node asks a model: what is sent, which events are emitted, and what is recorded.
 
 Speaking with tools inside a run: told as events, approved by a person, remembered over a stop.
 
@@ -136,12 +136,12 @@ async def speak_with_access(
 
     callbacks = ToolCallbacks(called, returned, turned)
     if has_checkpointer():
-        approve = _asking(runtime, speaker) if context_of(runtime).can_ask else None
+        approve = _build_approval(runtime, speaker) if context_of(runtime).can_ask else None
         callbacks = replace(callbacks, approve=approve, record=open_record)
     return await speak_with_tools(model, messages, toolset, callbacks, on_text=batcher, **asking)
 
 
-def _asking(runtime: Runtime[Any], speaker: Speaker) -> Approve:
+def _build_approval(runtime: Runtime[Any], speaker: Speaker) -> Approve:
     def approve(calls: Sequence[ToolCall]) -> Mapping[str, Decision]:
         from mom_council.deliberation.interrupts import interrupt_in_turn
 
@@ -326,7 +326,7 @@ def _call_options(
     return {
         "params": params,
         "stop": stop,
-        "config": _marked(speaker, in_chat=context_of(runtime).stream_members),
+        "config": _tag_call(speaker, in_chat=context_of(runtime).stream_members),
         "seat": f"{speaker.node}/{speaker.name}/{speaker.round}/{speaker.layer}",
     }
 
@@ -392,7 +392,7 @@ _NOT_IN_CHAT = ("nostream", "langsmith:nostream")
 """By these, LangGraph and its clients keep a call out of the stream of messages."""
 
 
-def _marked(speaker: Speaker, *, in_chat: bool) -> RunnableConfig:
+def _tag_call(speaker: Speaker, *, in_chat: bool) -> RunnableConfig:
     """What the trace and the message stream say about a call.
 
     A chat client shows every message of that stream, so only the answer's belong there.
@@ -426,12 +426,12 @@ def proposal_fault(reply: Reply) -> tuple[AbsenceReason, str] | None:
         return "refused", reply.detail or "the provider withheld the answer"
     if not reply.text.strip():
         return "empty", "the model answered nothing"
-    if _garbled(reply.text):
+    if _is_garbled(reply.text):
         return "garbled", "the answer is no readable text"
     return None
 
 
-def _garbled(text: str) -> bool:
+def _is_garbled(text: str) -> bool:
     """Whether a text is mostly characters that no text has: controls and decoding failures."""
     return len(_UNREADABLE.findall(text)) * 5 > len(text)
 

@@ -1,4 +1,4 @@
-"""What came with a message and is no picture: text is read, everything else is named. Pure.
+"""Attachments that are no pictures: text is read, everything else is named. Pure.
 
 Read are the forms of LangChain (`file`, `text-plain`), OpenAI (`file`, `input_file`) and Anthropic
 (`document`). A PDF or a sound is given to the models that read such files (`models.capabilities`).
@@ -133,7 +133,7 @@ def _attachment(block: Mapping[str, Any]) -> Attachment:
     if kind == "text-plain" and isinstance(values.get("text"), str):
         return Attachment(name, values["text"])
     if isinstance(data, str) and (kind == "text-plain" or _is_text(media, name)):
-        return Attachment(name, data if values.get("type") == "text" else _decoded(data))
+        return Attachment(name, data if values.get("type") == "text" else _decode_base64(data))
     return Attachment(
         name, None, _file_block(kind, media, data, name, str(values.get("format") or ""))
     )
@@ -165,7 +165,7 @@ def _is_text(media: str, name: str) -> bool:
     return name.lower().endswith((".txt", ".md", ".csv", ".json", ".yaml", ".yml", ".xml", ".html"))
 
 
-def _decoded(data: str) -> str | None:
+def _decode_base64(data: str) -> str | None:
     """The text that stands in base64; None where it is none."""
     try:
         return base64.b64decode(data, validate=True).decode("utf-8-sig")

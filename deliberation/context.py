@@ -1,12 +1,11 @@
-"""The form in which a caller wants the answer: what the synthesizer is held to, for one run.
-
-An endpoint's clients ask for it (`stop`, `max_tokens`, a JSON schema); the council decides as ever.
-
-What a run may change without another graph: rounds, threshold, budget, switches.
+"""The settings of one run, without another graph: rounds, threshold, budget, switches.
 
 Studio shows these fields as a form; `apply_context` lays them over the council. Nodes and edges
 never read `runtime.context` themselves, because it is None when nobody passes one, and in a
 subgraph it is the parent's.
+
+The form of the answer (`stop`, `max_tokens`, a JSON schema) is what an endpoint's client asks for:
+it binds the synthesizer alone, and the council decides as ever.
 """
 
 from __future__ import annotations

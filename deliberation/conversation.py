@@ -1,8 +1,7 @@
-"""A question's pictures as its prompts carry them: for who sees, and in words for the others.
+"""The question, the conversation before it, and its pictures, as prompts carry them. Pure.
 
-Each prompt carries both; `models.capabilities` sends each model the one that it can take. Pure.
-
-What was said: the question, the conversation before it, and what came with them. Pure.
+A prompt carries pictures both as they are and in words; `models.capabilities` sends each model the
+form that it can take.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run tells while it runs: one typed event after another.
+"""The events of a run, each with its type.
 
 Nodes write them to LangGraph's custom stream as plain dicts (so they cross HTTP); a reader turns
 them back with `read_event`. Tokens come in pieces of about 40 ms, because each event costs the same

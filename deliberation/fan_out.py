@@ -1,8 +1,4 @@
-"""Letting the hardware cool before it is put to work, and telling of every reading.
-
-Before a fan-out: tell the lanes which calls are about to come, and the reader what they plan.
-
-The race of a fan-out: once enough have answered, stragglers are let go.
+"""Around a fan-out: cool the hardware, plan the lanes, and race the branches against each other.
 
 LangGraph's superstep waits for its slowest branch. Here each branch races its own call against the
 branches beside it: with a quorum below 1, the quorum's last answer starts a grace period, and what

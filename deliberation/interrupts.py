@@ -1,4 +1,4 @@
-"""A question that cannot go on by itself waits in its thread, with choices, and heals when resumed.
+"""A question that cannot continue waits in its thread, with choices, until it is resumed.
 
 A missed quorum, a spent budget, too much heat: where the run keeps its state, the node that finds
 it interrupts the graph; the interrupt's value names what happened and the choices. Whoever resumes

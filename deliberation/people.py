@@ -1,4 +1,4 @@
-"""People at the table: a character whose model is a person.
+"""Characters whose model is a person.
 
     models:
       me: {provider: human, model: Ann, timeout: 60}

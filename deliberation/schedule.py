@@ -1,4 +1,4 @@
-"""Whom to ask next, also in a cascade, and who need not be asked any more. Pure."""
+"""Who is asked next, also in a cascade, and who need not be asked any more. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies on the table: every reading of the state that nodes and edges share. Pure."""
+"""Everything that nodes and edges read from the state. Pure."""
 
 from __future__ import annotations
 
@@ -319,11 +319,11 @@ def latest_proposals(state: CouncilState, council: Council, *, before: int) -> l
 @once_a_table
 def _standing_proposals(state: CouncilState, council: Council, before: int) -> list[Proposal]:
     for round_ in range(before - 1, 0, -1):
-        proposals = _counted(state, council, round_)
+        proposals = _counted_proposals(state, council, round_)
         if proposals:
             layer = max(one.layer for one in proposals)
             standing = [*proposals, *_standing_by(state, council, round_, layer)]
-            judged = as_judged(_as_weighed(standing, state, council), state)
+            judged = as_judged(_restore_weights(standing, state, council), state)
             return sort_by_seat(judged, state, council)
     return []
 
@@ -333,7 +333,7 @@ def answers_unread(council: Council) -> bool:
     return council.deliberation.cascade and council.deliberation.escalation != "reads"
 
 
-def _counted(state: CouncilState, council: Council, round_: int) -> list[Proposal]:
+def _counted_proposals(state: CouncilState, council: Council, round_: int) -> list[Proposal]:
     """The proposals of a round that count: those of the deepest layer that gave any.
 
     In a cascade whose strong layer answers by itself: those of the deepest layer that states an
@@ -350,7 +350,9 @@ def _counted(state: CouncilState, council: Council, round_: int) -> list[Proposa
     return (stating or spoken)[0]
 
 
-def _as_weighed(proposals: list[Proposal], state: CouncilState, council: Council) -> list[Proposal]:
+def _restore_weights(
+    proposals: list[Proposal], state: CouncilState, council: Council
+) -> list[Proposal]:
     """Proposals with their written weights, where they turned out to have no answers to count.
 
     Without an annotator nobody knows before they speak that a question is an open one.

@@ -1,7 +1,4 @@
-"""What the segments of a question say that its status should: fallbacks, and unknown prices.
-
-The honest label on an answer: who spoke, who was missing, how the vote went, what it cost.
-"""
+"""The status of an answer: who spoke, who was missing, how the vote went, what it cost."""
 
 from __future__ import annotations
 
@@ -199,7 +196,7 @@ def build_status(
             *opposition.notes,
             *written.notes,
             *missing_price_notes([*state["segments"], *written.segments], council),
-            *_estimated([*state["segments"], *written.segments]),
+            *_note_estimates([*state["segments"], *written.segments]),
         ),
         written_by=written.by,
         finish=written.finish,
@@ -256,7 +253,7 @@ def _opposition(standing: Sequence[Proposal], verdict: Verdict, state: CouncilSt
     return _Opposition(against, joined, report.text if report else "", notes)
 
 
-def _estimated(segments: Sequence[Segment]) -> tuple[str, ...]:
+def _note_estimates(segments: Sequence[Segment]) -> tuple[str, ...]:
     """What to say where replies did not say how many tokens they took."""
     models = dict.fromkeys(one.model or one.name for one in segments if one.usage.estimated)
     if not models:

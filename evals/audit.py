@@ -182,7 +182,7 @@ def as_markdown(report: AuditReport) -> str:
         table(
             ["way to answer", "accuracy in %", "gain over the best member (95 %)"],
             [
-                [name, f"{100 * report.accuracy[name]:.1f}", _signed(gain)]
+                [name, f"{100 * report.accuracy[name]:.1f}", _write_signed(gain)]
                 for name, gain in report.gain.items()
             ],
         ),
@@ -193,7 +193,7 @@ def as_markdown(report: AuditReport) -> str:
                 [
                     each.model,
                     f"{100 * each.accuracy:.1f}",
-                    _signed(each.marginal),
+                    _write_signed(each.marginal),
                     f"{100 * each.only_right:.1f}",
                 ]
                 for each in report.members
@@ -211,7 +211,9 @@ def as_markdown(report: AuditReport) -> str:
         one, other, by = report.most_alike
         lines.append(f"- {one} and {other} err most alike ({by:.2f}).")
     if report.without is not None:
-        lines.append(f"- Drop {', '.join(report.drop)}: that gains {_signed(report.without)}.")
+        lines.append(
+            f"- Drop {', '.join(report.drop)}: that gains {_write_signed(report.without)}."
+        )
     else:
         lines.append("- These questions name nobody who can surely be dropped without a loss.")
     return "\n".join(lines) + "\n"
@@ -358,5 +360,5 @@ def _shares(each: Interval) -> str:
     return f"{100 * each.value:.1f} ({100 * each.low:.1f} to {100 * each.high:.1f})"
 
 
-def _signed(each: Interval) -> str:
+def _write_signed(each: Interval) -> str:
     return f"{100 * each.value:+.1f} ({100 * each.low:+.1f} to {100 * each.high:+.1f}) points"

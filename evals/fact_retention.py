@@ -213,7 +213,7 @@ async def measure_fact_retention(
 
 def mentions(text: str, sign: str) -> bool:
     """Whether a text has a sign, whatever its case and blanks; a number only as a whole one."""
-    padded, words = f" {_even(text)} ", _even(sign)
+    padded, words = f" {_normalise(text)} ", _normalise(sign)
     at = padded.find(words)
     while at >= 0:
         before, after = padded[at - 1], padded[at + len(words)]
@@ -294,5 +294,5 @@ def _share(values: Iterable[bool]) -> ShareInterval | None:
     return ShareInterval(value=found.value, low=found.low, high=found.high, of=len(listed))
 
 
-def _even(text: str) -> str:
+def _normalise(text: str) -> str:
     return " ".join(text.split()).casefold()

@@ -160,7 +160,7 @@ def fit_panel(
         vote, (slope, shift) = LearnedVote(tuple(weights), known.vote.none), (1.0, 0.0)
     else:
         weights = voter_weights(ranked)
-        vote, (slope, shift) = _learned(ranked, seed)
+        vote, (slope, shift) = _learn_vote(ranked, seed)
     steps = [
         temper(ranked.of(range(number)).cases, weights[:number])
         for number in range(1, len(ranked.models) + 1)
@@ -223,7 +223,7 @@ def fit_any(cal: Sheet, kind: str = "general", *, seed: int = 0) -> Fitted:
     )
 
 
-def _learned(cal: Sheet, seed: int) -> tuple[LearnedVote, tuple[float, float]]:
+def _learn_vote(cal: Sheet, seed: int) -> tuple[LearnedVote, tuple[float, float]]:
     """The learned vote, and the correction of its probability.
 
     How light a voice is left out, and the correction, are fitted to lines that the vote had not

@@ -1,4 +1,4 @@
-"""Cutting this process off from the machine, as far as the system allows it; for `sandboxed`.
+"""Isolate this process from the machine, as far as the system allows it; for `sandboxed`.
 
 It imports nothing of ours, because it runs without our package. Numbers of system calls and flags
 are those of Linux's headers, for x86_64 and aarch64.

@@ -1,4 +1,4 @@
-"""Somebody's own questions, in the forms in which people have them.
+"""A user's own questions, read from the log formats that people have.
 
 JSON lines, a JSON list, CSV or TSV, gzipped or not; one question a row, under any usual name, alone
 or in a chat's messages, with or without its right answer and its options. What a model once

@@ -1,4 +1,4 @@
-"""`mom pays`: a council, its best member and samples of it on somebody's own questions.
+"""`mom pays`: a council, its best member, and several samples of it, on a user's own questions.
 
 What it may take at the most is reckoned before anybody is asked, and nothing beyond it is begun.
 Every finished question is in the journal at once, so a run that is stopped goes on where it was.
@@ -319,7 +319,7 @@ def write_answers(panel: Panel, path: Path) -> None:
     """Keep what the members answered as a recording: `mom tune` and `mom audit` read it."""
     questions = []
     for at, case in enumerate(panel.cases):
-        models = {name: _recorded(rows[at]) for name, rows in panel.members.items()}
+        models = {name: _to_recorded_answer(rows[at]) for name, rows in panel.members.items()}
         gold = case.gold if case.gold is not None else "(its check)" if case.check else None
         questions.append(
             RecordedQuestion(
@@ -336,7 +336,7 @@ def write_answers(panel: Panel, path: Path) -> None:
     write_recording(path, questions)
 
 
-def _recorded(row: EvalRow) -> RecordedAnswer:
+def _to_recorded_answer(row: EvalRow) -> RecordedAnswer:
     return RecordedAnswer(
         ans=row.answer,
         ok=1 if row.ok else 0,

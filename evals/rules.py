@@ -388,11 +388,11 @@ def recount(
     if not (cal.lines and scored.lines):
         splits = [(sheet, sheet)]
         if weights is None and rule_name not in UNTAUGHT:
-            splits = _crossed(rule_name, sheet)
-    return _compared(rule_name, sheet.models, splits, fit)
+            splits = _split_in_halves(rule_name, sheet)
+    return _compare_rules(rule_name, sheet.models, splits, fit)
 
 
-def _crossed(rule_name: str, sheet: Sheet) -> list[tuple[Sheet, Sheet]]:
+def _split_in_halves(rule_name: str, sheet: Sheet) -> list[tuple[Sheet, Sheet]]:
     """A sheet of one fold in two halves, so that each is scored by what the other teaches."""
     if len(sheet.lines) < 2 * _LEAST:
         raise RecordingError(
@@ -432,7 +432,7 @@ def _fit(name: str) -> Fit:
     return RULES[name]
 
 
-def _compared(
+def _compare_rules(
     method: str,
     models: tuple[str, ...],
     splits: Sequence[tuple[Sheet, Sheet]],

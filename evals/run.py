@@ -1,4 +1,4 @@
-"""Playing one case: the whole council through its graph, and each member on its own.
+"""Run one case: the whole council through its graph, and each member alone.
 
 A member's own answer is what it proposed in the first layer of the first round, where it had read
 nobody's; so the baselines cost nothing more. Who spoke otherwise (in a later layer, after others)
@@ -198,7 +198,7 @@ async def _council_row(
 async def _member_row(
     council: Council, who: Character, case: Case, state: Mapping[str, Any], scorer: str
 ) -> EvalRow:
-    solo = _as_proposed(council, who, case, state)
+    solo = _read_proposal(council, who, case, state)
     if solo is None:
         solo = await ask_alone(council, who, case)
         spec = council.models[who.model]
@@ -219,7 +219,7 @@ async def _member_row(
     )
 
 
-def _as_proposed(
+def _read_proposal(
     council: Council, who: Character, case: Case, state: Mapping[str, Any]
 ) -> SoloAnswer | None:
     """What a member proposed before it had heard anybody; None where it has to be asked."""

@@ -1,4 +1,4 @@
-"""Running code that a model wrote, and the check of a case on it, where neither can do harm.
+"""Run code that a model wrote, and a case's check of it, where neither can do harm.
 
 Two processes of their own (`sandboxed`), with empty environments, each isolated as far as the
 system allows:
@@ -100,9 +100,11 @@ class _Pair:
             verdict = stack.enter_context(open(read, "rb"))  # noqa: PTH123 - a pipe
             written = stack.enter_context(open(write, "wb"))  # noqa: PTH123
             errors = stack.enter_context(tempfile.TemporaryFile())
-            answer = stack.enter_context(self._started("answer", source, ends[0], written, errors))
+            answer = stack.enter_context(
+                self._start_process("answer", source, ends[0], written, errors)
+            )
             checking = stack.enter_context(
-                self._started("check", check, ends[1], written, subprocess.DEVNULL)
+                self._start_process("check", check, ends[1], written, subprocess.DEVNULL)
             )
             for end in ends:
                 end.close()
@@ -131,7 +133,7 @@ class _Pair:
         return SandboxResult(ok=False, why=why or _last(stderr, code), fenced=fenced)
 
     @contextlib.contextmanager
-    def _started(
+    def _start_process(
         self, role: str, text: str, end: socket.socket, verdict: IO[bytes], errors: Any
     ) -> Iterator[subprocess.Popen[bytes]]:
         folder = self._folder / role

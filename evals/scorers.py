@@ -1,4 +1,4 @@
-"""What makes an answer right. `SCORERS` is the table; a new scorer is a function and a line.
+"""Whether an answer is right. `SCORERS` is the table; a new scorer is a function and a line.
 
 `exact`: equal once both answers are read. `numeric`: right within a tolerance of one
 part in a million, whatever the notation. `choice`: right by its letter, or by the words of the
@@ -46,12 +46,12 @@ def score_exact(text: str, case: Case) -> Mark:
     same = False
     if case.gold is not None:
         gold = str(case.gold)
-        same = are_same(read, read_gold(gold)) or _even(text) == _even(gold)
+        same = are_same(read, read_gold(gold)) or _normalise(text) == _normalise(gold)
     # Where no options are known, "C. Darwin" may be a name: it is kept whole.
     answer = read.form if read.type == "choice" else read.bare
     if answer is None and len(text) <= _SHORT and (same or not is_refusal(text)):
         # No answer that can be read, but words, which can be the same as another's.
-        answer = _even(text) or None
+        answer = _normalise(text) or None
     note = "the case has no gold answer" if case.gold is None else ""
     return Mark(ok=same, answer=answer, note=note)
 
@@ -62,7 +62,7 @@ def read_gold(gold: str) -> Answer:
     return value if value else read_answer(gold, kind="closed")
 
 
-def _even(text: str) -> str:
+def _normalise(text: str) -> str:
     return " ".join(text.split()).strip(" .").casefold()
 
 
@@ -123,7 +123,7 @@ def score_code(text: str, case: Case) -> Mark:
     """Right where the answer's code, then the case's check, run to their end in the sandbox."""
     source = code_in(text)
     if case.stub is not None:
-        source = _completed(text if source is None else source, case.stub)
+        source = _complete_program(text if source is None else source, case.stub)
     if source is None:
         return Mark(ok=False, note="there is no code in the answer")
     if case.check is None:
@@ -132,7 +132,7 @@ def score_code(text: str, case: Case) -> Mark:
     return Mark(ok=outcome.ok, answer=None, note=outcome.why)
 
 
-def _completed(source: str, stub: str) -> str | None:
+def _complete_program(source: str, stub: str) -> str | None:
     """An answer's code as a whole program with what it needs of the stub; None where it is none."""
     whole = completed(source, stub)
     try:

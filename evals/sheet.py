@@ -1,4 +1,4 @@
-"""How likely each answer is to be the right one, given who said what and how reliable they are.
+"""A panel's recorded answers as a sheet (a line a question, a column a model), and their odds.
 
 A voter of accuracy p says the right one of K equally likely options with probability p, and each
 of the others with (1 - p) / (K - 1). Voters that err independently make the odds of an option the
@@ -11,8 +11,6 @@ is overconfident, and what is reported as a confidence is calibrated first: see 
 Sources: A. P. Dawid and A. M. Skene, "Maximum Likelihood Estimation of Observer Error-Rates Using
 the EM Algorithm", Applied Statistics 28 (1979), with one error rate for all wrong options;
 S. Nitzan and J. Paroush (1982), see `weights`.
-
-A panel's recorded answers, laid out for counting: one line a question, one column a model.
 
 Recordings are read by `councils.recording`; one of them comes with the package.
 """

@@ -111,26 +111,26 @@ def tune(
         )
     fits = _ways(sheet, by_labels=by_labels)
     folds = [zlib.crc32(line.id.encode()) % _FOLDS for line in sheet.lines]
-    decided = {name: _cross_decided(fit, sheet, folds) for name, fit in fits.items()}
+    decided = {name: _decide_across_folds(fit, sheet, folds) for name, fit in fits.items()}
     places = range(len(folds))
     chosen = _choose(sheet, decided, places)
     held = []
     for at in places:
         others = [one for one in places if folds[one] != folds[at]]
         held.append(decided[_choose(sheet, decided, others)][at])
-    ways = tuple(_measured(sheet, name, by, by_labels=by_labels) for name, by in decided.items())
+    ways = tuple(_measure_way(sheet, name, by, by_labels=by_labels) for name, by in decided.items())
     made = _written(sheet, council, chosen)
     tuning = Tuning(
         questions=len(questions),
         labelled=len(labelled) if by_labels else 0,
         chosen=chosen,
         ways=ways,
-        held_out=_measured(sheet, chosen, held, by_labels=by_labels),
+        held_out=_measure_way(sheet, chosen, held, by_labels=by_labels),
         members={who.name: who.weight for who in made.characters},
         left_out=tuple(name for name in names if name not in {w.name for w in made.characters}),
         yaml="",
     )
-    text = _commented(made, tuning, sheet, source)
+    text = _add_comments(made, tuning, sheet, source)
     return tuning.model_copy(update={"yaml": text})
 
 
@@ -150,7 +150,7 @@ def _ways(sheet: Sheet, *, by_labels: bool) -> dict[str, Fit]:
     return {f"{counted} votes": exits_of(counted)}
 
 
-def _cross_decided(fit: Fit, sheet: Sheet, folds: Sequence[int]) -> list[RuleDecision]:
+def _decide_across_folds(fit: Fit, sheet: Sheet, folds: Sequence[int]) -> list[RuleDecision]:
     """What a way decides on each line, having learned from the lines of other folds."""
     decided: dict[int, RuleDecision] = {}
     for fold in set(folds):
@@ -182,7 +182,7 @@ def _choose(
     return min(near, key=cost)
 
 
-def _measured(
+def _measure_way(
     sheet: Sheet, name: str, decided: Sequence[RuleDecision], *, by_labels: bool
 ) -> TunedWay:
     number = len(decided)
@@ -214,7 +214,7 @@ def _written(sheet: Sheet, council: Council, chosen: str) -> Council:
         for voter, weight in zip(order, weights, strict=True)
         if round(weight, 3) > 0
     }
-    return _voting(council, heavy)
+    return _build_voting_council(council, heavy)
 
 
 def _alone(council: Council, first: str, second: str) -> Council:
@@ -232,7 +232,7 @@ def _alone(council: Council, first: str, second: str) -> Council:
     return _without_unused(load_council(values))
 
 
-def _voting(council: Council, weights: Mapping[str, float]) -> Council:
+def _build_voting_council(council: Council, weights: Mapping[str, float]) -> Council:
     """A vote by written weights, the heaviest first, until nobody can change the winner."""
     values = council.model_dump(mode="json", exclude_defaults=True)
     seats = [
@@ -279,7 +279,7 @@ def _without_unused(council: Council) -> Council:
     return load_council(council.model_copy(update={"models": models}))
 
 
-def _commented(council: Council, tuning: Tuning, sheet: Sheet, source: str) -> str:
+def _add_comments(council: Council, tuning: Tuning, sheet: Sheet, source: str) -> str:
     """The council as YAML, with what was measured beside each choice."""
     above = {
         "characters:": _about_members(tuning),

@@ -1,4 +1,4 @@
-"""Does a council pay on somebody's own questions? The verdict, from the rows of a run.
+"""Whether a council pays on a user's own questions: the verdict, from the rows of a run.
 
 What is compared is the council as it is written, with its price. The member and the rule that it is
 compared with are chosen on other questions than those they are scored on (ten folds), so neither
@@ -178,7 +178,7 @@ def judge(panel: Panel, notes: Sequence[str] = ()) -> PaysVerdict:
         "alike": _alike(panel),
         "notes": tuple(notes),
     }
-    return _scored(_only(panel, scored), facts) if scored else _unscored(panel, facts)
+    return _judge_scored(_only(panel, scored), facts) if scored else _judge_unscored(panel, facts)
 
 
 def _only(panel: Panel, places: Sequence[int]) -> Panel:
@@ -195,7 +195,7 @@ def _only(panel: Panel, places: Sequence[int]) -> Panel:
     )
 
 
-def _scored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
+def _judge_scored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
     ours = [row.ok for row in panel.ours]
     chosen = best_members(panel.cases, panel.members)
     folds = [fold_of(case) for case in panel.cases]
@@ -230,7 +230,7 @@ def _scored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
         gain=Between(**gain._asdict()),
         times=times,
         times_of=times_of,
-        needed=_needed(gain.value, half, len(ours)) if advice == "undecided" else None,
+        needed=_questions_needed(gain.value, half, len(ours)) if advice == "undecided" else None,
         best_rule=rule,
         any_right=sum(right) / len(right),
         ways=tuple(ways),
@@ -240,7 +240,7 @@ def _scored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
     )
 
 
-def _unscored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
+def _judge_unscored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
     nearest = max(panel.names, key=lambda name: _same(panel.ours, panel.members[name])[0])
     rows = panel.members[nearest]
     same, number = _same(panel.ours, rows)
@@ -398,7 +398,7 @@ def tellable_gain(number: int, share: float = 0.1) -> float:
     return gain_interval(int(number * share / 2), int(number * share / 2), number).high
 
 
-def _needed(gain: float, half: float, number: int) -> int | None:
+def _questions_needed(gain: float, half: float, number: int) -> int | None:
     """Questions that would tell a gain of this size; None where it is too small to say."""
     if abs(gain) < 0.005:
         return None

@@ -62,7 +62,7 @@ def headline(verdict: PaysVerdict) -> str:
     if verdict.gain is None:
         return _headline_unscored(verdict, dear)
     gain, name = verdict.gain, verdict.member
-    size = f"{_points(abs(gain.value))} points ({_between(gain)})"
+    size = f"{_points(abs(gain.value))} points ({_write_range(gain)})"
     if verdict.advice == "samples":
         sampled = next(way for way in verdict.ways if way.name == "samples")
         return (
@@ -125,8 +125,8 @@ def remarks(verdict: PaysVerdict) -> list[str]:
     """Everything that is said beside the headline and the tables."""
     lines = [
         f"{one.member} can be dropped: without it the vote of the members' own answers loses no "
-        f"question and wins {one.won} ({_signed(one.gain)} points where it was chosen on other "
-        f"questions), and {_percent(one.saves)} of the members' price is saved."
+        f"question and wins {one.won} ({_write_signed(one.gain)} points where it was chosen on "
+        f"other questions), and {_percent(one.saves)} of the members' price is saved."
         for one in verdict.drop
     ]
     if verdict.gain is not None and not lines and len(verdict.alike) > 2:
@@ -184,7 +184,7 @@ def _way_row(way: Way) -> tuple[str, ...]:
     return (
         way.label,
         _share(way.accuracy),
-        "" if way.gain is None else f"{_signed(way.gain)}",
+        "" if way.gain is None else f"{_write_signed(way.gain)}",
         f"{way.calls:.1f}",
         "" if way.usd is None else f"{100 * way.usd:.4f}",
         f"{way.seconds:.1f}",
@@ -199,7 +199,7 @@ def _kind_rows(verdict: PaysVerdict) -> list[tuple[str, ...]]:
             str(one.questions),
             f"{100 * one.council:.0f}",
             f"{100 * one.member:.0f}",
-            _signed(one.gain),
+            _write_signed(one.gain),
             _ASK[one.advice],
         )
         for one in verdict.kinds
@@ -261,12 +261,12 @@ def _points(share: float) -> str:
     return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.1f}"
 
 
-def _between(one: Between) -> str:
+def _write_range(one: Between) -> str:
     low, high = sorted((abs(one.low), abs(one.high)))
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
-def _signed(one: Between) -> str:
+def _write_signed(one: Between) -> str:
     return f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
 
 

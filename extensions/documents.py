@@ -1,4 +1,4 @@
-"""A collection of one's own documents, read from a folder, cut into passages and searched.
+"""A folder of a user's documents, cut into passages and searched.
 
 A collection is a folder in `documents/` of the data directory, or one that MOM_DOCUMENTS names:
 `name=folder`, several parted as in PATH. A council names the collection, and never a path, because

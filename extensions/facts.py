@@ -1,4 +1,4 @@
-"""What can be worked out from a question without a model: sums, shares, units, dates. Exact.
+"""Facts that are computed without a model: sums, shares, units, dates. Exact.
 
 Facts: a sheet of what this machine knows for certain, without asking anybody.
 
@@ -87,7 +87,7 @@ def _sums(text: str) -> Iterator[str]:
     for found in _SUM.finditer(without_dates):
         if _may_be_no_sum(found, without_dates):
             continue
-        written = _balanced(found[0].strip())
+        written = _balance_brackets(found[0].strip())
         if (value := evaluated(written)) is not None:
             yield f"{written} = {format_number(value)}"
 
@@ -109,7 +109,7 @@ def _shares(text: str) -> Iterator[str]:
 def _conversions(text: str) -> Iterator[str]:
     asked = [*_UNITS.findall(text), *((n, a, b) for b, n, a in _TURNED.findall(text.lower()))]
     for amount, this, that in asked:
-        value = _converted(_number(amount), this, that)
+        value = _convert(_number(amount), this, that)
         if value is not None:
             yield f"{amount} {this} = {format_number(value)} {that}"
 
@@ -151,18 +151,18 @@ def _value(node: ast.expr) -> Fraction:
                 raise ValueError
             value = left ** int(right)
         else:
-            value = _ACTS[type(node.op)](left, right) if type(node.op) in _ACTS else _refused()
+            value = _ACTS[type(node.op)](left, right) if type(node.op) in _ACTS else _refuse()
         if abs(value) > _LARGEST_NUMBER or value.denominator > _LARGEST_NUMBER:
             raise ValueError
         return value
-    return _refused()
+    return _refuse()
 
 
-def _refused() -> Fraction:
+def _refuse() -> Fraction:
     raise ValueError
 
 
-def _converted(value: Fraction, this: str, that: str) -> Fraction | None:
+def _convert(value: Fraction, this: str, that: str) -> Fraction | None:
     a, b = _DEGREES.get(this.lower()), _DEGREES.get(that.lower())
     if a and b:
         celsius = {"C": value, "F": (value - 32) * 5 / 9, "K": value - Fraction("273.15")}[a]
@@ -184,7 +184,7 @@ def _number(written: str) -> Fraction:
     return Fraction(written.replace(",", ""))
 
 
-def _balanced(written: str) -> str:
+def _balance_brackets(written: str) -> str:
     """A sum without brackets that have no other half."""
     while written.count("(") > written.count(")") and written.startswith("("):
         written = written[1:].strip()

@@ -1,4 +1,4 @@
-"""From the `use` of a council to the code that it names, and what a council may name at all.
+"""Find the code that a council's `use` names, and decide whether it may be loaded.
 
 A council is a file that may come from anywhere, and to load an extension is to run code. So its
 `use` chooses among what the owner of this machine has put there, and never leads elsewhere: what
@@ -196,7 +196,7 @@ def find(use: str, from_caller: Mapping[str, Any] | None = None) -> FoundExtensi
         for root in roots():
             if (root / name).is_dir():
                 return _in_folder(root, name)
-    if _MODULE.fullmatch(name) and _allowed(name.partition(":")[0]):
+    if _MODULE.fullmatch(name) and _is_allowed(name.partition(":")[0]):
         return FoundExtension(name, "module", lambda: _from_module(name))
     raise _refusal(use, name, from_caller or {})
 
@@ -226,11 +226,11 @@ def roots() -> list[Path]:
 
     Not one's own where a `.env` file beside a council moved it.
     """
-    named = [Path(one).expanduser().absolute() for one in _named() if _is_path(one)]
+    named = [Path(one).expanduser().absolute() for one in _permitted_names() if _is_path(one)]
     return named if os.environ.get("MOM_DATA_DIR_FROM") else [home(), *named]
 
 
-def _named() -> list[str]:
+def _permitted_names() -> list[str]:
     return [one.strip() for one in os.environ.get(VARIABLE, "").split(os.pathsep) if one.strip()]
 
 
@@ -238,8 +238,8 @@ def _is_path(one: str) -> bool:
     return os.sep in one or "/" in one or one.startswith((".", "~"))
 
 
-def _allowed(module: str) -> bool:
-    trusted = [one for one in _named() if not _is_path(one)]
+def _is_allowed(module: str) -> bool:
+    trusted = [one for one in _permitted_names() if not _is_path(one)]
     return any(module == one or module.startswith(f"{one}.") for one in trusted)
 
 
@@ -265,7 +265,9 @@ def _refusal(use: str, name: str, from_caller: Mapping[str, Any]) -> CouncilErro
 
 
 def _installed(point: EntryPoint) -> FoundExtension:
-    return FoundExtension(point.name, "installed", lambda: _chosen(point.load(), point.value))
+    return FoundExtension(
+        point.name, "installed", lambda: _choose_extension(point.load(), point.value)
+    )
 
 
 def _in_folder(root: Path, name: str) -> FoundExtension:
@@ -277,7 +279,7 @@ def _in_folder(root: Path, name: str) -> FoundExtension:
 def _from_module(place: str) -> Any:
     module, _, wanted = place.partition(":")
     loaded = importlib.import_module(module)
-    return _chosen(getattr(loaded, wanted) if wanted else loaded, place)
+    return _choose_extension(getattr(loaded, wanted) if wanted else loaded, place)
 
 
 def _from_folder(folder: Folder) -> Any:
@@ -297,7 +299,7 @@ def _from_folder(folder: Folder) -> Any:
     except BaseException:
         del sys.modules[name]
         raise
-    return _chosen(module, str(folder.code))
+    return _choose_extension(module, str(folder.code))
 
 
 @contextmanager
@@ -316,7 +318,7 @@ def _first_systems_names() -> Iterator[None]:
                 sys.modules[name] = module
 
 
-def _chosen(value: Any, place: str) -> Any:
+def _choose_extension(value: Any, place: str) -> Any:
     """The one extension in a module; a class or an instance is itself.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The extensions of MixtureOfModels, the Gradio program, as ours.
+"""Extensions of MixtureOfModels, the Gradio program, adapted to ours.
 
 Such a class has `init`, `get_ui_components`, `pre_process(message, history)`,
 `post_process(response, history)` and `get_extension_name`; it derives from `extensions.Extension`.
@@ -95,7 +95,7 @@ class _Adapted(Extension):
             answered = (at.kept or {}).get("answered")
             return Change(material=answered) if answered else None
         said = await _last(self._one.pre_process(at.question, _pairs(at)))
-        message, rest = _parted(said, "pre_process")
+        message, rest = _split_returned(said, "pre_process")
         answered = str(rest[0][-1][1]) if len(rest) > 1 and rest[1] and rest[0] else ""
         return Change(
             question=message if message != at.question else None, keep={"answered": answered}
@@ -106,7 +106,7 @@ class _Adapted(Extension):
             return None
         pairs = [*_pairs(at), (at.question, answer)]
         said = await _last(self._one.post_process(answer, pairs))
-        return _parted(said, "post_process")[0]
+        return _split_returned(said, "post_process")[0]
 
 
 def _pairs(at: At) -> list[tuple[str, str]]:
@@ -119,7 +119,7 @@ def _pairs(at: At) -> list[tuple[str, str]]:
     return pairs
 
 
-def _parted(returned: Any, hook: str) -> tuple[str, tuple[Any, ...]]:
+def _split_returned(returned: Any, hook: str) -> tuple[str, tuple[Any, ...]]:
     """The text, and what stands beside it."""
     first, *rest = returned if isinstance(returned, tuple) and returned else (returned,)
     if not isinstance(first, str):

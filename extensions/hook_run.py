@@ -69,7 +69,7 @@ class HookRun:
 
     async def before(self) -> None:
         """Have every extension say what the node is to read."""
-        for extension in self._listening("before"):
+        for extension in self._listeners("before"):
             change = await self._call(extension, "before", f"before {_a(self.node)}", Change)
             if change is not None:
                 self._lay(extension, change)
@@ -81,13 +81,13 @@ class HookRun:
             update["proposals"] = [await self._proposal(one) for one in update["proposals"]]
         if isinstance(update.get("status"), Status):
             await self._answer(update)
-        for extension in self._listening("after"):
+        for extension in self._listeners("after"):
             change = await self._call(extension, "after", f"after {_a(self.node)}", Change, update)
             if change is not None:
                 self._keep(extension, change)
         return self._written(update)
 
-    def _listening(self, hook: str) -> list[LoadedExtension]:
+    def _listeners(self, hook: str) -> list[LoadedExtension]:
         node = self.node if hook in ("before", "after") else ""
         return [extension for extension in self._extensions if extension.calls(hook, node)]
 
@@ -148,10 +148,10 @@ class HookRun:
         if change.material is not None:
             past += _material(extension.name, change.material)
         if change.question is not None:
-            rest[0] = self._reworded(message, change.question)
+            rest[0] = self._reword(message, change.question)
         self.state = {**self.state, "messages": [*past, *rest]}
 
-    def _reworded(self, message: HumanMessage, question: str) -> HumanMessage:
+    def _reword(self, message: HumanMessage, question: str) -> HumanMessage:
         if command := conversation.explicit_route(self.state):
             question = f"/{command} {question}"
         content: Any = question
@@ -172,7 +172,7 @@ class HookRun:
             self._kept[extension.name] = change.keep
 
     async def _proposal(self, proposal: Any) -> Any:
-        for extension in self._listening("on_proposal"):
+        for extension in self._listeners("on_proposal"):
             text = await self._call(extension, "on_proposal", "on a proposal", str, proposal)
             if text is not None:
                 proposal = proposal.model_copy(update={"text": text.strip()})
@@ -180,7 +180,7 @@ class HookRun:
 
     async def _answer(self, update: dict[str, Any]) -> None:
         message = update["messages"][-1]
-        for extension in self._listening("on_answer"):
+        for extension in self._listeners("on_answer"):
             text = await self._call(extension, "on_answer", "on the answer", str, message.text)
             if text is not None:
                 content: Any = text.strip()

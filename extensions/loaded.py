@@ -47,7 +47,7 @@ async def guarded(hook: Callable[..., Any], *arguments: Any, seconds: float) -> 
         Failed: it raised, left the process, was cancelled by itself, or was out of time.
         GraphBubbleUp: it interrupts the graph, which is LangGraph's own affair.
     """
-    task = asyncio.ensure_future(_called(hook, arguments))
+    task = asyncio.ensure_future(_call(hook, arguments))
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         await asyncio.wait({task}, timeout=seconds)
@@ -62,7 +62,7 @@ async def guarded(hook: Callable[..., Any], *arguments: Any, seconds: float) -> 
         task.cancel()
 
 
-async def _called(hook: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+async def _call(hook: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     try:
         if inspect.iscoroutinefunction(hook):
             return await hook(*arguments)
@@ -134,7 +134,7 @@ class LoadedExtension:
         self.source = source
         self._code = load_code(source)
         self.kind = self._code if inspect.isclass(self._code) else type(self._code)
-        self._settings = self._checked(written.settings, where)
+        self._settings = self._check_settings(written.settings, where)
         self._first = self._make()
         self._spare = [self._first]
         self._open: dict[asyncio.AbstractEventLoop, asyncio.Task[Any]] = {}
@@ -224,7 +224,7 @@ class LoadedExtension:
         except (Exception, SystemExit) as error:
             raise Failed(in_a_line(error)) from error
 
-    def _checked(self, settings: Mapping[str, Any], where: str) -> Any:
+    def _check_settings(self, settings: Mapping[str, Any], where: str) -> Any:
         settings_type = getattr(self.kind, "Settings", None)
         if not (inspect.isclass(settings_type) and issubclass(settings_type, BaseModel)):
             return dict(settings)
@@ -314,7 +314,7 @@ def extensions_of(
     council: Council, from_caller: Mapping[str, Any] | None = None
 ) -> tuple[ExtensionInfo, ...]:
     """A council's extensions in the order they are called. Loads their code, calls no hook."""
-    return tuple(_described(one, from_caller) for one in council.extensions)
+    return tuple(_describe(one, from_caller) for one in council.extensions)
 
 
 def describe(source: FoundExtension, written: Written | None = None) -> ExtensionInfo:
@@ -362,7 +362,7 @@ def problems_of(council: Council) -> list[str]:
     ]
 
 
-def _described(written: Written, from_caller: Mapping[str, Any] | None) -> ExtensionInfo:
+def _describe(written: Written, from_caller: Mapping[str, Any] | None) -> ExtensionInfo:
     try:
         return describe(find(written.use, from_caller), written)
     except CouncilError as error:

@@ -1,4 +1,4 @@
-"""Retrieval: passages of one's own documents that bear on the question, with their source.
+"""Retrieval: passages of a user's own documents for the question, with their source.
 
 Passages are found by their meaning where MOM_EMBEDDINGS names a model, as LangChain's
 `init_embeddings` does (`ollama:nomic-embed-text`); by their words otherwise. MOM_EMBEDDINGS_URL
@@ -113,10 +113,10 @@ def open_embeddings(model: str, resources: LoopResources) -> Embeddings:
         raise ProviderNotInstalledError(f"{MODEL}={model}: {error}") from None
     except ValueError as error:
         raise CouncilError(f"{MODEL}={model}: {error}") from None
-    return _metered(model, address, made)
+    return _meter_embeddings(model, address, made)
 
 
-def _metered(model: str, address: str, inner: Embeddings) -> Embeddings:
+def _meter_embeddings(model: str, address: str, inner: Embeddings) -> Embeddings:
     """The embeddings, each request counted, and within the question's budget."""
     from langchain_core.embeddings import Embeddings as Base
 

@@ -1,4 +1,4 @@
-"""Summary: a long conversation stays within bounds, its beginning in a few sentences."""
+"""Summary: the beginning of a long conversation, in a few sentences."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Summary(Extension):
         if not upto:
             return None
         mark = _mark(messages[:upto])
-        text, keep = self._remembered(at, mark), None
+        text, keep = self._read_memory(at, mark), None
         if text is None:
             if at.node != "annotator":
                 return None  # it failed there, or somebody else's graph has no such step
@@ -89,7 +89,7 @@ class Summary(Extension):
         summed: list[BaseMessage] = [HumanMessage(_ASKED), AIMessage(text)]
         return Change(conversation=(*summed, *messages[upto:]), keep=keep)
 
-    def _remembered(self, at: At, mark: str) -> str | None:
+    def _read_memory(self, at: At, mark: str) -> str | None:
         if at.kept and at.kept.get("mark") == mark:
             return str(at.kept["text"])
         return self._written.get(mark)
@@ -105,7 +105,7 @@ class Summary(Extension):
             (
                 (start, text)
                 for start in range(upto - step, 0, -step)
-                if (text := self._remembered(at, _mark(messages[:start]))) is not None
+                if (text := self._read_memory(at, _mark(messages[:start]))) is not None
             ),
             (0, ""),
         )

@@ -85,10 +85,10 @@ def file_stem(name: str) -> str:
 
 def markdown(turn: Mapping[str, Any]) -> str:
     """A turn as Markdown that shows what was said and loads nothing from anywhere."""
-    lines = [f"\n## {turn['time']}\n", _quoted(turn["question"]), ""]
+    lines = [f"\n## {turn['time']}\n", _quote(turn["question"]), ""]
     for one in turn.get("proposals", ()):
         said = f"**{_line(one['character'])}** (round {one['round']})"
-        lines += [f"- {said}:", "", _indented(_inert(one["text"])), ""]
+        lines += [f"- {said}:", "", _indent(_inert(one["text"])), ""]
     lines += [f"- *{_line(one)}*" for one in _facts(turn)]
     return "\n".join([*lines, "", _inert(turn["answer"]), ""])
 
@@ -166,11 +166,11 @@ def _inert(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return "\n".join(f"> {line}" for line in _inert(text).splitlines())
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 

@@ -98,20 +98,12 @@ def build_graph(
     tools: CallerTools = NO_TOOLS,
     models: Mapping[str, BaseChatModel] = NO_MODELS,
 ) -> CouncilBuilder:
-    """Build the uncompiled graph of a council.
+    """Build the uncompiled graph of a council, from the arguments that `council` takes.
 
     Compile it as it is for a subgraph or a server; give `compile` a checkpointer for threads.
 
-    Args:
-        council: a `Council`, the name of a preset, or the path of a YAML file.
-        extensions: extensions of yours, by the names that the council's `extensions` use: classes
-            or instances.
-        tools: functions or LangChain tools, for the keys of `tools` that have no other source.
-        models: LangChain chat models of yours, by the keys of `models` that they stand for.
-
     Raises:
-        CouncilError: the council cannot sit as it is written, wants tools or models that are not
-            there, or its table of prices cannot be read.
+        CouncilError: as `council` does, or the council's table of prices cannot be read.
     """
     council = load_with_models(council, models)
     hooks = open_hooks(council, extensions)
@@ -226,7 +218,7 @@ def council(
 
     Args:
         source: the name of a preset, the path of a YAML file, a mapping, or a `Council`.
-        extensions: extensions of yours, by the names that the council's `extensions` use.
+        extensions: your classes or instances, by the names that the council's `extensions` use.
         tools: functions or LangChain tools, for the keys of `tools` that have no other source.
         models: LangChain chat models of yours, by the keys of `models` that they stand for. They
             are never stored: to go on with a thread, open the council with the same keys.
@@ -451,11 +443,7 @@ class CouncilGraph(ForkableGraph):
     async def abulk_update_state(
         self, config: RunnableConfig, supersteps: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
-        """Edit a thread; `aupdate_state` goes through here.
-
-        Raises:
-            InputError: an unknown key or character, or a value that does not fit.
-        """
+        """Edit a thread, as `bulk_update_state` does; `aupdate_state` goes through here."""
         return await super().abulk_update_state(config, self._read(supersteps))
 
     def _read(self, supersteps: Sequence[Sequence[StateUpdate]]) -> list[list[StateUpdate]]:

@@ -82,7 +82,7 @@ class ServedGraph(CouncilGraph):
         goes_on = input is None or isinstance(input, Command)
         graph = await (self._graph_at(config) if goes_on else self._graph_of({}))
         if isinstance(input, Command) and input.resume is not None and config is not None:
-            input = await _addressed(input, graph, config)  # noqa: A001
+            input = await _address_answer(input, graph, config)  # noqa: A001
         async with aclosing(graph.astream(input, config, **options)) as parts:
             async for part in parts:
                 yield part
@@ -129,7 +129,7 @@ class ServedGraph(CouncilGraph):
         return graph.copy({"checkpointer": self.checkpointer, "store": self.store})
 
 
-async def _addressed(command: Command[Any], graph: CouncilGraph, config: Any) -> Command[Any]:
+async def _address_answer(command: Command[Any], graph: CouncilGraph, config: Any) -> Command[Any]:
     """An answer with the id of the one request that waits, so that nobody else reads it."""
     waiting = (await graph.aget_state(config)).interrupts
     if len(waiting) != 1 or (isinstance(command.resume, dict) and waiting[0].id in command.resume):

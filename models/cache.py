@@ -123,7 +123,7 @@ class CacheFile:
             db.execute(
                 "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", (*row, _checksum(*row))
             )
-            while _used(db) > bound:
+            while _used_bytes(db) > bound:
                 many = int(db.execute("SELECT count(*) FROM answers").fetchone()[0])
                 db.execute(
                     "DELETE FROM answers WHERE request IN "
@@ -252,7 +252,7 @@ def _laid_out(db: sqlite3.Connection) -> set[str]:
     return {str(sql) for (sql,) in db.execute("SELECT sql FROM sqlite_master") if sql is not None}
 
 
-def _used(db: sqlite3.Connection) -> int:
+def _used_bytes(db: sqlite3.Connection) -> int:
     """Bytes of the pages that hold something."""
     pages, free, size = (
         int(db.execute(f"PRAGMA {name}").fetchone()[0])

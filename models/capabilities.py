@@ -1,4 +1,4 @@
-"""What models can do, and what of a request each of them takes: parameters, JSON schemas, files.
+"""What each model can do and accepts: parameters, JSON schemas, files.
 
 What the council says is believed first, then what probing found out, then what is known of the
 vendor's models. Findings are kept in `capabilities.json` in the data directory; what cannot be read

@@ -1,15 +1,13 @@
-"""One event loop in the background, for callers that have none.
+"""What the calls of one event loop share, and the background loop for callers that have none.
 
 The council is asynchronous; scripts, notebooks' cells, Streamlit and LangGraph's `invoke` are not.
 Their calls run on one loop in a thread of its own, so that they share its HTTP clients and its
 lanes, from however many threads they come. The loop ends with the process and closes its clients.
 
-What the calls of one event loop share: HTTP clients, opened models, lanes, breakers.
-
 An HTTP client belongs to the loop that it was first used on; a second loop in the same process
-(a test, a notebook cell, a second `asyncio.run`) needs its own. Each loop has its `LoopResources`,
-closed with the loop: `asyncio.run` and its like close the asynchronous generators that still hang,
-and the resources keep one for that.
+(a test, a notebook cell, a second `asyncio.run`) needs its own. Each loop has its `LoopResources`
+(clients, opened models, lanes, breakers), closed with the loop: `asyncio.run` and its like close
+the asynchronous generators that are still open, and the resources keep one for that.
 """
 
 from __future__ import annotations

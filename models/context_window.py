@@ -1,4 +1,4 @@
-"""How long a prompt is against what its model reads at once, and what is shortened to fit.
+"""How long a prompt is, how much its model can read, and what is shortened to fit.
 
 A server that is sent more than its window holds cuts the prompt, and most say nothing: Ollama
 drops the beginning of a conversation and answers what is left. Only the tokens that it counted

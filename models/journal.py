@@ -1,4 +1,4 @@
-"""What is written down of calls while they are made, so that nobody pays for one a second time.
+"""The journal of calls, written while they are made, so that no call is paid twice.
 
 A call is one asking of a model with its fallbacks, one drawing of a picture, or one use of a tool.
 A line is written before each request leaves, and one as soon as the last byte of the answer has

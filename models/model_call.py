@@ -1,6 +1,6 @@
-"""What became of the tries at a model and its fallbacks: for the answer, and for the error.
+"""One call of a model, as often as its policy allows: open, wait, send, read, judge, try again.
 
-Asking one model, as often as its policy allows: open it, wait, send, read, judge, try again.
+A `CallLog` keeps every attempt at a model and its fallbacks: for the answer, and for the error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Circuit breakers: a model that keeps failing is not asked for a while.
+"""Retries and circuit breakers: a model that keeps failing is not asked for a while.
 
 Asking a server that hangs costs its whole `timeout` every time, and every character of a round pays
 it. So calls that came to nothing are counted for each model (a call's retries are part of it).
@@ -10,8 +10,6 @@ Only what may pass counts: rate limits, 5xx, resets, unreadable answers, time li
 (a wrong key, an unknown model, a refused request) comes at once and says why, and so ends the row,
 like an answer does. Breakers are kept for one event loop, by where a model is asked and with which
 key, so councils that share a model share what is known of it.
-
-What went wrong with a call, in plain words, and whether another try makes sense.
 
 Errors come from half a dozen libraries wrapped in each other, so they are read by what they carry
 (a status, headers, an errno) along their chain of causes, not by their classes. Nobody else
@@ -175,7 +173,7 @@ def read_failure(error: BaseException, *, model: str, provider: str, where: str)
     chain = list(_chain(error))
     status = next((code for one in chain if (code := _status(one))), None)
     if status is not None:
-        return _refused(status, chain, model=model, provider=provider)
+        return _read_refusal(status, chain, model=model, provider=provider)
     if unreachable := _unreachable(chain, where):
         return unreachable
     if any(300 <= (getattr(one, "status_code", None) or 0) < 400 for one in chain):
@@ -222,7 +220,7 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     return max((date - (now or datetime.now(UTC))).total_seconds(), 0.0)
 
 
-def _refused(status: int, chain: list[BaseException], *, model: str, provider: str) -> Failure:
+def _read_refusal(status: int, chain: list[BaseException], *, model: str, provider: str) -> Failure:
     server_words = _server_words(chain)
     if status == 404 and (fetch := vendor_of(provider).fetch):
         words = f"model {model!r} not found: `{fetch.format(model=model)}`"
@@ -237,7 +235,7 @@ def _refused(status: int, chain: list[BaseException], *, model: str, provider: s
         else ""
     )
     headers = next((mapping for one in chain if (mapping := _headers(one)) is not None), {})
-    param, code = _blamed(chain)
+    param, code = _find_blamed(chain)
     reason, wait = _clean(f"HTTP {status}, {words}{more}"), retry_after(headers)
     return Failure(reason, status, again, wait, param=param, code=code, refused=True)
 
@@ -302,7 +300,7 @@ def _bodies(chain: list[BaseException]) -> Iterator[Any]:
         yield body
 
 
-def _blamed(chain: list[BaseException]) -> tuple[str, str]:
+def _find_blamed(chain: list[BaseException]) -> tuple[str, str]:
     """The parameter and the code in a refusal; empty where it names none.
 
     OpenAI and most others write `error.param` and `error.code`; servers made with FastAPI (Mistral,

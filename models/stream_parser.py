@@ -134,14 +134,14 @@ class ThoughtSplitter:
 
     def _emit(self, piece: str, reasoning: bool) -> None:
         if piece and (self._half or not piece.isascii()):
-            piece = self._joined(piece)
+            piece = self._join_halves(piece)
         if not piece:
             return
         (self._reasoning if reasoning else self._text).append(piece)
         if self._tell:
             self._tell(piece, reasoning)
 
-    def _joined(self, piece: str) -> str:
+    def _join_halves(self, piece: str) -> str:
         """The piece with the half letter before it; half of a letter alone is no text."""
         piece, self._half = self._half + piece, ""
         if "\ud800" <= piece[-1] <= "\udbff":
@@ -199,7 +199,7 @@ class StreamParser:
 
     def __init__(self, on_text: Callable[[str, bool], None] | None, meter: Meter) -> None:
         self._meter = meter
-        self._thoughts = ThoughtSplitter(_guarded(on_text) if on_text else None)
+        self._thoughts = ThoughtSplitter(_guard_listener(on_text) if on_text else None)
         self._text_redactor = StreamRedactor()
         self._thought_redactor = StreamRedactor()
         self._begun = False
@@ -359,7 +359,7 @@ def _can_be_seen(letter: str) -> bool:
     return unicodedata.category(letter) not in ("Cf", "Cc", "Zs", "Zl", "Zp", "Cn")
 
 
-def _guarded(on_text: Callable[[str, bool], None]) -> Callable[[str, bool], None]:
+def _guard_listener(on_text: Callable[[str, bool], None]) -> Callable[[str, bool], None]:
     def tell(piece: str, reasoning: bool) -> None:
         try:
             on_text(piece, reasoning)

@@ -1,4 +1,4 @@
-"""Offering one model tools and a form of its reply: in its provider's own way, or in words.
+"""Offer a model tools and a form of its reply: in its provider's own way, or in words.
 
 A model that has no way of its own is told in the system message what there is, and held to JSON
 where it can be: a call, or the answer. A server that refuses tools is asked again in words, once;
@@ -248,7 +248,7 @@ class ToolOffer:
         if not self._tools:
             return text, (), None
         if self._native:
-            return (text, *_gathered(chunks, text, self._key))
+            return (text, *_gather_calls(chunks, text, self._key))
         return (*_read(text, {tool["function"]["name"] for tool in self._tools}), None)
 
 
@@ -358,7 +358,7 @@ _CUT = re.compile(r'\s*(?:```(?:json)?\s*)?\{\s*"(tool|answer)"\s*:')
 """How a call or an answer begins that was cut off."""
 
 
-def _gathered(
+def _gather_calls(
     chunks: Sequence[AIMessageChunk], text: str, key: str
 ) -> tuple[tuple[ToolCall, ...], dict[str, Any] | None]:
     """The calls of a streamed message, and the whole of it, for its provider to read again."""

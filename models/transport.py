@@ -154,14 +154,14 @@ class _Events:
             elif self._lines:
                 lines, self._lines = self._lines, []
                 try:
-                    ended.append(_checked(lines))
+                    ended.append(_check_event(lines))
                 except (ResponseError, ValueError) as fault:
                     self.fault = fault
                     break
         return b"".join(ended)
 
 
-def _checked(lines: list[bytes]) -> bytes:
+def _check_event(lines: list[bytes]) -> bytes:
     """One event, if it can be read."""
     for line in lines:
         if line.strip() and not line.startswith(_FIELDS):

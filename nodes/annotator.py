@@ -1,4 +1,4 @@
-"""The annotator: what is really asked, and what kind of answer it wants."""
+"""The annotator: the question in clear words, and the kind of answer that it wants."""
 
 from __future__ import annotations
 

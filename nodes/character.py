@@ -51,7 +51,7 @@ def character(name: str, races: Races, tools: CallerTools = NO_TOOLS) -> Any:
         speaker = Speaker(node="character", name=name, round=turn.round, layer=turn.layer)
         left = selectors.remaining_seconds(state, council, context_of(runtime))
         if left == 0:
-            return _missed(runtime, speaker, "budget", "the question's time was over", [])
+            return _give_up(runtime, speaker, "budget", "the question's time was over", [])
         race = races.join(runtime, council.deliberation, len(turn.seated))
 
         def settles(spoken: list[tuple[Reply, Segment]]) -> bool:
@@ -68,16 +68,16 @@ def character(name: str, races: Races, tools: CallerTools = NO_TOOLS) -> Any:
             )
         except ModelError as error:
             failed = [failed_segment(speaker, who.model, error)]
-            return _missed(runtime, speaker, *absence_reason(error), failed)
+            return _give_up(runtime, speaker, *absence_reason(error), failed)
         except (TooLate, OutOfTime) as error:
             cut = cancelled_segment(speaker, who.model, began, access)
             if isinstance(error, OutOfTime):
-                return _missed(runtime, speaker, "budget", "the question's time was over", [cut])
+                return _give_up(runtime, speaker, "budget", "the question's time was over", [cut])
             if race.settled:
-                return _missed(runtime, speaker, "settled", "the others had settled it", [cut])
-            return _missed(runtime, speaker, "late", "a quorum had answered", [cut])
+                return _give_up(runtime, speaker, "settled", "the others had settled it", [cut])
+            return _give_up(runtime, speaker, "late", "a quorum had answered", [cut])
         if fault := proposal_fault(reply):
-            return _missed(runtime, speaker, *fault, [segment])
+            return _give_up(runtime, speaker, *fault, [segment])
         proposals = [_proposal(reply, segment, state, council)]
         notes = notes_of_attempt(runtime, name, reply.text)
         return {"proposals": proposals, "segments": [segment], "notes": notes}
@@ -178,7 +178,7 @@ def _earlier(who: Character, state: CouncilState, council: Council) -> tuple[lis
     return others, own
 
 
-def _missed(
+def _give_up(
     runtime: Runtime[CouncilContext],
     speaker: Speaker,
     reason: AbsenceReason,

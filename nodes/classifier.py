@@ -1,4 +1,4 @@
-"""The classifier: words or a picture?"""
+"""The classifier: is text or a picture wanted?"""
 
 from __future__ import annotations
 

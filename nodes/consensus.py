@@ -1,4 +1,4 @@
-"""The consensus: code counts the round, and says whether it is the last."""
+"""The consensus: code counts the round, and decides whether it is the last."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def consensus(
         measure, update = await _measure(standing, method, state, runtime, council)
         options: dict[str, Any] = {"threshold": rules.threshold, "measure": measure, "out": out}
         verdict = count(standing, ballots, method=method, kind=kind, **options)
-    spared = _spared([*state["absences"], *unasked], turn.round)
+    spared = _count_spared([*state["absences"], *unasked], turn.round)
     changes: dict[str, Any] = {"round": turn.round, "stop_reason": None, "spared": spared}
     changes["asked"] = _voters_asked(state, verdict, turn.round)
     if spared and rules.stop in EXACT:
@@ -154,7 +154,7 @@ def _let_go(state: CouncilState, round_: int) -> list[str]:
     ]
 
 
-def _spared(absences: list[Absence], round_: int) -> int:
+def _count_spared(absences: list[Absence], round_: int) -> int:
     """How many were cut short, or not asked, this round because the rest was settled."""
     return sum(a.round == round_ and a.reason == "settled" for a in absences)
 

@@ -1,4 +1,4 @@
-"""The image reader: pictures that come with a question, made fit to be seen by everyone."""
+"""The image reader: describes a question's pictures for models that cannot see."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ async def image_reader(
     if blocks and not seers:
         notes.append(BLIND)
     elif blocks and blind:
-        sight, segments, failed = await _described(sight, blocks, state, runtime, council)
+        sight, segments, failed = await _describe_pictures(sight, blocks, state, runtime, council)
     for note in (*notes, *failed):
         emit(runtime, Noted(text=note))
     update: CouncilUpdate = {"sight": sight, "segments": segments}
     update["notes"] = [Note(text=note) for note in notes]
     update["notes"] += [Note(text=note, kind="step_failed") for note in failed]
     if changed:
-        update["messages"] = [_redrawn(message, blocks)]
+        update["messages"] = [_replace_pictures(message, blocks)]
     return update
 
 
@@ -108,7 +108,7 @@ async def _picture(block: dict[str, Any], name: str, council: Council) -> dict[s
     return await asyncio.to_thread(picture_block, content, name, side=council.pictures.side)
 
 
-def _redrawn(message: HumanMessage, blocks: list[dict[str, Any]]) -> AnyMessage:
+def _replace_pictures(message: HumanMessage, blocks: list[dict[str, Any]]) -> AnyMessage:
     """The question with its pictures as they are now, everything else as it was."""
     parts = message.content if isinstance(message.content, list) else []
     rest = [part for part in parts if not is_picture(part)]
@@ -144,7 +144,7 @@ def _listeners(council: Council) -> Iterator[str]:
         yield council.annotator.model
 
 
-async def _described(
+async def _describe_pictures(
     sight: Sight,
     blocks: list[dict[str, Any]],
     state: CouncilState,

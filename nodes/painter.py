@@ -131,11 +131,11 @@ async def _replay(painting: Painting) -> Painting:
     """A picture that came in an earlier run, as if it came now; it is paid already."""
     count_earlier(painting.usage)
     if painting.declined:
-        raise _declined(painting)
+        raise _declined_error(painting)
     return replace(painting, content=await asyncio.to_thread(check_png, painting.content))
 
 
-def _declined(painting: Painting) -> DeclinedError:
+def _declined_error(painting: Painting) -> DeclinedError:
     words = f"the filter of {painting.model!r} declined to draw this"
     return DeclinedError(words, painting.attempts, painting.usage)
 
@@ -183,7 +183,7 @@ class _PictureCall:
             if painting is not None:
                 breaker.note(None, settings, now())
                 if painting.declined:
-                    raise _declined(painting)
+                    raise _declined_error(painting)
                 return painting
             assert failure is not None  # noqa: S101 - one of the two is there
             again = failure.again and tries <= settings.retries
@@ -201,7 +201,7 @@ class _PictureCall:
         began = now()
         try:
             async with limit:
-                drawn = await self._drawn(settings)
+                drawn = await self._draw_picture(settings)
                 painting = self._painting(drawn, now() - began)
                 # Before anybody looks at it: from here on it is paid once and for all.
                 await self.record.finish(_PAINTING.dump_python(painting))
@@ -223,7 +223,7 @@ class _PictureCall:
                 where=address_of(settings),
             )
 
-    async def _drawn(self, spec: Model) -> DrawnPicture:
+    async def _draw_picture(self, spec: Model) -> DrawnPicture:
         check(spec)
         vendor = vendor_of(spec.provider)
         if vendor.pictures is None:
@@ -295,7 +295,7 @@ async def painter(
                 emit(runtime, Noted(text=note))
             if words.refused:
                 return _without(words.refused, words, state, runtime, council)
-            return await _drawn(rules, words, state, runtime, council)
+            return await _draw_picture(rules, words, state, runtime, council)
     except TimeoutError:
         text = f"The picture was not finished within the question's {council.budget.seconds:g} s."
         cut = cancelled_segment(Speaker(node="painter", name="picture"), rules.model, began)
@@ -344,7 +344,7 @@ def tidy(reply: str) -> str:
     return " ".join(text.split()).strip("\"'`* “”")[:LONGEST]
 
 
-async def _drawn(
+async def _draw_picture(
     rules: Painter,
     words: _Words,
     state: CouncilState,

@@ -1,4 +1,4 @@
-"""The quorum: the fan-in of a layer, and whether there is enough to go on."""
+"""The quorum: joins the answers of a layer, and counts whether there are enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seating: whose turn it is."""
+"""Seating: which characters answer next."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def seating(
     turn = selectors.current_turn(state)
     learned: CouncilUpdate = {}
     if not turn.round:
-        learned = await _acquainted(state, runtime, council)
+        learned = await _recall_outcomes(state, runtime, council)
         state = {**state, **learned}
         council = selectors.with_learned_weights(state, selectors.with_fitted_rules(state, council))
     layer, round_ = next_layer(state, council), turn.round
@@ -81,7 +81,7 @@ async def seating(
     }
 
 
-async def _acquainted(
+async def _recall_outcomes(
     state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> CouncilUpdate:
     """What the ledger knows of the council's voices on such questions: looked up once a question.

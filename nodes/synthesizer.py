@@ -1,4 +1,4 @@
-"""The synthesizer: the council's one answer, and the honest label on it."""
+"""The synthesizer: writes the council's one answer and its status."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def synthesizer(
     verdict = state["verdicts"][-1]
     standing = selectors.candidates(state, council)
     if spent := _spent(state, runtime, council):
-        written = _preferred(standing, verdict, f"The budget is spent ({spent}).", ())
+        written = _write_preferred(standing, verdict, f"The budget is spent ({spent}).", ())
     elif council.deliberation.unsure == "decline" and is_unsure(
         verdict, standing, conversation.question_text(state)
     ):
@@ -261,10 +261,10 @@ async def _write_once(
     except TimeoutError:
         note = f"The budget is spent ({council.budget.seconds:g} seconds)."
         cut = cancelled_segment(speaker, key, began, access)
-        return _preferred(standing, verdict, note, (cut,))
+        return _write_preferred(standing, verdict, note, (cut,))
     except ModelError as error:
         note = f"The synthesizer did not answer: {error}"
-        return _preferred(standing, verdict, note, (failed_segment(speaker, key, error),))
+        return _write_preferred(standing, verdict, note, (failed_segment(speaker, key, error),))
     text = reply.text.strip()
     fault = await asyncio.to_thread(_form_fault, reply, form) if form.is_demanding else ""
     if calls := _asked_for(reply, form):
@@ -272,7 +272,7 @@ async def _write_once(
             text, reply.model, (), (segment,), reply.id or None, "calls", calls, fault=fault
         )
     if not text and not fault:
-        return _preferred(standing, verdict, _why_nothing(reply), (segment,))
+        return _write_preferred(standing, verdict, _why_nothing(reply), (segment,))
     return Written(
         text,
         reply.model,
@@ -340,7 +340,7 @@ def _prompt(
         lambda: dissenting(standing, verdict), against, what="The dissent", notes=faults
     )
     compared = advise(
-        lambda: _compared(proposals, number, state, council),
+        lambda: _compare_proposals(proposals, number, state, council),
         "",
         what="The comparison of the proposals",
         notes=faults,
@@ -378,7 +378,7 @@ def _prompt(
     return prompt
 
 
-def _compared(
+def _compare_proposals(
     proposals: list[Proposal], number: dict[str, int], state: CouncilState, council: Council
 ) -> str:
     """What the proposals have in common and what one alone says, as far as the council wants it."""
@@ -392,7 +392,7 @@ def _compared(
     )
 
 
-def _preferred(
+def _write_preferred(
     standing: list[Proposal], verdict: Verdict, why: str, segments: tuple[Segment, ...]
 ) -> Written:
     best = next((p for p in standing if p.character == verdict.leader), None)
@@ -409,7 +409,7 @@ def _winning_answer(
     An answer of a few words is the council's own, whoever wrote it down: a note says how it came
     here. A longer text needs the label, because one member alone speaks in it.
     """
-    written = _preferred(standing, verdict, why, segments)
+    written = _write_preferred(standing, verdict, why, segments)
     text = written.text.removesuffix(LABEL).rstrip()
     return written._replace(text=text) if is_short(text) else written
 

@@ -1,4 +1,4 @@
-"""The thermal wait: before every fan-out, let the hardware cool, and have its lanes plan."""
+"""The thermal wait: before every fan-out, the hardware cools and the lanes plan."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def vote(name: str, races: Races) -> Any:
         began = time.monotonic()
         try:
             vote = await race.run(
-                _cast(who, speaker, state, runtime, council),
+                _cast_ballot(who, speaker, state, runtime, council),
                 settles=lambda cast: _can_let_go(cast, race, state, council),
                 seconds=left,
             )
@@ -98,7 +98,7 @@ class _Vote(NamedTuple):
     fault: tuple[AbsenceReason, str] | None
 
 
-async def _cast(
+async def _cast_ballot(
     who: Character,
     speaker: Speaker,
     state: CouncilState,
@@ -176,7 +176,7 @@ def _candidates(who: Character, state: CouncilState, council: Council) -> list[C
     Models favour a place in the list, so over the electorate each proposal stands in each place
     about as often as any other; the seeded shuffle keeps seats from mattering.
     """
-    standing = _shuffled(state, council, selectors.current_turn(state).round)
+    standing = _shuffle_candidates(state, council, selectors.current_turn(state).round)
     place = selectors.voters_this_round(state, council).index(who.name)
     turned = standing[place % len(standing) :] + standing[: place % len(standing)]
     others = [(p, answer) for p, answer in turned if p.character != who.name]
@@ -190,7 +190,9 @@ def _candidates(who: Character, state: CouncilState, council: Council) -> list[C
 
 
 @selectors.once_a_table
-def _shuffled(state: CouncilState, council: Council, round_: int) -> list[tuple[Proposal, str]]:
+def _shuffle_candidates(
+    state: CouncilState, council: Council, round_: int
+) -> list[tuple[Proposal, str]]:
     """What stands, in the order of a round's ballots, each with its bare answer."""
     standing = selectors.candidates(state, council)
     selectors.seeded_random(state, council, "ballots", round_).shuffle(standing)

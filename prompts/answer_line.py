@@ -1,4 +1,4 @@
-"""In which of twelve languages a question is asked, and how a final answer is written in it.
+"""In which of twelve languages a question is asked, and how the answer line looks in it.
 
 Known by the script, and among the languages in Latin letters by their commonest words. In doubt it
 is English, which every model reads. The labels are those that `voting.reading` knows.

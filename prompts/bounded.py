@@ -1,4 +1,4 @@
-"""Templates of somebody else: a sandbox that also bounds their time, their text and their memory.
+"""A sandbox for templates of strangers, which bounds their time, output and memory.
 
 Jinja's own sandbox keeps a template away from Python. It does not keep it from a loop without end,
 or from a text of gigabytes. Here each rendering has an allowance (`Allowance`) of steps, characters

@@ -1,4 +1,4 @@
-"""What in a text looks like a tag of our prompts, or like a mark between the turns of a chat.
+"""Find text that looks like a tag of our prompts, or like a mark between turns of a chat.
 
 A tag is read as the most forgiving reader would: an angle of any script, or any escape of one; then
 slashes and blanks of any kind; then a word of ours, in whatever letters it is written, with
@@ -174,14 +174,14 @@ def _letters(text: str, at: int) -> Iterator[tuple[str, int]]:
     end = min(len(text), at + _LONGEST)
     while at < end:
         escaped = _ESCAPE.match(text, at, end) if text[at] in "&\\%" else None
-        written = _unescaped(escaped) if escaped else text[at]
+        written = _unescape(escaped) if escaped else text[at]
         at = escaped.end() if escaped else at + 1
         for letter in written:
             for seen in _as_seen(letter):
                 yield seen, at
 
 
-def _unescaped(match: re.Match[str]) -> str:
+def _unescape(match: re.Match[str]) -> str:
     if match["code"]:
         return chr(int(match["code"], 16))
     return html.unescape(f"&{match['entity'].rstrip(';')};")

@@ -1,4 +1,4 @@
-"""The one recipe of a run: how every door puts a question to a council.
+"""The one recipe of a run, by which every interface puts a question to a council.
 
     async with open_runs(place) as saver:
         opened = OpenCouncil(council, saver)

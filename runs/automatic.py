@@ -1,4 +1,4 @@
-"""The council that is made of what is on this machine, of the keys that are set, or of names.
+"""A council made from what is on this machine, from the keys that are set, or from names.
 
 Three characters speak on one to three models; the strongest model also writes the answer.
 """

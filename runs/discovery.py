@@ -1,12 +1,10 @@
-"""What this machine could ask, and the council that is made of it for those who named none.
-
-What `mom ask` asks: the council somebody named, else the best that this machine can seat.
+"""Which council is asked: the one that was named, else the best that this machine can run.
 
     named on the command line > MOM_COUNCIL > `mom use` > a server of OpenAI's protocol in this
     house > Ollama > keys > downloaded weights > the demo
 
-Nothing here fails because something is missing or broken: what cannot be used was not found. The
-notice says what is asked.
+Nothing fails here because something is missing or broken: what cannot be used was not found. The
+notice says which council is asked.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Following a run: its events one by one, and the view of the run that they add up to.
+"""Follow a run: its events one by one, and the view of the run that they add up to.
 
 The terminal and the chat page draw a `RunView`; neither knows how LangGraph streams.
 

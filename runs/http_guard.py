@@ -1,4 +1,4 @@
-"""What the servers on this machine look at before they answer: who sent a request, and from where.
+"""What our servers check before they answer: who sent a request, and from where.
 
 A web page that somebody visits can send requests to 127.0.0.1, and a name that its owner points at
 127.0.0.1 (DNS rebinding) makes them look like the page's own. So the name in Host must be one of

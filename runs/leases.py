@@ -1,4 +1,4 @@
-"""One writer a thread: a lease in the store, which ends with its holder, however that ends.
+"""One writer for each thread: a lease in the store, which ends with its holder in any case.
 
     lease = ThreadLease(saver, "cats")
     busy = await lease.try_to_take()            # who is waited for, in one line

@@ -1,4 +1,4 @@
-"""Moving in: which models of an imported council are here, what could stand in, and one run of it.
+"""For `mom import`: which models of a council are here, what could replace others, and a test run.
 
 Only this machine and its own network are asked which models they have. An address in a stranger's
 file is never called before the file is trusted.

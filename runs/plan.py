@@ -1,4 +1,4 @@
-"""What a question may take at most, before anybody is asked, and how long it will probably take."""
+"""What a question may cost at most, before any model is asked, and how long it will take."""
 
 from __future__ import annotations
 

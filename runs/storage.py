@@ -1,4 +1,4 @@
-"""What is stored on this machine: how much of it, what may go, and how to take it along.
+"""What is stored on this machine: its size, what may be deleted, and how to export it.
 
     threads     conversations, in the store that a door opens (SQLite or PostgreSQL)
     journal     what was written down of the calls of open questions; it lies in their threads

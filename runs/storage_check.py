@@ -1,4 +1,4 @@
-"""Read all that is stored: to write it into files, or to find what is damaged and repair it."""
+"""Read everything that is stored: to export it, or to find and repair damage."""
 
 from __future__ import annotations
 

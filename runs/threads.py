@@ -1,4 +1,4 @@
-"""Threads, as a person asks for them: which there are, what was said in one, and its end.
+"""Threads as people see them: list them, show one, delete them.
 
 Works on whatever `open_checkpointer` opens, without a graph: a thread can be read whose council is
 gone. Listing costs two small reads a thread, however long the threads are.

@@ -1,4 +1,4 @@
-"""The sentences that every door shares, and how foreign text is made harmless for a terminal.
+"""Sentences that all interfaces share, and foreign text made harmless for a terminal.
 
 Nothing heavy is imported here: the command reads this before it knows what it is to do.
 """

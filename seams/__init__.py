@@ -1,1 +1,1 @@
-"""All use of private parts of other libraries: one file for each library."""
+"""All use of private parts of other libraries; nothing of them is used elsewhere."""

@@ -1,4 +1,4 @@
-"""What we take from the inside of vendors' clients and of LangChain's models for them.
+"""The private parts that we use of vendors' clients and of LangChain's models for them.
 
 Private names, each of which may change with any release; `tests/seams/test_clients.py` compares
 each with the library's own behaviour. The chat models in `models/providers/` override hooks of

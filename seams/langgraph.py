@@ -1,4 +1,4 @@
-"""What we take from LangGraph's inside: all of it, and nothing of it anywhere else.
+"""The private parts that we use of LangGraph's graphs and channels.
 
 Private names, the layout of its savers' tables, the bytes of its serializer. Each may change with
 any release of LangGraph; `tests/seams/test_langgraph.py` compares each with LangGraph's own

@@ -1,4 +1,4 @@
-"""What we take from the inside of MCP's SDK: the server below FastMCP, on streams of our own."""
+"""The private parts that we use of MCP's SDK: the server below FastMCP, on our own streams."""
 
 from __future__ import annotations
 

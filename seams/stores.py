@@ -1,4 +1,4 @@
-"""What we take from the inside of LangGraph's stores: the layout of their tables.
+"""The private parts that we use of LangGraph's stores: the layout of their tables.
 
 Each may change with any release; `tests/seams/test_langgraph.py` compares it with LangGraph's own.
 

@@ -1,4 +1,4 @@
-"""What a graph of ours does differently where it is a node of a parent graph.
+"""How our graph behaves as a node of a parent graph.
 
 A subgraph streams the keys of its output alone, so that its nodes seem to write nothing. Ours
 stream all that their nodes write, where the parent streams its subgraphs, and return the same. And

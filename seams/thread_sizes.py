@@ -1,4 +1,4 @@
-"""How large each thread is in LangGraph's tables, without reading a value of it.
+"""The size of each thread in LangGraph's tables, without reading its values.
 
 Each may change with any release; `tests/seams/test_langgraph.py` compares it with LangGraph's own.
 Works on the savers that `open_checkpointer` opens; of a memory that ends with its program nothing

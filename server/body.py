@@ -1,8 +1,6 @@
-"""Parts of requests: how strictly each is read.
+"""A request's body: bounded in size and time, JSON, and how strictly each part is read.
 
-A request's body: bounded in size and time, and JSON.
-
-The client's own tools: the synthesizer may ask for them, and the client runs them.
+Clients' own tools: the synthesizer may ask for them, and the client runs them.
 """
 
 from __future__ import annotations

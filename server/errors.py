@@ -1,6 +1,6 @@
-"""JSON in and out: strict, quick, and bounded in depth.
+"""Refusals and JSON: in OpenAI's shape, strict, quick, and bounded in depth.
 
-Refusals in OpenAI's shape: a status, a sentence, a type, a code; never a trace, never a key.
+A refusal has a status, a sentence, a type and a code; never a trace, never a key.
 """
 
 from __future__ import annotations

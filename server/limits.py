@@ -1,4 +1,4 @@
-"""What a server may spend in a day, and what each key may: on the ledger of spending limits.
+"""What a server and each key may spend in a day, on the accounts of `models.spending`.
 
     mom serve --limit server:usd=20 --limit each:questions=500,rate=30 --limit ann:usd=2,at_once=3
 

@@ -1,4 +1,4 @@
-"""/v1/responses: OpenAI's newer form of the same.
+"""/v1/responses: OpenAI's newer protocol, over the same run.
 
 A response can be read again, and gone on from: until the server stops, or for 30 days where the
 client says `store: true`. With `store: false` nothing is kept.

@@ -1,6 +1,6 @@
-"""HTTP for strangers: headers that come slowly, or never end, end the connection.
+"""Serve: the councils of the catalogue, and uvicorn around the application.
 
-Serving: the councils to catalogue, and uvicorn around the application.
+A connection ends when its headers come too slowly or never end.
 """
 
 from __future__ import annotations

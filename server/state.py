@@ -1,6 +1,6 @@
-"""Who may ask: bearer keys from the environment, of which only the digests stay in memory.
+"""What all requests of a server share: councils, keys, limits, counters, the store of threads.
 
-What all requests of a server share: councils, keys, places, counters, the store of threads.
+Bearer keys come from the environment; only their digests stay in memory.
 """
 
 from __future__ import annotations

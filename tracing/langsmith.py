@@ -1,4 +1,4 @@
-"""LangSmith, where its own variable switches it on and its key is set; else not a byte goes out.
+"""LangSmith: only where its own variable switches it on and its key is set.
 
 LangSmith's client posts whenever LANGSMITH_TRACING is on, key or no key, and then holds the exit of
 the program for up to 18 s. So a door settles the matter once, before its first question.

@@ -1,9 +1,7 @@
-"""Gathering the spans of one question from LangChain's callbacks.
+"""Local traces: what every node and every model did for one question, without any network.
 
 A plain callback handler, not `BaseTracer`: that one builds a pydantic tree and dumps every message
 twice, on the event loop. This one notes times and keeps references; texts are made at the end.
-
-Local traces: what every node and every model did for one question, without any network.
 
     with local_trace() as trace:
         await graph.ainvoke(...)

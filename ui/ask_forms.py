@@ -1,4 +1,4 @@
-"""The forms by which a person gives leave for a tool, or speaks from a seat at the table."""
+"""The forms in which a person approves a tool's call, or answers as a character."""
 
 from __future__ import annotations
 

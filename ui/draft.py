@@ -278,7 +278,7 @@ def duplicate(draft: Draft, index: int) -> Draft:
     copy = deepcopy(made["characters"][index])
     names = [one.get("name") for one in characters(made)]
     copy["name"] = fresh_name(str(copy.get("name") or "New character"), names)
-    layers = _renumbered(_layers(made), lambda seat: seat + (seat > index))
+    layers = _renumber(_layers(made), lambda seat: seat + (seat > index))
     made["characters"].insert(index + 1, copy)
     for row in layers:
         if index in row:
@@ -292,7 +292,7 @@ def remove(draft: Draft, index: int) -> Draft:
         return draft
     made = deepcopy(draft)
     layers = [[seat for seat in row if seat != index] for row in _layers(made)]
-    layers = _renumbered(layers, lambda seat: seat - (seat > index))
+    layers = _renumber(layers, lambda seat: seat - (seat > index))
     del made["characters"][index]
     return _with(made, [row for row in layers if row] or [[]])
 
@@ -355,7 +355,7 @@ def _with(draft: Draft, layers: Seats) -> Draft:
     return draft
 
 
-def _renumbered(layers: Seats, number: Any) -> Seats:
+def _renumber(layers: Seats, number: Any) -> Seats:
     return [[number(seat) if isinstance(seat, int) else seat for seat in row] for row in layers]
 
 

@@ -86,11 +86,11 @@ def humanised(name: str) -> str:
 
 
 def _shape(label: str, info: FieldInfo, *, expert: bool) -> FieldShape:
-    bare, about, optional = _unwrapped(info.annotation)
+    bare, about, optional = _unwrap_type(info.annotation)
     about += info.metadata
     default = None if info.is_required() else info.get_default(call_default_factory=True)
     kind, section = _kind(bare, about)
-    inner = _unwrapped(get_args(bare)[0])[1] if kind == "words" else []
+    inner = _unwrap_type(get_args(bare)[0])[1] if kind == "words" else []
     if kind == "switch" and optional:
         kind = "choice"
     return FieldShape(
@@ -106,7 +106,7 @@ def _shape(label: str, info: FieldInfo, *, expert: bool) -> FieldShape:
     )
 
 
-def _unwrapped(annotation: Any) -> tuple[Any, list[Any], bool]:
+def _unwrap_type(annotation: Any) -> tuple[Any, list[Any], bool]:
     """A type without `Annotated` and `None`; what was said there; whether it may be None."""
     about: list[Any] = []
     optional = False
@@ -136,7 +136,7 @@ def _kind(bare: Any, about: list[Any]) -> tuple[Kind, type[Section] | None]:
     if _is_section(bare):
         return "section", bare
     if get_origin(bare) is tuple:
-        return _listed(_unwrapped(get_args(bare)[0])[0])
+        return _listed(_unwrap_type(get_args(bare)[0])[0])
     if get_origin(bare) is dict:
         inner = get_args(bare)[1]
         return ("entries", inner) if _is_section(inner) else ("mapping", None)

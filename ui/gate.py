@@ -1,4 +1,4 @@
-"""The gate of the chat page: only its own pages, and with a token only who has it, reach it.
+"""The gate of the chat page: only its own pages, or holders of its token, reach it.
 
 Streamlit takes a websocket from any page whose Origin is the same as its Host, so a name that is
 pointed at 127.0.0.1 could read every trace and ask every council.

@@ -162,14 +162,14 @@ def copy_view(view: RunView) -> RunView:
     """A copy that stays as it is while the run goes on; texts and records are shared."""
     return replace(
         view,
-        rounds=[_copied(one) for one in view.rounds],
+        rounds=[_copy_round(one) for one in view.rounds],
         voices={name: _one(voice) for name, voice in view.voices.items()},
         plans=list(view.plans),
         notes=list(view.notes),
     )
 
 
-def _copied(one: RoundView) -> RoundView:
+def _copy_round(one: RoundView) -> RoundView:
     return replace(
         one,
         seats={place: _one(seat) for place, seat in one.seats.items()},

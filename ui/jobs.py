@@ -1,4 +1,4 @@
-"""Runs that outlive the page: each question is a job on the server's loop, shown by whoever looks.
+"""Runs that outlive the page: each question is a job on the server's loop, for all its viewers.
 
 A run driven inside a page's script would die with the first touch of a slider. Here a job belongs
 to its thread: a closed tab leaves it running, a reloaded one finds it again, and stop cancels it,

@@ -270,7 +270,7 @@ def comparison_folds(view: RunView, faces: Faces) -> Iterator[dict[str, Any]]:
     seats = view.rounds[-1].seats
     top = max((layer for layer, _ in seats), default=1)
     texts = {name: seat.text for (layer, name), seat in seats.items() if layer == top and seat.text}
-    found = _compared(tuple(texts.items()))
+    found = _compare_texts(tuple(texts.items()))
     against = [
         f"{_names(one)}: {_quote(one)} — {_names(other)}: {_quote(other)}"
         for one, other in found.contradictions
@@ -298,7 +298,7 @@ def comparison_folds(view: RunView, faces: Faces) -> Iterator[dict[str, Any]]:
 
 
 @lru_cache(maxsize=64)
-def _compared(texts: tuple[tuple[str, str], ...]) -> Comparison:
+def _compare_texts(texts: tuple[tuple[str, str], ...]) -> Comparison:
     return compare(dict(texts))
 
 

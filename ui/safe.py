@@ -1,4 +1,4 @@
-"""Text that nobody has read, made fit to be shown: Markdown, one line of Markdown, or HTML.
+"""Untrusted text made safe to show: as Markdown, one line of Markdown, or HTML.
 
 Streamlit drops raw HTML and dead-ends `javascript:` links by itself. What is left to do: images
 would be fetched from wherever the text says, dollar signs would turn prices into formulas, names of

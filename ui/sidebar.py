@@ -131,7 +131,7 @@ def draw_settings(council: Council) -> CouncilContext:
     if council.extensions:
         with st.expander("Extensions", icon=":material/extension:"):
             told["extensions_off"] = draw_switches(council)
-    told["debug"] = _setting(
+    told["debug"] = _draw_setting(
         council, "debug", False, lambda value, key: st.toggle(
             "Show prompts", value, key=key,
             help="Keep every prompt and every reply, and show them beside the answer.",
@@ -142,19 +142,19 @@ def draw_settings(council: Council) -> CouncilContext:
 
 def _rounds(council: Council) -> dict[str, Any]:
     rules = council.deliberation
-    deep = _setting(
+    deep = _draw_setting(
         council, "deep", rules.rounds.max > 1, lambda value, key: st.toggle(
             "Deep thinking", value, key=key,
             help="On: they speak and vote again until they agree. Off: one round.",
         ),
     )  # fmt: skip
-    rounds = _setting(
+    rounds = _draw_setting(
         council, "rounds", max(rules.rounds.max, 2), lambda value, key: st.slider(
             "Rounds at the most", 1, _MOST_ROUNDS, value, key=key, disabled=not deep,
             help="How often the council may speak and vote. It stops earlier when it agrees.",
         ),
     )  # fmt: skip
-    return {"max_rounds": _changed(rounds if deep else 1, rules.rounds.max)}
+    return {"max_rounds": _changed_value(rounds if deep else 1, rules.rounds.max)}
 
 
 _DEPTHS = ("Quick", "Full", "Deep")
@@ -202,13 +202,13 @@ def _change_depth(council: Council, key: str) -> None:
 def _vote(council: Council) -> dict[str, Any]:
     rules = council.deliberation
     percent = "%d%%"
-    threshold = _setting(
+    threshold = _draw_setting(
         council, "threshold", round(rules.threshold * 100), lambda value, key: st.slider(
             "Threshold", 0, 100, value, key=key, format=percent,
             help="The leading answer's share that counts as agreement.",
         ),
     )  # fmt: skip
-    quorum = _setting(
+    quorum = _draw_setting(
         council, "quorum", round(rules.quorum * 100), lambda value, key: st.slider(
             "Quorum", 0, 100, value, key=key, format=percent,
             help="The share that must answer; below 100 % the others then get a short while and "
@@ -217,36 +217,36 @@ def _vote(council: Council) -> dict[str, Any]:
     )  # fmt: skip
     # A council that was built without voters cannot ask for ballots.
     methods = [name for name, one in METHODS.items() if rules.asks_voters or not one.asks_voters]
-    method = _setting(
+    method = _draw_setting(
         council, "method", rules.method, lambda value, key: st.selectbox(
             "Voting method", methods, methods.index(value), key=key,
             help=f"{describe_methods()}.",
         ),
     )  # fmt: skip
     return {
-        "threshold": _changed(threshold / 100, round(rules.threshold, 2)),
-        "quorum": _changed(quorum / 100, round(rules.quorum, 2)),
-        "method": _changed(method, rules.method),
+        "threshold": _changed_value(threshold / 100, round(rules.threshold, 2)),
+        "quorum": _changed_value(quorum / 100, round(rules.quorum, 2)),
+        "method": _changed_value(method, rules.method),
     }
 
 
 def _synthesizer(council: Council) -> dict[str, Any]:
     rules = council.synthesizer
-    shuffle = _setting(
+    shuffle = _draw_setting(
         council, "shuffle", rules.shuffle, lambda value, key: st.toggle(
             "Shuffle the proposals", value, key=key,
             help="The synthesizer reads them in a random order, so that none gains by its place.",
         ),
     )  # fmt: skip
-    dropout = _setting(
+    dropout = _draw_setting(
         council, "dropout", round(rules.dropout * 100), lambda value, key: st.slider(
             "Dropout", 0, 90, value, key=key, format="%d%%",
             help="The chance that a character is left out of a round; never everyone.",
         ),
     )  # fmt: skip
     return {
-        "shuffle": _changed(shuffle, rules.shuffle),
-        "dropout": _changed(dropout / 100, round(rules.dropout, 2)),
+        "shuffle": _changed_value(shuffle, rules.shuffle),
+        "dropout": _changed_value(dropout / 100, round(rules.dropout, 2)),
     }
 
 
@@ -254,13 +254,13 @@ def _thermal(council: Council) -> dict[str, Any]:
     if council.thermal is None:
         st.caption("This council has no thermal watch.")
         return {}
-    limit = _setting(
+    limit = _draw_setting(
         council, "thermal_limit", int(council.thermal.limit), lambda value, key: st.slider(
             "Thermal limit", 20, 120, value, key=key, format="%d °C",
             help="Above it the council waits until the GPU has cooled.",
         ),
     )  # fmt: skip
-    return {"thermal_limit": _changed(float(limit), council.thermal.limit)}
+    return {"thermal_limit": _changed_value(float(limit), council.thermal.limit)}
 
 
 def _budget(council: Council) -> dict[str, Any]:
@@ -272,22 +272,24 @@ def _budget(council: Council) -> dict[str, Any]:
         ("usd", "Dollars", 0.01, 10_000.0),
     ):
         own = getattr(council.budget, name)
-        value = _setting(
+        value = _draw_setting(
             council, f"max_{name}", own, lambda value, key: st.number_input(
                 shown, type(step)(0) + step, type(step)(most), value, step, key=key,  # noqa: B023
                 placeholder="no limit",
                 help="What one question may spend; empty is the council's own limit.",
             ),
         )  # fmt: skip
-        told[f"max_{name}"] = _changed(value, own)
+        told[f"max_{name}"] = _changed_value(value, own)
     return told
 
 
-def _changed(value: Value, own: Value) -> Value | None:
+def _changed_value(value: Value, own: Value) -> Value | None:
     return None if value == own else value
 
 
-def _setting(council: Council, name: str, own: Value, draw: Callable[[Any, str], Value]) -> Value:
+def _draw_setting(
+    council: Council, name: str, own: Value, draw: Callable[[Any, str], Value]
+) -> Value:
     """A widget that remembers: of each council its own value."""
     key = f"{council.name}/{name}"
     moved = session.setting(f"{key}/moved", 0)

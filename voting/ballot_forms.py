@@ -1,9 +1,7 @@
-"""Scores from 0 to 10, read from prose: `A: 8/10, B: 9`, `A=7`, a table, a block each.
+"""The four forms of a ballot: one choice, approvals, a ranking, scores.
 
 A score out of anything but 10, or beyond the range, is not read: neither clipped nor rescaled,
 because a voter who did not keep to the scale cannot be said to have meant another.
-
-The four forms of a ballot: one choice, approvals, a ranking, scores.
 
 A form says how a voter is asked (a sentence and an example), the JSON schema that holds a model to
 it, and what a ballot of another form says in this one. A vote method names the form it counts.

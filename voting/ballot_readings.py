@@ -1,4 +1,6 @@
-"""Rankings (`B > A > C`, `1. B 2. A`) and approvals (`A and C`, `A: yes, B: no`), from prose.
+"""Ballots read from prose: rankings, approvals, and one choice.
+
+Rankings are `B > A > C`, `1. B 2. A`; approvals are `A and C`, `A: yes, B: no`.
 
 An order is only read where it can mean one thing. Rank numbers are ranks: 1 is the best. What
 names a candidate twice, counts from the worst, or says two orders at once, is no ranking.

@@ -1,4 +1,4 @@
-"""The tolerant reader of ballots: a voter's reply, in whatever words, to what it voted.
+"""The tolerant reader of ballots: which vote a reply states, in any words.
 
 JSON is read first, then prose; what is stated after the JSON wins over it. In doubt the voter
 abstains: no choice, rank or number is ever made up, and the unread reply is kept on the ballot.
@@ -252,7 +252,7 @@ def _from_prose(text: str, matcher: CandidateMatcher, field: Field) -> _Vote:
         choice = read_choice(text, matcher)
         return _Vote(approved=(choice,)) if choice else _Vote()
     if field == "ranking":
-        ranking = _ranked(text, matcher)
+        ranking = _read_order(text, matcher)
         if ranking is not None:
             return _Vote(ranking=ranking)
         choice = read_choice(text, matcher)
@@ -264,7 +264,7 @@ def _says_rank(text: str) -> bool:
     return bool(re.search(rf"(?<!\w){RANK_WORD}(?!\w)", text))
 
 
-def _ranked(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
+def _read_order(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
     """The order that a reply states; None where it states none at all."""
     points, bare = split_numbers(text, matcher) if len(matcher.candidates) > 1 else ({}, {})
     orders = {
@@ -403,7 +403,7 @@ def _from_field(value: Any, matcher: CandidateMatcher, field: Field, kind: Field
 def _from_list(value: list[Any], matcher: CandidateMatcher, field: Field) -> _Vote:
     if field == "scores":
         return _Vote(scores=_listed_numbers(value, matcher, _SCORES))
-    names = [_named(each, matcher) for each in value]
+    names = [_match_name(each, matcher) for each in value]
     known = [name for name in names if name]
     if not known or len(set(known)) < len(known):
         return _Vote()
@@ -424,7 +424,7 @@ def _from_list(value: list[Any], matcher: CandidateMatcher, field: Field) -> _Vo
     return _Vote() if field == "choice" else _Vote(ranking=tuple(known))
 
 
-def _named(value: Any, matcher: CandidateMatcher) -> str | None:
+def _match_name(value: Any, matcher: CandidateMatcher) -> str | None:
     if isinstance(value, dict):
         fields = _plain_keys(value)
         value = next((fields[key] for key in _NAME if key in fields), None)
@@ -439,7 +439,7 @@ def _listed_numbers(
     for each in value:
         if not isinstance(each, dict):
             continue
-        name, given = _named(each, matcher), _number_under(each, keys)
+        name, given = _match_name(each, matcher), _number_under(each, keys)
         if name and given is not None:
             numbers[name] = given
     return numbers

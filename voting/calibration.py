@@ -1,9 +1,7 @@
-"""Newton's method for small convex problems, with some of the unknowns kept at 0 or above.
+"""Calibrate a confidence (of the answers given with 80 %, 80 % are right), and Newton's method.
 
 Source: D. P. Bertsekas, "Projected Newton Methods for Optimization Problems with Simple
 Constraints", SIAM Journal on Control and Optimization 20 (1982).
-
-Making a confidence mean what it says: of the answers given with 80 %, 80 % are right.
 
 Agreement is not accuracy: 5 of 7 meant 92 % on grade-school mathematics and 70 % on hard multiple
 choice (measured on public recordings). So a score is turned into a confidence by what came true.

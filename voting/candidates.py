@@ -1,9 +1,9 @@
-"""The words of ballots in twelve languages, and a ballot's text in one plain form.
+"""Who can be voted for, and every way in which a reply may name one of them.
+
+A ballot's text is brought into one plain form, with the words of twelve languages:
 
 English, German, French, Spanish, Portuguese, Italian, Russian, Chinese, Japanese, Korean, Hindi and
 Arabic: how people there say that they vote, deny, abstain, rank and score.
-
-Who can be voted for, and every way in which a reply may name one of them.
 
 A candidate is named by its label (`B`, `(b)`, `Candidate B`), by its character or by what it
 answered. The article in "A better answer" and the pronoun in "I think" are no names.
@@ -205,7 +205,7 @@ class CandidateMatcher:
             each.character.casefold(): each.character for each in reversed(self.candidates)
         }
         self._names |= {each.label.casefold(): each.character for each in reversed(self.candidates)}
-        self._texts = {_even(each.text): each.character for each in reversed(self.candidates)}
+        self._texts = {_normalise(each.text): each.character for each in reversed(self.candidates)}
         # The first shown of equal answers stands for them: they are counted as one anyway.
         self._answers = [
             (answer, each.character)
@@ -253,7 +253,7 @@ class CandidateMatcher:
             for other, character in self._answers:
                 if are_same(answer, other):
                     return character
-        return self._texts.get(_even(text)) if _even(text) else None
+        return self._texts.get(_normalise(text)) if _normalise(text) else None
 
     def resolve(self, value: str) -> str | None:
         """The one candidate that a value such as `B`, `B: Paris` or `42` stands for, else None."""
@@ -286,5 +286,5 @@ class CandidateMatcher:
         return rf"(?<![{_LETTER}'-])(?:<{named}>|{_WRAP}{named}{_UNWRAP})"
 
 
-def _even(text: str) -> str:
+def _normalise(text: str) -> str:
     return " ".join(re.sub(r"[*_`\"'.]", " ", text).split()).casefold()

@@ -1,4 +1,4 @@
-"""Cascades that know when not to: cheap voters first, and a strong one where they do not agree.
+"""Cascades: cheap voters first, and a strong one where they do not agree.
 
 `choose_cascade` looks at what a panel answered, and chooses which cheap voters are asked, how many
 of them have to agree, and whether the strong one then decides or only joins their vote; or that

@@ -1,17 +1,10 @@
-"""What several proposals have in common, where they contradict each other, what one alone says.
+"""Who disagreed, the strongest of it, and what proposals share, contradict, or say alone.
 
 Councils lose most of what only one member knew, so the synthesizer is handed it by name. Here it is
 found by the words alone, at the price of no call: proposals are cut into statements, and statements
 that share most of their words are one point. Two that do and differ in a number, or in a "not", are
 a contradiction. What says the same in other words is taken for two points; a model can tell better
 (`synthesizer.compare: model`).
-
-Who disagreed, and the strongest of what they said.
-
-Councils lose most of the good ideas that only one member had, so the synthesizer is handed the
-dissent explicitly.
-
-What stands behind a proposal, in the words that the synthesizer and the reader are given.
 """
 
 from __future__ import annotations
@@ -127,7 +120,7 @@ def _lay(new: Point, points: list[Point], against: list[tuple[Point, Point]]) ->
         for alike, _, one in fits
         if new.members[0] not in one.members
         and _contradict(one, new)
-        and max(alike, _contained(one, new)) >= _ALIKE
+        and max(alike, _containment(one, new)) >= _ALIKE
     ]
     points.append(new)
     against += [(one, new) for one in disputed]
@@ -172,7 +165,7 @@ def _point(sentence: str, name: str) -> Point:
     )
 
 
-def _contained(one: Point, other: Point) -> float:
+def _containment(one: Point, other: Point) -> float:
     """How much of the shorter statement stands in the longer, which may go on with its reason."""
     least = min(len(one.words), len(other.words))
     return len(one.words & other.words) / least if least >= 3 else 0.0

@@ -1,4 +1,4 @@
-"""What outcomes have taught about a panel: its weights, and how sure a verdict of it may be.
+"""What outcomes teach about a panel: its weights, and how likely its verdict is right.
 
 A `Fitted` is made from recorded answers whose outcome is known (`evals.fitting`), kept with the
 reliability ledger, and read while a council answers. Two things come of it:

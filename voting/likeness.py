@@ -1,4 +1,4 @@
-"""Which of several open texts say much the same, and which one speaks for them, by their words.
+"""Which of several open texts say much the same, and which one represents them, by words.
 
 For open questions there is no equal answer to count. Texts that share many words form a cluster,
 and the text most like all the others is the medoid: the least eccentric of the proposals. Words

@@ -1,4 +1,4 @@
-"""Confidence from the first day: how often a pattern of agreement was right for other models.
+"""Confidence before any outcome: how often a pattern of agreement was right for other models.
 
 `voting/prior.json` holds figures alone, made by `python -m mom_council.benchmarks.confidence_prior`
 from recorded answers of dozens of models: for each type of answer, a logistic curve over how many

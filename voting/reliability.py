@@ -1,4 +1,6 @@
-"""The distribution of a share: the regularised incomplete beta function and its inverse.
+"""How reliable a model is on a kind of question: a Beta posterior from outcomes, and its weight.
+
+The posterior needs the regularised incomplete beta function and its inverse.
 
 It gives the exact bounds of a binomial share and the quantiles of a Beta posterior, without a
 numerical library.
@@ -6,8 +8,6 @@ numerical library.
 Source: W. H. Press et al., *Numerical Recipes*, third edition (2007), section 6.4: the continued
 fraction by Lentz's method; M. Abramowitz and I. Stegun, *Handbook of Mathematical Functions*
 (1964), 26.5.8.
-
-How reliable a model is on a kind of question: a Beta posterior from outcomes, and its weight.
 
 What counts as an outcome is checked from outside (a gold answer, code that ran, a thumb), never
 that peers agreed: a council that learns from its own majority learns to be sure, not right.

@@ -1,4 +1,4 @@
-"""Counting a finished round anew: other weights, another method or threshold, and nobody is asked.
+"""Count a finished round again, by other weights, another method or threshold; no model is asked.
 
 A ballot says what its voter was asked, and no more. Some ballots answer another question too: who
 ranked, or scored, also said whom it likes best. Where they do not, they abstain; where none does,

@@ -1,4 +1,4 @@
-"""How much a voter's word should weigh, from how often it was right.
+"""How much a voter's vote weighs, from how often it was right.
 
 Of voters that err independently, the best decision gives each the weight ln(p / (1 - p)), p being
 how often it is right; with K equally likely options it is ln(p / (1 - p)) + ln(K - 1). Leaving
@@ -283,7 +283,7 @@ def _calls(vote: LearnedVote, cases: Sequence[VoteCase]) -> float:
 
 def temper(cases: Sequence[VoteCase], weights: Sequence[float]) -> LearnedVote:
     """Scale given weights, as a whole, so that the probabilities are calibrated: two numbers."""
-    scale, none, _ = _tempered(Counter(cases), weights)
+    scale, none, _ = _fit_temperature(Counter(cases), weights)
     return LearnedVote(tuple(scale * weight for weight in weights), none)
 
 
@@ -302,12 +302,12 @@ def _start(cases: Sequence[VoteCase], voters: int) -> list[float]:
     scale, none = _USUAL
     for options in _OPTIONS:
         weights = [log_odds(accuracy(each, len(cases), options), options) for each in right]
-        scale, none, loss = _tempered(counted, weights, (scale, none))
+        scale, none, loss = _fit_temperature(counted, weights, (scale, none))
         tries.append((loss, [*(scale * weight for weight in weights), none]))
     return min(tries)[1]
 
 
-def _tempered(
+def _fit_temperature(
     counted: Mapping[VoteCase, int], weights: Sequence[float], near: Sequence[float] = _USUAL
 ) -> tuple[float, float, float]:
     """The scale of the weights and the `none` that make the loss least, and that loss."""

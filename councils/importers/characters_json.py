@@ -1,6 +1,6 @@
-"""The `.env` of MixtureOfModels: where Ollama is, and how warm the GPU may get.
+"""`characters.json` of MixtureOfModels: characters on Ollama, a conclusion and a human voice.
 
-`characters.json` of MixtureOfModels: characters on Ollama, a conclusion and a human voice.
+Its `.env` says where Ollama is, and how warm the GPU may get.
 """
 
 from __future__ import annotations
@@ -169,14 +169,14 @@ def _voice(voices: Voices, model: str, url: str | None) -> str:
 
 def _as_writer(config: CharactersJson) -> str:
     """Who concludes, and in whose voice: one text, because one model writes the answer."""
-    parts = [_described(config.conclusion_thinker)] if config.conclusion_thinker else []
+    parts = [_describe_person(config.conclusion_thinker)] if config.conclusion_thinker else []
     if config.human_output:
         lead = "Write the answer as this person would say it:\n" if parts else ""
-        parts.append(lead + _described(config.human_output))
+        parts.append(lead + _describe_person(config.human_output))
     return "\n\n".join(parts)
 
 
-def _described(who: Persona) -> str:
+def _describe_person(who: Persona) -> str:
     lines = [f"{who.name}. {who.personality or ''}".strip()]
     if who.thought_process:
         lines.append(f"How you think: {who.thought_process}")

@@ -262,11 +262,11 @@ def extensions_in(top: Path) -> dict[str, str]:
     folder = top / "extensions"
     for file in sorted(folder.glob("*/extension.py")) if folder.is_dir() else ():
         if not file.parent.is_symlink() and not folder.is_symlink():
-            found[file.parent.name] = _described(file.parent / "config.json")
+            found[file.parent.name] = _read_description(file.parent / "config.json")
     return found
 
 
-def _described(manifest: Path) -> str:
+def _read_description(manifest: Path) -> str:
     import json
 
     try:

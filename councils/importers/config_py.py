@@ -1,8 +1,6 @@
-"""The plain values that a Python file gives names to, read from its syntax and never run.
+"""`config.py` of LLM-Mixture-of-Agents: two layers of small local models and a final one.
 
-`config.py` of LLM-Mixture-of-Agents: two layers of small local models and a final one.
-
-The file is Python and is not run: what stands in it as a plain value is read, the rest is listed.
+The file is Python and is not run: plain values are read from its syntax, the rest is listed.
 """
 
 from __future__ import annotations
@@ -39,8 +37,8 @@ def literals(text: str, origin: str, report: Report) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     computed = PythonValues(text, {}, origin).found
-    for statement in _parsed(text, origin).body:
-        targets, value = _assigned(statement)
+    for statement in _parse_module(text, origin).body:
+        targets, value = _split_assignment(statement)
         if targets is None:
             changed = changed_names(statement)
             if changed and changed <= computed.keys():
@@ -86,14 +84,14 @@ def _take_computed(
 def names_models(text: str) -> bool:
     """Whether a Python file sets the list of models of the first layer itself."""
     try:
-        body = _parsed(text, "").body
+        body = _parse_module(text, "").body
     except CouncilError:
         return False
-    targets = [one for statement in body for one in _assigned(statement)[0] or ()]
+    targets = [one for statement in body for one in _split_assignment(statement)[0] or ()]
     return any(isinstance(one, ast.Name) and one.id == "layer1_model_ids" for one in targets)
 
 
-def _parsed(text: str, origin: str) -> ast.Module:
+def _parse_module(text: str, origin: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd escapes in somebody's strings
@@ -105,7 +103,7 @@ def _parsed(text: str, origin: str) -> ast.Module:
         raise CouncilError(f"{origin}: is no Python that can be read") from None
 
 
-def _assigned(statement: ast.stmt) -> tuple[list[ast.expr] | None, ast.expr | None]:
+def _split_assignment(statement: ast.stmt) -> tuple[list[ast.expr] | None, ast.expr | None]:
     if isinstance(statement, ast.Assign):
         return statement.targets, statement.value
     if isinstance(statement, ast.AnnAssign):
@@ -174,7 +172,7 @@ LAYERS: dict[str, type[Generation]] = {"layer1_": Layer1, "layer2_": Layer2, "fi
 def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draft:
     """A council of its layers, with the final model as the synthesizer."""
     values = literals(text, origin, report)
-    rest, settings = _parted(values, origin, report)
+    rest, settings = _split_layer_settings(values, origin, report)
     templates = {key: rest.pop(key) for key in [*rest] if key.endswith("chat_template")}
     found = seen(ConfigPy, rest, origin, report)
     voices, names = _Voices(templates), Names(report)
@@ -208,7 +206,7 @@ def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draf
     return Draft(values, _several(found.user_query))
 
 
-def _parted(
+def _split_layer_settings(
     values: dict[str, Any], origin: str, report: Report
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Whatever else there is, and the settings of each layer."""

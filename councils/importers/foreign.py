@@ -1,11 +1,8 @@
-"""What an import found: the council, what became something else, and what found no place.
+"""What all importers share: the sections of foreign files, the council they make, and the report.
 
-The voices and names of a council while it is put together: each voice once, each name free.
-
-The sections of foreign files: typed and bounded like ours, and open to keys that are not known.
-
-A key that is nearly one of the format's own is a typo and refused, for nobody would see that it did
-nothing. Any other unknown key is listed as left behind.
+Sections are typed and bounded like ours, and open to unknown keys. A key that is nearly one of the
+format's own is a typo and refused, for nobody would see that it did nothing. Any other unknown key
+is listed as left behind.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""moa-llm's template for the aggregation, which may stand in either of two places.
+"""`moa_config.yaml` of moa-llm: layers of neurons, one aggregation, one annotator.
 
-`moa_config.yaml` of moa-llm: layers of neurons, one aggregation, one annotator.
-
-The `.env.local` of moa-llm, which says where the models are and holds the key to them.
+Its template for the aggregation may be in either of two places. Its `.env.local` says where the
+models are and holds the key to them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What memories-dev calls its vendors and their settings, and what they are called here.
-
-`model_config.json` of memories-dev: models by key, vendors by group, one of them the default.
-"""
+"""`model_config.json` of memories-dev: models by key, vendors by group, one of them the default."""
 
 from __future__ import annotations
 
@@ -63,7 +60,7 @@ def params_of(
             params[names[setting]] = value
         else:
             report.leave(f"{place}.{setting}", f"{provider} takes no such parameter")
-    placed = _placed(config) if vendor.from_files and not vendor.is_loaded else {}
+    placed = _read_placement(config) if vendor.from_files and not vendor.is_loaded else {}
     params |= placed
     for setting, reason in _LEFT.items():
         kept = _PLACES.get(setting) in placed
@@ -78,7 +75,7 @@ _PLACES = {"use_gpu": "device", "device_map": "device", "torch_dtype": "dtype"}
 """Settings of where and how a local model is loaded, and what they are called here."""
 
 
-def _placed(config: Mapping[str, Any]) -> dict[str, str]:
+def _read_placement(config: Mapping[str, Any]) -> dict[str, str]:
     """Where and how a local model is loaded, where the file says so plainly."""
     placed = {}
     where, kind = config.get("device_map"), config.get("torch_dtype")

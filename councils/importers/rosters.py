@@ -213,7 +213,7 @@ def read_litellm(values: Any, env: Mapping[str, str], origin: str, report: Repor
     """
     voices = Voices()
     by_name: dict[str, list[str]] = {}
-    for place, entry in enumerate(_listed(values, "model_list")):
+    for place, entry in enumerate(_read_list(values, "model_list")):
         where = f"model_list[{place}]"
         params = entry.get("litellm_params")
         if not isinstance(params, Mapping) or not isinstance(params.get("model"), str):
@@ -241,7 +241,7 @@ def read_litellm(values: Any, env: Mapping[str, str], origin: str, report: Repor
     return _catalogue({name: keys[0] for name, keys in by_name.items()}, "", voices, report)
 
 
-def _listed(values: Any, key: str) -> Iterator[Mapping[str, Any]]:
+def _read_list(values: Any, key: str) -> Iterator[Mapping[str, Any]]:
     written = values.get(key) if isinstance(values, Mapping) else values
     for one in written if isinstance(written, list) else ():
         if isinstance(one, Mapping):
@@ -320,7 +320,7 @@ def _stand_in(
     written: dict[str, list[str]] = {}
     for section in ("litellm_settings", "router_settings"):
         part = values.get(section)
-        for one in _listed(part, "fallbacks") if isinstance(part, Mapping) else ():
+        for one in _read_list(part, "fallbacks") if isinstance(part, Mapping) else ():
             for name, others in one.items():
                 written.setdefault(str(name), []).extend(_texts(others))
     passed: set[str] = set()

@@ -1,6 +1,6 @@
-"""Foreign files as plain values: JSON read strictly, YAML as ours is, `.env` literally.
+"""The table of foreign formats: how a file is recognised, read, and turned into a council.
 
-The table of foreign formats, and how a file is recognised as one of them.
+JSON is read strictly, YAML as our own is, `.env` literally.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def import_council(
     origin = str(file.relative_to(path)) if path.is_dir() else path.name
     head = {"name": plain(wanted, usual="imported"), "description": f"Imported from {origin}."}
     draft = _with_seats(draft, seats, str(path))
-    return _seated(format_, head, _outside_docker(draft, docker, report), str(file), report)
+    return _build_import(format_, head, _outside_docker(draft, docker, report), str(file), report)
 
 
 _TAKEN = ("OLLAMA_", "GPU_TEMP", "INFERENCE_", "BASE_URL", "OPENROUTER_", "COUNCIL", "CHAIRMAN")
@@ -183,10 +183,10 @@ def import_moa(config: str | Mapping[str, Any], env: Mapping[str, str]) -> Impor
     name, report = "moa_config.yaml", Report()
     values = read_mapping(config, name) if isinstance(config, str) else config
     draft = moa_yaml.read(values, env, name, report)
-    return _seated(name, {"name": "moa_config"}, draft, name, report)
+    return _build_import(name, {"name": "moa_config"}, draft, name, report)
 
 
-def _seated(
+def _build_import(
     format_: str, head: dict[str, str], draft: Draft, origin: str, report: Report
 ) -> Imported:
     values = {**head, **draft.values}
@@ -263,7 +263,7 @@ def _read(path: Path, text: str, env: Mapping[str, str], report: Report) -> tupl
     if names := rosters.names_in_lines(text):
         return OPENROUTER, rosters.read_openrouter(names, env, str(path), report)
     values = read_mapping(text, str(path))
-    found = _recognised(path, values)
+    found = _recognise_format(path, values)
     if found == OPENROUTER:
         return found, rosters.read_openrouter(values, env, str(path), report)
     return found, FORMATS[found].read(values, env, str(path), report)
@@ -331,7 +331,7 @@ def _is_council_py(file: Path, text: str) -> bool:
     return True
 
 
-def _recognised(path: Path, values: Any) -> str:
+def _recognise_format(path: Path, values: Any) -> str:
     keys = {key for key in values if isinstance(key, str)} if isinstance(values, Mapping) else set()
     if keys >= _OURS:
         raise CouncilError(

@@ -1,1 +1,1 @@
-"""What a model can do, found out by asking it: as proposer, voter and aggregator, and its wire."""
+"""Probing: what a model can do, found out by asking it, in each role of a council."""

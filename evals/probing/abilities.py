@@ -291,7 +291,7 @@ async def tools(asker: Asker) -> Probe:
 async def sight(asker: Asker, dice: random.Random) -> Probe:
     """Whether it reads a number off a picture that was drawn just now."""
     number = dice.randrange(1000, 10_000)
-    block = {"type": "image_url", "image_url": {"url": _drawn(number)}}
+    block = {"type": "image_url", "image_url": {"url": _draw_number(number)}}
     words = {"type": "text", "text": "Which number stands in the picture? Reply with it alone."}
     try:
         reply = await asker.ask([HumanMessage([words, block])], vision=True, retries=0)
@@ -304,7 +304,7 @@ async def sight(asker: Asker, dice: random.Random) -> Probe:
     return Probe(state="no", says="it did not read the number in a picture")
 
 
-def _drawn(number: int) -> str:
+def _draw_number(number: int) -> str:
     from PIL import Image, ImageDraw, ImageFont
 
     picture = Image.new("RGB", (448, 224), "white")

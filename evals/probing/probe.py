@@ -1,4 +1,4 @@
-"""Probing models one after the other; what is found is kept as it comes, and written as pages."""
+"""Probe models one after the other; each result is stored at once, and written as pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What probing found of each model, and who should take which part in a council."""
+"""The results of probing, and the roles that they recommend in a council."""
 
 from __future__ import annotations
 

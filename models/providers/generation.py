@@ -1,4 +1,4 @@
-"""A conversation as one model was taught to read it: its chat template, made to fit and to hold.
+"""A conversation in the chat template of its model, shortened to fit.
 
 Templates are Jinja, and transformers runs them in its sandbox. Some refuse a system message, or one
 that is not the first, or two messages of one side in a row; for those it is folded into what the
@@ -71,7 +71,7 @@ def render(tokenizer: Any, turns: list[Turn], template: str | None, *, fold: boo
             text = _apply(tokenizer, turns, template)
         except TemplateError:
             if fold is False:
-                raise _broken(tokenizer, turns, template) from None
+                raise _describe_broken_template(tokenizer, turns, template) from None
         else:
             told = [turn["content"].strip() for turn in turns if turn["role"] == "system"]
             if fold is False or all(one in text for one in told):
@@ -80,7 +80,7 @@ def render(tokenizer: Any, turns: list[Turn], template: str | None, *, fold: boo
     try:
         return _apply(tokenizer, turns, template)
     except TemplateError:
-        raise _broken(tokenizer, turns, template) from None
+        raise _describe_broken_template(tokenizer, turns, template) from None
 
 
 def folded(turns: list[Turn]) -> list[Turn]:
@@ -144,7 +144,9 @@ def _apply(tokenizer: Any, turns: list[Turn], template: str | None) -> str:
     return text
 
 
-def _broken(tokenizer: Any, turns: list[Turn], template: str | None) -> CouncilError:
+def _describe_broken_template(
+    tokenizer: Any, turns: list[Turn], template: str | None
+) -> CouncilError:
     try:
         _apply(tokenizer, turns, template)
     except TemplateError as error:

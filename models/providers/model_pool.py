@@ -1,4 +1,4 @@
-"""Weights of Hugging Face in this process: found, loaded once, and used one call after another.
+"""Weights of Hugging Face in this process: loaded once, and used by one call at a time.
 
 Nothing is ever fetched here: gigabytes come when somebody says so, not because a question was
 asked. What is missing is named with the command that gets it.

@@ -1,4 +1,4 @@
-"""What an Ollama says of its models, apart from their answers.
+"""What an Ollama server says about its models.
 
 Nothing here fails because a server does not answer, or something else does: then it is not known.
 """

@@ -1,4 +1,4 @@
-"""What a server that speaks OpenAI's protocol says of its models, apart from their answers."""
+"""What a server that speaks OpenAI's protocol says about its models."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ class ReplayChat(BaseChatModel):
         if '{"restated": ' in prompt:
             kind = "closed" if any(a.ans for a in question.models.values()) else "open"
             return json.dumps({"restated": "", "kind": kind}), RecordedAnswer()
-        if leading := _leading(prompt):
+        if leading := _leading_proposal(prompt):
             return leading, RecordedAnswer()
         own = question.models.get(self.model)
         if own is None:
@@ -230,7 +230,7 @@ def _ballot(prompt: str, candidates: Sequence[tuple[str, str]], own: RecordedAns
     return json.dumps({"reason": reason, way: ballot[way]})
 
 
-def _leading(prompt: str) -> str | None:
+def _leading_proposal(prompt: str) -> str | None:
     """The proposal that leads, in a synthesizer's prompt; None where this is none."""
     found: list[tuple[str, str, str]] = _PROPOSAL.findall(prompt)
     if found:

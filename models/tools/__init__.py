@@ -1,1 +1,1 @@
-"""Tools that models may call: which are allowed, taking them up, carrying calls out, the loop."""
+"""Tools that models may call: which are allowed, how they are opened and called, and the loop."""

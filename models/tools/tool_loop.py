@@ -1,10 +1,10 @@
-"""Carrying out one call: arguments checked, time bounded, the result cut and without secrets.
+"""The tool loop: ask, run the calls, send the results, until there is an answer.
+
+For one call its arguments are checked, its time is bounded, its result is cut and has no secrets.
 
 Whatever happens, the model is told in a line or two; nothing is raised but a cancellation. A tool
 may block or hang: one that is not asynchronous runs in a thread of its own, is not waited for
 beyond its time, and cannot be stopped there.
-
-Speaking with tools: ask, carry out the calls, tell the results, until there is an answer.
 
 Calls of one turn are carried out together. When a speaker has had all its calls, it is asked once
 more without tools, its conversation in plain words, so that it must answer.
@@ -186,9 +186,9 @@ async def speak_with_tools(
         reply = parts[-1]
         callbacks.on_turn(reply)
         if not reply.calls or last:
-            return _summed(parts), calls_made
+            return _sum_parts(parts), calls_made
         left = toolset.limit - calls_made
-        results = await _carried_out(toolset, callbacks, reply.calls, left, config, seat)
+        results = await _carry_out(toolset, callbacks, reply.calls, left, config, seat)
         calls_made += len(reply.calls)
         conversation.append(call_message(reply.message, reply.text, reply.calls))
         conversation += [
@@ -204,7 +204,7 @@ async def speak_with_tools(
         ]
 
 
-async def _carried_out(
+async def _carry_out(
     toolset: Toolset,
     callbacks: ToolCallbacks,
     calls: Sequence[ToolCall],
@@ -288,7 +288,7 @@ def _not_done(call: ToolCall, why: str) -> ToolResult:
     return ToolResult(id=call.id, tool=call.tool, text=why, failed=True)
 
 
-def _summed(parts: Sequence[Reply]) -> Reply:
+def _sum_parts(parts: Sequence[Reply]) -> Reply:
     """The last part, with what all of them cost."""
     last = parts[-1]
     attempts: tuple[Attempt, ...] = sum((part.attempts for part in parts), ())

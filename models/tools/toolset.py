@@ -222,13 +222,13 @@ async def _tools(name: str, rules: Tool, tools_of_caller: CallerTools) -> list[B
     if rules.bundled:
         return [_as_tool(name, TOOLS[rules.bundled])]
     if rules.python:
-        return [_as_tool(name, await asyncio.to_thread(_imported, name, rules.python))]
+        return [_as_tool(name, await asyncio.to_thread(_import_tool, name, rules.python))]
     if rules.mcp:
         return await server_tools(name, rules.mcp, rules.timeout)
     raise CouncilError(f"tool {name!r} has no source", cure="hand it over in Python")
 
 
-def _imported(name: str, place: str) -> Any:
+def _import_tool(name: str, place: str) -> Any:
     module, _, function = place.partition(":")
     try:
         return getattr(importlib.import_module(module), function)
@@ -334,20 +334,20 @@ def _value(node: ast.expr) -> Any:
         case ast.UnaryOp() if type(node.op) in _ONE:
             return _ONE[type(node.op)](_value(node.operand))
         case ast.BinOp() if type(node.op) in _TWO:
-            return _applied(node.op, _value(node.left), _value(node.right))
+            return _apply_sign(node.op, _value(node.left), _value(node.right))
         case ast.Call(func=ast.Name(id=name), keywords=[]) if name in _FUNCTIONS:
-            return _bounded(_FUNCTIONS[name](*(_value(one) for one in node.args)))
+            return _check_size(_FUNCTIONS[name](*(_value(one) for one in node.args)))
     raise ValueError(f"{ast.unparse(node)[:60]!r} is nothing that is worked out here")
 
 
-def _applied(sign: ast.operator, left: Any, right: Any) -> Any:
+def _apply_sign(sign: ast.operator, left: Any, right: Any) -> Any:
     whole = isinstance(left, int) and isinstance(right, int)
     if isinstance(sign, ast.Pow) and whole and abs(right) * max(1, abs(left).bit_length()) > _BITS:
         raise ValueError("the power is too large")
-    return _bounded(_TWO[type(sign)](left, right))
+    return _check_size(_TWO[type(sign)](left, right))
 
 
-def _bounded(value: Any) -> Any:
+def _check_size(value: Any) -> Any:
     if isinstance(value, int) and value.bit_length() > _BITS:
         raise ValueError("the number is too large")
     if isinstance(value, complex):

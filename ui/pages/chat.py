@@ -66,7 +66,7 @@ def page() -> None:
     except MixtureError as error:
         st.error(safe.inline(words.sentence(str(error))))
         return
-    thread = _admitted(session.thread())
+    thread = _admit_thread(session.thread())
     _follow_thread(thread)
     council = _sidebar()
     for told in st.session_state.pop("said", []):
@@ -93,7 +93,7 @@ def page() -> None:
     focus(thread or "", state)
 
 
-def _admitted(thread: str | None) -> str | None:
+def _admit_thread(thread: str | None) -> str | None:
     """The thread, where it is this reader's to see."""
     if thread is None:
         return None

@@ -43,7 +43,7 @@ def page() -> None:
     if not entries:
         st.info("There is no conversation yet.", icon=":material/how_to_vote:")
         return
-    entry = entries[_chosen(entries)]
+    entry = entries[_choose_entry(entries)]
     if st.button("Back to the conversation", icon=":material/arrow_back:", type="tertiary"):
         frame.go("chat", thread=entry.id)
     try:
@@ -59,7 +59,7 @@ def page() -> None:
     _draw(values, council, f"{entry.id}:{answer}", entry.id)
 
 
-def _chosen(entries: list[ListedThread]) -> int:
+def _choose_entry(entries: list[ListedThread]) -> int:
     ids = [entry.id for entry in entries]
     shown = session.thread() or session.setting("shown", None)
     at = st.selectbox(
@@ -141,7 +141,7 @@ def draw_revote(values: Mapping[str, Any], council: Council, *, key: str, thread
         st.caption("Ballots")
         draw_ballots(stood.ballots)
     _compare(stood, again, council)
-    _written(values, council, again, _weighed(stood, key), key)
+    _written(values, council, again, _apply_weights(stood, key), key)
     _draw_take_over(values, council, key, thread)
 
 
@@ -200,7 +200,7 @@ def _compare(stood: LastRound, again: Revote, council: Council) -> None:
     words = "The same proposal leads" if same else "Another proposal leads"
     if again.verdict.leader is None:
         mark, words = ":material/remove:", "Nobody leads"
-    reached = "" if again.verdict.leader is None else _reached(again)
+    reached = "" if again.verdict.leader is None else _say_agreement(again)
     with st.container(border=True, key=f"revote-{'same' if same else 'other'}"):
         st.markdown(f"{mark} **{words}{reached}**")
         st.markdown(f"Now: {inert(again.why, 500)}")
@@ -212,7 +212,7 @@ def _compare(stood: LastRound, again: Revote, council: Council) -> None:
     _proposal(stood, again)
 
 
-def _reached(again: Revote) -> str:
+def _say_agreement(again: Revote) -> str:
     return ", and that is agreement" if again.agreed else ", without agreement"
 
 
@@ -330,7 +330,7 @@ def _weights(stood: LastRound, key: str) -> dict[str, float]:
     return {name: float(weight) for name, weight in found.items() if weight is not None}
 
 
-def _weighed(stood: LastRound, key: str) -> list[Proposal]:
+def _apply_weights(stood: LastRound, key: str) -> list[Proposal]:
     weights = _weights(stood, key)
     return [
         proposal.model_copy(update={"weight": weights.get(proposal.character, proposal.weight)})

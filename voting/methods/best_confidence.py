@@ -61,7 +61,11 @@ class BestConfidence(VoteMethod):
 
     def standings(self, tally: Tally) -> list[Standing]:
         """The confidence of each option; what has none stands behind."""
-        sure = _judged(tally) if tally.ballots else [group.confidence for group in tally.options]
+        sure = (
+            _judge_confidence(tally)
+            if tally.ballots
+            else [group.confidence for group in tally.options]
+        )
         return [Standing(-1, 0, 0) if each is None else Standing(each, each, each) for each in sure]
 
     def lead(self, tally: Tally, leader: int, rival: int, out: Mapping[str, float]) -> Number:
@@ -85,7 +89,7 @@ class BestConfidence(VoteMethod):
         return f"{leader} is the surest ({percent(verdict.share)})"
 
 
-def _judged(tally: Tally) -> list[Number | None]:
+def _judge_confidence(tally: Tally) -> list[Number | None]:
     scored = {at for ballot in tally.ballots for at in tally.named(ballot.scores)}
     return [mean / MOST if at in scored else None for at, mean in enumerate(mean_scores(tally))]
 

@@ -44,7 +44,7 @@ class RankedPairs(VoteMethod):
         wins = preferences(tally)
         locked = _lock(wins)
         voted = bool(tally.ballots)
-        beaten = [len(_reached(locked, option)) for option in range(len(wins))]
+        beaten = [len(_reachable_from(locked, option)) for option in range(len(wins))]
         return [Standing(n, n, _worst(wins, at, voted)) for at, n in enumerate(beaten)]
 
     def lead(self, tally: Tally, leader: int, rival: int, out: Mapping[str, float]) -> Number:
@@ -99,7 +99,7 @@ def _lock(wins: Sequence[Sequence[Number]]) -> list[set[int]]:
     pairs.sort(key=lambda pair: (_margin(wins, pair), -wins[pair[0]][pair[1]], pair))
     locked: list[set[int]] = [set() for _ in size]
     for winner, loser in pairs:
-        if winner not in _reached(locked, loser):
+        if winner not in _reachable_from(locked, loser):
             locked[winner].add(loser)
     return locked
 
@@ -108,7 +108,7 @@ def _margin(wins: Sequence[Sequence[Number]], pair: tuple[int, int]) -> Number:
     return wins[pair[1]][pair[0]] - wins[pair[0]][pair[1]]
 
 
-def _reached(locked: Sequence[set[int]], start: int) -> set[int]:
+def _reachable_from(locked: Sequence[set[int]], start: int) -> set[int]:
     """All that an option beats, directly or through others."""
     seen: set[int] = set()
     open_ = [start]

@@ -55,7 +55,7 @@ class Similarity(VoteMethod):
         rest = [[at] for at in range(len(options)) if at not in free]
         # In the order of first members, as all options are: seats break ties.
         together = sorted([*alike, *rest], key=min)
-        return [_joined([options[at] for at in group], last, by) for group in together]
+        return [_join_options([options[at] for at in group], last, by) for group in together]
 
     def standings(self, tally: Tally) -> list[Standing]:
         """The weight behind each cluster, and its share of all weight."""
@@ -76,7 +76,7 @@ class Similarity(VoteMethod):
         return f"{percent(verdict.share)} of the weight said much the same as {leader}"
 
 
-def _joined(
+def _join_options(
     options: Sequence[AnswerGroup], last: Mapping[str, Proposal], by: Alike | None
 ) -> AnswerGroup:
     together = {name for option in options for name in option.members}

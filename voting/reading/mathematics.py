@@ -366,7 +366,7 @@ def _bounds(sides: list[str], marks: list[str]) -> tuple[str, str, str, str, str
     low, high, opening, closing = "-∞", "∞", "(", ")"
     name = ""
     for at, mark in enumerate(marks):
-        solved = _solved(sides[at], mark, sides[at + 1])
+        solved = _solve_linear(sides[at], mark, sides[at + 1])
         if solved is None or (name and solved[0] != name):
             return None
         name, mark, bound = solved
@@ -381,7 +381,7 @@ def _bounds(sides: list[str], marks: list[str]) -> tuple[str, str, str, str, str
     return name, opening, low, high, closing
 
 
-def _solved(left: str, mark: str, right: str) -> tuple[str, str, str] | None:
+def _solve_linear(left: str, mark: str, right: str) -> tuple[str, str, str] | None:
     """`2x + 1 > 5` as the name, the sign and the bound of `x > 2`; None where it is not linear."""
     if mark not in _TURNED:
         return None

@@ -249,7 +249,7 @@ def read_quantity(text: str) -> Quantity | None:
     else:
         value, at, listed = number
         rest = text[at:]
-    value, rest = _scaled(value, rest, bool(currency))
+    value, rest = _apply_scale(value, rest, bool(currency))
     unit = _read_unit(value, rest.strip(), currency, glued=bool(rest) and not rest[0].isspace())
     if unit is None:
         return None
@@ -373,7 +373,7 @@ def _special_digits(text: str, at: int) -> tuple[Fraction, int] | None:
 _EAST_TENS = {sign: _SCALES[sign] for sign in "万萬만亿億억兆조千천"} | {"百": 2, "백": 2}
 
 
-def _scaled(value: Fraction, rest: str, money: bool) -> tuple[Fraction, str]:
+def _apply_scale(value: Fraction, rest: str, money: bool) -> tuple[Fraction, str]:
     """Scale words taken in: `2.5 million`, `2 lakh`, `$5M`, `3万`, `5 dozen`."""
     for _ in range(3):
         east = _EAST_SCALE.match(rest)

@@ -1,9 +1,9 @@
-"""How sure a reply says it is: "Confidence: 80%", "I am 80 % sure", `"confidence": 0.8`.
+"""The one reader of answers: from a reply as a model wrote it to a typed value.
+
+A stated confidence is read too: "Confidence: 80%", "I am 80 % sure", `"confidence": 0.8`.
 
 Only a number with a known scale is read: a percentage, a share below 1, "8 out of 10". "High", a
 bare 8, a range and "I am not 100 % sure" are no confidence, and none is made up for them.
-
-The one reader of answers: from a reply as a model wrote it to a typed value.
 
 A reply states its answer by a label in one of twelve languages, in a box, after `####`, in a tag, in
 JSON, in bold, or by being nothing else. Reading leniently is worth more than any weighting of
@@ -247,7 +247,8 @@ def _choose(text: str, value: Answer, options: _Options) -> Answer | None:
     chosen = [
         name
         for name, option in options
-        if _even(option) == _even(text) or are_same(value, read_value(option, words=30) or OPEN)
+        if _normalise(option) == _normalise(text)
+        or are_same(value, read_value(option, words=30) or OPEN)
     ]
     return choice_answer((chosen[0],)) if len(chosen) == 1 else None
 
@@ -262,13 +263,13 @@ def _option_in_full(text: str, options: _Options) -> Answer | None:
     found = _OPTION_IN_FULL.fullmatch(text)
     if found is None:
         return None
-    said = _even(found["text"].strip("*_ "))
-    written = _even(dict(options).get(found["label"], ""))
+    said = _normalise(found["text"].strip("*_ "))
+    written = _normalise(dict(options).get(found["label"], ""))
     alike = written and (said == written or said.startswith(written) or written.startswith(said))
     return choice_answer((found["label"],)) if alike else None
 
 
-def _even(text: str) -> str:
+def _normalise(text: str) -> str:
     return " ".join(text.split()).strip(" .").casefold()
 
 

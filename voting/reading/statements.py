@@ -1,6 +1,4 @@
-r"""Answers in JSON: whole objects, and objects that were cut off.
-
-Where the answer stands in a reply, and what stands there.
+r"""Where a reply states its answer, and what stands there.
 
 `Answer: X`, `\boxed{X}`, `#### X`, `<answer>X</answer>`, JSON, "So (B) is the correct answer" are
 all statements of X, in twelve languages. The last statement wins, because models correct
@@ -77,7 +75,7 @@ def open_json_answers(text: str) -> Iterator[tuple[int, int, Any]]:
         if text[at : at + 1] == '"':
             quoted = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL).match(text, at)
             if quoted:
-                yield at, quoted.end(), _unescaped(quoted[0])
+                yield at, quoted.end(), _unescape(quoted[0])
             continue
         opening = text[at : at + 1]
         end = _bracket_end(text, at) if opening in "[{(" and opening else None
@@ -89,7 +87,7 @@ def open_json_answers(text: str) -> Iterator[tuple[int, int, Any]]:
             yield at, bare.end(), bare[0].strip()
 
 
-def _unescaped(quoted: str) -> str:
+def _unescape(quoted: str) -> str:
     """The text of a JSON string; where its escapes are LaTeX, with those left alone."""
     try:
         return str(json.loads(quoted, strict=False))

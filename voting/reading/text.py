@@ -1,6 +1,6 @@
-"""Replies that answer nothing: refusals, "I don't know", empty values, in twelve languages.
+"""A model's reply as people may see it: without thoughts and control tokens; and its JSON.
 
-What a model sent, as people may see it: without thoughts and control tokens. And its JSON.
+Replies that answer nothing are recognised in twelve languages: refusals, "I don't know".
 
 Models mark their thoughts in many dialects. One function removes them all; what it leaves is both
 what people see and what answers and votes are read from.

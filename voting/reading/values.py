@@ -87,7 +87,7 @@ def _read_part(text: str) -> Answer | None:
     literal = _literal_text(text)
     if literal is not None:
         return _quoted(literal)
-    text = _unwrapped(text)
+    text = _unwrap(text)
     if not text or len(text) > 400:
         return None
     return (
@@ -586,7 +586,7 @@ def _literal_text(text: str) -> str | None:
     """What stands between the quotation marks or backticks, where the whole text does."""
     if not text or text[0] not in "'\"`*_$<":
         return None
-    text = _unwrapped(text)
+    text = _unwrap(text)
     fence = _FENCE.match(text)
     if fence:
         text = fence[1].strip()
@@ -608,7 +608,7 @@ def _string(text: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _unwrapped(text: str) -> str:
+def _unwrap(text: str) -> str:
     text = text.strip()
     for _ in range(12):
         before = text
@@ -624,10 +624,10 @@ def _unwrapped(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    text = _unwrapped(text)
+    text = _unwrap(text)
     fence = _FENCE.match(text)
     if fence:
-        text = _unwrapped(fence[1])
+        text = _unwrap(fence[1])
     text = without_latex(text)
     if not text.isascii():
         text = _ENDINGS.sub("", text)
@@ -635,7 +635,7 @@ def _bare(text: str) -> str:
         text = text[1:-1]
     if "**" in text and len(text) < 200:
         text = _BOLD.sub(r"\1", text)
-    return _unwrapped(_ARROW.sub("", _tidy(text)).rstrip(":").strip("*"))
+    return _unwrap(_ARROW.sub("", _tidy(text)).rstrip(":").strip("*"))
 
 
 _BOLD = lazy_pattern(r"\*\*(?=\S)([^*]+)(?<=\S)\*\*(?!\s*\d)")
