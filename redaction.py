@@ -2,13 +2,13 @@
 
 `SHAPES` knows how the vendors' keys are written. A council that holds one is refused. Errors, logs,
 traces, LangSmith's runs, exports and events have it taken out, together with the values of the
-environment's keys and of every key that was used (`remember_secret`), also in base64.
+environment's keys and of every key that was used (`remember_secret`), however they are written
+(`key_forms`).
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import logging
 import os
 import re
@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from typing import Any
-from urllib.parse import quote as percent_encode
 from urllib.parse import unquote, urlsplit
+
+from mom_council.key_forms import KeySearch, forms_apart, key_search, written_forms
 
 REDACTED = "[redacted]"
 """What stands where a key stood."""
@@ -296,8 +297,9 @@ class Redactor:
     def __init__(self, names: Collection[str] = (), *, shapes: bool = True) -> None:
         values = _secret_values(names) if shapes else _own_keys()
         kept = frozenset(values)
-        self._known = _written_forms(kept)
-        self._apart = _apart(kept)
+        self._known = written_forms(kept)
+        self._apart = forms_apart(kept)
+        self._search = key_search(kept)
         self._shapes = shapes
 
     def text(self, text: str) -> str:
@@ -307,6 +309,7 @@ class Redactor:
         for form in self._known:
             if form in text:
                 text = text.replace(form, REDACTED)
+        text = self._search.replace(text, REDACTED)
         if self._apart:
             squeezed = "".join(text.split())
             for value in self._apart:
@@ -348,12 +351,18 @@ class StreamRedactor:
     """Takes our own keys out of a text that comes in pieces, also one that is cut in two."""
 
     def __init__(self) -> None:
-        self._forms = _by_first_letter(frozenset(_own_keys()))
+        keys = frozenset(_own_keys())
+        self._forms = _by_first_letter(keys)
+        self._search = key_search(keys) if keys else None
         self._held = ""
+        self._before = ""
+        """The end of what was passed on: a key may have begun in it."""
 
     def feed(self, piece: str) -> str:
         """What can be passed on by now: all but an end that may be the beginning of a key."""
         text, keep = self._held + piece, 0
+        if self._search is None:
+            return text
         for first, forms in self._forms.items():
             if first in text:
                 for form in forms:
@@ -362,13 +371,33 @@ class StreamRedactor:
         for first, forms in self._forms.items():
             if first in text:
                 keep = max(keep, *(_begun(form, text) for form in forms))
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        whole = self._before + text
+        start = min(len(whole) - keep, self._search.opened(whole)[0])
+        start = max(start, len(self._before))
+        self._held = whole[start:]
+        return self._pass_on(self._search, whole[:start])
+
+    def _pass_on(self, search: KeySearch, whole: str) -> str:
+        passed = search.replace(whole, REDACTED, len(self._before))[len(self._before) :]
+        self._before = (self._before + passed)[-_BEFORE:]
+        return passed
 
     def close(self) -> str:
-        """What was held back: no key, for it ends there."""
-        held, self._held = self._held, ""
-        return held
+        """What was held back: a key, or not enough of one."""
+        if self._search is None or not self._held:
+            return ""
+        whole, self._held = self._before + self._held, ""
+        start, is_key = self._search.opened(whole)
+        if not is_key:
+            return self._pass_on(self._search, whole)
+        start = max(start, len(self._before))
+        rest = _MARKS_AT_END.search(whole)
+        return whole[len(self._before) : start] + REDACTED + (rest[0] if rest else "")
+
+
+_BEFORE = 80
+"""Characters."""
+_MARKS_AT_END = re.compile(r"[^A-Za-z0-9]*\Z")
 
 
 _LABEL = 48
@@ -458,69 +487,9 @@ _SECRET_VARIABLE = re.compile(
 @lru_cache(maxsize=16)
 def _by_first_letter(values: frozenset[str]) -> dict[str, list[str]]:
     forms: dict[str, list[str]] = {}
-    for form in _written_forms(values):
+    for form in written_forms(values):
         forms.setdefault(form[0], []).append(form)
     return forms
-
-
-_SIGNS = [re.compile(rf"[^A-Za-z0-9._{kept}-]") for kept in ("", "/", "+")]
-"""What a program may escape in a text; some leave a sign as it is."""
-
-
-@lru_cache(maxsize=16)
-def _written_forms(values: frozenset[str]) -> list[str]:
-    """Every way in which the values may be written, the longest first."""
-    forms: set[str] = set()
-    for value in filter(None, values):
-        coded, escaped = value.encode(), percent_encode(value, safe="")
-        forms |= {
-            value,
-            value[::-1],
-            escaped,
-            re.sub("%..", lambda code: code[0].lower(), escaped),
-            percent_encode(escaped, safe=""),
-            value.replace("/", "\\/"),  # as some write JSON
-            html.escape(value),
-            coded.hex(),
-            coded.hex().upper(),
-            base64.b32encode(coded).decode().rstrip("="),
-            *_in_base64(coded),
-            *_in_base64(base64.b64encode(coded).rstrip(b"=")[:-1]),
-            *_by_number(coded),
-        }
-        for code in ("\\u{:04x}", "\\u{:04X}", "\\x{:02x}", "\\x{:02X}", "&#{};", "&#x{:x};"):
-            for signs in _SIGNS:
-                forms.add(signs.sub(lambda sign, c=code: c.format(ord(sign[0])), value))  # type: ignore[misc]
-    return sorted(forms, key=lambda form: (-len(form), form))
-
-
-@lru_cache(maxsize=16)
-def _apart(values: frozenset[str]) -> list[str]:
-    """The values that are looked for with blanks and ends of lines in them, and in base64."""
-    forms = {form for value in values for form in (value, *_in_base64(value.encode()))}
-    return sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
-
-
-def _by_number(value: bytes) -> Iterator[str]:
-    """Every byte of a value as a number, in the ways in which programs print bytes."""
-    for code in ("%{:02X}", "%{:02x}", "\\x{:02x}", "\\u{:04x}", "\\u{:04X}", "&#{};", "&#x{:x};"):
-        yield "".join(map(code.format, value))
-    for code, between in (("{:02x}", " "), ("{:02x}", ":"), ("{:02X}", ":"), ("0x{:02x}", ", ")):
-        yield between.join(map(code.format, value))
-    yield ", ".join(map(str, value))
-    yield ",".join(map(str, value))
-
-
-def _in_base64(value: bytes) -> Iterator[str]:
-    """What every base64 text holds that has `value` somewhere in it, at any of three offsets."""
-    for offset in range(3):
-        written = base64.b64encode(bytes(offset) + value).decode()
-        first = -(-offset * 8 // 6)  # letters that depend on what stands before
-        last = (offset + len(value)) * 8 // 6  # and those that depend on what follows
-        part = written[first:last]
-        if len(part) >= _SHORTEST:
-            yield part
-            yield part.replace("+", "-").replace("/", "_")
 
 
 class RedactingFilter(logging.Filter):
