@@ -323,15 +323,14 @@ _HIDDEN = re.compile(
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _MAY_HOLD_MARKS = re.compile(r"[\[\]<&%\\\u00a1-\U0010ffff]")
 """Without one of these a text holds nothing that looks like a mark: most answers hold none."""
-_SPEECH = re.compile(
+_SPEECH = (
     r"(?:ignore|disregard|forget|override)\b.{0,40}\b(?:previous|above|prior|earlier|all|other|your)\b"
     r".{0,40}\b(?:instructions?|prompts?|candidates|proposals|messages)\b"
     r"|\b(?:vote|choose|rank|pick|select|score)\b.{0,20}\b(?:for me|me first|this (?:one|answer|"
     r"candidate|proposal)|my (?:answer|proposal))"
     r"|\b(?:attention|note|message|instructions?)\b[^.\n]{0,20}\b(?:voters?|judges?|synthesizer|"
     r"annotator|council members?)\b"
-    r"|^\W{0,4}(?:system|developer)(?: (?:prompt|message|note))?\W{0,3}:",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+    r"|^\W{0,4}(?:system|developer)(?: (?:prompt|message|note))?\W{0,3}:"
 )
 
 
@@ -429,7 +428,8 @@ def tries_to_act(text: str) -> str:
             return "it writes marks that begin another turn"
     if len(without_hidden(text)) + 8 < len(text):
         return "it holds text that nobody can see"
-    if _SPEECH.search(text):
+    # Compiled by the first answer: it takes 4 ms, which nobody waits for at the start.
+    if re.search(_SPEECH, text, re.IGNORECASE | re.MULTILINE | re.DOTALL):
         return "it gives instructions to those who judge it"
     return ""
 

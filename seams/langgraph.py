@@ -632,17 +632,22 @@ class PackedSerializer(JsonPlusSerializer):
 
 def _as_dumped(message: type[BaseModel], fields: dict[str, Any]) -> BaseModel:
     """A message of all its fields, as they are; pydantic would look at each of them."""
-    if fields.keys() != message.model_fields.keys():
+    if fields.keys() != _fields_of(message):
         return message.model_construct(**fields)
     made = message.__new__(message)
-    for name, value in (
-        ("__dict__", fields),
-        ("__pydantic_fields_set__", set(fields)),
-        ("__pydantic_extra__", {}),
-        ("__pydantic_private__", None),
-    ):
-        object.__setattr__(made, name, value)
+    _set(made, "__dict__", fields)
+    _set(made, "__pydantic_fields_set__", set(fields))
+    _set(made, "__pydantic_extra__", {})
+    _set(made, "__pydantic_private__", None)
     return made
+
+
+_set = object.__setattr__
+
+
+@functools.cache
+def _fields_of(message: type[BaseModel]) -> frozenset[str]:
+    return frozenset(message.model_fields)
 
 
 @contextmanager

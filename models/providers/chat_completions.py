@@ -449,14 +449,19 @@ def _tool_call_chunk(call: Mapping[str, Any]) -> ToolCallChunk:
 def read_delta(chunk: dict[str, Any]) -> Delta | str:
     """What a chunk says, thinks and counts, as LangChain reads it; the text of one that speaks."""
     usage = chunk.get("usage")
+    try:  # nearly all are so
+        choice = chunk["choices"][0]
+        said, text = choice["delta"], choice["delta"]["content"]
+        speaks = type(text) is str and not usage and not choice["finish_reason"]
+        if speaks and said.keys() <= _SPEAKING:
+            return str(text)
+    except (LookupError, TypeError):
+        pass
     choices = chunk.get("choices")
     if not choices:
         return Delta(usage=token_counts(usage)) if usage else _NOTHING
     choice = choices[0]
     said = choice.get("delta") or choice.get("message") or {}
-    if not usage and said.keys() <= _SPEAKING and not choice.get("finish_reason"):
-        content = said.get("content") or ""
-        return content if isinstance(content, str) else Delta(content)
     thought = said.get("reasoning_content") or said.get("reasoning")
     refusal = said.get("refusal")
     return Delta(
