@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -126,31 +125,35 @@ def told_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def ask_server(council: dict[str, Any], place: str, question: str, result: str) -> None:
     """Serve the council, and ask it over HTTP: the same request with the same key each time."""
+    answer = asyncio.run(_answer_over_http(council, place, question, {"Idempotency-Key": "once"}))
+    answer.raise_for_status()
+    said, usage = answer.json()["choices"][0]["message"], answer.json()["council"]["usage"]
+    told = {"text": said["content"], "calls": usage["calls"], "messages": 2}
+    Path(result).write_text(json.dumps(told))
+
+
+async def _answer_over_http(
+    council: dict[str, Any], place: str, question: str, headers: dict[str, str]
+) -> httpx.Response:
     from mom_council.server.app import make_app
     from mom_council.server.catalogue import Catalogue
     from mom_council.server.serve import open_socket, server_of
     from mom_council.server.state import Keys, ServerSettings, ServerState
 
-    async def main() -> None:
-        catalogue = Catalogue([load_council(council)], presets=False, saved=None)
-        server = ServerState(catalogue, Keys(), ServerSettings(database=place))
-        await server.open()
-        sock = open_socket("127.0.0.1", 0)
-        uvicorn = server_of(make_app(server))
-        serving = asyncio.create_task(uvicorn.serve([sock]))
-        body = {"model": council["name"], "messages": [{"role": "user", "content": question}]}
-        address = f"http://127.0.0.1:{sock.getsockname()[1]}/v1/chat/completions"
-        async with httpx.AsyncClient(trust_env=False, timeout=_LONGEST) as client:
-            answer = await client.post(address, json=body, headers={"Idempotency-Key": "once"})
-        answer.raise_for_status()
-        said, usage = answer.json()["choices"][0]["message"], answer.json()["council"]["usage"]
-        told = {"text": said["content"], "calls": usage["calls"], "messages": 2}
-        Path(result).write_text(json.dumps(told))
-        uvicorn.should_exit = True
-        await serving
-        await server.close()
-
-    asyncio.run(main())
+    catalogue = Catalogue([load_council(council)], presets=False, saved=None)
+    server = ServerState(catalogue, Keys(), ServerSettings(database=place))
+    await server.open()
+    sock = open_socket("127.0.0.1", 0)
+    uvicorn = server_of(make_app(server))
+    serving = asyncio.create_task(uvicorn.serve([sock]))
+    body = {"model": council["name"], "messages": [{"role": "user", "content": question}]}
+    address = f"http://127.0.0.1:{sock.getsockname()[1]}/v1/chat/completions"
+    async with httpx.AsyncClient(trust_env=False, timeout=_LONGEST) as client:
+        answer = await client.post(address, json=body, headers=headers)
+    uvicorn.should_exit = True
+    await serving
+    await server.close()
+    return answer
 
 
 def ask_page(council: dict[str, Any], place: str, question: str, result: str) -> None:
@@ -234,6 +237,41 @@ def ask_in_turn(council: dict[str, Any], place: str, question: str, result: str)
             Path(result).write_text(json.dumps(told))
 
     asyncio.run(main())
+
+
+def serve_in_turn(council: dict[str, Any], place: str, question: str, result: str) -> None:
+    """As `ask_in_turn`, over HTTP; a server says in one line that another program answers."""
+    answer = asyncio.run(_answer_over_http(council, place, question, {"X-Thread-Id": "t"}))
+    if answer.status_code == 409:
+        told = {"refused": answer.json()["error"]["message"], "calls": 0, "messages": []}
+    else:
+        answer.raise_for_status()
+        told = {"calls": answer.json()["council"]["usage"]["calls"], "messages": []}
+    Path(result).write_text(json.dumps(told))
+
+
+def page_in_turn(council: dict[str, Any], place: str, question: str, result: str) -> None:
+    """As `ask_in_turn`, by the chat page's jobs."""
+    from mom_council.ui.session import PageState
+
+    state = PageState(place)
+    loaded = load_council(council)
+    job = state.jobs.ask("t", loaded, [HumanMessage(question)])
+    assert job.run is not None
+    job.run.result()
+    graph = OpenCouncil(loaded, state.saver).graph
+    values = state.wait_for(graph.aget_state({"configurable": {"thread_id": "t"}})).values
+    messages = [(message.type, message.text) for message in values["messages"]]
+    # The page shows the thread: when another has asked meanwhile, it is that one's status.
+    Path(result).write_text(json.dumps({"messages": messages, "calls": None}))
+    state.close()
+
+
+DOORS: dict[str, Callable[..., None]] = {
+    "command": ask_in_turn,
+    "serve": serve_in_turn,
+    "page": page_in_turn,
+}
 
 
 def spoken_by(call: Call) -> tuple[Any, ...]:
@@ -442,32 +480,53 @@ def try_kills(count: int, seed: int, kinds: Sequence[str] = (*QUESTIONS,)) -> di
     return found
 
 
-def race_once(forks: Forks, folder: Path, dice: random.Random) -> str:
+def race_once(
+    forks: Forks,
+    folder: Path,
+    dice: random.Random,
+    doors: Sequence[str] = ("command", "command"),
+    place: str = "",
+) -> str:
     """Two processes put a question to one thread; what is wrong afterwards, or nothing."""
     with Stage() as stage:
         council = council_of("votes", stage)
         for script in stage.scripts.values():
             script.latency = dice.uniform(0, 0.1)
-        place = str(folder / "threads.db")
+        place = place or str(folder / "threads.db")
         both = []
-        for number in (1, 2):
+        for number, door in enumerate(doors, 1):
             result = str(folder / f"{number}.json")
-            both.append(forks.start(ask_in_turn, council, place, f"Question {number}?", result))
+            both.append(forks.start(DOORS[door], council, place, f"Question {number}?", result))
             time.sleep(dice.uniform(0, 0.2))
         for process in both:
             process.join(_LONGEST)
         if any(process.exitcode for process in both):
-            return f"a process ended with {[process.exitcode for process in both]}"
+            return f"{doors}: a process ended with {[process.exitcode for process in both]}"
         told = [json.loads((folder / f"{number}.json").read_text()) for number in (1, 2)]
-        longest = max((one["messages"] for one in told), key=len)
-        asked = Counter(text for kind, text in longest if kind == "human")
-        if [kind for kind, _ in longest] != ["human", "ai"] * 2 or len(asked) != 2:
-            return f"the thread holds {longest}"
-        if len(stage.calls) != 2 * 7:
-            return f"{len(stage.calls)} calls for two questions of 7"
-        if [one["calls"] for one in told] != [7, 7]:
-            return f"the statuses count {[one['calls'] for one in told]} of 7 calls each"
+        refusals = [one["refused"] for one in told if "refused" in one]
+        answered = 2 - len(refusals)
+        if answered == 0 or any("is being answered by" not in line for line in refusals):
+            return f"{doors}: refused with {refusals}"
+        if len(stage.calls) != answered * 7:
+            return f"{doors}: {len(stage.calls)} calls for {answered} questions of 7"
+        counted = [one["calls"] for one in told if "refused" not in one]
+        if any(calls not in (7, None) for calls in counted):
+            return f"{doors}: the statuses count {counted} of 7 calls each"
+        held = asyncio.run(_messages_in(council, place))
+        asked = {text for kind, text in held if kind == "human"}
+        if [kind for kind, _ in held] != ["human", "ai"] * answered or len(asked) != answered:
+            return f"{doors}: the thread holds {held}"
+        texts = [held[: len(one["messages"])] == one["messages"] for one in told]
+        if not all(texts):
+            return f"{doors}: told {told}, and the thread holds {held}"
     return ""
+
+
+async def _messages_in(council: dict[str, Any], place: str) -> list[list[str]]:
+    async with open_runs(place) as saver:
+        graph = OpenCouncil(load_council(council), saver).graph
+        values = (await graph.aget_state({"configurable": {"thread_id": "t"}})).values
+        return [[message.type, message.text] for message in values["messages"]]
 
 
 def try_races(count: int, seed: int) -> list[str]:

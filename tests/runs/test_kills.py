@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import os
+import random
+from itertools import combinations_with_replacement
+from pathlib import Path
 
 import pytest
 
-from mom_council.tests.runs.kills import QUESTIONS, Kills, try_kills, try_races
+from mom_council.tests.runs.kills import (
+    DOORS,
+    QUESTIONS,
+    Forks,
+    Kills,
+    database_server,
+    race_once,
+    try_kills,
+    try_races,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +55,18 @@ def test_a_killed_question_is_answered_and_nothing_is_paid_twice(kind: str) -> N
 
 def test_two_processes_race_for_a_thread() -> None:
     assert try_races(2, 7) == []
+
+
+PAIRS = [("sqlite", *pair) for pair in combinations_with_replacement(DOORS, 2)][1:]
+
+
+@pytest.mark.parametrize("pair", [*PAIRS, ("postgres", "serve", "serve")], ids="-".join)
+def test_two_doors_race_for_a_thread(pair: tuple[str, ...], tmp_path: Path) -> None:
+    """One works, and the other waits, or is told so in one line."""
+    store, *doors = pair
+    with database_server([store]) as place:
+        at = place(store, tmp_path)
+        assert race_once(Forks(), tmp_path, random.Random(7), doors, at) == ""
 
 
 @pytest.mark.heavy
