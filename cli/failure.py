@@ -6,13 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
-import shlex
-import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -74,16 +71,6 @@ def exit_code(error: MixtureError) -> int:
 
 
 JSON = "--json"
-
-
-def install_line(extra: str) -> str:
-    """The line that adds an extra to the environment that this command runs in."""
-    wanted = f"pip install 'mom-council[{extra}]'"
-    pip = shutil.which("pip")
-    if pip is not None and Path(pip).parent == Path(sys.executable).parent:
-        return wanted
-    # The pip of the PATH, where there is one, would put it elsewhere.
-    return f"{shlex.quote(sys.executable)} -m {wanted}"
 
 
 def show(text: str, end: str = "\n") -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mom_council.cli.failure import install_line, tell_warnings
+from mom_council.cli.failure import tell_warnings
 from mom_council.cli.options import Database, Paid
 from mom_council.cli.serve import (
     Councils,
@@ -28,6 +28,7 @@ from mom_council.cli.serve import (
     server_rules,
 )
 from mom_council.errors import ProviderNotInstalledError
+from mom_council.vendors.profile import install_line
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 

@@ -17,9 +17,9 @@ from urllib.parse import quote
 
 import typer
 
-from mom_council.cli.failure import install_line
 from mom_council.cli.options import Council, Database, Paid
 from mom_council.errors import ProviderNotInstalledError, StorageError
+from mom_council.vendors.profile import install_line
 
 if TYPE_CHECKING:
     from mom_council.server.catalogue import Catalogue

@@ -58,6 +58,7 @@ from mom_council.seams.stores import (
     ThreadOutline,
     lease_lost,
 )
+from mom_council.vendors.profile import install_line
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -504,7 +505,7 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         from psycopg_pool import AsyncConnectionPool
     except ImportError as error:
         raise ProviderNotInstalledError(
-            "threads in PostgreSQL need its packages", cure="pip install 'mom-council[postgres]'"
+            "threads in PostgreSQL need its packages", cure=install_line("postgres")
         ) from error
 
     class PostgresSaver(_PostgresParts, AsyncPostgresSaver):

@@ -45,7 +45,9 @@ def test_each_vendor_of_the_network_has_its_voice_on_the_page() -> None:
 
 def vendor_row(vendor: Vendor) -> str:
     """What the page's table says of a vendor."""
-    install = f"`{vendor.install}`" if vendor.install else "comes along"
+    # On this machine the line may name its Python.
+    line = vendor.got_by or f"pip install 'mom-council[{vendor.extra}]'"
+    install = f"`{line}`" if vendor.install else "comes along"
     key = f"`{vendor.key_env}`" if vendor.key_env else "none"
     return f"| `{vendor.name}` | {vendor.title} | {install} | {key} | {vendor.thoughts} |"
 

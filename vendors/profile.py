@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 from mom_council.plugins import PluginTable
 
 Params = Mapping[str, Any]
+
+
+def install_line(extra: str) -> str:
+    """The line that adds an extra to the environment that this process runs in."""
+    wanted = f"pip install 'mom-council[{extra}]'"
+    pip = shutil.which("pip")
+    if pip is not None and Path(pip).parent == Path(sys.executable).parent:
+        return wanted
+    # The pip of the PATH, where there is one, would put it elsewhere.
+    here = shlex.quote(sys.executable)
+    if importlib.util.find_spec("pip") is not None:
+        return f"{here} -m {wanted}"
+    # `uv tool install`, and pipx where it uses uv, leave pip out.
+    if shutil.which("uv"):
+        return f"uv {wanted.replace('install', f'install --python {here}', 1)}"
+    return f"{here} -m ensurepip && {here} -m {wanted}"
+
 
 SchemaWay = Literal["argument", "body", "format", "library"]
 """How a request carries a JSON schema: as LangChain's `response_format`, as a field of the body
@@ -192,7 +214,7 @@ class Vendor:
         """The command that installs its package; None: it always comes along."""
         if self.got_by:
             return self.got_by
-        return f"pip install 'mom-council[{self.extra}]'" if self.extra else None
+        return install_line(self.extra) if self.extra else None
 
     @property
     def talks(self) -> bool:

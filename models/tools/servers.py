@@ -16,6 +16,7 @@ from mom_council.councils.schema import Server
 from mom_council.errors import CouncilError
 from mom_council.models.clients import loop_resources
 from mom_council.redaction import redact, remember_secret
+from mom_council.vendors.profile import install_line
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _PING = 5.0
 """Seconds that a connected server has to say that it is still there."""
 _FAREWELL = 5.0
-_INSTALL = "pip install 'mom-council[mcp]'"
 
 
 class ServerConnection:
@@ -121,7 +121,7 @@ async def server_tools(name: str, server: Server, timeout: float) -> list[BaseTo
                 raise CouncilError(
                     f"tool {name!r}: the MCP server {server.permission!r} cannot be used "
                     f"({type(error).__name__}: {reason})",
-                    cure=_INSTALL if isinstance(error, ImportError) else "",
+                    cure=install_line("mcp") if isinstance(error, ImportError) else "",
                 ) from None
     if lacks := set(server.only) - {tool.name for tool in server_connection.tools}:
         raise CouncilError(
@@ -147,7 +147,7 @@ def _connection(name: str, server: Server) -> dict[str, Any]:
         remember_secret(key)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         return {"transport": "streamable_http", "url": server.url, "headers": headers}
-    raise CouncilError(f"tool {name!r} needs a package that is not here", cure=_INSTALL)
+    raise CouncilError(f"tool {name!r} needs a package that is not here", cure=install_line("mcp"))
 
 
 def _innermost(error: BaseException) -> BaseException:

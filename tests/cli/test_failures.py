@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from mom_council.cli.failure import install_line
 from mom_council.tests.graph.desk import said, seat, speaking
 from mom_council.tests.models import fake_nvml
 from mom_council.tests.stage import Fault, Stage
+from mom_council.vendors.profile import install_line
 
 from .conftest import Mom
 
@@ -212,3 +212,11 @@ def test_the_line_that_installs_an_extra_is_for_the_environment_that_asks(
     assert install_line("ui") == "pip install 'mom-council[ui]'"
     monkeypatch.setattr("sys.executable", "/an other/bin/python")
     assert install_line("ui") == "'/an other/bin/python' -m pip install 'mom-council[ui]'"
+    # `uv tool install`, and pipx with uv, leave pip out.
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    here = "'/an other/bin/python'"
+    pip = "-m pip install 'mom-council[ui]'"
+    assert install_line("ui") == f"{here} -m ensurepip && {here} {pip}"
+    (tmp_path / "uv").write_text("")
+    (tmp_path / "uv").chmod(0o755)
+    assert install_line("ui") == f"uv pip install --python {here} 'mom-council[ui]'"
