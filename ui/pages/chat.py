@@ -74,8 +74,11 @@ def page() -> None:
     if council is None:
         return
     job = session.page_state().jobs.of(thread) if thread else None
-    _input(council, thread, busy=job is not None and job.running)
-    if thread and job is not None and job.running:
+    # Read once: a page that drew one half of a running question and one half of its end would stay
+    # so, because nothing in it looks again.
+    running = job is not None and job.running
+    _input(council, thread, busy=running)
+    if thread and running:
         _draw_stop(thread)
     else:
         with st.bottom:
@@ -84,7 +87,7 @@ def page() -> None:
         draw_suggestions(council)
     else:
         try:
-            _draw_thread(thread, council, job)
+            _draw_thread(thread, council, job, running=running)
             draw_open_answer()
             draw_debate()
         except DamagedValueError as error:
@@ -167,10 +170,9 @@ def _draw_stop(thread: str) -> None:
         )
 
 
-def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
+def _draw_thread(thread: str, council: Council, job: Job | None, *, running: bool) -> None:
     conversation = _talk(thread, council, job)
-    running = job is not None and job.running
-    removed = job.removed if job is not None and job.running else frozenset[str]()
+    removed = job.removed if job is not None and running else frozenset[str]()
     turns = shown_turns(conversation, removed, running=running)
     thumbs = session.page_state().store.thumbs(thread)
     first = max(0, len(turns) - PAST) if not session.setting(f"all-{thread}", False) else 0
@@ -184,7 +186,7 @@ def _draw_thread(thread: str, council: Council, job: Job | None) -> None:
             draw_past_answer(conversation, place, thumbs, council)
     # The last turn is one element, from its first word to the end: nothing in it changes its place.
     with st.container(key=f"turn-last-{thread}"):
-        if job is not None and job.running:
+        if job is not None and running:
             asked = job.question or (
                 conversation.turns[-1].question if conversation.turns else None
             )
@@ -308,7 +310,7 @@ def _draw_resume(conversation: Conversation) -> None:
         draw_edit(conversation, len(conversation.turns) - 1)
 
 
-SMALL = ("What is 17 + 25?", "Which of 52 and 66 is larger?", "What kind of thing is a shark?")
+SMALL = ("What is 17 + 25?", "Which is larger, 17 or 71?", "What kind of thing is an oak?")
 """What models of a megabyte know."""
 LARGE = (
     "Is it better to rent or to buy a home?",
