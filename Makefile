@@ -78,7 +78,9 @@ test-foreign: .foreign/.installed  ## run suites of others against us, on the wh
 		ai @ai-sdk/openai-compatible zod
 	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .clients/python
 	.venv/bin/uv pip install --quiet --python .clients/python/bin/python \
-		litellm instructor 'pydantic-ai-slim[openai]' openai-agents llama-index-llms-openai-like langchain-openai
+		openai anthropic litellm instructor 'pydantic-ai-slim[openai]' openai-agents langchain-openai
+	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .clients/llama
+	.venv/bin/uv pip install --quiet --python .clients/llama/bin/python llama-index-llms-openai-like
 	.venv/bin/uv venv --quiet --clear --python .venv/bin/python .clients/aider
 	.venv/bin/uv pip install --quiet --python .clients/aider/bin/python aider-chat
 	touch $@
