@@ -234,7 +234,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 _PARQUET_ROWS = 1_000
 
-Written = Callable[[], Iterator[dict[str, Any]]]
+RowsToWrite = Callable[[], Iterator[dict[str, Any]]]
 """The rows to write, from the first one each time it is called."""
 
 
@@ -342,12 +342,12 @@ def _columns(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.columns))
 
 
-def _write_json_lines(path: Path, rows: Written, names: dict[str, str]) -> None:
+def _write_json_lines(path: Path, rows: RowsToWrite, names: dict[str, str]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows())
 
 
-def _write_csv(path: Path, rows: Written, names: dict[str, str]) -> None:
+def _write_csv(path: Path, rows: RowsToWrite, names: dict[str, str]) -> None:
     heads = list(dict.fromkeys(chain.from_iterable(rows()))) or [*names.values()]
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, heads, restval="")
@@ -380,7 +380,7 @@ def _nests(value: Any) -> bool:
     return isinstance(value, dict | list | tuple)
 
 
-def _write_parquet(path: Path, rows: Written, names: dict[str, str]) -> None:
+def _write_parquet(path: Path, rows: RowsToWrite, names: dict[str, str]) -> None:
     parquet = pyarrow_parquet()
     import pyarrow
 
@@ -431,7 +431,7 @@ def _as(kind: type, value: Any) -> Any:
     )
 
 
-_WRITERS: dict[str, Callable[[Path, Written, dict[str, str]], None]] = {
+_WRITERS: dict[str, Callable[[Path, RowsToWrite, dict[str, str]], None]] = {
     ".jsonl": _write_json_lines,
     ".ndjson": _write_json_lines,
     ".csv": _write_csv,

@@ -34,7 +34,7 @@ SECTIONS = {
 """Of `mom` itself. A command that stands in none of them is listed under `Commands`."""
 
 
-class Listed(TyperGroup):
+class CommandGroup(TyperGroup):
     """A group whose commands' sentences are wrapped, and not cut."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -58,7 +58,7 @@ class Listed(TyperGroup):
                 )
 
 
-class Mom(Listed):
+class Mom(CommandGroup):
     """`mom` itself."""
 
     def sections(self) -> dict[str, tuple[str, ...]]:
@@ -194,14 +194,14 @@ def register() -> None:
     app.command("demo")(demo.demo)
     app.command("chat")(chat.chat)
     app.command("resume")(ask.resume)
-    app.add_typer(stored.threads_app, name="threads", cls=Listed)
-    app.add_typer(councils.app, name="councils", cls=Listed)
+    app.add_typer(stored.threads_app, name="threads", cls=CommandGroup)
+    app.add_typer(councils.app, name="councils", cls=CommandGroup)
     app.command("batch")(batch.batch)
     app.command("import")(moving.import_)
-    app.add_typer(extensions.app, name="extensions", cls=Listed)
-    app.add_typer(stored.traces_app, name="trace", cls=Listed)
-    app.add_typer(stored.cache_app, name="cache", cls=Listed)
-    app.add_typer(storage.app, name="storage", cls=Listed)
+    app.add_typer(extensions.app, name="extensions", cls=CommandGroup)
+    app.add_typer(stored.traces_app, name="trace", cls=CommandGroup)
+    app.add_typer(stored.cache_app, name="cache", cls=CommandGroup)
+    app.add_typer(storage.app, name="storage", cls=CommandGroup)
     app.command("models")(models.models)
     app.command("use")(models.use)
     app.command("init")(models.init)
@@ -210,7 +210,7 @@ def register() -> None:
     app.command("trust")(trust.trust)
     app.command("ui")(serve.ui)
     app.command("serve")(serve.serve)
-    app.add_typer(mcp.app, name="mcp", cls=Listed)
+    app.add_typer(mcp.app, name="mcp", cls=CommandGroup)
     app.command("pays")(pays.pays)
     app.command("tune")(pays.tune)
     app.command("eval")(evals.evaluate)
@@ -219,7 +219,7 @@ def register() -> None:
     app.command("revote")(evals.revote)
     app.command("audit")(evals.audit)
     app.command("keeps")(evals.fact_retention)
-    app.add_typer(weights.app, name="weights", cls=Listed)
+    app.add_typer(weights.app, name="weights", cls=CommandGroup)
 
 
 def _ready_streams() -> None:

@@ -62,14 +62,14 @@ def chat(
     from mom_council.cli.session import Session
     from mom_council.errors import MixtureError
 
-    talk = Talk(debug=debug)
+    talk = ChatSession(debug=debug)
     named = options.council_named(council, model)
     newest = continue_
     while True:
         with Session(named, db=db, show=show, thread=name, newest=newest, talks=True) as session:
             try:
                 code = talk.hold(session)
-            except Switched as switched:
+            except CouncilSwitched as switched:
                 named, name, newest = switched.council, session.thread, False
                 continue
             except MixtureError as error:
@@ -78,14 +78,14 @@ def chat(
         raise typer.Exit(code)
 
 
-class Switched(Exception):  # noqa: N818 - no fault
+class CouncilSwitched(Exception):  # noqa: N818 - no fault
     """Raised to go on with another council."""
 
     def __init__(self, council: str) -> None:
         self.council = council
 
 
-class Talk:
+class ChatSession:
     """A conversation at a prompt, over all councils that it goes through."""
 
     def __init__(self, *, debug: bool) -> None:
@@ -173,7 +173,7 @@ class Talk:
         except MixtureError as error:
             failure.tell(str(error))
         else:
-            raise Switched(name)
+            raise CouncilSwitched(name)
 
     def _save(self, session: Session, name: str) -> None:
         file = Path(name or f"{session.thread}.md").expanduser()

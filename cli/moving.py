@@ -21,7 +21,7 @@ from mom_council.runs.words import inert, one_line
 if TYPE_CHECKING:
     from mom_council.councils.importers import Imported
     from mom_council.councils.schema import Council
-    from mom_council.runs.moving import MissingModel, Trial
+    from mom_council.runs.moving import MissingModel, TrialRun
 
 
 Source = Annotated[
@@ -161,7 +161,7 @@ def _object(
     council: Council,
     out: Path | None,
     lacking: Sequence[MissingModel],
-    trial: Trial | None,
+    trial: TrialRun | None,
     threads: dict[str, int] | None,
 ) -> dict[str, Any]:
     return {
@@ -232,7 +232,7 @@ def _says_yes(question: str) -> bool:
 
 def _try(
     council: Council, text: str, out: Path | None, lacking: Sequence[MissingModel], *, quiet: bool
-) -> Trial | None:
+) -> TrialRun | None:
     """Ask the council once; None where it was not asked, which is said with the reason."""
     from mom_council.runs.moving import used_models
 
@@ -288,7 +288,7 @@ def _say_cures(lacking: Sequence[MissingModel], *, quiet: bool) -> None:
         _say(f"to have them all: {'; '.join(cures)}", quiet=quiet)
 
 
-def _trial_object(trial: Trial) -> dict[str, Any]:
+def _trial_object(trial: TrialRun) -> dict[str, Any]:
     return {
         "answered": list(trial.answered),
         "absent": [{"character": name, "reason": why} for name, why in trial.absent],

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from mom_council.councils.importers.foreign import Names, Report, Voices
+from mom_council.councils.importers.foreign import ModelSection, Names, Report
 from mom_council.councils.importers.model_config import provider_named
 from mom_council.councils.loader import load_council, load_model
 from mom_council.deliberation.interrupts import is_pause, paused_error
@@ -281,7 +281,7 @@ class MultiModelInference:
         named = models if isinstance(models, Mapping) else _name_models(models)
         self._models = dict(named)
         self._method = aggregation_method
-        voices, names = Voices(), Names(Report())
+        voices, names = ModelSection(), Names(Report())
         self._seats = {key: names.take(str(key)) for key in named}
         keys = {key: voices.key(**model.spec) for key, model in named.items()}
         first = next(iter(keys.values()), "")

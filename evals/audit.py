@@ -261,7 +261,7 @@ _CLONES = 30
 """Questions with the same answer throughout from which two members are the same voice."""
 
 
-class Dropped(NamedTuple):
+class DroppedMember(NamedTuple):
     """A member that a vote does as well without."""
 
     member: str
@@ -271,7 +271,9 @@ class Dropped(NamedTuple):
     """Of dropping, where the member was chosen on other questions than those scored."""
 
 
-def whom_to_drop(sheet: Sheet, weights: Sequence[float], folds: Sequence[int]) -> list[Dropped]:
+def whom_to_drop(
+    sheet: Sheet, weights: Sequence[float], folds: Sequence[int]
+) -> list[DroppedMember]:
     """Whom a vote does as well without, one after the other, each only on good evidence.
 
     The vote may lose no question without a member and must win one, and the member must be clearly
@@ -302,7 +304,7 @@ def whom_to_drop(sheet: Sheet, weights: Sequence[float], folds: Sequence[int]) -
         gain = paired_shares(after, before)
         if gain.value < 0 or (won and gain.value == 0):
             break
-        drops.append(Dropped(name, won, gain))
+        drops.append(DroppedMember(name, won, gain))
         left = _without(left, name)
     return drops
 

@@ -279,7 +279,7 @@ _LEAST = 20
 """Questions without which nothing is fitted for any panel: two numbers need some."""
 
 
-class Learned(NamedTuple):
+class FitResult(NamedTuple):
     """What came of it."""
 
     answers: int
@@ -295,7 +295,7 @@ def teach(
     council: Council | None = None,
     kind: str = "",
     fold: Fold | None = "cal",
-) -> Learned:
+) -> FitResult:
     """Learn from a recording.
 
     Args:
@@ -330,7 +330,7 @@ def teach(
         fits.append(fit_panel(sheet, sort, unlabelled=unlabelled))
     for one in fits:
         ledger.keep(one, origin=Path(path).name)
-    return Learned(answers, tuple(fits), whole=len(chosen) == len(load_recording(path)))
+    return FitResult(answers, tuple(fits), whole=len(chosen) == len(load_recording(path)))
 
 
 def most_informative(

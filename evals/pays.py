@@ -28,7 +28,7 @@ from mom_council.vendors import vendor_of
 T = TypeVar("T")
 
 
-class Stage(NamedTuple):
+class PaysStage(NamedTuple):
     """What one part of the run may take, for all questions that are left."""
 
     name: str
@@ -44,7 +44,7 @@ class PaysBudget(NamedTuple):
     questions: int
     left: int
     """Questions that are not finished by an earlier run."""
-    stages: tuple[Stage, ...]
+    stages: tuple[PaysStage, ...]
     priced: bool
     """Whether the price of every model is known; else the dollars say nothing."""
 
@@ -97,12 +97,12 @@ async def plan_pays(
     left = [case for case in cases if not _is_finished(journal, council, case)]
     plans = [await _plan_of(council, case) for case in left]
     stages = [
-        Stage(
+        PaysStage(
             "the council as written",
             sum(calls for calls, *_ in plans),
             sum_amounts([amount for _, _, amount, *_ in plans]),
         ),
-        Stage(
+        PaysStage(
             "members on their own",
             sum(calls for _, calls, *_ in plans),
             sum_amounts([amount for *_, amount, _ in plans]),
@@ -113,7 +113,7 @@ async def plan_pays(
         unsampled = [x for x in cases if is_scored(x) and not journal.has(SELF, x.key)]
         worst = [await _worst_samples(council, case, samples) for case in unsampled]
         name = f"{samples} answers of the best member"
-        stages.append(Stage(name, samples * len(worst), sum_amounts(worst)))
+        stages.append(PaysStage(name, samples * len(worst), sum_amounts(worst)))
     return PaysBudget(len(cases), len(left), tuple(stages), known)
 
 

@@ -11,7 +11,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from mom_council.errors import StorageError
-from mom_council.evals.scorecard import Between, Scorecard, System
+from mom_council.evals.scorecard import MeasuredValue, Scorecard, SystemScore
 
 
 def as_markdown(report: Scorecard) -> str:
@@ -44,7 +44,7 @@ def _systems(report: Scorecard) -> str:
     return table(head, [_row(one) for one in report.systems])
 
 
-def _row(one: System) -> tuple[str, ...]:
+def _row(one: SystemScore) -> tuple[str, ...]:
     oracle = one.name == "oracle"
     return (
         one.label,
@@ -111,11 +111,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(cells[0]), f"|{rule}|", *map(line, cells[1:])])
 
 
-def _percent(one: Between) -> str:
+def _percent(one: MeasuredValue) -> str:
     return f"{100 * one.value:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
 
 
-def _points(one: Between) -> str:
+def _points(one: MeasuredValue) -> str:
     return f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
 
 
@@ -155,7 +155,7 @@ def accuracy_against_cost(report: Scorecard) -> str:
     shown = [one for one in report.systems if one.name != "oracle"]
     priced = all(one.usd for one in shown)
 
-    def cost(one: System) -> float:
+    def cost(one: SystemScore) -> float:
         return 100 * (one.usd or 0.0) if priced else one.calls
 
     most = 1.08 * max(map(cost, shown))

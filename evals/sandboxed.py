@@ -46,7 +46,7 @@ def main() -> None:
         os.close(verdict)
         line.send({"isolated": isolated})
         if isolated or may_be_open:
-            Served(line).run(text)
+            ServedAnswer(line).run(text)
         os._exit(0)
     other = line.receive()
     both = isolated and bool(other and other.get("isolated"))
@@ -205,7 +205,7 @@ def error_line(error: BaseException) -> str:
 # -- the answer's side ----------------------------------------------------------------------------
 
 
-class Served:
+class ServedAnswer:
     """What a model wrote, run once, and then asked over the line."""
 
     def __init__(self, line: MessageLine) -> None:

@@ -184,7 +184,7 @@ BINS = 10
 _LEAST_DRAWS, _MOST_DRAWS, _WORK = 400, 2000, 2_000_000
 
 
-class Between(Record):
+class MeasuredValue(Record):
     """A number and its interval of 95 %, by bootstrap over the questions."""
 
     value: float
@@ -192,13 +192,13 @@ class Between(Record):
     high: float
 
 
-class System(Record):
+class SystemScore(Record):
     """One way of answering, on all questions. What is per question is a mean, seconds a median."""
 
     name: str
     label: str
-    accuracy: Between
-    gain: Between | None = None
+    accuracy: MeasuredValue
+    gain: MeasuredValue | None = None
     """Of the council over this one, on the same questions."""
     calls: float = 0.0
     tokens: float | None = None
@@ -209,7 +209,7 @@ class System(Record):
     """Questions without any answer."""
 
 
-class Bin(Record):
+class CalibrationBin(Record):
     """Answers of about the same reported confidence."""
 
     number: int
@@ -217,7 +217,7 @@ class Bin(Record):
     accuracy: float
 
 
-class Agreed(Record):
+class AgreementLevel(Record):
     """Questions on which so many members gave the most frequent answer."""
 
     members: int
@@ -233,20 +233,20 @@ class Scorecard(Record):
     questions: int
     best: str
     """The best single member."""
-    systems: tuple[System, ...]
-    calibration: tuple[Bin, ...] = ()
+    systems: tuple[SystemScore, ...]
+    calibration: tuple[CalibrationBin, ...] = ()
     calibration_error: float | None = None
     """Expected: the mean distance of confidence and accuracy, over bins."""
     calibrated: int = 0
     """Questions whose confidence was fitted; elsewhere the share of the vote stands for it."""
-    agreement: tuple[Agreed, ...] = ()
+    agreement: tuple[AgreementLevel, ...] = ()
     alike: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Pairs of members: how often they give the same answer."""
     text_agrees: float | None = None
     """How often the final text gives the answer that led the vote."""
     notes: tuple[str, ...] = ()
 
-    def system(self, name: str) -> System:
+    def system(self, name: str) -> SystemScore:
         """The system called `name`.
 
         Raises:
@@ -301,12 +301,16 @@ def score_up(
     )
 
 
-def _system(name: str, rows: Sequence[EvalRow], ours: Sequence[EvalRow], *, best: str) -> System:
+def _system(
+    name: str, rows: Sequence[EvalRow], ours: Sequence[EvalRow], *, best: str
+) -> SystemScore:
     draws = max(_LEAST_DRAWS, min(_MOST_DRAWS, _WORK // len(rows)))
     right = [float(row.ok) for row in rows]
     gain = None
     if name != COUNCIL:
-        gain = Between(**paired([float(row.ok) for row in ours], right, draws=draws)._asdict())
+        gain = MeasuredValue(
+            **paired([float(row.ok) for row in ours], right, draws=draws)._asdict()
+        )
     labels = {
         COUNCIL: "the council",
         SELF: "samples of the best member",
@@ -314,10 +318,10 @@ def _system(name: str, rows: Sequence[EvalRow], ours: Sequence[EvalRow], *, best
         ORACLE: "oracle: any member right",
     }
     label = labels.get(name, name.removeprefix(member("")))
-    return System(
+    return SystemScore(
         name=name,
         label=f"{label} (best member)" if name == best else label,
-        accuracy=Between(**bootstrap(right, draws=draws)._asdict()),
+        accuracy=MeasuredValue(**bootstrap(right, draws=draws)._asdict()),
         gain=gain,
         calls=statistics.fmean(row.usage.calls for row in rows),
         tokens=_mean(row.usage.tokens for row in rows),
@@ -347,7 +351,7 @@ def _oracle(rows: Sequence[EvalRow]) -> EvalRow:
     return lucky.model_copy(update={"system": ORACLE, "usage": Usage(), "seconds": 0.0})
 
 
-def _calibration(rows: Sequence[EvalRow]) -> tuple[tuple[Bin, ...], float | None]:
+def _calibration(rows: Sequence[EvalRow]) -> tuple[tuple[CalibrationBin, ...], float | None]:
     """Bins of equal width, and the expected calibration error over them."""
     told = [(row.confidence, row.ok) for row in rows if row.confidence is not None]
     bins = []
@@ -355,7 +359,7 @@ def _calibration(rows: Sequence[EvalRow]) -> tuple[tuple[Bin, ...], float | None
         inside = [one for one in told if min(BINS - 1, math.floor(one[0] * BINS)) == at]
         if inside:
             bins.append(
-                Bin(
+                CalibrationBin(
                     number=len(inside),
                     confidence=statistics.fmean(said for said, _ in inside),
                     accuracy=statistics.fmean(ok for _, ok in inside),
@@ -367,7 +371,7 @@ def _calibration(rows: Sequence[EvalRow]) -> tuple[tuple[Bin, ...], float | None
     return tuple(bins), error
 
 
-def _agreement(members: Sequence[Sequence[EvalRow]]) -> tuple[Agreed, ...]:
+def _agreement(members: Sequence[Sequence[EvalRow]]) -> tuple[AgreementLevel, ...]:
     found: dict[int, list[bool]] = {}
     for rows in zip(*members, strict=True):
         answers = [row.answer for row in rows]
@@ -375,7 +379,7 @@ def _agreement(members: Sequence[Sequence[EvalRow]]) -> tuple[Agreed, ...]:
         if chosen is not None:
             found.setdefault(answers.count(answers[chosen]), []).append(rows[chosen].ok)
     return tuple(
-        Agreed(members=many, number=len(right), accuracy=statistics.fmean(right))
+        AgreementLevel(members=many, number=len(right), accuracy=statistics.fmean(right))
         for many, right in sorted(found.items(), reverse=True)
     )
 

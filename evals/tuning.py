@@ -39,7 +39,7 @@ from mom_council.evals.cascades import (
 )
 from mom_council.evals.intervals import wilson
 from mom_council.evals.rules import COUNTING, WEIGHINGS, Fit, RuleDecision, best_single, exits_of
-from mom_council.evals.scorecard import Between
+from mom_council.evals.scorecard import MeasuredValue
 from mom_council.evals.sheet import Sheet, lay_out, leaders, recording_path, tally
 from mom_council.records import Record
 from mom_council.vendors import VENDORS
@@ -58,7 +58,7 @@ class TunedWay(Record):
     """One way to use the models, on questions that had no part in what it learned."""
 
     name: str
-    accuracy: Between | None = None
+    accuracy: MeasuredValue | None = None
     """None: no right answers are known."""
     usd: float | None = None
     """Per question; None where a price is not known."""
@@ -190,7 +190,7 @@ def _measure_way(
     if by_labels:
         right = [by.score(line) for by, line in zip(decided, sheet.lines, strict=True)]
         interval = wilson(round(sum(right)), number)
-        accuracy = Between(value=sum(right) / number, low=interval.low, high=interval.high)
+        accuracy = MeasuredValue(value=sum(right) / number, low=interval.low, high=interval.high)
     known = not sheet.unpriced and any(sum(line.usd) for line in sheet.lines)
     usd = sum(one.usd for one in decided) / number if known else None
     return TunedWay(

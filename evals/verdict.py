@@ -30,7 +30,7 @@ from mom_council.evals.audit import whom_to_drop
 from mom_council.evals.cases import Case
 from mom_council.evals.intervals import clopper_pearson, gain_interval, paired_shares, wilson
 from mom_council.evals.rules import COUNTING, cross_fitted, most_right
-from mom_council.evals.scorecard import COUNCIL, Between, EvalRow, member
+from mom_council.evals.scorecard import COUNCIL, EvalRow, MeasuredValue, member
 from mom_council.evals.sheet import Line, Sheet
 from mom_council.records import Record, Usage
 
@@ -44,13 +44,15 @@ Advice = Literal["council", "member", "samples", "undecided"]
 _Of = Literal["price", "calls"]
 
 
-class Way(Record):
+class AnswerWay(Record):
     """One way to answer. What is per question is a mean, seconds are a median."""
 
     name: str = Field(description="council, best member, samples, best rule, or member: NAME")
     label: str
-    accuracy: Between | None = Field(default=None, description="None: no right answers are known")
-    gain: Between | None = Field(default=None, description="of the council over it, paired")
+    accuracy: MeasuredValue | None = Field(
+        default=None, description="None: no right answers are known"
+    )
+    gain: MeasuredValue | None = Field(default=None, description="of the council over it, paired")
     calls: float
     tokens: float | None = None
     usd: float | None = None
@@ -65,20 +67,24 @@ class KindVerdict(Record):
     questions: int
     council: float
     member: float
-    gain: Between = Field(description="of the council over the best member, widened for the kinds")
+    gain: MeasuredValue = Field(
+        description="of the council over the best member, widened for the kinds"
+    )
     advice: Advice
 
 
-class Drop(Record):
+class DroppableMember(Record):
     """A member that the council does better without."""
 
     member: str
     won: int = Field(description="questions that the vote wins without it; it loses none")
-    gain: Between = Field(description="where it was chosen on other questions than the scored ones")
+    gain: MeasuredValue = Field(
+        description="where it was chosen on other questions than the scored ones"
+    )
     saves: float | None = Field(description="share of the members' price; of calls where unknown")
 
 
-class Alike(Record):
+class MemberLikeness(Record):
     """How often one member alone gives the council's answer."""
 
     member: str
@@ -97,17 +103,19 @@ class PaysVerdict(Record):
     advice: Advice
     member: str | None = Field(description="the best member; without right answers the nearest")
     chosen: float = Field(default=0.0, description="share of the folds that chose it")
-    gain: Between | None = Field(default=None, description="of the council over the best member")
+    gain: MeasuredValue | None = Field(
+        default=None, description="of the council over the best member"
+    )
     times: float | None = Field(default=None, description="the council's price, in the member's")
     times_of: _Of = "calls"
     needed: int | None = Field(default=None, description="questions that might tell, if undecided")
     best_rule: str | None = Field(default=None, description="of counting the members' own answers")
     any_right: float | None = Field(default=None, description="share where some member is right")
-    ways: tuple[Way, ...]
+    ways: tuple[AnswerWay, ...]
     kinds: tuple[KindVerdict, ...] = ()
     small_kinds: int = Field(default=0, description="kinds with too few questions for that")
-    drop: tuple[Drop, ...] = ()
-    alike: tuple[Alike, ...] = ()
+    drop: tuple[DroppableMember, ...] = ()
+    alike: tuple[MemberLikeness, ...] = ()
     failed: int = Field(default=0, description="questions that the council had no answer to")
     notes: tuple[str, ...] = ()
 
@@ -227,7 +235,7 @@ def _judge_scored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
         advice=advice,
         member=named,
         chosen=sum(chosen[fold] == named for fold in folds) / len(folds),
-        gain=Between(**gain._asdict()),
+        gain=MeasuredValue(**gain._asdict()),
         times=times,
         times_of=times_of,
         needed=_questions_needed(gain.value, half, len(ours)) if advice == "undecided" else None,
@@ -275,18 +283,18 @@ def _advice(
     return "member" if high < 0 else "undecided"
 
 
-def _way(name: str, label: str, rows: Sequence[EvalRow], panel: Panel | None = None) -> Way:
+def _way(name: str, label: str, rows: Sequence[EvalRow], panel: Panel | None = None) -> AnswerWay:
     """One way; with the panel also how often it is right, and what the council gains over it."""
     right = [row.ok for row in rows]
     known, gain = panel is not None, None
     if panel is not None and name != COUNCIL:
         gain = paired_shares([row.ok for row in panel.ours], right)
     seconds = sorted(row.seconds for row in rows)
-    return Way(
+    return AnswerWay(
         name=name,
         label=label,
-        accuracy=Between(**wilson(sum(right), len(right))._asdict()) if known else None,
-        gain=None if gain is None else Between(**gain._asdict()),
+        accuracy=MeasuredValue(**wilson(sum(right), len(right))._asdict()) if known else None,
+        gain=None if gain is None else MeasuredValue(**gain._asdict()),
         calls=statistics.fmean(row.usage.calls for row in rows),
         tokens=_mean([row.usage.tokens for row in rows]),
         usd=_price(rows),
@@ -313,21 +321,21 @@ def _kinds(panel: Panel, alone: Sequence[EvalRow]) -> tuple[KindVerdict, ...]:
                 questions=len(some),
                 council=sum(ours) / len(some),
                 member=sum(theirs) / len(some),
-                gain=Between(**gain._asdict()),
+                gain=MeasuredValue(**gain._asdict()),
                 advice="council" if gain.low > 0 else "member" if gain.high < 0 else "undecided",
             )
         )
     return tuple(verdicts)
 
 
-def _drop(panel: Panel, sheet: Sheet, folds: Sequence[int]) -> tuple[Drop, ...]:
+def _drop(panel: Panel, sheet: Sheet, folds: Sequence[int]) -> tuple[DroppableMember, ...]:
     """Whom to drop, with what that saves."""
     weights = [panel.weights[name] for name in sheet.models]
     return tuple(
-        Drop(
+        DroppableMember(
             member=one.member,
             won=one.won,
-            gain=Between(**one.gain._asdict()),
+            gain=MeasuredValue(**one.gain._asdict()),
             saves=_saved(panel, one.member),
         )
         for one in whom_to_drop(sheet, weights, folds)
@@ -405,13 +413,15 @@ def _questions_needed(gain: float, half: float, number: int) -> int | None:
     return math.ceil(number * (half / gain) ** 2 / 10) * 10
 
 
-def _alike(panel: Panel) -> tuple[Alike, ...]:
+def _alike(panel: Panel) -> tuple[MemberLikeness, ...]:
     found = []
     for name, rows in panel.members.items():
         same, number = _same(panel.ours, rows)
         if number:
             most = clopper_pearson(number - same, number).high
-            found.append(Alike(member=name, same=same, questions=number, differs_at_most=most))
+            found.append(
+                MemberLikeness(member=name, same=same, questions=number, differs_at_most=most)
+            )
     return tuple(found)
 
 

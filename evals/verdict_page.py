@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 
 from mom_council.evals.reports import table
-from mom_council.evals.scorecard import Between
-from mom_council.evals.verdict import Advice, PaysVerdict, Way
+from mom_council.evals.scorecard import MeasuredValue
+from mom_council.evals.verdict import Advice, AnswerWay, PaysVerdict
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -180,7 +180,7 @@ _ASK: dict[Advice, str] = {
 }
 
 
-def _way_row(way: Way) -> tuple[str, ...]:
+def _way_row(way: AnswerWay) -> tuple[str, ...]:
     return (
         way.label,
         _share(way.accuracy),
@@ -216,7 +216,7 @@ def _ways_table(verdict: PaysVerdict) -> str:
     return _table_of(head, rows)
 
 
-def _bar(one: Between) -> str:
+def _bar(one: MeasuredValue) -> str:
     """A share with its interval, drawn."""
     low, high, value = (100 * part for part in (one.low, one.high, one.value))
     return (
@@ -261,16 +261,16 @@ def _points(share: float) -> str:
     return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.1f}"
 
 
-def _write_range(one: Between) -> str:
+def _write_range(one: MeasuredValue) -> str:
     low, high = sorted((abs(one.low), abs(one.high)))
     return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
-def _write_signed(one: Between) -> str:
+def _write_signed(one: MeasuredValue) -> str:
     return f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
 
 
-def _share(one: Between | None) -> str:
+def _share(one: MeasuredValue | None) -> str:
     if one is None:
         return ""
     return f"{100 * one.value:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"

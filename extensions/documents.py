@@ -4,7 +4,7 @@ A collection is a folder in `documents/` of the data directory, or one that MOM_
 `name=folder`, several parted as in PATH. A council names the collection, and never a path, because
 a council may come from anywhere and decides where what it reads is sent.
 
-`Lexicon` finds passages by their words (BM25), for machines without an embedding model.
+`WordIndex` finds passages by their words (BM25), for machines without an embedding model.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def words(text: str) -> list[str]:
 _NOTHING = frozenset(words(_SAYING_NOTHING))
 
 
-class Lexicon:
+class WordIndex:
     """Texts that can be searched by their words."""
 
     def __init__(self, texts: Sequence[str]) -> None:

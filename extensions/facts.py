@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mom_council import paths
-from mom_council.extensions.documents import Lexicon
+from mom_council.extensions.documents import WordIndex
 from mom_council.extensions.protocol import At, Change, Extension
 
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
@@ -273,5 +273,5 @@ def own_facts(question: str) -> str:
     if len(text) <= _SHORT:
         return text
     lines = [line for line in text.splitlines() if line.strip()]
-    found = sorted(Lexicon(lines).best(question, _LINES))
+    found = sorted(WordIndex(lines).best(question, _LINES))
     return "\n".join(lines[number][:_SHORT] for number in found)

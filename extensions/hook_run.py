@@ -19,7 +19,7 @@ from mom_council.deliberation import conversation
 from mom_council.deliberation.context import CouncilContext, context_of
 from mom_council.deliberation.events import Answered, Noted, emit
 from mom_council.deliberation.selectors import notes_of
-from mom_council.extensions.loaded import Failed, LoadedExtension, load_extensions
+from mom_council.extensions.loaded import HookFailed, LoadedExtension, load_extensions
 from mom_council.extensions.protocol import At, Change
 from mom_council.models.prices import take_counted
 from mom_council.prompts import fenced
@@ -100,10 +100,10 @@ class HookRun:
             returned = await extension.call(hook, at, *arguments)
             if returned is not None and not isinstance(returned, kind):
                 got = type(returned).__name__
-                raise Failed(f"it returned {got!r} where {kind.__name__!r} or None is right")
+                raise HookFailed(f"it returned {got!r} where {kind.__name__!r} or None is right")
             if isinstance(returned, str) and not returned.strip():
-                raise Failed("it returned an empty text")
-        except Failed as error:
+                raise HookFailed("it returned an empty text")
+        except HookFailed as error:
             self._fails(extension, when, str(error))
             returned = None
         self.notes += [Note(text=" ".join(str(text).split())[:500]) for text in at.notes]
@@ -292,7 +292,7 @@ class Hooks:
             for extension in self._on(off):
                 try:
                     council = extension.rules(council)
-                except Failed as error:
+                except HookFailed as error:
                     self._missing[extension.name] = failure_note(
                         extension.name, "in its rules", str(error)
                     )

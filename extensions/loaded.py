@@ -1,7 +1,7 @@
 """The extensions of one council: loading and describing them, and calling their code safely.
 
 Nothing that an extension does takes the answer down: a hook that raises or takes too long is a
-`Failed`, which the council reports and goes on from.
+`HookFailed`, which the council reports and goes on from.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mom_council.redaction import redact
 _LONGEST = 200
 
 
-class Failed(Exception):  # noqa: N818 - it ends a hook, it is no error of ours
+class HookFailed(Exception):  # noqa: N818 - it ends a hook, it is no error of ours
     """A hook came to nothing; the text says why."""
 
 
@@ -54,9 +54,9 @@ async def guarded(hook: Callable[..., Any], *arguments: Any, seconds: float) -> 
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=_TO_END)  # what it asked is charged as it ends
-            raise Failed(f"it took longer than {seconds:g} s")
+            raise HookFailed(f"it took longer than {seconds:g} s")
         if task.cancelled():
-            raise Failed("it cancelled itself")
+            raise HookFailed("it cancelled itself")
         return task.result()
     finally:
         task.cancel()
@@ -68,10 +68,10 @@ async def _call(hook: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
             return await hook(*arguments)
         returned = await _in_a_thread(hook, arguments)
         return await returned if inspect.isawaitable(returned) else returned
-    except (GraphBubbleUp, Failed):
+    except (GraphBubbleUp, HookFailed):
         raise
     except (Exception, SystemExit) as error:
-        raise Failed(in_a_line(error)) from error
+        raise HookFailed(in_a_line(error)) from error
 
 
 async def _in_a_thread(hook: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -86,7 +86,7 @@ async def _in_a_thread(hook: Callable[..., Any], arguments: tuple[Any, ...]) -> 
         if error is None:
             ended.set_result(value)
         else:  # a future takes no StopIteration
-            ended.set_exception(Failed(in_a_line(error)) if _odd(error) else error)
+            ended.set_exception(HookFailed(in_a_line(error)) if _odd(error) else error)
 
     def run() -> None:
         value, failure = None, None
@@ -170,10 +170,12 @@ class LoadedExtension:
                 # With the chat models that the caller handed over, which no dump has.
                 changed = changed.model_copy(update={"models": council.models})
         except (Exception, SystemExit) as error:
-            raise Failed(in_a_line(error)) from error
+            raise HookFailed(in_a_line(error)) from error
         for part in ("name", "models", "characters", "layers", "extensions"):
             if getattr(changed, part) != getattr(council, part):
-                raise Failed(f"it changed the council's {part!r}, which its graph is built from")
+                raise HookFailed(
+                    f"it changed the council's {part!r}, which its graph is built from"
+                )
         return changed
 
     async def call(self, hook: str, *arguments: Any) -> Any:
@@ -196,7 +198,7 @@ class LoadedExtension:
         try:
             # Shielded: whoever waits may be cancelled, and others wait for it too.
             instance, _ = await asyncio.shield(opening)
-        except Failed:
+        except HookFailed:
             self._open.pop(loop, None)  # the next question tries again
             raise
         return instance
@@ -207,8 +209,8 @@ class LoadedExtension:
         if hook_of(instance, "open") is not None:
             try:
                 await guarded(instance.open, seconds=self.seconds)
-            except Failed as error:
-                raise Failed(f"it could not be opened: {error}") from error
+            except HookFailed as error:
+                raise HookFailed(f"it could not be opened: {error}") from error
         if hook_of(instance, "close") is None:
             return instance, None
         farewell = _farewell(instance, self.seconds)
@@ -222,7 +224,7 @@ class LoadedExtension:
             make: Any = self._code
             return make(self._settings) if inspect.signature(make).parameters else make()
         except (Exception, SystemExit) as error:
-            raise Failed(in_a_line(error)) from error
+            raise HookFailed(in_a_line(error)) from error
 
     def _check_settings(self, settings: Mapping[str, Any], where: str) -> Any:
         settings_type = getattr(self.kind, "Settings", None)
@@ -259,7 +261,7 @@ def load_extensions(
             )
         try:
             extensions.append(LoadedExtension(written, source, where))
-        except Failed as error:
+        except HookFailed as error:
             missing[source.name] = str(error)
     return tuple(extensions), missing
 
@@ -272,15 +274,15 @@ def load_code(source: FoundExtension) -> Any:
         Failed: its code cannot be run here; the text says why.
     """
     if source.problem:
-        raise Failed(source.problem)
+        raise HookFailed(source.problem)
     try:
         code = source.load()
     except CouncilError:
         raise
     except ModuleNotFoundError as error:
-        raise Failed(f"it needs the package {error.name!r}, which is not here") from error
+        raise HookFailed(f"it needs the package {error.name!r}, which is not here") from error
     except (Exception, SystemExit) as error:
-        raise Failed(in_a_line(error)) from error
+        raise HookFailed(in_a_line(error)) from error
     if inspect.isclass(code) and first_system.is_one(code):
         return first_system.adapted(code)
     return code
@@ -291,7 +293,7 @@ async def _farewell(instance: Any, seconds: float) -> AsyncGenerator[None, None]
     try:
         yield
     finally:
-        with contextlib.suppress(Failed):  # there is nobody left to tell
+        with contextlib.suppress(HookFailed):  # there is nobody left to tell
             await guarded(instance.close, seconds=seconds)
 
 
@@ -335,7 +337,7 @@ def describe(source: FoundExtension, written: Written | None = None) -> Extensio
         fields["description"] = fields["description"] or says.partition("\n")[0]
         fields["settings_schema"] = _schema(getattr(kind, "Settings", None))
         LoadedExtension(written or Written(use=source.name), source, "extensions")
-    except (CouncilError, Failed) as error:
+    except (CouncilError, HookFailed) as error:
         fields["problem"] = str(error)
     return ExtensionInfo(**fields)
 

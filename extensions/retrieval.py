@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mom_council import paths
 from mom_council.councils.schema import Model
 from mom_council.errors import CouncilError, ProviderNotInstalledError
-from mom_council.extensions.documents import Collection, Lexicon, Passage
+from mom_council.extensions.documents import Collection, Passage, WordIndex
 from mom_council.extensions.protocol import At, Change, Extension
 from mom_council.models.clients import loop_resources
 
@@ -44,7 +44,7 @@ def configured() -> str | None:
     return os.environ.get(MODEL, "").strip() or None
 
 
-class Meanings:
+class VectorIndex:
     """The vectors of texts, in a LangChain vector store and in a file beside the data.
 
     Args:
@@ -201,8 +201,8 @@ class Retrieval(Extension):
         self._collection = Collection(settings.collection, settings.size)
         self._turn = asyncio.Lock()
         self._read: tuple[Passage, ...] = ()
-        self._lexicon: Lexicon | None = None
-        self._meanings: Meanings | None = None
+        self._lexicon: WordIndex | None = None
+        self._meanings: VectorIndex | None = None
         self._found: OrderedDict[tuple[str, float], tuple[Passage, ...]] = OrderedDict()
 
     async def before(self, at: At) -> Change | None:
@@ -234,10 +234,10 @@ class Retrieval(Extension):
         if model := configured():
             if self._meanings is None:
                 name, here = self.settings.collection, await loop_resources()
-                self._meanings = await asyncio.to_thread(Meanings, model, name, here)
+                self._meanings = await asyncio.to_thread(VectorIndex, model, name, here)
             best = await self._meanings.best(texts, query, self.settings.passages)
         else:
             if self._lexicon is None:
-                self._lexicon = await asyncio.to_thread(Lexicon, texts)
+                self._lexicon = await asyncio.to_thread(WordIndex, texts)
             best = self._lexicon.best(query, self.settings.passages)
         return tuple(passages[number] for number in best)

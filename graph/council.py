@@ -85,7 +85,7 @@ _log = logger(__name__)
 
 NO_MODELS: Mapping[str, BaseChatModel] = MappingProxyType({})
 
-Act = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
+NodeFunction = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[CouncilUpdate]]
 Look = Callable[[CouncilState, Runtime[CouncilContext], Council], Awaitable[bool]]
 Rule = Callable[[CouncilState, Runtime[CouncilContext] | None], Council]
 Decide = Callable[[CouncilState, Council], str | list[str]]
@@ -333,7 +333,9 @@ def _under(council: Council, hooks: Hooks | None) -> Rule:
     return ruled
 
 
-def _serve(act: Act, ruled: Rule, hooks: Hooks | None = None, name: str = "") -> Runnable[Any, Any]:
+def _serve(
+    act: NodeFunction, ruled: Rule, hooks: Hooks | None = None, name: str = ""
+) -> Runnable[Any, Any]:
     """Make a node of an act: under this run's rules, with the extensions' hooks around it.
 
     For async callers and sync ones alike.

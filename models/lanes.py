@@ -5,7 +5,7 @@ of its models states; where nobody does, it is no limit. Lanes hold within an ev
 councils in it that name the same lane with the same settings.
 
 Turns are first come, first served, but for this: where models of this machine share a lane, those
-in memory go before those that would have to be loaded (`models.planner`). A fan-out announces its
+in memory go before those that would have to be loaded (`models.memory`). A fan-out announces its
 calls (`announce_calls`), so that one that comes a moment later is not overtaken by a load.
 
 A rate limit is a window that slides over what was sent: no minute holds more than is allowed,

@@ -60,7 +60,7 @@ WRITE_AGAIN = (
 )
 
 
-class Written(NamedTuple):
+class WrittenAnswer(NamedTuple):
     """An answer, who wrote it, and what there is to say about that.
 
     `id` is that of the message whose tokens were streamed: LangGraph's message stream would tell
@@ -96,7 +96,7 @@ async def synthesizer(
     elif council.deliberation.unsure == "decline" and is_unsure(
         verdict, standing, conversation.question_text(state)
     ):
-        written = Written(UNKNOWN if most_know_nothing(standing) else UNSURE, "vote", (), ())
+        written = WrittenAnswer(UNKNOWN if most_know_nothing(standing) else UNSURE, "vote", (), ())
     else:
         access = tool_access(council.synthesizer, council, tools)
         faults: list[str] = []
@@ -128,7 +128,7 @@ async def _write(
     council: Council,
     access: ToolAccess,
     faults: list[str],
-) -> Written:
+) -> WrittenAnswer:
     """Have the synthesizer write; an answer that contradicts the verdict is asked for once more.
 
     Where it contradicts again, or cannot be asked, the council's own answer is published. What an
@@ -188,18 +188,18 @@ def _as_it_was_read(state: CouncilState, form: AnswerForm) -> CouncilState:
     return {**state, "messages": state["messages"][: form.continues_from]}
 
 
-def _answered_with(prompt: PackedPrompt, written: Written, words: str) -> PackedPrompt:
+def _answered_with(prompt: PackedPrompt, written: WrittenAnswer, words: str) -> PackedPrompt:
     """The prompt, what was written on it, and what is said to that."""
     more: list[AnyMessage] = [AIMessage(written.text or "(nothing)"), HumanMessage(words)]
     return prompt._replace(messages=[*prompt.messages, *more])
 
 
 async def _write_in_form(
-    write: Callable[[PackedPrompt], Awaitable[Written]],
+    write: Callable[[PackedPrompt], Awaitable[WrittenAnswer]],
     prompt: PackedPrompt,
-    written: Written,
+    written: WrittenAnswer,
     runtime: Runtime[CouncilContext],
-) -> Written:
+) -> WrittenAnswer:
     """Have an answer written once more whose form cannot be used; the better of the two."""
     emit(runtime, Noted(text=FORM_MISSED))
     words = f"Your answer cannot be used: {written.fault}. Write it once more."
@@ -209,7 +209,7 @@ async def _write_in_form(
 
 
 def _contradiction(
-    written: Written,
+    written: WrittenAnswer,
     form: AnswerForm,
     verdict: Verdict,
     options: Mapping[str, str],
@@ -235,7 +235,7 @@ async def _write_once(
     council: Council,
     access: ToolAccess,
     prompt: PackedPrompt,
-) -> Written:
+) -> WrittenAnswer:
     speaker = Speaker(node="synthesizer", name="synthesizer")
     key = council.synthesizer.model
     began = time.monotonic()
@@ -268,12 +268,12 @@ async def _write_once(
     text = reply.text.strip()
     fault = await asyncio.to_thread(_form_fault, reply, form) if form.is_demanding else ""
     if calls := _asked_for(reply, form):
-        return Written(
+        return WrittenAnswer(
             text, reply.model, (), (segment,), reply.id or None, "calls", calls, fault=fault
         )
     if not text and not fault:
         return _write_preferred(standing, verdict, _why_nothing(reply), (segment,))
-    return Written(
+    return WrittenAnswer(
         text,
         reply.model,
         _notes_on(reply, key),
@@ -394,16 +394,16 @@ def _compare_proposals(
 
 def _write_preferred(
     standing: list[Proposal], verdict: Verdict, why: str, segments: tuple[Segment, ...]
-) -> Written:
+) -> WrittenAnswer:
     best = next((p for p in standing if p.character == verdict.leader), None)
     best = best or max(standing, key=lambda p: p.weight)
     note = f"{why} The answer is the proposal that the council preferred, by {best.character!r}."
-    return Written(f"{best.text}\n\n{LABEL}", "vote", (note,), segments)
+    return WrittenAnswer(f"{best.text}\n\n{LABEL}", "vote", (note,), segments)
 
 
 def _winning_answer(
     standing: list[Proposal], verdict: Verdict, why: str, segments: tuple[Segment, ...]
-) -> Written:
+) -> WrittenAnswer:
     """The answer that won, in place of a text that contradicts it.
 
     An answer of a few words is the council's own, whoever wrote it down: a note says how it came

@@ -49,7 +49,7 @@ class MissingModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialRun:
     """How the one run went."""
 
     answered: tuple[str, ...]
@@ -267,7 +267,7 @@ def _replaced(old: Mapping[str, Any], new: str, council: Council) -> dict[str, A
 # -- the one run ----------------------------------------------------------------------------------
 
 
-async def try_council(council: Council, question: str = QUESTION) -> Trial:
+async def try_council(council: Council, question: str = QUESTION) -> TrialRun:
     """Ask an imported council once, and say who answered. Nothing is kept."""
     from mom_council.runs.ask import OpenCouncil, Run, open_runs
 
@@ -281,13 +281,13 @@ async def try_council(council: Council, question: str = QUESTION) -> Trial:
     except QuorumError as error:
         reasons = {one.character: one.detail or one.reason for one in error.absences}
         absent = tuple((name, reasons.get(name, "did not answer")) for name in names)
-        return Trial((), absent, error=str(error))
+        return TrialRun((), absent, error=str(error))
     except MixtureError as error:
-        return Trial((), tuple((name, "was not asked") for name in names), error=str(error))
+        return TrialRun((), tuple((name, "was not asked") for name in names), error=str(error))
     status = run.values["status"]
     answered = tuple(name for name in names if name in status.spoke)
     reasons = {one.character: one.detail or one.reason for one in status.absent}
-    return Trial(
+    return TrialRun(
         answered,
         tuple((name, reasons.get(name, "was not asked")) for name in names if name not in answered),
         run.values["messages"][-1].text,
@@ -313,7 +313,7 @@ def without_choices(council: Council) -> Council:
 
 
 @dataclass(frozen=True, slots=True)
-class Chat:
+class ForeignChat:
     """A conversation of another system."""
 
     name: str
@@ -327,12 +327,12 @@ _INPUT = "__input__"
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "ai": "assistant"}
 
 
-def chats_in(folder: Path) -> list[Chat]:
+def chats_in(folder: Path) -> list[ForeignChat]:
     """The conversations of a checkout: JSON files of messages, SQLite files with a table of them.
 
     PostgreSQL is not asked.
     """
-    chats: list[Chat] = []
+    chats: list[ForeignChat] = []
     for file in files_in(folder):
         if file.suffix in (".json", ".jsonl") and file.name not in ("package.json",):
             chats += _json_chats(file)
@@ -343,7 +343,7 @@ def chats_in(folder: Path) -> list[Chat]:
     return chats[:_MOST_CHATS]
 
 
-def _json_chats(file: Path) -> Iterator[Chat]:
+def _json_chats(file: Path) -> Iterator[ForeignChat]:
     try:
         text = file.read_text("utf-8")
         lines = text.splitlines() if file.suffix == ".jsonl" else [text]
@@ -357,7 +357,7 @@ def _json_chats(file: Path) -> Iterator[Chat]:
             written = one.get("messages") if isinstance(one, dict) else one
             if messages := _messages(written):
                 name = str(one.get("id") or "") if isinstance(one, dict) else ""
-                yield Chat(name or f"{file.stem}-{number + place + 1}", messages)
+                yield ForeignChat(name or f"{file.stem}-{number + place + 1}", messages)
 
 
 def _messages(written: Any) -> tuple[tuple[str, str], ...]:
@@ -373,7 +373,7 @@ def _messages(written: Any) -> tuple[tuple[str, str], ...]:
     return tuple(found) if any(role == "user" for role, _ in found) else ()
 
 
-def _sqlite_chats(file: Path) -> list[Chat]:
+def _sqlite_chats(file: Path) -> list[ForeignChat]:
     """The conversations of a SQLite file: of the first table that has roles and texts."""
     try:
         with closing(
@@ -407,17 +407,19 @@ def _columns(names: Sequence[str]) -> tuple[str, str, str] | None:
     return (group or role, role, text) if role and text else None
 
 
-def _grouped(stem: str, rows: Sequence[tuple[Any, Any, Any]]) -> list[Chat]:
+def _grouped(stem: str, rows: Sequence[tuple[Any, Any, Any]]) -> list[ForeignChat]:
     chats: dict[str, list[dict[str, Any]]] = {}
     for group, role, text in rows:
         named = str(group) if str(group).lower() not in _ROLES else "1"
         chats.setdefault(named, []).append({"role": str(role), "content": text})
     read = {name: _messages(messages) for name, messages in chats.items()}
-    return [Chat(f"{stem}-{name}"[:100], messages) for name, messages in read.items() if messages]
+    return [
+        ForeignChat(f"{stem}-{name}"[:100], messages) for name, messages in read.items() if messages
+    ]
 
 
 async def keep_chats(
-    chats: Sequence[Chat], council: Council, saver: BaseCheckpointSaver[Any]
+    chats: Sequence[ForeignChat], council: Council, saver: BaseCheckpointSaver[Any]
 ) -> int:
     """Keep conversations as threads, which are there once however often this is done; how many.
 

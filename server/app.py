@@ -144,7 +144,7 @@ def _can_speak(council: Council, key: str, unreachable: Any) -> bool:
     return any(one.key not in unreachable and not one.is_person for one in chain)
 
 
-Act = Callable[[Request, Visitor], Awaitable[Response]]
+RequestHandler = Callable[[Request, Visitor], Awaitable[Response]]
 
 OWNER = "mixture-of-models"
 
@@ -202,7 +202,7 @@ def make_app(server: ServerState, *, mounted: bool = False) -> FastAPI:
     return app
 
 
-def _guarded(act: Act, path: str) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(act: RequestHandler, path: str) -> Callable[[Request], Awaitable[Response]]:
     """An act behind the door: who comes is looked at, and every failure is told in one shape."""
 
     async def answer(request: Request) -> Response:

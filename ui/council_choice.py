@@ -46,7 +46,7 @@ _FRESH = 300.0
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenCouncil:
     """A council, where it is from, and what there is to say about it."""
 
     council: Council
@@ -70,7 +70,7 @@ def try_out(council: Council) -> None:
     choose(to_yaml(council))
 
 
-def chosen() -> Chosen:
+def chosen() -> ChosenCouncil:
     """The council that this tab asks.
 
     Raises:
@@ -79,7 +79,7 @@ def chosen() -> Chosen:
     return open_source(source())
 
 
-def open_source(written: str) -> Chosen:
+def open_source(written: str) -> ChosenCouncil:
     """The council of a source.
 
     Raises:
@@ -96,7 +96,7 @@ def open_source(written: str) -> Chosen:
         choice = _named(load_trusted_council(written))
     ruled, more_calls = under_extensions(choice.council)
     lines = (choice.notice, cost_notice(replace(choice, council=ruled), more_calls))
-    return Chosen(choice.council, written, tuple(line for line in lines if line))
+    return ChosenCouncil(choice.council, written, tuple(line for line in lines if line))
 
 
 @st.cache_resource(max_entries=2, ttl=_FRESH, show_spinner="Looking for models …")
@@ -236,7 +236,7 @@ _STEPS_BACK = 100
 
 
 @dataclass
-class Editing:
+class DraftSession:
     """A draft on its way."""
 
     draft: Draft
@@ -254,22 +254,22 @@ class Editing:
     """Whether it began with what was left in another tab."""
 
 
-def editing() -> Editing:
+def editing() -> DraftSession:
     """This session's work; at first what its reader left, or a copy of the council it asks."""
     if _KEY not in st.session_state:
         st.session_state[_KEY] = _begun()
-    work: Editing = st.session_state[_KEY]
+    work: DraftSession = st.session_state[_KEY]
     return work
 
 
-def begin() -> Editing:
+def begin() -> DraftSession:
     """This session's work, looked through for faults."""
     work = editing()
     work.faults = check(work.draft)
     return work
 
 
-def keep(work: Editing) -> None:
+def keep(work: DraftSession) -> None:
     """Keep the draft for when this reader comes back."""
     if work.draft == work.kept:
         return
@@ -280,7 +280,7 @@ def keep(work: Editing) -> None:
     work.kept = work.draft
 
 
-def settle(work: Editing) -> None:
+def settle(work: DraftSession) -> None:
     """The draft is saved or asked: there is nothing left to come back to."""
     work.kept, work.left = work.draft, False
     with contextlib.suppress(MixtureError):  # it is then merely offered once more
@@ -312,15 +312,15 @@ def undo() -> None:
         work.turn += 1
 
 
-def _begun() -> Editing:
+def _begun() -> DraftSession:
     try:
         if left := PageStore().draft(session.reader()):
             draft = read_draft(left, "the draft that was left")
-            return Editing(draft, kept=draft, left=True)
+            return DraftSession(draft, kept=draft, left=True)
     except MixtureError:
         pass  # no reason to show no editor
     first = _first()
-    return Editing(first, kept=first)
+    return DraftSession(first, kept=first)
 
 
 def _first() -> Draft:

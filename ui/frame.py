@@ -412,7 +412,7 @@ def draw_keys() -> None:
     st.html('<button class="mom-copy mom-show-keys" type="button">Keys</button>', width="content")
 
 
-class Entry(NamedTuple):
+class PageEntry(NamedTuple):
     """One line of the list of pages: a module of `ui.pages` whose `page()` draws it."""
 
     module: str
@@ -421,11 +421,11 @@ class Entry(NamedTuple):
 
 
 PAGES = (
-    Entry("chat", "Chat", ":material/forum:"),
-    Entry("editor", "Council", ":material/groups:"),
-    Entry("models", "Models", ":material/memory:"),
-    Entry("traces", "Traces", ":material/account_tree:"),
-    Entry("revote", "Re-vote", ":material/how_to_vote:"),
+    PageEntry("chat", "Chat", ":material/forum:"),
+    PageEntry("editor", "Council", ":material/groups:"),
+    PageEntry("models", "Models", ":material/memory:"),
+    PageEntry("traces", "Traces", ":material/account_tree:"),
+    PageEntry("revote", "Re-vote", ":material/how_to_vote:"),
 )
 
 

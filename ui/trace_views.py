@@ -27,7 +27,7 @@ class TraceSearch(NamedTuple):
     words: str = ""
 
 
-class Inside(Record):
+class TraceDetails(Record):
     """What the list needs of a trace's tree, which is costly to read."""
 
     models: frozenset[str] = frozenset()
@@ -36,16 +36,16 @@ class Inside(Record):
     """Everything that was said in it, in small letters."""
 
 
-def inside(view: TraceView | None) -> Inside:
+def inside(view: TraceView | None) -> TraceDetails:
     """Read a tree once."""
     if view is None:
-        return Inside()
+        return TraceDetails()
     said = (
         part
         for span in view.spans
         for part in (*(one.text for one in span.prompt), span.reply, span.reasoning, span.name)
     )
-    return Inside(
+    return TraceDetails(
         models=frozenset(span.model for span in view.spans if span.model),
         errors=tuple(span.error for span in view.spans if span.error),
         text="\n".join(said).casefold(),
@@ -53,7 +53,7 @@ def inside(view: TraceView | None) -> Inside:
 
 
 def matching(
-    summaries: Sequence[TraceSummary], search: TraceSearch, look: Callable[[str], Inside]
+    summaries: Sequence[TraceSummary], search: TraceSearch, look: Callable[[str], TraceDetails]
 ) -> list[TraceSummary]:
     """The traces that are wanted, in their order; `look` reads a tree, and only where it must."""
     return [one for one in summaries if _matches(one, search, cache(look))]
@@ -64,7 +64,7 @@ def councils(summaries: Iterable[TraceSummary]) -> list[str]:
     return sorted({one.council for one in summaries if one.council})
 
 
-def _matches(one: TraceSummary, search: TraceSearch, look: Callable[[str], Inside]) -> bool:
+def _matches(one: TraceSummary, search: TraceSearch, look: Callable[[str], TraceDetails]) -> bool:
     if search.council and one.council != search.council:
         return False
     if search.failed and not one.error and not look(one.id).errors:
@@ -84,7 +84,7 @@ Kind = Literal["critical", "beside", "failed", "around"]
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class TimelineBar:
     """One thing that took time."""
 
     lane: str
@@ -97,7 +97,7 @@ class Bar:
     span: str
 
 
-class Figures(Record):
+class TraceTotals(Record):
     """What a whole trace comes to."""
 
     seconds: float
@@ -137,7 +137,7 @@ def leaves(view: TraceView) -> list[Span]:
     ]
 
 
-def bars(view: TraceView) -> list[Bar]:
+def bars(view: TraceView) -> list[TimelineBar]:
     """The timeline's bars, in the order they began; what one character does shares a line.
 
     Behind its calls stands the whole node: what shows of it is waiting, loading and work of ours.
@@ -151,18 +151,22 @@ def bars(view: TraceView) -> list[Bar]:
         node = by_id.get(span.parent or "")
         if node is not None and node.kind == "node" and node.id not in drawn:
             drawn.add(node.id)
-            made.append(Bar(lane, node.name, node.start, _until(node, end), "around", "", node.id))
+            made.append(
+                TimelineBar(lane, node.name, node.start, _until(node, end), "around", "", node.id)
+            )
         kind: Kind = "failed" if span.error else "critical" if span.id in critical else "beside"
         label = span.model or span.name
-        made.append(Bar(lane, label, span.start, _until(span, end), kind, span.error, span.id))
+        made.append(
+            TimelineBar(lane, label, span.start, _until(span, end), kind, span.error, span.id)
+        )
     return sorted(made, key=lambda bar: bar.kind != "around")
 
 
-def figures(view: TraceView) -> Figures:
+def figures(view: TraceView) -> TraceTotals:
     """How long it took, and how much of that was worked side by side."""
     end = _end(view)
     work = [(span.start, _until(span, end)) for span in leaves(view)]
-    return Figures(
+    return TraceTotals(
         seconds=end,
         critical=sum(_until(span, end) - span.start for span in critical_path(view)),
         work=sum(stop - start for start, stop in work),

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from mom_council.councils.importers.foreign import Draft, Foreign, Names, Report, Voices, seen
+from mom_council.councils.importers.foreign import Draft, Foreign, ModelSection, Names, Report, seen
 from mom_council.councils.loader import load_council
 from mom_council.councils.refusals import Problem, refusal
 from mom_council.errors import CouncilError
@@ -26,7 +26,7 @@ def read_environment(env: Mapping[str, str], report: Report) -> Draft:
     """A council out of the `.env` alone: the characters are those of the preset `home`."""
     url = ollama_url(env, report)
     home = load_council("home").model_dump(mode="json", exclude_defaults=True)
-    voices = Voices()
+    voices = ModelSection()
     keys = {
         key: voices.key(**{**spec, "base_url": url, "fallbacks": None})
         for key, spec in home["models"].items()
@@ -120,7 +120,7 @@ def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Dr
     writer = found.conclusion_thinker or found.human_output
     if writer is None:
         raise CouncilError(f"{origin}: conclusion_thinker: is missing: who writes the one answer")
-    voices, names, url = Voices(), Names(report), ollama_url(env, report)
+    voices, names, url = ModelSection(), Names(report), ollama_url(env, report)
     characters = []
     for index, who in enumerate(found.characters):
         characters.append(
@@ -160,7 +160,7 @@ def _sees(interests: tuple[str, ...]) -> bool:
     return any(re.search(r"(?<![^\W_])vision(?![^\W_])", one, re.IGNORECASE) for one in interests)
 
 
-def _voice(voices: Voices, model: str, url: str | None) -> str:
+def _voice(voices: ModelSection, model: str, url: str | None) -> str:
     # One lane: whichever model is loaded has the GPU for itself.
     return voices.key(
         provider="ollama", model=model, base_url=url, lane="gpu", concurrency=1, timeout=300
@@ -188,7 +188,7 @@ def _describe_person(who: Persona) -> str:
 
 
 def _tell_of_writers(
-    config: CharactersJson, voices: Voices, url: str | None, writer: str, report: Report
+    config: CharactersJson, voices: ModelSection, url: str | None, writer: str, report: Report
 ) -> None:
     if not config.human_output or not config.conclusion_thinker:
         return

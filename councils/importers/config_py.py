@@ -15,9 +15,9 @@ from pydantic import ConfigDict, Field
 from mom_council.councils.importers.foreign import (
     Draft,
     Foreign,
+    ModelSection,
     Names,
     Report,
-    Voices,
     near,
     plain,
     seen,
@@ -226,7 +226,7 @@ def _split_layer_settings(
     return rest, settings
 
 
-class _Voices(Voices):
+class _Voices(ModelSection):
     """Local models, each with the chat template that is called after it."""
 
     def __init__(self, templates: Mapping[str, Any]) -> None:

@@ -81,7 +81,7 @@ class Draft:
 _LONGEST = 60
 
 
-class Voices:
+class ModelSection:
     """The `models` section as it grows."""
 
     def __init__(self) -> None:

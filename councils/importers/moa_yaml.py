@@ -16,9 +16,9 @@ from mom_council.councils.importers.foreign import (
     Address,
     Draft,
     Foreign,
+    ModelSection,
     Names,
     Report,
-    Voices,
     plain,
     seen,
 )
@@ -74,7 +74,7 @@ class Neuron(Foreign):
     base_url: Address | None = None
 
 
-class Weighed(Neuron):
+class WeightedNeuron(Neuron):
     """A neuron of a proposal layer."""
 
     weight: float | None = Field(default=None, ge=0, le=1000)
@@ -83,7 +83,7 @@ class Weighed(Neuron):
 class Layer(Foreign):
     """Neurons that are asked together."""
 
-    neurons: tuple[Weighed, ...] = Field(min_length=1, description="who is asked, as a list")
+    neurons: tuple[WeightedNeuron, ...] = Field(min_length=1, description="who is asked, as a list")
 
 
 class Aggregation(Neuron):
@@ -142,7 +142,7 @@ class _Drawing:
 
     def __init__(self, config: MoaConfig, url: str, origin: str, report: Report) -> None:
         self.found, self.url, self.origin, self.report = config, url, origin, report
-        self.voices, self.names = Voices(), Names(report)
+        self.voices, self.names = ModelSection(), Names(report)
 
     def values(self) -> dict[str, Any]:
         characters, layers = self._seats()
@@ -174,7 +174,7 @@ class _Drawing:
                 characters.append(character)
         return characters, layers
 
-    def _character(self, neuron: Weighed, where: str) -> dict[str, Any]:
+    def _character(self, neuron: WeightedNeuron, where: str) -> dict[str, Any]:
         short = plain(neuron.model.rpartition("/")[2], usual="Neuron")
         made: dict[str, Any] = {
             "name": self.names.take(short),

@@ -11,9 +11,9 @@ from pydantic import Field
 from mom_council.councils.importers.foreign import (
     Draft,
     Foreign,
+    ModelSection,
     Names,
     Report,
-    Voices,
     plain,
     seen,
 )
@@ -153,7 +153,7 @@ def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Dr
     found = seen(ModelConfig, values, origin, report)
     if problems := [*_pointing_nowhere(found)]:
         raise refusal(origin, problems)
-    voices, names = Voices(), Names(report)
+    voices, names = ModelSection(), Names(report)
     silent = {
         key: why
         for key, entry in found.models.items()
@@ -191,7 +191,7 @@ def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Dr
     return Draft(values, choices=keys)
 
 
-def _stand_in(key: str, spare: str, place: str, voices: Voices, report: Report) -> None:
+def _stand_in(key: str, spare: str, place: str, voices: ModelSection, report: Report) -> None:
     """A model becomes another's fallback; a circle of fallbacks would have no end."""
     reached, waiting = set(), [spare]
     while waiting:
@@ -205,7 +205,9 @@ def _stand_in(key: str, spare: str, place: str, voices: Voices, report: Report) 
         voices.written[key].setdefault("fallbacks", []).append(spare)
 
 
-def _take_silent(key: str, entry: ModelEntry, why: str, voices: Voices, report: Report) -> None:
+def _take_silent(
+    key: str, entry: ModelEntry, why: str, voices: ModelSection, report: Report
+) -> None:
     """What becomes of a model that cannot talk; one that draws here is a choice for `painter`."""
     if entry.type == "local" and "picture" in why:
         name = voices.key(provider="diffusers", model=entry.name)
@@ -242,7 +244,9 @@ def _fallbacks(entry: ModelEntry) -> tuple[str, ...]:
     return (named,) if isinstance(named, str) else named or ()
 
 
-def _voice(key: str, entry: ModelEntry, config: ModelConfig, voices: Voices, report: Report) -> str:
+def _voice(
+    key: str, entry: ModelEntry, config: ModelConfig, voices: ModelSection, report: Report
+) -> str:
     place = f"models.{key}"
     provider = provider_named(entry.provider, entry.type, place, report)
     group = _group(key, config)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from mom_council.councils.importers.foreign import Draft, Names, Report, Voices, plain
+from mom_council.councils.importers.foreign import Draft, ModelSection, Names, Report, plain
 from mom_council.councils.importers.python_values import PythonValues
 from mom_council.councils.refusals import Problem, refusal
 from mom_council.errors import CouncilError
@@ -104,7 +104,7 @@ def read_council_py(text: str, env: Mapping[str, str], origin: str, report: Repo
     if not chairs:
         report.turn("CHAIRMAN_MODEL", f"is missing; {members[0]['model']!r} writes the answer")
     opening = _Openings(values, env, report)
-    voices, names = Voices(), Names(report)
+    voices, names = ModelSection(), Names(report)
     characters = []
     for one in members:
         short = plain(str(one.get("name") or one["model"]).rpartition("/")[2], usual="Member")
@@ -211,7 +211,7 @@ def read_litellm(values: Any, env: Mapping[str, str], origin: str, report: Repor
     Raises:
         CouncilError: no model of it can be asked from here.
     """
-    voices = Voices()
+    voices = ModelSection()
     by_name: dict[str, list[str]] = {}
     for place, entry in enumerate(_read_list(values, "model_list")):
         where = f"model_list[{place}]"
@@ -314,7 +314,10 @@ def _variable_value(written: Any, env: Mapping[str, str]) -> str | None:
 
 
 def _stand_in(
-    values: Mapping[str, Any], by_name: Mapping[str, list[str]], voices: Voices, report: Report
+    values: Mapping[str, Any],
+    by_name: Mapping[str, list[str]],
+    voices: ModelSection,
+    report: Report,
 ) -> None:
     """Deployments of one name, and the router's `fallbacks`, become fallbacks of the first."""
     written: dict[str, list[str]] = {}
@@ -346,7 +349,7 @@ def read_openrouter(values: Any, env: Mapping[str, str], origin: str, report: Re
     Raises:
         CouncilError: there is no name of a model in it.
     """
-    voices, first = Voices(), ""
+    voices, first = ModelSection(), ""
     found: dict[str, str] = {}
     if isinstance(values, Mapping) and isinstance(values.get("model"), str):
         first = str(values["model"])
@@ -406,7 +409,7 @@ def is_openrouter_list(values: Any) -> bool:
     )
 
 
-def _catalogue(keys: Mapping[str, str], first: str, voices: Voices, report: Report) -> Draft:
+def _catalogue(keys: Mapping[str, str], first: str, voices: ModelSection, report: Report) -> Draft:
     """A council of a list: some take part, each is compared with the others, one writes."""
     groups = {
         name: str(voices.written[key]["model"]).partition("/")[0] for name, key in keys.items()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mom_council.councils.importers.checkout import files_in
-from mom_council.councils.importers.foreign import Draft, Report, Voices, free
+from mom_council.councils.importers.foreign import Draft, ModelSection, Report, free
 from mom_council.councils.loader import read_text
 from mom_council.councils.refusals import Problem, refusal
 from mom_council.errors import CouncilError
@@ -37,7 +37,7 @@ def read(env: Mapping[str, str], report: Report) -> Draft:
     Raises:
         CouncilError: there is no address of the large server, or one that is none.
     """
-    voices = Voices()
+    voices = ModelSection()
     large = _voice(env, _LARGE, voices)
     if large is None:
         says = "is missing: the address of the llama.cpp server"
@@ -60,7 +60,7 @@ def read(env: Mapping[str, str], report: Report) -> Draft:
 
 
 def _voice(
-    env: Mapping[str, str], server: str, voices: Voices, params: dict[str, Any] | None = None
+    env: Mapping[str, str], server: str, voices: ModelSection, params: dict[str, Any] | None = None
 ) -> str | None:
     url = env.get(f"{server}_API_URL")
     if url is None:

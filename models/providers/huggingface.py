@@ -215,7 +215,7 @@ class LocalChat(BaseChatModel):
         if settings.seed is not None:
             torch.manual_seed(settings.seed)
         more: dict[str, Any] = {**settings.arguments()}
-        said = _Until(stop, tell)
+        said = _StopTextFilter(stop, tell)
         if settings.streams:
             more["streamer"] = _teller(on.tokenizer, said.hear)
         if stop:
@@ -248,7 +248,7 @@ class LocalChat(BaseChatModel):
         return _Written(said.text, len(ids), wrote, "length" if over else "stop", note)
 
 
-class _Until:
+class _StopTextFilter:
     """Tells text up to where one of some texts begins, which may come in pieces."""
 
     def __init__(self, stop: Sequence[str], tell: Callable[[str], None]) -> None:
@@ -328,7 +328,7 @@ def _size(folder: Path, dtype: str) -> int:
 def _teller(tokenizer: Any, tell: Callable[[str], None]) -> Any:
     from transformers.generation.streamers import BaseStreamer
 
-    class Teller(BaseStreamer):  # type: ignore[misc]
+    class TokenStreamer(BaseStreamer):  # type: ignore[misc]
         """Tells letters as soon as they are whole; a token may be half of one."""
 
         def __init__(self) -> None:
@@ -354,21 +354,21 @@ def _teller(tokenizer: Any, tell: Callable[[str], None]) -> Any:
                 # Some tokens are read otherwise at the beginning, so the last ones go along.
                 self.before, self.told = self.told, len(ids)
 
-    return Teller()
+    return TokenStreamer()
 
 
 def _when(left: threading.Event) -> Any:
     import torch
     from transformers import StoppingCriteria
 
-    class Left(StoppingCriteria):  # type: ignore[misc]
+    class StopWhenAbandoned(StoppingCriteria):  # type: ignore[misc]
         """Ends the writing when nobody listens any more."""
 
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
             over = left.is_set()
             return torch.full((input_ids.shape[0],), over, device=input_ids.device)
 
-    return Left()
+    return StopWhenAbandoned()
 
 
 def _likeliest(model: Any, output: Any, begin: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mom_council.extensions.documents import Lexicon
+from mom_council.extensions.documents import WordIndex
 from mom_council.extensions.facts import evaluated, worked_out
 
 TODAY = date(2026, 11, 25)
@@ -65,9 +65,9 @@ def test_only_sums_are_evaluated(text: str) -> None:
 
 def test_words_find_the_passage_that_fits() -> None:
     texts = ["The cat sleeps all day.", "Dogs like walks.", "Fish swim.", "Cats and dogs quarrel."]
-    lexicon = Lexicon(texts)
+    lexicon = WordIndex(texts)
     assert lexicon.best("Do dogs like to walk with you?", 2) == [1, 3]
     assert lexicon.best("Why do they quarrel?", 4) == [3]
     assert lexicon.best("What is it?", 4) == []
-    assert Lexicon([]).best("cat", 3) == []
-    assert Lexicon(["Das Café ist zu."]).best("cafe", 1) == [0]
+    assert WordIndex([]).best("cat", 3) == []
+    assert WordIndex(["Das Café ist zu."]).best("cafe", 1) == [0]

@@ -14,7 +14,7 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, Section
 from mom_council.errors import StorageError
 from mom_council.runs.page_store import PageStore
-from mom_council.ui.council_choice import Editing
+from mom_council.ui.council_choice import DraftSession
 from mom_council.ui.draft import Draft, draft_of, read_draft, text_of, written
 from mom_council.ui.field_shapes import FieldShape, shapes_of
 
@@ -33,14 +33,14 @@ def opened(draft: Draft | None = None, *, fresh: bool = False) -> AppTest:
     app.session_state["kept"] = {}
     app.session_state["reader"] = "a" * 32
     if not fresh:
-        app.session_state["editing"] = Editing(draft or draft_of(load_council("layers")))
+        app.session_state["editing"] = DraftSession(draft or draft_of(load_council("layers")))
     app.run()
     assert not app.exception
     return app
 
 
 def draft_in(app: AppTest) -> Draft:
-    work: Editing = app.session_state["editing"]
+    work: DraftSession = app.session_state["editing"]
     return work.draft
 
 

@@ -12,13 +12,13 @@ from mom_council.councils.loader import to_yaml
 from mom_council.runs.installed import AvailableModels
 from mom_council.tests.graph.desk import desk
 from mom_council.tests.stage import Fault, Stage
-from mom_council.ui.pages.models import Survey, Voice, survey_models
+from mom_council.ui.pages.models import AvailableModel, ModelSurvey, survey_models
 
 KEY = "sk-test-0123456789abcdefghijkl"
 HOSTILE = "<b>x</b> [y](javascript:alert(1))"
 
 
-def opened(found: Survey | None = None) -> AppTest:
+def opened(found: ModelSurvey | None = None) -> AppTest:
     def script() -> None:
         from mom_council.ui.pages import models
 
@@ -33,9 +33,11 @@ def opened(found: Survey | None = None) -> AppTest:
     return app
 
 
-def on_stage(stage: Stage, model: str = "quick") -> Survey:
-    voice = Voice("ollama", "ollama", model, stage.ollama_url, 2_000_000_000, True, None, 4096)
-    return Survey(
+def on_stage(stage: Stage, model: str = "quick") -> ModelSurvey:
+    voice = AvailableModel(
+        "ollama", "ollama", model, stage.ollama_url, 2_000_000_000, True, None, 4096
+    )
+    return ModelSurvey(
         AvailableModels(ollama_url=stage.ollama_url), stage.ollama_url, (voice,), engine=True
     )
 
@@ -86,7 +88,7 @@ async def test_a_strange_server_on_ollamas_port_is_no_reason_to_fail(
 
 
 def test_where_nothing_is_reachable_the_page_says_how_to_get_models() -> None:
-    app = opened(Survey(AvailableModels(), "http://127.0.0.1:11434", (), engine=False))
+    app = opened(ModelSurvey(AvailableModels(), "http://127.0.0.1:11434", (), engine=False))
     assert "ollama pull" in app.info[0].value
     assert "does not answer" in said(app)
     assert "is not installed" in said(app)
@@ -124,7 +126,7 @@ def test_a_test_call_can_be_stopped(stage: Stage) -> None:
 
 def test_another_model_is_asked_by_its_name(stage: Stage) -> None:
     stage.model("quick", reply="Yes.")
-    app = opened(Survey(AvailableModels(), stage.url, (), engine=True))
+    app = opened(ModelSurvey(AvailableModels(), stage.url, (), engine=True))
     app.selectbox(key="test-provider").set_value("ollama").run()
     app.text_input(key="test-model").set_value("quick").run()
     app.text_input(key="test-address").set_value(stage.ollama_url).run()
@@ -138,7 +140,7 @@ def test_hostile_names_are_shown_as_they_stand(stage: Stage) -> None:
 
 
 def test_the_councils_say_what_they_lack() -> None:
-    app = opened(Survey(AvailableModels(), "", (), engine=True))
+    app = opened(ModelSurvey(AvailableModels(), "", (), engine=True))
     assert "layers" in said(app)
     assert "OPENROUTER" in said(app)
 
@@ -150,7 +152,7 @@ def test_the_models_of_the_council_that_answers_come_first_and_can_be_called(
     file = tmp_path / "own.yaml"
     file.write_text(to_yaml(desk(stage, ("Ada",))))
     monkeypatch.setenv("MOM_COUNCIL", str(file))
-    app = opened(Survey(AvailableModels(), "http://127.0.0.1:11434", (), engine=False))
+    app = opened(ModelSurvey(AvailableModels(), "http://127.0.0.1:11434", (), engine=False))
     assert "Only the tiny models" not in said(app)
     assert not app.info, "there is something to ask"
     assert "ada" in said(app)

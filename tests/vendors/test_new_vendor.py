@@ -144,10 +144,10 @@ def _page(name: str, **state: Any) -> AppTest:
 
 def test_the_page_asks_it(acme: Stage) -> None:
     from mom_council.runs.installed import AvailableModels
-    from mom_council.ui.pages.models import Survey
+    from mom_council.ui.pages.models import ModelSurvey
 
     acme.model("acme-large", reply="Five.")
-    survey = Survey(AvailableModels(), "http://127.0.0.1:9", (), engine=False)
+    survey = ModelSurvey(AvailableModels(), "http://127.0.0.1:9", (), engine=False)
     app = _page("models", kept={}, survey=survey)
     app.selectbox(key="test-provider").set_value("acme").run()
     app.text_input(key="test-model").set_value("acme-large").run()
@@ -163,10 +163,10 @@ def test_the_page_asks_it(acme: Stage) -> None:
 
 @pytest.mark.slow
 def test_the_editor_offers_it(acme: Stage) -> None:
-    from mom_council.ui.council_choice import Editing
+    from mom_council.ui.council_choice import DraftSession
     from mom_council.ui.draft import draft_of
 
-    work = Editing(draft_of(council(acme)))
+    work = DraftSession(draft_of(council(acme)))
     app = _page("editor", kept={}, reader="a" * 32, editing=work)
     offered = [box for box in app.selectbox if box.label == "Provider"]
     assert offered

@@ -21,8 +21,8 @@ from mom_council.evals.cases import Case
 from mom_council.evals.run import evaluate
 from mom_council.graph.council import compile_council
 from mom_council.tests.graph.desk import question
+from mom_council.ui.council_choice import DraftSession
 from mom_council.ui.draft import draft_of
-from mom_council.ui.editing import Editing
 from mom_council.voting.revote import revote
 from mom_council.voting.stopping import explain
 
@@ -74,7 +74,7 @@ def _offered(written: dict[str, Any]) -> list[str]:
     page = AppTest.from_function(script, default_timeout=60)
     page.session_state["kept"] = {}
     page.session_state["reader"] = "a" * 32
-    page.session_state["editing"] = Editing(draft_of(load_council(written)))
+    page.session_state["editing"] = DraftSession(draft_of(load_council(written)))
     page.run()
     assert not page.exception, page.exception
     return list(next(one for one in page.selectbox if one.label == "Voting method").options)

@@ -19,7 +19,7 @@ from mom_council.extensions.loaded import ExtensionInfo, describe
 from mom_council.ui import council_choice as chosen
 from mom_council.ui import draft as drafts
 from mom_council.ui import session
-from mom_council.ui.council_choice import Editing, begin, editing, keep, redraw, settle, undo
+from mom_council.ui.council_choice import DraftSession, begin, editing, keep, redraw, settle, undo
 from mom_council.ui.draft import (
     Draft,
     at,
@@ -81,7 +81,7 @@ def page() -> None:
     keep(work)
 
 
-def _bar(work: Editing) -> None:
+def _bar(work: DraftSession) -> None:
     is_sound = not work.faults
     if work.left:
         st.caption("This is the draft that you left here. Open begins another.")
@@ -110,7 +110,7 @@ def _bar(work: Editing) -> None:
             _try_it(work)
 
 
-def _save(work: Editing) -> None:
+def _save(work: DraftSession) -> None:
     name = saved.safe_name(str(work.draft.get("name", "")))
     st.caption(f"It is saved among your councils as {inert(name)}\\.yaml\\.")
     there = name in saved.saved_councils()
@@ -125,7 +125,7 @@ def _save(work: Editing) -> None:
         st.toast(f"Saved as {inert(name)}", icon=":material/check:")
 
 
-def _try_it(work: Editing) -> None:
+def _try_it(work: DraftSession) -> None:
     try:
         chosen.try_out(council_of(work.draft))
         settle(work)
@@ -142,7 +142,7 @@ def _go_to_chat() -> None:
     frame.go("chat")
 
 
-def _refusals(work: Editing) -> None:
+def _refusals(work: DraftSession) -> None:
     if refused := st.session_state.pop("refused", ""):
         st.error(inert(one_line(refused), 1000))
     if not work.faults:
@@ -155,7 +155,7 @@ def _refusals(work: Editing) -> None:
     st.warning("\n".join(["Fix these first:", "", *told]), icon=":material/error:")
 
 
-def _draw_text(work: Editing) -> None:
+def _draw_text(work: DraftSession) -> None:
     """The YAML, which can be changed by hand as well."""
     written = text_of(work.draft)
     st.code(written, language="yaml", wrap_lines=True)
@@ -223,7 +223,7 @@ def _open_file(name: str, content: bytes) -> None:
     _take_text(text, name)
 
 
-def draw_characters(work: Editing) -> None:
+def draw_characters(work: DraftSession) -> None:
     """Draw every layer, who is in no layer, and the form of the chosen character."""
     left, right = st.columns([1, 2.2], gap="medium")
     with left, st.container(gap="xsmall"):
@@ -232,7 +232,7 @@ def draw_characters(work: Editing) -> None:
         _draw_form(work)
 
 
-def _draw_list(work: Editing) -> None:
+def _draw_list(work: DraftSession) -> None:
     rows = drafts.columns(work.draft)
     without_layer = drafts.unseated(work.draft)
     for place, row in enumerate(rows):
@@ -260,7 +260,7 @@ def _title(place: int, layers: int, *, apart: bool) -> str:
     return f"Layer {place + 1}" + (" · reads the layer before" if place else " · speaks first")
 
 
-def _draw_name(work: Editing, index: int) -> None:
+def _draw_name(work: DraftSession, index: int) -> None:
     one = characters(work.draft)[index]
     wrong = any(path[:2] == ("characters", index) for path in work.faults)
     weight = one.get("weight", 1)
@@ -278,7 +278,7 @@ def _draw_name(work: Editing, index: int) -> None:
         )
 
 
-def _draw_form(work: Editing) -> None:
+def _draw_form(work: DraftSession) -> None:
     index = work.chosen
     if index is None or not 0 <= index < len(characters(work.draft)):
         st.caption("Choose a character to edit it.")
@@ -333,7 +333,7 @@ def _add(layer: int) -> None:
     redraw(drafts.add_character(work.draft, layer), len(characters(work.draft)))
 
 
-def draw_extensions(work: Editing) -> None:
+def draw_extensions(work: DraftSession) -> None:
     """Every extension in the order in which they are called, and a way to add one."""
     st.caption(
         "Your own code, called around the council in this order. Only what is on this machine "
@@ -399,7 +399,7 @@ def _draw_buttons(place: int) -> None:
     )
 
 
-def _draw_add(work: Editing) -> None:
+def _draw_add(work: DraftSession) -> None:
     there = {one.get("use") for one in extensions(work.draft)}
     names = [one.name for one in every() if isinstance(one, FoundExtension)]
     offered = [name for name in dict.fromkeys(names) if name not in there]

@@ -50,7 +50,7 @@ def page() -> None:
     if look or "survey" not in st.session_state:
         with st.spinner("Looking around …"):
             st.session_state["survey"] = session.page_state().wait_for(survey_models(os.environ))
-    survey: Survey = st.session_state["survey"]
+    survey: ModelSurvey = st.session_state["survey"]
     council = _council()
     if council is not None:
         _own_models(council, survey)
@@ -72,7 +72,7 @@ def _council() -> Council | None:
         return None
 
 
-def _own_models(council: Council, survey: Survey) -> None:
+def _own_models(council: Council, survey: ModelSurvey) -> None:
     """The models of the council that answers in the chat, each with what it lacks."""
     st.subheader(f"Models of {inert(council.name, 64)}", anchor=False)
     for key, model in council.models.items():
@@ -85,7 +85,7 @@ def _own_models(council: Council, survey: Survey) -> None:
             st.caption(inert(need))
 
 
-def _nothing(survey: Survey) -> None:
+def _nothing(survey: ModelSurvey) -> None:
     """How to get models."""
     tiny = (
         "Only the tiny models that come with this package can be asked."
@@ -102,7 +102,7 @@ def _nothing(survey: Survey) -> None:
     )
 
 
-def _places(survey: Survey) -> None:
+def _places(survey: ModelSurvey) -> None:
     """Ollama, the keys, the weights: there or not."""
     first, second, third = st.columns(3)
     chat = [voice for voice in survey.voices if voice.place == "ollama"]
@@ -134,7 +134,7 @@ def _places(survey: Survey) -> None:
             st.markdown(f"{mark} {number} {_PLACES[place]}")
 
 
-def _table(survey: Survey) -> None:
+def _table(survey: ModelSurvey) -> None:
     """Every model with what is known of it."""
     if not survey.voices:
         return
@@ -143,7 +143,7 @@ def _table(survey: Survey) -> None:
     st.dataframe(rows, hide_index=True, width="stretch", key="voices")
 
 
-def _row(voice: Voice) -> dict[str, str]:
+def _row(voice: AvailableModel) -> dict[str, str]:
     return {
         "Model": one_line(voice.model, 80) or "any",
         "Where": _PLACES[voice.place] if voice.place != "key" else voice.provider,
@@ -164,7 +164,7 @@ def _bytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
-def _test_call(survey: Survey, council: Council | None) -> None:
+def _test_call(survey: ModelSurvey, council: Council | None) -> None:
     st.subheader("A test call", anchor=False)
     st.caption("One short question to one model. A vendor may bill it.")
     other = "another model …"
@@ -190,17 +190,17 @@ def _test_call(survey: Survey, council: Council | None) -> None:
         _draw_call()
 
 
-def _other() -> Voice:
+def _other() -> AvailableModel:
     """A model that was not found, by its name."""
     one, two, three = st.columns(3)
     provider = one.selectbox("Provider", [*VENDORS], key="test-provider")
     model = two.text_input("Model", key="test-model")
     address = three.text_input("Address", key="test-address", placeholder="the usual one")
-    return Voice("key", provider, model, address.strip() or None)
+    return AvailableModel("key", provider, model, address.strip() or None)
 
 
 def _model_to_try(
-    council: Council | None, key: str, voice: Voice | None
+    council: Council | None, key: str, voice: AvailableModel | None
 ) -> ResolvedModel | MixtureError:
     """The council's own model by its key, or a model that was found; or what is wrong with it."""
     try:
@@ -265,7 +265,7 @@ def _rate(reply: Reply) -> float | None:
     return tokens / spoke if tokens and spoke > 0.001 else None
 
 
-def _councils(survey: Survey) -> None:
+def _councils(survey: ModelSurvey) -> None:
     """Which councils could sit here, and what the others lack."""
     st.subheader("Councils in the package", anchor=False)
     for name in preset_names():
@@ -277,14 +277,14 @@ def _councils(survey: Survey) -> None:
                 st.caption(inert(line))
 
 
-def _preset_lacks(name: str, survey: Survey) -> list[str]:
+def _preset_lacks(name: str, survey: ModelSurvey) -> list[str]:
     try:
         return _lacks(load_council(name), survey)
     except MixtureError as error:
         return [str(error)]
 
 
-def _lacks(council: Council, survey: Survey) -> list[str]:
+def _lacks(council: Council, survey: ModelSurvey) -> list[str]:
     return [*map(str, missing(council.models.values())), *unpulled(council, survey)]
 
 
@@ -296,7 +296,7 @@ _MOST_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class AvailableModel:
     """One model that could be asked. None: nobody told."""
 
     place: Place
@@ -310,13 +310,13 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class ModelSurvey:
     """What is reachable from here."""
 
     available: AvailableModels
     ollama_url: str
     """Where Ollama was looked for."""
-    voices: tuple[Voice, ...]
+    voices: tuple[AvailableModel, ...]
     engine: bool
     """Whether llama.cpp is installed, which answers for downloaded and shipped weights."""
 
@@ -326,25 +326,33 @@ class Survey:
         return any(voice.place != "shipped" for voice in self.voices)
 
 
-async def survey_models(env: Mapping[str, str] = os.environ) -> Survey:
+async def survey_models(env: Mapping[str, str] = os.environ) -> ModelSurvey:
     """Look around. Nothing fails because something is missing."""
     available = await find_models(env)
     voices = [
         *(
-            Voice("ollama", "ollama", one.name, available.ollama_url, one.size)
+            AvailableModel("ollama", "ollama", one.name, available.ollama_url, one.size)
             for one in available.ollama
         ),
-        *(Voice("key", name, VENDORS[name].default_model or "") for name in available.keys),
-        *(Voice("downloaded", "embedded", one.name, size=one.size) for one in available.weights),
+        *(
+            AvailableModel("key", name, VENDORS[name].default_model or "")
+            for name in available.keys
+        ),
+        *(
+            AvailableModel("downloaded", "embedded", one.name, size=one.size)
+            for one in available.weights
+        ),
     ]
     if is_installed():
         tiny = await asyncio.to_thread(downloaded_weights, SHIPPED)
         voices += [
-            Voice("shipped", "embedded", name, size=file.stat().st_size, vision=False, tools=False)
+            AvailableModel(
+                "shipped", "embedded", name, size=file.stat().st_size, vision=False, tools=False
+            )
             for name, file in tiny.items()
         ]
     described = await asyncio.gather(*(_describe(one, at) for at, one in enumerate(voices)))
-    return Survey(available, ollama_address(env), tuple(described), is_installed())
+    return ModelSurvey(available, ollama_address(env), tuple(described), is_installed())
 
 
 def model_to_try(provider: str, model: str, base_url: str | None = None) -> ResolvedModel:
@@ -359,7 +367,7 @@ def model_to_try(provider: str, model: str, base_url: str | None = None) -> Reso
     return resolve_alone(load_model(values))
 
 
-def unpulled(council: Council, survey: Survey) -> list[str]:
+def unpulled(council: Council, survey: ModelSurvey) -> list[str]:
     """What a council needs of the usual Ollama and does not find there."""
     names = {
         model.model
@@ -374,7 +382,7 @@ def unpulled(council: Council, survey: Survey) -> list[str]:
     return ["ollama pull " + shlex.quote(name) for name in lacking]
 
 
-async def _describe(voice: Voice, place: int) -> Voice:
+async def _describe(voice: AvailableModel, place: int) -> AvailableModel:
     """The voice with what it is known to be able to do."""
     if place >= _MOST_SHOWN:
         return voice
@@ -387,7 +395,7 @@ async def _describe(voice: Voice, place: int) -> Voice:
     return voice
 
 
-def _as_shown(voice: Voice, card: Mapping[str, Any]) -> Voice:
+def _as_shown(voice: AvailableModel, card: Mapping[str, Any]) -> AvailableModel:
     can, info = card.get("capabilities"), card.get("model_info")
     known = isinstance(can, list)
     lengths = info.items() if isinstance(info, dict) else ()
@@ -400,7 +408,7 @@ def _as_shown(voice: Voice, card: Mapping[str, Any]) -> Voice:
     )
 
 
-async def _as_profiled(voice: Voice) -> Voice:
+async def _as_profiled(voice: AvailableModel) -> AvailableModel:
     """What LangChain's own tables say of a vendor's model; no request is sent."""
     with contextlib.suppress(Exception):  # a table more or less is no reason to show no page
         spec = model_to_try(voice.provider, voice.model).settings

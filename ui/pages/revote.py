@@ -239,7 +239,7 @@ def _written(
     """Another answer from the same proposals, when it is asked for."""
     keys = [*council.models]
     at = f"revote-call:{key}"
-    call: BackgroundCall[Rewritten] | None = st.session_state.get(at)
+    call: BackgroundCall[RewrittenAnswer] | None = st.session_state.get(at)
     running = call is not None and call.running
     with st.container(horizontal=True, vertical_alignment="bottom"):
         model = st.selectbox(
@@ -267,7 +267,7 @@ def _follow(at: str, *, running: bool) -> None:
 
     @st.fragment(run_every=0.5 if running else None)
     def answer() -> None:
-        call: BackgroundCall[Rewritten] = st.session_state[at]
+        call: BackgroundCall[RewrittenAnswer] = st.session_state[at]
         if call.running:
             st.caption(f"Writing … {call.seconds:.0f} s")
             st.button("Stop", key=f"{at}:stop", icon=":material/stop:", on_click=call.stop)
@@ -279,7 +279,7 @@ def _follow(at: str, *, running: bool) -> None:
     answer()
 
 
-def _answer(call: BackgroundCall[Rewritten]) -> None:
+def _answer(call: BackgroundCall[RewrittenAnswer]) -> None:
     if error := call.error():
         st.error(inert(error, 600), icon=":material/error:")
         return
@@ -299,7 +299,7 @@ def _answer(call: BackgroundCall[Rewritten]) -> None:
 
 def _draw_take_over(values: Mapping[str, Any], council: Council, key: str, thread: str) -> None:
     """The way of a new answer into the conversation, in the place of the old one."""
-    call: BackgroundCall[Rewritten] | None = st.session_state.get(f"revote-call:{key}")
+    call: BackgroundCall[RewrittenAnswer] | None = st.session_state.get(f"revote-call:{key}")
     written = call.result() if call is not None else None
     if not thread or written is None:
         return
@@ -354,7 +354,7 @@ class LastRound:
 
 
 @dataclass(frozen=True)
-class Rewritten:
+class RewrittenAnswer:
     """Another answer from the same proposals."""
 
     message: AIMessage
@@ -389,7 +389,7 @@ async def rewrite(
     *,
     key: str,
     proposals: Sequence[Proposal],
-) -> Rewritten:
+) -> RewrittenAnswer:
     """Ask a synthesizer anew, with the same proposals and another verdict: one call of a model.
 
     Args:
@@ -416,4 +416,4 @@ async def rewrite(
     status = result["status"]
     if status is None:
         raise AssertionError("the synthesizer always says how it came to its answer")
-    return Rewritten(message=result["messages"][-1], status=status)
+    return RewrittenAnswer(message=result["messages"][-1], status=status)

@@ -15,7 +15,7 @@ from mom_council.runs.page_store import PageStore
 from mom_council.tracing.store import Span, TraceStore, TraceSummary, TraceView
 from mom_council.ui import session, trace_views
 from mom_council.ui.safe import inert, one_line
-from mom_council.ui.trace_views import Inside, TraceSearch, councils, inside, matching
+from mom_council.ui.trace_views import TraceDetails, TraceSearch, councils, inside, matching
 
 _MOST = 500
 _LONGEST = 40_000
@@ -96,7 +96,7 @@ def _moment(summaries: list[TraceSummary], trace: str) -> float | None:
 
 
 @st.cache_data(max_entries=2 * _MOST, show_spinner=False)
-def _inside(trace: str, _seconds: float | None) -> Inside:
+def _inside(trace: str, _seconds: float | None) -> TraceDetails:
     # The seconds are part of the cache's key: a trace is written once as it begins, and once more.
     return inside(TraceStore().load(trace))
 
@@ -171,7 +171,7 @@ def _prices(council: str) -> dict[str, Price]:
     return {model.model: model.price for model in models if model.price is not None}
 
 
-def _gantt(view: TraceView, times: trace_views.Figures) -> None:
+def _gantt(view: TraceView, times: trace_views.TraceTotals) -> None:
     """The timeline: what went on side by side, and what the length hung on."""
     rows = [
         {
