@@ -220,20 +220,9 @@ class ChatRequest(RequestBody):
         """Fields without whose value there is no answer, or another one than was asked for."""
         return frozenset(
             [
-                "model",
-                "messages",
-                "stream",
-                "n",
-                "response_format",
-                "tools",
-                "tool_choice",
-                "functions",
-                "function_call",
-                "logprobs",
-                "top_logprobs",
-                "modalities",
-                "audio",
-                "web_search_options",
+                *("model", "messages", "stream", "n", "response_format", "tools", "tool_choice"),
+                *("functions", "function_call", "logprobs", "top_logprobs", "modalities"),
+                *("audio", "web_search_options"),
             ]
         )
 
@@ -242,15 +231,8 @@ class ChatRequest(RequestBody):
         """Fields that are known, and change nothing here."""
         return frozenset(
             [
-                "moderation",
-                "prediction",
-                "prompt_cache_key",
-                "prompt_cache_options",
-                "prompt_cache_retention",
-                "reasoning",
-                "safety_identifier",
-                "store",
-                "user",
+                *("moderation", "prediction", "prompt_cache_key", "prompt_cache_options"),
+                *("prompt_cache_retention", "reasoning", "safety_identifier", "store", "user"),
             ]
         )
 

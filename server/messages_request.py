@@ -319,19 +319,9 @@ class MessagesRequest(CountRequest):
         """Fields that are known, and change nothing here."""
         return frozenset(
             [
-                "service_tier",
-                "billing_policy",
-                "cache_control",
-                "container",
-                "context_management",
-                "diagnostics",
-                "fallback_credit_token",
-                "fallbacks",
-                "inference_geo",
-                "mcp_servers",
-                "speed",
-                "user_profile_id",
-                "workspace_id",
+                *("service_tier", "billing_policy", "cache_control", "container"),
+                *("context_management", "diagnostics", "fallback_credit_token", "fallbacks"),
+                *("inference_geo", "mcp_servers", "speed", "user_profile_id", "workspace_id"),
             ]
         )
 

@@ -219,18 +219,8 @@ class ResponsesRequest(RequestBody):
         """Fields without whose value there is no answer, or another one than was asked for."""
         return frozenset(
             [
-                "model",
-                "input",
-                "instructions",
-                "stream",
-                "text",
-                "conversation",
-                "tools",
-                "tool_choice",
-                "previous_response_id",
-                "prompt",
-                "background",
-                "top_logprobs",
+                *("model", "input", "instructions", "stream", "text", "conversation", "tools"),
+                *("tool_choice", "previous_response_id", "prompt", "background", "top_logprobs"),
             ]
         )
 
@@ -239,21 +229,10 @@ class ResponsesRequest(RequestBody):
         """Fields that are known, and change nothing here."""
         return frozenset(
             [
-                "access_programs",
-                "context_management",
-                "image",
-                "include",
-                "max_tool_calls",
-                "moderation",
-                "prompt_cache_key",
-                "prompt_cache_options",
-                "prompt_cache_retention",
-                "reasoning",
-                "safety_identifier",
-                "service_tier",
-                "stream_options",
-                "truncation",
-                "user",
+                *("access_programs", "context_management", "image", "include", "max_tool_calls"),
+                *("moderation", "prompt_cache_key", "prompt_cache_options"),
+                *("prompt_cache_retention", "reasoning", "safety_identifier", "service_tier"),
+                *("stream_options", "truncation", "user"),
             ]
         )
 
