@@ -10,6 +10,7 @@ what left (the request log of the models' server, and LangSmith's) and what is s
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import os
 import sqlite3
@@ -40,6 +41,10 @@ KEYS = {
     "breaking": "gw-e04d5c3b7f1298a6",
     "wordy": "harbourmaster-without-digits",
     "short": "zq7-k2w9",
+    "shouting": "gw-b83d0f6cA1e7925d",
+    "turned": "gw-6e1f90c4D7ba3825",
+    "parted": "gw-40c7e9a2F15d8b36e1d2",
+    "spaced": "gw-9d2b57e0C83a46f1",
 }
 """Model -> its key. None has a shape that anybody knows."""
 LANGSMITH_KEY = "lsv2_pt_0123456789abcdef0123456789abcdef"
@@ -73,7 +78,10 @@ class Places:
 def forms_of(key: str) -> list[str]:
     """The ways in which a key may be written."""
     wrapped = base64.b64encode(f"Bearer {key}".encode()).decode()
-    return [key, quote(key, safe=""), key.encode().hex(), wrapped[10:-4], json.dumps(key)[1:-1]]
+    turned = [codecs.encode(key, "rot13"), key[::-1], base64.b32encode(key.encode()).decode()[:-6]]
+    parts = [key[:20], " ".join(key), "-".join(key), "".join(f"\\{ord(one):03o}" for one in key)]
+    forms = [key, quote(key, safe=""), key.encode().hex(), wrapped[10:-4], json.dumps(key)[1:-1]]
+    return [*forms, *turned, *parts]
 
 
 def script(stage: Stage) -> None:
@@ -82,6 +90,11 @@ def script(stage: Stage) -> None:
     keys = KEYS
     for name in ("plain", "wordy", "short"):
         stage.model(name, reply=f"{said}{keys[name]} indeed.")
+    stage.model("shouting", reply=f"{said}{keys['shouting'].upper()} indeed.")
+    stage.model("turned", reply=f"{said}{codecs.encode(keys['turned'], 'rot13')} indeed.")
+    stage.model("parted", reply=f"{said}{keys['parted'][:20]}... indeed.")
+    octal = "".join(f"\\{ord(letter):03o}" for letter in keys["spaced"])
+    stage.model("spaced", reply=f"{said}{' '.join(keys['spaced'])} or {octal} indeed.")
     stage.model("cut", reply=Reply(None, chunks=[said, *keys["cut"], " indeed."]))
     wrapped = base64.b64encode(f"Bearer {keys['wrapped']}".encode()).decode()
     forms = (wrapped, quote(keys["wrapped"], safe=""), keys["wrapped"].encode().hex())
@@ -135,7 +148,8 @@ def ask(
         tracing: the council's `tracing:`.
         env: variables of the process.
         options: further arguments of `mom ask`.
-        shows: whether the thread and the trace are printed afterwards, too.
+        shows: whether the thread and the trace are printed afterwards, too, and the same is asked
+            in a conversation and in a batch.
     """
     with tempfile.TemporaryDirectory() as home, Stage() as stage, Office() as office:
         script(stage)
@@ -156,7 +170,10 @@ def ask(
             ["ask", QUESTION, "--council", str(council), "--thread", "t1", "--debug", *options],
             ["threads", "show", "t1"],
             ["trace", "show"],
+            ["chat", "--council", str(council)],
+            ["batch", "rows.jsonl", "answers.jsonl", "--council", str(council)],
         ]
+        (folder / "rows.jsonl").write_text(json.dumps({"question": QUESTION}))
         allowed = [part for place in range(len(KEYS)) for part in ("--key", f"GATE_{place}")]
         trusted = [*mom, "trust", str(council), *allowed]
         subprocess.run(trusted, env=environment, cwd=home, capture_output=True, check=True)
@@ -167,6 +184,7 @@ def ask(
                 env=environment,
                 cwd=home,
                 capture_output=True,
+                input=f"{QUESTION}\n".encode(),
                 check=False,
                 timeout=180,
             )
@@ -268,8 +286,10 @@ def main() -> None:
     text = (
         "Promise: no key leaves for anybody but its owner, none is stored or printed, and a "
         f"privacy switch does what it says. {len(KEYS)} servers repeat their key (plain, cut, in "
-        "base64, as hex, as a thought, a refusal, an error); every byte that left or stayed is "
-        "searched for the keys in five forms, and for a word of the question."
+        "base64, as hex, in upper case, in rot13, with blanks, in octal escapes, a part of it, as "
+        "a thought, a refusal, an error); every byte that left or stayed is searched for the keys "
+        "in twelve forms, and for a word of the question. The doors are `mom ask`, `mom chat`, "
+        "`mom batch`, `mom threads show` and `mom trace show`."
     )
     tried = f"{len(SCENARIOS)} settings, {searched:,} bytes"
     write_section("leaks", "Secrets and switches", "\n".join([text, "", *rows]), tried, leaked)
