@@ -150,6 +150,7 @@ class ChatCompletions(BaseChatModel):
             and isinstance(messages[0], SystemMessage)
             and isinstance(question, str)
             and "\n" not in question.strip()
+            and _plain_messages(messages, arguments) is not None
         )
 
     async def _judged(
