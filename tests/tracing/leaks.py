@@ -169,7 +169,6 @@ def ask(
         commands = [
             ["ask", QUESTION, "--council", str(council), "--thread", "t1", "--debug", *options],
             ["threads", "show", "t1"],
-            ["trace", "show"],
             ["chat", "--council", str(council)],
             ["batch", "rows.jsonl", "answers.jsonl", "--council", str(council)],
         ]
@@ -289,7 +288,7 @@ def main() -> None:
         "base64, as hex, in upper case, in rot13, with blanks, in octal escapes, a part of it, as "
         "a thought, a refusal, an error); every byte that left or stayed is searched for the keys "
         "in twelve forms, and for a word of the question. The doors are `mom ask`, `mom chat`, "
-        "`mom batch`, `mom threads show` and `mom trace show`."
+        "`mom batch` and `mom threads show`."
     )
     tried = f"{len(SCENARIOS)} settings, {searched:,} bytes"
     write_section("leaks", "Secrets and switches", "\n".join([text, "", *rows]), tried, leaked)
