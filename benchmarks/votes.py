@@ -5,7 +5,8 @@
 FOLDER holds recordings and a panels.json (see `councils.recording`); it is MOM_RECORDINGS if left
 out, and without that the small recording that ships. The parts are those of `label_free`, `measure`
 and `confidence_prior`, on the same folds. `--shipped` scores the confidence prior as it ships, for
-recordings of models that it was not made from. `--check` exits with 1 where a goal is missed.
+recordings of models that it was not made from. `--check` exits with 1 where a goal is missed;
+`--write` remakes the tables of a page, those of the parts too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mom_council import evals
 from mom_council.benchmarks import confidence_prior, label_free
 from mom_council.benchmarks.extraction import Agreement
 from mom_council.benchmarks.measure import measure_folder
+from mom_council.benchmarks.measure_tables import as_markdown as as_tables
 from mom_council.benchmarks.measure_tables import with_tables
 from mom_council.benchmarks.targets import CASCADE_GOALS, PanelFigures
 from mom_council.councils.recording import find_recordings, read_recording
@@ -126,22 +128,28 @@ def goals_of_reading(reading: Mapping[str, Agreement]) -> Iterator[Goal]:
         yield Goal("answers read, of those recorded whole, %", dataset, whole, least)
 
 
-def measure_goals(folder: Path, seeds: Sequence[int], *, shipped_prior: bool) -> list[Goal]:
-    """Measure all that a folder allows.
+def measure_goals(
+    folder: Path, seeds: Sequence[int], *, shipped_prior: bool
+) -> tuple[list[Goal], str]:
+    """Measure all that a folder allows: the goals, and the tables that they stand on.
 
     Raises:
         MixtureError: a recording or panels.json cannot be read.
         OSError: there is no such folder.
     """
     found: list[Goal] = []
+    tables: list[str] = []
     for seed in seeds:
-        found += goals_without_labels(label_free.measure(folder, 10, seed), seed)
+        rows = label_free.measure(folder, 10, seed)
+        tables = tables or [label_free.as_markdown(rows)]
+        found += goals_without_labels(rows, seed)
     figures, reading = measure_folder(folder, cross=False)
     found += goals_of_panels(figures)
     recordings = {name: tuple(read_recording(at)) for name, at in find_recordings(folder).items()}
     held = confidence_prior.measure(recordings, shipped_figures=shipped_prior)
-    found += goals_of_confidence(held)
-    return [*found, *goals_of_reading(reading)]
+    found += [*goals_of_confidence(held), *goals_of_reading(reading)]
+    tables += [as_tables(figures, reading), confidence_prior.as_markdown(held)]
+    return found, "\n\n".join(tables)
 
 
 def as_markdown(goals: Sequence[Goal]) -> str:
@@ -191,16 +199,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--shipped", action="store_true", help="score the prior as it ships")
     parser.add_argument("--check", action="store_true", help="exit 1 where a goal is missed")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="remake a page's table")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="remake a page's tables")
     chosen = parser.parse_args(arguments)
     try:
-        goals = measure_goals(chosen.folder, chosen.seeds, shipped_prior=chosen.shipped)
+        goals, tables = measure_goals(chosen.folder, chosen.seeds, shipped_prior=chosen.shipped)
     except (MixtureError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     if chosen.write is not None:
         page = chosen.write.read_text(encoding="utf-8")
-        chosen.write.write_text(with_tables(page, as_markdown(goals)), encoding="utf-8")
+        page = with_tables(page, f"{tables}\n\n{as_markdown(goals)}")
+        chosen.write.write_text(page, encoding="utf-8")
     show(goals, Console())
     return int(chosen.check and not all(one.met for one in goals))
 

@@ -91,7 +91,11 @@ def read_recording(path: Path | str) -> Iterator[RecordedQuestion]:
         try:
             question = RecordedQuestion.model_validate_json(line)
         except ValidationError as error:
-            raise RecordingError(f"{path.name}, line {number}: {_first(error)}") from None
+            lacks = any(each["type"] == "missing" for each in error.errors())
+            raise RecordingError(
+                f"{path.name}, line {number}: {_first(error)}",
+                cure="`mom pays` and `mom record` make a recording of questions" if lacks else "",
+            ) from None
         if question.id in ids:
             raise RecordingError(
                 (

@@ -160,6 +160,7 @@ class _Estimate:
         for _ in range(_STEPS):
             if self._improve() < _CLOSE:
                 break
+        self._difficulty = self._shares()
 
     @property
     def expected(self) -> dict[Groups, list[float]]:
@@ -175,16 +176,18 @@ class _Estimate:
     @property
     def rates(self) -> tuple[float, ...]:
         """How often each voter is expected to be right."""
-        share = self._difficulty()
         return tuple(
-            sum(w * logistic(ability - d) for w, d in zip(share, _DIFFICULTIES, strict=True))
+            sum(
+                share * logistic(ability - d)
+                for share, d in zip(self._difficulty, _DIFFICULTIES, strict=True)
+            )
             for ability in self.abilities
         )
 
     def chance_to_agree(self, one: int, other: int) -> float:
         """How often two voters are expected to say the same."""
         whole = 0.0
-        for share, d in zip(self._difficulty(), _DIFFICULTIES, strict=True):
+        for share, d in zip(self._difficulty, _DIFFICULTIES, strict=True):
             p, q = (logistic(self.abilities[at] - d) for at in (one, other))
             whole += share * (p * q + (1 - p) * (1 - q) / (1 + _APART))
         return whole
@@ -211,7 +214,7 @@ class _Estimate:
         whole = sum(map(sum, parts))
         return [[one / whole for one in row] for row in parts]
 
-    def _difficulty(self) -> list[float]:
+    def _shares(self) -> list[float]:
         """Shares of the questions that are as difficult as each node."""
         nobody, sums = self._nobody(), [0.0] * len(_SHARES)
         for case in self._cases:

@@ -100,9 +100,9 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     read = read_logs(path)
     assert [case.gold for case in read.cases] == [None, None]
     said = " ".join(read.notes)
-    assert "1 rows that cannot be read" in said
-    assert "1 rows without a question" in said
-    assert "1 rows whose question stands there twice" in said
+    assert "Left out: 1 row that cannot be read." in said
+    assert "Left out: 1 row without a question." in said
+    assert "Left out: 1 row whose question stands there twice." in said
     assert "1 right answers are long texts" in said
     some = read_logs(path, limit=1)
     assert len(some.cases) == 1

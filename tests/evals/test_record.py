@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mom_council.councils.recording import load_recording
+from mom_council.councils.recording import RecordingError, load_recording, read_recording
 from mom_council.evals.asking import from_traces, record
 from mom_council.evals.cases import Case, read_cases
 from mom_council.evals.scorers import SCORERS, Mark, suits
@@ -137,3 +137,9 @@ async def test_a_fault_at_one_question_leaves_out_that_question_alone(
     assert await record(council, CASES, path, scorer="fragile") == 1
     assert [one.id for one in load_recording(path)] == ["two"]
     assert await record(council, CASES, path) == 2  # what was left out is asked again
+
+
+def test_questions_in_place_of_a_recording_are_refused_with_what_makes_one(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"question": "What is 1 + 1?", "answer": "2"}\n')
+    with pytest.raises(RecordingError, match=r"line 1: id: .*`mom pays` and `mom record` make"):
+        list(read_recording(tmp_path / "mine.jsonl"))
