@@ -39,7 +39,7 @@ def checks_as_markdown(checks: Sequence[Target]) -> str:
 
 def with_tables(page: str, tables: str) -> str:
     """A page with each of these tables in place of the one that has the same first cell."""
-    lines, made = page.splitlines(), [one.splitlines() for one in tables.split("\n\n")]
+    lines, made = page.splitlines(), [one.strip().splitlines() for one in tables.split("\n\n")]
     fresh = {_first_cell(one[0]): one for one in made if _is_row(one[0])}
     remade: list[str] = []
     at = 0

@@ -92,10 +92,8 @@ def read_logs(
             cure="name the column that holds it with --question, or write lines like "
             '{"question": "What is 17 + 25?", "gold": "42"}',
         )
-    notes = [
-        f"Left out: {'1 row' if number == 1 else f'{number} rows'} {why}."
-        for why, number in left_out.items()
-    ]
+    rows = {why: "1 row" if number == 1 else f"{number} rows" for why, number in left_out.items()}
+    notes = [f"Left out: {number} {why}." for why, number in rows.items()]
     found = list(cases.values())
     if limit is not None and len(found) > limit:
         notes.append(f"{limit} of {len(found)} questions were chosen at random (--limit).")
