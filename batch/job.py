@@ -201,18 +201,12 @@ def _count(source: Path, column: str) -> int:
     """How many rows there are.
 
     Raises:
-        StorageError: none of them has the column, so its name is mistyped, or two requests have
-            one `custom_id`.
+        StorageError: none of them has the column, so its name is mistyped.
     """
     total, found = 0, False
-    ids: set[Any] = set()
     names: dict[str, None] = {}
     for row in read_rows(source, column):
         total, found = total + 1, found or column in row.columns or row.is_request
-        if row.is_request and isinstance(custom_id := row.columns["custom_id"], str):
-            if custom_id in ids:
-                raise StorageError(f"{source}: row {total} has the custom_id {custom_id!r} again")
-            ids.add(custom_id)
         if len(names) < 8:
             names.update(dict.fromkeys(row.columns))
     if names and not found:
@@ -244,10 +238,15 @@ def write_rows(path: Path, rows: Callable[[], Iterator[tuple[Row, RowOutcome]]])
     Raises:
         StorageError: the file cannot be written, or its name's end says no known format.
     """
-    names = free_column_names(_columns(row for row, _ in rows()))
+    columns, has_requests = _columns(row for row, _ in rows())
+    names = free_column_names(columns)
 
     def written() -> Iterator[dict[str, Any]]:
-        return (_as_written(row, outcome, names) for row, outcome in rows())
+        for row, outcome in rows():
+            if row.is_request or (has_requests and row.fault):
+                yield _batch_response(row, outcome)
+            else:
+                yield {**row.columns, **columns_of(outcome, names)}
 
     beside = path.with_name(path.name + ".part")
     try:
@@ -258,16 +257,11 @@ def write_rows(path: Path, rows: Callable[[], Iterator[tuple[Row, RowOutcome]]])
         raise StorageError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _as_written(row: Row, outcome: RowOutcome, names: dict[str, str]) -> dict[str, Any]:
-    if row.is_request:
-        return _batch_response(row, outcome)
-    return {**row.columns, **columns_of(outcome, names)}
-
-
 def _batch_response(row: Row, outcome: RowOutcome) -> dict[str, Any]:
     """A row of OpenAI's batch output: the response to a request, or the error."""
-    mark = hashlib.sha256(f"{row.index} {row.columns['custom_id']}".encode()).hexdigest()[:24]
-    written = {"id": f"batch_req_{mark}", "custom_id": row.columns["custom_id"]}
+    custom_id = row.columns.get("custom_id")
+    mark = hashlib.sha256(f"{row.index} {custom_id}".encode()).hexdigest()[:24]
+    written = {"id": f"batch_req_{mark}", "custom_id": custom_id}
     if outcome.answer is None:
         code = "invalid_request" if outcome.unasked else "no_answer"
         error = {"code": code, "message": outcome.error}
@@ -285,7 +279,7 @@ def _chat_body(row: Row, outcome: RowOutcome, mark: str) -> dict[str, Any]:
         "id": f"chatcmpl-{mark}",
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": str(row.columns["body"].get("model", "")),
+        "model": str(row.columns["body"].get("model") or ""),
         "choices": [choice],
         "usage": {
             "prompt_tokens": usage.input_tokens or 0,
@@ -315,7 +309,7 @@ def _response_body(row: Row, outcome: RowOutcome, mark: str) -> dict[str, Any]:
         "incomplete_details": None,
         "instructions": row.columns["body"].get("instructions"),
         "metadata": {},
-        "model": str(row.columns["body"].get("model", "")),
+        "model": str(row.columns["body"].get("model") or ""),
         "output": [message],
         "parallel_tool_calls": True,
         "tool_choice": "auto",
@@ -337,14 +331,25 @@ def _council(outcome: RowOutcome) -> dict[str, Any]:
     return {name: value for name, value in columns.items() if name not in ("answer", "error")}
 
 
-def _columns(rows: Iterable[Row]) -> list[str]:
-    """Every column of the input, in the order they come up."""
-    return list(dict.fromkeys(name for row in rows for name in row.columns))
+def _columns(rows: Iterable[Row]) -> tuple[list[str], bool]:
+    """Every column of the input, in the order they come up, and whether a row is a request."""
+    columns: dict[str, None] = {}
+    has_requests = False
+    for row in rows:
+        columns.update(dict.fromkeys(row.columns))
+        has_requests = has_requests or row.is_request
+    return [*columns], has_requests
+
+
+_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+"""What many programs take for the end of a line, as JSON writes it in a text."""
 
 
 def _write_json_lines(path: Path, rows: RowsToWrite, names: dict[str, str]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows())
+        for row in rows():
+            line = json.dumps(row, ensure_ascii=False, default=str)
+            file.write(line.translate(_LINE_ENDS) + "\n")
 
 
 def _write_csv(path: Path, rows: RowsToWrite, names: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,10 +47,8 @@ class Row:
     form: dict[str, Any] = field(default_factory=dict)
     """Of such a row: what its body asks of the answer's form, as `AnswerForm` names it."""
 
-    @property
-    def is_request(self) -> bool:
-        """Whether it is a row in the form of OpenAI's batches."""
-        return self.columns.keys() >= REQUEST_KEYS
+    is_request: bool = False
+    """Whether it is a row in the form of OpenAI's batches."""
 
 
 def read_rows(path: Path, column: str) -> Iterator[Row]:
@@ -62,9 +61,17 @@ def read_rows(path: Path, column: str) -> Iterator[Row]:
         ProviderNotInstalledError: Parquet, without pyarrow.
     """
     read = FORMATS[format_of(path)]
+    earlier: dict[str, int] = {}
     try:
         for index, found in enumerate(read(path)):
-            yield _row(index, found, column)
+            row = _row(index, found, column)
+            custom_id = row.columns.get("custom_id") if row.is_request else None
+            if isinstance(custom_id, str) and custom_id in earlier:
+                again = f"row {earlier[custom_id]} has the custom_id {custom_id!r} already"
+                row = Row(index, row.columns, "", row.fault or again, is_request=True)
+            elif isinstance(custom_id, str) and custom_id:
+                earlier[custom_id] = index + 1
+            yield row
     except StorageError as error:
         raise StorageError(f"{path}: {error.what}", cure=error.cure) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -90,7 +97,7 @@ def _row(index: int, value: Any, column: str) -> Row:
     if isinstance(value, str):
         return Row(index, {}, "", value)
     columns: dict[str, Any] = value
-    if columns.keys() >= REQUEST_KEYS:
+    if _looks_like_request(columns, column):
         return _request(index, columns)
     asked = columns.get(column)
     if column not in columns:
@@ -101,18 +108,42 @@ def _row(index: int, value: Any, column: str) -> Row:
     return Row(index, columns, asked)
 
 
+def _looks_like_request(columns: dict[str, Any], column: str) -> bool:
+    """Whether a row is meant as a request, though a key may be missing.
+
+    Other vendors' batches leave `method` and `url` out; a table of articles has `url` and `body`
+    too, so that a body that is no object needs a `custom_id` beside it.
+    """
+    if columns.keys() >= REQUEST_KEYS:
+        return True
+    known = columns.keys() & REQUEST_KEYS
+    if column in columns or len(known) < len(REQUEST_KEYS) // 2:
+        return False
+    return "custom_id" in known or isinstance(columns.get("body"), dict)
+
+
 def _request(index: int, columns: dict[str, Any]) -> Row:
     """A row in the form of OpenAI's batches: its conversation, and what it asks of the answer."""
-    body = columns["body"]
+    body: Any = columns.get("body")
     if isinstance(body, str):  # as a table holds it
         with contextlib.suppress(ValueError, RecursionError):
             body = json.loads(body)
-    columns = {**columns, "url": _path(columns["url"]), "body": body}
+    method, url, custom_id = (columns.get(name) for name in ("method", "url", "custom_id"))
+    if url is None:
+        url = RESPONSES if isinstance(body, dict) and "input" in body else CHAT
+    columns = {
+        **columns,
+        "custom_id": custom_id,
+        "method": "POST" if method is None else method,
+        "url": _path(url),
+        "body": body,
+    }
     if fault := _request_fault(columns):
-        return Row(index, columns, "", fault)
+        return Row(index, columns, "", fault, is_request=True)
     conversation = _conversation(columns["url"], body)
     messages = tuple(_plain_message(message) for message in conversation)
-    return Row(index, columns, str(messages[-1]["content"]), "", messages, _form(body))
+    question = str(messages[-1]["content"])
+    return Row(index, columns, question, "", messages, _form(body), is_request=True)
 
 
 def _request_fault(columns: dict[str, Any]) -> str:
@@ -134,10 +165,12 @@ def _request_fault(columns: dict[str, Any]) -> str:
 
 
 def _body_fault(body: dict[str, Any]) -> str:
-    if body.get("tools"):
+    if (body.get("tools") or body.get("functions")) and body.get("tool_choice") != "none":
         return "body.tools: a batch has nobody who runs tools"
     if body.get("n") not in (None, 1):
         return "body.n: a row has one answer"
+    if body.get("previous_response_id"):
+        return "body.previous_response_id: a batch keeps no earlier responses"
     try:
         AnswerForm.model_validate(_form(body))
     except ValidationError as error:
@@ -160,9 +193,15 @@ def _conversation(url: str, body: dict[str, Any]) -> Any:
 
 
 def _path(url: Any) -> str:
-    """The path of an address, which may be whole, or end with a slash."""
-    path = urlsplit(url).path if isinstance(url, str) else ""
-    return f"/{path.strip('/')}"
+    """The path of an address, which may be whole, or end with a slash, or name no version."""
+    try:
+        path = f"/{urlsplit(url).path.strip('/')}" if isinstance(url, str) else ""
+    except ValueError:  # such as "http://[", which is no address
+        return ""
+    for known in (CHAT, RESPONSES):
+        if path.endswith(known.removeprefix("/v1")):
+            return known
+    return path
 
 
 def _usual_message(message: Any) -> Any:
@@ -229,12 +268,18 @@ def _form(body: dict[str, Any]) -> dict[str, Any]:
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any] | str]:
     """Each line's columns, or what is wrong with it. Empty lines are no rows."""
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
+    with path.open("rb") as file:
+        if file.peek(2)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
+            raise StorageError("it is UTF-16, and no UTF-8", cure="save it as UTF-8")
+        for number, written in enumerate(file, 1):
             try:
+                line = written.decode("utf-8-sig" if number == 1 else "utf-8")
+                if not line.strip():
+                    continue
                 found = json.loads(line, object_pairs_hook=_object)
+            except UnicodeDecodeError:
+                yield f"line {number} is no UTF-8"
+                continue
             except _RepeatedNameError as error:
                 raise StorageError(f"line {number} has {error} twice") from None
             except (ValueError, RecursionError):

@@ -348,24 +348,85 @@ async def test_openais_batch_rows_go_in_and_come_out(stage: Stage, tmp_path: Pat
     assert (pen.get("max_completion_tokens") or pen["max_tokens"], pen["temperature"]) == (77, 0.25)
 
 
+USER = [{"role": "user", "content": "Which?"}]
+ASKED = {"model": "any", "messages": USER}
+ODD_ROWS: tuple[tuple[Any, str], ...] = (
+    (_request("plain", ASKED), ""),
+    ({"method": "POST", "url": "/v1/chat/completions", "body": ASKED}, "'custom_id'"),
+    (_request("plain", ASKED), "row 1 has the custom_id 'plain' already"),
+    (_request("vector", {"input": "x"}, "/v1/embeddings"), "only POST"),
+    (_request("Azure", ASKED, "/chat/completions"), ""),
+    (_request("no address", ASKED, "http://["), "only POST"),
+    ({"custom_id": "Mistral", "body": ASKED}, ""),
+    ({"custom_id": "bare", "body": {"input": "Which?"}}, ""),
+    ({"custom_id": "bodyless", "method": "POST", "url": "/v1/responses"}, "'body'"),
+    (_request("later", {"input": "x", "previous_response_id": "r"}, "/v1/responses"), "earlier"),
+    ("{broken", "line 11 is no JSON"),
+    ("[1]", "line 12 is no JSON object"),
+    ('{"custom_id": "\xff"}', "line 13 is no UTF-8"),
+    (_request("deaf", {**ASKED, "tools": [{}], "tool_choice": "none", "stream": True}), ""),
+    (_request("\u2028", {**ASKED, "model": None}), ""),
+    (_request("long", {"messages": [{"role": "user", "content": "word " * 2_000_000}]}), ""),
+    ({"custom_id": 7, "method": "POST", "url": "/v1/responses", "body": None}, "'custom_id'"),
+    (_request("last", {**ASKED, "model": "nobody-knows-it"}), ""),
+)
+
+
+# aiohttp warns of each body of more than a megabyte that is sent in one piece.
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+async def test_every_odd_request_is_answered_or_refused_in_its_own_row(
+    stage: Stage, tmp_path: Path
+) -> None:
+    seat(stage)
+    lines = [
+        json.dumps(row).encode() if isinstance(row, dict) else row.encode("latin-1")
+        for row, _ in ODD_ROWS
+    ]
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b"\xef\xbb\xbf" + b"".join(line + b"\r\n" for line in lines) + b"\r\n \n")
+    progress = await _run(_job(stage, source, concurrency=3))
+    rows = _rows(tmp_path / "out.jsonl")
+    assert (progress.total, progress.left, len(rows)) == (len(ODD_ROWS), 0, len(ODD_ROWS))
+    assert all(list(row) == ["id", "custom_id", "response", "error"] for row in rows)
+    for row, (asked, fault) in zip(rows, ODD_ROWS, strict=True):
+        assert row["custom_id"] == (asked.get("custom_id") if isinstance(asked, dict) else None)
+        if fault:
+            assert row["response"] is None
+            assert row["error"]["code"] == "invalid_request"
+            assert fault in row["error"]["message"]
+        else:
+            assert row["error"] is None, row["error"]
+            assert "What the council says." in json.dumps(row["response"]["body"])
+    assert len(stage.calls) == CALLS * sum(not fault for _, fault in ODD_ROWS)
+    assert rows[14]["response"]["body"]["model"] == ""
+
+
+async def test_a_table_of_articles_is_no_file_of_requests(stage: Stage, tmp_path: Path) -> None:
+    seat(stage)
+    article = {"url": "https://news.example/1", "body": "Once.", "question": "What is it about?"}
+    source = _questions(tmp_path / "in.jsonl", article, {**article, "method": "POST"})
+    await _run(_job(stage, source))
+    for row in _rows(tmp_path / "out.jsonl"):
+        assert (row["url"], row["answer"]) == (article["url"], "What the council says.")
+    mistyped = _questions(tmp_path / "other.jsonl", {"url": "/1", "body": "Once.", "title": "x"})
+    with pytest.raises(StorageError, match="no row has a column 'question'"):
+        await _run(_job(stage, mistyped))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
+        ("in.jsonl", '{"question": "Why?"}'.encode("utf-16").decode("latin-1"), "UTF-16"),
         ("in.csv", "question,n\nWhy?,1\nWhat?,1,2\n", r"row 2 \(line 3\)"),
         ("in.csv", "question,n,question\nWhy?,1,What?\n", "two columns are called 'question'"),
         ("in.jsonl", '{"question": "a", "question": "b"}\n', "'question' twice"),
-        (
-            "in.jsonl",
-            "".join(json.dumps(_request("a", {"messages": []})) + "\n" for _ in range(2)),
-            "row 2 has the custom_id 'a' again",
-        ),
     ],
 )
 async def test_what_would_be_lost_is_refused_before_anybody_is_asked(
     stage: Stage, tmp_path: Path, name: str, content: str, says: str
 ) -> None:
     seat(stage)
-    (tmp_path / name).write_text(content, "utf-8")
+    (tmp_path / name).write_bytes(content.encode("latin-1"))
     with pytest.raises(StorageError, match=says):
         await _run(_job(stage, tmp_path / name))
     assert not stage.calls
