@@ -16,6 +16,7 @@ help:  ## what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 ask: .venv/.installed  ## ask the council: make ask Q="What is 17 + 25?"
+	@test -n "$$Q" || { echo 'Type a question: make ask Q="What is 17 + 25?"' >&2; exit 2; }
 	@.venv/bin/mom ask -- "$$Q" < /dev/null
 	@echo 'Go on with: .venv/bin/mom demo, .venv/bin/mom ask "...", .venv/bin/mom chat; on your PATH: pipx install .' >&2
 

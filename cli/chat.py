@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "/help": "what can be typed here",
     "/models": "who answers, and on which model",
-    "/council NAME|FILE": "go on with another council",
+    "/council NAME|FILE": "go on with another council; alone: which one is asked",
     "/retry": "ask the last question once more; the former answer is kept",
     "/answer NUMBER": "go back to another answer of a question that was asked more than once",
     "/save FILE": "write the conversation as Markdown",
@@ -51,9 +52,9 @@ def chat(
 ) -> None:
     """Talk with the council, question after question.
 
-    /help lists the commands; /exit, exit or Ctrl-D ends the talk. Ctrl-C stops an answer and the
-    talk goes on. A question of several lines ends each but the last with a backslash, or stands
-    between lines of three quotes.
+    /help lists the commands; /exit, exit or Ctrl-D ends the chat. Ctrl-C stops the answer, not the
+    chat. For a question of several lines, end each line but the last with a backslash, or type
+    three quotes before and after it.
     """
     show = options.choose_show(debug=debug, full=full)
     name = options.thread_named(thread) if thread is not None else None
@@ -101,7 +102,7 @@ class ChatSession:
             Switched: the person wants another council.
         """
         if self._typed:
-            asks = "" if self._greeted else " · /help lists the commands, exit ends the talk"
+            asks = "" if self._greeted else " · /help lists the commands, exit ends the chat"
             failure.say(f"{session.council.name}: {_members(session)}{asks}")
             self._greeted = True
         while (text := self._next()) is not None:
@@ -124,6 +125,8 @@ class ChatSession:
     def _obey(self, session: Session, text: str) -> str | None:
         """The question that a line is or asks for; None: it was a command, and is done."""
         word, _, rest = text.strip().partition(" ")
+        if text.strip().lower() == "help":
+            word = "/help"
         if not word.startswith("/") or word in _FOR_THE_COUNCIL or "/" in word[1:]:
             return text
         rest = rest.strip()
@@ -139,7 +142,9 @@ class ChatSession:
         if (command := commands.get(word)) is not None:
             command()
         else:
-            failure.tell(f"there is no {word}; /help lists the commands")
+            near = get_close_matches(word, commands, 1)
+            meant = f"; did you mean {near[0]}?" if near else "; /help lists the commands"
+            failure.tell(f"there is no {word}{meant}")
         return None
 
     def _ask(self, session: Session, question: str) -> int:
@@ -209,7 +214,7 @@ class ChatSession:
                 if asked_to_stop or not self._typed:
                     return None
                 asked_to_stop = True
-                failure.tell("exit or Ctrl-D ends the talk; so does Ctrl-C once more")
+                failure.tell("exit or Ctrl-D ends the chat; so does Ctrl-C once more")
                 continue
             return None if text.strip().lower() in _ENDS else text
 

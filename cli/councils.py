@@ -65,6 +65,7 @@ def check(name: Named) -> None:
 
     council = load_council(name)
     layers = len(council.seats)
+    in_layers = f" in {layers} layers, one after the other" if layers > 1 else ""
     distrust = _distrust(name)
     # The code of an extension runs where the file is trusted.
     ruled, calls = (council, 0) if distrust else under_extensions(council)
@@ -75,8 +76,8 @@ def check(name: Named) -> None:
         *(f"{one.says}; {one.cure}" for one in council_extras(council, os.environ)),
     ]
     show_text(
-        f"{council.name!r} is well-formed: {_many(len(council.characters), 'character')} in "
-        f"{_many(layers, 'layer')}, at most {_many(calls, 'call')} a question"
+        f"{council.name!r} has no mistakes: {_many(len(council.characters), 'character')}"
+        f"{in_layers}, at most {_many(calls, 'call')} a question"
     )
     for line in lacking:
         print(f"note: {in_a_row(line)}")

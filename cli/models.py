@@ -123,7 +123,10 @@ def _asked_line(choice: Choice, named: str | None) -> str:
         members = ", ".join(one.model for one in choice.council.models.values())
         back = "" if choice.source != "used" else "; `mom use auto` goes back to what is here"
         return f"mom ask asks {named!r}: {members}{back}"
-    return choice.notice.replace("Asking", "mom ask asks", 1)
+    from mom_council.runs.automatic import MORE
+
+    line = choice.notice.replace("Asking", "mom ask asks", 1)
+    return line.replace(MORE, "")  # this is `mom models`
 
 
 def _lacking(choice: Choice, available: AvailableModels) -> list[str]:
@@ -264,12 +267,10 @@ def init(
         from mom_council.errors import StorageError
 
         raise StorageError(f"{file} cannot be written: {error.strerror}") from None
+    # The user has just made it, of keys and addresses that are set here; a change is asked about.
     review = review_council(council, text, file)
-    if review.lines and not review.odd_variables:
-        accept(review)  # the user has just made it; any change is asked about
-    from mom_council.councils.trust import accept, review_file
-
-    accept(review_file(file))  # who has it written here trusts it
+    if review.lines:
+        accept(review, review.odd_variables)
     failure.show(f'{file} is written. Ask it: mom ask -c {file} "..."; always: mom use {file}')
 
 

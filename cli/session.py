@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-_NOBODY = "Nobody answered; ask in other words, or ask another council with -c"
+_NOBODY = "Nobody answered; ask in other words, or ask another council with {}"
 _TINY = (
     "Nobody answered: these three tiny models only know small sums and simple facts. "
     "`mom models` says how to get real ones"
@@ -334,7 +334,8 @@ class Session:
                 self._refuse("LeaveNeeded", f"{line}{self._what_is_kept()}", code)
             elif self._answered is not None and _declines(self._answered):
                 code = exits.NOBODY
-                failure.tell(_TINY if self._is_demo else _NOBODY)
+                other = _NOBODY.format("/council NAME" if self._talks else "-c NAME")
+                failure.tell(_TINY if self._is_demo else other)
         self._stopping.over()
         return code
 

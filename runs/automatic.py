@@ -31,7 +31,8 @@ from mom_council.vendors.local import EMBEDDED
 from mom_council.vendors.ollama import OLLAMA
 from mom_council.vendors.openai import OPENAI
 
-CHANGE = "Change it with -m MODEL or -c COUNCIL; `mom models` says more."
+MORE = "; `mom models` says more"
+CHANGE = f"Change it with -m MODEL or -c COUNCIL{MORE}."
 
 _MOST_SERVED = 12
 """Models of a server up to which one may choose among them: more are a market, which costs."""
@@ -207,7 +208,8 @@ def council_in_words(
         council = council.model_copy(update={"deliberation": rules})
     if name is not None:
         council = council.model_copy(update={"name": name})
-    lines = [f"# {line}" for line in textwrap.wrap(notice or "", 96)]
+    about = (notice or "").removesuffix(CHANGE)
+    lines = [f"# {line}" for line in textwrap.wrap(about, 96)]
     for line in to_yaml(council).splitlines():
         part = line.partition(":")[0]
         if part in _PARTS:

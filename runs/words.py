@@ -68,6 +68,10 @@ REASONS = {
 }
 
 
+_SHORTEST_WRITING = 0.1
+"""Seconds. In a shorter time a few tokens arrive together, and their speed says nothing."""
+
+
 def absent(absence: Absence) -> str:
     """Who is missing and why."""
     what = REASONS[absence.reason]
@@ -103,11 +107,17 @@ def segment(one: Segment) -> str:
 
 def tokens_per_second(segment: Segment) -> float | None:
     """How fast a model wrote, from its first token to its last; None when that is not known."""
-    tokens, seconds = segment.usage.output_tokens, segment.usage.seconds
-    writing = seconds - (segment.first_token or 0.0)
-    if not tokens or writing <= 0 or segment.cached or segment.tool_calls:
+    if segment.cached or segment.tool_calls:
         return None
-    return round(tokens / writing, 1)
+    return writing_speed(segment.usage, segment.first_token)
+
+
+def writing_speed(usage: Usage, first_token: float | None) -> float | None:
+    """Tokens a second after the first one; None if nobody counted, or the time was too short."""
+    writing = usage.seconds - (first_token or 0.0)
+    if not usage.output_tokens or writing < _SHORTEST_WRITING:
+        return None
+    return round(usage.output_tokens / writing, 1)
 
 
 def tally(verdict: Verdict, texts: Mapping[str, str] = {}) -> str:
@@ -143,11 +153,12 @@ def cost(usage: Usage, seconds: float, *, costs_money: bool = False) -> str:
 
 
 def label(status: Status) -> list[str]:
-    """What is said under an answer, line by line: what the reader has to know and no more."""
+    """What is said under an answer, line by line: what the reader has to know and no more.
+
+    How likely it is to be right stands in the line of the vote, above the answer.
+    """
     lines = []
     verdict = status.verdict
-    if verdict is not None and verdict.confidence is not None:
-        lines.append(sureness(verdict))
     if verdict is not None and verdict.leader and verdict.share < 1.0:  # somebody was against it
         lines += disagreement(status.dissent, status.minority_report)
     lines += joined(status)
@@ -179,16 +190,6 @@ def joined(status: Status) -> list[str]:
         f"{', '.join(names)} proposed {answer}, then voted with the others"
         for answer, names in together.items()
     ]
-
-
-def sureness(verdict: Verdict) -> str:
-    """How likely the leading answer is right."""
-    if verdict.interval is not None:
-        from mom_council.voting.stopping import describe_confidence
-
-        return describe_confidence(verdict)
-    learned = f" (learned from {verdict.basis})" if verdict.basis else ""
-    return f"Confidence: {verdict.confidence or 0.0:.0%} likely to be right{learned}"
 
 
 _LINE_MARK = re.compile(r"^[ \t]*(?:(?:[-+*]|#{1,6}|>)[ \t]+)+", re.MULTILINE)

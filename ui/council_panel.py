@@ -121,7 +121,7 @@ def _row(one: Segment) -> str:
     what = _NODES.get(one.node, one.node)
     who = one.name if one.name == one.node else f"{one.name} {what}"
     who += f", round {one.round}" if one.round else ""
-    rate = words.speed(one)
+    rate = words.tokens_per_second(one)
     cells = (
         who,
         one.model,

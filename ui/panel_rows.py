@@ -187,7 +187,7 @@ def speaker_state(seat: SpeakerView) -> str:
     if seat.state == "absent" and seat.absence is not None:
         return words.absent(seat.absence)
     if seat.segment is not None:
-        return words.segment_line(seat.segment)
+        return words.segment(seat.segment)
     if seat.state == "speaking" and seat.began:
         if seat.wait is not None:
             return f"{seat.model} · {wait_in_words(seat.wait)}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from mom_council.deliberation.events import Called, Heat, Returned
-from mom_council.records import Absence, Segment, Status, StopReason, Usage, Verdict
+from mom_council.records import Absence, Status, StopReason, Usage, Verdict
 from mom_council.runs.words import REASONS as REASONS
 from mom_council.runs.words import ballot as ballot
 from mom_council.runs.words import call_in_words
 from mom_council.runs.words import disagreement as disagreement
 from mom_council.runs.words import joined as joined
 from mom_council.runs.words import plan as plan
+from mom_council.runs.words import segment as segment
+from mom_council.runs.words import tokens_per_second as tokens_per_second
 from mom_council.ui.safe import one_line
 from mom_council.voting.prior import in_tenths
 
@@ -35,8 +37,6 @@ _ANSWER = 48
 _SAME_SHARE = 0.005
 _MOST_INSTEAD = 2
 """Other answers that fit into a headline."""
-_SHORTEST = 0.02
-"""Seconds of writing below which a speed says nothing but how the network packed it."""
 
 
 def missing(status: Status) -> str:
@@ -77,25 +77,6 @@ def cost(usage: Usage, seconds: float) -> str:
     # That no prices are set is said once, before a question; that nothing is to be paid, never.
     price = (money(usage.usd),) if usage.usd else ()
     return " · ".join((f"{seconds:.1f} s", calls, tokens, *price))
-
-
-def speed(segment: Segment) -> float | None:
-    """Tokens a second, from the first token to the last; None when that is not known."""
-    tokens, writing = segment.usage.output_tokens, segment.usage.seconds
-    writing -= segment.first_token or 0.0
-    return None if not tokens or writing < _SHORTEST or segment.cached else tokens / writing
-
-
-def segment_line(segment: Segment) -> str:
-    """What one speaking cost."""
-    parts = [segment.model, f"{segment.usage.seconds:.1f} s"]
-    if segment.usage.output_tokens is not None:
-        parts.append(f"{segment.usage.output_tokens} tokens")
-    if rate := speed(segment):
-        parts.append(f"{rate:.0f}/s")
-    if segment.cached:
-        parts.append("cached")
-    return " · ".join(part for part in parts if part)
 
 
 def headline(status: Status) -> str:

@@ -144,6 +144,21 @@ def test_a_server_that_the_environment_names_is_asked(
     }
 
 
+def test_a_council_of_a_server_with_a_key_is_written_and_asked_without_more(
+    mom: Mom, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.model("qwen2.5-7b-instruct", "42")
+    monkeypatch.setenv("OPENAI_BASE_URL", stage.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-this-server")
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    file = tmp_path / "team.yaml"
+    assert f"{file} is written" in mom("init", str(file), "--yes").out
+    assert "mom models" not in file.read_text("utf-8"), "what is printed only is no comment"
+    assert mom("ask", "-q", "-c", str(file), "6 x 7?").out == "42\n"
+    file.write_text(file.read_text("utf-8").replace(stage.url, "https://elsewhere.example"))
+    mom("ask", "-c", str(file), "6 x 7?").refuses(3, "is not trusted yet")
+
+
 def test_a_price_is_said_with_its_source(mom: Mom, tmp_path: Path) -> None:
     (tmp_path / "far.yaml").write_text(
         "name: far\n"

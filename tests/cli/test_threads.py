@@ -65,7 +65,7 @@ def test_councils_are_listed_shown_checked_and_drawn(mom: Mom) -> None:
     listed = mom("councils", "list").out
     assert all(name in listed for name in ("cloud", "demo", "home", "layers", "self"))
     assert "name: demo" in mom("councils", "show", "demo").out
-    assert mom("councils", "check", "demo").out.startswith("'demo' is well-formed: 3 characters")
+    assert mom("councils", "check", "demo").out.startswith("'demo' has no mistakes: 3 characters")
     drawn = mom("councils", "draw", "demo").out
     assert "graph TD" in drawn
     assert "synthesizer" in drawn

@@ -6,7 +6,7 @@ import pytest
 
 from mom_council.councils.schema import Deliberation
 from mom_council.records import Option, Status, Usage, Verdict
-from mom_council.runs.words import cost, disagreement, label, tally
+from mom_council.runs.words import cost, disagreement, label, tally, writing_speed
 from mom_council.ui.words import headline
 from mom_council.voting.stopping import explain
 
@@ -21,8 +21,7 @@ SURE = VERDICT.model_copy(update={"confidence": 0.93, "basis": "339 questions of
 
 
 def test_a_fitted_confidence_is_said_with_what_it_was_fitted_on():
-    (line,) = label(Status(council="desk", verdict=SURE))
-    assert line == "Confidence: 93% likely to be right (learned from 339 questions of 'sums')"
+    assert label(Status(council="desk", verdict=SURE)) == [], "it stands above the answer"
     assert "93 % likely to be right (learned from 339 questions of 'sums')" in explain(
         SURE, Deliberation()
     )
@@ -111,3 +110,14 @@ def test_who_was_not_needed_is_counted_in_the_sentence():
 )
 def test_another_view_loses_the_marks_of_markdown_and_keeps_its_signs(written: str, shown: str):
     assert disagreement(("Clara",), written) == [f"Clara disagrees: {shown}"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first_token", "speed"),
+    [(4.0, 2.0, 7.0), (4.0, None, 3.5), (0.006, None, None), (2.0, 1.95, None), (0.1, 0.0, 140.0)],
+)
+def test_a_speed_is_said_where_the_time_was_long_enough_to_measure(
+    seconds: float, first_token: float | None, speed: float | None
+) -> None:
+    usage = Usage(calls=1, output_tokens=14, seconds=seconds)
+    assert writing_speed(usage, first_token) == speed

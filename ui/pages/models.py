@@ -28,6 +28,7 @@ from mom_council.models.speaking import Reply, speak
 from mom_council.models.weights import SHIPPED, downloaded_weights
 from mom_council.runs.discovery import VARIABLE, find_models
 from mom_council.runs.installed import AvailableModels
+from mom_council.runs.words import writing_speed
 from mom_council.ui import council_choice as chosen_council
 from mom_council.ui import session
 from mom_council.ui.safe import inert, one_line
@@ -250,19 +251,13 @@ def _draw_reply(call: BackgroundCall[Reply]) -> None:
     with st.container(border=True, key="test-answer"):
         st.text(reply.text.strip()[:4000] or "(it answered nothing)")
     told: list[str] = [f"{reply.usage.seconds:.2f} s"]
-    told.append("speed unknown" if (rate := _rate(reply)) is None else f"{rate:.0f} tokens/s")
+    if speed := writing_speed(reply.usage, reply.first_token):
+        told.append(f"{speed:.0f} tokens/s")
     if reply.usage.tokens is not None:
         told.append(f"{reply.usage.input_tokens or 0} + {reply.usage.output_tokens or 0} tokens")
     if reply.first_token is not None:
         told.append(f"first token after {reply.first_token:.2f} s")
     st.caption(" · ".join(told))
-
-
-def _rate(reply: Reply) -> float | None:
-    """Tokens a second while it spoke; None where nobody counted, or it came all at once."""
-    tokens = reply.usage.output_tokens
-    spoke = reply.usage.seconds - (reply.first_token or 0.0)
-    return tokens / spoke if tokens and spoke > 0.001 else None
 
 
 def _councils(survey: ModelSurvey) -> None:
