@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aiosqlite
 from langchain_core.runnables import RunnableConfig
@@ -60,10 +60,6 @@ from mom_council.seams.stores import (
 )
 from mom_council.vendors.profile import install_line
 
-if TYPE_CHECKING:
-    from psycopg_pool import AsyncConnectionPool
-
-
 MEMORY: Final = "memory:"
 LAYOUT_VERSION: Final = 1
 """Of our tables and of the bytes of values. Version 0.1 wrote none, which is read as 0: the same
@@ -72,6 +68,7 @@ values, without leases."""
 _PAGE_BYTES = 8192
 _POOL = 10  # connections, each for one write at a time: enough for 100 conversations
 _CONNECT_SECONDS = 10
+_RECONNECT_SECONDS = 2  # then it counts as gone, until somebody asks for a connection again
 _SETUP_LOCK = 0x6D6F6D
 _SETUP_SECONDS = 60
 _TRY = "SELECT pg_try_advisory_lock(%s) AS granted"
@@ -502,7 +499,14 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
         from psycopg import AsyncConnection
         from psycopg.conninfo import conninfo_to_dict
         from psycopg.rows import dict_row
-        from psycopg_pool import AsyncConnectionPool
+
+        how: dict[str, Any] = {
+            "autocommit": True,
+            "connect_timeout": _CONNECT_SECONDS,
+            "prepare_threshold": 0,
+            "row_factory": dict_row,
+        }
+        pool = _new_pool(url, how)
     except ImportError as error:
         raise ProviderNotInstalledError(
             "threads in PostgreSQL need its packages", cure=install_line("postgres")
@@ -514,10 +518,9 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     with storage_errors("postgresql://"):
         parts = conninfo_to_dict(url)
     place = f"postgresql://{parts.get('host', 'localhost')}/{parts.get('dbname', '')}"
-    how: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     # The pool would only log why it cannot connect; this says it.
     with storage_errors(place):
-        first = await AsyncConnection.connect(url, connect_timeout=_CONNECT_SECONDS, **how)
+        first = await AsyncConnection.connect(url, **how)
         async with first:
             saver: Any = PostgresSaver(first, serde=thread_serializer())
             async with _alone(first):
@@ -529,18 +532,58 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
                 refuse_newer(place, row["version"] if row else 0, LAYOUT_VERSION)
                 if row is None:
                     await first.execute(WRITE_LAYOUT, (LAYOUT_VERSION,))
-    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-        url,
-        kwargs=how,
-        min_size=1,
-        max_size=_POOL,
-        open=False,
-        check=AsyncConnectionPool.check_connection,
-    )
     async with pool:
         saver = PostgresSaver(pool, serde=thread_serializer())
         saver.place = place
         yield saver
+
+
+def _new_pool(url: str, how: Mapping[str, Any]) -> Any:
+    """A pool of connections that is not open yet."""
+    from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+    class Pool(AsyncConnectionPool[Any]):
+        """Waits long for a turn where many write, and not for a database that is gone.
+
+        psycopg's own goes on trying to connect for minutes, at longer and longer intervals: nobody
+        would be told, and a database that is back would be found late.
+        """
+
+        is_lost = False
+
+        async def getconn(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg's
+            """A connection, as soon as one is free.
+
+            Raises:
+                PoolTimeout: none came in time, or nobody can connect.
+            """
+            whole = self.timeout if timeout is None else timeout
+            first = min(whole, _RECONNECT_SECONDS if self.is_lost else _CONNECT_SECONDS)
+            try:
+                return await super().getconn(timeout=first)
+            except PoolTimeout:
+                if self.is_lost or first == whole:
+                    raise
+            return await super().getconn(timeout=whole - first)
+
+    async def know_that_it_is_there(_: Any) -> None:
+        pool.is_lost = False
+
+    def know_that_it_is_lost(_: Any) -> None:
+        pool.is_lost = True
+
+    pool = Pool(
+        url,
+        kwargs=dict(how),
+        min_size=1,
+        max_size=_POOL,
+        open=False,
+        check=Pool.check_connection,
+        configure=know_that_it_is_there,
+        reconnect_timeout=_RECONNECT_SECONDS,
+        reconnect_failed=know_that_it_is_lost,
+    )
+    return pool
 
 
 def to_postgres(statement: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -84,3 +85,28 @@ def test_a_broken_file_at_a_reload_under_load_changes_nothing(folder: Path, stag
         (folder / "desk.yaml").write_text(written(desk(stage, name="again")), "utf-8")
         assert server.post(f"{server.root}/admin/reload", {}, ADMIN).status_code == 200
         assert server.ask("Which?", ANN, model="again").status_code == 200
+
+
+def test_the_database_goes_while_an_answer_is_streamed(
+    folder: Path, stage: Stage, postgres: Any
+) -> None:
+    name = f"test_{uuid.uuid4().hex}"
+    postgres.psql(f"CREATE DATABASE {name};")
+    arguments = ("-c", "desk.yaml", "--only", "--db", postgres.get_uri(name))
+    thread = {"X-Thread-Id": "cats"}
+    with operated(folder, *arguments) as server:
+        with streaming(server, stage, **thread) as lines:
+            postgres.psql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false;")
+            postgres.psql(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';"
+            )
+            text, errors, is_whole = words_of(lines)
+        assert errors or is_whole, "it ends with the answer, or says that it is lost"
+        assert len(text.split()) == len(LONG.split()) - 1 or errors
+        assert "password" not in str(errors)
+        assert postgres.get_uri(name) not in str(errors)
+        assert server.get("/health").status_code == 200
+        postgres.psql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true;")
+        until(lambda: server.get("/ready").status_code == 200)
+        stage.model("pen", reply="Short.")
+        assert server.ask("And now?", ANN, thread).status_code == 200
