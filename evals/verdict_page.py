@@ -8,9 +8,11 @@ from html import escape
 from mom_council.evals.reports import table
 from mom_council.evals.scorecard import MeasuredValue
 from mom_council.evals.verdict import Advice, AnswerWay, PaysVerdict
+from mom_council.runs.words import inert
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
@@ -41,6 +43,10 @@ ul {{ padding-left: 1.2rem; }}
 {body}
 </body></html>
 """
+
+
+def _escape(text: str) -> str:
+    return escape(inert(text))
 
 
 def limits_in_words(verdict: PaysVerdict) -> str:
@@ -111,12 +117,12 @@ def as_html(verdict: PaysVerdict) -> str:
     body = ["<h2>Ways to answer</h2>", _ways_table(verdict)]
     if verdict.kinds:
         body += ["<h2>By kind of question</h2>", _html_table(_KINDS_HEAD, _kind_rows(verdict))]
-    lines = "".join(f"<li>{escape(line)}</li>" for line in remarks(verdict))
+    lines = "".join(f"<li>{_escape(line)}</li>" for line in remarks(verdict))
     body += ["<h2>What else these questions say</h2>", f"<ul>{lines}</ul>"]
     return _PAGE.format(
-        title=escape(f"Does {verdict.council} pay?"),
-        first=escape(limits_in_words(verdict)),
-        headline=escape(headline(verdict)),
+        title=_escape(f"Does {verdict.council} pay?"),
+        first=_escape(limits_in_words(verdict)),
+        headline=_escape(headline(verdict)),
         body="\n".join(body),
     )
 
@@ -210,7 +216,7 @@ def _ways_table(verdict: PaysVerdict) -> str:
     head = (*_WAYS_HEAD[:2], "", *_WAYS_HEAD[2:])
     rows = []
     for way in verdict.ways:
-        first, right, *rest = (escape(cell) for cell in _way_row(way))
+        first, right, *rest = (_escape(cell) for cell in _way_row(way))
         bar = "" if way.accuracy is None else _bar(way.accuracy)
         rows.append((first, right, bar, *rest))
     return _table_of(head, rows)
@@ -231,12 +237,12 @@ def _bar(one: MeasuredValue) -> str:
 
 
 def _html_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    return _table_of(head, [tuple(escape(cell) for cell in row) for row in rows])
+    return _table_of(head, [tuple(_escape(cell) for cell in row) for row in rows])
 
 
 def _table_of(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells in HTML; on a phone each row is a list of the columns' names and cells."""
-    names = [escape(name) for name in head]
+    names = [_escape(name) for name in head]
     lines = []
     for row in rows:
         first, *others = row

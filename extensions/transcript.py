@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,7 +31,17 @@ section {{ border-top: 1px solid #8886; padding: 1em 0 }}
 <h1>{title}</h1>
 """
 _LARGEST = 50_000_000
-_LIVE = re.compile(r"<[A-Za-z/!?]|!\[")
+_TAG = re.compile(r"<(?!https?://[^\s<>]*>)[A-Za-z/!?]")
+_LIVE = re.compile(
+    rf"{_TAG.pattern}|!\["
+    r"|\](?:\(|:)\s*<?(?!(?:https?|mailto):)[^\s/?#)>]{0,40}[:&\\]"  # a link that is no address
+    r"|(?:```|~~~)[ \t{.]*(?:mermaid|plantuml|dataview|math)"  # drawn or run by some readers
+    r"|\\(?:includegraphics|href|url|html\w+|input|include|write|immediate|def|csname)",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"(`{3,}|~{3,})([^`]*)")
+_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class TranscriptSettings(BaseModel):
@@ -67,9 +77,9 @@ class Transcript(Extension):
         stem = file_stem(name)
         folder = paths.ensure(paths.data_dir() / "transcripts")
         if "markdown" in self.settings.formats:
-            _add(folder / f"{stem}.md", f"# {_line(name)}\n", markdown(turn))
+            _add(folder / f"{stem}.md", f"# {markdown_line(name)}\n", markdown(turn))
         if "html" in self.settings.formats:
-            head = _HEAD.format(title=html.escape(name))
+            head = _HEAD.format(title=_escape(name))
             _add(folder / f"{stem}.html", head, as_html(turn))
         if "json" in self.settings.formats:
             _add_json(folder / f"{stem}.json", turn)
@@ -87,26 +97,30 @@ def markdown(turn: Mapping[str, Any]) -> str:
     """A turn as Markdown that shows what was said and loads nothing from anywhere."""
     lines = [f"\n## {turn['time']}\n", _quote(turn["question"]), ""]
     for one in turn.get("proposals", ()):
-        said = f"**{_line(one['character'])}** (round {one['round']})"
-        lines += [f"- {said}:", "", _indent(_inert(one["text"])), ""]
-    lines += [f"- *{_line(one)}*" for one in _facts(turn)]
-    return "\n".join([*lines, "", _inert(turn["answer"]), ""])
+        said = f"**{markdown_line(one['character'])}** (round {one['round']})"
+        lines += [f"- {said}:", "", _indent(inert_markdown(one["text"])), ""]
+    lines += [f"- *{markdown_line(one)}*" for one in _facts(turn)]
+    return "\n".join([*lines, "", inert_markdown(turn["answer"]), ""])
 
 
 def as_html(turn: Mapping[str, Any]) -> str:
     """A turn as a piece of a page, all that was said as text."""
     said = "".join(
-        f'<div class="said"><b>{html.escape(one["character"])}</b> (round {one["round"]})'
-        f'<div class="text">{html.escape(one["text"])}</div></div>\n'
+        f'<div class="said"><b>{_escape(one["character"])}</b> (round {one["round"]})'
+        f'<div class="text">{_escape(one["text"])}</div></div>\n'
         for one in turn.get("proposals", ())
     )
-    facts = "".join(f"<li>{html.escape(line)}</li>" for line in _facts(turn))
+    facts = "".join(f"<li>{_escape(line)}</li>" for line in _facts(turn))
     return (
         f'<section>\n<p class="small">{turn["time"]}</p>\n'
-        f'<p class="text"><b>{html.escape(turn["question"])}</b></p>\n'
+        f'<p class="text"><b>{_escape(turn["question"])}</b></p>\n'
         f'{said}<ul class="small">{facts}</ul>\n'
-        f'<div class="text">{html.escape(turn["answer"])}</div>\n</section>\n'
+        f'<div class="text">{_escape(turn["answer"])}</div>\n</section>\n'
     )
+
+
+def _escape(text: str) -> str:
+    return html.escape(without_acting_signs(text))
 
 
 def _turn(at: At, wrote: Mapping[str, Any], *, details: bool) -> dict[str, Any]:
@@ -158,22 +172,65 @@ def _add_json(file: Path, turn: dict[str, Any]) -> None:
     fresh.replace(file)
 
 
-def _inert(text: str) -> str:
-    """A text as it is; where Markdown would make a tag or an image of it, as a block of code."""
-    if not _LIVE.search(text):
+class CodeReading(NamedTuple):
+    """Which parts of a text every reader of Markdown takes for code."""
+
+    prose: list[str]
+    """The lines beside the code, with the first line of each block."""
+    is_sure: bool
+    """Whether all readers agree; else nothing counts as code, and `prose` is everything."""
+    open_fence: str = ""
+    """The fence of a block that the text does not close."""
+
+
+def read_code(text: str) -> CodeReading:
+    """Tell code from prose, where that depends on no reader and on nothing around the code."""
+    lines, prose, closing = text.split("\n"), list[str](), ""
+    for line in lines:
+        fence, bare = _FENCE.fullmatch(line), line.strip()
+        if closing:
+            if bare.startswith(closing) and not bare.strip(closing[0]):
+                if line[:1].isspace():
+                    return CodeReading(lines, is_sure=False)
+                closing = ""
+        elif fence:
+            closing = fence[1]
+            prose.append(line)
+        else:
+            rest = _SPAN.sub("", line)
+            if "`" in rest or "~~~" in rest or ("`" in line and re.search(r"\$|\\`", line)):
+                return CodeReading(lines, is_sure=False)
+            prose.append(rest)
+    if any("$$" in line or _TAG.search(line) for line in prose):
+        return CodeReading(lines, is_sure=False)
+    return CodeReading(prose, is_sure=True, open_fence=closing)
+
+
+def inert_markdown(text: str) -> str:
+    """A text as it is; where Markdown might load or run something of it, as a block of code."""
+    text = without_acting_signs(text)
+    read = read_code(text)
+    is_live = _LIVE.search("\n".join(read.prose))
+    if not is_live and not read.open_fence and text.count("$$") % 2 == 0:
         return text
     fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", text)), default=0))
     return f"{fence}text\n{text}\n{fence}"
 
 
+def without_acting_signs(text: str) -> str:
+    """A text without what acts on a terminal, or turns the direction of what is read."""
+    return _ACTING.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def _quote(text: str) -> str:
-    return "\n".join(f"> {line}" for line in _inert(text).splitlines())
+    return "\n".join(f"> {line}" for line in inert_markdown(text).splitlines())
 
 
 def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def _line(text: str) -> str:
-    """A text in one line, in which nothing is a tag or an image."""
-    return re.sub(r"[<!\[\]`]", r"\\\g<0>", " ".join(text.split()))
+def markdown_line(text: str) -> str:
+    """A text in one line, in which nothing is a tag, a picture, a link or a formula."""
+    line = " ".join(without_acting_signs(text).split())
+    return re.sub(r"[<!\[\]`$\\]", r"\\\g<0>", line)

@@ -12,6 +12,7 @@ from mom_council.councils.schema import Council
 from mom_council.deliberation.events import Counted, Speaker
 from mom_council.deliberation.selectors import notes_of
 from mom_council.errors import MixtureError
+from mom_council.extensions.transcript import inert_markdown, markdown_line
 from mom_council.graph.council import compile_council
 from mom_council.records import Segment, Status, Verdict
 from mom_council.runs.follow import RoundView, RunView, SpeakerView, is_open
@@ -267,23 +268,23 @@ _LONGEST_HEADING = 120
 def debate_in_markdown(question: str, answer: str, view: RunView) -> str:
     """The question, the answer, how it came about, and what everybody said and voted.
 
-    Answers stand as they were written.
+    Texts stand as they were written; what would load or run something stands as code.
     """
     return "\n\n".join(_parts(question, answer, view)) + "\n"
 
 
 def _parts(question: str, answer: str, view: RunView) -> Iterator[str]:
     if "\n" in question or len(question) > _LONGEST_HEADING:
-        yield f"# A question to the council\n\n{question}\n\n## Answer"
+        yield f"# A question to the council\n\n{inert_markdown(question)}\n\n## Answer"
     else:
-        yield f"# {question}"
-    yield answer
+        yield f"# {markdown_line(question)}"
+    yield inert_markdown(answer)
     if view.status is not None:
         yield from _label(view.status)
     for one in view.rounds:
         yield f"## Round {one.number}"
         yield from _round_markdown(one)
-    name = f" “{view.status.council}”" if view.status is not None else ""
+    name = f" “{markdown_line(view.status.council)}”" if view.status is not None else ""
     yield "---"
     yield f"Answered by the council{name} with Mixture of Models."
 
@@ -291,25 +292,25 @@ def _parts(question: str, answer: str, view: RunView) -> Iterator[str]:
 def _label(status: Status) -> Iterator[str]:
     lines = [words.headline(status), words.missing(status), *words.joined(status)]
     lines.append(words.cost(status.usage, status.seconds))
-    yield "\n".join(f"- {line}" for line in lines if line)
+    yield "\n".join(f"- {markdown_line(line)}" for line in lines if line)
 
 
 def _round_markdown(one: RoundView) -> Iterator[str]:
     for seat in one.seats.values():
         model = f" ({seat.model})" if seat.model else ""
-        yield f"### {seat.speaker.name}{model}"
+        yield f"### {markdown_line(seat.speaker.name + model)}"
         if seat.text:
-            yield seat.text
+            yield inert_markdown(seat.text)
         elif seat.absence is not None:
-            yield words.absent(seat.absence)
+            yield markdown_line(words.absent(seat.absence))
     ballots = [
-        f"- **{vote.voter}** → {words.ballot(vote)}"
-        + (f": {' '.join(vote.reason.split())}" if vote.reason else "")
+        f"- **{markdown_line(vote.voter)}** → {markdown_line(words.ballot(vote))}"
+        + (f": {markdown_line(vote.reason)}" if vote.reason else "")
         for vote in one.ballots
     ]
-    ballots += [f"- {words.absent(absence)}" for absence in one.unvoted]
+    ballots += [f"- {markdown_line(words.absent(absence))}" for absence in one.unvoted]
     if ballots:
         yield "### Ballots"
         yield "\n".join(ballots)
     if one.counted is not None and one.counted.why:
-        yield words.sentence(one.counted.why)
+        yield markdown_line(words.sentence(one.counted.why))

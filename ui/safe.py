@@ -12,6 +12,8 @@ import re
 import unicodedata
 from html import escape
 
+from mom_council.extensions.transcript import read_code
+
 _LONGEST = 300
 
 
@@ -65,7 +67,21 @@ def markdown(text: str, *, longest: int = LONGEST) -> str:
         lines.append(closing)  # a fence that is still open would swallow what stands below
     if cut > 0:
         lines.append(f"\n… and {cut:,} more characters: copy the answer to read them.")
-    return "\n".join(lines)
+    shown = "\n".join(lines)
+    return shown if read_code(text).is_sure else _without_pictures(shown)
+
+
+def _without_pictures(text: str) -> str:
+    """Break what may be a picture also where we see code, and the browser may see none."""
+    parts = re.split(r"(\n[ \t>]*\n)", text)
+    if not re.search(r"\]:", text):  # no address stands elsewhere: a picture ends in its paragraph
+        ends = [max(part.rfind("]("), part.rfind("][")) for part in parts]
+    else:
+        ends = [len(part) for part in parts]
+    return "".join(
+        part[:end].replace("![", f"!{_WORD_JOINER}[") + part[end:] if end > 0 else part
+        for part, end in zip(parts, ends, strict=True)
+    )
 
 
 def plain(text: str) -> str:
