@@ -70,7 +70,7 @@ class Mom(CommandGroup):
 _Refusal: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError")
 
 EPILOG = (
-    "Exit codes: 0 answered, 1 storage or download failed, 2 called wrongly, 3 the council file is "
+    "Exit codes: 0 answered, 1 storage or download failed, 2 wrong usage, 3 the council file is "
     "wrong, 4 nobody answered, 5 stopped by budget or heat, or waiting for approval, 130 Ctrl-C, "
     "143 SIGTERM."
 )
@@ -252,9 +252,7 @@ def _read_env(arguments: list[str]) -> None:
 @app.callback(invoke_without_command=True)
 def options(
     context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Options before any command."""
     if version:

@@ -236,7 +236,7 @@ Image = Annotated[
         "--image",
         "-i",
         metavar="FILE",
-        help="A picture that goes with the question: PNG, JPEG, WebP or GIF. May be given often.",
+        help="A picture that goes with the question: PNG, JPEG, WebP or GIF. Can be repeated.",
     ),
 ]
 
@@ -247,7 +247,7 @@ File = Annotated[
         "--file",
         metavar="PATH",
         help="A file that goes with the question: text is read, and what no model can read is "
-        "named. May be given often.",
+        "named. Can be repeated.",
     ),
 ]
 

@@ -27,7 +27,7 @@ Data = Annotated[
         metavar="DATA",
         help='JSON lines, gzipped or not: {"question", "gold"?, "options"?, "check"?, "id"?, '
         '"category"?, "fold"?}; a recording too, and raw rows of GSM8K, MATH, MMLU, MMLU-Pro, ARC, '
-        "HumanEval and MBPP. `shipped`: 276 questions that come along, which "
+        "HumanEval and MBPP. `shipped`: 276 questions that are included, which "
         "the tiny models have not learned from. `planted`: what a synthesis keeps, as mom keeps.",
     ),
 ]
@@ -83,9 +83,7 @@ def evaluate(
     ] = False,
     learn: Annotated[
         bool,
-        typer.Option(
-            "--learn", help="Have the ledger learn how often each model was right; see mom weights."
-        ),
+        typer.Option("--learn", help="Remember how often each model was right; see mom weights."),
     ] = False,
     calls: options.Calls = None,
     tokens: options.Tokens = None,

@@ -21,7 +21,7 @@ def doctor(
             "--council",
             "-c",
             metavar="NAME|FILE",
-            help="Also check what this council needs; MOM_COUNCIL where it is left out.",
+            help="Also check what this council needs. Default: MOM_COUNCIL.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

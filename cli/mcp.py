@@ -51,7 +51,7 @@ def mcp(
         LogLevel | None,
         typer.Option(
             "--log-level",
-            help="The least that is logged; info has a line a call. Left out: info with --http, "
+            help="Lowest level that is logged; info has a line a call. Default: info with --http, "
             "else warning, since programs show what comes from stderr as errors.",
         ),
     ] = None,

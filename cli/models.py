@@ -29,7 +29,7 @@ def models(
 ) -> None:
     """List the models that can be asked here, what they can do, and which are missing.
 
-    With --council the models that this council needs, and the line that gets the missing ones.
+    With --council: the models that this council needs, and the command that gets missing ones.
     """
     import asyncio
 
@@ -196,14 +196,14 @@ def use(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME|FILE", help="A preset, a YAML file, or auto: the models that are here."
+            metavar="NAME|FILE", help="A preset, a YAML file, or auto: the best models here."
         ),
     ] = None,
     model: options.Models = None,
 ) -> None:
-    """Ask this council from now on, where none is named.
+    """Use this council from now on, unless a question names another.
 
-    -c and MOM_COUNCIL stand above it. Without a name it says which council is asked.
+    -c and MOM_COUNCIL have priority over it. Without a name, it prints which council is used.
     """
     import asyncio
 
@@ -220,7 +220,7 @@ def use(
     members = ", ".join(dict.fromkeys(one.model for one in choice.council.models.values()))
     failure.show(f"mom ask now asks {named}: {members}")
     if variable := os.environ.get("MOM_COUNCIL"):
-        failure.tell(f"MOM_COUNCIL={variable} stands above it in this shell")
+        failure.tell(f"MOM_COUNCIL={variable} has priority over it in this shell")
 
 
 def init(
@@ -229,14 +229,14 @@ def init(
     ] = Path("council.yaml"),
     model: options.Models = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Ask nothing; take what is proposed.")
+        bool, typer.Option("--yes", "-y", help="Ask nothing; accept the suggestions.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a council of your own as YAML, with a comment at each part.
+    """Write a council of your own as a YAML file with comments.
 
-    It asks which models, how they come to an answer and what it is called; --yes takes what
-    `mom ask` would do by itself.
+    It asks for the models, the number of rounds and the name. With --yes it asks nothing and
+    writes the council that `mom ask` would use.
     """
     import asyncio
 
@@ -246,7 +246,7 @@ def init(
     from mom_council.runs.discovery import choose_council
 
     if file.exists() and not force:
-        raise typer.BadParameter(f"{file} is there already; --force writes over it")
+        raise typer.BadParameter(f"{file} is there already; --force overwrites it")
     named = options.council_named(None, model)
     choice = asyncio.run(choose_council(named or "auto", {**os.environ, "MOM_PAID": "1"}))
     name, rounds, choices = file.stem, 2, not yes and sys.stdin.isatty()

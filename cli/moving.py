@@ -45,7 +45,7 @@ Seats = Annotated[
 ]
 Maps = Annotated[
     list[str] | None,
-    typer.Option("--map", metavar="A=B", help="Ask model B where A stands. May be given often."),
+    typer.Option("--map", metavar="A=B", help="Use model B instead of A. Can be repeated."),
 ]
 Questions = Annotated[
     Path | None,
@@ -55,7 +55,7 @@ Tries = Annotated[
     bool, typer.Option("--run/--no-run", help="Ask the council once, to see who answers.")
 ]
 Chats = Annotated[bool, typer.Option("--chats", help="Keep the folder's conversations as threads.")]
-Force = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 JsonObject = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -153,7 +153,7 @@ def _refuse_to_overwrite(path: Path) -> None:
 def _is_there(path: Path) -> Exception:
     from mom_council.errors import StorageError
 
-    return StorageError(f"{path} is there already", cure="--force writes over it")
+    return StorageError(f"{path} is there already", cure="--force overwrites it")
 
 
 def _object(

@@ -36,7 +36,7 @@ Council = Annotated[
         "--council",
         "-c",
         metavar="NAME|FILE",
-        help="A preset's name or a YAML file; MOM_COUNCIL where it is left out.",
+        help="A preset's name or a YAML file. Default: MOM_COUNCIL.",
     ),
 ]
 Models = Annotated[
@@ -45,7 +45,7 @@ Models = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="Ask these models, each NAME or PROVIDER/NAME. May be given often.",
+        help="Ask these models, each NAME or PROVIDER/NAME. Can be repeated.",
     ),
 ]
 
@@ -61,8 +61,8 @@ Paid = Annotated[
     typer.Option(
         "--paid",
         callback=_allow_paid,
-        help="Ask models that cost money without a question where local ones do not answer; so "
-        "does MOM_PAID=1.",
+        help="If local models do not answer, use models that cost money, without asking first. "
+        "MOM_PAID=1 does the same.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object with everything.")]
@@ -72,15 +72,20 @@ Full = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show every prompt and every reply.")]
 NoColor = Annotated[
-    bool, typer.Option("--no-color", callback=_without_color, help="No colours; so does NO_COLOR.")
+    bool,
+    typer.Option(
+        "--no-color",
+        callback=_without_color,
+        help="No colours. The variable NO_COLOR does the same.",
+    ),
 ]
 Database = Annotated[
     str | None,
     typer.Option(
         "--db",
         metavar="PLACE",
-        help="Where threads are kept: a SQLite file, postgresql://..., or memory:. MOM_DATABASE "
-        "where it is left out.",
+        help="Where threads are kept: a SQLite file, postgresql://..., or memory:. "
+        "Default: MOM_DATABASE.",
     ),
 ]
 Named = Annotated[str, typer.Argument(metavar="THREAD", help="The thread's name.")]

@@ -32,12 +32,12 @@ Councils = Annotated[
         "--council",
         "-c",
         metavar="NAME|FILE",
-        help="A council to offer, the default one first; may be given again and again. Left out: "
+        help="A council to offer, the default one first; can be repeated. Default: "
         "the best that this machine can seat.",
     ),
 ]
 Host = Annotated[
-    str, typer.Option("--host", help="The address to listen at; beyond 127.0.0.1 with keys alone.")
+    str, typer.Option("--host", help="The address to listen at; other than 127.0.0.1 needs keys.")
 ]
 
 
@@ -48,8 +48,8 @@ Limits = Annotated[
         metavar="WHO:WHAT=N,...",
         help="What may be asked and spent in a day: server:usd=20 for all together, each:rate=30 "
         "for each key, NAME:calls=1000 for one. WHAT: calls, tokens, usd, questions, rate "
-        "(questions a minute), or at_once (questions under way, in each process); may be given "
-        "again and again.",
+        "(questions a minute), or at_once (questions under way, in each process). Can be "
+        "repeated.",
     ),
 ]
 
@@ -61,7 +61,7 @@ Log = Annotated[
 ]
 
 Only = Annotated[
-    bool, typer.Option("--only", help="Catalogue no preset and no council of the chat page.")
+    bool, typer.Option("--only", help="Offer no presets and no councils of the chat page.")
 ]
 
 
@@ -88,7 +88,7 @@ def serve(
     drain: Annotated[
         float,
         typer.Option(
-            "--drain", min=0, metavar="SECONDS", help="What answers under way get at SIGTERM."
+            "--drain", min=0, metavar="SECONDS", help="Time for running answers after SIGTERM."
         ),
     ] = 10.0,
     workers: Annotated[
@@ -100,7 +100,7 @@ def serve(
     log: Log = "text",
     log_level: Annotated[
         LogLevel,
-        typer.Option("--log-level", help="The least that is logged; info has a line a request."),
+        typer.Option("--log-level", help="Lowest level that is logged; info has a line a request."),
     ] = "info",
     paid: Paid = False,
     db: Database = None,
@@ -108,7 +108,7 @@ def serve(
     """Serve councils as models of an OpenAI-compatible endpoint.
 
     It listens at 127.0.0.1. Clients send one of the keys in MOM_SERVER_KEYS as a bearer token;
-    beyond this machine nothing is served without. Ctrl-C ends it.
+    without keys it serves only this machine. Ctrl-C ends it.
     """
     need("the endpoint", "server", "fastapi", "uvicorn", "httptools", "orjson", "jsonschema_rs")
     keys, settings = server_rules(

@@ -53,7 +53,8 @@ def trust(
     """Accept a council file or a .env as it is now, list what was accepted, or take it back.
 
     A council that did not come with the package may use no key, no foreign address, no code and no
-    folder until it is accepted; a .env is not read until then. Any change of the file ends it.
+    folder until it is accepted; a .env is not read until then. If the file changes, it must
+    be accepted again.
     """
     if not files:
         if revoke or show or keys:

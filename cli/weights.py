@@ -121,7 +121,7 @@ def fit(
         bool, typer.Option("--all", help="Learn from the fold `eval` too; then do not score on it.")
     ] = False,
 ) -> None:
-    """Learn from a recording: who is right how often, and how sure a vote may be.
+    """Learn from a recording how often each model is right, and how sure a vote is.
 
     A file that was learned from before counts once. What is fitted serves councils of just these
     models, and less exactly every council of models that the ledger knows.
@@ -339,7 +339,7 @@ def reset(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Forget every model.")] = False,
 ) -> None:
-    """Forget what is known of a model, or of all."""
+    """Forget what was learned about one model, or about all."""
     if (model is None) == (not everything):
         raise typer.BadParameter("name a model, or give --all")
     from mom_council.models.ledger import Ledger

@@ -48,7 +48,7 @@ def vendor_row(vendor: Vendor) -> str:
     """What the page's table says of a vendor."""
     # On this machine the line may name its Python.
     line = vendor.got_by or f"pip install 'mom-council[{vendor.extra}]'"
-    install = f"`{line}`" if vendor.install else "comes along"
+    install = f"`{line}`" if vendor.install else "included"
     key = f"`{vendor.key_env}`" if vendor.key_env else "none"
     return f"| `{vendor.name}` | {vendor.title} | {install} | {key} | {vendor.thoughts} |"
 

@@ -81,7 +81,7 @@ def test_the_chosen_council_can_be_seen_and_kept(mom: Mom, at_home: Stage, tmp_p
     kept = load_council(file)
     assert (kept.name, kept.models) == ("mine", council.models)
     assert "# Who speaks" in file.read_text("utf-8")
-    mom("init", str(file), "--yes").refuses(2, "--force writes over it")
+    mom("init", str(file), "--yes").refuses(2, "--force overwrites it")
     assert mom("init", str(file), "--yes", "--force", "-m", "gemma2").code == 0
     assert [model.model for model in load_council(file).models.values()] == ["gemma2:9b"]
 
