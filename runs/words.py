@@ -95,7 +95,8 @@ def segment(one: Segment) -> str:
     """What a speaking cost."""
     parts = [one.model, f"{one.usage.seconds:.1f} s"]
     if one.usage.output_tokens is not None:
-        parts.append(f"{one.usage.output_tokens} tokens")
+        count = one.usage.output_tokens
+        parts.append(f"{count} token{'s' * (count != 1)}")
     if speed := tokens_per_second(one):
         parts.append(f"{speed:.0f}/s")
     if one.tool_calls:

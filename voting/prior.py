@@ -235,7 +235,7 @@ def sharpen(
 def in_tenths(chance: float) -> str:
     """A chance in words that people use: "about 9 times in 10"."""
     if chance >= 0.97:
-        return "nearly always"
+        return "in nearly all cases"
     tenths = min(9, max(1, round(10 * chance)))
     return f"about {tenths} time{'s' * (tenths > 1)} in 10"
 

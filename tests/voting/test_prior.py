@@ -166,7 +166,7 @@ def test_a_panel_whose_agreement_is_known_has_it_in_its_confidence():
 @pytest.mark.parametrize(
     ("chance", "words"),
     [
-        (0.99, "nearly always"),
+        (0.99, "in nearly all cases"),
         (0.93, "about 9 times in 10"),
         (0.52, "about 5 times in 10"),
         (0.02, "about 1 time in 10"),
