@@ -350,10 +350,11 @@ def _serve(
         models = check_models(state, council, begins=called == "classifier")
         with keep_journal(runtime):
             async with within_budget(state, runtime, council, called):
-                update: dict[str, Any] = {**await act(state, runtime, council), **models}
+                update: dict[str, Any] = {**await act(state, runtime, council)}
         # An empty list adds nothing, and would be a row in the store and a turn of its channel.
         for key in [key for key, value in update.items() if isinstance(value, list) and not value]:
             del update[key]
+        update |= models  # which replace those that the last question was begun with
         return cast(CouncilUpdate, update or {"step": "nothing to do"})
 
     def run_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> CouncilUpdate:
