@@ -11,7 +11,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from mom_council.tests.stage import Stage
 
 Node = Callable[[Any], Awaitable[Any]]
-SECRET = "sk-planted-0123456789abcdef"
+SECRET = "sk-planted-u7Qm2ZrT9xWc4LkVbN"
 
 
 def voice(stage: Stage, model: str, **more: Any) -> ChatOpenAI:
