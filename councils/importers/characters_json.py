@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mom_council.councils.importers.foreign import Draft, Foreign, ModelSection, Names, Report, seen
 from mom_council.councils.loader import load_council
@@ -93,6 +93,13 @@ def _thermal(limit: str) -> dict[str, float]:
     return {"limit": degrees, "resume": max(degrees - 7, 10)}
 
 
+def _listed_interests(value: Any) -> Any:
+    """A list of interests, which some files write as one text."""
+    if isinstance(value, str):
+        return [one.strip() for one in re.split(r"[,;\n]", value) if one.strip()]
+    return [] if value is None else value
+
+
 class Persona(Foreign):
     """One of its characters."""
 
@@ -101,7 +108,7 @@ class Persona(Foreign):
     personality: str | None = Field(default=None, max_length=20_000)
     speaking_style: str | None = Field(default=None, max_length=4_000)
     thought_process: str | None = Field(default=None, max_length=4_000)
-    interests: tuple[str, ...] = ()
+    interests: Annotated[tuple[str, ...], BeforeValidator(_listed_interests)] = ()
 
 
 class CharactersJson(Foreign):

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from mom_council.councils.importers.foreign import Report
 from mom_council.councils.loader import read_text
-from mom_council.councils.yaml import read_yaml
+from mom_council.councils.refusals import Problem, refusal
+from mom_council.councils.yaml import as_plain, read_yaml
 from mom_council.errors import CouncilError
+from mom_council.redaction import names_a_secret
 
 _MOST_NAMES = 5_000
 _DEEPEST = 5
@@ -115,6 +118,44 @@ def resolve(text: str, values: Mapping[str, str]) -> tuple[str, list[str]]:
     return expand(text, ()), list(dict.fromkeys(lacking))
 
 
+_BARE_REFERENCE = re.compile(r"\$(\w+)")
+_LONGEST_FILLED = 300
+"""Of a text with a variable in it; a longer one is a prompt, which may hold a `${` of its own."""
+
+
+def fill_variables(values: Any, variables: Mapping[str, str], origin: str) -> Any:
+    """Plain values with `${NAME}` filled in, as the other system's start does; never a secret's.
+
+    Raises:
+        CouncilError: an address names a variable that nobody sets.
+    """
+    if not isinstance(values, Mapping):
+        return values
+    problems, plain = as_plain(values)
+    if problems:
+        return values  # whoever reads them says what is wrong
+    harmless = {name: value for name, value in variables.items() if not names_a_secret(name)}
+    return _fill(plain, harmless, origin, ())
+
+
+def _fill(
+    value: Any, variables: Mapping[str, str], origin: str, path: tuple[str | int, ...]
+) -> Any:
+    if isinstance(value, dict):
+        return {key: _fill(inner, variables, origin, (*path, key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_fill(inner, variables, origin, (*path, at)) for at, inner in enumerate(value)]
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+    if not isinstance(value, str) or len(value) > _LONGEST_FILLED or names_a_secret(key):
+        return value
+    bare = _BARE_REFERENCE.fullmatch(value)
+    filled, lacking = resolve(f"${{{bare[1]}}}" if bare else value, variables)
+    if lacking and key.endswith(("url", "api_base")):
+        says = f"names {', '.join(lacking)}, which no .env here sets"
+        raise refusal(origin, [Problem(path, says, cure="set it there, or write the address")])
+    return value if lacking else filled
+
+
 def environment_of(folder: Path, top: Path, report: Report) -> dict[str, str]:
     """What the environment's file says, in `folder` or nearest above it, up to `top`.
 
@@ -153,6 +194,29 @@ _USUAL_SERVICES = frozenset(
 """Names that are hardly ever a machine's, where no compose file is there to tell."""
 
 
+@dataclass(frozen=True)
+class LlamaServer:
+    """A service that is a llama.cpp server, by its image or its command."""
+
+    name: str
+    command: str
+    port: int
+
+    @property
+    def size(self) -> float:
+        """How large its model is, in billions of weights where its name says so; 0: small."""
+        if re.search(r"small|mini|tiny|fast|classif|rout", self.name.lower()):
+            return 0.0
+        sizes = re.findall(r"(\d+(?:\.\d+)?)[bB](?![a-zA-Z])", self.command)
+        return max(map(float, sizes), default=1.0)
+
+    @property
+    def context(self) -> str:
+        """Tokens of its context; empty: it does not say."""
+        found = re.search(r"(?:-c|--ctx-size|LLAMA_ARG_CTX_SIZE)[ =]+(\d+)", self.command)
+        return found[1] if found else ""
+
+
 @dataclass
 class Docker:
     """What the compose files of a checkout say."""
@@ -162,6 +226,7 @@ class Docker:
     environment: dict[str, str] = field(default_factory=dict)
     """What the services' environments set."""
     files: list[str] = field(default_factory=list)
+    llama_servers: list[LlamaServer] = field(default_factory=list)
 
     def on_this_machine(self, url: str, tell: Callable[[str], None]) -> str:
         """The address where a server of Docker's network is found from outside it."""
@@ -190,11 +255,11 @@ class Docker:
         return urlunsplit(parts._replace(netloc=f"localhost:{port}"))
 
 
-def read_docker(top: Path, env: Mapping[str, str], report: Report) -> Docker:
-    """What the compose files in a folder publish, and which variables they set."""
+def read_docker(places: Iterable[Path], env: Mapping[str, str], report: Report) -> Docker:
+    """What the compose files in some folders publish, and which variables they set."""
     docker = Docker()
-    for name in COMPOSE_NAMES:
-        file = top / name
+    for place, name in product(dict.fromkeys(places), COMPOSE_NAMES):
+        file = place / name
         if not file.is_file() or file.is_symlink():
             continue
         try:
@@ -222,8 +287,15 @@ def _take_service(docker: Docker, name: str, body: Any, env: Mapping[str, str]) 
     for alias in aliases:
         if isinstance(alias, str):
             docker.services[alias.lower()] = ports
-    for key, value in _environment(body.get("environment")):
-        docker.environment[key] = resolve(value, env)[0]
+    set_here = {key: resolve(value, env)[0] for key, value in _environment(body.get("environment"))}
+    docker.environment.update(set_here)
+    command = body.get("command") or ""
+    words = command if isinstance(command, str) else " ".join(map(str, command))
+    words = resolve(f"{words} {' '.join(f'{k}={v}' for k, v in set_here.items())}", env)[0]
+    if re.search(r"llama[._-]?(cpp|server)", f"{body.get('image')} {words}".lower()):
+        written = re.search(r"(?:--port|LLAMA_ARG_PORT)[ =]+(\d{1,5})", words)
+        port = int(written[1]) if written else next(iter(ports), 8080)
+        docker.llama_servers.append(LlamaServer(name, words, port))
 
 
 def _aliases(body: Mapping[str, Any]) -> Iterator[Any]:

@@ -6,6 +6,7 @@ JSON is read strictly, YAML as our own is, `.env` literally.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,10 +49,14 @@ def read_json(text: str, origin: str) -> Any:
         raise CouncilError(f"{origin}: {error}") from None
 
 
+_COMMENT = re.compile(r"//[^\"\n]*$", re.MULTILINE)
+"""A comment, which JSON does not know; in a text the quote that ends it would follow."""
+
+
 def read_mapping(text: str, origin: str) -> Any:
     """Read YAML, or JSON where it begins like it."""
     if text.lstrip()[:1] in ("{", "["):
-        return read_json(text, origin)
+        return read_json(_COMMENT.sub("", text), origin)
     return read_yaml(text, origin)
 
 
@@ -153,12 +158,16 @@ def import_council(
     file = _file_in(path, report) if path.is_dir() else path
     text = read_text(file)
     env = {} if _is_env(file) else checkout.environment_of(file.parent, top, report)
-    docker = checkout.read_docker(top, env, report)
+    docker = checkout.read_docker((file.parent, top), env, report)
     env = {**{k: v for k, v in docker.environment.items() if k.startswith(_TAKEN)}, **env}
-    format_, draft = _read(file, text, env, report)
+    if file.name in checkout.COMPOSE_NAMES:
+        format_, draft = _environment(file, _compose_variables(docker, env), report)
+    else:
+        format_, draft = _read(file, text, env, report, {**docker.environment, **env})
     if path.is_dir():
         checkout.tell_of_extensions(top, report)
-        draft = two_servers_env.with_painter(draft, top, report) if _is_env(file) else draft
+        is_env = _is_env(file) or file.name in checkout.COMPOSE_NAMES
+        draft = two_servers_env.with_painter(draft, top, report) if is_env else draft
     wanted = name or (path.resolve().name if path.is_dir() else path.stem.lstrip(".")) or "env"
     origin = str(file.relative_to(path)) if path.is_dir() else path.name
     head = {"name": plain(wanted, usual="imported"), "description": f"Imported from {origin}."}
@@ -251,7 +260,20 @@ def _is_env(path: Path) -> bool:
     return path.name.startswith(".env") or path.suffix == ".env" or path.name == "env.example"
 
 
-def _read(path: Path, text: str, env: Mapping[str, str], report: Report) -> tuple[str, Draft]:
+def _compose_variables(docker: Docker, env: Mapping[str, str]) -> dict[str, str]:
+    """What stands in a compose file for a `.env`; the servers' own arguments are none of it."""
+    known = {key for keys, _ in ENVIRONMENTS.values() for key in keys}
+    written = {k: v for k, v in {**docker.environment, **env}.items() if k.startswith(_TAKEN)}
+    return written if known & {*written} else two_servers_env.variables_of(docker)
+
+
+def _read(
+    path: Path,
+    text: str,
+    env: Mapping[str, str],
+    report: Report,
+    variables: Mapping[str, str],
+) -> tuple[str, Draft]:
     if _is_env(path):
         values = read_env(text, path.name, report)
         report_only = {k: v for k, v in env.items() if k not in values}
@@ -263,6 +285,7 @@ def _read(path: Path, text: str, env: Mapping[str, str], report: Report) -> tupl
     if names := rosters.names_in_lines(text):
         return OPENROUTER, rosters.read_openrouter(names, env, str(path), report)
     values = read_mapping(text, str(path))
+    values = checkout.fill_variables(values, variables, str(path))
     found = _recognise_format(path, values)
     if found == OPENROUTER:
         return found, rosters.read_openrouter(values, env, str(path), report)
@@ -289,6 +312,9 @@ def _file_in(folder: Path, report: Report) -> Path:
             file = place / name
             if file.is_file() and not file.is_symlink() and _env_is_known(file):
                 return file
+        docker = checkout.read_docker((place,), {}, Report())
+        if docker.files and _compose_variables(docker, {}):
+            return place / docker.files[0]
     raise CouncilError(
         f"{folder}: is a folder that holds none of the files that can be imported: {_KNOWN}"
     )
@@ -306,6 +332,8 @@ def _kinds(file: Path) -> list[tuple[int, str]]:
     try:
         text = read_text(file)
         if file.suffix == ".py":
+            if "test" in file.name:
+                return []
             if "layer1_model_ids" in text and config_py.names_models(text):
                 return [(3, CONFIG_PY)]
             return [(4, COUNCIL_PY)] if _is_council_py(file, text) else []
@@ -322,7 +350,7 @@ def _kinds(file: Path) -> list[tuple[int, str]]:
 
 
 def _is_council_py(file: Path, text: str) -> bool:
-    if "test" in file.name or not rosters.looks_like_council_py(text):
+    if not rosters.looks_like_council_py(text):
         return False
     try:
         rosters.read_council_py(text, {}, str(file), Report())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mom_council.councils.importers.checkout import files_in
+from mom_council.councils.importers.checkout import Docker, files_in
 from mom_council.councils.importers.foreign import Draft, ModelSection, Report, free
 from mom_council.councils.loader import read_text
 from mom_council.councils.refusals import Problem, refusal
@@ -57,6 +57,17 @@ def read(env: Mapping[str, str], report: Report) -> Draft:
     if small:
         values["classifier"] = {"model": small}
     return Draft(values)
+
+
+def variables_of(docker: Docker) -> dict[str, str]:
+    """What a `.env` would say of the llama.cpp servers of a compose file: the largest one first."""
+    servers = sorted(docker.llama_servers, key=lambda one: -one.size)
+    found: dict[str, str] = {}
+    for prefix, server in zip((_LARGE, _SMALL), servers, strict=False):
+        found[f"{prefix}_API_URL"] = f"http://{server.name}:{server.port}"
+        if server.context:
+            found[f"{prefix}_CONTEXT_SIZE"] = server.context
+    return found
 
 
 def _voice(
