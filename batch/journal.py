@@ -33,13 +33,21 @@ def lock_file(path: Path, wait: float = 0) -> sqlite3.Connection | None:
     Args:
         path: the lock's file; it is made where it is not there.
         wait: seconds to wait for the other process.
+
+    Raises:
+        StorageError: something else lies in the lock's place, or nothing can be written there.
     """
-    lock = sqlite3.connect(path, timeout=wait, isolation_level=None)
     try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
-        lock.close()
-        return None
+        lock = sqlite3.connect(path, timeout=wait, isolation_level=None)
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            lock.close()
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                return None
+            raise
+    except sqlite3.Error as error:
+        raise StorageError(f"{path} cannot be locked ({error})", cure="delete it") from None
     return lock
 
 
@@ -120,7 +128,7 @@ class Journal:
         path = self.folder / "engine"
         if not path.exists():
             path.write_text(engine, encoding="utf-8")
-        elif (begun := path.read_text("utf-8")) != engine:
+        elif (begun := path.read_text("utf-8", errors="replace")) != engine:
             raise StorageError(f"this batch was begun with {begun!r}", cure="go on with that one")
 
     def close(self) -> None:

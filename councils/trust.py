@@ -19,6 +19,7 @@ What was accepted lies in the folder `trust` of the user's data folder, a file f
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -28,8 +29,11 @@ import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+
+from pydantic import TypeAdapter
 
 from mom_council import paths
 from mom_council.councils.loader import council_from_yaml, find_council, read_text
@@ -352,6 +356,11 @@ def _decide(review: Review, *, accepted: bool, allowed_keys: list[str]) -> Trust
     return record
 
 
+@functools.cache
+def _adapter() -> TypeAdapter[TrustRecord]:
+    return TypeAdapter(TrustRecord)
+
+
 def _read_record(file: Path) -> TrustRecord | None:
     """A stored decision; None where there is none that can be read."""
     try:
@@ -359,6 +368,8 @@ def _read_record(file: Path) -> TrustRecord | None:
         if stored.pop("version", _VERSION) > _VERSION:  # nobody here knows what was accepted
             return None
         record = TrustRecord(**stored)
-    except (OSError, ValueError, TypeError, AttributeError):
+        _adapter().validate_json(json.dumps(stored), strict=True)
+        datetime.fromtimestamp(record.at, UTC)
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return record if record.digest == file.stem else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import sqlite3
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mom_council import paths
 from mom_council.tests.graph.desk import said, seat, speaking
 from mom_council.tests.models import fake_nvml
 from mom_council.tests.stage import Fault, Stage
@@ -19,6 +21,94 @@ from mom_council.vendors.profile import install_line
 from .conftest import Mom
 
 File = Callable[..., str]
+
+DAMAGES: dict[str, bytes | None] = {
+    "empty": b"",
+    "cut short": b'{"version": 1, "jo',
+    "noise": bytes(range(255, -1, -1)) * 20,
+    "another type": b'[1, {"a": null}, "x"]',
+    "newer": b'{"version": 999, "job": {}}',
+    "a folder": None,
+    "a link to itself": None,
+}
+
+
+def damage(file: Path, how: str) -> None:
+    """Put something else in a file's place."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    if how == "a folder":
+        file.mkdir()
+    elif how == "a link to itself":
+        file.symlink_to(file.name)
+    else:
+        file.write_bytes(DAMAGES[how] or b"")
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("name", ["job.json", "done.jsonl", "engine", "lock"])
+def test_a_damaged_file_of_a_batch_is_one_line_and_stays(
+    mom: Mom, stage: Stage, council_file: File, tmp_path: Path, name: str, how: str
+) -> None:
+    seat(stage)
+    (tmp_path / "in.jsonl").write_text('{"question": "Best pet?"}\n')
+    out = tmp_path / "out.jsonl"
+    file = tmp_path / "out.jsonl.batch" / name
+    damage(file, how)
+    called = mom("batch", str(tmp_path / "in.jsonl"), str(out), "-c", council_file())
+    if called.code == 0:
+        assert out.read_text().count("What the council says.") == 1
+    else:
+        assert called.err.startswith("mom: ") or "\nmom: " in called.err
+        assert os.path.lexists(file)
+        assert not file.is_file() or file.read_bytes() == DAMAGES[how]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"at": when} for when in ("x", None, 1e99, float("nan"))),
+        *({"lines": lines} for lines in (5, None, [1])),
+        *({name: 7} for name in ("path", "kind", "allowed_keys")),
+        {"accepted": "no"},
+    ],
+)
+def test_a_damaged_record_of_trust_accepts_nothing(
+    mom: Mom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("MOM_COUNCIL=demo\n")
+    assert mom("trust", ".env").code == 0
+    assert "not trusted yet" not in mom("councils", "list").err
+    [file] = (paths.data_dir() / "trust").glob("*.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    assert mom("trust").code == 0
+    assert "not trusted yet" in mom("councils", "list").err
+    assert mom("trust", ".env").code == 0
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("council.yaml", "councils check ./council.yaml"),
+        (".env", "trust .env"),
+        ("data/weights/my.gguf", "models"),
+        ("data/ledger.db", "weights show"),
+        ("data/threads.db", "threads list"),
+    ],
+)
+def test_a_damaged_file_is_one_line_and_stays(
+    mom: Mom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, command: str, how: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path / "data"))
+    damage(tmp_path / name, how)
+    called = mom(*command.split())
+    if called.code != 0:
+        assert called.err.startswith("mom: ") or "\nmom: " in called.err
+        assert os.path.lexists(tmp_path / name)
+        assert not (tmp_path / name).is_file() or (tmp_path / name).read_bytes() == DAMAGES[how]
 
 
 def test_when_nobody_answers_the_question_is_kept_and_resumed_when_they_are_back(
