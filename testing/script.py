@@ -45,10 +45,15 @@ class Reply:
         return words if by_token else ["".join(some) for some in _grouped(words, DEFAULT_CHUNKS)]
 
     def tokens(self, body: Mapping[str, Any]) -> tuple[int, int] | None:
-        """Tokens read and written; the estimate takes four characters for a token."""
+        """Tokens read and written; the estimate takes four characters for a token.
+
+        A picture counts as 300 tokens, however many characters its base64 has.
+        """
         if self.usage != "estimated":
             return self.usage
-        read = sum(len(str(message.get("content") or "")) for message in body.get("messages") or ())
+        contents = [message.get("content") or "" for message in body.get("messages") or ()]
+        parts = [part for one in contents for part in (one if isinstance(one, list) else [one])]
+        read = sum(1_200 if _is_picture(part) else len(str(part)) for part in parts)
         written = len(self.text or "") + len(self.reasoning)
         return read // 4 + 1, written // 4 + 1
 
@@ -65,6 +70,10 @@ class Reply:
         if fault.kind == "content_filter":
             return replace(bare, text="", finish="content_filter")
         return replace(bare, text="" if fault.kind == "empty" else None)
+
+
+def _is_picture(part: Any) -> bool:
+    return isinstance(part, dict) and "image" in str(part.get("type"))
 
 
 Line = str | Reply

@@ -499,3 +499,16 @@ def test_it_runs_as_a_command_that_prints_its_address(tmp_path: Path) -> None:
         finally:
             running.terminate()
     assert running.returncode == 0
+
+
+def test_a_picture_counts_as_a_picture_and_not_as_the_letters_of_its_base64() -> None:
+    url = "data:image/png;base64," + "A" * 9_000
+    picture = {"type": "image_url", "image_url": {"url": url}}
+    content = [{"type": "text", "text": "What is it?"}, picture]
+    read = [
+        Reply("A cat.").tokens({"messages": [{"role": "user", "content": one}]})
+        for one in ("What is it?", content)
+    ]
+    assert read[0] == (3, 2)
+    assert read[1] is not None
+    assert 300 <= read[1][0] < 400
