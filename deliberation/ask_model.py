@@ -284,7 +284,7 @@ async def ask_model(
                     access, runtime, speaker, model, messages, batcher, **options
                 )
             else:
-                options |= {"rules": rules} | ({"tools": tools} if tools else {"schema": schema})
+                options |= {"rules": rules, "tools": tools, "schema": schema}
                 options["record"] = await open_record(options["seat"])
                 reply = await speak(model, messages, on_text=batcher.listener, **options)
     except CouncilError as error:  # missed like a model that is down

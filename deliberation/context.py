@@ -42,6 +42,10 @@ class AnswerForm(Record):
     top_p: float | None = Field(default=None, ge=0, le=1)
     as_json: bool = Field(default=False, description="one JSON object and nothing around it")
     json_schema: dict[str, Any] | None = Field(default=None, description="that the answer fits")
+    strict_schema: bool | None = Field(
+        default=None,
+        description="whether the server is told to hold it strictly; None: where the schema can be",
+    )
     tools: tuple[dict[str, Any], ...] = Field(
         default=(), description="the caller's own tools, as OpenAI describes them"
     )

@@ -252,6 +252,8 @@ class LearnedLimits:
     """Models that cannot be held to a JSON object."""
     no_tool_choice: set[ModelAddress] = field(default_factory=set)
     """Models that cannot be told to call a tool, or to call one alone."""
+    no_form_with_tools: set[ModelAddress] = field(default_factory=set)
+    """Models that take tools or a form of the reply, and not both in one request."""
     no_tools: set[ModelAddress] = field(default_factory=set)
     """Models that take no tools in their provider's own way."""
 
@@ -347,8 +349,11 @@ class SchemaConstraint:
         limits: LearnedLimits,
         *,
         as_json: bool = False,
+        with_tools: bool = False,
+        strict: bool | None = True,
     ) -> None:
         self._schema = schema
+        self._strict = can_be_strict(schema) if strict is None else strict
         self._address = model_address(spec)
         self._given_up = False
         if schema is None:
@@ -364,6 +369,10 @@ class SchemaConstraint:
                 spec.structured == "json_schema"
                 or probed_capabilities(spec).structured is not False
             )
+        if with_tools:
+            is_able = is_able and vendor_of(spec.provider).form_with_tools
+            self._refused_at = self._refused_at | limits.no_form_with_tools
+        self._learns_at = limits.no_form_with_tools if with_tools else self._refused_at
         self._sent = (
             is_able
             and self._way is not None
@@ -383,7 +392,10 @@ class SchemaConstraint:
         flat = response_format
         if self._schema is not None:
             title = re.sub(r"[^A-Za-z0-9_-]", "_", str(self._schema.get("title") or "reply"))[:64]
-            body = {"name": title, "schema": self._schema, "strict": True}
+            body: dict[str, Any] = {"name": title}
+            if isinstance(words := self._schema.get("description"), str):
+                body["description"] = words
+            body |= {"schema": self._schema, "strict": self._strict}
             response_format = {"type": "json_schema", "json_schema": body}
             flat = {"type": "json_schema", **body}
         if self._way == "body":
@@ -405,7 +417,25 @@ class SchemaConstraint:
     def answered(self) -> None:
         """An answer came; without the schema, where that was given up: then that was the cause."""
         if self._given_up:
-            self._refused_at.add(self._address)
+            self._learns_at.add(self._address)
+
+
+def can_be_strict(schema: Any) -> bool:
+    """Whether a schema has the form that OpenAI asks of a strict one; it refuses any other.
+
+    Each object names all its fields, asks for each of them, and takes no further ones.
+    """
+    if isinstance(schema, list):
+        return all(map(can_be_strict, schema))
+    if not isinstance(schema, dict):
+        return True
+    if "properties" in schema or schema.get("type") == "object":
+        named = schema.get("properties")
+        if schema.get("additionalProperties") is not False or not isinstance(named, dict):
+            return False
+        if {*named} - {*schema.get("required", ())}:
+            return False
+    return all(map(can_be_strict, schema.values()))
 
 
 def schema_arguments(chat: BaseChatModel, schema: dict[str, Any]) -> dict[str, Any]:

@@ -102,6 +102,9 @@ class ReplyRules(Record):
     must_call: bool = Field(default=False, description="a call is wanted, and no answer")
     one_call: bool = Field(default=False, description="one call in a reply at most")
     as_json: bool = Field(default=False, description="one JSON object, where it calls nothing")
+    strict: bool | None = Field(
+        default=True, description="of the schema, for the server; None: where the schema can be"
+    )
 
     def as_arguments(self, spec: Model) -> dict[str, Any]:
         """What LangChain's `bind_tools` is told, as far as the vendor has a way."""
@@ -154,7 +157,7 @@ class ToolOffer:
         self._spec = spec
         self._schema = schema
         rules = rules or ReplyRules()
-        self._as_json = rules.as_json
+        self._as_json, self._strict = rules.as_json, rules.strict
         self._tools = tools
         self._limits = limits
         self._address = model_address(spec)
@@ -168,16 +171,21 @@ class ToolOffer:
         self._constraint = self._make_constraint()
 
     def _make_constraint(self) -> SchemaConstraint:
-        as_json = self._as_json and not self._native
-        schema = self._schema or self._form
-        return SchemaConstraint(self._spec, schema, self._limits, as_json=as_json)
+        schema = self._schema if self._native or not self._tools else self._form
+        return SchemaConstraint(
+            *(self._spec, schema, self._limits),
+            as_json=self._as_json,
+            with_tools=self._native,
+            strict=self._strict,
+        )
 
     @property
-    def _form(self) -> dict[str, Any] | None:
+    def _form(self) -> dict[str, Any]:
         """What a reply is held to, where tools are offered in words."""
-        if self._native or not self._tools:
-            return None
-        ways: list[dict[str, Any]] = [_object(answer={"type": "string"})]
+        schema = self._schema or {}
+        # A reference of the caller's leads to the top of its own schema; in words it may be a text.
+        is_movable = bool(schema) and '"$ref"' not in json.dumps(schema)
+        ways: list[dict[str, Any]] = [_object(answer=schema if is_movable else {"type": "string"})]
         for tool in self._tools:
             function = tool["function"]
             arguments = function.get("parameters") or {"type": "object"}
@@ -249,7 +257,8 @@ class ToolOffer:
             return text, (), None
         if self._native:
             return (text, *_gather_calls(chunks, text, self._key))
-        return (*_read(text, {tool["function"]["name"] for tool in self._tools}), None)
+        names = {tool["function"]["name"] for tool in self._tools}
+        return (*_read(text, names, self._as_json or self._schema is not None), None)
 
 
 def tools_as_text(messages: Sequence[BaseMessage], offer: str = "") -> list[BaseMessage]:
@@ -328,8 +337,13 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _read(text: str, tool_names: set[str]) -> tuple[str, tuple[ToolCall, ...]]:
-    """What stands in a reply in words; one that is no JSON is the answer as it is."""
+def _read(
+    text: str, tool_names: set[str], has_form: bool = False
+) -> tuple[str, tuple[ToolCall, ...]]:
+    """What stands in a reply in words; one that is no JSON is the answer as it is.
+
+    An answer that is to be JSON itself (`has_form`) may have a field of the name `answer`.
+    """
     bare = text.strip().startswith(("{", "```"))
     values = [value for value in json_values(text) if isinstance(value, dict)]
     calls: list[ToolCall] = []
@@ -344,7 +358,7 @@ def _read(text: str, tool_names: set[str]) -> tuple[str, tuple[ToolCall, ...]]:
                     arguments=arguments if isinstance(arguments, dict) else None,
                 )
             )
-        elif bare and not calls and "answer" in value:
+        elif bare and not calls and "answer" in value and (len(value) == 1 or not has_form):
             answer = value["answer"]
             return answer if isinstance(answer, str) else json.dumps(answer), ()
     if calls:

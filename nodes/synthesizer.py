@@ -255,7 +255,10 @@ async def _write_once(
                 access=access,
                 tools=form.tools,
                 rules=ReplyRules(
-                    must_call=form.must_call, one_call=form.one_call, as_json=form.as_json
+                    must_call=form.must_call,
+                    one_call=form.one_call,
+                    as_json=form.as_json,
+                    strict=form.strict_schema,
                 ),
             )
     except TimeoutError:

@@ -294,7 +294,7 @@ class ChatRequest(RequestBody):
                 name: value for name in CALLER_WISHES if (value := getattr(self, name)) is not None
             },
             as_json=wanted is not None and wanted.type == "json_object",
-            json_schema=_titled(wanted.json_schema) if wanted and wanted.json_schema else None,
+            **schema_of(wanted.json_schema if wanted else None),
         )
 
 
@@ -363,5 +363,11 @@ def _words(content: Any) -> str:
     )
 
 
-def _titled(schema: Schema) -> dict[str, Any]:
-    return {"title": schema.name, **(schema.schema_ or {})}
+def schema_of(form: Any) -> dict[str, Any]:
+    """A client's schema of the answer, with its name and its description, for an `AnswerForm`."""
+    if form is None or form.schema_ is None:
+        return {}
+    named = {"title": form.name} if form.name else {}
+    described = {"description": form.description} if form.description else {}
+    schema = {"title": "reply", **described, **form.schema_, **named}
+    return {"json_schema": schema, "strict_schema": form.strict}

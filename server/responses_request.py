@@ -23,6 +23,7 @@ from mom_council.server.chat_request import (
     Text,
     ToolResultMessage,
     UserMessage,
+    schema_of,
 )
 from mom_council.server.errors import unsupported, wrong
 from mom_council.server.leniency import RequestBody, UnusedPart
@@ -276,7 +277,6 @@ class ResponsesRequest(RequestBody):
     def form(self) -> AnswerForm:
         """What is asked of the answer's form."""
         wanted = self.text.format if self.text else None
-        schema = wanted.schema_ if wanted else None
         tools, must_call = chosen(self.tools, self.tool_choice)
         return AnswerForm(
             tools=tools,
@@ -286,9 +286,7 @@ class ResponsesRequest(RequestBody):
             temperature=self.temperature,
             top_p=self.top_p,
             as_json=wanted is not None and wanted.type == "json_object",
-            json_schema={"title": (wanted and wanted.name) or "reply", **schema}
-            if schema is not None
-            else None,
+            **schema_of(wanted),
         )
 
     def messages_after(self, before: Sequence[Message]) -> list[Message]:

@@ -54,9 +54,11 @@ GEMINI = _compatible(
     excludes=(Exclusion(("logit_bias", "top_k", "min_p")),),
 )
 LITELLM = _compatible("litellm", "LiteLLM's proxy", "http://127.0.0.1:4000/v1", "LITELLM_API_KEY")
-VLLM = _compatible("vllm", "vLLM", "http://127.0.0.1:8000/v1", None, free=True)
-LM_STUDIO = _compatible("lmstudio", "LM Studio", "http://127.0.0.1:1234/v1", None, free=True)
-LLAMA_CPP = _compatible("llamacpp", "llama-server", "http://127.0.0.1:8080/v1", None, free=True)
+# These write a form by a grammar, from the first letter on.
+_LOCAL: dict[str, Any] = {"free": True, "form_with_tools": False}
+VLLM = _compatible("vllm", "vLLM", "http://127.0.0.1:8000/v1", None, **_LOCAL)
+LM_STUDIO = _compatible("lmstudio", "LM Studio", "http://127.0.0.1:1234/v1", None, **_LOCAL)
+LLAMA_CPP = _compatible("llamacpp", "llama-server", "http://127.0.0.1:8080/v1", None, **_LOCAL)
 
 # Azure's addresses of before `/openai/v1`: one for each deployment, of a dated version.
 AZURE = _compatible(

@@ -19,6 +19,7 @@ EMBEDDED = Vendor(
     from_files=True,
     schema="body",
     json_object="body",
+    form_with_tools=False,
     tools=False,
     sees="embedded:sees",
     load_options=("context", "slots"),

@@ -26,6 +26,7 @@ OLLAMA = Vendor(
     },
     schema="format",
     json_object="format",
+    form_with_tools=False,
     tool_choice=None,
     sees="ollama_server:sees",
     window="ollama_server:window",

@@ -160,6 +160,9 @@ class Vendor:
     """How a reply is held to a JSON schema; None: only in words."""
     json_object: SchemaWay | None = None
     """How a reply is held to any JSON object; None: only in words."""
+    form_with_tools: bool = True
+    """Whether one request may hold tools and a form of the reply; a server that writes by a grammar
+    would call none."""
     tools: bool = True
     """Whether tools are offered in its own way first, before they are offered in words."""
     tool_choice: str | None = "any"

@@ -13,6 +13,7 @@ from mom_council.councils.schema import Council
 from mom_council.tests.graph.desk import desk, said, seat, written
 from mom_council.tests.server.conftest import Serve
 from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.vendors import vendor_of
 
 pytestmark = pytest.mark.slow
 
@@ -159,6 +160,199 @@ def test_each_field_reaches_the_synthesizers_model(stage: Stage, serve: Serve, v
         usual = {"tools", "tool_choice"} if "tools" in asked else set()
         more = {field for field in sent if sent[field] not in (None, [])} - plain - usual
         assert more <= {*wanted}, f"{vendor} is sent nothing else for {name}"
+
+
+FORMS_WITH_TOOLS: dict[str, tuple[str, str]] = {
+    "openai": ("response_format", "response_format"),
+    "responses": ("text", "text"),
+    "mistralai": ("response_format", "response_format"),
+    "deepseek": ("response_format", ""),
+    "cohere": ("response_format", ""),
+    "anthropic": ("", "output_config"),
+    "ollama": ("", ""),
+    "groq": ("response_format", ""),
+    "xai": ("response_format", "response_format"),
+    "gemini": ("response_format", "response_format"),
+    "openrouter": ("response_format", "response_format"),
+    "litellm": ("response_format", "response_format"),
+    "vllm": ("", ""),
+    "lmstudio": ("", ""),
+    "llamacpp": ("", ""),
+}
+"""Where a vendor that takes a form beside tools keeps it: a JSON object, and a schema. Ollama and
+the local servers would write the form by a grammar, and could call nothing."""
+DOORS: dict[str, tuple[str, Any]] = {
+    "chat": ("/v1/chat/completions", {**BODY, "tools": [TOOL], **FIELDS["json_schema"]}),
+    "responses": (
+        "/v1/responses",
+        {
+            "model": "desk",
+            "input": ASKED,
+            "tools": [{"type": "function", "name": "weather", "parameters": PARAMETERS}],
+            "text": {"format": {"type": "json_schema", "name": "town", "schema": PARAMETERS}},
+        },
+    ),
+    "output_config": (
+        "/v1/messages",
+        {
+            **BODY,
+            "max_tokens": 90,
+            "tools": [{"name": "weather", "input_schema": PARAMETERS}],
+            "output_config": {"format": {"type": "json_schema", "schema": PARAMETERS}},
+        },
+    ),
+    "output_format": (
+        "/v1/messages",
+        {
+            **BODY,
+            "max_tokens": 90,
+            "tools": [{"name": "weather", "input_schema": PARAMETERS}],
+            "output_format": {"type": "json_schema", "schema": PARAMETERS},
+        },
+    ),
+}
+"""A schema beside tools, as each protocol asks for it."""
+
+
+@pytest.mark.parametrize("vendor", FORMS_WITH_TOOLS)
+def test_a_form_beside_tools_reaches_the_model_in_its_vendors_way(
+    stage: Stage, serve: Serve, monkeypatch: pytest.MonkeyPatch, vendor: str
+) -> None:
+    if key := vendor_of(vendor).key_env:
+        monkeypatch.setenv(key, "key-of-the-test")
+    seat(stage)
+    stage.model("pen", reply='{"town": "Bern"}')
+    served = serve(council(stage, vendor))
+    for form in ("json_object", "json_schema"):
+        sent = _sent_by(served, stage, {"tools": [TOOL], **FIELDS[form]})
+        assert sent["tools"]
+        where = FORMS_WITH_TOOLS[vendor][form == "json_schema"]
+        fields = {"response_format", "text", "output_config", "format"}
+        assert {name for name in fields if sent.get(name)} == ({where} if where else set()), form
+        assert "JSON" in json.dumps(sent), "and in words"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_each_door_hands_on_a_form_beside_tools_and_has_it_mended_once(
+    stage: Stage, serve: Serve, door: str
+) -> None:
+    seat(stage)
+    stage.model("pen", reply=['{"city": "Bern"}', '{"town": "Bern"}'])
+    path, body = DOORS[door]
+    answer = serve(desk(stage)).post(body, path)
+    assert answer.status_code == 200, answer.text
+    assert '{\\"town\\": \\"Bern\\"}' in answer.text
+    assert "city" not in answer.text
+    first, second = [call.body for call in stage.calls_to("pen")]
+    for sent in (first, second):
+        held = sent["response_format"]["json_schema"]["schema"]
+        assert held["required"] == ["town"]
+        assert [tool["function"]["name"] for tool in sent["tools"]] == ["weather"]
+    assert "Your answer cannot be used: " in said(second)
+    assert len(stage.calls_to("ada")) == 2, "it answers and votes, once each"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_call_is_no_answer_that_misses_its_form(stage: Stage, serve: Serve, door: str) -> None:
+    seat(stage)
+    stage.model("pen", reply=Reply("", tool_calls=[CALL]))
+    path, body = DOORS[door]
+    answer = serve(desk(stage)).post(body, path)
+    assert answer.status_code == 200, answer.text
+    assert "weather" in answer.text
+    assert len(stage.calls_to("pen")) == 1
+
+
+SCHEMAS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "loose": ({"name": "town", "schema": PARAMETERS}, {"name": "town"}, False),
+    "told to be strict": (
+        {"name": "town", "schema": PARAMETERS, "strict": True},
+        {"name": "town"},
+        True,
+    ),
+    "can be strict": (
+        {"name": "town", "schema": {**PARAMETERS, "additionalProperties": False}},
+        {"name": "town"},
+        True,
+    ),
+    "told not to be": (
+        {
+            "name": "town",
+            "strict": False,
+            "schema": {**PARAMETERS, "additionalProperties": False},
+        },
+        {"name": "town"},
+        False,
+    ),
+    "its own title and description": (
+        {"name": "town", "description": "Where.", "schema": {**PARAMETERS, "title": "Place"}},
+        {"name": "town", "description": "Where."},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_is_as_strict_as_it_can_be_and_keeps_its_name(
+    stage: Stage, serve: Serve, name: str
+) -> None:
+    given, parts, is_strict = SCHEMAS[name]
+    seat(stage)
+    stage.model("pen", reply='{"town": "Bern"}')
+    asked = {"response_format": {"type": "json_schema", "json_schema": given}}
+    sent = _sent_by(serve(desk(stage)), stage, asked)["response_format"]["json_schema"]
+    assert {**parts, "strict": is_strict}.items() <= sent.items()
+    assert sent["schema"]["properties"] == PARAMETERS["properties"]
+
+
+def test_a_server_that_takes_a_form_or_tools_is_learnt_and_still_held_to_the_form_alone(
+    stage: Stage, serve: Serve
+) -> None:
+    seat(stage)
+    refused = Fault.status(400, message="json mode cannot be combined with tool/function calling")
+    stage.model("pen", reply='{"town": "Bern"}', faults=[refused])
+    served = serve(desk(stage))
+    both = {"tools": [TOOL], **FIELDS["json_object"]}
+    for asked in (both, both, FIELDS["json_object"]):
+        answer = served.post({**BODY, **asked})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["choices"][0]["message"]["content"] == '{"town": "Bern"}'
+    bodies = [call.body for call in stage.calls_to("pen")]
+    assert [bool(body.get("response_format")) for body in bodies] == [True, False, False, True]
+    assert [bool(body.get("tools")) for body in bodies] == [True, True, True, False]
+
+
+IN_WORDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "an envelope": ('{"answer": {"town": "Bern"}}', PARAMETERS),
+    "a text": ('{"answer": "{\\"town\\": \\"Bern\\"}"}', PARAMETERS),
+    "no envelope": ('{"town": "Bern"}', PARAMETERS),
+    "a field of that name": (
+        '{"answer": "Bern", "sure": true}',
+        {"type": "object", "required": ["answer", "sure"]},
+    ),
+    "references": (
+        '{"answer": "{\\"town\\": \\"Bern\\"}"}',
+        {**PARAMETERS, "properties": {"town": {"$ref": "#/$defs/t"}}, "$defs": {"t": {}}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_WORDS)
+def test_a_form_beside_tools_in_words(stage: Stage, serve: Serve, name: str) -> None:
+    reply, schema = IN_WORDS[name]
+    plan = written(stage)
+    plan["models"]["pen"] |= {"tools": False}
+    seat(stage)
+    stage.model("pen", reply=reply)
+    form = {"type": "json_schema", "json_schema": {"name": "town", "schema": schema}}
+    answer = serve(load_council(plan)).post({**BODY, "tools": [TOOL], "response_format": form})
+    assert answer.status_code == 200, answer.text
+    found = json.loads(answer.json()["choices"][0]["message"]["content"])
+    assert {**found, "answer": "Bern", "town": "Bern"}.keys() >= {*schema["required"]}
+    [call] = stage.calls_to("pen")
+    ways = call.body["response_format"]["json_schema"]["schema"]["anyOf"]
+    held = ways[0]["properties"]["answer"]
+    assert (held == {"type": "string"}) is (name == "references")
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
