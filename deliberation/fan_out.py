@@ -21,7 +21,8 @@ from langgraph.runtime import Runtime
 from mom_council.councils.schema import Council, Deliberation
 from mom_council.deliberation.context import CouncilContext
 from mom_council.deliberation.events import Heat, Planned, emit
-from mom_council.deliberation.selectors import current_turn, pending_speakers
+from mom_council.deliberation.schedule import next_voters
+from mom_council.deliberation.selectors import current_turn, notes_of, pending_speakers
 from mom_council.deliberation.state import CouncilState
 from mom_council.models.clients import loop_resources
 from mom_council.models.lanes import announce_calls
@@ -32,29 +33,21 @@ from mom_council.records import Note
 
 
 async def wait_until_cool(
-    runtime: Runtime[CouncilContext],
-    council: Council,
-    notes: Iterable[Note],
-    *,
-    first: bool,
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> Note | None:
     """Wait while a GPU is above the council's limit; what there is to note, when it was in vain.
 
-    Args:
-        runtime: the run.
-        council: its rules.
-        notes: what is noted already; having waited in vain once, a question does not wait again.
-        first: whether it is the question's first wait, which says so where there is no sensor.
+    Having waited in vain once, a question does not wait again.
 
     Raises:
         ThermalError: it stayed too hot, and the council says to stop then.
     """
-    if council.thermal is None or _waited_in_vain(notes):
+    if council.thermal is None or _waited_in_vain(state):
         return None
 
     def report(poll: ThermalReport) -> None:
         runtime.heartbeat()
-        _tell(runtime, poll, first=first)
+        _tell(state, runtime, poll)
 
     policy = with_limit_of_environment(council.thermal, os.environ)
     outcome = await cool_down(policy, report=report)
@@ -64,57 +57,45 @@ async def wait_until_cool(
     return Note(kind="stayed_hot", text=text)
 
 
-async def find_cool(
-    runtime: Runtime[CouncilContext], council: Council, notes: Iterable[Note], *, first: bool
+async def is_cool_now(
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> bool:
-    """Whether one reading shows that no wait is needed; only then is anything told of it.
+    """Whether there is nothing to wait for, by one reading; then it is told as the node tells it.
 
-    Args:
-        runtime: the run.
-        council: its rules.
-        notes: as `wait_until_cool` takes them.
-        first: as there.
+    So a council on cool hardware, or on none that can be read, spends no superstep on the wait.
     """
-    if council.thermal is None or _waited_in_vain(notes):
-        return True
-    policy = with_limit_of_environment(council.thermal, os.environ)
-    polls: list[ThermalReport] = []
-    once = policy.model_copy(update={"max_wait": 0.0, "then": "proceed"})
-    outcome = await cool_down(once, report=polls.append)
-    if outcome.state == "gave_up":
-        return False
-    for poll in polls:
-        _tell(runtime, poll.model_copy(update={"remaining": policy.max_wait}), first=first)
+    if council.thermal is not None and not _waited_in_vain(state):
+        policy = with_limit_of_environment(council.thermal, os.environ)
+        polls: list[ThermalReport] = []
+        once = policy.model_copy(update={"max_wait": 0.0, "then": "proceed"})
+        outcome = await cool_down(once, report=polls.append)
+        if outcome.state == "gave_up":
+            return False
+        for poll in polls:
+            _tell(state, runtime, poll.model_copy(update={"remaining": policy.max_wait}))
+    await announce_turns(state, runtime, council)
     return True
 
 
-def _waited_in_vain(notes: Iterable[Note]) -> bool:
-    return any(note.kind == "stayed_hot" for note in notes)
+def _waited_in_vain(state: CouncilState) -> bool:
+    return any(note.kind == "stayed_hot" for note in notes_of(state))
 
 
-def _tell(runtime: Runtime[CouncilContext], poll: ThermalReport, *, first: bool) -> None:
-    if poll.state != "no_sensor" or first:  # said once a question
+def _tell(state: CouncilState, runtime: Runtime[CouncilContext], poll: ThermalReport) -> None:
+    turn = current_turn(state)
+    is_first_wait = turn.round <= 1 and turn.layer <= 1 and not state.get("proposals")
+    if poll.state != "no_sensor" or is_first_wait:  # said once a question
         emit(runtime, Heat(**{**poll.model_dump(), "device": poll.device or ""}))
 
 
 async def announce_turns(
-    state: CouncilState,
-    runtime: Runtime[CouncilContext],
-    council: Council,
-    voters: tuple[str, ...],
+    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> None:
-    """Announce the calls of the fan-out that comes next, and tell the order they will take.
-
-    Args:
-        state: the table.
-        runtime: the run.
-        council: its rules.
-        voters: whose ballots come next, if nobody is to speak.
-    """
+    """Announce the calls of the fan-out that comes next, and tell the order they will take."""
     if all(model.lane is None for model in council.models.values()):
         return
     speakers = pending_speakers(state)
-    names = speakers or voters
+    names = speakers or next_voters(state, council)
     calls = [resolve_model(council, council.character(name).model) for name in names]
     ahead = [
         [resolve_model(council, key) for key in keys]

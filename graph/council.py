@@ -21,7 +21,7 @@ from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, voter_node
 from mom_council.deliberation.ask_model import within_budget
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
-from mom_council.deliberation.fan_out import Races
+from mom_council.deliberation.fan_out import Races, is_cool_now
 from mom_council.deliberation.schedule import (
     asks_ballots_in_waves,
     check_models,
@@ -60,7 +60,7 @@ from mom_council.nodes.painter import painter
 from mom_council.nodes.quorum import quorum
 from mom_council.nodes.seating import seating
 from mom_council.nodes.synthesizer import synthesizer
-from mom_council.nodes.thermal_wait import is_cool_now, thermal_wait
+from mom_council.nodes.thermal_wait import thermal_wait
 from mom_council.nodes.vote import vote
 from mom_council.records import Status
 from mom_council.redaction import logger, remember_variables
@@ -327,8 +327,7 @@ def _under(council: Council, hooks: Hooks | None) -> Rule:
         asked = apply_context(written, context)
         if edited := state.get("settings"):
             asked = apply_context(asked, edited)
-        weights = chosen_weights(state, context)
-        return with_weights(effective_council(state, asked), weights)
+        return with_weights(effective_council(state, asked), chosen_weights(state, context))
 
     return ruled
 
@@ -366,7 +365,6 @@ def _serve(
 def _decide(decision: Decide, ruled: Rule, look: Look | None) -> Runnable[Any, Any]:
     """Make an edge of a decision, under this run's rules; without a run, under the council's.
 
-    It is asynchronous too, because LangGraph sends a plain function to a thread at every step.
     `look` says whether the hardware is cool already, so that the wait for it costs no superstep.
     """
 
@@ -376,16 +374,18 @@ def _decide(decision: Decide, ruled: Rule, look: Look | None) -> Runnable[Any, A
     if look is None:
         return as_edge(decide, name=decision.__name__)
 
-    async def decide_async(
+    async def decide_and_look(
         state: CouncilState, runtime: Runtime[CouncilContext] | None
     ) -> str | list[str]:
-        council = ruled(state, runtime)
-        chosen = decision(state, council)
+        council, chosen = ruled(state, runtime), decide(state, runtime)
         if chosen != "thermal_wait" or runtime is None:
             return chosen
         return to_speakers(state, council) if await look(state, runtime, council) else chosen
 
-    return as_edge(decide, decide_async, name=decision.__name__)
+    def decide_sync(state: CouncilState, runtime: Runtime[CouncilContext]) -> str | list[str]:
+        return run_in_background_loop(decide_and_look, state, runtime)
+
+    return as_edge(decide_sync, decide_and_look, name=decision.__name__)
 
 
 class CouncilResult(TypedDict):

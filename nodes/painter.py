@@ -354,7 +354,7 @@ async def _draw_picture(
     speaker = Speaker(node="painter", name="picture")
     if vendor_of(council.models[rules.model].provider).heats:
         # Drawing is the hardest work that a GPU at home is given.
-        hot = await wait_until_cool(runtime, council, [], first=True)
+        hot = await wait_until_cool(state, runtime, council)
         words = words._replace(notes=(*words.notes, *([hot.text] if hot else [])))
     emit(runtime, ModelAsked(speaker=speaker, model=rules.model))
     if (account := charged_account()) is not None:

@@ -6,9 +6,7 @@ from langgraph.runtime import Runtime
 
 from mom_council.councils.schema import Council
 from mom_council.deliberation.context import CouncilContext
-from mom_council.deliberation.fan_out import announce_turns, find_cool, wait_until_cool
-from mom_council.deliberation.schedule import next_voters
-from mom_council.deliberation.selectors import current_turn, notes_of
+from mom_council.deliberation.fan_out import announce_turns, wait_until_cool
 from mom_council.deliberation.state import CouncilState, CouncilUpdate
 from mom_council.errors import ThermalError
 from mom_council.records import Note
@@ -26,7 +24,7 @@ async def thermal_wait(
         ThermalError: it stayed too hot; nothing is kept.
     """
     try:
-        note = await wait_until_cool(runtime, council, notes_of(state), first=_is_first(state))
+        note = await wait_until_cool(state, runtime, council)
     except ThermalError as error:
         from mom_council.deliberation.interrupts import pause
 
@@ -34,26 +32,7 @@ async def thermal_wait(
         if choice == "ask_again":
             return await thermal_wait(state, runtime, council)
         note = Note(text=f"{error.what}; it was chosen to go on.", kind="stayed_hot")
-    await announce_turns(state, runtime, council, next_voters(state, council))
+    await announce_turns(state, runtime, council)
     if note:
         return {"notes": [note]}
     return {"step": "cool enough" if council.thermal else "no limit of temperature"}
-
-
-async def is_cool_now(
-    state: CouncilState, runtime: Runtime[CouncilContext], council: Council
-) -> bool:
-    """Whether there is nothing to wait for, by one reading; then it is told as the node tells it.
-
-    So a council on cool hardware, or on none that can be read, spends no superstep here.
-    """
-    cool = await find_cool(runtime, council, notes_of(state), first=_is_first(state))
-    if cool:
-        await announce_turns(state, runtime, council, next_voters(state, council))
-    return cool
-
-
-def _is_first(state: CouncilState) -> bool:
-    """Whether it is the question's first wait."""
-    turn = current_turn(state)
-    return (turn.round, turn.layer) == (1, 1) and not state["proposals"]

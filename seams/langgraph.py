@@ -245,19 +245,29 @@ def as_edge(
     """
 
     def run_sync(state: Any, config: RunnableConfig) -> Any:
-        return decide(state, config.get("configurable", {}).get(CONFIG_KEY_RUNTIME))
+        runtime = config.get("configurable", {}).get(CONFIG_KEY_RUNTIME)
+        if decide_async is None:
+            return decide(state, runtime)
+        with _node_context(config):
+            return decide(state, runtime)
 
     async def run(state: Any, config: RunnableConfig) -> Any:
         if decide_async is None:
             return run_sync(state, config)
-        # What it writes into the run's stream is told of this node, as LangGraph does it.
-        token = var_child_runnable_config.set(config)
-        try:
+        with _node_context(config):
             return await decide_async(state, config.get("configurable", {}).get(CONFIG_KEY_RUNTIME))
-        finally:
-            var_child_runnable_config.reset(token)
 
     return RunnableCallable(run_sync, run, name=name, trace=False)
+
+
+@contextmanager
+def _node_context(config: RunnableConfig) -> Iterator[None]:
+    """What is written into the run's stream is told of this node, as LangGraph does it."""
+    token = var_child_runnable_config.set(config)
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
 
 
 class QuietNode(RunnableSeq):

@@ -23,8 +23,8 @@ class Limit(NamedTuple):
 # holds since then is what was measured at their end, rounded up: little air on purpose.
 LIMITS = {
     "product files": Limit(320, 332),
-    "lines": Limit(86_200, 87_440),
-    "files entered by the demo question": Limit(55, 56),
+    "lines": Limit(86_200, 88_600),
+    "files entered by the demo question": Limit(55, 55),
     "circles of files": Limit(0, 0),
     "imports from a lower floor to a higher": Limit(0, 0),
     "providers compared outside models/providers": Limit(0, 0),

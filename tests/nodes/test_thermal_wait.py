@@ -97,6 +97,22 @@ async def test_a_watch_on_a_cool_machine_takes_no_superstep(
     assert "thermal_wait" not in await steps(stage, monkeypatch, 40)
 
 
+def test_a_question_without_await_takes_no_superstep_either(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cool = [HeatReading(celsius=40, device="GPU 0", source="nvml")]
+    defaults = {**(thermal.cool_down.__kwdefaults__ or {}), "read": lambda: cool}
+    monkeypatch.setattr(thermal.cool_down, "__kwdefaults__", defaults)
+    seat(stage)
+    graph = compile_council(desk(stage, thermal={"limit": 90, "resume": 80, "max_wait": 60}))
+    question = {"messages": [("user", "What is the best pet?")]}
+    parts = list(graph.stream(question, stream_mode=["updates", "custom"]))
+    assert "thermal_wait" not in [
+        name for mode, part in parts if mode == "updates" for name in part
+    ]
+    assert 40 in [part.get("celsius") for mode, part in parts if mode == "custom"]
+
+
 async def test_hot_hardware_is_waited_for_at_the_node(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
