@@ -33,11 +33,16 @@ def models(
     """
     import asyncio
 
-    from mom_council.runs.discovery import choose_council, find_models, used_council
+    from mom_council.runs.discovery import (
+        OLLAMA_PATIENCE,
+        choose_council,
+        find_models,
+        used_council,
+    )
     from mom_council.runs.plan import council_prices, price_lines
 
     env = {**os.environ, "MOM_PAID": "1"}  # nobody is asked
-    available = asyncio.run(find_models(env))
+    available = asyncio.run(find_models(env, patience=OLLAMA_PATIENCE, say=failure.tell))
     selection = _selection(available)
     named = council or env.get("MOM_COUNCIL") or used_council()
     choice = asyncio.run(choose_council(named, env))
@@ -73,7 +78,9 @@ def _describe_models(available: AvailableModels, selection: Selection | None) ->
     from mom_council.vendors import VENDORS
 
     lines = []
-    if available.ollama_url is None:
+    if available.trouble:
+        lines.append(f"Ollama: {available.trouble}; look what holds it up: ollama ps")
+    elif available.ollama_url is None:
         lines.append("Ollama: does not answer; get it from ollama.com, or start it: ollama serve")
     else:
         memory = f", {available.memory.in_words}" if available.memory else ""
@@ -248,17 +255,20 @@ def init(
     if file.exists() and not force:
         raise typer.BadParameter(f"{file} is there already; --force overwrites it")
     named = options.council_named(None, model)
-    choice = asyncio.run(choose_council(named or "auto", {**os.environ, "MOM_PAID": "1"}))
+    env = {**os.environ, "MOM_PAID": "1"}  # nobody is asked
+    choice = asyncio.run(choose_council(named or "auto", env, say=failure.tell))
     name, rounds, choices = file.stem, 2, not yes and sys.stdin.isatty()
     if choices:
         members = ", ".join(dict.fromkeys(one.model for one in choice.council.models.values()))
         typed = input(f"Models [{members}] (another list, or Enter): ").strip()
         if typed:
             names = "models:" + ",".join(typed.replace(",", " ").split())
-            choice = asyncio.run(choose_council(names, {**os.environ, "MOM_PAID": "1"}))
+            choice = asyncio.run(choose_council(names, env, say=failure.tell))
         typed = input("Rounds of answers and votes at most [2]: ").strip()
         rounds = int(typed) if typed.isdigit() and 1 <= int(typed) <= 20 else 2
         name = input(f"Name [{name}]: ").strip() or name
+    if why := choice.instead_of:
+        failure.tell(f"{why}; models that cost money are written in place of local ones")
     text = council_in_words(choice.council, choice.notice, name=name, rounds=rounds)
     council = council_from_yaml(text, str(file))  # nothing is written that would not be read
     try:

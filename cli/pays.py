@@ -166,10 +166,14 @@ def _require_consent(choice: Choice, budget: PaysBudget, most: SpendingLimits) -
     if os.environ.get(PAID, "").strip() in ("1", "yes", "true"):
         return
     price = _price(budget, most)
-    if not failure.may_cost(f"This may cost money: {price}."):
+    why = choice.instead_of
+    first = f"{why[0].upper()}{why[1:]}. " if why else ""
+    if not failure.may_cost(f"{first}This may cost money: {price}."):
+        start = "start the local server, or " if why else ""
         raise ConsentError(
-            f"this may cost money ({price}), and nobody said yes",
-            cure=f"allow it with --paid (or {PAID}=1); --usd limits it",
+            f"{f'{why}, and asking others instead' if why else 'this'} may cost money ({price}), "
+            "and nobody said yes",
+            cure=f"{start}allow it with --paid (or {PAID}=1); --usd limits it",
         )
 
 

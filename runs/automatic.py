@@ -246,8 +246,8 @@ def council_of_models(names: Sequence[str], available: AvailableModels) -> Counc
     models = [_named_model(name, available) for name in names]
     if lacking := [name for name, model in zip(names, models, strict=True) if model is None]:
         what = f"{', '.join(lacking)}: not on this machine"
-        if available.trouble:
-            what = f"{', '.join(lacking)}: {available.trouble}"
+        if wrong := available.trouble or available.server_trouble:
+            what = f"{', '.join(lacking)}: {wrong}"
         raise UnknownNameError(what, cure=_how_to_get(lacking, available))
     settings = [model for model in models if model is not None]
     if all(model["provider"] == OLLAMA.name for model in settings):
@@ -302,6 +302,8 @@ def _how_to_get(names: Sequence[str], available: AvailableModels) -> str:
     )
     if available.trouble:
         return "look what holds it up: ollama ps"
+    if available.server_trouble:
+        return f"start that server, or start Ollama (`ollama serve`), then: {pulls}"
     if available.ollama_url is None:
         return f"start Ollama (`ollama serve`), then: {pulls}"
     return f"`{pulls}` gets them" if len(names) > 1 else f"`{pulls}` gets it"

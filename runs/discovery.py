@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -220,6 +220,8 @@ class Choice:
     """One line for who named no council; None where one was named."""
     costs_money: bool
     source: Source
+    instead_of: str = ""
+    """Why the local models are not asked that were expected; empty where none were."""
 
 
 PAID = "MOM_PAID"
@@ -264,24 +266,21 @@ async def choose_council(
             models = name.removeprefix(MODELS).split(",")
             available = await find_models(env, patience=OLLAMA_PATIENCE, say=say)
             council = await asyncio.to_thread(council_of_models, models, available)
-            await _require_consent(
-                Choice(council, None, _may_be_meant_locally(models, council), "named"),
-                available,
-                env,
-                consent,
-                "write PROVIDER/MODEL where the vendor's model is meant",
-            )
+            meant = Choice(council, None, _may_be_meant_locally(models, council), "named")
+            other = "write PROVIDER/MODEL where the vendor's model is meant"
+            why = await _require_consent(meant, available, env, consent, other)
         else:
             from mom_council.councils.trust import load_trusted_council
 
-            council = await asyncio.to_thread(load_trusted_council, name)
+            council, why = await asyncio.to_thread(load_trusted_council, name), ""
         source: Source = "named" if named else "used" if used else "environment"
-        return Choice(council, None, costs_money(council), source)
+        return Choice(council, None, costs_money(council), source, why)
     available = await find_models(env, patience=OLLAMA_PATIENCE, say=say)
     council, line = await asyncio.to_thread(default_council, available)
     choice = Choice(council, line, costs_money(council), cast(Source, council.name))
     other = "name a council with --council"
-    await _require_consent(choice, available, env, consent, other)
+    why = await _require_consent(choice, available, env, consent, other)
+    choice = replace(choice, instead_of=why)
     if choice.source in ("ollama", "server"):
         await asyncio.to_thread(_remember_local)
     return choice
@@ -289,20 +288,26 @@ async def choose_council(
 
 async def _require_consent(
     choice: Choice, available: AvailableModels, env: Mapping[str, str], consent: Consent, other: str
-) -> None:
+) -> str:
     """See that somebody said yes where money would be spent in place of a local model.
+
+    Returns:
+        Why no local model is asked; empty where none is expected, or nothing costs money.
 
     Raises:
         ConsentError: nobody did.
     """
-    if not choice.costs_money or env.get(PAID, "").strip() in ("1", "yes", "true"):
-        return
+    if not choice.costs_money:
+        return ""
     why = await asyncio.to_thread(_why_local_is_expected, available)
+    if env.get(PAID, "").strip() in ("1", "yes", "true"):
+        return why
     if why and not consent(f"{why[0].upper()}{why[1:]}. {cost_notice(choice)}"):
         raise ConsentError(
             f"{why}, and asking {_paid_names(choice)} instead costs money",
             cure=f"start the local server, {other}, or allow it with --paid (or {PAID}=1)",
         )
+    return why
 
 
 def _may_be_meant_locally(names: Sequence[str], council: Council) -> bool:
@@ -317,8 +322,8 @@ def _why_local_is_expected(available: AvailableModels) -> str:
         return "no local model can be asked" if not (available.ollama or available.served) else ""
     if available.trouble:
         return available.trouble
-    if available.server and is_near(available.server):
-        return f"the local server at {available.server} does not say which models it has"
+    if available.server_trouble:
+        return available.server_trouble
     with contextlib.suppress(StorageError):
         if (data_dir() / _LOCAL).is_file():
             return "the local models that were asked before do not answer"

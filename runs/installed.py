@@ -97,6 +97,13 @@ class AvailableModels:
     weights: tuple[InstalledModel, ...] = ()
     """Downloaded, smallest first; none where llama.cpp is not installed."""
 
+    @property
+    def server_trouble(self) -> str:
+        """What is wrong with a local server that speaks OpenAI's protocol; empty: nothing is."""
+        if not self.server or self.served or not is_near(self.server):
+            return ""
+        return f"the local server at {self.server} does not say which models it has"
+
 
 def install_line(vendor: str) -> str:
     """What to install for a vendor whose key is set."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ from mom_council.models.resolved import is_near, key_of, ollama_address
 
 if TYPE_CHECKING:
     from mom_council.models.resolved import ModelInstance
+
+_MOST_BYTES = 16_000_000
+"""Bytes of an answer that are read; a list of a thousand models has less than one million."""
 
 _seeing: dict[tuple[str, str], bool] = {}
 """Whether a model sees, by its server's address and its name."""
@@ -38,9 +42,14 @@ async def ask_ollama(
             ) as client,
         ):
             headers = {"authorization": f"Bearer {key}"} if key else {}
-            answer = await client.request(how, url, json=body, headers=headers)
-            answer.raise_for_status()
-            values = answer.json()
+            async with client.stream(how, url, json=body, headers=headers) as answer:
+                answer.raise_for_status()
+                text = b""
+                async for piece in answer.aiter_bytes():
+                    text += piece
+                    if len(text) > _MOST_BYTES:
+                        return None
+            values = json.loads(text)
             return values if isinstance(values, dict) else None
     return None
 

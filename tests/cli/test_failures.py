@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mom_council import paths
+from mom_council.paths import ensure
 from mom_council.tests.graph.desk import said, seat, speaking
 from mom_council.tests.models import fake_nvml
 from mom_council.tests.stage import Fault, Stage
@@ -257,6 +258,32 @@ def test_no_paid_model_is_asked_unseen_in_place_of_a_local_server(
     assert "--paid (or MOM_PAID=1)" in asked.err.splitlines()[-1]
     for command in ("ask", "chat", "batch", "serve", "mcp", "pays"):
         assert "--paid" in processes.call(command, "--help").out, command
+    assert not stage.calls
+
+
+@pytest.mark.parametrize("place", ["busy", "gone"])
+def test_what_costs_money_says_why_no_local_model_is_asked(
+    mom: Mom, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
+    if place == "busy":
+        monkeypatch.setenv("OLLAMA_HOST", f"{stage.url}/busy")
+        why = f"Ollama at {stage.url}/busy does not answer"
+    else:
+        monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+        (ensure(paths.data_dir()) / "local.txt").write_text("yes")
+        why = "the local models that were asked before do not answer"
+    (tmp_path / "in.jsonl").write_text('{"question": "Best pet?"}\n')
+    called = mom("pays", "in.jsonl")
+    assert called.code == 2
+    last = called.err.splitlines()[-1]
+    assert f"mom: {why}, and asking others instead may cost money (" in last
+    assert "start the local server, or allow it with --paid" in last
+    written = mom("init", "--yes")
+    assert f"mom: {why}; models that cost money are written in place of local" in written.err
+    if place == "busy":
+        assert f"Ollama: {why}; look what holds it up: ollama ps" in mom("models").out
     assert not stage.calls
 
 

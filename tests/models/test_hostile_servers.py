@@ -23,6 +23,7 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_model
 from mom_council.errors import ModelUnavailableError
+from mom_council.models.providers.ollama_server import ask_ollama
 from mom_council.models.resolved import resolve_alone
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.stream_parser import LONGEST_ANSWER
@@ -391,3 +392,20 @@ async def test_a_very_long_proposal_does_not_go_whole_to_every_voter(stage: Stag
     assert max(len(json.dumps(call.body)) for call in others) < MILLION
     notes = "\n".join(result["status"].notes)
     assert "too long to be quoted whole" in notes
+
+
+async def test_a_list_of_models_without_end_is_not_kept_in_memory() -> None:
+    sent = 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await head_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" " * 1_000_000)
+            sent += 1_000_000
+            await writer.drain()
+
+    async with server(handle) as port:
+        assert await ask_ollama("GET", f"http://127.0.0.1:{port}/api/tags", seconds=60) is None
+    assert 16_000_000 <= sent < 100_000_000

@@ -264,6 +264,16 @@ async def test_a_name_that_ollama_may_have_goes_to_no_vendor_without_a_yes(
     assert len(questions) == 1
 
 
+async def test_a_named_model_of_a_broken_server_of_this_house_is_told_so(
+    nowhere: dict[str, str],
+) -> None:
+    with answering(b"<html>busy</html>") as url:
+        local = {**nowhere, "OPENAI_BASE_URL": f"{url}/v1"}
+        why = rf"qwen3-8b: the local server at {url}/v1 does not say .*start that server"
+        with pytest.raises(UnknownNameError, match=why):
+            await choose_council("models:qwen3-8b", local)
+
+
 async def test_looking_around_does_not_hold_up_the_event_loop(nowhere: dict[str, str]) -> None:
     ticks = 0
 
