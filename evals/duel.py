@@ -15,7 +15,7 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.schema import Character, Council
 from mom_council.deliberation.ask_model import compose_messages
-from mom_council.errors import CouncilError
+from mom_council.errors import CouncilError, MixtureError
 from mom_council.evals.asking import (
     ask_alone,
     describe_fault,
@@ -116,6 +116,8 @@ class Duel(Record):
     steady: float
     """How often the judge said the same in both orders."""
     unanswered: int
+    fault: str = ""
+    """Why the last of the unanswered ones has none."""
     usage: Usage
     """Of the judge."""
 
@@ -127,7 +129,7 @@ class Duel(Record):
             f"won {self.won}, lost {self.lost}, tied {self.tied}: {100 * self.score:.1f} % "
             f"({100 * self.low:.1f} to {100 * self.high:.1f}) of the points; 50 % is even.\n"
             f"The judge was steady on {100 * self.steady:.0f} % of them"
-            + (f"; {self.unanswered} had no answer." if self.unanswered else ".")
+            + (f"; {self.unanswered} had no answer: {self.fault}" if self.unanswered else ".")
         )
 
 
@@ -156,20 +158,19 @@ async def duel(
     rival = _rival(council, judge, against)
     opened = OpenCouncil(council)
     points: list[tuple[float, bool]] = []
-    unanswered, spent, done = 0, Usage(), 0
+    unanswered, fault, spent, done = 0, "", Usage(), 0
 
-    async def act(case: Case) -> tuple[float, bool, Usage] | None:
+    async def act(case: Case) -> tuple[float, bool, Usage] | str:
         solo = await ask_alone(council, rival, case)
         try:
             run = Run(opened, [HumanMessage(case.prompt)], state_keys=("messages",), traced=False)
             state = await run.finish()
             if solo.error:
-                return None
+                return solo.error
             answer = str(state["messages"][-1].content)
             judgement = await compare(council, judge, case, answer, solo.text)
         except Exception as error:
-            describe_fault(error)  # raises what every question would meet
-            return None
+            return describe_fault(error)
         return (
             {"one": 1.0, "tie": 0.5, "other": 0.0}[judgement.prefers],
             judgement.steady,
@@ -178,18 +179,27 @@ async def duel(
 
     async for _, outcome in map_concurrently(cases, act, concurrency):
         done += 1
-        if outcome is None:
-            unanswered += 1
+        if isinstance(outcome, str):
+            unanswered, fault = unanswered + 1, outcome
         else:
             points.append(outcome[:2])
             spent += outcome[2]
         if progress is not None:
             progress(f"before {judge}", done, len(cases))
-    if not points and done < len(cases):
-        raise refuse_nothing_finished()
     if not points:
-        raise CouncilError("no question was answered by both", cure="see `mom councils check`")
-    return _summary(council.name, rival.name, judge, points, unanswered, spent)
+        raise _nothing_judged(fault, is_over=done == len(cases))
+    summary = _summary(council.name, rival.name, judge, points, unanswered, spent)
+    return summary.model_copy(update={"fault": fault})
+
+
+def _nothing_judged(fault: str, *, is_over: bool) -> MixtureError:
+    """The error of a comparison without a verdict; `fault` is of the last question."""
+    if not is_over:
+        return refuse_nothing_finished()
+    why = f": {fault}" if fault else ""
+    return CouncilError(
+        f"no question was answered by both and judged{why}", cure="see `mom doctor`"
+    )
 
 
 def _rival(council: Council, judge: str, against: str | None) -> Character:

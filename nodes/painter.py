@@ -8,6 +8,7 @@ asked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -164,6 +165,10 @@ class _PictureCall:
         if refusal := breaker.refusal(settings, now()):
             self.log.not_asked(self.model.key, refusal)
             return None
+        if (pictures := vendor_of(settings.provider).pictures) is not None:
+            # Importing a library takes a second or more, and is no part of the picture's time.
+            with contextlib.suppress(Exception):  # it is imported again below, where it is told
+                await open_in_thread(load_code, pictures)
         first = now()
         deadline, tries = first + settings.timeout, 0
         while True:

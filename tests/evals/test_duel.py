@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from mom_council.councils.schema import Council
+from mom_council.errors import CouncilError
 from mom_council.evals.cases import Case
 from mom_council.evals.duel import compare, duel
 from mom_council.tests.graph.desk import candidates, desk, said, seat, voice
-from mom_council.tests.stage import Stage
+from mom_council.tests.stage import Fault, Stage
 
 CASE = Case(question="Which pet is best?")
 
@@ -56,3 +57,11 @@ async def test_the_council_is_weighed_against_one_member(stage: Stage):
     assert (found.won, found.lost, found.tied, found.score) == (3, 0, 0, 1.0)
     assert found.usage.calls == 6
     assert "Boris" not in said(stage.calls_to("judge")[0].body)
+
+
+@pytest.mark.parametrize("fault", [Fault.status(400), Fault.garbage(), Fault.reset()])
+async def test_a_judge_that_does_not_answer_is_named_with_its_fault(stage: Stage, fault: Fault):
+    council = bench(stage, likes("council"))
+    stage.model("judge", always=fault)
+    with pytest.raises(CouncilError, match=r"judged: model 'judge' did not answer: \w+"):
+        await duel(council, [CASE], judge="judge", against="Boris")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from mom_council.tests.graph.desk import (
     voice,
 )
 from mom_council.tests.stage import Fault, Reply, Stage
+from mom_council.vendors import VENDORS
 
 pytestmark = pytest.mark.slow
 
@@ -191,6 +193,20 @@ FAULTS = [
         "declined",
     ),
 ]
+
+
+async def test_importing_a_library_takes_nothing_of_the_pictures_time(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow_import").mkdir()
+    (tmp_path / "slow_import" / "pictures.py").write_text(
+        "import time\ntime.sleep(4)\nfrom mom_council.models.providers.openai import draw\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    slow = replace(VENDORS["openai"], pictures="slow_import.pictures:draw")
+    monkeypatch.setitem(VENDORS, "openai", slow)
+    result = await ask(studio(stage, brush={"timeout": 4}), "/image a cat")
+    assert pictures_in(result["messages"][-1].content)
 
 
 @pytest.mark.parametrize(
