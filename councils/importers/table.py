@@ -17,6 +17,7 @@ from mom_council.councils.importers import (
     config_py,
     moa_yaml,
     model_config,
+    openrouter,
     rosters,
     two_servers_env,
 )
@@ -282,13 +283,13 @@ def _read(
         if rosters.looks_like_council_py(text):
             return COUNCIL_PY, rosters.read_council_py(text, env, str(path), report)
         return CONFIG_PY, config_py.read(text, {}, str(path), report)
-    if names := rosters.names_in_lines(text):
-        return OPENROUTER, rosters.read_openrouter(names, env, str(path), report)
+    if names := openrouter.names_in_lines(text):
+        return OPENROUTER, openrouter.read_openrouter(names, env, str(path), report)
     values = read_mapping(text, str(path))
     values = checkout.fill_variables(values, variables, str(path))
     found = _recognise_format(path, values)
     if found == OPENROUTER:
-        return found, rosters.read_openrouter(values, env, str(path), report)
+        return found, openrouter.read_openrouter(values, env, str(path), report)
     return found, FORMATS[found].read(values, env, str(path), report)
 
 
@@ -368,8 +369,8 @@ def _recognise_format(path: Path, values: Any) -> str:
     for name, format_ in FORMATS.items():
         if keys & format_.marks or path.name.startswith(format_.file):
             is_list = name == "model_config.json" and not keys - {"models", "model"}
-            return OPENROUTER if is_list and rosters.is_openrouter_list(values) else name
-    if rosters.is_openrouter_list(values):
+            return OPENROUTER if is_list and openrouter.is_openrouter_list(values) else name
+    if openrouter.is_openrouter_list(values):
         return OPENROUTER
     raise CouncilError(f"{path}: is none of the files that can be imported: {_KNOWN}")
 

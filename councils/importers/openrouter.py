@@ -1,0 +1,115 @@
+"""OpenRouter's models: its own listing, a request's `models`, or plain names, one a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mom_council.councils.importers.foreign import Draft, ModelSection, Report
+from mom_council.councils.importers.rosters import OPENROUTER, catalogue_draft, why_no_seat
+from mom_council.errors import CouncilError
+
+MOST_CHOICES = 40
+
+
+def read_openrouter(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Draft:
+    """A council of OpenRouter's models: its own listing, a request's `models`, or plain names.
+
+    Raises:
+        CouncilError: there is no name of a model in it.
+    """
+    voices, first = ModelSection(), ""
+    found: dict[str, str] = {}
+    if isinstance(values, Mapping) and isinstance(values.get("model"), str):
+        first = str(values["model"])
+    names: dict[str, dict[str, float] | None] = dict.fromkeys(filter(None, [first]))
+    for name, price in _openrouter_entries(values):
+        names[name] = names.get(name) or price
+    left = 0
+    for name in names:
+        if why := why_no_seat(name):
+            report.leave(name[:80], why)
+        elif len(found) < MOST_CHOICES:
+            key = voices.key(
+                provider="openai",
+                model=name,
+                base_url=OPENROUTER,
+                api_key_env="OPENROUTER_API_KEY",
+                price=names[name],
+            )
+            found[name.rpartition("/")[2]] = key
+        else:
+            left += 1
+    if left:
+        report.leave("models", f"{left} more: a council has at most {MOST_CHOICES} choices here")
+    if not found:
+        raise CouncilError(f"{origin}: holds no name like 'vendor/model'")
+    return catalogue_draft(found, first.rpartition("/")[2], voices, report)
+
+
+_LISTED_NAME = re.compile(r"~?[\w.-]+/[\w.:-]+")
+
+
+def _openrouter_entries(values: Any) -> Iterator[tuple[str, dict[str, float] | None]]:
+    """Each name, with its price in dollars a million tokens where the list says it."""
+    if isinstance(values, Mapping):
+        values = values.get("data") or values.get("models") or ()
+    if isinstance(values, Mapping):  # by their names; with `provider` it is no list of OpenRouter's
+        values = [
+            {"id": key, **one}
+            for key, one in values.items()
+            if isinstance(one, Mapping) and "provider" not in one
+        ]
+    for one in values if isinstance(values, list) else ():
+        price = None
+        if isinstance(one, Mapping):
+            price = _price_of(one.get("pricing"))
+            shape = one.get("architecture")
+            out = shape.get("output_modalities") if isinstance(shape, Mapping) else None
+            if isinstance(out, list) and "text" not in out:
+                continue
+            one = one.get("id") or one.get("slug") or one.get("model")
+        if isinstance(one, str) and _LISTED_NAME.fullmatch(one.strip()):
+            yield one.strip(), price
+
+
+def _price_of(pricing: Any) -> dict[str, float] | None:
+    """OpenRouter's dollars a token as dollars a million; None where it says none, or -1."""
+    try:
+        tokens = [float(pricing["prompt"]), float(pricing["completion"])]
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not all(0 <= one < 1 for one in tokens):
+        return None
+    return {"input": round(tokens[0] * 1e6, 6), "output": round(tokens[1] * 1e6, 6)}
+
+
+_PRICES = re.compile(
+    r"([\s,;|\"'$€()/.\d-]|\b(free|usd|per|in|out|input|output|tokens?|m|1m|k)\b)*", re.I
+)
+"""What may stand behind a name in a list: prices."""
+
+
+def names_in_lines(text: str) -> list[str]:
+    """The names of a plain list, one a line; `#` and `//` begin a comment, prices are passed."""
+    names: list[str] = []
+    for line in text.splitlines():
+        line = re.split(r"#|(?:^|\s)//", line)[0].strip().strip("-*\"', ")
+        line = re.sub(r"^\d+[.)]\s+", "", line).lstrip("\"'")
+        if not line:
+            continue
+        named = _LISTED_NAME.match(line)
+        if named is None or not _PRICES.fullmatch(line[named.end() :]):
+            return []
+        names.append(named[0])
+    return names
+
+
+def is_openrouter_list(values: Any) -> bool:
+    """Whether values are a list of OpenRouter's models."""
+    return any(_openrouter_entries(values)) and (
+        isinstance(values, list)
+        or "data" in values
+        or all(isinstance(one, str) for one in values.get("models") or ())
+    )
