@@ -28,7 +28,12 @@ COHERE = Vendor(
         Exclusion(("min_p", "logit_bias")),
         Exclusion(("p",), lambda params: params["p"] >= 1, case="`top_p: 1`"),
     ),
-    imported_params={"max_length": "max_tokens", "temperature": "temperature"},
+    imported_params={
+        "max_length": "max_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+    },
     default_model="command-a-03-2025",
     found_settings={"timeout": 90},
 )

@@ -211,6 +211,14 @@ class LlamaServer:
         return max(map(float, sizes), default=1.0)
 
     @property
+    def model(self) -> str:
+        """What its model is called: its alias, or its file; empty: it does not say."""
+        for flags in (r"-a|--alias|LLAMA_ARG_ALIAS", r"-m|--model|LLAMA_ARG_MODEL"):
+            if found := re.search(rf"(?:^|\s)(?:{flags})[ =]+(\S+)", self.command):
+                return found[1].rpartition("/")[2].removesuffix(".gguf")
+        return ""
+
+    @property
     def context(self) -> str:
         """Tokens of its context; empty: it does not say."""
         found = re.search(r"(?:-c|--ctx-size|LLAMA_ARG_CTX_SIZE)[ =]+(\d+)", self.command)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -37,7 +37,7 @@ def literals(text: str, origin: str, report: Report) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     computed = PythonValues(text, {}, origin).found
-    for statement in _parse_module(text, origin).body:
+    for statement in _statements(_parse_module(text, origin).body):
         targets, value = _split_assignment(statement)
         if targets is None:
             changed = changed_names(statement)
@@ -87,7 +87,7 @@ def names_models(text: str) -> bool:
         body = _parse_module(text, "").body
     except CouncilError:
         return False
-    targets = [one for statement in body for one in _split_assignment(statement)[0] or ()]
+    targets = [one for part in _statements(body) for one in _split_assignment(part)[0] or ()]
     return any(isinstance(one, ast.Name) and one.id == "layer1_model_ids" for one in targets)
 
 
@@ -101,6 +101,15 @@ def _parse_module(text: str, origin: str) -> ast.Module:
         raise CouncilError(f"{origin}: {says}") from None
     except (ValueError, RecursionError, MemoryError):
         raise CouncilError(f"{origin}: is no Python that can be read") from None
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a file, and those of its classes, whose settings are read as the file's."""
+    for statement in body:
+        if isinstance(statement, ast.ClassDef):
+            yield from _statements(statement.body)
+        else:
+            yield statement
 
 
 def _split_assignment(statement: ast.stmt) -> tuple[list[ast.expr] | None, ast.expr | None]:
@@ -172,6 +181,10 @@ LAYERS: dict[str, type[Generation]] = {"layer1_": Layer1, "layer2_": Layer2, "fi
 def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draft:
     """A council of its layers, with the final model as the synthesizer."""
     values = literals(text, origin, report)
+    for note in report.left:
+        needed = note.place in ("layer1_model_ids", "final_model_ids", "final_model_id")
+        if needed and not any(name.startswith(note.place.removesuffix("s")) for name in values):
+            raise refusal(origin, [Problem((note.place,), note.says)])
     rest, settings = _split_layer_settings(values, origin, report)
     templates = {key: rest.pop(key) for key in [*rest] if key.endswith("chat_template")}
     found = seen(ConfigPy, rest, origin, report)

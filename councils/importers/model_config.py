@@ -96,6 +96,7 @@ class Config(Foreign):
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=0)
     repetition_penalty: float | None = Field(default=None, gt=0)
+    timeout: float | None = Field(default=None, gt=0, le=3600)
     use_gpu: bool | None = None
     batch_size: int | None = None
     device_map: Any = None
@@ -255,6 +256,7 @@ def _voice(
         model=entry.name,
         tools=entry.config.supports_function_calling,
         vision=entry.config.supports_vision,
+        timeout=entry.config.timeout,
         params=params_of(provider, entry.config.model_dump(), f"{place}.config", report),
         lane=plain(group) if group else None,
     )

@@ -1,9 +1,9 @@
 """What the names of a Python file would hold, found without running it.
 
 Read are literals, names that were set before, texts and lists put together of these, `a or b`, `a
-if b else c`, lists that grow (`+=`, `append`, `extend`, also in a loop), and what the environment's
-file says: `os.getenv("NAME", usual)` and functions of the file's own that are called in the same
-way. All else is not read, and listed with its name.
+if b else c`, lists that grow (`+=`, `append`, `extend`, also in a loop), what a class of the file's
+own sets, and what the environment's file says: `os.getenv("NAME", usual)` and functions of the
+file's own that are called in the same way. All else is not read, and listed with its name.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class PythonValues:
         """Names that hold what a variable of the environment says, with that variable."""
         self.unread: dict[str, str] = {}
         """Names that ask for models and could not be read, and why."""
+        self._holders: set[str] = set()
+        """The file's own classes, and names that hold an object of one."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -74,6 +76,7 @@ class PythonValues:
             elif isinstance(statement, ast.If):
                 self._branch(statement)
             elif isinstance(statement, ast.ClassDef | ast.Try | ast.With):
+                self._holders |= {getattr(statement, "name", "")}
                 self._read(statement.body)
             else:
                 self._change(statement)
@@ -95,16 +98,33 @@ class PythonValues:
             entries = self._value(statement.iter)
         except _FAILURES:
             entries = None
-        if not isinstance(entries, list | dict) or not isinstance(statement.target, ast.Name):
+        if not isinstance(entries, list | dict):
             self._forget(statement)
             return
         for one in entries:
             self._steps -= 1
-            self.found[statement.target.id] = one
+            try:
+                self._bind(statement.target, one)
+            except _UnreadableError:
+                self._steps = -1
             if self._steps < 0:
                 self._forget(statement)
                 return
             self._read(statement.body)
+
+    def _bind(self, target: ast.expr, value: Any) -> None:
+        """Let a name, or each of several, hold a value."""
+        if isinstance(target, ast.Name):
+            self.found[target.id] = value
+        elif (
+            isinstance(target, ast.Tuple | ast.List)
+            and isinstance(value, list | tuple)
+            and len(value) == len(target.elts)
+        ):
+            for name, one in zip(target.elts, value, strict=True):
+                self._bind(name, one)
+        else:
+            raise _UnreadableError
 
     def _forget(self, statement: ast.stmt) -> None:
         """What a statement changes that is not read holds nothing that is known."""
@@ -120,7 +140,7 @@ class PythonValues:
         """The branch that would be taken; where that cannot be told, what only one of them sets."""
         try:
             taken = statement.body if self._value(statement.test) else statement.orelse
-        except _UnreadableError:
+        except _FAILURES:
             before = dict(self.found)
             self._read(statement.orelse)
             self._read(statement.body)
@@ -130,10 +150,14 @@ class PythonValues:
 
     def _set(self, target: ast.expr, value: ast.expr) -> None:
         if not isinstance(target, ast.Name):
-            self._forget(ast.Assign([target], value))
+            try:
+                self._bind(target, self._value(value))
+            except _FAILURES:
+                self._forget(ast.Assign([target], value))
             return
-        variable = self._variable(value)
-        if variable is not None:
+        if isinstance(value, ast.Call) and ast.unparse(value.func) in self._holders:
+            self._holders.add(target.id)
+        if (variable := self._variable(value)) is not None:
             self.variables[target.id] = variable
         try:
             self.found[target.id] = self._value(value)
@@ -195,6 +219,10 @@ class PythonValues:
         calculate = _OPERATORS.get(type(node.op))
         if isinstance(left, str | list) and isinstance(node.op, ast.Add):
             return left + right
+        if isinstance(left, list) and isinstance(node.op, ast.Mult) and right in range(65):
+            return left * right
+        if isinstance(node.op, ast.Pow) and not (abs(left) <= 1000 and right in range(11)):
+            raise _UnreadableError
         if calculate is None or not (_is_small(left) and _is_small(right)):
             raise _UnreadableError
         return calculate(left, right)
@@ -213,10 +241,10 @@ class PythonValues:
         """`a if b else c`; where b cannot be told, the one that can be read."""
         try:
             return self._value(node.body if self._value(node.test) else node.orelse)
-        except _UnreadableError:
+        except _FAILURES:
             try:
                 return self._value(node.body)
-            except _UnreadableError:
+            except _FAILURES:
                 return self._value(node.orelse)
 
     def comparison(self, node: ast.Compare) -> bool:
@@ -253,26 +281,32 @@ class PythonValues:
 
     def part(self, node: ast.Slice) -> slice:
         """`[1:]`, `[:3]`."""
-        ends = (node.lower, node.upper, node.step)
-        return slice(*(None if one is None else self._value(one) for one in ends))
+        return slice(*(one and self._value(one) for one in (node.lower, node.upper, node.step)))
 
-    def comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> list[Any]:
-        """`[m.strip() for m in models if m.strip()]`: each entry, stripped where it is a text."""
-        if len(node.generators) != 1:
-            raise _UnreadableError
-        loop = node.generators[0]
-        if not isinstance(loop.target, ast.Name):
-            raise _UnreadableError
+    def comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> list[Any]:
+        """`[m.strip() for m in models if m.strip()]`, with one loop or several."""
         before = dict(self.found)
-        values = []
+        values: list[Any] = []
         try:
-            for one in self._value(loop.iter):
-                self.found[loop.target.id] = one
-                if all(self._value(test) for test in loop.ifs):
-                    values.append(self._value(node.elt))
+            self._gather(node.generators, node.elt, values)
         finally:
             self.found = before
         return values
+
+    def _gather(self, loops: list[ast.comprehension], entry: ast.expr, values: list[Any]) -> None:
+        if not loops:
+            values.append(self._value(entry))
+            return
+        for one in self._value(loops[0].iter):
+            self._bind(loops[0].target, one)
+            if all(self._value(test) for test in loops[0].ifs):
+                self._gather(loops[1:], entry, values)
+
+    def attribute(self, node: ast.Attribute) -> Any:
+        """`settings.models`, where a class of the file's own sets it."""
+        if ast.unparse(node.value) not in self._holders or node.attr not in self.found:
+            raise _UnreadableError
+        return self.found[node.attr]
 
     def entry(self, node: ast.Subscript) -> Any:
         """`os.environ["NAME"]`, `MODELS["large"]`, `MODELS[0]`."""
@@ -291,13 +325,22 @@ class PythonValues:
                 raise _UnreadableError
             return getattr(text, node.func.attr)(*[self._value(one) for one in node.args])
         name = ast.unparse(node.func)
-        if name in _CONVERSIONS and len(node.args) == 1:
+        if name in _CONVERSIONS and len(node.args) == 1 and not node.keywords:
             return _CONVERSIONS[name](self._value(node.args[0]))
+        named = {one.arg: one.value for one in node.keywords if one.arg}
+        if name == "dict" and not node.args:
+            return {key: self._value(value) for key, value in named.items()}
+        if name.rpartition(".")[2].lower() == "field":  # of a dataclass, of pydantic
+            factory = named.get("default_factory")
+            usual = factory.body if isinstance(factory, ast.Lambda) else named.get("default")
+            if usual is None and not node.args:
+                raise _UnreadableError
+            return self._value(usual or node.args[0])
         variable = self._variable(node)
         if variable is None:
             return self._view(node)
-        usual = [*node.args[1:], *(one.value for one in node.keywords if one.arg == "default")]
-        default = self._value(usual[0]) if usual else None
+        usuals = [*node.args[1:], *([named["default"]] if "default" in named else [])]
+        default = self._value(usuals[0]) if usuals else None
         return self._env.get(variable, default)
 
     def _view(self, node: ast.Call) -> Any:
@@ -368,9 +411,10 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
+    ast.Pow: operator.pow,
 }
-_VIEWS = ("values", "keys", "copy", "get")
-_METHODS = ("split", "strip", "lower", "upper", "rstrip", "lstrip", "removesuffix")
+_VIEWS = ("values", "keys", "items", "copy", "get")
+_METHODS = ("split", "splitlines", "strip", "lower", "upper", "rstrip", "lstrip", "removesuffix")
 _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "int": int,
     "float": float,
@@ -381,6 +425,7 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "dict": dict,
     "set": lambda values: list(dict.fromkeys(values)),
     "sorted": sorted,
+    "len": len,
     "json.loads": json.loads,
 }
 _READERS: dict[type[ast.expr], Callable[[PythonValues, Any], Any]] = {
@@ -397,7 +442,9 @@ _READERS: dict[type[ast.expr], Callable[[PythonValues, Any], Any]] = {
     ast.UnaryOp: PythonValues.negation,
     ast.JoinedStr: PythonValues.formatted,
     ast.ListComp: PythonValues.comprehension,
+    ast.SetComp: PythonValues.comprehension,
     ast.GeneratorExp: PythonValues.comprehension,
+    ast.Attribute: PythonValues.attribute,
     ast.Slice: PythonValues.part,
     ast.Subscript: PythonValues.entry,
     ast.Call: PythonValues.call,

@@ -15,6 +15,7 @@ from mom_council.councils.importers import (
     characters_json,
     checkout,
     config_py,
+    litellm_yaml,
     moa_yaml,
     model_config,
     openrouter,
@@ -111,7 +112,7 @@ FORMATS: dict[str, ImportFormat] = {
     ),
     "LiteLLM config.yaml": ImportFormat(
         "LiteLLM",
-        rosters.read_litellm,
+        litellm_yaml.read,
         frozenset({"model_list"}),
         all_of=frozenset({"model_list"}),
     ),
@@ -304,9 +305,10 @@ def _file_in(folder: Path, report: Report) -> Path:
         for rank, kind in _kinds(file)
     )
     if found:
-        for _, _, other, kind in found[1:]:
+        for rank, _, other, kind in found[1:]:
             name = str(Path(other).relative_to(folder))
-            report.leave(name[:80], f"is a {kind} too: import it by its own name")
+            says = f"is a {kind} too: import it by its own name"
+            report.leave(name[:80], f"cannot be read as a {kind}" if rank >= _BROKEN else says)
         return Path(found[0][2])
     for place in (folder, *sorted(one for one in folder.iterdir() if one.is_dir())):
         for name in (*checkout.ENV_NAMES, *checkout.TEMPLATES):
@@ -326,38 +328,79 @@ def _env_is_known(file: Path) -> bool:
     return any(key in values for keys, _ in ENVIRONMENTS.values() for key in keys)
 
 
+_BROKEN = 10
+"""What a file's rank counts more that is one of a system by its name or its keys, and has a fault.
+
+Where no sound one is there it is read, so that its fault is told.
+"""
+_LIST_NAME = re.compile(r"model|openrouter|council|llm", re.IGNORECASE)
+
+
 def _kinds(file: Path) -> list[tuple[int, str]]:
     """What a file of a checkout is, with how much that counts; nothing for other files."""
-    if file.suffix not in (".json", ".yaml", ".yml", ".py"):
-        return []
+    if file.suffix == ".py":
+        return _kinds_of_python(file) if "test" not in file.name else []
+    is_list_name = bool(_LIST_NAME.search(file.name))
+    if file.suffix not in (".json", ".yaml", ".yml"):
+        is_list = is_list_name and file.suffix in (".txt", ".csv", ".jsonl")
+        return [(_LIST_RANK, OPENROUTER)] if is_list and _names_in(file) else []
     try:
         text = read_text(file)
-        if file.suffix == ".py":
-            if "test" in file.name:
-                return []
-            if "layer1_model_ids" in text and config_py.names_models(text):
-                return [(3, CONFIG_PY)]
-            return [(4, COUNCIL_PY)] if _is_council_py(file, text) else []
-        if not any(mark in text for one in FORMATS.values() for mark in one.all_of):
-            return []
+    except CouncilError:
+        return _faulty(file, "")
+    if not is_list_name and not any(m in text for one in FORMATS.values() for m in one.all_of):
+        return _faulty(file, "")
+    try:
         values = read_mapping(text, str(file))
     except CouncilError:
-        return []
+        return _faulty(file, text)
     keys = set(values) if isinstance(values, Mapping) else set()
     if keys >= _OURS:
         return []
-    ranks = enumerate(FORMATS.items())
-    return [(rank, name) for rank, (name, one) in ranks if one.all_of and keys >= one.all_of][:1]
+    for rank, (name, one) in enumerate(FORMATS.items()):
+        if one.all_of and keys >= one.all_of:
+            return [(rank, name)]
+    if is_list_name and openrouter.is_openrouter_list(values):
+        return [(_LIST_RANK, OPENROUTER)]
+    return [one for one in _faulty(file, "") if keys & FORMATS[one[1]].marks]
 
 
-def _is_council_py(file: Path, text: str) -> bool:
-    if not rosters.looks_like_council_py(text):
+_LIST_RANK = 5
+
+
+def _names_in(file: Path) -> bool:
+    try:
+        return bool(openrouter.names_in_lines(read_text(file)))
+    except CouncilError:
         return False
+
+
+def _faulty(file: Path, text: str) -> list[tuple[int, str]]:
+    """Whose file it would be, by its name, or by the keys that stand in its text."""
+    for rank, (name, one) in enumerate(FORMATS.items()):
+        written = [mark for mark in one.all_of if re.search(rf"^\W*{mark}\b\W*:", text, re.M)]
+        if file.name.startswith(one.file) or (written and len(written) == len(one.all_of)):
+            return [(_BROKEN + rank, name)]
+    return []
+
+
+def _kinds_of_python(file: Path) -> list[tuple[int, str]]:
+    try:
+        text = read_text(file)
+    except CouncilError:
+        return []
+    if "layer1_model_ids" in text:
+        if config_py.names_models(text):
+            return [(3, CONFIG_PY)]
+        if file.name == CONFIG_PY:
+            return [(_BROKEN + 3, CONFIG_PY)]
+    if not rosters.looks_like_council_py(text):
+        return []
     try:
         rosters.read_council_py(text, {}, str(file), Report())
     except CouncilError:
-        return False
-    return True
+        return [(_BROKEN + 4, COUNCIL_PY)] if file.name == CONFIG_PY else []
+    return [(4, COUNCIL_PY)]
 
 
 def _recognise_format(path: Path, values: Any) -> str:
@@ -368,7 +411,9 @@ def _recognise_format(path: Path, values: Any) -> str:
         )
     for name, format_ in FORMATS.items():
         if keys & format_.marks or path.name.startswith(format_.file):
-            is_list = name == "model_config.json" and not keys - {"models", "model"}
+            models = values.get("models") if isinstance(values, Mapping) else None
+            is_list = isinstance(models, list) or not keys - {"models", "model"}
+            is_list = is_list and name == "model_config.json"
             return OPENROUTER if is_list and openrouter.is_openrouter_list(values) else name
     if openrouter.is_openrouter_list(values):
         return OPENROUTER

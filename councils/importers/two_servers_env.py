@@ -67,6 +67,8 @@ def variables_of(docker: Docker) -> dict[str, str]:
         found[f"{prefix}_API_URL"] = f"http://{server.name}:{server.port}"
         if server.context:
             found[f"{prefix}_CONTEXT_SIZE"] = server.context
+        if server.model:
+            found[f"{prefix}_MODEL_NAME"] = server.model
     return found
 
 
@@ -137,7 +139,7 @@ def with_painter(draft: Draft, top: Path, report: Report) -> Draft:
             if lora:
                 spec["params"] = {"lora": lora}
             draft.values["models"][key] = spec
-            draft.values["painter"] = {"model": key}
+            draft.values["painter"] = {"model": key, **_drawing_in(file)}
             report.left[:] = [note for note in report.left if note.place != "Stable Diffusion"]
             report.turn(str(file.relative_to(top)), f"draws with {model}; so does `painter`")
             break
@@ -169,6 +171,28 @@ def _pipeline_in(file: Path) -> tuple[str, str] | None:
         known = texts.get(ast.unparse(first).rpartition(".")[2], "")
         found[name] = found[name] or _text_of(first) or known
     return (found[_DRAWS], found[_ADAPTS]) if found[_DRAWS] else None
+
+
+def _drawing_in(file: Path) -> dict[str, Any]:
+    """How a pipeline is called: its steps, its guidance and the picture's size, where written."""
+    called: dict[str, Any] = {}
+    for node in ast.walk(ast.parse(read_text(file))):
+        if isinstance(node, ast.Call):
+            for one in node.keywords:
+                if one.arg and isinstance(one.value, ast.Constant):
+                    called.setdefault(one.arg, one.value.value)
+    found: dict[str, Any] = {}
+    steps, guidance = called.get("num_inference_steps"), called.get("guidance_scale")
+    if isinstance(steps, int) and 1 <= steps <= 200:
+        found["steps"] = steps
+    if isinstance(guidance, int | float) and 0 <= guidance <= 50:
+        found["guidance"] = guidance
+    width, height = called.get("width"), called.get("height")
+    if all(isinstance(one, int) and 64 <= one <= 4096 for one in (width, height)):
+        found["size"] = f"{width}x{height}"
+    if isinstance(without := called.get("negative_prompt"), str) and without.strip():
+        found["negative"] = without.strip()[:2_000]
+    return found
 
 
 def _text_of(node: ast.expr) -> str:
