@@ -17,8 +17,8 @@ _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
 def json_part(text: str) -> str:
     """The JSON in an answer: without the fence that models like to put around it."""
     text = text.strip()
-    found = _FENCED.fullmatch(text)
-    return found[1].strip() if found else text
+    fenced = _FENCED.fullmatch(text)
+    return fenced[1].strip() if fenced else text
 
 
 def json_fault(text: str, form: AnswerForm) -> str:

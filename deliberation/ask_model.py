@@ -59,7 +59,7 @@ from mom_council.seams.langgraph import has_checkpointer
 if TYPE_CHECKING:
     from mom_council.deliberation.interrupts import HumanDecision
 
-_TOLD = 500
+_LONGEST_TEXT = 500
 """Characters of arguments and results that an event carries."""
 
 
@@ -218,7 +218,7 @@ def read_decision(reply: Any, call: str) -> Decision:
 
 def _short(text: str) -> str:
     text = redact(text)
-    return text if len(text) <= _TOLD else f"{text[:_TOLD]} ..."
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} ..."
 
 
 def compose_messages(
@@ -398,10 +398,10 @@ def _tag_call(speaker: Speaker, *, in_chat: bool) -> RunnableConfig:
     A chat client shows every message of that stream, so only the answer's belong there.
     """
     tag = _TAGS.get(speaker.node, speaker.node)
-    shown = in_chat or tag == "answer"
+    is_shown = in_chat or tag == "answer"
     return {
         "run_name": speaker.name,
-        "tags": [tag, *(() if shown else _NOT_IN_CHAT)],
+        "tags": [tag, *(() if is_shown else _NOT_IN_CHAT)],
         "metadata": {
             "segment": speaker.node,
             "character": speaker.name,

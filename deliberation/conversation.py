@@ -248,13 +248,13 @@ def question_pictures(state: CouncilState) -> Pictures:
 
 def tool_traffic(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
     """Calls of tools and their results as a model reads them; results stand in a fence."""
-    told: list[AnyMessage] = []
+    traffic: list[AnyMessage] = []
     for message in messages:
         if isinstance(message, ToolMessage):
-            told.append(fenced_result(message))
+            traffic.append(fenced_result(message))
         elif isinstance(message, AIMessage):
-            told.append(AIMessage(message.text, tool_calls=message.tool_calls))
-    return told
+            traffic.append(AIMessage(message.text, tool_calls=message.tool_calls))
+    return traffic
 
 
 def earlier_messages(
@@ -278,13 +278,13 @@ def earlier_messages(
         elif (with_tools and is_tool_traffic(message)) or _is_part_of_the_talk(message):
             before.append(message)
     newest = _newest(before, council.history, with_tools=with_tools)
-    told = [
+    history = [
         tool_traffic([message])[0]
         if with_tools and is_tool_traffic(message)
         else _for_the_prompt(message, state)
         for message in newest
     ]
-    return [*told, *laid]
+    return [*history, *laid]
 
 
 def _newest(messages: list[AnyMessage], most: int, *, with_tools: bool) -> list[AnyMessage]:
@@ -349,8 +349,8 @@ def _with_what_it_showed(message: HumanMessage, text: str, state: CouncilState) 
     """An earlier question: with its pictures, where it is the last one that had any."""
     pictures, sight = pictures_of(message, state), state.get("sight")
     if pictures.in_words and (sight is None or sight.of != message.id):
-        told = f"{pictures.in_words}\n\n{text}".strip()
-        return with_pictures(told, Pictures(file_blocks(message)))
+        described = f"{pictures.in_words}\n\n{text}".strip()
+        return with_pictures(described, Pictures(file_blocks(message)))
     return with_pictures(text, pictures)
 
 

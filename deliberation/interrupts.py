@@ -309,7 +309,7 @@ def _restore_type(value: Any, original: Any) -> Any:
 
 _FIRST: OrderedDict[tuple[str, ...], str] = OrderedDict()
 """By supersteps, the task whose request is shown."""
-_KEPT = 4096
+_MOST_PLACES = 4096
 
 
 def interrupt_in_turn(runtime: Runtime[Any], value: Any) -> Any:
@@ -327,9 +327,9 @@ def interrupt_in_turn(runtime: Runtime[Any], value: Any) -> Any:
         if info is None or not is_served or "|" in info.checkpoint_ns:
             raise
         place = (str(inner["run_id"]), *superstep_of(runtime))
-        shown = _FIRST.setdefault(place, info.task_id)
-        if len(_FIRST) > _KEPT:
+        first_task = _FIRST.setdefault(place, info.task_id)
+        if len(_FIRST) > _MOST_PLACES:
             _FIRST.popitem(last=False)
-        if shown == info.task_id:
+        if first_task == info.task_id:
             raise
         raise GraphInterrupt(()) from None

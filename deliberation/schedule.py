@@ -222,17 +222,17 @@ def is_vote_settled(state: CouncilState, council: Council, fresh: Sequence[Ballo
 def unasked_members(state: CouncilState, council: Council) -> list[Absence]:
     """Who was not asked this round: it was settled before, or for ballots the budget is spent."""
     turn = current_turn(state)
-    settled = Absence(
+    absence = Absence(
         character="", reason="settled", detail="it was settled without asking", round=turn.round,
         layer=turn.layer,
     )  # fmt: skip
     absences = [
-        settled.model_copy(update={"character": name})
+        absence.model_copy(update={"character": name})
         for name in unneeded_characters(state, council)
     ]
     if not asks_ballots_in_waves(council) or not _ballots_of_round(state):
         return absences
-    vote = settled.model_copy(update={"stage": "vote"})
+    vote = absence.model_copy(update={"stage": "vote"})
     if not is_vote_settled(state, council):
         reason = {"reason": "budget", "detail": "the budget does not reach for everyone"}
         vote = vote.model_copy(update=reason)

@@ -72,9 +72,9 @@ def with_fitted_rules(state: CouncilState, council: Council) -> Council:
         return council  # before the ledger is asked
     if trust.fitted is None and not trust.agreement:
         return council
-    known = METHODS[rules.method].counts_answers and _asks_for_answers(state)
-    fitted = known and trust.fitted is not None
-    learned = known and (trust.fitted is not None or trust.agreement > 0)
+    counts_answers = METHODS[rules.method].counts_answers and _asks_for_answers(state)
+    fitted = counts_answers and trust.fitted is not None
+    learned = counts_answers and (trust.fitted is not None or trust.agreement > 0)
     written = any(who.weight != 1 for who in council.characters)
     changes = {}
     if fitted and rules.leaves_open("stop"):
@@ -274,8 +274,8 @@ def synthesizer_order(state: CouncilState, council: Council) -> list[Proposal]:
         proposals = list({one.character: one for one in proposals}.values())
     if council.synthesizer.omit and proposals:
         throw = seeded_random(state, council, "omit")
-        shown = [one for one in proposals if throw.random() >= council.synthesizer.omit]
-        proposals = shown or [throw.choice(proposals)]
+        rest = [one for one in proposals if throw.random() >= council.synthesizer.omit]
+        proposals = rest or [throw.choice(proposals)]
     if council.synthesizer.shuffle:
         seeded_random(state, council, "synthesizer").shuffle(proposals)
     return proposals
@@ -298,8 +298,8 @@ def once_a_table(read: Callable[[CouncilState, Council, int], R]) -> Callable[..
         nonlocal recent
         values = (council, *state.values())
         key = (round_, *map(id, values))
-        for known, _, result in recent:
-            if known == key:
+        for earlier_key, _, result in recent:
+            if earlier_key == key:
                 return result
         result = read(state, council, round_)
         recent = [(key, values, result), *recent[: _TABLES - 1]]  # with what its key stands for

@@ -218,11 +218,11 @@ class _Opposition(NamedTuple):
 def _opposition(standing: Sequence[Proposal], verdict: Verdict, state: CouncilState) -> _Opposition:
     ballots = state["ballots"]
     faults: list[str] = []
-    heard = led(verdict)
+    leader = led(verdict)
     nobody: tuple[str, ...] = ()
     no_report: Proposal | None = None
     report = advise(
-        lambda: minority_report(standing, verdict, ballots) if heard else None,
+        lambda: minority_report(standing, verdict, ballots) if leader else None,
         no_report,
         what="The minority report",
         notes=faults,
@@ -231,7 +231,7 @@ def _opposition(standing: Sequence[Proposal], verdict: Verdict, state: CouncilSt
         lambda: dissenting(standing, verdict, ballots), nobody, what="The dissent", notes=faults
     )
     joined = advise(
-        lambda: joined_leader(standing, verdict, ballots) if heard else nobody,
+        lambda: joined_leader(standing, verdict, ballots) if leader else nobody,
         nobody,
         what="Who joined the leader",
         notes=faults,
@@ -244,7 +244,7 @@ def _opposition(standing: Sequence[Proposal], verdict: Verdict, state: CouncilSt
     )
     trust = state.get("trust")
     better = advise(
-        lambda: better_dissenter(standing, verdict, trust.records) if heard and trust else "",
+        lambda: better_dissenter(standing, verdict, trust.records) if leader and trust else "",
         "",
         what="The dissenter's record",
         notes=faults,
