@@ -86,7 +86,7 @@ async def consensus(
         out=len(out),
     )
     stop = why()
-    if stop not in _SETTLED:
+    if stop not in _FINAL_REASONS:
         stop = why(budget_spent=_spent(state, runtime, council))
     voted = _was_anybody_asked(state, turn.round) or _silent(state, turn.round)
     left_out = cuts_by_budget(state, council, stop, voted=voted)
@@ -183,14 +183,14 @@ async def _observe_agreement(state: CouncilState, council: Council) -> None:
     if replayed or answers.keys() != {*first} or stated < 2 or state["annotation"].kind == "open":
         return
     kind = council.deliberation.topic or state["annotation"].topic
-    said = [answers[name] for name in first]
+    in_order = [answers[name] for name in first]
     with contextlib.suppress(StorageError):  # seating has said that the ledger cannot be read
-        await asyncio.to_thread(Ledger().observe, [*map(name_of, models)], said, kind)
+        await asyncio.to_thread(Ledger().observe, [*map(name_of, models)], in_order, kind)
 
 
 _CUT = {("vote", "late"), ("character", "settled")}
 
-_SETTLED = ("single", "unvoted", "decided", "sure", "agreed")
+_FINAL_REASONS = ("single", "unvoted", "decided", "sure", "agreed")
 """Reasons to stop that hold, whatever is left of the budget."""
 
 

@@ -133,8 +133,8 @@ async def _judge_pairs(pairs: list[tuple[str, str]], judge: _Judge) -> CouncilUp
             f"Whether these answers mean the same was not judged, so they differ: {listed} ({why})."
         )
         return judge.update(judged, segments, [*notes, Note(text=says, kind="step_failed")])
-    told = [Note(text=_in_words(one, reply.model)) for one in judged]
-    return judge.update(judged, segments, [*notes, *told])
+    results = [Note(text=_in_words(one, reply.model)) for one in judged]
+    return judge.update(judged, segments, [*notes, *results])
 
 
 async def _sort_texts(proposals: list[Proposal], judge: _Judge) -> CouncilUpdate:

@@ -121,12 +121,12 @@ async def _who_sees(council: Council, seconds: float | None) -> tuple[list[str],
     One that has not said so after as many seconds does not see.
     """
     # Asked all at once: a server that does not answer is waited for only once.
-    asked = {key: asyncio.ensure_future(can_see(one)) for key, one in council.models.items()}
+    tasks = {key: asyncio.ensure_future(can_see(one)) for key, one in council.models.items()}
     try:
-        await asyncio.wait(asked.values(), timeout=seconds)
-        able = {key: task.done() and task.result() for key, task in asked.items()}
+        await asyncio.wait(tasks.values(), timeout=seconds)
+        able = {key: task.done() and task.result() for key, task in tasks.items()}
     finally:
-        for task in asked.values():
+        for task in tasks.values():
             task.cancel()
     listening = [
         (who.model, able[who.model] if who.vision is None else who.vision)

@@ -92,10 +92,10 @@ async def _recall_outcomes(
     notes: list[str] = []
     trust = None
     try:
-        asked = (member_models(council), council.seats[0], kind)
-        trust = Ledger().recent_trust(*asked)
+        lookup = (member_models(council), council.seats[0], kind)
+        trust = Ledger().recent_trust(*lookup)
         if trust is None:
-            trust = await asyncio.to_thread(lambda: Ledger().trust(*asked))
+            trust = await asyncio.to_thread(lambda: Ledger().trust(*lookup))
     except StorageError as error:
         notes.append(f"What is known of the models could not be read: {error}.")
     rules = council.deliberation

@@ -141,9 +141,9 @@ async def _write(
 
     def compose(texts: list[str]) -> list[AnyMessage]:
         pairs = zip(proposals, texts, strict=True)
-        shown = [one.model_copy(update={"text": text}) for one, text in pairs]
+        fitted = [one.model_copy(update={"text": text}) for one, text in pairs]
         composed = compose_messages(
-            _prompt(shown, standing, verdict, read, council, form, faults),
+            _prompt(fitted, standing, verdict, read, council, form, faults),
             instructions="\n\n".join(
                 filter(None, (conversation.caller_instructions(state), form.for_the_writer))
             ),

@@ -107,10 +107,10 @@ async def _cast_ballot(
 ) -> _Vote:
     """Ask one voter, and read its ballot."""
     method = council.deliberation.method
-    shown = _candidates(who, state, council)
+    candidates = _candidates(who, state, council)
 
     def compose(texts: list[str]) -> list[AnyMessage]:
-        pairs = zip(shown, texts, strict=True)
+        pairs = zip(candidates, texts, strict=True)
         return compose_messages(
             _prompt(who, [one._replace(text=text) for one, text in pairs], state, council),
             instructions=conversation.caller_instructions(state),
@@ -119,14 +119,14 @@ async def _cast_ballot(
         )
 
     model = resolve_character(council, who)
-    prompt = await pack_prompt(model, [one.text for one in shown], compose)
+    prompt = await pack_prompt(model, [one.text for one in candidates], compose)
     reply, segment = await ask_model(
         runtime,
         speaker,
         model,
         prompt.messages,
         notes=prompt.notes,
-        schema=ballot_schema(method, shown),
+        schema=ballot_schema(method, candidates),
         params={"temperature": 0.0},
     )
     broke_off = reply.finish in ("length", "broken")
@@ -134,7 +134,7 @@ async def _cast_ballot(
     # Reading prose takes up to 100 ms, in which other voters' answers would stay unheard.
     try:
         read = await asyncio.to_thread(
-            read_ballot, reply.text, shown, method, complete=not broke_off, options=options
+            read_ballot, reply.text, candidates, method, complete=not broke_off, options=options
         )
     except asyncio.CancelledError:
         # Nobody waits for this ballot any more, but its call was made: whoever cancelled counts it.
@@ -144,7 +144,7 @@ async def _cast_ballot(
         who.name,
         round=speaker.round,
         weight=who.weight,
-        order=[candidate.character for candidate in shown],
+        order=[candidate.character for candidate in candidates],
     )
     return _Vote(
         ballot, segment, _fault(reply) if ballot.abstained and not model.is_person else None
