@@ -225,13 +225,13 @@ def restated(question: str, as_formula: bool) -> str:
     typed = _REPEATED.sub(r"\1", " ".join(question.split()))
     if typed.isupper() and len(typed) > 1:
         question = typed = typed.capitalize()
-    if found := _SUM.fullmatch(typed):
-        sign = "+" if found[2].lower() in ("+", "plus", "and") else "-"
-        formula = f"{int(found[1])} {sign} {int(found[3])}"
+    if match := _SUM.fullmatch(typed):
+        sign = "+" if match[2].lower() in ("+", "plus", "and") else "-"
+        formula = f"{int(match[1])} {sign} {int(match[3])}"
         return formula if as_formula else f"What is {formula}?"
-    if found := next(filter(None, (form.fullmatch(typed) for form in _COMPARISONS)), None):
-        word = "smaller" if found["word"].lower() in ("smaller", "lower", "less") else "larger"
-        one, other = int(found["one"]), int(found["other"])
+    if match := next(filter(None, (form.fullmatch(typed) for form in _COMPARISONS)), None):
+        word = "smaller" if match["word"].lower() in ("smaller", "lower", "less") else "larger"
+        one, other = int(match["one"]), int(match["other"])
         if as_formula:
             return f"What is {word}, {one} or {other}?"
         return f"Which is {word}, {other} or {one}?"
@@ -271,15 +271,15 @@ def is_made_for(question: str) -> bool:
     differences and comparisons of two whole numbers below 100. Of a word that they never read
     ("Is a goldfish an animal?") they say yes or no at random, and are sure of it.
     """
-    asked = question.lower().replace("\u2019", "'").strip()
-    numbers = re.findall(r"\d+", asked)
-    if _UNREAD.search(asked) or len(numbers) not in (0, 2):
+    lowered = question.lower().replace("\u2019", "'").strip()
+    numbers = re.findall(r"\d+", lowered)
+    if _UNREAD.search(lowered) or len(numbers) not in (0, 2):
         return False
-    for found in _TAKEN_AWAY.finditer(asked):
-        more, less = found["more"] or found["of"], found["less"] or found["taken"]
+    for match in _TAKEN_AWAY.finditer(lowered):
+        more, less = match["more"] or match["of"], match["less"] or match["taken"]
         if int(more) < int(less):
             return False
-    words = re.findall(r"[^\W\d]+(?:'[^\W\d]+)*", asked)
+    words = re.findall(r"[^\W\d]+(?:'[^\W\d]+)*", lowered)
     return _vocabulary()["words"].issuperset(words)
 
 
@@ -295,19 +295,19 @@ def ask_for_kind(question: str) -> tuple[str, str]:
     is, with no kind.
     """
     typed = " ".join(question.lower().replace("\u2019", "'").split())
-    if found := _WHAT.fullmatch(typed):
-        return f"What kind of thing {'are' if found[1] else 'is'} {found[2]}?", ""
-    found = _OF_A_KIND.fullmatch(typed)
-    if found is None or found[3] not in _vocabulary()["kinds"]:
+    if match := _WHAT.fullmatch(typed):
+        return f"What kind of thing {'are' if match[1] else 'is'} {match[2]}?", ""
+    match = _OF_A_KIND.fullmatch(typed)
+    if match is None or match[3] not in _vocabulary()["kinds"]:
         return question, ""
-    return f"What kind of thing {found[1]} {found[2]}?", found[3]
+    return f"What kind of thing {match[1]} {match[2]}?", match[3]
 
 
 def _tidy(text: str) -> str:
     return text.strip()
 
 
-_ASKED = ("question", "request", "wish")
+_QUESTION_TAGS = ("question", "request", "wish")
 """What a person asked stays as it is, to the last letter."""
 
 _LENGTH = 12
@@ -377,7 +377,7 @@ def fenced(text: str, tag: str, code: str = "", **about: object) -> str:
     code = code or code_of(tag, text)
     if isinstance(text, TextWithMaterial):
         return "\n\n".join(filter(None, (fenced(text.text, tag, code, **about), text.material)))
-    if tag in _ASKED:
+    if tag in _QUESTION_TAGS:
         text = _without_tags(text)
     else:
         text = _as_material(text) if len(text) <= _OFTEN else without_marks(text)

@@ -126,17 +126,17 @@ def _counted(function: Callable[..., Any], *, pads: bool) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def counted(*args: Any, **more: Any) -> Any:
-        given = args[1:] if passes else args
-        size = _size(given[0]) if given else 0
-        others = _within_limits([*given[1:], *more.values()])
+        values = args[1:] if passes else args
+        size = _size(values[0]) if values else 0
+        others = _within_limits([*values[1:], *more.values()])
         if pads:
-            numbers = [one for one in (*given[1:], *more.values()) if isinstance(one, int)]
+            numbers = [one for one in (*values[1:], *more.values()) if isinstance(one, int)]
             size *= 1 + others + max(map(abs, numbers), default=0)
         _step(size + others)
-        made = function(*args, **more)
-        if isinstance(made, str | list | tuple | dict):
-            _step(_size(made))
-        return made
+        result = function(*args, **more)
+        if isinstance(result, str | list | tuple | dict):
+            _step(_size(result))
+        return result
 
     return counted
 
@@ -209,9 +209,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def __init__(self, **how: Any) -> None:
         # Not optimized: that would work out parts of a template before anything is counted.
         super().__init__(finalize=_written, optimized=False, **how)
-        known = self.filters
+        builtin_filters = self.filters
         counted: dict[str, Callable[..., Any]] = {
-            name: _counted(known[name], pads=name in _PADDING.split())
+            name: _counted(builtin_filters[name], pads=name in _PADDING.split())
             for name in (*_LINEAR.split(), *_PADDING.split())
         }
         self.filters = {

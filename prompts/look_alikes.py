@@ -202,8 +202,8 @@ def _as_seen(letter: str) -> str:
         return seen
     name = unicodedata.name(letter, "")
     is_latin = "LATIN" in name or "REGIONAL INDICATOR" in name
-    found = _LETTER_NAME.search(name) if is_latin else None
-    return found[1][0].lower() if found else seen
+    match = _LETTER_NAME.search(name) if is_latin else None
+    return match[1][0].lower() if match else seen
 
 
 def _is_hidden(letter: str) -> bool:
