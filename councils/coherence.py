@@ -33,11 +33,11 @@ def problems(council: Council) -> Iterator[Problem]:
 
 
 def _models_are_known(council: Council) -> Iterator[Problem]:
-    known = tuple(council.models)
+    names = tuple(council.models)
     for path, name in model_pointers(council):
         if name not in council.models:
             says = f"{quote(name)} is no key of `models`"
-            yield Problem(path, says, True, nearest(name, known))
+            yield Problem(path, says, True, nearest(name, names))
 
 
 def model_pointers(council: Council) -> Iterator[tuple[Path, str]]:
@@ -73,19 +73,19 @@ def _who_draws_does_not_talk(council: Council) -> Iterator[Problem]:
 
 
 def _tools_are_known(council: Council) -> Iterator[Problem]:
-    known = (*council.tools, *BUNDLED)
-    wanted: list[tuple[Path, tuple[str, ...]]]
-    wanted = [(("characters", i, "tools"), c.tools) for i, c in enumerate(council.characters)]
-    wanted.append((("synthesizer", "tools"), council.synthesizer.tools))
-    for path, names in wanted:
+    tools = (*council.tools, *BUNDLED)
+    lists: list[tuple[Path, tuple[str, ...]]]
+    lists = [(("characters", i, "tools"), c.tools) for i, c in enumerate(council.characters)]
+    lists.append((("synthesizer", "tools"), council.synthesizer.tools))
+    for path, names in lists:
         for index, name in enumerate(names):
-            if name not in known:
+            if name not in tools:
                 says = f"{quote(name)} is no key of `tools`"
-                yield Problem((*path, index), says, True, nearest(name, known))
+                yield Problem((*path, index), says, True, nearest(name, tools))
 
 
 def _fallbacks_end(council: Council) -> Iterator[Problem]:
-    told: set[frozenset[str]] = set()
+    reported: set[frozenset[str]] = set()
     done: set[str] = set()
     for start in council.models:
         # A walk with its own stack: a chain may be longer than Python likes to recurse.
@@ -97,8 +97,8 @@ def _fallbacks_end(council: Council) -> Iterator[Problem]:
                 done.add(trail.pop())
             elif name in trail:
                 circle = [*trail[trail.index(name) :], name]
-                if frozenset(circle) not in told:
-                    told.add(frozenset(circle))
+                if frozenset(circle) not in reported:
+                    reported.add(frozenset(circle))
                     turns = " -> ".join(quote(one).strip("'") for one in circle)
                     path: Path = ("models", circle[-2], "fallbacks")
                     says = f"turn in a circle: {turns}"
@@ -125,7 +125,7 @@ def _characters_are_distinct(council: Council) -> Iterator[Problem]:
 def _everyone_has_one_seat(council: Council) -> Iterator[Problem]:
     if not council.layers:
         return
-    known = tuple(character.name for character in council.characters)
+    members = tuple(character.name for character in council.characters)
     seat: dict[str, str] = {}
     for row, layer in enumerate(council.layers):
         if not layer:
@@ -133,14 +133,14 @@ def _everyone_has_one_seat(council: Council) -> Iterator[Problem]:
             yield Problem(("layers", row), "is empty", cure=cure)
         for place, name in enumerate(layer):
             path: Path = ("layers", row, place)
-            if name not in known:
+            if name not in members:
                 says = f"{quote(name)} is no character"
-                yield Problem(path, says, True, nearest(name, known))
+                yield Problem(path, says, True, nearest(name, members))
             elif name in seat:
                 says = f"{quote(name)} sits in {seat[name]} already"
                 yield Problem(path, says, cure="a character has one seat")
             seat.setdefault(name, f"layers[{row}][{place}]")
-    for index, name in enumerate(known):
+    for index, name in enumerate(members):
         if name not in seat:
             says = f"{quote(name)} sits in no layer"
             cure = "add it to one, or leave out `layers`"
@@ -236,9 +236,9 @@ def problems_in(values: Mapping[str, Any]) -> tuple[Problem, ...]:
 
     Names that meet are looked at once every field is sound on its own, as the loader does.
     """
-    found, plain = as_plain(values)
-    if found:
-        return tuple(found)
+    faults, plain = as_plain(values)
+    if faults:
+        return tuple(faults)
     try:
         council = Council.model_validate_json(json.dumps(plain), strict=True)
     except ValidationError as error:

@@ -154,8 +154,8 @@ def load_council(source: str | PathLike[str] | Mapping[str, Any] | Council) -> C
         raise CouncilError(
             f"a council is a preset's name, a path or a mapping, not {quote(source)}"
         )
-    found = find_council(source)
-    return council_from_yaml(found.text, found.origin)
+    file = find_council(source)
+    return council_from_yaml(file.text, file.origin)
 
 
 class CouncilText(NamedTuple):

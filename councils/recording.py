@@ -176,8 +176,8 @@ def read_panels(path: Path | str) -> dict[str, Panels]:
 
 def find_recordings(folder: Path | str) -> dict[str, Path]:
     """Dataset -> file, for all recordings of a folder, by name."""
-    found = sorted(each for each in Path(folder).iterdir() if ".jsonl" in each.name)
-    return {each.name.partition(".")[0]: each for each in found}
+    files = sorted(each for each in Path(folder).iterdir() if ".jsonl" in each.name)
+    return {each.name.partition(".")[0]: each for each in files}
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -212,5 +212,5 @@ def _section_at(path: Path, root: type[Section]) -> type[Section] | None:
 def _section_in(annotation: Any) -> type[Section] | None:
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
-    found = (_section_in(argument) for argument in get_args(annotation))
-    return next((section for section in found if section), None)
+    sections = (_section_in(argument) for argument in get_args(annotation))
+    return next((section for section in sections if section), None)

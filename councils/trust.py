@@ -88,16 +88,16 @@ class UntrustedError(CouncilError):
     def __init__(self, review: Review) -> None:
         self.review = review
         name = repr(Path(review.path).name) if review.path else "this council"
-        shown = "; ".join(review.lines[:_SHOWN])
-        more = len(review.lines) - _SHOWN
+        first = "; ".join(review.lines[:_MOST_LINES])
+        more = len(review.lines) - _MOST_LINES
         rest = f"; and {more} more" if more > 0 else ""
         super().__init__(
-            f"{name} is not trusted yet: it {shown}{rest}",
+            f"{name} is not trusted yet: it {first}{rest}",
             cure=f"if you trust it: {trust_command(review)}",
         )
 
 
-_SHOWN = 4
+_MOST_LINES = 4
 """Lines that an error tells; the command tells all of them."""
 
 
@@ -125,10 +125,10 @@ def load_trusted_council(name: str) -> Council:
         CouncilError: as `load_council`.
         UnknownNameError: as `load_council`.
     """
-    found = find_council(name)
-    council = council_from_yaml(found.text, found.origin)
-    if found.path is not None:
-        require_trust(review_council(council, found.text, found.path))
+    file = find_council(name)
+    council = council_from_yaml(file.text, file.origin)
+    if file.path is not None:
+        require_trust(review_council(council, file.text, file.path))
     return council
 
 
