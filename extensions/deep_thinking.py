@@ -32,14 +32,14 @@ class DeepThinking(Extension):
 
     def rules(self, council: Council) -> Council:
         """Raise the rounds; all else is the deliberation that every council has."""
-        asked, rules = self.settings, council.deliberation
-        method = asked.method or (rules.method if rules.asks_voters else "score")
-        least = 2 if asked.early_stop else asked.rounds
+        settings, rules = self.settings, council.deliberation
+        method = settings.method or (rules.method if rules.asks_voters else "score")
+        least = 2 if settings.early_stop else settings.rounds
         changed = rules.model_copy(
             update={
                 "method": method,
-                "threshold": asked.threshold,
-                "rounds": rules.rounds.model_copy(update={"min": least, "max": asked.rounds}),
+                "threshold": settings.threshold,
+                "rounds": rules.rounds.model_copy(update={"min": least, "max": settings.rounds}),
             }
         )
         return council.model_copy(update={"deliberation": changed})

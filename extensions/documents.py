@@ -35,8 +35,11 @@ you your
 def words(text: str) -> list[str]:
     """The words of a text, case and accents aside; a plain English plural is its singular."""
     plain = unicodedata.normalize("NFKD", text.casefold())
-    found = re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)))
-    return [w[:-1] if len(w) > 3 and w.endswith("s") and not w.endswith("ss") else w for w in found]
+    words_found = re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)))
+    return [
+        w[:-1] if len(w) > 3 and w.endswith("s") and not w.endswith("ss") else w
+        for w in words_found
+    ]
 
 
 _NOTHING = frozenset(words(_SAYING_NOTHING))
@@ -137,7 +140,7 @@ class Collection:
 
     def _paths(self) -> list[Path]:
         """Regular files below the folder, hidden ones aside; no link out of it is followed."""
-        found: list[Path] = []
+        files: list[Path] = []
         real = self.folder.resolve()
         for place, folders, names in os.walk(self.folder):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -146,10 +149,10 @@ class Collection:
                 if name.startswith(".") or not path.resolve().is_relative_to(real):
                     continue
                 if path.is_file():
-                    found.append(path)
-            if len(found) > _MOST_FILES:
+                    files.append(path)
+            if len(files) > _MOST_FILES:
                 raise CouncilError(f"{str(self.folder)!r} holds more than {_MOST_FILES} files")
-        return found
+        return files
 
 
 def folder_of(name: str) -> Path:

@@ -33,7 +33,7 @@ _UNITS = re.compile(
 )
 _TURNED = re.compile(rf"how (?:many|much) ([A-Za-z]+)\s+(?:is|are|in)\s+({_NUMBER})\s*([A-Za-z]+)")
 _DATE = re.compile(r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)")
-_ASKED = re.compile(
+_ASKS_FOR_SUM = re.compile(
     r"(?:what'?s|what is|how much is|calculate|compute|evaluate)\s*$", re.IGNORECASE
 )
 _LONGEST = 200
@@ -84,10 +84,10 @@ def worked_out(text: str, today: date) -> list[str]:
 
 def _sums(text: str) -> Iterator[str]:
     without_dates = _DATE.sub(" ", text)
-    for found in _SUM.finditer(without_dates):
-        if _may_be_no_sum(found, without_dates):
+    for match in _SUM.finditer(without_dates):
+        if _may_be_no_sum(match, without_dates):
             continue
-        written = _balance_brackets(found[0].strip())
+        written = _balance_brackets(match[0].strip())
         if (value := evaluated(written)) is not None:
             yield f"{written} = {format_number(value)}"
 
@@ -98,7 +98,7 @@ def _may_be_no_sum(match: re.Match[str], text: str) -> bool:
     if re.search(r"\s|[+*^×÷(]", written):
         return False
     alone = written == text.strip().rstrip("?=. ")
-    return not (alone or _ASKED.search(text[: match.start()]))
+    return not (alone or _ASKS_FOR_SUM.search(text[: match.start()]))
 
 
 def _shares(text: str) -> Iterator[str]:
@@ -107,8 +107,8 @@ def _shares(text: str) -> Iterator[str]:
 
 
 def _conversions(text: str) -> Iterator[str]:
-    asked = [*_UNITS.findall(text), *((n, a, b) for b, n, a in _TURNED.findall(text.lower()))]
-    for amount, this, that in asked:
+    conversions = [*_UNITS.findall(text), *((n, a, b) for b, n, a in _TURNED.findall(text.lower()))]
+    for amount, this, that in conversions:
         value = _convert(_number(amount), this, that)
         if value is not None:
             yield f"{amount} {this} = {format_number(value)} {that}"
@@ -273,5 +273,5 @@ def own_facts(question: str) -> str:
     if len(text) <= _SHORT:
         return text
     lines = [line for line in text.splitlines() if line.strip()]
-    found = sorted(WordIndex(lines).best(question, _LINES))
-    return "\n".join(lines[number][:_SHORT] for number in found)
+    numbers = sorted(WordIndex(lines).best(question, _LINES))
+    return "\n".join(lines[number][:_SHORT] for number in numbers)

@@ -127,17 +127,17 @@ def lacking(requires: Iterable[str]) -> str | None:
 
     for line in requires:
         try:
-            wanted = Requirement(line)
+            need = Requirement(line)
         except InvalidRequirement:
             return f"{line!r} among its requirements is none that pip knows"
-        if wanted.marker is not None and not wanted.marker.evaluate():
+        if need.marker is not None and not need.marker.evaluate():
             continue
         try:
-            here = importlib.metadata.version(wanted.name)
+            here = importlib.metadata.version(need.name)
         except importlib.metadata.PackageNotFoundError:
-            return f"it needs the package {wanted.name!r}: pip install {str(wanted)!r}"
-        if not wanted.specifier.contains(here, prereleases=True):
-            return f"it needs {str(wanted)!r} and {here} is here: pip install {str(wanted)!r}"
+            return f"it needs the package {need.name!r}: pip install {str(need)!r}"
+        if not need.specifier.contains(here, prereleases=True):
+            return f"it needs {str(need)!r} and {here} is here: pip install {str(need)!r}"
     return None
 
 
@@ -277,9 +277,9 @@ def _in_folder(root: Path, name: str) -> FoundExtension:
 
 
 def _from_module(place: str) -> Any:
-    module, _, wanted = place.partition(":")
+    module, _, attribute = place.partition(":")
     loaded = importlib.import_module(module)
-    return _choose_extension(getattr(loaded, wanted) if wanted else loaded, place)
+    return _choose_extension(getattr(loaded, attribute) if attribute else loaded, place)
 
 
 def _from_folder(folder: Folder) -> Any:

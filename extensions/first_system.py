@@ -34,10 +34,10 @@ def modules() -> dict[str, ModuleType]:
     """
     ours = ModuleType("extensions")
     ours.Extension = type("Extension", (), {})  # type: ignore[attr-defined]
-    found = {"extensions": ours}
+    stand_ins = {"extensions": ours}
     if importlib.util.find_spec("gradio") is None:
-        found["gradio"] = _Nothing("gradio")
-    return found
+        stand_ins["gradio"] = _Nothing("gradio")
+    return stand_ins
 
 
 class _Nothing(ModuleType):
@@ -94,8 +94,8 @@ class _Adapted(Extension):
         if at.node != "classifier":
             answered = (at.kept or {}).get("answered")
             return Change(material=answered) if answered else None
-        said = await _last(self._one.pre_process(at.question, _pairs(at)))
-        message, rest = _split_returned(said, "pre_process")
+        returned = await _last(self._one.pre_process(at.question, _pairs(at)))
+        message, rest = _split_returned(returned, "pre_process")
         answered = str(rest[0][-1][1]) if len(rest) > 1 and rest[1] and rest[0] else ""
         return Change(
             question=message if message != at.question else None, keep={"answered": answered}
@@ -105,8 +105,8 @@ class _Adapted(Extension):
         if not hasattr(self._one, "post_process"):
             return None
         pairs = [*_pairs(at), (at.question, answer)]
-        said = await _last(self._one.post_process(answer, pairs))
-        return _split_returned(said, "post_process")[0]
+        returned = await _last(self._one.post_process(answer, pairs))
+        return _split_returned(returned, "post_process")[0]
 
 
 def _pairs(at: At) -> list[tuple[str, str]]:

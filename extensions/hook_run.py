@@ -113,7 +113,7 @@ class HookRun:
         return returned
 
     def _at(self, extension: LoadedExtension) -> At:
-        kept = self._kept.get(extension.name, (self.state.get("kept") or {}).get(extension.name))
+        memory = self._kept.get(extension.name, (self.state.get("kept") or {}).get(extension.name))
         info = self._runtime.execution_info
         return At(
             node=self.node,
@@ -121,7 +121,7 @@ class HookRun:
             state=self.state,
             council=self.council,
             thread=(info.thread_id if info else None) or "",
-            kept=kept,
+            kept=memory,
             extension=extension.name,
             runtime=self._runtime,
         )

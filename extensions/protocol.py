@@ -93,11 +93,13 @@ class At:
     @property
     def conversation(self) -> list[AnyMessage]:
         """The whole conversation before the question, without tool traffic."""
-        said = conversation.earlier_messages(
+        messages = conversation.earlier_messages(
             self.state, self.council.model_copy(update={"history": 10**6})
         )
         return [
-            message for message in said if not message.additional_kwargs.get(conversation.INSERTED)
+            message
+            for message in messages
+            if not message.additional_kwargs.get(conversation.INSERTED)
         ]
 
     def note(self, text: str) -> None:

@@ -67,8 +67,8 @@ class VectorIndex:
         marks = [_mark(text) for text in texts]
         await self._learn(dict(zip(marks, texts, strict=True)))
         number = {mark: place for place, mark in reversed([*enumerate(marks)])}
-        found = await self._store.asimilarity_search_with_score(query, k=most)
-        return [number[document.id] for document, _ in found if document.id in number]
+        scored = await self._store.asimilarity_search_with_score(query, k=most)
+        return [number[document.id] for document, _ in scored if document.id in number]
 
     async def _learn(self, texts: dict[str, str]) -> None:
         """Ask for the vectors that are not known yet; what has come is kept, whatever follows."""
@@ -108,12 +108,12 @@ def open_embeddings(model: str, resources: LoopResources) -> Embeddings:
     elif model.startswith("ollama:"):
         more |= {"async_client_kwargs": {"transport": AiohttpTransport(resources.sessions)}}
     try:
-        made: Any = init_embeddings(model, **more)
+        embeddings: Any = init_embeddings(model, **more)
     except ImportError as error:
         raise ProviderNotInstalledError(f"{MODEL}={model}: {error}") from None
     except ValueError as error:
         raise CouncilError(f"{MODEL}={model}: {error}") from None
-    return _meter_embeddings(model, address, made)
+    return _meter_embeddings(model, address, embeddings)
 
 
 def _meter_embeddings(model: str, address: str, inner: Embeddings) -> Embeddings:
@@ -152,16 +152,16 @@ def _mark(text: str) -> str:
 
 
 def _read(file: Path) -> dict[str, list[float]]:
-    known: dict[str, list[float]] = {}
+    vectors: dict[str, list[float]] = {}
     if file.is_file():
         with file.open(encoding="utf-8") as lines:
             for line in lines:
                 try:
                     mark, vector = json.loads(line)
-                    known[mark] = [float(value) for value in vector]
+                    vectors[mark] = [float(value) for value in vector]
                 except (ValueError, TypeError):
                     continue  # a line that was cut off by a kill
-    return known
+    return vectors
 
 
 def _write(file: Path, vectors: dict[str, list[float]]) -> None:
@@ -209,19 +209,19 @@ class Retrieval(Extension):
         """Quote what bears on the question, the same to everyone who is asked it."""
         restated = at.state["annotation"].restated
         query = f"{at.question}\n{restated}".strip()
-        asked = (query, at.state["asked_at"])
+        key = (query, at.state["asked_at"])
         async with self._turn:  # six characters ask at once, and one search is enough
-            if asked not in self._found:
-                self._found[asked] = await self._search(query)
+            if key not in self._found:
+                self._found[key] = await self._search(query)
                 if len(self._found) > _REMEMBERED:
                     self._found.popitem(last=False)
-            found = self._found[asked]
-        if not found:
+            passages = self._found[key]
+        if not passages:
             return None
         if at.node == "synthesizer":
-            places = "; ".join(dict.fromkeys(passage.place for passage in found))
+            places = "; ".join(dict.fromkeys(passage.place for passage in passages))
             at.note(f"Quoted from the documents in {self.settings.collection!r}: {places}.")
-        quoted = (f"[{n}] {one.place}:\n{one.text}" for n, one in enumerate(found, 1))
+        quoted = (f"[{n}] {one.place}:\n{one.text}" for n, one in enumerate(passages, 1))
         return Change(material="\n\n".join(quoted))
 
     async def _search(self, query: str) -> tuple[Passage, ...]:

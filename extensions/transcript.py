@@ -97,15 +97,15 @@ def markdown(turn: Mapping[str, Any]) -> str:
     """A turn as Markdown that shows what was said and loads nothing from anywhere."""
     lines = [f"\n## {turn['time']}\n", _quote(turn["question"]), ""]
     for one in turn.get("proposals", ()):
-        said = f"**{markdown_line(one['character'])}** (round {one['round']})"
-        lines += [f"- {said}:", "", _indent(inert_markdown(one["text"])), ""]
+        speaker = f"**{markdown_line(one['character'])}** (round {one['round']})"
+        lines += [f"- {speaker}:", "", _indent(inert_markdown(one["text"])), ""]
     lines += [f"- *{markdown_line(one)}*" for one in _facts(turn)]
     return "\n".join([*lines, "", inert_markdown(turn["answer"]), ""])
 
 
 def as_html(turn: Mapping[str, Any]) -> str:
     """A turn as a piece of a page, all that was said as text."""
-    said = "".join(
+    proposals = "".join(
         f'<div class="said"><b>{_escape(one["character"])}</b> (round {one["round"]})'
         f'<div class="text">{_escape(one["text"])}</div></div>\n'
         for one in turn.get("proposals", ())
@@ -114,7 +114,7 @@ def as_html(turn: Mapping[str, Any]) -> str:
     return (
         f'<section>\n<p class="small">{turn["time"]}</p>\n'
         f'<p class="text"><b>{_escape(turn["question"])}</b></p>\n'
-        f'{said}<ul class="small">{facts}</ul>\n'
+        f'{proposals}<ul class="small">{facts}</ul>\n'
         f'<div class="text">{_escape(turn["answer"])}</div>\n</section>\n'
     )
 
