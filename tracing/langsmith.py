@@ -165,7 +165,7 @@ def _with_references(value: Any) -> Any:
         if _BASE64.fullmatch(value):
             return _reference(value, "data")
         if ";base64," in value:
-            return _DATA_ADDRESS.sub(lambda found: _reference(found[2], found[1]), value)
+            return _DATA_ADDRESS.sub(lambda match: _reference(match[2], match[1]), value)
         return value
     if isinstance(value, Mapping):
         return {name: _with_references(part) for name, part in value.items()}
@@ -258,8 +258,8 @@ def _remove_texts(run: Any) -> None:
     run.events = [
         {key: event[key] for key in ("name", "time") if key in event} for event in run.events
     ]
-    kept = ("metadata", "runtime", "__disabled", "inputs_is_truthy", "defers_inputs")
-    run.extra = {name: run.extra[name] for name in kept if name in run.extra}
+    harmless = ("metadata", "runtime", "__disabled", "inputs_is_truthy", "defers_inputs")
+    run.extra = {name: run.extra[name] for name in harmless if name in run.extra}
 
 
 class _LogOnce(logging.Filter):

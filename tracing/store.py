@@ -105,9 +105,9 @@ class TraceView(Record):
     def tree(self) -> Iterator[tuple[int, Span]]:
         """Every span with its depth, parents before children, in the order they began."""
         below: dict[str | None, list[Span]] = {}
-        known = {span.id for span in self.spans}
+        ids = {span.id for span in self.spans}
         for span in sorted(self.spans, key=lambda span: span.start):
-            below.setdefault(span.parent if span.parent in known else None, []).append(span)
+            below.setdefault(span.parent if span.parent in ids else None, []).append(span)
         waiting = [(0, span) for span in reversed(below.get(None, []))]
         while waiting:
             depth, span = waiting.pop()
@@ -173,13 +173,13 @@ class TraceStore:
         if not name or not name.isalnum():
             return None
         with self._open() as db:
-            found = db.execute(
+            rows = db.execute(
                 f"SELECT {_COLUMNS}, tree FROM traces WHERE id = ? OR id LIKE ? || '%' LIMIT 2",  # noqa: S608
                 (name, name),
             ).fetchall()
-        if len(found) != 1:
+        if len(rows) != 1:
             return None
-        (*row, tree) = found[0]
+        (*row, tree) = rows[0]
         try:
             return TraceView(summary=_summary(row), spans=_spans(tree))
         except UNREADABLE as error:
