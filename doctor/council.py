@@ -236,8 +236,8 @@ async def unreachable_models(loaded: Council, env: Mapping[str, str]) -> dict[st
 
 async def _absent_models(loaded: Council, env: Mapping[str, str]) -> dict[str, Finding]:
     """The models whose server or weights are not there, by their keys."""
-    found = await asyncio.to_thread(_weightless, loaded)
-    return {**await _unpulled(loaded, env), **await _silent(loaded, env), **found}
+    weightless = await asyncio.to_thread(_weightless, loaded)
+    return {**await _unpulled(loaded, env), **await _silent(loaded, env), **weightless}
 
 
 async def _unpulled(loaded: Council, env: Mapping[str, str]) -> dict[str, Finding]:
@@ -280,14 +280,14 @@ async def _silent(loaded: Council, env: Mapping[str, str]) -> dict[str, Finding]
 
 
 def _weightless(loaded: Council) -> dict[str, Finding]:
-    found = {}
+    findings = {}
     for key, model in loaded.models.items():
         if vendor_of(model.provider).engine:
             try:
                 find_weights(model.model)
             except MixtureError as error:
-                found[key] = failed("council", error)
-    return found
+                findings[key] = failed("council", error)
+    return findings
 
 
 _PROMPT = 1_200
@@ -303,7 +303,7 @@ async def _small_windows(loaded: Council) -> list[Finding]:
         sum(_longest_answer(loaded.models[loaded.character(name).model]) for name in layer)
         for layer in loaded.seats
     )
-    found = []
+    findings = []
     here = await loop_resources()
     for key in readers:
         settings = loaded.models[key]
@@ -315,8 +315,8 @@ async def _small_windows(loaded: Council) -> list[Finding]:
                 "proposals will be shortened"
             )
             cure = "name a model that reads more, or limit the members' answers (`max_tokens`)"
-            found.append(warn("council", says, cure))
-    return found
+            findings.append(warn("council", says, cure))
+    return findings
 
 
 def _longest_answer(settings: Model) -> int:
@@ -325,7 +325,7 @@ def _longest_answer(settings: Model) -> int:
 
 def _advice(loaded: Council) -> list[Finding]:
     """What would work, and could be better."""
-    found = []
+    findings = []
     loose: dict[str, set[str]] = {}
     for model in loaded.models.values():
         vendor = vendor_of(model.provider)
@@ -336,9 +336,9 @@ def _advice(loaded: Council) -> list[Finding]:
             continue
         says = f"{len(names)} {title} models share no lane, and may unload each other"
         cure = "write `lane: gpu, concurrency: 1` into them where one GPU has to take turns"
-        found.append(warn("council", says, cure))
+        findings.append(warn("council", says, cure))
     if costs_money(loaded) and loaded.budget == type(loaded.budget)():
-        found.append(
+        findings.append(
             warn("council", "it may cost money, and has no budget", "`budget: {calls: 40}`")
         )
-    return found
+    return findings

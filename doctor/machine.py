@@ -164,9 +164,9 @@ def packages(env: Mapping[str, str]) -> Iterator[Finding]:
     """Whether what always comes along is here, in versions that fit."""
     from packaging.requirements import Requirement
 
-    wanted = [Requirement(line) for line in importlib.metadata.requires(PACKAGE) or ()]
+    requirements = [Requirement(line) for line in importlib.metadata.requires(PACKAGE) or ()]
     missing, old = [], []
-    for one in wanted:
+    for one in requirements:
         if one.marker is not None and not one.marker.evaluate({"extra": ""}):
             continue
         try:
