@@ -53,9 +53,9 @@ class CouncilAPI(ModelAPI):  # type: ignore[misc,unused-ignore]
 
         if tools:
             raise NotImplementedError("a council has no tools in Inspect; leave them out")
-        given = {"temperature": config.temperature, "max_tokens": config.max_tokens}
+        params = {"temperature": config.temperature, "max_tokens": config.max_tokens}
         model = ChatCouncil(
-            council=self.model_name, stop=config.stop_seqs, **given, **self._model_args
+            council=self.model_name, stop=config.stop_seqs, **params, **self._model_args
         )
         answer = await model.ainvoke([_message(one) for one in input])
         return _output(answer, self.model_name)

@@ -41,8 +41,8 @@ class _Council:
         """
         from mom_council.runs.chat_model import ChatCouncil
 
-        given = {"temperature": options.temperature, "max_tokens": options.max_tokens}
-        return ChatCouncil(council=options.file or self._name or "demo", **given)
+        params = {"temperature": options.temperature, "max_tokens": options.max_tokens}
+        return ChatCouncil(council=options.file or self._name or "demo", **params)
 
 
 class CouncilModel(_Council, llm.Model):  # type: ignore[misc,unused-ignore]

@@ -148,13 +148,13 @@ class LoadModel:
             finally:
                 pieces.put(None)
 
-        asked = asyncio.run_coroutine_threadsafe(ask(), background_loop())
+        future = asyncio.run_coroutine_threadsafe(ask(), background_loop())
         try:
             while (piece := pieces.get()) is not None:
                 yield piece
-            asked.result()
+            future.result()
         finally:
-            asked.cancel()
+            future.cancel()
 
     def get_response_with_functions(
         self, prompt: str, functions: Sequence[Mapping[str, Any]], **params: Any
@@ -276,8 +276,8 @@ class MultiModelInference:
         aggregation_method: Aggregation = "consensus",
     ) -> None:
         if aggregation_method not in get_args(Aggregation):
-            known = ", ".join(get_args(Aggregation))
-            raise CouncilError(f"there is no method {aggregation_method!r}; there are: {known}")
+            methods = ", ".join(get_args(Aggregation))
+            raise CouncilError(f"there is no method {aggregation_method!r}; there are: {methods}")
         named = models if isinstance(models, Mapping) else _name_models(models)
         self._models = dict(named)
         self._method = aggregation_method
@@ -305,8 +305,8 @@ class MultiModelInference:
     def get_responses(self, prompt: str) -> dict[str, dict[str, Any]]:
         """Ask every model: `{name: {"text", "error"}}`; one that fails holds up nobody."""
         self._config = {"configurable": {"thread_id": uuid.uuid4().hex}}
-        asked = {"messages": [{"role": "user", "content": prompt}]}
-        return self._responses(self._run(asked, "quorum"))
+        question = {"messages": [{"role": "user", "content": prompt}]}
+        return self._responses(self._run(question, "quorum"))
 
     def get_aggregated_response(self) -> dict[str, Any]:
         """Choose one of the responses to the last prompt.

@@ -47,11 +47,11 @@ def create_moa_from_config(
     """
     _read_env()
     if _is_path(config_input, is_file_path):
-        found = import_council(Path(config_input))  # type: ignore[arg-type]
+        imported = import_council(Path(config_input))  # type: ignore[arg-type]
     else:
         env = {name: os.environ[name] for name in ("BASE_URL",) if name in os.environ}
-        found = import_moa(config_input, env)  # type: ignore[arg-type]
-    return Moa(found, max_workers, messages or ())
+        imported = import_moa(config_input, env)  # type: ignore[arg-type]
+    return Moa(imported, max_workers, messages or ())
 
 
 def _is_path(config: Any, is_path: bool | None) -> bool:
