@@ -203,13 +203,13 @@ def _count(source: Path, column: str) -> int:
     Raises:
         StorageError: none of them has the column, so its name is mistyped.
     """
-    total, found = 0, False
+    total, has_column = 0, False
     names: dict[str, None] = {}
     for row in read_rows(source, column):
-        total, found = total + 1, found or column in row.columns or row.is_request
+        total, has_column = total + 1, has_column or column in row.columns or row.is_request
         if len(names) < 8:
             names.update(dict.fromkeys(row.columns))
-    if names and not found:
+    if names and not has_column:
         there = ", ".join(map(repr, [*names][:8]))
         raise StorageError(
             f"{source}: no row has a column {column!r}, there are: {there}",
@@ -408,18 +408,18 @@ def _write_parquet(path: Path, rows: RowsToWrite, names: dict[str, str]) -> None
 
 def _kinds(rows: Iterator[dict[str, Any]], earlier: dict[str, type]) -> dict[str, type]:
     """One kind for each column; text where its values are of several kinds, or nest."""
-    found: dict[str, type] = {}
+    kinds: dict[str, type] = {}
     for row in rows:
         for name, value in row.items():
             if value is None or name in earlier:
-                found.setdefault(name, earlier.get(name, type(None)))
+                kinds.setdefault(name, earlier.get(name, type(None)))
                 continue
             kind = type(value) if type(value) in (str, bool, int, float) else str
             if kind is int and abs(value) >= 2**63:
                 kind = str
-            old = found.get(name, type(None))
-            found[name] = kind if old in (type(None), kind) else _both(old, kind)
-    return {name: str if kind is type(None) else kind for name, kind in found.items()}
+            old = kinds.get(name, type(None))
+            kinds[name] = kind if old in (type(None), kind) else _both(old, kind)
+    return {name: str if kind is type(None) else kind for name, kind in kinds.items()}
 
 
 def _both(old: type, new: type) -> type:

@@ -201,17 +201,17 @@ def identify_batch(council: Council, source: Path, column: str) -> dict[str, Any
     Raises:
         StorageError: the questions cannot be read.
     """
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     try:
         with source.open("rb") as file:
             while piece := file.read(1 << 20):
-                told.update(piece)
+                digest.update(piece)
     except OSError as error:
         raise StorageError(f"{source} cannot be read: {error.strerror}") from None
     # What is at its default is left out, so that a newer version with more fields goes on too.
     seated = hashlib.sha256(council.model_dump_json(exclude_defaults=True).encode())
     return {
-        "questions": told.hexdigest()[:32],
+        "questions": digest.hexdigest()[:32],
         "council": seated.hexdigest()[:32],
         "column": column,
     }

@@ -63,8 +63,8 @@ def read_rows(path: Path, column: str) -> Iterator[Row]:
     read = FORMATS[format_of(path)]
     earlier: dict[str, int] = {}
     try:
-        for index, found in enumerate(read(path)):
-            row = _row(index, found, column)
+        for index, value in enumerate(read(path)):
+            row = _row(index, value, column)
             custom_id = row.columns.get("custom_id") if row.is_request else None
             if isinstance(custom_id, str) and custom_id in earlier:
                 again = f"row {earlier[custom_id]} has the custom_id {custom_id!r} already"
@@ -99,13 +99,13 @@ def _row(index: int, value: Any, column: str) -> Row:
     columns: dict[str, Any] = value
     if _looks_like_request(columns, column):
         return _request(index, columns)
-    asked = columns.get(column)
+    question = columns.get(column)
     if column not in columns:
         near = ", ".join(map(repr, list(columns)[:8])) or "none"
         return Row(index, columns, "", f"there is no column {column!r}; there are: {near}")
-    if not isinstance(asked, str) or not asked.strip():
+    if not isinstance(question, str) or not question.strip():
         return Row(index, columns, "", f"column {column!r} holds no text")
-    return Row(index, columns, asked)
+    return Row(index, columns, question)
 
 
 def _looks_like_request(columns: dict[str, Any], column: str) -> bool:
@@ -116,10 +116,10 @@ def _looks_like_request(columns: dict[str, Any], column: str) -> bool:
     """
     if columns.keys() >= REQUEST_KEYS:
         return True
-    known = columns.keys() & REQUEST_KEYS
-    if column in columns or len(known) < len(REQUEST_KEYS) // 2:
+    keys = columns.keys() & REQUEST_KEYS
+    if column in columns or len(keys) < len(REQUEST_KEYS) // 2:
         return False
-    return "custom_id" in known or isinstance(columns.get("body"), dict)
+    return "custom_id" in keys or isinstance(columns.get("body"), dict)
 
 
 def _request(index: int, columns: dict[str, Any]) -> Row:
@@ -198,9 +198,9 @@ def _path(url: Any) -> str:
         path = f"/{urlsplit(url).path.strip('/')}" if isinstance(url, str) else ""
     except ValueError:  # such as "http://[", which is no address
         return ""
-    for known in (CHAT, RESPONSES):
-        if path.endswith(known.removeprefix("/v1")):
-            return known
+    for endpoint in (CHAT, RESPONSES):
+        if path.endswith(endpoint.removeprefix("/v1")):
+            return endpoint
     return path
 
 
@@ -253,16 +253,18 @@ def _form(body: dict[str, Any]) -> dict[str, Any]:
     if stop := body.get("stop"):
         form["stop"] = [stop] if isinstance(stop, str) else stop
     text = body.get("text")
-    asked = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)
-    if isinstance(asked, str):
-        asked = {"type": asked}
-    if not isinstance(asked, dict):
+    format_ = body.get("response_format") or (
+        text.get("format") if isinstance(text, dict) else None
+    )
+    if isinstance(format_, str):
+        format_ = {"type": format_}
+    if not isinstance(format_, dict):
         return form
-    if asked.get("type") == "json_object":
+    if format_.get("type") == "json_object":
         form["as_json"] = True
-    if asked.get("type") == "json_schema":
-        inner = asked.get("json_schema")
-        form["json_schema"] = (inner if isinstance(inner, dict) else asked).get("schema")
+    if format_.get("type") == "json_schema":
+        inner = format_.get("json_schema")
+        form["json_schema"] = (inner if isinstance(inner, dict) else format_).get("schema")
     return form
 
 
@@ -276,7 +278,7 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any] | str]:
                 line = written.decode("utf-8-sig" if number == 1 else "utf-8")
                 if not line.strip():
                     continue
-                found = json.loads(line, object_pairs_hook=_object)
+                value = json.loads(line, object_pairs_hook=_object)
             except UnicodeDecodeError:
                 yield f"line {number} is no UTF-8"
                 continue
@@ -285,12 +287,12 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any] | str]:
             except (ValueError, RecursionError):
                 yield f"line {number} is no JSON"
                 continue
-            if not isinstance(found, dict):
+            if not isinstance(value, dict):
                 yield f"line {number} is no JSON object"
-            elif "\\ud" in line.lower() and not _is_whole(found):
+            elif "\\ud" in line.lower() and not _is_whole(value):
                 yield f"line {number} holds half a character"
             else:
-                yield found
+                yield value
 
 
 class _RepeatedNameError(Exception):
@@ -298,10 +300,10 @@ class _RepeatedNameError(Exception):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    columns = dict(pairs)
+    if len(columns) < len(pairs):
         raise _RepeatedNameError(repr(_first_repeated([name for name, _ in pairs])))
-    return found
+    return columns
 
 
 def _first_repeated(names: Iterable[str]) -> str | None:
@@ -333,18 +335,18 @@ def _csv(path: Path) -> Iterator[dict[str, Any] | str]:
         while True:
             number += 1
             try:
-                found = next(reader, None)
+                cells = next(reader, None)
             except csv.Error as error:
                 yield f"line {reader.line_num}: {error}"
                 continue
-            if found is None:
+            if cells is None:
                 return
-            if None in found:
+            if None in cells:
                 raise StorageError(
                     f"row {number} (line {reader.line_num}) has more cells than there are columns",
                     cure="put quotes around cells with a comma",
                 )
-            yield dict(found)
+            yield dict(cells)
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any] | str]:
