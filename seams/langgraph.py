@@ -160,16 +160,16 @@ class CheckpointPlace:
 
     async def pending_writes(self) -> Sequence[tuple[str, str, Any]]:
         """All of the checkpoint: task, channel, value. None where a newer checkpoint is there."""
-        found = await self._on_its_loop(
+        latest = await self._on_its_loop(
             self.saver.aget_tuple, self.saver.get_tuple, self._config(None)
         )
-        if found is None or found.checkpoint["id"] != self.checkpoint:
+        if latest is None or latest.checkpoint["id"] != self.checkpoint:
             return ()
-        return found.pending_writes or ()
+        return latest.pending_writes or ()
 
     def _config(self, checkpoint: str | None) -> RunnableConfig:
-        asked = {"thread_id": self.thread, "checkpoint_ns": self.space}
-        return {"configurable": asked | ({"checkpoint_id": checkpoint} if checkpoint else {})}
+        place = {"thread_id": self.thread, "checkpoint_ns": self.space}
+        return {"configurable": place | ({"checkpoint_id": checkpoint} if checkpoint else {})}
 
     async def _on_its_loop(self, act: Any, act_in_thread: Any, *arguments: Any) -> Any:
         """Savers serve the loop that opened them, or none: from elsewhere a thread waits."""
@@ -568,9 +568,9 @@ _WORDS = (
     "branch:to:classifier branch:to:annotator branch:to:seating branch:to:thermal_wait "
     "branch:to:quorum branch:to:consensus branch:to:synthesizer branch:to:vote_ branch:to:"
 )
-_KNOWN = ormsgpack.packb(_WORDS.split())
-_LONG = zlib.compressobj(6, zdict=_KNOWN)
-_SHORT = zlib.compressobj(6, zlib.DEFLATED, 13, 6, zdict=_KNOWN)
+_DICTIONARY = ormsgpack.packb(_WORDS.split())
+_LONG = zlib.compressobj(6, zdict=_DICTIONARY)
+_SHORT = zlib.compressobj(6, zlib.DEFLATED, 13, 6, zdict=_DICTIONARY)
 """To be copied for each value; the short one's memory is a fifth, and fits a processor's cache."""
 _SHORT_AT_MOST = 2**13 - 2_048
 """Bytes that, with the names, fit into its window: they become the same bytes in both."""
@@ -644,12 +644,12 @@ def _as_dumped(message: type[BaseModel], fields: dict[str, Any]) -> BaseModel:
     """A message of all its fields, as they are; pydantic would look at each of them."""
     if fields.keys() != _fields_of(message):
         return message.model_construct(**fields)
-    made = message.__new__(message)
-    _set(made, "__dict__", fields)
-    _set(made, "__pydantic_fields_set__", set(fields))
-    _set(made, "__pydantic_extra__", {})
-    _set(made, "__pydantic_private__", None)
-    return made
+    built = message.__new__(message)
+    _set(built, "__dict__", fields)
+    _set(built, "__pydantic_fields_set__", set(fields))
+    _set(built, "__pydantic_extra__", {})
+    _set(built, "__pydantic_private__", None)
+    return built
 
 
 _set = object.__setattr__
@@ -672,7 +672,7 @@ def _damage() -> Iterator[None]:
 
 
 def _unpacked(stored: bytes) -> bytes:
-    packed = zlib.decompressobj(zdict=_KNOWN)
+    packed = zlib.decompressobj(zdict=_DICTIONARY)
     plain = packed.decompress(stored)
     if not packed.eof:
         raise EOFError("the value was cut short")

@@ -165,9 +165,9 @@ class PrunedMemorySaver(InMemorySaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Keep a checkpoint."""
-        asked = config["configurable"]
-        place = (asked["thread_id"], asked.get("checkpoint_ns", ""), asked.get("checkpoint_id", ""))
-        self._refuse_late_writer(asked["thread_id"])
+        keys = config["configurable"]
+        place = (keys["thread_id"], keys.get("checkpoint_ns", ""), keys.get("checkpoint_id", ""))
+        self._refuse_late_writer(keys["thread_id"])
         saved = await super().aput(config, checkpoint, metadata, new_versions)
         writes = self.writes.get(place, {})
         for key in [key for key, write in writes.items() if write[1] == CALL_CHANNEL]:
@@ -373,9 +373,9 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
     async def thread_rows(self, limit: int, thread: str | None = None) -> list[Row]:
         """Threads, newest first: name, turns, first and latest checkpoint."""
         await self.setup()
-        query, given = (_ALL_THREADS, (limit,)) if thread is None else (_ONE_THREAD, (thread, 1))
+        query, values = (_ALL_THREADS, (limit,)) if thread is None else (_ONE_THREAD, (thread, 1))
         async with self.lock:
-            return [tuple(row) for row in await self.conn.execute_fetchall(query, given)]
+            return [tuple(row) for row in await self.conn.execute_fetchall(query, values)]
 
     async def thread_outlines(self, limit: int) -> AsyncIterator[ThreadOutline]:
         """Threads, newest first, in one read; no record of ours is built for it."""
@@ -407,9 +407,9 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         """Keep a checkpoint; returns once it is committed."""
         if not self.is_setup:
             await self.setup()
-        asked = config["configurable"]
-        thread, space = str(asked["thread_id"]), asked.get("checkpoint_ns", "")
-        parent = asked.get("checkpoint_id")
+        keys = config["configurable"]
+        thread, space = str(keys["thread_id"]), keys.get("checkpoint_ns", "")
+        parent = keys.get("checkpoint_id")
         kind, blob = self.serde.dumps_typed(checkpoint)
         about = json.dumps(get_checkpoint_metadata(config, metadata), ensure_ascii=False)
         rows: list[tuple[str, Row]] = [
@@ -426,7 +426,7 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         await self.commits.put(*rows)
         return {
             "configurable": {
-                "thread_id": asked["thread_id"],
+                "thread_id": keys["thread_id"],
                 "checkpoint_ns": space,
                 "checkpoint_id": checkpoint["id"],
             }
@@ -442,10 +442,10 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         """Keep what one node wrote; returns once it is committed."""
         if not self.is_setup:
             await self.setup()
-        asked = config["configurable"]
+        keys = config["configurable"]
         place = (
-            *(str(asked["thread_id"]), str(asked.get("checkpoint_ns", ""))),
-            *(str(asked["checkpoint_id"]), task_id, task_path),
+            *(str(keys["thread_id"]), str(keys.get("checkpoint_ns", ""))),
+            *(str(keys["checkpoint_id"]), task_id, task_path),
         )
         if len(writes) == 1 and writes[0][0] == CALL_CHANNEL:
             [(name, value)] = writes

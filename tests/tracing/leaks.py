@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mom_council.seams.langgraph import _KNOWN
+from mom_council.seams.langgraph import _DICTIONARY
 from mom_council.tests.stage import Fault, Reply, Stage
 from mom_council.tests.tracing.langsmith_office import Office
 
@@ -222,7 +222,7 @@ def _unpacked(cell: Any) -> Iterator[bytes]:
     if not isinstance(cell, bytes):
         return
     yield cell
-    for unpack in (zlib.decompressobj(), zlib.decompressobj(zdict=_KNOWN)):
+    for unpack in (zlib.decompressobj(), zlib.decompressobj(zdict=_DICTIONARY)):
         try:
             yield unpack.decompress(cell)
         except zlib.error:
