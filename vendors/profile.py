@@ -20,18 +20,18 @@ Params = Mapping[str, Any]
 
 def install_line(extra: str) -> str:
     """The line that adds an extra to the environment that this process runs in."""
-    wanted = f"pip install 'mom-council[{extra}]'"
+    command = f"pip install 'mom-council[{extra}]'"
     pip = shutil.which("pip")
     if pip is not None and Path(pip).parent == Path(sys.executable).parent:
-        return wanted
+        return command
     # The pip of the PATH, where there is one, would put it elsewhere.
     here = shlex.quote(sys.executable)
     if importlib.util.find_spec("pip") is not None:
-        return f"{here} -m {wanted}"
+        return f"{here} -m {command}"
     # `uv tool install`, and pipx where it uses uv, leave pip out.
     if shutil.which("uv"):
-        return f"uv {wanted.replace('install', f'install --python {here}', 1)}"
-    return f"{here} -m ensurepip && {here} -m {wanted}"
+        return f"uv {command.replace('install', f'install --python {here}', 1)}"
+    return f"{here} -m ensurepip && {here} -m {command}"
 
 
 SchemaWay = Literal["argument", "body", "format", "library"]
