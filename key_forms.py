@@ -87,12 +87,12 @@ class KeySearch:
         """Where parts of a key begin and end in a text."""
         if not self._needles:
             return []
-        found = self._spans_in(text) if self._may_hold(squeezed(text)) else []
+        parts = self._spans_in(text) if self._may_hold(squeezed(text)) else []
         if "\\" in text or "%" in text or "&" in text:
             plain = _ESCAPE.sub(_number, text)
             if plain != text and self._may_hold(squeezed(plain)):
-                found = _joined([*found, *self._spans_in(text, with_escapes=True)])
-        return found
+                parts = _joined([*parts, *self._spans_in(text, with_escapes=True)])
+        return parts
 
     def replace(self, text: str, by: str, first: int = 0) -> str:
         """The text with something else in the place of each part of a key, from a place on."""
