@@ -180,12 +180,12 @@ def _add_edges(
     ):
         graph.add_conditional_edges(node, decide(skip(after)), ends([end]))
     graph.add_conditional_edges("thermal_wait", decide(to_speakers), [*speakers, *voters])
-    heard = "quorum"
+    next_node = "quorum"
     if council.deliberation.checks_equality:
-        heard = "equality_check"
+        next_node = "equality_check"
         graph.add_edge("equality_check", "quorum")
     for name in speakers:
-        graph.add_edge(name, heard)
+        graph.add_edge(name, next_node)
     after_layer = ["seating", "consensus", *(["thermal_wait"] if voters else [])]
     graph.add_conditional_edges("quorum", decide(skip(after_quorum)), ends(after_layer))
     for name in voters:
@@ -324,10 +324,10 @@ def _under(council: Council, hooks: Hooks | None) -> Rule:
     def ruled(state: CouncilState, runtime: Runtime[CouncilContext] | None) -> Council:
         context = context_of(runtime)
         written = council if hooks is None else hooks.rules(context.extensions_off)
-        asked = apply_context(written, context)
+        effective = apply_context(written, context)
         if edited := state.get("settings"):
-            asked = apply_context(asked, edited)
-        return with_weights(effective_council(state, asked), chosen_weights(state, context))
+            effective = apply_context(effective, edited)
+        return with_weights(effective_council(state, effective), chosen_weights(state, context))
 
     return ruled
 

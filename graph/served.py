@@ -38,7 +38,7 @@ COUNCIL_KEY = "mom_council"
 
 Compile = Callable[[Council], CouncilGraph]
 
-_KEPT = 32
+_MOST_OPEN = 32
 _OF_THE_SERVER = ("__", "langgraph_", "checkpoint_", "x-")
 _IDS = ("thread_id", "run_id", "graph_id", "assistant_id", "user_id", "cron_id")
 
@@ -167,20 +167,20 @@ class CouncilStore:
     def _find(self, name: str) -> CouncilGraph:
         prompts.load_secret()
         try:
-            found = find_council(name)
+            file = find_council(name)
         except CouncilError:
             load_council_for_others(name)  # refuses it in words that are meant for others
             raise
-        key = (name, found.text)
+        key = (name, file.text)
         if key not in self._open:
             council = load_council_for_others(name)
             graph = self._compile(council).with_config(metadata={COUNCIL_KEY: name})
             self._open[key] = council, graph
-            while len(self._open) > _KEPT:
+            while len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)
         council, graph = self._open[key]
-        if found.path is not None:
-            require_trust(review_council(council, found.text, found.path))
+        if file.path is not None:
+            require_trust(review_council(council, file.text, file.path))
         return graph
 
 
