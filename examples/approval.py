@@ -12,10 +12,10 @@ from mom_council import council
 
 def approve(state: MessagesState) -> Command[Literal["council", "__end__"]]:
     """Stop until a person has read the answer: `ok` lets it go, anything else is asked anew."""
-    said = interrupt({"may this go out?": state["messages"][-1].text})
-    if said == "ok":
+    reply = interrupt({"may this go out?": state["messages"][-1].text})
+    if reply == "ok":
         return Command(goto=END)
-    return Command(goto="council", update={"messages": [HumanMessage(said)]})
+    return Command(goto="council", update={"messages": [HumanMessage(reply)]})
 
 
 parent = StateGraph(MessagesState)

@@ -22,12 +22,12 @@ async def nobody(wanted: PersonRequest) -> None:
 
 async def main() -> None:
     """Ask twice: with Ann at the table, and without."""
-    given = {"messages": [("user", "What is 17 + 25?")]}
+    question = {"messages": [("user", "What is 17 + 25?")]}
     async with open_checkpointer("memory:") as saver:
         graph = build_graph(load_council(desk)).compile(checkpointer=saver)
         for thread, person in (("with", ask), ("without", nobody)):
             config = {"configurable": {"thread_id": thread}}
-            result = await attend(graph, given, config, person)
+            result = await attend(graph, question, config, person)
             absent = [(one.character, one.reason) for one in result["status"].absent]
             print("spoke:", ", ".join(result["status"].spoke), "absent:", absent)
 

@@ -21,11 +21,11 @@ async def main() -> None:
     parent = StateGraph(MessagesState)
     parent.add_node("council", remote)
     parent.add_edge(START, "council")
-    asked = {"messages": [{"role": "user", "content": "What is 17 + 25?"}]}
-    result = await parent.compile().ainvoke(asked)
+    question = {"messages": [{"role": "user", "content": "What is 17 + 25?"}]}
+    result = await parent.compile().ainvoke(question)
     print("Answer:", result["messages"][-1].text)
 
-    async for part in remote.astream(asked, stream_mode="custom"):
+    async for part in remote.astream(question, stream_mode="custom"):
         event = read_event(part)
         if event and event.kind == "voted":
             print(event.ballot.voter, "votes for", event.ballot.choice)

@@ -3,7 +3,7 @@
 from mom_council import CouncilContext, council
 
 desk = council("demo")
-given = {"messages": [("user", "What is 17 + 25?")]}
+question = {"messages": [("user", "What is 17 + 25?")]}
 quick = CouncilContext(max_rounds=1, threshold=0.5, max_calls=10)
-result = desk.invoke(given, context=quick)
+result = desk.invoke(question, context=quick)
 print(result["status"].rounds, "round,", result["status"].usage.calls, "calls")

@@ -7,8 +7,8 @@ from mom_council import council, read_event
 
 async def main() -> None:
     """Ask, and print what happens."""
-    given = {"messages": [("user", "What is 17 + 25?")]}
-    async for part in council("demo").astream(given, stream_mode="custom"):
+    question = {"messages": [("user", "What is 17 + 25?")]}
+    async for part in council("demo").astream(question, stream_mode="custom"):
         event = read_event(part)
         match event and event.kind:
             case "said":

@@ -12,8 +12,8 @@ careless = quick.model_copy(update={"name": "careless", "deliberation": rules})
 
 def compare(state: MessagesState) -> MessagesState:
     """Say who said what; each answer carries the label of its council."""
-    said = [m for m in state["messages"] if "council" in m.response_metadata]
-    lines = [f"{m.response_metadata['council']['name']}: {m.text}" for m in said]
+    answers = [m for m in state["messages"] if "council" in m.response_metadata]
+    lines = [f"{m.response_metadata['council']['name']}: {m.text}" for m in answers]
     return {"messages": [AIMessage("\n".join(sorted(lines)))]}
 
 
