@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import mom_council
 from mom_council.errors import CouncilError
 from mom_council.prompts import STYLES, render
 from mom_council.prompts.answer_line import answer_line
+from mom_council.prompts.look_alikes import tags_in
 from mom_council.tests.graph.desk import ask, desk, said, seat, texts
 from mom_council.tests.stage import Stage
 from mom_council.voting.ballots import Candidate, prompt_values
@@ -89,6 +90,7 @@ def test_whatever_is_asked_stands_in_the_prompt_as_it_is(
     style: str, node: str, text: str, evil: bool
 ) -> None:
     text = f"x{text}{HOSTILE if evil else ''}x"
+    assume(not any(tags_in(text)))  # one of our tags gets a blank
     prompt = render(node, style=style, **_values(text, text)[node])
     assert text in prompt.user
     # The question chooses one of twelve fixed lines (`Antwort: ...`), and nothing else.
