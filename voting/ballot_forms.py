@@ -66,11 +66,11 @@ def split_numbers(
     """The numbers beside the candidates: those said to be points (`8/10`, `8.5`), and bare ones."""
     points: dict[str, float] = {}
     bare: dict[str, float] = {}
-    for found in re.finditer(rf"(?P<who>{matcher.name.pattern}){_LINK}{_POINTS}", text):
-        name, number = matcher.who(found["who"]), _points(found)
+    for match in re.finditer(rf"(?P<who>{matcher.name.pattern}){_LINK}{_POINTS}", text):
+        name, number = matcher.who(match["who"]), _points(match)
         if name and number is not None:
-            unit = re.match(rf"\s*{UNIT}", text[found.end() :])
-            scaled = found["scale"] or unit or not found["points"].isdigit()
+            unit = re.match(rf"\s*{UNIT}", text[match.end() :])
+            scaled = match["scale"] or unit or not match["points"].isdigit()
             (points if scaled else bare)[name] = number
     if points and not points.keys() & bare.keys():
         return {**points, **bare}, {}  # "A: 8.5, B: 6" is one list of points
@@ -80,10 +80,10 @@ def split_numbers(
 def score_of(value: object) -> float | None:
     """A score as JSON may hold it: `8`, `8.5`, `"8/10"`; None where it is none from 0 to 10."""
     if isinstance(value, str):
-        found = re.fullmatch(rf"\s*{_POINTS}\s*(?:{UNIT})?\s*", value)
-        if not found and re.fullmatch(r"\s*\d{1,2},\d{1,2}\s*", value):
+        match = re.fullmatch(rf"\s*{_POINTS}\s*(?:{UNIT})?\s*", value)
+        if not match and re.fullmatch(r"\s*\d{1,2},\d{1,2}\s*", value):
             return score_of(value.replace(",", "."))
-        return _points(found) if found else None
+        return _points(match) if match else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) and 0 <= value <= 10 else None
@@ -92,8 +92,8 @@ def score_of(value: object) -> float | None:
 def _beside_names(text: str, matcher: CandidateMatcher) -> dict[str, float]:
     """`A: 8/10`: the number stands right after the name."""
     scores: dict[str, float] = {}
-    for found in re.finditer(rf"(?P<who>{matcher.name.pattern}){_LINK}{_POINTS}", text):
-        name, points = matcher.who(found["who"]), _points(found)
+    for match in re.finditer(rf"(?P<who>{matcher.name.pattern}){_LINK}{_POINTS}", text):
+        name, points = matcher.who(match["who"]), _points(match)
         if name and points is not None:
             scores[name] = points
         elif name:
@@ -106,13 +106,13 @@ def _under_headings(text: str, matcher: CandidateMatcher) -> dict[str, float]:
     head = re.compile(
         rf"^[\s#>*_|\d.)-]*(?P<who>{matcher.name.pattern})[\s*_`]*(?:[:.–—-]|$)", re.MULTILINE
     )
-    heads = [(found, who) for found in head.finditer(text) if (who := matcher.who(found["who"]))]
+    heads = [(mark, who) for mark in head.finditer(text) if (who := matcher.who(mark["who"]))]
     if len({who for _, who in heads}) < len(heads) or not heads:
         return {}
     scores: dict[str, float] = {}
-    ends = [found.start() for found, _ in heads[1:]] + [len(text)]
-    for (found, who), end in zip(heads, ends, strict=True):
-        block = text[found.end() : end]
+    ends = [mark.start() for mark, _ in heads[1:]] + [len(text)]
+    for (mark, who), end in zip(heads, ends, strict=True):
+        block = text[mark.end() : end]
         stated = {_points(one) for one in _STATED.finditer(block)}
         if not stated:
             stated = {_points(one) for one in _ANY_POINTS.finditer(block) if one["scale"]}
@@ -130,7 +130,7 @@ def _only_score(text: str) -> float | None:
     whole = re.fullmatch(rf"[\s*_`\"'(]*{_POINTS}[\s*_`\"').!]*", text)
     if whole:
         return _points(whole)
-    scaled = {_points(found) for found in _ANY_POINTS.finditer(text) if found["scale"]}
+    scaled = {_points(match) for match in _ANY_POINTS.finditer(text) if match["scale"]}
     return scaled.pop() if len(scaled) == 1 else None
 
 

@@ -92,8 +92,8 @@ def read_ranking(
         return None
     if counts_from_worst(text) or any(len({*each}) < len(each) for each in orders):
         return ()
-    shown = [name for name in matcher.characters if by_place is not None and name in by_place]
-    if len(orders) > 1 and by_place == tuple(shown):
+    in_order = [name for name in matcher.characters if by_place is not None and name in by_place]
+    if len(orders) > 1 and by_place == tuple(in_order):
         orders.remove(by_place)  # "1. A: wrong. 2. B: right." only goes through the candidates
     longest = max(orders, key=len)
     fine = len(longest) > 1 and all(_agrees(longest, order) for order in orders)
@@ -150,13 +150,13 @@ def _last_list(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
 
 def _by_places(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
     """The order of places that stand beside names: a table, a line each, or all in one line."""
-    found = _table_places(text, matcher) or _line_places(text, matcher)
-    if not found:
-        found = _inline_places(text, matcher)
-    if len(found) < 2:
+    pairs = _table_places(text, matcher) or _line_places(text, matcher)
+    if not pairs:
+        pairs = _inline_places(text, matcher)
+    if len(pairs) < 2:
         return None
     places: dict[str, int] = {}
-    for name, place in found:
+    for name, place in pairs:
         if places.get(name, place) != place:
             return ()
         places[name] = place
@@ -166,7 +166,7 @@ def _by_places(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
 def _table_places(text: str, matcher: CandidateMatcher) -> list[tuple[str, int]]:
     """Rows of a Markdown table with a column of ranks."""
     column: int | None = None
-    found = []
+    pairs = []
     for line in text.split("\n"):
         if line.count("|") < 2:
             continue
@@ -184,8 +184,8 @@ def _table_places(text: str, matcher: CandidateMatcher) -> list[tuple[str, int]]
             place = re.fullmatch(rf"#?\s*(?:\d{{1,2}}[.)]?|{ORDINAL})", cells[column])
             number = place_of(place[0]) if place else None
             if number is not None:
-                found.append((names[0], number))
-    return found
+                pairs.append((names[0], number))
+    return pairs
 
 
 def _line_places(text: str, matcher: CandidateMatcher) -> list[tuple[str, int]]:
@@ -198,8 +198,8 @@ def _line_places(text: str, matcher: CandidateMatcher) -> list[tuple[str, int]]:
         re.MULTILINE,
     )
     blocks: list[list[tuple[str, int]]] = []
-    for found in start.finditer(text):
-        name, number = matcher.who(found["name"]), place_of(found["place"])
+    for match in start.finditer(text):
+        name, number = matcher.who(match["name"]), place_of(match["place"])
         if name is None or number is None:
             continue
         if number == 1 or not blocks:
@@ -227,8 +227,8 @@ def _inline_places(text: str, matcher: CandidateMatcher) -> list[tuple[str, int]
 def _in_turn(line: str, token: re.Pattern[str], matcher: CandidateMatcher) -> list[tuple[str, int]]:
     """Pairs of name and place, where the two take strict turns through the line."""
     tokens: list[str | int] = []
-    for found in token.finditer(line):
-        value = matcher.who(found["name"]) if found["name"] else place_of(found["place"])
+    for match in token.finditer(line):
+        value = matcher.who(match["name"]) if match["name"] else place_of(match["place"])
         if value is not None:
             tokens.append(value)
     names, places = tokens[0::2], tokens[1::2]
@@ -277,12 +277,12 @@ def judgements(text: str, matcher: CandidateMatcher) -> dict[str, bool]:
     judged: dict[str, bool] = {}
     for line in text.split("\n"):
         pattern = before if before.match(line.strip(" -*|")) else after
-        for found in pattern.finditer(line):
-            who = matcher.who(found["who"])
-            linked = found["yes"] or found["no"] or ""
-            bare_word = linked.isalpha() and not re.search(r"[:=|→-]", found[0])
+        for match in pattern.finditer(line):
+            who = matcher.who(match["who"])
+            linked = match["yes"] or match["no"] or ""
+            bare_word = linked.isalpha() and not re.search(r"[:=|→-]", match[0])
             if who is not None and not bare_word:
-                judged[who] = bool(found["yes"])
+                judged[who] = bool(match["yes"])
     return judged
 
 
@@ -431,9 +431,9 @@ def _is_score(after: str) -> bool:
 def _praised(text: str, matcher: CandidateMatcher) -> str | None:
     """`B is correct`, where nobody else is called so."""
     praised = set()
-    for found in re.finditer(rf"({matcher.name.pattern}){_PRAISE}", text):
-        if not _negated(text, found.start()) and not re.match(r"\s+than\b", text[found.end() :]):
-            praised.add(matcher.who(found[1]))
+    for match in re.finditer(rf"({matcher.name.pattern}){_PRAISE}", text):
+        if not _negated(text, match.start()) and not re.match(r"\s+than\b", text[match.end() :]):
+            praised.add(matcher.who(match[1]))
     named = {name for name in praised if name}
     if not named:
         return None

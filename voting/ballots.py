@@ -185,8 +185,8 @@ def _with_names(reason: str, candidates: Sequence[Candidate]) -> str:
     noun = rf"{NOUN}\s*:?\s*[*_`\"'(]*(?P<after>{labels})[*_`\"')]*(?![\w'’-])"
     # "A" and "I" alone are words as well; other letters are labels wherever they stand alone.
     alone = rf"(?<![\w'’-])(?P<alone>{labels})(?![\w'’-])(?!(?<=[AIEOY])\s+(?!{GOES_ON}\b)[a-z])"
-    found = re.compile(rf"{noun}|{alone}")
-    return found.sub(lambda one: names[one["after"] or one["alone"]], reason)
+    pattern = re.compile(rf"{noun}|{alone}")
+    return pattern.sub(lambda one: names[one["after"] or one["alone"]], reason)
 
 
 def ballot_schema(method: str, candidates: Sequence[Candidate]) -> dict[str, Any]:
@@ -224,9 +224,9 @@ def _read(
 ) -> tuple[_Vote, str]:
     vote, reason, end = None, text, 0
     for value, _, at in json_spans(text):
-        found = _from_json(value, matcher, field)
-        if found is not None:
-            vote, end = found, at
+        stated = _from_json(value, matcher, field)
+        if stated is not None:
+            vote, end = stated, at
             reason = _reason(value) or text[: text.find("{")].strip()
     if not complete:
         return vote or _Vote(), reason
@@ -268,8 +268,8 @@ def _read_order(text: str, matcher: CandidateMatcher) -> tuple[str, ...] | None:
     """The order that a reply states; None where it states none at all."""
     points, bare = split_numbers(text, matcher) if len(matcher.candidates) > 1 else ({}, {})
     orders = {
-        order_of_numbers(numbers, matcher, points=said)
-        for numbers, said in ((points, True), (bare, says_points(text) and not points))
+        order_of_numbers(numbers, matcher, points=are_points)
+        for numbers, are_points in ((points, True), (bare, says_points(text) and not points))
         if len(numbers) > 1
     }
     by_number = next(iter(orders)) if len(orders) == 1 else ()
@@ -404,13 +404,13 @@ def _from_list(value: list[Any], matcher: CandidateMatcher, field: Field) -> _Vo
     if field == "scores":
         return _Vote(scores=_listed_numbers(value, matcher, _SCORES))
     names = [_match_name(each, matcher) for each in value]
-    known = [name for name in names if name]
-    if not known or len(set(known)) < len(known):
+    matched = [name for name in names if name]
+    if not matched or len(set(matched)) < len(matched):
         return _Vote()
     if field == "approved":
-        return _Vote(approved=tuple(known))
+        return _Vote(approved=tuple(matched))
     if field == "choice" and len(names) == 1:
-        return _Vote(choice=known[0])
+        return _Vote(choice=matched[0])
     places = _listed_numbers(value, matcher, _PLACE)
     points = _listed_numbers(value, matcher, _SCORES)
     if places or points:
@@ -421,7 +421,7 @@ def _from_list(value: list[Any], matcher: CandidateMatcher, field: Field) -> _Vo
         falling = [points[name] for name in by_place if name in points]
         fine = falling == sorted(falling, reverse=True)
         return _of_ranking(by_place if fine else (), field)
-    return _Vote() if field == "choice" else _Vote(ranking=tuple(known))
+    return _Vote() if field == "choice" else _Vote(ranking=tuple(matched))
 
 
 def _match_name(value: Any, matcher: CandidateMatcher) -> str | None:
@@ -439,18 +439,18 @@ def _listed_numbers(
     for each in value:
         if not isinstance(each, dict):
             continue
-        name, given = _match_name(each, matcher), _number_under(each, keys)
-        if name and given is not None:
-            numbers[name] = given
+        name, number = _match_name(each, matcher), _number_under(each, keys)
+        if name and number is not None:
+            numbers[name] = number
     return numbers
 
 
 def _number_under(value: Mapping[str, Any], keys: frozenset[str]) -> float | None:
     """The number under one of these keys; a place may be a word, `2nd`."""
-    given = next((inner for key, inner in _plain_keys(value).items() if key in keys), None)
-    if keys is _PLACE and isinstance(given, str):
-        return place_of(given)
-    return score_of(given)
+    number = next((inner for key, inner in _plain_keys(value).items() if key in keys), None)
+    if keys is _PLACE and isinstance(number, str):
+        return place_of(number)
+    return score_of(number)
 
 
 def _from_mapping(

@@ -144,25 +144,25 @@ def run_cascade(cascade: Cascade, answers: Sequence[Hashable | None]) -> Cascade
     were asked stands.
     """
     votes: Counter[Hashable] = Counter()
-    asked: list[int] = []
-    while len(asked) < len(cascade.cheap):
-        left = cascade.cheap[len(asked) :]
+    voters: list[int] = []
+    while len(voters) < len(cascade.cheap):
+        left = cascade.cheap[len(voters) :]
         size = settling_size([*votes.values()], [1.0] * len(left), cascade.agreeing)
         for voter in left[:size]:
-            asked.append(voter)
+            voters.append(voter)
             if (answer := answers[voter]) is not None:
                 votes[answer] += 1
         leader, most = _leader(votes)
         if most >= cascade.agreeing:
-            return CascadeRun(leader, tuple(asked), overruled=True)
-        if most + len(cascade.cheap) - len(asked) < cascade.agreeing:
+            return CascadeRun(leader, tuple(voters), overruled=True)
+        if most + len(cascade.cheap) - len(voters) < cascade.agreeing:
             break
     last = answers[cascade.strong]
-    asked.append(cascade.strong)
+    voters.append(cascade.strong)
     leader, most = _leader(votes)
     if last is None or (cascade.joins and most > cascade.joins + votes[last]):
-        return CascadeRun(leader, tuple(asked), overruled=True)
-    return CascadeRun(last, tuple(asked), overruled=False)
+        return CascadeRun(leader, tuple(voters), overruled=True)
+    return CascadeRun(last, tuple(voters), overruled=False)
 
 
 def settling_size(behind: Sequence[float], out: Sequence[float], line: float) -> int:

@@ -83,25 +83,25 @@ def compare(texts: dict[str, str], options: Mapping[str, str] = _NO_OPTIONS) -> 
         texts: character -> its proposal; refusals and empty texts say nothing.
         options: of the question, label -> text.
     """
-    heard = {
+    plain = {
         name: plain_text(text)
         for name, text in texts.items()
         if text.strip() and not is_refusal(text)
     }
-    if len(heard) < 2:
+    if len(plain) < 2:
         return Comparison()
     points: list[Point] = []
     against: list[tuple[Point, Point]] = []
-    for name, text in heard.items():
-        for said in _statements(text)[: max(1, _MOST // len(heard))]:
-            _lay(_point(said, name), points, against)
-    against += _answers(heard, options)
+    for name, text in plain.items():
+        for line in _statements(text)[: max(1, _MOST // len(plain))]:
+            _lay(_point(line, name), points, against)
+    against += _answers(plain, options)
     disputed = {id(one) for pair in against for one in pair}
     rest = [one for one in points if id(one) not in disputed]
     return Comparison(
-        agreed=tuple(one for one in rest if len(one.members) == len(heard)),
+        agreed=tuple(one for one in rest if len(one.members) == len(plain)),
         contradictions=tuple(against),
-        partial=tuple(one for one in rest if 1 < len(one.members) < len(heard)),
+        partial=tuple(one for one in rest if 1 < len(one.members) < len(plain)),
         unique=tuple(one for one in rest if len(one.members) == 1),
     )
 
@@ -143,14 +143,14 @@ def _answers(texts: dict[str, str], options: Mapping[str, str]) -> list[tuple[Po
 
 
 def _statements(text: str) -> list[str]:
-    found = []
+    lines = []
     for piece in _CUT.split(text):
-        said = " ".join(_BULLET.sub("", piece).split())
-        if _ANSWER.match(said) or said.endswith(":"):
+        line = " ".join(_BULLET.sub("", piece).split())
+        if _ANSWER.match(line) or line.endswith(":"):
             continue  # answers are compared as such
-        if len(_WORD.findall(said)) >= 3:
-            found.append(said if len(said) <= _LONGEST else f"{said[: _LONGEST - 3].rstrip()}...")
-    return found
+        if len(_WORD.findall(line)) >= 3:
+            lines.append(line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3].rstrip()}...")
+    return lines
 
 
 def _point(sentence: str, name: str) -> Point:
@@ -274,13 +274,13 @@ def minority_report(
     against = set(dissent(proposals, verdict, ballots))
     tally = {name: option.tally for option in verdict.options for name in option.members}
     last = {proposal.character: proposal for proposal in proposals}
-    heard = [
+    minority = [
         proposal
         for name, proposal in last.items()
         if name in against and proposal.text.strip() and not is_refusal(proposal.text)
     ]
     return max(
-        heard,
+        minority,
         key=lambda proposal: (tally.get(proposal.character, 0.0), proposal.weight),
         default=None,
     )
@@ -447,19 +447,19 @@ def contradiction_of(text: str, verdict: Verdict, options: Mapping[str, str] = _
         verdict: what the council settled on.
         options: of the question, label -> text.
     """
-    settled = verdict.options[0].answer if led(verdict) and not verdict.tie else None
-    if settled is None or text.strip() == settled:
+    answer = verdict.options[0].answer if led(verdict) and not verdict.tie else None
+    if answer is None or text.strip() == answer:
         return ""
-    written, agreed = read_answer(text, options=options), read_value(settled)
+    written, agreed = read_answer(text, options=options), read_value(answer)
     if agreed and agreed.hard and (written.type == "no answer" or is_refusal(text)):
-        return f"The synthesizer gave no answer, and the council had settled on {settled!r}."
+        return f"The synthesizer gave no answer, and the council had settled on {answer!r}."
     if not agreed or not written or are_same(written, agreed):
         return ""
     if agreed.type == "truth" and is_short(text) and agreed.type != written.type:
-        return f"The synthesizer wrote {text!r}, and the council had settled on {settled!r}."
+        return f"The synthesizer wrote {text!r}, and the council had settled on {answer!r}."
     in_few_words = agreed.type == written.type == "phrase" and is_short(text)
     if not in_few_words and (not agreed.hard or agreed.type != written.type):
         return ""  # prose may say the same in other words
     if in_few_words and _words_of(written) & _words_of(agreed):
         return ""
-    return f"The synthesizer wrote {written.form!r}, and the council had settled on {settled!r}."
+    return f"The synthesizer wrote {written.form!r}, and the council had settled on {answer!r}."

@@ -242,8 +242,8 @@ def enough(
         first: dict[Hashable, Place] = {
             at: _place_of(group, place) for at, group in enumerate(groups)
         }
-        settled = is_settled(votes, first, {place[name]: out[name] for name in out})
-        return settled and (last or _agreement_stays(votes, rest, rules.threshold))
+        is_final = is_settled(votes, first, {place[name]: out[name] for name in out})
+        return is_final and (last or _agreement_stays(votes, rest, rules.threshold))
     if rules.stop == "threshold":
         best = max(groups, key=lambda group: group.weight)
         line = exact(rules.threshold) * total(weights.values())

@@ -144,8 +144,8 @@ def prior_confidence(
     kind = kind_name(prior, type_, [trust.kind])
     shift, spread = (own.prior_shift, own.prior_spread) if own and own.few else (0.0, None)
     weights = tuple(trust.weights[name] for name in answers if name in trust.weights)
-    known = trust.none is not None and len(weights) == len(answers)
-    vote = LearnedVote(weights, trust.none or 0.0) if known else None
+    complete = trust.none is not None and len(weights) == len(answers)
+    vote = LearnedVote(weights, trust.none or 0.0) if complete else None
     pattern = pattern_of(answers.values(), answer, vote)
     chance = prior_chance(pattern, type_, kind, shift=shift, spread=spread)
     if chance is None:
@@ -161,11 +161,11 @@ def _by_panel(trust: Trust, answers: Mapping[str, str | None]) -> dict[str, floa
     if place is None or not answers.keys() <= place.keys():
         return {}
     order = sorted(answers, key=lambda name: place[name])
-    heard = [answers[name] for name in order]
-    if len(heard) == len(place):
-        return sure(trust.fitted, heard)
+    in_order = [answers[name] for name in order]
+    if len(in_order) == len(place):
+        return sure(trust.fitted, in_order)
     first = [place[name] for name in order] == list(range(len(order)))
-    return sure_so_far(trust.fitted, heard) if first else {}
+    return sure_so_far(trust.fitted, in_order) if first else {}
 
 
 def _by_any(trust: Trust, answers: Mapping[str, str | None]) -> dict[str, float]:

@@ -181,8 +181,8 @@ def expected(prior: ConfidencePrior, pattern: Pattern, type_: PriorType, kind: s
 
     The kind's shift is left out where the panel's agreement is known: that says the same, better.
     """
-    known = prior.kinds.get(kind) if pattern.odds is None else None
-    return score(pattern, _curves(prior, pattern)[type_]) + (known.shift if known else 0.0)
+    effect = prior.kinds.get(kind) if pattern.odds is None else None
+    return score(pattern, _curves(prior, pattern)[type_]) + (effect.shift if effect else 0.0)
 
 
 def kind_name(prior: ConfidencePrior, type_: PriorType, kinds: Iterable[str]) -> str:
@@ -245,5 +245,5 @@ def _curves(prior: ConfidencePrior, pattern: Pattern) -> Mapping[PriorType, Curv
 
 
 def _spread(prior: ConfidencePrior, pattern: Pattern, type_: PriorType, kind: str) -> float:
-    known = prior.kinds.get(kind)
-    return known.spread if known else _curves(prior, pattern)[type_].spread
+    effect = prior.kinds.get(kind)
+    return effect.spread if effect else _curves(prior, pattern)[type_].spread

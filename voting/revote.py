@@ -111,8 +111,8 @@ def _notes(
         return (f"{says}, and nobody is asked again; so equal answers are counted.",)
     clear = f"{_so_many(lost)} not clear enough for {method.name!r}, and counted as abstaining."
     form = method.form
-    said = (form.translation,) if form and _is_translated(pairs, form) else ()
-    return (*said, *((clear,) if lost else ()))
+    translation = (form.translation,) if form and _is_translated(pairs, form) else ()
+    return (*translation, *((clear,) if lost else ()))
 
 
 def _is_translated(pairs: Sequence[tuple[Ballot, Ballot]], form: BallotForm) -> bool:

@@ -117,12 +117,12 @@ def explain(
     if verdict.leader is None:
         return f"nobody answered: every reply declines or does not know{_because(verdict)}"
     texts = {proposal.character: proposal.text for proposal in proposals}
-    said = _against_line(_support(verdict, texts), verdict, deliberation.threshold)
+    text = _against_line(_support(verdict, texts), verdict, deliberation.threshold)
     if verdict.tie:
-        said += ", tied, and put first by the weight behind it, then by seat"
+        text += ", tied, and put first by the weight behind it, then by seat"
     if verdict.abstained:
-        said += f"; {verdict.abstained} abstained"
-    return said + _because(verdict) + _without(verdict)
+        text += f"; {verdict.abstained} abstained"
+    return text + _because(verdict) + _without(verdict)
 
 
 def describe_confidence(verdict: Verdict) -> str:
@@ -156,9 +156,9 @@ _BECAUSE: dict[StopReason, str] = {
 
 def _without(verdict: Verdict) -> str:
     """How many were not needed, and how sure the leader is."""
-    said = f"; {verdict.spared} did not have to answer" if verdict.spared else ""
+    text = f"; {verdict.spared} did not have to answer" if verdict.spared else ""
     sure = describe_confidence(verdict)
-    return f"{said}; {sure}" if sure else said
+    return f"{text}; {sure}" if sure else text
 
 
 def _because(verdict: Verdict) -> str:

@@ -81,7 +81,7 @@ def accuracy(right: int, number: int, options: float = 2.0) -> float:
     return (right + 2 / max(options, 2.0)) / (number + 2)
 
 
-Said = TypeVar("Said", bound=Hashable)
+AnswerT = TypeVar("AnswerT", bound=Hashable)
 
 _OPTIONS = (2.0, 2.3, 2.7, 3.3, 4.0, 5.0, 7.0, 10.0)
 """Effective numbers of options to start from; errors are that often equal by chance."""
@@ -121,7 +121,7 @@ class LearnedVote:
     weights: tuple[float, ...]
     none: float
 
-    def probabilities(self, answers: Sequence[Said | None]) -> dict[Said, float]:
+    def probabilities(self, answers: Sequence[AnswerT | None]) -> dict[AnswerT, float]:
         """How likely each option is to be right, in the order of first mention; None abstains.
 
         What is missing to 1 is the probability that nobody said the right one.
@@ -141,9 +141,9 @@ class LearnedVote:
         return most, (case.right in first) / max(1, len(first))
 
 
-def grouped(answers: Sequence[Said | None]) -> dict[Said, tuple[int, ...]]:
+def grouped(answers: Sequence[AnswerT | None]) -> dict[AnswerT, tuple[int, ...]]:
     """Who said what: the voters behind each option, in the order of first mention."""
-    groups: dict[Said, tuple[int, ...]] = {}
+    groups: dict[AnswerT, tuple[int, ...]] = {}
     for voter, each in enumerate(answers):
         if each is not None:
             groups[each] = (*groups.get(each, ()), voter)
@@ -247,12 +247,12 @@ def choose_share(vote: LearnedVote, cases: Sequence[VoteCase], folds: Sequence[F
 
 def _held_results(folds: Sequence[FoldVote], share: float) -> list[tuple[float, float]]:
     """The loss and the rightness of the lowered vote on each case that it did not learn from."""
-    found = []
+    results = []
     for each in folds:
         sparse = without_light(each.vote, share, each.kept)
         at = (*sparse.weights, sparse.none)
-        found += [(_loss(case, at), sparse.leader(case)[1]) for case in each.held]
-    return found
+        results += [(_loss(case, at), sparse.leader(case)[1]) for case in each.held]
+    return results
 
 
 def _is_no_worse(
@@ -273,12 +273,12 @@ def _calls(vote: LearnedVote, cases: Sequence[VoteCase]) -> float:
     order = sorted(range(len(vote.weights)), key=lambda voter: -vote.weights[voter])
     weights = [vote.weights[voter] for voter in order]
     counted = Counter(cases[:_MANY])
-    asked = 0
+    calls = 0
     for case, number in counted.items():
         group = {voter: at for at, voters in enumerate(case.groups) for voter in voters}
-        said = [group.get(voter) for voter in order]
-        asked += number * calls_until_stop(said, lossless_in_order, weights=weights)
-    return asked / max(1, counted.total())
+        answers = [group.get(voter) for voter in order]
+        calls += number * calls_until_stop(answers, lossless_in_order, weights=weights)
+    return calls / max(1, counted.total())
 
 
 def temper(cases: Sequence[VoteCase], weights: Sequence[float]) -> LearnedVote:
@@ -336,8 +336,8 @@ def _fit_temperature(
 
     scale, none = minimise(slopes, near, floored={0}, longest=1.0)
     loss = 0.0
-    for (given, truth), number in sums.items():
-        whole = 1.0 + sum(math.exp(scale * score - none) for score in given)
+    for (group_scores, truth), number in sums.items():
+        whole = 1.0 + sum(math.exp(scale * score - none) for score in group_scores)
         loss += number * (math.log(whole) - (0.0 if truth is None else scale * truth - none))
     return scale, none, loss
 
@@ -356,10 +356,10 @@ def choose_pull(
     random.Random(seed).shuffle(order)
     losses: dict[float, list[float]] = {pull: [] for pull in _PULLS}
     for fold in range(_FOLDS):
-        kept = _counted(cases[at] for place, at in enumerate(order) if place % _FOLDS != fold)
+        training = _counted(cases[at] for place, at in enumerate(order) if place % _FOLDS != fold)
         at: Sequence[float] = start
         for pull in _PULLS:
-            at = _fit(kept, start, at, pull)
+            at = _fit(training, start, at, pull)
             losses[pull] += [_loss(cases[each], at) for each in order[fold::_FOLDS]]
     best = min(_PULLS, key=lambda pull: sum(losses[pull]))
     for pull in _PULLS:

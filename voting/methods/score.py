@@ -48,11 +48,11 @@ class Score(VoteMethod):
 
 def mean_scores(tally: Tally) -> list[Fraction]:
     """The weighted mean of each option's scores; 0 where nobody scored it."""
-    return [Fraction(given) / weight if weight else Fraction(0) for given, weight in _sums(tally)]
+    return [Fraction(points) / weight if weight else Fraction(0) for points, weight in _sums(tally)]
 
 
 def _sums(tally: Tally) -> list[tuple[Number, Number]]:
-    given: list[Number] = [0] * len(tally.options)
+    sums: list[Number] = [0] * len(tally.options)
     weights: list[Number] = [0] * len(tally.options)
     for ballot in tally.ballots:
         best: dict[int, float] = {}
@@ -60,17 +60,17 @@ def _sums(tally: Tally) -> list[tuple[Number, Number]]:
             option = tally.option_of[name]
             best[option] = max(points, best.get(option, 0.0))
         for option, points in best.items():
-            given[option] += exact(ballot.weight) * exact(points)
+            sums[option] += exact(ballot.weight) * exact(points)
             weights[option] += exact(ballot.weight)
-    return list(zip(given, weights, strict=True))
+    return list(zip(sums, weights, strict=True))
 
 
 def _range(tally: Tally, option: int, out: Mapping[str, float]) -> tuple[Number, Number]:
-    given, weight = _sums(tally)[option]
+    points, weight = _sums(tally)[option]
     more = tally.still_possible(option, out)
     # One ballot of those out may already carry the mean: with no score yet, anything can happen.
-    low = Fraction(given) / (weight + more) if weight + more else 0
-    high = Fraction(given + MOST * more) / (weight + more) if weight + more else 0
+    low = Fraction(points) / (weight + more) if weight + more else 0
+    high = Fraction(points + MOST * more) / (weight + more) if weight + more else 0
     return low, high
 
 

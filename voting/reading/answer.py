@@ -241,12 +241,12 @@ def _digits(answer: Answer) -> frozenset[str]:
 
 def _is_rounded(rounded: Answer, whole: Answer) -> bool:
     """Whether one number is another with fewer digits: `0.33` of `1/3`, `3.14` of `3.1416`."""
-    shown = _PLAIN_NUMBER.match(rounded.form or "")
-    if shown is None or whole.value is None:
+    number = _PLAIN_NUMBER.match(rounded.form or "")
+    if number is None or whole.value is None:
         return False
     try:
         value = Decimal(whole.value.numerator) / Decimal(whole.value.denominator)
-        return value.quantize(Decimal(shown[0]), ROUND_HALF_UP) == Decimal(shown[0])
+        return value.quantize(Decimal(number[0]), ROUND_HALF_UP) == Decimal(number[0])
     except InvalidOperation:
         return False
 

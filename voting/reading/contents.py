@@ -173,9 +173,9 @@ def read_content(rest: str, take: Take, *, loose: bool) -> Answer | None:
         return value
     sentence = line[: sentence_end(line)]
     if value is None or _is_description(sentence):
-        shown = shown_value(sentence, take)
-        if shown is not None:
-            return shown
+        quoted = shown_value(sentence, take)
+        if quoted is not None:
+            return quoted
     phrase = value if loose else None
     if value is not None and value.type == "phrase":
         literal = _after_its_kind(sentence, take)
@@ -185,8 +185,8 @@ def read_content(rest: str, take: Take, *, loose: bool) -> Answer | None:
         led = leading_number(sentence, take)
         return led or (None if _describes(value) else phrase)
     cut = _REASON.search(sentence)
-    said = sentence[: cut.start()] if cut else sentence
-    return leading_number(said, take) or in_sentence(said, take) or phrase
+    start = sentence[: cut.start()] if cut else sentence
+    return leading_number(start, take) or in_sentence(start, take) or phrase
 
 
 def _after_its_kind(sentence: str, take: Take) -> Answer | None:
@@ -219,8 +219,8 @@ _ADVERB = lazy_pattern(
 def _first_value(line: str, take: Take) -> Answer | None:
     """The first hard value that the beginning of a line is, else its first phrase."""
     phrase: Answer | None = None
-    for said in _tries(line):
-        value = take(said)
+    for part in _tries(line):
+        value = take(part)
         if value is not None and (value.hard or not value):
             return value
         phrase = phrase or value
@@ -228,7 +228,7 @@ def _first_value(line: str, take: Take) -> Answer | None:
 
 
 _DESCRIBED = lazy_pattern(r"(?:the|a|an|simply|just|thus)\b", re.IGNORECASE)
-_SHOWN = lazy_pattern(
+_QUOTED = lazy_pattern(
     r"(?<![\w`])`(?P<code>[^`\n]{1,400})`(?!`)|(?<![\w'])'(?P<single>[^'\n]{0,300})'(?![\w'])|"
     r'(?<![\w"])"(?P<double>[^"\n]{0,300})"(?![\w"])|(?<![\w\])}])(?P<group>[\[{](?:[^\[\]{}\n]|[\[{][^\[\]{}\n]{0,200}[\]}]){0,300}[\]}])'
 )
@@ -249,8 +249,8 @@ def shown_value(sentence: str, take: Take) -> Answer | None:
     """The last value that a sentence shows as code, in quotation marks or in brackets."""
     cut = re.search(r",? (?:which|because|since|as|for|not|rather than|with)\s", sentence)
     for part in (sentence[: cut.start()] if cut else "", sentence):
-        shown = list(_SHOWN.finditer(part))[-3:]
-        for mark in shown[::-1]:
+        marks = list(_QUOTED.finditer(part))[-3:]
+        for mark in marks[::-1]:
             value = take(mark[0])
             if value is not None and value:
                 return value
@@ -335,9 +335,9 @@ _NUMBER = lazy_pattern(
 
 def in_sentence(sentence: str, take: Take) -> Answer | None:
     """What a sentence in an answer's place says: what it is, or its one number."""
-    found = predicate(sentence, take)
-    if found is not None:
-        return found
+    stated = predicate(sentence, take)
+    if stated is not None:
+        return stated
     numbers = list(_NUMBER.finditer(sentence))
     whole = _in_whole(sentence, numbers[-1].start(), take) if numbers else None
     if whole is not None:
@@ -346,8 +346,8 @@ def in_sentence(sentence: str, take: Take) -> Answer | None:
         return None
     rest = sentence[numbers[-1].start() :].strip(" .!")
     words = rest.split()
-    for said in (rest, " ".join(words[:3]), " ".join(words[:2])):
-        value = take(said)
+    for part in (rest, " ".join(words[:3]), " ".join(words[:2])):
+        value = take(part)
         if value is not None and value.hard:
             return value
     return leading_number(rest, take) or (
@@ -357,12 +357,12 @@ def in_sentence(sentence: str, take: Take) -> Answer | None:
 
 def leading_number(sentence: str, take: Take) -> Answer | None:
     """`42 apples in the big basket`: the number it begins with, where it has no other."""
-    found = _LEAD.match(sentence)
-    if not found or _GOES_ON.search(found["rest"]):
+    match = _LEAD.match(sentence)
+    if not match or _GOES_ON.search(match["rest"]):
         return None
-    rest = _PLACE_WORDS.sub("", found["rest"]).rstrip(" .*_$)")
-    for said in (found["number"] + rest, found["number"]):
-        value = take(said)
+    rest = _PLACE_WORDS.sub("", match["rest"]).rstrip(" .*_$)")
+    for part in (match["number"] + rest, match["number"]):
+        value = take(part)
         if value is not None and value.type == "number":
             return value
     return None
@@ -395,13 +395,13 @@ def _predicate(sentence: str, take: Take) -> Answer | None:
         value = take(right) or leading_number(right.strip(), take)
         if value is not None and value.type in _PLAIN_TYPES:
             return value
-    for found in list(_IS.finditer(sentence))[::-1][:6]:
-        said = found["said"]
-        value = take(said) or leading_number(said, take)
+    for match in list(_IS.finditer(sentence))[::-1][:6]:
+        words = match["said"]
+        value = take(words) or leading_number(words, take)
         # A letter on its own here is an article or a name as often as a choice.
         if value is not None and value.type in _PLAIN_TYPES:
             return value
-        if value is not None and _NAME.fullmatch(said):
+        if value is not None and _NAME.fullmatch(words):
             return value
     east = _EAST_IS.search(sentence)
     if east:

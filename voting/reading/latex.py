@@ -149,14 +149,14 @@ def _fractions(text: str) -> str:
 def _choices(text: str) -> str:
     """Binomial coefficients: `binom(5,2)`."""
     for _ in range(20):
-        found = _TWO_OF.search(text)
-        if not found:
+        match = _TWO_OF.search(text)
+        if not match:
             break
-        above, at = _argument(text, found.end())
+        above, at = _argument(text, match.end())
         below, end = _argument(text, at)
         if not above or not below:
             break
-        text = f"{text[: found.start()]}binom({above},{below}){text[end:]}"
+        text = f"{text[: match.start()]}binom({above},{below}){text[end:]}"
     return text
 
 

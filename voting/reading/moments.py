@@ -35,7 +35,7 @@ _TIME = lazy_pattern(
     r"(?:\s*(?P<part>in the morning|in the afternoon|in the evening|at night))?\.?",
     re.IGNORECASE,
 )
-_SAID = lazy_pattern(
+_TIME_IN_WORDS = lazy_pattern(
     r"(?P<part>half|(?:a\s+)?quarter|[\w-]+(?:\s+minutes)?)\s+(?P<side>past|after|to)\s+(?P<hour>\w+)(?P<rest>\s.+)?",
     re.IGNORECASE,
 )
@@ -85,19 +85,19 @@ def _named_time(text: str) -> Answer | None:
 
 
 def _said_time(text: str) -> Answer | None:
-    said = _SAID.fullmatch(text) if " " in text else None
-    if said is None:
+    match = _TIME_IN_WORDS.fullmatch(text) if " " in text else None
+    if match is None:
         return None
-    part = said["part"].lower().removeprefix("a ")
-    earlier = said["side"].lower() == "to"
+    part = match["part"].lower().removeprefix("a ")
+    earlier = match["side"].lower() == "to"
     if earlier and part != "quarter" and not part.endswith(" minutes"):
         return None  # ten to twelve
-    hour = _count(said["hour"])
+    hour = _count(match["hour"])
     minutes = {"half": 30, "quarter": 15}.get(part) or _count(part.removesuffix(" minutes"))
     if not 0 < hour < 25 or not 0 < minutes < 60:
         return None
     at = 60 * hour + (-minutes if earlier else minutes)
-    return _time(f"{at // 60}:{at % 60:02}{said['rest'] or ''}")
+    return _time(f"{at // 60}:{at % 60:02}{match['rest'] or ''}")
 
 
 def _count(word: str) -> int:
@@ -119,24 +119,24 @@ def _on_weekday(text: str) -> Answer | None:
 
 
 def _time(text: str) -> Answer | None:
-    found = _TIME.fullmatch(text)
-    if found is None or int(found["hour"]) > 24:
+    match = _TIME.fullmatch(text)
+    if match is None or int(match["hour"]) > 24:
         return None
-    hour, minute = int(found["hour"]), int(found["minute"] or 0)
-    half = (found["half"] or "").lower().replace(".", "").replace(" ", "")
-    part = found["part"] or ""
-    if found["east"]:
-        late = found["east"] in ("下午", "晚上", "午後", "午后", "오후")
+    hour, minute = int(match["hour"]), int(match["minute"] or 0)
+    half = (match["half"] or "").lower().replace(".", "").replace(" ", "")
+    part = match["part"] or ""
+    if match["east"]:
+        late = match["east"] in ("下午", "晚上", "午後", "午后", "오후")
         part = "in the afternoon" if late else "in the morning"
-    clock = bool(found["word"]) and found["mark"] != "."
+    clock = bool(match["word"]) and match["mark"] != "."
     if not half and not part:
-        word = (found["word"] or "").lower()
-        if word not in ("", "uhr", "点", "點", "時", "시") and found["mark"] != ":":
+        word = (match["word"] or "").lower()
+        if word not in ("", "uhr", "点", "點", "時", "시") and match["mark"] != ":":
             return None  # 5 h is a length of time
-        if found["mark"] not in (":", "h", "ч", "時", "点", "时", "시") and not clock:
+        if match["mark"] not in (":", "h", "ч", "時", "点", "时", "시") and not clock:
             return None
-        if found["mark"] == ":" and not clock:
-            return _clock_or_ratio(text, hour, found["minute"], found["second"])
+        if match["mark"] == ":" and not clock:
+            return _clock_or_ratio(text, hour, match["minute"], match["second"])
         return _time_answer(text, hour, minute) if hour < 24 else None
     if half == "oclock":
         return Answer("time", text, f"clock:{hour % 12}", bare=text.casefold())
@@ -164,12 +164,12 @@ def _time_answer(text: str, hour: int, minute: int) -> Answer:
 
 def _date(text: str) -> Answer | None:
     for pattern in (_DAY_FIRST, _MONTH_FIRST, _MONTH_YEAR, _ISO, _EAST):
-        found = pattern.fullmatch(text)
-        if found is None:
+        match = pattern.fullmatch(text)
+        if match is None:
             continue
-        named = found["month"]
+        named = match["month"]
         month = int(named) if named.isdigit() else _MONTHS.get(named.casefold(), 0)
-        parts = found.groupdict()
+        parts = match.groupdict()
         day = int(parts.get("day") or 0)
         if not 1 <= month <= 12 or day > 31:
             return None
@@ -179,10 +179,10 @@ def _date(text: str) -> Answer | None:
 
 
 def _era(text: str) -> Answer | None:
-    found = _ERA.fullmatch(text)
-    if found is None or not (found["era"] or found["before"]):
+    match = _ERA.fullmatch(text)
+    if match is None or not (match["era"] or match["before"]):
         return None
-    era = re.sub(r"[.\s-]", "", (found["era"] or "ad").casefold())
+    era = re.sub(r"[.\s-]", "", (match["era"] or "ad").casefold())
     before = era in ("bc", "bce", "vchr", "avjc", "ac", "донэ")
-    key = f"date:{'-' if before or found['east'] else ''}{int(found['year'])}"
+    key = f"date:{'-' if before or match['east'] else ''}{int(match['year'])}"
     return Answer("date", text, key, bare=text.casefold())

@@ -121,8 +121,8 @@ def _options_in(question: str) -> tuple[tuple[str, str], ...]:
 def _runs(style: re.Pattern[str], text: str) -> Iterator[_Run]:
     """The lists of labels in one style: A, B, C; a, b, c; 1, 2, 3."""
     marks = [
-        _Mark(found[1], found.start(), found.end(), _opens_line(text, found))
-        for found in style.finditer(text)
+        _Mark(match[1], match.start(), match.end(), _opens_line(text, match))
+        for match in style.finditer(text)
     ]
     begun: list[_Mark] = []
     for mark in marks:
@@ -205,8 +205,8 @@ def several_labels(text: str, allowed: Collection[str]) -> tuple[str, ...]:
     leads = _ARROW.fullmatch(text)
     if leads:
         return (leads["label"],) if leads["label"] in allowed else ()
-    found = _AROUND.fullmatch(text.strip(" .*_$"))
-    labels = re.findall(r"[A-Z]", found["labels"]) if found else []
+    match = _AROUND.fullmatch(text.strip(" .*_$"))
+    labels = re.findall(r"[A-Z]", match["labels"]) if match else []
     apart = len(labels) == len(set(labels)) and all(each in allowed for each in labels)
     return tuple(labels) if apart and len(labels) > 1 else ()
 

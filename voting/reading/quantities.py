@@ -55,10 +55,10 @@ _MOST_DIGITS = 60
 
 def read_digits(text: str, at: int = 0) -> tuple[Fraction, int, bool] | None:
     """The number at a place, where it ends, and whether it may be a list of two."""
-    found = _DIGITS.match(text, at)
-    if found is None or len(found[0]) > _MOST_DIGITS:
+    match = _DIGITS.match(text, at)
+    if match is None or len(match[0]) > _MOST_DIGITS:
         return None
-    form, digits = found.lastgroup, found[0]
+    form, digits = match.lastgroup, match[0]
     if form in ("blank", "swiss"):
         digits = re.sub(rf"{_BLANK}|['’]", "", digits).replace(",", ".")
     elif form == "german":
@@ -67,7 +67,7 @@ def read_digits(text: str, at: int = 0) -> tuple[Fraction, int, bool] | None:
         digits = digits.replace(",", "")
     elif form == "comma":
         digits = digits.replace(",", ".")
-    return Fraction(digits.replace("_", "")), found.end(), form == "comma"
+    return Fraction(digits.replace("_", "")), match.end(), form == "comma"
 
 
 _POWER_OF_TEN = lazy_pattern(
@@ -329,9 +329,9 @@ _COMPACT = (
 def _in_full(text: str) -> str:
     """`1h30m` and `6'2"` with their units written out."""
     for pattern, whole in _COMPACT if "h" in text or "'" in text or "′" in text else ():
-        found = pattern.fullmatch(text)
-        if found:
-            return found.expand(whole)
+        match = pattern.fullmatch(text)
+        if match:
+            return match.expand(whole)
     return text
 
 
@@ -361,12 +361,12 @@ def _special_digits(text: str, at: int) -> tuple[Fraction, int] | None:
         return Fraction(int(part[2]), int(part[1])), at + part.end()
     total, last, end, parts = Fraction(0), Fraction(10**20), 0, 0
     for _ in range(5):
-        found = _EAST_PART.match(ahead, end)
-        scale = 10 ** sum(_EAST_TENS[sign] for sign in (found[2] or "")) if found else 0
-        if found is None or scale >= last or (parts == 0 and not found[2]):
+        match = _EAST_PART.match(ahead, end)
+        scale = 10 ** sum(_EAST_TENS[sign] for sign in (match[2] or "")) if match else 0
+        if match is None or scale >= last or (parts == 0 and not match[2]):
             break
-        total += Fraction(found[1].replace(",", "")) * scale
-        last, end, parts = Fraction(scale), found.end(), parts + max(1, len(found[2] or ""))
+        total += Fraction(match[1].replace(",", "")) * scale
+        last, end, parts = Fraction(scale), match.end(), parts + max(1, len(match[2] or ""))
     return (total, at + end) if parts > 1 else None
 
 
@@ -472,29 +472,29 @@ def _one_unit(rest: str) -> tuple[str, Fraction, int, str] | None:
     if token is None:
         return None
     name = token["name"].replace(" ", "")
-    found = _UNITS.get(name) or _UNITS.get(name.casefold())
-    if found is None and name.casefold() in _CURRENCIES:
-        found = (_CURRENCIES[name.casefold()], Fraction(1))
-    if found is None or (len(name) == 1 and name.isalpha() and name not in _UNITS):
+    unit = _UNITS.get(name) or _UNITS.get(name.casefold())
+    if unit is None and name.casefold() in _CURRENCIES:
+        unit = (_CURRENCIES[name.casefold()], Fraction(1))
+    if unit is None or (len(name) == 1 and name.isalpha() and name not in _UNITS):
         return None
     raised = int(token["power"]) if token["power"] else 1
-    if power and (found[0].isalpha() or len(found[0]) == 1):
+    if power and (unit[0].isalpha() or len(unit[0]) == 1):
         raised = power
     end = token.end() if token["power"] or token["dot"] else token.end("name")
     trailing = _RAISED_AFTER.match(rest, end)
     if trailing:
         raised = 3 if trailing["cube"] else 2
         end = trailing.end()
-    return found[0], found[1], raised, rest[end:]
+    return unit[0], unit[1], raised, rest[end:]
 
 
 def _written_dimension(powers: Mapping[str, int]) -> str:
     """`m/s^2`, in one order."""
-    shown = {
+    written = {
         unit: unit + (f"^{abs(power)}" if abs(power) != 1 else "") for unit, power in powers.items()
     }
-    above = "*".join(shown[unit] for unit in sorted(powers) if powers[unit] > 0)
-    return above + "".join(f"/{shown[unit]}" for unit in sorted(powers) if powers[unit] < 0)
+    above = "*".join(written[unit] for unit in sorted(powers) if powers[unit] > 0)
+    return above + "".join(f"/{written[unit]}" for unit in sorted(powers) if powers[unit] < 0)
 
 
 _METRES_PER = lazy_pattern(r"^(\s*k?m)\s?s\s?\^\s?\(?(-\d)\)?")

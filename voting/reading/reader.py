@@ -48,7 +48,7 @@ _LABEL = (
     r"[\"'*_`]{0,4}\s*(?:is|of|at|[:=])?\s*[\"'*_`]{0,4}\s*(?:about|around|roughly|~|≈)?\s*"
 )
 _LABELLED = lazy_pattern(rf"{_LABEL}{_NUMBER}(?:{_SCALE}|{_ENDS})", re.IGNORECASE)
-_SAID = lazy_pattern(
+_IN_WORDS = lazy_pattern(
     rf"(?<![\w.,%–—/-]){_NUMBER}{_SCALE}\s*(?:sure|certain|confident|confidence|certainty)\b",
     re.IGNORECASE,
 )
@@ -67,20 +67,20 @@ def stated_confidence(text: str) -> float | None:
 
     The last statement wins, as it does for answers; a JSON field wins over prose.
     """
-    said = plain_text(text)
-    for value in reversed(json_values(said)):
+    plain = plain_text(text)
+    for value in reversed(json_values(plain)):
         if isinstance(value, dict):
-            for key, given in value.items():
+            for key, number in value.items():
                 if str(key).strip().casefold() in ("confidence", "certainty"):
-                    return _of_json(given)
-    found = [
+                    return _of_json(number)
+    statements = [
         (each.start(), sure)
-        for pattern in (_LABELLED, _SAID)
-        for each in pattern.finditer(said)
-        if not _DENIED.search(said[max(0, each.start() - 24) : each.start()])
+        for pattern in (_LABELLED, _IN_WORDS)
+        for each in pattern.finditer(plain)
+        if not _DENIED.search(plain[max(0, each.start() - 24) : each.start()])
         and (sure := _share(each["number"], each["scale"])) is not None
     ]
-    return max(found)[1] if found else None
+    return max(statements)[1] if statements else None
 
 
 def without_confidence(text: str) -> str:
@@ -194,14 +194,14 @@ def _read(text: str, kind: AnswerKind, options: _Options, exact: bool, complete:
         return NO_ANSWER
     take = functools.partial(_take, options=options, exact=exact)
     plain = without_run_on(plain if complete else _in_full(plain))
-    found = stated_answer(plain, take)
-    if found is None and complete and len(plain) <= 200:
+    answer = stated_answer(plain, take)
+    if answer is None and complete and len(plain) <= 200:
         whole = take(plain)
         if whole is not None and (whole.hard or not whole):
             return whole
-    if found is None and complete:
-        found = _in_passing(plain, kind, take, options)
-    return OPEN if found is None else found
+    if answer is None and complete:
+        answer = _in_passing(plain, kind, take, options)
+    return OPEN if answer is None else answer
 
 
 _BOUNDARY = lazy_pattern(r".*(?:\n|[.!?]\s|[。।}>])", re.DOTALL)
@@ -260,13 +260,13 @@ _OPTION_IN_FULL = lazy_pattern(
 
 def _option_in_full(text: str, options: _Options) -> Answer | None:
     """The option that is named with its text: `F. Quality, concentration, and rate of flow`."""
-    found = _OPTION_IN_FULL.fullmatch(text)
-    if found is None:
+    match = _OPTION_IN_FULL.fullmatch(text)
+    if match is None:
         return None
-    said = _normalise(found["text"].strip("*_ "))
-    written = _normalise(dict(options).get(found["label"], ""))
-    alike = written and (said == written or said.startswith(written) or written.startswith(said))
-    return choice_answer((found["label"],)) if alike else None
+    words = _normalise(match["text"].strip("*_ "))
+    written = _normalise(dict(options).get(match["label"], ""))
+    alike = written and (words == written or words.startswith(written) or written.startswith(words))
+    return choice_answer((match["label"],)) if alike else None
 
 
 def _normalise(text: str) -> str:
@@ -304,23 +304,23 @@ def _in_passing(
     last = last_sentence(text)
     short = len(text) <= 160
     if short or closed or _THEREFORE.match(last):
-        found = predicate(last, take) or _after_therefore(last, take)
-        if found is not None:
-            return found
+        answer = predicate(last, take) or _after_therefore(last, take)
+        if answer is not None:
+            return answer
     letter = _LONE_LETTER.fullmatch(last) or (_LETTER_FIRST.match(text) if short else None)
     if letter and (short or closed):
         return take(letter["letter"])
     opening = _OPENS_WITH_TRUTH.match(text) if closed else None
     if opening:
         return take(opening[1])
-    found = _in_bold(text, take, closed=closed) if closed or short else None
-    if found is not None:
-        return found
+    answer = _in_bold(text, take, closed=closed) if closed or short else None
+    if answer is not None:
+        return answer
     if "\n" not in text and len(text) <= 60:
         plain = closed and is_sentence(text) and not _NEGATION.search(text)
-        said = in_sentence(text, take) if plain else None
-        if said is not None and said.hard:
-            return said
+        stated = in_sentence(text, take) if plain else None
+        if stated is not None and stated.hard:
+            return stated
         value = read_value(text, words=5) if not options else take(text)
         if value is not None:
             return value
@@ -362,9 +362,9 @@ def _named_in_full(text: str, options: _Options) -> Answer | None:
     """The last option that is named with its text within a sentence: `it is B. chemotherapy.`."""
     for mark in reversed([*_IN_FULL.finditer(text, max(0, len(text) - 600))]):
         line = text[mark.end() :].split("\n", 1)[0]
-        found = _option_in_full(line, options)
-        if found is not None:
-            return found
+        option = _option_in_full(line, options)
+        if option is not None:
+            return option
     return None
 
 

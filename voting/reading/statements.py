@@ -340,9 +340,9 @@ def _choices(text: str, lowered: str, take: Take) -> Iterator[Place]:
     for mark in _last(_BOTH_CORRECT, text):
         yield Place(mark.start(), functools.partial(take, mark["value"]), True)
     for mark in _last(_TURNED, text):
-        said = _BEFORE_TURNED.search(text, max(0, mark.start() - 80), mark.start())
-        if said:
-            yield Place(said.start(), functools.partial(_subject, said[0], take), False)
+        subject = _BEFORE_TURNED.search(text, max(0, mark.start() - 80), mark.start())
+        if subject:
+            yield Place(subject.start(), functools.partial(_subject, subject[0], take), False)
 
 
 _PICK_WORDS = lazy_pattern(

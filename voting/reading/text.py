@@ -35,9 +35,9 @@ class _LazyPattern:
         """Compile the pattern; a second use of the same method does not come here."""
         if name.startswith("_"):
             raise AttributeError(name)
-        found = getattr(re.compile(self.pattern, self._flags), name)
-        self.__dict__[name] = found
-        return found
+        method = getattr(re.compile(self.pattern, self._flags), name)
+        self.__dict__[name] = method
+        return method
 
 
 _EMPTY = lazy_pattern(
@@ -228,7 +228,7 @@ def _without_channels(text: str) -> str:
 
 
 def _without_thoughts(text: str) -> str:
-    kept: list[str] = []
+    parts: list[str] = []
     at = opened = 0
     thinking = in_code = False
     fences = [fence.start() for fence in _FENCE.finditer(text)]
@@ -246,15 +246,15 @@ def _without_thoughts(text: str) -> str:
         if in_code or _in_backticks(text, mark):
             continue
         if mark["open"]:
-            kept.append(text[at : mark.start()])
+            parts.append(text[at : mark.start()])
             thinking = True
             opened = mark.start()
         else:
-            kept.clear()
+            parts.clear()
             at = mark.end()
     if thinking:
-        return "".join(kept) if _opens_thoughts(text, opened) else "".join([*kept, text[opened:]])
-    return "".join([*kept, text[at:]]) if at else text
+        return "".join(parts) if _opens_thoughts(text, opened) else "".join([*parts, text[opened:]])
+    return "".join([*parts, text[at:]]) if at else text
 
 
 _FENCE = lazy_pattern("```")

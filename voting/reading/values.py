@@ -183,26 +183,26 @@ _TENS = ("twent", "thirt", "fort", "fift", "sixt", "sevent", "eight", "ninet")
 
 def _ordinal(text: str) -> Answer | None:
     """`5th`, `the fifth`, `19th century`."""
-    found = _ORDINAL.fullmatch(text) if _ORDINAL_ENDING.search(text) else None
-    if found:
-        number = int(found["number"])
-    elif not text[0].isdigit() and (found := _ORDINAL_WORD.fullmatch(text)) is not None:
-        number = _ORDINALS.index(found["word"].lower()) + 1
-        number += 10 * (_TENS.index(found["tens"].lower()) + 2) if found["tens"] else 0
+    match = _ORDINAL.fullmatch(text) if _ORDINAL_ENDING.search(text) else None
+    if match:
+        number = int(match["number"])
+    elif not text[0].isdigit() and (match := _ORDINAL_WORD.fullmatch(text)) is not None:
+        number = _ORDINALS.index(match["word"].lower()) + 1
+        number += 10 * (_TENS.index(match["tens"].lower()) + 2) if match["tens"] else 0
     else:
         return _bound(text)
-    rest = " ".join(found["rest"].casefold().split())
-    shown = _ARTICLE.sub("", text)
-    bare = shown.casefold() if not rest else shown
-    if rest or not shown[0].isdigit():
+    rest = " ".join(match["rest"].casefold().split())
+    form = _ARTICLE.sub("", text)
+    bare = form.casefold() if not rest else form
+    if rest or not form[0].isdigit():
         return Answer(
             "phrase",
-            shown,
+            form,
             f"ord:{number} {rest}".strip(),
-            frozenset({f"w:{phrase_key(shown)}"}),
+            frozenset({f"w:{phrase_key(form)}"}),
             bare,
         )
-    return Answer("number", shown, f"ord:{number}", bare=bare, value=Fraction(number), unit="th")
+    return Answer("number", form, f"ord:{number}", bare=bare, value=Fraction(number), unit="th")
 
 
 _ELEMENTS = (
@@ -404,29 +404,29 @@ _TRUTH_TAIL = lazy_pattern(
 def _choice(text: str) -> Answer | None:
     if len(text) == 1 and text in "АВС":
         text = text.translate(_CYRILLIC)
-    found = _CHOICE.match(text)
-    if not found:
+    match = _CHOICE.match(text)
+    if not match:
         return None
-    rest = found["rest"].strip()
-    letter = (found["round"] or found["square"] or found["bare"] or found["small"]).upper()
+    rest = match["rest"].strip()
+    letter = (match["round"] or match["square"] or match["bare"] or match["small"]).upper()
     if rest and (
-        (found["small"] and not found["bracket"]) or (found["bare"] and not found["mark"])
+        (match["small"] and not match["bracket"]) or (match["bare"] and not match["mark"])
     ):
         return None  # "A man", "a dog"
     if _MORE_LETTERS.match(rest):
         return None
-    if found["mark"] == "." and re.match(r"^(?:[a-z]+$|[A-Z]\.)", rest):
+    if match["mark"] == "." and re.match(r"^(?:[a-z]+$|[A-Z]\.)", rest):
         return None  # "E. coli", "J. K. Rowling"
     if (
-        found["mark"]
-        and len(found["mark"].strip())
-        and found["mark"].strip() in "-–—"
+        match["mark"]
+        and len(match["mark"].strip())
+        and match["mark"].strip() in "-–—"
         and rest[:1].isdigit()
     ):
         return None  # "A - 3"
-    if len(rest) >= 200 or (letter == "A" and found["mark"] == ":" and rest):
+    if len(rest) >= 200 or (letter == "A" and match["mark"] == ":" and rest):
         return None  # "A: 80" is an answer and its label
-    name = _NAME_AFTER.match(rest) if found["mark"] == "." and not _COMMENT.match(rest) else None
+    name = _NAME_AFTER.match(rest) if match["mark"] == "." and not _COMMENT.match(rest) else None
     if name is None:
         return choice_answer((letter,))
     if letter >= "F" and _SURNAME.fullmatch(name[1]):
@@ -457,8 +457,8 @@ def _choices(items: list[Answer]) -> Answer | None:
 
 
 def _truth(text: str) -> Answer | None:
-    found = _TRUTH_TAIL.match(text) if len(text) < 200 else None
-    word = found["word"].casefold() if found else ""
+    match = _TRUTH_TAIL.match(text) if len(text) < 200 else None
+    word = match["word"].casefold() if match else ""
     truth = _TRUTHS.get(word)
     if truth is None or (len(word) != len(text.rstrip(".!。")) and word in ("si", "no", "non", "faux", "不", "是", "对")
                          and not re.match(r"no\s*[,.;:!–—-]", text, re.IGNORECASE)):  # fmt: skip
@@ -503,21 +503,21 @@ def _in_words(text: str, most: int, exact: bool) -> Answer | None:
         "because",
     }:
         return None
-    shown = _ARTICLE.sub("", " ".join(words)) if not exact else " ".join(words)
+    phrase = _ARTICLE.sub("", " ".join(words)) if not exact else " ".join(words)
     if exact:
-        return Answer("text", shown, f"q:{shown}", frozenset({f"w:{phrase_key(shown)}"}), shown)
+        return Answer("text", phrase, f"q:{phrase}", frozenset({f"w:{phrase_key(phrase)}"}), phrase)
     if _MATHS.search(text) and not _PROSE.search(text):
-        form = re.sub(r"\s*([-+*/^=<>≤≥(),])\s*", r"\1", shown)
+        form = re.sub(r"\s*([-+*/^=<>≤≥(),])\s*", r"\1", phrase)
         return Answer(
-            "phrase", shown, f"w:{form.casefold()}", frozenset({f"w:{phrase_key(shown)}"}), form
+            "phrase", phrase, f"w:{form.casefold()}", frozenset({f"w:{phrase_key(phrase)}"}), form
         )
     natural = all(re.fullmatch(r"[^\W\d_]?[^A-Z]*", word) for word in words)
-    bare = shown.casefold() if natural else shown
-    alts = _as_counted(shown)
-    more = _MORE_ON_IT.match(shown)
+    bare = phrase.casefold() if natural else phrase
+    alts = _as_counted(phrase)
+    more = _MORE_ON_IT.match(phrase)
     if more:
         alts |= {f"w:{phrase_key(more[1])}"}
-    return Answer("phrase", shown, f"w:{phrase_key(shown)}", alts, bare)
+    return Answer("phrase", phrase, f"w:{phrase_key(phrase)}", alts, bare)
 
 
 _MORE_ON_IT = lazy_pattern(
@@ -539,8 +539,8 @@ def _as_counted(title: str) -> frozenset[str]:
 
 def verbatim(text: str) -> Answer:
     """A text as it stands."""
-    shown = " ".join(text.split())
-    return Answer("phrase", shown, f"w:{phrase_key(shown)}", bare=shown)
+    phrase = " ".join(text.split())
+    return Answer("phrase", phrase, f"w:{phrase_key(phrase)}", bare=phrase)
 
 
 def _quoted(text: str) -> Answer:
