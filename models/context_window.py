@@ -169,8 +169,8 @@ async def window_of(spec: Model, here: LoopResources) -> int | None:
         return spec.context
     address = model_address(spec)
     if address not in here.windows:
-        told = await load_code(vendor.window)(spec) if vendor.window is not None else None
-        here.windows[address] = told or await _profiled_window(spec, here)
+        window = await load_code(vendor.window)(spec) if vendor.window is not None else None
+        here.windows[address] = window or await _profiled_window(spec, here)
     return here.windows[address]
 
 
@@ -314,6 +314,6 @@ def without_middle(text: str, most: int) -> str:
     """A text of so many bytes: its beginning, and its end, where answers stand."""
     if len(text) * 4 <= most or (size := _size(text)) <= most:  # four bytes a letter at most
         return text
-    kept = max(0, len(text) * (most - _MARK) // size)
-    head, tail = text[: kept - kept // 3], text[len(text) - kept // 3 :]
-    return f"{head}\n[... {len(text) - kept:,} characters left out ...]\n{tail}"
+    letters = max(0, len(text) * (most - _MARK) // size)
+    head, tail = text[: letters - letters // 3], text[len(text) - letters // 3 :]
+    return f"{head}\n[... {len(text) - letters:,} characters left out ...]\n{tail}"

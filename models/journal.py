@@ -157,12 +157,12 @@ class CallJournal:
         """What an earlier run wrote of this node, by the keys of its calls."""
         writes = await self._place.pending_writes()
         self._results_0_1 = _results_of_version_0_1(self._place, writes)
-        found: dict[str, list[tuple[int, JsonObject]]] = {}
+        by_key: dict[str, list[tuple[int, JsonObject]]] = {}
         for task, channel, line in writes:
             if channel == CALL_CHANNEL and task.startswith(f"{self._place.task}/"):
                 key, _, number = task.rpartition("/")
-                found.setdefault(key, []).append((int(number), line))
-        return {key: [line for _, line in sorted(rows)] for key, rows in found.items()}
+                by_key.setdefault(key, []).append((int(number), line))
+        return {key: [line for _, line in sorted(rows)] for key, rows in by_key.items()}
 
 
 def _results_of_version_0_1(
@@ -184,23 +184,23 @@ def _results_of_version_0_1(
         for task, value in results.items()
     }
     numbers = place.numbers_of_tasks(names)
-    found: dict[tuple[str, int], JsonObject] = {}
+    by_number: dict[tuple[str, int], JsonObject] = {}
     turns = calls = 0
     open_calls: dict[int, str] = {}
     for task in sorted(numbers, key=numbers.__getitem__):
         result = results[task]
         if "tool" not in result:
             turns += 1
-            found["turn", turns] = result
-            asked = [call["id"] for call in result["calls"]]
-            open_calls = dict(enumerate(asked, calls + 1))
-            calls += len(asked)
+            by_number["turn", turns] = result
+            ids = [call["id"] for call in result["calls"]]
+            open_calls = dict(enumerate(ids, calls + 1))
+            calls += len(ids)
             continue
         number = next((key for key, call in open_calls.items() if call == result["id"]), None)
         if number is not None:
             del open_calls[number]
-            found["tool", number] = result
-    return found
+            by_number["tool", number] = result
+    return by_number
 
 
 _open: ContextVar[CallJournal | None] = ContextVar("journal", default=None)

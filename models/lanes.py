@@ -268,8 +268,8 @@ class Lane:
         """Whether room for it would be made by one that is to stay, because the others speak."""
         if self.fits is None or len(self.loaded) < self.fits or not self._running:
             return False
-        gone, stays = self._leaves(instance)
-        return gone is None or gone in stays
+        leaver, stays = self._leaves(instance)
+        return leaver is None or leaver in stays
 
     def _awaited(self) -> list[ModelInstance]:
         now = asyncio.get_running_loop().time()
@@ -295,11 +295,11 @@ class Lane:
         else:
             turn.loads = True
             while len(self.loaded) >= self.capacity:
-                gone, _ = self._leaves(turn.instance)
-                if gone is None:
+                leaver, _ = self._leaves(turn.instance)
+                if leaver is None:
                     break
-                self.loaded.remove(gone)
-                turn.leaving.append(gone)
+                self.loaded.remove(leaver)
+                turn.leaving.append(leaver)
         self.loaded.append(turn.instance)
 
     def _leaves(
@@ -394,8 +394,8 @@ async def _announce(
 
 async def update_loaded(lane: Lane, instances: Sequence[ModelInstance]) -> None:
     """Find out which of a lane's models are in memory, and once, how many fit."""
-    loaded, known = await memory.loaded_among(instances)
-    lane.note_loaded(loaded, known)
+    loaded, observed = await memory.loaded_among(instances)
+    lane.note_loaded(loaded, observed)
     if lane.fits is not None:
         return
     if lane.measured is None:

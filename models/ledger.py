@@ -148,12 +148,12 @@ class Ledger:
             if origin:
                 db.execute("DELETE FROM outcomes WHERE origin = ?", (origin,))
             for key, new in sums.items():
-                kept = db.execute(
+                row = db.execute(
                     "SELECT right, wrong, at FROM outcomes "
                     "WHERE (model, kind, source, origin) = (?, ?, ?, ?)",
                     (*key, origin),
                 ).fetchone()
-                old = self._faded(kept, at) if kept else Outcomes()
+                old = self._faded(row, at) if row else Outcomes()
                 both = old + new
                 db.execute(
                     "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -173,13 +173,13 @@ class Ledger:
         Raises:
             RecordingError: it cannot be read, or holds no judged answer of that fold.
         """
-        found = [
+        outcomes = [
             Outcome(answer.model or model, kind or kind_of(question), bool(answer.ok))
             for question in in_fold(load_recording(path), fold)
             if question.gold is not None
             for model, answer in question.models.items()
         ]
-        if not found:
+        if not outcomes:
             raise RecordingError(
                 f"{str(path)!r} has no answers with a gold answer"
                 + (
@@ -188,7 +188,7 @@ class Ledger:
                     else ""
                 )
             )
-        return self.learn(found, origin=Path(path).name)
+        return self.learn(outcomes, origin=Path(path).name)
 
     def observe(
         self,
@@ -256,23 +256,23 @@ class Ledger:
         if not self._there():
             return sums
         with self._open(write=False) as db:
-            for model, kind, *kept in db.execute(
+            for model, kind, *row in db.execute(
                 "SELECT model, kind, right, wrong, at FROM outcomes ORDER BY model, kind"
             ):
-                faded = self._faded(kept, at)
+                faded = self._faded(row, at)
                 sums[model, kind] = sums.get((model, kind), Outcomes()) + faded
         return sums
 
     def show(self, kind: str | None = None) -> list[Reliability]:
         """Every model on every kind it has outcomes of, the most accurate first."""
         record = self.outcomes()
-        shown = []
+        table = []
         for (model, sort), outcomes in record.items():
             if kind in (None, sort):
-                known = belief(record, model, sort)
-                low, high = known.interval()
-                shown.append(Reliability(model, sort, outcomes.number, known.mean, low, high))
-        return sorted(shown, key=lambda one: (one.kind, -one.accuracy, one.model))
+                estimate = belief(record, model, sort)
+                low, high = estimate.interval()
+                table.append(Reliability(model, sort, outcomes.number, estimate.mean, low, high))
+        return sorted(table, key=lambda one: (one.kind, -one.accuracy, one.model))
 
     def reset(self, model: str | None = None) -> int:
         """Forget a model's outcomes, or all; how many rows that were."""
@@ -281,8 +281,8 @@ class Ledger:
                 db.execute("DELETE FROM fits")
                 db.execute("DELETE FROM agreement")
                 return db.execute("DELETE FROM outcomes").rowcount
-            known = "SELECT panel FROM fits UNION SELECT panel FROM agreement"
-            for panel, *_ in db.execute(known).fetchall():
+            query = "SELECT panel FROM fits UNION SELECT panel FROM agreement"
+            for panel, *_ in db.execute(query).fetchall():
                 if panel != ANY_PANEL and model in json.loads(panel):
                     db.execute("DELETE FROM fits WHERE panel = ?", (panel,))
                     db.execute("DELETE FROM agreement WHERE panel = ?", (panel,))
@@ -367,10 +367,10 @@ class Ledger:
         self, members: Mapping[str, Model], panel: tuple[str, ...], kind: str = ""
     ) -> Trust | None:
         """What `trust` said last, where the ledger is as it was then: no file is opened."""
-        found = _recent.get(self._key(members, panel, kind))
-        if found is None or time.monotonic() - found[1] > _GOOD_FOR or found[0] != self._state():
+        entry = _recent.get(self._key(members, panel, kind))
+        if entry is None or time.monotonic() - entry[1] > _GOOD_FOR or entry[0] != self._state():
             return None
-        return found[2]
+        return entry[2]
 
     def _key(self, members: Mapping[str, Model], panel: tuple[str, ...], kind: str) -> Hashable:
         voices = tuple((who, name_of(model)) for who, model in members.items())
@@ -393,18 +393,18 @@ class Ledger:
         trust = Trust(kind=kind, voices=voices, panel=panel)
         if not self._there():
             return trust
-        record, kept = self.outcomes(), self._fits()
+        record, fits = self.outcomes(), self._fits()
         key = _panel_key([voices[name] for name in panel])
-        fitted = _first(kept, key, kind)
-        any_panel = _first(kept, ANY_PANEL, kind)
-        known = {model for model, _ in record} & set(voices.values())
+        fitted = _first(fits, key, kind)
+        any_panel = _first(fits, ANY_PANEL, kind)
+        models_on_record = {model for model, _ in record} & set(voices.values())
         rows = {} if fitted else self.agreement_rows([voices[name] for name in panel], kind)
         agreement = None
         if sum(rows.values()) >= LEAST:
             judged = [record.get((voices[name], kind or "general"), Outcomes()) for name in panel]
             outcomes = [(one.right, one.number) for one in judged]
             agreement = measure_agreement(rows, outcomes=outcomes)
-        if not known and fitted is None and agreement is None:
+        if not models_on_record and fitted is None and agreement is None:
             return trust
         about = fitted or any_panel
         options = about.options if about else 2.0
@@ -447,8 +447,8 @@ class Ledger:
         """The kinds of question that it knows anything of."""
         if not self._there():
             return ()
-        found = {kind for _, kind in self.outcomes()} | {one.kind for one in self.fits()}
-        return tuple(sorted(found))
+        kinds = {kind for _, kind in self.outcomes()} | {one.kind for one in self.fits()}
+        return tuple(sorted(kinds))
 
     def _there(self) -> bool:
         return (self._folder / FILE).is_file()
@@ -472,9 +472,9 @@ def kind_of(question: RecordedQuestion) -> str:
 def _first(fits_by_key: Sequence[tuple[str, Fitted]], panel: str, kind: str) -> Fitted | None:
     """The newest fit of a panel: on this kind, else on questions of every kind; any if unasked."""
     fits = [one for key, one in fits_by_key if key == panel]
-    for wanted in (kind, "general"):
+    for sort in (kind, "general"):
         for one in fits:
-            if not kind or one.kind == wanted:
+            if not kind or one.kind == sort:
                 return one
     return None
 
@@ -483,10 +483,10 @@ def _records(
     record: Mapping[tuple[str, str], Outcomes], voices: Mapping[str, str], kind: str
 ) -> dict[str, float]:
     """How often each character's model was right, where enough outcomes say it."""
-    found = {name: record.get((model, kind), Outcomes()) for name, model in voices.items()}
+    by_name = {name: record.get((model, kind), Outcomes()) for name, model in voices.items()}
     return {
         name: outcomes.right / outcomes.number
-        for name, outcomes in found.items()
+        for name, outcomes in by_name.items()
         if outcomes.number >= _LEAST_OF_A_RECORD
     }
 

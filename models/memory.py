@@ -109,19 +109,19 @@ def _best_end(
     fan_outs: Sequence[frozenset[T]], loaded_now: frozenset[T], slots: int, rank: dict[T, int]
 ) -> tuple[frozenset[T], int]:
     """How the first fan-out had best end, and the loads of all."""
-    known: dict[tuple[int, frozenset[T]], int] = {}
+    costs: dict[tuple[int, frozenset[T]], int] = {}
 
     def least(place: int, loaded_now: frozenset[T]) -> int:
         """The fewest loads from a fan-out on."""
         if place == len(fan_outs):
             return 0
-        if (place, loaded_now) not in known:
+        if (place, loaded_now) not in costs:
             models, ahead = fan_outs[place], fan_outs[place + 1 :]
             ends = _ends(models, loaded_now, slots, ahead, rank)
-            known[place, loaded_now] = len(models - loaded_now) + min(
+            costs[place, loaded_now] = len(models - loaded_now) + min(
                 least(place + 1, end) for end in ends
             )
-        return known[place, loaded_now]
+        return costs[place, loaded_now]
 
     ends = _ends(fan_outs[0], loaded_now, slots, fan_outs[1:], rank)
     best = min(ends, key=lambda end: least(1, end))
@@ -141,7 +141,7 @@ def _ends(
     """
 
     def soonest(model: T) -> tuple[float, int]:
-        until = next((n for n, wanted in enumerate(ahead) if model in wanted), math.inf)
+        until = next((n for n, needs in enumerate(ahead) if model in needs), math.inf)
         return until, -rank.get(model, len(rank))
 
     new = models - loaded_now
@@ -170,14 +170,14 @@ async def loaded_among(
 ) -> tuple[list[ModelInstance], list[ModelInstance]]:
     """Which of some models are in memory, and of which that is known."""
     loaded: list[ModelInstance] = []
-    known: list[ModelInstance] = []
+    observed: list[ModelInstance] = []
     for server in dict.fromkeys(_server(one) for one in instances):
         if server is not None:
             served = [one for one in instances if _server(one) == server]
-            in_memory, told = await load_code(f"{server}:loaded_among")(served)
+            in_memory, seen = await load_code(f"{server}:loaded_among")(served)
             loaded += in_memory
-            known += told
-    return loaded, known
+            observed += seen
+    return loaded, observed
 
 
 async def measure_capacity(instances: Sequence[ModelInstance]) -> Capacity:
@@ -258,12 +258,12 @@ def memory_for_models(
         env: the environment; `MOM_MEMORY_GB` in it stands above everything.
     """
     with contextlib.suppress(ValueError):
-        if (said := float(env.get(MEMORY_VARIABLE, ""))) > 0:
-            return ModelMemory(int(said * 1e9), "GPU")
+        if (gigabytes := float(env.get(MEMORY_VARIABLE, ""))) > 0:
+            return ModelMemory(int(gigabytes * 1e9), "GPU")
     on_gpu = sum(_number(card.get("size_vram")) for card in loaded)
     spilled = any(_number(card.get("size_vram")) < _number(card.get("size")) for card in loaded)
-    if here and (known := gpu_memory() or _amd_memory()):
-        return ModelMemory(known, "GPU")
+    if here and (bytes_here := gpu_memory() or _amd_memory()):
+        return ModelMemory(bytes_here, "GPU")
     if spilled and on_gpu:
         return ModelMemory(on_gpu, "GPU")  # it is full
     main = (main_memory() or 0) if here else 0

@@ -132,8 +132,8 @@ def list_price(spec: Model, params: Mapping[str, Any]) -> ListPrice | None:
         _to_price(info.get_prices(when, context or None), info.id)
         for when in (now, now + _LONGEST_CALL)
     ]
-    known = [price for price in both if price is not None]
-    return max(known, key=lambda price: price.input + price.output, default=None)
+    prices = [price for price in both if price is not None]
+    return max(prices, key=lambda price: price.input + price.output, default=None)
 
 
 @cache
@@ -373,10 +373,10 @@ class Meter:
         cannot be are not told.
         """
         names = ("input_tokens", "output_tokens", "total_tokens")
-        told = [(counts or {}).get(name) or 0 for name in names]
-        if not all(isinstance(one, int | float) and 0 <= one <= _MOST_TOKENS for one in told):
+        numbers = [(counts or {}).get(name) or 0 for name in names]
+        if not all(isinstance(one, int | float) and 0 <= one <= _MOST_TOKENS for one in numbers):
             return
-        read, written, both = map(int, told)
+        read, written, both = map(int, numbers)
         written = max(written, both - read)
         if not (read or written):
             return

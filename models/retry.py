@@ -345,13 +345,13 @@ def _words(body: Any) -> str:
     if isinstance(body, Mapping):
         if isinstance(inner := body.get("error"), Mapping | str):
             return _words(inner)
-        said = body.get("message") or body.get("detail") or ""
-        if isinstance(said, Mapping):
-            return _words(said)
-        if isinstance(said, list) and said and isinstance(said[0], Mapping):
-            place = ".".join(str(step) for step in said[0].get("loc") or ())
-            return f"{place}: {said[0].get('msg')}"
-        words = str(said)
+        message = body.get("message") or body.get("detail") or ""
+        if isinstance(message, Mapping):
+            return _words(message)
+        if isinstance(message, list) and message and isinstance(message[0], Mapping):
+            place = ".".join(str(step) for step in message[0].get("loc") or ())
+            return f"{place}: {message[0].get('msg')}"
+        words = str(message)
         return f"{words} ({code})" if (code := body.get("code")) and words else words
     if isinstance(body, str) and "<html" not in body.lower():
         return body

@@ -245,13 +245,13 @@ def _as_it_reads(message: BaseMessage, spec: Model, *, sees: bool) -> BaseMessag
     text = message.additional_kwargs.get(IN_WORDS, message.text) if blind else message.text
     unread = _of_files(message, lambda kind: reads_file(spec, kind))
     words = "\n\n".join(part for part in (unread, text) if part)
-    shown = [
+    blocks = [
         block
         for block in message.content
         if (sees and is_picture(block)) or reads_file(spec, kind_of_file(block) or "none")
     ]
     content: Any = (
-        [*([{"type": "text", "text": words}] if words else ()), *shown] if shown else words
+        [*([{"type": "text", "text": words}] if words else ()), *blocks] if blocks else words
     )
     others = {key: value for key, value in message.additional_kwargs.items() if key != IN_WORDS}
     return message.model_copy(update={"content": content, "additional_kwargs": others})

@@ -99,10 +99,10 @@ class ThoughtSplitter:
 
     def _after(self, piece: str) -> None:
         """Drop the blank lines between the thought and the answer."""
-        said = piece.lstrip()
-        if said:
+        text = piece.lstrip()
+        if text:
             self._step = self._plain
-            self._plain(said)
+            self._plain(text)
 
     def _open(self, piece: str) -> None:
         """Text, unless a lone closing tag shows that it was thought."""
@@ -294,12 +294,12 @@ class StreamParser:
         if text := self._text_redactor.close():
             self._thoughts.feed(text)
         self._thoughts.close()
-        said = self._thoughts.text
-        visible = visible_text(said)
+        answer = self._thoughts.text
+        visible = visible_text(answer)
         if not any(map(_can_be_seen, visible)):
             visible = ""  # an answer of letters that nobody sees is none
         # Whole, it may hold a key that was cut by blanks, which no piece of it holds.
-        self._visible = redact_known(said if visible == said.strip() else visible)
+        self._visible = redact_known(answer if visible == answer.strip() else visible)
 
     def _hear(self, piece: str) -> None:
         if text := self._text_redactor.feed(self._within_limit(piece)):
@@ -319,9 +319,9 @@ class StreamParser:
             block = {"type": "text", "text": block}
         kind = block.get("type")
         if kind in ("text", "text_delta", None):
-            said = block.get("text") or ""
-            self._begun = self._begun or bool(said)
-            self._hear(said)
+            text = block.get("text") or ""
+            self._begun = self._begun or bool(text)
+            self._hear(text)
         elif kind in ("thinking", "reasoning"):
             self._think(_thought(block))
         elif kind == "refusal":
@@ -371,10 +371,10 @@ def _guard_listener(on_text: Callable[[str, bool], None]) -> Callable[[str, bool
 
 def _thought(block: dict[str, Any]) -> str:
     """A thought of any provider: a text, or a list of parts."""
-    told = block.get("thinking") or block.get("reasoning") or block.get("summary") or ""
-    if isinstance(told, list):
-        return "".join(str(part.get("text") or "") for part in told if isinstance(part, dict))
-    return str(told)
+    thought = block.get("thinking") or block.get("reasoning") or block.get("summary") or ""
+    if isinstance(thought, list):
+        return "".join(str(part.get("text") or "") for part in thought if isinstance(part, dict))
+    return str(thought)
 
 
 _ANSWER_OPENING = re.compile(r'\s*(?:```(?:json)?\s*)?\{\s*"answer"\s*:\s*"')
@@ -401,30 +401,30 @@ class AnswerReader:
 
     def _choose(self) -> None:
         start = self._held.lstrip()
-        if found := _ANSWER_OPENING.match(self._held):
-            self._way, self._held = "answer", self._held[found.end() :]
+        if opening := _ANSWER_OPENING.match(self._held):
+            self._way, self._held = "answer", self._held[opening.end() :]
         elif start and not start.startswith(("{", "`")):
             self._way = "prose"
             self._tell(self._held, False)
 
     def _say(self) -> None:
         end, over = _complete(self._held)
-        said, self._held = self._held[:end], self._held[end:]
-        if said:
+        escaped, self._held = self._held[:end], self._held[end:]
+        if escaped:
             try:
-                told = json.loads(f'"{said}"', strict=False)
+                text = json.loads(f'"{escaped}"', strict=False)
             except ValueError:
-                told = said
-            self._tell(told, False)
+                text = escaped
+            self._tell(text, False)
         if over:
             self._way = "over"
 
 
 def answer_in(written: str) -> str:
     """The answer in a reply, as far as it came."""
-    told: list[str] = []
-    AnswerReader(lambda piece, _: told.append(piece))(written, False)
-    return "".join(told)
+    pieces: list[str] = []
+    AnswerReader(lambda piece, _: pieces.append(piece))(written, False)
+    return "".join(pieces)
 
 
 def _complete(written: str) -> tuple[int, bool]:

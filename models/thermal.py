@@ -93,8 +93,8 @@ def read_temperatures(hwmon_root: Path = HWMON) -> list[HeatReading]:
         One reading a device, in degrees Celsius; empty where no GPU has a sensor.
     """
     lowest, highest = PLAUSIBLE
-    found = [*_nvml.read(), *_read_hwmon(hwmon_root)]
-    return [reading for reading in found if lowest <= reading.celsius <= highest]
+    readings = [*_nvml.read(), *_read_hwmon(hwmon_root)]
+    return [reading for reading in readings if lowest <= reading.celsius <= highest]
 
 
 def hottest(readings: Sequence[HeatReading]) -> HeatReading | None:
@@ -271,8 +271,8 @@ class _Nvml:
             # Its driver was reloaded, or is gone: the next reading initialises it anew.
             self._started = None
             return []
-        found = (_read_nvml_device(nvml, index) for index in range(count))
-        return [reading for reading in found if reading is not None]
+        readings = (_read_nvml_device(nvml, index) for index in range(count))
+        return [reading for reading in readings if reading is not None]
 
 
 _nvml = _Nvml()
@@ -324,8 +324,8 @@ def _nvml_name(nvml: ModuleType, device: object, index: int) -> str:
 
 
 def _read_hwmon(root: Path) -> list[HeatReading]:
-    found = (_read_chip(chip) for chip in _paths(root, "*"))
-    return [reading for reading in found if reading is not None]
+    readings = (_read_chip(chip) for chip in _paths(root, "*"))
+    return [reading for reading in readings if reading is not None]
 
 
 def _read_chip(chip: Path) -> HeatReading | None:

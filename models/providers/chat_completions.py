@@ -168,9 +168,9 @@ class ChatCompletions(BaseChatModel):
         if is_shipped(self._opening.spec.model):
             question, kind = ask_for_kind(question)
             is_theirs = is_made_for(question)
-        asked = [*messages[:-1], messages[-1].model_copy(update={"content": question})]
+        prompt = [*messages[:-1], messages[-1].model_copy(update={"content": question})]
         body = {**self.extra_body, "logprobs": True}
-        stream = self._ask(asked, {**arguments, "extra_body": body})
+        stream = self._ask(prompt, {**arguments, "extra_body": body})
         if stream is None:
             raise TypeError("a question of one line holds more than text")
         text, sure, delta = "", 1.0, _NOTHING
@@ -283,8 +283,8 @@ class ChatCompletions(BaseChatModel):
             async for deltas in self._judged(messages, arguments):
                 for one in deltas:
                     ending = {"finish_reason": one.finish}
-                    said = AIMessageChunk(content=one.content, usage_metadata=cast(Any, one.usage))
-                    yield ChatGenerationChunk(message=said, generation_info=ending)
+                    reply = AIMessageChunk(content=one.content, usage_metadata=cast(Any, one.usage))
+                    yield ChatGenerationChunk(message=reply, generation_info=ending)
             return
         stream = self._ask(messages, arguments)
         if stream is None:
@@ -296,11 +296,11 @@ class ChatCompletions(BaseChatModel):
         async with aclosing(stream.read()) as handfuls:
             async for values in handfuls:
                 for value in merge_chunks(values):
-                    made = read_chunk(value)
-                    stream.is_speaking = stream.is_speaking or bool(made.message.content)
+                    piece = read_chunk(value)
+                    stream.is_speaking = stream.is_speaking or bool(piece.message.content)
                     if run_manager:
-                        await run_manager.on_llm_new_token(made.text, chunk=made)
-                    yield made
+                        await run_manager.on_llm_new_token(piece.text, chunk=piece)
+                    yield piece
 
     def bind_tools(
         self, tools: Sequence[Any], **more: Any
@@ -411,18 +411,18 @@ def read_chunk(chunk: Mapping[str, Any]) -> ChatGenerationChunk:
     if not choices:
         return ChatGenerationChunk(message=AIMessageChunk(content="", usage_metadata=counts))
     choice = choices[0]
-    said = choice.get("delta") or {}
+    part = choice.get("delta") or {}
     more: dict[str, Any] = (
-        {"function_call": dict(said["function_call"])} if said.get("function_call") else {}
+        {"function_call": dict(part["function_call"])} if part.get("function_call") else {}
     )
     for field, name in KEPT_FIELDS.items():
-        if isinstance(value := said.get(field), str) and value:
+        if isinstance(value := part.get(field), str) and value:
             more.setdefault(name, value)
     message = AIMessageChunk(
-        content=said.get("content") or "",
+        content=part.get("content") or "",
         additional_kwargs=more,
-        id=said.get("id"),
-        tool_call_chunks=[_tool_call_chunk(call) for call in said.get("tool_calls") or ()],
+        id=part.get("id"),
+        tool_call_chunks=[_tool_call_chunk(call) for call in part.get("tool_calls") or ()],
         usage_metadata=counts,
         response_metadata={"model_provider": "openai"},
     )
@@ -452,9 +452,9 @@ def read_delta(chunk: dict[str, Any]) -> Delta | str:
     usage = chunk.get("usage")
     try:  # nearly all are so
         choice = chunk["choices"][0]
-        said, text = choice["delta"], choice["delta"]["content"]
+        part, text = choice["delta"], choice["delta"]["content"]
         speaks = type(text) is str and not usage and not choice["finish_reason"]
-        if speaks and said.keys() <= _SPEAKING:
+        if speaks and part.keys() <= _SPEAKING:
             return str(text)
     except (LookupError, TypeError):
         pass
@@ -462,14 +462,14 @@ def read_delta(chunk: dict[str, Any]) -> Delta | str:
     if not choices:
         return Delta(usage=token_counts(usage)) if usage else _NOTHING
     choice = choices[0]
-    said = choice.get("delta") or choice.get("message") or {}
-    thought = said.get("reasoning_content") or said.get("reasoning")
-    refusal = said.get("refusal")
+    part = choice.get("delta") or choice.get("message") or {}
+    thought = part.get("reasoning_content") or part.get("reasoning")
+    refusal = part.get("refusal")
     return Delta(
-        said.get("content") or "",
+        part.get("content") or "",
         thought if isinstance(thought, str) else "",
         refusal if isinstance(refusal, str) else "",
-        bool(said.get("tool_calls") or said.get("function_call")),
+        bool(part.get("tool_calls") or part.get("function_call")),
         token_counts(usage) if usage else None,
         choice.get("finish_reason") or "",
     )
@@ -506,9 +506,9 @@ def merge_chunks(chunks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _only_speaks(chunk: dict[str, Any]) -> bool:
     choices = chunk.get("choices") or [{}]
     choice = choices[0]
-    said = choice.get("delta") or {}
+    delta = choice.get("delta") or {}
     if choice.get("finish_reason") or choice.get("logprobs") or chunk.get("usage"):
         return False
-    return isinstance(said.get("content"), str) and not any(
-        value for name, value in said.items() if name not in ("content", "role")
+    return isinstance(delta.get("content"), str) and not any(
+        value for name, value in delta.items() if name not in ("content", "role")
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mom_council.models.providers import Opening
 
-_KNOWN = frozenset(
+_PARAMETERS = frozenset(
     {
         *("max_tokens", "seed", "frequency_penalty", "presence_penalty", "k", "p", "logprobs"),
         *("stop_sequences", "safety_mode", "thinking", "citation_options", "priority"),
@@ -42,8 +42,8 @@ class CohereChat(ChatCohere):
 
     @property
     def _default_params(self) -> dict[str, Any]:
-        named = {name: value for name, value in self.more.items() if name in _KNOWN}
-        rest = {name: value for name, value in self.more.items() if name not in _KNOWN}
+        named = {name: value for name, value in self.more.items() if name in _PARAMETERS}
+        rest = {name: value for name, value in self.more.items() if name not in _PARAMETERS}
         options = {"request_options": {"additional_body_parameters": rest}} if rest else {}
         return {**super()._default_params, **named, **options}
 
@@ -54,8 +54,8 @@ class CohereChat(ChatCohere):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        shown = [_with_openai_pictures(message) for message in messages]
-        whole = super()._astream(shown, stop, run_manager, **kwargs)
+        converted = [_with_openai_pictures(message) for message in messages]
+        whole = super()._astream(converted, stop, run_manager, **kwargs)
         async with aclosing(whole) as stream:  # type: ignore[type-var]
             async for chunk in stream:
                 yield chunk
@@ -67,8 +67,8 @@ class CohereChat(ChatCohere):
         tool_calls: list[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
         if getattr(final_delta.usage, "billed_units", None) is not None:
-            told: dict[str, Any] = super()._get_stream_info_v2(final_delta, documents, tool_calls)
-            return told
+            info: dict[str, Any] = super()._get_stream_info_v2(final_delta, documents, tool_calls)
+            return info
         calls = {"tool_calls": tool_calls} if tool_calls else {}
         return {"finish_reason": final_delta.finish_reason, **calls}
 

@@ -101,13 +101,13 @@ def open_embedded(spec: Model) -> Endpoint:
     """
     load = _load(spec)
     with _lock:
-        known = _engines.get(load)
-        if known and known.done() and not known.result().runs():
-            known.result().stop()
-            known = None
-        future = known or Future()
+        engine = _engines.get(load)
+        if engine and engine.done() and not engine.result().runs():
+            engine.result().stop()
+            engine = None
+        future = engine or Future()
         _engines[load] = future
-    if known is None:
+    if engine is None:
         _start_into(future, load)
     return future.result().endpoint
 
@@ -125,18 +125,18 @@ def close_embedded() -> None:
 def is_running(spec: Model) -> bool:
     """Whether the engine of `spec` runs, so that asking it loads nothing."""
     with contextlib.suppress(MixtureError), _lock:
-        known = _engines.get(_load(spec))
-        return known is not None and known.done() and known.result().runs()
+        engine = _engines.get(_load(spec))
+        return engine is not None and engine.done() and engine.result().runs()
     return False
 
 
 def stop_embedded(spec: Model) -> None:
     """Stop the engine of `spec`, if it runs; the next to ask starts it again."""
     with contextlib.suppress(MixtureError), _lock:
-        known = _engines.get(_load(spec))
-        if known is not None and known.done():
+        engine = _engines.get(_load(spec))
+        if engine is not None and engine.done():
             del _engines[_load(spec)]
-            known.result().stop()
+            engine.result().stop()
 
 
 async def loaded_among(

@@ -73,8 +73,8 @@ def render(tokenizer: Any, turns: list[Turn], template: str | None, *, fold: boo
             if fold is False:
                 raise _describe_broken_template(tokenizer, turns, template) from None
         else:
-            told = [turn["content"].strip() for turn in turns if turn["role"] == "system"]
-            if fold is False or all(one in text for one in told):
+            instructions = [turn["content"].strip() for turn in turns if turn["role"] == "system"]
+            if fold is False or all(one in text for one in instructions):
                 return text
     turns = folded(turns)
     try:
@@ -85,16 +85,16 @@ def render(tokenizer: Any, turns: list[Turn], template: str | None, *, fold: boo
 
 def folded(turns: list[Turn]) -> list[Turn]:
     """The conversation without system messages, the two sides by turns, the person first."""
-    made: list[Turn] = []
+    merged: list[Turn] = []
     for turn in turns:
         role = "assistant" if turn["role"] == "assistant" else "user"
-        if made and made[-1]["role"] == role:
-            made[-1] = {"role": role, "content": f"{made[-1]['content']}\n\n{turn['content']}"}
-        elif not made and role == "assistant":
-            made += [{"role": "user", "content": "(The conversation begins here.)"}, dict(turn)]
+        if merged and merged[-1]["role"] == role:
+            merged[-1] = {"role": role, "content": f"{merged[-1]['content']}\n\n{turn['content']}"}
+        elif not merged and role == "assistant":
+            merged += [{"role": "user", "content": "(The conversation begins here.)"}, dict(turn)]
         else:
-            made.append({"role": role, "content": turn["content"]})
-    return made
+            merged.append({"role": role, "content": turn["content"]})
+    return merged
 
 
 def fitted(
@@ -133,8 +133,8 @@ def _shorten_longest(tokenizer: Any, turns: list[Turn], over: int) -> bool:
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
     # The template has written whatever special tokens there are to be.
-    found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return found
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def _apply(tokenizer: Any, turns: list[Turn], template: str | None) -> str:
@@ -223,7 +223,7 @@ class Settings(BaseModel):
 
     def arguments(self) -> dict[str, Any]:
         """What transformers' `generate` is told."""
-        said: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "do_sample": self.samples,
             "num_beams": self.num_beams if self.num_beams > 1 else None,
             "early_stopping": self.early_stopping if self.num_beams > 1 else None,
@@ -233,9 +233,9 @@ class Settings(BaseModel):
             "repetition_penalty": self.repetition_penalty,
         }
         if self.samples is not False:
-            said |= {name: getattr(self, name) for name in ("top_k", "top_p", "min_p")}
-            said["temperature"] = self.temperature
-        return {name: value for name, value in said.items() if value is not None}
+            arguments |= {name: getattr(self, name) for name in ("top_k", "top_p", "min_p")}
+            arguments["temperature"] = self.temperature
+        return {name: value for name, value in arguments.items() if value is not None}
 
 
 def read_settings(params: dict[str, Any], model: str) -> Settings:
@@ -251,6 +251,6 @@ def read_settings(params: dict[str, Any], model: str) -> Settings:
         where = ".".join(map(str, ("params", *first["loc"])))
         what = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            known = [name for name in Settings.model_fields if name[0] == str(first["loc"][0])[:1]]
-            what = f"is nothing that huggingface takes; near it there is {known or 'nothing'}"
+            near = [name for name in Settings.model_fields if name[0] == str(first["loc"][0])[:1]]
+            what = f"is nothing that huggingface takes; near it there is {near or 'nothing'}"
         raise CouncilError(f"{model!r}: {where}: {what}") from None

@@ -215,13 +215,13 @@ class LocalChat(BaseChatModel):
         if settings.seed is not None:
             torch.manual_seed(settings.seed)
         more: dict[str, Any] = {**settings.arguments()}
-        said = _StopTextFilter(stop, tell)
+        output = _StopTextFilter(stop, tell)
         if settings.streams:
-            more["streamer"] = _teller(on.tokenizer, said.hear)
+            more["streamer"] = _teller(on.tokenizer, output.hear)
         if stop:
             more |= {"stop_strings": list(stop), "tokenizer": on.tokenizer}
         with torch.inference_mode():
-            made = on.model.generate(
+            result = on.model.generate(
                 prompt,
                 attention_mask=torch.ones_like(prompt),
                 max_new_tokens=most,
@@ -231,21 +231,21 @@ class LocalChat(BaseChatModel):
                 output_scores=settings.sequences > 1,
                 **more,
             )
-        best = _likeliest(on.model, made, len(ids))
-        new = made.sequences[best][len(ids) :].tolist()
+        best = _likeliest(on.model, result, len(ids))
+        new = result.sequences[best][len(ids) :].tolist()
         ends = _ends(on)
-        wrote = sum(_length(row[len(ids) :].tolist(), ends, most) for row in made.sequences)
+        wrote = sum(_length(row[len(ids) :].tolist(), ends, most) for row in result.sequences)
         if not settings.streams:
-            said.hear(on.tokenizer.decode(new, skip_special_tokens=True))
-        said.close()
-        over = len(new) >= most and not ends & set(new) and not said.met
+            output.hear(on.tokenizer.decode(new, skip_special_tokens=True))
+        output.close()
+        over = len(new) >= most and not ends & set(new) and not output.met
         note = ""
         if before > len(ids):
             note = (
                 f"{self.model!r} reads {whole - most} tokens and its prompt had {before}: the "
                 "middle of the longest messages was left out."
             )
-        return _Written(said.text, len(ids), wrote, "length" if over else "stop", note)
+        return _Written(output.text, len(ids), wrote, "length" if over else "stop", note)
 
 
 class _StopTextFilter:
@@ -262,9 +262,9 @@ class _StopTextFilter:
         if self.met:
             return
         self._held += piece
-        found = [place for one in self._stop if (place := self._held.find(one)) >= 0]
-        self.met = bool(found)
-        self._say(min(found) if found else len(self._held) - self._begun())
+        places = [place for one in self._stop if (place := self._held.find(one)) >= 0]
+        self.met = bool(places)
+        self._say(min(places) if places else len(self._held) - self._begun())
         if self.met:
             self._held = ""
 
@@ -391,8 +391,8 @@ def _pad(on: _Loaded) -> int:
 
 
 def _ends(on: _Loaded) -> set[int]:
-    told = on.model.generation_config.eos_token_id
-    ends = told if isinstance(told, list) else [told]
+    eos = on.model.generation_config.eos_token_id
+    ends = eos if isinstance(eos, list) else [eos]
     return {int(one) for one in (*ends, on.tokenizer.eos_token_id) if one is not None}
 
 

@@ -135,8 +135,8 @@ def open_embeddings(opening: Opening) -> Embeddings:
 def take_unknown(arguments: dict[str, Any], package: str, kind: str) -> dict[str, Any]:
     """Take out what the class has no field for: it goes into the body as it is."""
     fields = getattr(import_module(package), kind).model_fields
-    known = {*fields, *(field.alias for field in fields.values())}
-    return {name: arguments.pop(name) for name in list(arguments) if name not in known}
+    names = {*fields, *(field.alias for field in fields.values())}
+    return {name: arguments.pop(name) for name in list(arguments) if name not in names}
 
 
 def httpx_client(resources: LoopResources, **arguments: Any) -> httpx.AsyncClient:

@@ -74,8 +74,8 @@ def _serve(order: dict[str, Any]) -> Any:
 def _reason(log: str) -> str:
     """What llama.cpp said first of what went wrong, without its time stamps."""
     lines = [re.sub(r"^[\d.]+ E |^\w+: ", "", line.strip()) for line in log.splitlines()]
-    told = [re.sub(r"^(\w+|\w+ +\w+): +", "", line) for line in lines if line]
-    best = [line for line in told if line.startswith("error loading model: ")] or told
+    messages = [re.sub(r"^(\w+|\w+ +\w+): +", "", line) for line in lines if line]
+    best = [line for line in messages if line.startswith("error loading model: ")] or messages
     return best[0][:300] if best else ""
 
 

@@ -70,8 +70,8 @@ def weights_in(folder: Path) -> list[Path]:
     """
     files = sorted(file for file in folder.rglob("*.safetensors") if file.is_file())
     plain = [file for file in files if ".fp16." not in file.name and ".non_ema." not in file.name]
-    if found := plain or files:
-        return found
+    if weights := plain or files:
+        return weights
     if any(file.suffix in _PICKLED for file in folder.rglob("*")):
         raise CouncilError(
             (

@@ -60,11 +60,11 @@ class OllamaChat(ChatOllama):
     def _chat_params(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        asked = super()._chat_params(messages, stop, **kwargs)
-        asked["options"].update(self.options)
-        if asked["think"] == _AS_IT_DOES:
-            asked["think"] = None
-        return asked
+        params = super()._chat_params(messages, stop, **kwargs)
+        params["options"].update(self.options)
+        if params["think"] == _AS_IT_DOES:
+            params["think"] = None
+        return params
 
     async def _acreate_chat_stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
@@ -78,8 +78,8 @@ class OllamaChat(ChatOllama):
             return
         async for part in super()._acreate_chat_stream(messages, stop, **kwargs):
             # A null content is no text, not an error.
-            if not isinstance(part, str) and (said := part.get("message")) is not None:
-                said["content"] = said.get("content") or ""
+            if not isinstance(part, str) and (inner := part.get("message")) is not None:
+                inner["content"] = inner.get("content") or ""
             yield part
 
 
@@ -117,9 +117,9 @@ def _readable(part: dict[str, Any]) -> ChatResponse:
     Raises:
         ValueError: there is no message in it.
     """
-    said = part.get("message")
-    if isinstance(said, dict) and said.get("content") is None:
-        part = {**part, "message": {**said, "content": ""}}  # no text, not an error
+    message = part.get("message")
+    if isinstance(message, dict) and message.get("content") is None:
+        part = {**part, "message": {**message, "content": ""}}  # no text, not an error
     try:
         return ChatResponse(**part)
     except ValidationError as error:
@@ -139,18 +139,18 @@ class _VectorTransport(AiohttpTransport):
             value = json.loads(await response.aread())
         finally:
             await response.aclose()
-        kept = {"embeddings": value["embeddings"]} if isinstance(value, dict) else value
-        return httpx.Response(200, json=kept, request=request)
+        vectors = {"embeddings": value["embeddings"]} if isinstance(value, dict) else value
+        return httpx.Response(200, json=vectors, request=request)
 
 
 def _delta(part: Mapping[str, Any]) -> Delta | str:
     """What a part says, thinks and counts, as LangChain reads it; the text of one that speaks."""
-    said = part.get("message") or {}
-    content, thought = said.get("content") or "", said.get("thinking") or ""
+    body = part.get("message") or {}
+    content, thought = body.get("content") or "", body.get("thinking") or ""
     if not part.get("done"):
-        if not thought and not said.get("tool_calls") and isinstance(content, str):
+        if not thought and not body.get("tool_calls") and isinstance(content, str):
             return content
-        return Delta(content, thought, calling=bool(said.get("tool_calls")))
+        return Delta(content, thought, calling=bool(body.get("tool_calls")))
     reason = part.get("done_reason") or "stop"
     if reason == "load" and not content.strip():
         return Delta()  # the model was loaded, and nothing was said
@@ -159,7 +159,7 @@ def _delta(part: Mapping[str, Any]) -> Delta | str:
     # Counts that make no sense are as good as not told.
     if all(isinstance(count, int) and count >= 0 for count in (read, written)):
         usage = {"input_tokens": read, "output_tokens": written}
-    return Delta(content, thought, calling=bool(said.get("tool_calls")), usage=usage, finish=reason)
+    return Delta(content, thought, calling=bool(body.get("tool_calls")), usage=usage, finish=reason)
 
 
 def open_embeddings(opening: Opening) -> Embeddings:

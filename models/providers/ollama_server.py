@@ -95,14 +95,14 @@ async def loaded_among(
 ) -> tuple[list[ModelInstance], list[ModelInstance]]:
     """Which of some models are in memory, and of which that is known."""
     loaded: list[ModelInstance] = []
-    known: list[ModelInstance] = []
+    observed: list[ModelInstance] = []
     for url in dict.fromkeys(map(_address, instances)):
         running = await ask_ollama("GET", f"{url}/api/ps")
         if running is not None:
             there = [one for one in instances if _address(one) == url]
-            known += there
+            observed += there
             loaded += [one for one in there if _is_among(running.get("models"), one)]
-    return loaded, known
+    return loaded, observed
 
 
 async def model_sizes(instances: Sequence[ModelInstance]) -> list[int | None]:
@@ -115,8 +115,8 @@ async def model_sizes(instances: Sequence[ModelInstance]) -> list[int | None]:
     if listing is None:
         return unknown
     sizes = {card.get("name"): card.get("size") for card in _cards(listing.get("models"))}
-    found = [sizes.get(one.model) for one in instances]
-    return [size if isinstance(size, int) else None for size in found]
+    listed = [sizes.get(one.model) for one in instances]
+    return [size if isinstance(size, int) else None for size in listed]
 
 
 async def unload(instance: ModelInstance) -> None:
@@ -134,10 +134,10 @@ def _is_here(url: str) -> bool:
 
 
 def _is_among(cards: Any, instance: ModelInstance) -> bool:
-    asked = dict(instance.options).get("num_ctx")
+    context = dict(instance.options).get("num_ctx")
     return any(
         instance.model in (card.get("name"), card.get("model"))
-        and asked in (None, card.get("context_length") or asked)
+        and context in (None, card.get("context_length") or context)
         for card in _cards(cards)
     )
 

@@ -141,15 +141,15 @@ class _Whole(BaseChatOpenAI):
     ) -> ChatGenerationChunk | None:
         if chunk.get("usage") and token_counts(chunk["usage"]) is None:
             chunk = {**chunk, "usage": None}  # LangChain would fail, and the answer be lost
-        made = super()._convert_chunk_to_generation_chunk(
+        piece = super()._convert_chunk_to_generation_chunk(
             chunk, default_chunk_class, base_generation_info
         )
         choices = chunk.get("choices")
-        if made is not None and choices and (delta := choices[0].get("delta")):
+        if piece is not None and choices and (delta := choices[0].get("delta")):
             for field, name in KEPT_FIELDS.items():
                 if isinstance(value := delta.get(field), str) and value:
-                    made.message.additional_kwargs.setdefault(name, value)
-        return made
+                    piece.message.additional_kwargs.setdefault(name, value)
+        return piece
 
     async def _astream(
         self,
@@ -168,13 +168,13 @@ class _Whole(BaseChatOpenAI):
         async with aclosing(stream.read()) as handfuls:
             async for values in handfuls:
                 for value in merge_chunks(values):
-                    made = self._convert_chunk_to_generation_chunk(value, AIMessageChunk, {})
-                    if made is None:
+                    piece = self._convert_chunk_to_generation_chunk(value, AIMessageChunk, {})
+                    if piece is None:
                         continue
-                    stream.is_speaking = stream.is_speaking or bool(made.message.content)
+                    stream.is_speaking = stream.is_speaking or bool(piece.message.content)
                     if run_manager:
-                        await run_manager.on_llm_new_token(made.text, chunk=made)
-                    yield made
+                        await run_manager.on_llm_new_token(piece.text, chunk=piece)
+                    yield piece
 
     async def _sdk_stream(self, *given: Any, **more: Any) -> AsyncIterator[ChatGenerationChunk]:
         begun = False

@@ -65,9 +65,9 @@ def open_chat(opening: Opening) -> BaseChatModel:
         questions = load_recording(path)
     except RecordingError as error:
         raise CouncilError(str(error)) from None
-    known = dict.fromkeys(name for question in questions for name in question.models)
-    if model not in known:
-        raise UnknownNameError(f"{path!r} has no answers of {model!r}; it has those of {[*known]}")
+    models = dict.fromkeys(name for question in questions for name in question.models)
+    if model not in models:
+        raise UnknownNameError(f"{path!r} has no answers of {model!r}; it has those of {[*models]}")
     return ReplayChat(model=model, recording=path)
 
 
@@ -86,7 +86,7 @@ class Index:
 
         Of questions with the same words, the one whose options stand there too.
         """
-        found: list[tuple[int, int, int, RecordedQuestion]] = []
+        matches: list[tuple[int, int, int, RecordedQuestion]] = []
         at = 0
         for line in prompt.split("\n"):
             for start in (at, at + len("Question: ")) if line.startswith("Question: ") else (at,):
@@ -96,9 +96,9 @@ class Index:
                     rest = prompt[begin + len(text) :]
                     if prompt.startswith(text, begin) and not rest.split("\n", 1)[0].strip():
                         options = sum(option in rest for option in question.options or ())
-                        found.append((len(text), options, -begin, question))
+                        matches.append((len(text), options, -begin, question))
             at += len(line) + 1
-        return max(found, key=lambda one: one[:3])[3] if found else None
+        return max(matches, key=lambda one: one[:3])[3] if matches else None
 
 
 _INDEXES: dict[int, tuple[tuple[RecordedQuestion, ...], Index]] = {}
@@ -232,12 +232,12 @@ def _ballot(prompt: str, candidates: Sequence[tuple[str, str]], own: RecordedAns
 
 def _leading_proposal(prompt: str) -> str | None:
     """The proposal that leads, in a synthesizer's prompt; None where this is none."""
-    found: list[tuple[str, str, str]] = _PROPOSAL.findall(prompt)
-    if found:
-        proposals: dict[str, str] = {number: text for number, _, text in found}
-        supported = max(found, key=lambda one: int(one[1] or 0))[0]
+    headings: list[tuple[str, str, str]] = _PROPOSAL.findall(prompt)
+    if headings:
+        proposals: dict[str, str] = {number: text for number, _, text in headings}
+        supported = max(headings, key=lambda one: int(one[1] or 0))[0]
         led = _LEADS.search(prompt)
-        return proposals.get(led[1] if led else supported, found[0][2])
+        return proposals.get(led[1] if led else supported, headings[0][2])
     heads = list(_SUPPORTED.finditer(prompt))
     if not heads:
         return None

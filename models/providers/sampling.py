@@ -149,7 +149,7 @@ def open_chat(opening: Opening) -> BaseChatModel:
     """
     params = dict(opening.params)
     stop = params.pop("stop", None) or ()
-    known = {
+    settings = {
         "max_tokens": int(params.pop("max_tokens", None) or LONGEST_ANSWER),
         "temperature": params.pop("temperature", None),
         "stop": (stop,) if isinstance(stop, str) else tuple(stop),
@@ -160,4 +160,4 @@ def open_chat(opening: Opening) -> BaseChatModel:
             cure="they take max_tokens, temperature and stop",
         )
     hint = opening.spec.model
-    return HostModel(hint="" if hint == "any" else hint, **known)
+    return HostModel(hint="" if hint == "any" else hint, **settings)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
 
-_SAID = 300
+_LONGEST_LINE = 300
 """Characters of an error that a model is told."""
 
 
@@ -48,7 +48,7 @@ async def run_call(
         text, failed = "the arguments are no JSON object", True
     else:
         text, failed = await _outcome(open_tool, call, config)
-    longest = open_tool.rules.longest if open_tool else _SAID * 2
+    longest = open_tool.rules.longest if open_tool else _LONGEST_LINE * 2
     return ToolResult(
         id=call.id,
         tool=call.tool,
@@ -96,13 +96,13 @@ def _unfit(error: Any) -> str:
         f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}"
         for one in error.errors(include_input=False, include_url=False)[:5]
     ]
-    return f"the arguments do not fit: {'; '.join(lines)}"[: _SAID * 2]
+    return f"the arguments do not fit: {'; '.join(lines)}"[: _LONGEST_LINE * 2]
 
 
 def _line(error: Exception) -> str:
     """An error in one line: no trace, no secret."""
     line = " ".join(redact(str(error)).split())
-    return line if len(line) <= _SAID else f"{line[:_SAID]} ..."
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..."
 
 
 OpenRecord = Callable[[str], Awaitable[CallRecord]]
@@ -230,8 +230,8 @@ async def _carry_out(
         if call in for_approval:
             decision = decided.get(call.id, Decision(False))
             if decision.answer is not None:
-                told = f"(a person answered in the tool's place)\n{decision.answer}"
-                return ToolResult(id=call.id, tool=call.tool, text=told)
+                text = f"(a person answered in the tool's place)\n{decision.answer}"
+                return ToolResult(id=call.id, tool=call.tool, text=text)
             if not decision.allowed:
                 who = "a person did not allow" if callbacks.approve else "nobody is here to allow"
                 why = f", because: {decision.reason}" if decision.reason else ""
@@ -239,8 +239,8 @@ async def _carry_out(
             if decision.arguments is not None:
                 changed = call.model_copy(update={"arguments": decision.arguments})
                 result = await _run_once(toolset, changed, records[place], config)
-                told = f"(a person changed the arguments: {changed.words})\n{result.text}"
-                return result.model_copy(update={"text": told})
+                text = f"(a person changed the arguments: {changed.words})\n{result.text}"
+                return result.model_copy(update={"text": text})
         return await _run_once(toolset, call, records[place], config)
 
     results = await asyncio.gather(*(one(place, call) for place, call in enumerate(calls)))
