@@ -102,8 +102,8 @@ def describe_fault(error: Exception) -> str:
     """
     if isinstance(error, CouncilError | StorageError):
         raise error
-    known = isinstance(error, MixtureError)
-    return str(error) if known else f"{type(error).__name__}: {error}"
+    is_ours = isinstance(error, MixtureError)
+    return str(error) if is_ours else f"{type(error).__name__}: {error}"
 
 
 class SoloAnswer(NamedTuple):
@@ -144,8 +144,8 @@ async def ask_alone(
         method=council.deliberation.method,
         method_instruction=METHODS[council.deliberation.method].character_instruction,
     )
-    wanted = who.temperature if temperature is None else temperature
-    params = {} if wanted is None else {"temperature": wanted}
+    warmth = who.temperature if temperature is None else temperature
+    params = {} if warmth is None else {"temperature": warmth}
     account = charged_account()
     if account is not None:
         worst_price = council.budget.worst_price
@@ -346,10 +346,10 @@ def _nodes(spans: Sequence[Span]) -> dict[str, str]:
 
 def _whole(summary: str, span: Span) -> str:
     """The question as it was asked: a trace's summary has its beginning, on one line."""
-    for said in reversed(span.prompt):
-        asked = said.text.partition("\n\n(In the light of the conversation")[0].strip()
-        if said.role == "human" and " ".join(asked.split()).startswith(summary):
-            return asked
+    for message in reversed(span.prompt):
+        question = message.text.partition("\n\n(In the light of the conversation")[0].strip()
+        if message.role == "human" and " ".join(question.split()).startswith(summary):
+            return question
     return summary
 
 

@@ -123,10 +123,10 @@ def audit(questions: Iterable[RecordedQuestion], models: Sequence[str]) -> Audit
     """
     every = list(questions)
     listed = [question for question in every if question.gold is not None]
-    known = {model for question in every for model in question.models}
+    recorded = {model for question in every for model in question.models}
     for model in models:
-        if model not in known:
-            raise RecordingError(f"{model!r} is not recorded; recorded are {sorted(known)}")
+        if model not in recorded:
+            raise RecordingError(f"{model!r} is not recorded; recorded are {sorted(recorded)}")
     if len(set(models)) < 2 or len(listed) < 4:
         raise RecordingError(
             "an audit needs two models and four questions with a right answer, at least; "
@@ -312,7 +312,7 @@ def whom_to_drop(
 def _droppable(sheet: Sheet, weights: Mapping[str, float]) -> tuple[str, int] | None:
     """Whom these lines say to drop, and how many the vote wins without it; None: nobody."""
     before = _votes(sheet, weights)
-    found = []
+    droppable = []
     for voter, name in enumerate(sheet.models):
         after = _votes(_without(sheet, name), weights)
         pairs = list(zip(after, before, strict=True))
@@ -321,8 +321,8 @@ def _droppable(sheet: Sheet, weights: Mapping[str, float]) -> tuple[str, int] | 
             continue
         enough = len(sheet.models) > 3  # a vote of two is no vote
         if _is_clone(sheet, voter) or (won and enough and _is_weak(sheet, voter)):
-            found.append((name, won))
-    return max(found, key=lambda one: one[1]) if found else None
+            droppable.append((name, won))
+    return max(droppable, key=lambda one: one[1]) if droppable else None
 
 
 def _is_weak(sheet: Sheet, voter: int) -> bool:

@@ -96,11 +96,11 @@ def cascade_from_recording(
     kinds = {one.category or one.dataset for one in questions}
     sort = kind or (kinds.pop() if len(kinds) == 1 else questions[0].dataset)
     choice = fit_cascade(lay_out(questions, columns), place, sort)
-    made = cascade_council(chosen, names, choice.cascade)
+    result = cascade_council(chosen, names, choice.cascade)
     if council is None:  # without the models that are not asked
-        used = {one.model: made.models[one.model] for one in made.characters}
-        made = load_council(made.model_copy(update={"models": used}))
-    return choice, made
+        used = {one.model: result.models[one.model] for one in result.characters}
+        result = load_council(result.model_copy(update={"models": used}))
+    return choice, result
 
 
 def recorded_column(council: Council, character: str, recorded: Sequence[str]) -> str:
@@ -110,10 +110,10 @@ def recorded_column(council: Council, character: str, recorded: Sequence[str]) -
         UnknownNameError: they were not.
     """
     model = council.models[council.character(character).model]
-    found = next((one for one in (character, name_of(model), model.model) if one in recorded), None)
-    if found is None:
+    name = next((one for one in (character, name_of(model), model.model) if one in recorded), None)
+    if name is None:
         raise UnknownNameError(f"{character!r} was not recorded; there are {[*recorded]}")
-    return found
+    return name
 
 
 def cascade_council(council: Council, characters: Sequence[str], cascade: Cascade) -> Council:

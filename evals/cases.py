@@ -81,10 +81,10 @@ class Case(BaseModel):
             return value
         row = {**value, **published_row(value)}
         renamed = {name: row[other] for other, name in _OTHER_NAMES.items() if other in row}
-        made = {**renamed, **row}
-        if isinstance(made.get("id"), int):
-            made["id"] = str(made["id"])
-        return made
+        case = {**renamed, **row}
+        if isinstance(case.get("id"), int):
+            case["id"] = str(case["id"])
+        return case
 
     @property
     def key(self) -> str:
@@ -240,8 +240,8 @@ def _labelled_choice(row: Mapping[str, Any], choices: Mapping[str, Any]) -> dict
 
 def _last_box(solution: str) -> str | None:
     """What the last box of a solution holds."""
-    found = boxed(solution)
-    return found[-1][1].strip() if found else None
+    boxes = boxed(solution)
+    return boxes[-1][1].strip() if boxes else None
 
 
 def defines(source: str, stub: str) -> bool:

@@ -74,7 +74,7 @@ async def _ask(
     """Whom the judge prefers in this order; None where it abstains or cannot be read."""
     # Where the answers are letters themselves, "B" must not mean two things.
     labels = ("P1", "P2") if case.options else ("A", "B")
-    shown = [
+    candidates = [
         Candidate(label=label, character=name, text=text)
         for label, (name, text) in zip(labels, answers.items(), strict=True)
     ]
@@ -85,16 +85,16 @@ async def _ask(
         personality="",
         question=case.prompt,
         restated="",
-        **prompt_values("plurality", shown),
+        **prompt_values("plurality", candidates),
     )
-    schema = ballot_schema("plurality", shown)
+    schema = ballot_schema("plurality", candidates)
     reply = await speak(
         resolve_model(council, key),
         compose_messages(prompt),
         schema=schema,
         params={"temperature": 0.0},
     )
-    read = read_ballot(reply.text, shown, "plurality", options=case.options or ())
+    read = read_ballot(reply.text, candidates, "plurality", options=case.options or ())
     return read.ballot("the judge").choice, reply.usage
 
 

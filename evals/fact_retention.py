@@ -101,8 +101,8 @@ def _plant(key: str, dice: random.Random, *, poisoned: bool) -> PlantedQuestion:
                 if name == knows
                 else f"A visit costs {poison}."
             )
-        said = poison if poisoned and name != knows else truth
-        answers[name] = f"{common} {price} {own[name][0]}\n\nAnswer: {said}"
+        stated = poison if poisoned and name != knows else truth
+        answers[name] = f"{common} {price} {own[name][0]}\n\nAnswer: {stated}"
     facts = [Fact(keeper, MEMBERS), *(Fact(own[name][1], (name,)) for name in MEMBERS)]
     return PlantedQuestion(
         id=key,
@@ -256,21 +256,21 @@ def _with_planted_members(
 ) -> Council:
     """The council with planted members in place of its own, who are asked once."""
     names = tuple(dict.fromkeys(name for one in questions for name in one.answers)) or MEMBERS
-    made: dict[str, Any] = council.model_dump(mode="json", exclude_unset=True)
+    values: dict[str, Any] = council.model_dump(mode="json", exclude_unset=True)
     replayed = {
         f"planted {name}": {"provider": "replay", "model": name, "params": {"recording": str(path)}}
         for name in names
     }
-    made["models"] |= replayed
-    made["characters"] = [{"name": name, "model": f"planted {name}"} for name in names]
-    deliberation = made.get("deliberation", {})
+    values["models"] |= replayed
+    values["characters"] = [{"name": name, "model": f"planted {name}"} for name in names]
+    deliberation = values.get("deliberation", {})
     for key in ("cascade", "mode", "quorum", "minimum"):
         deliberation.pop(key, None)
-    made["deliberation"] = deliberation | {"rounds": {"min": 1, "max": 1}, "quorum": 1.0}
+    values["deliberation"] = deliberation | {"rounds": {"min": 1, "max": 1}, "quorum": 1.0}
     for key in ("layers", "annotator", "classifier", "painter"):
-        made.pop(key, None)
-    made["synthesizer"] |= {"dropout": 0.0}
-    return load_council(made)
+        values.pop(key, None)
+    values["synthesizer"] |= {"dropout": 0.0}
+    return load_council(values)
 
 
 def _as_recorded(one: PlantedQuestion) -> RecordedQuestion:
@@ -290,8 +290,8 @@ def _share(values: Iterable[bool]) -> ShareInterval | None:
     listed = [float(value) for value in values]
     if not listed:
         return None
-    found: Interval = bootstrap(listed)
-    return ShareInterval(value=found.value, low=found.low, high=found.high, of=len(listed))
+    interval: Interval = bootstrap(listed)
+    return ShareInterval(value=interval.value, low=interval.low, high=interval.high, of=len(listed))
 
 
 def _normalise(text: str) -> str:

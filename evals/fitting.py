@@ -76,14 +76,14 @@ def outcomes(values: Mapping[str, Any], *, up: bool) -> list[Outcome]:
     final = read_answer(messages[-1].text, kind=kind, options=options)
     if not final:
         return []
-    found = []
+    marks = []
     for name, proposal in first.items():
         answer = answer_of(proposal, kind)
         same = are_same(answer, final)
         if answer and name in trust.voices and (up or same):
             right = up and same
-            found.append(Outcome(trust.voices[name], trust.kind or "general", right, "thumb"))
-    return found
+            marks.append(Outcome(trust.voices[name], trust.kind or "general", right, "thumb"))
+    return marks
 
 
 async def rate(
@@ -151,13 +151,13 @@ def fit_panel(
     few = len(cal.lines) < _FEW
     order, moved = cal.strongest_first(), {}
     if few:
-        known = measure_agreement(unlabelled or {}, Counter((x.said, x.right) for x in cal.lines))
-        order = sorted(range(len(cal.models)), key=lambda voter: -known.rates[voter])
-        moved = _moved_prior(cal, kind, known)
+        fit = measure_agreement(unlabelled or {}, Counter((x.said, x.right) for x in cal.lines))
+        order = sorted(range(len(cal.models)), key=lambda voter: -fit.rates[voter])
+        moved = _moved_prior(cal, kind, fit)
     ranked = cal.of(order)
     if few:
-        weights = [known.vote.weights[voter] for voter in order]
-        vote, (slope, shift) = LearnedVote(tuple(weights), known.vote.none), (1.0, 0.0)
+        weights = [fit.vote.weights[voter] for voter in order]
+        vote, (slope, shift) = LearnedVote(tuple(weights), fit.vote.none), (1.0, 0.0)
     else:
         weights = voter_weights(ranked)
         vote, (slope, shift) = _learn_vote(ranked, seed)
@@ -235,10 +235,10 @@ def _learn_vote(cal: Sheet, seed: int) -> tuple[LearnedVote, tuple[float, float]
     random.Random(seed).shuffle(order)
     folds: list[FoldVote] = []
     for fold in range(_FOLDS):
-        kept = [line.case for at, line in enumerate(order) if at % _FOLDS != fold]
-        if kept:
+        rest = [line.case for at, line in enumerate(order) if at % _FOLDS != fold]
+        if rest:
             held = [line.case for line in order[fold::_FOLDS]]
-            folds.append(FoldVote(learn(kept, number, pull=pull), kept, held))
+            folds.append(FoldVote(learn(rest, number, pull=pull), rest, held))
     vote = learn(cal.cases, number, pull=pull)
     share = choose_share(vote, cal.cases, folds)
     pairs: list[tuple[float, float]] = []
@@ -265,9 +265,9 @@ def _step(vote: LearnedVote, weights: Sequence[float]) -> tuple[float, float]:
 def _of(case: VoteCase, panel: frozenset[int]) -> VoteCase:
     """A case as it is where only some were asked."""
     groups = [
-        (at, kept)
+        (at, members)
         for at, group in enumerate(case.groups)
-        if (kept := tuple(voter for voter in group if voter in panel))
+        if (members := tuple(voter for voter in group if voter in panel))
     ]
     right = next((new for new, (old, _) in enumerate(groups) if old == case.right), None)
     return VoteCase(tuple(group for _, group in groups), right)
@@ -316,11 +316,11 @@ def teach(
     unjudged = [q for q in chosen if q.gold is None]
     kinds = {kind or kind_of(question) for question in judged}
     sort = kinds.pop() if len(kinds) == 1 else "general"
-    known = dict.fromkeys(name for question in judged for name in question.models)
+    models = dict.fromkeys(name for question in judged for name in question.models)
     fits = []
-    if len(known) > 1 and len(judged) >= _LEAST:
-        fits.append(fit_any(sheet_of(judged, [*known]), sort))
-    seats = [*known] if council is None else columns(council, judged)
+    if len(models) > 1 and len(judged) >= _LEAST:
+        fits.append(fit_any(sheet_of(judged, [*models]), sort))
+    seats = [*models] if council is None else columns(council, judged)
     if 1 < len(seats) <= _LARGEST or council is not None:
         sheet = sheet_of(judged, seats)
         if council is not None:
@@ -376,8 +376,8 @@ def sheet_of(questions: Sequence[RecordedQuestion], seats: Sequence[str]) -> She
     """The sheet of recorded seats, its columns called as the ledger calls their models."""
     names = []
     for seat in seats:
-        told = (question.models[seat].model for question in questions if seat in question.models)
-        names.append(next((name for name in told if name), None) or seat)
+        models = (question.models[seat].model for question in questions if seat in question.models)
+        names.append(next((name for name in models if name), None) or seat)
     return replace(lay_out(questions, seats), models=tuple(names))
 
 
@@ -387,12 +387,12 @@ def columns(council: Council, questions: Sequence[RecordedQuestion]) -> list[str
     Raises:
         UnknownNameError: one was not recorded.
     """
-    known = dict.fromkeys(name for question in questions for name in question.models)
-    found = []
+    recorded = dict.fromkeys(name for question in questions for name in question.models)
+    seats = []
     for name in council.seats[0]:
         spec = council.models[council.character(name).model]
-        seat = next((each for each in (name, name_of(spec), spec.model) if each in known), None)
+        seat = next((each for each in (name, name_of(spec), spec.model) if each in recorded), None)
         if seat is None:
-            raise UnknownNameError(f"{name_of(spec)!r} was not recorded; there are {[*known]}")
-        found.append(seat)
-    return found
+            raise UnknownNameError(f"{name_of(spec)!r} was not recorded; there are {[*recorded]}")
+        seats.append(seat)
+    return seats

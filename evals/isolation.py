@@ -116,9 +116,9 @@ def _bind(place: str, target: str) -> None:
             pass
     device = place.startswith("/dev/")
     _mount(place, target, "", _BIND | _REC)
-    kept = os.statvfs(target).f_flag & ~1
-    flags = _BIND | _REMOUNT | _NO_SUID | (kept & 0x4 if device else _NO_DEVICES)
-    _mount("none", target, "", flags | (kept & (2 | 8 | 1024 | 4096 >> 2)) | (0 if device else 1))
+    held = os.statvfs(target).f_flag & ~1
+    flags = _BIND | _REMOUNT | _NO_SUID | (held & 0x4 if device else _NO_DEVICES)
+    _mount("none", target, "", flags | (held & (2 | 8 | 1024 | 4096 >> 2)) | (0 if device else 1))
 
 
 def _drop_capabilities() -> None:

@@ -94,21 +94,21 @@ def read_logs(
         )
     rows = {why: "1 row" if number == 1 else f"{number} rows" for why, number in left_out.items()}
     notes = [f"Left out: {number} {why}." for why, number in rows.items()]
-    found = list(cases.values())
-    if limit is not None and len(found) > limit:
-        notes.append(f"{limit} of {len(found)} questions were chosen at random (--limit).")
-        chosen = sorted(Random(seed).sample(range(len(found)), limit))
-        found = [found[at] for at in chosen]
-    texts = [case for case in found if _is_text(case)]
+    listed = list(cases.values())
+    if limit is not None and len(listed) > limit:
+        notes.append(f"{limit} of {len(listed)} questions were chosen at random (--limit).")
+        chosen = sorted(Random(seed).sample(range(len(listed)), limit))
+        listed = [listed[at] for at in chosen]
+    texts = [case for case in listed if _is_text(case)]
     if texts:
         notes.append(
             f"{len(texts)} right answers are long texts, which cannot be compared with an answer; "
             "mom eval --judge compares such answers by a model."
         )
-        found = [
-            case.model_copy(update={"gold": None}) if _is_text(case) else case for case in found
+        listed = [
+            case.model_copy(update={"gold": None}) if _is_text(case) else case for case in listed
         ]
-    return Logs(tuple(found), tuple(notes))
+    return Logs(tuple(listed), tuple(notes))
 
 
 def _is_text(case: Case) -> bool:
@@ -128,26 +128,26 @@ def _case(row: Mapping[str, Any], question: str | None, gold: str | None) -> Cas
     names = {str(name).strip().casefold().replace(" ", "_"): name for name in row if name}
     if question is not None and question not in row:
         return None
-    asked = row.get(question) if question is not None else None
-    if asked is None and question is None:
-        asked = _first_of_chat(row) or next(
+    value = row.get(question) if question is not None else None
+    if value is None and question is None:
+        value = _first_of_chat(row) or next(
             (row[names[name]] for name in _QUESTION if name in names and _text(row[names[name]])),
             None,
         )
-    text = _text(asked) or _first_message(asked)
+    text = _text(value) or _first_message(value)
     if not text:
         inner = next((row[name] for name in _INSIDE if isinstance(row.get(name), Mapping)), None)
         return None if inner is None else _case({**row, **inner, "row": None}, question, gold)
-    made: dict[str, Any] = {"question": text, "options": _options(row, names)}
-    made["gold"] = _gold(row, names, gold, made["options"])
+    case: dict[str, Any] = {"question": text, "options": _options(row, names)}
+    case["gold"] = _gold(row, names, gold, case["options"])
     kind = next((row[names[name]] for name in _KIND if names.get(name) is not None), None)
-    made["category"] = None if kind in (None, "") or isinstance(kind, list | dict) else str(kind)
+    case["category"] = None if kind in (None, "") or isinstance(kind, list | dict) else str(kind)
     for name in ("id", "dataset"):
-        made[name] = "" if row.get(name) is None else str(row[name])
+        case[name] = "" if row.get(name) is None else str(row[name])
     if row.get("fold") in ("cal", "eval"):
-        made["fold"] = row["fold"]
-    made |= {name: row[name] for name in ("check", "stub") if isinstance(row.get(name), str)}
-    return Case.model_validate(made)
+        case["fold"] = row["fold"]
+    case |= {name: row[name] for name in ("check", "stub") if isinstance(row.get(name), str)}
+    return Case.model_validate(case)
 
 
 def _gold(
@@ -169,11 +169,11 @@ def _gold(
         value = "yes" if value else "no"
     if not isinstance(value, str | int | float) or not str(value).strip():
         return None
-    said = str(value).strip()
+    text = str(value).strip()
     by_number = isinstance(value, int) and options and 0 <= value < len(options)
-    if by_number and said not in options:
-        return LETTERS[int(said)]  # as MMLU counts its options
-    return said.rpartition("####")[2].strip() or said  # GSM8K's form
+    if by_number and text not in options:
+        return LETTERS[int(text)]  # as MMLU counts its options
+    return text.rpartition("####")[2].strip() or text  # GSM8K's form
 
 
 def _options(row: Mapping[str, Any], names: Mapping[str, str]) -> list[str] | None:

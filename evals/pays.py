@@ -108,13 +108,13 @@ async def plan_pays(
             sum_amounts([amount for *_, amount, _ in plans]),
         ),
     ]
-    known = all(priced for *_, priced in plans)
+    all_priced = all(priced for *_, priced in plans)
     if samples:
         unsampled = [x for x in cases if is_scored(x) and not journal.has(SELF, x.key)]
         worst = [await _worst_samples(council, case, samples) for case in unsampled]
         name = f"{samples} answers of the best member"
         stages.append(PaysStage(name, samples * len(worst), sum_amounts(worst)))
-    return PaysBudget(len(cases), len(left), tuple(stages), known)
+    return PaysBudget(len(cases), len(left), tuple(stages), all_priced)
 
 
 async def _plan_of(council: Council, case: Case) -> tuple[int, int, Amount, Amount, bool]:
@@ -124,11 +124,11 @@ async def _plan_of(council: Council, case: Case) -> tuple[int, int, Amount, Amou
     for who in council.characters:
         models[who.model] = models.get(who.model, 0) + 1
     alone = await plan_calls(council, case.prompt, models)
-    heard = set(council.seats[0]) if council.deliberation.mode == "independent" else set()
-    asked = sum(who.name not in heard for who in council.characters)
+    independent = set(council.seats[0]) if council.deliberation.mode == "independent" else set()
+    alone_calls = sum(who.name not in independent for who in council.characters)
     ours = Amount(plan.most_calls, plan.tokens, plan.usd or 0.0)
     theirs = Amount(alone.most_calls, alone.tokens, alone.usd or 0.0)
-    return plan.calls, asked, ours, theirs, plan.usd is not None and alone.usd is not None
+    return plan.calls, alone_calls, ours, theirs, plan.usd is not None and alone.usd is not None
 
 
 async def _worst_samples(council: Council, case: Case, samples: int) -> Amount:

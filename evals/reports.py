@@ -65,12 +65,12 @@ def _calibration(report: Scorecard) -> str:
         (f"{one.confidence:.2f}", f"{100 * one.accuracy:.1f}", str(one.number))
         for one in report.calibration
     ]
-    told = sum(one.number for one in report.calibration)
+    number = sum(one.number for one in report.calibration)
     what = "Reported confidence"
     if not report.calibrated:
         what = "The share of the vote read as a confidence (nothing was fitted: mom weights fit)"
-    elif report.calibrated < told:
-        what += f" ({told - report.calibrated} of {told} times the share of the vote)"
+    elif report.calibrated < number:
+        what += f" ({number - report.calibrated} of {number} times the share of the vote)"
     return f"{what}, expected calibration error {report.calibration_error:.3f}:\n\n" + table(
         ("confidence", "accuracy, %", "questions"), rows
     )
@@ -152,23 +152,23 @@ def write_plots(report: Scorecard, folder: Path | str) -> list[Path]:
 
 def accuracy_against_cost(report: Scorecard) -> str:
     """A point a system with its interval; dollars where they are known of all, else calls."""
-    shown = [one for one in report.systems if one.name != "oracle"]
-    priced = all(one.usd for one in shown)
+    systems = [one for one in report.systems if one.name != "oracle"]
+    priced = all(one.usd for one in systems)
 
     def cost(one: SystemScore) -> float:
         return 100 * (one.usd or 0.0) if priced else one.calls
 
-    most = 1.08 * max(map(cost, shown))
+    most = 1.08 * max(map(cost, systems))
     if most <= 0:
         return ""
-    low = max(0.0, math.floor(10 * min(one.accuracy.low for one in shown)) / 10 - 0.02)
+    low = max(0.0, math.floor(10 * min(one.accuracy.low for one in systems)) / 10 - 0.02)
     page = _Page((0.0, most), (low, 1.0))
     page.axes(
         "Accuracy against cost",
         "US cents a question" if priced else "calls a question",
         "accuracy",
     )
-    for one in sorted(shown, key=lambda one: -one.accuracy.value):
+    for one in sorted(systems, key=lambda one: -one.accuracy.value):
         page.bar(cost(one), one.accuracy.low, one.accuracy.high)
         page.dot(cost(one), one.accuracy.value, one.label, big=one.name == "council")
     return page.drawn()
@@ -183,15 +183,15 @@ def as_chart(report: Scorecard, *, width: int = 78, height: int = 22) -> str:
         height: in lines.
     """
     plotext: Any = importlib.import_module("plotext")  # it is loaded where it draws
-    shown = [one for one in report.systems if one.name != "oracle"]
-    priced = all(one.usd for one in shown)
+    systems = [one for one in report.systems if one.name != "oracle"]
+    priced = all(one.usd for one in systems)
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plotsize(width, height)
     plotext.title("Accuracy against cost")
     plotext.xlabel("US cents a question" if priced else "calls a question")
     plotext.ylabel("accuracy, %")
-    for letter, one in zip(ascii_uppercase, shown, strict=False):
+    for letter, one in zip(ascii_uppercase, systems, strict=False):
         cost = 100 * (one.usd or 0.0) if priced else one.calls
         accuracy = 100 * one.accuracy.value
         plotext.scatter([cost], [accuracy], marker=letter, label=" ".join(one.label.split()))

@@ -61,8 +61,8 @@ def best_single(cal: Sheet) -> Rule:
     best = cal.strongest_first()[0]
 
     def decide(line: Line) -> RuleDecision:
-        said = line.said[best]
-        return RuleDecision(() if said is None else (said,), 1, line.usd[best])
+        answer = line.said[best]
+        return RuleDecision(() if answer is None else (answer,), 1, line.usd[best])
 
     return decide
 
@@ -208,9 +208,9 @@ def stopping(rule: Exit, waves: Sequence[int] | None = None, weigh: Weigh = _pla
         order, weights = weigh(cal)
 
         def decide(line: Line) -> RuleDecision:
-            said = [line.said[voter] for voter in order]
-            number = calls_until_stop(said, rule, weights=weights, waves=waves)
-            votes = exact_tally(said[:number], weights[:number])
+            in_order = [line.said[voter] for voter in order]
+            number = calls_until_stop(in_order, rule, weights=weights, waves=waves)
+            votes = exact_tally(in_order[:number], weights[:number])
             most = max(votes.values(), default=0)
             first = next((each for each, weight in votes.items() if weight == most), None)
             answers = () if first is None else (first,)
@@ -416,7 +416,7 @@ def vote_weighted_by(weights: Mapping[str, float]) -> Fit:
         heavy = [weights.get(model, 1.0) for model in cal.models]
 
         def decide(line: Line) -> RuleDecision:
-            sums = {said: weight for said, weight in tally(line.said, heavy).items() if weight > 0}
+            sums = {one: weight for one, weight in tally(line.said, heavy).items() if weight > 0}
             return RuleDecision(leaders(sums), len(line.said), sum(line.usd))
 
         return decide

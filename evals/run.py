@@ -65,11 +65,11 @@ def recorded(usage: Usage, spec: Model, case: Case) -> Usage:
     answer = _answers(str(spec.params.get("recording", ""))).get(
         (case.question.strip(), case.options)
     )
-    told = answer.get(spec.model) if answer else None
-    if told is None:
+    original = answer.get(spec.model) if answer else None
+    if original is None:
         return usage
-    seconds = usage.seconds if told.seconds is None else told.seconds
-    usd = usage.usd if told.usd is None else told.usd
+    seconds = usage.seconds if original.seconds is None else original.seconds
+    usd = usage.usd if original.usd is None else original.usd
     return usage.model_copy(update={"usd": usd, "seconds": seconds})
 
 
@@ -330,15 +330,15 @@ def outcomes(journal: EvalJournal, council: Council, cases: Sequence[Case]) -> l
 
     A member that a fallback spoke for, or that failed, says nothing of its model.
     """
-    found = []
+    results = []
     for who in council.characters:
         rows, model = journal.of(member(who.name)), name_of(council.models[who.model])
         for case in cases:
             row = rows.get(case.key)
             if row is not None and row.text and row.by in ("", model):
                 source: Source = "gold" if case.check is None else "check"
-                found.append(Outcome(model, case.kind, row.ok, source))
-    return found
+                results.append(Outcome(model, case.kind, row.ok, source))
+    return results
 
 
 def _systems(council: Council) -> list[str]:
@@ -382,8 +382,8 @@ async def _sample_all(
     progress: Progress | None,
 ) -> None:
     note = f"{samples} of {best.name}"
-    kept = journal.of(SELF)
-    left = [case for case in cases if case.key not in kept or kept[case.key].note != note]
+    rows = journal.of(SELF)
+    left = [case for case in cases if case.key not in rows or rows[case.key].note != note]
 
     async def act(case: Case) -> EvalRow:
         try:

@@ -33,7 +33,7 @@ from typing import IO, Any, NamedTuple
 SECONDS = 10.0
 MEGABYTES = 512
 FILE_MEGABYTES = 1
-_SHOWN = 2_000  # bytes of what the code printed that are looked at
+_LONGEST_OUTPUT = 2_000  # bytes of what the code printed that are looked at
 
 _LAUNCHER = Path(__file__).with_name("sandboxed.py")
 
@@ -182,5 +182,5 @@ def _last(stderr: str, code: int) -> str:
 
 def _end(file: IO[bytes]) -> str:
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _SHOWN))
+    file.seek(max(0, size - _LONGEST_OUTPUT))
     return file.read().decode("utf-8", "replace")

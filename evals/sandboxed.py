@@ -127,12 +127,12 @@ class Values:
 
     def error(self, name: str, base: str) -> type[BaseException]:
         """The kind of error that stands here for one of the other's: built in, or made for it."""
-        found = getattr(builtins, base, None)
-        if not (isinstance(found, type) and issubclass(found, Exception)):
-            found = RuntimeError
+        kind = getattr(builtins, base, None)
+        if not (isinstance(kind, type) and issubclass(kind, Exception)):
+            kind = RuntimeError
         if name == base:
-            return found
-        return self._errors.setdefault(name, type(name, (found,), {}))
+            return kind
+        return self._errors.setdefault(name, type(name, (kind,), {}))
 
     def unpack(self, sent: Any, remote: Callable[[int], Any]) -> Any:
         """The value that was sent; `remote` makes what stands for one of the other's."""
@@ -146,7 +146,7 @@ class Values:
         if kind == "dict":
             return {self.unpack(k, remote): self.unpack(v, remote) for k, v in rest[0]}
         if kind == "w":
-            return _MADE[rest[0]](*(self.unpack(one, remote) for one in rest[1:]))
+            return _BUILDERS[rest[0]](*(self.unpack(one, remote) for one in rest[1:]))
         if kind == "own":
             return self.kept[rest[0]]
         if kind == "r":
@@ -169,8 +169,8 @@ _WRITTEN: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     datetime.time: lambda v: (v.isoformat(),),
     datetime.timedelta: lambda v: (v.days, v.seconds, v.microseconds),
 }
-_MADE: dict[str, Any] = {kind.__name__: kind for kind in _WRITTEN}
-_MADE |= {kind.__name__: kind.fromisoformat for kind in (datetime.datetime, datetime.time)}
+_BUILDERS: dict[str, Any] = {kind.__name__: kind for kind in _WRITTEN}
+_BUILDERS |= {kind.__name__: kind.fromisoformat for kind in (datetime.datetime, datetime.time)}
 
 _COPIES: dict[type, Callable[[Any], Any]] = {
     int: int.__int__,

@@ -133,10 +133,10 @@ class EvalJournal:
 
 
 def _fingerprint(council: Council, settings: dict[str, Any]) -> str:
-    told = council.model_dump_json(exclude=_not_in_use(council)) + json.dumps(
+    text = council.model_dump_json(exclude=_not_in_use(council)) + json.dumps(
         settings, sort_keys=True
     )
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _not_in_use(council: Council) -> dict[str, Any]:
@@ -273,30 +273,30 @@ def score_up(
         raise ValueError("there is no question yet that the council and all members had a turn at")
     if not all(key in rows[SELF] for key in keys):
         del rows[SELF]
-    kept = {name: [mine[key] for key in keys] for name, mine in rows.items()}
-    members = [kept[name] for name in seats]
+    compared = {name: [mine[key] for key in keys] for name, mine in rows.items()}
+    members = [compared[name] for name in seats]
     if len(seats) > 1:
         if any(row.answer is not None for of in members for row in of):
-            kept[MAJORITY] = [_majority(answers) for answers in zip(*members, strict=True)]
-        kept[ORACLE] = [_oracle(answers) for answers in zip(*members, strict=True)]
-    best = max(seats, key=lambda name: sum(row.ok for row in kept[name]))
-    bins, error = _calibration(kept[COUNCIL])
-    told = [row.agrees for row in kept[COUNCIL] if row.agrees is not None]
+            compared[MAJORITY] = [_majority(answers) for answers in zip(*members, strict=True)]
+        compared[ORACLE] = [_oracle(answers) for answers in zip(*members, strict=True)]
+    best = max(seats, key=lambda name: sum(row.ok for row in compared[name]))
+    bins, error = _calibration(compared[COUNCIL])
+    agrees = [row.agrees for row in compared[COUNCIL] if row.agrees is not None]
     return Scorecard(
         council=council.name,
         questions=len(keys),
         best=best.removeprefix(member("")),
         systems=tuple(
-            _system(name, kept[name], kept[COUNCIL], best=best)
+            _system(name, compared[name], compared[COUNCIL], best=best)
             for name in dict.fromkeys((COUNCIL, best, SELF, MAJORITY, *seats, ORACLE))
-            if name in kept
+            if name in compared
         ),
         calibration=bins,
         calibration_error=error,
-        calibrated=sum(row.calibrated for row in kept[COUNCIL]),
+        calibrated=sum(row.calibrated for row in compared[COUNCIL]),
         agreement=_agreement(members),
-        alike=_alike({name.removeprefix(member("")): kept[name] for name in seats}),
-        text_agrees=sum(told) / len(told) if told else None,
+        alike=_alike({name.removeprefix(member("")): compared[name] for name in seats}),
+        text_agrees=sum(agrees) / len(agrees) if agrees else None,
         notes=tuple(notes),
     )
 
@@ -353,34 +353,34 @@ def _oracle(rows: Sequence[EvalRow]) -> EvalRow:
 
 def _calibration(rows: Sequence[EvalRow]) -> tuple[tuple[CalibrationBin, ...], float | None]:
     """Bins of equal width, and the expected calibration error over them."""
-    told = [(row.confidence, row.ok) for row in rows if row.confidence is not None]
+    pairs = [(row.confidence, row.ok) for row in rows if row.confidence is not None]
     bins = []
     for at in range(BINS):
-        inside = [one for one in told if min(BINS - 1, math.floor(one[0] * BINS)) == at]
+        inside = [one for one in pairs if min(BINS - 1, math.floor(one[0] * BINS)) == at]
         if inside:
             bins.append(
                 CalibrationBin(
                     number=len(inside),
-                    confidence=statistics.fmean(said for said, _ in inside),
+                    confidence=statistics.fmean(confidence for confidence, _ in inside),
                     accuracy=statistics.fmean(ok for _, ok in inside),
                 )
             )
-    if not told:
+    if not pairs:
         return (), None
-    error = sum(one.number * abs(one.confidence - one.accuracy) for one in bins) / len(told)
+    error = sum(one.number * abs(one.confidence - one.accuracy) for one in bins) / len(pairs)
     return tuple(bins), error
 
 
 def _agreement(members: Sequence[Sequence[EvalRow]]) -> tuple[AgreementLevel, ...]:
-    found: dict[int, list[bool]] = {}
+    by_size: dict[int, list[bool]] = {}
     for rows in zip(*members, strict=True):
         answers = [row.answer for row in rows]
         chosen, _ = plurality_of(answers)
         if chosen is not None:
-            found.setdefault(answers.count(answers[chosen]), []).append(rows[chosen].ok)
+            by_size.setdefault(answers.count(answers[chosen]), []).append(rows[chosen].ok)
     return tuple(
         AgreementLevel(members=many, number=len(right), accuracy=statistics.fmean(right))
-        for many, right in sorted(found.items(), reverse=True)
+        for many, right in sorted(by_size.items(), reverse=True)
     )
 
 
@@ -399,5 +399,5 @@ def _alike(members: Mapping[str, Sequence[EvalRow]]) -> dict[str, dict[str, floa
 
 def _mean(values: Iterable[float | None]) -> float | None:
     """None where nothing is known; what is not known of some is left out."""
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return statistics.fmean(numbers) if numbers else None

@@ -74,15 +74,13 @@ def score_number(text: str, case: Case) -> Mark:
     """Right where the final answer is the gold number."""
     read = read_answer(text, kind="closed")
     answer = read.bare
-    gold, said = value_of(str(case.gold)), _value(read)
+    gold, num = value_of(str(case.gold)), _value(read)
     if gold is None:
         return Mark(ok=False, answer=answer, note="the gold answer is no number")
-    if said is None:
+    if num is None:
         return Mark(ok=False, answer=answer, note="no number was answered")
-    near = math.isclose(
-        float(said), float(gold), rel_tol=TOLERANCE, abs_tol=TOLERANCE * (gold == 0)
-    )
-    return Mark(ok=near or said == gold or are_same(read, read_gold(str(case.gold))), answer=answer)
+    near = math.isclose(float(num), float(gold), rel_tol=TOLERANCE, abs_tol=TOLERANCE * (gold == 0))
+    return Mark(ok=near or num == gold or are_same(read, read_gold(str(case.gold))), answer=answer)
 
 
 def value_of(text: str) -> Fraction | None:
@@ -144,17 +142,17 @@ def _complete_program(source: str, stub: str) -> str | None:
 
 def code_in(text: str) -> str | None:
     """The Python in an answer: its fences joined, or all of it where it compiles as it stands."""
-    said = plain_text(text)
+    code = plain_text(text)
     fences = [
-        body for language, body in _FENCE.findall(said) if language.lower() in ("", "python", "py")
+        body for language, body in _FENCE.findall(code) if language.lower() in ("", "python", "py")
     ]
     if fences:
         return "\n\n".join(textwrap.dedent(body) for body in fences)
     try:
-        compile(said, "answer", "exec")
+        compile(code, "answer", "exec")
     except (SyntaxError, ValueError):
         return None
-    return said or None
+    return code or None
 
 
 Scorer = Callable[[str, Case], Mark]

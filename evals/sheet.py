@@ -27,12 +27,12 @@ from typing import Final, TypeVar
 from mom_council.councils.recording import Fold, RecordedQuestion
 from mom_council.voting.weights import VoteCase, accuracy, grouped, log_odds
 
-Said = TypeVar("Said", bound=Hashable)
+AnswerT = TypeVar("AnswerT", bound=Hashable)
 
 
 def posterior(
-    answers: Sequence[Said | None], accuracies: Sequence[float], options: float
-) -> dict[Said, float]:
+    answers: Sequence[AnswerT | None], accuracies: Sequence[float], options: float
+) -> dict[AnswerT, float]:
     """The probability of each option that somebody said, in the order of first mention.
 
     What is missing to 1 is the probability that nobody said the right one. None abstains.
@@ -43,7 +43,7 @@ def posterior(
         options: K, how many options there are, effectively; at least 2, and never fewer than
             were said.
     """
-    odds: dict[Said, float] = {}
+    odds: dict[AnswerT, float] = {}
     seen = {each for each in answers if each is not None}
     many = max(options, 2.0, float(len(seen)))
     for each, right in zip(answers, accuracies, strict=True):

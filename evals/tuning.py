@@ -119,18 +119,18 @@ def tune(
         others = [one for one in places if folds[one] != folds[at]]
         held.append(decided[_choose(sheet, decided, others)][at])
     ways = tuple(_measure_way(sheet, name, by, by_labels=by_labels) for name, by in decided.items())
-    made = _written(sheet, council, chosen)
+    written = _written(sheet, council, chosen)
     tuning = Tuning(
         questions=len(questions),
         labelled=len(labelled) if by_labels else 0,
         chosen=chosen,
         ways=ways,
         held_out=_measure_way(sheet, chosen, held, by_labels=by_labels),
-        members={who.name: who.weight for who in made.characters},
-        left_out=tuple(name for name in names if name not in {w.name for w in made.characters}),
+        members={who.name: who.weight for who in written.characters},
+        left_out=tuple(name for name in names if name not in {w.name for w in written.characters}),
         yaml="",
     )
-    text = _add_comments(made, tuning, sheet, source)
+    text = _add_comments(written, tuning, sheet, source)
     return tuning.model_copy(update={"yaml": text})
 
 
@@ -191,8 +191,8 @@ def _measure_way(
         right = [by.score(line) for by, line in zip(decided, sheet.lines, strict=True)]
         interval = wilson(round(sum(right)), number)
         accuracy = MeasuredValue(value=sum(right) / number, low=interval.low, high=interval.high)
-    known = not sheet.unpriced and any(sum(line.usd) for line in sheet.lines)
-    usd = sum(one.usd for one in decided) / number if known else None
+    is_priced = not sheet.unpriced and any(sum(line.usd) for line in sheet.lines)
+    usd = sum(one.usd for one in decided) / number if is_priced else None
     return TunedWay(
         name=name, accuracy=accuracy, usd=usd, calls=sum(one.asked for one in decided) / number
     )
@@ -203,8 +203,8 @@ def _written(sheet: Sheet, council: Council, chosen: str) -> Council:
     names = sheet.models
     if chosen == CASCADE:
         strong = sheet.strongest_first()[0]
-        made = cascade_council(council, names, fit_cascade(sheet, strong).cascade)
-        return _without_unused(made)
+        cascade = cascade_council(council, names, fit_cascade(sheet, strong).cascade)
+        return _without_unused(cascade)
     if chosen == ALONE:
         first, second, *_ = sheet.strongest_first()
         return _alone(council, names[first], names[second])
@@ -291,8 +291,8 @@ def _add_comments(council: Council, tuning: Tuning, sheet: Sheet, source: str) -
         key = line.partition(" ")[0]
         lines += [f"# {comment}" for comment in above.get(key, ())]
         name = _NAME.match(line)
-        said = about.get(name[1].strip("'\"")) if name else None
-        lines.append(f"{line}  # {said}" if said else line)
+        note = about.get(name[1].strip("'\"")) if name else None
+        lines.append(f"{line}  # {note}" if note else line)
     return "\n".join(lines) + "\n"
 
 
@@ -355,11 +355,11 @@ def _about_rules(council: Council, tuning: Tuning, sheet: Sheet) -> list[str]:
     seats = [who.name for who in council.characters]
     weights = [who.weight for who in council.characters]
     voters = [sheet.models.index(name) for name in seats]
-    said = [[line.said[voter] for voter in voters] for line in sheet.lines]
+    answers = [[line.said[voter] for voter in voters] for line in sheet.lines]
     calls = sum(
         calls_until_stop(one, lossless_in_order, weights=weights, waves=_sizes(weights))
-        for one in said
-    ) / len(said)
+        for one in answers
+    ) / len(answers)
     lines = [
         f"Weights: {tuning.chosen}. Order: the heaviest first; a tie falls to the earlier.",
         f"Exit: {calls:.1f} of {len(seats)} members are asked on average; the winner is that of",
@@ -426,25 +426,25 @@ def tune_recording(file: Path, council: str | None = None) -> Tuning:
     else:
         questions = load_recording(recording_path(file))
     number = Counter(name for one in questions for name in one.models)
-    known = [name for name, times in number.items() if 2 * times >= len(questions)]
+    models = [name for name, times in number.items() if 2 * times >= len(questions)]
     if council is not None:
         loaded = load_trusted_council(council)
-        seats = [recorded_column(loaded, who.name, known) for who in loaded.characters]
+        seats = [recorded_column(loaded, who.name, models) for who in loaded.characters]
         return tune(questions, loaded, seats, source=file.name)
-    _refuse_too_few(len(known), len(questions))  # before there is a council of nobody
-    loaded = council_of_recorded(file, questions, known)
-    return tune(questions, loaded, known, source=file.name)
+    _refuse_too_few(len(models), len(questions))  # before there is a council of nobody
+    loaded = council_of_recorded(file, questions, models)
+    return tune(questions, loaded, models, source=file.name)
 
 
 def council_of_recorded(
     file: Path, questions: Sequence[RecordedQuestion], recorded_names: Sequence[str]
 ) -> Council:
     """A council of recorded models: asked anew where it is known which they are, else replayed."""
-    made = recorded_council(recording_path(file).absolute(), recorded_names)
-    values = made.model_dump(mode="json", exclude_defaults=True)
+    replayed = recorded_council(recording_path(file).absolute(), recorded_names)
+    values = replayed.model_dump(mode="json", exclude_defaults=True)
     for at, name in enumerate(recorded_names, 1):
-        told = (one.models[name].model for one in questions if name in one.models)
-        provider, _, model = (next(filter(None, told), None) or "").partition("/")
+        full_names = (one.models[name].model for one in questions if name in one.models)
+        provider, _, model = (next(filter(None, full_names), None) or "").partition("/")
         if model and provider in VENDORS and not VENDORS[provider].is_recording:
             values["models"][f"model-{at}"] = {"provider": provider, "model": model}
     return load_council(values)

@@ -286,14 +286,14 @@ def _advice(
 def _way(name: str, label: str, rows: Sequence[EvalRow], panel: Panel | None = None) -> AnswerWay:
     """One way; with the panel also how often it is right, and what the council gains over it."""
     right = [row.ok for row in rows]
-    known, gain = panel is not None, None
+    has_panel, gain = panel is not None, None
     if panel is not None and name != COUNCIL:
         gain = paired_shares([row.ok for row in panel.ours], right)
     seconds = sorted(row.seconds for row in rows)
     return AnswerWay(
         name=name,
         label=label,
-        accuracy=MeasuredValue(**wilson(sum(right), len(right))._asdict()) if known else None,
+        accuracy=MeasuredValue(**wilson(sum(right), len(right))._asdict()) if has_panel else None,
         gain=None if gain is None else MeasuredValue(**gain._asdict()),
         calls=statistics.fmean(row.usage.calls for row in rows),
         tokens=_mean([row.usage.tokens for row in rows]),
@@ -345,10 +345,10 @@ def _drop(panel: Panel, sheet: Sheet, folds: Sequence[int]) -> tuple[DroppableMe
 def _saved(panel: Panel, name: str) -> float | None:
     """The share of the members' price that one of them has."""
     prices = {one: _price(rows) for one, rows in panel.members.items()}
-    known = [price for price in prices.values() if price is not None]
-    if len(known) < len(prices) or not sum(known):
+    amounts = [price for price in prices.values() if price is not None]
+    if len(amounts) < len(prices) or not sum(amounts):
         return 1 / len(prices)
-    return (prices[name] or 0.0) / sum(known)
+    return (prices[name] or 0.0) / sum(amounts)
 
 
 def sheet_of_rows(panel: Panel) -> Sheet:
@@ -414,15 +414,15 @@ def _questions_needed(gain: float, half: float, number: int) -> int | None:
 
 
 def _alike(panel: Panel) -> tuple[MemberLikeness, ...]:
-    found = []
+    likenesses = []
     for name, rows in panel.members.items():
         same, number = _same(panel.ours, rows)
         if number:
             most = clopper_pearson(number - same, number).high
-            found.append(
+            likenesses.append(
                 MemberLikeness(member=name, same=same, questions=number, differs_at_most=most)
             )
-    return tuple(found)
+    return tuple(likenesses)
 
 
 def _same(ours: Sequence[EvalRow], theirs: Sequence[EvalRow]) -> tuple[int, int]:
@@ -433,8 +433,8 @@ def _same(ours: Sequence[EvalRow], theirs: Sequence[EvalRow]) -> tuple[int, int]
 
 def _mean(values: Sequence[int | float | None]) -> float | None:
     """None where nothing is known; what is not known of some is left out."""
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return statistics.fmean(numbers) if numbers else None
 
 
 def _price(rows: Sequence[EvalRow]) -> float | None:

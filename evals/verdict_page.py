@@ -58,8 +58,8 @@ def limits_in_words(verdict: PaysVerdict) -> str:
             "nothing of who is right."
         )
     which = f"{scored} questions" if scored == number else f"{scored} of {number} questions"
-    known = "" if scored == number else " have a right answer; they"
-    return f"{which}{known} cannot tell gains below {_points(verdict.cannot_tell)} points."
+    scope = "" if scored == number else " have a right answer; they"
+    return f"{which}{scope} cannot tell gains below {_points(verdict.cannot_tell)} points."
 
 
 def headline(verdict: PaysVerdict) -> str:

@@ -143,7 +143,7 @@ class Asker:
             ModelUnavailableError: it did not answer.
         """
         spec = self.model.settings
-        heard: Any = None
+        message: Any = None
         price = (await find_price(spec, self.model.prices)).price
         meter, prompt = Meter(price), most_prompt_tokens(messages, [*tools])
         need = Need(prompt, _PROBED_ANSWER, _PROBED_ANSWER, price)
@@ -161,7 +161,7 @@ class Asker:
                 ):
                     meter.begin_request()
                     async for chunk in bound.astream(list(messages)):
-                        heard = chunk if heard is None else heard + chunk
+                        message = chunk if message is None else message + chunk
                         meter.read(getattr(chunk, "usage_metadata", None))
                 self.seconds += asyncio.get_running_loop().time() - began
         except OverBudgetError:
@@ -175,8 +175,8 @@ class Asker:
             if failure.status in REFUSALS:
                 raise ToolsRefusedError(failure.reason) from None
             raise ModelUnavailableError(redact(failure.reason)) from None
-        calls = list(getattr(heard, "tool_calls", ()))
-        return AIMessage(getattr(heard, "text", "") or "", tool_calls=calls)
+        calls = list(getattr(message, "tool_calls", ()))
+        return AIMessage(getattr(message, "text", "") or "", tool_calls=calls)
 
 
 class ToolsRefusedError(Exception):
@@ -214,13 +214,13 @@ _PER_TOKEN = 4
 async def stream(asker: Asker) -> tuple[Probe, float | None, float | None]:
     """Whether its answer comes in pieces; seconds to the first, and tokens a second from there."""
     reply = await asker.ask([HumanMessage(COUNTING)])
-    told = reply.usage.output_tokens
-    tokens = told or len(reply.text) / _PER_TOKEN
+    counted = reply.usage.output_tokens
+    tokens = counted or len(reply.text) / _PER_TOKEN
     spoke = reply.usage.seconds - (reply.first_token or 0.0)
     if spoke <= 0.001:
         spoke = reply.usage.seconds  # all of it was read at once: count the wait before it too
     speed = tokens / spoke if spoke > 0 and reply.pieces > 1 and tokens > 1 else None
-    guess = "" if told else ", tokens estimated"
+    guess = "" if counted else ", tokens estimated"
     if reply.pieces > 1:
         probe = Probe(state="yes", says=f"{reply.pieces} pieces{guess}")
     elif reply.pieces:
@@ -243,24 +243,24 @@ async def json_constrained(asker: Asker) -> Probe:
 
 async def json_in_words(asker: Asker) -> Probe:
     """Whether it writes JSON when it is told to."""
-    asked = (
+    words = (
         "Name a town and how many people live there. Reply with one JSON object and nothing else, "
         'like {"town": "Exampleton", "inhabitants": 1000}.'
     )
-    reply = await asker.ask([HumanMessage(asked)], params={"max_tokens": 1000}, structured="text")
-    found = re.search(r"\{.*?\}", reply.text, re.DOTALL)
-    return _held(found[0] if found else "", "it wrote none")
+    reply = await asker.ask([HumanMessage(words)], params={"max_tokens": 1000}, structured="text")
+    match = re.search(r"\{.*?\}", reply.text, re.DOTALL)
+    return _held(match[0] if match else "", "it wrote none")
 
 
 def _held(text: str, otherwise: str) -> Probe:
     try:
-        told = json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return Probe(state="no", says=otherwise)
     whole = (
-        isinstance(told, dict)
-        and isinstance(told.get("town"), str)
-        and isinstance(told.get("inhabitants"), int)
+        isinstance(value, dict)
+        and isinstance(value.get("town"), str)
+        and isinstance(value.get("inhabitants"), int)
     )
     if whole:
         return Probe(state="yes", says="as the schema says")
@@ -269,18 +269,18 @@ def _held(text: str, otherwise: str) -> Probe:
 
 async def tools(asker: Asker) -> Probe:
     """Whether it calls a tool with the right arguments, and uses what that tells."""
-    asked = HumanMessage(
+    task = HumanMessage(
         f"How many pieces of the article {ARTICLE} lie in the warehouse? Ask the tool."
     )
     try:
-        said = await asker.ask_with_tools([asked], [TOOL])
-        if not said.tool_calls:
+        reply = await asker.ask_with_tools([task], [TOOL])
+        if not reply.tool_calls:
             return Probe(state="no", says="it called none")
-        call = said.tool_calls[0]
+        call = reply.tool_calls[0]
         if (call["name"], call["args"]) != ("count_in_warehouse", {"article": ARTICLE}):
             return Probe(state="partly", says=f"it called {call['name']!r} with {call['args']}")
-        told = ToolMessage(f"{PIECES} pieces", tool_call_id=call["id"] or "1", name=call["name"])
-        answer = await asker.ask_with_tools([asked, said, told], [TOOL])
+        result = ToolMessage(f"{PIECES} pieces", tool_call_id=call["id"] or "1", name=call["name"])
+        answer = await asker.ask_with_tools([task, reply, result], [TOOL])
     except ToolsRefusedError as error:
         return Probe(state="no", says=str(error))
     if str(PIECES) in answer.text.replace(",", "").replace(".", ""):
@@ -325,8 +325,8 @@ async def finds_needle(asker: Asker, tokens: int, dice: random.Random) -> bool:
         )
         length += len(lines[-1]) + 1
     lines.insert(len(lines) // 3, NEEDLE.format(number=number))
-    asked = "\n".join([*lines, "", "What is the number of the lighthouse? Reply with it alone."])
-    reply = await asker.ask([HumanMessage(asked)], params={"max_tokens": 1000})
+    text = "\n".join([*lines, "", "What is the number of the lighthouse? Reply with it alone."])
+    reply = await asker.ask([HumanMessage(text)], params={"max_tokens": 1000})
     return str(number) in re.sub(r"[^\d\n ]", "", reply.text).split()
 
 
@@ -354,16 +354,16 @@ class Questions(NamedTuple):
 def questions() -> Questions:
     """The set that comes with the package."""
     file = files("mom_council.evals.probing") / "questions.yaml"
-    told = read_yaml(file.read_text("utf-8"), file.name)
+    written = read_yaml(file.read_text("utf-8"), file.name)
     return Questions(
-        tuple(Case.model_validate(one) for one in told["proposer"]),
+        tuple(Case.model_validate(one) for one in written["proposer"]),
         tuple(
             Poisoned(
                 Case(question=one["query"], gold=one["gold"]),
                 tuple(one["proposals"]),
                 tuple(one["never"]),
             )
-            for one in told["aggregator"]
+            for one in written["aggregator"]
         ),
     )
 
@@ -414,7 +414,7 @@ async def aggregate(asker: Asker, task: Poisoned) -> tuple[str, bool, bool]:
 
 async def vote(asker: Asker, task: Poisoned) -> bool | None:
     """Whether it votes for a proposal that is right; None where its ballot cannot be read."""
-    shown = [
+    slate = [
         Candidate(label="ABCDEF"[place], character=f"C{place}", text=text)
         for place, text in enumerate(task.proposals)
     ]
@@ -425,12 +425,12 @@ async def vote(asker: Asker, task: Poisoned) -> bool | None:
         personality="",
         question=task.case.prompt,
         restated="",
-        **prompt_values("plurality", shown),
+        **prompt_values("plurality", slate),
     )
-    schema = ballot_schema("plurality", shown)
+    schema = ballot_schema("plurality", slate)
     reply = await asker.ask(compose_messages(prompt), schema=schema)
-    ballot = read_ballot(reply.text, shown, "plurality").ballot(NAME, round=1, weight=1.0, order=[])
-    chosen = next((one for one in shown if one.character == ballot.choice), None)
+    ballot = read_ballot(reply.text, slate, "plurality").ballot(NAME, round=1, weight=1.0, order=[])
+    chosen = next((one for one in slate if one.character == ballot.choice), None)
     return None if chosen is None else is_right(chosen.text, task.case)
 
 

@@ -110,13 +110,13 @@ class Probing:
         asker = Asker(name, self._models[name], self._style)
         self._found[name] = ProbedModel(model=name, provider=spec.provider, name=spec.model)
         # Who does not answer the first questions answers none: the rest is not waited for.
-        gone = ""
+        failure = ""
         try:
             for place, part in enumerate(PARTS):
                 if self._progress is not None:
                     self._progress(name, part, done + place, len(self._models) * len(PARTS))
-                if gone:
-                    self._note(asker, part, Probe(state="unknown", says=gone))
+                if failure:
+                    self._note(asker, part, Probe(state="unknown", says=failure))
                     continue
                 try:
                     await self._part(asker, part)
@@ -125,10 +125,10 @@ class Probing:
                 except MixtureError as error:
                     says = " ".join(str(error).split())[:300]
                     self._note(asker, part, Probe(state="unknown", says=says))
-                    gone = says if part == PARTS[0] else ""
+                    failure = says if part == PARTS[0] else ""
         finally:
             # Also what a cancelled run has found out is found out.
-            if self._keep and not gone:
+            if self._keep and not failure:
                 save_capabilities(spec, _capabilities(self._found[name]))
 
     def _note(
