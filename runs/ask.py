@@ -302,14 +302,14 @@ class Run:
             return None
         asking = [asyncio.ensure_future(_in_time(people, one)) for one in requests]
         try:
-            said = await asyncio.gather(*asking)
+            texts = await asyncio.gather(*asking)
         except NobodyThereError:
             return None
         finally:
             for one in asking:
                 one.cancel()
         self.waiting = ()
-        return {request.id: text for request, text in zip(requests, said, strict=True)}
+        return {request.id: text for request, text in zip(requests, texts, strict=True)}
 
 
 async def _in_time(people: People, request: PersonRequest) -> Any:

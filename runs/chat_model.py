@@ -226,8 +226,8 @@ class ChatCouncil(BaseChatModel):
         """What the call asks of the answer, as an endpoint's client would."""
         params = {name: options.get(name, getattr(self, name, None)) for name in _PARAMS}
         tools, must_call = _chosen_tools(options)
-        wanted = options.get("response_format") or {}
-        schema = (wanted.get("json_schema") or {}).get("schema")
+        format_ = options.get("response_format") or {}
+        schema = (format_.get("json_schema") or {}).get("schema")
         return AnswerForm(
             **params,
             stop=tuple(stop or self.stop or ()),
@@ -235,7 +235,7 @@ class ChatCouncil(BaseChatModel):
             must_call=must_call,
             one_call=options.get("parallel_tool_calls") is False,
             json_schema=schema,
-            as_json=wanted.get("type") == "json_object",
+            as_json=format_.get("type") == "json_object",
         )
 
 

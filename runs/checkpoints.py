@@ -77,10 +77,10 @@ _TRY = "SELECT pg_try_advisory_lock(%s) AS granted"
 def thread_serializer() -> PackedSerializer:
     """How a thread's values become bytes, for any saver that keeps our threads."""
     return PackedSerializer(
-        found
+        kind
         for module in (records, state)
-        for found in vars(module).values()
-        if isinstance(found, type) and issubclass(found, records.Record)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, records.Record)
     )
 
 
@@ -190,8 +190,8 @@ class StorageErrorsMixin(_Leases, BaseCheckpointSaver[Any]):
     ) -> AsyncIterator[CheckpointTuple]:
         """Checkpoints, newest first."""
         with thread_errors(self.place, config):
-            async for found in super().alist(config, **kwargs):
-                yield found
+            async for checkpoint in super().alist(config, **kwargs):
+                yield checkpoint
 
     async def aput(
         self,
@@ -473,14 +473,14 @@ class _PostgresParts(StorageErrorsMixin):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Keep a checkpoint, and drop what was written of calls at the one before it."""
-        asked = config["configurable"]
-        place = (str(asked["thread_id"]), asked.get("checkpoint_ns", ""))
+        keys = config["configurable"]
+        place = (str(keys["thread_id"]), keys.get("checkpoint_ns", ""))
         with storage_errors(self.place):
             async with self._writing(place[0]) as writer:
                 saved = await super(_PostgresParts, writer).aput(
                     config, checkpoint, metadata, new_versions
                 )
-                if parent := asked.get("checkpoint_id"):
+                if parent := keys.get("checkpoint_id"):
                     await writer.conn.execute(POSTGRES_PRUNE, (*place, parent))
         return saved
 

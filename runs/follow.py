@@ -401,15 +401,15 @@ _OF_THE_DOOR = {"can_ask", "people", "debug", "stream_members", "resumed_at"}
 
 def settings_to_keep(context: CouncilContext) -> dict[str, str]:
     """The settings of a question, as its thread's checkpoints keep them; empty: there are none."""
-    kept = context.model_dump_json(exclude_defaults=True, exclude=_OF_THE_DOOR)
-    return {} if kept == "{}" else {"settings": kept}
+    text = context.model_dump_json(exclude_defaults=True, exclude=_OF_THE_DOOR)
+    return {} if text == "{}" else {"settings": text}
 
 
 def with_kept_settings(context: CouncilContext, metadata: Mapping[str, Any]) -> CouncilContext:
     """The settings that a question was asked with, under those that are given now."""
     try:
-        kept = CouncilContext.model_validate_json(metadata.get("settings") or "{}")
+        earlier = CouncilContext.model_validate_json(metadata.get("settings") or "{}")
     except ValidationError:  # of another version
         return context
-    given = set(context.model_dump(exclude_defaults=True))
-    return kept.model_copy(update={name: getattr(context, name) for name in given})
+    names = set(context.model_dump(exclude_defaults=True))
+    return earlier.model_copy(update={name: getattr(context, name) for name in names})

@@ -432,8 +432,8 @@ def _vote(who: str, vote: Any, values: Mapping[str, Any], method: str | None) ->
         raise InputError(f"{who!r} cast no ballot in this round that counts")
     if form.field in ("ranking", "approved") and isinstance(vote, str):
         vote = [vote]
-    kept = {"voter": who, "round": round_, "weight": cast.weight, "shown": cast.shown}
-    return {**kept, form.field: vote}
+    common = {"voter": who, "round": round_, "weight": cast.weight, "shown": cast.shown}
+    return {**common, form.field: vote}
 
 
 def _form_of(ballots: Sequence[Ballot]) -> BallotForm | None:

@@ -133,10 +133,10 @@ async def describe_models(
         is_clear = can and (family != "llama" or name.startswith("llama"))
         if is_clear or place >= _MOST_DESCRIBED:
             return can, ""
-        shown = await ask_ollama("POST", f"{url}/api/show", {"model": name}, seconds=TIMEOUT)
-        facts = (shown or {}).get("model_info")
+        about = await ask_ollama("POST", f"{url}/api/show", {"model": name}, seconds=TIMEOUT)
+        facts = (about or {}).get("model_info")
         tokenizer = facts.get("tokenizer.ggml.pre") if isinstance(facts, dict) else ""
-        return can or (shown or {}).get("capabilities"), str(tokenizer or "")
+        return can or (about or {}).get("capabilities"), str(tokenizer or "")
 
     running, *able = await asyncio.gather(
         ask_ollama("GET", f"{url}/api/ps", seconds=TIMEOUT),
@@ -314,8 +314,8 @@ def active_billions(model: InstalledModel) -> float:
     """How many billions of parameters work on one token; fewer than all in mixtures of experts."""
     every = billions(model)
     for pattern, active in _MIXTURES:
-        if found := re.search(pattern, model.name.lower()):
-            return min(every, active or float(found[1]))
+        if match := re.search(pattern, model.name.lower()):
+            return min(every, active or float(match[1]))
     return every
 
 
@@ -326,13 +326,13 @@ def maker(model: InstalledModel) -> str:
     DeepSeek's answers. Some designs are used by many makers; there the tokenizer tells Llama 3.
     """
     plain, family = _plain_name(model), model.family.lower()
-    known, built_on = _generation(plain), _generation(family)
+    generation, built_on = _generation(plain), _generation(family)
     if built_on is not None and built_on[0] and not re.match(_SHARED_DESIGNS, family):
         return built_on[0]
     if family == "llama" and (model.tokenizer == _LLAMA_3 or re.search(_DISTILLED, plain)):
         return "meta"
-    if known is not None and known[0]:
-        return known[0]
+    if generation is not None and generation[0]:
+        return generation[0]
     if tuned := re.search(r"(llama|mistral|mixtral|qwen|gemma|\bphi)-?\d?", plain):
         base = _generation(tuned[0])
         return base[0] if base is not None else tuned[1]
@@ -341,12 +341,12 @@ def maker(model: InstalledModel) -> str:
 
 def strength(model: InstalledModel) -> float:
     """How strong a model probably is, in doublings of parameters."""
-    known = _generation(_plain_name(model))
+    generation = _generation(_plain_name(model))
     size = billions(model) ** 0.65 * active_billions(model) ** 0.35
     rounding = f"{model.quantization} {model.name.rpartition(':')[2]}".lower()
     coarse = 0.6 if re.search(r"\bi?q[12]|-i?q[12]", rounding) else 0.0
     coarse = coarse or (0.25 if re.search(r"\bi?q3|-i?q3", rounding) else 0.0)
-    return math.log2(max(size, 0.01)) + (known[1] if known is not None else 0.0) - coarse
+    return math.log2(max(size, 0.01)) + (generation[1] if generation is not None else 0.0) - coarse
 
 
 def tokens_a_second(model: InstalledModel, memory: ModelMemory) -> float:
@@ -443,16 +443,16 @@ def models_to_pull(
 
     So many that three are asked, and at most `most`.
     """
-    wanted = min(most, 3 - len(seated))
+    number = min(most, 3 - len(seated))
     makers = {maker(one) for one in seated}
-    known = [InstalledModel(name, int(gb * 1e9), "", many) for name, gb, many in _WORTH_PULLING]
-    able = [one for one in known if fits(one, memory) and tokens_a_second(one, memory) >= 8]
+    models = [InstalledModel(name, int(gb * 1e9), "", many) for name, gb, many in _WORTH_PULLING]
+    able = [one for one in models if fits(one, memory) and tokens_a_second(one, memory) >= 8]
     if seated:
         best = strength(seated[-1])
         able = [one for one in able if abs(strength(one) - best) <= MUCH_WEAKER]
     chosen: list[InstalledModel] = []
     for model in sorted(able, key=strength, reverse=True):
-        if len(chosen) < wanted and maker(model) not in makers:
+        if len(chosen) < number and maker(model) not in makers:
             chosen.append(model)
             makers.add(maker(model))
     return chosen

@@ -77,9 +77,9 @@ async def find_missing(
     here, servers = await asyncio.gather(find_models(env), _listings(council))
     lacking: list[MissingModel] = []
     for key in used_models(council):
-        found = _lack(key, council.models[key], servers, env)
-        if found is not None:
-            lacking.append(found)
+        absent = _lack(key, council.models[key], servers, env)
+        if absent is not None:
+            lacking.append(absent)
     options = await _options(council, here, servers, env, {one.key for one in lacking})
     return _with_stand_ins(lacking, options, council), here
 
@@ -97,8 +97,8 @@ async def _listings(council: Council) -> dict[str, frozenset[str] | None]:
     addresses = {
         url: _lists_as_ollama(one) for one in council.models.values() if (url := _near(one))
     }
-    found = await asyncio.gather(*(_listed(url, ollama) for url, ollama in addresses.items()))
-    return dict(zip(addresses, found, strict=True))
+    listings = await asyncio.gather(*(_listed(url, ollama) for url, ollama in addresses.items()))
+    return dict(zip(addresses, listings, strict=True))
 
 
 def _lists_as_ollama(model: Model) -> bool:
@@ -254,14 +254,14 @@ def _replaced(old: Mapping[str, Any], new: str, council: Council) -> dict[str, A
     provider, name = (head, rest) if sign and head in VENDORS else (str(old["provider"]), new)
     if provider == old["provider"]:
         return {**old, "model": name}
-    kept = {name: old[name] for name in ("lane", "concurrency", "timeout", "vision") if name in old}
+    same = {name: old[name] for name in ("lane", "concurrency", "timeout", "vision") if name in old}
     warmth = (old.get("params") or {}).get("temperature")
     params = {} if warmth is None else {"params": {"temperature": warmth}}
     like = next(
         (one for one in council.models.values() if one.provider == provider and _near(one)), None
     )
     base = {"base_url": like.base_url} if like is not None and like.base_url else {}
-    return {"provider": provider, "model": name, **base, **kept, **params}
+    return {"provider": provider, "model": name, **base, **same, **params}
 
 
 # -- the one run ----------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ def _json_chats(file: Path) -> Iterator[ForeignChat]:
 
 
 def _messages(written: Any) -> tuple[tuple[str, str], ...]:
-    found = []
+    messages = []
     for one in written if isinstance(written, list) else ():
         if isinstance(one, dict) and (role := _ROLES.get(str(one.get("role")).lower())):
             final = one.get("stage3")
@@ -369,8 +369,8 @@ def _messages(written: Any) -> tuple[tuple[str, str], ...]:
                 final.get("response") or final.get("content") if isinstance(final, dict) else None
             )
             if isinstance(content, str) and content.strip():
-                found.append((role, content))
-    return tuple(found) if any(role == "user" for role, _ in found) else ()
+                messages.append((role, content))
+    return tuple(messages) if any(role == "user" for role, _ in messages) else ()
 
 
 def _sqlite_chats(file: Path) -> list[ForeignChat]:

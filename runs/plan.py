@@ -103,8 +103,8 @@ async def council_prices(
     Raises:
         CouncilError: the table of prices cannot be read.
     """
-    asked = models_asked(council, keys)
-    return {one.key: await find_price(one.settings, council.prices) for one in asked}
+    models = models_asked(council, keys)
+    return {one.key: await find_price(one.settings, council.prices) for one in models}
 
 
 async def plan_calls(
@@ -190,8 +190,8 @@ class _Planner:
                 usd += often * amount.usd
                 unknown = unknown or price is None
         people = sum(resolve_model(self._council, key).is_person for key, _, _ in calls)
-        asked = sum(times for _, times, _ in calls) - people
-        return PlannedStage(name, asked, tries, tokens, None if unknown else usd)
+        number = sum(times for _, times, _ in calls) - people
+        return PlannedStage(name, number, tries, tokens, None if unknown else usd)
 
 
 def _turns(who: Character | Synthesizer) -> int:
@@ -216,9 +216,9 @@ def plan_in_words(plan: QuestionPlan, council: str) -> Iterator[str]:
 
 def price_lines(prices: Mapping[str, FoundPrice]) -> Iterator[str]:
     """What each model costs whose price is known and not nothing, and who says so, for people."""
-    for key, found in prices.items():
-        if found.price is not None and found.price != FREE:
-            yield f"{key}: {found.in_words()}"
+    for key, price in prices.items():
+        if price.price is not None and price.price != FREE:
+            yield f"{key}: {price.in_words()}"
 
 
 def _row(name: str, calls: int, most: int, tokens: int, usd: float | None) -> str:

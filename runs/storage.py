@@ -275,7 +275,7 @@ def _beyond(sizes: Iterable[ThreadSize], limits: Limits) -> Iterator[ThreadSize]
 
 async def _prune_threads(saver: Any, limits: Limits, *, waiting: bool, dry_run: bool) -> Pruned:
     items = size = 0
-    kept = []
+    left = []
     for one in _beyond(await threads.thread_sizes(saver), limits):
         try:
             if one.is_stopped and not waiting and await _waits_for_person(saver, one.thread):
@@ -288,11 +288,11 @@ async def _prune_threads(saver: Any, limits: Limits, *, waiting: bool, dry_run: 
         except ThreadBusyError as error:
             reason = error.what
         if reason:
-            kept.append(KeptThread(thread=one.thread, reason=reason))
+            left.append(KeptThread(thread=one.thread, reason=reason))
         else:
             items += 1
             size += one.bytes
-    return Pruned(name="threads", items=items, bytes=size, kept=tuple(kept))
+    return Pruned(name="threads", items=items, bytes=size, kept=tuple(left))
 
 
 async def _waits_for_person(saver: BaseCheckpointSaver[Any], thread: str) -> bool:
@@ -311,7 +311,7 @@ async def _prune_journal(saver: Any, limits: Limits, *, dry_run: bool) -> Pruned
     """Forget lines of open calls by age; such a question asks its open calls again when resumed."""
     before = limits.before()
     lines = 0
-    kept = []
+    left = []
     for one in await threads.thread_sizes(saver):
         if not one.call_lines or before is None or one.updated.timestamp() >= before:
             continue
@@ -321,8 +321,8 @@ async def _prune_journal(saver: Any, limits: Limits, *, dry_run: bool) -> Pruned
                     await threads.drop_call_lines(saver, one.thread)
             lines += one.call_lines
         except ThreadBusyError as error:
-            kept.append(KeptThread(thread=one.thread, reason=error.what))
-    return Pruned(name="journal", items=lines, kept=tuple(kept))
+            left.append(KeptThread(thread=one.thread, reason=error.what))
+    return Pruned(name="journal", items=lines, kept=tuple(left))
 
 
 async def vacuum(saver: BaseCheckpointSaver[Any]) -> dict[StoreName, int]:

@@ -89,8 +89,8 @@ def _exported_rows(name: StoreName) -> list[dict[str, Any]]:
     if not file_of(name).exists():
         return []
     if name == "traces":
-        kept = traces.TraceStore()
-        views = [kept.load(one.id) for one in kept.summaries(2**31 - 1)]
+        store = traces.TraceStore()
+        views = [store.load(one.id) for one in store.summaries(2**31 - 1)]
         return [view.model_dump(mode="json") for view in views if view is not None]
     rows = []
     with open_file(name) as db:

@@ -69,8 +69,8 @@ class Tables:
             if hasattr(saver, "take_lease") and hasattr(saver, "conn"):
                 async with saver.conn.connection() as conn:
                     cursor = await conn.execute(to_postgres(statement), values)
-                    found = await cursor.fetchall() if cursor.description else []
-                    return [tuple(row.values()) for row in found]
+                    records = await cursor.fetchall() if cursor.description else []
+                    return [tuple(row.values()) for row in records]
             if self._memory is None:
                 self._memory = sqlite3.connect(":memory:", check_same_thread=False)
             with self._memory:

@@ -92,8 +92,8 @@ async def list_threads(
         outlines = [one async for one in saver.thread_outlines(most)]
         return [await _outlined(saver, one) for one in outlines]
     rows = await _rows(saver, most)
-    found = [await _summary(saver, *row) for row in rows]
-    return [summary for summary in found if summary is not None]
+    items = [await _summary(saver, *row) for row in rows]
+    return [summary for summary in items if summary is not None]
 
 
 async def show_thread(saver: BaseCheckpointSaver[Any], thread_id: str) -> ThreadView | None:
@@ -193,13 +193,13 @@ async def delete_all_threads(saver: BaseCheckpointSaver[Any]) -> tuple[int, list
     Raises:
         StorageError: they cannot be deleted.
     """
-    gone, busy = 0, []
+    deleted, busy = 0, []
     for one in await list_threads(saver):
         try:
-            gone += await delete_thread(saver, one.id)
+            deleted += await delete_thread(saver, one.id)
         except ThreadBusyError:
             busy.append(one.id)
-    return gone, busy
+    return deleted, busy
 
 
 def _forget_on_page(thread_id: str) -> None:
@@ -215,10 +215,10 @@ async def _rows(saver: Any, limit: int) -> Sequence[tuple[str, int, str, str]]:
         rows: Sequence[tuple[str, int, str, str]] = await saver.thread_rows(limit)
         return rows
     seen: dict[str, list[CheckpointTuple]] = {}
-    async for found in saver.alist(None):
-        asked = found.config["configurable"]
-        if not asked.get("checkpoint_ns"):
-            seen.setdefault(asked["thread_id"], []).append(found)
+    async for item in saver.alist(None):
+        keys = item.config["configurable"]
+        if not keys.get("checkpoint_ns"):
+            seen.setdefault(keys["thread_id"], []).append(item)
     rows = []
     for thread, checkpoints in seen.items():
         inputs = [c for c in checkpoints if (c.metadata or {}).get("source") == "input"]
@@ -238,7 +238,7 @@ async def _beginning(
             return 0, None
         _, turns, first, _ = rows[0]
         return turns, await saver.aget_tuple(_config(thread, first))
-    inputs = [found async for found in saver.alist(_config(thread), filter={"source": "input"})]
+    inputs = [item async for item in saver.alist(_config(thread), filter={"source": "input"})]
     return len(inputs), inputs[-1] if inputs else None
 
 
@@ -294,14 +294,14 @@ def _summed(
 ) -> ThreadSummary:
     values = latest.checkpoint["channel_values"]
     status = values.get("status")
-    told = dict(latest.metadata or {}).get("council")
+    name = dict(latest.metadata or {}).get("council")
     return ThreadSummary(
         id=thread,
         title=_title(_start(first)),
         turns=turns,
         updated=datetime.fromisoformat(latest.checkpoint["ts"]).astimezone(UTC),
         state=_state(latest),
-        council=status.council if isinstance(status, Status) else told or "",
+        council=status.council if isinstance(status, Status) else name or "",
     )
 
 
@@ -328,15 +328,15 @@ def _start(checkpoint: CheckpointTuple) -> list[AnyMessage]:
 def _messages_of(start: Any) -> list[AnyMessage]:
     messages: Any = start.get("messages", []) if isinstance(start, dict) else []
     try:
-        given = messages if isinstance(messages, list) else [messages]
-        return cast("list[AnyMessage]", convert_to_messages(given))
+        parts = messages if isinstance(messages, list) else [messages]
+        return cast("list[AnyMessage]", convert_to_messages(parts))
     except (ValueError, TypeError, NotImplementedError):
         return []
 
 
 def _title(messages: Sequence[AnyMessage]) -> str:
-    asked = [message for message in messages if isinstance(message, HumanMessage)]
-    line = " ".join(str(asked[-1].text).split()) if asked else ""
+    questions = [message for message in messages if isinstance(message, HumanMessage)]
+    line = " ".join(str(questions[-1].text).split()) if questions else ""
     return line if len(line) <= _LONGEST_TITLE else line[: _LONGEST_TITLE - 1].rstrip() + "…"
 
 
@@ -348,13 +348,13 @@ async def _messages(saver: BaseCheckpointSaver[Any], latest: CheckpointTuple) ->
     if "messages" in values:
         channel = channel.from_checkpoint(values["messages"])
     else:
-        told = await saver.aget_delta_channel_history(config=latest.config, channels=["messages"])
-        history = told["messages"]
+        past = await saver.aget_delta_channel_history(config=latest.config, channels=["messages"])
+        history = past["messages"]
         channel = channel.from_checkpoint(history.get("seed", []))
         channel.replay_writes(history["writes"])
     return [*channel.get(), *_start(latest)]
 
 
 def _config(thread: str, checkpoint: str | None = None) -> Any:
-    asked = {"thread_id": thread, "checkpoint_ns": ""}
-    return {"configurable": asked | ({"checkpoint_id": checkpoint} if checkpoint else {})}
+    place = {"thread_id": thread, "checkpoint_ns": ""}
+    return {"configurable": place | ({"checkpoint_id": checkpoint} if checkpoint else {})}

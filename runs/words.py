@@ -32,7 +32,7 @@ _ACTING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u206
 
 def inert_json(written: str) -> str:
     """JSON with escapes for what acts on a screen and JSON leaves as it is: the same value."""
-    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
+    return _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", written)
 
 
 def one_line(text: str, most: int = 0) -> str:
