@@ -217,7 +217,16 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
-    return max((date - (now or datetime.now(UTC))).total_seconds(), 0.0)
+    return max((date - (now or _servers_time(headers))).total_seconds(), 0.0)
+
+
+def _servers_time(headers: Mapping[str, str]) -> datetime:
+    """What time it is for the server: this machine's clock may be wrong."""
+    try:
+        said = parsedate_to_datetime(headers.get("date") or "")
+    except (TypeError, ValueError):
+        return datetime.now(UTC)
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
 
 
 def _read_refusal(status: int, chain: list[BaseException], *, model: str, provider: str) -> Failure:

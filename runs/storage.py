@@ -54,6 +54,12 @@ STORES: tuple[StoreName, ...] = get_args(StoreName)
 _log = logger(__name__)
 _HOUR = 3600.0
 _DAY = 86_400.0
+_FIRST = 946_684_800.0
+"""Epoch seconds of the year 2000: what is older was written by a clock that was wrong."""
+_LONG = 6 * _HOUR
+"""Since the newest thread or the last pruning: either nobody was here, or the clock is wrong."""
+_DOUBT = 12 * _HOUR
+"""How long nothing is deleted by itself where that is in doubt: time to set the clock right."""
 _GRACE = 2.0
 """Seconds that a door which closes gives the deletion under way."""
 
@@ -267,7 +273,7 @@ def _beyond(sizes: Iterable[ThreadSize], limits: Limits) -> Iterator[ThreadSize]
     total = sum(one.bytes for one in ordered)
     before, most = limits.before(), limits.most_bytes
     for one in ordered:
-        is_old = before is not None and one.updated.timestamp() < before
+        is_old = before is not None and _FIRST < one.updated.timestamp() < before
         if is_old or (most is not None and total > most):
             yield one
         total -= one.bytes
@@ -373,7 +379,7 @@ async def _prune_by_the_hour(
 ) -> None:
     while True:
         try:
-            if await asyncio.to_thread(_is_due):
+            if await _is_due(saver):
                 await prune_all(saver, limits)
         except MixtureError as error:
             _log.warning("old data is not deleted now: %s", error)
@@ -399,28 +405,53 @@ async def prune_all(saver: BaseCheckpointSaver[Any], limits: Retention) -> list[
         "at": time.time(),
         "stores": [one.model_dump(mode="json") for one in pruned],
     }
-    with contextlib.suppress(OSError, StorageError):
-        _pruned_file().write_text(json.dumps(written), "utf-8")
+    await asyncio.to_thread(_write_pruning, written)
     return pruned
 
 
 def last_pruning() -> dict[str, Any] | None:
     """When stores were last pruned by themselves, and what came of it; None: never."""
+    read = _read_pruning()
+    return read if _number(read.get("at")) is not None else None
+
+
+def _read_pruning() -> dict[str, Any]:
     try:
         read = json.loads(_pruned_file().read_text("utf-8"))
     except (OSError, ValueError, StorageError):
-        return None
-    return read if isinstance(read, dict) and "at" in read else None
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _write_pruning(written: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError, StorageError):
+        _pruned_file().write_text(json.dumps(written), "utf-8")
 
 
 def _pruned_file() -> Path:
     return paths.ensure(paths.data_dir()) / "pruned.json"
 
 
-def _is_due() -> bool:
-    """Whether an hour has passed, by the file's own time; a time in the future counts as passed."""
-    try:
-        since = time.time() - _pruned_file().stat().st_mtime
-    except (OSError, StorageError):
+async def _is_due(saver: BaseCheckpointSaver[Any]) -> bool:
+    """Whether old data may go now: an hour after the last time.
+
+    A clock that jumped ahead makes everything old. It looks like a long time in which nobody was
+    here, so after such a time nothing goes for half a day.
+    """
+    now, last = time.time(), await asyncio.to_thread(_read_pruning)
+    at, doubted = (_number(last.get(name)) for name in ("at", "doubted"))
+    if at is not None and 0 <= now - at < _HOUR:
+        return False
+    if doubted is not None and 0 <= now - doubted <= 400 * _DAY:
+        return now - doubted >= _DOUBT
+    sizes = await threads.thread_sizes(saver)
+    newest = max((one.updated.timestamp() for one in sizes), default=None)
+    seen = [one for one in (at, newest) if one is not None]
+    if not seen or now - max(seen) <= _LONG:
         return True
-    return not 0 <= since < _HOUR
+    await asyncio.to_thread(_write_pruning, {**last, "version": 1, "doubted": now})
+    return False
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -7,7 +7,8 @@ servers of one database. A call is reserved there before it leaves, by one state
 what still fits: however many servers there are, a limit is never exceeded. What a killed server had
 reserved stays counted, since it may have been billed.
 
-A day is one of UTC. `rate` counts questions by the minute. `at_once` counts those of this process
+A day is one of UTC. A clock that is set back begins no day anew: the latest day that was counted
+goes on. `rate` counts questions by the minute. `at_once` counts those of this process
 alone: in a table, what a killed server was answering would be counted for ever.
 """
 
@@ -17,7 +18,7 @@ import asyncio
 import math
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -54,8 +55,11 @@ _TAKE = (
     f"{_ADD} AND questions + ? <= ? AND calls + ? <= ? AND tokens + ? <= ? AND usd + ? <= ? "
     "RETURNING questions, calls, tokens, usd"
 )
+_LATEST_DAY = "SELECT max(period) FROM mom_spending WHERE length(period) = 10 AND period < ?"
 _FORGET_MINUTES = "DELETE FROM mom_spending WHERE length(period) > 10 AND period < ?"
 _NO_LIMIT = 2**62
+_WRITTEN_IN = 2025
+"""No clock that is right says an earlier year."""
 _MINUTE = "a minute"
 
 
@@ -204,11 +208,20 @@ class ServerBudget:
     Args:
         limits: as `read_limits` reads them.
         tables: where what is spent is written down.
+        clock: says what time it is, in UTC.
     """
 
-    def __init__(self, limits: Mapping[str, DayLimits], tables: Tables) -> None:
+    def __init__(
+        self,
+        limits: Mapping[str, DayLimits],
+        tables: Tables,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._limits = limits
         self._tables = tables
+        self._clock = clock
+        self._date = ""
+        """Today, as the clock says."""
         self._accounts: dict[str, DayAccount] = {}
         self._under_way: Counter[str] = Counter()
         self._today = ""
@@ -239,8 +252,10 @@ class ServerBudget:
             Refusal: a limit is reached: 429, which one, and when it begins again.
             StorageError: what is spent cannot be read.
         """
-        now = datetime.now(UTC)
-        await self._begin_day(f"{now:%Y-%m-%d}")
+        now = self._clock()
+        if self._date != f"{now:%Y-%m-%d}":
+            await self._begin_day(await self._day_at(now))
+            self._date = f"{now:%Y-%m-%d}"
         account: DayAccount | None = None
         counted: list[_SharedDay] = []
         try:
@@ -264,13 +279,24 @@ class ServerBudget:
         for one in account.chain if account else ():
             if isinstance(one, DayAccount) and one.has_refused:
                 limit = f"{one.limits.in_words()} a day"
-                return _refusal(one.name, limit, datetime.now(UTC))
+                return _refusal(one.name, limit, self._clock())
         return None
 
     async def drain(self) -> None:
         """Wait until everything is written down."""
         for account in self._accounts.values():
             await account.day.drain()
+
+    async def _day_at(self, now: datetime) -> str:
+        """The day that is counted: today, or a later one that was counted already.
+
+        One that is more than a year ahead was counted by a clock that was wrong, unless it is this
+        one that is wrong.
+        """
+        is_wrong = now.year < _WRITTEN_IN
+        ahead = "9999" if is_wrong else f"{now + timedelta(days=366):%Y-%m-%d}"
+        [(latest,)] = await self._tables.run(_LATEST_DAY, (ahead,))
+        return max(f"{now:%Y-%m-%d}", latest or "")
 
     async def _begin_day(self, today: str) -> None:
         """Begin new accounts where a day begins; counts of minutes are no longer wanted."""

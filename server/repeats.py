@@ -57,7 +57,11 @@ _CLAIM = (
     "RETURNING body, created, answer, thoughts"
 )
 _KEEP_ANSWER = "UPDATE mom_requests SET answer = ?, thoughts = ? WHERE request = ?"
-_FORGET = "DELETE FROM mom_requests WHERE created < ? RETURNING thread"
+_FORGET = (
+    "DELETE FROM mom_requests WHERE created < ? "
+    "AND created < (SELECT max(created) FROM mom_requests) - 86400 RETURNING thread"
+)
+"""A clock that jumps ahead forgets nothing before a request came by it."""
 _OWN_THREADS = "~request/"
 
 P = TypeVar("P")

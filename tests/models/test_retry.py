@@ -111,6 +111,15 @@ def test_retry_after_is_seconds_or_a_date(written, seconds):
     assert retry_after({"retry-after": written}, NOW) == seconds
 
 
+@pytest.mark.parametrize("year", [1970, 2026, 2040])
+def test_a_date_is_read_by_the_servers_own_clock(year):
+    headers = {
+        "retry-after": f"Thu, 01 Jan {year} 00:00:30 GMT",
+        "date": f"Thu, 01 Jan {year} 00:00:10 GMT",
+    }
+    assert retry_after(headers) == 20
+
+
 def test_waits_grow_and_are_capped_and_jittered():
     failure = Failure("x", again=True)
     for tries in range(1, 40):

@@ -51,8 +51,11 @@ async def talk(saver: Any, *threads: str, **nodes: Any) -> None:
         await graph.ainvoke({"messages": [HumanMessage(f"About {thread}?")]}, config(thread))
 
 
-async def age(saver: Any, *threads: str) -> None:
-    """Let threads have been written 14 years ago: the time stands in their checkpoints' ids."""
+async def age(saver: Any, *threads: str, years: str = "1e") -> None:
+    """Let threads have been written 14 years ago: the time stands in their checkpoints' ids.
+
+    Ids that begin with 13 are of 1969.
+    """
     postgres = not hasattr(saver, "commits")
     tables = {
         "checkpoints": ("checkpoint_id", "parent_checkpoint_id"),
@@ -62,7 +65,7 @@ async def age(saver: Any, *threads: str) -> None:
         for table, columns in tables.items():
             for column in columns:
                 query = (
-                    f"UPDATE {table} SET {column} = '1e' || substr({column}, 3) "
+                    f"UPDATE {table} SET {column} = '{years}' || substr({column}, 3) "
                     f"WHERE thread_id = '{thread}'"
                 )
                 if postgres:
@@ -205,6 +208,39 @@ async def test_where_the_user_has_set_limits_a_door_prunes_by_itself(url: str) -
     assert threads["kept"] == [{"thread": "waits", "reason": "it waits for a person"}]
     async with open_pruned_store(url) as saver:  # once an hour is enough
         assert "new" in await names(saver)
+
+
+@PLACES
+async def test_a_clock_that_jumped_ahead_deletes_nothing_by_itself(url: str) -> None:
+    async with open_checkpointer(url) as saver:
+        await talk(saver, "one", "two")
+        await age(saver, "one", "two")  # as a clock has it that is 14 years ahead
+    write_limits("threads: {days: 30}\n")
+    pruned = paths.data_dir() / "pruned.json"
+    for hours, left in (
+        (0, {"one", "two"}),
+        (1, {"one", "two"}),
+        (-5, {"one", "two"}),
+        (13, set()),
+    ):
+        if hours:
+            pruned.write_text(json.dumps({"doubted": time.time() - hours * 3600}))
+        async with open_pruned_store(url) as saver:
+            pass
+        async with open_checkpointer(url) as saver:
+            assert await names(saver) == left, hours
+        assert (last_pruning() is None) == bool(left)
+
+
+@PLACES
+async def test_what_a_clock_of_1970_wrote_is_not_old(url: str) -> None:
+    async with open_checkpointer(url) as saver:
+        await talk(saver, "new", "then")
+        await age(saver, "then", years="13")
+        pruned = await prune(saver, "threads", Limits(days=30))
+        assert (pruned.items, await names(saver)) == (0, {"new", "then"})
+        pruned = await prune(saver, "threads", Limits(megabytes=0))
+        assert pruned.items == 2
 
 
 def test_wrong_limits_are_refused_with_their_place() -> None:

@@ -7,7 +7,7 @@ import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -350,3 +350,55 @@ async def test_a_new_day_begins_with_nothing_spent(tmp_path: Path) -> None:
         assert account.remaining()[0] == 9
         rows = await tables.run("SELECT period, questions FROM mom_spending ORDER BY period")
         assert rows == [(yesterday, 9), (f"{datetime.now(UTC):%Y-%m-%d}", 1)]
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+    def read(self) -> datetime:
+        return self.now
+
+
+async def is_admitted(budget: ServerBudget) -> bool:
+    try:
+        await budget.admit("ann")
+    except Refusal:
+        return False
+    return True
+
+
+async def test_a_clock_that_is_set_back_refills_no_day(tmp_path: Path) -> None:
+    clock, limits = Clock(), {"server": DayLimits(questions=3)}
+    async with open_checkpointer(str(tmp_path / "t.db")) as saver:
+        tables = Tables(saver, SPENDING)
+        running = ServerBudget(limits, tables, clock.read)
+        assert [await is_admitted(running) for _ in range(4)] == [True, True, True, False]
+        for wrong in ("2026-11-26", "2026-10-01", "1970-01-01", "2026-11-27"):
+            clock.now = datetime.fromisoformat(f"{wrong}T09:00+00:00")
+            assert not await is_admitted(running), wrong
+            assert not await is_admitted(ServerBudget(limits, tables, clock.read)), wrong
+        clock.now = datetime(2040, 1, 1, tzinfo=UTC)
+        assert await is_admitted(running)
+        clock.now = datetime(2026, 11, 27, 13, tzinfo=UTC)
+        assert not await is_admitted(running)
+        clock.now = datetime(2026, 11, 28, tzinfo=UTC)
+        assert [await is_admitted(running) for _ in range(4)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_no_way_back_and_no_restart_refills_a_day(tmp_path: Path, seed: int) -> None:
+    dice, clock, limits = random.Random(seed), Clock(), {"server": DayLimits(questions=5)}
+    true = clock.now
+    async with open_checkpointer(str(tmp_path / "t.db")) as saver:
+        tables = Tables(saver, SPENDING)
+        budget = ServerBudget(limits, tables, clock.read)
+        admitted = [await is_admitted(budget) for _ in range(6)]
+        for _ in range(20):
+            clock.now = true - timedelta(days=dice.choice((20_000, 300, 30, 1, 0)))
+            if dice.random() < 0.3:
+                budget = ServerBudget(limits, tables, clock.read)
+            admitted.append(await is_admitted(budget))
+    assert admitted.count(True) == 5
