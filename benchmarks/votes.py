@@ -15,6 +15,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,23 +134,33 @@ def measure_goals(
 ) -> tuple[list[Goal], str]:
     """Measure all that a folder allows: the goals, and the tables that they stand on.
 
+    Each part has a process of its own.
+
     Raises:
         MixtureError: a recording or panels.json cannot be read.
         OSError: there is no such folder.
     """
     found: list[Goal] = []
     tables: list[str] = []
-    for seed in seeds:
-        rows = label_free.measure(folder, 10, seed)
-        tables = tables or [label_free.as_markdown(rows)]
-        found += goals_without_labels(rows, seed)
-    figures, reading = measure_folder(folder, cross=False)
+    with ProcessPoolExecutor() as processes:
+        unlabelled = [processes.submit(label_free.measure, folder, 10, seed) for seed in seeds]
+        panels = processes.submit(measure_folder, folder, cross=False)
+        confidence = processes.submit(_measure_confidence, folder, shipped_figures=shipped_prior)
+        for seed, part in zip(seeds, unlabelled, strict=True):
+            rows = part.result()
+            tables = tables or [label_free.as_markdown(rows)]
+            found += goals_without_labels(rows, seed)
+        figures, reading = panels.result()
+        held = confidence.result()
     found += goals_of_panels(figures)
-    recordings = {name: tuple(read_recording(at)) for name, at in find_recordings(folder).items()}
-    held = confidence_prior.measure(recordings, shipped_figures=shipped_prior)
     found += [*goals_of_confidence(held), *goals_of_reading(reading)]
     tables += [as_tables(figures, reading), confidence_prior.as_markdown(held)]
     return found, "\n\n".join(tables)
+
+
+def _measure_confidence(folder: Path, *, shipped_figures: bool) -> list[confidence_prior.Held]:
+    recordings = {name: tuple(read_recording(at)) for name, at in find_recordings(folder).items()}
+    return confidence_prior.measure(recordings, shipped_figures=shipped_figures)
 
 
 def as_markdown(goals: Sequence[Goal]) -> str:

@@ -5,7 +5,8 @@ compared with are chosen on other questions than those they are scored on (ten f
 looks better than it is. Gains have the score interval of paired marks, which is honest for few
 questions. Advice is given only where it does not lose:
 
-- "ask the council" or "ask X alone" where the interval of the gain lies on one side of 0;
+- "ask the council" or "ask X alone" where the interval of the gain lies on one side of 0; the
+  council's gain also over the member that was best on these questions;
 - "drop X" where X is clearly worse than half of the others, the vote without it lost no question
   and won one, and that held on questions which had no part in choosing X.
 
@@ -213,6 +214,10 @@ def _judge_scored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
     sheet = sheet_of_rows(panel)
     rule, by_rule = _best_rule(panel, sheet, folds) if counted else (None, [])
     gain = paired_shares(ours, [row.ok for row in alone])
+    over_named = paired_shares(ours, [row.ok for row in panel.members[named]])
+    if gain.low > 0 >= over_named.low:
+        # Of equals those who were best on the other questions were worst on these: that is no gain.
+        alone, gain = [*panel.members[named]], over_named
     ways = [
         _way(COUNCIL, "the council as written", panel.ours, panel),
         _way("best member", f"{named} alone (the best member)", alone, panel),
@@ -227,7 +232,7 @@ def _judge_scored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
     times, times_of = _times(panel.ours, alone)
     half = _half_width(ours, [row.ok for row in alone])
     right = [any(rows[at].ok for rows in panel.members.values()) for at in range(len(folds))]
-    kinds = _kinds(panel, alone)
+    kinds = _kinds(panel, alone, panel.members[named])
     advice = _advice(gain.low, gain.high, panel, ours, alone)
     return PaysVerdict(
         **facts,
@@ -303,7 +308,9 @@ def _way(name: str, label: str, rows: Sequence[EvalRow], panel: Panel | None = N
     )
 
 
-def _kinds(panel: Panel, alone: Sequence[EvalRow]) -> tuple[KindVerdict, ...]:
+def _kinds(
+    panel: Panel, alone: Sequence[EvalRow], named: Sequence[EvalRow]
+) -> tuple[KindVerdict, ...]:
     """The same for each kind with enough questions; the more kinds, the wider the intervals."""
     places: dict[str, list[int]] = {}
     for at, case in enumerate(panel.cases):
@@ -313,8 +320,12 @@ def _kinds(panel: Panel, alone: Sequence[EvalRow]) -> tuple[KindVerdict, ...]:
         return ()
     verdicts = []
     for kind, some in sorted(large.items()):
-        ours, theirs = [panel.ours[at].ok for at in some], [alone[at].ok for at in some]
-        gain = paired_shares(ours, theirs, 1 - 0.05 / len(large))
+        ours = [panel.ours[at].ok for at in some]
+        theirs, level = [alone[at].ok for at in some], 1 - 0.05 / len(large)
+        gain = paired_shares(ours, theirs, level)
+        over_named = paired_shares(ours, [named[at].ok for at in some], level)
+        if gain.low > 0 >= over_named.low:
+            theirs, gain = [named[at].ok for at in some], over_named
         verdicts.append(
             KindVerdict(
                 kind=kind,

@@ -131,12 +131,28 @@ def remarks(verdict: PaysVerdict) -> list[str]:
     """Everything that is said beside the headline and the tables."""
     lines = [
         f"{one.member} can be dropped: without it the vote of the members' own answers loses no "
-        f"question and wins {one.won} ({_write_signed(one.gain)} points where it was chosen on "
-        f"other questions), and {_percent(one.saves)} of the members' price is saved."
+        f"question and wins {one.won or 'none'} ({_write_signed(one.gain)} points where it was "
+        f"chosen on other questions), and {_percent(one.saves)} of the members' price is saved."
         for one in verdict.drop
     ]
     if verdict.gain is not None and not lines and len(verdict.alike) > 2:
         lines.append("These questions name nobody who can surely be dropped.")
+    members = [way for way in verdict.ways if way.name.startswith("member: ")]
+    never = [
+        way.label
+        for way in members
+        if verdict.scored >= 20 and way.accuracy is not None and way.accuracy.value == 0
+    ]
+    if never and len(never) == len(members):
+        lines.append("Nobody was ever right. Are these the right answers to these questions?")
+    elif never:
+        lines.append(
+            f"{' and '.join(never)} never had a right answer; another model in this place can only "
+            "help."
+        )
+    unpriced = [way.label for way in members if way.usd is None]
+    if 0 < len(unpriced) < len(members):
+        lines.append(f"No price is known of {', '.join(unpriced)}: the prices here leave it out.")
     if verdict.member is not None and 0 < verdict.chosen < 1:
         lines.append(
             f"Which member is best is not quite clear: {verdict.member} was chosen for "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,33 @@ def test_the_best_member_is_not_chosen_on_the_questions_it_is_scored_on() -> Non
         lucky.append(max(sum(one.ok for one in rows) / 50 for rows in made.members.values()))
     assert sum(lucky) / 12 > 0.65
     assert abs(sum(fair) / 12 - 0.6) < 0.04
+
+
+def test_a_council_that_says_what_a_member_says_gains_nothing_over_equals() -> None:
+    # Each is right on a third: whoever was best on other questions was worst on these.
+    made = panel([1.0, 1.0, 1.0], 60, kinds=2)
+    for at, name in enumerate(made.members):
+        made.members[name][:] = [  # type: ignore[index]
+            row(f"q{one}", member(name), "0" if one % 3 == at else f"{at + 1}", True, calls=1)
+            for one in range(60)
+        ]
+    ours = [one.model_copy(update={"system": COUNCIL}) for one in made.members["m0"]]
+    verdict = judge(Panel("desk", made.cases, ours, made.members, made.weights))
+    assert verdict.advice == "undecided"
+    assert verdict.gain is not None
+    assert verdict.gain.value == 0
+    assert {one.advice for one in verdict.kinds} <= {"undecided", "member"}
+    assert "pays" not in headline(verdict)
+
+
+def test_a_member_that_is_never_right_and_one_without_a_price_are_named() -> None:
+    made = panel([0.8, 0.7, 0.0], 40)
+    assert "m2 never had a right answer; another model in this place" in as_text(judge(made))
+    assert "Nobody was ever right." in as_text(judge(panel([0.0, 0.0], 40)))
+    assert "No price is known" not in as_text(judge(made))
+    free = [one.model_copy(update={"usage": Usage(calls=1)}) for one in made.members["m1"]]
+    text = as_text(judge(replace(made, members={**made.members, "m1": free})))
+    assert "No price is known of m1: the prices here leave it out." in text
 
 
 def test_samples_that_are_better_and_cheaper_are_the_answer() -> None:

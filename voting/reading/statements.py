@@ -120,12 +120,18 @@ def read_json_value(held: Any, take: Take, slot: Take) -> Answer | None:
     text = str(held).replace("\x0c", "\\f").replace("\x08", "\\b")
     text = re.sub(r"\t(?=ext|imes|heta|frac|an\b)", r"\\t", text)
     text = re.sub(r"\r(?=ight)", r"\\r", text)
+    if _MARKS_AS_TEXT.fullmatch(text):
+        return take(text.strip())
     if refuses(text.strip()) or not text.strip():
         return NO_ANSWER
     value = slot(text)
     if value is None and len(text) <= _MOST_VERBATIM and "\n\n" not in text:
         return verbatim(text)
     return value
+
+
+_MARKS_AS_TEXT = lazy_pattern(r"""\s*(['"`])[^\w'"`]{1,80}\1\s*""")
+"""Marks or blanks in quotation marks of their own, as in `{"answer": "'.'"}`: a text, no blank place."""
 
 
 def _is_letter(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -257,6 +258,15 @@ def test_what_is_left_of_a_fence_or_of_json_is_no_answer(scrap: str) -> None:
 
 def test_a_sign_alone_can_be_an_answer() -> None:
     assert read_answer("The answer is <", kind="closed").form == "<"
+
+
+@pytest.mark.parametrize("marks", [".", "--", "   $", "!", "?!", "..."])
+@pytest.mark.parametrize("quote", ["'", '"', "`"])
+def test_marks_that_json_holds_in_quotation_marks_are_a_text(marks: str, quote: str) -> None:
+    text = read_answer(json.dumps({"reasoning": "As is.", "answer": f"{quote}{marks}{quote}"}))
+    assert text.type == "text"
+    assert str(text.form).strip("'\"` ") == marks.strip()
+    assert not read_answer(json.dumps({"answer": marks.strip(" $!")}))  # a place left blank
 
 
 def test_reading_twice_reads_the_same_and_long_replies_too() -> None:
