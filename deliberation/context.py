@@ -66,6 +66,9 @@ class AnswerForm(Record):
         description="further fields of a client's request, which only some vendors' models take: "
         "`reasoning_effort`, `verbosity`, `logit_bias`, `service_tier`",
     )
+    client_names: dict[str, str] = Field(
+        default_factory=dict, description="where a client's request has these, if elsewhere"
+    )
 
     @property
     def params(self) -> dict[str, Any]:

@@ -258,14 +258,17 @@ class LearnedLimits:
     """Models that take no tools in their provider's own way."""
 
 
-def adapt_params(spec: Model, params: Params, limits: LearnedLimits) -> dict[str, Any]:
-    """The parameters as the voice's vendor takes them.
+def adapt_params(
+    spec: Model, params: Params, limits: LearnedLimits | None = None
+) -> dict[str, Any]:
+    """The parameters as the voice's vendor takes them, and its model as far as that was learned.
 
     Where others speak a vendor's protocol, its terms hold at its own address only.
     """
     vendor = vendor_of(spec.provider)
     taken = {vendor.names.get(name, name): value for name, value in params.items()}
-    for name in limits.params.get(model_address(spec), ()):
+    learned = limits.params if limits else {}
+    for name in learned.get(model_address(spec), ()):
         taken.pop(name, None)
     elsewhere = vendor.shared_protocol and not vendor.is_at_home(spec.base_url)
     for exclusion in vendor.excludes:

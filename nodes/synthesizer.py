@@ -52,6 +52,8 @@ LABEL = "(No synthesizer wrote this: it is the proposal that the council preferr
 UNSURE = "I do not know. The members do not agree on an answer."
 UNKNOWN = "I do not know. Most of the members do not know it."
 
+_MOST_STOPS = 4
+"""Texts at which vendors end an answer, OpenAI's count; the door ends it at every one."""
 FORM_MISSED = "The answer did not have the form that was asked for, so it is written once more."
 ASKED_AGAIN = "The answer contradicted the vote, so it is written once more."
 WRITE_AGAIN = (
@@ -251,7 +253,7 @@ async def _write_once(
                 notes=prompt.notes,
                 schema=form.json_schema,
                 params=form.params,
-                stop=form.stop,
+                stop=form.stop[:_MOST_STOPS],
                 access=access,
                 tools=form.tools,
                 rules=ReplyRules(

@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect, Request
 
 from mom_council.models.tool_offer import ToolCall
-from mom_council.server.errors import Refusal, canonical, loads, unsupported, wrong
+from mom_council.server.errors import Refusal, canonical, field_path, loads, unsupported, wrong
 from mom_council.server.leniency import R, read_request
 from mom_council.server.state import ServerState
 
@@ -99,10 +100,47 @@ def _json_object(raw: bytes) -> dict[str, Any]:
     try:
         body: Any = loads(raw)
     except ValueError:
-        raise wrong("We could not parse the JSON body of your request.") from None
+        raise _unreadable(raw) from None
     if not isinstance(body, dict):
         raise wrong("The body of a request is a JSON object.")
     return body
+
+
+class _NoNumber(str):
+    """What stands where JSON has no such number: `NaN`, or one that is too large."""
+
+
+def _unreadable(raw: bytes) -> Refusal:
+    """The refusal of what is no JSON; where a number alone is the fault, it names the field."""
+    try:
+        value = json.loads(
+            raw, parse_constant=_NoNumber, parse_int=_bounded_int, parse_float=_bounded_float
+        )
+        place = next(_places_of_no_number(value), None)
+    except (ValueError, RecursionError):
+        place = None
+    if place is None:
+        return wrong("We could not parse the JSON body of your request.")
+    where = field_path(place) or "body"
+    return wrong(f"Invalid value for '{where}': JSON has no such number.", where, "invalid_value")
+
+
+def _bounded_int(digits: str) -> Any:
+    return int(digits) if len(digits) < 20 else _NoNumber(digits)
+
+
+def _bounded_float(digits: str) -> Any:
+    number = float(digits)
+    return number if math.isfinite(number) else _NoNumber(digits)
+
+
+def _places_of_no_number(value: Any, place: tuple[int | str, ...] = ()) -> Iterator[Any]:
+    if isinstance(value, _NoNumber):
+        yield place
+    elif isinstance(value, dict | list):
+        inside = value.items() if isinstance(value, dict) else enumerate(value)
+        for step, inner in inside:
+            yield from _places_of_no_number(inner, (*place, step))
 
 
 async def _read(request: Request, most: int) -> bytes:

@@ -21,7 +21,7 @@ from mom_council.server.answer import (
     several,
 )
 from mom_council.server.body import in_chat, read_body
-from mom_council.server.chat_request import ChatRequest, conversation
+from mom_council.server.chat_request import ChatRequest, conversation, refuse_results_without_calls
 from mom_council.server.errors import dumps
 from mom_council.server.requests import Visitor, checked, read_question, state_of, stream_failures
 from mom_council.server.state import ServerState
@@ -35,6 +35,9 @@ async def chat(request: Request, visitor: Visitor) -> Response:
     server = state_of(request)
     body = await read_body(request, ChatRequest, server)
     body.refuse_what_cannot_be_done()
+    thread = visitor.thread or (body.metadata or {}).get("thread_id")
+    if thread is None:
+        refuse_results_without_calls(body.tool_steps)
     question = await read_question(
         server,
         visitor,
@@ -43,7 +46,7 @@ async def chat(request: Request, visitor: Visitor) -> Response:
         form=body.form,
         request=request,
         seed=body.seed,
-        thread=visitor.thread or (body.metadata or {}).get("thread_id"),
+        thread=thread,
         choices=body.n or 1,
         aloud=body.aloud,
     )

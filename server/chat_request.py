@@ -6,6 +6,7 @@ and cannot be done here is refused by name.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
@@ -14,13 +15,14 @@ from pydantic import Field, StringConstraints
 
 from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, ClientTool, Part, chosen
-from mom_council.server.errors import unsupported, wrong
+from mom_council.server.errors import field_path, unsupported, wrong
 from mom_council.server.leniency import RequestBody
 from mom_council.server.usual_form import use_usual_chat
 from mom_council.server.usual_parts import call_arguments
 from mom_council.vendors.profile import CALLER_WISHES
 
 MOST_CHOICES = 16
+UNANSWERED = "(the call was broken off; it has no result)"
 FILE_ADDRESS = r"^data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+;base64,"
 PICTURE_ADDRESS = r"^(https?://|data:image/[a-z0-9.+-]+;base64,)"
 
@@ -162,6 +164,17 @@ class StreamOptions(Body):
 Stop = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
+_NOT_TO_BE_HAD = {
+    "functions": "Send functions as 'tools', as OpenAI does by now.",
+    "function_call": "Send functions as 'tools', as OpenAI does by now.",
+    "logprobs": "A council's answer has no log probabilities.",
+    "top_logprobs": "A council's answer has no log probabilities.",
+    "audio": "A council answers in text alone.",
+    "web_search_options": "A council does not search the web.",
+}
+"""Fields that would change the answer, and why there is nothing of the kind."""
+
+
 class ChatRequest(RequestBody):
     """A question, with the conversation before it."""
 
@@ -236,20 +249,32 @@ class ChatRequest(RequestBody):
             ]
         )
 
+    @classmethod
+    def partly_unused(cls, raw: dict[str, Any]) -> list[str]:
+        """The paths of the parts of known fields that change nothing here."""
+        more = [name for name in raw.get("metadata") or () if name != "thread_id"]
+        return [f"metadata.{field_path([name]) or '(strange name)'}" for name in more]
+
+    @property
+    def tool_steps(self) -> Iterator[tuple[str, str]]:
+        """Calls and results, as `refuse_results_without_calls` reads them."""
+        for number, message in enumerate(self.messages):
+            if isinstance(message, ToolResultMessage):
+                yield message.tool_call_id, f"messages[{number}].tool_call_id"
+            elif isinstance(message, AssistantMessage):
+                yield from ((call.id, "") for call in message.tool_calls or ())
+
     def refuse_what_cannot_be_done(self) -> None:
         """Say which of the things that are asked for there are not.
 
         Raises:
             Refusal: the first of them.
         """
-        if self.functions or self.function_call is not None:
-            raise unsupported("functions", "Send functions as 'tools', as OpenAI does by now.")
-        if self.logprobs or self.top_logprobs:
-            raise unsupported("logprobs", "A council's answer has no log probabilities.")
-        if self.audio or (self.modalities and self.modalities != ["text"]):
-            raise unsupported("modalities", "A council answers in text alone.")
-        if self.web_search_options is not None:
-            raise unsupported("web_search_options", "A council does not search the web.")
+        if self.modalities and self.modalities != ["text"]:
+            raise unsupported("modalities", _NOT_TO_BE_HAD["audio"])
+        for name, reason in _NOT_TO_BE_HAD.items():
+            if getattr(self, name) not in (None, False, 0):
+                raise unsupported(name, reason)
         if (self.n or 1) > MOST_CHOICES:
             raise wrong(
                 f"Invalid value for 'n': at most {MOST_CHOICES}; each choice is a whole "
@@ -298,8 +323,8 @@ class ChatRequest(RequestBody):
         )
 
 
-def conversation(messages: list[Message]) -> list[AnyMessage]:
-    """The messages as the graph takes them.
+def conversation(messages: list[Message], field: str = "messages") -> list[AnyMessage]:
+    """The messages as the graph takes them; they came in this field.
 
     Raises:
         Refusal: nobody asks anything, or the conversation ends with an answer.
@@ -307,18 +332,65 @@ def conversation(messages: list[Message]) -> list[AnyMessage]:
     messages = _with_a_question(messages)
     asked = [message for message in messages if isinstance(message, UserMessage)]
     if not asked:
-        raise wrong("There is no message with the role 'user'.", "messages", "invalid_value")
+        raise wrong("There is no message with the role 'user'.", field, "invalid_value")
     content = asked[-1].content
     if not (content.strip() if isinstance(content, str) else any(map(_says_something, content))):
-        raise wrong("The last message of the user is empty.", "messages", "invalid_value")
+        raise wrong("The last message of the user is empty.", field, "invalid_value")
     if isinstance(messages[-1], AssistantMessage):
         raise wrong(
             "The last message is the assistant's, and a council cannot continue it. "
             "End the conversation with a message of the user or with the results of tools.",
-            "messages",
+            field,
             "invalid_value",
         )
-    return [_plain(message) for message in messages]
+    return _with_results([_plain(message) for message in messages])
+
+
+def refuse_results_without_calls(
+    steps: Iterable[tuple[str, str]], earlier: Iterable[Message] = ()
+) -> None:
+    """Refuse the result of a call that nobody made, as every vendor would.
+
+    Args:
+        steps: by id the calls, with no place, and the results with theirs, in their order.
+        earlier: what was said before, which the request goes on with.
+
+    Raises:
+        Refusal: there is such a result.
+    """
+    answers = [one for one in earlier if isinstance(one, AssistantMessage)]
+    called = {call.id for answer in answers for call in answer.tool_calls or ()}
+    for name, place in steps:
+        if not place:
+            called.add(name)
+        elif name not in called:
+            raise wrong(
+                f"Invalid value for '{place}': no call with this id comes before the result.",
+                place,
+                "invalid_value",
+            )
+
+
+def _with_results(messages: list[AnyMessage]) -> list[AnyMessage]:
+    """The messages with each call's result behind it: vendors refuse any other order.
+
+    A call that was broken off, and so has no result, gets one that says so.
+    """
+    results = [message for message in messages if isinstance(message, ToolMessage)]
+    called = {call["id"] for message in messages for call in getattr(message, "tool_calls", ())}
+    paired: list[AnyMessage] = []
+    for message in messages:
+        if isinstance(message, ToolMessage):
+            if message.tool_call_id not in called:  # its call is stored in the thread
+                paired.append(message)
+            continue
+        paired.append(message)
+        for call in getattr(message, "tool_calls", ()):
+            own = [one for one in results if one.tool_call_id == call["id"]]
+            if own:
+                results = [one for one in results if one is not own[0]]
+            paired.append(own[0] if own else ToolMessage(UNANSWERED, tool_call_id=call["id"]))
+    return paired
 
 
 def _with_a_question(messages: list[Message]) -> list[Message]:

@@ -52,6 +52,11 @@ class RequestBody(BaseModel):
         return frozenset()
 
     @classmethod
+    def partly_unused(cls, raw: dict[str, Any]) -> list[str]:
+        """The paths of the parts of known fields that change nothing here."""
+        return []
+
+    @classmethod
     def tool_kinds(cls) -> frozenset[str]:
         """What the `type` of a tool may be; tools of other kinds are run by somebody else."""
         return frozenset(["function"])
@@ -115,6 +120,7 @@ def read_request(raw: dict[str, Any], kind: type[R], *, strict: bool) -> R:
                 raise validation_error(error, raw) from None
             ignored += _leave_out(raw, error, kind)
     ignored += [name for name in raw if name in kind.unused_fields() and raw[name] is not None]
+    ignored += kind.partly_unused(raw)
     ignored += _unknown_parts(raw, body, "")
     body._ignored = list(dict.fromkeys(ignored))
     body._tool_names = names

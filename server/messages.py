@@ -22,7 +22,7 @@ from mom_council.server.answer import (
     whole,
 )
 from mom_council.server.body import read_body
-from mom_council.server.chat_request import conversation
+from mom_council.server.chat_request import conversation, refuse_results_without_calls
 from mom_council.server.errors import dumps, to_error_response
 from mom_council.server.messages_request import (
     CountRequest,
@@ -43,6 +43,8 @@ async def messages(request: Request, visitor: Visitor) -> Response:
     body = await read_body(request, MessagesRequest, server)
     refuse_without_length(body, strict=server.settings.strict)
     body.refuse_what_cannot_be_done()
+    if visitor.thread is None:
+        refuse_results_without_calls(body.tool_steps)
     question = await read_question(
         server,
         visitor,

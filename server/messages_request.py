@@ -26,6 +26,8 @@ from mom_council.server.errors import unsupported, wrong
 from mom_council.server.leniency import RequestBody, UnusedPart
 from mom_council.server.usual_form import UNREAD, use_usual_messages
 
+_EFFORTS = {"xhigh": "high", "max": "high"}
+"""What other vendors call the efforts that only Anthropic has."""
 BILLING = "x-anthropic-billing-header:"
 """Begins a block that Claude Code lays into its instructions; it is another one each time."""
 REMINDER = "<system-reminder>"
@@ -268,6 +270,16 @@ class CountRequest(RequestBody):
         return frozenset(["custom"])
 
     @property
+    def tool_steps(self) -> Iterator[tuple[str, str]]:
+        """Calls and results, as `refuse_results_without_calls` reads them."""
+        for number, turn in enumerate(self.messages):
+            for place, block in enumerate(_blocks(turn.content)):
+                if isinstance(block, ToolResultBlock):
+                    yield block.tool_use_id, f"messages[{number}].content[{place}].tool_use_id"
+                elif isinstance(block, ToolUseBlock):
+                    yield block.id, ""
+
+    @property
     def chat_messages(self) -> list[Message]:
         """The conversation as a chat has it."""
         system = self.system if isinstance(self.system, str) else _instructions(self.system or ())
@@ -322,8 +334,15 @@ class MessagesRequest(CountRequest):
                 *("service_tier", "billing_policy", "cache_control", "container"),
                 *("context_management", "diagnostics", "fallback_credit_token", "fallbacks"),
                 *("inference_geo", "mcp_servers", "speed", "user_profile_id", "workspace_id"),
+                "metadata",
             ]
         )
+
+    @classmethod
+    def partly_unused(cls, raw: dict[str, Any]) -> list[str]:
+        """The paths of the parts of known fields that change nothing here."""
+        thinking = raw.get("thinking") or {}
+        return ["thinking.budget_tokens"] if thinking.get("budget_tokens") else []
 
     def refuse_what_cannot_be_done(self) -> None:
         """Say which of the things that are asked for there are not.
@@ -348,6 +367,8 @@ class MessagesRequest(CountRequest):
         tools = [tool.usual for tool in self.tools or ()]
         offered, must_call = chosen(tools, choice.usual if choice else None)
         output = self.output_format or (self.output_config and self.output_config.format)
+        place = "output_format" if self.output_format else "output_config.format"
+        effort = self.output_config and self.output_config.effort
         return AnswerForm(
             tools=offered,
             must_call=must_call,
@@ -358,6 +379,11 @@ class MessagesRequest(CountRequest):
             top_p=self.top_p,
             top_k=self.top_k,
             json_schema={"title": "reply", **output.schema_} if output else None,
+            wishes={"reasoning_effort": _EFFORTS.get(effort, effort)} if effort else {},
+            client_names={
+                "reasoning_effort": "output_config.effort",
+                "json_schema": f"{place}.schema",
+            },
         )
 
 

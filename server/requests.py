@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from mom_council.councils.schema import Council
 from mom_council.deliberation.answer_check import json_fault, json_part, make_validator
 from mom_council.deliberation.context import AnswerForm
+from mom_council.models.capabilities import adapt_params, with_met_wishes
 from mom_council.runs.ask import People
 from mom_council.runs.http_guard import fault_in_sender, is_loopback_host
 from mom_council.server.answer import ServedQuestion, WholeAnswer
@@ -40,18 +41,19 @@ def checked(outcome: WholeAnswer, form: AnswerForm) -> str:
     return json_part(outcome.text)
 
 
-def check_schema(schema: dict[str, Any]) -> None:
-    """Refuse a schema that nothing can be checked against.
+def check_schema(schema: dict[str, Any], names: Mapping[str, str]) -> None:
+    """Refuse a schema that nothing can be checked against; `names`: where the request has it.
 
     Raises:
         Refusal: it is no JSON schema.
     """
+    place = names.get("json_schema", "response_format.json_schema.schema")
     try:
         make_validator(schema)
     except ValueError as error:
         raise wrong(
-            f"Invalid schema for response_format: {str(error).splitlines()[0][:300]}",
-            "response_format",
+            f"Invalid schema for '{place}': {str(error).splitlines()[0][:300]}",
+            place,
             "invalid_json_schema",
         ) from None
 
@@ -221,7 +223,7 @@ async def read_question(
     if record := current_request():
         record.keep_out(messages)
     if form.json_schema is not None:
-        check_schema(form.json_schema)  # one that cannot be met is refused before it costs anything
+        check_schema(form.json_schema, form.client_names)  # refused before it costs anything
     if seed is not None:
         seed %= 2**32
     if thread is None:
@@ -250,9 +252,12 @@ async def read_question(
 def _tell_unmet(
     server: ServerState, request: Request | None, council: Council, form: AnswerForm
 ) -> None:
-    """Add to the fields that are not used what the synthesizer's vendor has nothing for."""
-    met = vendor_of(council.models[council.synthesizer.model].provider).caller_wishes
-    unmet = [name for name in form.wishes if name not in met]
+    """Add to the fields that are not used what the synthesizer's model does not take."""
+    model = council.models[council.synthesizer.model]
+    taken = adapt_params(model, {**model.params, **with_met_wishes(model, form.params)})
+    names = vendor_of(model.provider).names
+    unmet = [name for name in form.params if names.get(name, name) not in taken]
+    unmet = [form.client_names.get(name, name) for name in unmet]
     if request is not None and unmet:
         known = getattr(request.state, "ignored", "")
         request.state.ignored = ", ".join([*filter(None, [known]), *unmet])

@@ -26,7 +26,12 @@ from mom_council.server.answer import (
     whole,
 )
 from mom_council.server.body import in_chat, in_responses, read_body
-from mom_council.server.chat_request import AssistantMessage, Message, conversation
+from mom_council.server.chat_request import (
+    AssistantMessage,
+    Message,
+    conversation,
+    refuse_results_without_calls,
+)
 from mom_council.server.errors import Refusal, dumps, to_error_response, wrong
 from mom_council.server.requests import Visitor, checked, read_question, state_of, stream_failures
 from mom_council.server.responses_request import ResponsesRequest
@@ -40,15 +45,18 @@ async def responses(request: Request, visitor: Visitor) -> Response:
     body = await read_body(request, ResponsesRequest, server)
     body.refuse_what_cannot_be_done()
     before = await _earlier_messages(server, visitor, body.previous_response_id)
+    thread = visitor.thread or body.thread or (body.metadata or {}).get("thread_id")
+    if thread is None:
+        refuse_results_without_calls(body.tool_steps, before)
     question = await read_question(
         server,
         visitor,
         body.model,
-        conversation(body.messages_after(before)),
+        conversation(body.messages_after(before), "input"),
         form=body.form,
         request=request,
-        aloud=(body.reasoning or {}).get("effort") != "none",
-        thread=visitor.thread or body.thread or (body.metadata or {}).get("thread_id"),
+        aloud=body.reasoning is None or body.reasoning.effort != "none",
+        thread=thread,
     )
     made = ResponseBuilder(server, question, body, visitor, before)
     if not body.stream:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StringConstraints, Tag
@@ -162,10 +162,26 @@ class TextForm(Body):
     verbosity: str | None = None
 
 
+class Reasoning(Body):
+    """How hard to think; a summary of the debate is always given."""
+
+    effort: str | None = None
+    summary: str | None = None
+    generate_summary: str | None = None
+
+
 class ConversationReference(Body):
     """A thread."""
 
     id: str
+
+
+_NAMES = {
+    "reasoning_effort": "reasoning.effort",
+    "verbosity": "text.verbosity",
+    "json_schema": "text.format.schema",
+}
+"""Where a request has what is asked of the answer."""
 
 
 class ResponsesRequest(RequestBody):
@@ -202,7 +218,7 @@ class ResponsesRequest(RequestBody):
     prompt_cache_key: str | None = None
     prompt_cache_options: Any = None
     prompt_cache_retention: str | None = None
-    reasoning: dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
     safety_identifier: str | None = None
     service_tier: str | None = None
     store: bool | None = None
@@ -232,8 +248,7 @@ class ResponsesRequest(RequestBody):
             [
                 *("access_programs", "context_management", "image", "include", "max_tool_calls"),
                 *("moderation", "prompt_cache_key", "prompt_cache_options"),
-                *("prompt_cache_retention", "reasoning", "safety_identifier", "service_tier"),
-                *("stream_options", "truncation", "user"),
+                *("prompt_cache_retention", "safety_identifier", "truncation", "user"),
             ]
         )
 
@@ -278,6 +293,11 @@ class ResponsesRequest(RequestBody):
         """What is asked of the answer's form."""
         wanted = self.text.format if self.text else None
         tools, must_call = chosen(self.tools, self.tool_choice)
+        wishes = {
+            "reasoning_effort": self.reasoning and self.reasoning.effort,
+            "verbosity": self.text and self.text.verbosity,
+            "service_tier": self.service_tier,
+        }
         return AnswerForm(
             tools=tools,
             must_call=must_call,
@@ -287,7 +307,18 @@ class ResponsesRequest(RequestBody):
             top_p=self.top_p,
             as_json=wanted is not None and wanted.type == "json_object",
             **schema_of(wanted),
+            wishes={name: value for name, value in wishes.items() if value is not None},
+            client_names=_NAMES,
         )
+
+    @property
+    def tool_steps(self) -> Iterator[tuple[str, str]]:
+        """Calls and results, as `refuse_results_without_calls` reads them."""
+        for number, item in enumerate(() if isinstance(self.input, str) else self.input):
+            if isinstance(item, CallOutput):
+                yield item.call_id, f"input[{number}].call_id"
+            elif isinstance(item, FunctionCallItem):
+                yield item.call_id, ""
 
     def messages_after(self, before: Sequence[Message]) -> list[Message]:
         """The conversation as a chat has it; the instructions are this request's alone."""

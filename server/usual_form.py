@@ -82,6 +82,10 @@ def use_usual_chat(raw: Json) -> None:
         use_nested_tool(tool)
     use_usual_choice(raw)
     _use_usual_format(raw)
+    reasoning = raw.get("reasoning")
+    if isinstance(reasoning, dict) and isinstance(reasoning.get("effort"), str):
+        raw.setdefault("reasoning_effort", reasoning.pop("effort"))
+        raw["reasoning"] = reasoning or None
 
 
 def use_usual_responses(raw: Json) -> None:
@@ -275,12 +279,10 @@ def _use_chat_for_responses(raw: Json) -> None:
             case _:
                 pass  # thoughts, and what tools did that are no functions
     raw["messages"] = messages
-    text, reasoning = raw.pop("text", None), raw.get("reasoning")
+    text = raw.pop("text", None)
     if isinstance(text, dict):
         renamed = {"response_format": text.get("format"), "verbosity": text.get("verbosity")}
         raw.update({name: value for name, value in renamed.items() if value is not None})
-    if isinstance(reasoning, dict) and isinstance(reasoning.get("effort"), str):
-        raw.setdefault("reasoning_effort", reasoning["effort"])
     if "max_output_tokens" in raw:
         raw["max_completion_tokens"] = raw.pop("max_output_tokens")
 

@@ -210,7 +210,7 @@ def use_usual_choice(raw: Json) -> None:
         raw["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
     elif kind == "allowed_tools" and isinstance(raw.get("tools"), list):
         allowed = inner_of(choice, "allowed_tools")
-        names = {inner_of(tool, "function").get("name") for tool in parts_of(allowed.get("tools"))}
+        names = [inner_of(tool, "function").get("name") for tool in parts_of(allowed.get("tools"))]
         raw["tools"] = [
             tool
             for tool in raw["tools"]

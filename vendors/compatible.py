@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mom_council.vendors.profile import Exclusion, Vendor
+from mom_council.vendors.profile import CALLER_WISHES, Exclusion, Vendor
 
 
 def _compatible(
@@ -27,11 +27,13 @@ def _compatible(
 GROQ = _compatible(
     *("groq", "Groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     schema=None,
+    caller_wishes=("reasoning_effort", "service_tier"),
     excludes=(Exclusion(("logprobs", "top_logprobs", "logit_bias", "top_k", "min_p")),),
 )
 XAI = _compatible(
     *("xai", "xAI", "https://api.x.ai/v1", "XAI_API_KEY"),
     vision=r"grok-(4|.*vision)",
+    caller_wishes=("reasoning_effort",),
     excludes=(
         Exclusion(("logit_bias", "top_k", "min_p")),
         Exclusion(
@@ -42,7 +44,8 @@ XAI = _compatible(
     ),
 )
 OPENROUTER = _compatible(
-    "openrouter", "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"
+    *("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    caller_wishes=CALLER_WISHES,
 )
 # The same models as `google_genai`, without LangChain's package.
 GEMINI = _compatible(
@@ -51,11 +54,19 @@ GEMINI = _compatible(
     "https://generativelanguage.googleapis.com/v1beta/openai",
     "GEMINI_API_KEY",
     vision=r"gemini-[1-9]",
+    caller_wishes=("reasoning_effort",),
     excludes=(Exclusion(("logit_bias", "top_k", "min_p")),),
 )
-LITELLM = _compatible("litellm", "LiteLLM's proxy", "http://127.0.0.1:4000/v1", "LITELLM_API_KEY")
+LITELLM = _compatible(
+    *("litellm", "LiteLLM's proxy", "http://127.0.0.1:4000/v1", "LITELLM_API_KEY"),
+    caller_wishes=CALLER_WISHES,
+)
 # These write a form by a grammar, from the first letter on.
-_LOCAL: dict[str, Any] = {"free": True, "form_with_tools": False}
+_LOCAL: dict[str, Any] = {
+    "free": True,
+    "form_with_tools": False,
+    "caller_wishes": ("reasoning_effort", "logit_bias"),
+}
 VLLM = _compatible("vllm", "vLLM", "http://127.0.0.1:8000/v1", None, **_LOCAL)
 LM_STUDIO = _compatible("lmstudio", "LM Studio", "http://127.0.0.1:1234/v1", None, **_LOCAL)
 LLAMA_CPP = _compatible("llamacpp", "llama-server", "http://127.0.0.1:8080/v1", None, **_LOCAL)
@@ -69,6 +80,7 @@ AZURE = _compatible(
     key_header="api-key",
     pictures="openai:draw",
     parallel_tool_calls=True,
+    caller_wishes=CALLER_WISHES,
 )
 
 COMPATIBLE = {

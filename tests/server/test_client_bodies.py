@@ -339,7 +339,7 @@ RESPONSES: dict[str, tuple[dict[str, Any], set[str]]] = {
             "prompt_cache_key": "thread-1",
             "reasoning": {"effort": "medium", "summary": "auto"},
         },
-        {"prompt_cache_key", "reasoning"},
+        {"prompt_cache_key"},
     ),
 }
 ALL = [

@@ -41,7 +41,7 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], set[str]]] = {
     "strange name": ({**BODY, "\u6a21\r\nx-evil: 1": 1}, {"(strange name)"}),
     "metadata": (
         {**BODY, "metadata": {"user": 5, "tags": ["a"], "deep": {"a": None}, "ok": "x"}},
-        {"metadata.user", "metadata.tags", "metadata.deep"},
+        {"metadata.user", "metadata.tags", "metadata.deep", "metadata.ok"},
     ),
     "metadata text": ({**BODY, "metadata": "x"}, {"metadata"}),
     "large metadata": ({**BODY, "metadata": {f"k{n}": "v" for n in range(40)}}, {"metadata"}),
