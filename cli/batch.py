@@ -13,6 +13,7 @@ import typer
 
 from mom_council.cli import failure, options
 from mom_council.cli import failure as exits
+from mom_council.runs.words import counted
 
 if TYPE_CHECKING:
     from mom_council.batch.job import BatchJob, BatchProgress
@@ -169,7 +170,7 @@ def _lines() -> Callable[[BatchProgress], None]:
 
 def in_words(progress: BatchProgress) -> str:
     """How far it is, how long it takes, what it has cost."""
-    parts = [f"{progress.done} of {progress.total} rows"]
+    parts = [f"{progress.done} of {counted(progress.total, 'row')}"]
     if progress.errors:
         parts.append(f"{progress.errors} without an answer")
     if progress.rate and progress.eta is not None:
@@ -177,9 +178,9 @@ def in_words(progress: BatchProgress) -> str:
         if progress.left:
             parts.append(f"{_time(progress.eta)} left")
     spent = progress.spent
-    parts.append(f"{spent.calls} calls")
+    parts.append(f"{counted(spent.calls, 'call')}")
     if spent.tokens is not None:
-        parts.append(f"{spent.tokens} tokens")
+        parts.append(f"{counted(spent.tokens, 'token')}")
     if spent.usd is not None:
         parts.append(f"${spent.usd:.4f}")
     return ", ".join(parts)
@@ -197,8 +198,8 @@ def _tell(progress: BatchProgress, output: Path) -> None:
     failure.say(f"{in_words(progress)}; written to {output}")
     if progress.stopped:
         failure.tell(
-            f"stopped by the budget of {progress.stopped} with {progress.left} rows to go; the "
-            "same command with a larger one goes on"
+            f"stopped by the budget of {progress.stopped} with "
+            f"{counted(progress.left, 'row')} to go; the same command with a larger one goes on"
         )
     elif progress.errors:
         failure.tell(

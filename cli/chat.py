@@ -24,6 +24,7 @@ COMMANDS = {
     "/help": "what can be typed here",
     "/models": "who answers, and on which model",
     "/council NAME|FILE": "go on with another council; alone: which one is asked",
+    "/resume": "go on with a question that was stopped; what was finished is not asked again",
     "/retry": "ask the last question once more; the former answer is kept",
     "/answer NUMBER": "go back to another answer of a question that was asked more than once",
     "/save FILE": "write the conversation as Markdown",
@@ -34,6 +35,8 @@ _FOR_THE_COUNCIL = ("/image", "/text")
 """What a question may begin with: it says whether an answer is drawn or written."""
 _AGAIN = "/retry"
 """Stands for the last question, asked once more."""
+_RESUME = "/resume"
+"""Stands for the question that was stopped, where it stopped."""
 _QUOTES = '"""'
 _HISTORY = 1000
 """Lines of history that are kept."""
@@ -53,8 +56,8 @@ def chat(
     """Talk with the council, question after question.
 
     /help lists the commands; /exit, exit or Ctrl-D ends the chat. Ctrl-C stops the answer, not the
-    chat. For a question of several lines, end each line but the last with a backslash, or type
-    three quotes before and after it.
+    chat; /resume goes on with it. For a question of several lines, end each line but the last with
+    a backslash, or type three quotes before and after it.
     """
     show = options.choose_show(debug=debug, full=full)
     name = options.thread_named(thread) if thread is not None else None
@@ -130,8 +133,8 @@ class ChatSession:
         if not word.startswith("/") or word in _FOR_THE_COUNCIL or "/" in word[1:]:
             return text
         rest = rest.strip()
-        if word == "/retry":
-            return _AGAIN
+        if word in (_AGAIN, _RESUME):
+            return word
         commands: dict[str, Callable[[], None]] = {
             "/help": self._help,
             "/models": lambda: self._models(session),
@@ -142,7 +145,7 @@ class ChatSession:
         if (command := commands.get(word)) is not None:
             command()
         else:
-            near = get_close_matches(word, commands, 1)
+            near = get_close_matches(word, [*commands, _AGAIN, _RESUME, "/exit"], 1)
             meant = f"; did you mean {near[0]}?" if near else "; /help lists the commands"
             failure.tell(f"there is no {word}{meant}")
         return None
@@ -150,6 +153,8 @@ class ChatSession:
     def _ask(self, session: Session, question: str) -> int:
         """Ask a question, or the last one once more; returns the exit code."""
         context = ask.context(debug=self._debug)
+        if question == _RESUME:
+            return _go_on(session, context)
         if question != _AGAIN:
             return session.ask(ask.checked(question), context)
         return _ask_again(session, context.model_copy(update={"seed": secrets.randbelow(2**31)}))
@@ -229,6 +234,16 @@ class ChatSession:
             file = _history_file()
             file.touch(mode=0o600)
             self._readline.write_history_file(str(file))
+
+
+def _go_on(session: Session, context: CouncilContext) -> int:
+    """Go on with the question that was stopped."""
+    from mom_council.runs.follow import is_open
+
+    if not is_open(session.state()):
+        failure.tell("no question was stopped; type a new one")
+        return failure.ANSWERED
+    return session.resume(context)
 
 
 def _ask_again(session: Session, context: CouncilContext) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mom_council.cli.failure import show as show_text
+from mom_council.runs.words import counted
 
 app = typer.Typer(
     help="List, show, check and draw councils.", no_args_is_help=True, rich_markup_mode=None
@@ -23,7 +24,9 @@ def list_() -> None:
 
     for name in preset_names():
         council = load_council(name)
-        show_text(f"{name:8} {len(council.characters)} characters  {council.description}")
+        show_text(
+            f"{name:8} {counted(len(council.characters), 'character'):12}  {council.description}"
+        )
 
 
 @app.command()
@@ -104,4 +107,4 @@ def draw(name: Named) -> None:
 
 
 def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
+    return counted(number, what)

@@ -11,6 +11,7 @@ import typer
 
 from mom_council.cli import options
 from mom_council.cli.failure import say, show, write_json
+from mom_council.runs.words import counted
 
 if TYPE_CHECKING:
     from mom_council.councils.schema import Council
@@ -242,9 +243,9 @@ def record(
             progress=lambda done, of: progress("questions", done, of),
         )
         with options.spending(calls, tokens, usd, seconds):
-            show(f"{asyncio.run(recording)} questions in {out}")
+            show(f"{counted(asyncio.run(recording), 'question')} in {out}")
         return
-    show(f"{number} questions in {out}")
+    show(f"{counted(number, 'question')} in {out}")
 
 
 def revote(
@@ -296,7 +297,7 @@ def revote(
     head = ("rule", "accuracy, %", "over plain majority", "changed", "calls saved, %", "US cents")
     show(table(head, [line(one) for one in found]))
     last = found[-1]
-    show(f"\n{last.questions} questions; learned on {last.fitted} others" * bool(found))
+    show(f"\n{counted(last.questions, 'question')}; learned on {last.fitted} others" * bool(found))
 
 
 def audit(

@@ -25,7 +25,7 @@ from mom_council.errors import (
     ThermalError,
 )
 from mom_council.redaction import redact
-from mom_council.runs.words import in_a_row, inert, inert_json, one_line
+from mom_council.runs.words import counted, in_a_row, inert, inert_json, one_line
 
 ANSWERED = 0
 """An answer came, degraded or not; or the command did what it was to do."""
@@ -117,7 +117,7 @@ def tell_faults(message: str) -> None:
     if len(faults) == 1:
         say(f"mom: {one_line(origin)}: {faults[0]}")
         return
-    say(f"mom: {one_line(origin)}: {len(faults)} faults")
+    say(f"mom: {one_line(origin)}: {counted(len(faults), 'fault')}")
     for fault in faults:
         say(f"  {fault}")
 

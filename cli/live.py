@@ -63,20 +63,28 @@ def when_they_have_spoken(seats: Sequence[SpeakerView], width: int) -> Renderabl
 _MARKS = {"waiting": ("·", "dim"), "done": ("✓", "green"), "absent": ("✗", "red")}
 
 
-def rows(seats: Sequence[SpeakerView], width: int, lines: int = 1000) -> RenderableType:
-    """A line for each member: how far it is, the first words of what it says, the seconds."""
+def rows(
+    seats: Sequence[SpeakerView], width: int, lines: int = 1000, *, is_over: bool = False
+) -> RenderableType:
+    """A line for each member: how far it is, the first words of what it says, the seconds.
+
+    Of a round that is over nobody is said to think: who did not finish did not finish.
+    """
     shown = seats if len(seats) <= lines else seats[: max(lines - 1, 0)]
     longest = min(max((len(seat.speaker.name) for seat in seats), default=0), width // 3)
     drawn: list[RenderableType] = []
     for seat in shown:
-        mark, style = _MARKS.get(seat.state, ("…", "blue"))
-        seconds = _seconds(seat)
+        is_cut = is_over and seat.state in ("waiting", "speaking")
+        mark, style = _MARKS["waiting"] if is_cut else _MARKS.get(seat.state, ("…", "blue"))
+        seconds = "" if is_cut else _seconds(seat)
         line = Text(f"{mark} ", style, no_wrap=True, overflow="crop")
         line.append(f"{one_line(seat.speaker.name, longest):{longest}}  ", "bold")
         space = width - longest - len(seconds) - 6
         said = one_line(_body(seat).plain) if seat.state != "waiting" else "waiting"
         if seat.state == "speaking" and not seat.text.strip():
             said = _calls_in_words(seat) or "thinking"
+        if is_cut:
+            said = f"did not finish: {one_line(seat.text)}" if seat.text else "did not finish"
         said = said if len(said) <= space else f"{said[: max(space - 1, 0)]}…"
         line.append(f"{said:{max(space, 0)}}", "default" if seat.text else "dim")
         line.append(f"  {seconds}", "dim")
@@ -375,7 +383,9 @@ class Live(Screen):
                 self._once(name, self._head(a_round, layer), spoken)
             else:
                 self._once(
-                    name, *self._short_head(a_round, layer), rows(seats, self._console.width)
+                    name,
+                    *self._short_head(a_round, layer),
+                    rows(seats, self._console.width, is_over=True),
                 )
 
     def _once(self, name: tuple[str, int, int], *parts: RenderableType) -> None:

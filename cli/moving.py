@@ -16,7 +16,7 @@ import typer
 from mom_council.cli import failure
 from mom_council.cli.failure import say, write_json
 from mom_council.cli.options import Database
-from mom_council.runs.words import inert, one_line
+from mom_council.runs.words import counted, inert, one_line
 
 if TYPE_CHECKING:
     from mom_council.councils.importers import Imported
@@ -186,7 +186,8 @@ def _tell(imported: Imported, questions: Path | None) -> None:
             for note in notes:
                 say(f"  {note}")
     if imported.questions and questions is None:
-        say(f"the file has {len(imported.questions)} questions; --questions FILE writes them out")
+        asked = counted(len(imported.questions), "question")
+        say(f"the file has {asked}; --questions FILE writes them out")
 
 
 # -- models that are not here ---------------------------------------------------------------------
@@ -245,7 +246,7 @@ def _try(
         _say(f"it was not asked: {why}", quiet=quiet)
         return None
     count = len(used_models(council))
-    _say(f"it is asked once now; {count} models take part ...", quiet=quiet)
+    _say(f"it is asked once now, with {counted(count, 'model')} ...", quiet=quiet)
     from mom_council.runs.moving import try_council, without_choices
 
     trial = asyncio.run(try_council(without_choices(council)))

@@ -11,6 +11,7 @@ import typer
 
 from mom_council.cli import failure, options
 from mom_council.cli.evals import Abreast, NotIsolated, allow_checks, show_progress
+from mom_council.runs.words import counted
 
 if TYPE_CHECKING:
     from mom_council.evals.cases import Case
@@ -199,8 +200,8 @@ def budget_in_words(
     scored = sum(map(is_scored, cases))
     begun = budget.questions - budget.left
     lines = [
-        f"{choice.council.name}: {budget.questions} questions, {scored} with a right answer"
-        + (f"; {begun} are finished already" if begun else "")
+        f"{choice.council.name}: {counted(budget.questions, 'question')}, "
+        f"{scored} with a right answer" + (f"; {begun} are finished already" if begun else "")
     ]
     for stage in (*budget.stages, None):
         name, calls, amount = ("in all", budget.calls, budget.most) if stage is None else stage
@@ -253,8 +254,8 @@ def _show(
     _write_verdict(run, read, page, report, as_json=as_json)
     if run.unasked:
         failure.tell(
-            f"stopped by the limit with {run.unasked} questions to go; the same command with a "
-            "larger one goes on"
+            f"stopped by the limit with {counted(run.unasked, 'question')} to go; "
+            "the same command with a larger one goes on"
         )
         raise typer.Exit(failure.STOPPED)
 
@@ -279,7 +280,7 @@ def _write_verdict(
 
     notes = list(read.notes)
     if run.unasked:
-        notes.append(f"{run.unasked} questions were not asked: the limit was reached.")
+        notes.append(f"{counted(run.unasked, 'question')} not asked: the limit was reached.")
     if unsampled := _why_unsampled(run):
         notes.append(unsampled)
     verdict = judge(run.panel, notes)

@@ -345,6 +345,8 @@ class TerminalPeople:
     def __init__(self, screen: Screen, stopping: Stopping) -> None:
         self._screen = screen
         self._stopping = stopping
+        self._allowed: set[str] = set()
+        """Tools that may be called without asking again, until this question ends."""
 
     @property
     def present(self) -> bool:
@@ -366,10 +368,22 @@ class TerminalPeople:
             try:
                 if request.kind == "person":
                     return _ask_to_speak(request)
-                return {call["id"]: _ask_for_approval(request, call) for call in request.calls}
+                return {call["id"]: self._approve(request, call) for call in request.calls}
             except (EOFError, KeyboardInterrupt):
                 failure.say()
                 raise NobodyThereError from None
+
+    def _approve(self, request: PersonRequest, call: dict[str, Any]) -> Any:
+        if call["tool"] in self._allowed:
+            return True
+        decision = _ask_for_approval(request, call)
+        if decision == _ALWAYS:
+            self._allowed.add(call["tool"])
+            return True
+        return decision
+
+
+_ALWAYS = "for this question"
 
 
 def _ask_to_speak(request: PersonRequest) -> str:
@@ -403,9 +417,12 @@ def _ask_for_approval(request: PersonRequest, call: dict[str, Any]) -> Any:
     written = inert(json.dumps(call["arguments"], ensure_ascii=False, indent=2))
     failure.say(f"{who} wants to call {one_line(call['tool'])} with {written}")
     while True:
-        reply = _read("Allow it? [y]es, [N]o, [e]dit: ").strip().lower()
+        reply = _read("Allow it? [y]es, [a]lways in this question, [N]o, [e]dit: ")
+        reply = reply.strip().lower()
         if reply in ("y", "yes"):
             return True
+        if reply in ("a", "always"):
+            return _ALWAYS
         if reply in ("", "n", "no"):
             return False
         if reply in ("e", "edit"):

@@ -23,7 +23,7 @@ from mom_council.cli.failure import Stopping
 from mom_council.cli.options import Show, no_thread, place, whole_path
 from mom_council.cli.screen import AnswerAlone, Ending, Screen, TerminalPeople
 from mom_council.errors import CouncilError, MixtureError, ProviderNotInstalledError, QuorumError
-from mom_council.runs.words import one_line
+from mom_council.runs.words import counted, one_line
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -66,7 +66,7 @@ async def describe_kept(graph: Graph, config: RunnableConfig) -> str | None:
     spoken = len(snapshot.values.get("proposals", []))
     if not spoken:
         return "the question is kept"
-    return f"the question and {spoken} answer{'s' * (spoken != 1)} are kept"
+    return f"the question and {counted(spoken, 'answer')} are kept"
 
 
 async def open_question(graph: Graph, config: RunnableConfig) -> str | None:
@@ -316,22 +316,22 @@ class Session:
             if self._answered is not None:
                 return self._unkept(screen, error, self._answered)
             code = exits.exit_code(error)
-            kept = self._what_is_kept()
+            kept = self._what_is_kept(code)
             line = f"{error}{kept}"
-            if isinstance(error, QuorumError) and self.again("resume") in kept:
-                line = f"{error.what}; fix the problem, then: {self.again('resume')}"
+            if isinstance(error, QuorumError) and self._how_to_resume(code) in kept:
+                line = f"{error.what}; fix the problem, then: {self._how_to_resume(code)}"
             self._refuse(type(error).__name__, line, code, **failure.details(error))
         else:
             if code:
                 if sys.stderr.isatty():
                     failure.say()  # below the ^C
-                self._refuse("Interrupted", f"interrupted{self._what_is_kept()}", code)
+                self._refuse("Interrupted", f"interrupted{self._what_is_kept(code)}", code)
             elif run.waiting:
                 code = exits.STOPPED
                 from mom_council.runs.words import waiting_for
 
                 line = one_line(waiting_for(run.waiting), 300)
-                self._refuse("LeaveNeeded", f"{line}{self._what_is_kept()}", code)
+                self._refuse("LeaveNeeded", f"{line}{self._what_is_kept(code)}", code)
             elif self._answered is not None and _declines(self._answered):
                 code = exits.NOBODY
                 other = _NOBODY.format("/council NAME" if self._talks else "-c NAME")
@@ -374,7 +374,11 @@ class Session:
                 )
         self._begun_before = True  # from its second question on, in a talk
 
-    def _what_is_kept(self) -> str:
+    def _how_to_resume(self, code: int) -> str:
+        """What to type to go on with the open question: a talk that goes on has a command."""
+        return "/resume" if self._talks and code != exits.TERMINATED else self.again("resume")
+
+    def _what_is_kept(self, code: int) -> str:
         """What is kept of an open question, and how to go on with it."""
         if place(self._db) == "memory:":
             return "; nothing is kept (--db memory:)"
@@ -382,7 +386,7 @@ class Session:
             what = self._runner.run(describe_kept(self.opened.graph, self._config()))
         except MixtureError:
             return ""
-        return f"; {what}: {self.again('resume')}" if what else "; nothing of it is kept"
+        return f"; {what}: {self._how_to_resume(code)}" if what else "; nothing of it is kept"
 
     def _unkept(self, screen: Screen, error: MixtureError, answered: Answered) -> int:
         """The answer came and its thread could not be kept: it is shown all the same."""

@@ -22,7 +22,7 @@ from mom_council.cli.options import (
     place,
     thread_named,
 )
-from mom_council.runs.words import inert, one_line
+from mom_council.runs.words import counted, inert, one_line
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -150,7 +150,7 @@ def forget_thread(
             raise typer.Exit(exits.FAILED)
     if not name:
         gone, busy = with_store(db, delete_all_threads)
-        print(f"{gone} thread{'' if gone == 1 else 's'} deleted.")
+        print(f"{counted(gone, 'thread')} deleted.")
         if busy:
             names = ", ".join(map(repr, busy))
             print(f"Kept, as they are answering now: {names}.", file=sys.stderr)
@@ -267,7 +267,8 @@ def print_cache(
     if not found.answers:
         print("It is empty; a council with a `cache:` section fills it.")
         return
-    print(f"{found.answers} answers, {found.bytes / 1e6:.1f} MB, {found.expired} past their time")
+    answers = counted(found.answers, "answer")
+    print(f"{answers}, {found.bytes / 1e6:.1f} MB, {found.expired} past their time")
     if found.oldest is not None:
         oldest = datetime.fromtimestamp(found.oldest, UTC).astimezone()
         print(f"the oldest of {oldest:%Y-%m-%d %H:%M}")

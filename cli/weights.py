@@ -10,6 +10,7 @@ import typer
 
 from mom_council.cli.failure import write_json
 from mom_council.cli.options import Database, no_thread, place, thread_named
+from mom_council.runs.words import counted
 
 if TYPE_CHECKING:
     from mom_council.councils.recording import RecordedQuestion
@@ -142,7 +143,7 @@ def fit(
         kind=kind,
         fold=None if everything else "cal",
     )
-    print(f"learned from {learned.answers} answers; mom weights show has the result")
+    print(f"learned from {counted(learned.answers, 'answer')}; mom weights show has the result")
     if learned.whole and not everything:
         print("the recording has one fold, so all of it was learned from: do not score on it")
     for one in learned.fits:
@@ -207,7 +208,7 @@ def ask(
     if not any(one.gold is not None for one in questions):
         return
     learned = teach(Ledger(), file, council=loaded, kind=kind, fold=None)
-    print(f"learned from {learned.answers} answers; mom weights show has the result")
+    print(f"learned from {counted(learned.answers, 'answer')}; mom weights show has the result")
 
 
 _LONGEST = 2000
@@ -329,7 +330,7 @@ def thumb(
                 raise no_thread(name)
             return await rate(saver, name, up={"up": True, "down": False}.get(way))
 
-    print(f"updated {asyncio.run(run())} models")
+    print(f"updated {counted(asyncio.run(run()), 'model')}")
 
 
 @app.command()

@@ -262,6 +262,9 @@ def _note_estimates(segments: Sequence[Segment]) -> tuple[str, ...]:
     return (f"{names} did not say how many tokens were used: the most that can be is counted.",)
 
 
+NOBODY = "Nobody answered"
+
+
 def nobody_answered(verdict: Verdict) -> bool:
     """Whether every reply that was counted declines, or says that it does not know."""
     counts = not METHODS[verdict.method].counts_nothing
@@ -308,7 +311,7 @@ def _without_answer(standing: Sequence[Proposal], verdict: Verdict) -> tuple[str
     ]
     if nobody_answered(verdict):
         replies = "the one reply declines" if len(standing) == 1 else "every reply declines"
-        notes.append(f"Nobody answered: {replies}, or says that it does not know.")
+        notes.append(f"{NOBODY}: {replies}, or says that it does not know.")
     return tuple(notes)
 
 

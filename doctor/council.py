@@ -26,6 +26,7 @@ from mom_council.models.providers.embedded import find_weights
 from mom_council.models.resolved import is_near, ollama_address, with_address
 from mom_council.models.tools.toolset import tool_problems
 from mom_council.runs.discovery import calls_at_most, costs_money, find_models, listens
+from mom_council.runs.words import counted
 from mom_council.vendors import VENDORS, load_code, vendor_of
 from mom_council.vendors.ollama import OLLAMA
 
@@ -220,7 +221,7 @@ async def council(name: str, env: Mapping[str, str]) -> AsyncIterator[Finding]:
         yield finding
     if sound:
         most = calls_at_most(loaded)
-        yield ok("council", f"{loaded.name!r} is ready: at most {most} calls a question")
+        yield ok("council", f"{loaded.name!r} is ready: at most {counted(most, 'call')} a question")
 
 
 async def unreachable_models(loaded: Council, env: Mapping[str, str]) -> dict[str, Finding]:

@@ -33,6 +33,7 @@ from mom_council.evals.rules import (
     weighted,
 )
 from mom_council.evals.sheet import Sheet, lay_out, tally, voter_weights
+from mom_council.runs.words import counted
 
 
 def correlation(one: Sequence[float], other: Sequence[float]) -> float:
@@ -175,7 +176,7 @@ def as_markdown(report: AuditReport) -> str:
     """The audit, to be read."""
     verdict = {True: "It pays", False: "It does not pay", None: "These questions cannot tell"}
     lines = [
-        f"**{verdict[report.pays]}**: {report.questions} questions scored.",
+        f"**{verdict[report.pays]}**: {counted(report.questions, 'question')} scored.",
         "",
         f"The best member is {report.best_member} ({100 * report.accuracy['best member']:.1f} %).",
         "",

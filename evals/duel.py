@@ -29,6 +29,7 @@ from mom_council.models.speaking import speak
 from mom_council.prompts import render
 from mom_council.records import Record, Usage
 from mom_council.runs.ask import OpenCouncil, Run
+from mom_council.runs.words import counted
 from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
 
 Preference = Literal["one", "other", "tie"]
@@ -125,7 +126,7 @@ class Duel(Record):
         """The result in a few lines."""
         return (
             f"{self.judge} judged {self.council} against {self.against} alone on "
-            f"{self.questions} questions, each in both orders.\n"
+            f"{counted(self.questions, 'question')}, each in both orders.\n"
             f"won {self.won}, lost {self.lost}, tied {self.tied}: {100 * self.score:.1f} % "
             f"({100 * self.low:.1f} to {100 * self.high:.1f}) of the points; 50 % is even.\n"
             f"The judge was steady on {100 * self.steady:.0f} % of them"

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from mom_council.errors import StorageError
 from mom_council.evals.cases import LETTERS, Case, published_row
+from mom_council.runs.words import counted
 
 _QUESTION = (
     "question", "prompt", "query", "problem", "input", "instruction", "text", "user", "user_input",
@@ -92,8 +93,7 @@ def read_logs(
             cure="name the column that holds it with --question, or write lines like "
             '{"question": "What is 17 + 25?", "gold": "42"}',
         )
-    rows = {why: "1 row" if number == 1 else f"{number} rows" for why, number in left_out.items()}
-    notes = [f"Left out: {number} {why}." for why, number in rows.items()]
+    notes = [f"Left out: {counted(number, 'row')} {why}." for why, number in left_out.items()]
     listed = list(cases.values())
     if limit is not None and len(listed) > limit:
         notes.append(f"{limit} of {len(listed)} questions were chosen at random (--limit).")

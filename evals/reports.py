@@ -12,12 +12,13 @@ from typing import Any
 
 from mom_council.errors import StorageError
 from mom_council.evals.scorecard import MeasuredValue, Scorecard, SystemScore
+from mom_council.runs.words import counted
 
 
 def as_markdown(report: Scorecard) -> str:
     """The whole report: the table of systems, calibration, agreement, notes."""
     parts = [
-        f"## {report.council}: {report.questions} questions\n\n{_systems(report)}",
+        f"## {report.council}: {counted(report.questions, 'question')}\n\n{_systems(report)}",
         _calibration(report),
         _agreement(report),
         _alike(report),

@@ -49,6 +49,7 @@ from mom_council.evals.scorers import SCORERS, Mark, suits
 from mom_council.models.ledger import Ledger, Outcome, Source, name_of
 from mom_council.records import Proposal, Segment, Status, Usage
 from mom_council.runs.ask import OpenCouncil, Run
+from mom_council.runs.words import counted
 from mom_council.vendors import vendor_of
 
 
@@ -286,8 +287,8 @@ async def evaluate(
     """
     if unjudged := [case.key for case in cases if case.gold is None and case.check is None]:
         raise StorageError(
-            f"{len(unjudged)} questions have neither `gold` nor `check`, {unjudged[0]!r} first; "
-            "answers to open questions are compared by a judge"
+            f"{counted(len(unjudged), 'question')} without `gold` and `check`, "
+            f"{unjudged[0]!r} first; answers to open questions are compared by a judge"
         )
     journal = EvalJournal(path, council, scorer=scorer)
     await _play_all(journal, council, cases, scorer, concurrency, progress)
@@ -299,7 +300,9 @@ async def evaluate(
     best = best_member(journal, council, cases)
     notes = []
     if not all(is_finished):
-        notes.append(f"Stopped by its budget: {sum(is_finished)} of {len(cases)} questions.")
+        notes.append(
+            f"Stopped by its budget: {sum(is_finished)} of {counted(len(cases), 'question')}."
+        )
     if vendor_of(council.models[best.model].provider).is_recording:
         notes.append("Several samples of the best member were not recorded, so there is no `self`.")
     elif samples > 1:

@@ -42,6 +42,7 @@ from mom_council.evals.rules import COUNTING, WEIGHINGS, Fit, RuleDecision, best
 from mom_council.evals.scorecard import MeasuredValue
 from mom_council.evals.sheet import Sheet, lay_out, leaders, recording_path, tally
 from mom_council.records import Record
+from mom_council.runs.words import counted
 from mom_council.vendors import VENDORS
 from mom_council.voting.agreement import LEAST
 from mom_council.voting.early_exit import calls_until_stop, lossless_in_order
@@ -300,7 +301,7 @@ _NAME = re.compile(r"""\s*- \{?name: ("[^"]*"|'[^']*'|[^,}]+?)\s*(?:,|\}|$)""")
 
 
 def _about_all(tuning: Tuning, source: str) -> list[str]:
-    lines = [f"Written by `mom tune` from {tuning.questions} questions of {source}."]
+    lines = [f"Written by `mom tune` from {counted(tuning.questions, 'question')} of {source}."]
     if tuning.labelled:
         lines += [
             f"{tuning.labelled} have a right answer. What is said of accuracy and price is of",

@@ -8,7 +8,7 @@ from html import escape
 from mom_council.evals.reports import table
 from mom_council.evals.scorecard import MeasuredValue
 from mom_council.evals.verdict import Advice, AnswerWay, PaysVerdict
-from mom_council.runs.words import inert
+from mom_council.runs.words import counted, inert
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -54,10 +54,14 @@ def limits_in_words(verdict: PaysVerdict) -> str:
     number, scored = verdict.questions, verdict.scored
     if verdict.cannot_tell is None:
         return (
-            f"{number} questions without right answers: how often the answers agree is shown, and "
-            "nothing of who is right."
+            f"{counted(number, 'question')} without right answers: how often the answers "
+            "agree is shown, and nothing of who is right."
         )
-    which = f"{scored} questions" if scored == number else f"{scored} of {number} questions"
+    which = (
+        counted(scored, "question")
+        if scored == number
+        else f"{scored} of {counted(number, 'question')}"
+    )
     scope = "" if scored == number else " have a right answer; they"
     return f"{which}{scope} cannot tell gains below {_points(verdict.cannot_tell)} points."
 
@@ -95,7 +99,8 @@ def _headline_unscored(verdict: PaysVerdict, dear: str) -> str:
     most = f"{100 * nearest.differs_at_most:.0f}"
     same = (
         f"{nearest.member} alone gave the council's answer on {nearest.same} of "
-        f"{nearest.questions} questions, so the council can gain {most} points over it at most"
+        f"{counted(nearest.questions, 'question')}, so the council can gain "
+        f"{most} points over it at most"
     )
     if verdict.advice == "member":
         return f"Ask {nearest.member} alone: {same}, at {dear}."
@@ -165,8 +170,9 @@ def remarks(verdict: PaysVerdict) -> list[str]:
         )
     if verdict.gain is None:
         lines += [
-            f"{one.member} gave the council's answer on {one.same} of {one.questions} questions; "
-            f"it differs on {100 * one.differs_at_most:.0f} % of such questions at most."
+            f"{one.member} gave the council's answer on {one.same} of "
+            f"{counted(one.questions, 'question')}; it differs on "
+            f"{100 * one.differs_at_most:.0f} % of such questions at most."
             for one in verdict.alike
         ]
     else:
@@ -180,7 +186,7 @@ def remarks(verdict: PaysVerdict) -> list[str]:
             "verdict on all questions is the best guess for them."
         )
     if verdict.failed:
-        lines.append(f"The council had no answer to {verdict.failed} questions.")
+        lines.append(f"The council had no answer to {counted(verdict.failed, 'question')}.")
     return [*lines, *verdict.notes]
 
 

@@ -35,6 +35,11 @@ def inert_json(written: str) -> str:
     return _ACTING.sub(lambda match: f"\\u{ord(match[0]):04x}", written)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 question`, `2 questions`, `1,200 questions`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def one_line(text: str, most: int = 0) -> str:
     """The text on one line, cut to so many characters where a number is given."""
     line = " ".join(inert(text).split())
@@ -96,11 +101,11 @@ def segment(one: Segment) -> str:
     parts = [one.model, f"{one.usage.seconds:.1f} s"]
     if one.usage.output_tokens is not None:
         count = one.usage.output_tokens
-        parts.append(f"{count} token{'s' * (count != 1)}")
+        parts.append(counted(count, "token"))
     if speed := tokens_per_second(one):
         parts.append(f"{speed:.0f}/s")
     if one.tool_calls:
-        parts.append(f"{one.tool_calls} call{'s' * (one.tool_calls != 1)} of tools")
+        parts.append(f"{counted(one.tool_calls, 'call')} of tools")
     if one.cached:
         parts.append("cached")
     return " · ".join(part for part in parts if part)
@@ -143,7 +148,7 @@ def cost(usage: Usage, seconds: float, *, costs_money: bool = False) -> str:
         seconds: how long it took.
         costs_money: whether somebody sends a bill; then it is said that the price is not known.
     """
-    parts = [f"{seconds:.1f} s", f"{usage.calls} call{'s' * (usage.calls != 1)}"]
+    parts = [f"{seconds:.1f} s", counted(usage.calls, "call")]
     if usage.tokens is not None:
         parts.append(f"{usage.tokens:,} tokens")
     if usage.usd:
@@ -164,8 +169,18 @@ def label(status: Status) -> list[str]:
         lines += disagreement(status.dissent, status.minority_report)
     lines += joined(status)
     lines += [f"Absent: {absent(one)}" for one in status.absent]
-    lines += [f"Note: {note}" for note in status.notes]
+    lines += [f"Note: {note}" for note in notes_to_show(status)]
     return [one_line(line) for line in lines]
+
+
+def notes_to_show(status: Status) -> tuple[str, ...]:
+    """The notes under an answer; that nobody answered is said above it, with the count."""
+    from mom_council.deliberation.status import NOBODY, nobody_answered
+
+    notes = tuple(dict.fromkeys(status.notes))
+    if status.verdict is None or not nobody_answered(status.verdict):
+        return notes
+    return tuple(note for note in notes if not note.startswith(NOBODY))
 
 
 def disagreement(dissent: Sequence[str], report: str = "") -> list[str]:
@@ -222,14 +237,14 @@ def plan(event: Planned) -> str:
         f"{one_line(model)} x {calls}" if calls > 1 else one_line(model)
         for model, calls in zip(event.models, event.calls, strict=True)
     )
-    loads = f"{event.loads} load{'s' * (event.loads != 1)}"
+    loads = counted(event.loads, "load")
     instead = f" instead of {event.unplanned}" * (event.unplanned > event.loads)
     return f"Lane {one_line(event.lane)}: {turns}; {loads} this round{instead}"
 
 
 def saved_loads(count: int) -> str:
     """How many loads of models the order of the calls has saved; empty for none."""
-    return f"saved {count} model load{'s' * (count != 1)}" if count else ""
+    return f"saved {counted(count, 'model load')}" if count else ""
 
 
 def held_back(event: Waited) -> str:
@@ -254,7 +269,7 @@ def call_in_words(event: Called) -> str:
     """What is done about a call of a tool."""
     tool = one_line(event.tool, 60)
     if event.needs_approval:
-        return f"needs a yes: {tool}"
+        return f"waits for a person's yes: {tool}"
     return f"calling {tool} …"
 
 

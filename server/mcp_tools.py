@@ -29,7 +29,7 @@ from mom_council.deliberation.context import AnswerForm
 from mom_council.models.providers.sampling import host_model
 from mom_council.records import Status, Verdict
 from mom_council.runs.threads import show_thread
-from mom_council.runs.words import joined
+from mom_council.runs.words import counted, joined
 from mom_council.seams.mcp import send_error_codes
 from mom_council.server.answer import ServedQuestion, WholeAnswer, council_report, run
 from mom_council.server.errors import Refusal, to_error_response
@@ -334,7 +334,9 @@ def in_words(status: Status) -> str:
     lines += [f"{line}." for line in joined(status)]
     if status.minority_report:
         lines.append(f"The strongest other view: {status.minority_report}")
-    lines.append(f"{status.usage.calls} calls, {status.seconds:.1f} s, by {status.written_by!r}.")
+    lines.append(
+        f"{counted(status.usage.calls, 'call')}, {status.seconds:.1f} s, by {status.written_by!r}."
+    )
     return "\n".join(lines)
 
 

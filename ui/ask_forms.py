@@ -41,9 +41,15 @@ def _leave(thread: str, ask: PersonRequest) -> None:
                 key=_arguments(ask, place),
             )
         with st.container(horizontal=True):
-            allow = st.form_submit_button("Allow", type="primary", icon=":material/check:")
+            once = st.form_submit_button("Allow once", type="primary", icon=":material/check:")
+            always = st.form_submit_button(
+                "Allow for this question",
+                icon=":material/done_all:",
+                help="No member is asked again before it calls this tool, with whatever arguments, "
+                "until this question is answered.",
+            )
             refuse = st.form_submit_button("Refuse", icon=":material/block:")
-    if allow:
+    if once or always:
         try:
             decided = {
                 str(call.get("id")): _decided(call, _read(ask, place))
@@ -52,7 +58,8 @@ def _leave(thread: str, ask: PersonRequest) -> None:
         except ValueError:
             st.error("The arguments are a JSON object, such as {}.")
             return
-        session.page_state().jobs.tell(thread, ask.id, decided)
+        tools = [str(call.get("tool", "")) for call in ask.calls] if always else []
+        session.page_state().jobs.tell(thread, ask.id, decided, tools)
     if refuse:
         session.page_state().jobs.tell(thread, ask.id, False)
 

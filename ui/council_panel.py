@@ -41,9 +41,10 @@ def draw_label(status: Status) -> None:
     st.caption(safe.inline(words.cost(status.usage, status.seconds)))
     if missing := words.missing(status):
         st.caption(f":material/person_off: {safe.inline(missing)}")
-    elif status.degraded:
-        st.caption(":material/warning: A step failed on the way; the notes say which.")
-    for note in dict.fromkeys(status.notes):
+    notes = words.notes_to_show(status)
+    if notes and status.degraded and not missing:
+        st.caption(":material/warning: Not everything went as planned; the notes say what.")
+    for note in notes:
         st.caption(f"Note: {safe.inline(note)}")
     for line in words.joined(status):
         st.caption(f":material/how_to_vote: {safe.inline(line)}.")

@@ -47,7 +47,7 @@ _SCRIPT = """
   window.momListens = true;
   // One click copies; the button says so for a moment.
   document.addEventListener("click", async (event) => {{
-    const button = event.target.closest && event.target.closest(".mom-copy");
+    const button = event.target.closest && event.target.closest(".mom-copy[data-text]");
     if (!button) return;
     const text = button.dataset.text;
     try {{
@@ -68,7 +68,7 @@ _SCRIPT = """
     const list = document.getElementById("mom-keys") || document.createElement("dialog");
     if (!list.id) {{
       list.id = "mom-keys";
-      list.ariaLabel = "Keys";
+      list.ariaLabel = "Keyboard";
       for (const [key, what] of {keys}) {{
         const line = list.appendChild(document.createElement("p"));
         line.appendChild(document.createElement("kbd")).textContent = key;
@@ -264,8 +264,9 @@ _CSS = """
 .mom-seat > div { min-width: 0; }
 .mom-seat p { margin: 0.1rem 0 0 0; font-size: 0.84rem; line-height: 1.35; color: var(--mom-quiet);
   overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; }
-[class*="st-key-suggestion-"] button { justify-content: flex-start; text-align: left;
-  height: 100%; padding: 0.7rem 0.9rem; }
+[class*="st-key-suggestion-"] button, [class*="st-key-suggestion-"] button > div {
+  justify-content: flex-start; text-align: left; }
+[class*="st-key-suggestion-"] button { height: 100%; padding: 0.7rem 0.9rem; }
 [class*="st-key-suggestion-"] button p { white-space: normal; overflow-wrap: break-word; }
 [class*="st-key-suggestion-"] { height: 100%; }
 [class*="st-key-thread-"] button, [class*="st-key-thread-"] button > div {
@@ -356,9 +357,8 @@ _CSS = """
 #mom-keys { border: 0; border-radius: 0.9rem; padding: 1rem 1.4rem; font-family: inherit;
   box-shadow: 0 0.5rem 2rem #0005; background: Canvas; color: CanvasText; }
 #mom-keys::backdrop { background: #0004; }
-#mom-keys p { margin: 0.5rem 0; }
-#mom-keys kbd { display: inline-block; min-width: 7rem; font-weight: 600; }
-@media (pointer: coarse) { .mom-show-keys { display: none; } }
+#mom-keys p { margin: 0.5rem 0; display: flex; gap: 0.5rem; }
+#mom-keys kbd { flex: none; width: 7rem; font-weight: 600; }
 .mom-count { font-size: 0.875rem; font-variant-numeric: tabular-nums; }
 .mom-copy { font: inherit; font-size: 0.875rem; color: inherit; background: none; border: 0;
   cursor: pointer;
@@ -408,8 +408,10 @@ def draw_copy(text: str) -> None:
 
 
 def draw_keys() -> None:
-    """A button that shows the list of keys; `_SCRIPT` listens for it."""
-    st.html('<button class="mom-copy mom-show-keys" type="button">Keys</button>', width="content")
+    """A button that shows what each key does; `_SCRIPT` listens for it."""
+    st.html(
+        '<button class="mom-copy mom-show-keys" type="button">Keyboard</button>', width="content"
+    )
 
 
 class PageEntry(NamedTuple):

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,6 +45,8 @@ class PagePeople:
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[PersonRequest, asyncio.Future[Any]]] = {}
+        self._allowed: set[str] = set()
+        """Tools that may be called without asking again, as long as this question runs."""
         self._lock = threading.Lock()
 
     @property
@@ -55,6 +57,8 @@ class PagePeople:
 
     async def answer(self, request: PersonRequest) -> Any:
         """Wait until somebody answers."""
+        if self._covers(request):
+            return True
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         with self._lock:
             self._open[request.id] = request, future
@@ -79,6 +83,18 @@ class PagePeople:
         future.get_loop().call_soon_threadsafe(set_result)
         return True
 
+    def allow_tools(self, tools: Iterable[str]) -> None:
+        """Let every member call these tools until this question ends; who waits goes on at once."""
+        with self._lock:
+            self._allowed.update(tools)
+        for request in self.requests:
+            if self._covers(request):
+                self.tell(request.id, True)
+
+    def _covers(self, request: PersonRequest) -> bool:
+        tools = {str(call.get("tool", "")) for call in request.calls}
+        return request.kind == "approve" and bool(tools) and tools <= self._allowed
+
 
 @dataclass
 class Job:
@@ -90,7 +106,8 @@ class Job:
     messages: tuple[BaseMessage, ...] = ()
     """What was added to the conversation, the question last; nothing in a resumed run."""
     state: JobState = "running"
-    error: str = ""
+    error: MixtureError | None = None
+    """Why it failed."""
     trace: str | None = None
     began: float = field(default_factory=time.monotonic)
     ended: float | None = None
@@ -255,10 +272,16 @@ class Jobs:
         """
         return self._start(Job(thread, council, context or CouncilContext()), None, named)
 
-    def tell(self, thread: str, ask: str, answer: Any) -> bool:
-        """Say what a running question waits for; False where it waits for nothing of the kind."""
+    def tell(self, thread: str, ask: str, answer: Any, allowed: Iterable[str] = ()) -> bool:
+        """Say what a running question waits for; False where it waits for nothing of the kind.
+
+        `allowed` are tools that nobody is asked about again until this question ends.
+        """
         job = self.of(thread)
-        return job is not None and job.running and job.people.tell(ask, answer)
+        if job is None or not job.running or not job.people.tell(ask, answer):
+            return False
+        job.people.allow_tools(allowed)
+        return True
 
     def stop(self, thread: str) -> bool:
         """Stop a running question and cancel its calls; False where none is running."""
@@ -309,9 +332,9 @@ class Jobs:
             state = "stopped"
             raise
         except MixtureError as error:
-            job.error = str(error)
+            job.error = error
         except Exception as error:  # a bug of ours must not look like a run without an end
-            job.error = f"{type(error).__name__}: {error}"
+            job.error = MixtureError(f"{type(error).__name__}: {error}")
         finally:
             job.fall_silent()
             job.ended = time.monotonic()

@@ -139,7 +139,7 @@ def _member(
     said, tail = _member_words(seat, live=live)
     name = seat.speaker.name
     if name in faces.people and seat.state == "speaking":
-        said = "has not answered yet"
+        said = "is waited for"
     layer = f"Layer {seat.speaker.layer} of {view.layers}. " if view.layers > 1 else ""
     has_text = opens and bool(seat.text or seat.reasoning)
     return {
@@ -160,7 +160,7 @@ def _member(
 def _member_words(seat: SpeakerView, *, live: bool) -> tuple[str, bool]:
     """What a member's line shows, and whether it is the end of a text."""
     if seat.state == "absent" and seat.absence is not None:
-        return one_line(words.REASONS[seat.absence.reason], _WORDS), False
+        return one_line(words.why_absent(seat.absence, named=False), _WORDS), False
     if seat.text:
         ends = live and seat.state == "speaking"
         text = seat.text[-_WORDS:] if ends else seat.text[: 2 * _WORDS]

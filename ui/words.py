@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from mom_council.deliberation.events import Called, Heat, Returned
+from mom_council.deliberation.status import NOBODY, nobody_answered
 from mom_council.records import Absence, Status, StopReason, Usage, Verdict
 from mom_council.runs.words import REASONS as REASONS
 from mom_council.runs.words import ballot as ballot
 from mom_council.runs.words import call_in_words
+from mom_council.runs.words import counted as counted
 from mom_council.runs.words import disagreement as disagreement
 from mom_council.runs.words import joined as joined
+from mom_council.runs.words import notes_to_show as notes_to_show
 from mom_council.runs.words import plan as plan
 from mom_council.runs.words import segment as segment
 from mom_council.runs.words import tokens_per_second as tokens_per_second
@@ -54,6 +59,15 @@ def absent(absence: Absence) -> str:
     return told + (f": {absence.detail}" if absence.detail else "")
 
 
+_NO_ANSWER = re.compile(r"\Amodel '[^']*' did not answer: ")
+
+
+def why_absent(absence: Absence, *, named: bool = True) -> str:
+    """Who is missing and why, without what each line of a list would repeat."""
+    why = _NO_ANSWER.sub("", absence.detail) or REASONS[absence.reason]
+    return f"{absence.character}: {why}" if named else why
+
+
 def call(event: Called | Returned) -> str:
     """A call of a tool, in one line."""
     if isinstance(event, Called):
@@ -72,8 +86,8 @@ def money(usd: float | None) -> str:
 
 def cost(usage: Usage, seconds: float) -> str:
     """What an answer cost, in one line."""
-    calls = f"{usage.calls} call" + "s" * (usage.calls != 1)
-    tokens = f"{usage.tokens:,} tokens" if usage.tokens is not None else "tokens unknown"
+    calls = counted(usage.calls, "call")
+    tokens = counted(usage.tokens, "token") if usage.tokens is not None else "tokens unknown"
     # That no prices are set is said once, before a question; that nothing is to be paid, never.
     price = (money(usage.usd),) if usage.usd else ()
     return " · ".join((f"{seconds:.1f} s", calls, tokens, *price))
@@ -94,13 +108,15 @@ def headline(status: Status) -> str:
             often = in_tenths(verdict.confidence)
             fitted = verdict.interval is None
             parts.append(f"right with {verdict.confidence:.0%}" if fitted else f"right {often}")
+    elif verdict is not None and nobody_answered(verdict):
+        parts.append(f"{NOBODY}: every reply declines, or does not know")
     elif spoke:
         parts.append(f"{spoke} answered")
     absentees = {one.character for one in status.absent if one.stage == "character"}
     if absentees:
         parts.append(f"{len(absentees)} did not answer")
     if status.rounds > 1:
-        parts.append(f"{status.rounds} rounds")
+        parts.append(counted(status.rounds, "round"))
     if status.stop_reason in _WORTH_SAYING:
         parts.append(STOPS[status.stop_reason])
     return " · ".join(parts)

@@ -114,7 +114,7 @@ def test_the_keys_are_enough(serve: Serve, tab: Open, stage: Stage, desk_file: D
     one.page.keyboard.press("Escape")
     one.page.wait_for_function(f"!({focused})")
     one.page.keyboard.press("?")
-    keys = one.page.get_by_role("dialog", name="Keys")
+    keys = one.page.get_by_role("dialog", name="Keyboard")
     keys.get_by_text("begins a new conversation").wait_for()
     one.shot("keys-light")
     one.page.keyboard.press("Escape")

@@ -45,7 +45,7 @@ def test_a_tool_is_called_with_leave_and_as_it_was_changed(
     field.fill('{"expression": "3 * 4"}')
     one.page.wait_for_timeout(1500)  # drawn anew several times, what was typed stays
     assert field.input_value() == '{"expression": "3 * 4"}'
-    one.page.get_by_role("button", name="Allow").click()
+    one.page.get_by_role("button", name="Allow once").click()
     one.answered()
     one.page.wait_for_function("document.title === 'Mixture of Models'")
     results = [m for m in stage.calls_to("ada")[1].body["messages"] if m["role"] == "tool"]

@@ -15,6 +15,7 @@ from mom_council.councils.loader import to_yaml
 from mom_council.councils.recording import load_recording
 from mom_council.errors import BudgetError, MixtureError
 from mom_council.evals.sheet import SHIPPED
+from mom_council.runs.words import counted
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.stage import Fault, Stage
 
@@ -112,7 +113,7 @@ def test_a_recording_makes_no_more_calls_and_no_call_twice(
     assert len(stage.calls) == calls
     kept = _answers(path)
     assert sum(map(len, kept.values())) == calls, "every answer that was paid is kept"
-    assert f"{len(kept)} questions in " in called.stdout
+    assert f"{counted(len(kept), 'question')} in " in called.stdout
     assert mom(*given).exit_code == 0
     assert len(stage.calls) == 18, "it goes on with the members that have not answered"
     assert [*_answers(path).values()] == [{"Ada", "Boris", "Clara"}] * 6

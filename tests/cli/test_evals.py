@@ -92,7 +92,7 @@ def test_record_keeps_what_the_members_say(stage: Stage, tmp_path: Path):
     council.write_text(to_yaml(desk(stage, ("Ada", "Boris"))))
     data.write_text('{"question": "What is 17 + 25?", "gold": 42}\n')
     called = mom("record", council, out, "--data", data)
-    assert called.stdout == f"1 questions in {out}\n"
+    assert called.stdout == f"1 question in {out}\n"
     assert [a.ok for a in load_recording(out)[0].models.values()] == [1, 0]
     assert "--data FILE" in mom("record", council, out).output
 

@@ -97,7 +97,7 @@ def test_a_file_beside_the_council_cannot_allow_code(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("typed", "book"), [("y", "7 "), ('e\n{"amount": 1}', "1 "), ("what\nn", "")]
+    ("typed", "book"), [("y", "7 "), ("a", "7 "), ('e\n{"amount": 1}', "1 "), ("what\nn", "")]
 )
 def test_the_person_at_the_terminal_is_asked(
     stage: Stage, processes: Processes, tmp_path: Path, council: str, typed: str, book: str

@@ -152,5 +152,22 @@ def test_a_talk_goes_on_after_an_answer_was_stopped(
     begun.send_signal(signal.SIGINT)
     ended = processes.end(begun, b"The second?\n", seconds=20)
     assert (ended.code, ended.out) == (0, "What the council says.\n")
-    assert "interrupted; the question is kept: mom resume talk" in ended.err
+    assert "interrupted; the question is kept: /resume" in ended.err
     assert "('The first?') is given up" in ended.err
+
+
+def test_a_stopped_answer_goes_on_within_the_talk_and_nothing_is_paid_twice(
+    processes: Any, stage: Stage, council_file: File
+) -> None:
+    stage.model("ada", reply="Mia.")
+    stage.model("pen", reply="What the council says.", faults=[Fault.hang()])
+    begun = processes.start("chat", "-c", council_file(("Ada",)), "-t", "talk")
+    begun.stdin.write(b"/resume\nThe first?\n")
+    begun.stdin.flush()
+    stage.wait_for(2, timeout=30, started=True)
+    begun.send_signal(signal.SIGINT)
+    ended = processes.end(begun, b"/resume\n/resume\n", seconds=20)
+    assert (ended.code, ended.out) == (0, "What the council says.\n")
+    assert "interrupted; the question and 1 answer are kept: /resume" in ended.err
+    assert ended.err.count("no question was stopped; type a new one") == 2
+    assert len(stage.calls_to("ada")) == 1, "who has answered is not asked again"

@@ -105,8 +105,8 @@ async def test_a_call_that_waits_for_a_person_says_so_until_it_is_allowed(
                     told.append((event.tool, event.needs_approval))
             if len(told) == 2:
                 *_, call = view.rounds[0].seats[1, "Ada"].calls.values()
-                assert call_in_words(call) == "needs a yes: pay"
-                assert "needs a yes: pay" in shown_rows(view)
+                assert call_in_words(call) == "waits for a person's yes: pay"
+                assert "waits for a person's yes: pay" in shown_rows(view)
     assert told[:2] == [("look", False), ("pay", True)]
     assert told[-1] == ("pay", False)
     *_, returned = view.rounds[0].seats[1, "Ada"].calls.values()

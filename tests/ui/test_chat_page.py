@@ -276,7 +276,9 @@ def test_the_empty_page_says_who_sits_and_what_a_question_takes(chat: Chat, stag
     seat(stage)
     page = chat(desk(stage))
     assert "Each member answers on its own." in told(page)
-    assert all(one in told(page) for one in ("Ada", "boris · openai", "You think in pictures."))
+    assert all(
+        one in told(page) for one in ("Ada", "boris · at 127.0.0.1", "You think in pictures.")
+    )
     assert "A question takes at most" in told(page)
 
 

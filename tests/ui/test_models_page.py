@@ -76,7 +76,27 @@ async def test_a_key_is_known_by_its_variable_and_never_kept(
     assert "openai" in found.available.keys
     assert KEY not in repr(found)
     page = opened(found)
-    assert "OPENAI_API_KEY" in said(page)
+    assert "OPENAI\\_API\\_KEY" in said(page)
+    assert KEY not in said(page)
+    lines = [one.value for one in page.markdown]
+    assert any("set" in line and "OPENAI" in line for line in lines)
+    assert any('export ANTHROPIC_API_KEY="your key"' in line for line in lines)
+
+
+def test_a_key_that_the_council_needs_and_that_is_missing_has_the_line_that_sets_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    council = desk(stage)
+    far = council.models["ada"].model_copy(update={"api_key_env": "FAR_KEY"})
+    needs = council.model_copy(update={"models": {**council.models, "ada": far}})
+    monkeypatch.setattr("mom_council.ui.pages.models._council", lambda: needs)
+    monkeypatch.delenv("FAR_KEY", raising=False)
+    page = opened(on_stage(stage))
+    assert [one.value for one in page.code] == ['export FAR_KEY="your key"']
+    assert "missing" in next(one.value for one in page.markdown if "needed by ada" in one.value)
+    monkeypatch.setenv("FAR_KEY", KEY)
+    page = opened(on_stage(stage))
+    assert [one.value for one in page.code] == []
     assert KEY not in said(page)
 
 

@@ -172,5 +172,5 @@ def test_a_person_has_not_answered_yet_and_is_no_model_without_a_word() -> None:
     [[person, model]] = [
         one["members"] for one in panel_data(view, council, live=True, opens=True)["rounds"]
     ]
-    assert person["words"] == "has not answered yet"
+    assert person["words"] == "is waited for"
     assert model["words"] == "Waiting for the first word …"

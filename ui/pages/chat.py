@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from urllib.parse import urlsplit
 
 import streamlit as st
 
-from mom_council.councils.schema import Council
+from mom_council.councils.schema import Council, Model
 from mom_council.councils.trust import UntrustedError
-from mom_council.errors import ConsentError, DamagedValueError, MixtureError
+from mom_council.errors import ConsentError, DamagedValueError, MixtureError, QuorumError
 from mom_council.models.images import TYPES, UPLOAD_MEGABYTES
+from mom_council.models.providers import missing
 from mom_council.runs.page_store import Thumb
 from mom_council.runs.plan import plan_question
 from mom_council.ui import council_choice as chosen
@@ -45,7 +47,7 @@ from mom_council.ui.council_panel import (
     progress,
     wants_to_read,
 )
-from mom_council.ui.frame import LONGEST, NAME, draw_keys, focus
+from mom_council.ui.frame import LONGEST, NAME, draw_keys, focus, go
 from mom_council.ui.history import Conversation, read_conversation
 from mom_council.ui.jobs import Job
 from mom_council.ui.other_answers import comparison_of, draw_comparison, draw_other_answers
@@ -118,26 +120,29 @@ def _follow_thread(thread: str | None) -> None:
 
 
 def _sidebar() -> Council | None:
+    """The column at the left; what keeps the council from being asked stands in the page itself."""
     with st.sidebar:
         draw_threads()
         st.divider()
         draw_choice()
         try:
             now = chosen.chosen()
-        except UntrustedError as error:
-            chosen.draw_trust(error.review)
-            return None
-        except ConsentError as error:
-            chosen.draw_consent(error)
-            return None
         except MixtureError as error:
-            st.error(safe.inline(words.sentence(str(error))))
-            return None
-        for notice in now.notices:
-            st.caption(safe.inline(notice))
-        st.session_state["settings"] = draw_settings(now.council)
-        draw_keys()
-        return now.council
+            refused = error
+        else:
+            for notice in now.notices:
+                st.caption(safe.inline(notice))
+            st.session_state["settings"] = draw_settings(now.council)
+            draw_keys()
+            return now.council
+    if isinstance(refused, UntrustedError):
+        chosen.draw_trust(refused.review)
+    elif isinstance(refused, ConsentError):
+        chosen.draw_consent(refused)
+    else:
+        st.error(safe.inline(words.sentence(str(refused))))
+        st.caption("Correct it and load the page again, or choose another council.")
+    return None
 
 
 def _input(council: Council, thread: str | None, *, busy: bool) -> None:
@@ -244,12 +249,13 @@ def _draw_last(
         view = seen  # it holds the prompts too, and what was cut off
     answer, panel = st.columns(COLUMNS, gap="medium")
     with answer, st.chat_message("assistant", avatar=AVATAR):
-        draw_progress(progress(view, live=False), thread)
+        has_failed = job is not None and job.error is not None and last is None
+        draw_progress("No answer" if has_failed else progress(view, live=False), thread)
         with st.container(key=f"answer-{thread}"):
             if last is not None:
                 draw_text(last)
-            elif job is not None and job.state == "failed":
-                st.error(safe.inline(words.sentence(job.error)))
+            elif job is not None and job.error is not None:
+                draw_failure(job.error)
             elif conversation.is_open:
                 st.info(
                     "This question was stopped before it was answered. What was finished is kept."
@@ -310,6 +316,20 @@ def _draw_resume(conversation: Conversation) -> None:
         draw_edit(conversation, len(conversation.turns) - 1)
 
 
+def draw_failure(error: MixtureError) -> None:
+    """What went wrong, one line for each member that is missing, and what to do."""
+    if not isinstance(error, QuorumError) or not error.absences:
+        st.error(safe.inline(words.sentence(str(error))))
+        return
+    lines = [f"- {safe.inline(words.why_absent(one))}" for one in error.absences]
+    what = safe.inline(words.sentence(error.what.partition(" (")[0]))
+    st.error("\n".join((what, "", *lines)))
+    st.caption(
+        "Fix the cause and press Resume: who has answered is not asked again. Or choose another "
+        "council and ask again."
+    )
+
+
 SMALL = ("What is 17 + 25?", "Which is larger, 17 or 71?", "What kind of thing is an oak?")
 """What models of a megabyte know."""
 LARGE = (
@@ -331,8 +351,15 @@ def draw_suggestions(council: Council) -> None:
         about = f": {council.description}" if council.description else ""
         st.markdown(f"**{safe.inline(council.name)}**{safe.inline(about)}")
         st.html(f'<div class="mom-seats">{"".join(_seats(council))}</div>')
-        if line := _question_cost(council):
-            st.caption(line)
+        with st.container(horizontal=True, vertical_alignment="center", key="welcome-cost"):
+            if line := _question_cost(council):
+                st.caption(line)
+            if st.button("Change the members", icon=":material/edit:", type="tertiary"):
+                go("editor")
+            if missing(council.models.values()) and st.button(
+                "How to get what is missing", icon=":material/key:", type="tertiary"
+            ):
+                go("models")
         small = {model.model for model in council.models.values()} <= {"tiny-1", "tiny-2", "tiny-3"}
         questions = SMALL if small else LARGE
         for number, (question, column) in enumerate(
@@ -353,17 +380,29 @@ def _seats(council: Council) -> Iterator[str]:
     for place, one in enumerate(council.characters):
         shown, model = face(one.name, place), council.models[one.model]
         about = safe.one_line(one.personality, _PERSONA)
-        asked = (
-            "a person"
-            if vendor_of(model.provider).is_person
-            else f"{model.model} · {model.provider}"
+        needs = "".join(
+            f'<p class="mom-absent">{safe.plain(safe.one_line(need.what, 90))}</p>'
+            for need in missing([model])
         )
         yield (
             f'<div class="mom-seat"><span class="mom-face mom-c{shown["colour"]}" '
             f'aria-hidden="true">{safe.plain(shown["initial"])}</span><div>'
-            f"<b>{safe.plain(shown['name'])}</b><p>{safe.plain(safe.one_line(asked, 60))}</p>"
-            f"<p>{safe.plain(about)}</p></div></div>"
+            f"<b>{safe.plain(shown['name'])}</b>"
+            f"<p>{safe.plain(safe.one_line(_answers_by(model), 70))}</p>"
+            f"<p>{safe.plain(about)}</p>{needs}</div></div>"
         )
+
+
+def _answers_by(model: Model) -> str:
+    """Which model a member answers with, and where that model runs."""
+    vendor = vendor_of(model.provider)
+    if vendor.is_person:
+        return "a person, who is asked here"
+    if vendor.engine:
+        return f"{model.model} · on this machine"
+    if model.base_url:
+        return f"{model.model} · at {urlsplit(model.base_url).netloc}"
+    return f"{model.model} · {vendor.title}"
 
 
 def _question_cost(council: Council) -> str:
@@ -379,7 +418,7 @@ def _question_cost(council: Council) -> str:
         )
     except MixtureError:
         return ""
-    calls = f"A question takes at most {plan.calls} calls"
+    calls = f"A question takes at most {words.counted(plan.calls, 'call')}"
     if plan.usd is None:
         return f"{calls}. What they cost is not known here: no prices are set."
     return f"{calls} and costs nothing." if plan.usd == 0 else f"{calls} and ${plan.usd:.2f}."

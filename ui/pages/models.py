@@ -23,12 +23,18 @@ from mom_council.models.clients import loop_resources
 from mom_council.models.providers import missing, open_model
 from mom_council.models.providers.embedded import is_installed
 from mom_council.models.providers.ollama_server import ask_ollama
-from mom_council.models.resolved import ResolvedModel, ollama_address, resolve_alone, resolve_model
+from mom_council.models.resolved import (
+    ResolvedModel,
+    key_variable,
+    ollama_address,
+    resolve_alone,
+    resolve_model,
+)
 from mom_council.models.speaking import Reply, speak
 from mom_council.models.weights import SHIPPED, downloaded_weights
 from mom_council.runs.discovery import VARIABLE, find_models
 from mom_council.runs.installed import AvailableModels
-from mom_council.runs.words import writing_speed
+from mom_council.runs.words import counted, writing_speed
 from mom_council.ui import council_choice as chosen_council
 from mom_council.ui import session
 from mom_council.ui.safe import inert, one_line
@@ -59,6 +65,7 @@ def page() -> None:
         _nothing(survey)
     _places(survey)
     _table(survey)
+    _draw_keys(council)
     _test_call(survey, council)
     _councils(survey)
 
@@ -110,19 +117,20 @@ def _places(survey: ModelSurvey) -> None:
     with first, st.container(border=True):
         st.markdown("**Ollama**")
         if survey.available.ollama_url:
-            st.markdown(f":green[:material/check:] {len(chat)} models for chat")
+            st.markdown(f":green[:material/check:] {counted(len(chat), 'model')} for chat")
         else:
             st.markdown(":gray[:material/close: does not answer]")
         st.caption(f"`{one_line(survey.ollama_url).replace('`', '')}`")
     with second, st.container(border=True):
         st.markdown("**Keys**")
         for name in survey.available.keys:
-            st.markdown(f":green[:material/check:] {name} · `{VENDORS[name].key_env}` is set")
+            st.markdown(f":green[:material/check:] {VENDORS[name].title}")
         for name in survey.available.lacking:
-            st.markdown(f":orange[:material/warning:] {name} · `{VENDORS[name].key_env}` is set")
+            st.markdown(f":orange[:material/warning:] {VENDORS[name].title}")
             st.caption(f"`{VENDORS[name].install or ''}` to use it")
         if not (survey.available.keys or survey.available.lacking):
-            st.markdown(":gray[:material/close: none in the environment]")
+            st.markdown(":gray[:material/close: none is set]")
+        st.caption("The list is below.")
     with third, st.container(border=True):
         st.markdown("**On this machine**")
         if not survey.engine:
@@ -133,6 +141,45 @@ def _places(survey: ModelSurvey) -> None:
             number = sum(voice.place == place for voice in survey.voices)
             mark = ":green[:material/check:]" if number else ":gray[:material/close:]"
             st.markdown(f"{mark} {number} {_PLACES[place]}")
+
+
+def _draw_keys(council: Council | None) -> None:
+    """Every variable that holds a key: whether it is set, and the line that sets it."""
+    needed: dict[str, list[str]] = {}
+    for key, model in council.models.items() if council is not None else ():
+        with contextlib.suppress(MixtureError):  # the list of its models says what is wrong
+            if variable := key_variable(model):
+                needed.setdefault(variable, []).append(key)
+    usual = {one.key_env: one.title for one in VENDORS.values() if one.key_env}
+    names = sorted({*needed, *usual})
+    lines = {name: _line_that_sets(name) for name in names if not _is_set(name)}
+    st.subheader("Keys", anchor=False)
+    st.caption(
+        "Keys are read from the environment. This page does not ask for one and stores none. Type "
+        "the line with your key where you start `mom ui`, and start it again. Or write it into "
+        "the file `.env`, and type `mom trust .env` once."
+    )
+    for name in names:
+        users = f" · needed by {', '.join(needed[name])}" if name in needed else ""
+        about = inert(f"{usual.get(name, 'of this council')}{users}")
+        if name not in lines:
+            st.markdown(f":green[:material/check: set] **{inert(name, 80)}** · {about}")
+        elif name in needed:
+            st.markdown(f":orange[:material/warning: missing] **{inert(name, 80)}** · {about}")
+            st.code(lines.pop(name), language=None)
+    if lines:
+        with st.expander(f"Not set ({len(lines)})", icon=":material/key:"):
+            for name, line in lines.items():
+                st.markdown(f"{inert(usual[name])}: `{line}`")
+
+
+def _is_set(variable: str) -> bool:
+    return bool(os.environ.get(variable, "").strip())
+
+
+def _line_that_sets(variable: str) -> str:
+    """The line for a shell of this machine."""
+    return f'$env:{variable} = "your key"' if os.name == "nt" else f'export {variable}="your key"'
 
 
 def _table(survey: ModelSurvey) -> None:
