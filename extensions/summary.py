@@ -68,8 +68,8 @@ class Summary(Extension):
 
     def rules(self, council: Council) -> Council:
         """Let everyone read what is not summed up, and the summary."""
-        room = max(council.history, self.settings.after + 2)
-        return council.model_copy(update={"history": room})
+        most = max(council.history, self.settings.after + 2)
+        return council.model_copy(update={"history": most})
 
     async def before(self, at: At) -> Change | None:
         """The summary and what came after it, in place of the whole conversation."""
