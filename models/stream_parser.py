@@ -306,13 +306,13 @@ class StreamParser:
             self._thoughts.feed(text)
 
     def _within_limit(self, piece: str) -> str:
-        room = max(0, LONGEST_ANSWER - self._size)
+        left = max(0, LONGEST_ANSWER - self._size)
         self._size += len(piece)
         self._meter.heard += len(piece)
-        if len(piece) <= room:
+        if len(piece) <= left:
             return piece
         self.overflows = True
-        return piece[:room]
+        return piece[:left]
 
     def _feed_block(self, block: Any) -> None:
         if isinstance(block, str):

@@ -590,14 +590,14 @@ async def _check(response: aiohttp.ClientResponse, body: _Body) -> None:
         return
     written = await body.whole(_LONGEST_REFUSAL)
     try:
-        said = orjson.loads(written)
-        said = said.get("error", said) if isinstance(said, dict) else said
+        reason = orjson.loads(written)
+        reason = reason.get("error", reason) if isinstance(reason, dict) else reason
     except orjson.JSONDecodeError:
-        said = written.decode(errors="replace")
+        reason = written.decode(errors="replace")
     if status in _REDIRECTS:
-        status, said = 421, ELSEWHERE
+        status, reason = 421, ELSEWHERE
     headers = {name.lower(): value for name, value in response.headers.items()}
-    raise WireRefusalError(status, headers, said)
+    raise WireRefusalError(status, headers, reason)
 
 
 async def _drain(content: aiohttp.StreamReader) -> None:
