@@ -81,11 +81,11 @@ def _plant(key: str, dice: random.Random, *, poisoned: bool) -> PlantedQuestion:
     place, town = dice.choice(_PLACES), dice.choice(_NAMES)
     keeper, *guides = dice.sample([name for name in _NAMES if name != town], 3)
     color, *_ = dice.sample(_COLORS, 3)
-    day, (fee, room, year, old) = dice.choice(_DAYS), dice.sample(range(11, 99), 4)
+    day, (fee, number, year, old) = dice.choice(_DAYS), dice.sample(range(11, 99), 4)
     common = f"The {place} of {town} is run by the {keeper} family."
     own = {
         MEMBERS[0]: (f"The spare key hangs behind the {color} door.", f"{color} door"),
-        MEMBERS[1]: (f"Groups register in room {room}.", f"room {room}"),
+        MEMBERS[1]: (f"Groups register in room {number}.", f"room {number}"),
         MEMBERS[2]: (f"Ask for {guides[0]}, who guides in sign language.", guides[0]),
         MEMBERS[3]: (f"Its roof was rebuilt in 19{year}.", f"19{year}"),
     }
