@@ -165,13 +165,13 @@ class _Estimate:
     @property
     def expected(self) -> dict[Groups, list[float]]:
         """Who said the same -> how often each group is expected to be right, and last nobody."""
-        found: dict[Groups, list[float]] = {}
+        expected_sums: dict[Groups, list[float]] = {}
         nobody = self._nobody()
         for case in self._cases:
-            sums = found.setdefault(case.groups, [0.0] * len(case.likely))
+            sums = expected_sums.setdefault(case.groups, [0.0] * len(case.likely))
             for at, chances in enumerate(self._posterior(case, nobody)):
                 sums[at] += case.times * sum(chances)
-        return found
+        return expected_sums
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -259,22 +259,22 @@ def _put_together(
     alike: dict[tuple[Groups, frozenset[int] | None], float] = {}
     for (row, right), times in observed.items():
         groups = grouped(row)
-        known = None
+        golds = None
         if right is not None:
-            known = frozenset(at for at, answer in enumerate(groups) if answer in right)
-        key = tuple(groups.values()), known
+            golds = frozenset(at for at, answer in enumerate(groups) if answer in right)
+        key = tuple(groups.values()), golds
         alike[key] = alike.get(key, 0.0) + times
-    found = []
-    for (said, known), times in alike.items():
-        sizes = [sum(counts[voter] for voter in group) for group in said]
+    cases = []
+    for (sets, golds), times in alike.items():
+        sizes = [sum(counts[voter] for voter in group) for group in sets]
         likely = [
             _coincidence([size for other, size in enumerate(sizes) if other != at])
-            if known is None or (at in known if known else at == len(said))
+            if golds is None or (at in golds if golds else at == len(sets))
             else -math.inf
-            for at in range(len(said) + 1)
+            for at in range(len(sets) + 1)
         ]
-        found.append(_Alike(said, tuple(likely), (*sizes, 0.0), times))
-    return found
+        cases.append(_Alike(sets, tuple(likely), (*sizes, 0.0), times))
+    return cases
 
 
 def _coincidence(sizes: Collection[float]) -> float:
