@@ -202,8 +202,8 @@ class RowRunner:
             raise
         except Exception as error:
             # Whatever it is, it is this row's: the others are not held up by it.
-            kept = (await self._opened.graph.aget_state(run.config)).values
-            used = sum((one.usage for one in kept.get("segments", [])), Usage())
+            state = (await self._opened.graph.aget_state(run.config)).values
+            used = sum((one.usage for one in state.get("segments", [])), Usage())
             message = redact(f"{type(error).__name__}: {error}")
             spent = isinstance(error, BudgetError)
             error_text = _whole(message)
