@@ -90,17 +90,17 @@ app = typer.Typer(
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line; every error of ours becomes one line and an exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
+    words = sys.argv[1:] if arguments is None else arguments
     _ready_streams()
     code = exits.FAILED
     try:
-        _read_env(given)
+        _read_env(words)
         # The doctor asks nobody, and says how the switch was set.
-        if "doctor" not in given[:1] and any("TRACING" in name for name in os.environ):
+        if "doctor" not in words[:1] and any("TRACING" in name for name in os.environ):
             from mom_council.tracing.langsmith import settle_langsmith
 
             settle_langsmith()  # for the commands, too, that ask models without a council
-        code = _command(given)
+        code = _command(words)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has left (`mom ... | head`): nothing more to say.

@@ -320,16 +320,16 @@ def _show_plan(question: str, named: str | None, settings: Any, *, as_json: bool
     from mom_council.runs.plan import plan_in_words, plan_question
 
     chosen = asyncio.run(choose_council(named, {**os.environ, "MOM_PAID": "1"})).council
-    made = asyncio.run(plan_question(apply_context(chosen, settings), question))
+    planned = asyncio.run(plan_question(apply_context(chosen, settings), question))
     if as_json:
-        stages = [one._asdict() for one in made.stages]
-        totals: dict[str, Any] = {"calls": made.calls, "most_calls": made.most_calls}
-        totals |= {"tokens": made.tokens, "usd": made.usd}
-        prices = {key: found.as_object() for key, found in made.prices.items()}
-        plan = {"stages": stages, "total": totals, "budget": made.limited, "prices": prices}
+        stages = [one._asdict() for one in planned.stages]
+        totals: dict[str, Any] = {"calls": planned.calls, "most_calls": planned.most_calls}
+        totals |= {"tokens": planned.tokens, "usd": planned.usd}
+        prices = {key: price.as_object() for key, price in planned.prices.items()}
+        plan = {"stages": stages, "total": totals, "budget": planned.limited, "prices": prices}
         write_json({"plan": plan})
         return
-    for line in plan_in_words(made, chosen.name):
+    for line in plan_in_words(planned, chosen.name):
         show(line)
 
 

@@ -284,9 +284,9 @@ class _Answers:
         """Say which answer is the one that counts, and how to get to the others."""
         count = len(self._answers)
         if count > 1:
-            shown = [one.question for one in self._answers].index(self._question) + 1
-            others = " or ".join(f"/answer {n}" for n in range(1, count + 1) if n != shown)
-            failure.say(f"  answer {shown} of {count}; {others} goes back to another")
+            current = [one.question for one in self._answers].index(self._question) + 1
+            others = " or ".join(f"/answer {n}" for n in range(1, count + 1) if n != current)
+            failure.say(f"  answer {current} of {count}; {others} goes back to another")
 
     def show(self, number: str) -> None:
         """Go back to another answer, and print it."""
@@ -358,5 +358,5 @@ def completions(text: str) -> list[str]:
 
 
 def _complete(text: str, at: int) -> str | None:
-    found = completions(text)
-    return found[at] if at < len(found) else None
+    choices = completions(text)
+    return choices[at] if at < len(choices) else None

@@ -281,11 +281,11 @@ def revote(
     rules = method or ([] if heavy else ["plain majority"])
     if rules == ["all"]:
         rules = [*methods()]
-    found = [recount(questions, rule, models=seats) for rule in rules]
+    rows = [recount(questions, rule, models=seats) for rule in rules]
     if heavy is not None:
-        found.append(recount(questions, models=seats, weights=heavy))
+        rows.append(recount(questions, models=seats, weights=heavy))
     if json:
-        write_json([one.model_dump(mode="json") for one in found])
+        write_json([one.model_dump(mode="json") for one in rows])
         return
 
     def line(one: Recount) -> tuple[str, ...]:
@@ -295,9 +295,9 @@ def revote(
         return (one.method, accuracy, gain, str(one.changed), share, f"{100 * one.usd:.4f}")
 
     head = ("rule", "accuracy, %", "over plain majority", "changed", "calls saved, %", "US cents")
-    show(table(head, [line(one) for one in found]))
-    last = found[-1]
-    show(f"\n{counted(last.questions, 'question')}; learned on {last.fitted} others" * bool(found))
+    show(table(head, [line(one) for one in rows]))
+    last = rows[-1]
+    show(f"\n{counted(last.questions, 'question')}; learned on {last.fitted} others" * bool(rows))
 
 
 def audit(
@@ -321,11 +321,11 @@ def audit(
     questions = load_recording(recording_path(file))
     every = dict.fromkeys(name for one in questions for name in one.models)
     seats = [name.strip() for name in models.split(",")] if models else [*every]
-    found = look(questions, seats)
+    report = look(questions, seats)
     if json:
-        write_json(found.model_dump(mode="json"))
+        write_json(report.model_dump(mode="json"))
     else:
-        show(as_markdown(found), end="")
+        show(as_markdown(report), end="")
 
 
 def fact_retention(
@@ -353,7 +353,7 @@ def _measure_fact_retention(council: str, number: int, concurrency: int, *, as_j
     from mom_council.councils.trust import load_trusted_council
     from mom_council.evals.fact_retention import measure_fact_retention, planted_questions
 
-    found = asyncio.run(
+    retention = asyncio.run(
         measure_fact_retention(
             load_trusted_council(council),
             planted_questions(number),
@@ -362,9 +362,9 @@ def _measure_fact_retention(council: str, number: int, concurrency: int, *, as_j
         )
     )
     if as_json:
-        write_json(found.model_dump(mode="json"))
+        write_json(retention.model_dump(mode="json"))
     else:
-        show(found.in_words())
+        show(retention.in_words())
 
 
 def _weights(

@@ -104,9 +104,9 @@ def write_skeleton(name: str, parent: Path) -> Path:
         "author": "",
         "requires": [],
     }
-    told = {"name": name, "kind": kind}
-    (folder / "extension.py").write_text(_CODE.format(**told), "utf-8")
-    (folder / f"test_{name.replace('-', '_')}.py").write_text(_TEST.format(**told), "utf-8")
+    names = {"name": name, "kind": kind}
+    (folder / "extension.py").write_text(_CODE.format(**names), "utf-8")
+    (folder / f"test_{name.replace('-', '_')}.py").write_text(_TEST.format(**names), "utf-8")
     (folder / "config.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
     return folder
 
@@ -127,11 +127,11 @@ def list_() -> None:
     from mom_council.extensions.loaded import described_without_loading
     from mom_council.runs.words import one_line
 
-    for found in every():
-        if isinstance(found, Exception):
-            print(f"  {one_line(str(found))}")
+    for entry in every():
+        if isinstance(entry, Exception):
+            print(f"  {one_line(str(entry))}")
             continue
-        about = described_without_loading(found)
+        about = described_without_loading(entry)
         version = f" {about.version}" if about.version else ""
         says = one_line(f"{about.description}{version}")
         print(f"{one_line(about.name):16} {about.kind:10} {says}".rstrip())

@@ -70,28 +70,28 @@ def rows(
 
     Of a round that is over nobody is said to think: who did not finish did not finish.
     """
-    shown = seats if len(seats) <= lines else seats[: max(lines - 1, 0)]
+    first = seats if len(seats) <= lines else seats[: max(lines - 1, 0)]
     longest = min(max((len(seat.speaker.name) for seat in seats), default=0), width // 3)
     drawn: list[RenderableType] = []
-    for seat in shown:
+    for seat in first:
         is_cut = is_over and seat.state in ("waiting", "speaking")
         mark, style = _MARKS["waiting"] if is_cut else _MARKS.get(seat.state, ("…", "blue"))
         seconds = "" if is_cut else _seconds(seat)
         line = Text(f"{mark} ", style, no_wrap=True, overflow="crop")
         line.append(f"{one_line(seat.speaker.name, longest):{longest}}  ", "bold")
         space = width - longest - len(seconds) - 6
-        said = one_line(_body(seat).plain) if seat.state != "waiting" else "waiting"
+        text = one_line(_body(seat).plain) if seat.state != "waiting" else "waiting"
         if seat.state == "speaking" and not seat.text.strip():
-            said = _calls_in_words(seat) or "thinking"
+            text = _calls_in_words(seat) or "thinking"
         if is_cut:
-            said = f"did not finish: {one_line(seat.text)}" if seat.text else "did not finish"
-        said = said if len(said) <= space else f"{said[: max(space - 1, 0)]}…"
-        line.append(f"{said:{max(space, 0)}}", "default" if seat.text else "dim")
+            text = f"did not finish: {one_line(seat.text)}" if seat.text else "did not finish"
+        text = text if len(text) <= space else f"{text[: max(space - 1, 0)]}…"
+        line.append(f"{text:{max(space, 0)}}", "default" if seat.text else "dim")
         line.append(f"  {seconds}", "dim")
         line.truncate(width, overflow="crop")
         drawn.append(line)
-    if len(shown) < len(seats):
-        drawn.append(Text(f"and {len(seats) - len(shown)} more", "dim"))
+    if len(first) < len(seats):
+        drawn.append(Text(f"and {len(seats) - len(first)} more", "dim"))
     return Group(*drawn)
 
 
@@ -107,11 +107,11 @@ def _seconds(seat: SpeakerView) -> str:
 
 def votes_in_a_line(a_round: RoundView) -> RenderableType:
     """Who voted for what, in as few words as there are."""
-    said = [f"{one.voter} {words.ballot(one)}" for one in a_round.ballots]
-    said += [words.absent(one) for one in a_round.unvoted]
+    votes = [f"{one.voter} {words.ballot(one)}" for one in a_round.ballots]
+    votes += [words.absent(one) for one in a_round.unvoted]
     done = {one.voter for one in a_round.ballots} | {one.character for one in a_round.unvoted}
     waiting = [name for name in a_round.voters if name not in done]
-    text = f"votes: {' · '.join(map(one_line, said))}" if said else "voting"
+    text = f"votes: {' · '.join(map(one_line, votes))}" if votes else "voting"
     return Text(f"{text} · still to vote: {', '.join(waiting)}" if waiting else text, "dim")
 
 
@@ -123,9 +123,9 @@ def ballots(a_round: RoundView, *, short: bool = False) -> RenderableType:
     lines.add_column(overflow="fold", ratio=1)
     most = 40 if short else 300
     for ballot in a_round.ballots:
-        said = Text(one_line(words.ballot(ballot)), "bold")
+        vote = Text(one_line(words.ballot(ballot)), "bold")
         lines.add_row(
-            Text(f"{ballot.voter} votes"), said, Text(one_line(ballot.reason, most), "dim")
+            Text(f"{ballot.voter} votes"), vote, Text(one_line(ballot.reason, most), "dim")
         )
     for absence in a_round.unvoted:
         why = Text(one_line(absence.detail, most), "dim")
@@ -141,9 +141,9 @@ def count(a_round: RoundView, *, full: bool = True) -> RenderableType:
     counted = a_round.counted
     if counted is None:
         return Text("")
-    said = [words.tally(counted.verdict, texts_of(a_round))] if full else []
-    said.append(counted.why)
-    return Group(*(Text(one_line(line), "cyan") for line in said if line))
+    texts = [words.tally(counted.verdict, texts_of(a_round))] if full else []
+    texts.append(counted.why)
+    return Group(*(Text(one_line(line), "cyan") for line in texts if line))
 
 
 def texts_of(a_round: RoundView) -> dict[str, str]:
@@ -245,18 +245,18 @@ def _lines(text: str, inner: int) -> int:
 def _list(seats: Sequence[SpeakerView], width: int, lines: int) -> RenderableType:
     """A line for each, where cards find no room."""
     rows: list[RenderableType] = []
-    shown = seats if len(seats) <= lines else seats[: max(lines - 1, 0)]
+    first = seats if len(seats) <= lines else seats[: max(lines - 1, 0)]
     longest = max((len(seat.speaker.name) for seat in seats), default=0)
-    for seat in shown:
+    for seat in first:
         style = {"absent": "red", "done": "green", "waiting": "dim"}.get(seat.state, "blue")
         head = Text(f"{seat.speaker.name:{longest}} ", style, no_wrap=True, overflow="crop")
-        room = width - longest - 1
-        said = one_line(_body(seat).plain)
-        head.append(said if seat.state == "absent" else said[-room:], "default")
+        space = width - longest - 1
+        text = one_line(_body(seat).plain)
+        head.append(text if seat.state == "absent" else text[-space:], "default")
         head.truncate(width, overflow="ellipsis")
         rows.append(head)
-    if len(shown) < len(seats):
-        rows.append(Text(f"and {len(seats) - len(shown)} more", "dim"))
+    if len(first) < len(seats):
+        rows.append(Text(f"and {len(seats) - len(first)} more", "dim"))
     return Group(*rows)
 
 
@@ -395,17 +395,17 @@ class Live(Screen):
 
     def _short_head(self, a_round: RoundView, layer: int) -> list[RenderableType]:
         """Which round and layer it is, where there is more than the first."""
-        said = [f"Round {a_round.number}"] if a_round.number > 1 else []
-        said += [f"layer {layer} of {self._view.layers}"] if self._view.layers > 1 else []
-        said += [f"left out: {', '.join(a_round.dropped)}"] if a_round.dropped else []
-        return [Text(" · ".join(said), "dim")] if said else []
+        parts = [f"Round {a_round.number}"] if a_round.number > 1 else []
+        parts += [f"layer {layer} of {self._view.layers}"] if self._view.layers > 1 else []
+        parts += [f"left out: {', '.join(a_round.dropped)}"] if a_round.dropped else []
+        return [Text(" · ".join(parts), "dim")] if parts else []
 
     def _head(self, a_round: RoundView, layer: int) -> RenderableType:
         view = self._view
-        said = [f"Round {a_round.number} of at most {view.most_rounds}"] * (view.most_rounds > 1)
-        said += [f"layer {layer} of {view.layers}"] * (view.layers > 1)
-        said += [f"left out: {', '.join(a_round.dropped)}"] * bool(a_round.dropped)
-        title = Text(" · ".join(said) or "The council speaks", "bold")
+        parts = [f"Round {a_round.number} of at most {view.most_rounds}"] * (view.most_rounds > 1)
+        parts += [f"layer {layer} of {view.layers}"] * (view.layers > 1)
+        parts += [f"left out: {', '.join(a_round.dropped)}"] * bool(a_round.dropped)
+        title = Text(" · ".join(parts) or "The council speaks", "bold")
         return Rule(title, align="left", style="dim")
 
     @property
@@ -416,13 +416,13 @@ class Live(Screen):
         )
 
     def _draw(self) -> RenderableType:
-        width, room = self._console.width, self._console.height - 2
+        width, height = self._console.width, self._console.height - 2
         foot = self._foot()
         if self._view.status is not None:
             return foot  # the answer is about to be printed, whole
         if (writing := self._writing) is not None:
             text = writing.text or writing.reasoning or "..."
-            body = tail(Markdown(inert(text)), self._console, width, room - 1)
+            body = tail(Markdown(inert(text)), self._console, width, height - 1)
             title = "For the painter" if writing.speaker.node == "painter" else "Answer"
             return Group(Rule(Text(title, "bold green"), align="left", style="green"), body, foot)
         rounds = self._view.rounds
@@ -431,15 +431,15 @@ class Live(Screen):
         a_round, layers = rounds[-1], _layers(rounds[-1])
         if a_round.voters and not a_round.counted:
             votes = ballots(a_round, short=True) if self._full else votes_in_a_line(a_round)
-            return Group(tail(votes, self._console, width, room), foot)
+            return Group(tail(votes, self._console, width, height), foot)
         layer = max(layers, default=0)
         if not layer or ("layer", a_round.number, layer) in self._printed:
             return foot
         if self._full:
-            speaking = while_they_speak(layers[layer], width, room - 1)
+            speaking = while_they_speak(layers[layer], width, height - 1)
             return Group(self._head(a_round, layer), speaking, foot)
         head = self._short_head(a_round, layer)
-        return Group(*head, rows(layers[layer], width, room - len(head)), foot)
+        return Group(*head, rows(layers[layer], width, height - len(head)), foot)
 
     def _foot(self) -> RenderableType:
         view = self._view
@@ -465,8 +465,8 @@ class Live(Screen):
             took = f"{time.monotonic() - self._began:.1f} s"
             if self.expected:
                 took += f" of about {self.expected}"
-            said = [one_line(self._council.name), what or "listening", took, "Ctrl-C stops"]
-            line = Text(" · ".join(said), "dim")
+            parts = [one_line(self._council.name), what or "listening", took, "Ctrl-C stops"]
+            line = Text(" · ".join(parts), "dim")
         line.truncate(self._console.width - 1, overflow="ellipsis")
         return line
 

@@ -70,8 +70,8 @@ def download(
         get_engine()
         return
     if name == "list":
-        for known in WEIGHTS.values():
-            print(f"{known.name:24} {known.megabytes:5} MB  {known.licence}  {known.about}")
+        for weights in WEIGHTS.values():
+            print(f"{weights.name:24} {weights.megabytes:5} MB  {weights.licence}  {weights.about}")
         return
     if name not in WEIGHTS:
         near = get_close_matches(name, WEIGHTS, n=1)

@@ -183,7 +183,7 @@ def _command(named: list[str], *, only: bool) -> tuple[list[str], list[str]]:
         file = Path(name).expanduser()
         options += ["-c", str(file.absolute()) if file.is_file() else name]
     beside = Path(sys.executable).with_name("mom.exe" if os.name == "nt" else "mom")
-    found = str(beside) if beside.exists() else shutil.which("mom")
-    start = [found] if found else [sys.executable, "-m", "mom_council"]
+    program = str(beside) if beside.exists() else shutil.which("mom")
+    start = [program] if program else [sys.executable, "-m", "mom_council"]
     needed = [one for one in dict.fromkeys(variables) if one and os.environ.get(one)]
     return [*start, "mcp", *options], needed

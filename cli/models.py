@@ -195,7 +195,7 @@ def _as_object(
             "models": [one.model for one in choice.council.models.values()],
         },
         "missing": lacking,
-        "prices": {key: found.as_object() for key, found in prices.items()},
+        "prices": {key: price.as_object() for key, price in prices.items()},
     }
 
 
@@ -222,8 +222,8 @@ def use(
         return
     env = {**os.environ, "MOM_PAID": "1"}  # nobody is asked
     choice = asyncio.run(choose_council(named, env))  # refuses what cannot sit
-    kept = named if named.startswith(MODELS) else options.whole_path(named)
-    use_council(None if named == AUTO else kept)
+    stored = named if named.startswith(MODELS) else options.whole_path(named)
+    use_council(None if named == AUTO else stored)
     members = ", ".join(dict.fromkeys(one.model for one in choice.council.models.values()))
     failure.show(f"mom ask now asks {named}: {members}")
     if variable := os.environ.get("MOM_COUNCIL"):

@@ -100,10 +100,10 @@ def import_(
         _write(out, written, force=force)
     if questions is not None:
         _write(questions, _as_lines(imported.questions), force=force)
-    kept = _keep_chats(file, council, db, keeps=chats, quiet=json) if file.is_dir() else None
+    stored = _keep_chats(file, council, db, keeps=chats, quiet=json) if file.is_dir() else None
     trial = _try(council, written, out, lacking, quiet=json) if run else None
     if json:
-        write_json(_object(imported, council, out, lacking, trial, kept))
+        write_json(_object(imported, council, out, lacking, trial, stored))
     elif out is None:
         print(inert(written), end="")
     else:
@@ -186,8 +186,8 @@ def _tell(imported: Imported, questions: Path | None) -> None:
             for note in notes:
                 say(f"  {note}")
     if imported.questions and questions is None:
-        asked = counted(len(imported.questions), "question")
-        say(f"the file has {asked}; --questions FILE writes them out")
+        number = counted(len(imported.questions), "question")
+        say(f"the file has {number}; --questions FILE writes them out")
 
 
 # -- models that are not here ---------------------------------------------------------------------
@@ -237,8 +237,8 @@ def _try(
     """Ask the council once; None where it was not asked, which is said with the reason."""
     from mom_council.runs.moving import used_models
 
-    gone = {one.key for one in lacking}
-    if gone >= {who.model for who in council.characters}:
+    missing = {one.key for one in lacking}
+    if missing >= {who.model for who in council.characters}:
         _say("none of its models is here, so it was not asked", quiet=quiet)
         _say_cures(lacking, quiet=quiet)
         return None
@@ -279,8 +279,8 @@ def _why_not(council: Council, text: str, out: Path | None) -> str:
     paid = os.environ.get("MOM_PAID", "") in ("1", "yes", "true")
     if paid or not costs_money(without_choices(council)):
         return ""
-    asked = _says_yes("Asking it once may cost money. Ask?")
-    return "" if asked else "it may cost money; MOM_PAID=1 allows it"
+    agrees = _says_yes("Asking it once may cost money. Ask?")
+    return "" if agrees else "it may cost money; MOM_PAID=1 allows it"
 
 
 def _say_cures(lacking: Sequence[MissingModel], *, quiet: bool) -> None:
@@ -303,17 +303,17 @@ def _keep_chats(
 ) -> dict[str, int]:
     from mom_council.runs.moving import chats_in, keep_chats
 
-    found = chats_in(folder)
-    if not found:
+    chats = chats_in(folder)
+    if not chats:
         return {"found": 0, "kept": 0}
     if not keeps:
         says = "--chats keeps them as threads"
-        _say(f"{len(found)} conversations lie in the folder; {says}", quiet=quiet)
-        return {"found": len(found), "kept": 0}
+        _say(f"{len(chats)} conversations lie in the folder; {says}", quiet=quiet)
+        return {"found": len(chats), "kept": 0}
     from mom_council.cli.stored import with_store
 
-    count = with_store(db, lambda saver: keep_chats(found, council, saver))
+    count = with_store(db, lambda saver: keep_chats(chats, council, saver))
     _say(
-        f"{count} of {len(found)} conversations are kept as threads; mom threads list", quiet=quiet
+        f"{count} of {len(chats)} conversations are kept as threads; mom threads list", quiet=quiet
     )
-    return {"found": len(found), "kept": count}
+    return {"found": len(chats), "kept": count}

@@ -99,12 +99,12 @@ def choose_show(
     Raises:
         typer.BadParameter: two ways are asked for at once.
     """
-    wanted = ((json, Show.JSON), (quiet, Show.QUIET), (debug, Show.DEBUG))
-    asked = [show for yes, show in wanted if yes]
-    if len(asked) > 1:
-        raise typer.BadParameter(f"--{asked[0]} and --{asked[1]} do not go together; choose one")
-    if asked:
-        return asked[0]
+    flags = ((json, Show.JSON), (quiet, Show.QUIET), (debug, Show.DEBUG))
+    shows = [show for yes, show in flags if yes]
+    if len(shows) > 1:
+        raise typer.BadParameter(f"--{shows[0]} and --{shows[1]} do not go together; choose one")
+    if shows:
+        return shows[0]
     if os.environ.get("DEBUG_MODE", "").strip().lower() in ("true", "1", "yes", "on"):
         return Show.DEBUG
     dumb = os.environ.get("TERM", "dumb" if os.name == "posix" else "") in ("dumb", "unknown")

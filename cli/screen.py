@@ -86,8 +86,8 @@ class Ending:
         """The pictures that the council drew: where each lies, and how it was made."""
         from mom_council.models.images import pictures_in
 
-        found = pictures_in(self.values["messages"][-1].content)
-        return [{"file": str(file), **about} for file, about in found]
+        pictures = pictures_in(self.values["messages"][-1].content)
+        return [{"file": str(file), **about} for file, about in pictures]
 
     @property
     def status(self) -> Status | None:

@@ -341,8 +341,8 @@ def serve_page(port: int, host: str = "127.0.0.1") -> None:
     with (root / "ui" / "theme.toml").open("rb") as file:
         colours = dict(_flatten("theme", tomllib.load(file)))
     flags = {**_FLAGS, **colours, "server.address": host, "server.port": str(port)}
-    told = [f"--{name}={value}" for name, value in flags.items()]
-    command = [sys.executable, "-m", "streamlit", "run", str(script), *told]
+    options = [f"--{name}={value}" for name, value in flags.items()]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), *options]
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
 
 

@@ -256,10 +256,10 @@ class Session:
         """What the thread remembers of its last question: the council, and how it was named."""
         if not self._begun_before:
             return {}
-        found = await saver.aget_tuple(self._config())
-        if found is None and self._resuming:
+        checkpoint = await saver.aget_tuple(self._config())
+        if checkpoint is None and self._resuming:
             raise no_thread(self.thread)
-        return dict(found.metadata) if found else {}
+        return dict(checkpoint.metadata) if checkpoint else {}
 
     async def _refuse_misfit(self, council: str) -> None:
         """See that this council can go on where the thread stands."""
@@ -316,9 +316,9 @@ class Session:
             if self._answered is not None:
                 return self._unkept(screen, error, self._answered)
             code = exits.exit_code(error)
-            kept = self._what_is_kept(code)
-            line = f"{error}{kept}"
-            if isinstance(error, QuorumError) and self._how_to_resume(code) in kept:
+            note = self._what_is_kept(code)
+            line = f"{error}{note}"
+            if isinstance(error, QuorumError) and self._how_to_resume(code) in note:
                 line = f"{error.what}; fix the problem, then: {self._how_to_resume(code)}"
             self._refuse(type(error).__name__, line, code, **failure.details(error))
         else:

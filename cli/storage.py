@@ -70,9 +70,9 @@ def _line(one: StoreReport) -> str:
     free = f", {one.free / 1e6:.1f} MB free" if one.free >= 1e5 else ""
     limits = [f"{one.days:g} days"] if one.days is not None else []
     limits += [f"{one.megabytes:g} MB"] if one.megabytes is not None else []
-    kept = f"  limit: {', '.join(limits)}" if limits else ""
+    limit = f"  limit: {', '.join(limits)}" if limits else ""
     where = f"  {one_line(one.place)}{free}" if one.name != "journal" else "  (in threads)"
-    return f"{one.name:8} {one.items:8} {size}  {oldest}{where}{kept}"
+    return f"{one.name:8} {one.items:8} {size}  {oldest}{where}{limit}"
 
 
 @app.command("prune")
@@ -104,8 +104,8 @@ def prune(
 
     names = _check_store_names(stores)
     if days is not None or megabytes is not None:
-        given = storage.Limits(days=days, megabytes=megabytes)
-        limits = dict.fromkeys(names, given)
+        limit = storage.Limits(days=days, megabytes=megabytes)
+        limits = dict.fromkeys(names, limit)
     else:
         retention = storage.read_retention()
         limits = {name: retention.of(name) for name in names if retention.of(name).is_set}

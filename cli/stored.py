@@ -43,10 +43,10 @@ def print_threads(
     """List the threads, newest first."""
     from mom_council.runs.threads import list_threads
 
-    found = with_store(db, lambda saver: list_threads(saver, limit))
-    if not found:
+    threads = with_store(db, lambda saver: list_threads(saver, limit))
+    if not threads:
         print('There are no threads yet; mom ask "..." begins one.')
-    for one in found:
+    for one in threads:
         when = one.updated.astimezone().strftime("%Y-%m-%d %H:%M")
         turns = f"{one.turns:3} turn{'s' if one.turns != 1 else ' '}"
         print(f"{one_line(one.id):12} {when}  {one.state:11} {turns}  {one_line(one.title)}")
@@ -149,8 +149,8 @@ def forget_thread(
             print("It is kept." if name else "They are kept.")
             raise typer.Exit(exits.FAILED)
     if not name:
-        gone, busy = with_store(db, delete_all_threads)
-        print(f"{counted(gone, 'thread')} deleted.")
+        deleted, busy = with_store(db, delete_all_threads)
+        print(f"{counted(deleted, 'thread')} deleted.")
         if busy:
             names = ", ".join(map(repr, busy))
             print(f"Kept, as they are answering now: {names}.", file=sys.stderr)
@@ -191,15 +191,15 @@ def print_traces(
     """List the traces, newest first."""
     from mom_council.tracing.store import TraceStore
 
-    found = TraceStore().summaries(limit)
-    if not found:
+    traces = TraceStore().summaries(limit)
+    if not traces:
         print('There are no traces yet; mom ask "..." leaves one.')
-    for one in found:
+    for one in traces:
         when = one.started.astimezone().strftime("%Y-%m-%d %H:%M")
         took = "  never " if one.seconds is None else f"{one.seconds:6.1f} s"
         failed = f"  ({one_line(one.error, 80)})" if one.error else ""
-        told = f"{one_line(one.council):10} {one_line(one.question, 60)}"
-        print(f"{one.id}  {when}  {took}  {one.calls:3} calls  {told}{failed}")
+        about = f"{one_line(one.council):10} {one_line(one.question, 60)}"
+        print(f"{one.id}  {when}  {took}  {one.calls:3} calls  {about}{failed}")
 
 
 @traces_app.command("show")
@@ -259,20 +259,20 @@ def print_cache(
 
     from mom_council.models.cache import stats
 
-    found = stats()
+    cache = stats()
     if json:
-        write_json(found.model_dump(mode="json"))
+        write_json(cache.model_dump(mode="json"))
         return
-    print(found.path)
-    if not found.answers:
+    print(cache.path)
+    if not cache.answers:
         print("It is empty; a council with a `cache:` section fills it.")
         return
-    answers = counted(found.answers, "answer")
-    print(f"{answers}, {found.bytes / 1e6:.1f} MB, {found.expired} past their time")
-    if found.oldest is not None:
-        oldest = datetime.fromtimestamp(found.oldest, UTC).astimezone()
+    answers = counted(cache.answers, "answer")
+    print(f"{answers}, {cache.bytes / 1e6:.1f} MB, {cache.expired} past their time")
+    if cache.oldest is not None:
+        oldest = datetime.fromtimestamp(cache.oldest, UTC).astimezone()
         print(f"the oldest of {oldest:%Y-%m-%d %H:%M}")
-    for model, many in found.models.items():
+    for model, many in cache.models.items():
         print(f"{many:6}  {one_line(model, 80)}")
 
 

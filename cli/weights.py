@@ -57,11 +57,11 @@ def show(
         else:
             print("\n".join(f"{weight:8.3f}  {name}" for name, weight in weights.items()))
         return
-    found = ledger.show(kind)
+    reliabilities = ledger.show(kind)
     if json:
-        write_json([one._asdict() for one in found])
+        write_json([one._asdict() for one in reliabilities])
         return
-    if not found:
+    if not reliabilities:
         print("The ledger is empty; mom weights fit FILE learns from a recording.")
         return
     from mom_council.evals.reports import table
@@ -73,7 +73,7 @@ def show(
             f"{100 * one.accuracy:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})",
             f"{one.outcomes:.1f}",
         )
-        for one in found
+        for one in reliabilities
     ]
     print(table(("model", "kind", "right, %", "outcomes"), rows))
 
@@ -185,13 +185,13 @@ def ask(
     questions = list(load_recording(file))
     recorded = dict.fromkeys(name for one in questions for name in one.models)
     seats = [*recorded] if loaded is None else columns(loaded, questions)
-    asked = most_informative(questions, seats, number)
-    if not asked:
+    chosen = most_informative(questions, seats, number)
+    if not chosen:
         print("There is no question without a gold answer on which the models differ.")
     answered = 0
-    for at, question in enumerate(asked, 1):
+    for at, question in enumerate(chosen, 1):
         answers = [question.models[seat].ans for seat in seats if seat in question.models]
-        print(f"\n{at} of {len(asked)}: ", end="")
+        print(f"\n{at} of {len(chosen)}: ", end="")
         try:
             right = _ask_which_is_right(question, answers)
         except typer.Abort:  # Ctrl-C, or no more lines: what was answered counts
@@ -288,15 +288,15 @@ def cascade(
     from mom_council.evals.sheet import recording_path
     from mom_council.runs.words import inert
 
-    chosen, made = cascade_from_recording(
+    chosen, result = cascade_from_recording(
         recording_path(file),
         strong,
         council=load_council(council) if council is not None else None,
         kind=kind,
         fold=None if everything else "cal",
     )
-    print(inert(chosen.in_words([who.name for who in made.characters])), file=sys.stderr)
-    print(inert(to_yaml(made)), end="")
+    print(inert(chosen.in_words([who.name for who in result.characters])), file=sys.stderr)
+    print(inert(to_yaml(result)), end="")
 
 
 @app.command()
