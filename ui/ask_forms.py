@@ -123,7 +123,7 @@ def _draw_vote(ask: PersonRequest, form: BallotForm, labels: list[str]) -> Any:
 
 def candidates_in(prompt: str) -> dict[str, str]:
     """The candidates of a voter's prompt, by their labels."""
-    return {found["label"]: found["text"].strip() for found in _CANDIDATE.finditer(prompt)}
+    return {match["label"]: match["text"].strip() for match in _CANDIDATE.finditer(prompt)}
 
 
 def _speech(thread: str, ask: PersonRequest) -> None:

@@ -198,8 +198,8 @@ def plan(council: Council, on: AbstractSet[str] = frozenset(), *, ink: str = "#3
         top = middle - (len(column) * (_HIGH + _GAP) - _GAP) / 2
         x = 4 + number * (_WIDE + _STEP)
         boxes = [
-            _Box(name, shown, x, top + place * (_HIGH + _GAP))
-            for place, (name, shown) in enumerate(column)
+            _Box(name, label, x, top + place * (_HIGH + _GAP))
+            for place, (name, label) in enumerate(column)
         ]
         placed.append(boxes)
     parts = [
@@ -231,11 +231,11 @@ def _columns(council: Council) -> list[list[tuple[str, str]]]:
 
 
 def _box(box: _Box, on: bool) -> str:
-    shown = box.shown if len(box.shown) <= 14 else box.shown[:13] + "…"
+    label = box.shown if len(box.shown) <= 14 else box.shown[:13] + "…"
     return (
         f'<g class="{"on" if on else "off"}"><title>{plain(box.shown)}</title>'
         f'<rect x="{box.x:g}" y="{box.y:g}" width="{_WIDE}" height="{_HIGH}" rx="8"/>'
-        f'<text x="{box.x + _WIDE / 2:g}" y="{box.y + _HIGH / 2 + 4:g}">{plain(shown)}</text></g>'
+        f'<text x="{box.x + _WIDE / 2:g}" y="{box.y + _HIGH / 2 + 4:g}">{plain(label)}</text></g>'
     )
 
 

@@ -92,11 +92,11 @@ def text_of(draft: Draft) -> str:
 
 def check(draft: Draft) -> dict[Path, str]:
     """What keeps the draft from being a council: path -> message. Empty: it can sit."""
-    found: dict[Path, str] = {}
+    messages: dict[Path, str] = {}
     for problem in problems_in(written(draft)):
-        before = found.get(problem.path)
-        found[problem.path] = f"{before}; {problem.advice}" if before else problem.advice
-    return found
+        before = messages.get(problem.path)
+        messages[problem.path] = f"{before}; {problem.advice}" if before else problem.advice
+    return messages
 
 
 def at(draft: Draft, path: Path, default: Any = None) -> Any:
@@ -112,8 +112,8 @@ def at(draft: Draft, path: Path, default: Any = None) -> Any:
 
 def put(draft: Draft, path: Path, value: Any) -> Draft:
     """The draft with `value` at a path; sections on the way are made where they are missing."""
-    made = deepcopy(draft)
-    place: Any = made
+    copy = deepcopy(draft)
+    place: Any = copy
     for step in path[:-1]:
         if isinstance(place, dict) and step not in place:
             place[step] = {}
@@ -121,45 +121,45 @@ def put(draft: Draft, path: Path, value: Any) -> Draft:
     if not path or not _takes(place, path[-1]):
         return draft
     place[path[-1]] = deepcopy(value)
-    return made
+    return copy
 
 
 def drop(draft: Draft, path: Path) -> Draft:
     """The draft without what stands at a path; a section that is then empty goes with it."""
-    made = deepcopy(draft)
-    place = at(made, path[:-1]) if path else None
+    changed = deepcopy(draft)
+    place = at(changed, path[:-1]) if path else None
     if not isinstance(place, dict) or path[-1] not in place:
         return draft
     del place[path[-1]]
     emptied = not place and len(path) == 2 and path[0] in _CAN_GO
-    return drop(made, path[:-1]) if emptied else made
+    return drop(changed, path[:-1]) if emptied else changed
 
 
 def characters(draft: Draft) -> list[dict[str, Any]]:
     """The characters as they stand there."""
-    found = draft.get("characters")
-    return found if isinstance(found, list) else []
+    value = draft.get("characters")
+    return value if isinstance(value, list) else []
 
 
 def extensions(draft: Draft) -> list[dict[str, Any]]:
     """The extensions as they stand there."""
-    found = draft.get("extensions")
-    return found if isinstance(found, list) else []
+    value = draft.get("extensions")
+    return value if isinstance(value, list) else []
 
 
 def entries(draft: Draft, path: Path = ("models",)) -> dict[str, Any]:
     """The entries of a part that holds them by name: the models, the lanes, the tools."""
-    found = at(draft, path)
-    return found if isinstance(found, dict) else {}
+    value = at(draft, path)
+    return value if isinstance(value, dict) else {}
 
 
 def fresh_name(name: str, taken: Iterable[object]) -> str:
     """`name`, with a number after it where somebody has it already."""
-    known = {str(one).casefold() for one in taken}
-    number, made = 2, name
-    while made.casefold() in known:
-        made, number = f"{name[:56]} {number}", number + 1
-    return made
+    names = {str(one).casefold() for one in taken}
+    number, fresh = 2, name
+    while fresh.casefold() in names:
+        fresh, number = f"{name[:56]} {number}", number + 1
+    return fresh
 
 
 def add_entry(draft: Draft, path: Path, values: Mapping[str, Any]) -> tuple[Draft, str]:
@@ -170,10 +170,10 @@ def add_entry(draft: Draft, path: Path, values: Mapping[str, Any]) -> tuple[Draf
 
 def rename_entry(draft: Draft, path: Path, old: str, new: str) -> Draft:
     """The draft with an entry under another name, and everything that names it changed too."""
-    known = entries(draft, path)
-    if old not in known or new in known:
+    old_entries = entries(draft, path)
+    if old not in old_entries or new in old_entries:
         return draft
-    renamed = {new if name == old else name: entry for name, entry in known.items()}
+    renamed = {new if name == old else name: entry for name, entry in old_entries.items()}
     changed = put(draft, path, renamed)
     if len(path) == 1:
         _rename_in(changed, Council, (str(path[0]), old, new))
@@ -257,44 +257,44 @@ def unseated(draft: Draft) -> list[int]:
 
 def add_character(draft: Draft, layer: int | None = None) -> Draft:
     """With one more character, in a layer (the last where none is given)."""
-    made = deepcopy(draft)
-    layers = _layers(made)
-    names = [one.get("name") for one in characters(made)]
-    model = next(iter(entries(made)), "")
-    made["characters"] = [
-        *characters(made),
+    changed = deepcopy(draft)
+    layers = _layers(changed)
+    names = [one.get("name") for one in characters(changed)]
+    model = next(iter(entries(changed)), "")
+    changed["characters"] = [
+        *characters(changed),
         {"name": fresh_name("New character", names), "model": model},
     ]
     row = layers[layer] if layer is not None and 0 <= layer < len(layers) else layers[-1]
     row.append(len(names))
-    return _with(made, layers)
+    return _with(changed, layers)
 
 
 def duplicate(draft: Draft, index: int) -> Draft:
     """With a copy of a character right after it, under a name of its own."""
     if not _is_there(draft, index):
         return draft
-    made = deepcopy(draft)
-    copy = deepcopy(made["characters"][index])
-    names = [one.get("name") for one in characters(made)]
+    changed = deepcopy(draft)
+    copy = deepcopy(changed["characters"][index])
+    names = [one.get("name") for one in characters(changed)]
     copy["name"] = fresh_name(str(copy.get("name") or "New character"), names)
-    layers = _renumber(_layers(made), lambda seat: seat + (seat > index))
-    made["characters"].insert(index + 1, copy)
+    layers = _renumber(_layers(changed), lambda seat: seat + (seat > index))
+    changed["characters"].insert(index + 1, copy)
     for row in layers:
         if index in row:
             row.insert(row.index(index) + 1, index + 1)
-    return _with(made, layers)
+    return _with(changed, layers)
 
 
 def remove(draft: Draft, index: int) -> Draft:
     """Without a character; a layer that nobody is left in goes with it."""
     if not _is_there(draft, index):
         return draft
-    made = deepcopy(draft)
-    layers = [[seat for seat in row if seat != index] for row in _layers(made)]
+    changed = deepcopy(draft)
+    layers = [[seat for seat in row if seat != index] for row in _layers(changed)]
     layers = _renumber(layers, lambda seat: seat - (seat > index))
-    del made["characters"][index]
-    return _with(made, [row for row in layers if row] or [[]])
+    del changed["characters"][index]
+    return _with(changed, [row for row in layers if row] or [[]])
 
 
 def move(draft: Draft, index: int, by: int) -> Draft:
@@ -309,10 +309,10 @@ def move(draft: Draft, index: int, by: int) -> Draft:
         return draft
     # The order of `characters` is the order of ties and of the screen, so it moves along; the
     # places in the row then name each other's characters already.
-    made = deepcopy(draft)
-    seated = made["characters"]
+    changed = deepcopy(draft)
+    seated = changed["characters"]
     seated[index], seated[other] = seated[other], seated[index]
-    return made
+    return changed
 
 
 def shift(draft: Draft, index: int, by: int) -> Draft:
@@ -327,22 +327,22 @@ def shift(draft: Draft, index: int, by: int) -> Draft:
     if row is None:
         layers[-1].append(index)
         return _with(deepcopy(draft), layers)
-    wanted = row + by
+    target = row + by
     alone = len(layers[row]) == 1
-    if wanted < 0 or wanted > len(layers) or (alone and wanted == len(layers)):
+    if target < 0 or target > len(layers) or (alone and target == len(layers)):
         return draft
     layers[row].remove(index)
-    if wanted == len(layers):
+    if target == len(layers):
         layers.append([])
-    layers[wanted].append(index)
+    layers[target].append(index)
     return _with(deepcopy(draft), [one for one in layers if one])
 
 
 def _layers(draft: Draft) -> Seats:
     """The layers, with the default filled in."""
-    found = draft.get("layers")
-    if isinstance(found, list) and found:
-        return [list(row) for row in found]
+    rows = draft.get("layers")
+    if isinstance(rows, list) and rows:
+        return [list(row) for row in rows]
     return [list(range(len(characters(draft))))]
 
 

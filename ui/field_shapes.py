@@ -164,8 +164,8 @@ def _sentence(text: str) -> str:
 
 
 def _bounds(about: list[Any]) -> str:
-    told = [*_bounds_in(about)]
-    return f" {' and '.join(told).capitalize()}." if told else ""
+    bounds = [*_bounds_in(about)]
+    return f" {' and '.join(bounds).capitalize()}." if bounds else ""
 
 
 def _bounds_in(about: list[Any]) -> Iterator[str]:

@@ -161,8 +161,8 @@ def put_up() -> None:
     """Put the policy and the cookie into the browser."""
     session.begin()
     reader = session.reader()
-    known = reader.startswith("login:")
-    cookie = "" if known else _COOKIE.format(name=session.COOKIE, reader=reader)
+    has_login = reader.startswith("login:")
+    cookie = "" if has_login else _COOKIE.format(name=session.COOKIE, reader=reader)
     with st.container(key="fence"):
         script = _SCRIPT.format(
             policy=POLICY, cookie=cookie, longest=LONGEST, keys=json.dumps(KEYS)

@@ -147,12 +147,12 @@ def turns_of(messages: Sequence[AnyMessage]) -> tuple[PastTurn, ...]:
 
 def messages_before(turns: Sequence[PastTurn], place: int) -> list[AnyMessage]:
     """The messages of the turns before one."""
-    said: list[AnyMessage] = []
+    messages: list[AnyMessage] = []
     for turn in turns[:place]:
-        said.append(turn.question)
+        messages.append(turn.question)
         if turn.answer is not None:
-            said.append(turn.answer)
-    return said
+            messages.append(turn.answer)
+    return messages
 
 
 def _config(thread: str) -> RunnableConfig:

@@ -125,7 +125,7 @@ def draw_other_answers(conversation: Conversation, place: int) -> None:
     """The way to the other answers of a question that was asked more than once."""
     question = str(conversation.turns[place].question.id)
     answers = answers_of(session.page_state().store, conversation.thread, question)
-    shown = [one.question for one in answers].index(question) if answers else 0
+    current = [one.question for one in answers].index(question) if answers else 0
     is_last = place == len(conversation.turns) - 1
     if len(answers) < 2 or (conversation.is_open and not is_last):
         return
@@ -142,10 +142,10 @@ def draw_other_answers(conversation: Conversation, place: int) -> None:
         )
 
     with st.container(horizontal=True, gap=None, vertical_alignment="center", width="content"):
-        arrow("Former answer", "chevron_left", shown - 1)
-        count = f"{shown + 1}/{len(answers)}"
+        arrow("Former answer", "chevron_left", current - 1)
+        count = f"{current + 1}/{len(answers)}"
         st.html(f'<span class="mom-count">{count}</span>', width="content")
-        arrow("Next answer", "chevron_right", shown + 1)
+        arrow("Next answer", "chevron_right", current + 1)
 
 
 def _show(conversation: Conversation, place: int, other: KeptAnswer) -> None:

@@ -82,8 +82,8 @@ def people_in(council: Council) -> frozenset[str]:
 
 def face(name: str, place: int) -> dict[str, Any]:
     """The face of the character at a place of its council."""
-    shown = one_line(name, 40)
-    return {"name": shown, "initial": shown[:1].upper(), "colour": place % COLOURS}
+    label = one_line(name, 40)
+    return {"name": label, "initial": label[:1].upper(), "colour": place % COLOURS}
 
 
 def member_key(seat: SpeakerView) -> str:
@@ -136,17 +136,17 @@ def _round(
 def _member(
     seat: SpeakerView, view: RunView, faces: Faces, *, live: bool, opens: bool
 ) -> dict[str, Any]:
-    said, tail = _member_words(seat, live=live)
+    text, tail = _member_words(seat, live=live)
     name = seat.speaker.name
     if name in faces.people and seat.state == "speaking":
-        said = "is waited for"
+        text = "is waited for"
     layer = f"Layer {seat.speaker.layer} of {view.layers}. " if view.layers > 1 else ""
     has_text = opens and bool(seat.text or seat.reasoning)
     return {
         **faces.of(name),
         "key": member_key(seat),
         "state": seat.state,
-        "words": said,
+        "words": text,
         "tail": tail,
         "side": _side(seat),
         "title": one_line(layer + speaker_state(seat), 300),
@@ -270,10 +270,10 @@ def comparison_folds(view: RunView, faces: Faces) -> Iterator[dict[str, Any]]:
     seats = view.rounds[-1].seats
     top = max((layer for layer, _ in seats), default=1)
     texts = {name: seat.text for (layer, name), seat in seats.items() if layer == top and seat.text}
-    found = _compare_texts(tuple(texts.items()))
+    comparison = _compare_texts(tuple(texts.items()))
     against = [
         f"{_names(one)}: {_quote(one)} — {_names(other)}: {_quote(other)}"
-        for one, other in found.contradictions
+        for one, other in comparison.contradictions
         if _is_prose(one) and _is_prose(other)
     ]
     if against:
@@ -281,9 +281,9 @@ def comparison_folds(view: RunView, faces: Faces) -> Iterator[dict[str, Any]]:
         title = f"They contradict each other ({len(against)})"
         yield {"key": "against", "title": title, "items": clashes}
     for key, title, points in (
-        ("agreed", "All of them say", found.agreed),
-        ("partial", "Several of them say", found.partial),
-        ("unique", "Only one of them says", found.unique),
+        ("agreed", "All of them say", comparison.agreed),
+        ("partial", "Several of them say", comparison.partial),
+        ("unique", "Only one of them says", comparison.unique),
     ):
         prose = [point for point in points if _is_prose(point)]
         if prose:

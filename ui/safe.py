@@ -67,8 +67,8 @@ def markdown(text: str, *, longest: int = LONGEST) -> str:
         lines.append(closing)  # a fence that is still open would swallow what stands below
     if cut > 0:
         lines.append(f"\n… and {cut:,} more characters: copy the answer to read them.")
-    shown = "\n".join(lines)
-    return shown if read_code(text).is_sure else _without_pictures(shown)
+    joined = "\n".join(lines)
+    return joined if read_code(text).is_sure else _without_pictures(joined)
 
 
 def _without_pictures(text: str) -> str:

@@ -241,5 +241,5 @@ def _reader() -> str:
             return f"login:{st.user.get('sub') or st.user.get('email')}"
     except (AttributeError, RuntimeError):  # the server has no login
         pass
-    told = st.context.cookies.get(COOKIE, "")
-    return told if re.fullmatch(rf"[0-9a-f]{{{LENGTH}}}", told) else secrets.token_hex(LENGTH // 2)
+    name = st.context.cookies.get(COOKIE, "")
+    return name if re.fullmatch(rf"[0-9a-f]{{{LENGTH}}}", name) else secrets.token_hex(LENGTH // 2)

@@ -18,7 +18,7 @@ from mom_council.ui.history import text_of
 from mom_council.ui.safe import inert
 from mom_council.voting.methods import METHODS, describe_methods
 
-_SHOWN = 25
+_MOST_THREADS = 25
 _MOST_ROUNDS = 20
 
 
@@ -38,18 +38,18 @@ def draw_threads() -> None:
     )
     if search.strip():
         _read_texts()
-    found = state.store.of(session.reader(), search)
+    entries = state.store.of(session.reader(), search)
     running = {job.thread for job in state.jobs.running()}
-    if search and not found:
+    if search and not entries:
         st.caption("No results")
     day = ""
-    for entry in found[:_SHOWN]:
+    for entry in entries[:_MOST_THREADS]:
         if (now := _day_of(entry.used)) != day:
             day = now
             st.caption(day)
         _draw_entry(entry, is_open=entry.id == open_one, is_running=entry.id in running)
-    if len(found) > _SHOWN:
-        st.caption(f"{len(found) - _SHOWN} older ones: search for them.")
+    if len(entries) > _MOST_THREADS:
+        st.caption(f"{len(entries) - _MOST_THREADS} older ones: search for them.")
 
 
 def _day_of(moment: float) -> str:
@@ -119,25 +119,25 @@ Value = TypeVar("Value")
 
 def draw_settings(council: Council) -> CouncilContext:
     """Draw the settings and give what they say."""
-    told: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     with st.expander("Settings", icon=":material/tune:"):
-        told |= _rounds(council)
-        told |= _vote(council)
-        told |= _synthesizer(council)
-        told |= _thermal(council)
+        settings |= _rounds(council)
+        settings |= _vote(council)
+        settings |= _synthesizer(council)
+        settings |= _thermal(council)
     with st.expander("Spending limit", icon=":material/savings:"):
-        told |= _budget(council)
-    told["extensions_off"] = ()
+        settings |= _budget(council)
+    settings["extensions_off"] = ()
     if council.extensions:
         with st.expander("Extensions", icon=":material/extension:"):
-            told["extensions_off"] = draw_switches(council)
-    told["debug"] = _draw_setting(
+            settings["extensions_off"] = draw_switches(council)
+    settings["debug"] = _draw_setting(
         council, "debug", False, lambda value, key: st.toggle(
             "Show prompts", value, key=key,
             help="Keep every prompt and every reply, and show them beside the answer.",
         ),
     )  # fmt: skip
-    return CouncilContext.model_validate({k: v for k, v in told.items() if v is not None})
+    return CouncilContext.model_validate({k: v for k, v in settings.items() if v is not None})
 
 
 def _rounds(council: Council) -> dict[str, Any]:
@@ -264,8 +264,8 @@ def _thermal(council: Council) -> dict[str, Any]:
 
 
 def _budget(council: Council) -> dict[str, Any]:
-    told = {}
-    for name, shown, step, most in (
+    limits = {}
+    for name, label, step, most in (
         ("calls", "Calls", 1, 100_000),
         ("tokens", "Tokens", 1000, 100_000_000),
         ("seconds", "Seconds", 1.0, 86_400.0),
@@ -274,13 +274,13 @@ def _budget(council: Council) -> dict[str, Any]:
         own = getattr(council.budget, name)
         value = _draw_setting(
             council, f"max_{name}", own, lambda value, key: st.number_input(
-                shown, type(step)(0) + step, type(step)(most), value, step, key=key,  # noqa: B023
+                label, type(step)(0) + step, type(step)(most), value, step, key=key,  # noqa: B023
                 placeholder="no limit",
                 help="What one question may spend; empty is the council's own limit.",
             ),
         )  # fmt: skip
-        told[f"max_{name}"] = _changed_value(value, own)
-    return told
+        limits[f"max_{name}"] = _changed_value(value, own)
+    return limits
 
 
 def _changed_value(value: Value, own: Value) -> Value | None:

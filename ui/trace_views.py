@@ -40,7 +40,7 @@ def inside(view: TraceView | None) -> TraceDetails:
     """Read a tree once."""
     if view is None:
         return TraceDetails()
-    said = (
+    texts = (
         part
         for span in view.spans
         for part in (*(one.text for one in span.prompt), span.reply, span.reasoning, span.name)
@@ -48,7 +48,7 @@ def inside(view: TraceView | None) -> TraceDetails:
     return TraceDetails(
         models=frozenset(span.model for span in view.spans if span.model),
         errors=tuple(span.error for span in view.spans if span.error),
-        text="\n".join(said).casefold(),
+        text="\n".join(texts).casefold(),
     )
 
 
@@ -145,21 +145,21 @@ def bars(view: TraceView) -> list[TimelineBar]:
     critical = {span.id for span in critical_path(view)}
     end = _end(view)
     by_id = {span.id: span for span in view.spans}
-    made, drawn = [], set[str]()
+    drawn_bars, drawn = [], set[str]()
     for span in sorted(leaves(view), key=lambda span: span.start):
         lane = spoken_name(span, view)
         node = by_id.get(span.parent or "")
         if node is not None and node.kind == "node" and node.id not in drawn:
             drawn.add(node.id)
-            made.append(
+            drawn_bars.append(
                 TimelineBar(lane, node.name, node.start, _until(node, end), "around", "", node.id)
             )
         kind: Kind = "failed" if span.error else "critical" if span.id in critical else "beside"
         label = span.model or span.name
-        made.append(
+        drawn_bars.append(
             TimelineBar(lane, label, span.start, _until(span, end), kind, span.error, span.id)
         )
-    return sorted(made, key=lambda bar: bar.kind != "around")
+    return sorted(drawn_bars, key=lambda bar: bar.kind != "around")
 
 
 def figures(view: TraceView) -> TraceTotals:

@@ -55,8 +55,8 @@ def missing(status: Status) -> str:
 
 def absent(absence: Absence) -> str:
     """Who is missing and why."""
-    told = f"{absence.character} {REASONS[absence.reason]}"
-    return told + (f": {absence.detail}" if absence.detail else "")
+    text = f"{absence.character} {REASONS[absence.reason]}"
+    return text + (f": {absence.detail}" if absence.detail else "")
 
 
 _NO_ANSWER = re.compile(r"\Amodel '[^']*' did not answer: ")
@@ -136,13 +136,13 @@ def leading(verdict: Verdict) -> str:
 
 def _instead(verdict: Verdict, dissent: tuple[str, ...]) -> list[str]:
     """What those say who disagree; where there are too many, nothing."""
-    told = [
+    lines = [
         f"{', '.join(names)}: “{one_line(option.display_answer, _ANSWER)}”"
         for option in verdict.options
         if option.answer and (names := [name for name in option.members if name in dissent])
     ]
-    if told:
-        return told if len(told) <= _MOST_INSTEAD else []
+    if lines:
+        return lines if len(lines) <= _MOST_INSTEAD else []
     return (
         [
             f"{', '.join(dissent)} disagrees"

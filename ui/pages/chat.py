@@ -71,8 +71,8 @@ def page() -> None:
     thread = _admit_thread(session.thread())
     _follow_thread(thread)
     council = _sidebar()
-    for told in st.session_state.pop("said", []):
-        st.warning(safe.inline(words.sentence(told)))
+    for text in st.session_state.pop("said", []):
+        st.warning(safe.inline(words.sentence(text)))
     if council is None:
         return
     job = session.page_state().jobs.of(thread) if thread else None
@@ -148,7 +148,7 @@ def _sidebar() -> Council | None:
 def _input(council: Council, thread: str | None, *, busy: bool) -> None:
     if refused := take_refused_text():
         st.session_state["question"] = refused
-    told = st.chat_input(
+    entry = st.chat_input(
         "The council is answering …" if busy else f"Ask {safe.plain(council.name)}",
         accept_file="multiple",
         file_type=list(TYPES),
@@ -157,8 +157,8 @@ def _input(council: Council, thread: str | None, *, busy: bool) -> None:
         disabled=busy,
         key="question",
     )
-    if told:
-        ask_question(told.text, told.files)
+    if entry:
+        ask_question(entry.text, entry.files)
         st.rerun()
 
 
@@ -192,11 +192,11 @@ def _draw_thread(thread: str, council: Council, job: Job | None, *, running: boo
     # The last turn is one element, from its first word to the end: nothing in it changes its place.
     with st.container(key=f"turn-last-{thread}"):
         if job is not None and running:
-            asked = job.question or (
+            question = job.question or (
                 conversation.turns[-1].question if conversation.turns else None
             )
-            if asked is not None:
-                draw_question(asked)
+            if question is not None:
+                draw_question(question)
             _draw_live(thread)
         elif turns:
             draw_question(turns[-1].question)
@@ -213,8 +213,8 @@ def _talk(thread: str, council: Council, job: Job | None) -> Conversation:
         conversation = state.wait_for(read_conversation(state.saver, thread, council))
         held = st.session_state["conversation"] = (stamp, conversation)
         state.store.keep_text(thread, conversation.text)
-    found: Conversation = held[1]
-    return found
+    stored: Conversation = held[1]
+    return stored
 
 
 @st.fragment(run_every=EVERY)
@@ -271,18 +271,18 @@ def _draw_last(
             _follow_others(thread, _stamp(job))
     with panel:
         if view.rounds:
-            asked = job.council if job is not None else council
+            drawn = job.council if job is not None else council
             compared = partial(
                 draw_comparison,
                 view,
-                asked,
+                drawn,
                 thread=thread,
                 answer=str(last.id) if last is not None else "",
-                text=comparison_of(conversation.values, asked),
+                text=comparison_of(conversation.values, drawn),
             )
             draw_panel(
                 view,
-                asked,
+                drawn,
                 live=False,
                 heat_at=0.0,
                 debug=debug,
@@ -378,16 +378,16 @@ def draw_suggestions(council: Council) -> None:
 
 def _seats(council: Council) -> Iterator[str]:
     for place, one in enumerate(council.characters):
-        shown, model = face(one.name, place), council.models[one.model]
+        portrait, model = face(one.name, place), council.models[one.model]
         about = safe.one_line(one.personality, _PERSONA)
         needs = "".join(
             f'<p class="mom-absent">{safe.plain(safe.one_line(need.what, 90))}</p>'
             for need in missing([model])
         )
         yield (
-            f'<div class="mom-seat"><span class="mom-face mom-c{shown["colour"]}" '
-            f'aria-hidden="true">{safe.plain(shown["initial"])}</span><div>'
-            f"<b>{safe.plain(shown['name'])}</b>"
+            f'<div class="mom-seat"><span class="mom-face mom-c{portrait["colour"]}" '
+            f'aria-hidden="true">{safe.plain(portrait["initial"])}</span><div>'
+            f"<b>{safe.plain(portrait['name'])}</b>"
             f"<p>{safe.plain(safe.one_line(_answers_by(model), 70))}</p>"
             f"<p>{safe.plain(about)}</p>{needs}</div></div>"
         )

@@ -149,10 +149,10 @@ def _refusals(work: DraftSession) -> None:
         return
     faults = list(work.faults.items())
     lines = [f"- {inert(where(path) or 'council')}: {inert(says)}" for path, says in faults]
-    told = lines[:_TOLD_AT_ONCE]
-    if len(lines) > len(told):
-        told.append(f"- and {len(lines) - len(told)} more")
-    st.warning("\n".join(["Fix these first:", "", *told]), icon=":material/error:")
+    first = lines[:_TOLD_AT_ONCE]
+    if len(lines) > len(first):
+        first.append(f"- and {len(lines) - len(first)} more")
+    st.warning("\n".join(["Fix these first:", "", *first]), icon=":material/error:")
 
 
 def _draw_text(work: DraftSession) -> None:
@@ -189,11 +189,11 @@ def _draw_sources() -> None:
     st.button(
         "Open it", key="open-source", disabled=not st.session_state.get("source"), on_click=_open
     )
-    given = st.file_uploader(
+    upload = st.file_uploader(
         "or a file", type=["yaml", "yml", "json"], key="upload", max_upload_size=1
     )
-    if given is not None and st.button("Open the file", key="open-upload"):
-        _open_file(given.name, given.getvalue())
+    if upload is not None and st.button("Open the file", key="open-upload"):
+        _open_file(upload.name, upload.getvalue())
     st.button("Begin an empty one", key="begin-empty", on_click=redraw, args=(_FRESH, 0))
 
 
@@ -202,13 +202,13 @@ def _open() -> None:
     try:
         if name.startswith(_MINE):
             file = saved.saved_councils().get(name.removeprefix(_MINE))
-            made = read_draft(file.read_text(encoding="utf-8"), name) if file else editing().draft
+            draft = read_draft(file.read_text(encoding="utf-8"), name) if file else editing().draft
         else:
-            made = draft_of(load_council(name))
+            draft = draft_of(load_council(name))
     except (MixtureError, OSError, UnicodeDecodeError) as error:
         st.session_state["refused"] = str(error)
         return
-    redraw(made, 0)
+    redraw(draft, 0)
 
 
 def _open_file(name: str, content: bytes) -> None:
@@ -370,8 +370,8 @@ def _draw_extension(place: int, use: str) -> None:
 
 
 def _settings(about: ExtensionInfo) -> dict[str, dict[str, Any]]:
-    found = (about.settings_schema or {}).get("properties", {})
-    return {str(name): dict(one) for name, one in found.items() if isinstance(one, Mapping)}
+    fields = (about.settings_schema or {}).get("properties", {})
+    return {str(name): dict(one) for name, one in fields.items() if isinstance(one, Mapping)}
 
 
 def _draw_buttons(place: int) -> None:

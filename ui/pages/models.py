@@ -265,8 +265,8 @@ def _send(model: ResolvedModel | MixtureError, question: str) -> None:
     if isinstance(model, MixtureError):
         st.error(inert(model))
         return
-    asked = speak(model, [HumanMessage(question)])
-    st.session_state["test-call"] = start_call(asked)
+    call = speak(model, [HumanMessage(question)])
+    st.session_state["test-call"] = start_call(call)
 
 
 def _draw_call() -> None:
@@ -297,14 +297,14 @@ def _draw_reply(call: BackgroundCall[Reply]) -> None:
         return
     with st.container(border=True, key="test-answer"):
         st.text(reply.text.strip()[:4000] or "(it answered nothing)")
-    told: list[str] = [f"{reply.usage.seconds:.2f} s"]
+    facts: list[str] = [f"{reply.usage.seconds:.2f} s"]
     if speed := writing_speed(reply.usage, reply.first_token):
-        told.append(f"{speed:.0f} tokens/s")
+        facts.append(f"{speed:.0f} tokens/s")
     if reply.usage.tokens is not None:
-        told.append(f"{reply.usage.input_tokens or 0} + {reply.usage.output_tokens or 0} tokens")
+        facts.append(f"{reply.usage.input_tokens or 0} + {reply.usage.output_tokens or 0} tokens")
     if reply.first_token is not None:
-        told.append(f"first token after {reply.first_token:.2f} s")
-    st.caption(" · ".join(told))
+        facts.append(f"first token after {reply.first_token:.2f} s")
+    st.caption(" · ".join(facts))
 
 
 def _councils(survey: ModelSurvey) -> None:
@@ -439,13 +439,13 @@ async def _describe(voice: AvailableModel, place: int) -> AvailableModel:
 
 def _as_shown(voice: AvailableModel, card: Mapping[str, Any]) -> AvailableModel:
     can, info = card.get("capabilities"), card.get("model_info")
-    known = isinstance(can, list)
+    is_listed = isinstance(can, list)
     lengths = info.items() if isinstance(info, dict) else ()
     context = next((n for key, n in lengths if str(key).endswith(".context_length")), None)
     return replace(
         voice,
         vision="vision" in can if isinstance(can, list) else None,
-        tools="tools" in can if isinstance(can, list) and known else None,
+        tools="tools" in can if isinstance(can, list) and is_listed else None,
         context=context if isinstance(context, int) else None,
     )
 

@@ -61,11 +61,11 @@ def page() -> None:
 
 def _choose_entry(entries: list[ListedThread]) -> int:
     ids = [entry.id for entry in entries]
-    shown = session.thread() or session.setting("shown", None)
+    open_thread = session.thread() or session.setting("shown", None)
     at = st.selectbox(
         "Conversation",
         range(len(ids)),
-        index=ids.index(shown) if shown in ids else 0,
+        index=ids.index(open_thread) if open_thread in ids else 0,
         format_func=lambda index: one_line(entries[index].title, 90) or "(no title)",
         key="revote-thread",
     )
@@ -101,14 +101,14 @@ def _values(entry: ListedThread, council: Council, answer: str) -> dict[str, Any
         state = session.page_state()
         read = read_values(state.saver, entry.id, answer)
         held = st.session_state["revote-values"] = (at, state.wait_for(read))
-    found: dict[str, Any] = held[1]
-    return found
+    values: dict[str, Any] = held[1]
+    return values
 
 
 def _draw(values: dict[str, Any], council: Council, key: str, thread: str) -> None:
-    asked = [m for m in values.get("messages", ()) if m.type == "human"]
-    if asked:
-        st.markdown(f"**{inert(asked[-1].text, 400)}**")
+    questions = [m for m in values.get("messages", ()) if m.type == "human"]
+    if questions:
+        st.markdown(f"**{inert(questions[-1].text, 400)}**")
     if values.get("status") is None:
         st.caption("This question has no answer yet.")
         return
@@ -248,14 +248,14 @@ def _written(
             index=keys.index(council.synthesizer.model),
             key=f"revote-writer:{key}",
         )
-        asked = st.button(
+        pressed = st.button(
             "Rewrite answer",
             key=f"revote-write:{key}",
             icon=":material/edit_note:",
             disabled=running,
             help="One call of this model, with the same proposals and this count",
         )
-    if asked:
+    if pressed:
         work = rewrite(values, council, again.verdict, key=model, proposals=proposals)
         call = st.session_state[at] = start_call(work)
     if call is not None:
@@ -283,17 +283,17 @@ def _answer(call: BackgroundCall[RewrittenAnswer]) -> None:
     if error := call.error():
         st.error(inert(error, 600), icon=":material/error:")
         return
-    made = call.result()
-    if made is None:
+    answer = call.result()
+    if answer is None:
         return
     with st.container(border=True, key="revote-answer"):
-        st.markdown(safe.markdown(made.text))
-        usage = made.status.usage
-        told = [f"written by {inert(made.status.written_by, 60)}", f"{usage.seconds:.1f} s"]
+        st.markdown(safe.markdown(answer.text))
+        usage = answer.status.usage
+        facts = [f"written by {inert(answer.status.written_by, 60)}", f"{usage.seconds:.1f} s"]
         if usage.tokens is not None:
-            told.append(f"{usage.tokens:,} tokens")
-        st.caption(" · ".join(told))
-        for note in made.status.notes:
+            facts.append(f"{usage.tokens:,} tokens")
+        st.caption(" · ".join(facts))
+        for note in answer.status.notes:
             st.caption(f":material/info: {inert(note, 500)}")
 
 
@@ -326,8 +326,8 @@ def _draw_take_over(values: Mapping[str, Any], council: Council, key: str, threa
 
 
 def _weights(stood: LastRound, key: str) -> dict[str, float]:
-    found = {p.character: st.session_state.get(_weight_key(key, p)) for p in stood.proposals}
-    return {name: float(weight) for name, weight in found.items() if weight is not None}
+    weights = {p.character: st.session_state.get(_weight_key(key, p)) for p in stood.proposals}
+    return {name: float(weight) for name, weight in weights.items() if weight is not None}
 
 
 def _apply_weights(stood: LastRound, key: str) -> list[Proposal]:
@@ -371,11 +371,11 @@ def standing(values: Mapping[str, Any], council: Council) -> LastRound | None:
     state = cast("CouncilState", values)
     if not values.get("proposals"):
         return None
-    found = selectors.candidates(state, council)
+    proposals = selectors.candidates(state, council)
     turn = selectors.current_turn(state)
     annotation, verdicts = values.get("annotation"), values.get("verdicts") or ()
     return LastRound(
-        proposals=tuple(found),
+        proposals=tuple(proposals),
         ballots=tuple(b for b in values.get("ballots", ()) if b.round == turn.round),
         kind=annotation.kind if annotation else "unknown",
         verdict=verdicts[-1] if verdicts else None,

@@ -36,18 +36,18 @@ def page() -> None:
     """Draw the page."""
     st.title("Traces", anchor=False)
     try:
-        found = [one for one in TraceStore().summaries(_MOST) if _is_for(one, _own_threads())]
+        traces = [one for one in TraceStore().summaries(_MOST) if _is_for(one, _own_threads())]
     except MixtureError as error:
         st.error(inert(error))
         return
-    if not found:
+    if not traces:
         st.info(
             "There are no traces yet: every question leaves one on this machine.",
             icon=":material/account_tree:",
         )
         return
-    wanted = _filters(found)
-    some = matching(found, wanted, lambda trace: _inside(trace, _moment(found, trace)))
+    filters = _filters(traces)
+    some = matching(traces, filters, lambda trace: _inside(trace, _moment(traces, trace)))
     if not some:
         st.caption("No trace is like that.")
         return
@@ -104,11 +104,11 @@ def _inside(trace: str, _seconds: float | None) -> TraceDetails:
 def _list(some: list[TraceSummary]) -> str:
     """The traces as a table; the newest, or the one that is asked for, is looked at."""
     ids = [one.id for one in some]
-    asked = str(st.query_params.get("trace", ""))
+    named = str(st.query_params.get("trace", ""))
     at = st.selectbox(
         "Question",
         range(len(ids)),
-        index=ids.index(asked) if asked in ids else 0,
+        index=ids.index(named) if named in ids else 0,
         format_func=lambda index: _line(some[index]),
         key="trace",
     )
@@ -128,10 +128,10 @@ def _show(view: TraceView) -> None:
     summary = view.summary
     if summary.error:
         st.error(inert(summary.error, 600), icon=":material/error:")
-    told = trace_views.figures(view)
+    figures = trace_views.figures(view)
     usd = trace_views.cost(view, _prices(summary.council))
     tiles = {
-        "Time": f"{told.seconds:.2f} s",
+        "Time": f"{figures.seconds:.2f} s",
         "Calls": str(summary.calls),
         "Tokens in": _count(summary.input_tokens),
         "Tokens out": _count(summary.output_tokens),
@@ -143,7 +143,7 @@ def _show(view: TraceView) -> None:
     if not view.spans:
         st.caption("The run left no tree: it never came to its end.")
         return
-    _gantt(view, told)
+    _gantt(view, figures)
     _tree(view)
     _messages(view)
     st.download_button(
@@ -266,8 +266,8 @@ def _messages(view: TraceView) -> None:
     span = calls[at or 0]
     if span.error:
         st.error(inert(span.error, 600), icon=":material/error:")
-    for said in span.prompt:
-        _message(said.role, said.text)
+    for message in span.prompt:
+        _message(message.role, message.text)
     if span.reasoning:
         _message("thought", span.reasoning)
     if span.reply:
