@@ -48,13 +48,13 @@ async def in_text(answered: Answered, *, is_stored: bool) -> str:
 
 
 def _drawn(text: str, blocks: list[dict[str, Any]], is_stored: bool) -> str:
-    shown = [
+    images = [
         f"![picture](data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()})"
         for file, _ in pictures_in(blocks)
     ]
     if not is_stored:
         delete_pictures(blocks)
-    return "\n\n".join((text, *shown))
+    return "\n\n".join((text, *images))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +206,8 @@ async def _run(
         reads = _events_for(question, candid=server.settings.candid)
         recipe = _recipe(question, opened, thread, reads=reads if watch is None else None)
         await server.turns.go_on(question.turn, recipe)
-        shown = _count_and_show(server, served, watch)
-        async with aclosing(_charged_events(recipe, budget, account, shown)) as events:
+        watcher = _count_and_show(server, served, watch)
+        async with aclosing(_charged_events(recipe, budget, account, watcher)) as events:
             async for event in events:
                 if question.aloud and (thought := thinking.take(event)):
                     yield thought
@@ -243,8 +243,8 @@ async def _keep_for_repeat(
     answered = outcome.answered
     # A picture is put into the text each time.
     text = answered.text if answered.pictures else outcome.text
-    given = answered.model_copy(update={"text": text})
-    await (await server.repeats()).keep(question.repeat, given, outcome.thoughts)
+    as_sent = answered.model_copy(update={"text": text})
+    await (await server.repeats()).keep(question.repeat, as_sent, outcome.thoughts)
 
 
 async def _stored(
@@ -365,12 +365,12 @@ async def several(
     server: ServerState, question: ServedQuestion, choices: int
 ) -> AsyncGenerator[tuple[int, Piece], None]:
     """Several choices: as many runs of the council, side by side, each with other dice."""
-    heard: asyncio.Queue[tuple[int, Piece] | None] = asyncio.Queue()
+    pieces: asyncio.Queue[tuple[int, Piece] | None] = asyncio.Queue()
 
     async def listen(choice: int) -> None:
         async with aclosing(run(server, question.again(choice))) as parts:
             async for part in parts:
-                heard.put_nowait((choice, part))
+                pieces.put_nowait((choice, part))
 
     async def listen_to_all() -> None:
         try:
@@ -378,11 +378,11 @@ async def several(
                 for choice in range(choices):
                     group.create_task(listen(choice))
         finally:
-            heard.put_nowait(None)
+            pieces.put_nowait(None)
 
     listening = asyncio.create_task(listen_to_all())
     try:
-        while (one := await heard.get()) is not None:
+        while (one := await pieces.get()) is not None:
             yield one
         await listening
     except BaseExceptionGroup as errors:

@@ -93,7 +93,7 @@ def _mended(raw: bytes) -> bytes:
     raw = raw.removeprefix(codecs.BOM_UTF8)
     if _HALVES not in raw.lower():
         return raw
-    return _ESCAPES.sub(lambda found: found[0] if found[1] is None else _REPLACEMENT, raw)
+    return _ESCAPES.sub(lambda match: match[0] if match[1] is None else _REPLACEMENT, raw)
 
 
 def _json_object(raw: bytes) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class CompletionBuilder:
         outcomes = {choice: part for choice, part in parts if isinstance(part, WholeAnswer)}
         ended = [outcomes[choice] for choice in range(self._choices)]
         texts = [checked(one, self._question.form) for one in ended]
-        made = {
+        completion = {
             **self._head("chat.completion"),
             "choices": [
                 {
@@ -91,7 +91,7 @@ class CompletionBuilder:
             "usage": chat_usage(ended),
             **self._accounts(ended),
         }
-        return Response(dumps(made), media_type="application/json")
+        return Response(dumps(completion), media_type="application/json")
 
     async def frames(self) -> AsyncGenerator[bytes, None]:
         """The completion as a stream of chunks."""
@@ -114,8 +114,8 @@ class CompletionBuilder:
             outcomes[choice] = part
             if part.answered.calls:
                 calls = enumerate(in_chat(part.answered.calls, self._tool_names))
-                made = [{"index": number, **call} for number, call in calls]
-                yield self._chunk(choice, {"tool_calls": made})
+                tool_calls = [{"index": number, **call} for number, call in calls]
+                yield self._chunk(choice, {"tool_calls": tool_calls})
             yield self._chunk(choice, {}, part)
         if self._usage_wanted:
             ended = [outcomes[choice] for choice in range(self._choices)]
@@ -134,8 +134,8 @@ class CompletionBuilder:
 
     def _chunk(self, choice: int, delta: dict[str, Any], ended: WholeAnswer | None = None) -> bytes:
         finish = ended.finish if ended else None
-        made = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return self._frame([made], **(self._accounts([ended]) if ended else {}))
+        piece = {"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return self._frame([piece], **(self._accounts([ended]) if ended else {}))
 
     def _frame(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
         if self._usage_wanted:
@@ -155,8 +155,8 @@ class CompletionBuilder:
             self._server.settings.candid,
             self._visitor.client_name(self._question.thread),
         )
-        made = [council_report(one, thread=thread, candid=candid) for one in ended]
-        return {"council": made[0]} if len(made) == 1 else {"councils": made}
+        reports = [council_report(one, thread=thread, candid=candid) for one in ended]
+        return {"council": reports[0]} if len(reports) == 1 else {"councils": reports}
 
 
 def _message(outcome: WholeAnswer, text: str, names: Mapping[str, str]) -> dict[str, Any]:

@@ -283,8 +283,8 @@ class ChatRequest(RequestBody):
                 "invalid_value",
             )
         if self.response_format and self.response_format.type == "json_schema":
-            found = self.response_format.json_schema
-            if found is None or found.schema_ is None:
+            schema = self.response_format.json_schema
+            if schema is None or schema.schema_ is None:
                 raise wrong(
                     "Missing required parameter: 'response_format.json_schema.schema'.",
                     "response_format.json_schema.schema",
@@ -302,7 +302,7 @@ class ChatRequest(RequestBody):
     def form(self) -> AnswerForm:
         """What is asked of the answer's form."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        wanted = self.response_format
+        format_ = self.response_format
         tools, must_call = chosen(self.tools, self.tool_choice)
         return AnswerForm(
             tools=tools,
@@ -318,8 +318,8 @@ class ChatRequest(RequestBody):
             wishes={
                 name: value for name in CALLER_WISHES if (value := getattr(self, name)) is not None
             },
-            as_json=wanted is not None and wanted.type == "json_object",
-            **schema_of(wanted.json_schema if wanted else None),
+            as_json=format_ is not None and format_.type == "json_object",
+            **schema_of(format_.json_schema if format_ else None),
         )
 
 
@@ -330,10 +330,10 @@ def conversation(messages: list[Message], field: str = "messages") -> list[AnyMe
         Refusal: nobody asks anything, or the conversation ends with an answer.
     """
     messages = _with_a_question(messages)
-    asked = [message for message in messages if isinstance(message, UserMessage)]
-    if not asked:
+    questions = [message for message in messages if isinstance(message, UserMessage)]
+    if not questions:
         raise wrong("There is no message with the role 'user'.", field, "invalid_value")
-    content = asked[-1].content
+    content = questions[-1].content
     if not (content.strip() if isinstance(content, str) else any(map(_says_something, content))):
         raise wrong("The last message of the user is empty.", field, "invalid_value")
     if isinstance(messages[-1], AssistantMessage):

@@ -198,17 +198,17 @@ def _leave_out_foreign_tools(raw: dict[str, Any], kind: type[RequestBody]) -> li
     tools = raw.get("tools")
     if not isinstance(tools, list):
         return []
-    kept, ignored = [], []
+    ours, ignored = [], []
     for place, tool in enumerate(tools):
         sort = tool.get("type") if isinstance(tool, dict) else None
         if isinstance(sort, str) and sort not in kind.tool_kinds():
             named = field_path([sort])
             ignored.append(f"tools[{place}] ({named})" if named else f"tools[{place}]")
         else:
-            kept.append(tool)
+            ours.append(tool)
     if ignored:
-        raw["tools"] = kept or None
-        if not kept and raw.get("tool_choice") == "auto":
+        raw["tools"] = ours or None
+        if not ours and raw.get("tool_choice") == "auto":
             raw["tool_choice"] = None
     return ignored
 
@@ -277,11 +277,11 @@ def _rename_tools(raw: dict[str, Any]) -> dict[str, str]:
 
 def _unknown_parts(raw: Any, value: Any, path: str) -> list[str]:
     """The fields of messages and their parts that nobody reads; places in lists are left out."""
-    found: list[str] = []
+    fields: list[str] = []
     if isinstance(value, UnusedPart):
         if value.type not in _THOUGHTS:
             unknown = "" if value.type in value.known_kinds() else "unknown "
-            found.append(f"{path} ({unknown}{field_path([value.type]) or 'kind'})")
+            fields.append(f"{path} ({unknown}{field_path([value.type]) or 'kind'})")
     elif isinstance(value, BaseModel) and isinstance(raw, dict):
         names = {
             field.alias or name: getattr(value, name)
@@ -290,10 +290,10 @@ def _unknown_parts(raw: Any, value: Any, path: str) -> list[str]:
         for key, inner in raw.items():
             way = _inside(path, key)
             if key in names:
-                found += _unknown_parts(inner, names[key], way)
+                fields += _unknown_parts(inner, names[key], way)
             elif key not in _OUR_OWN and inner not in (None, "", [], {}):
-                found.append(way)
+                fields.append(way)
     elif isinstance(value, list) and isinstance(raw, list):
         for one, read in zip(raw, value, strict=False):
-            found += _unknown_parts(one, read, f"{path}[]")
-    return found
+            fields += _unknown_parts(one, read, f"{path}[]")
+    return fields

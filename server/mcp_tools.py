@@ -225,8 +225,8 @@ class CouncilTools:
     async def _status(self, context: ToolContext, thread: str) -> Status | None:
         if not thread:
             return self._last.get(context.session)
-        kept = Visitor(_owner(context)).store_name(thread)
-        view = await show_thread(await self._server.saver(), kept)
+        name = Visitor(_owner(context)).store_name(thread)
+        view = await show_thread(await self._server.saver(), name)
         return view.status if view else None
 
     def _account(self, status: Status, thread: str) -> dict[str, Any]:

@@ -113,9 +113,9 @@ class MessageBuilder:
         if text or not outcome.answered.calls:
             blocks.append({"type": "text", "text": text})
         blocks += self._calls(outcome)
-        made = {**self._head(blocks), **self._ending(outcome), "usage": self._usage(outcome)}
-        made["council"] = self._report(outcome)
-        return Response(dumps(made), media_type="application/json")
+        message = {**self._head(blocks), **self._ending(outcome), "usage": self._usage(outcome)}
+        message["council"] = self._report(outcome)
+        return Response(dumps(message), media_type="application/json")
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """The message as a stream of events."""

@@ -286,7 +286,7 @@ class CountRequest(RequestBody):
         head: list[Message] = []
         if system:
             head.append(InstructionMessage(role="system", content=system))
-        for message in (said for turn in self.messages for said in _messages(turn)):
+        for message in (chat_message for turn in self.messages for chat_message in _messages(turn)):
             before = head[-1] if head else None
             if isinstance(before, ToolResultMessage) and _is_beside(message):
                 words = f"{before.content}\n\n{_words_of(message)}"
@@ -400,15 +400,15 @@ def _messages(turn: AnthropicMessage) -> list[Message]:
     if turn.role == "assistant":
         return [_answer(blocks)]
     results = [block for block in blocks if isinstance(block, ToolResultBlock)]
-    said: list[Any] = [*_visible_parts(blocks)]
+    rest: list[Any] = [*_visible_parts(blocks)]
     messages: list[Message] = [_result(block) for block in results]
     if results:
-        beside: list[Any] = [part for part in said if isinstance(part, Text) and _is_reminder(part)]
-        said = [part for part in said if part not in beside]
+        beside: list[Any] = [part for part in rest if isinstance(part, Text) and _is_reminder(part)]
+        rest = [part for part in rest if part not in beside]
         if beside:
             messages.append(UserMessage(role="user", content=beside))
-    if said or not results:
-        messages.append(UserMessage(role="user", content=said or ""))
+    if rest or not results:
+        messages.append(UserMessage(role="user", content=rest or ""))
     return messages
 
 
@@ -481,8 +481,8 @@ def _answer(blocks: Sequence[Any]) -> AssistantMessage:
         for block in blocks
         if isinstance(block, ToolUseBlock)
     ]
-    said = {"role": "assistant", "content": _text(blocks), "tool_calls": calls or None}
-    return AssistantMessage.model_validate(said)
+    message = {"role": "assistant", "content": _text(blocks), "tool_calls": calls or None}
+    return AssistantMessage.model_validate(message)
 
 
 def _result(block: ToolResultBlock) -> ToolResultMessage:

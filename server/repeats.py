@@ -42,7 +42,7 @@ from mom_council.server.errors import Refusal
 
 _log = logger(__name__)
 
-KEPT = 24 * 3600.0
+KEEP_SECONDS = 24 * 3600.0
 """Seconds for which a key is remembered."""
 _SWEEP = 3600.0
 """Seconds between two looks at what is to be forgotten."""
@@ -227,8 +227,8 @@ class Repeats:
                 code="idempotency_key_reused",
                 headers={"x-should-retry": "false"},
             )
-        given = None if answer is None else Answered.model_validate_json(answer)
-        return replace(request, created=created, answer=given, thoughts=thoughts or "")
+        earlier = None if answer is None else Answered.model_validate_json(answer)
+        return replace(request, created=created, answer=earlier, thoughts=thoughts or "")
 
     async def keep(self, request: RepeatableRequest, answer: Answered, thoughts: str) -> None:
         """Write down the answer of a request, and what its client was told before it."""
@@ -267,7 +267,7 @@ class Repeats:
         if self._swept is not None and now - self._swept < _SWEEP:
             return
         self._swept = now
-        for (thread,) in await self._tables.run(_FORGET, (int(time.time() - KEPT),)):
+        for (thread,) in await self._tables.run(_FORGET, (int(time.time() - KEEP_SECONDS),)):
             if not thread.startswith(_OWN_THREADS):
                 continue
             try:
@@ -383,5 +383,5 @@ class AgentTurn(NamedTuple):
 def _fields(message: AnyMessage) -> Sequence[Any]:
     calls = message.tool_calls if isinstance(message, AIMessage) else []
     result_of = message.tool_call_id if isinstance(message, ToolMessage) else ""
-    asked = [[call["id"], call["name"], call["args"]] for call in calls]
-    return [message.type, message.content, asked, result_of]
+    requests = [[call["id"], call["name"], call["args"]] for call in calls]
+    return [message.type, message.content, requests, result_of]

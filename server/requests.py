@@ -259,8 +259,8 @@ def _tell_unmet(
     unmet = [name for name in form.params if names.get(name, name) not in taken]
     unmet = [form.client_names.get(name, name) for name in unmet]
     if request is not None and unmet:
-        known = getattr(request.state, "ignored", "")
-        request.state.ignored = ", ".join([*filter(None, [known]), *unmet])
+        earlier = getattr(request.state, "ignored", "")
+        request.state.ignored = ", ".join([*filter(None, [earlier]), *unmet])
         server.log_ignored(unmet)
 
 
@@ -287,8 +287,8 @@ async def _repeat(
             REPEAT_HEADER,
             "invalid_value",
         )
-    asked = request.url.path.encode() + b"\n" + request.state.body
-    repeat = await (await server.repeats()).claim(repeatable(visitor.owner, key, asked, thread))
+    content = request.url.path.encode() + b"\n" + request.state.body
+    repeat = await (await server.repeats()).claim(repeatable(visitor.owner, key, content, thread))
     if repeat.answer is not None:
         request.state.replayed = True
     return repeat
@@ -299,13 +299,13 @@ def _new_ones(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
 
     The application's own words get fixed names, so that they are replaced and not repeated.
     """
-    said = [place for place, message in enumerate(messages) if isinstance(message, AIMessage)]
+    answers = [place for place, message in enumerate(messages) if isinstance(message, AIMessage)]
     instructions = [message for message in messages if isinstance(message, SystemMessage)]
     named = [
         message.model_copy(update={"id": f"instructions-{number}"})
         for number, message in enumerate(instructions)
     ]
-    after = messages[said[-1] + 1 :] if said else messages
+    after = messages[answers[-1] + 1 :] if answers else messages
     return [*named, *(m for m in after if not isinstance(m, SystemMessage))]
 
 

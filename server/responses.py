@@ -58,11 +58,11 @@ async def responses(request: Request, visitor: Visitor) -> Response:
         aloud=body.reasoning is None or body.reasoning.effort != "none",
         thread=thread,
     )
-    made = ResponseBuilder(server, question, body, visitor, before)
+    builder = ResponseBuilder(server, question, body, visitor, before)
     if not body.stream:
-        return await unless_gone(request.receive, made.whole())
+        return await unless_gone(request.receive, builder.whole())
     more = stream_failures(server, visitor)
-    return EventStream(made.events(), **{**more, "broken": made.broken})
+    return EventStream(builder.events(), **{**more, "broken": builder.broken})
 
 
 async def stored_response(request: Request, visitor: Visitor) -> Response:
@@ -74,8 +74,8 @@ async def stored_response(request: Request, visitor: Visitor) -> Response:
         raise Refusal(404, f"Response with id {quote(name)} not found.", code="not_found")
     if request.method == "DELETE":
         await responses.delete(visitor.owner, name)
-        gone = {"id": name, "object": "response", "deleted": True}
-        return Response(dumps(gone), media_type="application/json")
+        deletion = {"id": name, "object": "response", "deleted": True}
+        return Response(dumps(deletion), media_type="application/json")
     return Response(stored.response, media_type="application/json")
 
 
@@ -169,8 +169,8 @@ class ResponseBuilder:
             return
         calls = in_chat(outcome.answered.calls, {})
         answer = {"role": "assistant", "content": text, "tool_calls": calls or None}
-        said = [*self._before, *self._body.own_messages, AssistantMessage.model_validate(answer)]
-        stored = StoredResponse(dumps(state).decode(), _MESSAGES.dump_json(said).decode())
+        talk = [*self._before, *self._body.own_messages, AssistantMessage.model_validate(answer)]
+        stored = StoredResponse(dumps(state).decode(), _MESSAGES.dump_json(talk).decode())
         lasting = self._body.store is True
         await self._server.responses.keep(self._visitor.owner, self._id, stored, lasting=lasting)
 
@@ -258,9 +258,9 @@ class ResponseBuilder:
         )
 
     def _event(self, kind: str, **fields: Any) -> bytes:
-        made = {"type": kind, "sequence_number": self._number, **fields}
+        data = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
-        return event(dumps(made), kind)
+        return event(dumps(data), kind)
 
     def _ended(self, outcome: WholeAnswer, text: str) -> dict[str, Any]:
         """The response as it is at its end."""
@@ -293,8 +293,8 @@ class ResponseBuilder:
 
     def _state(self, status: str, output: list[dict[str, Any]]) -> dict[str, Any]:
         body = self._body
-        wanted = body.text.format if body.text else None
-        form = wanted.model_dump(by_alias=True, exclude_none=True) if wanted else {"type": "text"}
+        format_ = body.text.format if body.text else None
+        form = format_.model_dump(by_alias=True, exclude_none=True) if format_ else {"type": "text"}
         thread = self._visitor.client_name(self._question.thread)
         return {
             "id": self._id,

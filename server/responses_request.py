@@ -274,8 +274,8 @@ class ResponsesRequest(RequestBody):
                     f"Only its vendor can read an item of the type '{item.type}'; send the "
                     "messages that it stands for.",
                 )
-        wanted = self.text and self.text.format
-        if wanted and wanted.type == "json_schema" and wanted.schema_ is None:
+        format_ = self.text and self.text.format
+        if format_ and format_.type == "json_schema" and format_.schema_ is None:
             raise wrong(
                 "Missing required parameter: 'text.format.schema'.",
                 "text.format.schema",
@@ -291,7 +291,7 @@ class ResponsesRequest(RequestBody):
     @property
     def form(self) -> AnswerForm:
         """What is asked of the answer's form."""
-        wanted = self.text.format if self.text else None
+        format_ = self.text.format if self.text else None
         tools, must_call = chosen(self.tools, self.tool_choice)
         wishes = {
             "reasoning_effort": self.reasoning and self.reasoning.effort,
@@ -305,8 +305,8 @@ class ResponsesRequest(RequestBody):
             one_call=self.parallel_tool_calls is False,
             temperature=self.temperature,
             top_p=self.top_p,
-            as_json=wanted is not None and wanted.type == "json_object",
-            **schema_of(wanted),
+            as_json=format_ is not None and format_.type == "json_object",
+            **schema_of(format_),
             wishes={name: value for name, value in wishes.items() if value is not None},
             client_names=_NAMES,
         )
@@ -332,7 +332,7 @@ class ResponsesRequest(RequestBody):
         """What this request adds to the conversation."""
         if isinstance(self.input, str):
             return [UserMessage(role="user", content=self.input)]
-        return [said for item in self.input for said in _message(item)]
+        return [message for item in self.input for message in _message(item)]
 
 
 def _message(item: Any) -> Sequence[Message]:

@@ -58,10 +58,10 @@ class Keys:
         """
         self._digests: dict[str, bytes] = {}
         for number, part in enumerate(filter(None, re.split(r"[,\s]+", written)), 1):
-            found = _NAMED.fullmatch(part)
-            key = found[2] if found else part
+            match = _NAMED.fullmatch(part)
+            key = match[2] if match else part
             digest = _digest(key)
-            name = found[1] if found else f"key-{digest.hex()[:8]}"
+            name = match[1] if match else f"key-{digest.hex()[:8]}"
             if len(key) < SHORTEST:
                 raise MixtureError(
                     f"key {number} in {variable} has fewer than {SHORTEST} characters: "
@@ -105,10 +105,10 @@ class Keys:
         It takes as long whether a key is nearly right or not at all.
         """
         scheme, _, key = (authorization or "").partition(" ")
-        given = _digest(key.strip() if scheme.lower() == "bearer" else "")
+        sent = _digest(key.strip() if scheme.lower() == "bearer" else "")
         owner = None
         for name, digest in self._digests.items():
-            if hmac.compare_digest(given, digest):
+            if hmac.compare_digest(sent, digest):
                 owner = name
         return owner
 

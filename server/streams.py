@@ -91,10 +91,10 @@ class StopFilter:
             return self.begin_again() + self._pass(whole, last=True)
         if self.stopped:
             return ""
-        heard = self.text + self._held
-        if whole.startswith(heard):
-            rest = self._held + whole[len(heard) :]
-        elif heard.endswith(whole) or heard.rstrip() == whole:
+        so_far = self.text + self._held
+        if whole.startswith(so_far):
+            rest = self._held + whole[len(so_far) :]
+        elif so_far.endswith(whole) or so_far.rstrip() == whole:
             rest = self._held  # thoughts were heard before it as if they were said
         else:
             return self.begin_again() + self._pass(whole, last=True)
@@ -102,10 +102,10 @@ class StopFilter:
         return self._pass(rest, last=True)
 
     def _pass(self, text: str, *, last: bool = False) -> str:
-        found = [(place, stop) for stop in self._stops if (place := text.find(stop)) >= 0]
-        if found:
+        stops = [(place, stop) for stop in self._stops if (place := text.find(stop)) >= 0]
+        if stops:
             self.stopped = True
-            place, self.stop = min(found)
+            place, self.stop = min(stops)
             text, self._held = text[:place], ""
         elif not last:
             keep = max((_overlap(text, stop) for stop in self._stops), default=0)
@@ -366,13 +366,13 @@ class ThinkingAloud:
             self._finished.add(name)
             return ""
         self._speaking = None
-        told = ""
+        text = ""
         for other in [*self._waiting]:
             is_over = other in self._finished
             if not is_over and self._speaking is not None:
                 continue
-            told += f"\n\n{other}: {self._waiting.pop(other)}"
+            text += f"\n\n{other}: {self._waiting.pop(other)}"
             self._finished.discard(other)
             if not is_over:
                 self._speaking = other
-        return told
+        return text

@@ -289,17 +289,17 @@ def _use_chat_for_responses(raw: Json) -> None:
 
 def _use_usual_format(raw: Json) -> None:
     """The form of the answer as a chat has it: the schema in it, with a name that can be one."""
-    wanted = raw.get("response_format")
-    if isinstance(wanted, str):
-        raw["response_format"] = wanted = {"type": wanted}
-    if not isinstance(wanted, dict):
+    form = raw.get("response_format")
+    if isinstance(form, str):
+        raw["response_format"] = form = {"type": form}
+    if not isinstance(form, dict):
         return
     names = ("name", "schema", "strict", "description")
-    if "schema" in wanted and wanted.get("type") in ("json_schema", "json_object"):
-        inner = {name: wanted.pop(name) for name in names if name in wanted}
+    if "schema" in form and form.get("type") in ("json_schema", "json_object"):
+        inner = {name: form.pop(name) for name in names if name in form}
         if isinstance(inner["schema"], dict):
-            wanted.update(type="json_schema", json_schema=inner)
-    schema = wanted.get("json_schema")
+            form.update(type="json_schema", json_schema=inner)
+    schema = form.get("json_schema")
     if isinstance(schema, dict):
         name = schema.get("name")
         usual = _NOT_IN_NAMES.sub("_", name)[:64] if isinstance(name, str) else ""

@@ -142,12 +142,12 @@ def _use_usual_address(holder: Any, key: str) -> None:
 
 def usual_address(address: str) -> str:
     """An address with its scheme and media type in small letters, without further parameters."""
-    if found := _DATA_ADDRESS.match(address):
-        kind, parameters = found[1].strip().lower(), found[2].lower()
+    if match := _DATA_ADDRESS.match(address):
+        kind, parameters = match[1].strip().lower(), match[2].lower()
         encoding = ";base64" if "base64" in parameters.replace(" ", "").split(";") else parameters
-        return f"data:{kind}{encoding},{address[found.end() :]}"
-    if found := _WEB_ADDRESS.match(address):
-        return found[0].strip().lower() + address[found.end() :]
+        return f"data:{kind}{encoding},{address[match.end() :]}"
+    if match := _WEB_ADDRESS.match(address):
+        return match[0].strip().lower() + address[match.end() :]
     for beginning, kind in _PICTURES.items():
         if address.startswith(beginning):
             return f"data:image/{kind};base64,{address}"
