@@ -123,13 +123,13 @@ class CharactersJson(Foreign):
 
 def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Draft:
     """A council of its characters; who concludes writes the answer, in the human voice."""
-    found = seen(CharactersJson, values, origin, report)
-    writer = found.conclusion_thinker or found.human_output
+    file = seen(CharactersJson, values, origin, report)
+    writer = file.conclusion_thinker or file.human_output
     if writer is None:
         raise CouncilError(f"{origin}: conclusion_thinker: is missing: who writes the one answer")
     voices, names, url = ModelSection(), Names(report), ollama_url(env, report)
     characters = []
-    for index, who in enumerate(found.characters):
+    for index, who in enumerate(file.characters):
         characters.append(
             {
                 "name": names.take(who.name, f"characters[{index}].name"),
@@ -138,8 +138,8 @@ def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Dr
                 **({"vision": True} if _sees(who.interests) else {}),
             }
         )
-    synthesizer = {"model": _voice(voices, writer.model, url), "personality": _as_writer(found)}
-    _tell_of_writers(found, voices, url, synthesizer["model"], report)
+    synthesizer = {"model": _voice(voices, writer.model, url), "personality": _as_writer(file)}
+    _tell_of_writers(file, voices, url, synthesizer["model"], report)
     report.turn("characters", "they answer each on its own, then vote on each other's answers")
     values = {
         "models": voices.written,

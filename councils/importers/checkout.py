@@ -214,15 +214,15 @@ class LlamaServer:
     def model(self) -> str:
         """What its model is called: its alias, or its file; empty: it does not say."""
         for flags in (r"-a|--alias|LLAMA_ARG_ALIAS", r"-m|--model|LLAMA_ARG_MODEL"):
-            if found := re.search(rf"(?:^|\s)(?:{flags})[ =]+(\S+)", self.command):
-                return found[1].rpartition("/")[2].removesuffix(".gguf")
+            if match := re.search(rf"(?:^|\s)(?:{flags})[ =]+(\S+)", self.command):
+                return match[1].rpartition("/")[2].removesuffix(".gguf")
         return ""
 
     @property
     def context(self) -> str:
         """Tokens of its context; empty: it does not say."""
-        found = re.search(r"(?:-c|--ctx-size|LLAMA_ARG_CTX_SIZE)[ =]+(\d+)", self.command)
-        return found[1] if found else ""
+        match = re.search(r"(?:-c|--ctx-size|LLAMA_ARG_CTX_SIZE)[ =]+(\d+)", self.command)
+        return match[1] if match else ""
 
 
 @dataclass
@@ -338,12 +338,12 @@ def _port_pair(entry: Any, env: Mapping[str, str]) -> tuple[int, int] | None:
 
 def extensions_in(top: Path) -> dict[str, str]:
     """The extensions of a MixtureOfModels checkout by their folders, with what they say they do."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     folder = top / "extensions"
     for file in sorted(folder.glob("*/extension.py")) if folder.is_dir() else ():
         if not file.parent.is_symlink() and not folder.is_symlink():
-            found[file.parent.name] = _read_description(file.parent / "config.json")
-    return found
+            texts[file.parent.name] = _read_description(file.parent / "config.json")
+    return texts
 
 
 def _read_description(manifest: Path) -> str:

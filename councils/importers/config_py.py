@@ -35,14 +35,14 @@ def literals(text: str, origin: str, report: Report) -> dict[str, Any]:
     Raises:
         CouncilError: it is no Python.
     """
-    found: dict[str, Any] = {}
+    names: dict[str, Any] = {}
     computed = PythonValues(text, {}, origin).found
     for statement in _statements(_parse_module(text, origin).body):
         targets, value = _split_assignment(statement)
         if targets is None:
             changed = changed_names(statement)
             if changed and changed <= computed.keys():
-                found |= {name: computed[name] for name in changed}
+                names |= {name: computed[name] for name in changed}
             elif not isinstance(statement, ast.Import | ast.ImportFrom) and not _is_text(statement):
                 kind = type(statement).__name__.lower()
                 report.leave(f"line {statement.lineno}", f"a {kind} is not run")
@@ -54,17 +54,17 @@ def literals(text: str, origin: str, report: Report) -> dict[str, Any]:
             try:
                 read = ast.literal_eval(value) if value is not None else None
             except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                _take_computed(target.id, computed, found, report)
+                _take_computed(target.id, computed, names, report)
                 continue
             if as_plain({target.id: read})[0]:
                 report.leave(
                     target.id, "is neither text nor a number, nor a list or mapping of them"
                 )
                 continue
-            if target.id in found:
+            if target.id in names:
                 report.turn(target.id, "is set twice; the last one counts, as in Python")
-            found[target.id] = list(read) if isinstance(read, set | tuple) else read
-    return found
+            names[target.id] = list(read) if isinstance(read, set | tuple) else read
+    return names
 
 
 def _take_computed(
@@ -187,13 +187,13 @@ def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draf
             raise refusal(origin, [Problem((note.place,), note.says)])
     rest, settings = _split_layer_settings(values, origin, report)
     templates = {key: rest.pop(key) for key in [*rest] if key.endswith("chat_template")}
-    found = seen(ConfigPy, rest, origin, report)
+    config = seen(ConfigPy, rest, origin, report)
     voices, names = _Voices(templates), Names(report)
     characters: list[dict[str, Any]] = []
     layers: list[list[str]] = []
-    said = (found.sys_initial_prompt, found.agg_sys_prompt)
+    prompts = (config.sys_initial_prompt, config.agg_sys_prompt)
     for prefix, ids, personality in zip(
-        LAYERS, (found.layer1_model_ids, found.layer2_model_ids), said, strict=False
+        LAYERS, (config.layer1_model_ids, config.layer2_model_ids), prompts, strict=False
     ):
         layers.append([])
         for model in ids:
@@ -208,15 +208,15 @@ def read(text: str, env: Mapping[str, str], origin: str, report: Report) -> Draf
         "models": voices.written,
         "characters": characters,
         "deliberation": {"method": "none", "rounds": {"min": 1, "max": 1}, "quorum": 1.0},
-        "synthesizer": _synthesizer(found, settings["final_"], voices, origin, report),
+        "synthesizer": _synthesizer(config, settings["final_"], voices, origin, report),
         "thermal": None,
     }
     if len(filled := [layer for layer in layers if layer]) > 1:
         values["layers"] = filled
     report.turn("deliberation", "method: none, as there; borda and its like would vote")
     voices.tell(report)
-    _tell(found, report)
-    return Draft(values, _several(found.user_query))
+    _tell(config, report)
+    return Draft(values, _several(config.user_query))
 
 
 def _split_layer_settings(
@@ -228,9 +228,9 @@ def _split_layer_settings(
     for prefix, kind in LAYERS.items():
         # A list of models and a prompt have such a prefix too, be they spelt right or not.
         own = [key for key in rest if key.startswith(prefix) and not near(key, others)]
-        found = seen(kind, {key: rest.pop(key) for key in own}, origin, report)
-        known = {name: getattr(found, name) for name in Generation.model_fields}
-        settings[prefix] = {name: value for name, value in known.items() if value is not None}
+        section = seen(kind, {key: rest.pop(key) for key in own}, origin, report)
+        fields = {name: getattr(section, name) for name in Generation.model_fields}
+        settings[prefix] = {name: value for name, value in fields.items() if value is not None}
         beams, several = (settings[prefix].get(f"num_{what}", 1) for what in _BEAMS)
         if 1 < beams < several:
             says = f"there are {beams} beams, which give no more answers than that"
@@ -284,10 +284,10 @@ def _synthesizer(
     if len(keys) > 1:
         voices.written[keys[0]]["fallbacks"] = [key for key in keys[1:] if key != keys[0]]
         report.turn("final_model_ids", "the first writes, the others when it does not answer")
-    said = [
+    prompts = [
         text.strip() for text in (config.final_sys_initial_prompt, config.agg_sys_prompt) if text
     ]
-    return {"model": keys[0], **({"personality": "\n\n".join(said)} if said else {})}
+    return {"model": keys[0], **({"personality": "\n\n".join(prompts)} if prompts else {})}
 
 
 def _tell(config: ConfigPy, report: Report) -> None:

@@ -97,8 +97,8 @@ class ModelSection:
             params = {name: value for name, value in spec["params"].items() if value is not None}
             spec = {**spec, "params": params} if params else {**spec, "params": None}
             spec = {name: value for name, value in spec.items() if value is not None}
-        for key, known in self.written.items():
-            if known == spec:
+        for key, entry in self.written.items():
+            if entry == spec:
                 return key
         key = free(plain(short_name(str(spec["model"]))), self.written)
         self.written[key] = spec
@@ -114,10 +114,10 @@ class Names:
 
     def take(self, name: str, place: str = "") -> str:
         """A free name that is, or resembles, this one; told of where it had to change."""
-        fit = wanted = plain(name, usual="Character")
+        fit = base = plain(name, usual="Character")
         number = 2
         while self._taken & {sameness(fit), sameness(voter_node(fit))}:
-            fit, number = f"{wanted} {number}", number + 1
+            fit, number = f"{base} {number}", number + 1
         self._taken |= {sameness(fit), sameness(voter_node(fit))}
         if place and fit != name:
             self._report.turn(place, f"is called {fit!r} here: the name is taken, or no node's")
@@ -126,8 +126,8 @@ class Names:
 
 def plain(name: str, usual: str = "model") -> str:
     """A name without what no key and no node may hold."""
-    kept = re.sub(r"[/\\:|\x00-\x1f\x7f]+", "-", " ".join(name.split()))[:_LONGEST]
-    return kept.strip(" -") or usual
+    cleaned = re.sub(r"[/\\:|\x00-\x1f\x7f]+", "-", " ".join(name.split()))[:_LONGEST]
+    return cleaned.strip(" -") or usual
 
 
 def short_name(model: str) -> str:
@@ -180,23 +180,23 @@ def seen(kind: type[F], values: Any, origin: str, report: Report) -> F:
     if problems:
         raise refusal(origin, problems)
     try:
-        found = kind.model_validate(plain)
+        section = kind.model_validate(plain)
     except ValidationError as error:
         raise refusal(origin, _problems_of(error, kind)) from None
-    strange = [*_strange(found, ())]
+    strange = [*_strange(section, ())]
     if misspelt := [problem for _, _, problem in strange if problem]:
         raise refusal(origin, misspelt)
     for path, key, _ in strange:
         secret = "a key is never copied" if names_a_secret(key) else "is no key of this format"
         report.leave(where(path), secret)
-    return found
+    return section
 
 
 def _strange(part: Foreign, path: Path) -> Iterator[tuple[Path, str, Problem | None]]:
     """Every unknown key below a part, with its problem where it is a typo."""
-    known = _keys(type(part))
+    names = _keys(type(part))
     for key in part.model_extra or {}:
-        meant = near(key, known)
+        meant = near(key, names)
         yield (*path, key), key, _typo((*path, key), meant) if meant else None
     for key in type(part).model_fields:
         for step, inner in _inner(getattr(part, key)):
@@ -208,10 +208,10 @@ def _inner(value: Any) -> Iterator[tuple[Path, Foreign]]:
         yield (), value
     elif isinstance(value, tuple):
         for index, inner in enumerate(value):
-            yield from (((index, *step), found) for step, found in _inner(inner))
+            yield from (((index, *step), part) for step, part in _inner(inner))
     elif isinstance(value, dict):
         for name, inner in value.items():
-            yield from (((name, *step), found) for step, found in _inner(inner))
+            yield from (((name, *step), part) for step, part in _inner(inner))
 
 
 def _problems_of(error: ValidationError, kind: type[Foreign]) -> Iterator[Problem]:
@@ -237,8 +237,8 @@ def _keys(kind: type[Foreign]) -> list[str]:
 
 def near(key: str, names: list[str]) -> str | None:
     """The one of the known names that was meant, where one is near enough."""
-    found = difflib.get_close_matches(key[:64].casefold(), names, n=1, cutoff=_NEAR)
-    return found[0] if found else None
+    matches = difflib.get_close_matches(key[:64].casefold(), names, n=1, cutoff=_NEAR)
+    return matches[0] if matches else None
 
 
 def _typo(path: Path, meant: str) -> Problem:

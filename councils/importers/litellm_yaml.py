@@ -145,9 +145,9 @@ def _litellm_voice(
     if more := sorted({*map(str, params)} - {*_PARAMS, *_OTHER_PARAMS}):
         report.leave(f"{where}.litellm_params", f"{', '.join(more)[:200]}: has no place here")
     vendor = _ALIASES.get(head, head)
-    known = next((one for one in VENDORS.values() if vendor in (one.name, *one.aliases)), None)
+    profile = next((one for one in VENDORS.values() if vendor in (one.name, *one.aliases)), None)
     if head == "azure":
-        known = None  # its addresses of today are OpenAI's protocol as anywhere
+        profile = None  # its addresses of today are OpenAI's protocol as anywhere
         if url:
             at = _azure_address(url, _variable_value(params.get("api_version"), env), settings)
             return spec | at | {"api_key_env": variable or "AZURE_API_KEY"}
@@ -158,10 +158,10 @@ def _litellm_voice(
             "base_url": url or usual,
             "api_key_env": variable or usual_key or None,
         }
-    if head in _OPEN_SERVERS or (url and known is None):
+    if head in _OPEN_SERVERS or (url and profile is None):
         return spec | {"provider": "openai", "base_url": url, "api_key_env": variable}
-    if known is not None:
-        return {**known.found_settings, **spec, "provider": known.name, "base_url": url}
+    if profile is not None:
+        return {**profile.found_settings, **spec, "provider": profile.name, "base_url": url}
     report.leave(
         where,
         f"{quote(head)} needs an address, and {params.get('api_base') or 'api_base'} is not set"
@@ -225,8 +225,8 @@ def _stand_in(
             if other != name and passed & {*by_name.get(other, ())[:1]}:
                 says = f"{quote(other)} stands before {quote(name)}, so it cannot stand in for it"
                 report.leave(f"fallbacks {name}"[:80], says)
-        if kept := [key for key in dict.fromkeys(spare) if key not in passed]:
-            voices.written[keys[0]]["fallbacks"] = kept
+        if spares := [key for key in dict.fromkeys(spare) if key not in passed]:
+            voices.written[keys[0]]["fallbacks"] = spares
             report.turn(f"model_list {name}"[:80], "further deployments stand in for the first")
 
 

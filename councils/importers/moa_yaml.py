@@ -112,8 +112,8 @@ class MoaConfig(Foreign):
 def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Draft:
     """A council that proposes in the same layers, and writes once, without a vote."""
     _refuse_unindented(values, origin)
-    found = seen(MoaConfig, values, origin, report)
-    values = _Drawing(found, _address(found, env), origin, report).values()
+    config = seen(MoaConfig, values, origin, report)
+    values = _Drawing(config, _address(config, env), origin, report).values()
     if env.get(KEY_ENV):
         report.leave(KEY_ENV, "a key is never copied; the council names this variable")
     return Draft(values)
@@ -146,7 +146,7 @@ class _Drawing:
 
     def values(self) -> dict[str, Any]:
         characters, layers = self._seats()
-        made: dict[str, Any] = {
+        parts: dict[str, Any] = {
             "models": self.voices.written,
             "characters": characters,
             "layers": layers if len(layers) > 1 else None,
@@ -157,10 +157,10 @@ class _Drawing:
         }
         self.report.turn("deliberation", "method: none, as there; borda and its like would vote")
         if self.found.pass_corresponding_results and len(layers) > 1:
-            made["deliberation"]["hears"] = "opposite"
+            parts["deliberation"]["hears"] = "opposite"
         elif len(layers) > 2:  # the second layer hears one layer either way
-            made["deliberation"]["hears"] = "every"
-        return {key: value for key, value in made.items() if value is not None or key == "thermal"}
+            parts["deliberation"]["hears"] = "every"
+        return {key: value for key, value in parts.items() if value is not None or key == "thermal"}
 
     def _seats(self) -> tuple[list[dict[str, Any]], list[list[str]]]:
         characters: list[dict[str, Any]] = []
@@ -176,58 +176,58 @@ class _Drawing:
 
     def _character(self, neuron: WeightedNeuron, where: str) -> dict[str, Any]:
         short = plain(neuron.model.rpartition("/")[2], usual="Neuron")
-        made: dict[str, Any] = {
+        character: dict[str, Any] = {
             "name": self.names.take(short),
             "model": self._voice(neuron, max_tokens=neuron.max_tokens),
             "personality": self._prompt_text(neuron, where),
             "temperature": neuron.temperature,
             "weight": neuron.weight if self._weighs() else None,
         }
-        return {key: value for key, value in made.items() if value not in (None, "")}
+        return {key: value for key, value in character.items() if value not in (None, "")}
 
     def _weighs(self) -> bool:
         inner, outer = self.found.aggregation_layer.use_weights, self.found.use_weights
         return (inner if inner is not None else outer) is not False
 
     def _annotator(self) -> dict[str, Any] | None:
-        wanted, annotator = self.found.use_annotator, self.found.annotator
+        uses_it, annotator = self.found.use_annotator, self.found.annotator
         if annotator is None:
-            if wanted:
+            if uses_it:
                 says = "is missing, and `use_annotator` asks for it: name its model"
                 raise refusal(self.origin, [Problem(("annotator",), says)])
             return None
-        if not wanted:
+        if not uses_it:
             self.report.leave("annotator", "`use_annotator` does not ask for it")
             return None
         key = self._voice(
             annotator, temperature=annotator.temperature, max_tokens=annotator.max_tokens
         )
-        said = self._prompt_text(annotator, "annotator")
-        return {"model": key, **({"personality": said} if said else {})}
+        prompt = self._prompt_text(annotator, "annotator")
+        return {"model": key, **({"personality": prompt} if prompt else {})}
 
     def _synthesizer(self, seats: int, layers: int) -> dict[str, Any]:
         last = self.found.aggregation_layer
         key = self._voice(last, temperature=last.temperature, max_tokens=last.max_tokens)
-        said, template = template_of(
+        prompt, template = template_of(
             self._prompt_text(last, "aggregation_layer"), last.aggregation_prompt, self.report
         )
-        made: dict[str, Any] = {"model": key, "personality": said, "template": template}
-        made = {name: value for name, value in made.items() if value}
-        made["shuffle"] = bool(last.shuffle)
+        section: dict[str, Any] = {"model": key, "personality": prompt, "template": template}
+        section = {name: value for name, value in section.items() if value}
+        section["shuffle"] = bool(last.shuffle)
         if last.dropout_rate and seats == 1:
             says = "would leave nobody: there is one neuron"
             self.report.leave("aggregation_layer.dropout_rate", says)
         elif last.dropout_rate:
-            made["omit"] = last.dropout_rate
+            section["omit"] = last.dropout_rate
             says = "`synthesizer.omit`: a response is left out, as there, but never all of them"
             self.report.turn("aggregation_layer.dropout_rate", says)
         if layers > 1:
-            made["reads"] = "every"
+            section["reads"] = "every"
         if not self._weighs() and any(
             n.weight for w in self.found.proposal_layers for n in w.neurons
         ):
             self.report.leave("weight", "`use_weights` is false, so every neuron counts the same")
-        return made
+        return section
 
     def _voice(self, neuron: Neuron, **params: Any) -> str:
         url = (neuron.base_url or self.url).rstrip("/")

@@ -35,14 +35,14 @@ _LEFT = {
 
 def provider_named(name: str, kind: str, place: str, report: Report) -> str:
     """The provider of a model: Hugging Face for what runs here, else the vendor by our name."""
-    known = next((one for one in VENDORS.values() if name.lower() in one.aliases), None)
-    if kind == "local" and (known is None or not known.is_loaded):
+    vendor = next((one for one in VENDORS.values() if name.lower() in one.aliases), None)
+    if kind == "local" and (vendor is None or not vendor.is_loaded):
         report.turn(f"{place}.type", f"local, so its provider is {HUGGINGFACE.name}")
         return HUGGINGFACE.name
-    if known is None:
+    if vendor is None:
         report.turn(f"{place}.provider", f"{name!r} is taken as it is; mom councils check knows it")
         return name
-    return known.name
+    return vendor.name
 
 
 def params_of(
@@ -63,8 +63,8 @@ def params_of(
     placed = _read_placement(config) if vendor.from_files and not vendor.is_loaded else {}
     params |= placed
     for setting, reason in _LEFT.items():
-        kept = _PLACES.get(setting) in placed
-        if config.get(setting) not in (None, False) and not kept:
+        is_placed = _PLACES.get(setting) in placed
+        if config.get(setting) not in (None, False) and not is_placed:
             report.leave(f"{place}.{setting}", reason)
     if config.get("supports_streaming") is False:
         report.leave(f"{place}.supports_streaming", "an answer is always streamed")
@@ -151,33 +151,33 @@ _GLOBAL = {
 
 def read(values: Any, env: Mapping[str, str], origin: str, report: Report) -> Draft:
     """A council in which each model has a seat, answers are compared, and the default writes."""
-    found = seen(ModelConfig, values, origin, report)
-    if problems := [*_pointing_nowhere(found)]:
+    config = seen(ModelConfig, values, origin, report)
+    if problems := [*_pointing_nowhere(config)]:
         raise refusal(origin, problems)
     voices, names = ModelSection(), Names(report)
     silent = {
         key: why
-        for key, entry in found.models.items()
+        for key, entry in config.models.items()
         if (why := why_no_seat(f"{entry.name} {entry.provider} {key}"))
     }
-    talking = {key: entry for key, entry in found.models.items() if key not in silent}
+    talking = {key: entry for key, entry in config.models.items() if key not in silent}
     if not talking:
         raise refusal(origin, [Problem(("models",), "holds none that writes text")])
-    keys = {key: _voice(key, entry, found, voices, report) for key, entry in talking.items()}
+    keys = {key: _voice(key, entry, config, voices, report) for key, entry in talking.items()}
     for key, entry in talking.items():
         for one in _fallbacks(entry):
             if one in keys and keys[one] != keys[key]:
                 _stand_in(keys[key], keys[one], f"models.{key}.config.fallback", voices, report)
     for key, why in silent.items():
-        _take_silent(key, found.models[key], why, voices, report)
-    default = found.default_model or next(iter(talking))
+        _take_silent(key, config.models[key], why, voices, report)
+    default = config.default_model or next(iter(talking))
     if default in silent:
         report.turn("default_model", f"{silent[default]}; the first that writes text is it")
         default = next(iter(talking))
-    if found.default_model is None:
+    if config.default_model is None:
         report.turn("default_model", f"is missing; {default!r} writes the answer")
-    _tell(found, report)
-    groups = {key: _group(key, found) or entry.provider for key, entry in talking.items()}
+    _tell(config, report)
+    groups = {key: _group(key, config) or entry.provider for key, entry in talking.items()}
     seated = choose_seats(groups, default)
     tell_of_choices(len(talking), seated, report)
     values = {

@@ -22,7 +22,7 @@ def read_openrouter(values: Any, env: Mapping[str, str], origin: str, report: Re
         CouncilError: there is no name of a model in it.
     """
     voices, first = ModelSection(), ""
-    found: dict[str, str] = {}
+    seats: dict[str, str] = {}
     for key in ("model", "chairman", "chairman_model") if isinstance(values, Mapping) else ():
         first = first or (str(values[key]) if isinstance(values.get(key), str) else "")
     names: dict[str, dict[str, Any]] = {}
@@ -34,7 +34,7 @@ def read_openrouter(values: Any, env: Mapping[str, str], origin: str, report: Re
     for name in names:
         if why := why_no_seat(name):
             report.leave(name[:80], why)
-        elif len(found) < MOST_CHOICES:
+        elif len(seats) < MOST_CHOICES:
             key = voices.key(
                 provider="openai",
                 model=name,
@@ -42,14 +42,14 @@ def read_openrouter(values: Any, env: Mapping[str, str], origin: str, report: Re
                 api_key_env="OPENROUTER_API_KEY",
                 **names[name],
             )
-            found[name.rpartition("/")[2]] = key
+            seats[name.rpartition("/")[2]] = key
         else:
             left += 1
     if left:
         report.leave("models", f"{left} more: a council has at most {MOST_CHOICES} choices here")
-    if not found:
+    if not seats:
         raise CouncilError(f"{origin}: holds no name like 'vendor/model'")
-    return catalogue_draft(found, first.rpartition("/")[2], voices, report)
+    return catalogue_draft(seats, first.rpartition("/")[2], voices, report)
 
 
 _LISTED_NAME = re.compile(r"~?[\w.-]+/[\w.:-]+")

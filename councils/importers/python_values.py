@@ -350,8 +350,8 @@ class PythonValues:
         holder = self._value(node.func.value)
         if not isinstance(holder, list | dict) or not hasattr(holder, node.func.attr):
             raise _UnreadableError
-        made = getattr(holder, node.func.attr)(*[self._value(one) for one in node.args])
-        return made if node.func.attr in ("get", "copy") else list(made)
+        result = getattr(holder, node.func.attr)(*[self._value(one) for one in node.args])
+        return result if node.func.attr in ("get", "copy") else list(result)
 
 
 def _constant_text(node: ast.expr) -> str | None:
@@ -362,15 +362,15 @@ def _constant_text(node: ast.expr) -> str | None:
 
 def changed_names(statement: ast.stmt) -> set[str]:
     """The names whose values a statement sets or could change in place."""
-    found = set()
+    names = set()
     for node in ast.walk(statement):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-            found.add(node.id)
+            names.add(node.id)
         holder = node.value if isinstance(node, ast.Attribute | ast.Subscript) else None
         is_called = isinstance(node, ast.Attribute) and node.attr in _CHANGES
         if isinstance(holder, ast.Name) and (is_called or not isinstance(node.ctx, ast.Load)):  # type: ignore[attr-defined]
-            found.add(holder.id)
-    return found
+            names.add(holder.id)
+    return names
 
 
 _CHANGES = (

@@ -180,15 +180,15 @@ def _entries(value: Any) -> list[dict[str, Any]]:
             {"name": key, **one} if isinstance(one, dict) else {"name": key, "model": one}
             for key, one in value.items()
         ]
-    found = []
+    entries = []
     for one in value if isinstance(value, list | tuple) else ():
         if isinstance(one, str) and one.strip() and not one.strip().startswith("#"):
-            found.append({"model": one.strip()})
+            entries.append({"model": one.strip()})
         elif isinstance(one, dict):
             name = next((one[key] for key in ("model", "model_id", "id") if one.get(key)), None)
             if isinstance(name, str):
-                found.append({**one, "model": name})
-    return found[:64]
+                entries.append({**one, "model": name})
+    return entries[:64]
 
 
 _USUAL_FIELDS = {

@@ -63,12 +63,12 @@ def read_mapping(text: str, origin: str) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"{quote(twice)} stands twice in one mapping; keep one")
-    return found
+    return mapping
 
 
 def _no_number(name: str) -> Any:
@@ -130,7 +130,7 @@ ENVIRONMENTS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, str], Repo
 """Which variables tell whose `.env` it is."""
 
 _OURS = frozenset({"characters", "models", "synthesizer"})
-_KNOWN = (
+_READABLE = (
     "characters.json, moa_config.yaml, model_config.json, config.py, .env, LiteLLM's config.yaml "
     "and OpenRouter's lists"
 )
@@ -170,9 +170,9 @@ def import_council(
         checkout.tell_of_extensions(top, report)
         is_env = _is_env(file) or file.name in checkout.COMPOSE_NAMES
         draft = two_servers_env.with_painter(draft, top, report) if is_env else draft
-    wanted = name or (path.resolve().name if path.is_dir() else path.stem.lstrip(".")) or "env"
+    title = name or (path.resolve().name if path.is_dir() else path.stem.lstrip(".")) or "env"
     origin = str(file.relative_to(path)) if path.is_dir() else path.name
-    head = {"name": plain(wanted, usual="imported"), "description": f"Imported from {origin}."}
+    head = {"name": plain(title, usual="imported"), "description": f"Imported from {origin}."}
     draft = _with_seats(draft, seats, str(path))
     return _build_import(format_, head, _outside_docker(draft, docker, report), str(file), report)
 
@@ -201,9 +201,9 @@ def _build_import(
     format_: str, head: dict[str, str], draft: Draft, origin: str, report: Report
 ) -> Imported:
     values = {**head, **draft.values}
-    if kept := next(secrets_in({**values, "user_query": draft.questions}), None):
+    if secret := next(secrets_in({**values, "user_query": draft.questions}), None):
         raise CouncilError(
-            f"{origin}: {kept}: holds what may be a key", cure="take it out of the file"
+            f"{origin}: {secret}: holds what may be a key", cure="take it out of the file"
         )
     council = load_council(values)
     seated = {who.model for who in council.characters}
@@ -225,26 +225,26 @@ def _with_seats(draft: Draft, seats: Sequence[str], origin: str) -> Draft:
     written = {who["name"]: who for who in draft.values["characters"]}
     models = {key: {"name": key, "model": key} for key in draft.values["models"]}
     choices = {name: {"name": plain(name), "model": key} for name, key in draft.choices.items()}
-    known = {**models, **choices, **written}
+    members = {**models, **choices, **written}
     for name in seats:
-        if name not in known:
-            meant = near(name, [*known])
+        if name not in members:
+            meant = near(name, [*members])
             raise UnknownNameError(
-                f"{origin}: there is no {quote(name)} to take part; there are {[*known][:40]}",
+                f"{origin}: there is no {quote(name)} to take part; there are {[*members][:40]}",
                 cure=f"did you mean {meant!r}?" if meant else "name some of them",
             )
-    values = {**draft.values, "characters": [known[name] for name in dict.fromkeys(seats)]}
+    values = {**draft.values, "characters": [members[name] for name in dict.fromkeys(seats)]}
     values.pop("layers", None)
     return Draft(values, draft.questions, draft.choices)
 
 
 def _outside_docker(draft: Draft, docker: Docker, report: Report) -> Draft:
     """The council with addresses that are reached from this machine, each told once."""
-    told: set[str] = set()
+    reported: set[str] = set()
 
     def tell(says: str) -> None:
-        if says not in told:
-            told.add(says)
+        if says not in reported:
+            reported.add(says)
             report.turn("base_url", says)
 
     for spec in draft.values["models"].values():
@@ -264,9 +264,9 @@ def _is_env(path: Path) -> bool:
 
 def _compose_variables(docker: Docker, env: Mapping[str, str]) -> dict[str, str]:
     """What stands in a compose file for a `.env`; the servers' own arguments are none of it."""
-    known = {key for keys, _ in ENVIRONMENTS.values() for key in keys}
+    names = {key for keys, _ in ENVIRONMENTS.values() for key in keys}
     written = {k: v for k, v in {**docker.environment, **env}.items() if k.startswith(_TAKEN)}
-    return written if known & {*written} else two_servers_env.variables_of(docker)
+    return written if names & {*written} else two_servers_env.variables_of(docker)
 
 
 def _read(
@@ -288,10 +288,10 @@ def _read(
         return OPENROUTER, openrouter.read_openrouter(names, env, str(path), report)
     values = read_mapping(text, str(path))
     values = checkout.fill_variables(values, variables, str(path))
-    found = _recognise_format(path, values)
-    if found == OPENROUTER:
-        return found, openrouter.read_openrouter(values, env, str(path), report)
-    return found, FORMATS[found].read(values, env, str(path), report)
+    format_ = _recognise_format(path, values)
+    if format_ == OPENROUTER:
+        return format_, openrouter.read_openrouter(values, env, str(path), report)
+    return format_, FORMATS[format_].read(values, env, str(path), report)
 
 
 # -- which file of a folder -----------------------------------------------------------------------
@@ -299,17 +299,17 @@ def _read(
 
 def _file_in(folder: Path, report: Report) -> Path:
     """The file of a checkout that describes its models; others like it are listed."""
-    found = sorted(
+    candidates = sorted(
         (rank, len(file.relative_to(folder).parts), str(file), kind)
         for file in checkout.files_in(folder)
         for rank, kind in _kinds(file)
     )
-    if found:
-        for rank, _, other, kind in found[1:]:
+    if candidates:
+        for rank, _, other, kind in candidates[1:]:
             name = str(Path(other).relative_to(folder))
             says = f"is a {kind} too: import it by its own name"
             report.leave(name[:80], f"cannot be read as a {kind}" if rank >= _BROKEN else says)
-        return Path(found[0][2])
+        return Path(candidates[0][2])
     for place in (folder, *sorted(one for one in folder.iterdir() if one.is_dir())):
         for name in (*checkout.ENV_NAMES, *checkout.TEMPLATES):
             file = place / name
@@ -319,7 +319,7 @@ def _file_in(folder: Path, report: Report) -> Path:
         if docker.files and _compose_variables(docker, {}):
             return place / docker.files[0]
     raise CouncilError(
-        f"{folder}: is a folder that holds none of the files that can be imported: {_KNOWN}"
+        f"{folder}: is a folder that holds none of the files that can be imported: {_READABLE}"
     )
 
 
@@ -417,11 +417,11 @@ def _recognise_format(path: Path, values: Any) -> str:
             return OPENROUTER if is_list and openrouter.is_openrouter_list(values) else name
     if openrouter.is_openrouter_list(values):
         return OPENROUTER
-    raise CouncilError(f"{path}: is none of the files that can be imported: {_KNOWN}")
+    raise CouncilError(f"{path}: is none of the files that can be imported: {_READABLE}")
 
 
 def _environment(path: Path, env: Mapping[str, str], report: Report) -> tuple[str, Draft]:
     for name, (keys, read) in ENVIRONMENTS.items():
         if any(key in env for key in keys):
             return name, read(env, report)
-    raise CouncilError(f"{path}: holds no variable of a system that can be imported: {_KNOWN}")
+    raise CouncilError(f"{path}: holds no variable of a system that can be imported: {_READABLE}")

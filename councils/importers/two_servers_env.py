@@ -62,14 +62,14 @@ def read(env: Mapping[str, str], report: Report) -> Draft:
 def variables_of(docker: Docker) -> dict[str, str]:
     """What a `.env` would say of the llama.cpp servers of a compose file: the largest one first."""
     servers = sorted(docker.llama_servers, key=lambda one: -one.size)
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for prefix, server in zip((_LARGE, _SMALL), servers, strict=False):
-        found[f"{prefix}_API_URL"] = f"http://{server.name}:{server.port}"
+        variables[f"{prefix}_API_URL"] = f"http://{server.name}:{server.port}"
         if server.context:
-            found[f"{prefix}_CONTEXT_SIZE"] = server.context
+            variables[f"{prefix}_CONTEXT_SIZE"] = server.context
         if server.model:
-            found[f"{prefix}_MODEL_NAME"] = server.model
-    return found
+            variables[f"{prefix}_MODEL_NAME"] = server.model
+    return variables
 
 
 def _voice(
@@ -102,7 +102,7 @@ def _context(env: Mapping[str, str], server: str) -> int | None:
     return int(env[name][:9])
 
 
-_KEPT = {
+_SERVER_VARIABLES = {
     f"{server}_{what}"
     for server in (_LARGE, _SMALL)
     for what in ("API_URL", "MODEL_NAME", "CONTEXT_SIZE")
@@ -110,7 +110,7 @@ _KEPT = {
 
 
 def _tell(name: str, report: Report) -> None:
-    if name in _KEPT:
+    if name in _SERVER_VARIABLES:
         return
     if names_a_secret(name):
         report.leave(name, "a key or password is never copied")
@@ -160,17 +160,17 @@ def _pipeline_in(file: Path) -> tuple[str, str] | None:
         if isinstance(node, ast.Assign) and (text := _text_of(node.value)):
             for target in node.targets:
                 texts[ast.unparse(target).rpartition(".")[2]] = text
-    found = {_DRAWS: "", _ADAPTS: ""}
+    weights = {_DRAWS: "", _ADAPTS: ""}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         whose, name = ast.unparse(node.func.value), node.func.attr
-        if (name == _DRAWS and "Pipeline" not in whose) or name not in found or not node.args:
+        if (name == _DRAWS and "Pipeline" not in whose) or name not in weights or not node.args:
             continue
         first = node.args[0]
-        known = texts.get(ast.unparse(first).rpartition(".")[2], "")
-        found[name] = found[name] or _text_of(first) or known
-    return (found[_DRAWS], found[_ADAPTS]) if found[_DRAWS] else None
+        value = texts.get(ast.unparse(first).rpartition(".")[2], "")
+        weights[name] = weights[name] or _text_of(first) or value
+    return (weights[_DRAWS], weights[_ADAPTS]) if weights[_DRAWS] else None
 
 
 def _drawing_in(file: Path) -> dict[str, Any]:
@@ -181,18 +181,18 @@ def _drawing_in(file: Path) -> dict[str, Any]:
             for one in node.keywords:
                 if one.arg and isinstance(one.value, ast.Constant):
                     called.setdefault(one.arg, one.value.value)
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     steps, guidance = called.get("num_inference_steps"), called.get("guidance_scale")
     if isinstance(steps, int) and 1 <= steps <= 200:
-        found["steps"] = steps
+        settings["steps"] = steps
     if isinstance(guidance, int | float) and 0 <= guidance <= 50:
-        found["guidance"] = guidance
+        settings["guidance"] = guidance
     width, height = called.get("width"), called.get("height")
     if all(isinstance(one, int) and 64 <= one <= 4096 for one in (width, height)):
-        found["size"] = f"{width}x{height}"
+        settings["size"] = f"{width}x{height}"
     if isinstance(without := called.get("negative_prompt"), str) and without.strip():
-        found["negative"] = without.strip()[:2_000]
-    return found
+        settings["negative"] = without.strip()[:2_000]
+    return settings
 
 
 def _text_of(node: ast.expr) -> str:
