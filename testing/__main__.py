@@ -22,20 +22,20 @@ from .server import Stage
 
 def main() -> None:
     """Serve until a signal says stop."""
-    told = argparse.ArgumentParser(prog="stage", description="Scripted models over HTTP.")
-    told.add_argument("--port", type=int, default=0)
-    told.add_argument("--script", type=Path, help="a JSON file of models")
-    told.add_argument("--log", type=Path, help="a file for one JSON line per request")
-    given = told.parse_args()
+    parser = argparse.ArgumentParser(prog="stage", description="Scripted models over HTTP.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--script", type=Path, help="a JSON file of models")
+    parser.add_argument("--log", type=Path, help="a file for one JSON line per request")
+    options = parser.parse_args()
     written: dict[str, Any] = {"default": "ok"}
-    if given.script:
-        written = json.loads(given.script.read_text("utf-8"))
+    if options.script:
+        written = json.loads(options.script.read_text("utf-8"))
     default = written.get("default")
     stage = Stage(
         default=None if default is None else read_script({"reply": default}),
         slots=written.get("slots"),
-        log=given.log,
-        port=given.port,
+        log=options.log,
+        port=options.port,
     )
     for name, script in written.get("models", {}).items():
         stage.scripts[name] = read_script(script)

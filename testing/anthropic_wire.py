@@ -35,8 +35,8 @@ def streams(path: str, body: Mapping[str, Any]) -> bool:
 def error(status: int, message: str, code: str = "") -> bytes:
     """The vendor's error object."""
     kind = code or _KINDS.get(status, "api_error")
-    said = {"type": kind, "message": message}
-    return json.dumps({"type": "error", "error": said, "request_id": "req_stage"}).encode()
+    body = {"type": kind, "message": message}
+    return json.dumps({"type": "error", "error": body, "request_id": "req_stage"}).encode()
 
 
 def error_frame(message: str) -> bytes:
@@ -64,18 +64,18 @@ def chunks(turn: Turn) -> list[bytes]:
     head = {**_head(turn), "content": [], **empty}
     opened = {"message": {**head, "usage": {"input_tokens": read, "output_tokens": 1}}}
     ready = _event("message_start", **opened) + _event("ping")
-    made: list[bytes] = []
+    frames: list[bytes] = []
     for index, block in enumerate(_blocks(turn)):
         begin, deltas = _parts(block, turn)
         ready += _event("content_block_start", index=index, content_block=begin)
         for delta in deltas:
-            made.append(ready + _event("content_block_delta", index=index, delta=delta))
+            frames.append(ready + _event("content_block_delta", index=index, delta=delta))
             ready = b""
         ready += _event("content_block_stop", index=index)
-    if not made:
+    if not frames:
         return [ready]
-    made[-1] += ready
-    return made
+    frames[-1] += ready
+    return frames
 
 
 def closing(turn: Turn) -> bytes:
@@ -109,8 +109,8 @@ def _blocks(turn: Turn) -> list[dict[str, Any]]:
         blocks.append({"type": "text", "text": reply.text})
     for index, call in enumerate(reply.tool_calls):
         name = call.get("id") or f"toolu_{turn.number}_{index}"
-        asked = {"name": call["name"], "input": call.get("args", {})}
-        blocks.append({"type": "tool_use", "id": name, **asked})
+        function = {"name": call["name"], "input": call.get("args", {})}
+        blocks.append({"type": "tool_use", "id": name, **function})
     return blocks
 
 
@@ -122,8 +122,8 @@ def _parts(block: Mapping[str, Any], turn: Turn) -> tuple[dict[str, Any], list[d
         signed = {"type": "signature_delta", "signature": block["signature"]}
         return {"type": "thinking", "thinking": "", "signature": ""}, [*pieces, signed]
     if block["type"] == "text":
-        said = turn.reply.pieces(turn.by_token)
-        return {"type": "text", "text": ""}, [{"type": "text_delta", "text": one} for one in said]
+        texts = turn.reply.pieces(turn.by_token)
+        return {"type": "text", "text": ""}, [{"type": "text_delta", "text": one} for one in texts]
     written = json.dumps(block["input"])
     halves = [written[: len(written) // 2], written[len(written) // 2 :]]
     return {**block, "input": {}}, [

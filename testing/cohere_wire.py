@@ -49,15 +49,15 @@ def chunks(turn: Turn) -> list[bytes]:
     reply = turn.reply
     opened = {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": []}
     ready = _event("message-start", id=f"stage-{turn.number}", delta={"message": opened})
-    made: list[bytes] = []
+    frames: list[bytes] = []
     thought = type(reply)(reply.reasoning).pieces(turn.by_token) if reply.reasoning else []
-    said = reply.pieces(turn.by_token)
-    for index, (kind, pieces) in enumerate((("thinking", thought), ("text", said))):
+    text = reply.pieces(turn.by_token)
+    for index, (kind, pieces) in enumerate((("thinking", thought), ("text", text))):
         if not pieces:
             continue
         ready += _content("content-start", index, {"type": kind, kind: ""})
         for piece in pieces:
-            made.append(ready + _content("content-delta", index, {kind: piece}))
+            frames.append(ready + _content("content-delta", index, {kind: piece}))
             ready = b""
         ready += _event("content-end", index=index)
     for index, call in enumerate(_tool_calls(turn)):
@@ -65,12 +65,12 @@ def chunks(turn: Turn) -> list[bytes]:
         named = {**call, "function": {"name": function["name"], "arguments": ""}}
         ready += _tool("tool-call-start", index, named)
         written = {"function": {"arguments": function["arguments"]}}
-        made.append(ready + _tool("tool-call-delta", index, written))
+        frames.append(ready + _tool("tool-call-delta", index, written))
         ready = _event("tool-call-end", index=index)
-    if not made:
+    if not frames:
         return [ready]
-    made[-1] += ready
-    return made
+    frames[-1] += ready
+    return frames
 
 
 def closing(turn: Turn) -> bytes:
@@ -91,12 +91,12 @@ def _tool(kind: str, index: int, call: Mapping[str, Any]) -> bytes:
 
 
 def _tool_calls(turn: Turn) -> list[dict[str, Any]]:
-    made = []
+    calls = []
     for index, call in enumerate(turn.reply.tool_calls):
         function = {"name": call["name"], "arguments": json.dumps(call.get("args", {}))}
         name = call.get("id") or f"{call['name']}_{turn.number}_{index}"
-        made.append({"id": name, "type": "function", "function": function})
-    return made
+        calls.append({"id": name, "type": "function", "function": function})
+    return calls
 
 
 def _ending(turn: Turn) -> dict[str, Any]:

@@ -74,14 +74,14 @@ class Log:
 
     def begin(self, protocol: Protocol, path: str, headers: Mapping[str, str]) -> Entry:
         """Take down a request; `name` says later whom it is for."""
-        kept = {name.lower(): value for name, value in headers.items()}
+        plain = {name.lower(): value for name, value in headers.items()}
         key: str | None = None
         for name in KEY_HEADERS:
-            if name in kept:
-                key = kept[name].removeprefix("Bearer ")
-                kept[name] = REDACTED
+            if name in plain:
+                key = plain[name].removeprefix("Bearer ")
+                plain[name] = REDACTED
         self._count += 1
-        return Entry(self._count, protocol, path, kept, key)
+        return Entry(self._count, protocol, path, plain, key)
 
     def name(self, entry: Entry, model: str, body: Any, *, lookup: bool) -> None:
         """File a request: as a call of a model, or as a look-up of what is there."""
@@ -124,8 +124,8 @@ class Log:
         """Block until so many calls have ended (or begun)."""
 
         def enough() -> bool:
-            wanted = [entry for entry in self._calls if model in (None, entry.model)]
-            return sum(started or entry.ended is not None for entry in wanted) >= calls
+            entries = [entry for entry in self._calls if model in (None, entry.model)]
+            return sum(started or entry.ended is not None for entry in entries) >= calls
 
         with self._changed:
             if not self._changed.wait_for(enough, timeout):

@@ -123,8 +123,8 @@ def seconds(keep_alive: object) -> float:
     """Ollama's `keep_alive`: seconds, or a text such as "5m"; below zero is for ever."""
     if keep_alive is None:
         return FIVE_MINUTES
-    found = re.fullmatch(r"(-?\d+(?:\.\d+)?)(ms|s|m|h|)", str(keep_alive))
-    if not found:
+    match = re.fullmatch(r"(-?\d+(?:\.\d+)?)(ms|s|m|h|)", str(keep_alive))
+    if not match:
         return FIVE_MINUTES
-    value = float(found[1]) * _UNITS[found[2]]
+    value = float(match[1]) * _UNITS[match[2]]
     return math.inf if value < 0 else value

@@ -21,8 +21,8 @@ _KINDS = {401: "unauthorized", 404: "invalid_model", 422: "invalid_request_error
 def error(status: int, message: str, code: str = "") -> bytes:
     """A flat object with the words in it."""
     kind = _KINDS.get(status, "error")
-    said = {"object": "error", "message": message, "type": kind, "param": None}
-    return json.dumps({**said, "code": code or None}).encode()
+    body = {"object": "error", "message": message, "type": kind, "param": None}
+    return json.dumps({**body, "code": code or None}).encode()
 
 
 def error_frame(message: str) -> bytes:

@@ -55,34 +55,34 @@ def whole(turn: Turn) -> bytes:
     """A chat answer, a completion, or embeddings, by the path."""
     reply = turn.reply
     if turn.path == EMBED:
-        given = turn.body.get("input", "")
-        texts = given if isinstance(given, list) else [given]
+        value = turn.body.get("input", "")
+        texts = value if isinstance(value, list) else [value]
         vectors = [embedding(text, turn.body.get("dimensions")) for text in texts]
         return json.dumps(
             {"model": turn.model, "embeddings": vectors, "prompt_eval_count": len(texts)}
         ).encode()
-    said = {"content": reply.text if reply.text is not None or not reply.refusal else reply.refusal}
+    body = {"content": reply.text if reply.text is not None or not reply.refusal else reply.refusal}
     if reply.reasoning and turn.body.get("think") is not False:
-        said["thinking"] = reply.reasoning
+        body["thinking"] = reply.reasoning
     calls = {"tool_calls": _tool_calls(turn)} if reply.tool_calls else {}
-    return json.dumps(_line(turn, {**said, **calls}, **_ending(turn))).encode()
+    return json.dumps(_line(turn, {**body, **calls}, **_ending(turn))).encode()
 
 
 def chunks(turn: Turn) -> list[bytes]:
     """The lines of a streamed answer."""
     reply = turn.reply
-    said: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     if reply.reasoning and turn.body.get("think") is not False:
         thought = type(reply)(reply.reasoning).pieces(turn.by_token)
-        said += [{"content": "", "thinking": piece} for piece in thought]
-    said += [{"content": piece} for piece in reply.pieces(turn.by_token)]
+        messages += [{"content": "", "thinking": piece} for piece in thought]
+    messages += [{"content": piece} for piece in reply.pieces(turn.by_token)]
     if reply.refusal:
-        said.append({"content": reply.refusal})
+        messages.append({"content": reply.refusal})
     if reply.tool_calls:
-        said.append({"content": "", "tool_calls": _tool_calls(turn)})
-    if reply.text is None and not said:
-        said.append({"content": None})
-    return [json.dumps(_line(turn, one, done=False)).encode() + b"\n" for one in said]
+        messages.append({"content": "", "tool_calls": _tool_calls(turn)})
+    if reply.text is None and not messages:
+        messages.append({"content": None})
+    return [json.dumps(_line(turn, one, done=False)).encode() + b"\n" for one in messages]
 
 
 def closing(turn: Turn) -> bytes:
@@ -101,7 +101,7 @@ def in_memory(
     context_of: Callable[[str], int | None],
 ) -> dict[str, Any]:
     """The answer of /api/ps: the loaded models, all of them wholly on the GPU."""
-    found = []
+    cards = []
     for name, seconds in residents.items():
         script = scripts.get(name, Script())
         stays = _LONG if math.isinf(seconds) else timedelta(seconds=seconds)
@@ -109,8 +109,8 @@ def in_memory(
         context = context_of(name) or script.context
         on_gpu = script.size if script.on_gpu is None else script.on_gpu
         memory = {"size_vram": on_gpu, "context_length": context, "expires_at": until}
-        found.append({**_card(name, script), **memory})
-    return {"models": found}
+        cards.append({**_card(name, script), **memory})
+    return {"models": cards}
 
 
 def show(script: Script) -> dict[str, Any]:
@@ -139,8 +139,8 @@ def _ending(turn: Turn) -> dict[str, Any]:
     reply = turn.reply
     ending: dict[str, Any] = {"done": True}
     # Ollama has no filter and ends tool calls with a plain stop.
-    known = reply.finish in ("stop", "length", "load", "unload")
-    ending["done_reason"] = reply.finish if known else "stop"
+    is_ours = reply.finish in ("stop", "length", "load", "unload")
+    ending["done_reason"] = reply.finish if is_ours else "stop"
     ending["total_duration"] = int((turn.loading + turn.speaking) * 1e9)
     ending["load_duration"] = int(turn.loading * 1e9)
     if (tokens := reply.tokens(turn.body)) is not None:

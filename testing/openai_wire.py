@@ -38,8 +38,8 @@ def streams(path: str, body: Mapping[str, Any]) -> bool:
 def error(status: int, message: str, code: str = "") -> bytes:
     """The error object that every OpenAI-compatible vendor copies."""
     kind, usual = _KINDS.get(status, ("server_error", None))
-    said = {"message": message, "type": kind, "param": None, "code": code or usual}
-    return json.dumps({"error": said}).encode()
+    body = {"message": message, "type": kind, "param": None, "code": code or usual}
+    return json.dumps({"error": body}).encode()
 
 
 def error_frame(message: str) -> bytes:
@@ -64,8 +64,8 @@ def listing(models: Mapping[str, Script]) -> dict[str, Any]:
 
 def whole(turn: Turn) -> bytes:
     """A chat completion, or embeddings, or pictures, by the path."""
-    made = {EMBEDDINGS: _embeddings, IMAGES: _images}.get(turn.path, _completion)(turn)
-    return json.dumps(made).encode()
+    answer = {EMBEDDINGS: _embeddings, IMAGES: _images}.get(turn.path, _completion)(turn)
+    return json.dumps(answer).encode()
 
 
 def chunks(turn: Turn) -> list[bytes]:
@@ -126,12 +126,12 @@ def _completion(turn: Turn) -> dict[str, Any]:
 
 
 def _tool_calls(turn: Turn) -> list[dict[str, Any]]:
-    made = []
+    calls = []
     for index, call in enumerate(turn.reply.tool_calls):
         function = {"name": call["name"], "arguments": json.dumps(call.get("args", {}))}
         name = call.get("id") or f"call_{turn.number}_{index}"
-        made.append({"id": name, "type": "function", "function": function})
-    return made
+        calls.append({"id": name, "type": "function", "function": function})
+    return calls
 
 
 def _finish(turn: Turn) -> str:
@@ -148,9 +148,9 @@ def _usage(turn: Turn) -> dict[str, int] | None:
 
 
 def _embeddings(turn: Turn) -> dict[str, Any]:
-    given = turn.body.get("input", "")
+    value = turn.body.get("input", "")
     # A list of numbers is one text that the client has tokenised already.
-    texts = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    texts = value if isinstance(value, list) and not isinstance(value[0], int) else [value]
     data: list[dict[str, Any]] = []
     for index, text in enumerate(texts):
         vector: Any = embedding(text, turn.body.get("dimensions"))
@@ -164,8 +164,8 @@ def _embeddings(turn: Turn) -> dict[str, Any]:
 def _images(turn: Turn) -> dict[str, Any]:
     count = int(turn.body.get("n") or 1)
     prompt = str(turn.body.get("prompt", ""))
-    given = turn.reply.picture
-    drawn = [picture(f"{prompt} {n}") if given is None else given for n in range(count)]
+    image = turn.reply.picture
+    drawn = [picture(f"{prompt} {n}") if image is None else image for n in range(count)]
     data: list[dict[str, Any]] = [{"b64_json": base64.b64encode(one).decode()} for one in drawn]
     if turn.reply.text is None:
         data = [{"b64_json": None} for _ in drawn]

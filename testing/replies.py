@@ -44,15 +44,15 @@ def ballot_for(body: Mapping[str, Any], likes: str) -> str:
 
     Where no answer holds it, it is for the first one.
     """
-    shown = candidates_in(body)
-    best = next((label for label, text in shown.items() if likes in text), "A")
-    others = [label for label in shown if label != best]
-    asked = texts_in(body)
-    if '"scores"' in asked:
+    candidates = candidates_in(body)
+    best = next((label for label, text in candidates.items() if likes in text), "A")
+    others = [label for label in candidates if label != best]
+    prompt = texts_in(body)
+    if '"scores"' in prompt:
         ballot: dict[str, Any] = {"scores": {best: 9, **dict.fromkeys(others, 3)}}
-    elif '"approved"' in asked:
+    elif '"approved"' in prompt:
         ballot = {"approved": [best]}
-    elif '"ranking"' in asked:
+    elif '"ranking"' in prompt:
         ballot = {"ranking": [best, *others]}
     else:
         ballot = {"vote": best}

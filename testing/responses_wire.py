@@ -23,8 +23,8 @@ def streams(path: str, body: Mapping[str, Any]) -> bool:
 
 def error_frame(message: str) -> bytes:
     """An event that carries an error."""
-    said = {"type": "error", "code": "server_error", "message": message, "param": None}
-    return f"event: error\ndata: {json.dumps({**said, 'sequence_number': 0})}\n\n".encode()
+    event = {"type": "error", "code": "server_error", "message": message, "param": None}
+    return f"event: error\ndata: {json.dumps({**event, 'sequence_number': 0})}\n\n".encode()
 
 
 def whole(turn: Turn) -> bytes:
@@ -36,7 +36,7 @@ def chunks(turn: Turn) -> list[bytes]:
     """The events of a streamed response; one piece of text is one chunk."""
     reply = turn.reply
     ready = _event("response.created", response=_response(turn, "in_progress", []))
-    made: list[bytes] = []
+    frames: list[bytes] = []
     for index, item in enumerate(_items(turn)):
         at = {"item_id": item["id"], "output_index": index}
         if item["type"] == "reasoning":
@@ -53,15 +53,15 @@ def chunks(turn: Turn) -> list[bytes]:
             pieces = reply.pieces(turn.by_token)
         ready += _event("response.output_item.added", output_index=index, item=begun)
         for piece in pieces:
-            made.append(ready + _event(f"{kind}.delta", **at, delta=piece))
+            frames.append(ready + _event(f"{kind}.delta", **at, delta=piece))
             ready = b""
         if reply.refusal and item["type"] == "message":
             ready += _event("response.refusal.done", **at, refusal=reply.refusal)
         ready += _event("response.output_item.done", output_index=index, item=item)
-    if not made:
+    if not frames:
         return [ready]
-    made[-1] += ready
-    return made
+    frames[-1] += ready
+    return frames
 
 
 def closing(turn: Turn) -> bytes:
@@ -74,8 +74,8 @@ def closing(turn: Turn) -> bytes:
 
 
 def _event(kind: str, **more: Any) -> bytes:
-    said = {"type": kind, "sequence_number": 0, **more}
-    return f"event: {kind}\ndata: {json.dumps(said)}\n\n".encode()
+    event = {"type": kind, "sequence_number": 0, **more}
+    return f"event: {kind}\ndata: {json.dumps(event)}\n\n".encode()
 
 
 def _response(turn: Turn, status: str, output: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -115,10 +115,10 @@ def _items(turn: Turn) -> list[dict[str, Any]]:
         summary = [{"type": "summary_text", "text": reply.reasoning}]
         items.append({"type": "reasoning", "id": f"rs_{turn.number}", "summary": summary})
     part = {"type": "output_text", "text": reply.text or "", "annotations": []}
-    said: dict[str, Any] = {"type": "refusal", "refusal": reply.refusal} if reply.refusal else part
+    body: dict[str, Any] = {"type": "refusal", "refusal": reply.refusal} if reply.refusal else part
     if reply.text is not None or reply.refusal:
         head = {"type": "message", "id": f"msg_{turn.number}", "role": "assistant"}
-        items.append({**head, "status": "completed", "content": [said]})
+        items.append({**head, "status": "completed", "content": [body]})
     for index, call in enumerate(reply.tool_calls):
         name = call.get("id") or f"call_{turn.number}_{index}"
         arguments = json.dumps(call.get("args", {}))

@@ -77,8 +77,8 @@ class Stage:
 
     def model(self, name: str, reply: Lines = "ok", **script: Unpack[ScriptFields]) -> Script:
         """Write down what a model says and how; a second time replaces the first."""
-        made = self.scripts[name] = Script(reply, **script)
-        return made
+        written = self.scripts[name] = Script(reply, **script)
+        return written
 
     # What a test reads.
 
@@ -269,14 +269,14 @@ class Stage:
         self, method: str, entry: Entry, body: dict[str, Any] | None
     ) -> web.StreamResponse:
         """What there is to know without asking a model."""
-        given = body or {}
-        model = str(given.get("model") or given.get("name") or "")
+        fields = body or {}
+        model = str(fields.get("model") or fields.get("name") or "")
         self._log.name(entry, model, body, lookup=True)
         if entry.path == "/api/show":
-            found = self._script(model, "ollama") or self.default
-            if not found:
+            card = self._script(model, "ollama") or self.default
+            if not card:
                 return self._say(entry, 404, ollama_wire.unknown(model))
-            return self._say(entry, 200, json.dumps(ollama_wire.show(found)).encode())
+            return self._say(entry, 200, json.dumps(ollama_wire.show(card)).encode())
         named = {ollama_wire.full_name(name): script for name, script in self.scripts.items()}
         answers: dict[str, Callable[[], object]] = {
             "/v1/models": lambda: openai_wire.listing(self.scripts),
@@ -293,9 +293,9 @@ class Stage:
 
     def _script(self, model: str, protocol: Protocol) -> Script | None:
         """A model's script; to Ollama a name without a tag is the name with `:latest`."""
-        found = self.scripts.get(model)
-        if found or protocol != "ollama":
-            return found
+        script = self.scripts.get(model)
+        if script or protocol != "ollama":
+            return script
         other = model.removesuffix(":latest") if ":" in model else f"{model}:latest"
         return self.scripts.get(other)
 
