@@ -290,7 +290,7 @@ def key_search(values: frozenset[str]) -> KeySearch:
     return KeySearch(values)
 
 
-_SIGNS = [re.compile(rf"[^A-Za-z0-9._{kept}-]") for kept in ("", "/", "+")]
+_SIGNS = [re.compile(rf"[^A-Za-z0-9._{mark}-]") for mark in ("", "/", "+")]
 """What a program may escape in a text; some leave a sign as it is."""
 
 

@@ -129,8 +129,8 @@ def _place(
         # A relative XDG folder is void by its specification; platformdirs takes it as it is.
         if (folder := Path(env.get(shared, ""))).is_absolute():
             return folder / FOLDER
-        found = _usual(usual, env.get("HOME"))
-        return found if found.is_absolute() else Path.home() / at_home / FOLDER
+        place = _usual(usual, env.get("HOME"))
+        return place if place.is_absolute() else Path.home() / at_home / FOLDER
     except RuntimeError:
         raise StorageError(
             "the home folder cannot be found", cure=f"set {variable} to a folder, written in full"

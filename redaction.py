@@ -296,10 +296,10 @@ class Redactor:
 
     def __init__(self, names: Collection[str] = (), *, shapes: bool = True) -> None:
         values = _secret_values(names) if shapes else _own_keys()
-        kept = frozenset(values)
-        self._known = written_forms(kept)
-        self._apart = forms_apart(kept)
-        self._search = key_search(kept)
+        secrets = frozenset(values)
+        self._known = written_forms(secrets)
+        self._apart = forms_apart(secrets)
+        self._search = key_search(secrets)
         self._shapes = shapes
 
     def text(self, text: str) -> str:

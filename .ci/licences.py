@@ -38,13 +38,13 @@ def _from_file(one: Distribution) -> str:
 
 def main() -> int:
     """Print each package with its licence; 1 where one has to be looked at."""
-    found = sorted({(one.metadata["Name"], licence_of(one)) for one in distributions()})
+    packages = sorted({(one.metadata["Name"], licence_of(one)) for one in distributions()})
     doubtful = [
         (name, licence)
-        for name, licence in found
+        for name, licence in packages
         if BINDING.search(licence) or not OPEN.search(licence)
     ]
-    print(f"{len(found)} packages, {len(found) - len(doubtful)} with an open licence")
+    print(f"{len(packages)} packages, {len(packages) - len(doubtful)} with an open licence")
     for name, licence in doubtful:
         print(f"  {name}: {licence}", file=sys.stderr)
     return int(bool(doubtful))
