@@ -32,6 +32,7 @@ LIMITS = {
     "private parts of others outside the seams": Limit(0, 0),
     "public class names used twice": Limit(0, 0),
     "banned names": Limit(0, 0),
+    "variables with a banned name": Limit(0, 8),
     "functions over 60 lines": Limit(0, 0),
 }
 
@@ -53,6 +54,7 @@ SEARCHES: dict[str, Callable[[], list[str]]] = {
     "private parts of others outside the seams": shape.private_uses,
     "public class names used twice": shape.repeated_classes,
     "banned names": names.banned_names,
+    "variables with a banned name": names.banned_variables,
     "functions over 60 lines": shape.long_functions,
 }
 

@@ -80,6 +80,40 @@ def names_of(source: Source) -> Iterator[tuple[str, str]]:
             yield "parameter", f"{each.arg} of {function.name}"
 
 
+def banned_variables() -> list[str]:
+    """Variables whose name is banned, with their file and line."""
+    return [
+        f"{source.path}:{line}: {name}"
+        for source in product()
+        for line, name in sorted(variables(source.tree))
+        if is_banned(name)
+    ]
+
+
+def variables(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """What is bound by `=`, `for`, `with`, `except`, `case`, `:=` or a lambda, with its line.
+
+    The fields of a class are left out: files, events and callers know them by their names.
+    """
+    fields = {
+        id(target)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for target in ast.iter_child_nodes(statement)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            if id(node) not in fields:
+                yield node.lineno, node.id
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs) and node.name:
+            yield node.lineno, node.name
+        elif isinstance(node, ast.Lambda):
+            for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                yield each.lineno, each.arg
+
+
 def is_banned(name: str) -> bool:
     """Whether a name is a participle alone, or has a word of a second metaphor."""
     name = name.partition(" of ")[0]

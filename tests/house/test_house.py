@@ -43,6 +43,16 @@ def test_a_name_that_says_of_what_is_allowed(name: str) -> None:
     assert not names.is_banned(name)
 
 
+def test_every_way_to_bind_a_variable_is_seen_and_a_field_is_none() -> None:
+    code = (
+        "class Given:\n    kept: int = 0\n    made = 1\n"
+        "def f():\n    a = [b for b in ()]\n    with g() as c, h() as (d, *e):\n        pass\n"
+        "    try:\n        i = j = (k := 1)\n    except E as m:\n        pass\n"
+        "    match a:\n        case [n, *_] as o:\n            return lambda p: p\n"
+    )
+    assert "".join(name for _, name in sorted(names.variables(ast.parse(code)))) == "abcdeijkmnop"
+
+
 def test_imports_for_type_checkers_are_no_imports() -> None:
     code = "if TYPE_CHECKING:\n    import a.b\nimport c\ndef f():\n    from d import e\n"
     assert [*imported_names(ast.parse(code))] == [("c", True), ("d.e", False)]
