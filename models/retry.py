@@ -223,10 +223,10 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
 def _servers_time(headers: Mapping[str, str]) -> datetime:
     """What time it is for the server: this machine's clock may be wrong."""
     try:
-        said = parsedate_to_datetime(headers.get("date") or "")
+        date = parsedate_to_datetime(headers.get("date") or "")
     except (TypeError, ValueError):
         return datetime.now(UTC)
-    return said if said.tzinfo else said.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _read_refusal(status: int, chain: list[BaseException], *, model: str, provider: str) -> Failure:
