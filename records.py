@@ -68,6 +68,8 @@ class Usage(Record):
 
     def __add__(self, other: Usage) -> Usage:
         """Sum two usages; an unknown on one side leaves the known part of the other."""
+        if self is NO_USAGE or other is NO_USAGE:
+            return other if self is NO_USAGE else self
         return Usage(
             calls=self.calls + other.calls,
             input_tokens=_plus(self.input_tokens, other.input_tokens),
@@ -81,6 +83,9 @@ class Usage(Record):
     def tokens(self) -> int | None:
         """Input and output tokens together, None when neither is known."""
         return _plus(self.input_tokens, self.output_tokens)
+
+
+NO_USAGE = Usage()
 
 
 class Attempt(Record):
@@ -101,7 +106,7 @@ class Segment(Record):
     round: int = 0
     layer: int = 0
     model: str = Field(default="", description="the model's key that answered, fallbacks included")
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     first_token: float | None = Field(default=None, description="seconds to the first token")
     cached: bool = False
     attempts: tuple[Attempt, ...] = ()
@@ -297,7 +302,7 @@ class Status(Record):
     written_by: str = Field(default="", description="model key of the synthesizer, or `vote`")
     finish: AnswerFinish = Field(default="stop", description="how the answer ended")
     route: Literal["text", "image"] = "text"
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     writing: Usage | None = Field(
         default=None, description="the part of `usage` that the last writing of the answer took"
     )

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +38,7 @@ from mom_council.deliberation.selectors import spends_within_limits
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import CouncilError, ModelError, ModelUnavailableError, OverBudgetError
 from mom_council.models.journal import open_record
-from mom_council.models.prices import charge_to, count_requests, take_counted
+from mom_council.models.prices import begin_charging, begin_count, drop_counted, take_counted
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import Listener, Wait, listening
 from mom_council.models.speaking import Reply, speak
@@ -63,20 +62,18 @@ _LONGEST_TEXT = 500
 """Characters of arguments and results that an event carries."""
 
 
-@asynccontextmanager
-async def within_budget(
+async def open_budget(
     state: CouncilState, runtime: Runtime[Any], council: Council, node: str
-) -> AsyncIterator[None]:
-    """Count the requests of a node, and charge them to the question's budget, where it has one."""
-    if not spends_within_limits(council):
-        with count_requests():
-            yield
-        return
-    from mom_council.deliberation.budget import open_account
+) -> None:
+    """Count the requests of a node, and charge them to the question's budget, where it has one.
 
-    account = await open_account(state, runtime, council, node)
-    with charge_to(account), count_requests():
-        yield
+    It holds until the node's end, because LangGraph runs each in a task of its own.
+    """
+    begin_count()
+    if spends_within_limits(council):
+        from mom_council.deliberation.budget import open_account
+
+        begin_charging(await open_account(state, runtime, council, node))
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,9 +330,12 @@ def _call_options(
 
 def _answered_segment(speaker: Speaker, reply: Reply, calls: int, notes: Sequence[Note]) -> Segment:
     """The segment of a call that was answered, with `calls` calls of tools on the way."""
-    take_counted()
+    drop_counted()
     return Segment(
-        **speaker.model_dump(),
+        node=speaker.node,
+        name=speaker.name,
+        round=speaker.round,
+        layer=speaker.layer,
         model=reply.model,
         usage=reply.usage,
         first_token=reply.first_token,
@@ -349,7 +349,7 @@ def _answered_segment(speaker: Speaker, reply: Reply, calls: int, notes: Sequenc
 
 def failed_segment(speaker: Speaker, key: str, error: ModelError) -> Segment:
     """The segment of a call that came to nothing: its requests count all the same."""
-    take_counted()
+    drop_counted()
     attempts = error.attempts if isinstance(error, ModelUnavailableError) else ()
     usage = error.usage if isinstance(error, ModelUnavailableError) else None
     return Segment(**speaker.model_dump(), model=key, usage=usage or Usage(), attempts=attempts)

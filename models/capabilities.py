@@ -80,7 +80,7 @@ _read: _Read | None = None
 
 async def reload_capabilities() -> None:
     """See whether the file has changed; every few seconds at the most, and off the event loop."""
-    if _read is not None and time.monotonic() - _read.looked <= _EVERY and _read.file == _file():
+    if _read is not None and time.monotonic() - _read.looked <= _EVERY and _read.file is _file():
         return
     if (file := _file()) is not None:
         await asyncio.to_thread(_look, file)

@@ -13,12 +13,11 @@ gives it back with the checkpoint. Our own stores drop the lines when the next c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from mom_council.records import Attempt, Usage
+from mom_council.records import NO_USAGE, Attempt, Usage
 from mom_council.seams.langgraph import CALL_CHANNEL, TASK_CHANNEL, CheckpointPlace, place_of
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class CallRecord:
         """Whether an earlier run began the call, and did not come to its end."""
         self.attempts: tuple[Attempt, ...] = ()
         """Requests of earlier runs that came to nothing, the one that was cut off included."""
-        self.spent = Usage()
+        self.spent = NO_USAGE
         """What those cost, as far as it is known."""
         if self.was_begun:
             self._count_cut_off(last)
@@ -206,15 +205,10 @@ def _results_of_version_0_1(
 _open: ContextVar[CallJournal | None] = ContextVar("journal", default=None)
 
 
-@contextmanager
-def keep_journal(runtime: Runtime[Any]) -> Iterator[None]:
-    """Within it, calls are written down, where the run keeps its thread."""
+def begin_journal(runtime: Runtime[Any]) -> None:
+    """Have the node's calls written down, where its run keeps its thread: a node is a task."""
     place = place_of(runtime)
-    token = _open.set(None if place is None else CallJournal(place))
-    try:
-        yield
-    finally:
-        _open.reset(token)
+    _open.set(None if place is None else CallJournal(place))
 
 
 async def open_record(name: str) -> CallRecord:

@@ -6,7 +6,7 @@ A `CallLog` keeps every attempt at a model and its fallbacks: for the answer, an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -39,9 +39,10 @@ from mom_council.models.stream_parser import (
 )
 from mom_council.models.tool_offer import ReplyRules, ToolCall, ToolDefinition, ToolOffer
 from mom_council.models.wire import FRAME, QUIET_FRAME
-from mom_council.records import Attempt, Note, Usage
+from mom_council.records import NO_USAGE, Attempt, Note, Usage
 from mom_council.redaction import redact
 from mom_council.seams.clients import bound_unfinished_arguments
+from mom_council.seams.langgraph import is_quiet
 from mom_council.vendors import vendor_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class CallLog:
     attempts: list[Attempt] = field(default_factory=list)
     unopened: list[MixtureError] = field(default_factory=list)
     """Why models could not be asked at all: no package, no key, no such file."""
-    spent: Usage = field(default_factory=Usage)
+    spent: Usage = NO_USAGE
     refused: OverBudgetError | None = None
     """Why the last request was not sent, where a budget had no room for it."""
 
@@ -185,6 +186,8 @@ class _Response:
     """What came of one request."""
 
     parser: StreamParser
+    deadline: float
+    """When it must have ended."""
     chunks: list[AIMessageChunk] = field(default_factory=list)
     failure: Failure | None = None
     first_token: float | None = None
@@ -319,9 +322,13 @@ class ModelCall:
             if self._question.tools and (prepare := getattr(chat, "open_langchain", None)):
                 await prepare()  # its library is imported in a thread
             self._offer.meets(chat)
+            messages, arguments = (
+                self._offer.messages(self._messages),
+                self._arguments(chat, params),
+            )
             if prepare := getattr(chat, "open_for_request", None):
-                await prepare(self._offer.messages(self._messages), self._arguments(chat))
-            response = await self._try(chat)
+                await prepare(messages, arguments)
+            response = await self._try(chat, messages, arguments)
             return response
         finally:
             if meter.calls > calls:
@@ -340,16 +347,20 @@ class ModelCall:
         elif self._meter.calls:
             self._log.charge(self._meter, self._now() - self._began)
 
-    async def _try(self, chat: BaseChatModel) -> _Response:
+    async def _try(
+        self, chat: BaseChatModel, messages: Sequence[BaseMessage], arguments: dict[str, Any]
+    ) -> _Response:
         """Wait for the rate limit, send one request, and take down what came of it."""
         sent, began = await self._admit()
         before = self._meter.tokens
-        log, spent = self._log, self._log.spent + self._meter.usage(0.0)
+        log, spent = self._log, self._log.spent
+        if self._meter.calls:
+            spent += self._meter.usage(0.0)
         most = None if self._budget is None else self._budget.reserved
         await self._question.record.begin(
             self._model.key, self._messages, log.attempts, spent, most
         )
-        response = await self._request(chat, self._deadline or began)
+        response = await self._request(chat, messages, arguments, self._deadline or began)
         if sent is not None and self._meter.tokens > before:
             sent.tokens = self._meter.tokens - before
         self._log.tried(self._model.key, response.failure, self._now() - began)
@@ -377,30 +388,28 @@ class ModelCall:
             self._deadline += began - ready
         return sent, began
 
-    async def _request(self, chat: BaseChatModel, deadline: float) -> _Response:
+    async def _request(
+        self,
+        chat: BaseChatModel,
+        messages: Sequence[BaseMessage],
+        arguments: dict[str, Any],
+        deadline: float,
+    ) -> _Response:
         """Send one request and read the stream to its end, or to where it breaks."""
-        response = _Response(
-            StreamParser(self._offer.listener(self._question.on_text), self._meter)
-        )
+        parser = StreamParser(self._offer.listener(self._question.on_text), self._meter)
+        response = _Response(parser, deadline)
         limit = asyncio.timeout_at(self._first_token_by(deadline))
-        arguments = self._arguments(chat)
-        messages = self._offer.messages(self._messages)
         self._meter.begin_request()
         try:
-            async with (
-                limit,
-                aclosing(self._replies(chat, messages, arguments, response)) as begun_flags,
-            ):
-                async for has_begun in begun_flags:
-                    if has_begun and response.first_token is None:
-                        response.first_token = self._seconds_so_far()
-                        deadline = self._end_load(deadline)
-                        limit.reschedule(deadline)
+            async with limit:
+                await self._read(chat, messages, arguments, response, limit)
         except ListenerError:
             raise
         except Exception as error:
             if limit.expired():
-                response.failure = self._too_late(response, is_over=self._now() >= deadline)
+                response.failure = self._too_late(
+                    response, is_over=self._now() >= response.deadline
+                )
             else:
                 response.failure = read_failure(
                     error,
@@ -412,14 +421,15 @@ class ModelCall:
         response.failure = response.failure or self._fault_of_ending(response.parser.finish)
         return response
 
-    async def _replies(
+    async def _read(
         self,
         chat: BaseChatModel,
         messages: Sequence[BaseMessage],
         arguments: dict[str, Any],
         response: _Response,
-    ) -> AsyncGenerator[bool, None]:
-        """Read the reply piece by piece; whether the answer has begun.
+        limit: asyncio.Timeout,
+    ) -> None:
+        """Read the reply piece by piece.
 
         Chunks of LangChain's are made where somebody follows them, or where tools are called.
         """
@@ -432,33 +442,40 @@ class ModelCall:
             async with aclosing(handfuls):
                 async for deltas in handfuls:
                     for delta in deltas:
-                        yield parser.feed_delta(delta)
+                        parser.feed_delta(delta)
+                    if parser.has_begun:
+                        self._begin(response, limit)
                     if parser.overflows:
                         break
             return
-        stream = chat.astream(messages, config, **arguments)
+        await self._read_chunks(chat.astream(messages, config, **arguments), response, limit)
+
+    async def _read_chunks(
+        self, stream: AsyncIterator[BaseMessage], response: _Response, limit: asyncio.Timeout
+    ) -> None:
+        """The same from LangChain's chunks."""
+        parser = response.parser
         with bound_unfinished_arguments():
             async with aclosing(stream):  # type: ignore[type-var]
                 async for message in stream:
                     chunk = message_as_chunk(message)
                     if self._question.tools:
                         response.chunks.append(chunk)
-                    yield parser.feed(chunk)
+                    if parser.feed(chunk):
+                        self._begin(response, limit)
                     if parser.overflows:
                         break
 
-    def _seconds_so_far(self) -> float:
-        """Since the first model of the chain was asked."""
-        return self._log.spent.seconds + self._now() - self._began
-
-    def _end_load(self, deadline: float) -> float:
-        """When the answer must have ended; the time that a load took is not the model's own."""
-        if not self.loads:
-            return deadline
-        self.loads = False
-        wait_teller()(None)
-        self._deadline = self._now() + self._settings.timeout
-        return self._deadline
+    def _begin(self, response: _Response, limit: asyncio.Timeout) -> None:
+        """The answer has begun; the time that a load took is not the model's own."""
+        if response.first_token is not None:
+            return
+        response.first_token = self._log.spent.seconds + self._now() - self._began
+        if self.loads:
+            self.loads = False
+            wait_teller()(None)
+            self._deadline = response.deadline = self._now() + self._settings.timeout
+        limit.reschedule(response.deadline)
 
     def _first_token_by(self, deadline: float) -> float:
         if self.loads:
@@ -466,11 +483,10 @@ class ModelCall:
         first = self._settings.first_token
         return deadline if first is None else min(deadline, self._now() + first)
 
-    def _arguments(self, chat: BaseChatModel) -> dict[str, Any]:
+    def _arguments(self, chat: BaseChatModel, params: Mapping[str, Any]) -> dict[str, Any]:
         """What `astream` is given besides the messages."""
         arguments = self._offer.arguments(chat)
         question = self._question
-        params = question.params_for(self._model)
         if question.stop and accepts(self._settings, params, "stop", self._here.limits):
             arguments["stop"] = [*question.stop]
         return arguments
@@ -552,6 +568,8 @@ def _no_deltas(*_messages: Any, **_arguments: Any) -> None:
 
 def _is_followed(chat: BaseChatModel, config: RunnableConfig | None) -> bool:
     """Whether any of LangChain's callbacks hear of this model's calls: a trace, a stream."""
+    if is_quiet() and not (chat.callbacks or chat.verbose or (config or {}).get("callbacks")):
+        return False
     from langchain_core.callbacks import AsyncCallbackManager
     from langchain_core.runnables import ensure_config
 

@@ -42,7 +42,7 @@ from mom_council.councils.yaml import read_settings
 from mom_council.errors import CouncilError, StorageError
 from mom_council.models.resolved import with_address
 from mom_council.paths import CONFIG_VARIABLE, config_dir
-from mom_council.records import Usage
+from mom_council.records import NO_USAGE, Usage
 from mom_council.redaction import quote
 from mom_council.vendors import vendor_of
 
@@ -447,14 +447,9 @@ class Meter:
 _counted: ContextVar[list[Usage] | None] = ContextVar("counted", default=None)
 
 
-@contextmanager
-def count_requests() -> Iterator[None]:
-    """Count the requests that are made within, so that one whose caller gave it up counts too."""
-    token = _counted.set([])
-    try:
-        yield
-    finally:
-        _counted.reset(token)
+def begin_count() -> None:
+    """Count the requests of this task, so that one whose caller gave it up counts too."""
+    _counted.set([])
 
 
 def count_request(usage: Usage) -> None:
@@ -467,9 +462,15 @@ def count_request(usage: Usage) -> None:
 def take_counted() -> Usage:
     """What the requests used that were made since this was last asked."""
     counted = _counted.get() or []
-    usage = sum(counted, Usage())
+    usage = sum(counted, NO_USAGE)
     counted.clear()
     return usage
+
+
+def drop_counted() -> None:
+    """Forget them: they are charged elsewhere."""
+    if counted := _counted.get():
+        counted.clear()
 
 
 _charged: ContextVar[Account | None] = ContextVar("charged", default=None)
@@ -478,6 +479,11 @@ _charged: ContextVar[Account | None] = ContextVar("charged", default=None)
 def charged_account() -> Account | None:
     """The account of the calls that are made here; None: nothing is limited."""
     return _charged.get()
+
+
+def begin_charging(account: Account | None) -> None:
+    """Charge the calls of this task to an account; None: to nobody's."""
+    _charged.set(account)
 
 
 @contextmanager

@@ -202,7 +202,8 @@ class StreamParser:
         self._thoughts = ThoughtSplitter(_guard_listener(on_text) if on_text else None)
         self._text_redactor = StreamRedactor()
         self._thought_redactor = StreamRedactor()
-        self._begun = False
+        self.has_begun = False
+        """Whether there is some of an answer, or a thought."""
         self._visible: str | None = None
         self._counts_ended = False
         """Whether the token counts were the last thing that came."""
@@ -246,7 +247,7 @@ class StreamParser:
         self._count_parts(chunk)
         if meta := chunk.response_metadata:
             self._read_ending(meta)
-        return self._begun
+        return self.has_begun
 
     def _count_parts(self, chunk: BaseMessageChunk) -> None:
         """Bound what nobody hears: tools' arguments, and parts that are empty."""
@@ -263,12 +264,12 @@ class StreamParser:
         content, thought, refusal, calling, usage, finish, pieces = delta
         self.pieces += pieces if content or thought else 0
         if usage or content:
-            self._counts_ended = bool(usage) and not (content and self._begun)
+            self._counts_ended = bool(usage) and not (content and self.has_begun)
         if thought:
             self._think(thought)
         if isinstance(content, str):
             if content:
-                self._begun = True
+                self.has_begun = True
                 self._hear(content)
         else:
             for block in content:
@@ -276,12 +277,12 @@ class StreamParser:
         if refusal:
             self._refuse(refusal)
         if calling:
-            self._begun = self.calling = True
+            self.has_begun = self.calling = True
         if usage:
             self._meter.read(usage)
         if finish:
             self.finish = _FINISHES.get(finish.lower(), "stop")
-        return self._begun
+        return self.has_begun
 
     def close(self) -> None:
         """The answer is over, or broken off."""
@@ -320,7 +321,7 @@ class StreamParser:
         kind = block.get("type")
         if kind in ("text", "text_delta", None):
             text = block.get("text") or ""
-            self._begun = self._begun or bool(text)
+            self.has_begun = self.has_begun or bool(text)
             self._hear(text)
         elif kind in ("thinking", "reasoning"):
             self._think(_thought(block))
@@ -336,7 +337,7 @@ class StreamParser:
 
     def _think(self, thought: str) -> None:
         if thought:
-            self._begun = True
+            self.has_begun = True
             if thought := self._thought_redactor.feed(self._within_limit(thought)):
                 self._thoughts.add_thought(thought)
 

@@ -48,6 +48,11 @@ LABEL = {
 }
 
 
+_CLEARED: tuple[Literal["proposals", "ballots", "absences", "verdicts", "judgements"], ...] = (
+    *("proposals", "ballots", "absences", "verdicts", "judgements"),
+)
+
+
 async def classifier(
     state: CouncilState, runtime: Runtime[CouncilContext], council: Council
 ) -> CouncilUpdate:
@@ -67,12 +72,10 @@ async def classifier(
         "trust": None,
         "comparison": "",
         "status": None,
-        "proposals": Overwrite([]),
-        "ballots": Overwrite([]),
-        "absences": Overwrite([]),
-        "verdicts": Overwrite([]),
-        "judgements": Overwrite([]),
     }
+    for key in _CLEARED:
+        if state.get(key):  # what is empty needs no row in the store
+            cleared[key] = Overwrite([])
     segments: list[Segment] = []
     notes: list[str] = []
     if explicit := explicit_route(state):
@@ -86,8 +89,11 @@ async def classifier(
     emit(runtime, routed)
     for note in notes:
         emit(runtime, Noted(text=note))
-    cleared["notes"] = Overwrite([Note(text=note, kind="step_failed") for note in notes])
-    return {**cleared, "route": routed.route, "segments": Overwrite(segments)}
+    if notes or state.get("notes"):
+        cleared["notes"] = Overwrite([Note(text=note, kind="step_failed") for note in notes])
+    if segments or state.get("segments"):
+        cleared["segments"] = Overwrite(segments)
+    return {**cleared, "route": routed.route}
 
 
 async def _ask(

@@ -8,7 +8,8 @@ behaviour, and says which one broke.
     has_checkpointer        whether the run in which a node runs keeps its state
     OpenEnds                an edge that leads to more nodes than are drawn
     as_node, as_edge        nodes and edges that serve synchronous and asynchronous callers
-    quieten_nodes           nodes without callbacks where nobody listens
+    quieten_nodes           nodes without callbacks where nobody listens, edges that copy little
+    is_quiet                whether nobody listens to the node that is running
     ForkableGraph           a compiled graph whose every checkpoint can be forked
     RecordList, RecordValue channels of records, also where plain values come in
     register_records        the types of ours that every saver may read
@@ -49,6 +50,7 @@ from langgraph._internal._config import DEFAULT_RECURSION_LIMIT
 from langgraph._internal._constants import (
     CONFIG_KEY_CHECKPOINT_NS,
     CONFIG_KEY_CHECKPOINTER,
+    CONFIG_KEY_READ,
     CONFIG_KEY_RESUME_MAP,
     CONFIG_KEY_RUNTIME,
     CONFIG_KEY_SCRATCHPAD,
@@ -72,7 +74,8 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.config import get_config
 from langgraph.graph.message import _messages_delta_reducer as messages_delta_reducer
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.pregel._read import PregelNode
+from langgraph.pregel._algo import local_read
+from langgraph.pregel._read import ChannelRead, PregelNode
 from langgraph.runtime import Runtime
 from langgraph.types import StateSnapshot
 from pydantic import BaseModel, TypeAdapter
@@ -93,6 +96,7 @@ __all__ = [
     "as_node",
     "has_checkpointer",
     "has_stream_reader",
+    "is_quiet",
     "merge_records",
     "messages_delta_reducer",
     "place_of",
@@ -299,12 +303,50 @@ class QuietNode(RunnableSeq):
         return result
 
 
+def is_quiet() -> bool:
+    """Whether nobody listens to the callbacks of the node that is running."""
+    manager = (var_child_runnable_config.get() or {}).get("callbacks")
+    return isinstance(manager, BaseCallbackManager) and not manager.handlers
+
+
 def quieten_nodes(nodes: Mapping[str, PregelNode]) -> None:
-    """Have the nodes of a compiled graph run as `QuietNode`."""
+    """Have the nodes of a compiled graph run as `QuietNode`, and their edges read little."""
     for node in nodes.values():
         whole = node.node  # LangGraph makes it once, and keeps it there
-        if type(whole) is RunnableSeq:
-            vars(node)["node"] = QuietNode(*whole.steps, trace_policy=whole.trace_policy)
+        if type(whole) is not RunnableSeq:
+            continue
+        vars(node)["node"] = QuietNode(*whole.steps, trace_policy=whole.trace_policy)
+        for step in whole.steps:
+            reader = getattr(step, "kwargs", {}).get("reader")
+            if isinstance(reader, functools.partial) and reader.func is ChannelRead.do_read:
+                step.kwargs["reader"] = functools.partial(read_fresh, **reader.keywords)  # type: ignore[attr-defined]
+
+
+def read_fresh(
+    config: RunnableConfig, *, select: Any, fresh: bool, mapper: Callable[[Any], Any] | None
+) -> Any:
+    """The state as a node leaves it, for the edge after it.
+
+    LangGraph copies every channel of the graph for it. Here those are copied that the node wrote.
+    """
+    read = config["configurable"][CONFIG_KEY_READ]
+    if not isinstance(read, functools.partial) or read.func is not local_read or not fresh:
+        return ChannelRead.do_read(config, select=select, fresh=fresh, mapper=mapper)
+    _, channels, managed, task = read.args
+    if managed or isinstance(select, str):
+        return ChannelRead.do_read(config, select=select, fresh=fresh, mapper=mapper)
+    writes: dict[str, list[Any]] = {}
+    for name, value in task.writes:
+        writes.setdefault(name, []).append(value)
+    values = {}
+    for name in select:
+        channel = channels[name]
+        if name in writes:
+            channel = channel.copy()
+            channel.update(writes[name])
+        if channel.is_available():
+            values[name] = channel.get()
+    return values if mapper is None else mapper(values)
 
 
 class OpenEnds(dict[Hashable, str]):

@@ -11,7 +11,7 @@ from langchain_core.messages import HumanMessage
 from mom_council.councils.schema import Price
 from mom_council.errors import ModelUnavailableError
 from mom_council.models.journal import CallRecord
-from mom_council.models.prices import Meter, charge_to, count_requests, take_counted
+from mom_council.models.prices import Meter, begin_count, charge_to, take_counted
 from mom_council.models.resolved import resolve_model
 from mom_council.models.speaking import speak
 from mom_council.models.spending import Account, SpendingLimits
@@ -149,14 +149,15 @@ async def test_a_request_that_is_given_up_before_it_has_a_connection_is_not_coun
     stage.model("m-1", reply="42")
     model = resolve_model(vendor_council(stage, vendor, retries=0), "m")
     account = Account(SpendingLimits(calls=3, tokens=3_000))
-    with count_requests(), charge_to(account):
+    begin_count()
+    with charge_to(account):
         message = [HumanMessage("What is 6 x 7?")]
         asking = asyncio.ensure_future(speak(model, message, record=CallRecord(gives_up)))
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert take_counted().calls == account.spent.calls == account.reserved.calls == 0
         assert (await speak(model, message)).usage.calls == 1
-    assert take_counted().calls == 0
+    assert take_counted().calls == 1
     assert len(stage.calls) == account.spent.calls == 1
 
 

@@ -12,6 +12,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde import _msgpack
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -31,10 +32,13 @@ from mom_council.seams.langgraph import (
     CheckpointPlace,
     ForkableGraph,
     PackedSerializer,
+    RecordList,
     as_edge,
     as_node,
     has_checkpointer,
     has_stream_reader,
+    is_quiet,
+    merge_records,
     messages_delta_reducer,
     place_of,
     quieten_nodes,
@@ -223,6 +227,61 @@ async def test_a_quiet_node_runs_as_langgraphs_does_with_and_without_listeners()
             one["metadata"] = {k: v for k, v in one["metadata"].items() if "_ns" not in k}
         assert pair[0] == pair[1]
     assert all("run_name" not in one and "run_id" not in one for one in configs)
+
+
+class Read(State, total=False):
+    """What an edge may read: what is added to, what is in no checkpoint, what nobody wrote."""
+
+    added: Annotated[list[Note], RecordList(merge_records(Note, lambda note: note.text))]
+    passing: Annotated[str, UntrackedValue(str, guard=False)]
+    never: int
+
+
+async def test_an_edge_reads_what_langgraphs_own_reader_gives_it() -> None:
+    seen: list[dict[str, Any]] = []
+
+    def choose(state: Read) -> str:
+        seen.append({**state})
+        return END
+
+    def build() -> Any:
+        built = StateGraph(Read)
+        built.add_node("first", lambda _: {"added": [Note(text="a")], "passing": "p"})
+        built.add_node("then", lambda _: {"added": [Note(text="b")], "notes": [Note(text="c")]})
+        built.add_edge(START, "first")
+        built.add_edge("first", "then")
+        built.add_conditional_edges("then", choose, [END])
+        return built.compile(InMemorySaver())
+
+    plain, quiet = build(), build()
+    quieten_nodes(quiet.nodes)
+    for graph in (plain, quiet):
+        config = {"configurable": {"thread_id": "t"}}
+        await graph.ainvoke({"seen": True}, config)
+        await graph.aupdate_state(config, {"seen": False}, as_node="then")
+    assert seen[:2] == seen[2:]
+    assert len(seen) == 4
+    assert seen[0]["added"] == [Note(text="a"), Note(text="b")]
+    assert seen[0]["passing"] == "p"
+    assert "never" not in seen[0]
+
+
+async def test_a_node_knows_whether_anybody_listens_to_it() -> None:
+    quiet: list[bool] = []
+
+    async def look(_: State) -> dict[str, Any]:
+        quiet.append(is_quiet())
+        return {"seen": True}
+
+    built = StateGraph(State)
+    built.add_node("look", look)
+    built.add_edge(START, "look")
+    graph = built.compile()
+    quieten_nodes(graph.nodes)
+    await graph.ainvoke({})
+    await graph.ainvoke({}, {"callbacks": [ChainNames([])]})
+    assert quiet == [True, False]
+    assert not is_quiet()
 
 
 class ChainNames(BaseCallbackHandler):
