@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from langgraph.runtime import Runtime
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from mom_council.models.tool_offer import ToolCall
 from mom_council.records import (
@@ -230,7 +230,7 @@ Event = Annotated[
     | Answered,
     Field(discriminator="kind"),
 ]
-_EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
 
 
 def emit(runtime: Runtime[Any], event: Record) -> None:

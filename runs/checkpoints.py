@@ -14,7 +14,6 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,9 +53,11 @@ from mom_council.seams.stores import (
     WRITE_LAYOUT,
     GroupedSqliteSaver,
     LeaseRow,
+    PostgresCommits,
     PrunedMemorySaver,
     ThreadOutline,
-    lease_lost,
+    with_recorder,
+    write_statement,
 )
 from mom_council.vendors.profile import install_line
 
@@ -389,33 +390,15 @@ def _make_private(path: Path) -> None:
 
 
 class _PostgresParts(StorageErrorsMixin):
-    """Spoken errors over LangGraph's own, leases, nothing kept of calls that are over."""
+    """LangGraph's own, with leases, errors in words, and all that is written at once committed so.
+
+    Nothing is kept of calls that are over.
+    """
 
     conn: Any
     """The pool."""
 
-    def __init__(self, conn: Any, **how: Any) -> None:
-        super().__init__(conn, **how)  # type: ignore[call-arg]
-        self._tokens: dict[str, int] = {}
-
-    @asynccontextmanager
-    async def _writing(self, thread: str) -> AsyncIterator[Any]:
-        """A saver all of whose statements are one transaction, on one connection.
-
-        LangGraph's own writes one at a time, whatever the pool. Within the transaction nobody takes
-        the thread; it is refused where somebody did.
-        """
-        token = self._tokens.get(thread)
-        async with self.conn.connection() as conn, conn.transaction():
-            if token is not None:
-                held = await conn.execute(
-                    f"{to_postgres(READ_LEASE)} AND token = %s FOR SHARE", (thread, token)
-                )
-                if await held.fetchone() is None:
-                    raise lease_lost(thread)
-            writer: Any = copy(self)
-            writer.conn, writer.lock = conn, asyncio.Lock()
-            yield writer
+    commits: PostgresCommits
 
     async def take_lease(self, thread: str, holder: str, seen: tuple[int, int] | None) -> LeaseRow:
         """Take a thread that is free, or whose holder was seen dead; else who holds it."""
@@ -428,7 +411,7 @@ class _PostgresParts(StorageErrorsMixin):
                     row = await (await conn.execute(to_postgres(READ_LEASE), (thread,))).fetchone()
         lease = LeaseRow(**row, is_mine=is_mine)
         if is_mine:
-            self._tokens[thread] = lease.token
+            self.commits.tokens[thread] = lease.token
         return lease
 
     async def read_lease(self, thread: str) -> LeaseRow | None:
@@ -447,11 +430,12 @@ class _PostgresParts(StorageErrorsMixin):
 
     async def release_lease(self, thread: str, token: int) -> None:
         """Give a thread back."""
+        await self.commits.drain()
         with storage_errors(self.place):
             async with self.conn.connection() as conn:
                 await conn.execute(to_postgres(RELEASE_LEASE), (thread, token))
-        if self._tokens.get(thread) == token:
-            del self._tokens[thread]
+        if self.commits.tokens.get(thread) == token:
+            del self.commits.tokens[thread]
 
     async def aput_writes(
         self,
@@ -460,10 +444,10 @@ class _PostgresParts(StorageErrorsMixin):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Keep what one node wrote."""
+        """Keep what one node wrote; returns once it is committed."""
         with storage_errors(self.place):
-            async with self._writing(str(config["configurable"]["thread_id"])) as writer:
-                await super(_PostgresParts, writer).aput_writes(config, writes, task_id, task_path)
+            statement = write_statement(self, config, writes, task_id, task_path)
+            await self.commits.put(str(config["configurable"]["thread_id"]), [statement])
 
     async def aput(
         self,
@@ -474,14 +458,16 @@ class _PostgresParts(StorageErrorsMixin):
     ) -> RunnableConfig:
         """Keep a checkpoint, and drop what was written of calls at the one before it."""
         keys = config["configurable"]
-        place = (str(keys["thread_id"]), keys.get("checkpoint_ns", ""))
+        thread = str(keys["thread_id"])
         with storage_errors(self.place):
-            async with self._writing(place[0]) as writer:
-                saved = await super(_PostgresParts, writer).aput(
-                    config, checkpoint, metadata, new_versions
-                )
-                if parent := keys.get("checkpoint_id"):
-                    await writer.conn.execute(POSTGRES_PRUNE, (*place, parent))
+            writer, recorder = with_recorder(self)
+            saved: RunnableConfig = await super(_PostgresParts, writer).aput(
+                config, checkpoint, metadata, new_versions
+            )
+            if parent := keys.get("checkpoint_id"):
+                place = (thread, keys.get("checkpoint_ns", ""), parent)
+                await recorder.execute(POSTGRES_PRUNE, place)
+            await self.commits.put(thread, recorder.statements)
         return saved
 
     async def thread_rows(self, limit: int) -> list[tuple[Any, ...]]:
@@ -496,7 +482,13 @@ class _PostgresParts(StorageErrorsMixin):
 async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     try:
         from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-        from psycopg import AsyncConnection
+        from psycopg import (
+            AsyncConnection,
+            DataError,
+            IntegrityError,
+            NotSupportedError,
+            ProgrammingError,
+        )
         from psycopg.conninfo import conninfo_to_dict
         from psycopg.rows import dict_row
 
@@ -535,7 +527,12 @@ async def _open_postgres(url: str) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     async with pool:
         saver = PostgresSaver(pool, serde=thread_serializer())
         saver.place = place
-        yield saver
+        of_values = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+        saver.commits = PostgresCommits(pool, lambda error: isinstance(error, of_values))
+        try:
+            yield saver
+        finally:
+            await saver.commits.drain()
 
 
 def _new_pool(url: str, how: Mapping[str, Any]) -> Any:

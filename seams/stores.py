@@ -4,6 +4,7 @@ Each may change with any release; `tests/seams/test_langgraph.py` compares it wi
 
     PrunedMemorySaver       memory, what was written of calls dropped, with leases
     GroupedSqliteSaver      SQLite rows committed together, dead rows dropped, with leases
+    PostgresCommits         PostgreSQL rows committed together
     ..._LEASE               who may write a thread: one table in each store
     POSTGRES_...            the same list of threads, in PostgreSQL
 """
@@ -14,12 +15,12 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import aiosqlite
 from langchain_core.runnables import RunnableConfig
@@ -222,81 +223,58 @@ _OUTLINES = (
 )
 
 Row = tuple[Any, ...]
+W = TypeVar("W")
+"""What a store writes at once of one thread."""
+Outcome = Exception | asyncio.Task[Exception | None]
+"""Why something was not written, or what writes it alone."""
 
 
-class _Commits:
-    """Rows that wait for the next transaction; all that come during one share the one after."""
+class CommitGroup(Generic[W]):
+    """Writes that wait for the next transaction; all that come during one share the one after."""
 
-    def __init__(self, conn: aiosqlite.Connection, lock: asyncio.Lock) -> None:
+    def __init__(self) -> None:
         self.tokens: dict[str, int] = {}
         """Of the threads that are held here."""
-        self._conn = conn
-        self._lock = lock
-        self._rows: list[tuple[str, Row]] = []
-        self._writers: list[asyncio.Future[set[str]]] = []
-        """Who waits for those."""
+        self._waiting: list[tuple[str, W, asyncio.Future[Any]]] = []
         self._next: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
 
-    async def put(self, *rows: tuple[str, Row]) -> None:
-        """Write a thread's rows; they are committed on return, also when the caller is cancelled.
+    async def put(self, thread: str, write: W) -> None:
+        """Write something of a thread; it is committed on return, also for a cancelled caller.
 
         Raises:
             ThreadBusyError: the thread's lease was taken by another; nothing is written.
         """
-        self._rows.extend(rows)
         writer = asyncio.get_running_loop().create_future()
-        self._writers.append(writer)
+        self._waiting.append((thread, write, writer))
         if self._next is None:
             self._next = asyncio.create_task(self._commit())
-        if lost := await writer:
-            for _, (thread, *_) in rows[:1]:
-                if thread in lost:
-                    raise lease_lost(thread)
+        error = await writer
+        if isinstance(error, asyncio.Future):
+            error = await asyncio.shield(error)
+        if error is not None:
+            raise error
 
     async def _commit(self) -> None:
-        """Write all that waits, and tell the writers which threads' lease another has.
-
-        One visit of the connection's own thread does it all: what a busy loop is at meanwhile does
-        not hold it up, so what was paid is kept within milliseconds.
-        """
+        """Write all that waits, and tell each writer what came of it."""
         async with self._lock:
-            rows, self._rows = self._rows, []
-            writers, self._writers, self._next = self._writers, [], None
-            execute: Any = self._conn._execute
+            waiting, self._waiting, self._next = self._waiting, [], None
+            failure: BaseException | None = None
+            others: Mapping[int, Outcome] = {}
             try:
-                lost = await execute(self._write, rows)
+                others = await self._write_all([(thread, write) for thread, write, _ in waiting])
             except BaseException as error:
-                for writer in writers:
-                    if not writer.done():
-                        writer.set_exception(error)
+                failure = error
                 if not isinstance(error, Exception):
                     raise
-                return
-        for writer in writers:
-            if not writer.done():  # one that was cancelled does not wait
-                writer.set_result(lost)
+            finally:
+                for number, (_, _, writer) in enumerate(waiting):
+                    if not writer.done():  # one that was cancelled does not wait
+                        writer.set_result(failure or others.get(number))
 
-    def _write(self, rows: list[tuple[str, Row]]) -> set[str]:
-        """In the connection's thread; the threads of which nothing is written."""
-        conn, lost = self._conn._conn, set()
-        of_each: dict[str, list[Row]] = {name: [] for name in _STATEMENTS}
-        for name, row in rows:
-            of_each[name].append(row)
-        try:
-            for thread in {row[0] for _, row in rows}:
-                token = self.tokens.get(thread)
-                if token and not conn.execute(RENEW_LEASE, (thread, token)).rowcount:
-                    lost.add(thread)
-            for name, some in of_each.items():
-                if lost:
-                    some = [row for row in some if row[0] not in lost]
-                if some:
-                    conn.executemany(_STATEMENTS[name], some)
-            conn.commit()
-        except BaseException:
-            conn.rollback()
-            raise
-        return lost
+    async def _write_all(self, writes: list[tuple[str, W]]) -> Mapping[int, Outcome]:
+        """Commit writes of threads together; what came of those that were not written with them."""
+        raise NotImplementedError
 
     async def drain(self) -> None:
         """Wait until nothing is left to write."""
@@ -306,12 +284,57 @@ class _Commits:
             pass
 
 
+class _SqliteCommits(CommitGroup[Sequence[tuple[str, Row]]]):
+    """One visit of the connection's own thread writes it all.
+
+    What a busy loop is at meanwhile does not hold it up, so what was paid is kept within
+    milliseconds.
+    """
+
+    def __init__(self, conn: aiosqlite.Connection, lock: asyncio.Lock) -> None:
+        super().__init__()
+        self._conn = conn
+        self._lock = lock
+
+    async def _write_all(
+        self, writes: list[tuple[str, Sequence[tuple[str, Row]]]]
+    ) -> Mapping[int, Outcome]:
+        execute: Any = self._conn._execute
+        lost = await execute(self._write, writes)
+        return {
+            number: lease_lost(thread)
+            for number, (thread, _) in enumerate(writes)
+            if thread in lost
+        }
+
+    def _write(self, writes: list[tuple[str, Sequence[tuple[str, Row]]]]) -> set[str]:
+        """In the connection's thread; the threads of which nothing is written."""
+        conn, lost = self._conn._conn, set()
+        of_each: dict[str, list[Row]] = {name: [] for name in _STATEMENTS}
+        try:
+            for thread in {thread for thread, _ in writes}:
+                token = self.tokens.get(thread)
+                if token and not conn.execute(RENEW_LEASE, (thread, token)).rowcount:
+                    lost.add(thread)
+            for thread, rows in writes:
+                for name, row in rows if thread not in lost else ():
+                    of_each[name].append(row)
+            for name, some in of_each.items():
+                if some:
+                    conn.executemany(_STATEMENTS[name], some)
+            conn.commit()
+        except BaseException:
+            conn.rollback()
+            raise
+        return lost
+
+
 class GroupedSqliteSaver(AsyncSqliteSaver):
     """AsyncSqliteSaver whose rows share transactions, and that keeps no dead routing rows."""
 
     def __init__(self, conn: aiosqlite.Connection, *, serde: SerializerProtocol) -> None:
         super().__init__(conn, serde=serde)
-        self.commits = _Commits(conn, self.lock)
+        self.commits = _SqliteCommits(conn, self.lock)
         # What is written of calls is dropped at the next step: packing it would save nothing.
         self._dump_call = getattr(serde, "dumps_plain", serde.dumps_typed)
 
@@ -423,7 +446,7 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         ]
         if parent is not None:
             rows.append(("prune", (thread, space, parent)))
-        await self.commits.put(*rows)
+        await self.commits.put(thread, rows)
         return {
             "configurable": {
                 "thread_id": keys["thread_id"],
@@ -443,13 +466,15 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
         if not self.is_setup:
             await self.setup()
         keys = config["configurable"]
+        thread = str(keys["thread_id"])
         place = (
-            *(str(keys["thread_id"]), str(keys.get("checkpoint_ns", ""))),
+            *(thread, str(keys.get("checkpoint_ns", ""))),
             *(str(keys["checkpoint_id"]), task_id, task_path),
         )
         if len(writes) == 1 and writes[0][0] == CALL_CHANNEL:
             [(name, value)] = writes
-            await self.commits.put(("route", (*place, 0, name, *self._dump_call(value))))
+            row = (*place, 0, name, *self._dump_call(value))
+            await self.commits.put(thread, [("route", row)])
             return
         special = all(name in WRITES_IDX_MAP for name, _ in writes)
         dump = self.serde.dumps_typed
@@ -458,7 +483,7 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
             short_lived = name.startswith(_ROUTING)
             kind = "rewrite" if special else "route" if short_lived else "write"
             rows.append((kind, (*place, WRITES_IDX_MAP.get(name, at), name, *dump(value))))
-        await self.commits.put(*rows)
+        await self.commits.put(thread, rows)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
@@ -473,7 +498,8 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
     async def drop_thread(self, thread_id: str) -> None:
         """Forget a thread without overwriting its text: for files that are deleted as a whole."""
         await self.setup()
-        await self.commits.put(("drop writes", (thread_id,)), ("drop", (thread_id,)))
+        rows = [("drop writes", (thread_id,)), ("drop", (thread_id,))]
+        await self.commits.put(thread_id, rows)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forget a thread, overwriting its text in the file."""
@@ -486,6 +512,116 @@ class GroupedSqliteSaver(AsyncSqliteSaver):
             await self.conn.execute("PRAGMA secure_delete = OFF")
         # The write-ahead log still holds the pages as they were.
         await self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+Statement = tuple[str, Sequence[Any]]
+"""For PostgreSQL: what is executed, with the values of each time."""
+
+
+class StatementRecorder:
+    """Stands for the cursor of LangGraph's own saver, and takes down what it would execute."""
+
+    def __init__(self) -> None:
+        self.statements: list[Statement] = []
+
+    async def execute(self, statement: str, values: Any) -> None:
+        """Take down a statement."""
+        self.statements.append((statement, [values]))
+
+    async def executemany(self, statement: str, rows: Sequence[Any]) -> None:
+        """Take down a statement with rows."""
+        self.statements.append((statement, rows))
+
+
+def with_recorder(saver: Any) -> tuple[Any, StatementRecorder]:
+    """A saver of LangGraph's that only takes down what it would write, and what it took down."""
+    writer, recorder = copy(saver), StatementRecorder()
+    writer._cursor = lambda **_: nullcontext(recorder)
+    return writer, recorder
+
+
+def write_statement(
+    saver: Any,
+    config: RunnableConfig,
+    writes: Sequence[tuple[str, Any]],
+    task_id: str,
+    task_path: str,
+) -> Statement:
+    """What LangGraph's saver executes for what one node wrote; it visits a thread for it."""
+    keys = config["configurable"]
+    special = all(name in WRITES_IDX_MAP for name, _ in writes)
+    place = (str(keys["thread_id"]), str(keys["checkpoint_ns"]), str(keys["checkpoint_id"]))
+    return (
+        saver.UPSERT_CHECKPOINT_WRITES_SQL if special else saver.INSERT_CHECKPOINT_WRITES_SQL,
+        saver._dump_writes(*place, task_id, task_path, writes),
+    )
+
+
+_WAIT_FOR_LEASES = (
+    "SELECT thread_id FROM mom_leases WHERE (thread_id, token) IN "
+    "(SELECT * FROM unnest(%s::text[], %s::bigint[])) FOR SHARE"
+)
+_FREE_LEASES = f"{_WAIT_FOR_LEASES} SKIP LOCKED"
+"""Without those that somebody is just taking: to wait for one would hold up the others."""
+
+
+class PostgresCommits(CommitGroup[Sequence[Statement]]):
+    """One transaction on one connection of a pool, in two round trips to the server."""
+
+    def __init__(self, pool: Any, is_of_values: Callable[[Exception], bool]) -> None:
+        """Write over a pool's connections.
+
+        Args:
+            pool: psycopg's.
+            is_of_values: whether an error comes of what is written, and so is one thread's alone.
+        """
+        super().__init__()
+        self._pool = pool
+        self._is_of_values = is_of_values
+
+    async def _write_all(
+        self, writes: list[tuple[str, Sequence[Statement]]]
+    ) -> Mapping[int, Outcome]:
+        try:
+            alone = await self._write_together(writes)
+        except Exception as error:
+            if len(writes) == 1 or not self._is_of_values(error):
+                raise
+            alone = {thread for thread, _ in writes}
+        return {
+            number: asyncio.create_task(self._write_alone(thread, statements))
+            for number, (thread, statements) in enumerate(writes)
+            if thread in alone
+        }
+
+    async def _write_alone(self, thread: str, statements: Sequence[Statement]) -> Exception | None:
+        """Write what would hold up or spoil the others; why not, where that fails."""
+        try:
+            lost = await self._write_together([(thread, statements)], _WAIT_FOR_LEASES)
+        except Exception as error:
+            return error
+        return lease_lost(thread) if lost else None
+
+    async def _write_together(
+        self, writes: list[tuple[str, Sequence[Statement]]], leases: str = _FREE_LEASES
+    ) -> set[str]:
+        """Commit what is of threads whose leases `leases` finds here; the others."""
+        held = {thread: self.tokens[thread] for thread, _ in writes if thread in self.tokens}
+        async with self._pool.connection() as conn, conn.pipeline(), conn.transaction():
+            others = set(held)
+            if held:  # within the transaction nobody takes these threads
+                found = await conn.execute(leases, ([*held], [*held.values()]))
+                others -= {row["thread_id"] for row in await found.fetchall()}
+            together: dict[str, list[Any]] = {}
+            for thread, statements in writes:
+                for statement, rows in statements if thread not in others else ():
+                    together.setdefault(statement, []).extend(rows)
+            together[POSTGRES_PRUNE] = together.pop(POSTGRES_PRUNE, [])  # after what it drops
+            async with conn.cursor(binary=True) as cursor:
+                for statement, rows in together.items():
+                    if rows:
+                        await cursor.executemany(statement, rows)
+        return others
 
 
 LAYOUT_TABLE = "CREATE TABLE IF NOT EXISTS mom_layout (version INTEGER NOT NULL)"

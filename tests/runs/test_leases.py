@@ -45,18 +45,68 @@ async def test_a_thread_that_is_held_is_refused_in_one_line_and_free_afterwards(
 async def test_a_write_that_has_to_wait_holds_up_no_other_thread(url: str) -> None:
     async with open_checkpointer(url) as saver:
         store: Any = saver
-        places = [
-            {"configurable": {"thread_id": name, "checkpoint_ns": "", "checkpoint_id": "1"}}
-            for name in ("t", "u")
-        ]
         async with ThreadLease(saver, "t"), ThreadLease(saver, "u"):
             async with store.conn.connection() as conn, conn.transaction():
                 await conn.execute("SELECT 1 FROM mom_leases WHERE thread_id = 't' FOR UPDATE")
-                held_up = asyncio.create_task(saver.aput_writes(places[0], [("step", "x")], "task"))
+                held_up = asyncio.create_task(
+                    saver.aput_writes(place("t"), [("step", "x")], "task")
+                )
                 async with asyncio.timeout(60):
-                    await saver.aput_writes(places[1], [("step", "y")], "task")
+                    await saver.aput_writes(place("u"), [("step", "y")], "task")
                 assert not held_up.done()
             await held_up
+
+
+def place(name: str) -> Any:
+    return {"configurable": {"thread_id": name, "checkpoint_ns": "", "checkpoint_id": "1"}}
+
+
+async def written_at(store: Any, name: str) -> list[str]:
+    """The tasks of whom something is kept at a place."""
+    query = "SELECT task_id FROM checkpoint_writes WHERE thread_id = %s"
+    async with store.conn.connection() as conn:
+        return [row["task_id"] for row in await (await conn.execute(query, (name,))).fetchall()]
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+async def test_what_many_threads_write_at_once_is_few_transactions(url: str) -> None:
+    names = [f"t{number}" for number in range(30)]
+    async with open_checkpointer(url) as saver, AsyncExitStack() as stack:
+        store: Any = saver
+        for name in names:
+            await stack.enter_async_context(ThreadLease(saver, name))
+        taken: list[object] = []
+        connection = store.conn.connection
+
+        def take() -> Any:
+            taken.append(connection)
+            return connection()
+
+        store.conn.connection = take
+        await asyncio.gather(
+            *(saver.aput_writes(place(name), [("step", "x")], "task") for name in names)
+        )
+        store.conn.connection = connection
+        assert len(taken) <= 2
+        assert [await written_at(store, name) for name in names] == [["task"]] * len(names)
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+async def test_a_value_that_the_database_refuses_costs_no_other_thread(url: str) -> None:
+    async with (
+        open_checkpointer(url) as saver,
+        ThreadLease(saver, "t"),
+        ThreadLease(saver, "u"),
+    ):
+        refused, kept = await asyncio.gather(
+            saver.aput_writes(place("t"), [("step", "x")], "no\x00task"),
+            saver.aput_writes(place("u"), [("step", "y")], "task"),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, StorageError)
+        assert kept is None
+        assert await written_at(saver, "t") == []
+        assert await written_at(saver, "u") == ["task"]
 
 
 async def test_a_dead_holder_of_this_machine_is_not_waited_for(url: str) -> None:

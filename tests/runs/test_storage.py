@@ -56,7 +56,7 @@ async def age(saver: Any, *threads: str, years: str = "1e") -> None:
 
     Ids that begin with 13 are of 1969.
     """
-    postgres = not hasattr(saver, "commits")
+    postgres = saver.place.startswith("postgresql")
     tables = {
         "checkpoints": ("checkpoint_id", "parent_checkpoint_id"),
         ("checkpoint_writes" if postgres else "writes"): ("checkpoint_id",),
