@@ -37,7 +37,7 @@ from mom_council.deliberation.people import ask_person
 from mom_council.deliberation.selectors import spends_within_limits
 from mom_council.deliberation.state import CouncilState
 from mom_council.errors import CouncilError, ModelError, ModelUnavailableError, OverBudgetError
-from mom_council.models.journal import open_record
+from mom_council.models.journal import begin_journal, open_record
 from mom_council.models.prices import begin_charging, begin_count, drop_counted, take_counted
 from mom_council.models.resolved import ResolvedModel
 from mom_council.models.retry import Listener, Wait, listening
@@ -62,13 +62,14 @@ _LONGEST_TEXT = 500
 """Characters of arguments and results that an event carries."""
 
 
-async def open_budget(
+async def begin_calls(
     state: CouncilState, runtime: Runtime[Any], council: Council, node: str
 ) -> None:
-    """Count the requests of a node, and charge them to the question's budget, where it has one.
+    """Have a node's calls written down, counted, and charged to the question's budget, if any.
 
     It holds until the node's end, because LangGraph runs each in a task of its own.
     """
+    begin_journal(runtime)
     begin_count()
     if spends_within_limits(council):
         from mom_council.deliberation.budget import open_account

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council, voter_node
-from mom_council.deliberation.ask_model import open_budget
+from mom_council.deliberation.ask_model import begin_calls
 from mom_council.deliberation.context import CouncilContext, apply_context, context_of
 from mom_council.deliberation.fan_out import Races, is_cool_now
 from mom_council.deliberation.schedule import (
@@ -46,7 +46,6 @@ from mom_council.graph.edges import (
     to_speakers,
 )
 from mom_council.models.clients import run_in_background_loop
-from mom_council.models.journal import begin_journal
 from mom_council.models.prices import read_table
 from mom_council.models.tools.toolset import NO_TOOLS, CallerTools, refuse_tools
 from mom_council.nodes.annotator import annotator
@@ -335,10 +334,7 @@ def _under(council: Council, hooks: Hooks | None) -> Rule:
 def _serve(
     act: NodeFunction, ruled: Rule, hooks: Hooks | None = None, name: str = ""
 ) -> Runnable[Any, Any]:
-    """Make a node of an act: under this run's rules, with the extensions' hooks around it.
-
-    For async callers and sync ones alike.
-    """
+    """Make a node of an act, for all callers: under this run's rules, with the hooks around it."""
     called = act.__name__
     act = act if hooks is None else hooks.around(act, name or called)
 
@@ -347,8 +343,7 @@ def _serve(
         if weights := chosen_weights(state, context_of(runtime)):
             state = reweighted(state, weights)
         models = check_models(state, council, begins=called == "classifier")
-        begin_journal(runtime)
-        await open_budget(state, runtime, council, called)
+        await begin_calls(state, runtime, council, called)
         update: dict[str, Any] = {**await act(state, runtime, council)}
         # An empty list adds nothing, and would be a row in the store and a turn of its channel.
         for key in [key for key, value in update.items() if isinstance(value, list) and not value]:
