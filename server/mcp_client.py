@@ -44,6 +44,7 @@ from mom_council.deliberation.people import PersonRequest
 from mom_council.models.providers.sampling import AskHost, Sample, SampleRequest
 from mom_council.runs import words
 from mom_council.seams.mcp import run_on_streams
+from mom_council.server.mcp_guard import refuse_message
 
 Result = TypeVar("Result")
 ToolContext = Context[Any, Any, Any]
@@ -282,6 +283,7 @@ class StdoutLines:
     """
 
     def __init__(self) -> None:
+        self._lock = asyncio.Lock()
         self._file = os.dup(1)
         os.dup2(2, 1)
 
@@ -291,7 +293,8 @@ class StdoutLines:
         Raises:
             OSError: the client has left.
         """
-        await asyncio.to_thread(self._write_all, text.encode())
+        async with self._lock:
+            await asyncio.to_thread(self._write_all, text.encode())
 
     def _write_all(self, content: bytes) -> None:
         view = memoryview(content)
@@ -302,10 +305,28 @@ class StdoutLines:
         """Nothing is buffered here."""
 
 
+class ReadableLines:
+    """The client's messages; what is none is answered here, so that nobody waits for ever."""
+
+    def __init__(self, lines: StdinLines, output: StdoutLines) -> None:
+        self._lines, self._output = lines, output
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """The lines that hold a message."""
+        async for line in self._lines:
+            if not line.strip():
+                continue
+            answer = await asyncio.to_thread(refuse_message, line)
+            if answer is None:
+                yield line
+            else:
+                await self._output.write(json.dumps(answer) + "\n")
+
+
 async def serve_stdio(tools: FastMCP[Any]) -> None:
     """Serve one client over stdin and stdout, until it leaves."""
-    lines: Any = StdinLines()
     output: Any = StdoutLines()
+    lines: Any = ReadableLines(StdinLines(), output)
     try:
         async with stdio_server(lines, output) as (read, write):
             await run_on_streams(tools, read, write)

@@ -9,7 +9,7 @@ from mcp.types import JSONRPCMessage
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mom_council.server.body import read_bytes
@@ -44,8 +44,8 @@ class GuardedApp:
                 raise Refusal(404, "There is no such session.")
             if request.method == "POST":
                 raw = await read_bytes(request, self._server)
-                if fault := _fault_in_message(raw):
-                    await fault(scope, receive, send)
+                if answer := refuse_message(raw):
+                    await JSONResponse(answer, 400)(scope, receive, send)
                     return
                 receive = _again(raw, receive)
         except Refusal as refusal:
@@ -66,10 +66,10 @@ class GuardedApp:
             self._owners.pop(session, None)
 
 
-def _fault_in_message(raw: bytes) -> Response | None:
-    """The refusal of a body that is no message; None where it is one.
+def refuse_message(raw: bytes | str) -> dict[str, Any] | None:
+    """The answer to what is no message; None where it is one.
 
-    The library answers a body that it cannot read as if the server had failed.
+    The library answers none that it cannot read, or as if the server had failed.
     """
     fields: Any = None
     try:
@@ -83,15 +83,17 @@ def _fault_in_message(raw: bytes) -> Response | None:
             -32600,
             "The body is no JSON-RPC message: it needs jsonrpc '2.0', a method, params that are an "
             "object, and an id that is a text or a whole number.",
+            fields.get("id") if isinstance(fields, dict) else None,
         )
     except (ValueError, RecursionError):
         return _refused(-32700, "The body is not JSON, or is nested too deep.")
     return None
 
 
-def _refused(code: int, words: str) -> Response:
+def _refused(code: int, words: str, name: Any = None) -> dict[str, Any]:
     error = {"code": code, "message": words}
-    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)
+    is_name = isinstance(name, str) or (isinstance(name, int) and not isinstance(name, bool))
+    return {"jsonrpc": "2.0", "id": name if is_name else None, "error": error}
 
 
 def _again(raw: bytes, receive: Receive) -> Receive:

@@ -1,19 +1,23 @@
-"""Odd requests to `/mcp`: none is a failure of the server, none hangs, none says what is inside."""
+"""Odd requests to `/mcp` and lines to `mom mcp`: no failure, no hang, no word of the inside."""
 
 from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
 import pytest
 
+from mom_council.councils.yaml import written
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.server.conftest import KEY, Serve, Served, served
-from mom_council.tests.server.test_mcp import tools_of
+from mom_council.tests.server.test_mcp import COMMAND, tools_of
 from mom_council.tests.stage import Stage
 
 pytestmark = pytest.mark.slow
@@ -192,15 +196,117 @@ def change(value: Any, chance: Random) -> Any:
     return value
 
 
+def odd_message(chance: Random) -> Any:
+    """A message with something odd in it."""
+    method = chance.choice([*ASKED])
+    message = {**BEGIN, "id": chance.choice([1, "a", 2**60]), "method": method}
+    message["params"] = copy.deepcopy(chance.choice(ASKED[method]))
+    return change(message, chance)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_messages_with_anything_in_them_get_an_answer(tools: Served, seed: int) -> None:
     chance, session = Random(seed), begin(tools)
     for _ in range(50):
-        method = chance.choice([*ASKED])
-        message = {**BEGIN, "id": chance.choice([1, "a", 2**60]), "method": method}
-        message["params"] = copy.deepcopy(chance.choice(ASKED[method]))
+        message = odd_message(chance)
         headers = {"mcp-session-id": session} if chance.random() < 0.8 else {}
-        check(send(tools, change(message, chance), **headers))
+        check(send(tools, message, **headers))
     asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": ASK}
     answer = send(tools, asked, **{"mcp-session-id": begin(tools)})
     assert "What the council says." in answer.text, "it still answers"
+
+
+class Piped:
+    """`mom mcp` over its stdin and stdout, by hand."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out = process.stdin, process.stdout
+        self._sent = 0
+        self.answers: list[dict[str, Any]] = []
+
+    def write(self, line: bytes) -> None:
+        """One line; what is in it is no other's."""
+        self._in.write(line.replace(b"\n", b" ") + b"\n")
+        self._in.flush()
+
+    def call(self, method: str, params: Any = None) -> dict[str, Any]:
+        """Ask something with a new id, and read until its answer comes."""
+        self._sent += 1
+        name = f"ours {self._sent}"
+        asked = {"jsonrpc": "2.0", "id": name, "method": method, "params": params or {}}
+        self.write(json.dumps(asked).encode())
+        while True:
+            answer = json.loads(self._out.readline())
+            if answer.get("id") == name:
+                return dict(answer)
+            self.answers.append(answer)
+
+    def end(self) -> None:
+        """Leave, as a client does."""
+        self._in.close()
+
+
+@pytest.fixture
+def piped(tmp_path: Path) -> Iterator[Piped]:
+    """A client of a council that answers."""
+    with Stage() as stage:
+        seat(stage)
+        file = tmp_path / "desk.yaml"
+        file.write_text(written(desk(stage)), "utf-8")
+        with subprocess.Popen(
+            [sys.executable, "-c", COMMAND, "mcp", "-c", str(file), "--only", "--db", "memory:"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=tmp_path,
+        ) as process:
+            one = Piped(process)
+            try:
+                one.call("initialize", BEGIN["params"])
+                one.write(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}')
+                yield one
+                one.end()
+                assert process.wait(60) == 0
+            finally:
+                process.kill()
+
+
+def test_over_stdio_what_is_no_message_is_answered(piped: Piped) -> None:
+    no_messages: dict[str, Any] = {
+        "params that are a list": {"jsonrpc": "2.0", "method": "tools/call", "params": [1]},
+        "another version": {"jsonrpc": "1.0", "method": "ping"},
+        "a method that is a number": {"jsonrpc": "2.0", "method": 7},
+        "nothing else": {},
+    }
+    for name, body in no_messages.items():
+        piped.write(json.dumps({**body, "id": name}).encode())
+    for name in (None, True, [1]):
+        piped.write(json.dumps({"jsonrpc": "2.0", "method": 7, "id": name}).encode())
+    # Bytes that are no text are read as marks: then it is a message, whose method nobody knows.
+    bodies = [body for name, body in BODIES.items() if name not in ("nothing", "no UTF-8")]
+    for raw, _ in bodies:
+        piped.write(raw)
+    assert "result" in piped.call("ping")
+    codes = [(one["id"], one["error"]["code"]) for one in piped.answers]
+    wanted = [*((name, -32600) for name in no_messages), *((None, -32600) for _ in range(3))]
+    assert codes[: len(wanted)] == wanted
+    assert [code for _, code in codes[len(wanted) :]] == [code for _, code in bodies]
+    assert not [one for one in piped.answers if any(w in json.dumps(one) for w in INSIDE)]
+
+
+def test_over_stdio_odd_lines_leave_the_tools_answering(piped: Piped) -> None:
+    chance = Random(16)
+    for _ in range(10):
+        for _ in range(50):
+            raw = bytearray(json.dumps(odd_message(chance)).encode())
+            for _ in range(chance.choice([0, 0, 0, 1, 5])):
+                raw[chance.randrange(len(raw))] = chance.randrange(256)
+            piped.write(bytes(raw))
+        assert "result" in piped.call("ping")
+    answer = piped.call("tools/call", ASK)
+    assert answer["result"]["structuredContent"]["answer"]
+    # What the library says of wrong arguments names pydantic's page about the fault.
+    inside = [word for word in INSIDE if word != "pydantic"]
+    assert not [one for one in piped.answers if any(w in json.dumps(one) for w in inside)]
