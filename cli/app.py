@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Annotated, Any
 
@@ -75,6 +76,16 @@ EPILOG = (
     "143 SIGTERM."
 )
 
+_IN_PLAIN_WORDS = (
+    (r"Input should be greater than or equal to", "must be at least"),
+    (r"Input should be less than or equal to", "must be at most"),
+    (r"Input should be greater than", "must be more than"),
+    (r"Input should be less than", "must be less than"),
+    (r"Input should be a valid integer.*", "must be a whole number"),
+    (r"Input should be a valid number.*", "must be a number"),
+    (r"Input should be", "must be"),
+)
+"""What the library of the options says of a value, and how people say it."""
 _EXPLAINED = ("MissingParameter", "BadOptionUsage", "NoSuchOption")
 
 app = typer.Typer(
@@ -155,8 +166,13 @@ def _describe_refusal(error: Any) -> str:
     kind = type(error).__name__
     message = message.removeprefix("Invalid value: ").replace("Value error, ", "")
     command = error.ctx.command_path if error.ctx else "mom"
-    if kind == "NoSuchOption" and command == "mom ask":
+    for written, plain in _IN_PLAIN_WORDS:
+        message = re.sub(written, plain, message)
+    looks_asked = not str(getattr(error, "option_name", "")).startswith("--")
+    if kind == "NoSuchOption" and command == "mom ask" and looks_asked:
         return f"{message}; put -- before a question that starts with -: mom ask -- '-2 + 5?'"
+    if message.startswith("No such command") and command != "mom":
+        return f"{message}; {command} --help lists its commands"
     if message.startswith("No such command"):
         return f'{message}; a question is asked with mom ask "..."; mom --help lists the commands'
     if message.startswith("Got unexpected extra argument"):

@@ -319,7 +319,9 @@ class Session:
             note = self._what_is_kept(code)
             line = f"{error}{note}"
             if isinstance(error, QuorumError) and self._how_to_resume(code) in note:
-                line = f"{error.what}; fix the problem, then: {self._how_to_resume(code)}"
+                is_shown = self._show not in (Show.QUIET, Show.JSON)
+                what = error.what.partition(" (")[0] if is_shown else error.what
+                line = f"{what}; fix the problem, then: {self._how_to_resume(code)}"
             self._refuse(type(error).__name__, line, code, **failure.details(error))
         else:
             if code:

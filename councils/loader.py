@@ -274,7 +274,16 @@ def _is_file(name: str) -> bool:
         return False
 
 
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def _no_preset(name: object) -> UnknownNameError:
+    if isinstance(name, str) and _is_folder(name):
+        return UnknownNameError(f"{quote(name)} is a folder", cure="name a council's file in it")
     return UnknownNameError(
         f"there is no council {quote(name)}", cure=nearest(name, preset_names())
     )

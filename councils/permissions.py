@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from mom_council.councils.refusals import near_miss
 from mom_council.councils.schema import Council, Model, Server, Tool
 from mom_council.vendors import VENDORS, Vendor, vendor_of
 
@@ -85,6 +86,7 @@ def _of_model(spec: Model) -> Iterator[Permission]:
     if spec.provider not in VENDORS or (address is None and _is_remote(vendor)):
         yield Permission(
             f"asks {_in_full(spec.provider)}, whose library finds its own key and address"
+            + (f" ({meant})" if (meant := near_miss(spec.provider, [*VENDORS])) else "")
         )
     if variable:
         goal = address or f"the address of {_in_full(spec.provider)}"

@@ -34,7 +34,7 @@ from typing import Any, Literal
 
 from mom_council.councils.schema import Model
 from mom_council.redaction import redact
-from mom_council.vendors import vendor_of
+from mom_council.vendors import Vendor, vendor_of
 
 Breakers = dict[Hashable, "Breaker"]
 
@@ -174,7 +174,7 @@ def read_failure(error: BaseException, *, model: str, provider: str, where: str)
     status = next((code for one in chain if (code := _status(one))), None)
     if status is not None:
         return _read_refusal(status, chain, model=model, provider=provider)
-    if unreachable := _unreachable(chain, where):
+    if unreachable := _unreachable(chain, where, vendor_of(provider)):
         return unreachable
     if any(300 <= (getattr(one, "status_code", None) or 0) < 400 for one in chain):
         where_to = "the server is elsewhere: give `base_url` the address that it names"
@@ -249,13 +249,16 @@ def _read_refusal(status: int, chain: list[BaseException], *, model: str, provid
     return Failure(reason, status, again, wait, param=param, code=code, refused=True)
 
 
-def _unreachable(chain: list[BaseException], where: str) -> Failure | None:
+def _unreachable(chain: list[BaseException], where: str, vendor: Vendor) -> Failure | None:
+    if where == vendor.name:  # nobody named an address
+        where = vendor.usual_address or where
     numbers = {one.errno for one in chain if isinstance(one, OSError)}
     if errno.ECONNREFUSED in numbers or any(
         isinstance(one, ConnectionRefusedError) or "Connect call failed" in str(one)
         for one in chain
     ):
-        return Failure(_clean(f"connection refused at {where}"), refused=True)
+        start = f": is {vendor.title} running? Start it: `{vendor.start}`" if vendor.start else ""
+        return Failure(_clean(f"connection refused at {where}{start}"), refused=True)
     if any(isinstance(one, socket.gaierror) for one in chain):
         return Failure(_clean(f"the host of {where} is not known"), refused=True)
     if any(isinstance(one, ssl.SSLCertVerificationError) for one in chain):

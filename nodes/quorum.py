@@ -56,11 +56,15 @@ def _error(state: CouncilState, council: Council, answered: int) -> BudgetError 
             "the question's budget was spent before anybody had answered",
             cure="raise `budget` in the council, or in this run's settings, and resume the thread",
         )
-    reasons = "; ".join(f"{a.character!r}: {_short(a.detail or a.reason)}" for a in missing)
+    by_reason: dict[str, list[str]] = {}
+    for one in missing:
+        by_reason.setdefault(_short(one.detail or one.reason), []).append(repr(one.character))
+    reasons = "; ".join(f"{', '.join(names)}: {why}" for why, names in by_reason.items())
     size = len(council.characters)
     count = f"{answered} of {size} answered and {needed} must"
+    nobody = "the one model did not answer" if size == 1 else f"none of the {size} models answered"
     return QuorumError(
-        f"{count if answered else f'none of the {size} models answered'} ({reasons})",
+        f"{count if answered else nobody} ({reasons})",
         cure="fix the cause and resume the thread, or ask another council",
         answered=answered,
         needed=needed,

@@ -337,3 +337,44 @@ def test_the_line_that_installs_an_extra_is_for_the_environment_that_asks(
     (tmp_path / "uv").write_text("")
     (tmp_path / "uv").chmod(0o755)
     assert install_line("ui") == f"uv pip install --python {here} 'mom-council[ui]'"
+
+
+def test_a_wrong_word_of_a_newcomer_is_told_in_plain_words(
+    mom: Mom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "councils").mkdir()
+    mom("ask", "hi", "-c", "councils").refuses(3, "'councils' is a folder; name a council's file")
+    mom("ask", "hi", "--rounds", "0").refuses(2, "'--rounds': must be at least 1;")
+    mom("ask", "hi", "--rounds", "many").refuses(2, "'--rounds': must be a whole number;")
+    mom("serve", "--port", "99999").refuses(2, "'--port': must be at most 65535;")
+    mom("trace", "nothere").refuses(2, "mom trace --help lists its commands")
+    wrong = mom("ask", "hi", "--councl", "home")
+    assert "put -- before" not in wrong.err
+    assert "put -- before" in mom("ask", "-2", "+ 5").err
+
+
+def test_an_ollama_that_does_not_run_is_named_with_the_line_that_starts_it(
+    mom: Mom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    council = tmp_path / "one.yaml"
+    council.write_text(
+        "name: one\nmodels:\n  a: {provider: ollama, model: llama3.2}\n"
+        "characters:\n  - {name: Ada, model: a, personality: brief}\nsynthesizer: {model: a}\n"
+    )
+    asked = mom("ask", "hi", "-c", str(council), "-t", "t")
+    assert asked.code == 4
+    assert "is Ollama running? Start it: `ollama serve`" in asked.err
+    assert asked.err.splitlines()[-1] == (
+        "mom: the one model did not answer; fix the problem, then: mom resume t"
+    )
+
+
+def test_a_mistyped_provider_is_told_before_anybody_trusts_it(mom: Mom, tmp_path: Path) -> None:
+    council = tmp_path / "one.yaml"
+    council.write_text(
+        "name: one\nmodels:\n  a: {provider: olama, model: llama3.2}\n"
+        "characters:\n  - {name: Ada, model: a, personality: brief}\nsynthesizer: {model: a}\n"
+    )
+    mom("ask", "hi", "-c", str(council)).refuses(3, "did you mean 'ollama'?")
