@@ -59,11 +59,15 @@ def bootstrap(
 ) -> Interval:
     """The interval of a mean, by drawing the questions again with replacement.
 
+    Of values that are all 0, or all 1, every draw is the same. There it is the score interval.
+
     Raises:
         ValueError: there are no values.
     """
     if not values:
         raise ValueError("values is empty; an interval needs at least one question")
+    if set(values) in ({0.0}, {1.0}):
+        return wilson(round(sum(values)), len(values), level)
     rng = random.Random(seed)
     number = len(values)
     means = sorted(sum(rng.choices(values, k=number)) / number for _ in range(draws))
@@ -89,6 +93,8 @@ def paired(
         ValueError: they are not of one length, or empty.
     """
     gains = [one - other for one, other in zip(ours, theirs, strict=True)]
+    if gains and not any(gains):
+        return gain_interval(0, 0, len(gains), level)
     return bootstrap(gains, level=level, draws=draws, seed=seed)
 
 

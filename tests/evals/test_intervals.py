@@ -57,6 +57,16 @@ def test_pairs_are_sharper_than_two_samples() -> None:
     assert 0 <= gain.low <= gain.value <= gain.high < 0.08
 
 
+@pytest.mark.parametrize("number", [1, 5, 50])
+def test_few_questions_without_a_difference_are_not_certain(number: int) -> None:
+    assert bootstrap([1.0] * number) == wilson(number, number)
+    assert bootstrap([0.0] * number) == wilson(0, number)
+    gain = paired([1.0] * number, [1.0] * number)
+    assert gain.value == pytest.approx(0, abs=1e-9)
+    assert gain.low < -0.03
+    assert gain.high > 0.03
+
+
 def test_pairs_need_partners() -> None:
     with pytest.raises(ValueError, match="zip"):
         paired([1.0], [1.0, 0.0])
