@@ -34,6 +34,8 @@ _SHORTEST_USED = 6
 """Characters of a key that was really sent somewhere."""
 _STAND_IN = re.compile(r"[a-z]{1,15}|[A-Z]{1,15}|not-needed")
 """What people write for servers that look at no key: a plain word, which models write as well."""
+_MOST_PARTS = 4096
+"""Parts of a list that are read as one text, too."""
 _DEEPEST = 64
 """Levels of a tree: one that holds itself must end somewhere."""
 
@@ -335,8 +337,19 @@ class Redactor:
                     self.tree(key, depth + 1): self._entry(key, part, depth + 1)
                     for key, part in value.items()
                 }
-            return [self.tree(part, depth + 1) for part in value]
+            parts = [self.tree(part, depth + 1) for part in value]
+            return [REDACTED] if self._is_spelled_by(parts) else parts
         return value
+
+    def _is_spelled_by(self, parts: list[Any]) -> bool:
+        """Whether short texts and numbers spell a key together: letters, tokens, bytes."""
+        short = [part for part in parts if isinstance(part, str | int) and part != REDACTED]
+        if not 1 < len(short) == len(parts) <= _MOST_PARTS:
+            return False
+        text = " ".join(map(str, short))
+        return self._search.replace(text, "") != text or any(
+            form in "".join(map(str, short)) for form in self._known
+        )
 
     def _entry(self, name: Any, value: Any, depth: int) -> Any:
         """An entry of a mapping; its name may say that the value is a key, whatever it is like."""

@@ -448,7 +448,10 @@ class ModelCall:
                     if parser.overflows:
                         break
             return
-        await self._read_chunks(chat.astream(messages, config, **arguments), response, limit)
+        from mom_council.models.providers.langchain import with_redacted_replies
+
+        chunks = with_redacted_replies(chat).astream(messages, config, **arguments)
+        await self._read_chunks(chunks, response, limit)
 
     async def _read_chunks(
         self, stream: AsyncIterator[BaseMessage], response: _Response, limit: asyncio.Timeout

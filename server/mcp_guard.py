@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.types import JSONRPCMessage
 from pydantic import ValidationError
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +20,6 @@ from mom_council.server.state import ServerState
 
 OWNER = "council_owner"
 """Where a request's scope holds the name of its key."""
-_SESSION = "mcp-session-id"
 _RESUMES = b"last-event-id"
 
 
@@ -28,8 +28,6 @@ class GuardedApp:
 
     def __init__(self, app: ASGIApp, server: ServerState) -> None:
         self._app, self._server = app, server
-        self._owners: dict[str, str] = {}
-        """By session, the name of the key that began it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Look at who comes, and whether what is sent is a message at all."""
@@ -37,11 +35,8 @@ class GuardedApp:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        session = request.headers.get(_SESSION, "")
         try:
-            owner = scope[OWNER] = admitted(request, self._server.keys)
-            if self._owners.get(session, owner) != owner:
-                raise Refusal(404, "There is no such session.")
+            scope[OWNER] = admitted(request, self._server.keys)
             if request.method == "POST":
                 raw = await read_bytes(request, self._server)
                 if answer := refuse_message(raw):
@@ -52,18 +47,12 @@ class GuardedApp:
             await refusal.response()(scope, receive, send)
             return
 
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                begun = Headers(raw=message["headers"]).get(_SESSION)
-                if begun and message["status"] == 200:
-                    self._owners.setdefault(begun, owner)
-            await send(message)
-
+        # The library lets nobody else into a session, and forgets its owner with it.
+        token = AccessToken(token="", client_id=scope[OWNER], scopes=[])
+        scope["user"] = AuthenticatedUser(token)
         # Nothing is stored that a stream could go on from; the library fails where it is asked to.
         scope["headers"] = [one for one in scope["headers"] if one[0] != _RESUMES]
-        await self._app(scope, receive, watched)
-        if request.method == "DELETE":
-            self._owners.pop(session, None)
+        await self._app(scope, receive, send)
 
 
 def refuse_message(raw: bytes | str) -> dict[str, Any] | None:

@@ -55,6 +55,8 @@ _LAST_WAIT = 3.0
 """Seconds that the end of the program waits for what is not sent yet."""
 _SIGNALS = ("GraphInterrupt", "GraphBubbleUp", "ParentCommand", "NodeInterrupt", "GraphDrained")
 """LangGraph pauses and hands over by raising these; they are no errors."""
+_LONGEST_NAME = 200
+"""Characters of a model's name, as its server writes it."""
 _TOKENS = [4**power for power in range(14)]
 _SECONDS = [0.01 * 2**power for power in range(14)]
 _PARAMS = {
@@ -369,7 +371,7 @@ class CouncilTelemetry(BaseCallbackHandler):
         finish = next((meta[name] for name in _FINISHES if isinstance(meta.get(name), str)), None)
         answered = meta.get("model_name") or meta.get("model")
         about = {
-            "gen_ai.response.model": answered,
+            "gen_ai.response.model": str(answered)[:_LONGEST_NAME] if answered else None,
             "gen_ai.response.finish_reasons": [finish] if finish else None,
             "gen_ai.response.id": meta.get("id"),
             "gen_ai.usage.input_tokens": usage.get("input_tokens"),
@@ -379,7 +381,7 @@ class CouncilTelemetry(BaseCallbackHandler):
             about["gen_ai.output.messages"] = _in_json([message], finish)
         _set(traced.span, about)
         if answered:
-            traced.labels["gen_ai.response.model"] = str(answered)
+            traced.labels |= _attributes({"gen_ai.response.model": str(answered)[:_LONGEST_NAME]})
         for direction in ("input", "output"):
             if (count := usage.get(f"{direction}_tokens")) is not None:
                 exports().tokens.record(

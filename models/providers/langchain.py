@@ -7,15 +7,20 @@ retries are off everywhere: `speaking` alone retries.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from mom_council.redaction import Redactor, StreamRedactor
 from mom_council.seams.clients import set_anthropic_client, set_default_headers
 
 if TYPE_CHECKING:
     import httpx
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from mom_council.models.clients import LoopResources
     from mom_council.models.providers import Opening
@@ -148,3 +153,206 @@ def httpx_client(resources: LoopResources, **arguments: Any) -> httpx.AsyncClien
     transport = AiohttpTransport(resources.sessions)
     # No time limit of its own: the whole call has one.
     return httpx.AsyncClient(transport=transport, timeout=None, **arguments)  # noqa: S113
+
+
+def with_redacted_replies(chat: BaseChatModel) -> BaseChatModel:
+    """The same model, whose replies and errors hold none of our keys.
+
+    For calls that callbacks follow: a tracer, a stream of events or of messages in a program of
+    somebody else's gets what the server sent before anybody here reads it.
+    """
+    redacted: Any = object.__new__(_redacted_class(type(chat)))
+    # It shares the model's state, so that what a call changes in it stays.
+    for name in ("__dict__", *_STATE):
+        object.__setattr__(redacted, name, getattr(chat, name))
+    return cast("BaseChatModel", redacted)
+
+
+_STATE = ("__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+
+
+@cache
+def _redacted_class(kind: Any) -> Any:
+    async def stream(
+        self: Any, messages: Any, stop: Any = None, run_manager: Any = None, **more: Any
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        reply = _RedactedReply()
+        try:
+            async with aclosing(kind._astream(self, messages, stop=stop, **more)) as chunks:
+                async for chunk in chunks:
+                    yield reply.redact(chunk)
+            if (rest := reply.rest()) is not None:
+                yield rest
+        except Exception as error:
+            _redact_error(error)
+            raise
+
+    async def generate(self: Any, *given: Any, **more: Any) -> ChatResult:
+        try:
+            result: ChatResult = await kind._agenerate(self, *given, **more)
+        except Exception as error:
+            _redact_error(error)
+            raise
+        for one in result.generations:
+            one.message = _RedactedReply().redact_whole(one.message)
+        return result
+
+    name = kind.__name__
+    # A tracer is told how a model was made; the library writes its fields there, headers as well.
+    made = {"lc": 1, "type": "not_implemented", "id": [*kind.__module__.split("."), name]}
+    about = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "_agenerate": generate,
+        "_serialized": property(lambda _: {**made, "name": name}),
+    }
+    if not _only_answers_whole(kind):
+        about["_astream"] = stream
+    return type(name, (kind,), about)
+
+
+def _only_answers_whole(kind: Any) -> bool:
+    from langchain_core.language_models import BaseChatModel
+
+    ways = ("_astream", "_stream")
+    return all(getattr(kind, way) is getattr(BaseChatModel, way) for way in ways)
+
+
+_WRITTEN = frozenset(
+    {
+        *("text", "thinking", "reasoning", "reasoning_content", "refusal", "signature"),
+        *("args", "arguments", "input", "partial_json"),
+    }
+)
+"""Fields that come in pieces; a key may be cut in two by them."""
+
+
+class _RedactedReply:
+    """Takes our keys out of a reply as it comes."""
+
+    def __init__(self) -> None:
+        self._redactor = Redactor(shapes=False)
+        self._streams: dict[tuple[Any, ...], StreamRedactor] = {}
+
+    def redact(self, chunk: ChatGenerationChunk) -> ChatGenerationChunk:
+        """A chunk without keys; its end may be held back, where a key may begin in it."""
+        from langchain_core.messages import AIMessageChunk
+        from langchain_core.outputs import ChatGenerationChunk
+
+        message: Any = chunk.message
+        fields: dict[str, Any] = {
+            "content": self._content(message.content),
+            "additional_kwargs": self._fields(message.additional_kwargs, ("more",)),
+            "response_metadata": self._about(message.response_metadata),
+        }
+        if calls := getattr(message, "tool_call_chunks", None):
+            fields["tool_call_chunks"] = [
+                self._fields(call, ("call", call.get("index"))) for call in calls
+            ]
+            kept = ("id", "usage_metadata", "chunk_position", "name")
+            fields |= {name: getattr(message, name, None) for name in kept}
+            message = AIMessageChunk(**fields)  # which reads the calls from their pieces
+        else:
+            message = message.model_copy(update=fields)
+        info = self._about(chunk.generation_info or {}) or None
+        return ChatGenerationChunk(message=message, generation_info=info)
+
+    def redact_whole(self, message: Any) -> Any:
+        """A message that came at once, without keys."""
+        tree = self._redactor.tree
+        fields = {
+            name: tree(getattr(message, name))
+            for name in ("content", "additional_kwargs", "tool_calls", "invalid_tool_calls")
+            if getattr(message, name, None)
+        }
+        about = self._about(message.response_metadata)
+        return message.model_copy(update={**fields, "response_metadata": about})
+
+    def _about(self, fields: Any) -> dict[str, Any]:
+        """What is said of a reply, but no log probabilities: in tokens a key cannot be seen."""
+        fields = self._redactor.tree(fields)
+        return {name: value for name, value in fields.items() if name != "logprobs"}
+
+    def rest(self) -> ChatGenerationChunk | None:
+        """What was held back; None: nothing."""
+        from langchain_core.messages import AIMessageChunk
+        from langchain_core.outputs import ChatGenerationChunk
+
+        made: dict[str, Any] = {"content": ""}
+        blocks, calls = [], []
+        for (place, *names), stream in self._streams.items():
+            if not (text := stream.close()):
+                continue
+            if place == "content":
+                made["content"] = text
+            elif place == "more":
+                made.setdefault("additional_kwargs", {})[names[-1]] = text
+            elif place == "block":
+                blocks.append({"index": names[0], "type": names[1], names[2]: text})
+            else:
+                calls.append({"index": names[0], "args": text, "name": None, "id": None})
+        if len(made) == 1 and not (made["content"] or blocks or calls):
+            return None
+        made["content"] = made["content"] or blocks or ""
+        return ChatGenerationChunk(message=AIMessageChunk(**made, tool_call_chunks=calls))
+
+    def _content(self, content: Any) -> Any:
+        if isinstance(content, str):
+            return self._piece(content, ("content",))
+        return [
+            self._piece(block, ("content",))
+            if isinstance(block, str)
+            else self._fields(block, ("block", block.get("index"), block.get("type")))
+            for block in content
+        ]
+
+    def _fields(self, fields: Any, place: tuple[Any, ...]) -> dict[str, Any]:
+        return {
+            self._redactor.tree(name): self._piece(value, (*place, name))
+            if name in _WRITTEN and isinstance(value, str)
+            else self._redactor.tree(value)
+            for name, value in fields.items()
+        }
+
+    def _piece(self, text: str, place: tuple[Any, ...]) -> str:
+        return self._streams.setdefault(place, StreamRedactor()).feed(text) if text else text
+
+
+def _redact_error(error: BaseException) -> None:
+    """Take our keys out of an error and of those that led to it."""
+    redactor = Redactor(shapes=False)
+    for one in _chain(error):
+        one.args = tuple(redactor.tree(part) for part in one.args)
+        for name in ("message", "body", "code", "param", "type", "reason", "error"):
+            if isinstance(value := getattr(one, name, None), str | dict | list):
+                try:
+                    setattr(one, name, redactor.tree(value))
+                except AttributeError:
+                    continue  # worked out from what was redacted
+        if hasattr(response := getattr(one, "response", None), "headers"):
+            one.response = _redacted_response(response, redactor)  # type: ignore[attr-defined]
+
+
+def _redacted_response(response: Any, redactor: Redactor) -> Any:
+    """The same response of httpx's without keys: a tracer writes down its text and its headers."""
+    try:
+        text = redactor.text(response.text)
+    except Exception:  # a body that nobody has read
+        text = ""
+    headers = {
+        name: redactor.text(value)
+        for name, value in response.headers.items()
+        if name.lower() not in ("content-encoding", "content-length", "transfer-encoding")
+    }
+    try:
+        return type(response)(response.status_code, headers=headers, text=text)
+    except TypeError:  # another library's
+        return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(20):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__

@@ -197,11 +197,11 @@ def ask(
             places.left["sent to LangSmith"] = b"\n".join(office.bodies)
         for file in sorted(folder.rglob("*")):
             if file.is_file():
-                places.stored[str(file.relative_to(folder))] = b"\n".join(_contents(file))
+                places.stored[str(file.relative_to(folder))] = b"\n".join(file_contents(file))
         return places
 
 
-def _contents(file: Path) -> Iterator[bytes]:
+def file_contents(file: Path) -> Iterator[bytes]:
     """A file's bytes, and those of its cells where it is a database, unpacked."""
     yield file.read_bytes()
     if file.suffix not in (".db", ".sqlite"):
@@ -274,6 +274,8 @@ def faults_of(scenario: Scenario) -> tuple[list[str], Places]:
 def main() -> None:
     """Run every scenario, and write what was searched and found."""
     from mom_council.tests.reliability import write_section
+    from mom_council.tests.tracing import leak_doors
+    from mom_council.tests.tracing.echoing_vendor import FORMS, PLACES
 
     rows = ["| setting | bytes searched | places | leaks |", "| --- | ---: | ---: | ---: |"]
     searched = leaked = 0
@@ -282,15 +284,27 @@ def main() -> None:
         searched, leaked = searched + places.size, leaked + len(faults)
         rows.append(f"| {scenario[0]} | {places.size:,} | {len(places.all)} | {len(faults)} |")
         print(rows[-1], *faults, sep="\n", flush=True)
+    for setting in leak_doors.SETTINGS:
+        faults, places = leak_doors.faults_of(setting)
+        searched, leaked = searched + places.size, leaked + len(faults)
+        row = f"| all doors: {setting[0]} | {places.size:,} | {len(places.all)} | {len(faults)} |"
+        rows.append(row)
+        print(row, *faults, sep="\n", flush=True)
     text = (
         "Promise: no key leaves for anybody but its owner, none is stored or printed, and a "
         f"privacy switch does what it says. {len(KEYS)} servers repeat their key (plain, cut, in "
         "base64, as hex, in upper case, in rot13, with blanks, in octal escapes, a part of it, as "
         "a thought, a refusal, an error); every byte that left or stayed is searched for the keys "
         "in twelve forms, and for a word of the question. The doors are `mom ask`, `mom chat`, "
-        "`mom batch` and `mom threads show`."
+        "`mom batch` and `mom threads show`. Under *all doors* a vendor repeats its key in "
+        f"{len(PLACES)} places of a reply (text, thoughts, calls, log probabilities, citations, "
+        f"headers, ids, errors, ...), in {len(FORMS)} forms and three protocols, and the councils "
+        "are asked through `mom serve` (chat completions, responses and messages, whole, streamed, "
+        "repeated, with tools), `mom mcp` over stdio and HTTP, `mom ask`, `mom batch`, the chat "
+        "page, and LangGraph's streams in Python; their logs, metrics, OpenTelemetry, LangSmith, "
+        "`mom trace` and `mom storage export` are searched as well."
     )
-    tried = f"{len(SCENARIOS)} settings, {searched:,} bytes"
+    tried = f"{len(SCENARIOS) + len(leak_doors.SETTINGS)} settings, {searched:,} bytes"
     write_section("leaks", "Secrets and switches", "\n".join([text, "", *rows]), tried, leaked)
 
 
