@@ -610,8 +610,8 @@ class PostgresCommits(CommitGroup[Sequence[Statement]]):
         async with self._pool.connection() as conn, conn.pipeline(), conn.transaction():
             others = set(held)
             if held:  # within the transaction nobody takes these threads
-                found = await conn.execute(leases, ([*held], [*held.values()]))
-                others -= {row["thread_id"] for row in await found.fetchall()}
+                leased = await conn.execute(leases, ([*held], [*held.values()]))
+                others -= {row["thread_id"] for row in await leased.fetchall()}
             together: dict[str, list[Any]] = {}
             for thread, statements in writes:
                 for statement, rows in statements if thread not in others else ():
