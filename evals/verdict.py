@@ -6,7 +6,7 @@ looks better than it is. Gains have the score interval of paired marks, which is
 questions. Advice is given only where it does not lose:
 
 - "ask the council" or "ask X alone" where the interval of the gain lies on one side of 0; the
-  council's gain also over the member that was best on these questions;
+  council's also on average with that over the member that was best on these questions;
 - "drop X" where X is clearly worse than half of the others, the vote without it lost no question
   and won one, and that held on questions which had no part in choosing X.
 
@@ -29,7 +29,13 @@ from pydantic import Field
 
 from mom_council.evals.audit import whom_to_drop
 from mom_council.evals.cases import Case
-from mom_council.evals.intervals import clopper_pearson, gain_interval, paired_shares, wilson
+from mom_council.evals.intervals import (
+    Interval,
+    clopper_pearson,
+    gain_interval,
+    paired_shares,
+    wilson,
+)
 from mom_council.evals.rules import COUNTING, cross_fitted, most_right
 from mom_council.evals.scorecard import COUNCIL, EvalRow, MeasuredValue, member
 from mom_council.evals.sheet import Line, Sheet
@@ -215,8 +221,7 @@ def _judge_scored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
     rule, by_rule = _best_rule(panel, sheet, folds) if counted else (None, [])
     gain = paired_shares(ours, [row.ok for row in alone])
     over_named = paired_shares(ours, [row.ok for row in panel.members[named]])
-    if gain.low > 0 >= over_named.low:
-        # Of equals those who were best on the other questions were worst on these: that is no gain.
+    if _may_be_luck(gain, over_named):
         alone, gain = [*panel.members[named]], over_named
     ways = [
         _way(COUNCIL, "the council as written", panel.ours, panel),
@@ -272,6 +277,15 @@ def _judge_unscored(panel: Panel, facts: dict[str, Any]) -> PaysVerdict:
     )
 
 
+def _may_be_luck(gain: Interval, over_named: Interval) -> bool:
+    """Whether a gain may only come of whom it is over.
+
+    Of equals, who was best on the other questions was worst on these, and who was best on these
+    had luck: the truth lies between.
+    """
+    return gain.low > 0 and (over_named.value <= 0 or gain.low + over_named.low <= 0)
+
+
 def _advice(
     low: float, high: float, panel: Panel, ours: Sequence[bool], alone: Sequence[EvalRow]
 ) -> Advice:
@@ -324,7 +338,7 @@ def _kinds(
         theirs, level = [alone[at].ok for at in some], 1 - 0.05 / len(large)
         gain = paired_shares(ours, theirs, level)
         over_named = paired_shares(ours, [named[at].ok for at in some], level)
-        if gain.low > 0 >= over_named.low:
+        if _may_be_luck(gain, over_named):
             theirs, gain = [named[at].ok for at in some], over_named
         verdicts.append(
             KindVerdict(
