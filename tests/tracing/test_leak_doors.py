@@ -21,8 +21,8 @@ from mom_council.tests.tracing import leak_doors
 KEY = "vHnQeUwZkTrYbGdS-58214"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.heavy
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("setting", leak_doors.SETTINGS, ids=lambda setting: setting[0])
 def test_nothing_leaks_at_any_door_under(setting: leak_doors.Setting) -> None:
     faults, places = leak_doors.faults_of(setting)
