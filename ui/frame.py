@@ -264,6 +264,7 @@ _CSS = """
 .mom-seat > div { min-width: 0; }
 .mom-seat p { margin: 0.1rem 0 0 0; font-size: 0.84rem; line-height: 1.35; color: var(--mom-quiet);
   overflow: hidden; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; }
+.mom-seat p.mom-absent { color: var(--mom-bad); }
 [class*="st-key-suggestion-"] button, [class*="st-key-suggestion-"] button > div {
   justify-content: flex-start; text-align: left; }
 [class*="st-key-suggestion-"] button { height: 100%; padding: 0.7rem 0.9rem; }
