@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from aiohttp import StreamReader, TraceConfig
@@ -98,6 +99,21 @@ def sdk_user_agent(sdk: AsyncOpenAI) -> str:
 def set_default_headers(sdk: AsyncOpenAI | AsyncAnthropic, headers: Mapping[str, str]) -> None:
     """Send these headers with each request, and none that the SDK took from the environment."""
     sdk._custom_headers = dict(headers)
+
+
+SDK = TypeVar("SDK", "AsyncOpenAI", "AsyncAnthropic")
+
+
+def with_platform(sdk: SDK) -> SDK:
+    """The SDK's client, which knows already what system it runs on.
+
+    By itself it looks that up in a thread within its first request. One that is given up meanwhile
+    would count as sent.
+    """
+    packages = (one.__module__.partition(".")[0] for one in type(sdk).__mro__)
+    package = next(name for name in packages if name in ("openai", "anthropic"))
+    sdk._platform = import_module(f"{package}._base_client").get_platform()
+    return sdk
 
 
 async def trace_sdk_request(client: AsyncClient, url: URL, trace: TraceConfig) -> None:

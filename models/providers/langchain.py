@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from mom_council.redaction import Redactor, StreamRedactor
-from mom_council.seams.clients import set_anthropic_client, set_default_headers
+from mom_council.seams.clients import set_anthropic_client, set_default_headers, with_platform
 
 if TYPE_CHECKING:
     import httpx
@@ -68,7 +68,11 @@ def open_deepseek(opening: Opening) -> BaseChatModel:
         timeout=opening.resources.sdk_client(opening.address).timeout,
         http_client=opening.resources.sdk_client(opening.address),
     )
-    arguments |= {**connected(sdk), "stream_usage": True, "stream_chunk_timeout": None}
+    arguments |= {
+        **connected(with_platform(sdk)),
+        "stream_usage": True,
+        "stream_chunk_timeout": None,
+    }
     return init_chat(opening, arguments)
 
 
@@ -120,7 +124,7 @@ def open_anthropic(opening: Opening) -> BaseChatModel:
     sdk.auth_token = None
     if opening.base_url is not None:
         set_default_headers(sdk, headers)
-    set_anthropic_client(chat, sdk)
+    set_anthropic_client(chat, with_platform(sdk))
     opened: BaseChatModel = chat
     return opened
 

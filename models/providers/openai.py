@@ -38,6 +38,7 @@ from mom_council.seams.clients import (
     set_default_headers,
     stream_arguments,
     uses_responses_api,
+    with_platform,
 )
 
 if TYPE_CHECKING:
@@ -278,7 +279,7 @@ def _sdk(opening: Opening, **more: Any) -> AsyncOpenAI:
     if opening.vendor.api_version:
         kind = StrictAzure
         more = {**more, "api_version": opening.query["api-version"]}
-    return kind(
+    sdk = kind(
         api_key=opening.key or "none",
         base_url=str(opening.address),
         max_retries=0,
@@ -286,6 +287,7 @@ def _sdk(opening: Opening, **more: Any) -> AsyncOpenAI:
         http_client=opening.resources.sdk_client(opening.address),
         **more,
     )
+    return with_platform(sdk)
 
 
 def connected(sdk: AsyncOpenAI) -> dict[str, Any]:

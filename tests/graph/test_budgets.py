@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,34 @@ async def test_the_reserved_length_is_sent_under_the_vendors_name(
     assert all(100 < value < 1_000 for value in lengths)
     assert account.spent.tokens == reply.usage.tokens == 12
     assert not reply.usage.estimated
+
+
+@pytest.mark.parametrize("vendor", ["responses", "anthropic", "deepseek"])
+async def test_a_first_request_that_is_given_up_before_it_left_is_not_counted(
+    stage: Stage, vendor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDKs look up in a thread where they run, within the first request of each client."""
+    begun, go_on = threading.Event(), threading.Event()
+    module = import_module("anthropic" if vendor == "anthropic" else "openai")._base_client
+    look_up = module.get_platform
+
+    def slow() -> Any:
+        begun.set()
+        go_on.wait(60)
+        return look_up()
+
+    monkeypatch.setattr(module, "get_platform", slow)
+    stage.model("m-1", reply="42")
+    account = Account(SpendingLimits(calls=5))
+    with charge_to(account):
+        asking = asyncio.create_task(
+            speak(resolve_model(vendor_council(stage, vendor), "m"), [HumanMessage("6 x 7?")])
+        )
+    assert await asyncio.to_thread(begun.wait, 60)
+    asking.cancel()
+    await asyncio.wait({asking})
+    go_on.set()
+    assert (account.spent.calls, stage.calls) == (0, [])
 
 
 async def test_a_reply_that_does_not_say_its_tokens_counts_as_reserved(stage: Stage) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import sqlite3
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +17,7 @@ import pytest
 from openai import OpenAI
 
 from mom_council.councils.yaml import written
+from mom_council.server.limits import read_limits
 from mom_council.tests.graph.desk import desk, seat
 from mom_council.tests.server.conftest import KEY, Serve, Served
 from mom_council.tests.server.test_manners import eventually, raw_at
@@ -41,6 +44,41 @@ def streamed_text(body: str) -> str:
     frames = [line[6:] for line in body.splitlines() if line.startswith("data: {")]
     choices = [choice for frame in frames for choice in json.loads(frame)["choices"]]
     return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_keys_under_a_days_limit_overshoot_nothing_and_the_ledger_counts_what_was_sent(
+    stage: Stage, serve: Serve, tmp_path: Path, seed: int
+) -> None:
+    dice, most = random.Random(seed), random.Random(seed).randint(1, 40)
+    seat(stage)
+    faults = [Fault.status(500, retry_after=0), Fault.status(429, retry_after=0), None]
+    for script in stage.scripts.values():
+        script.latency = dice.uniform(0, 0.05)
+        script.faults = [dice.choice(faults) for _ in range(dice.randint(0, 4))]
+    place = str(tmp_path / "t.db")
+    limits = read_limits([f"server:calls={most}", "each:questions=8"])
+    served = serve(desk(stage), limits=limits, database=place)
+    tries = []
+    for _ in range(12):
+        asked = f"Which of {dice.randint(0, 1)}?"
+        body = {**BODY, "messages": [{"role": "user", "content": asked}]}
+        tries.append((f"key-{dice.randint(0, 2)}", body))
+
+    def put(key: str, body: dict[str, Any]) -> httpx.Response:
+        return served.post(body, headers={"Idempotency-Key": key})
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(put, *zip(*tries, strict=True)))
+    assert {answer.status_code for answer in answers} <= {200, 422, 429, 502, 503}
+    given: dict[str, set[str]] = {}
+    for (key, _), answer in zip(tries, answers, strict=True):
+        if answer.status_code == 200:
+            given.setdefault(key, set()).add(answer.json()["id"])
+    assert all(len(ids) == 1 for ids in given.values()), "one key, one answer"
+    with sqlite3.connect(place) as db:
+        told = db.execute("SELECT calls FROM mom_spending WHERE account = 'server'").fetchall()
+    assert sum(calls for (calls,) in told) == len(stage.calls) <= most
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
