@@ -229,8 +229,10 @@ def run_workers(at: tuple[str, int], count: int) -> None:
     import signal
     import tempfile
 
+    from mom_council.cli.trust import hand_on_env
     from mom_council.server import serve as serving
 
+    hand_on_env()
     if sys.platform == "win32":
         raise typer.BadParameter("--workers: Windows has no way for it; start several servers")
     command = [sys.executable, "-m", "mom_council", *sys.argv[1:]]

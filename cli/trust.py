@@ -174,6 +174,11 @@ def _has_terminal() -> bool:
 
 def read_env(arguments: list[str]) -> None:
     """Read `.env.local` or `.env` of the working directory, where its user has accepted it."""
+    if names := os.environ.pop(_INHERITED, ""):
+        # They are the parent's from when it started; the file may say something else by now.
+        _from_file.update(names.split(","))
+        reread_env()
+        return
     name = next((p for p in (".env.local", ".env") if os.path.isfile(p)), None)  # noqa: PTH113
     if name is None or {"--help", "--version"} & {*arguments} or not arguments:
         return
@@ -202,6 +207,15 @@ def read_env(arguments: list[str]) -> None:
 
 _from_file: set[str] = set()
 """Variables that a `.env` has set in this process."""
+
+
+_INHERITED = "MOM_ENV_FILE_VARIABLES"
+"""Tells the process of a worker which variables its parent has from a `.env`."""
+
+
+def hand_on_env() -> None:
+    """Have the processes that are started from now on read the `.env` again as this one does."""
+    os.environ[_INHERITED] = ",".join(sorted(_from_file))
 
 
 def reread_env() -> None:

@@ -19,7 +19,15 @@ from mom_council.councils.yaml import written
 from mom_council.tests.graph.desk import desk
 from mom_council.tests.server import test_operators_day
 from mom_council.tests.server.operated import OperatedServer, operated, until
-from mom_council.tests.server.test_operators_day import ADMIN, ANN, BOB, LONG, listens
+from mom_council.tests.server.test_operators_day import (
+    ADMIN,
+    ANN,
+    BOB,
+    CARL,
+    LONG,
+    listens,
+    write_env,
+)
 from mom_council.tests.stage import Stage
 
 folder = test_operators_day.folder
@@ -110,3 +118,22 @@ def test_the_database_goes_while_an_answer_is_streamed(
         until(lambda: server.get("/ready").status_code == 200)
         stage.model("pen", reply="Short.")
         assert server.ask("And now?", ANN, thread).status_code == 200
+
+
+def test_a_key_that_is_taken_away_while_its_answer_streams(folder: Path, stage: Stage) -> None:
+    arguments = ("-c", "desk.yaml", "--only", "--log", "json", "--workers", "2")
+    arguments += ("--limit", "each:questions=2", "--db", str(folder / "t.db"))
+    with operated(folder, *arguments) as server:
+        assert server.ask("Which?", BOB).status_code == 200
+        with streaming(server, stage) as lines:
+            write_env(folder, BOB, CARL)
+            server.process.send_signal(signal.SIGHUP)
+            until(lambda: server.text.count("councils and keys were reloaded") == 2)  # each worker
+            refused = [server.ask("Still?", ANN) for _ in range(6)]
+            assert [one.status_code for one in refused] == [401] * 6
+            text, errors, is_whole = words_of(lines)
+            assert (len(text.split()), errors, is_whole) == (len(LONG.split()) - 1, [], True)
+        stage.model("pen", reply="Short.")
+        assert server.ask("Which?", CARL).status_code == 200
+        # A reload gives nobody a new day.
+        assert [server.ask("Which?", BOB).status_code for _ in range(2)] == [200, 429]
