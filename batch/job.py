@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import hashlib
 import json
 import re
 import time
@@ -17,10 +16,10 @@ from typing import Any
 from mom_council.batch.engine import NO_LIMITS, BatchBudget, BatchLimits, Engine, RowAnswers
 from mom_council.batch.journal import Journal, identify_batch
 from mom_council.batch.rows import (
-    CHAT,
     COLUMNS,
     Row,
     RowOutcome,
+    batch_response,
     columns_of,
     format_of,
     free_column_names,
@@ -244,7 +243,7 @@ def write_rows(path: Path, rows: Callable[[], Iterator[tuple[Row, RowOutcome]]])
     def written() -> Iterator[dict[str, Any]]:
         for row, outcome in rows():
             if row.is_request or (has_requests and row.fault):
-                yield _batch_response(row, outcome)
+                yield batch_response(row, outcome)
             else:
                 yield {**row.columns, **columns_of(outcome, names)}
 
@@ -255,80 +254,6 @@ def write_rows(path: Path, rows: Callable[[], Iterator[tuple[Row, RowOutcome]]])
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise StorageError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _batch_response(row: Row, outcome: RowOutcome) -> dict[str, Any]:
-    """A row of OpenAI's batch output: the response to a request, or the error."""
-    custom_id = row.columns.get("custom_id")
-    mark = hashlib.sha256(f"{row.index} {custom_id}".encode()).hexdigest()[:24]
-    written = {"id": f"batch_req_{mark}", "custom_id": custom_id}
-    if outcome.answer is None:
-        code = "invalid_request" if outcome.unasked else "no_answer"
-        error = {"code": code, "message": outcome.error}
-        return {**written, "response": None, "error": error}
-    body = (_chat_body if row.columns["url"] == CHAT else _response_body)(row, outcome, mark)
-    response = {"status_code": 200, "request_id": f"req_{mark}", "body": body}
-    return {**written, "response": response, "error": None}
-
-
-def _chat_body(row: Row, outcome: RowOutcome, mark: str) -> dict[str, Any]:
-    usage = outcome.usage
-    message = {"role": "assistant", "content": outcome.answer, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return {
-        "id": f"chatcmpl-{mark}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": str(row.columns["body"].get("model") or ""),
-        "choices": [choice],
-        "usage": {
-            "prompt_tokens": usage.input_tokens or 0,
-            "completion_tokens": usage.output_tokens or 0,
-            "total_tokens": usage.tokens or 0,
-        },
-        "council": _council(outcome),
-    }
-
-
-def _response_body(row: Row, outcome: RowOutcome, mark: str) -> dict[str, Any]:
-    usage = outcome.usage
-    text: dict[str, Any] = {"type": "output_text", "text": outcome.answer, "annotations": []}
-    message = {
-        "id": f"msg_{mark}",
-        "type": "message",
-        "role": "assistant",
-        "status": "completed",
-        "content": [text],
-    }
-    return {
-        "id": f"resp_{mark}",
-        "object": "response",
-        "created_at": int(time.time()),
-        "status": "completed",
-        "error": None,
-        "incomplete_details": None,
-        "instructions": row.columns["body"].get("instructions"),
-        "metadata": {},
-        "model": str(row.columns["body"].get("model") or ""),
-        "output": [message],
-        "parallel_tool_calls": True,
-        "tool_choice": "auto",
-        "tools": [],
-        "usage": {
-            "input_tokens": usage.input_tokens or 0,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": usage.output_tokens or 0,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": usage.tokens or 0,
-        },
-        "council": _council(outcome),
-    }
-
-
-def _council(outcome: RowOutcome) -> dict[str, Any]:
-    """What the other forms of a batch have as columns."""
-    columns = columns_of(outcome, {name: name for name in COLUMNS})
-    return {name: value for name, value in columns.items() if name not in ("answer", "error")}
 
 
 def _columns(rows: Iterable[Row]) -> tuple[list[str], bool]:

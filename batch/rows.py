@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
+import hashlib
 import json
+import time
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from mom_council.deliberation.context import AnswerForm
+from mom_council.batch.requests import (
+    CHAT,
+    MESSAGES,
+    RESPONSES,
+    looks_like_request,
+    read_request,
+)
 from mom_council.errors import ProviderNotInstalledError, StorageError
 from mom_council.records import Record, Status, Usage
 
 _LONGEST_CELL = 50_000_000
 _PARQUET_ROWS = 1_000
-REQUEST_KEYS = frozenset({"custom_id", "method", "url", "body"})
-"""The columns of a row in the form of OpenAI's batches."""
-CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
-_FORM = {
-    "max_tokens": "max_tokens",
-    "max_completion_tokens": "max_tokens",
-    "max_output_tokens": "max_tokens",
-    **{name: name for name in ("temperature", "top_p", "seed", "top_k")},
-    **{name: name for name in ("frequency_penalty", "presence_penalty")},
-}
-"""Fields of a request's body that the answer is asked with; others are left aside."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +92,18 @@ def _row(index: int, value: Any, column: str) -> Row:
     if isinstance(value, str):
         return Row(index, {}, "", value)
     columns: dict[str, Any] = value
-    if _looks_like_request(columns, column):
-        return _request(index, columns)
+    if looks_like_request(columns, column):
+        request = read_request(columns)
+        question = str(request.messages[-1]["content"]) if request.messages else ""
+        return Row(
+            index,
+            request.columns,
+            question,
+            request.fault,
+            request.messages,
+            {**request.form},
+            True,
+        )
     question = columns.get(column)
     if column not in columns:
         near = ", ".join(map(repr, list(columns)[:8])) or "none"
@@ -108,177 +113,21 @@ def _row(index: int, value: Any, column: str) -> Row:
     return Row(index, columns, question)
 
 
-def _looks_like_request(columns: dict[str, Any], column: str) -> bool:
-    """Whether a row is meant as a request, though a key may be missing.
-
-    Other vendors' batches leave `method` and `url` out; a table of articles has `url` and `body`
-    too, so that a body that is no object needs a `custom_id` beside it.
-    """
-    if columns.keys() >= REQUEST_KEYS:
-        return True
-    keys = columns.keys() & REQUEST_KEYS
-    if column in columns or len(keys) < len(REQUEST_KEYS) // 2:
-        return False
-    return "custom_id" in keys or isinstance(columns.get("body"), dict)
-
-
-def _request(index: int, columns: dict[str, Any]) -> Row:
-    """A row in the form of OpenAI's batches: its conversation, and what it asks of the answer."""
-    body: Any = columns.get("body")
-    if isinstance(body, str):  # as a table holds it
-        with contextlib.suppress(ValueError, RecursionError):
-            body = json.loads(body)
-    method, url, custom_id = (columns.get(name) for name in ("method", "url", "custom_id"))
-    if url is None:
-        url = RESPONSES if isinstance(body, dict) and "input" in body else CHAT
-    columns = {
-        **columns,
-        "custom_id": custom_id,
-        "method": "POST" if method is None else method,
-        "url": _path(url),
-        "body": body,
-    }
-    if fault := _request_fault(columns):
-        return Row(index, columns, "", fault, is_request=True)
-    conversation = _conversation(columns["url"], body)
-    messages = tuple(_plain_message(message) for message in conversation)
-    question = str(messages[-1]["content"])
-    return Row(index, columns, question, "", messages, _form(body), is_request=True)
-
-
-def _request_fault(columns: dict[str, Any]) -> str:
-    """Why such a row cannot be answered; empty: it can."""
-    url, body, custom_id = columns["url"], columns["body"], columns["custom_id"]
-    if not isinstance(custom_id, str) or not custom_id:
-        return "'custom_id' holds no text"
-    if str(columns["method"]).upper() != "POST" or url not in (CHAT, RESPONSES):
-        return f"only POST {CHAT} and POST {RESPONSES} can be answered"
-    if not isinstance(body, dict):
-        return "'body' is no JSON object"
-    conversation = _conversation(url, body)
-    if not isinstance(conversation, list) or not all(map(_is_message, conversation)):
-        where = "body.messages" if url == CHAT else "body.input"
-        return f"{where} is no list of messages with role and content"
-    if not any(message["role"] == "user" for message in conversation):
-        return "there is no message of the role 'user'"
-    return _body_fault(body)
-
-
-def _body_fault(body: dict[str, Any]) -> str:
-    if (body.get("tools") or body.get("functions")) and body.get("tool_choice") != "none":
-        return "body.tools: a batch has nobody who runs tools"
-    if body.get("n") not in (None, 1):
-        return "body.n: a row has one answer"
-    if body.get("previous_response_id"):
-        return "body.previous_response_id: a batch keeps no earlier responses"
-    try:
-        AnswerForm.model_validate(_form(body))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        return f"body.{first['loc'][0]}: {first['msg']}"
-    return ""
-
-
-def _conversation(url: str, body: dict[str, Any]) -> Any:
-    """The messages of a body, each with its role in small letters."""
-    conversation = body.get("messages" if url == CHAT else "input")
-    if isinstance(conversation, str):
-        conversation = [{"role": "user", "content": conversation}]
-    if not isinstance(conversation, list):
-        return conversation
-    conversation = [*map(_usual_message, conversation)]
-    if url == RESPONSES and isinstance(body.get("instructions"), str):
-        conversation = [{"role": "system", "content": body["instructions"]}, *conversation]
-    return conversation
-
-
-def _path(url: Any) -> str:
-    """The path of an address, which may be whole, or end with a slash, or name no version."""
-    try:
-        path = f"/{urlsplit(url).path.strip('/')}" if isinstance(url, str) else ""
-    except ValueError:  # such as "http://[", which is no address
-        return ""
-    for endpoint in (CHAT, RESPONSES):
-        if path.endswith(endpoint.removeprefix("/v1")):
-            return endpoint
-    return path
-
-
-def _usual_message(message: Any) -> Any:
-    """A message with its role in small letters and its content as a text or a list."""
-    if not isinstance(message, dict):
-        return message
-    role, content = message.get("role"), message.get("content")
-    usual = role.lower() if isinstance(role, str) else role
-    if content is None and usual == "assistant":
-        content = ""
-    return {
-        **message,
-        "role": usual,
-        "content": [content] if isinstance(content, dict) else content,
-    }
-
-
-def _is_message(message: Any) -> bool:
-    return (
-        isinstance(message, dict)
-        and message.get("role") in ("system", "developer", "user", "assistant")
-        and isinstance(message.get("content"), str | list)
-    )
-
-
-def _plain_message(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as LangChain reads it, its parts under the names of chat completions."""
-    role = "system" if message["role"] == "developer" else message["role"]
-    content = message["content"]
-    if isinstance(content, list):
-        content = [_plain_part(part) for part in content]
-    return {"role": role, "content": content}
-
-
-def _plain_part(part: Any) -> Any:
-    kind = part.get("type") if isinstance(part, dict) else None
-    if kind in ("input_text", "output_text"):
-        return {"type": "text", "text": part.get("text", "")}
-    address = part.get("image_url") if kind in ("input_image", "image_url") else None
-    if isinstance(address, str):
-        return {"type": "image_url", "image_url": {"url": address}}
-    return part
-
-
-def _form(body: dict[str, Any]) -> dict[str, Any]:
-    form = {ours: body[name] for name, ours in _FORM.items() if body.get(name) is not None}
-    if form.get("max_tokens") in (-1, 0):  # how some programs write that there is no limit
-        del form["max_tokens"]
-    if stop := body.get("stop"):
-        form["stop"] = [stop] if isinstance(stop, str) else stop
-    text = body.get("text")
-    format_ = body.get("response_format") or (
-        text.get("format") if isinstance(text, dict) else None
-    )
-    if isinstance(format_, str):
-        format_ = {"type": format_}
-    if not isinstance(format_, dict):
-        return form
-    if format_.get("type") == "json_object":
-        form["as_json"] = True
-    if format_.get("type") == "json_schema":
-        inner = format_.get("json_schema")
-        form["json_schema"] = (inner if isinstance(inner, dict) else format_).get("schema")
-    return form
-
-
 def _json_lines(path: Path) -> Iterator[dict[str, Any] | str]:
     """Each line's columns, or what is wrong with it. Empty lines are no rows."""
     with path.open("rb") as file:
         if file.peek(2)[:2] in (BOM_UTF16_LE, BOM_UTF16_BE):
             raise StorageError("it is UTF-16, and no UTF-8", cure="save it as UTF-8")
+        is_first = True
         for number, written in enumerate(file, 1):
             try:
                 line = written.decode("utf-8-sig" if number == 1 else "utf-8")
                 if not line.strip():
                     continue
-                value = json.loads(line, object_pairs_hook=_object)
+                if is_first and line.lstrip().startswith("["):
+                    raise StorageError("it is one JSON array", cure="write one object a line")
+                is_first = False
+                found = json.loads(line, object_pairs_hook=_object)
             except UnicodeDecodeError:
                 yield f"line {number} is no UTF-8"
                 continue
@@ -328,7 +177,8 @@ def _is_whole(value: Any) -> bool:
 def _csv(path: Path) -> Iterator[dict[str, Any] | str]:
     csv.field_size_limit(_LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+        # Strict: without it a quote that is never closed takes all later rows into one cell.
+        reader = csv.DictReader(file, strict=True)
         number = 0
         if (name := _first_repeated(reader.fieldnames or ())) is not None:
             raise StorageError(f"two columns are called {name!r}", cure="rename one of them")
@@ -337,6 +187,9 @@ def _csv(path: Path) -> Iterator[dict[str, Any] | str]:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
+                if "end of data" in str(error):
+                    says = f"row {number} has a quote that is never closed"
+                    raise StorageError(says, cure="close it, or write two for one") from None
                 yield f"line {reader.line_num}: {error}"
                 continue
             if cells is None:
@@ -459,3 +312,104 @@ def free_column_names(taken: Iterable[str]) -> dict[str, str]:
         used.add(chosen)
         names[name] = chosen
     return names
+
+
+def batch_response(row: Row, outcome: RowOutcome) -> dict[str, Any]:
+    """A row of OpenAI's batch output: the response to a request, or the error."""
+    custom_id = row.columns.get("custom_id")
+    mark = hashlib.sha256(f"{row.index} {custom_id}".encode()).hexdigest()[:24]
+    written = {"id": f"batch_req_{mark}", "custom_id": custom_id}
+    if outcome.answer is None:
+        code = "invalid_request" if outcome.unasked else "no_answer"
+        error = {"code": code, "message": outcome.error}
+        if "params" in row.columns:
+            reason = "invalid_request_error" if outcome.unasked else "api_error"
+            told = {"type": "error", "error": {"type": reason, "message": outcome.error}}
+            return {"custom_id": custom_id, "result": {"type": "errored", "error": told}}
+        return {**written, "response": None, "error": error}
+    body = _BODIES[row.columns["url"]](row, outcome, mark)
+    if "params" in row.columns:  # as Anthropic's batches are written
+        return {"custom_id": custom_id, "result": {"type": "succeeded", "message": body}}
+    response = {"status_code": 200, "request_id": f"req_{mark}", "body": body}
+    return {**written, "response": response, "error": None}
+
+
+def _chat_body(row: Row, outcome: RowOutcome, mark: str) -> dict[str, Any]:
+    usage = outcome.usage
+    message = {"role": "assistant", "content": outcome.answer, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return {
+        "id": f"chatcmpl-{mark}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": str(row.columns["body"].get("model") or ""),
+        "choices": [choice],
+        "usage": {
+            "prompt_tokens": usage.input_tokens or 0,
+            "completion_tokens": usage.output_tokens or 0,
+            "total_tokens": usage.tokens or 0,
+        },
+        "council": _council(outcome),
+    }
+
+
+def _response_body(row: Row, outcome: RowOutcome, mark: str) -> dict[str, Any]:
+    usage = outcome.usage
+    text: dict[str, Any] = {"type": "output_text", "text": outcome.answer, "annotations": []}
+    message = {
+        "id": f"msg_{mark}",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [text],
+    }
+    return {
+        "id": f"resp_{mark}",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": row.columns["body"].get("instructions"),
+        "metadata": {},
+        "model": str(row.columns["body"].get("model") or ""),
+        "output": [message],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": usage.input_tokens or 0,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": usage.output_tokens or 0,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": usage.tokens or 0,
+        },
+        "council": _council(outcome),
+    }
+
+
+def _message_body(row: Row, outcome: RowOutcome, mark: str) -> dict[str, Any]:
+    usage = outcome.usage
+    return {
+        "id": f"msg_{mark}",
+        "type": "message",
+        "role": "assistant",
+        "model": str(row.columns["body"].get("model") or ""),
+        "content": [{"type": "text", "text": outcome.answer}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": usage.input_tokens or 0,
+            "output_tokens": usage.output_tokens or 0,
+        },
+        "council": _council(outcome),
+    }
+
+
+_BODIES = {CHAT: _chat_body, RESPONSES: _response_body, MESSAGES: _message_body}
+
+
+def _council(outcome: RowOutcome) -> dict[str, Any]:
+    """What the other forms of a batch have as columns."""
+    columns = columns_of(outcome, {name: name for name in COLUMNS})
+    return {name: value for name, value in columns.items() if name not in ("answer", "error")}

@@ -196,6 +196,19 @@ REQUESTS: dict[str, tuple[dict[str, Any], str]] = {
     "a stop that is no text": ({"body": {"messages": USER, "stop": 5}}, "body.stop: "),
     "two answers": ({"body": {"messages": USER, "n": 2}}, "body.n: "),
     "another address": ({"url": "/v1/embeddings"}, "only POST"),
+    "a null body": ({"body": None}, "'body' is no JSON object"),
+    "an earlier call": (
+        {"body": {"messages": [*USER, {"role": "tool", "content": "7"}]}},
+        "body.messages[1]: a batch has nobody who runs tools",
+    ),
+    "a message that is none": (
+        {"body": {"system": "Be kind.", "messages": [*USER, None]}},
+        "body.messages[1]: is no message",
+    ),
+    "content that is none": (
+        {"body": {"messages": [{"role": "user", "content": None}]}},
+        "body.messages[0]: its content is no text",
+    ),
 }
 
 
@@ -215,3 +228,69 @@ def test_a_request_is_read_as_it_is_meant_or_says_what_is_wrong(
         assert "max_tokens" not in found.form
         assert found.columns["url"] == url
         assert isinstance(found.columns["body"], dict)
+
+
+KIND = [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}]
+PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aaaa"}}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"custom_id": "a", "method": "POST", "url": "/v1/messages", "body": {}},
+        {"custom_id": "a", "params": {}},
+    ],
+)
+def test_a_request_in_the_form_of_anthropic_is_asked_and_answered_in_it(
+    tmp_path: Path, row: dict[str, Any]
+) -> None:
+    content = [{"type": "text", "text": "Which?"}, PICTURE]
+    body = row.get("body", row.get("params"))
+    body |= {"model": "m", "max_tokens": 50, "system": KIND, "stop_sequences": ["X"]}
+    body["messages"] = [{"role": "user", "content": content}]
+    file, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    file.write_text(f"{json.dumps(row)}\n" * 2, "utf-8")
+    rows = list(read_rows(file, "question"))
+    assert [bool(one.fault) for one in rows] == [False, True], "the second has the same custom_id"
+    first, second = rows[0].messages
+    assert first == {"role": "system", "content": [{"type": "text", "text": "Be kind."}]}
+    shown = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aaaa"}}
+    assert second["content"] == [{"type": "text", "text": "Which?"}, shown]
+    assert rows[0].form == {"max_tokens": 50, "stop": ["X"]}
+    outcomes = [RowOutcome(index=0, answer="Yes."), RowOutcome(index=1, error="x", unasked=True)]
+    write_rows(out, lambda: iter(zip(rows, outcomes, strict=True)))
+    good, bad = map(json.loads, out.read_text("utf-8").splitlines())
+    message = good["result"]["message"] if "params" in row else good["response"]["body"]
+    assert message["content"] == [{"type": "text", "text": "Yes."}]
+    assert (message["type"], message["stop_reason"]) == ("message", "end_turn")
+    fault = bad["result"]["error"]["error"] if "params" in row else bad["error"]
+    assert fault["message"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "part"),
+    [
+        ("in.csv", 'question,a\n"Q?,1\nR?,2\n', "row 1 has a quote that is never closed"),
+        ("in.csv", "question,a\nQ?,1\nR?,1,2\n", "row 2 (line 3) has more cells"),
+        ("in.csv", "question,question\nQ?,1\n", "two columns are called 'question'"),
+        ("in.jsonl", '[\n{"question": "Q?"}\n]\n', "it is one JSON array"),
+        ("in.jsonl", '\ufeff\n [{"question": "Q?"}]', "it is one JSON array"),
+        ("in.jsonl", '{"question": "Q?", "question": "R?"}\n', "line 1 has 'question' twice"),
+    ],
+)
+def test_a_file_of_which_something_would_be_lost_is_refused(
+    tmp_path: Path, name: str, text: str, part: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(text, "utf-8")
+    with pytest.raises(StorageError) as refused:
+        list(read_rows(file, "question"))
+    assert part in str(refused.value)
+
+
+def test_quotes_over_lines_and_ten_thousand_rows_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    rows = [[f'line one\r\n"{at}", line two', "x"] for at in range(10_000)]
+    with file.open("w", encoding="utf-8-sig", newline="") as opened:
+        csv.writer(opened).writerows([["question", "a"], *rows])
+    assert [row.question for row in read_rows(file, "question")] == [row[0] for row in rows]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from mom_council.testing.media import picture
@@ -27,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 INSTALLED = ROOT / ".clients"
 PAGE = ROOT / "docs" / "clients.md"
 COLUMNS = ("chat", "stream", "tools", "images", "structured", "long loop", "cancel")
+NOT_THERE: dict[str, tuple[str, ...]] = {"aider": ("tools", "structured", "long loop")}
+"""What a client has no way to do: aider writes its edits as text, and never calls a tool."""
 ROUNDS = 12
 """Calls of tools in one turn of an agent."""
 
@@ -46,7 +50,8 @@ def tried() -> Iterator[Tried]:
     if found and os.environ.get("MOM_WRITE_CLIENTS"):
         lines = [f"| client | version | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
         for name, (version, done) in sorted(found.items(), key=lambda one: one[0].lower()):
-            cells = ("yes" if column in done else "" for column in COLUMNS)
+            lacks = dict.fromkeys(NOT_THERE.get(name, ()), "not in this client")
+            cells = ("yes" if column in done else lacks.get(column, "") for column in COLUMNS)
             lines.append(f"| {name} | {version} | {' | '.join(cells)} |")
         head, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- tried -->\n")
         _, _, tail = rest.partition("<!-- end -->")
@@ -264,6 +269,38 @@ def test_an_agent_asks_for_a_form(
     note(tried, name, version_of(name, tmp_path), "structured")
 
 
+def test_opencode_asks_for_a_form(
+    stage: Stage, council: Served, tmp_path: Path, tried: Tried
+) -> None:
+    opencode(council.url, tmp_path)
+    with subprocess.Popen(
+        [program("opencode"), "serve", "--port", "0"],
+        cwd=tmp_path,
+        env=environment(tmp_path, {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = (re.search(r"http://[\w.:]+", line) for line in process.stdout)
+            url = next(found[0] for found in lines if found)
+            with httpx.Client(base_url=url, timeout=100) as client:
+                session = client.post("/session", json={}).json()["id"]
+                body = {
+                    "model": {"providerID": "mom", "modelID": "desk"},
+                    "parts": [{"type": "text", "text": "Which pet?"}],
+                    "format": {"type": "json_schema", "schema": FORM},
+                }
+                answer = client.post(f"/session/{session}/message", json=body).json()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert answer["info"]["structured"] == {"kind": "cat"}, answer
+    note(tried, "opencode", version_of("opencode", tmp_path), "structured")
+
+
 def interrupt(stage: Stage, command: list[str], folder: Path, **env: str) -> None:
     """Stop a program by Ctrl+C while the council answers it: the open call ends at its server."""
     with subprocess.Popen(
@@ -353,6 +390,10 @@ for number in range(ROUNDS):
 end = client.messages.create(model="desk", max_tokens=500, messages=messages, tools=[tool])
 say("tools", use.name == "bash")
 say("long loop", "council" in end.content[-1].text)
+from pydantic import BaseModel
+class Pet(BaseModel):
+    kind: str
+say("structured", client.messages.parse(output_format=Pet, **ask).parsed_output.kind == "cat")
 with client.messages.stream(model="slow", max_tokens=5000, messages=ask["messages"]) as stream:
     for text in stream.text_stream:
         break
@@ -413,6 +454,22 @@ say("tools", pet.kind == "cat")
 parts = [*client.chat.completions.create_partial(model="desk", response_model=Pet, max_retries=0,
                                                  messages=[{"role": "user", "content": "Which?"}])]
 say("stream", parts[-1].kind == "cat")
+plain = dict(model="desk", response_model=None, messages=[{"role": "user", "content": "Which?"}])
+ask = client.chat.completions.create
+say("chat", "council" in ask(**plain).choices[0].message.content)
+messages = list(plain["messages"])
+for number in range(ROUNDS):
+    asked = ask(**{**plain, "messages": messages, "tools": [TOOL]}).choices[0].message
+    done = {"role": "tool", "tool_call_id": asked.tool_calls[0].id, "content": "done"}
+    messages += [asked.model_dump(), done]
+end = ask(**{**plain, "messages": messages, "tools": [TOOL]}).choices[0].message
+say("long loop", "council" in end.content)
+stream = ask(**{**plain, "model": "slow", "stream": True})
+for part in stream:
+    if part.choices and part.choices[0].delta.content:
+        break
+stream.close()
+wait_until_cut()
 """,
     "pydantic-ai-slim": """
 from pydantic import BaseModel
@@ -546,6 +603,25 @@ for number in range(ROUNDS):
 say("tools", call.tool_name == "bash")
 end = calls.chat_with_tools([FunctionTool.from_defaults(bash)], chat_history=messages)
 say("long loop", "council" in end.message.content)
+from llama_index.core.prompts import PromptTemplate
+from pydantic import BaseModel
+class Pet(BaseModel):
+    kind: str
+say("structured", calls.structured_predict(Pet, PromptTemplate("Which?")).kind == "cat")
+import asyncio
+slow = OpenAILike(model="slow", api_base=URL + "/v1", api_key=KEY, is_chat_model=True)
+async def cancel():
+    begun = asyncio.Event()
+    async def read():
+        async for part in await slow.astream_complete("Which?"):
+            if part.delta:
+                begun.set()
+    reading = asyncio.create_task(read())
+    await begun.wait()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    await asyncio.to_thread(wait_until_cut)
+asyncio.run(cancel())
 """,
 }
 
@@ -676,6 +752,13 @@ def test_aider_edits_a_file_with_a_council(
     assert (tmp_path / "made.txt").read_text() == "line 0\n"
     assert len(stage.calls_to("pen")) == 1
     version = run([aider, "--version"], tmp_path).split()[-1]
+    stage.model("pen", reply="It is a cat.")
+    sees = {"openai/desk": {"supports_vision": True, "mode": "chat", "max_input_tokens": 100_000}}
+    (tmp_path / "sees.json").write_text(json.dumps(sees))
+    (tmp_path / "cat.png").write_bytes(PICTURE)
+    shows = ("--model-metadata-file", "sees.json", "--message", "What is this?", "cat.png")
+    assert "It is a cat." in run([*command, *shows], tmp_path, **variables)
+    check_picture(stage)
     command[2] = "openai/slow"
     interrupt(stage, [*command, *asks], tmp_path, **variables)
-    note(tried, "aider", version, "chat", "stream", "cancel")
+    note(tried, "aider", version, "chat", "stream", "images", "cancel")
