@@ -241,6 +241,22 @@ def question_images(state: CouncilState) -> list[dict[str, Any]]:
     return picture_blocks(question_message(state))
 
 
+def unread_pictures(state: CouncilState, council: Council) -> HumanMessage | None:
+    """The newest earlier message with pictures, where it will be sent and nobody looked at them.
+
+    A client without a thread sends the whole conversation each time, pictures and all.
+    """
+    sight, left = state.get("sight"), council.history
+    for message in reversed(state["messages"]):
+        if isinstance(message, HumanMessage):
+            if not _is_plain(message.content) and picture_blocks(message):
+                return None if sight is not None and sight.of == message.id else message
+            left -= 1
+            if left < 0:
+                break
+    return None
+
+
 def question_pictures(state: CouncilState) -> Pictures:
     """The images that came with the question, for who sees and in words for who does not."""
     return pictures_of(question_message(state), state)

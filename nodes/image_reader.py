@@ -25,6 +25,7 @@ from mom_council.deliberation.conversation import (
     picture_blocks,
     question_message,
     question_text,
+    unread_pictures,
 )
 from mom_council.deliberation.events import Noted, Speaker, emit
 from mom_council.deliberation.selectors import exceeded_budget, reader_seconds, remaining_seconds
@@ -57,9 +58,11 @@ async def image_reader(
     They are described once, before anybody speaks: proposals of those who see would come too late
     for the others of the same round, and would be answers where a description is wanted.
     """
-    message = question_message(state)
+    question = message = question_message(state)
+    if not picture_blocks(question):
+        message = unread_pictures(state, council) or question
     blocks, notes = await _take(picture_blocks(message), council)
-    if not blocks and not COMMAND.sub("", message.text).strip():
+    if not blocks and not COMMAND.sub("", question.text).strip():
         raise PictureError(f"there is nothing to answer. {' '.join(notes)}")
     changed = blocks != picture_blocks(message)
     seconds = reader_seconds(state, council, context_of(runtime))

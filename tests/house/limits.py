@@ -22,8 +22,8 @@ class Limit(NamedTuple):
 # The goals of 280 files and 44,000 lines were left when the features of issues 11 to 17 came. What
 # holds since then is what was measured at their end, rounded up: little air on purpose.
 LIMITS = {
-    "product files": Limit(320, 333),
-    "lines": Limit(86_200, 88_860),
+    "product files": Limit(320, 334),
+    "lines": Limit(86_200, 89_100),
     "files entered by the demo question": Limit(55, 55),
     "circles of files": Limit(0, 0),
     "imports from a lower floor to a higher": Limit(0, 0),

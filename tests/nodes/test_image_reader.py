@@ -226,6 +226,28 @@ async def test_a_later_question_still_has_the_picture_and_its_description(stage:
     assert not shown(ada)
 
 
+@pytest.mark.parametrize("history", [20, 0])
+async def test_an_earlier_picture_of_a_client_without_a_thread_is_seen(
+    stage: Stage, history: int
+) -> None:
+    """It sends the whole conversation anew, and aider a picture in a message of its own."""
+    earlier = with_picture(RED, text="")["messages"]
+    later = [{"role": "assistant", "content": "Ok."}, {"role": "user", "content": WHY}]
+    await ask(eyes(stage, history=history), {"messages": [*earlier, *later]})
+    looked = [call for call in stage.calls_to("boris") if shown(call)]
+    assert bool(looked) is bool(history)
+    told = SEEN in unfenced(said(stage.calls_to("ada")[0].body))
+    assert told is bool(history)
+    assert WHY in texts(stage.calls_to("ada")[0].body, "user")[-1]
+
+
+async def test_a_damaged_earlier_picture_holds_nobody_up(stage: Stage) -> None:
+    earlier = with_picture(b"no picture", text="")["messages"]
+    later = [{"role": "assistant", "content": "Ok."}, {"role": "user", "content": WHY}]
+    result = await ask(eyes(stage), {"messages": [*earlier, *later]})
+    assert result["messages"][-1].text == "What the council says."
+
+
 async def test_ollama_models_get_their_pictures_in_ollamas_own_way(stage: Stage) -> None:
     stage.model("llava", reply=Reply(SEEN), capabilities=("completion", "vision"))
     stage.model("pen", reply="Red.")
