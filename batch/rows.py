@@ -94,16 +94,9 @@ def _row(index: int, value: Any, column: str) -> Row:
     columns: dict[str, Any] = value
     if looks_like_request(columns, column):
         request = read_request(columns)
-        question = str(request.messages[-1]["content"]) if request.messages else ""
-        return Row(
-            index,
-            request.columns,
-            question,
-            request.fault,
-            request.messages,
-            {**request.form},
-            True,
-        )
+        last = str(request.messages[-1]["content"]) if request.messages else ""
+        form = {**request.form}
+        return Row(index, request.columns, last, request.fault, request.messages, form, True)
     question = columns.get(column)
     if column not in columns:
         near = ", ".join(map(repr, list(columns)[:8])) or "none"
@@ -127,7 +120,7 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any] | str]:
                 if is_first and line.lstrip().startswith("["):
                     raise StorageError("it is one JSON array", cure="write one object a line")
                 is_first = False
-                found = json.loads(line, object_pairs_hook=_object)
+                value = json.loads(line, object_pairs_hook=_object)
             except UnicodeDecodeError:
                 yield f"line {number} is no UTF-8"
                 continue

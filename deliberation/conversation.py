@@ -241,11 +241,13 @@ def question_images(state: CouncilState) -> list[dict[str, Any]]:
     return picture_blocks(question_message(state))
 
 
-def unread_pictures(state: CouncilState, council: Council) -> HumanMessage | None:
-    """The newest earlier message with pictures, where it will be sent and nobody looked at them.
+def pictures_to_read(state: CouncilState, council: Council) -> HumanMessage | None:
+    """The question where pictures came with it, or the newest earlier message with unread ones.
 
     A client without a thread sends the whole conversation each time, pictures and all.
     """
+    if question_images(state):
+        return question_message(state)
     sight, left = state.get("sight"), council.history
     for message in reversed(state["messages"]):
         if isinstance(message, HumanMessage):

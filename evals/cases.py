@@ -122,7 +122,9 @@ def read_cases(
     cases: dict[str, Case] = {}
     number = 0
     try:
-        with (gzip.open if place.suffix == ".gz" else open)(place, "rt", encoding="utf-8") as file:
+        with (gzip.open if place.suffix == ".gz" else open)(
+            place, "rt", encoding="utf-8-sig"
+        ) as file:
             for number, line in _rows(file):
                 case = Case.model_validate_json(_with_whole_characters(line))
                 if case.key in cases:
@@ -135,7 +137,7 @@ def read_cases(
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the line"
         raise StorageError(
-            f"{str(place)!r}, line {number}: {where}: {first['msg']}",
+            f"{str(place)!r}, line {number}: {where}: {first['msg'].removeprefix('Value error, ')}",
             cure=(
                 'write one JSON object a line, like {"question": "What is 17 + 25?", "gold": "42"}'
             ),
@@ -150,10 +152,14 @@ def read_cases(
 
 
 def _rows(file: IO[str]) -> Iterator[tuple[int, str]]:
-    """The rows of a file as JSON, numbered from 1: its lines, or the items of one array."""
+    """The rows of a file as JSON, numbered from 1: its lines, or the items of one array.
+
+    The array may stand under `rows`, each item under `row`, as the viewer of data sets writes it.
+    """
     first = next((line for line in file if line.strip()), "")
     file.seek(0)
-    if not first.lstrip().startswith("["):
+    is_whole = first.lstrip().startswith("[") or first.strip() == "{"
+    if not is_whole and not re.search(r'"rows"\s*:\s*\[\s*\{\s*"row_idx"', first):
         yield from ((at, line) for at, line in enumerate(file, 1) if line.strip())
         return
     try:
@@ -161,6 +167,9 @@ def _rows(file: IO[str]) -> Iterator[tuple[int, str]]:
     except json.JSONDecodeError as error:
         yield error.lineno, first  # is refused as what it is
         return
+    if isinstance(rows, dict) and isinstance(rows.get("rows"), list):
+        rows = [one.get("row", one) if isinstance(one, dict) else one for one in rows["rows"]]
+    rows = rows if isinstance(rows, list) else [rows]
     yield from ((at, json.dumps(row)) for at, row in enumerate(rows, 1))
 
 
@@ -185,27 +194,76 @@ def published_row(row: Mapping[str, Any]) -> dict[str, Any]:
     if "test_list" in row:
         return _program_with_tests(row)
     if "problem" in row:
-        gold = row.get("answer") or _last_box(str(row.get("solution", "")))
-        kind = row.get("subject") or row.get("type")
-        return {"question": row["problem"], "gold": gold, "category": kind}
+        return _problem_with_solution(row)
     answer, choices = row.get("answer"), row.get("options") or row.get("choices")
     if isinstance(choices, Mapping) and "text" in choices:
         return _labelled_choice(row, choices)
     if isinstance(choices, list) and choices:
-        index = answer if isinstance(answer, int) else row.get("answer_index")
-        letter = isinstance(answer, str) and answer.strip() and "gold" not in row
-        words = str(answer) in map(str, choices)  # the number of an option, or an option's words
-        if isinstance(index, int) and 0 <= index < len(choices) and not (letter or words):
-            return {"gold": LETTERS[index]} if "gold" not in row else {}
-        return {}
+        return _listed_choice(row, answer, choices) if "gold" not in row else {}
     if isinstance(answer, str) and "####" in answer:
-        return {"gold": answer.rpartition("####")[2].strip().replace(",", "")}
+        gold = answer.rpartition("####")[2].strip().replace(",", "").lstrip("$")
+        if not gold:
+            raise ValueError("`answer` holds nothing after its last ####")
+        return {"gold": gold}
+    return {"gold": str(answer).lower()} if isinstance(answer, bool) else {}
+
+
+def _problem_with_solution(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of MATH.
+
+    Raises:
+        ValueError: it has a solution, and no answer can be found.
+    """
+    gold, solution = row.get("answer"), row.get("solution")
+    if gold in (None, "") and isinstance(solution, str):
+        gold = _last_box(solution)
+        if not gold:
+            raise ValueError(r"`solution` holds no \boxed{...}, and there is no `answer`")
+    kind = row.get("subject") or row.get("type")
+    return {"question": row["problem"], "gold": gold, "category": kind}
+
+
+def _listed_choice(row: Mapping[str, Any], answer: Any, choices: list[Any]) -> dict[str, Any]:
+    if named := _named_option(row, answer, choices):
+        return {"gold": named}
+    index = answer if isinstance(answer, int) else row.get("answer_index")
+    letter = isinstance(answer, str) and answer.strip()
+    words = str(answer) in map(str, choices)  # the number of an option, or an option's words
+    if isinstance(index, int) and 0 <= index < len(choices) and not (letter or words):
+        return {"gold": LETTERS[index]}
     return {}
+
+
+def _named_option(row: Mapping[str, Any], answer: Any, options: list[Any]) -> str:
+    """The letter of the right option in a row of MMLU or MMLU-Pro; empty: the row is none of these.
+
+    MMLU's `answer` to `choices` is a place, also where an option has that number as its words.
+
+    Raises:
+        ValueError: there are not so many options.
+    """
+    letter = re.fullmatch(r"\(?([A-Z])[).]?", answer.strip()) if isinstance(answer, str) else None
+    if letter and "answer_index" in row:
+        if LETTERS.index(letter[1]) >= len(options):
+            raise ValueError(f"`answer` is {letter[1]!r}, and there are {len(options)} options")
+        return letter[1]
+    is_place = isinstance(answer, int) or (isinstance(answer, str) and answer.isdecimal())
+    if "choices" not in row or not is_place or isinstance(answer, bool):
+        return ""
+    if isinstance(answer, str) and answer in map(str, options):
+        return ""
+    if not 0 <= int(answer) < len(options):
+        if answer in options or str(answer) in map(str, options):
+            return ""
+        raise ValueError(f"`answer` is {answer}, and there are {len(options)} choices")
+    return LETTERS[int(answer)]
 
 
 def _function_to_complete(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of HumanEval: the start of a function, and `check`, which tests it."""
-    stub = str(row["prompt"])
+    if not all(isinstance(row[name], str) for name in ("prompt", "test", "entry_point")):
+        raise ValueError("`prompt`, `test` and `entry_point` must be texts")
+    stub = row["prompt"]
     asks = "Complete this Python function. Answer with the whole function in one code block."
     return {
         "question": f"{asks}\n\n```python\n{stub.strip()}\n```",

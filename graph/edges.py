@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Literal
 
 from mom_council.councils.schema import Council, voter_node
-from mom_council.deliberation.conversation import question_images, unread_pictures
+from mom_council.deliberation.conversation import pictures_to_read
 from mom_council.deliberation.schedule import (
     has_another_turn,
     needs_ballots,
@@ -28,8 +28,7 @@ def after_classifier(
     """Draw, or answer in words; pictures that came along are looked at first."""
     if state["route"] == "image":
         return "painter"
-    unread = question_images(state) or unread_pictures(state, council)
-    return "image_reader" if unread else "annotator"
+    return "image_reader" if pictures_to_read(state, council) else "annotator"
 
 
 def to_speakers(state: CouncilState, council: Council) -> list[str]:

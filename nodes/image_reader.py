@@ -23,9 +23,9 @@ from mom_council.deliberation.conversation import (
     COMMAND,
     Pictures,
     picture_blocks,
+    pictures_to_read,
     question_message,
     question_text,
-    unread_pictures,
 )
 from mom_council.deliberation.events import Noted, Speaker, emit
 from mom_council.deliberation.selectors import exceeded_budget, reader_seconds, remaining_seconds
@@ -58,9 +58,8 @@ async def image_reader(
     They are described once, before anybody speaks: proposals of those who see would come too late
     for the others of the same round, and would be answers where a description is wanted.
     """
-    question = message = question_message(state)
-    if not picture_blocks(question):
-        message = unread_pictures(state, council) or question
+    question = question_message(state)
+    message = pictures_to_read(state, council) or question
     blocks, notes = await _take(picture_blocks(message), council)
     if not blocks and not COMMAND.sub("", question.text).strip():
         raise PictureError(f"there is nothing to answer. {' '.join(notes)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -180,3 +181,56 @@ def test_code_of_a_raw_row_runs_with_consent_only(tmp_path: Path):
     path = data(tmp_path / "data.jsonl", json.dumps(HUMAN_EVAL))
     with pytest.raises(UntrustedError):
         allow_checks(path, read_cases(path), "auto")
+
+
+GSM = {"question": "Q?", "answer": "steps\n#### 1,234"}
+CHOICE = {"question": "Q?", "options": ["a", "b"], "answer_index": 1}
+HUMAN = {"task_id": "HumanEval/0", "prompt": None, "entry_point": "f", "test": "x"}
+
+
+@pytest.mark.parametrize(
+    ("row", "gold"),
+    [
+        (GSM, "1234"),
+        ({**GSM, "answer": "x\n#### $5,000"}, "5000"),
+        ({"problem": "P?", "answer": 0}, 0),
+        ({"problem": "P?", "solution": r"so \boxed 3."}, "3"),
+        ({**CHOICE, "answer": "(B)"}, "B"),
+        ({"question": "Q?", "choices": ["2", "1", "0", "3"], "answer": 0}, "A"),
+        ({"question": "Q?", "choices": ["a", "b", "c", "d"], "answer": "3"}, "D"),
+        ({"question": "Q?", "options": ["2", "1", "0", "3"], "answer": 0}, 0),
+        ({"question": "Is it?", "answer": True}, "true"),
+    ],
+)
+def test_a_raw_row_is_read_as_its_data_set_means_it(
+    tmp_path: Path, row: dict[str, Any], gold: object
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(row).encode() + b"\r\n")
+    viewer = tmp_path / "viewer.json"
+    viewer.write_text(json.dumps({"features": [], "rows": [{"row_idx": 0, "row": row}]}), "utf-8")
+    tidy = tmp_path / "tidy.json"
+    tidy.write_text(json.dumps({"rows": [{"row_idx": 0, "row": row}]}, indent=1), "utf-8")
+    for path in (file, viewer, tidy):
+        [case] = read_cases(path)
+        assert case.gold == gold
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        ({**GSM, "answer": "x\n####"}, "`answer` holds nothing after its last ####"),
+        ({"problem": "P?", "solution": "so it is 3"}, "`solution` holds no"),
+        ({**CHOICE, "answer": "F"}, "`answer` is 'F', and there are 2 options"),
+        ({"question": "Q?", "choices": ["a", "b"], "answer": 5}, "there are 2 choices"),
+        (HUMAN, "must be texts"),
+    ],
+)
+def test_a_raw_row_without_its_answer_is_refused_with_its_line(
+    tmp_path: Path, row: dict[str, Any], part: str
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(f"{json.dumps(GSM)}\n\n{json.dumps(row)}\n", "utf-8")
+    with pytest.raises(StorageError, match="line 3: ") as refused:
+        read_cases(file)
+    assert part in str(refused.value)

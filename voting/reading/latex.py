@@ -118,7 +118,9 @@ def boxed(text: str) -> list[tuple[int, str, int]]:
         inner = braced(text, box.end()) if text[box.end()] == "{" else None
         if inner:
             boxes.append((box.start(), inner[0], inner[1]))
-        elif text[box.end()] != "{" and (bare := re.match(r"-?[\w.]+", text[box.end() :])):
+        elif text[box.end()] != "{" and (
+            bare := re.match(r"-?\.?\w+(?:\.\w+)*", text[box.end() :])
+        ):
             boxes.append((box.start(), bare[0], box.end() + bare.end()))
     return boxes
 
