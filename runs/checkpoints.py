@@ -56,6 +56,7 @@ from mom_council.seams.stores import (
     PostgresCommits,
     PrunedMemorySaver,
     ThreadOutline,
+    continue_ids,
     with_recorder,
     write_statement,
 )
@@ -184,7 +185,10 @@ class StorageErrorsMixin(_Leases, BaseCheckpointSaver[Any]):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """One checkpoint, the newest where the config names none."""
         with thread_errors(self.place, config):
-            return await super().aget_tuple(config)
+            newest = await super().aget_tuple(config)
+        if newest is not None:
+            continue_ids(newest.checkpoint["id"])
+        return newest
 
     async def alist(
         self, config: RunnableConfig | None, **kwargs: Any

@@ -57,7 +57,7 @@ _DAY = 86_400.0
 _FIRST = 946_684_800.0
 """Epoch seconds of the year 2000: what is older was written by a clock that was wrong."""
 _LONG = 6 * _HOUR
-"""Since the newest thread or the last pruning: either nobody was here, or the clock is wrong."""
+"""Since the last pruning, or else the newest thread: nobody was here, or the clock is wrong."""
 _DOUBT = 12 * _HOUR
 """How long nothing is deleted by itself where that is in doubt: time to set the clock right."""
 _GRACE = 2.0
@@ -444,10 +444,10 @@ async def _is_due(saver: BaseCheckpointSaver[Any]) -> bool:
         return False
     if doubted is not None and 0 <= now - doubted <= 400 * _DAY:
         return now - doubted >= _DOUBT
-    sizes = await threads.thread_sizes(saver)
-    newest = max((one.updated.timestamp() for one in sizes), default=None)
-    seen = [one for one in (at, newest) if one is not None]
-    if not seen or now - max(seen) <= _LONG:
+    if at is None or at > now:  # what was pruned last, or else written last, was here last
+        sizes = await threads.thread_sizes(saver)
+        at = max((one.updated.timestamp() for one in sizes), default=None)
+    if at is None or now - at <= _LONG:
         return True
     await asyncio.to_thread(_write_pruning, {**last, "version": 1, "doubted": now})
     return False

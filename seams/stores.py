@@ -5,6 +5,7 @@ Each may change with any release; `tests/seams/test_langgraph.py` compares it wi
     PrunedMemorySaver       memory, what was written of calls dropped, with leases
     GroupedSqliteSaver      SQLite rows committed together, dead rows dropped, with leases
     PostgresCommits         PostgreSQL rows committed together
+    continue_ids            new ids after old ones, whatever the clock says
     ..._LEASE               who may write a thread: one table in each store
     POSTGRES_...            the same list of threads, in PostgreSQL
 """
@@ -16,7 +17,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
     get_checkpoint_metadata,
 )
+from langgraph.checkpoint.base import id as ids
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
@@ -39,6 +41,22 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from mom_council.errors import ThreadBusyError
 from mom_council.seams.langgraph import CALL_CHANNEL, WalkSerializer
+
+_LAST_TIME = 2**60 - 2**50
+"""Of an id, in steps of 100 ns: some years before its 60 bits are full, in 5236."""
+
+
+def continue_ids(checkpoint_id: str) -> None:
+    """Let the ids of new checkpoints come after this one.
+
+    LangGraph's ids begin with the wall clock's time, and the highest one is the newest checkpoint.
+    Where the clock was set back since, new checkpoints would be older than what they go on from.
+    """
+    with suppress(ValueError):  # an id of somebody else's
+        newest = ids.UUID(checkpoint_id)
+        if newest.version == 6 and newest.time < _LAST_TIME:
+            last = ids._last_v6_timestamp or 0
+            ids._last_v6_timestamp = max(newest.time, last)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import id as ids
 from langgraph.types import Overwrite
 
 from mom_council import records
@@ -42,6 +43,29 @@ def failure(error: pytest.ExceptionInfo[StorageError]) -> str:
     assert "\n" not in text
     assert "Traceback" not in text
     return text
+
+
+async def test_a_thread_goes_on_though_the_clock_was_years_ahead_when_it_was_written(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if url == "memory:":
+        pytest.skip("ends with its process")
+    years_ahead = ids.uuid6().time + 14 * 365 * 86_400 * 10_000_000
+    monkeypatch.setattr(ids, "_last_v6_timestamp", years_ahead)
+    async with open_checkpointer(url) as saver:
+        await long_talk().compile(checkpointer=saver).ainvoke(asks("first"), config("a"))
+    monkeypatch.setattr(ids, "_last_v6_timestamp", None)  # a new process, and the clock is right
+    async with open_checkpointer(url) as saver:
+        graph = long_talk().compile(checkpointer=saver)
+        await graph.ainvoke(asks("second"), config("a"))
+    monkeypatch.setattr(ids, "_last_v6_timestamp", None)
+    async with open_checkpointer(url) as saver:
+        graph = long_talk().compile(checkpointer=saver)
+        state = await graph.aget_state(config("a"))
+        texts = [message.text for message in state.values["messages"]]
+        assert texts[0] == "first"
+        assert texts[2] == "second"
+        assert len(texts) == 4
 
 
 async def test_what_is_written_is_named_as_langgraph_names_it(url: str) -> None:

@@ -233,6 +233,21 @@ async def test_a_clock_that_jumped_ahead_deletes_nothing_by_itself(url: str) -> 
 
 
 @PLACES
+async def test_a_thread_of_a_clock_that_was_ahead_proves_nothing_of_the_next_jump(url: str) -> None:
+    async with open_checkpointer(url) as saver:
+        await talk(saver, "one", "ahead")
+        await age(saver, "one")  # the clock is years ahead again, as when `ahead` was written
+    write_limits("threads: {days: 30}\n")
+    pruned = paths.ensure(paths.data_dir()) / "pruned.json"
+    pruned.write_text(json.dumps({"at": time.time() - 5000 * 86_400}))
+    async with open_pruned_store(url) as saver:
+        pass
+    async with open_checkpointer(url) as saver:
+        assert await names(saver) == {"one", "ahead"}
+    assert "doubted" in json.loads(pruned.read_text())
+
+
+@PLACES
 async def test_what_a_clock_of_1970_wrote_is_not_old(url: str) -> None:
     async with open_checkpointer(url) as saver:
         await talk(saver, "new", "then")
