@@ -61,9 +61,7 @@ class Usage(Record):
     input_tokens: int | None = None
     output_tokens: int | None = None
     usd: float | None = Field(default=None, description="price; None when no price is known")
-    seconds: float = Field(
-        default=0.0, ge=0, description="wall time, from asking to the last token"
-    )
+    seconds: float = Field(default=0.0, ge=0, description="wall time, to the last token")
     estimated: bool = Field(default=False, description="where a reply told none, the most counts")
 
     def __add__(self, other: Usage) -> Usage:

@@ -202,14 +202,14 @@ def _form(body: dict[str, Any]) -> dict[str, Any]:
     if stop := body.get("stop") or body.get("stop_sequences"):
         form["stop"] = [stop] if isinstance(stop, str) else stop
     text = body.get("text")
-    asked = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)
-    if isinstance(asked, str):
-        asked = {"type": asked}
-    if not isinstance(asked, dict):
+    shape = body.get("response_format") or (text.get("format") if isinstance(text, dict) else None)
+    if isinstance(shape, str):
+        shape = {"type": shape}
+    if not isinstance(shape, dict):
         return form
-    if asked.get("type") == "json_object":
+    if shape.get("type") == "json_object":
         form["as_json"] = True
-    if asked.get("type") == "json_schema":
-        inner = asked.get("json_schema")
-        form["json_schema"] = (inner if isinstance(inner, dict) else asked).get("schema")
+    if shape.get("type") == "json_schema":
+        inner = shape.get("json_schema")
+        form["json_schema"] = (inner if isinstance(inner, dict) else shape).get("schema")
     return form

@@ -317,8 +317,8 @@ def batch_response(row: Row, outcome: RowOutcome) -> dict[str, Any]:
         error = {"code": code, "message": outcome.error}
         if "params" in row.columns:
             reason = "invalid_request_error" if outcome.unasked else "api_error"
-            told = {"type": "error", "error": {"type": reason, "message": outcome.error}}
-            return {"custom_id": custom_id, "result": {"type": "errored", "error": told}}
+            body = {"type": "error", "error": {"type": reason, "message": outcome.error}}
+            return {"custom_id": custom_id, "result": {"type": "errored", "error": body}}
         return {**written, "response": None, "error": error}
     body = _BODIES[row.columns["url"]](row, outcome, mark)
     if "params" in row.columns:  # as Anthropic's batches are written

@@ -458,9 +458,8 @@ class CouncilGraph(ForkableGraph):
 
 
 def _as_input(question: Any) -> Any:
-    if isinstance(question, str):
-        return {"messages": [HumanMessage(question)]}
-    return {"messages": question} if isinstance(question, list) else question
+    messages = [HumanMessage(question)] if isinstance(question, str) else question
+    return {"messages": messages} if isinstance(messages, list) else messages
 
 
 class CouncilBuilder(StateGraph[CouncilState, CouncilContext, CouncilInput, CouncilOutput]):

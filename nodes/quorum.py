@@ -39,13 +39,8 @@ async def quorum(
         error = _error(state, council, answered)
         return await pause_short_of_quorum(error, state, council, answered)
     if not in_progress and needs_ballots(state, council):
-        emit(
-            runtime,
-            Polled(
-                round=selectors.current_turn(state).round,
-                voters=next_voters(state, council),
-            ),
-        )
+        number = selectors.current_turn(state).round
+        emit(runtime, Polled(round=number, voters=next_voters(state, council)))
     return {"step": f"{answered} answered, {council.deliberation.minimum} must"}
 
 

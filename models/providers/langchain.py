@@ -203,12 +203,12 @@ def _redacted_class(kind: Any) -> Any:
 
     name = kind.__name__
     # A tracer is told how a model was made; the library writes its fields there, headers as well.
-    made = {"lc": 1, "type": "not_implemented", "id": [*kind.__module__.split("."), name]}
+    origin = {"lc": 1, "type": "not_implemented", "id": [*kind.__module__.split("."), name]}
     about = {
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "_agenerate": generate,
-        "_serialized": property(lambda _: {**made, "name": name}),
+        "_serialized": property(lambda _: {**origin, "name": name}),
     }
     if not _only_answers_whole(kind):
         about["_astream"] = stream
@@ -253,8 +253,8 @@ class _RedactedReply:
             fields["tool_call_chunks"] = [
                 self._fields(call, ("call", call.get("index"))) for call in calls
             ]
-            kept = ("id", "usage_metadata", "chunk_position", "name")
-            fields |= {name: getattr(message, name, None) for name in kept}
+            others = ("id", "usage_metadata", "chunk_position", "name")
+            fields |= {name: getattr(message, name, None) for name in others}
             message = AIMessageChunk(**fields)  # which reads the calls from their pieces
         else:
             message = message.model_copy(update=fields)
@@ -282,23 +282,23 @@ class _RedactedReply:
         from langchain_core.messages import AIMessageChunk
         from langchain_core.outputs import ChatGenerationChunk
 
-        made: dict[str, Any] = {"content": ""}
+        fields: dict[str, Any] = {"content": ""}
         blocks, calls = [], []
         for (place, *names), stream in self._streams.items():
             if not (text := stream.close()):
                 continue
             if place == "content":
-                made["content"] = text
+                fields["content"] = text
             elif place == "more":
-                made.setdefault("additional_kwargs", {})[names[-1]] = text
+                fields.setdefault("additional_kwargs", {})[names[-1]] = text
             elif place == "block":
                 blocks.append({"index": names[0], "type": names[1], names[2]: text})
             else:
                 calls.append({"index": names[0], "args": text, "name": None, "id": None})
-        if len(made) == 1 and not (made["content"] or blocks or calls):
+        if len(fields) == 1 and not (fields["content"] or blocks or calls):
             return None
-        made["content"] = made["content"] or blocks or ""
-        return ChatGenerationChunk(message=AIMessageChunk(**made, tool_call_chunks=calls))
+        fields["content"] = fields["content"] or blocks or ""
+        return ChatGenerationChunk(message=AIMessageChunk(**fields, tool_call_chunks=calls))
 
     def _content(self, content: Any) -> Any:
         if isinstance(content, str):
