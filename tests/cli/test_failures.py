@@ -238,7 +238,8 @@ def test_an_option_that_a_command_has_not_is_refused_with_that_commands_help(mom
     refused = mom("eval", "data.jsonl", "-c", "demo")
     refused.refuses(2, "-c", "mom eval --help")
     assert "mom ask" not in refused.err
-    mom("ask", "--rouns", "3", "hi").refuses(2, "mom ask -- '-2 + 5?'")
+    mom("ask", "--rouns", "3", "hi").refuses(2, "--rounds", "mom ask --help")
+    mom("ask", "-2 + 5?").refuses(2, "mom ask -- '-2 + 5?'")
 
 
 def test_a_thumb_for_a_thread_that_is_not_there_is_refused(mom: Mom) -> None:

@@ -101,9 +101,9 @@ CHECKOUTS: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
         },
         ["Answerer"],
         {
-            "models.default.base_url": "http://localhost:9002/v1",
-            "models.default.context": 8192,
-            "models.default-2.base_url": "http://localhost:9001/v1",
+            "models.llama-8B.base_url": "http://localhost:9002/v1",
+            "models.llama-8B.context": 8192,
+            "models.qwen-1.5b-q4.base_url": "http://localhost:9001/v1",
         },
     ),
     "2: its variables in a compose file": (
