@@ -290,12 +290,13 @@ def ui(
     if importlib.util.find_spec("streamlit") is None:
         raise ProviderNotInstalledError("the chat page needs Streamlit", cure=install_line("ui"))
     written = os.environ.get("GRADIO_PORT", "").strip()
+    source = "--port"
     if port is None and written.isdecimal() and 0 < int(written[:6]) < 65536:
-        port = int(written)
+        port, source = int(written), "GRADIO_PORT"
     chosen = free_port() if port is None else port
     if not _is_free(chosen, host):
         raise StorageError(
-            f"port {chosen} is taken", cure="leave --port out, and a free one is found"
+            f"port {chosen} is taken", cure=f"leave {source} out, and a free one is found"
         )
     for name, value in (("MOM_COUNCIL", council), ("MOM_DATABASE", db)):
         if value:

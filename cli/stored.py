@@ -38,12 +38,16 @@ T = TypeVar("T")
 @threads_app.command("list")
 def print_threads(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many, newest first.")] = 50,
+    json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
     db: Database = None,
 ) -> None:
     """List the threads, newest first."""
     from mom_council.runs.threads import list_threads
 
     threads = with_store(db, lambda saver: list_threads(saver, limit))
+    if json:
+        write_json({"threads": [one.model_dump(mode="json") for one in threads]})
+        return
     if not threads:
         print('There are no threads yet; mom ask "..." begins one.')
     for one in threads:
@@ -187,11 +191,15 @@ traces_app = typer.Typer(
 @traces_app.command("list")
 def print_traces(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many, newest first.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """List the traces, newest first."""
     from mom_council.tracing.store import TraceStore
 
     traces = TraceStore().summaries(limit)
+    if json:
+        write_json({"traces": [one.model_dump(mode="json") for one in traces]})
+        return
     if not traces:
         print('There are no traces yet; mom ask "..." leaves one.')
     for one in traces:

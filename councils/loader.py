@@ -87,8 +87,8 @@ def save_council(council: Council, *, replace: bool = False) -> Path:
 START = "start from a preset: `mom councils`"
 
 
-def read_text(path: Path) -> str:
-    """The text of a file, a byte order mark left out.
+def read_text(path: Path, *, cure: str = START) -> str:
+    """The text of a file, a byte order mark left out; `cure` helps where there is none.
 
     Raises:
         CouncilError: it cannot be read, is no UTF-8, or is far larger than any council.
@@ -105,7 +105,7 @@ def read_text(path: Path) -> str:
     except CouncilError:
         raise
     except FileNotFoundError:
-        raise CouncilError(f"{path}: there is no such file", cure=START) from None
+        raise CouncilError(f"{path}: there is no such file", cure=cure) from None
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is no path"
         says = f"cannot be read ({reason}); look at its name and its permissions"

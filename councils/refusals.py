@@ -160,7 +160,8 @@ def problem_of(detail: ErrorDetails, root: type[Section]) -> Problem:
         return Problem(path, "must not be empty")
     if kind == "too_long":
         most, actual = facts["max_length"], facts["actual_length"]
-        return Problem(path, f"must have at most {most} entries, has {actual}")
+        entries = "1 entry" if most == 1 else f"{most} entries"
+        return Problem(path, f"must have at most {entries}, has {actual}")
     says = _SAYS.get(kind, "cannot be read").format(**facts)
     return Problem(path, f"{says}, is {quote(value)}", cure=_cure(kind, value, facts))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import math
@@ -317,6 +318,9 @@ def open_socket(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            cure = "name another with --port; --port 0 takes any that is free"
+            raise StorageError(f"port {port} is taken", cure=cure) from None
         why = error.strerror or str(error)
         raise StorageError(
             f"nothing can listen at {host}:{port} ({why})", cure="name another --port"

@@ -231,8 +231,7 @@ def dissent(
     nobody leads, and who says not to know the answer does not.
     """
     agreeing = set(joined_leader(proposals, verdict, ballots))
-    if verdict.options and verdict.options[0].answer is not None:
-        agreeing |= {one.character for one in proposals if _knows_nothing(one.text)}
+    agreeing |= {one.character for one in proposals if _knows_nothing(one.text)}
     return tuple(name for name in _others(proposals, verdict) if name not in agreeing)
 
 

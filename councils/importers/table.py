@@ -158,7 +158,7 @@ def import_council(
     path, report = Path(path), Report()
     top = path if path.is_dir() else path.parent
     file = _file_in(path, report) if path.is_dir() else path
-    text = read_text(file)
+    text = read_text(file, cure="`mom import --help` says what can be read")
     env = {} if _is_env(file) else checkout.environment_of(file.parent, top, report)
     docker = checkout.read_docker((file.parent, top), env, report)
     env = {**{k: v for k, v in docker.environment.items() if k.startswith(_TAKEN)}, **env}

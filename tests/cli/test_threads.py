@@ -18,6 +18,8 @@ File = Callable[..., str]
 def test_where_nothing_is_yet_that_is_said(mom: Mom) -> None:
     assert mom("threads", "list").out == 'There are no threads yet; mom ask "..." begins one.\n'
     assert mom("trace", "list").out == 'There are no traces yet; mom ask "..." leaves one.\n'
+    assert mom("threads", "list", "--json").object == {"threads": []}
+    assert mom("trace", "list", "--json").object == {"traces": []}
     mom("threads", "show", "pets").refuses(2, "there is no thread 'pets'", "mom threads list")
     mom("threads", "delete", "-y", "pets").refuses(2, "there is no thread 'pets'")
     mom("trace", "show", "abc").refuses(2, "there is no trace 'abc'", "mom trace list")
@@ -33,6 +35,8 @@ def test_a_conversation_is_listed_shown_and_deleted(
     (line,) = mom("threads", "list").out.splitlines()
     for part in ("pets", "answered", "2 turns", "A cat?"):
         assert part in line
+    (summary,) = mom("threads", "list", "--json").object["threads"]
+    assert (summary["id"], summary["turns"], summary["state"]) == ("pets", 2, "answered")
     shown = mom("threads", "show", "pets").out
     assert shown.startswith("You: A cat?\n\nCouncil: What the council says.\n\nYou: Or a dog?")
     mom("threads", "delete", "pets").refuses(2, "--yes")
@@ -50,6 +54,8 @@ def test_a_trace_is_a_tree_with_times_and_on_request_with_every_word(
     wait_for_traces()
     (line,) = mom("trace", "list").out.splitlines()
     assert "A cat?" in line
+    (summary,) = mom("trace", "list", "--json").object["traces"]
+    assert (summary["id"], summary["question"]) == (line.split()[0], "A cat?")
     tree = mom("trace", "show", line.split()[0][:6])
     for part in ("desk", "Ada", "synthesizer", " tokens"):
         assert part in tree.out

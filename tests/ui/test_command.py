@@ -14,6 +14,7 @@ import pytest
 import mom_council
 from mom_council.cli import serve as ui
 from mom_council.errors import ProviderNotInstalledError, StorageError
+from mom_council.server.serve import open_socket
 
 
 def test_it_listens_here_alone_sends_nothing_and_asks_nothing(
@@ -42,9 +43,18 @@ def test_without_streamlit_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
         ui.ui()
 
 
-def test_a_port_that_is_taken_is_said() -> None:
+def test_a_port_that_is_taken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with pytest.raises(StorageError, match="is taken"):
-            ui.ui(port=other.getsockname()[1])
+        port = other.getsockname()[1]
+        with pytest.raises(StorageError, match="is taken; leave --port out"):
+            ui.ui(port=port)
+        monkeypatch.setenv("GRADIO_PORT", str(port))
+        with pytest.raises(StorageError, match="is taken; leave GRADIO_PORT out"):
+            ui.ui()
+        with pytest.raises(StorageError) as refused:
+            open_socket("127.0.0.1", port)
+    assert str(refused.value) == (
+        f"port {port} is taken; name another with --port; --port 0 takes any that is free"
+    )

@@ -39,6 +39,12 @@ def test_who_does_not_know_does_not_disagree() -> None:
     texts = {"A": "42", "B": "42", "C": IDK, "D": "41"}
     proposals = [Proposal(character=name, text=text) for name, text in texts.items()]
     assert dissent(proposals, count(proposals, method="answers")) == ("D",)
+    texts = {"A": "A cat suits it.", "B": IDK, "C": "Take a dog."}
+    proposals = [Proposal(character=name, text=text) for name, text in texts.items()]
+    options = tuple(Option(members=(name,)) for name in texts)
+    assert dissent(proposals, Verdict(method="plurality", options=options, leader="A")) == ("C",)
+    unknowing = Verdict(method="plurality", options=options[1:], leader="B")
+    assert dissent(proposals[1:], unknowing) == ("C",)
 
 
 def test_an_open_question_is_answered_although_one_does_not_know() -> None:

@@ -71,7 +71,7 @@ def test_a_key_in_a_text_is_not_carried_along(bring: Bring) -> None:
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CouncilError, match="there is no such file"):
+    with pytest.raises(CouncilError, match=r"there is no such file; `mom import --help` says"):
         import_council(tmp_path / "characters.json")
     with pytest.raises(CouncilError, match="is a folder"):
         import_council(tmp_path)
