@@ -461,6 +461,8 @@ def _secret(folder: str) -> bytes:
             with contextlib.suppress(FileExistsError):
                 file.hardlink_to(own)
             own.unlink()
-        return (file.read_text(encoding="ascii").strip() or fresh).encode()
+        # Whoever opens a pipe waits for one who writes.
+        stored = file.read_text(encoding="ascii").strip() if file.is_file() else ""
+        return (stored or fresh).encode()
     except (OSError, ValueError, StorageError):
         return fresh.encode()

@@ -338,12 +338,12 @@ class _SqliteSaver(StorageErrorsMixin, GroupedSqliteSaver):
 @asynccontextmanager
 async def _open_sqlite(path: Path, busy_seconds: float) -> AsyncIterator[BaseCheckpointSaver[Any]]:
     _make_private(path)
-    async with aiosqlite.connect(path, timeout=busy_seconds) as conn:
+    async with _connected(path, busy_seconds) as conn:
         saver = _SqliteSaver(conn, serde=thread_serializer())
         saver.place = str(path)
         # A damaged value that reads as text is found where it is read as bytes.
         conn.text_factory = lambda stored: stored.decode("utf-8", "replace")
-        with storage_errors(saver.place):
+        with storage_errors(saver.place), _unreadable_layout():
             await conn.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             # With a write-ahead log NORMAL never corrupts; a power cut may cost the last step.
             await conn.execute("PRAGMA synchronous = NORMAL")
@@ -360,6 +360,27 @@ async def _open_sqlite(path: Path, busy_seconds: float) -> AsyncIterator[BaseChe
             yield saver
         finally:
             await saver.commits.drain()
+
+
+@asynccontextmanager
+async def _connected(path: Path, busy_seconds: float) -> AsyncIterator[aiosqlite.Connection]:
+    with storage_errors(str(path)):
+        conn = await aiosqlite.connect(path, timeout=busy_seconds)
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+@contextmanager
+def _unreadable_layout() -> Iterator[None]:
+    """SQLite repeats damaged bytes of the layout in its message, which Python then cannot read."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        damaged = sqlite3.DatabaseError("the layout cannot be read")
+        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damaged from error
 
 
 async def _write_ahead(conn: aiosqlite.Connection, busy_seconds: float) -> None:
@@ -379,9 +400,10 @@ async def _write_ahead(conn: aiosqlite.Connection, busy_seconds: float) -> None:
 
 def _make_private(path: Path) -> None:
     """Create the file for its owner alone; SQLite gives its log and index the same mode."""
-    if path.is_dir():
+    if path.is_dir() or path.is_fifo():
+        kind = "a folder" if path.is_dir() else "a pipe"
         raise StorageError(
-            f"threads cannot be kept in {str(path)!r}: it is a folder", cure="name a file"
+            f"threads cannot be kept in {str(path)!r}: it is {kind}", cure="name a file"
         )
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 
@@ -152,6 +153,12 @@ def test_a_fence_rests_on_a_secret_of_this_machine(tmp_path, monkeypatch) -> Non
     monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path / "elsewhere"))
     assert code_of("x") != code
     assert (tmp_path / "elsewhere" / "fence.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_in_place_of_the_secret_holds_nobody_up(tmp_path, monkeypatch) -> None:
+    os.mkfifo(tmp_path / "fence.key")
+    monkeypatch.setenv("MOM_DATA_DIR", str(tmp_path))
+    assert code_of("x") == code_of("x")
 
 
 @pytest.mark.parametrize(

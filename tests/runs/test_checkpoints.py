@@ -222,6 +222,28 @@ async def test_a_damaged_database_says_how_to_save_what_it_held(tmp_path: Path) 
     assert "damaged" in failure(error)
 
 
+async def test_a_layout_whose_damaged_bytes_are_no_text_is_named_as_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "threads.db"
+    async with open_checkpointer(str(file)):
+        pass
+    whole = file.read_bytes()
+    damaged = whole.replace(b"tablewriteswrites", b"tablewrite\xaawrites")
+    file.write_bytes(damaged.replace(b"CREATE TABLE writes", b"CREATE TABLE (rites"))
+    with pytest.raises(StorageError) as error:
+        async with open_checkpointer(str(file)):
+            pass
+    assert "it is damaged: move it away" in failure(error)
+
+
+async def test_a_pipe_is_refused_as_a_file_of_threads(tmp_path: Path) -> None:
+    pipe = tmp_path / "threads.db"
+    os.mkfifo(pipe)
+    with pytest.raises(StorageError) as error:
+        async with open_checkpointer(str(pipe)):
+            pass
+    assert "it is a pipe; name a file" in failure(error)
+
+
 async def test_a_full_disk_in_the_middle_of_a_run_is_one_line_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
