@@ -170,8 +170,9 @@ def read_picture_block(block: dict[str, Any]) -> PictureSource:
             raise PictureError("a picture's `data:` address is not in base64", cure="write it so")
     elif url:
         return PictureSource(url=url)
+    letters = "".join(str(text or "").split()).rstrip("=")  # in lines, or without its end
     try:
-        return PictureSource(base64.b64decode(str(text or ""), validate=True))
+        return PictureSource(base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True))
     except (binascii.Error, ValueError):
         raise PictureError("a picture's base64 is damaged", cure="encode it again") from None
 

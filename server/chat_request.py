@@ -6,12 +6,13 @@ and cannot be done here is refused by name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, ClientTool, Part, chosen
@@ -25,6 +26,21 @@ MOST_CHOICES = 16
 UNANSWERED = "(the call was broken off; it has no result)"
 FILE_ADDRESS = r"^data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+;base64,"
 PICTURE_ADDRESS = r"^(https?://|data:image/[a-z0-9.+-]+;base64,)"
+
+
+def _picture_address(address: str) -> str:
+    if not re.match(PICTURE_ADDRESS, address):
+        raise ValueError(
+            "a picture's address begins with https://, http:// or data:image/KIND;base64,"
+        )
+    return address
+
+
+PictureAddress = Annotated[
+    str,
+    AfterValidator(_picture_address),
+    WithJsonSchema({"type": "string", "pattern": PICTURE_ADDRESS}),
+]
 
 
 class Text(Part):
@@ -44,7 +60,7 @@ class Declined(Part):
 class Address(Part):
     """Where a picture is: on the web, or in the address itself."""
 
-    url: Annotated[str, StringConstraints(pattern=PICTURE_ADDRESS, min_length=8)]
+    url: PictureAddress
     detail: Literal["auto", "low", "high"] | None = None
 
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from mom_council.server.errors import field_path, validation_error
+from mom_council.server.errors import field_path, validation_error, wrong
 from mom_council.server.usual_form import use_usual_scalars
-from mom_council.server.usual_parts import parts_of
+from mom_council.server.usual_parts import parts_of, unread_pictures
 
 MOST_STOPS = 4
 """Texts at which an answer may end, as OpenAI counts them."""
@@ -121,6 +121,12 @@ def read_request(raw: dict[str, Any], kind: type[R], *, strict: bool) -> R:
             ignored += _leave_out(raw, error, kind)
     ignored += [name for name in raw if name in kind.unused_fields() and raw[name] is not None]
     ignored += kind.partly_unused(raw)
+    for field in ("messages", "input"):
+        for place in unread_pictures(raw.get(field), field):
+            if strict:
+                words = f"Invalid value for '{place}': it is no PNG, JPEG, GIF or WebP."
+                raise wrong(words, place, "invalid_value")
+            ignored.append(f"{place} (unknown picture)")
     ignored += _unknown_parts(raw, body, "")
     body._ignored = list(dict.fromkeys(ignored))
     body._tool_names = names

@@ -21,7 +21,7 @@ from mcp.types import (
     TextContent,
     ToolAnnotations,
 )
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.types import Scope
 
 from mom_council.councils.sections import VARIABLE
@@ -32,7 +32,7 @@ from mom_council.runs.threads import show_thread
 from mom_council.runs.words import counted, joined
 from mom_council.seams.mcp import send_error_codes
 from mom_council.server.answer import ServedQuestion, WholeAnswer, council_report, run
-from mom_council.server.errors import Refusal, to_error_response
+from mom_council.server.errors import Refusal, to_error_response, validation_error
 from mom_council.server.mcp_client import (
     ProgressReport,
     ToolContext,
@@ -242,9 +242,21 @@ class CouncilTools:
         return ToolError(f"{refusal.body['error']['message']} (request {request_id()})")
 
 
+class _CouncilMCP(FastMCP[Any]):
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Call a tool; an argument that does not fit is told in our words, not in the library's."""
+        try:
+            return await super().call_tool(name, arguments)
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            refusal = validation_error(error.__cause__, arguments)
+            raise ToolError(f"{name}: {refusal.error['message']}") from None
+
+
 def make_mcp(server: ServerState) -> FastMCP[Any]:
     """The MCP server of a server."""
-    mcp: FastMCP[Any] = FastMCP("mixture-of-models", INSTRUCTIONS, log_level="WARNING")
+    mcp: FastMCP[Any] = _CouncilMCP("mixture-of-models", INSTRUCTIONS, log_level="WARNING")
     tools = CouncilTools(server)
     # Only tools that the environment allows could change anything.
     reads = ToolAnnotations(

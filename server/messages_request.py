@@ -18,6 +18,7 @@ from mom_council.server.chat_request import (
     InstructionMessage,
     Message,
     Picture,
+    PictureAddress,
     Text,
     ToolResultMessage,
     UserMessage,
@@ -46,7 +47,7 @@ class UrlSource(Part):
     """Where a picture is."""
 
     type: Literal["url"]
-    url: str = Field(pattern=r"^(https?://|data:image/)", min_length=8)
+    url: PictureAddress
 
 
 class ImageBlock(Part):

@@ -11,7 +11,6 @@ from mom_council.deliberation.context import AnswerForm
 from mom_council.server.body import Body, Part, ResponsesTool, chosen
 from mom_council.server.chat_request import (
     FILE_ADDRESS,
-    PICTURE_ADDRESS,
     Address,
     AssistantMessage,
     File,
@@ -19,6 +18,7 @@ from mom_council.server.chat_request import (
     InstructionMessage,
     Message,
     Picture,
+    PictureAddress,
     Seen,
     Text,
     ToolResultMessage,
@@ -48,7 +48,7 @@ class InputImage(Part):
     """A picture."""
 
     type: Literal["input_image"]
-    image_url: Annotated[str, StringConstraints(pattern=PICTURE_ADDRESS, min_length=8)]
+    image_url: PictureAddress
     detail: Literal["auto", "low", "high"] | None = None
 
 

@@ -28,6 +28,7 @@ from mom_council.server.usual_parts import (
     use_flat_tool,
     use_image_block,
     use_nested_tool,
+    use_picture_source,
     use_text_source,
     use_usual_choice,
 )
@@ -136,6 +137,8 @@ def _use_usual_block(block: Json) -> None:
             block["input"] = call_arguments(block.get("input"))
         case "image_url":
             use_image_block(block)
+        case "image":
+            use_picture_source(block)
         case "document":
             use_text_source(block)
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 Json = dict[str, Any]
 
 TEXTS = frozenset({"text", "input_text", "output_text"})
-_DATA_ADDRESS = re.compile(r"\s*data:\s*([^,;]+)((?:;[^,;]*)*),", re.IGNORECASE)
+_DATA_ADDRESS = re.compile(r"\s*data:\s*([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
 _WEB_ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
 _PICTURES = {"iVBORw0KGgo": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}
 """How the base64 of a picture begins, and what kind it is."""
+_ANY_TYPE = ("", "application/octet-stream")
+"""Media types that say nothing: the bytes do."""
+_PICTURE_PARTS = frozenset({"image", "image_url", "input_image"})
 
 
 def parts_of(value: Any) -> list[Json]:
@@ -93,7 +97,7 @@ def _part_of_source(part: Json, source: Json) -> Json:
         return part
     address = f"data:{media_type.lower()};base64,{data}"
     if part["type"] == "image":
-        return {"type": "image_url", "image_url": {"url": address}}
+        return {"type": "image_url", "image_url": {"url": usual_address(address)}}
     name = part.get("title") or "document.pdf"
     return {"type": "file", "file": {"filename": name, "file_data": address}}
 
@@ -104,6 +108,42 @@ def use_image_block(block: Json) -> None:
     if isinstance(address, str):
         del block["image_url"]
         block.update(type="image", source={"type": "url", "url": usual_address(address)})
+
+
+def use_picture_source(block: Json) -> None:
+    """Say the media type of one of Anthropic's pictures, where the client says none."""
+    source = block.get("source")
+    if not isinstance(source, dict):
+        return
+    media_type = picture_type(str(source.get("data")))
+    if media_type and source.get("media_type") in (None, *_ANY_TYPE):
+        source["media_type"] = media_type
+    _use_usual_address(source, "url")
+
+
+def unread_pictures(value: Any, path: str) -> Iterator[str]:
+    """The places of pictures in a conversation that are of no kind that we read."""
+    if isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from unread_pictures(one, f"{path}[{number}]")
+    elif isinstance(value, dict):
+        for key in ("content", "output"):
+            yield from unread_pictures(value.get(key), f"{path}.{key}")
+        for key in ("image_url", "source") if kind_of(value) in _PICTURE_PARTS else ():
+            inner, way = value.get(key), f"{path}.{key}"
+            if isinstance(inner, dict):
+                names = [name for name in ("url", "data") if _is_unread(inner.get(name), name)]
+                yield from (f"{way}.{name}" for name in names)
+            elif _is_unread(inner, "url"):
+                yield way
+
+
+def _is_unread(text: Any, name: str) -> bool:
+    """Whether it holds a picture's bytes, of a kind that we do not read."""
+    if not isinstance(text, str) or (name == "url" and not text.startswith("data:")):
+        return False
+    begin = text.find(",") + 1 if name == "url" else 0
+    return not picture_type(text[begin : begin + 64])
 
 
 def use_text_source(block: Json) -> None:
@@ -144,14 +184,23 @@ def usual_address(address: str) -> str:
     """An address with its scheme and media type in small letters, without further parameters."""
     if match := _DATA_ADDRESS.match(address):
         kind, parameters = match[1].strip().lower(), match[2].lower()
+        data = address[match.end() :]
         encoding = ";base64" if "base64" in parameters.replace(" ", "").split(";") else parameters
-        return f"data:{kind}{encoding},{address[match.end() :]}"
+        if kind in _ANY_TYPE and encoding == ";base64":
+            kind = picture_type(data) or kind
+        return f"data:{kind}{encoding},{data}"
     if match := _WEB_ADDRESS.match(address):
         return match[0].strip().lower() + address[match.end() :]
-    for beginning, kind in _PICTURES.items():
-        if address.startswith(beginning):
-            return f"data:image/{kind};base64,{address}"
+    if media_type := picture_type(address):
+        return f"data:{media_type};base64,{address}"
     return address
+
+
+def picture_type(text: str) -> str:
+    """The media type of a picture in base64, by its first bytes; empty: of no kind that we read."""
+    begins = text[:64].lstrip()
+    kinds = (kind for beginning, kind in _PICTURES.items() if begins.startswith(beginning))
+    return next((f"image/{kind}" for kind in kinds), "")
 
 
 def _is_function(tool: Json) -> bool:

@@ -132,6 +132,32 @@ async def test_what_goes_wrong_is_an_error_with_its_cure(stage: Stage, serve: Se
             assert "Traceback" not in text
 
 
+WRONG_ARGUMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "no question": ("ask", {}),
+    "a question of another type": ("ask", {"question": 7}),
+    "a question as a list": ("ask", {"question": ["Which?"]}),
+    "null": ("ask", {"question": None}),
+    "a council as a list": ("ask", {"question": "Which?", "council": ["desk"]}),
+    "a thread as a number": ("explain_last_verdict", {"thread": 5}),
+}
+
+
+@pytest.mark.parametrize(("tool", "arguments"), WRONG_ARGUMENTS.values(), ids=WRONG_ARGUMENTS)
+async def test_a_wrong_argument_is_named_in_plain_words(
+    stage: Stage, serve: Serve, tool: str, arguments: dict[str, Any]
+) -> None:
+    name = next((name for name in ("council", "thread") if name in arguments), "question")
+    async with session_at(serve(desk(stage), make=tools_of)) as session:
+        answer = await session.call_tool(tool, arguments)
+    assert answer.isError
+    [part] = answer.content
+    words = str(getattr(part, "text", ""))
+    assert f"'{name}'" in words
+    for foreign in ("http", "pydantic", "validation error", "Arguments", "\n"):
+        assert foreign not in words
+    assert not stage.calls
+
+
 @pytest.mark.parametrize(
     ("keys", "headers", "status"),
     [

@@ -70,6 +70,8 @@ def test_a_damaged_picture_and_no_words_are_the_clients_fault(stage: Stage, serv
 PICTURE = base64.b64encode(picture("a cat")).decode()
 URL = f"data:image/png;base64,{PICTURE}"
 SOURCE = {"type": "base64", "media_type": "image/png", "data": PICTURE}
+IN_LINES = f"data:image/png;base64,{base64.encodebytes(picture('a cat')).decode()}"
+OF_ANY_TYPE = f"data:application/octet-stream;base64,{PICTURE}"
 PARAMETERS = READ["parameters"]
 CALL: Any = {"id": "c", "type": "function", "function": {"name": "read", "arguments": "{}"}}
 
@@ -261,6 +263,19 @@ SEEN: dict[str, tuple[str, dict[str, Any]]] = {
     "with a strange detail": chat(
         user(TEXT, {"type": "image_url", "image_url": {"url": URL, "detail": "original"}})
     ),
+    "in lines, without its end": chat(
+        user(TEXT, {"type": "image_url", "image_url": {"url": IN_LINES.rstrip("=\n")}})
+    ),
+    "bytes of any type": item([user(TEXT, {"type": "input_image", "image_url": OF_ANY_TYPE})]),
+    "without a media type": chat(
+        user(TEXT, {"type": "image_url", "image_url": {"url": f"data:;base64,{PICTURE}"}})
+    ),
+    "bytes of any type, in messages": message(
+        user(TEXT, {"type": "image", "source": {**SOURCE, "media_type": OF_ANY_TYPE[5:29]}})
+    ),
+    "by its address, in messages": message(
+        user(TEXT, {"type": "image", "source": {"type": "url", "url": OF_ANY_TYPE}})
+    ),
     "of a chat": item([user(TEXT, {"type": "image_url", "image_url": {"url": URL}})]),
     "of a chat, in messages": message(user(TEXT, {"type": "image_url", "image_url": {"url": URL}})),
 }
@@ -276,6 +291,78 @@ def test_a_picture_in_another_vendors_form_is_seen(
     assert answer.status_code == 200, answer.text
     parts = [part for one in stage.calls_to("ada")[0].body["messages"] for part in one["content"]]
     assert [part for part in parts if isinstance(part, dict) and part["type"] == "image_url"]
+
+
+def encoded(content: bytes, media_type: str = "image/png") -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+UNREAD = {
+    "a TIFF": encoded(b"II*\0\x08\0\0\0" + bytes(200), "image/tiff"),
+    "a BMP": encoded(b"BM" + bytes(200), "image/bmp"),
+    "HEIC": encoded(b"\0\0\0\x18ftypheic" + bytes(200), "image/heic"),
+    "SVG": encoded(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
+    "a text": encoded(b"hello there"),
+    "no bytes": encoded(b""),
+}
+NO_PICTURES = {
+    "not in base64": "data:image/svg+xml;utf8,<svg/>",
+    "another type": encoded(b"hello there", "text/plain"),
+    "bytes of any type": encoded(b"hello there", "application/octet-stream"),
+    "another scheme": "ftp://example.org/cat.png",
+    "empty": "",
+}
+
+
+def shown(address: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """A picture at each door, by the place of its address."""
+    block = {"type": "image", "source": {"type": "url", "url": address}}
+    return {
+        "messages[0].content[1].image_url.url": chat(
+            user(TEXT, {"type": "image_url", "image_url": {"url": address}})
+        ),
+        "input[0].content[1].image_url": item(
+            [user(TEXT, {"type": "input_image", "image_url": address})]
+        ),
+        "messages[0].content[1].source.url": message(user(TEXT, block)),
+    }
+
+
+@pytest.mark.parametrize("address", UNREAD.values(), ids=UNREAD)
+def test_a_picture_that_nobody_can_read_is_told_with_its_place(
+    council: tuple[Stage, Served], address: str
+) -> None:
+    stage, server = council
+    for place, (path, body) in shown(address).items():
+        stage.clear()
+        answer = server.post({"model": "desk", **body}, path)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["x-mom-ignored"] == f"{place} (unknown picture)"
+        assert "left out" in answer.json()["council"]["notes"][0]
+        assert "image" not in json.dumps([call.body["messages"] for call in stage.calls_to("ada")])
+
+
+@pytest.mark.parametrize("address", NO_PICTURES.values(), ids=NO_PICTURES)
+def test_an_address_of_no_picture_is_refused_in_plain_words(
+    council: tuple[Stage, Served], address: str
+) -> None:
+    stage, server = council
+    stage.clear()
+    for place, (path, body) in shown(address).items():
+        answer = server.post({"model": "desk", **body}, path)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["param"]) == (400, place), answer.text
+        assert "a picture's address begins with" in error["message"]
+    assert not stage.calls
+
+
+def test_a_strict_server_refuses_a_picture_that_nobody_can_read(stage: Stage, serve: Serve) -> None:
+    seat(stage)
+    strict = serve(desk(stage), strict=True)
+    for place, (path, body) in shown(UNREAD["a BMP"]).items():
+        answer = strict.post({"model": "desk", **body}, path)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, place), answer.text
+    assert not stage.calls
 
 
 SHAPED: dict[str, Any] = {
