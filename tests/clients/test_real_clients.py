@@ -48,15 +48,18 @@ def tried() -> Iterator[Tried]:
     found: Tried = {}
     yield found
     if found and os.environ.get("MOM_WRITE_CLIENTS"):
-        lines = [f"| client | version | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
-        for name, (version, done) in sorted(found.items(), key=lambda one: one[0].lower()):
+        head, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- tried -->\n")
+        table, _, tail = rest.partition("<!-- end -->")
+        # A client that was not run this time keeps its row, with the version that was tried.
+        rows = {line.split("|")[1].strip(): line for line in table.splitlines()[2:]}
+        for name, (version, done) in found.items():
             lacks = dict.fromkeys(NOT_THERE.get(name, ()), "not in this client")
             cells = ("yes" if column in done else lacks.get(column, "") for column in COLUMNS)
-            lines.append(f"| {name} | {version} | {' | '.join(cells)} |")
-        head, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- tried -->\n")
-        _, _, tail = rest.partition("<!-- end -->")
-        table = "\n".join(lines)
-        written = f"{head}<!-- tried -->\n{table}\n<!-- end -->{tail}"
+            rows[name] = f"| {name} | {version} | {' | '.join(cells)} |"
+        lines = [f"| client | version | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 2) + "|"]
+        lines += [rows[name] for name in sorted(rows, key=str.lower)]
+        table = "".join(f"{line}\n" for line in lines)
+        written = f"{head}<!-- tried -->\n{table}<!-- end -->{tail}"
         PAGE.write_text(written, encoding="utf-8")
 
 
