@@ -115,7 +115,7 @@ def explain(
     if not verdict.options:
         return f"there was nothing to count{_because(verdict)}"
     if verdict.leader is None:
-        return f"nobody answered: every reply declines or does not know{_because(verdict)}"
+        return f"every reply declines or does not know{_because(verdict)}"
     texts = {proposal.character: proposal.text for proposal in proposals}
     text = _against_line(_support(verdict, texts), verdict, deliberation.threshold)
     if verdict.tie:

@@ -39,6 +39,7 @@ from mom_council.models.spending import Need
 from mom_council.models.weights import SHIPPED, downloaded_weights
 from mom_council.prompts import render
 from mom_council.redaction import redact
+from mom_council.runs.words import writing_speed
 from mom_council.vendors import vendor_of
 from mom_council.voting.ballots import Candidate, ballot_schema, prompt_values, read_ballot
 
@@ -212,14 +213,16 @@ _PER_TOKEN = 4
 
 
 async def stream(asker: Asker) -> tuple[Probe, float | None, float | None]:
-    """Whether its answer comes in pieces; seconds to the first, and tokens a second from there."""
+    """Whether its answer comes in pieces; seconds to the first, and tokens a second from there.
+
+    The speed is None where the answer came too fast to measure it.
+    """
     reply = await asker.ask([HumanMessage(COUNTING)])
     counted = reply.usage.output_tokens
     tokens = counted or len(reply.text) / _PER_TOKEN
-    spoke = reply.usage.seconds - (reply.first_token or 0.0)
-    if spoke <= 0.001:
-        spoke = reply.usage.seconds  # all of it was read at once: count the wait before it too
-    speed = tokens / spoke if spoke > 0 and reply.pieces > 1 and tokens > 1 else None
+    usage = reply.usage.model_copy(update={"output_tokens": round(tokens)})
+    in_pieces = reply.pieces > 1 and tokens > 1
+    speed = writing_speed(usage, reply.first_token) if in_pieces else None
     guess = "" if counted else ", tokens estimated"
     if reply.pieces > 1:
         probe = Probe(state="yes", says=f"{reply.pieces} pieces{guess}")

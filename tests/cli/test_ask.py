@@ -100,6 +100,7 @@ def test_where_all_decline_the_last_line_says_that_nobody_answered(
         asked = mom("ask", *show, "How many?", "-c", council_file())
         assert asked.code == 4
         assert asked.err.splitlines()[-1].startswith("mom: Nobody answered")
+        assert asked.err.lower().count("nobody answered") == 1, "it is said once"
         answer = asked.object["answer"] if show == ("--json",) else asked.out.strip()
         assert answer == "I do not know that."
     stage.model("pen", reply="It is 42.")

@@ -20,7 +20,8 @@ def test_a_tiny_model_is_probed_and_its_report_written(mom: Mom, tmp_path: Path)
     assert one.score("proposer") > 0, "it knows small sums"
     assert one.probes["streaming"].state == "yes"
     assert one.probes["vision"].state == "no"
-    assert (one.tokens_per_second or 0) > 1
+    speed = one.tokens_per_second
+    assert speed is None or speed > 1, "none where it writes faster than can be measured"
     assert one.calls > 15
     written = json.loads((tmp_path / "proposers.json").read_text("utf-8"))
     assert [*written] == [case.prompt for case in questions().proposer]

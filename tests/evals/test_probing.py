@@ -13,11 +13,13 @@ from langchain_core.messages import HumanMessage
 
 from mom_council.councils.loader import load_council
 from mom_council.councils.schema import Council
-from mom_council.evals.probing.abilities import models_named, questions
+from mom_council.evals.probing.abilities import Asker, models_named, questions, stream
 from mom_council.evals.probing.probe import PARTS, Probing, as_markdown, write_pages
 from mom_council.models.capabilities import can_see, probed_capabilities
 from mom_council.models.resolved import resolve_model
+from mom_council.models.speaking import Reply as Spoken
 from mom_council.models.speaking import speak
+from mom_council.records import Usage
 from mom_council.tests.graph.desk import candidates, proposals, said, voice
 from mom_council.tests.stage import Fault, Reply, Stage
 
@@ -131,6 +133,35 @@ async def test_each_probe_sends_what_it_probes(stage: Stage) -> None:
     poison = [call for call in calls if proposals(call.body)]
     assert len(poison) == len(questions().aggregator)
     assert "PINEAPPLE" in said(poison[0].body)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first_token", "speed"), [(4.0, 2.0, 8.0), (0.006, 0.004, None), (0.006, 0, None)]
+)
+async def test_a_speed_is_told_where_the_answer_took_long_enough_to_measure_it(
+    seconds: float, first_token: float, speed: float | None
+) -> None:
+    class Measured(Asker):
+        """Its clock shows these seconds."""
+
+        def __init__(self) -> None:
+            """Ask nobody."""
+
+        async def ask(self, *_: object, **__: object) -> Spoken:
+            usage = Usage(calls=1, output_tokens=16, seconds=seconds)
+            return Spoken(
+                text="1 2 3",
+                reasoning="",
+                model="quick",
+                usage=usage,
+                finish="stop",
+                attempts=(),
+                first_token=first_token,
+                pieces=3,
+            )
+
+    probe, first, measured_speed = await stream(Measured())
+    assert (probe.state, first, measured_speed) == ("yes", first_token, speed)
 
 
 async def test_what_was_found_is_used_where_the_council_is_silent(stage: Stage) -> None:
