@@ -360,6 +360,9 @@ def _json_chats(file: Path) -> Iterator[ForeignChat]:
                 yield ForeignChat(name or f"{file.stem}-{number + place + 1}", messages)
 
 
+_HALF_LETTER = re.compile("[\ud800-\udfff]")  # which no database takes
+
+
 def _messages(written: Any) -> tuple[tuple[str, str], ...]:
     messages = []
     for one in written if isinstance(written, list) else ():
@@ -369,7 +372,7 @@ def _messages(written: Any) -> tuple[tuple[str, str], ...]:
                 final.get("response") or final.get("content") if isinstance(final, dict) else None
             )
             if isinstance(content, str) and content.strip():
-                messages.append((role, content))
+                messages.append((role, _HALF_LETTER.sub("\ufffd", content)))
     return tuple(messages) if any(role == "user" for role, _ in messages) else ()
 
 
@@ -418,6 +421,19 @@ def _grouped(stem: str, rows: Sequence[tuple[Any, Any, Any]]) -> list[ForeignCha
     ]
 
 
+_NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _free_name(chat: ForeignChat, taken: Mapping[str, object]) -> str:
+    """What its thread is called; another conversation of the same name has a number behind it."""
+    name = shortened = _NO_NAME.sub(" ", f"moved {chat.name}")[:120]
+    number = 1
+    while taken.get(name, chat.messages) != chat.messages:
+        number += 1
+        name = f"{shortened} ({number})"
+    return name
+
+
 async def keep_chats(
     chats: Sequence[ForeignChat], council: Council, saver: BaseCheckpointSaver[Any]
 ) -> int:
@@ -433,8 +449,10 @@ async def keep_chats(
 
     graph = compile_council(council, saver)
     count = 0
+    taken: dict[str, tuple[tuple[str, str], ...]] = {}
     for chat in chats:
-        name = valid_thread(re.sub(r"[\x00-\x1f\x7f]", " ", f"moved {chat.name}")[:120])
+        name = valid_thread(_free_name(chat, taken))
+        taken[name] = chat.messages
         config: Any = {"configurable": {"thread_id": name}}
         if await saver.aget_tuple(config) is not None:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,20 @@ def test_nothing_is_written_over_unless_asked_for(folder: Path, mom: Mom) -> Non
 def test_a_file_of_nobody_is_the_councils_fault(folder: Path, mom: Mom) -> None:
     Path("x.json").write_text("{}", encoding="utf-8")
     mom("import", "x.json").refuses(3, "x.json", "characters.json, moa_config.yaml")
+
+
+def test_no_name_or_text_of_one_conversation_keeps_the_others_out(folder: Path, mom: Mom) -> None:
+    ids = ["\x9b31mred", "\u202eback", "half \ud800", "a\rb", "../../up", "y" * 300 + "1", "same"]
+    ids += ["y" * 300 + "2", "same"]
+    chats = [
+        {"id": one, "messages": [{"role": "user", "content": f"Question {number} \ud800"}]}
+        for number, one in enumerate(ids)
+    ]
+    Path("chats.json").write_text(json.dumps(chats), encoding="utf-8")
+    called = mom("import", ".", "--chats", "--no-run")
+    assert called.code == 0
+    assert "9 of 9 conversations are kept" in called.err
+    listed = mom("threads", "list").out
+    assert [number for number in range(9) if f"Question {number}" not in listed] == []
+    assert not {"\x9b", "\u202e", "\r"} & {*listed}
+    assert "0 of 9 conversations" in mom("import", ".", "--chats", "--no-run").err
